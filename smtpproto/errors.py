@@ -1,0 +1,120 @@
+"""Ring 0: every exception of the library, one tree.
+
+::
+
+    SMTPError                      everything below; catch this to catch all of it
+    ├── GrammarError               octets or arguments outside the grammar  (also ValueError)
+    ├── LocalProtocolError         this side asked for what it may not do; nothing was sent
+    │   └── NotOffered             ... because the server did not offer the extension
+    ├── RemoteProtocolError        the peer broke the protocol; the link is of no more use
+    ├── Refusal                    the peer answered no: 4yz (try later) or 5yz (do not)
+    └── TransportError             the link itself failed
+        ├── ConnectFailed          it could not be made                     (also ConnectionError)
+        ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
+        ├── TLSFailed              TLS could not be agreed or verified      (also ConnectionError)
+        └── TimedOut               the peer was silent for too long         (also TimeoutError)
+
+Each error says what failed, in which phase, at which command, with which reply, and what to check
+next; the text of :class:`str` joins these, escaped, on one line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the one look upwards, for annotations only
+    from .grammar.reply import Reply
+
+
+class SMTPError(Exception):
+    """Base of all errors of this library.
+
+    *phase* names the step of the conversation, *command* the command (secrets masked), *reply* the
+    peer's answer if there was one, *check* what to look at next.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str = "",
+        command: str = "",
+        reply: Reply | None = None,
+        check: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.command = command
+        self.reply = reply
+        self.check = check
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.phase:
+            parts.append(f"phase: {self.phase}")
+        if self.command:
+            parts.append(f"command: {self.command}")
+        if self.reply is not None:
+            parts.append(f"reply: {self.reply}")
+        if self.check:
+            parts.append(f"check: {self.check}")
+        return "; ".join(parts)
+
+
+class GrammarError(SMTPError, ValueError):
+    """Octets or arguments that the grammar does not allow.
+
+    *offset* is the octet at which reading stopped. *reply* is what a server answers to a command
+    with this fault; it is None where no command can hold it (as in a reply).
+    """
+
+    def __init__(self, message: str, *, offset: int = 0, reply: Reply | None = None) -> None:
+        super().__init__(message, reply=reply)
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.message} (at octet {self.offset})"
+
+
+class LocalProtocolError(SMTPError):
+    """This side asked for something that is not allowed now. Nothing was sent."""
+
+
+class NotOffered(LocalProtocolError):
+    """The server did not offer the extension that this needs. Nothing was sent."""
+
+
+class RemoteProtocolError(SMTPError):
+    """The peer broke the protocol. What it says next cannot be trusted; close the link."""
+
+
+class Refusal(SMTPError):
+    """The peer answered 4yz or 5yz. ``reply`` is never None here."""
+
+    reply: Reply
+
+    def __init__(
+        self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""
+    ) -> None:
+        super().__init__(message, phase=phase, command=command, reply=reply, check=check)
+
+
+class TransportError(SMTPError):
+    """The link failed."""
+
+
+class ConnectFailed(TransportError, ConnectionError):
+    """No connection could be made."""
+
+
+class ConnectionLost(TransportError, ConnectionError):
+    """The connection ended in the middle of a conversation."""
+
+
+class TLSFailed(TransportError, ConnectionError):
+    """TLS could not be agreed, or the peer's certificate was not verified."""
+
+
+class TimedOut(TransportError, TimeoutError):
+    """The peer was silent for longer than the phase allows."""

@@ -1,0 +1,239 @@
+"""Mailboxes and paths (RFC 5321 4.1.2; RFC 6531 3.3 for the internationalised forms)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Self, TypeVar
+
+from attrs import field, frozen
+
+from .. import limits
+from ..errors import GrammarError
+from .domain import Domain, Host, parse_host, text_of
+from .reply import Reply
+
+_SYNTAX = Reply(501, "5.1.3", "Syntax error in mailbox address")
+
+_UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
+_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
+_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
+_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])+)"')
+_MEANING = re.compile(rf"[ -~{_UTF8}]+")
+_HOST = re.compile(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
+_ROUTE = re.compile(r"@([^\s<>,:@]+)[,:]")
+_POSTMASTER = "postmaster"
+
+H = TypeVar("H")
+
+
+@frozen
+class Mailbox:
+    """``Local-part "@" ( Domain / address-literal )``.
+
+    *local_part* is the meaning, without quotes and backslashes, since all quoted forms are
+    equal (RFC 5321 4.1.2); case-sensitive. ``bytes()`` writes the form with the least quoting.
+    At most 64 octets when written; not empty.
+    """
+
+    local_part: str = field()
+    domain: Host = field()
+
+    @local_part.validator
+    def _check(self, _: object, local_part: str) -> None:
+        if not _MEANING.fullmatch(local_part):
+            raise GrammarError("local-part is empty or has control characters", reply=_SYNTAX)
+        if len(quote(local_part).encode()) > limits.LOCAL_PART:
+            raise GrammarError("local-part of more than 64 octets", offset=64, reply=_SYNTAX)
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read ``local-part@domain``, without brackets. Raises GrammarError."""
+        text = text_of(data)
+        mailbox, end = _read_mailbox(text, 0)
+        if end != len(text):
+            raise _error("nothing may follow the mailbox", text, end)
+        return cls(mailbox.local_part, mailbox.domain)
+
+    @property
+    def isascii(self) -> bool:
+        """Whether it can be written without SMTPUTF8."""
+        return self.local_part.isascii() and self.domain.isascii
+
+    def __bytes__(self) -> bytes:
+        return str(self).encode()
+
+    def __str__(self) -> str:
+        return f"{quote(self.local_part)}@{self.domain}"
+
+
+def quote(local_part: str) -> str:
+    """Write *local_part* as Dot-string if it can be, else as Quoted-string."""
+    if _DOT_STRING.fullmatch(local_part):
+        return local_part
+    escaped = local_part.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+@frozen
+class ReversePath:
+    """The sender of MAIL: a mailbox, or None for the null path ``<>`` of notifications."""
+
+    mailbox: Mailbox | None = None
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read ``<mailbox>`` or ``<>``; a source route is read and dropped (RFC 5321 C)."""
+        text = text_of(data)
+        path, end = read_reverse_path(text, 0)
+        if end != len(text):
+            raise _error("nothing may follow the path", text, end)
+        return cls(path.mailbox)
+
+    @classmethod
+    def of(cls, value: ReversePath | Mailbox | str | None) -> ReversePath:
+        """Take a path as it is, or make one of a mailbox or a bare address; "" or None is null."""
+        if isinstance(value, ReversePath):
+            return value
+        if isinstance(value, str):
+            value = Mailbox.parse(value) if value else None
+        return ReversePath(value)
+
+    @property
+    def isascii(self) -> bool:
+        """Whether it can be written without SMTPUTF8."""
+        return self.mailbox is None or self.mailbox.isascii
+
+    def __bytes__(self) -> bytes:
+        return f"<{self}>".encode()
+
+    def __str__(self) -> str:
+        """The bare address, "" for the null path."""
+        return "" if self.mailbox is None else str(self.mailbox)
+
+
+@frozen
+class ForwardPath:
+    """A recipient of RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1)."""
+
+    mailbox: Mailbox | None
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read ``<mailbox>`` or ``<Postmaster>``; a source route is read and dropped."""
+        text = text_of(data)
+        path, end = read_forward_path(text, 0)
+        if end != len(text):
+            raise _error("nothing may follow the path", text, end)
+        return cls(path.mailbox)
+
+    @classmethod
+    def of(cls, value: ForwardPath | Mailbox | str) -> ForwardPath:
+        """Take a path as it is, or make one of a mailbox or a bare address."""
+        if isinstance(value, ForwardPath):
+            return value
+        if isinstance(value, str):
+            if value.lower() == _POSTMASTER:
+                return ForwardPath(None)
+            value = Mailbox.parse(value)
+        return ForwardPath(value)
+
+    @property
+    def local_part(self) -> str:
+        """The local-part's meaning; ``Postmaster`` for the bare form."""
+        return "Postmaster" if self.mailbox is None else self.mailbox.local_part
+
+    @property
+    def domain(self) -> Host | None:
+        """The domain or literal; None for the bare ``<Postmaster>``."""
+        return None if self.mailbox is None else self.mailbox.domain
+
+    @property
+    def is_postmaster(self) -> bool:
+        """Whether the local-part is postmaster in any case (RFC 5321 4.5.1)."""
+        return self.local_part.lower() == _POSTMASTER
+
+    @property
+    def isascii(self) -> bool:
+        """Whether it can be written without SMTPUTF8."""
+        return self.mailbox is None or self.mailbox.isascii
+
+    def __bytes__(self) -> bytes:
+        return f"<{self}>".encode()
+
+    def __str__(self) -> str:
+        """The bare address."""
+        return "Postmaster" if self.mailbox is None else str(self.mailbox)
+
+
+def read_reverse_path(text: str, at: int) -> tuple[ReversePath, int]:
+    """Read a Reverse-path that starts at *at*; give it and where it ends. Raises GrammarError."""
+    if text.startswith("<>", at):
+        return ReversePath(None), at + 2
+    mailbox, end = _read_path(text, at)
+    return ReversePath(mailbox), end
+
+
+def read_forward_path(text: str, at: int) -> tuple[ForwardPath, int]:
+    """Read a Forward-path or ``<Postmaster>`` that starts at *at*; give it and its end."""
+    end = at + len(_POSTMASTER) + 2
+    if text[at:end].lower() == f"<{_POSTMASTER}>":
+        return ForwardPath(None), end
+    mailbox, end = _read_path(text, at)
+    return ForwardPath(mailbox), end
+
+
+def _read_path(text: str, at: int) -> tuple[Mailbox, int]:
+    """``"<" [ A-d-l ":" ] Mailbox ">"``."""
+    if not text.startswith("<", at):
+        raise _error("a path starts with '<'", text, at)
+    start = _skip_route(text, at + 1)
+    mailbox, end = _read_mailbox(text, start)
+    if not text.startswith(">", end):
+        raise _error("a path ends with '>'", text, end)
+    if len(text[at : end + 1].encode()) > limits.PATH:
+        raise _error("path of more than 256 octets", text, at)
+    return mailbox, end + 1
+
+
+def _skip_route(text: str, at: int) -> int:
+    """``A-d-l = At-domain *( "," At-domain )``, then ":" (RFC 5321 C: accepted and ignored)."""
+    while match := _ROUTE.match(text, at):
+        _host(Domain.parse, match[1], text, at + 1)
+        at = match.end()
+        if text[at - 1] == ":":
+            return at
+        if not text.startswith("@", at):
+            raise _error("a source route is a list of '@domain'", text, at)
+    return at
+
+
+def _read_mailbox(text: str, at: int) -> tuple[Mailbox, int]:
+    if quoted := _QUOTED_STRING.match(text, at):
+        local_part, end = re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
+        written = quoted[0]
+    elif dotted := _DOT_STRING.match(text, at):
+        local_part, end = dotted[0], dotted.end()
+        written = local_part
+    else:
+        raise _error("not a local-part", text, at)
+    if len(written.encode()) > limits.LOCAL_PART:
+        raise _error("local-part of more than 64 octets", text, at)
+    if not text.startswith("@", end):
+        raise _error("'@' belongs after the local-part", text, end)
+    found = _HOST.match(text, end + 1)
+    name = found[0] if found else ""
+    return Mailbox(local_part, _host(parse_host, name, text, end + 1)), end + 1 + len(name)
+
+
+def _host(parse: Callable[[str], H], name: str, text: str, at: int) -> H:
+    """Read the host at *at*, so that an error tells the place in the whole text."""
+    try:
+        return parse(name)
+    except GrammarError as error:
+        raise _error(error.message, text, at, error.offset) from None
+
+
+def _error(message: str, text: str, at: int, beyond: int = 0) -> GrammarError:
+    offset = len(text[:at].encode("utf-8", "replace")) + beyond
+    return GrammarError(message, offset=offset, reply=_SYNTAX)

@@ -1,0 +1,124 @@
+"""Service extensions (RFC 5321 2.2): the table, and the lists that EHLO replies give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from ..limits import COMMAND_LINE
+from .reply import Reply
+
+_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
+
+
+@frozen(kw_only=True)
+class Extension:
+    """A row of the table. *verbs* are the commands it adds; *mail* and *rcpt* the parameters;
+    *octets* what it adds to a command's line limit (RFC 5321 4.5.3.1.4)."""
+
+    keyword: str
+    rfc: str
+    verbs: frozenset[str] = frozenset()
+    mail: frozenset[str] = frozenset()
+    rcpt: frozenset[str] = frozenset()
+    octets: Mapping[str, int] = field(factory=dict)
+
+
+def _table(*rows: Extension) -> Mapping[str, Extension]:
+    return {row.keyword: row for row in rows}
+
+
+EXTENSIONS = _table(
+    Extension(keyword="PIPELINING", rfc="2920"),
+    Extension(keyword="SIZE", rfc="1870", mail=frozenset({"SIZE"}), octets={"MAIL": 26}),
+    Extension(keyword="8BITMIME", rfc="6152", mail=frozenset({"BODY"}), octets={"MAIL": 14}),
+    Extension(keyword="SMTPUTF8", rfc="6531", mail=frozenset({"SMTPUTF8"}), octets={"MAIL": 10}),
+    Extension(keyword="ENHANCEDSTATUSCODES", rfc="2034"),
+    Extension(keyword="STARTTLS", rfc="3207", verbs=frozenset({"STARTTLS"})),
+    Extension(
+        keyword="AUTH",
+        rfc="4954",
+        verbs=frozenset({"AUTH"}),
+        mail=frozenset({"AUTH"}),
+        octets={"MAIL": 500},
+    ),
+    Extension(keyword="HELP", rfc="5321"),
+)
+
+EXTENSION_VERBS = frozenset(verb for row in EXTENSIONS.values() for verb in row.verbs)
+
+
+@frozen
+class Extensions:
+    """The keywords of one EHLO reply, each with its parameters as one string.
+
+    Keywords are upper case and looked up in any case: ``"size" in extensions``.
+    """
+
+    keywords: Mapping[str, str] = field(factory=dict)
+
+    @keywords.validator
+    def _check(self, _: object, keywords: Mapping[str, str]) -> None:
+        for keyword, parameters in keywords.items():
+            if not _KEYWORD.fullmatch(keyword) or keyword != keyword.upper():
+                raise GrammarError(f"not an EHLO keyword: {keyword!r}")
+            if parameters and not _PARAMETERS.fullmatch(parameters):
+                raise GrammarError(f"not EHLO parameters: {parameters!r}")
+
+    @classmethod
+    def from_reply(cls, reply: Reply) -> Extensions:
+        """Read the lines after the first of a reply to EHLO (RFC 5321 4.1.1.1).
+
+        Lenient: lines that are no keyword line are passed over, blanks are collapsed, the last of
+        equal keywords counts, and the old ``AUTH=`` form is read as ``AUTH``.
+        """
+        keywords: dict[str, str] = {}
+        for line in reply.lines[1:]:
+            keyword, *parameters = line.split() or [""]
+            keyword, equals, first = keyword.upper().partition("=")
+            if equals:
+                parameters = [first, *parameters]
+                if keyword != "AUTH" or keyword in keywords:
+                    continue
+            text = " ".join(parameters)
+            if _KEYWORD.fullmatch(keyword) and (not text or _PARAMETERS.fullmatch(text)):
+                keywords[keyword] = text
+        return cls(keywords)
+
+    def lines(self) -> list[str]:
+        """The keyword lines of an EHLO reply."""
+        return [f"{keyword} {text}".rstrip() for keyword, text in self.keywords.items()]
+
+    def __contains__(self, keyword: object) -> bool:
+        return isinstance(keyword, str) and keyword.upper() in self.keywords
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keywords)
+
+    @property
+    def size(self) -> int | None:
+        """The largest message in octets, or None where SIZE gives no limit (RFC 1870 3)."""
+        text = self.keywords.get("SIZE", "")
+        return int(text) or None if re.fullmatch(r"[0-9]{1,20}", text) else None
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms of AUTH, upper case."""
+        return tuple(self.keywords.get("AUTH", "").upper().split())
+
+    def line_limit(self, verb: str) -> int:
+        """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""
+        return COMMAND_LINE + sum(row.octets.get(verb, 0) for row in self.rows())
+
+    def parameters(self, verb: str) -> frozenset[str]:
+        """The parameters that may go with MAIL or RCPT."""
+        sets = (row.mail if verb == "MAIL" else row.rcpt for row in self.rows())
+        return frozenset[str]().union(*sets)
+
+    def rows(self) -> Iterable[Extension]:
+        """The rows of the table that are offered."""
+        return (EXTENSIONS[keyword] for keyword in self.keywords if keyword in EXTENSIONS)

@@ -1,0 +1,16 @@
+"""Peer-supplied text, made safe to show."""
+
+from __future__ import annotations
+
+
+def printable(text: bytes | str) -> str:
+    """Give *text* with everything that is not a printable character escaped.
+
+    Octets that are not UTF-8 appear as ``\\xff``, controls as ``\\r``, ``\\x1b`` ..., so that the
+    result never breaks a line or moves a cursor.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

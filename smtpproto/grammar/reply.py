@@ -1,0 +1,172 @@
+"""Replies (RFC 5321 4.2): the one type for every answer, given or received."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from ..limits import REPLY_LINE
+from .printable import printable
+from .status import EnhancedCode
+
+_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
+    return EnhancedCode.parse(value) if isinstance(value, str) else value
+
+
+def _lines(text: str | Iterable[str]) -> tuple[str, ...]:
+    return tuple(text.splitlines() or [""]) if isinstance(text, str) else tuple(text) or ("",)
+
+
+def _fold(line: str, room: int) -> Iterable[str]:
+    """Cut *line* at spaces, or anywhere if it has none, into pieces of at most *room* octets."""
+    while len(octets := line.encode()) > room:
+        head = octets[:room].decode("utf-8", "ignore")
+        cut = head.rfind(" ")
+        head = head[: cut + 1] if cut > 0 else head
+        yield head
+        line = line[len(head) :]
+    yield line
+
+
+@frozen
+class Reply:
+    """A reply: code, enhanced code or None, text of one or more lines.
+
+    ``Reply(550, "5.7.1", "Relaying denied")``. The text is a string, split at its line ends, or the
+    lines themselves; lines too long for the wire (512 octets, RFC 5321 4.5.3.1.5) are folded.
+    Raises GrammarError if the code is not 200 to 599, if the enhanced code's class differs from
+    the code's first digit (RFC 2034 4), or if the text holds control characters.
+    """
+
+    code: int = field()
+    enhanced: EnhancedCode | None = field(default=None, converter=_enhanced)
+    lines: tuple[str, ...] = field(default="", converter=_lines)
+
+    def __attrs_post_init__(self) -> None:
+        if not 200 <= self.code <= 599:
+            raise GrammarError(f"not a reply code: {self.code}")
+        if self.enhanced is not None and self.enhanced.class_ != self.code // 100:
+            raise GrammarError(f"enhanced code {self.enhanced} does not suit code {self.code}")
+        if any(_CONTROL.search(line) for line in self.lines):
+            raise GrammarError("control character in the text of a reply")
+        if self.enhanced is None and self._leading_code(self.code, self.lines[0]) is not None:
+            raise GrammarError("give the enhanced code as an argument, not in the text")
+        room = REPLY_LINE - len("250 \r\n") - len(self._prefix)
+        if any(len(line) * 4 > room and len(line.encode()) > room for line in self.lines):
+            folded = tuple(piece for line in self.lines for piece in _fold(line, room))
+            object.__setattr__(self, "lines", folded)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read one whole reply, line ends included (RFC 5321 4.2)."""
+        if not data.endswith(b"\r\n"):
+            raise GrammarError("a reply ends with CRLF", offset=len(data))
+        return cls.from_lines(data[:-2].split(b"\r\n"))
+
+    @classmethod
+    def from_lines(cls, lines: Sequence[bytes]) -> Self:
+        """Build the reply that *lines* (without CRLF) make.
+
+        Lenient as RFC 5321 4.2 asks: a code alone is a reply; the text may be UTF-8 or anything,
+        and what cannot be printed is escaped. Lines of differing codes raise GrammarError.
+        """
+        codes, texts = set(), []
+        for number, line in enumerate(lines, 1):
+            code, more, text = parse_reply_line(line)
+            if more != (number < len(lines)):
+                raise GrammarError("'-' belongs to all lines of a reply but the last", offset=3)
+            codes.add(code)
+            texts.append(text)
+        if len(codes) != 1:
+            raise GrammarError("a reply needs one code, the same on all its lines")
+        return cls._from_texts(codes.pop(), texts)
+
+    @classmethod
+    def _from_texts(cls, code: int, texts: list[str]) -> Self:
+        enhanced = cls._leading_code(code, texts[0])
+        if enhanced is None:
+            return cls(code, None, texts)
+        prefix = str(enhanced)
+        return cls(code, enhanced, [_without(prefix, text) for text in texts])
+
+    @staticmethod
+    def _leading_code(code: int, text: str) -> EnhancedCode | None:
+        enhanced = EnhancedCode.at_start(text) if text[:2] in ("2.", "4.", "5.") else None
+        return enhanced if enhanced is not None and enhanced.class_ == code // 100 else None
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.enhanced is None else f"{self.enhanced} "
+
+    @property
+    def text(self) -> str:
+        """The lines, joined by newlines."""
+        return "\n".join(self.lines)
+
+    @property
+    def positive(self) -> bool:
+        """2yz or 3yz: the command did, or may go on to do, what it is for."""
+        return self.code < 400
+
+    @property
+    def intermediate(self) -> bool:
+        """3yz: the server waits for more."""
+        return 300 <= self.code < 400
+
+    @property
+    def transient(self) -> bool:
+        """4yz: the same may work later (RFC 5321 4.2.1)."""
+        return 400 <= self.code < 500
+
+    @property
+    def permanent(self) -> bool:
+        """5yz: the same will fail again."""
+        return self.code >= 500
+
+    def ascii(self) -> Self:
+        """The same reply with other characters escaped (RFC 6531 3.7.4.2: no UTF-8 unasked)."""
+        if all(line.isascii() for line in self.lines):
+            return self
+        lines = [line.encode("ascii", "backslashreplace").decode() for line in self.lines]
+        return type(self)(self.code, self.enhanced, lines)
+
+    def __bytes__(self) -> bytes:
+        """The wire form, the enhanced code on every line (RFC 2034 4)."""
+        *first, last = self.lines
+        head = "".join(f"{self.code}-{self._prefix}{line}\r\n" for line in first)
+        return f"{head}{self.code} {self._prefix}{last}\r\n".encode()
+
+    def __str__(self) -> str:
+        return printable(f"{self.code} {self._prefix}{' / '.join(self.lines)}".rstrip())
+
+
+def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
+    """Split a line of a reply, without CRLF, into code, "more lines follow", printable text.
+
+    Raises GrammarError if it does not start with three digits (first one 2 to 5) and then end or
+    go on with SP or "-".
+    """
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise GrammarError(f"not a line of a reply: {printable(line[:40])!r}")
+    code, mark, text = match.groups()
+    return int(code), mark == b"-", _text(text or b"")
+
+
+def _text(octets: bytes) -> str:
+    text = octets.decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda found: printable(found[0]), text)
+
+
+def _without(prefix: str, text: str) -> str:
+    if text == prefix:
+        return ""
+    return text[len(prefix) + 1 :] if text.startswith(prefix + " ") else text

@@ -1,0 +1,41 @@
+"""Enhanced mail system status codes (RFC 3463, carried by RFC 2034)."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from attrs import field, frozen
+from attrs.validators import ge, in_, le
+
+from ..errors import GrammarError
+
+_CODE = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_PART = [ge(0), le(999)]
+
+
+@frozen(order=True)
+class EnhancedCode:
+    """``class.subject.detail`` (RFC 3463 2), e.g. ``EnhancedCode(5, 7, 1)``."""
+
+    class_: int = field(validator=in_((2, 4, 5)))
+    subject: int = field(validator=_PART)
+    detail: int = field(validator=_PART)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``5.7.1``. Raises GrammarError for anything else, leading zeros included."""
+        match = _CODE.fullmatch(text)
+        if match is None:
+            raise GrammarError(f"not an enhanced status code: {text[:20]!r}")
+        return cls(*map(int, match.groups()))
+
+    @classmethod
+    def at_start(cls, text: str) -> Self | None:
+        """Read the code that a reply's text starts with (RFC 2034 4), or None."""
+        head, _, _ = text.partition(" ")
+        match = _CODE.fullmatch(head)
+        return cls(*map(int, match.groups())) if match else None
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"

@@ -1,0 +1,45 @@
+"""xtext (RFC 3461 4) and strict base64 (RFC 4954 4): text inside parameters and AUTH lines."""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+from ..errors import GrammarError
+from .reply import Reply
+
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+_ESCAPE = re.compile(r"\+([0-9A-F]{2})")
+_ENCODE = re.compile(rb"[^!-*,-<>-~]")
+_BAD_XTEXT = Reply(501, "5.5.4", "Not xtext")
+_BAD_BASE64 = Reply(501, "5.5.2", "Cannot decode base64")
+
+
+def encode_xtext(text: str) -> str:
+    """Write *text* (as UTF-8) with "+", "=" and what is not printable ASCII as ``+HH``."""
+    return _ENCODE.sub(lambda found: b"+%02X" % ord(found[0]), text.encode()).decode()
+
+
+def decode_xtext(text: str) -> str:
+    """Read xtext. Raises GrammarError if it is not xtext, or not UTF-8 behind it."""
+    match = _XTEXT.match(text)
+    end = match.end() if match else 0
+    if end != len(text):
+        raise GrammarError("not xtext", offset=end, reply=_BAD_XTEXT)
+    try:
+        return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise GrammarError("xtext is not UTF-8 behind its escapes", reply=_BAD_XTEXT) from None
+
+
+def encode_base64(octets: bytes) -> bytes:
+    """Base64 in one line."""
+    return binascii.b2a_base64(octets, newline=False)
+
+
+def decode_base64(text: bytes) -> bytes:
+    """Read base64. Other characters, wrong or missing padding raise GrammarError."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        raise GrammarError("not base64", reply=_BAD_BASE64) from None

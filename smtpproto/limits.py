@@ -1,0 +1,70 @@
+"""Ring 0: every bound of the library, with its default, its source and its reason.
+
+The constants are facts of the RFCs. :class:`Limits` and :class:`Timeouts` are a user's to set.
+Octets and seconds throughout.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import ge, optional
+
+LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
+DOMAIN = 255  # RFC 5321 4.5.3.1.2
+LABEL = 63  # RFC 1035 2.3.4
+PATH = 256  # RFC 5321 4.5.3.1.3, with the brackets
+COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, with CRLF; extensions add to it
+REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, with CRLF
+CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page faults
+
+
+@frozen(kw_only=True)
+class Limits:
+    """Bounds on what a peer may make us hold or do."""
+
+    message_size: int | None = field(default=32 * 1024 * 1024, validator=optional(ge(65536)))
+    """Content of a message (RFC 5321 4.5.3.1.7 wants 64 KiB at least). None: no bound, and SIZE is
+    offered without a number."""
+
+    recipients: int = field(default=1000, validator=ge(100))
+    """Accepted recipients of a transaction (RFC 5321 4.5.3.1.8 wants 100 at least); then 452."""
+
+    auth_line: int = field(default=12288, validator=ge(512))
+    """A line of an AUTH exchange, in base64 and with CRLF (RFC 4954 4)."""
+
+    errors: int = field(default=50, validator=ge(3))
+    """Commands of a connection that could not be understood; then 421."""
+
+    failed_logins: int = field(default=3, validator=ge(3))
+    """Failed AUTH of a connection (RFC 4954 9: not below 3); then 421."""
+
+    reply_line: int = field(default=4096, validator=ge(REPLY_LINE))
+    """A line of a reply as a client takes it; servers do go beyond the RFC's 512."""
+
+    reply_lines: int = field(default=1000, validator=ge(32))
+    """Lines of one reply as a client takes it."""
+
+    window: int = field(default=16384, validator=ge(1024))
+    """Commands a client sends ahead of their replies (RFC 2920 3.1). Without a bound, client and
+    server can both wait for the other to read."""
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long to wait for the peer, phase by phase (RFC 5321 4.5.3.2)."""
+
+    connect: float | None = 60
+    tls: float | None = 120
+    greeting: float | None = 300
+    hello: float | None = 300
+    auth: float | None = 300
+    mail: float | None = 300
+    rcpt: float | None = 300
+    data: float | None = 120
+    block: float | None = 180
+    final: float | None = 600
+    """After the final dot. Short values make duplicates: the server may have taken the message."""
+    other: float | None = 300
+    quit: float | None = 10
+    command: float | None = 300
+    """A server's wait for the next command, or for the next block of a message."""

@@ -1,0 +1,37 @@
+"""Ring 0: a value that can be carried, compared and used, but not printed."""
+
+from __future__ import annotations
+
+import hmac
+from typing import final
+
+
+@final
+class Secret:
+    """Octets that no repr, log or transcript shows.
+
+    Built from ``bytes`` or ``str`` (as UTF-8). :meth:`reveal` is the one way out, so that a search
+    for it finds each place where a secret leaves its wrapper.
+    """
+
+    __slots__ = ("_octets",)
+
+    def __init__(self, value: bytes | str) -> None:
+        self._octets = value.encode() if isinstance(value, str) else bytes(value)
+
+    def reveal(self) -> bytes:
+        """The octets themselves."""
+        return self._octets
+
+    def __eq__(self, other: object) -> bool:
+        """Compare in constant time."""
+        return isinstance(other, Secret) and hmac.compare_digest(self._octets, other._octets)
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._octets))
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled or copied")
