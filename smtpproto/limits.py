@@ -7,7 +7,7 @@ Octets and seconds throughout.
 from __future__ import annotations
 
 from attrs import field, frozen
-from attrs.validators import ge, optional
+from attrs.validators import ge
 
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
 DOMAIN = 255  # RFC 5321 4.5.3.1.2
@@ -22,7 +22,7 @@ CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page
 class Limits:
     """Bounds on what a peer may make us hold or do."""
 
-    message_size: int | None = field(default=32 * 1024 * 1024, validator=optional(ge(65536)))
+    message_size: int | None = 32 * 1024 * 1024
     """Content of a message (RFC 5321 4.5.3.1.7 wants 64 KiB at least). None: no bound, and SIZE is
     offered without a number."""
 
@@ -47,6 +47,10 @@ class Limits:
     window: int = field(default=16384, validator=ge(1024))
     """Commands a client sends ahead of their replies (RFC 2920 3.1). Without a bound, client and
     server can both wait for the other to read."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.message_size is not None and self.message_size < 65536:
+            raise ValueError("message_size must be 65536 octets or more (RFC 5321 4.5.3.1.7)")
 
 
 @frozen(kw_only=True)

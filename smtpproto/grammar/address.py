@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from .. import limits
 from ..errors import GrammarError
+from .case import lower
 from .domain import Domain, Host, parse_host, text_of
 from .reply import Reply
 
@@ -133,7 +134,7 @@ class ForwardPath:
         if isinstance(value, ForwardPath):
             return value
         if isinstance(value, str):
-            if value.lower() == _POSTMASTER:
+            if lower(value) == _POSTMASTER:
                 return ForwardPath(None)
             value = Mailbox.parse(value)
         return ForwardPath(value)
@@ -151,7 +152,7 @@ class ForwardPath:
     @property
     def is_postmaster(self) -> bool:
         """Whether the local-part is postmaster in any case (RFC 5321 4.5.1)."""
-        return self.local_part.lower() == _POSTMASTER
+        return lower(self.local_part) == _POSTMASTER
 
     @property
     def isascii(self) -> bool:
@@ -177,7 +178,7 @@ def read_reverse_path(text: str, at: int) -> tuple[ReversePath, int]:
 def read_forward_path(text: str, at: int) -> tuple[ForwardPath, int]:
     """Read a Forward-path or ``<Postmaster>`` that starts at *at*; give it and its end."""
     end = at + len(_POSTMASTER) + 2
-    if text[at:end].lower() == f"<{_POSTMASTER}>":
+    if lower(text[at:end]) == f"<{_POSTMASTER}>":
         return ForwardPath(None), end
     mailbox, end = _read_path(text, at)
     return ForwardPath(mailbox), end

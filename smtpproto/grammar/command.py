@@ -14,6 +14,7 @@ from attrs import field, frozen
 from ..errors import GrammarError
 from ..secret import Secret
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
+from .case import upper
 from .domain import Host, parse_host
 from .parameters import MailParameters, RcptParameters, read_parameters
 from .printable import printable
@@ -92,7 +93,7 @@ class _Name(_Text):
 
 @frozen
 class Ehlo(Command):
-    """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1), and asks for extensions."""
+    """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
 
     verb = "EHLO"
     host: Host = field()
@@ -163,7 +164,7 @@ class Rcpt(Command):
 
 
 def _keyword(keyword: str, argument: str, reply: Reply) -> int:
-    if argument[: len(keyword)].upper() != keyword:
+    if upper(argument[: len(keyword)]) != keyword:
         raise GrammarError(f"{keyword!r} belongs here", reply=reply)
     return len(keyword)
 
@@ -250,11 +251,11 @@ class Auth(Command):
     def read(cls, argument: str, parameters: Container[str] | None) -> Self:
         mechanism, space, initial = argument.partition(" ")
         if not space:
-            return cls(mechanism.upper())
+            return cls(upper(mechanism))
         octets = b"" if initial == "=" else decode_base64(initial.encode()) if initial else None
         if octets is None or (not octets and initial != "="):
             raise GrammarError("an empty response is written as '='", reply=_ARGUMENT)
-        return cls(mechanism.upper(), Secret(octets))
+        return cls(upper(mechanism), Secret(octets))
 
     def argument(self) -> str:
         if self.initial is None:

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from .. import limits
 from ..errors import GrammarError
+from .case import lower
 from .reply import Reply
 
 _SYNTAX = Reply(501, "5.5.2", "Syntax error in domain or address literal")
@@ -68,20 +69,16 @@ class Domain:
             other = other.name
         if not isinstance(other, str):
             return NotImplemented
-        return self.name == other or _lower(self.name) == _lower(other)
+        return self.name == other or lower(self.name) == lower(other)
 
     def __hash__(self) -> int:
-        return hash(_lower(self.name))
+        return hash(lower(self.name))
 
     def __bytes__(self) -> bytes:
         return self.name.encode()
 
     def __str__(self) -> str:
         return self.name
-
-
-def _lower(name: str) -> str:
-    return name.lower() if name.isascii() else name.encode().lower().decode()  # ASCII letters only
 
 
 def _check_label(label: str, offset: int) -> None:

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..limits import COMMAND_LINE
+from .case import upper
 from .reply import Reply
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -64,7 +65,7 @@ class Extensions:
     @keywords.validator
     def _check(self, _: object, keywords: Mapping[str, str]) -> None:
         for keyword, parameters in keywords.items():
-            if not _KEYWORD.fullmatch(keyword) or keyword != keyword.upper():
+            if not _KEYWORD.fullmatch(keyword) or keyword != upper(keyword):
                 raise GrammarError(f"not an EHLO keyword: {keyword!r}")
             if parameters and not _PARAMETERS.fullmatch(parameters):
                 raise GrammarError(f"not EHLO parameters: {parameters!r}")
@@ -79,7 +80,7 @@ class Extensions:
         keywords: dict[str, str] = {}
         for line in reply.lines[1:]:
             keyword, *parameters = line.split() or [""]
-            keyword, equals, first = keyword.upper().partition("=")
+            keyword, equals, first = upper(keyword).partition("=")
             if equals:
                 parameters = [first, *parameters]
                 if keyword != "AUTH" or keyword in keywords:
@@ -94,7 +95,7 @@ class Extensions:
         return [f"{keyword} {text}".rstrip() for keyword, text in self.keywords.items()]
 
     def __contains__(self, keyword: object) -> bool:
-        return isinstance(keyword, str) and keyword.upper() in self.keywords
+        return isinstance(keyword, str) and upper(keyword) in self.keywords
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keywords)
@@ -108,7 +109,7 @@ class Extensions:
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """The SASL mechanisms of AUTH, upper case."""
-        return tuple(self.keywords.get("AUTH", "").upper().split())
+        return tuple(upper(self.keywords.get("AUTH", "")).split())
 
     def line_limit(self, verb: str) -> int:
         """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""

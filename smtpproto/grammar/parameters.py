@@ -12,6 +12,7 @@ from attrs.validators import ge, le, optional
 
 from ..errors import GrammarError
 from .address import ReversePath
+from .case import upper
 from .reply import Reply
 from .xtext import decode_xtext, encode_xtext
 
@@ -26,7 +27,7 @@ _UNKNOWN = Reply(555, "5.5.4", "Parameter not recognized or not implemented")
 class Parameter:
     """``esmtp-keyword [ "=" esmtp-value ]``; the keyword is kept in upper case."""
 
-    keyword: str = field(converter=str.upper)
+    keyword: str = field(converter=upper)
     value: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -83,7 +84,7 @@ def _read_size(value: str | None) -> int:
 
 def _read_body(value: str | None) -> Body:
     try:
-        return Body((value or "").upper())
+        return Body(upper(value or ""))
     except ValueError:
         raise GrammarError("BODY is 7BIT or 8BITMIME", reply=_SYNTAX) from None
 
