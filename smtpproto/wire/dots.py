@@ -1,0 +1,92 @@
+"""Content of DATA (RFC 5321 4.1.1.4, 4.5.2): dot-stuffed lines up to CRLF.CRLF, both ways.
+
+Both classes work on large slices: a search for the few places that matter, never a list of lines.
+"""
+
+from __future__ import annotations
+
+from ..errors import GrammarError
+from ..limits import CHUNK
+from .buffer import Buffer
+
+_END = b"\r\n.\r\n"
+_TAILS = tuple(_END[:n] for n in (4, 3, 2, 1))
+
+
+def has_bare(data: bytes) -> bool:
+    """Whether *data* has a CR or LF that is not part of a CRLF pair."""
+    return len(data) - len(data.translate(None, b"\r\n")) != 2 * data.count(b"\r\n")
+
+
+class DotReader:
+    """Takes content from a buffer, up to the line of a lone dot and no further.
+
+    *done* tells that the end was read; *bare*, that a bare CR or LF was met (and passed on: it ends
+    neither a line nor the message).
+    """
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+        # The content begins at the start of a line, so as if a CRLF had just been read.
+        self._held = b"\r\n"
+        self._virtual = 2
+        self.done = False
+        self.bare = False
+
+    def read(self) -> bytes:
+        """Give the next slice of content, at most 64 KiB; b"" if more octets are needed, or done."""
+        piece = b""
+        while self._buffer and not self.done and not piece:
+            piece = self._unstuff(self._frame())
+        return piece
+
+    def _frame(self) -> bytes:
+        """Whole-line-safe octets: all that cannot be the start of the end of data."""
+        data = self._held + self._buffer.take(CHUNK - len(_END))
+        end = data.find(_END)
+        if end >= 0:
+            self.done = True
+            self._buffer.untake(len(data) - end - len(_END))
+            return data[: end + 2]
+        self._held = next((tail for tail in _TAILS if data.endswith(tail)), b"")
+        return data[: len(data) - len(self._held)]
+
+    def _unstuff(self, raw: bytes) -> bytes:
+        if not raw:
+            return b""
+        self.bare = self.bare or has_bare(raw)
+        piece = raw.replace(b"\r\n.", b"\r\n")[self._virtual :]
+        self._virtual = 0
+        return piece
+
+
+class DotWriter:
+    """Stuffs content for the wire."""
+
+    def __init__(self) -> None:
+        self._cr = b""  # a CR at the end of a slice may be half of a CRLF
+        self._line_start = True
+
+    def encode(self, data: bytes) -> bytes:
+        """Give the wire form of the next slice of content.
+
+        Raises GrammarError for a CR or LF alone: such octets are how one message becomes two.
+        """
+        data = self._cr + data
+        self._cr = b"\r" if data.endswith(b"\r") else b""
+        data = data.removesuffix(b"\r")
+        if has_bare(data):
+            raise GrammarError("CR or LF alone in the content of a message")
+        if not data:
+            return b""
+        stuffed = data.replace(b"\r\n.", b"\r\n..")
+        if self._line_start and data.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._line_start = data.endswith(b"\r\n")
+        return stuffed
+
+    def finish(self) -> bytes:
+        """Give the end of data, after a CRLF if the content did not end with one."""
+        if self._cr:
+            raise GrammarError("CR alone at the end of a message")
+        return b".\r\n" if self._line_start else b"\r\n.\r\n"

@@ -1,0 +1,48 @@
+"""Lines (RFC 5321 2.3.8): ended by CRLF and by nothing else, bounded in length."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, Literal
+
+from .buffer import Buffer
+
+
+class Overlong(enum.Enum):
+    """Stands for a line that was too long; its octets are gone."""
+
+    LINE = "overlong line"
+
+
+OVERLONG: Final = Overlong.LINE
+
+
+class LineReader:
+    """Takes lines from a buffer."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self._buffer = buffer
+        self._scanned = 0  # octets known to hold no CRLF
+        self._skipping = False
+
+    def read(self, limit: int) -> bytes | Literal[Overlong.LINE] | None:
+        """Give the next line without its CRLF, or None if it is not complete.
+
+        A line of more than *limit* octets, CRLF included, is swallowed up to its end and then given
+        as OVERLONG, once; no part of it is ever read as a line of its own.
+        """
+        end = self._buffer.find(b"\r\n", self._scanned)
+        if end < 0:
+            self._hold(limit)
+            return None
+        line = self._buffer.take(end + 2)
+        overlong = self._skipping or len(line) > limit
+        self._scanned, self._skipping = 0, False
+        return OVERLONG if overlong else line[:-2]
+
+    def _hold(self, limit: int) -> None:
+        """Keep an incomplete line if it can still fit, else only an octet that may be a CR."""
+        if self._skipping or len(self._buffer) >= limit:
+            self._skipping = True
+            self._buffer.take(len(self._buffer) - 1)
+        self._scanned = max(len(self._buffer) - 1, 0)
