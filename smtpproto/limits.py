@@ -38,11 +38,12 @@ class Limits:
     failed_logins: int = field(default=3, validator=ge(3))
     """Failed AUTH of a connection (RFC 4954 9: not below 3); then 421."""
 
-    reply_line: int = field(default=4096, validator=ge(REPLY_LINE))
-    """A line of a reply as a client takes it; servers do go beyond the RFC's 512."""
+    reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
+    """A line of a reply as a client takes it: servers do go beyond the RFC's 512, and a SASL
+    challenge may have 12288 octets (RFC 4954 4)."""
 
-    reply_lines: int = field(default=1000, validator=ge(32))
-    """Lines of one reply as a client takes it."""
+    reply: int = field(default=256 * 1024, validator=ge(65536))
+    """All lines of one reply as a client takes it."""
 
     window: int = field(default=16384, validator=ge(1024))
     """Commands a client sends ahead of their replies (RFC 2920 3.1). Without a bound, client and

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from attrs import field, frozen
 
@@ -113,13 +114,22 @@ class Extensions:
 
     def line_limit(self, verb: str) -> int:
         """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""
-        return COMMAND_LINE + sum(row.octets.get(verb, 0) for row in self.rows())
+        return COMMAND_LINE + sum(row.octets.get(verb, 0) for row in self.rows)
 
-    def parameters(self, verb: str) -> frozenset[str]:
-        """The parameters that may go with MAIL or RCPT."""
-        sets = (row.mail if verb == "MAIL" else row.rcpt for row in self.rows())
-        return frozenset[str]().union(*sets)
-
-    def rows(self) -> Iterable[Extension]:
+    @cached_property
+    def rows(self) -> tuple[Extension, ...]:
         """The rows of the table that are offered."""
-        return (EXTENSIONS[keyword] for keyword in self.keywords if keyword in EXTENSIONS)
+        return tuple(EXTENSIONS[keyword] for keyword in self.keywords if keyword in EXTENSIONS)
+
+    @cached_property
+    def verbs(self) -> frozenset[str]:
+        """The commands that may be used besides those of RFC 5321."""
+        return frozenset[str]().union(*(row.verbs for row in self.rows))
+
+    @cached_property
+    def parameters(self) -> Mapping[str, frozenset[str]]:
+        """The parameters that may go with MAIL and with RCPT."""
+        return {
+            "MAIL": frozenset[str]().union(*(row.mail for row in self.rows)),
+            "RCPT": frozenset[str]().union(*(row.rcpt for row in self.rows)),
+        }

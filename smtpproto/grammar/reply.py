@@ -13,6 +13,7 @@ from ..limits import REPLY_LINE
 from .printable import printable
 from .status import EnhancedCode
 
+_CHALLENGE = 334  # one line, however long (RFC 4954 4)
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -41,7 +42,8 @@ class Reply:
     """A reply: code, enhanced code or None, text of one or more lines.
 
     ``Reply(550, "5.7.1", "Relaying denied")``. The text is a string, split at its line ends, or the
-    lines themselves; lines too long for the wire (512 octets, RFC 5321 4.5.3.1.5) are folded.
+    lines themselves; lines too long for the wire (512 octets, RFC 5321 4.5.3.1.5) are folded, but
+    not a SASL challenge.
     Raises GrammarError if the code is not 200 to 599, if the enhanced code's class differs from
     the code's first digit (RFC 2034 4), or if the text holds control characters.
     """
@@ -60,7 +62,9 @@ class Reply:
         if self.enhanced is None and self._leading_code(self.code, self.lines[0]) is not None:
             raise GrammarError("give the enhanced code as an argument, not in the text")
         room = REPLY_LINE - len("250 \r\n") - len(self._prefix)
-        if any(len(line) * 4 > room and len(line.encode()) > room for line in self.lines):
+        if self.code != _CHALLENGE and any(
+            len(line) * 4 > room and len(line.encode()) > room for line in self.lines
+        ):
             folded = tuple(piece for line in self.lines for piece in _fold(line, room))
             object.__setattr__(self, "lines", folded)
 

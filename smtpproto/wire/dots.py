@@ -34,7 +34,7 @@ class DotReader:
         self.bare = False
 
     def read(self) -> bytes:
-        """Give the next slice of content, at most 64 KiB; b"" if more octets are needed, or done."""
+        """Give the next slice of content, at most 64 KiB; b"" at the end, or if more is needed."""
         piece = b""
         while self._buffer and not self.done and not piece:
             piece = self._unstuff(self._frame())
