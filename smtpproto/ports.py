@@ -8,7 +8,6 @@ the call and never suspend, so a coroutine made of nothing but them runs to its 
 
 from __future__ import annotations
 
-import ssl
 from typing import Protocol
 
 
@@ -44,8 +43,8 @@ class Stream(Protocol):
         ...
 
     @property
-    def tls(self) -> ssl.SSLObject | None:
-        """The TLS connection that protects this stream, or None."""
+    def sockname(self) -> tuple[str, int]:
+        """Address and port of this side; ``("", 0)`` where there is none."""
         ...
 
 

@@ -61,10 +61,12 @@ class Reply:
             raise GrammarError("control character in the text of a reply")
         if self.enhanced is None and self._leading_code(self.code, self.lines[0]) is not None:
             raise GrammarError("give the enhanced code as an argument, not in the text")
+        if self.code != _CHALLENGE:
+            self._fold()
+
+    def _fold(self) -> None:
         room = REPLY_LINE - len("250 \r\n") - len(self._prefix)
-        if self.code != _CHALLENGE and any(
-            len(line) * 4 > room and len(line.encode()) > room for line in self.lines
-        ):
+        if any(len(line) * 4 > room and len(line.encode()) > room for line in self.lines):
             folded = tuple(piece for line in self.lines for piece in _fold(line, room))
             object.__setattr__(self, "lines", folded)
 

@@ -45,6 +45,8 @@ class ClientProtocol:
     extensions: Extensions = field(factory=Extensions, init=False)
     """What the last EHLO reply offered."""
     authenticated: bool = field(default=False, init=False)
+    in_flight: int = field(default=0, init=False)
+    """Octets of what is unanswered, for a bound on the window (RFC 2920 3.1)."""
 
     _ledger: deque[Sent] = field(factory=lambda: deque([Sent(Step.GREETING)]), init=False)
     _expected: Phase = field(default=Phase.GREETING, init=False)  # if all in flight succeeds
@@ -101,11 +103,6 @@ class ClientProtocol:
     def unanswered(self) -> tuple[Sent, ...]:
         """The ledger: what was sent and has no reply yet, oldest first."""
         return tuple(self._ledger)
-
-    @property
-    def in_flight(self) -> int:
-        """Octets of what is unanswered, for a bound on the window (RFC 2920 3.1)."""
-        return sum(sent.octets for sent in self._ledger)
 
     @property
     def timeout(self) -> float | None:
@@ -217,6 +214,7 @@ class ClientProtocol:
         sent = Sent(what, len(line))
         self._ledger.append(sent)
         self._output.append(line)
+        self.in_flight += len(line)
         return sent
 
     # -- what replies lead to ----------------------------------------------------------------
@@ -228,6 +226,7 @@ class ClientProtocol:
             self.phase = Phase.CLOSED
             return Unsolicited(reply)
         sent = self._ledger.popleft()
+        self.in_flight -= sent.octets
         if reply.intermediate != self._wants_more(sent, reply):
             raise RemoteProtocolError(
                 "a reply that makes no sense here", command=str(sent), reply=reply

@@ -8,7 +8,7 @@ from ..grammar.command import Auth, Data, Ehlo, Expn, Helo, Help, Mail, Rcpt, St
 from ..grammar.reply import Reply
 from .events import AuthResponse, BodyEnd, Connected, Question
 
-LINE_TOO_LONG = Reply(500, "5.5.6", "Line too long")
+LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 SYNTAX_ERROR = Reply(501, "5.5.2", "Syntax error")
 AUTH_LINE_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line is too long")
 AUTH_CANCELLED = Reply(501, "5.7.0", "Authentication cancelled")

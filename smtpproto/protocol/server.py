@@ -27,7 +27,7 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..grammar.status import EnhancedCode
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import Limits, Timeouts
+from ..limits import COMMAND_LINE, Limits, Timeouts
 from ..mail.envelope import Envelope
 from ..secret import Secret
 from ..wire.buffer import Buffer
@@ -286,12 +286,10 @@ class ServerProtocol:
         line = self._lines.read(self.limits.auth_line)  # the longest there is; by verb below
         if line is None:
             return None
-        if line is OVERLONG:
+        if line is OVERLONG or self._too_long(line):
             return self._reject("", replies.LINE_TOO_LONG, error=True)
         try:
             verb = read_verb(line)
-            if len(line) + 2 > self._line_limit(verb):
-                return self._reject(_shown(line), replies.LINE_TOO_LONG, error=True)
             if (refusal := self._out_of_order(verb)) is not None:
                 return self._reject(_shown(line), refusal)
             command = parse_command(line, self._negotiated.parameters.get(verb))
@@ -301,8 +299,12 @@ class ServerProtocol:
             return self._reject(_shown(line), refusal)
         return self._event(command)
 
-    def _line_limit(self, verb: str) -> int:
-        return self.limits.auth_line if verb == "AUTH" else self.offered.line_limit(verb)
+    def _too_long(self, line: bytes) -> bool:
+        if len(line) + 2 <= COMMAND_LINE:
+            return False
+        verb = line[:5].rstrip().upper().decode("latin-1")
+        limit = self.limits.auth_line if verb == "AUTH" else self.offered.line_limit(verb)
+        return len(line) + 2 > limit
 
     def _out_of_order(self, verb: str) -> Reply | None:
         """Why this verb may not be used now, whatever its argument."""

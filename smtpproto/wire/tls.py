@@ -10,10 +10,33 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+from attrs import field, frozen
+
 from ..errors import ConnectionLost, SMTPError, TLSFailed
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import Stream
+
+Context = ssl.SSLContext
+"""Certificates and rules for TLS, as the standard library has them."""
+
+
+def client_context(*, verify: bool) -> Context:
+    """A context for a client: the system's CAs, or, unverified, TLS against eavesdroppers only."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@frozen
+class TLSInfo:
+    """What a handshake agreed on. *peer_certificate* is in DER, None if the peer showed none."""
+
+    version: str
+    cipher: str
+    peer_certificate: bytes | None = field(repr=False)
 
 
 class TLSFilter:
@@ -138,8 +161,15 @@ class TLSStream:
         return self._stream.peername
 
     @property
-    def tls(self) -> ssl.SSLObject:
-        return self._filter.object
+    def sockname(self) -> tuple[str, int]:
+        return self._stream.sockname
+
+    @property
+    def info(self) -> TLSInfo:
+        """What was agreed."""
+        tls = self._filter.object
+        cipher = tls.cipher()
+        return TLSInfo(tls.version() or "", cipher[0] if cipher else "", tls.getpeercert(True))
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

@@ -1,0 +1,164 @@
+"""The content of a message: made ready to be sent, in slices, with what must be known before."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from email import policy
+from email.message import Message
+from email.parser import BytesHeaderParser
+from typing import BinaryIO, TypeGuard
+
+from attrs import frozen
+
+from ..errors import GrammarError
+from ..limits import CHUNK
+from ..wire.dots import has_bare
+from .envelope import Envelope
+
+Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+"""What can be sent: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
+pieces. Line ends may be CRLF, LF or CR: CRLF is what is sent."""
+
+_HEADER = 65536  # octets of a file in which its header section is looked for
+
+
+@frozen
+class Content:
+    """Content to send. *size* in octets as sent (RFC 1870 5); None if only the end will tell, as
+    for *eight_bit*. *utf8_header* tells that it cannot be sent without SMTPUTF8."""
+
+    source: bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+    size: int | None = None
+    eight_bit: bool | None = None
+    utf8_header: bool = False
+
+    async def slices(self) -> AsyncIterator[bytes]:
+        """The content in slices of at most 128 KiB, every line end a CRLF."""
+        ends = _LineEnds()
+        if isinstance(self.source, AsyncIterable):
+            async for piece in self.source:
+                for part in _cut(piece):
+                    yield ends.convert(part)
+        else:
+            for part in _pieces(self.source):
+                yield ends.convert(part)
+        yield ends.finish()
+
+
+def prepare(source: Source, envelope: Envelope | None = None) -> tuple[Content, Envelope]:
+    """Make *source* ready, with the envelope its header fields give if there is none.
+
+    Blind copies are removed from an email object; octets are sent as they are, but for line ends.
+    A file that can seek is read once to know its size, and again when it is sent. Raises
+    GrammarError if no envelope was given and the header makes none.
+    """
+    if isinstance(source, Message):
+        envelope = envelope or _envelope(source, blind=True)
+        source = _flatten(source, utf8=not envelope.isascii)
+    elif envelope is None:
+        header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
+        envelope = _envelope(header, blind=False)
+    if not envelope.recipients:
+        raise GrammarError("an envelope needs a recipient")
+    if isinstance(source, bytes) or _seekable(source):
+        return _measure(source), envelope
+    return Content(source), envelope
+
+
+def _measure(source: bytes | BinaryIO) -> Content:
+    """Read all of *source* to know what must be known before it is sent."""
+    start = 0 if isinstance(source, bytes) else source.tell()
+    ends, size, eight_bit, last, header = _LineEnds(), 0, False, b"", b""
+    for part in _pieces(source):
+        converted = ends.convert(part)
+        size += len(converted)
+        eight_bit = eight_bit or not converted.isascii()
+        header = header or converted.partition(b"\r\n\r\n")[0]
+        last = (last + converted)[-2:]
+    rest = ends.finish()
+    size += len(rest) + (0 if (last + rest).endswith(b"\r\n") or not size else 2)
+    if not isinstance(source, bytes):
+        source.seek(start)
+    return Content(source, size, eight_bit, not header.isascii())
+
+
+class _LineEnds:
+    """Turns CRLF, LF and CR into CRLF, slice by slice."""
+
+    def __init__(self) -> None:
+        self._cr = b""  # at the end of a slice, perhaps half of a CRLF
+
+    def convert(self, data: bytes) -> bytes:
+        data = self._cr + data
+        self._cr = b"\r" if data.endswith(b"\r") else b""
+        data = data.removesuffix(b"\r")
+        if not has_bare(data):
+            return data
+        lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return lines.replace(b"\n", b"\r\n")
+
+    def finish(self) -> bytes:
+        return b"\r\n" if self._cr else b""
+
+
+def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield from _cut(source)
+    elif isinstance(source, Iterable) and not hasattr(source, "read"):
+        for piece in source:
+            yield from _cut(piece)
+    else:
+        while piece := source.read(CHUNK):
+            yield piece
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
+
+
+def _seekable(source: object) -> TypeGuard[BinaryIO]:
+    seekable = getattr(source, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+def _header_of(source: object) -> bytes:
+    if isinstance(source, bytes):
+        return source[:_HEADER]
+    if isinstance(source, bytes) or not _seekable(source):
+        raise GrammarError("give the envelope of a message that can be read only once")
+    start = source.tell()
+    header = source.read(_HEADER)
+    source.seek(start)
+    return header
+
+
+def _flatten(message: Message, *, utf8: bool) -> bytes:
+    """The octets of *message*, without blind copies (RFC 5321 7.2)."""
+    message = copy.copy(message)
+    del message["Bcc"]
+    del message["Resent-Bcc"]
+    return message.as_bytes(policy=policy.SMTPUTF8 if utf8 else policy.SMTP)
+
+
+def _envelope(message: Message, *, blind: bool) -> Envelope:
+    """Sender and recipients as the header says, by the Resent- fields if it has been resent."""
+    dates = message.get_all("Resent-Date", [])
+    if len(dates) > 1:
+        raise GrammarError("resent more than once, and nobody can tell by whom: give the envelope")
+    resent = "Resent-" if dates else ""
+    senders = _addresses(message, f"{resent}Sender") or _addresses(message, f"{resent}From")
+    if not senders:
+        raise GrammarError("no Sender or From field to take the sender from")
+    blind_copies = _addresses(message, f"{resent}Bcc")
+    if blind_copies and not blind:
+        raise GrammarError("octets with a Bcc field would show it: give the envelope")
+    shown = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
+    return Envelope(senders[0], dict.fromkeys(shown + blind_copies))
+
+
+def _addresses(message: Message, name: str) -> list[str]:
+    """The addresses of all fields called *name*; what is no address is left for Envelope to say."""
+    read = policy.SMTP.header_factory
+    fields = [read("To", str(value)) for value in message.get_all(name, [])]
+    return [address.addr_spec for field in fields for address in field.addresses]
