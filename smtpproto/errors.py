@@ -8,6 +8,7 @@
     │   └── NotOffered             ... because the server did not offer the extension
     ├── RemoteProtocolError        the peer broke the protocol; the link is of no more use
     ├── Refusal                    the peer answered no: 4yz (try later) or 5yz (do not)
+    │   └── SendRefused            ... to a message, for all its recipients
     └── TransportError             the link itself failed
         ├── ConnectFailed          it could not be made                     (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -22,8 +23,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the one look upwards, for annotations only
+if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
     from .grammar.reply import Reply
+    from .session.outcome import Outcome
 
 
 class SMTPError(Exception):
@@ -98,6 +100,16 @@ class Refusal(SMTPError):
         self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""
     ) -> None:
         super().__init__(message, phase=phase, command=command, reply=reply, check=check)
+
+
+class SendRefused(Refusal):
+    """A message was accepted for nobody. ``outcome`` has the reply for each recipient."""
+
+    outcome: Outcome
+
+    def __init__(self, reply: Reply, outcome: Outcome, *, command: str) -> None:
+        super().__init__("the message was accepted for nobody", reply, command=command)
+        self.outcome = outcome
 
 
 class TransportError(SMTPError):

@@ -105,12 +105,12 @@ class _LineEnds:
 def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
     if isinstance(source, bytes):
         yield from _cut(source)
-    elif isinstance(source, Iterable) and not hasattr(source, "read"):
+    elif (read := getattr(source, "read", None)) is not None:
+        while piece := read(CHUNK):
+            yield piece
+    else:
         for piece in source:
             yield from _cut(piece)
-    else:
-        while piece := source.read(CHUNK):
-            yield piece
 
 
 def _cut(data: bytes) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ from .phases import COMMAND_PHASES, TRANSITIONS, Phase
 _MID_GROUP = frozenset({"MAIL", "RCPT", "RSET"})  # RFC 2920 3.1; all others end a group
 
 
-@define(kw_only=True)
+@define(eq=False, kw_only=True)
 class ClientProtocol:
     """One connection as a client sees it.
 
@@ -103,6 +103,19 @@ class ClientProtocol:
     def unanswered(self) -> tuple[Sent, ...]:
         """The ledger: what was sent and has no reply yet, oldest first."""
         return tuple(self._ledger)
+
+    def allows(self, verb: str) -> bool:
+        """Whether a command is in order, if all in flight succeeds."""
+        return isinstance(TRANSITIONS.get((self._expected, verb)), Phase)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a command may leave before the replies still to come (RFC 2920 3.1)."""
+        if not self._ledger:
+            return True
+        last = self._ledger[-1].what
+        mid_group = isinstance(last, Command) and last.verb in _MID_GROUP
+        return "PIPELINING" in self.extensions and (mid_group or last is Step.BODY_END)
 
     @property
     def timeout(self) -> float | None:
@@ -188,13 +201,8 @@ class ClientProtocol:
         cell = TRANSITIONS[self._expected, command.verb]
         if isinstance(cell, Reply):
             raise LocalProtocolError(f"out of order: {cell.text}", command=command.verb)
-        if self._ledger and not self._may_follow(self._ledger[-1]):
+        if not self.ready:
             raise LocalProtocolError("wait for the replies first", command=command.verb)
-
-    def _may_follow(self, last: Sent) -> bool:
-        """Whether a command may leave before the reply to *last* is here (RFC 2920 3.1)."""
-        mid_group = isinstance(last.what, Command) and last.what.verb in _MID_GROUP
-        return "PIPELINING" in self.extensions and (mid_group or last.what is Step.BODY_END)
 
     def _check_offered(self, command: Command) -> None:
         offered = self.extensions

@@ -55,7 +55,7 @@ def _host(name: Host | str) -> Host:
     return parse_host(name) if isinstance(name, str) else name
 
 
-@define(kw_only=True)
+@define(eq=False, kw_only=True)
 class ServerProtocol:
     """One connection as a server sees it.
 
@@ -81,13 +81,14 @@ class ServerProtocol:
 
     phase: Phase = field(default=Phase.GREETING, init=False)
     authenticated: bool = field(default=False, init=False)
+    question: Question | None = field(default=None, init=False)
+    """The event that waits for :meth:`answer`."""
     offered: Extensions = field(init=False)
     """What EHLO offers now."""
 
     _negotiated: Extensions = field(factory=Extensions, init=False)
     _mail: Mail | None = field(default=None, init=False)
     _recipients: list[ForwardPath] = field(factory=list, init=False)
-    _question: Question | None = field(default=None, init=False)
     _buffer: Buffer = field(factory=Buffer, init=False)
     _lines: LineReader = field(init=False)
     _dots: DotReader = field(init=False)
@@ -122,14 +123,14 @@ class ServerProtocol:
 
         Raises LocalProtocolError while a question is open.
         """
-        if self._question is not None:
-            raise LocalProtocolError(f"answer {type(self._question).__name__} first")
+        if self.question is not None:
+            raise LocalProtocolError(f"answer {type(self.question).__name__} first")
         event = self._read()
         if event is None and self._ended and self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSED
             return Disconnected()
         if isinstance(event, Question):
-            self._question = event
+            self.question = event
         return event
 
     def data_to_send(self) -> bytes:
@@ -168,7 +169,7 @@ class ServerProtocol:
         A negative reply refuses. Raises LocalProtocolError if no question is open, or if the reply
         is positive but not one for that question.
         """
-        question = self._question
+        question = self.question
         if question is None:
             raise LocalProtocolError("no question is open")
         if reply is None:
@@ -177,7 +178,7 @@ class ServerProtocol:
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if isinstance(question, StartTLS) and reply.positive and self._buffer:
             reply = replies.INJECTION
-        self._question = None
+        self.question = None
         self._say(reply, question)
         if reply.positive:
             self._accepted(question, reply)
@@ -190,7 +191,7 @@ class ServerProtocol:
 
     def hang_up(self, reply: Reply) -> None:
         """Say *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
-        self._question = None
+        self.question = None
         self._say(reply)
         self.phase = Phase.CLOSED
 

@@ -12,7 +12,7 @@ from .exchange import Credentials, Login
 _FAILED = Reply(535, "5.7.8", "Authentication credentials invalid")
 
 
-@define
+@define(eq=False)
 class PlainClient:
     """The client's side. Raises GrammarError for a NUL in the login, or an empty part."""
 

@@ -1,0 +1,217 @@
+"""SMTP over asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Unpack, cast
+
+from ..errors import ConnectFailed, ConnectionLost, TimedOut
+from ..grammar.printable import printable
+from ..limits import CHUNK
+from ..session.client import Client, open_client
+from ..session.handler import HandlerSource, handler_of
+from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
+from ..session.server import Conversation
+
+_SHARED = memoryview(bytearray(CHUNK))  # octets are copied out before the next read fills it
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    host: str, port: int = 587, **options: Unpack[ClientOptions]
+) -> AsyncIterator[Client]:
+    """Connect, greet, upgrade to TLS and log in; quit at the end.
+
+    Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
+    :func:`~smtpproto.session.client.open_client`.
+    """
+    async with await open_client(World(), host, port, ClientConfig(**options)) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    handler: HandlerSource,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    **options: Unpack[ServerOptions],
+) -> AsyncIterator[Server]:
+    """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
+
+    Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
+    """
+    server = Server(handler, ServerConfig(**options))
+    await server.start(host, port)
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+class Server:
+    """A server that is running."""
+
+    def __init__(self, handler: HandlerSource, config: ServerConfig) -> None:
+        self._handler, self._config = handler, config
+        self._running: dict[asyncio.Task[None], Conversation] = {}
+
+    async def start(self, host: str, port: int) -> None:
+        """Start listening."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Stream(self._accept), host, port)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return cast(int, self._listener.sockets[0].getsockname()[1])
+
+    async def wait(self) -> None:
+        """Wait until cancelled."""
+        await asyncio.get_running_loop().create_future()
+
+    async def stop(self, grace: float = 30) -> None:
+        """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
+        then cut what is left."""
+        self._listener.close()
+        for conversation in self._running.values():
+            conversation.stop()
+        if self._running:
+            _, late = await asyncio.wait(list(self._running), timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _accept(self, stream: Stream) -> None:
+        conversation = Conversation(stream, handler_of(self._handler), self._config, World())
+        task = asyncio.get_running_loop().create_task(conversation.run())
+        self._running[task] = conversation
+        task.add_done_callback(self._running.pop)
+
+
+class World:
+    """The port :class:`smtpproto.ports.World`."""
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, stream = await loop.create_connection(
+                    Stream, host, port, happy_eyeballs_delay=0.25
+                )
+        except TimeoutError:
+            raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
+        except OSError as error:
+            raise ConnectFailed(printable(str(error)), phase="connect") from None
+        return stream
+
+
+class Stream(asyncio.BufferedProtocol):
+    """The port :class:`smtpproto.ports.Stream`."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
+        self._connected = connected
+        shared = sys.platform != "win32"  # a proactor reads into it in the background
+        self._buffer = _SHARED if shared else memoryview(bytearray(CHUNK))
+        self._received: deque[bytes] = deque()
+        self._ended = False
+        self._error: Exception | None = None
+        self._full = self._paused = False
+        self._changed = asyncio.Event()
+        self._closed = asyncio.get_running_loop().create_future()
+
+    async def read(self, timeout: float | None) -> bytes:
+        while not self._received:
+            if self._error is not None:
+                raise ConnectionLost(printable(str(self._error)))
+            if self._ended:
+                return b""
+            await self._change(timeout)
+        data = self._received.popleft()
+        if self._paused and not self._received:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        self._transport.write(data)
+        while self._full and not self._closed.done():
+            await self._change(timeout)
+        if self._closed.done():
+            raise ConnectionLost("the connection is closed")
+
+    async def close(self) -> None:
+        self._transport.close()
+        try:
+            async with asyncio.timeout(5):  # for a peer that does not read
+                await asyncio.shield(self._closed)
+        except TimeoutError:
+            pass
+        finally:
+            self._transport.abort()
+
+    def interrupt(self) -> None:
+        self.eof_received()
+
+    @property
+    def peername(self) -> tuple[str, int]:
+        return self._address("peername")
+
+    @property
+    def sockname(self) -> tuple[str, int]:
+        return self._address("sockname")
+
+    def _address(self, which: str) -> tuple[str, int]:
+        address = self._transport.get_extra_info(which)
+        return address[:2] if isinstance(address, tuple) else ("", 0)
+
+    async def _change(self, timeout: float | None) -> None:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+        except TimeoutError:
+            raise TimedOut("the peer was silent for too long") from None
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if self._connected is not None:
+            self._connected(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._received:  # two slices wait: enough
+            self._paused = True
+            self._transport.pause_reading()
+        self._received.append(bytes(self._buffer[:nbytes]))
+        self._changed.set()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._changed.set()
+        return True  # what is left to say can still be written
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended, self._error = True, exc
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self._changed.set()
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._changed.set()

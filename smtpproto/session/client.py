@@ -1,0 +1,250 @@
+"""A client's conversation: greet, upgrade, log in, submit, quit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from types import TracebackType
+from typing import Self
+
+from attrs import define, field
+
+from ..errors import (
+    GrammarError,
+    LocalProtocolError,
+    NotOffered,
+    Refusal,
+    RemoteProtocolError,
+    SMTPError,
+)
+from ..grammar.command import Auth, Command, Ehlo, Helo, Help, Noop, Quit, Rset, StartTLS, Vrfy
+from ..grammar.domain import AddressLiteral, Domain, Host
+from ..grammar.extension import Extensions
+from ..grammar.reply import Reply
+from ..grammar.xtext import decode_base64
+from ..mail.content import Source, prepare
+from ..mail.envelope import Envelope
+from ..ports import Stream, World
+from ..protocol.client import ClientProtocol
+from ..sasl import CLIENTS, ClientExchange, Login
+from ..wire.tls import TLSInfo, client_context
+from .link import Link
+from .options import ClientConfig, TLSMode
+from .outcome import Outcome
+from .submit import submit
+
+_log = logging.getLogger("smtpproto.client")
+
+
+@define(eq=False)
+class Client:
+    """A connection to a server, greeted and ready to send. One conversation at a time.
+
+    ``async with`` quits at the end. Every method may raise :class:`~smtpproto.errors.SMTPError`;
+    after a TransportError or RemoteProtocolError the connection is of no more use.
+    """
+
+    _link: Link
+    _config: ClientConfig
+    _server_name: str
+    greeting: Reply = field(default=Reply(220), init=False)
+    """The server's greeting."""
+    _trusted: bool = field(default=False, init=False)  # TLS, and with whom we meant to speak
+
+    @property
+    def extensions(self) -> Extensions:
+        """What the server offers."""
+        return self._link.machine.extensions
+
+    @property
+    def tls(self) -> TLSInfo | None:
+        """What TLS agreed on; None in clear."""
+        return self._link.tls
+
+    @property
+    def usable(self) -> bool:
+        """Whether the next command can be sent."""
+        return self._link.usable
+
+    async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
+        """Send one message.
+
+        *message* is an ``EmailMessage``, octets, a file or octets in pieces, and is never held
+        whole if it comes in pieces. *envelope* is taken from its header fields unless given; blind
+        copies are then removed from an email object.
+
+        Gives the outcome for each recipient. Raises :class:`~smtpproto.errors.SendRefused` if it
+        was accepted for nobody, :class:`~smtpproto.errors.NotOffered` if this server cannot take
+        it, and TransportError if the link died before the final dot, so that nothing was accepted.
+        """
+        content, envelope = prepare(message, envelope)
+        with self._link.conversation():
+            return await submit(self._link, envelope, content)
+
+    async def login(self, login: Login) -> None:
+        """Log in with the strongest mechanism that both sides know (RFC 4954).
+
+        Raises Refusal if the server says no, NotOffered if there is no common mechanism,
+        LocalProtocolError in clear unless the configuration allows it.
+        """
+        with self._link.conversation():
+            await self._log_in(login)
+
+    async def noop(self) -> Reply:
+        """NOOP."""
+        return await self._ask(Noop())
+
+    async def reset(self) -> Reply:
+        """RSET."""
+        return await self._ask(Rset())
+
+    async def verify(self, name: str) -> Reply:
+        """VRFY: 250 it exists, 252 cannot tell, 5yz it does not."""
+        return await self._ask(Vrfy(name))
+
+    async def help(self, topic: str = "") -> Reply:
+        """HELP."""
+        return await self._ask(Help(topic))
+
+    async def quit(self) -> None:
+        """QUIT if the session can, wait for the reply, close. Never raises; may be called twice."""
+        try:
+            if self._link.usable:
+                with contextlib.suppress(SMTPError):
+                    await self._ask(Quit())
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection without a word. Never raises; may be called twice."""
+        await self._link.stream.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await (self.quit() if error is None or isinstance(error, Exception) else self.close())
+
+    # -- opening -----------------------------------------------------------------------------
+
+    async def _open(self, mode: TLSMode) -> None:
+        with self._link.conversation():
+            self.greeting = await self._greeted()
+            await self._hello()
+            if mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
+                await self._upgrade(required=mode is TLSMode.REQUIRED)
+            if self._config.login is not None:
+                await self._log_in(self._config.login)
+
+    async def _greeted(self) -> Reply:
+        greeting = self._link.machine.unanswered[0]
+        return _yes(await self._link.reply_to(greeting), "greeting", "")
+
+    async def _hello(self) -> None:
+        """EHLO, or HELO where that is not known (RFC 5321 3.2)."""
+        host = self._config.hello or _literal(self._link.stream)
+        reply = await self._link.ask(Ehlo(host))
+        if reply.code in (500, 502, 504):
+            reply = await self._link.ask(Helo(host))
+        _yes(reply, "hello", "EHLO", "whether the server wants another name: set hello")
+
+    async def _upgrade(self, *, required: bool) -> None:
+        """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""
+        if "STARTTLS" not in self.extensions:
+            if required:
+                raise NotOffered("TLS is required, and the server does not offer STARTTLS")
+            return
+        reply = await self._link.ask(StartTLS())
+        if not reply.positive and not required:
+            return
+        _yes(reply, "TLS", "STARTTLS")
+        await self._start_tls(verify=required or self._config.login is not None)
+        self._link.machine.tls_started()
+        await self._hello()
+
+    async def _start_tls(self, *, verify: bool) -> None:
+        """*verify* counts only if the user brought no context with rules of its own."""
+        context = self._config.context or client_context(verify=verify)
+        await self._link.start_tls(context, self._server_name)
+        self._trusted = verify or self._config.context is not None
+
+    async def _log_in(self, login: Login) -> None:
+        if not self._trusted and not self._config.login_in_clear:
+            raise LocalProtocolError("no password is sent without verified TLS")
+        mechanism = next((name for name in CLIENTS if name in self.extensions.mechanisms), None)
+        if mechanism is None:
+            offered = " ".join(self.extensions.mechanisms) or "none"
+            raise NotOffered(f"no mechanism in common; the server offers {offered}")
+        exchange = CLIENTS[mechanism](login)
+        reply = await self._link.ask(self._first(mechanism, exchange))
+        while reply.intermediate:
+            reply = await self._step(exchange, reply)
+        _yes(reply, "login", f"AUTH {mechanism}", "user name, password, and what the reply says")
+
+    def _first(self, mechanism: str, exchange: ClientExchange) -> Auth:
+        """AUTH, with the initial response if the line has room for it (RFC 4954 4)."""
+        command = Auth(mechanism, exchange.initial())
+        fits = len(bytes(command)) + 2 <= self.extensions.line_limit("AUTH")
+        return command if fits else Auth(mechanism)
+
+    async def _step(self, exchange: ClientExchange, reply: Reply) -> Reply:
+        try:
+            response = exchange.step(decode_base64("".join(reply.lines).encode()))
+        except (GrammarError, RemoteProtocolError) as error:
+            await self._link.respond(None)
+            raise RemoteProtocolError(error.message, phase="login") from None
+        return await self._link.respond(response)
+
+    async def _ask(self, command: Command) -> Reply:
+        with self._link.conversation():
+            return await self._link.ask(command)
+
+
+async def open_client(world: World, host: str, port: int, config: ClientConfig) -> Client:
+    """Dial *host*, greet, upgrade and log in as *config* says.
+
+    Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost, NotOffered, Refusal; the connection
+    is then closed.
+    """
+    stream = await world.dial(host, port, config.timeouts.connect)
+    return await start_client(world, stream, host, config, config.tls_mode(port))
+
+
+async def start_client(
+    world: World, stream: Stream, server_name: str, config: ClientConfig, mode: TLSMode
+) -> Client:
+    """As :func:`open_client`, over a stream that is connected already."""
+    implicit = mode is TLSMode.IMPLICIT
+    machine = ClientProtocol(secure=implicit, limits=config.limits, timeouts=config.timeouts)
+    client = Client(Link(stream, world, machine, config.trace), config, server_name)
+    try:
+        if implicit:
+            await client._start_tls(verify=True)
+        await client._open(mode)
+    except Refusal:
+        await client.quit()
+        raise
+    except BaseException:
+        await client.close()
+        raise
+    _log.info("connected to %s, %s", *stream.peername)
+    return client
+
+
+def _yes(reply: Reply, phase: str, command: str, check: str = "") -> Reply:
+    if not reply.positive:
+        raise Refusal("the server refused", reply, phase=phase, command=command, check=check)
+    return reply
+
+
+def _literal(stream: Stream) -> Host:
+    """The local address as a literal, which needs no DNS (RFC 5321 4.1.4)."""
+    address = stream.sockname[0].partition("%")[0]
+    if not address:
+        return Domain("localhost")
+    return AddressLiteral.parse(f"[IPv6:{address}]" if ":" in address else f"[{address}]")

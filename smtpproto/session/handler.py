@@ -1,0 +1,150 @@
+"""What an application answers: the hooks of a server, each plain or ``async``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from attrs import frozen
+
+from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.domain import Host
+from ..grammar.parameters import MailParameters, RcptParameters
+from ..grammar.reply import Reply
+from ..mail.envelope import Envelope
+from ..sasl import Credentials
+from ..wire.tls import TLSInfo
+
+_log = logging.getLogger("smtpproto.server")
+
+Verdict = Reply | None
+"""None accepts; a 4yz or 5yz reply refuses; a positive reply accepts with words of one's own."""
+
+Hook = Verdict | Awaitable[Verdict]
+Nothing = None | Awaitable[None]
+
+
+@frozen(kw_only=True)
+class Session:
+    """A connection as hooks see it: a value, new whenever something changed."""
+
+    peer: tuple[str, int]
+    """Address and port of the client."""
+    hello: Host | None = None
+    """What the client calls itself. Anybody can say anything."""
+    extended: bool = False
+    """Whether it said EHLO."""
+    tls: TLSInfo | None = None
+    """What TLS agreed on; None in clear."""
+    user: str | None = None
+    """Who logged in."""
+
+
+class Sink(Protocol):
+    """Takes the content of one message as it comes. Each method plain or ``async``."""
+
+    def write(self, data: bytes) -> Nothing:
+        """Take a slice of content, at most 64 KiB; lines end with CRLF, dots are removed."""
+        ...
+
+    def commit(self) -> Hook:
+        """The content is complete. What is durable when this accepts is the server's duty."""
+        ...
+
+    def abort(self) -> Nothing:
+        """There will be no commit: throw away what was written."""
+        ...
+
+
+class Handler:
+    """An application's side of a server. Define what you need; what you leave is sensible.
+
+    A hook answers None to accept or a :class:`~smtpproto.grammar.reply.Reply`. One that raises
+    is answered with 451 4.3.0; of the exception only the log knows. Pass one instance to ``serve``
+    to share it among connections, or the class (any callable that makes one) for an instance per
+    connection, whose attributes are then that connection's state.
+    """
+
+    def connect(self, session: Session) -> Hook:
+        """A client is there. Refuse with 554 (never here) or 421 (not now)."""
+        return None
+
+    def hello(self, session: Session, host: Host) -> Hook:
+        """The client named itself."""
+        return None
+
+    def authenticate(self, session: Session, credentials: Credentials) -> Hook:
+        """Somebody wants to log in. AUTH is offered by servers whose handler defines this."""
+        return Reply(535, "5.7.8", "Authentication credentials invalid")
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Hook:
+        """A transaction begins."""
+        return None
+
+    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
+        """One more recipient. To accept everybody is to be an open relay."""
+        return None
+
+    def data(self, session: Session, envelope: Envelope) -> Sink | Reply | Awaitable[Sink | Reply]:
+        """The content is about to come: give a sink for it, or a reply that refuses.
+
+        Left alone, the content is gathered (the limit on message size bounds it) for ``message``.
+        """
+        return WholeMessage(self, session, envelope)
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Hook:
+        """A whole message is there. To accept it is to be responsible for it."""
+        return Reply(554, "5.3.2", "No mail is accepted here")
+
+    def verify(self, session: Session, name: str) -> Hook:
+        """VRFY. Left alone the answer is 252, which tells nothing (RFC 5321 7.3)."""
+        return None
+
+    def reset(self, session: Session) -> Nothing:
+        """The open transaction was dropped, by RSET, EHLO or STARTTLS."""
+        return None
+
+    def close(self, session: Session) -> Nothing:
+        """The connection ended, however it did."""
+        return None
+
+
+HandlerSource = Handler | Callable[[], Handler]
+"""A handler to share, or what makes one for each connection."""
+
+
+class WholeMessage:
+    """The sink that gathers content for :meth:`Handler.message`."""
+
+    def __init__(self, handler: Handler, session: Session, envelope: Envelope) -> None:
+        self._handler, self._session, self._envelope = handler, session, envelope
+        self._slices: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._slices.append(data)
+
+    def commit(self) -> Hook:
+        body, self._slices = b"".join(self._slices), []
+        return self._handler.message(self._session, self._envelope, body)
+
+    def abort(self) -> None:
+        self._slices.clear()
+
+
+class _Unavailable(Handler):
+    """Stands in for a handler that could not be made."""
+
+    def connect(self, session: Session) -> Hook:
+        return Reply(421, "4.3.0", "Local error; closing transmission channel")
+
+
+def handler_of(source: HandlerSource) -> Handler:
+    """The handler for one connection; one that answers 421 if *source* raises."""
+    if isinstance(source, Handler):
+        return source
+    try:
+        return source()
+    except Exception:
+        _log.exception("the handler could not be made")
+        return _Unavailable()

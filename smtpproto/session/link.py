@@ -1,0 +1,151 @@
+"""A client's machine and stream, put together: say, wait for the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import define, field
+
+from ..errors import ConnectionLost, LocalProtocolError, TimedOut, TransportError
+from ..grammar.command import Command
+from ..grammar.reply import Reply
+from ..ports import Stream, World
+from ..protocol.client import ClientProtocol
+from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Unsolicited
+from ..protocol.phases import COMMAND_PHASES
+from ..secret import Secret
+from ..wire.tls import Context, TLSFilter, TLSInfo, TLSStream
+from .options import Trace
+
+
+@define(eq=False)
+class Link:
+    """One connection. Replies are kept until they are asked for, so commands may run ahead."""
+
+    stream: Stream
+    world: World
+    machine: ClientProtocol
+    trace: Trace | None = None
+
+    tls: TLSInfo | None = field(default=None, init=False)
+    _replies: dict[Sent, Reply] = field(factory=dict, init=False)
+    _closing: Reply | None = field(default=None, init=False)
+    _busy: bool = field(default=False, init=False)
+
+    @contextmanager
+    def conversation(self) -> Iterator[None]:
+        """Keep others out for a while: two conversations at once would mix up their replies."""
+        if self._busy:
+            raise LocalProtocolError("this client is in use: one conversation at a time")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether both sides agree on where the session stands, so that it can go on."""
+        machine = self.machine
+        return machine.phase in COMMAND_PHASES and not machine.unanswered and not self._busy
+
+    async def ask(self, command: Command) -> Reply:
+        """Say *command* and give its reply."""
+        return await self.reply_to(await self.say(command))
+
+    async def say(self, command: Command) -> Sent:
+        """Say *command*, ahead of replies to come if it may be, within the window."""
+        await self._room()
+        return self._note(self.machine.send(command))
+
+    async def say_if_allowed(self, command: Command) -> Sent | None:
+        """As :meth:`say`, but None if replies that came meanwhile have put it out of order."""
+        await self._room()
+        return await self.say(command) if self.machine.allows(command.verb) else None
+
+    async def end_body(self) -> Reply:
+        """Say that the content is complete, and give the reply."""
+        return await self.reply_to(self._note(self.machine.end_body()))
+
+    async def respond(self, response: Secret | None) -> Reply:
+        """Say a SASL response and give its reply."""
+        sent = self.machine.respond(response)
+        self.show("C", "*" if response is None else "***")
+        return await self.reply_to(sent)
+
+    async def reply_to(self, sent: Sent) -> Reply:
+        """Wait for the reply to *sent*. Raises TransportError, RemoteProtocolError."""
+        while sent not in self._replies:
+            await self._take()
+        return self._replies.pop(sent)
+
+    async def flush(self) -> None:
+        """Send what was said."""
+        if data := self.machine.data_to_send():
+            try:
+                await self.stream.write(data, self.machine.timeouts.block)
+            except TransportError as error:
+                raise self._explained(error) from None
+
+    async def start_tls(self, context: Context, server_name: str | None) -> None:
+        """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost."""
+        tls = TLSFilter(context, server_side=False, server_hostname=server_name)
+        stream = TLSStream(self.stream, tls)
+        await stream.handshake(self.machine.timeouts.tls, self.world.now)
+        self.stream, self.tls = stream, stream.info
+        self.show("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
+
+    async def _room(self) -> None:
+        """Wait until one more command may be said."""
+        while not self.machine.ready or self.machine.in_flight >= self.machine.limits.window:
+            await self._take()
+
+    async def _take(self) -> None:
+        """Send what was said, and wait for one reply to anything."""
+        await self.flush()
+        match await self._next_event():
+            case Answer(sent, reply):
+                self._show_reply(reply)
+                self._replies[sent] = reply
+                self._closing = reply if reply.code == 421 else None
+            case Unsolicited(reply):
+                self._show_reply(reply)
+                raise self._explained(ConnectionLost("the server is closing", reply=reply))
+            case Disconnected():
+                error = ConnectionLost("the server closed the connection", reply=self._closing)
+                raise self._explained(error)
+
+    async def _next_event(self) -> ClientEvent:
+        machine, now = self.machine, self.world.now
+        deadline = None if machine.timeout is None else now() + machine.timeout
+        while (event := machine.next_event()) is None:
+            try:
+                left = None if deadline is None else max(deadline - now(), 0)
+                machine.receive(await self.stream.read(left))
+            except TransportError as error:
+                raise self._explained(error) from None
+        return event
+
+    def _explained(self, error: TransportError) -> TransportError:
+        """*error*, saying also where the conversation stood."""
+        unanswered = self.machine.unanswered
+        error.command = error.command or (str(unanswered[0]) if unanswered else "")
+        error.phase = error.phase or self.machine.phase.value
+        if error.phase == "greeting" and isinstance(error, TimedOut):
+            error.check = "whether this port wants TLS from the first octet, as 465 does"
+        return error
+
+    def _note(self, sent: Sent) -> Sent:
+        self.show("C", str(sent))
+        return sent
+
+    def show(self, who: str, line: str) -> None:
+        """Give the trace a line."""
+        if self.trace is not None:
+            self.trace(who, line)
+
+    def _show_reply(self, reply: Reply) -> None:
+        if self.trace is not None:
+            for line in bytes(reply).decode().splitlines():
+                self.trace("S", "334 ***" if reply.code == 334 and reply.text else line)

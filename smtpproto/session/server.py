@@ -1,0 +1,343 @@
+"""A server's conversation: greet, ask the handler, answer."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, assert_never
+
+from attrs import define, evolve, field
+
+from ..errors import ConnectionLost, GrammarError, LocalProtocolError, SMTPError, TimedOut
+from ..grammar.command import (
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTLS,
+    Vrfy,
+)
+from ..grammar.printable import printable
+from ..grammar.reply import Reply
+from ..ports import Stream, World
+from ..protocol.events import (
+    AuthResponse,
+    BodyChunk,
+    BodyEnd,
+    Connected,
+    Disconnected,
+    Rejected,
+    ServerEvent,
+)
+from ..protocol.phases import Phase
+from ..protocol.replies import SHUTTING_DOWN, TIMED_OUT
+from ..protocol.server import ServerProtocol
+from ..sasl import SERVERS, Credentials, ServerExchange
+from ..secret import Secret
+from ..wire.tls import TLSFilter, TLSStream
+from .handler import Handler, Hook, Nothing, Session, Sink, Verdict
+from .options import ServerConfig
+
+_log = logging.getLogger("smtpproto.server")
+
+_LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
+_NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
+_NOT_AUTHORIZED = Reply(535, "5.7.8", "Not authorized to act as another")
+
+T = TypeVar("T")
+
+
+@define(eq=False)
+class Conversation:
+    """One connection, from greeting to end."""
+
+    _stream: Stream
+    _handler: Handler
+    _config: ServerConfig
+    _world: World
+
+    _machine: ServerProtocol = field(init=False)
+    _session: Session = field(init=False)
+    _sink: Sink | None = field(default=None, init=False)
+    _transaction: bool = field(default=False, init=False)
+    _exchange: ServerExchange | None = field(default=None, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _waiting: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        config = self._config
+        self._session = Session(peer=self._stream.peername)
+        self._machine = ServerProtocol(
+            hostname=config.hostname,
+            starttls=config.context is not None and not config.implicit_tls,
+            secure=config.implicit_tls,
+            mechanisms=tuple(SERVERS) if _can_authenticate(self._handler) else (),
+            auth_in_clear=config.auth_in_clear,
+            require_tls=config.require_tls,
+            require_auth=config.require_auth,
+            limits=config.limits,
+            timeouts=config.timeouts,
+        )
+
+    async def run(self) -> None:
+        """Converse until the end; then close. Raises nothing of its own."""
+        _log.info("connection from %s, %s", *self._session.peer)
+        try:
+            if self._config.implicit_tls:
+                await self._start_tls()
+            await self._converse()
+        except SMTPError as error:
+            _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
+        finally:
+            await self._close()
+        _log.info("connection from %s, %s ended", *self._session.peer)
+
+    def stop(self) -> None:
+        """Ask for an end: 421 to a client that is waited for, else after its message."""
+        self._stopping = True
+        if self._waiting and self._machine.phase is not Phase.BODY:
+            self._stream.interrupt()
+
+    async def _converse(self) -> None:
+        while (event := await self._next_event()) is not None:
+            await self._handle(event)
+        await self._flush()
+
+    async def _close(self) -> None:
+        await self._abort()
+        await self._notify(self._handler.close, self._session)
+        await self._stream.close()
+
+    # -- octets ------------------------------------------------------------------------------
+
+    async def _next_event(self) -> ServerEvent | None:
+        """The next event; None at the end. Replies leave together when no more can be read."""
+        machine, now = self._machine, self._world.now
+        deadline = None if machine.timeout is None else now() + machine.timeout
+        while (event := machine.next_event()) is None and machine.phase is not Phase.CLOSED:
+            await self._flush()
+            left = None if deadline is None else max(deadline - now(), 0)
+            await self._receive(left)
+        return event
+
+    async def _receive(self, timeout: float | None) -> None:
+        machine = self._machine
+        self._waiting = True  # before the look at _stopping: stop() may run in another thread
+        try:
+            if self._stopping and machine.phase is not Phase.BODY:
+                machine.hang_up(SHUTTING_DOWN)
+                return
+            data = await self._stream.read(timeout)
+            if data or not self._stopping:  # else it is the interruption; 421 on the next turn
+                machine.receive(data)
+        except TimedOut:
+            machine.hang_up(TIMED_OUT)
+        except ConnectionLost:
+            machine.receive(b"")
+        finally:
+            self._waiting = False
+
+    async def _flush(self) -> None:
+        if data := self._machine.data_to_send():
+            self._trace_replies(data)
+            await self._stream.write(data, self._config.timeouts.command)
+
+    async def _start_tls(self) -> None:
+        context = self._config.context
+        assert context is not None
+        stream = TLSStream(self._stream, TLSFilter(context, server_side=True))
+        await stream.handshake(self._config.timeouts.tls, self._world.now)
+        self._stream = stream
+        self._session = Session(peer=self._session.peer, tls=stream.info)
+
+    # -- events ------------------------------------------------------------------------------
+
+    async def _handle(self, event: ServerEvent) -> None:  # noqa: C901, PLR0912 - a line an event
+        self._trace_event(event)
+        handler, session = self._handler, self._session
+        match event:
+            case Connected():
+                self._answer(await self._ask(handler.connect, session))
+            case Ehlo():
+                await self._hello(event)
+            case Mail(path, parameters):
+                self._answer(await self._ask(handler.mail, session, path, parameters))
+            case Rcpt(path, parameters):
+                self._answer(await self._ask(handler.rcpt, session, path, parameters))
+            case Data():
+                await self._open_sink()
+            case BodyChunk(data):
+                await self._write(data)
+            case BodyEnd():
+                await self._commit()
+            case Auth(mechanism, initial):
+                self._exchange = SERVERS[mechanism]()
+                await self._authenticate(initial)
+            case AuthResponse(response):
+                await self._authenticate(response)
+            case StartTLS():
+                await self._upgrade()
+            case Vrfy(name):
+                self._answer(await self._ask(handler.verify, session, name))
+            case Expn() | Help():
+                self._answer(None)
+            case Rset():
+                await self._dropped()
+            case Rejected() | Disconnected():
+                await self._abort()
+            case Noop() | Quit():
+                pass
+            case _:
+                assert_never(event)
+
+    async def _hello(self, event: Ehlo) -> None:
+        if self._answer(await self._ask(self._handler.hello, self._session, event.host)):
+            extended = not isinstance(event, Helo)
+            self._session = evolve(self._session, hello=event.host, extended=extended)
+            await self._dropped()
+
+    async def _upgrade(self) -> None:
+        if self._answer(None) and self._machine.phase is Phase.TLS:
+            await self._flush()
+            await self._start_tls()
+            self._machine.tls_started()
+
+    async def _authenticate(self, response: Secret | None) -> None:
+        """Take the exchange one step on."""
+        assert self._exchange is not None
+        try:
+            step = self._exchange.initial() if response is None else self._exchange.step(response)
+        except GrammarError as error:
+            self._answer(error.reply)
+            return
+        if isinstance(step, bytes):
+            self._machine.challenge(step)
+        elif self._answer(await self._check(step)):
+            self._session = evolve(self._session, user=step.username)
+
+    async def _check(self, credentials: Credentials) -> Verdict:
+        if credentials.authzid not in ("", credentials.username):
+            return _NOT_AUTHORIZED
+        hook = self._handler.authenticate
+        return await self._ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
+
+    # -- content -----------------------------------------------------------------------------
+
+    async def _open_sink(self) -> None:
+        envelope = self._machine.envelope
+        try:
+            answer: Sink | Reply = await _result(self._handler.data(self._session, envelope))
+        except Exception as error:
+            answer = self._failed("data", error)
+        if isinstance(answer, Reply):
+            self._answer(answer)
+        else:
+            self._sink = answer
+            self._answer(None)
+
+    async def _write(self, data: bytes) -> None:
+        """Pass content on; if the sink fails, the rest is read and thrown away."""
+        if self._sink is None:
+            return
+        try:
+            await _result(self._sink.write(data))
+        except Exception as error:
+            self._failed("write", error)
+            await self._abort()
+
+    async def _commit(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is None:
+            self._answer(_LOCAL_ERROR)
+        else:
+            self._answer(await self._ask(sink.commit))
+        self._transaction = False
+
+    async def _abort(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            await self._notify(sink.abort)
+
+    async def _dropped(self) -> None:
+        """Tell the handler that an open transaction is gone."""
+        if self._transaction:
+            self._transaction = False
+            await self._notify(self._handler.reset, self._session)
+
+    # -- the handler -------------------------------------------------------------------------
+
+    async def _ask(
+        self,
+        hook: Callable[..., Hook],
+        *arguments: object,
+        failure: Reply = _LOCAL_ERROR,
+    ) -> Verdict:
+        """Call a hook, plain or async. Whatever it raises, the client learns no more than 4yz."""
+        try:
+            return await _result(hook(*arguments))
+        except Exception as error:
+            self._failed(hook.__name__, error)
+            return failure
+
+    async def _notify(self, hook: Callable[..., Nothing], *arguments: object) -> None:
+        """Call a hook that answers nothing."""
+        try:
+            await _result(hook(*arguments))
+        except Exception as error:
+            self._failed(hook.__name__, error)
+
+    def _answer(self, verdict: Verdict) -> bool:
+        """Answer the machine's question; whether that was a yes."""
+        mail = isinstance(self._machine.question, Mail)
+        try:
+            self._machine.answer(verdict)
+        except (LocalProtocolError, AttributeError) as error:  # no Reply, or not one for this
+            self._failed("a hook's answer", error)
+            self._machine.answer(verdict := _LOCAL_ERROR)
+        accepted = verdict is None or verdict.positive
+        self._transaction = self._transaction or (mail and accepted)
+        return accepted
+
+    def _failed(self, where: str, error: Exception) -> Reply:
+        """Log the error with its place; its text may be the client's, so it is escaped."""
+        place = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s failed: %s\n%s", where, printable(repr(error)), place)
+        return _LOCAL_ERROR
+
+    # -- the trace ---------------------------------------------------------------------------
+
+    def _trace_event(self, event: ServerEvent) -> None:
+        if self._config.trace is None:
+            return
+        match event:
+            case Command():
+                self._config.trace("C", str(event))
+            case Rejected(line):
+                self._config.trace("C", line)
+            case BodyEnd(size):
+                self._config.trace("C", f"[{size} octets of content]")
+            case AuthResponse():
+                self._config.trace("C", "***")
+
+    def _trace_replies(self, data: bytes) -> None:
+        if self._config.trace is not None:
+            for line in data.decode().splitlines():
+                self._config.trace("S", "334 ***" if line.startswith("334 ") else line)
+
+
+async def _result(value: T | Awaitable[T]) -> T:
+    """What a hook gave, waited for if need be."""
+    return await value if isinstance(value, Awaitable) else value
+
+
+def _can_authenticate(handler: Handler) -> bool:
+    return type(handler).authenticate is not Handler.authenticate
