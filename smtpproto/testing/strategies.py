@@ -1,0 +1,262 @@
+"""Hypothesis strategies for the values of the grammar and for what travels beside them.
+
+One function a value, as in ``@given(mailboxes())``; each reaches the whole space that the grammar
+allows, and the ends of its length limits often. They need Hypothesis, which the library itself does
+not. *smtputf8* adds what RFC 6531 allows; without it all is ASCII.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
+from string import ascii_letters, ascii_uppercase, digits
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from .. import limits
+from ..grammar import command as c
+from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
+from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host
+from ..grammar.extension import EXTENSIONS, Extensions
+from ..grammar.parameters import Body, MailParameters
+from ..grammar.reply import Reply
+from ..grammar.status import EnhancedCode
+from ..grammar.xtext import encode_xtext
+from ..secret import Secret
+
+_LET_DIG = ascii_letters + digits
+_VCHAR = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
+_DCONTENT = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="[\\]")
+_ATEXT = _LET_DIG + "!#$%&'*+-/=?^_`{|}~"
+_JOINERS = "\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb"
+_WORD = st.one_of(
+    st.sampled_from(_LET_DIG + "-" + _JOINERS), st.characters(categories=["L", "M", "N"])
+)
+_ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
+_UNICODE = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=["Cs"])
+_REPLY_TEXT = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t")
+_REPLY_LINE = limits.REPLY_LINE - len("250 \r\n")
+_GENERAL = limits.DOMAIN - len("[a:]")
+
+
+def _octets(text: str) -> int:
+    return len(text.encode())
+
+
+def _long(texts: SearchStrategy[str], size: int) -> SearchStrategy[str]:
+    """Some of *texts*, and some repeated until they have *size* characters."""
+    return texts | texts.filter(bool).map(lambda text: (text * size)[:size])
+
+
+def _fit(text: str, fits: Callable[[str], bool]) -> str:
+    """The longest start of *text* that fits."""
+    while not fits(text):
+        text = text[:-1]
+    return text
+
+
+def _labels() -> SearchStrategy[str]:
+    inside = _long(st.text(_LET_DIG + "-", max_size=limits.LABEL - 2), limits.LABEL - 2)
+    let_dig = st.sampled_from(_LET_DIG)
+    return let_dig | st.builds(lambda a, b, z: a + b + z, let_dig, inside, let_dig)
+
+
+def _u_labels() -> SearchStrategy[str]:
+    def is_label(text: str) -> bool:
+        hyphen = text.startswith("-") or text.endswith("-")
+        return not hyphen and not unicodedata.category(text[0]).startswith("M")
+
+    def trim(text: str) -> str:
+        text = unicodedata.normalize("NFC", text)
+        return _fit(text, lambda text: _octets(text) <= limits.LABEL)
+
+    words = _long(st.text(_WORD, min_size=1, max_size=limits.LABEL), limits.LABEL)
+    return words.map(trim).filter(is_label)
+
+
+def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
+    """Domains of 1 to 255 octets; with *u_labels* also internationalised ones (RFC 6531 3.3)."""
+    return _domains(limits.DOMAIN, u_labels)
+
+
+@st.composite
+def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
+    """A domain of at most *room* octets, and of all of them if the first draw says so."""
+    fill = draw(st.booleans())
+    labels = st.one_of(_labels(), _u_labels()) if u_labels else _labels()
+    name = ""
+    for label in draw(st.lists(labels, min_size=1, max_size=128)):
+        if _octets(longer := f"{name}.{label}".removeprefix(".")) > room:
+            break
+        name = longer
+    while fill and (rest := room - _octets(name)) > (1 if name else 0):
+        size = min(rest - 1 if name else rest, limits.LABEL)
+        size -= rest - size == 2  # else one octet is left, too little for a dot and a label
+        name = f"{name}.{'x' * size}".removeprefix(".")
+    return Domain(name or draw(st.sampled_from(_LET_DIG)))
+
+
+def address_literals() -> SearchStrategy[AddressLiteral]:
+    """Literals of all three kinds (RFC 5321 4.1.3), of at most 255 octets."""
+    return _literals(limits.DOMAIN)
+
+
+@st.composite
+def _literals(draw: DrawFn, room: int) -> AddressLiteral:
+    if address := draw(st.ip_addresses() | st.none()):
+        return AddressLiteral(address)
+    last = draw(st.sampled_from(_LET_DIG))
+    tag = draw(_long(st.text(_LET_DIG + "-"), _GENERAL))[: room - len("[a:b]")] + last
+    content = draw(_long(st.text(_DCONTENT, min_size=1), _GENERAL))
+    if tag.lower() == "ipv6":
+        tag += "x"
+    return AddressLiteral(GeneralLiteral(tag, content[: room - len(tag) - len("[:]")]))
+
+
+def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
+    """``Domain / address-literal``, as EHLO and mailboxes have them."""
+    return domains(u_labels=u_labels) | address_literals()
+
+
+def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
+    """What local-parts mean, unquoted: 1 to 64 octets when written, quotes and all."""
+    text = st.text(_UNICODE if smtputf8 else _ASCII, min_size=1, max_size=limits.LOCAL_PART)
+    dotted = st.lists(st.text(_ATEXT, min_size=1, max_size=8), min_size=1).map(".".join)
+    return _long(dotted | text, limits.LOCAL_PART).map(
+        lambda text: _fit(text, lambda text: _octets(quote(text)) <= limits.LOCAL_PART)
+    )
+
+
+def mailboxes(*, smtputf8: bool = False) -> SearchStrategy[Mailbox]:
+    """Mailboxes of up to 320 octets: longer than a path may be (RFC 5321 4.5.3.1)."""
+    return st.builds(Mailbox, local_parts(smtputf8=smtputf8), hosts(u_labels=smtputf8))
+
+
+@st.composite
+def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
+    """Mailboxes that fit into a path of 256 octets."""
+    local_part = draw(local_parts(smtputf8=smtputf8))
+    room = min(limits.DOMAIN, limits.PATH - len("<@>") - _octets(quote(local_part)))
+    return Mailbox(local_part, draw(_domains(room, smtputf8) | _literals(room)))
+
+
+def reverse_paths(*, smtputf8: bool = False) -> SearchStrategy[ReversePath]:
+    """Senders, the null path among them."""
+    return st.builds(ReversePath, st.none() | _path_mailboxes(smtputf8))
+
+
+def forward_paths(*, smtputf8: bool = False) -> SearchStrategy[ForwardPath]:
+    """Recipients, the bare ``<Postmaster>`` among them."""
+    return st.builds(ForwardPath, st.none() | _path_mailboxes(smtputf8))
+
+
+def enhanced_codes(class_: int | None = None) -> SearchStrategy[EnhancedCode]:
+    """Enhanced status codes (RFC 3463), of one class if *class_* says so."""
+    classes = st.sampled_from((2, 4, 5) if class_ is None else (class_,))
+    return st.builds(EnhancedCode, classes, st.integers(0, 999), st.integers(0, 999))
+
+
+@st.composite
+def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
+    """Replies of one line or more, with an enhanced code or without, in any script. *codes*
+    chooses the reply codes (default: 200 to 599)."""
+    code = draw(st.integers(200, 599) if codes is None else codes)
+    short = st.text(_REPLY_TEXT, max_size=40)
+    coded = st.builds(lambda code, text: f"{code} {text}", enhanced_codes(), short)
+    lines = draw(st.lists(_long(short, _REPLY_LINE + 2) | coded, min_size=1, max_size=4))
+    enhanced = None
+    if code // 100 != 3:
+        enhanced = draw(st.none() | enhanced_codes(code // 100))
+        leading = EnhancedCode.at_start(lines[0])
+        if enhanced is None and leading is not None and leading.class_ == code // 100:
+            enhanced = leading  # a reply never has its own enhanced code in the text alone
+    return Reply(code, enhanced, lines)
+
+
+def mail_parameters(*, smtputf8: bool = True) -> SearchStrategy[MailParameters]:
+    """Parameters of MAIL, none to all of them."""
+    return st.builds(
+        MailParameters,
+        size=st.none() | st.integers(0, 10**20 - 1),
+        body=st.none() | st.sampled_from(Body),
+        smtputf8=st.booleans() if smtputf8 else st.just(False),
+        auth=st.none() | reverse_paths(smtputf8=smtputf8),
+    )
+
+
+def _texts(min_size: int = 0) -> SearchStrategy[str]:
+    texts = st.text(_UNICODE, min_size=min_size).map(lambda text: text.strip(" "))
+    return texts.filter(bool) if min_size else texts
+
+
+_BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
+    "EHLO": lambda: st.builds(c.Ehlo, hosts()),
+    "HELO": lambda: st.builds(c.Helo, hosts()),
+    "MAIL": lambda: st.builds(c.Mail, reverse_paths(smtputf8=True), mail_parameters()),
+    "RCPT": lambda: st.builds(c.Rcpt, forward_paths(smtputf8=True)),
+    "VRFY": lambda: st.builds(c.Vrfy, _texts(1)),
+    "EXPN": lambda: st.builds(c.Expn, _texts(1)),
+    "HELP": lambda: st.builds(c.Help, _texts()),
+    "NOOP": lambda: st.builds(c.Noop, _texts()),
+    "AUTH": lambda: st.builds(
+        c.Auth,
+        st.text(ascii_uppercase + digits + "-_", min_size=1, max_size=20),
+        st.none() | st.binary().map(Secret),
+    ),
+}
+
+
+def commands(verbs: Collection[str] = tuple(c.COMMANDS)) -> SearchStrategy[c.Command]:
+    """Commands, or those of *verbs* only. A line may be longer than a server takes."""
+    return st.sampled_from(sorted(verbs)).flatmap(
+        lambda verb: _BY_VERB[verb]() if verb in _BY_VERB else st.builds(c.COMMANDS[verb])
+    )
+
+
+def extensions() -> SearchStrategy[Extensions]:
+    """EHLO keyword lists: known and unknown keywords, each line at most 512 octets on the wire."""
+    known = st.sampled_from(sorted(EXTENSIONS))
+    other = st.builds(
+        str.__add__, st.sampled_from(ascii_uppercase + digits), st.text(ascii_uppercase + "0-")
+    )
+    words = st.lists(_long(st.text(_VCHAR, min_size=1), 40), max_size=30).map(" ".join)
+    sizes = st.integers(0, 10**20 - 1).map(str)
+
+    def fit(keywords: dict[str, str]) -> Extensions:
+        return Extensions(
+            {key: text[: _REPLY_LINE - len(key) - 1].rstrip() for key, text in keywords.items()}
+        )
+
+    return st.dictionaries(known | other, words | sizes | st.just("")).map(fit)
+
+
+def xtexts() -> SearchStrategy[str]:
+    """xtext (RFC 3461 4) with UTF-8 behind it, escapes where they are needed and elsewhere."""
+
+    def write(character: str, escape: bool) -> str:
+        octets = character.encode()
+        return "".join(f"+{o:02X}" for o in octets) if escape else encode_xtext(character)
+
+    characters = st.characters(exclude_categories=["Cs"])
+    return st.lists(st.builds(write, characters, st.booleans())).map("".join)
+
+
+def messages(*, eight_bit: bool = True) -> SearchStrategy[bytes]:
+    """Contents of messages, empty or ended by CRLF: dots where they hurt, lines of up to 998
+    octets, anything but CR and LF inside them (RFC 5321 4.5.2, 4.5.3.1.6)."""
+    dots = (b".", b"..", b"", b" .", b". ", b".\0", b"\0.", b"QUIT", b"." * 998, b"x" * 998)
+    octets = st.integers(0, 255 if eight_bit else 127).filter(lambda octet: octet not in b"\r\n")
+    lines = st.sampled_from(dots) | st.lists(octets, max_size=80).map(bytes)
+    return st.lists(lines).map(lambda lines: b"".join(line + b"\r\n" for line in lines))
+
+
+def splits(data: bytes) -> SearchStrategy[list[bytes]]:
+    """Ways to cut *data* into pieces, none of them empty: whole, octet by octet, at random."""
+    inner = range(1, len(data))
+    if not inner:
+        return st.just([data] if data else [])
+    cuts = st.sets(st.sampled_from(inner)) | st.just(set(inner))
+    ends = cuts.map(lambda at: [0, *sorted(at), len(data)])
+    return ends.map(lambda ends: [data[a:b] for a, b in pairwise(ends)])
