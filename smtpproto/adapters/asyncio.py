@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Unpack, cast
@@ -17,7 +18,7 @@ from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
 from ..session.server import Conversation
 
-_SHARED = memoryview(bytearray(CHUNK))  # octets are copied out before the next read fills it
+_shared = threading.local()
 
 
 @contextlib.asynccontextmanager
@@ -119,8 +120,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
         self._connected = connected
-        shared = sys.platform != "win32"  # a proactor reads into it in the background
-        self._buffer = _SHARED if shared else memoryview(bytearray(CHUNK))
+        self._buffer = _buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
         self._error: Exception | None = None
@@ -142,7 +142,8 @@ class Stream(asyncio.BufferedProtocol):
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        self._transport.write(data)
+        if not self._closed.done():
+            self._transport.write(data)
         while self._full and not self._closed.done():
             await self._change(timeout)
         if self._closed.done():
@@ -215,3 +216,13 @@ class Stream(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._full = False
         self._changed.set()
+
+
+def _buffer() -> memoryview:
+    """Where octets are received: one buffer for all streams of a loop, since they are copied out
+    before the next read, and a buffer each would be most of what an idle connection costs. Loops
+    of other threads have their own, and a proactor, which reads in the background, one a stream."""
+    if sys.platform == "win32" or not hasattr(_shared, "buffer"):
+        _shared.buffer = memoryview(bytearray(CHUNK))
+    buffer: memoryview = _shared.buffer
+    return buffer

@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
-from string import ascii_letters, ascii_uppercase, digits
+from string import ascii_letters, digits
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -38,7 +38,6 @@ _ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 _UNICODE = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=["Cs"])
 _REPLY_TEXT = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t")
 _REPLY_LINE = limits.REPLY_LINE - len("250 \r\n")
-_GENERAL = limits.DOMAIN - len("[a:]")
 
 
 def _octets(text: str) -> int:
@@ -64,16 +63,10 @@ def _labels() -> SearchStrategy[str]:
 
 
 def _u_labels() -> SearchStrategy[str]:
-    def is_label(text: str) -> bool:
-        hyphen = text.startswith("-") or text.endswith("-")
-        return not hyphen and not unicodedata.category(text[0]).startswith("M")
-
-    def trim(text: str) -> str:
-        text = unicodedata.normalize("NFC", text)
-        return _fit(text, lambda text: _octets(text) <= limits.LABEL)
-
     words = _long(st.text(_WORD, min_size=1, max_size=limits.LABEL), limits.LABEL)
-    return words.map(trim).filter(is_label)
+    return words.map(
+        lambda word: _fit(unicodedata.normalize("NFC", word), lambda w: _octets(w) <= limits.LABEL)
+    ).filter(lambda word: word == word.strip("-") and unicodedata.category(word[0])[0] != "M")
 
 
 def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
@@ -83,19 +76,19 @@ def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
 
 @st.composite
 def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
-    """A domain of at most *room* octets, and of all of them if the first draw says so."""
+    """A domain of at most *room* octets, some of just that many."""
     fill = draw(st.booleans())
-    labels = st.one_of(_labels(), _u_labels()) if u_labels else _labels()
+    labels = _labels() | _u_labels() if u_labels else _labels()
     name = ""
     for label in draw(st.lists(labels, min_size=1, max_size=128)):
         if _octets(longer := f"{name}.{label}".removeprefix(".")) > room:
             break
         name = longer
-    while fill and (rest := room - _octets(name)) > (1 if name else 0):
-        size = min(rest - 1 if name else rest, limits.LABEL)
+    while fill and (rest := room - _octets(name)) > 1:
+        size = min(rest - 1, limits.LABEL)
         size -= rest - size == 2  # else one octet is left, too little for a dot and a label
-        name = f"{name}.{'x' * size}".removeprefix(".")
-    return Domain(name or draw(st.sampled_from(_LET_DIG)))
+        name = f"{name}.{'x' * size}"
+    return Domain(name)
 
 
 def address_literals() -> SearchStrategy[AddressLiteral]:
@@ -108,8 +101,8 @@ def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     if address := draw(st.ip_addresses() | st.none()):
         return AddressLiteral(address)
     last = draw(st.sampled_from(_LET_DIG))
-    tag = draw(_long(st.text(_LET_DIG + "-"), _GENERAL))[: room - len("[a:b]")] + last
-    content = draw(_long(st.text(_DCONTENT, min_size=1), _GENERAL))
+    tag = draw(_long(st.text(_LET_DIG + "-"), limits.DOMAIN))[: room - len("[a:b]")] + last
+    content = draw(_long(st.text(_DCONTENT, min_size=1), limits.DOMAIN))
     if tag.lower() == "ipv6":
         tag += "x"
     return AddressLiteral(GeneralLiteral(tag, content[: room - len(tag) - len("[:]")]))
@@ -186,23 +179,19 @@ def mail_parameters(*, smtputf8: bool = True) -> SearchStrategy[MailParameters]:
     )
 
 
-def _texts(min_size: int = 0) -> SearchStrategy[str]:
-    texts = st.text(_UNICODE, min_size=min_size).map(lambda text: text.strip(" "))
-    return texts.filter(bool) if min_size else texts
-
-
+_TEXTS = st.text(_UNICODE).map(lambda text: text.strip(" "))
 _BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
     "EHLO": lambda: st.builds(c.Ehlo, hosts()),
     "HELO": lambda: st.builds(c.Helo, hosts()),
     "MAIL": lambda: st.builds(c.Mail, reverse_paths(smtputf8=True), mail_parameters()),
     "RCPT": lambda: st.builds(c.Rcpt, forward_paths(smtputf8=True)),
-    "VRFY": lambda: st.builds(c.Vrfy, _texts(1)),
-    "EXPN": lambda: st.builds(c.Expn, _texts(1)),
-    "HELP": lambda: st.builds(c.Help, _texts()),
-    "NOOP": lambda: st.builds(c.Noop, _texts()),
+    "VRFY": lambda: st.builds(c.Vrfy, _TEXTS.filter(bool)),
+    "EXPN": lambda: st.builds(c.Expn, _TEXTS.filter(bool)),
+    "HELP": lambda: st.builds(c.Help, _TEXTS),
+    "NOOP": lambda: st.builds(c.Noop, _TEXTS),
     "AUTH": lambda: st.builds(
         c.Auth,
-        st.text(ascii_uppercase + digits + "-_", min_size=1, max_size=20),
+        st.from_regex(r"[A-Z0-9_-]{1,20}", fullmatch=True),
         st.none() | st.binary().map(Secret),
     ),
 }
@@ -218,9 +207,7 @@ def commands(verbs: Collection[str] = tuple(c.COMMANDS)) -> SearchStrategy[c.Com
 def extensions() -> SearchStrategy[Extensions]:
     """EHLO keyword lists: known and unknown keywords, each line at most 512 octets on the wire."""
     known = st.sampled_from(sorted(EXTENSIONS))
-    other = st.builds(
-        str.__add__, st.sampled_from(ascii_uppercase + digits), st.text(ascii_uppercase + "0-")
-    )
+    other = st.from_regex(r"[A-Z0-9][A-Z0-9-]*", fullmatch=True)
     words = st.lists(_long(st.text(_VCHAR, min_size=1), 40), max_size=30).map(" ".join)
     sizes = st.integers(0, 10**20 - 1).map(str)
 

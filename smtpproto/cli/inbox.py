@@ -1,0 +1,66 @@
+"""The handlers behind ``serve`` and ``demo``: take every message, perhaps only after a login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..grammar.printable import printable
+from ..grammar.reply import Reply
+from ..mail.envelope import Envelope
+from ..sasl import Credentials, Login
+from ..session.handler import Handler, Session, Sink, Verdict
+
+Store = Callable[[Envelope], Sink]
+"""What makes a sink for each message."""
+
+
+class Inbox(Handler):
+    """Takes mail for anybody into a store. Nothing is ever relayed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def data(self, session: Session, envelope: Envelope) -> Sink:
+        return self._store(envelope)
+
+
+class LoginInbox(Inbox):
+    """An inbox for one user."""
+
+    def __init__(self, store: Store, login: Login) -> None:
+        super().__init__(store)
+        self._login = login
+
+    def authenticate(self, session: Session, credentials: Credentials) -> Verdict:
+        known = credentials.username == self._login.username
+        if credentials.password == self._login.password and known:
+            return None
+        return Reply(535, "5.7.8", "Authentication credentials invalid")
+
+
+class Printout:
+    """A sink that prints a message, envelope first, once it is complete."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._slices: list[bytes] = []  # the server's limit on message size bounds it
+
+    def write(self, data: bytes) -> None:
+        self._slices.append(data)
+
+    def commit(self) -> None:
+        content = b"".join(self._slices)
+        sender = str(self._envelope.sender) or "<>"
+        recipients = ", ".join(map(str, self._envelope.recipients))
+        print(f"-------- from {sender}, to {recipients}: {len(content)} octets")
+        for line in content.removesuffix(b"\r\n").split(b"\r\n"):
+            print(shown(line))
+        print("-------- end", flush=True)
+
+    def abort(self) -> None:
+        self._slices.clear()
+
+
+def shown(line: bytes) -> str:
+    """A line of content, tabs as they are, and what could upset a terminal escaped."""
+    return "\t".join(map(printable, line.split(b"\t")))

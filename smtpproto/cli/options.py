@@ -1,0 +1,61 @@
+"""What the commands' options have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from ..sasl import Login
+from ..secret import Secret
+
+
+class UsageError(Exception):
+    """Options that do not go together, or name what is not there."""
+
+
+def port(text: str) -> int:
+    """A port number, for argparse."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"not a port number: {text!r}")
+    return number
+
+
+def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:
+    """--login and where its password is; never the password, which ``ps`` would show to all."""
+    parser.add_argument("--login", metavar="USER", help=help_)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--password-env", metavar="NAME", help="environment variable with it")
+    where.add_argument("--password-file", metavar="FILE", help="file with it in its first line")
+
+
+def read_login(chosen: argparse.Namespace) -> Login | None:
+    """The login that the options describe; None without one."""
+    place = chosen.password_env or chosen.password_file
+    if chosen.login is None:
+        if place is not None:
+            raise UsageError("a password without a user: give --login too")
+        return None
+    if not place:
+        raise UsageError("--login needs --password-env or --password-file")
+    password = _from_file(place) if chosen.password_file else _from_environment(place)
+    if not chosen.login or not password:
+        raise UsageError(f"user name and password cannot be empty; check: --login and {place}")
+    return Login(chosen.login, Secret(password))
+
+
+def _from_environment(name: str) -> bytes:
+    if (value := os.environ.get(name)) is None:
+        raise UsageError(f"environment variable {name} is not set")
+    return os.fsencode(value)
+
+
+def _from_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.readline(4096).rstrip(b"\r\n")
+
+
+def trace(who: str, line: str) -> None:
+    """Show a line of the dialogue on standard error; secrets in it are masked already."""
+    print(f"{who}: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,138 @@
+"""``smtpproto send``: send a message from a file or standard input."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, cast
+
+from attrs import evolve
+
+from ..adapters.blocking import connect
+from ..errors import ConnectFailed, GrammarError, LocalProtocolError, SendRefused, SMTPError
+from ..grammar.address import ForwardPath
+from ..grammar.reply import Reply
+from ..mail.content import prepare
+from ..mail.envelope import Envelope
+from ..session.options import ClientOptions, TLSMode
+from ..session.outcome import Outcome
+from .options import UsageError, add_login_options, port, read_login, trace
+
+HELP = "send a message from a file or standard input"
+DESCRIPTION = """Send a message from FILE or standard input, and print what became of it, a line for
+each recipient. Exit status: 0 all accepted, 1 some refused or unknown, 2 anything else."""
+
+_HEADER = 65536  # octets in which the header section is looked for
+_IN_MEMORY = 1 << 20  # octets of standard input; beyond, a temporary file holds them
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    add = parser.add_argument
+    add("--host", default="localhost", help="server to send to (%(default)s)")
+    add("--port", type=port, help="its port (25; 587 with --login; 465 with --tls implicit)")
+    add("--from", dest="sender", metavar="A", help="envelope sender, '' for none (the header's)")
+    add("--to", action="append", metavar="B", help="envelope recipient, repeatable (the header's)")
+    add_login_options(parser, "user to log in as")
+    modes = [mode.value for mode in TLSMode]
+    add("--tls", choices=modes, help="(implicit on 465, required with --login, or opportunistic)")
+    add("--ca", metavar="FILE", help="trust the CAs in this PEM file, instead of the system's")
+    add("--hello", metavar="NAME", help="own name, for EHLO (the local address)")
+    add("--trace", action="store_true", help="show the dialogue on standard error")
+    add("file", nargs="?", metavar="FILE", help="the message, header and all (standard input)")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Send one message."""
+    options: ClientOptions = {
+        "hello": chosen.hello,
+        "login": read_login(chosen),
+        "tls": chosen.tls and TLSMode(chosen.tls),
+        "context": chosen.ca and _context(chosen.ca),
+        "trace": trace if chosen.trace else None,
+    }
+    to_port = _default_port(chosen) if chosen.port is None else chosen.port
+    with _message(chosen.file) as file:
+        try:
+            envelope = _envelope(file, chosen.sender, chosen.to)
+            with connect(chosen.host, to_port, **options) as client:
+                return _report(client.send(file, envelope))
+        except SendRefused as error:
+            return _report(error.outcome)
+        except SMTPError as error:
+            raise _explained(error, chosen.host, to_port) from None
+
+
+def _default_port(chosen: argparse.Namespace) -> int:
+    if chosen.tls == TLSMode.IMPLICIT.value:
+        return 465
+    return 25 if chosen.login is None else 587
+
+
+@contextmanager
+def _message(path: str | None) -> Iterator[BinaryIO]:
+    """The message as a file that can be read twice: for what MAIL must say first, and to send."""
+    with ExitStack() as stack:
+        source = sys.stdin.buffer if path is None else stack.enter_context(open(path, "rb"))
+        if source.seekable():
+            yield source
+            return
+        file = stack.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))
+        shutil.copyfileobj(source, file)
+        file.seek(0)
+        yield cast(BinaryIO, file)
+
+
+def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) -> Envelope:
+    """The envelope of the options; what they do not say is the header's to say."""
+    if sender is not None and recipients:
+        return Envelope(sender, recipients)
+    start = file.tell()
+    _, envelope = prepare(file.read(_HEADER))
+    file.seek(start)
+    if sender is not None:
+        return Envelope(sender, envelope.recipients)
+    return evolve(envelope, recipients=recipients) if recipients else envelope
+
+
+def _context(path: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror
+        raise UsageError(f"no certificates of CAs in {path}: {reason}") from None
+
+
+def _report(outcome: Outcome) -> int:
+    """Print what became of each recipient, and what the server said of the message itself."""
+    _print("accepted", outcome.accepted)
+    _print("refused", outcome.refused)
+    _print("unknown", outcome.unknown)
+    if outcome.reply is not None and outcome.accepted:
+        print(f"message   {outcome.reply}")
+    return 1 if outcome.refused or outcome.unknown else 0
+
+
+def _print(fate: str, replies: Mapping[ForwardPath, Reply]) -> None:
+    lost = "; then the connection was lost: sending it again may deliver it twice"
+    for recipient, reply in replies.items():
+        print(f"{fate:8}  {recipient}  {reply}{lost if fate == 'unknown' else ''}")
+
+
+def _explained(error: SMTPError, host: str, to_port: int) -> Exception:
+    """*error*, saying what to check in terms of the options if it does not say what to check."""
+    match error:
+        case _ if error.check:
+            return error
+        case ConnectFailed():
+            error.check = f"--host and --port: is there a server on {host}, port {to_port}?"
+        case LocalProtocolError():
+            error.check = "--tls, and with --trace what the server offers"
+        case GrammarError():  # its text says where, not what to check
+            return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
+    return error

@@ -1,0 +1,113 @@
+"""``smtpproto serve``: receive mail, into a Maildir or onto standard output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..adapters.asyncio import serve
+from ..limits import Limits
+from ..session.options import ServerOptions
+from .inbox import Inbox, LoginInbox, Printout, Store
+from .maildir import Maildir
+from .options import UsageError, add_login_options, port, read_login, trace
+
+HELP = "receive mail and print it, or store it in a Maildir"
+DESCRIPTION = """Receive mail for any recipient and print it, or store it in a Maildir. Nothing is
+relayed. Prints "listening on HOST port N" when it is ready. SIGINT or SIGTERM stops it, after the
+messages in flight; a second one at once."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=port, default=2525, help="port to listen on, 0 for a free one (%(default)s)")
+    add("--maildir", metavar="DIR", help="store messages here, instead of printing them")
+    add("--hostname", default="localhost", metavar="NAME", help="own name, for the greeting")
+    add("--certificate", metavar="PEM", help="certificate chain; STARTTLS is then offered")
+    add("--key", metavar="PEM", help="its private key, if in a file of its own")
+    add("--implicit-tls", action="store_true", help="TLS from the first octet, not STARTTLS")
+    add_login_options(parser, "take mail only from USER, who must log in, over TLS")
+    add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help="of a message")
+    add("--trace", action="store_true", help="show the dialogue on standard error")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Serve until a signal says stop."""
+    login = read_login(chosen)
+    options: ServerOptions = {
+        "hostname": chosen.hostname,
+        "context": _context(chosen),
+        "implicit_tls": chosen.implicit_tls,
+        "require_auth": login is not None,
+        "limits": chosen.max_size,
+        "trace": trace if chosen.trace else None,
+    }
+    if options["context"] is None and (login is not None or chosen.implicit_tls):
+        option = "--implicit-tls" if chosen.implicit_tls else "--login"
+        raise UsageError(f"{option} needs TLS: give --certificate and --key")
+    store = _store(chosen.maildir)
+    inbox = Inbox(store) if login is None else LoginInbox(store, login)
+    asyncio.run(_serve(inbox, chosen.host, chosen.port, options))
+    return 0
+
+
+async def _serve(inbox: Inbox, host: str, port: int, options: ServerOptions) -> None:
+    stopped = asyncio.Event()
+    with _on_signal(stopped):
+        async with serve(inbox, host, port, **options) as server:
+            print(f"listening on {host} port {server.port}", flush=True)
+            await stopped.wait()
+
+
+@contextmanager
+def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
+    """Set *stopped* at the first SIGINT or SIGTERM; a second one does what it always did."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: object) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        loop.call_soon_threadsafe(stopped.set)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _store(maildir: str | None) -> Store:
+    if maildir is None:
+        return Printout
+    directory = Maildir(maildir)
+    return lambda _: directory.deliver()
+
+
+def _context(chosen: argparse.Namespace) -> ssl.SSLContext | None:
+    if chosen.certificate is None:
+        if chosen.key is not None:
+            raise UsageError("a key without a certificate: give --certificate too")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(chosen.certificate, chosen.key)
+    except OSError as error:
+        files = " and ".join(filter(None, [chosen.certificate, chosen.key]))
+        reason = getattr(error, "reason", None) or error.strerror
+        raise UsageError(f"no certificate with its key in {files}: {reason}") from None
+    return context
+
+
+def _limits(text: str) -> Limits:
+    try:
+        return Limits(message_size=int(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,200 @@
+"""One contract, every pairing: each scenario on 3 clients x 3 servers, in clear and in TLS."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from email.message import EmailMessage
+
+import pytest
+from conftest import Certificates, Inbox
+from flavours import FLAVOURS, Flavour, served
+
+from smtpproto import (
+    Client,
+    Envelope,
+    ForwardPath,
+    Limits,
+    LocalProtocolError,
+    Login,
+    NotOffered,
+    SendRefused,
+    TLSMode,
+)
+from smtpproto.session.options import ClientOptions, ServerOptions
+
+Scenario = Callable[[Client, Inbox], Awaitable[None]]
+SCENARIOS: list[Scenario] = []
+
+ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
+DOTS = b".\r\n..\r\n.x\r\n\r\n..\r\n."
+
+
+def scenario(function: Scenario) -> Scenario:
+    SCENARIOS.append(function)
+    return function
+
+
+@scenario
+async def octets_arrive_as_they_are(client: Client, inbox: Inbox) -> None:
+    outcome = await client.send(DOTS, ANN_TO_BOB)
+    ((session, envelope, body),) = inbox.mails
+    assert body == DOTS + b"\r\n"  # the last line got its end
+    assert envelope.recipients == (ForwardPath.of("bob@example.org"),)
+    assert (session.tls is None) == (client.tls is None)
+    assert outcome.reply is not None and outcome.reply.text == "queued as 1"
+
+
+@scenario
+async def an_email_object_needs_no_envelope(client: Client, inbox: Inbox) -> None:
+    message = EmailMessage()
+    message["From"] = "Ann <ann@example.org>"
+    message["To"] = "Bob <bob@example.org>"
+    message["Bcc"] = "carol@example.org"
+    message["Subject"] = "Grüße"
+    message.set_content(".\nGrüße\n", cte="8bit")
+    outcome = await client.send(message)
+    assert list(map(str, outcome.accepted)) == ["bob@example.org", "carol@example.org"]
+    _, envelope, body = inbox.mails[0]
+    assert len(envelope.recipients) == 2
+    assert b"carol" not in body and "\r\n.\r\nGrüße\r\n".encode() in body
+
+
+@scenario
+async def recipients_have_their_own_replies(client: Client, inbox: Inbox) -> None:
+    people = ["bob@example.org", "x@elsewhere.test", "carol@example.org", "trouble@example.org"]
+    outcome = await client.send(b"hello\r\n", Envelope("ann@example.org", people))
+    assert {str(path): reply.code for path, reply in outcome.accepted.items()} == {
+        "bob@example.org": 250,
+        "carol@example.org": 250,
+    }
+    assert {str(path): reply.code for path, reply in outcome.refused.items()} == {
+        "x@elsewhere.test": 550,
+        "trouble@example.org": 451,
+    }
+    assert all("secret" not in str(reply) for reply in outcome.refused.values())
+    assert len(inbox.mails[0][1].recipients) == 2
+
+
+@scenario
+async def nobody_accepted_is_an_error_and_the_session_goes_on(client: Client, inbox: Inbox) -> None:
+    with pytest.raises(SendRefused) as caught:
+        await client.send(b"hello\r\n", Envelope("", ["x@elsewhere.test", "y@elsewhere.test"]))
+    assert caught.value.reply.code == 550
+    assert len(caught.value.outcome.refused) == 2
+    assert not inbox.mails
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert len(inbox.mails) == 1
+
+
+@scenario
+async def a_failing_handler_is_451_without_its_secrets(client: Client, inbox: Inbox) -> None:
+    with pytest.raises(SendRefused) as caught:
+        await client.send(b"raise\r\n", ANN_TO_BOB)
+    assert caught.value.reply.code == 451 and "disk" not in str(caught.value.reply)
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert [body for _, _, body in inbox.mails] == [b"hello\r\n"]
+
+
+@scenario
+async def a_message_in_pieces(client: Client, inbox: Inbox) -> None:
+    piece = b".line of text\n" * 1000
+    await client.send((piece for _ in range(50)), ANN_TO_BOB)
+    assert inbox.mails[0][2] == piece.replace(b"\n", b"\r\n") * 50
+
+
+@scenario
+async def internationalised_addresses(client: Client, inbox: Inbox) -> None:
+    await client.send(b"hello\r\n", Envelope("änn@bücher.example", "bob@example.org"))
+    _, envelope, _ = inbox.mails[0]
+    assert str(envelope.sender) == "änn@bücher.example"
+    assert envelope.parameters.smtputf8
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert not inbox.mails[1][1].parameters.smtputf8
+
+
+@scenario
+async def a_thousand_recipients_in_one_go(client: Client, inbox: Inbox) -> None:
+    people = [f"r{number}@example.org" for number in range(1010)]
+    outcome = await client.send(b"hello\r\n", Envelope("ann@example.org", people))
+    assert len(outcome.accepted) == 1000
+    assert {reply.code for reply in outcome.refused.values()} == {452}
+    assert len(inbox.mails[0][1].recipients) == 1000
+
+
+@scenario
+async def too_big(client: Client, inbox: Inbox) -> None:
+    with pytest.raises(NotOffered):
+        await client.send(b"x" * 1_100_000, ANN_TO_BOB)
+    with pytest.raises(SendRefused) as caught:
+        await client.send(iter([b"x" * 600_000, b"y" * 600_000]), ANN_TO_BOB)
+    assert str(caught.value.reply).startswith("552 5.3.4")
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert len(inbox.mails) == 1
+
+
+@scenario
+async def the_small_commands(client: Client, inbox: Inbox) -> None:
+    assert (await client.noop()).code == 250
+    assert (await client.verify("bob")).code == 252
+    assert (await client.help()).code == 214
+    assert (await client.reset()).code == 250
+    assert inbox.resets == 0  # there was no transaction
+
+
+@scenario
+async def logging_in(client: Client, inbox: Inbox) -> None:
+    if client.tls is None:
+        assert "AUTH" not in client.extensions
+        with pytest.raises(LocalProtocolError):
+            await client.login(Login("ann", "secret"))
+        return
+    with pytest.raises(Exception, match="535") as caught:
+        await client.login(Login("ann", "wrong horse"))
+    assert "wrong horse" not in str(caught.value)
+    await client.login(Login("ann", "secret"))
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert inbox.mails[0][0].user == "ann"
+
+
+@scenario
+async def a_source_that_fails_leaves_nothing_behind(client: Client, inbox: Inbox) -> None:
+    def source() -> Iterator[bytes]:
+        yield b"x" * 100
+        raise OSError("cannot read on")
+
+    with pytest.raises(OSError, match="read on"):
+        await client.send(source(), ANN_TO_BOB)
+    assert not client.usable
+    await client.close()
+    assert not inbox.mails
+
+
+MODES = [TLSMode.NONE, TLSMode.REQUIRED, TLSMode.IMPLICIT]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: f"{flavour.name}-server")
+@pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: f"{flavour.name}-client")
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda function: function.__name__)
+def test_contract(
+    scenario: Scenario,
+    client: type[Flavour],
+    server: type[Flavour],
+    mode: TLSMode,
+    certificates: Certificates,
+    inbox: Inbox,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "smtpproto")
+    ours: ClientOptions = {"tls": mode, "context": certificates.client}
+    theirs: ServerOptions = {
+        "context": certificates.server,
+        "implicit_tls": mode is TLSMode.IMPLICIT,
+        "limits": Limits(message_size=1_000_000),
+    }
+    with served(server, inbox, **theirs) as running:
+        client.client(running.port, lambda opened: scenario(opened, inbox), **ours)
+        assert inbox.closed.wait(30)
+    assert "horse" not in caplog.text
+    assert all("\r" not in record.getMessage() for record in caplog.records)
