@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Unpack, cast
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
@@ -46,7 +47,7 @@ async def serve(
     Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
     """
     server = Server(handler, ServerConfig(**options))
-    await server.start(host, port)
+    server.start(host, port)
     try:
         yield server
     finally:
@@ -60,15 +61,18 @@ class Server:
         self._handler, self._config = handler, config
         self._running: dict[asyncio.Task[None], Conversation] = {}
 
-    async def start(self, host: str, port: int) -> None:
+    def start(self, host: str, port: int) -> None:
         """Start listening."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: Stream(self._accept), host, port)
+        family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
+        self._listener = socket.create_server((host, port), family=family, backlog=1024)
+        self._listener.setblocking(False)
+        self._acceptor = asyncio.get_running_loop().create_task(self._accept_all())
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return cast(int, self._listener.sockets[0].getsockname()[1])
+        port: int = self._listener.getsockname()[1]
+        return port
 
     async def wait(self) -> None:
         """Wait until cancelled."""
@@ -77,7 +81,8 @@ class Server:
     async def stop(self, grace: float = 30) -> None:
         """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
         then cut what is left."""
-        self._listener.close()
+        self._acceptor.cancel()
+        await asyncio.wait([self._acceptor])
         for conversation in self._running.values():
             conversation.stop()
         if self._running:
@@ -86,9 +91,27 @@ class Server:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _accept(self, stream: Stream) -> None:
+    async def _accept_all(self) -> None:
+        """Accept one by one: ``create_server`` loses what it has just accepted when it closes."""
+        loop = asyncio.get_running_loop()
+        with self._listener:
+            while True:
+                try:
+                    connected, _ = await loop.sock_accept(self._listener)
+                except OSError:  # no more files, most likely: let some connections end
+                    await asyncio.sleep(1)
+                else:
+                    await self._accept(connected)
+
+    async def _accept(self, connected: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            _, stream = await loop.connect_accepted_socket(Stream, connected)
+        except BaseException:
+            connected.close()
+            raise
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
-        task = asyncio.get_running_loop().create_task(conversation.run())
+        task = loop.create_task(conversation.run())
         self._running[task] = conversation
         task.add_done_callback(self._running.pop)
 
@@ -108,7 +131,7 @@ class World:
                 )
         except TimeoutError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
         return stream
 
@@ -118,8 +141,7 @@ class Stream(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
-        self._connected = connected
+    def __init__(self) -> None:
         self._buffer = _buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
@@ -150,9 +172,9 @@ class Stream(asyncio.BufferedProtocol):
             raise ConnectionLost("the connection is closed")
 
     async def close(self) -> None:
-        self._transport.close()
+        self._transport.abort() if self._full else self._transport.close()
         try:
-            async with asyncio.timeout(5):  # for a peer that does not read
+            async with asyncio.timeout(5):  # what is buffered leaves, or the peer does not read
                 await asyncio.shield(self._closed)
         except TimeoutError:
             pass
@@ -186,8 +208,6 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._connected is not None:
-            self._connected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

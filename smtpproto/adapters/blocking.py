@@ -139,7 +139,7 @@ class Server:
     def start(self, host: str, port: int) -> None:
         """Start listening."""
         family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
-        self._listener = socket.create_server((host, port), family=family)
+        self._listener = socket.create_server((host, port), family=family, backlog=1024)
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
         self._acceptor.start()
 
@@ -181,7 +181,8 @@ class Server:
     def _accept(self) -> None:
         try:
             stream = Stream(self._listener.accept()[0])
-        except OSError:  # gone again
+        except OSError:  # no more files, most likely: let some connections end
+            self._stopping.wait(1)
             return
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
         thread = threading.Thread(target=self._converse, args=[conversation], daemon=True)
@@ -206,7 +207,7 @@ class World:
             return Stream(socket.create_connection((host, port), timeout))
         except TimeoutError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
 
 

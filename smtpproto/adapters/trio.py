@@ -124,7 +124,7 @@ class World:
                 return Stream(await trio.open_tcp_stream(host, port))
         except trio.TooSlowError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
 
 

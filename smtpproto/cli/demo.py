@@ -35,6 +35,7 @@ _HOST = "127.0.0.1"
 _INTRO = """A client and a server, both from this library, talk over a real connection on this
 machine, {host} port {port}. C: is what the client says, S: what the server says; what stands behind
 a # is said by neither."""
+_REMOVED = "removed again; --maildir DIR keeps them"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +51,10 @@ def run(chosen: argparse.Namespace) -> int:
         else:
             directory = chosen.maildir
         good = asyncio.run(_Demo(Maildir(directory)).run())
-        kept = f"kept in {directory}" if chosen.maildir else "removed again (--maildir keeps them)"
-        print(f"The messages are {kept}.")
-    return 0 if good else 1
+    print(f"\nThe messages are {'kept in ' + directory if chosen.maildir else _REMOVED}.")
+    verdict, what = "OK" if all(good) else "FAILED", f"{sum(good)} of {len(good)} messages"
+    print(f"{verdict}: {what} arrived octet for octet as they were sent.")
+    return 0 if all(good) else 1
 
 
 class _Demo:
@@ -65,8 +67,8 @@ class _Demo:
         self._transcript = Transcript(sections(*self._letters))
         self._login = Login(USER, secrets.token_urlsafe(12))
 
-    async def run(self) -> bool:
-        """Talk, then compare."""
+    async def run(self) -> list[bool]:
+        """Talk, then compare; which messages arrived as they should."""
         for_server, for_client = _contexts()
         inbox = _Inbox(lambda _: self._maildir.deliver(), self._login)
         async with serve(inbox, _HOST, hostname=SERVER, context=for_server) as server:
@@ -81,7 +83,9 @@ class _Demo:
                 trace=self._transcript.line,
             ) as client:
                 checks = [await self._send(client, letter) for letter in self._letters]
-        return self._verdict(checks)
+        intro = "Each message, as the client was given it to be sent and as it was found in the "
+        self._transcript.heading("The proof", intro + "server's Maildir: octets, and SHA-256.")
+        return [check.show() for check in checks]
 
     async def _send(self, client: Client, letter: Letter) -> _Check:
         """Send one message, and look in the Maildir for what came of it."""
@@ -95,14 +99,6 @@ class _Demo:
     def _stored(self) -> set[Path]:
         return set(self._maildir.new.iterdir())
 
-    def _verdict(self, checks: list[_Check]) -> bool:
-        intro = "Each message as it was given to the client, and as the server stored it: "
-        self._transcript.heading("The proof", intro + "octets and SHA-256.")
-        good = [check.show() for check in checks]
-        count = f"{sum(good)} of {len(good)} messages"
-        print(f"\n{'OK' if all(good) else 'FAILED'}: {count} arrived octet for octet as sent.")
-        return all(good)
-
 
 class _Check:
     """What was sent, and what was found of it."""
@@ -114,17 +110,19 @@ class _Check:
 
     def show(self) -> bool:
         """Print the comparison; whether all is as it should be."""
-        good = self._found == [self._letter.content] and self._right_recipients
+        _print_digest(self._letter.title, "sent", self._letter.content)
         for octets in self._found:
-            _print_digest(f"{self._letter.title}:", "sent", self._letter.content)
-            _print_digest("", "stored", octets)
-        if not good:
-            print(f"  {self._letter.title}: NOT AS IT SHOULD BE")
-        return good
+            _print_digest("", "kept", octets)
+        same = self._found == [self._letter.content]
+        if not same:
+            print(f"{'':5} NOT THE SAME: {len(self._found)} kept for 1 sent")
+        if not self._right_recipients:
+            print(f"{'':5} NOT THE RECIPIENTS that should be accepted")
+        return same and self._right_recipients
 
 
 def _print_digest(title: str, what: str, octets: bytes) -> None:
-    print(f"{title:7} {what:6} {len(octets):5} {hashlib.sha256(octets).hexdigest()}")
+    print(f"{title:5} {what} {len(octets):3} {hashlib.sha256(octets).hexdigest()}")
 
 
 class _Inbox(LoginInbox):

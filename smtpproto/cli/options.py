@@ -26,8 +26,8 @@ def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:
     """--login and where its password is; never the password, which ``ps`` would show to all."""
     parser.add_argument("--login", metavar="USER", help=help_)
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--password-env", metavar="NAME", help="environment variable with it")
-    where.add_argument("--password-file", metavar="FILE", help="file with it in its first line")
+    where.add_argument("--password-env", metavar="NAME", help="the variable with the password")
+    where.add_argument("--password-file", metavar="FILE", help="its first line is the password")
 
 
 def read_login(chosen: argparse.Namespace) -> Login | None:

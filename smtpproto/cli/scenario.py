@@ -12,7 +12,7 @@ from .transcript import Section
 
 CLIENT, SERVER = "client.example", "mail.example"
 USER = "ann"
-REFUSED = "nobody@mail.example"
+REFUSED = "dave@mail.example"
 
 
 @frozen
@@ -58,7 +58,7 @@ Content-Transfer-Encoding: 8bit
 
 
 def _dots() -> Letter:
-    text = ".\n..\n.x\n...\n. \nno dot in front.\n\n.\n.\n"
+    text = ".\n..\n.x\n\n.hidden and ...\nno dot in front.\n..\n.\n"
     return Letter("Dots", Envelope("ann@client.example", "bob@mail.example"), _octets(text))
 
 
@@ -75,13 +75,13 @@ def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
             intro="The client has connected. The server speaks first; then the client gives its "
             "name, and learns what the server can do.",
             notes=[
-                ("S: 220", "ready"),
-                ("C: EHLO", "extended hello"),
-                ("S: 250-PIPELINING", "commands may be sent ahead of replies"),
+                ("S: 220", "the greeting"),
+                ("C: EHLO", "hello, in extended SMTP"),
+                ("S: 250-PIPELINING", "commands may run ahead of replies"),
                 ("S: 250-SIZE", "the largest message it takes"),
                 ("S: 250-8BITMIME", "content need not be ASCII"),
                 ("S: 250-SMTPUTF8", "and neither need addresses"),
-                ("S: 250-ENHANCED", "replies say more: 5.1.1, not just 550"),
+                ("S: 250-ENHANCED", "replies tell why, as in 550 5.1.1"),
                 ("S: 250-STARTTLS", "TLS can start on this connection"),
                 ("S: 250 STARTTLS", "TLS can start on this connection"),
             ],
@@ -92,9 +92,9 @@ def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
             intro="So far anybody on the way could read this, or change it. The client asks for "
             "TLS, and checks the server's certificate before it says another word.",
             notes=[
-                ("S: 220", "from here on all is encrypted"),
-                ("*: TLS", "verified: issued by the CA made for this run"),
-                ("C: EHLO", "all said before is forgotten, so: again"),
+                ("S: 220", "the last line in clear"),
+                ("*: TLS", "verified with the CA of this run"),
+                ("C: EHLO", "what was said in clear is forgotten"),
                 ("S: 250-AUTH", "new: now passwords are welcome"),
                 ("S: 250 AUTH", "new: now passwords are welcome"),
             ],
@@ -102,9 +102,9 @@ def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
         Section(
             title="Login",
             begins="C: AUTH",
-            intro="User name and password, in one line. The transcript masks them, as all logs "
-            "of this library do.",
-            notes=[("C: AUTH", "*** is the transcript's, not the wire's"), ("S: 235", "welcome")],
+            intro="User name and password, in one line, made up for this run. The transcript masks "
+            "them, as all logs of this library do.",
+            notes=[("C: AUTH", "*** hides name and password"), ("S: 235", "they are right")],
         ),
         Section(
             title="A message, and a recipient who is refused",
@@ -113,26 +113,26 @@ def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
             "message is not consulted. This is the message:",
             content=plain.content,
             notes=[
-                ("C: MAIL", "these five commands leave in one write,"),
-                ("C: RCPT", "without a wait for any reply ..."),
-                ("S: 250", "... and the replies come in order"),
-                ("S: 250", "Bob is accepted"),
-                ("S: 550", "nobody is refused; the others go on"),
-                ("S: 250", "Carol is accepted"),
-                ("S: 354", "go ahead"),
+                ("C: RCPT", "PIPELINING: these five commands"),
+                ("C: RCPT", "leave in one write, and none waits"),
+                ("C: RCPT", "for the reply to the one before"),
+                ("S: 250", "the replies come in the same order"),
+                ("S: 250", "Bob"),
+                ("S: 550", "Dave is refused, the others go on"),
+                ("S: 250", "Carol"),
+                ("C: [", "what is shown above"),
                 ("C: end of data", "a line of one dot"),
-                ("S: 250", "the server has it, on its disk"),
+                ("S: 250", "the server has it on its disk"),
             ],
         ),
         Section(
             title="Addresses and text beyond ASCII",
             begins="C: MAIL",
             intro="Sender, recipient, subject and body need more than ASCII. With SMTPUTF8 and "
-            "8BITMIME they travel as they are, in UTF-8, and nothing is encoded.",
+            "8BITMIME they travel as they are, in UTF-8; nothing needs to be encoded.",
             content=utf8.content,
             notes=[
-                ("C: MAIL", "said in advance: UTF-8 is to come"),
-                ("C: end of data", "same connection, next message"),
+                ("C: RCPT", "MAIL has said that UTF-8 will come"),
             ],
         ),
         Section(
@@ -141,7 +141,7 @@ def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
             intro="A line of one dot ends a message. So what if a message has such a line? The "
             "sender adds a dot to each line that starts with one; the receiver takes it away.",
             content=dots.content,
-            notes=[("C: end of data", "this dot alone is a real end")],
+            notes=[("C: end of data", "the one dot that is the end")],
         ),
         Section(
             title="Good-bye",

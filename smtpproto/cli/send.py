@@ -14,7 +14,14 @@ from typing import BinaryIO, cast
 from attrs import evolve
 
 from ..adapters.blocking import connect
-from ..errors import ConnectFailed, GrammarError, LocalProtocolError, SendRefused, SMTPError
+from ..errors import (
+    ConnectFailed,
+    GrammarError,
+    LocalProtocolError,
+    NotOffered,
+    SendRefused,
+    SMTPError,
+)
 from ..grammar.address import ForwardPath
 from ..grammar.reply import Reply
 from ..mail.content import prepare
@@ -34,17 +41,19 @@ _IN_MEMORY = 1 << 20  # octets of standard input; beyond, a temporary file holds
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add = parser.add_argument
-    add("--host", default="localhost", help="server to send to (%(default)s)")
-    add("--port", type=port, help="its port (25; 587 with --login; 465 with --tls implicit)")
-    add("--from", dest="sender", metavar="A", help="envelope sender, '' for none (the header's)")
-    add("--to", action="append", metavar="B", help="envelope recipient, repeatable (the header's)")
+    usual = "25, 587 with --login, 465 with --tls implicit"
+    add("--host", default="localhost", help="server to send to (default: %(default)s)")
+    add("--port", type=port, help=f"its port (default: {usual})")
+    add("--from", dest="sender", metavar="A", help="envelope sender (default: the header's)")
+    add("--to", action="append", metavar="B", help="envelope recipient, repeatable (likewise)")
     add_login_options(parser, "user to log in as")
     modes = [mode.value for mode in TLSMode]
-    add("--tls", choices=modes, help="(implicit on 465, required with --login, or opportunistic)")
+    rule = "implicit on 465, required with --login, else opportunistic"
+    add("--tls", choices=modes, help=f"when to use TLS (default: {rule})")
     add("--ca", metavar="FILE", help="trust the CAs in this PEM file, instead of the system's")
-    add("--hello", metavar="NAME", help="own name, for EHLO (the local address)")
+    add("--hello", metavar="NAME", help="own name, for EHLO (default: the local address)")
     add("--trace", action="store_true", help="show the dialogue on standard error")
-    add("file", nargs="?", metavar="FILE", help="the message, header and all (standard input)")
+    add("file", nargs="?", metavar="FILE", help="the message (default: standard input)")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -131,8 +140,10 @@ def _explained(error: SMTPError, host: str, to_port: int) -> Exception:
             return error
         case ConnectFailed():
             error.check = f"--host and --port: is there a server on {host}, port {to_port}?"
+        case NotOffered():
+            error.check = "what the server offers: --trace shows it"
         case LocalProtocolError():
-            error.check = "--tls, and with --trace what the server offers"
+            error.check = "--tls"
         case GrammarError():  # its text says where, not what to check
             return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
     return error

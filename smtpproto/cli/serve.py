@@ -25,15 +25,15 @@ messages in flight; a second one at once."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=port, default=2525, help="port to listen on, 0 for a free one (%(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=port, default=2525, help="port, 0 for a free one (default: %(default)s)")
     add("--maildir", metavar="DIR", help="store messages here, instead of printing them")
     add("--hostname", default="localhost", metavar="NAME", help="own name, for the greeting")
     add("--certificate", metavar="PEM", help="certificate chain; STARTTLS is then offered")
     add("--key", metavar="PEM", help="its private key, if in a file of its own")
     add("--implicit-tls", action="store_true", help="TLS from the first octet, not STARTTLS")
     add_login_options(parser, "take mail only from USER, who must log in, over TLS")
-    add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help="of a message")
+    add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help="largest message")
     add("--trace", action="store_true", help="show the dialogue on standard error")
 
 

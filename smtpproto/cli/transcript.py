@@ -32,7 +32,7 @@ class Section:
 class Transcript:
     """Prints a dialogue, line by line, as :attr:`line` gets it (a trace)."""
 
-    _sections: list[Section] = field(converter=list)
+    _sections: list[Section]
     _number: int = field(default=0, init=False)
     _notes: list[tuple[str, str]] = field(factory=list, init=False)
 
@@ -76,7 +76,7 @@ def _quoted(line: bytes) -> str:
 def _beside(line: str, note: str) -> str:
     """*line* with *note* beside it, or below it where there is no room."""
     if not note:
-        return line
+        return line.rstrip()
     first, *more = textwrap.wrap(note, _WIDTH - _NOTES - 2)
     place = f"{line:{_NOTES}}" if len(line) < _NOTES else f"{line}\n{'':{_NOTES}}"
     return "\n".join([f"{place}# {first}", *(f"{'':{_NOTES}}# {part}" for part in more)])

@@ -76,11 +76,17 @@ def quote(local_part: str) -> str:
     return f'"{escaped}"'
 
 
+def _check_path(_: object, __: object, mailbox: Mailbox | None) -> None:
+    if mailbox is not None and len(bytes(mailbox)) + len("<>") > limits.PATH:
+        raise GrammarError("path of more than 256 octets", reply=_SYNTAX)
+
+
 @frozen
 class ReversePath:
-    """The sender of MAIL: a mailbox, or None for the null path ``<>`` of notifications."""
+    """The sender of MAIL: a mailbox, or None for the null path ``<>`` of notifications. At most 256
+    octets when written."""
 
-    mailbox: Mailbox | None = None
+    mailbox: Mailbox | None = field(default=None, validator=_check_path)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
@@ -115,9 +121,10 @@ class ReversePath:
 
 @frozen
 class ForwardPath:
-    """A recipient of RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1)."""
+    """A recipient of RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1). At
+    most 256 octets when written."""
 
-    mailbox: Mailbox | None
+    mailbox: Mailbox | None = field(validator=_check_path)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:

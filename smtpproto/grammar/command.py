@@ -305,4 +305,5 @@ def parse_command(line: bytes, parameters: Container[str] | None = None) -> Comm
     try:
         return COMMANDS[verb].read(argument, parameters)
     except GrammarError as error:
-        raise GrammarError(error.message, offset=shift + error.offset, reply=error.reply) from None
+        offset = min(shift + error.offset, len(line))  # a verb alone has no octet behind it
+        raise GrammarError(error.message, offset=offset, reply=error.reply) from None

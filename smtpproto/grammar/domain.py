@@ -108,7 +108,8 @@ class GeneralLiteral:
     content: str = field()
 
     def __attrs_post_init__(self) -> None:
-        if not _GENERAL.fullmatch(str(self)) or self.tag.lower() == "ipv6":
+        match = _GENERAL.fullmatch(str(self))
+        if match is None or match[1] != self.tag or self.tag.lower() == "ipv6":
             raise GrammarError("not a general address literal", reply=_SYNTAX)
 
     def __str__(self) -> str:

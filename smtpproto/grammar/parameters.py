@@ -8,7 +8,6 @@ from collections.abc import Callable, Container
 from typing import Any, Self
 
 from attrs import field, frozen
-from attrs.validators import ge, le, optional
 
 from ..errors import GrammarError
 from .address import ReversePath
@@ -137,10 +136,13 @@ class _Typed:
 
     def parameters(self) -> tuple[Parameter, ...]:
         """The attributes that are set, as generic parameters."""
-        set_ = {k: c for k, c in self._codecs.items() if getattr(self, c.attribute) not in _UNSET}
+        values = (
+            (key, codec, getattr(self, codec.attribute)) for key, codec in self._codecs.items()
+        )
         return tuple(
-            Parameter(keyword, codec.write(getattr(self, codec.attribute)))
-            for keyword, codec in set_.items()
+            Parameter(keyword, codec.write(value))
+            for keyword, codec, value in values
+            if value is not None and value is not False  # a size of 0 is set, though 0 == False
         )
 
     def __str__(self) -> str:
@@ -150,7 +152,9 @@ class _Typed:
         return str(self).encode()
 
 
-_UNSET: tuple[None, bool] = (None, False)
+def _check_size(_: object, __: object, size: int | None) -> None:
+    if size is not None and not 0 <= size < 10**20:
+        raise GrammarError("SIZE is 1 to 20 digits", reply=_SYNTAX)
 
 
 @frozen(kw_only=True)
@@ -159,7 +163,7 @@ class MailParameters(_Typed):
 
     _codecs = MAIL_CODECS
 
-    size: int | None = field(default=None, validator=optional([ge(0), le(10**20 - 1)]))
+    size: int | None = field(default=None, validator=_check_size)
     body: Body | None = None
     smtputf8: bool = False
     auth: ReversePath | None = None

@@ -5,22 +5,24 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from attrs import field, frozen
-from attrs.validators import ge, in_, le
+from attrs import frozen
 
 from ..errors import GrammarError
 
 _CODE = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
-_PART = [ge(0), le(999)]
 
 
 @frozen(order=True)
 class EnhancedCode:
     """``class.subject.detail`` (RFC 3463 2), e.g. ``EnhancedCode(5, 7, 1)``."""
 
-    class_: int = field(validator=in_((2, 4, 5)))
-    subject: int = field(validator=_PART)
-    detail: int = field(validator=_PART)
+    class_: int
+    subject: int
+    detail: int
+
+    def __attrs_post_init__(self) -> None:
+        if not _CODE.fullmatch(str(self)):
+            raise GrammarError(f"not an enhanced status code: {str(self)[:20]!r}")
 
     @classmethod
     def parse(cls, text: str) -> Self:

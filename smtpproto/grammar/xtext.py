@@ -40,6 +40,9 @@ def encode_base64(octets: bytes) -> bytes:
 def decode_base64(text: bytes) -> bytes:
     """Read base64. Other characters, wrong or missing padding raise GrammarError."""
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        octets = binascii.a2b_base64(text, strict_mode=True)
     except binascii.Error:
-        raise GrammarError("not base64", reply=_BAD_BASE64) from None
+        octets = None
+    if octets is None or len(text) != (len(octets) + 2) // 3 * 4:  # Python 3.11 takes "AAAA="
+        raise GrammarError("not base64", reply=_BAD_BASE64)
+    return octets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from email import policy
 from email.message import Message
@@ -20,6 +21,7 @@ Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 """What can be sent: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
 pieces. Line ends may be CRLF, LF or CR: CRLF is what is sent."""
 
+_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:.*\r\n(?:[ \t].*\r\n)*)*")
 _HEADER = 65536  # octets of a file in which its header section is looked for
 
 
@@ -74,7 +76,7 @@ def _measure(source: bytes | BinaryIO) -> Content:
         converted = ends.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
-        header = header or converted.partition(b"\r\n\r\n")[0]
+        header = header or _header_section(converted)
         last = (last + converted)[-2:]
     rest = ends.finish()
     size += len(rest) + (0 if (last + rest).endswith(b"\r\n") or not size else 2)
@@ -111,6 +113,11 @@ def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
     else:
         for piece in source:
             yield from _cut(piece)
+
+
+def _header_section(start: bytes) -> bytes:
+    found = _FIELDS.match(start)
+    return found[0] if found else b""
 
 
 def _cut(data: bytes) -> Iterator[bytes]:

@@ -69,10 +69,10 @@ class ClientProtocol:
         """Take octets from the server; b"" for the end of the connection."""
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
-        if data:
-            self._buffer.feed(data)
-        else:
+        if not data:
             self._ended = True
+        elif self.phase is not Phase.CLOSED:  # where nothing would ever read it
+            self._buffer.feed(data)
 
     def next_event(self) -> ClientEvent | None:
         """Give the next event, or None if more octets are needed or the end was reported.
@@ -85,11 +85,11 @@ class ClientProtocol:
             if reply is not None:
                 return self._take(reply)
         except RemoteProtocolError:
-            self.phase = Phase.CLOSED
-            self._buffer.clear()
+            self._close()
             raise
         if (self._ended or self.phase is Phase.CLOSED) and not self._reported:
-            self._reported, self.phase = True, Phase.CLOSED
+            self._reported = True
+            self._close()
             return Disconnected(tuple(self._ledger))
         return None
 
@@ -145,7 +145,8 @@ class ClientProtocol:
             raise LocalProtocolError(f"command line of more than {limit} octets")
         if isinstance(command, Mail):
             self._parameters = command.parameters
-        if not line.isascii() and not self._parameters.smtputf8:
+        utf8 = isinstance(command, Mail | Rcpt) and self._parameters.smtputf8
+        if not line.isascii() and not utf8:
             raise LocalProtocolError("not ASCII, and MAIL did not say SMTPUTF8")
         self._expected = self._after(self._expected, command)
         return self._enter(command, line)
@@ -231,7 +232,7 @@ class ClientProtocol:
         if not self._ledger:
             if reply.code != 421:
                 raise RemoteProtocolError("a reply that nothing was sent for", reply=reply)
-            self.phase = Phase.CLOSED
+            self._close()
             return Unsolicited(reply)
         sent = self._ledger.popleft()
         self.in_flight -= sent.octets
@@ -245,6 +246,10 @@ class ClientProtocol:
             for other in self._ledger:
                 self._expected = self._after(self._expected, other.what)
         return Answer(sent, reply)
+
+    def _close(self) -> None:
+        self.phase = self._expected = Phase.CLOSED
+        self._buffer.clear()
 
     @staticmethod
     def _wants_more(sent: Sent, reply: Reply) -> bool:

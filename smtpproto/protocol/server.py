@@ -44,15 +44,19 @@ from .events import (
     Rejected,
     ServerEvent,
 )
-from .phases import COMMAND_PHASES, HELLO_FIRST, TRANSITIONS, Phase
+from .phases import COMMAND_PHASES, HELLO_FIRST, NO_SERVICE, TRANSITIONS, Phase
 
 _BEFORE_TLS = frozenset({"EHLO", "NOOP", "QUIT", "STARTTLS"})  # RFC 3207 4
 _BEFORE_AUTH = frozenset({"AUTH", "EHLO", "HELO", "NOOP", "QUIT", "RSET", "STARTTLS"})  # 4954 6
 _UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
+_HELLOS = frozenset({"EHLO", "HELO"})  # so are these where they are refused unasked
 
 
 def _host(name: Host | str) -> Host:
-    return parse_host(name) if isinstance(name, str) else name
+    host = parse_host(name) if isinstance(name, str) else name
+    if not host.isascii:
+        raise GrammarError("a server names itself in ASCII (A-labels)")  # RFC 6531 3.7.1
+    return host
 
 
 @define(eq=False, kw_only=True)
@@ -113,10 +117,10 @@ class ServerProtocol:
         """
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
-        if data:
-            self._buffer.feed(data)
-        else:
+        if not data:
             self._ended = True
+        elif self.phase is not Phase.CLOSED:  # where nothing would ever read it
+            self._buffer.feed(data)
 
     def next_event(self) -> ServerEvent | None:
         """Give the next event, or None if more octets are needed or the session is over.
@@ -253,7 +257,7 @@ class ServerProtocol:
         self.phase, self._mail = phase, None
         self._recipients = []
 
-    def _say(self, reply: Reply, question: Question | None = None) -> None:
+    def _say(self, reply: Reply, question: Question | None = None, *, coded: bool = True) -> None:
         """Queue *reply* in the form this place wants: named, coded, in ASCII."""
         lines = list(reply.ascii().lines)
         if reply.code in (220, 221, 421) and not isinstance(question, StartTLS):
@@ -262,7 +266,7 @@ class ServerProtocol:
             lines[0] = f"{self.hostname} {lines[0]}"
             lines += [] if isinstance(question, Helo) else self.offered.lines()
         enhanced = reply.enhanced
-        if isinstance(question, _UNCODED) or reply.intermediate:
+        if not coded or isinstance(question, _UNCODED) or reply.intermediate:
             enhanced = None
         elif enhanced is None:
             enhanced = EnhancedCode(reply.code // 100, 0, 0)
@@ -309,13 +313,15 @@ class ServerProtocol:
 
     def _out_of_order(self, verb: str) -> Reply | None:
         """Why this verb may not be used now, whatever its argument."""
+        cell = TRANSITIONS[self.phase, verb]
+        if cell is NO_SERVICE:
+            return cell
         if self.require_tls and not self.secure and verb not in _BEFORE_TLS:
             return replies.NEED_TLS
         if self.require_auth and not self.authenticated and verb not in _BEFORE_AUTH:
             return replies.NEED_AUTH
         if verb in EXTENSION_VERBS and (refusal := self._unavailable(verb)) is not None:
             return refusal
-        cell = TRANSITIONS[self.phase, verb]
         return cell if isinstance(cell, Reply) else None
 
     def _unavailable(self, verb: str) -> Reply | None:
@@ -375,7 +381,7 @@ class ServerProtocol:
         if reply.code == 421:
             self.hang_up(reply)
         else:
-            self._say(reply)
+            self._say(reply, coded=line.partition(" ")[0].upper() not in _HELLOS)
         return Rejected(line, reply)
 
     def _read_body(self) -> ServerEvent | None:
@@ -413,7 +419,7 @@ class ServerProtocol:
 
 def _shown(line: bytes) -> str:
     """A command line as it may be shown; what stands behind AUTH may be a password."""
-    return "AUTH ***" if line[:4].upper() == b"AUTH" else printable(line)
+    return "AUTH ***" if line.lstrip()[:4].upper() == b"AUTH" else printable(line)
 
 
 def _with_detail(error: GrammarError) -> Reply:

@@ -226,8 +226,8 @@ async def start_client(
         if implicit:
             await client._start_tls(verify=True)
         await client._open(mode)
-    except Refusal:
-        await client.quit()
+    except SMTPError:
+        await client.quit()  # if the session still can
         raise
     except BaseException:
         await client.close()

@@ -104,6 +104,7 @@ class Link:
     async def _take(self) -> None:
         """Send what was said, and wait for one reply to anything."""
         await self.flush()
+        phase = self.machine.phase.value
         match await self._next_event():
             case Answer(sent, reply):
                 self._show_reply(reply)
@@ -111,9 +112,11 @@ class Link:
                 self._closing = reply if reply.code == 421 else None
             case Unsolicited(reply):
                 self._show_reply(reply)
-                raise self._explained(ConnectionLost("the server is closing", reply=reply))
+                error = ConnectionLost("the server is closing", phase=phase, reply=reply)
+                raise self._explained(error)
             case Disconnected():
-                error = ConnectionLost("the server closed the connection", reply=self._closing)
+                text = "the server closed the connection"
+                error = ConnectionLost(text, phase=phase, reply=self._closing)
                 raise self._explained(error)
 
     async def _next_event(self) -> ClientEvent:

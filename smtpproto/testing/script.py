@@ -27,8 +27,8 @@ class ScriptedStream:
     sockname = ("127.0.0.1", 49152)
 
     def __init__(self, script: str, *, plays: str = "S") -> None:
-        lines = (line.strip() for line in script.splitlines())
-        self._script = deque((line[0], line[2:].strip()) for line in lines if line)
+        lines = (line.lstrip() for line in script.splitlines())
+        self._script = deque((line[0], line[3:]) for line in lines if line)
         self._plays = plays
         self._pending = b""
         self.closed = False

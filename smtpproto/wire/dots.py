@@ -70,13 +70,15 @@ class DotWriter:
     def encode(self, data: bytes) -> bytes:
         """Give the wire form of the next slice of content.
 
-        Raises GrammarError for a CR or LF alone: such octets are how one message becomes two.
+        Raises GrammarError for a CR or LF alone: such octets are how one message becomes two. The
+        slice is then as if it had never been given.
         """
         data = self._cr + data
-        self._cr = b"\r" if data.endswith(b"\r") else b""
+        held = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
         if has_bare(data):
             raise GrammarError("CR or LF alone in the content of a message")
+        self._cr = held
         if not data:
             return b""
         stuffed = data.replace(b"\r\n.", b"\r\n..")

@@ -123,6 +123,7 @@ class TLSStream:
     def __init__(self, stream: Stream, tls: TLSFilter) -> None:
         self._stream = stream
         self._filter = tls
+        self._interrupted = False
 
     async def handshake(self, timeout: float | None, now: Callable[[], float]) -> None:
         """Agree on TLS within *timeout* seconds. Raises TLSFailed, TimedOut, ConnectionLost."""
@@ -139,7 +140,10 @@ class TLSStream:
     async def read(self, timeout: float | None) -> bytes:
         while (octets := self._filter.read()) is None:
             await self._flush(timeout)
-            self._filter.receive(await self._stream.read(timeout))
+            records = await self._stream.read(timeout)
+            if not records and self._interrupted:
+                return b""  # TLS has not ended: there is a 421 to be written
+            self._filter.receive(records)
         return octets
 
     async def write(self, data: bytes, timeout: float | None) -> None:
@@ -154,6 +158,7 @@ class TLSStream:
         await self._stream.close()
 
     def interrupt(self) -> None:
+        self._interrupted = True
         self._stream.interrupt()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Unpack
 
 import trio
@@ -71,7 +71,9 @@ class _Thread:
         self._ready.set()
 
     def stop(self) -> None:
-        self._leave()
+        if self._thread.is_alive():
+            with suppress(RuntimeError):  # it has just ended by itself
+                self._leave()
         self._thread.join(60)
         assert not self._thread.is_alive()
         if self._error is not None:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.message import EmailMessage
 
 import pytest
-from conftest import Certificates, Inbox
 from flavours import FLAVOURS, Flavour, served
+from inboxes import Certificates, Inbox
 
 from smtpproto import (
     Client,

@@ -1,0 +1,62 @@
+"""What the scenarios share: certificates, and a handler that takes and misbehaves."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+
+from attrs import define, field
+
+from smtpproto import (
+    Credentials,
+    Envelope,
+    ForwardPath,
+    Handler,
+    RcptParameters,
+    Reply,
+    Secret,
+    Session,
+)
+
+
+@define(frozen=True)
+class Certificates:
+    """TLS for both sides; *strange* trusts nobody we know."""
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    strange: ssl.SSLContext
+
+
+@define(eq=False)
+class Inbox(Handler):
+    """Takes mail for example.org; async and plain hooks, and some that misbehave."""
+
+    mails: list[tuple[Session, Envelope, bytes]] = field(factory=list)
+    closed: threading.Event = field(factory=threading.Event)
+    resets: int = 0
+
+    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+        good = credentials.username == "ann" and credentials.password == Secret("secret")
+        return None if good else Reply(535, "5.7.8", "Authentication credentials invalid")
+
+    async def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Reply | None:
+        if recipient.local_part == "trouble":
+            raise LookupError("secret of the house\r\n250 OK")
+        if recipient.domain != "example.org":
+            return Reply(550, "5.7.1", "Relaying denied")
+        return None
+
+    async def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
+        if b"raise" in body[:20]:
+            raise OSError("disk full")
+        self.mails.append((session, envelope, body))
+        return Reply(250, "2.0.0", f"queued as {len(self.mails)}")
+
+    def reset(self, session: Session) -> None:
+        self.resets += 1
+
+    def close(self, session: Session) -> None:
+        self.closed.set()

@@ -1,0 +1,39 @@
+"""A message of 100 MiB passes each adapter, both ways, in little memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("big_message.py")
+ROOM = 16 * 1024 * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [("asyncio", "asyncio"), ("trio", "trio"), ("blocking", "blocking"), ("asyncio", "blocking")],
+)
+def test_a_message_of_100_mib(client: str, server: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, PROGRAM, server, "serve"], stdout=subprocess.PIPE, text=True
+    ) as serving:
+        assert serving.stdout is not None
+        try:
+            port = serving.stdout.readline().strip()
+            sending = subprocess.run(
+                [sys.executable, PROGRAM, client, "send", port],
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert sending.returncode == 0, sending.stderr
+            grown, _ = serving.communicate(timeout=60)
+        finally:
+            serving.kill()
+    assert int(sending.stdout) < ROOM
+    assert int(grown) < ROOM

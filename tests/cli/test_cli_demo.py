@@ -1,0 +1,175 @@
+"""``smtpproto demo``: what it shows, and that its verdict can be trusted."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smtpproto.cli import main
+from smtpproto.cli.maildir import Delivery
+
+PASSWORD = "correct-horse-battery"
+
+STEPS = [
+    "--- 1. Greeting",
+    "S: 220 mail.example",
+    "C: EHLO client.example",
+    "S: 250-PIPELINING",
+    "S: 250 STARTTLS",
+    "--- 2. Encryption",
+    "C: STARTTLS",
+    "S: 220",
+    "*: TLS: TLSv1",
+    "C: EHLO client.example",
+    "S: 250 AUTH PLAIN",
+    "--- 3. Login",
+    "C: AUTH PLAIN ***",
+    "S: 235",
+    "--- 4. A message, and a recipient who is refused",
+    "| Subject: Hello",
+    "C: MAIL FROM:<ann@client.example>",
+    "C: RCPT TO:<bob@mail.example>",
+    "leave in one write",
+    "C: RCPT TO:<carol@mail.example>",
+    "C: DATA",
+    "S: 250 2.1.5",
+    "S: 550 5.1.1 No such mailbox here       # Dave is refused, the others go on",
+    "S: 250 2.1.5",
+    "S: 354",
+    "C: end of data",
+    "S: 250 2.0.0",
+    "--- 5. Addresses and text beyond ASCII",
+    "| Subject: Grüße aus Köln",
+    "C: MAIL FROM:<jörg@bücher.example>",
+    "BODY=8BITMIME SMTPUTF8",
+    "C: RCPT TO:<zoë@mail.example>",
+    "S: 250 2.0.0",
+    "--- 6. A message full of dots",
+    "| .                                   # sent as ..",
+    "| ..                                  # sent as ...",
+    "| .x                                  # sent as ..x",
+    "| .                                   # sent as ..",
+    "S: 250 2.0.0",
+    "--- 7. Good-bye",
+    "C: QUIT",
+    "S: 221",
+    "--- 8. The proof",
+    "Hello sent",
+    "Grüße sent",
+    "Dots  sent",
+    "OK: 3 of 3 messages arrived octet for octet as they were sent.\n",
+]
+
+
+@pytest.fixture(autouse=True)
+def _known_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.token_urlsafe", lambda _: PASSWORD)
+
+
+def test_the_steps_are_shown_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr()
+    at = 0
+    for step in STEPS:
+        at = shown.out.find(step, at) + len(step)
+        assert at >= len(step), f"not shown in its place: {step}"
+    assert at == len(shown.out)
+    assert shown.err == ""
+
+
+def test_it_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert [line for line in lines if not line.isprintable()] == []
+
+
+def test_no_password_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["demo"])
+    shown = capsys.readouterr().out
+    assert PASSWORD not in shown
+    assert base64.b64encode(f"\0ann\0{PASSWORD}".encode()).decode() not in shown
+
+
+def test_messages_are_kept_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maildir = tmp_path / "mail"
+    assert main(["demo", "--maildir", str(maildir)]) == 0
+    assert f"kept in {maildir}.\nOK: 3 of 3" in capsys.readouterr().out
+    assert main(["demo", "--maildir", str(maildir)]) == 0  # what is there already does not disturb
+    stored = [path.read_bytes() for path in (maildir / "new").iterdir()]
+    assert len(stored) == 6
+    dots = [b".", b"..", b".x", b"", b".hidden and ...", b"no dot in front.", b"..", b"."]
+    assert stored.count(b"".join(line + b"\r\n" for line in dots)) == 2
+    assert sum("Subject: Grüße aus Köln\r\n".encode() in content for content in stored) == 2
+    assert list((maildir / "tmp").iterdir()) == []
+
+
+def test_an_altered_octet_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write = Delivery.write
+    monkeypatch.setattr(Delivery, "write", lambda self, data: write(self, data.replace(b"x", b"y")))
+    assert main(["demo"]) == 1
+    shown = capsys.readouterr().out
+    assert "NOT THE SAME" in shown
+    assert shown.splitlines()[-1].startswith("FAILED: 0 of 3 messages")  # ".example", ".x"
+
+
+def test_a_message_that_is_lost_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = Delivery.commit
+    seen: list[Delivery] = []
+
+    def forgetful(self: Delivery) -> None:
+        seen.append(self)
+        (self.abort if len(seen) == 2 else lambda: commit(self))()
+
+    monkeypatch.setattr(Delivery, "commit", forgetful)
+    assert main(["demo"]) == 1
+    shown = capsys.readouterr().out
+    assert "NOT THE SAME: 0 kept for 1 sent" in shown
+    assert "FAILED: 2 of 3 messages" in shown
+
+
+def test_a_wrong_recipient_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("smtpproto.cli.demo._Inbox.rcpt", lambda *_: None)
+    assert main(["demo"]) == 1
+    shown = capsys.readouterr().out
+    assert "NOT THE RECIPIENTS" in shown
+    assert "FAILED: 2 of 3 messages" in shown
+
+
+def test_without_trustme_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    assert main(["demo"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert "pip install 'smtpproto-sansio[cli]'" in shown.err
+
+
+def test_it_runs_as_a_module_and_survives_a_reader_who_leaves() -> None:
+    command = [sys.executable, "-m", "smtpproto", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        demo.stdout.close()
+        assert demo.stderr.read() == b""
+        assert demo.wait(20) == 2
+
+
+def test_a_terminal_without_utf8_gets_escapes() -> None:
+    command = [sys.executable, "-m", "smtpproto", "demo"]
+    environment = {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=20, check=True)
+    assert rb"C: MAIL FROM:<j\xf6rg@b\xfccher.example>" in done.stdout

@@ -1,0 +1,154 @@
+"""The Maildir sink: a message is there whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import smtplib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from smtpproto import Envelope
+from smtpproto.adapters import blocking
+from smtpproto.cli.inbox import Inbox
+from smtpproto.cli.maildir import Maildir, unique_name
+
+
+def files(maildir: Maildir) -> list[str]:
+    """Every file, by its path in the Maildir."""
+    found = (path for path in maildir.path.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(maildir.path)) for path in found)
+
+
+def test_it_makes_its_directories_for_its_owner_only(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path / "a" / "b")
+    assert {path.name for path in maildir.path.iterdir()} == {"tmp", "new", "cur"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in maildir.path.iterdir())
+    Maildir(maildir.path)  # a second time is no error
+
+
+def test_a_message_is_visible_after_commit_and_not_before(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    delivery = maildir.deliver()
+    delivery.write(b"one\r\n")
+    delivery.write(b"\xff\0two")
+    assert [name[:4] for name in files(maildir)] == ["tmp/"]
+    assert delivery.commit() is None  # type: ignore[func-returns-value]
+    (name,) = files(maildir)
+    assert name.startswith("new/")
+    assert (tmp_path / name).read_bytes() == b"one\r\n\xff\0two"
+    assert (tmp_path / name).stat().st_mode & 0o077 == 0
+
+
+def test_abort_leaves_nothing(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+    delivery = maildir.deliver()
+    delivery.write(b"x" * 100_000)
+    delivery.abort()
+    delivery.abort()
+    assert files(maildir) == []
+
+
+def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maildir = Maildir(tmp_path)
+    steps: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def noted_fsync(descriptor: int) -> None:
+        at = os.fstat(descriptor)
+        known = [maildir.tmp, maildir.new, *maildir.tmp.iterdir(), *maildir.new.iterdir()]
+        synced = next(path for path in known if path.stat().st_ino == at.st_ino)
+        steps.append(f"sync {synced.relative_to(tmp_path).parts[0]} {at.st_size >= 9}")
+        fsync(descriptor)
+
+    def noted_rename(source: Path, target: Path) -> None:
+        steps.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    delivery = maildir.deliver()
+    delivery.write(b"content\r\n")
+    delivery.commit()
+    assert [step.rpartition(" ")[0] or step for step in steps] == [
+        "sync tmp",
+        "rename",
+        "sync new",
+        "sync tmp",
+    ]
+    assert steps[0] == "sync tmp True"  # all nine octets had left the buffer
+
+
+def test_names_are_unique_and_are_file_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "a/b:c")
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: unique_name(), range(2000)))
+    assert len(set(names)) == len(names)
+    pattern = r"1700000000\.M123456P\d+Q\d+R[0-9a-f]{8}\.a\\057b\\072c"
+    assert all(re.fullmatch(pattern, name) for name in names)
+
+
+def test_deliveries_at_once_do_not_meet(tmp_path: Path) -> None:
+    maildir = Maildir(tmp_path)
+
+    def deliver(number: int) -> None:
+        delivery = maildir.deliver()
+        delivery.write(b"%d" % number)
+        delivery.commit()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(deliver, range(100)))
+    stored = sorted(int(path.read_bytes()) for path in maildir.new.iterdir())
+    assert stored == list(range(100))
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "os.rename"])
+def test_a_commit_that_fails_raises_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    maildir = Maildir(tmp_path)
+    delivery = maildir.deliver()
+    delivery.write(b"content\r\n")
+    monkeypatch.setattr(call, full)
+    with pytest.raises(OSError, match="No space"):
+        delivery.commit()
+    assert files(maildir) == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["smtpproto.cli.maildir.unique_name", "smtpproto.cli.maildir.Delivery.write", "os.fsync"],
+)
+def test_a_server_whose_disk_fails_answers_451_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    maildir = Maildir(tmp_path)
+    with (
+        blocking.serve(Inbox(lambda _: maildir.deliver())) as server,
+        smtplib.SMTP("127.0.0.1", server.port) as client,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, full)
+            with pytest.raises(smtplib.SMTPDataError, match="451"):
+                client.sendmail("a@a.test", "b@b.test", "Subject: x\r\n\r\nbody")
+        assert files(maildir) == []
+        client.rset()
+        client.sendmail("a@a.test", "b@b.test", "Subject: x\r\n\r\nbody")
+        assert len(files(maildir)) == 1
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_an_inbox_takes_what_its_store_gives(tmp_path: Path) -> None:
+    delivery = Maildir(tmp_path).deliver()
+    inbox = Inbox(lambda _: delivery)
+    assert inbox.data(None, Envelope(None, "b@b.test")) is delivery  # type: ignore[arg-type]
+    delivery.abort()

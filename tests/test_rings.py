@@ -1,0 +1,103 @@
+"""The two rules of the house: imports only go down, and only the outer rings touch the world."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smtpproto
+
+ROOT = Path(smtpproto.__file__).parent
+
+# What each part may import besides itself; the order is that of the rings.
+BELOW = {
+    "secret": [],
+    "errors": [],
+    "limits": [],
+    "ports": [],
+    "grammar": ["errors", "limits", "secret"],
+    "wire": ["errors", "limits", "ports", "grammar"],
+    "sasl": ["errors", "secret", "grammar"],
+    "mail": ["errors", "limits", "grammar", "wire"],
+    "protocol": ["errors", "limits", "secret", "grammar", "wire", "mail"],
+}
+BELOW["session"] = [*BELOW, "ports"]
+BELOW["adapters"] = [*BELOW]
+BELOW["testing"] = [*BELOW]
+BELOW["cli"] = [*BELOW]
+BELOW["__main__"] = ["cli"]
+BELOW["__init__"] = [*BELOW]
+
+WORLD = {
+    "asyncio", "trio", "anyio", "socket", "socketserver", "select", "selectors", "threading",
+    "multiprocessing", "subprocess", "signal", "time", "datetime", "random", "secrets", "uuid",
+    "os", "pathlib", "shutil", "tempfile", "platform", "getpass",
+}  # fmt: skip
+OUTER = {"adapters", "cli", "testing"}
+CORE = {"secret", "errors", "limits", "ports", "grammar", "wire", "sasl", "mail", "protocol"}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def _part(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The absolute names that *path* imports at run time, and those only for annotations, if it is
+    not errors.py, which alone may look up for these."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    if path.name == "errors.py":
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                skipped.update(ast.walk(node))
+    package = ["smtpproto", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_go_down(path: Path) -> None:
+    part = _part(path)
+    for name in _imports(path):
+        if name.startswith("smtpproto."):
+            target = name.split(".")[1]
+            if target in BELOW:
+                assert target == part or target in BELOW[part], f"{part} imports {name}"
+            else:
+                assert part in ("cli", "testing"), f"{part} imports the package itself: {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_outer_rings_touch_the_world(path: Path) -> None:
+    part = _part(path)
+    tops = {name.split(".")[0] for name in _imports(path)}
+    if part not in OUTER:
+        assert not tops & WORLD, part
+        assert "ssl" not in tops or path.name == "tls.py", part
+    if part in CORE | {"session"}:
+        library = tops - {"smtpproto", "attrs", "__future__"}
+        assert library <= sys.stdlib_module_names, (
+            f"{part} needs {library - sys.stdlib_module_names}"
+        )
+
+
+def test_the_map_names_every_part() -> None:
+    assert {_part(path) for path in MODULES} == set(BELOW)
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(smtpproto.__all__) == sorted(set(smtpproto.__all__))
+    for name in smtpproto.__all__:
+        assert getattr(smtpproto, name).__module__.startswith("smtpproto.")
