@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Unpack, cast
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
@@ -47,7 +46,7 @@ async def serve(
     Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
     """
     server = Server(handler, ServerConfig(**options))
-    server.start(host, port)
+    await server.start(host, port)
     try:
         yield server
     finally:
@@ -61,17 +60,15 @@ class Server:
         self._handler, self._config = handler, config
         self._running: dict[asyncio.Task[None], Conversation] = {}
 
-    def start(self, host: str, port: int) -> None:
+    async def start(self, host: str, port: int) -> None:
         """Start listening."""
-        family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
-        self._listener = socket.create_server((host, port), family=family, backlog=1024)
-        self._listener.setblocking(False)
-        self._acceptor = asyncio.get_running_loop().create_task(self._accept_all())
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Stream(self._accept), host, port)
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        port: int = self._listener.getsockname()[1]
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def wait(self) -> None:
@@ -81,8 +78,15 @@ class Server:
     async def stop(self, grace: float = 30) -> None:
         """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
         then cut what is left."""
-        self._acceptor.cancel()
-        await asyncio.wait([self._acceptor])
+        loop = asyncio.get_running_loop()
+        for listener in self._server.sockets:
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_reader(listener.fileno())
+        for _ in range(
+            2
+        ):  # turns in which what was just accepted gets to us; close() would lose it
+            await asyncio.sleep(0)
+        self._server.close()
         for conversation in self._running.values():
             conversation.stop()
         if self._running:
@@ -91,27 +95,9 @@ class Server:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _accept_all(self) -> None:
-        """Accept one by one: ``create_server`` loses what it has just accepted when it closes."""
-        loop = asyncio.get_running_loop()
-        with self._listener:
-            while True:
-                try:
-                    connected, _ = await loop.sock_accept(self._listener)
-                except OSError:  # no more files, most likely: let some connections end
-                    await asyncio.sleep(1)
-                else:
-                    await self._accept(connected)
-
-    async def _accept(self, connected: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            _, stream = await loop.connect_accepted_socket(Stream, connected)
-        except BaseException:
-            connected.close()
-            raise
+    def _accept(self, stream: Stream) -> None:
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
-        task = loop.create_task(conversation.run())
+        task = asyncio.get_running_loop().create_task(conversation.run())
         self._running[task] = conversation
         task.add_done_callback(self._running.pop)
 
@@ -141,7 +127,8 @@ class Stream(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
+        self._connected = connected
         self._buffer = _buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
@@ -208,6 +195,8 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if self._connected is not None:
+            self._connected(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

@@ -102,14 +102,17 @@ def _is_u_label(label: str) -> bool:
 
 @frozen
 class GeneralLiteral:
-    """``Standardized-tag ":" 1*dcontent``: a literal of a kind this library does not know."""
+    """``Standardized-tag ":" 1*dcontent``: a literal of a kind this library does not know.
+
+    An IPv6 address without its tag is none, though it fits: "2001" is no registered tag.
+    """
 
     tag: str = field()
     content: str = field()
 
     def __attrs_post_init__(self) -> None:
         match = _GENERAL.fullmatch(str(self))
-        if match is None or match[1] != self.tag or self.tag.lower() == "ipv6":
+        if match is None or match[1] != self.tag or self.tag.lower() == "ipv6" or is_ipv6(str(self)):
             raise GrammarError("not a general address literal", reply=_SYNTAX)
 
     def __str__(self) -> str:
@@ -179,6 +182,15 @@ def _ipv6(text: str) -> IPv6Address:
         raise GrammarError("not an IPv6 address", offset=6, reply=_SYNTAX)
     zeros = [0] * (_IPV6_GROUPS - count)
     return IPv6Address(b"".join(g.to_bytes(2) for g in (*before, *zeros, *after)))
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether *text* is an IPv6-addr of the grammar."""
+    try:
+        _ipv6(text)
+    except GrammarError:
+        return False
+    return True
 
 
 def _split_ipv4_tail(text: str) -> tuple[str, list[int]]:

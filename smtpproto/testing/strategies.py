@@ -18,7 +18,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from .. import limits
 from ..grammar import command as c
 from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
-from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host
+from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.reply import Reply
@@ -103,9 +103,10 @@ def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     last = draw(st.sampled_from(_LET_DIG))
     tag = draw(_long(st.text(_LET_DIG + "-"), limits.DOMAIN))[: room - len("[a:b]")] + last
     content = draw(_long(st.text(_DCONTENT, min_size=1), limits.DOMAIN))
-    if tag.lower() == "ipv6":
-        tag += "x"
-    return AddressLiteral(GeneralLiteral(tag, content[: room - len(tag) - len("[:]")]))
+    content = content[: room - len(tag) - len("[:]")]
+    if tag.lower() == "ipv6" or is_ipv6(f"{tag}:{content}"):
+        tag = f"x{tag[1:]}"
+    return AddressLiteral(GeneralLiteral(tag, content))
 
 
 def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
