@@ -1,0 +1,36 @@
+"""Many messages over one connection, with an outcome for each recipient."""
+
+from __future__ import annotations
+
+import sys
+from email.message import EmailMessage
+
+from smtpproto import SendRefused
+from smtpproto.adapters.blocking import connect
+
+PEOPLE = ["bob@example.org", "carol@example.org", "dave@elsewhere.test"]
+
+
+def letter(person: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = "ann@example.org"
+    message["To"] = person
+    message["Subject"] = "News"
+    message.set_content(f"Dear {person.partition('@')[0]},\n\nthere is news.\n")
+    return message
+
+
+def main(host: str = "localhost", port: int = 2525) -> None:
+    with connect(host, port) as client:
+        for person in PEOPLE:
+            try:
+                outcome = client.send(letter(person))
+            except SendRefused as refusal:
+                later = "try again later" if refusal.reply.transient else "give up"
+                print(f"{person}: {refusal.reply} ({later})")
+            else:
+                print(f"{person}: {outcome.reply or 'unknown: perhaps it arrived'}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "localhost")

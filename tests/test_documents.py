@@ -1,0 +1,131 @@
+"""What the README and the examples show is run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from smtpproto import Envelope, Handler, Session, TLSMode
+from smtpproto.adapters import blocking
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+EXAMPLES = ROOT / "examples"
+
+
+class Everything(Handler):
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
+
+
+def _message() -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"] = "ann@example.org", "bob@example.org"
+    message.set_content("hello\n")
+    return message
+
+
+def test_the_readme_has_its_two_commands() -> None:
+    """The same words that .ci/run takes out of it."""
+    indented = [
+        line.strip() for line in README.splitlines() if line.startswith("    python -m venv")
+    ]
+    assert [line.rpartition(" && ")[2] for line in indented] == [
+        ".venv/bin/smtpproto demo",
+        ".venv/bin/python -m pytest",
+    ]
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+def test_readme_snippets(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"message": _message(), "__name__": "readme", "TLSMode": TLSMode}
+    with blocking.serve(Everything()) as server:
+        snippet = snippet.replace(
+            '"mail.example.org", 587, login=("ann", "secret")',
+            f'"localhost", {server.port}, tls=TLSMode.NONE',
+        )
+        if "async with connect" in snippet:
+            lines = "\n    ".join(snippet.splitlines())
+            exec(f"async def main():\n    {lines}", names)
+            asyncio.run(names["main"]())  # type: ignore[operator]
+        else:
+            exec(snippet, names)
+    if "ServerProtocol" in snippet:
+        assert "450 4.7.1 Come back later" in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def running(module: str, run: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """An example that listens, in a process of its own; its port."""
+    program = f"import {module} as example, asyncio, trio\n{run}"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program], cwd=EXAMPLES, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline().split()[-1]), process
+        finally:
+            process.kill()
+
+
+def test_example_receive() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, process):
+        with blocking.connect("localhost", port) as client:
+            outcome = client.send(b"hello\r\n", Envelope("a@b.test", ["c@example.org", "d@e.test"]))
+        assert len(outcome.accepted) == len(outcome.refused) == 1
+        assert process.stdout is not None
+        assert process.stdout.readline() == "a@b.test to 1: 7 octets\n"
+
+
+def test_example_stream(tmp_path: Path) -> None:
+    with (
+        running("stream", f"example.main({str(tmp_path)!r}, 0)") as (port, _),
+        blocking.connect("localhost", port) as client,
+    ):
+        client.send(b"hello\r\n", Envelope("a@b.test", "c@example.org"))
+    (stored,) = tmp_path.iterdir()
+    assert stored.read_bytes() == b"hello\r\n" and stored.suffix == ".eml"
+
+
+def test_example_connection_state() -> None:
+    strangers = Envelope("a@b.test", [f"s{number}@example.org" for number in range(3)])
+    with running("connection_state", "trio.run(example.main, 0)") as (port, _):
+        for _ in range(2):  # each connection counts for itself
+            with blocking.connect("localhost", port) as client:
+                with pytest.raises(Exception, match="No such user"):
+                    client.send(b"hello\r\n", strangers)
+                assert client.usable
+                with pytest.raises(Exception, match="421"):
+                    client.send(b"hello\r\n", strangers)
+
+
+def test_example_send_many() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, _):
+        sent = subprocess.run(
+            [sys.executable, "-c", f"import send_many; send_many.main('localhost', {port})"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert sent.stdout.splitlines() == [
+        "bob@example.org: 250 2.0.0 Message accepted",
+        "carol@example.org: 250 2.0.0 Message accepted",
+        "dave@elsewhere.test: 550 5.7.1 Relaying denied (give up)",
+    ]
+
+
+def test_example_machine() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "machine.py"], capture_output=True, text=True, check=True
+    )
+    assert "content: b'.a line that starts with a dot\\r\\n'" in done.stdout
+    assert "QUIT -> 221" in done.stdout
