@@ -112,7 +112,8 @@ class GeneralLiteral:
 
     def __attrs_post_init__(self) -> None:
         match = _GENERAL.fullmatch(str(self))
-        if match is None or match[1] != self.tag or self.tag.lower() == "ipv6" or is_ipv6(str(self)):
+        fits = match is not None and match[1] == self.tag
+        if not fits or self.tag.lower() == "ipv6" or is_ipv6(str(self)):
             raise GrammarError("not a general address literal", reply=_SYNTAX)
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from attrs import define, field
+from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from ..grammar.command import Auth, Command, Data, Ehlo, Helo, Mail, Quit, Rcpt, StartTLS
@@ -23,7 +23,7 @@ from .phases import COMMAND_PHASES, TRANSITIONS, Phase
 _MID_GROUP = frozenset({"MAIL", "RCPT", "RSET"})  # RFC 2920 3.1; all others end a group
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ClientProtocol:
     """One connection as a client sees it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
@@ -59,7 +59,7 @@ def _host(name: Host | str) -> Host:
     return host
 
 
-@define(eq=False, kw_only=True)
+@define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ServerProtocol:
     """One connection as a server sees it.
 
@@ -270,7 +270,9 @@ class ServerProtocol:
             enhanced = None
         elif enhanced is None:
             enhanced = EnhancedCode(reply.code // 100, 0, 0)
-        self._output.append(bytes(Reply(reply.code, enhanced, lines)))
+        if enhanced != reply.enhanced or tuple(lines) != reply.lines:
+            reply = Reply(reply.code, enhanced, lines)
+        self._output.append(bytes(reply))
 
     # -- reading, by phase -------------------------------------------------------------------
 

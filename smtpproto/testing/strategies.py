@@ -154,8 +154,7 @@ def enhanced_codes(class_: int | None = None) -> SearchStrategy[EnhancedCode]:
 
 @st.composite
 def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
-    """Replies of one line or more, with an enhanced code or without, in any script. *codes*
-    chooses the reply codes (default: 200 to 599)."""
+    """Replies of any of *codes*, with enhanced code or without, of one line or more."""
     code = draw(st.integers(200, 599) if codes is None else codes)
     short = st.text(_REPLY_TEXT, max_size=40)
     coded = st.builds(lambda code, text: f"{code} {text}", enhanced_codes(), short)

@@ -37,13 +37,14 @@ class DotReader:
         """Give the next slice of content, at most 64 KiB; b"" at the end, or if more is needed."""
         piece = b""
         while self._buffer and not self.done and not piece:
-            piece = self._unstuff(self._frame())
+            data = self._held + self._buffer.take(CHUNK - len(_END))
+            dots = b"\r\n." in data  # most often not: one search then tells all
+            piece = self._unstuff(self._frame(data, dots), dots)
         return piece
 
-    def _frame(self) -> bytes:
-        """Whole-line-safe octets: all that cannot be the start of the end of data."""
-        data = self._held + self._buffer.take(CHUNK - len(_END))
-        end = data.find(_END)
+    def _frame(self, data: bytes, dots: bool) -> bytes:
+        """What of *data* cannot be the start of the end of data."""
+        end = data.find(_END) if dots else -1
         if end >= 0:
             self.done = True
             self._buffer.untake(len(data) - end - len(_END))
@@ -51,12 +52,13 @@ class DotReader:
         self._held = next((tail for tail in _TAILS if data.endswith(tail)), b"")
         return data[: len(data) - len(self._held)]
 
-    def _unstuff(self, raw: bytes) -> bytes:
+    def _unstuff(self, raw: bytes, dots: bool) -> bytes:
         if not raw:
             return b""
         self.bare = self.bare or has_bare(raw)
-        piece = raw.replace(b"\r\n.", b"\r\n")[self._virtual :]
-        self._virtual = 0
+        piece = raw.replace(b"\r\n.", b"\r\n") if dots else raw
+        if self._virtual:
+            piece, self._virtual = piece[self._virtual :], 0
         return piece
 
 
