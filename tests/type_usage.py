@@ -1,0 +1,118 @@
+"""What users write, for the type checker: it is not run.
+
+Each ``type: ignore`` stands where the checker must object; strict mode reports one without need.
+"""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+
+from smtpproto import (
+    Credentials,
+    Envelope,
+    ForwardPath,
+    Handler,
+    MailParameters,
+    Outcome,
+    RcptParameters,
+    Reply,
+    ReversePath,
+    Secret,
+    ServerProtocol,
+    Session,
+    Sink,
+)
+from smtpproto.adapters import asyncio as on_asyncio
+from smtpproto.adapters import blocking as on_sockets
+from smtpproto.adapters import trio as on_trio
+
+
+class Plain(Handler):
+    """Hooks may be plain, and may promise more than they need to."""
+
+    def connect(self, session: Session) -> None:
+        session.user = "root"  # type: ignore[misc]  # a session is read, not written
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Reply:
+        size: int | None = parameters.size
+        return Reply(250, "2.1.0", f"{sender} {size}")
+
+    def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Reply | None:
+        return None if recipient.domain == "example.org" else Reply(550, "5.7.1", "No")
+
+
+class Async(Handler):
+    """... or async."""
+
+    async def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+        return None if credentials.password == Secret("x") else Reply(535, "5.7.8", "No")
+
+    async def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
+        recipients: tuple[ForwardPath, ...] = envelope.recipients
+        assert recipients
+
+
+class Wrong(Handler):
+    """... but nothing else."""
+
+    def hello(self, session: Session, host: str) -> None: ...  # type: ignore[override]
+
+    def mail(  # type: ignore[override]
+        self, session: Session, sender: ReversePath, parameters: MailParameters
+    ) -> str:
+        return "250 OK"
+
+    async def message(  # type: ignore[override]
+        self, session: Session, envelope: Envelope, body: bytes
+    ) -> bool:
+        return True
+
+
+class Streamed(Handler):
+    """A sink needs its three methods."""
+
+    def data(self, session: Session, envelope: Envelope) -> Sink | Reply:
+        if envelope.sender.mailbox is None:
+            return Half()  # type: ignore[return-value]
+        return Whole()
+
+
+class Whole:
+    async def write(self, data: bytes) -> None: ...
+
+    def commit(self) -> Reply | None:
+        return None
+
+    def abort(self) -> None: ...
+
+
+class Half:
+    def write(self, data: bytes) -> None: ...
+
+
+async def asynchronous(message: EmailMessage) -> None:
+    async with on_asyncio.serve(Async, hostname="mx.example.org") as server:
+        port: int = server.port
+    async with on_asyncio.connect("localhost", port, login=("ann", "x")) as client:
+        outcome: Outcome = await client.send(message)
+        print(outcome.refused[ForwardPath.of("bob@example.org")].code + 1)
+    async with on_trio.serve(Plain(), port=2525), on_trio.connect("localhost") as client:
+        await client.send(b"...", Envelope("ann@example.org", ["bob@example.org"]))
+        await client.send([b"..."])
+    on_asyncio.serve(Async, hostnam="x")  # type: ignore[call-arg]
+    on_asyncio.connect("localhost", login=3)  # type: ignore[arg-type]
+
+
+def blocking(message: EmailMessage) -> None:
+    with on_sockets.connect("localhost", 587, login=("ann", "x")) as client:
+        outcome: Outcome = client.send(message)
+        outcome.accepted[ForwardPath.of("x@y.test")] = Reply(250)  # type: ignore[index]
+        client.send("text")  # type: ignore[arg-type]
+
+
+def machine() -> None:
+    server = ServerProtocol(hostname="mx.example.org")
+    server.answer("250 OK")  # type: ignore[arg-type]
+    ServerProtocol("mx.example.org")  # type: ignore[call-arg]  # keywords only
