@@ -1,0 +1,305 @@
+"""What the tests against foreign programs share: contents, our two sides, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar, Unpack
+
+import pytest
+import trio
+from attrs import frozen
+
+from smtpproto import (
+    Credentials,
+    Envelope,
+    ForwardPath,
+    Handler,
+    Outcome,
+    RcptParameters,
+    Reply,
+    Session,
+    Timeouts,
+)
+from smtpproto.adapters import asyncio as on_asyncio
+from smtpproto.adapters import blocking
+from smtpproto.adapters import trio as on_trio
+from smtpproto.session.options import ClientOptions, ServerOptions
+
+FLAVOURS = ("asyncio", "trio", "blocking")
+PATIENCE = 20.0  # seconds, for what takes a foreign program less than one
+_TIMEOUTS = Timeouts(
+    **dict.fromkeys(["tls", "greeting", "hello", "auth", "mail", "rcpt", "data", "final"], PATIENCE)
+)
+LOGIN = ("ann", "s3cret word")
+LOGS: dict[str, Path] = {}  # of the programs that run, for the report of a test that fails
+
+T = TypeVar("T")
+
+# -- contents ------------------------------------------------------------------------------------
+
+_HEADER = b"From: Ann <ann@a.test>\r\nTo: Bob <bob@b.test>\r\nSubject: dots and all\r\n"
+_MIME = (
+    b"MIME-Version: 1.0\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Transfer-Encoding: 8bit\r\n"
+)
+_DOTS = (
+    b".",
+    b"..",
+    b"...",
+    b".hidden",
+    b"..hidden",
+    b". ",
+    b"",
+    b".",
+    b"",
+    b"QUIT",
+    b".\tx",
+    b"z",
+)
+_LINE = b"%06d 0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ\r\n"
+
+PLAIN = _HEADER + b"\r\nHello Bob,\r\n\r\n  indented, and blanks behind  \r\n\tand a tab\r\n"
+DOTS = _HEADER + b"\r\n" + b"\r\n".join(_DOTS) + b"\r\n"
+LAST_DOT = _HEADER + b"\r\n.\r\ntext\r\n.\r\n"
+EIGHT_BIT = _HEADER + _MIME + "\r\nGrüße aus Köln: żółw, 葉, 🐢\r\n".encode() + b"\xff\x80\xfe\r\n"
+LARGE = (
+    _HEADER + b"\r\n" + b"".join(_LINE % number + b".\r\n" for number in range(14_500)) + b"z\r\n"
+)
+assert len(LARGE) > 1024 * 1024
+
+CONTENTS = {
+    "plain": PLAIN,
+    "dots": DOTS,
+    "last-dot": LAST_DOT,
+    "eight-bit": EIGHT_BIT,
+    "large": LARGE,
+}
+
+# -- our server ----------------------------------------------------------------------------------
+
+
+@frozen
+class Arrival:
+    """A message that an :class:`Inbox` accepted."""
+
+    session: Session
+    envelope: Envelope
+    body: bytes
+
+    @property
+    def sender(self) -> str:
+        return str(self.envelope.sender)
+
+    @property
+    def recipients(self) -> list[str]:
+        return [str(path) for path in self.envelope.recipients]
+
+
+class Inbox(Handler):
+    """Keeps what arrives; ``refused@`` is nobody; who logs in must know :data:`LOGIN`.
+
+    *once* holds replies to give a single time, to "RCPT" or to the end of "DATA".
+    """
+
+    def __init__(self) -> None:
+        self.once: dict[str, Reply] = {}
+        self._arrivals: queue.Queue[Arrival] = queue.Queue()
+
+    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+        if (credentials.username, credentials.password.reveal().decode()) == LOGIN:
+            return None
+        return Reply(535, "5.7.8", "Authentication credentials invalid")
+
+    def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Reply | None:
+        if recipient.local_part == "refused":
+            return Reply(550, "5.1.1", "No such mailbox")
+        return self.once.pop("RCPT", None)
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
+        if (reply := self.once.pop("DATA", None)) is not None:
+            return reply
+        self._arrivals.put(Arrival(session, envelope, body))
+        return Reply(250, "2.6.0", "Kept")
+
+    def next(self) -> Arrival:
+        """The next message, waited for."""
+        return self._arrivals.get(timeout=PATIENCE)
+
+    @property
+    def empty(self) -> bool:
+        return self._arrivals.empty()
+
+
+@contextlib.contextmanager
+def serving(flavour: str, handler: Handler, **options: Unpack[ServerOptions]) -> Iterator[int]:
+    """Run our server of that flavour, an event loop in a thread; give its port."""
+    if flavour == "blocking":
+        with blocking.serve(handler, **options) as server:
+            yield server.port
+        return
+    started: queue.Queue[tuple[int, Callable[[], object]]] = queue.Queue()
+
+    async def in_asyncio() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        async with on_asyncio.serve(handler, **options) as server:
+            started.put((server.port, lambda: loop.call_soon_threadsafe(over.set)))
+            await over.wait()
+
+    async def in_trio() -> None:
+        token, over = trio.lowlevel.current_trio_token(), trio.Event()
+        async with on_trio.serve(handler, **options) as server:
+            started.put((server.port, lambda: token.run_sync_soon(over.set)))
+            await over.wait()
+
+    def run() -> None:
+        if flavour == "asyncio":
+            asyncio.run(in_asyncio())
+        else:
+            trio.run(in_trio)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    port, stop = started.get(timeout=PATIENCE)
+    try:
+        yield port
+    finally:
+        stop()
+        thread.join()
+
+
+# -- our client ----------------------------------------------------------------------------------
+
+
+def send(
+    flavour: str, port: int, content: bytes, envelope: Envelope, **options: Unpack[ClientOptions]
+) -> Outcome:
+    """Send *content* with our client of that flavour, in a session of its own."""
+    host, options = "127.0.0.1", {"timeouts": _TIMEOUTS, **options}
+
+    async def in_asyncio() -> Outcome:
+        async with on_asyncio.connect(host, port, **options) as client:
+            return await client.send(content, envelope)
+
+    async def in_trio() -> Outcome:
+        async with on_trio.connect(host, port, **options) as client:
+            return await client.send(content, envelope)
+
+    match flavour:
+        case "asyncio":
+            return asyncio.run(in_asyncio())
+        case "trio":
+            return trio.run(in_trio)
+        case _:
+            with blocking.connect(host, port, **options) as client:
+                return client.send(content, envelope)
+
+
+# -- foreign programs ----------------------------------------------------------------------------
+
+
+@frozen
+class Certificate:
+    """For 127.0.0.1 and localhost: a context for each role, and what it is made of as files.
+
+    *chain* has key and certificates together, as Postfix wants them.
+    """
+
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+    ca: Path
+    chain: Path
+
+
+def missing(program: str) -> NoReturn:
+    """Say that a program is missing: a failure in CI, elsewhere a reason to skip."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{program} is not installed")
+    pytest.skip(f"{program} is not installed")
+
+
+def run(*command: str | Path, check: bool = True) -> str:
+    """Run a program to its end, without a user's settings; give what it printed."""
+    done = subprocess.run(
+        command,
+        env=os.environ | {"HOME": "/nonexistent"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE,
+        check=False,
+    )
+    said = done.stdout.decode(errors="replace")
+    if check and done.returncode:
+        raise AssertionError(f"{command[0]} ended with {done.returncode}:\n{said}")
+    return said
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def until(what: str, look: Callable[[], T | None]) -> T:
+    """Look again and again until there is something, for as long as patience lasts."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"{what}: not within {PATIENCE:.0f} seconds")
+
+
+@contextlib.contextmanager
+def running(
+    name: str, command: Sequence[str | Path], port: int, pid_file: Path, log: Path
+) -> Iterator[None]:
+    """Run a server while the block runs: from its port's opening to SIGTERM to the pid it wrote."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        try:
+            until(f"{name} opens its port", lambda: _open(port, process))
+        except AssertionError as error:
+            error.add_note(log.read_text(errors="replace"))
+            raise
+        LOGS[name] = log
+        yield
+    finally:
+        LOGS.pop(name, None)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
+    assert process.poll() is None, f"ended with {process.returncode}"
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return None

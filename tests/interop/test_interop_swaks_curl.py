@@ -1,0 +1,176 @@
+"""swaks and curl send to each of our servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from interop.peers import (
+    CONTENTS,
+    DOTS,
+    LOGIN,
+    PLAIN,
+    Certificate,
+    Inbox,
+    missing,
+    run,
+    serving,
+)
+
+Send = Callable[..., str]
+
+
+@pytest.fixture
+def swaks(program: Callable[[str], str], tmp_path: Path) -> Send:
+    path = program("swaks")
+
+    def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
+        file = tmp_path / "content"
+        file.write_bytes(content.removesuffix(b"\r\n"))  # swaks ends the last line itself
+        server = f"--server=127.0.0.1:{port}"
+        envelope = ("--from=ann@a.test", "--to=bob@b.test")
+        return run(path, server, *envelope, f"--data=@{file}", *options, check=check)
+
+    return send
+
+
+@pytest.fixture
+def swaks_tls(swaks: Send, program: Callable[[str], str]) -> Send:
+    if "TLS supported" not in run(program("swaks"), "--support"):
+        missing("Net::SSLeay, by which swaks speaks TLS,")
+    return swaks
+
+
+@pytest.fixture
+def curl(program: Callable[[str], str], tmp_path: Path) -> Send:
+    path = program("curl")
+
+    def send(
+        url: str, content: bytes, *options: str | Path, to: str = "bob@b.test", check: bool = True
+    ) -> str:
+        file = tmp_path / "content"
+        file.write_bytes(content)
+        envelope = ("--mail-from", "ann@a.test", "--mail-rcpt", to)
+        return run(
+            path,
+            "-sSv",
+            "--noproxy",
+            "*",
+            url,
+            *envelope,
+            "--upload-file",
+            file,
+            *options,
+            check=check,
+        )
+
+    return send
+
+
+@pytest.mark.peer("swaks")
+@pytest.mark.parametrize("pipelining", [False, True], ids=["lockstep", "pipelined"])
+@pytest.mark.parametrize("name", sorted(CONTENTS.keys() - {"last-dot"}))  # which it drops
+def test_swaks(flavour: str, pipelining: bool, name: str, inbox: Inbox, swaks: Send) -> None:
+    with serving(flavour, inbox) as port:
+        swaks(port, CONTENTS[name], *["--pipeline"][:pipelining])
+        arrival = inbox.next()
+    assert arrival.body == CONTENTS[name]
+    assert (arrival.sender, arrival.recipients) == ("ann@a.test", ["bob@b.test"])
+
+
+@pytest.mark.peer("swaks")
+@pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])
+def test_swaks_tls_and_login(
+    flavour: str, implicit: bool, inbox: Inbox, swaks_tls: Send, certificate: Certificate
+) -> None:
+    verified = ("--tls-verify", f"--tls-ca-path={certificate.ca}")
+    tls = ("--tls-on-connect" if implicit else "--tls", *verified)
+    login = ("--auth=PLAIN", f"--auth-user={LOGIN[0]}", f"--auth-password={LOGIN[1]}")
+    with serving(
+        flavour,
+        inbox,
+        context=certificate.server,
+        implicit_tls=implicit,
+        require_tls=True,
+        require_auth=True,
+    ) as port:
+        swaks_tls(port, DOTS, *tls, *login)
+        arrival = inbox.next()
+        refused = swaks_tls(port, DOTS, *tls, *login[:-1], "--auth-password=guess", check=False)
+    assert arrival.body == DOTS
+    assert arrival.session.tls is not None
+    assert arrival.session.user == LOGIN[0]
+    assert "535 5.7.8" in refused
+    assert inbox.empty
+
+
+@pytest.mark.peer("swaks")
+@pytest.mark.parametrize("pipelining", [False, True], ids=["lockstep", "pipelined"])
+def test_swaks_refused_recipient(flavour: str, pipelining: bool, inbox: Inbox, swaks: Send) -> None:
+    to = ("--to=refused@b.test,bob@b.test", *["--pipeline"][:pipelining])
+    with serving(flavour, inbox) as port:
+        said = swaks(port, PLAIN, *to)
+        arrival = inbox.next()
+    assert "550 5.1.1 No such mailbox" in said
+    assert arrival.recipients == ["bob@b.test"]
+    assert arrival.body == PLAIN
+
+
+@pytest.mark.peer("curl")
+def test_curl(flavour: str, content: bytes, inbox: Inbox, curl: Send) -> None:
+    with serving(flavour, inbox) as port:
+        curl(f"smtp://127.0.0.1:{port}/client.a.test", content)
+        arrival = inbox.next()
+    assert arrival.body == content
+    assert (arrival.sender, arrival.recipients) == ("ann@a.test", ["bob@b.test"])
+    assert arrival.envelope.parameters.size == len(content)
+    assert str(arrival.session.hello) == "client.a.test"
+
+
+@pytest.mark.peer("curl")
+@pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])
+def test_curl_tls_and_login(
+    flavour: str, implicit: bool, inbox: Inbox, curl: Send, certificate: Certificate
+) -> None:
+    tls = ("--ssl-reqd", "--cacert", certificate.ca)
+    login = ("--login-options", "AUTH=PLAIN", "--user")
+    with serving(
+        flavour,
+        inbox,
+        context=certificate.server,
+        implicit_tls=implicit,
+        require_tls=True,
+        require_auth=True,
+    ) as port:
+        url = f"smtp{'s' * implicit}://127.0.0.1:{port}/client.a.test"
+        curl(url, DOTS, *tls, *login, ":".join(LOGIN))
+        arrival = inbox.next()
+        refused = curl(url, DOTS, *tls, *login, f"{LOGIN[0]}:guess", check=False)
+    assert arrival.body == DOTS
+    assert arrival.session.tls is not None
+    assert arrival.session.user == LOGIN[0]
+    assert "535 5.7.8" in refused
+    assert inbox.empty
+
+
+@pytest.mark.peer("curl")
+def test_curl_address_in_utf8(flavour: str, inbox: Inbox, curl: Send) -> None:
+    with serving(flavour, inbox) as port:
+        curl(f"smtp://127.0.0.1:{port}/client.a.test", PLAIN, to="jürgen@b.test")
+        arrival = inbox.next()
+    assert arrival.recipients == ["jürgen@b.test"]
+    assert arrival.envelope.parameters.smtputf8
+
+
+@pytest.mark.peer("curl")
+def test_curl_refused_recipient(flavour: str, inbox: Inbox, curl: Send) -> None:
+    with serving(flavour, inbox) as port:
+        url = f"smtp://127.0.0.1:{port}/client.a.test"
+        assert "550 5.1.1" in curl(url, PLAIN, to="refused@b.test", check=False)
+        allowing = ("--mail-rcpt", "refused@b.test", "--mail-rcpt-allowfails")
+        assert "550 5.1.1" in curl(url, PLAIN, *allowing)
+        arrival = inbox.next()
+    assert arrival.recipients == ["bob@b.test"]
+    assert inbox.empty
