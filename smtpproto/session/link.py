@@ -13,7 +13,7 @@ from ..grammar.reply import Reply
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
 from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Unsolicited
-from ..protocol.phases import COMMAND_PHASES
+from ..protocol.phases import COMMAND_PHASES, Phase
 from ..secret import Secret
 from ..wire.tls import Context, TLSFilter, TLSInfo, TLSStream
 from .options import Trace
@@ -30,7 +30,8 @@ class Link:
 
     tls: TLSInfo | None = field(default=None, init=False)
     _replies: dict[Sent, Reply] = field(factory=dict, init=False)
-    _closing: Reply | None = field(default=None, init=False)
+    closing: Reply | None = field(default=None, init=False)
+    """The 421 that ended the session: the reply also to all that it left unanswered."""
     _busy: bool = field(default=False, init=False)
 
     @contextmanager
@@ -98,7 +99,10 @@ class Link:
 
     async def _room(self) -> None:
         """Wait until one more command may be said."""
-        while not self.machine.ready or self.machine.in_flight >= self.machine.limits.window:
+        machine = self.machine
+        while machine.phase is not Phase.CLOSED and not (
+            machine.ready and machine.in_flight < machine.limits.window
+        ):
             await self._take()
 
     async def _take(self) -> None:
@@ -109,14 +113,15 @@ class Link:
             case Answer(sent, reply):
                 self._show_reply(reply)
                 self._replies[sent] = reply
-                self._closing = reply if reply.code == 421 else None
+                self.closing = reply if reply.code == 421 else None
             case Unsolicited(reply):
                 self._show_reply(reply)
                 error = ConnectionLost("the server is closing", phase=phase, reply=reply)
                 raise self._explained(error)
+            case Disconnected(unanswered) if self.closing is not None:
+                self._replies |= dict.fromkeys(unanswered, self.closing)
             case Disconnected():
-                text = "the server closed the connection"
-                error = ConnectionLost(text, phase=phase, reply=self._closing)
+                error = ConnectionLost("the server closed the connection", phase=phase)
                 raise self._explained(error)
 
     async def _next_event(self) -> ClientEvent:

@@ -70,9 +70,11 @@ async def _transaction(
     data = await link.say_if_allowed(Data())
 
     reply = await link.reply_to(sender)
-    if reply.code == 421:
-        return _refused(envelope, dict.fromkeys(envelope.recipients, reply), reply), "MAIL"
     replies = {path: await link.reply_to(sent) for path, sent in rcpts.items()}
+    if link.closing is not None:
+        definite = {path: reply for path, reply in replies.items() if reply.permanent}
+        everyone = dict.fromkeys(envelope.recipients, link.closing) | definite
+        return _refused(envelope, everyone, link.closing), "MAIL" if reply.code == 421 else "RCPT"
     if not reply.positive:
         await _data_in_vain(link, data)
         return _refused(envelope, dict.fromkeys(envelope.recipients, reply), reply), "MAIL"

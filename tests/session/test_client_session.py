@@ -397,14 +397,31 @@ def test_before_the_final_dot_it_is_a_transport_error(steps: int, end: str) -> N
 
 @pytest.mark.req("RFC5321-3.8-06")
 def test_421_in_the_middle() -> None:
-    with pytest.raises(ConnectionLost) as caught:
+    """It is the reply to all that it left unanswered; what was said before it holds."""
+    with pytest.raises(SendRefused) as caught:
         send(f"""{PIPELINING}
             C: MAIL FROM:<ann@example.org> SIZE=7
-            C: RCPT TO:<bob@example.org>
+            C: RCPT TO:<a@b.example>
+            C: RCPT TO:<c@d.example>
+            C: RCPT TO:<e@f.example>
             C: DATA
             S: 250 ok
-            S: 421 mx closing""")
-    assert caught.value.reply is not None and caught.value.reply.code == 421
+            S: 550 no such user
+            S: 250 ok
+            S: 421 mx closing""", TO_THREE)  # fmt: skip
+    assert caught.value.reply.code == 421
+    assert [reply.code for reply in caught.value.outcome.refused.values()] == [550, 421, 421]
+
+
+@pytest.mark.req("RFC5321-3.8-06")
+def test_421_without_pipelining() -> None:
+    with pytest.raises(SendRefused) as caught:
+        send(f"""{HELLO}
+            C: MAIL FROM:<ann@example.org>
+            S: 250 ok
+            C: RCPT TO:<a@b.example>
+            S: 421 mx closing""", TO_THREE)  # fmt: skip
+    assert [reply.code for reply in caught.value.outcome.refused.values()] == [421, 421, 421]
 
 
 def test_421_to_mail_is_a_transient_refusal() -> None:
