@@ -238,7 +238,8 @@ class Stream:
             raise ConnectionLost(printable(str(error))) from None
 
     async def close(self) -> None:
-        self._socket.close()
+        with contextlib.suppress(OSError):
+            self._socket.close()
 
     def interrupt(self) -> None:
         with contextlib.suppress(OSError):

@@ -68,7 +68,7 @@ class Conversation:
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
     _sink: Sink | None = field(default=None, init=False)
-    _transaction: bool = field(default=False, init=False)
+    _open: bool = field(default=False, init=False)  # a transaction, before the event at hand
     _exchange: ServerExchange | None = field(default=None, init=False)
     _stopping: bool = field(default=False, init=False)
     _waiting: bool = field(default=False, init=False)
@@ -97,6 +97,8 @@ class Conversation:
             await self._converse()
         except SMTPError as error:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
+        except Exception as error:  # a fault of ours ends this connection, not the server
+            self._failed("the conversation", error)
         finally:
             await self._close()
         _log.info("connection from %s, %s ended", *self._session.peer)
@@ -110,6 +112,7 @@ class Conversation:
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
             await self._handle(event)
+            self._open = self._machine.phase in (Phase.MAIL, Phase.RCPT, Phase.BODY)
         await self._flush()
 
     async def _close(self) -> None:
@@ -260,7 +263,6 @@ class Conversation:
             self._answer(_LOCAL_ERROR)
         else:
             self._answer(await self._ask(sink.commit))
-        self._transaction = False
 
     async def _abort(self) -> None:
         sink, self._sink = self._sink, None
@@ -269,8 +271,7 @@ class Conversation:
 
     async def _dropped(self) -> None:
         """Tell the handler that an open transaction is gone."""
-        if self._transaction:
-            self._transaction = False
+        if self._open:
             await self._notify(self._handler.reset, self._session)
 
     # -- the handler -------------------------------------------------------------------------
@@ -297,15 +298,12 @@ class Conversation:
 
     def _answer(self, verdict: Verdict) -> bool:
         """Answer the machine's question; whether that was a yes."""
-        mail = isinstance(self._machine.question, Mail)
         try:
             self._machine.answer(verdict)
         except (LocalProtocolError, AttributeError) as error:  # no Reply, or not one for this
             self._failed("a hook's answer", error)
             self._machine.answer(verdict := _LOCAL_ERROR)
-        accepted = verdict is None or verdict.positive
-        self._transaction = self._transaction or (mail and accepted)
-        return accepted
+        return verdict is None or verdict.positive
 
     def _failed(self, where: str, error: Exception) -> Reply:
         """Log the error with its place; its text may be the client's, so it is escaped."""

@@ -27,7 +27,7 @@ class ScriptedStream:
     sockname = ("127.0.0.1", 49152)
 
     def __init__(self, script: str, *, plays: str = "S") -> None:
-        lines = (line.lstrip() for line in script.splitlines())
+        lines = (line.lstrip() for line in script.split("\n"))
         self._script = deque((line[0], line[3:]) for line in lines if line)
         self._plays = plays
         self._pending = b""

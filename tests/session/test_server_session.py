@@ -282,6 +282,26 @@ def test_a_message_that_is_too_big_is_aborted_and_the_session_goes_on() -> None:
     assert handler.calls[-1] == "abort" and "commit" not in handler.calls
 
 
+def test_a_message_that_was_refused_leaves_nothing_to_reset() -> None:
+    handler = Recorder()
+    bare = "C: a\rb\nC: .\nS: 554 5.6.0 CR or LF alone in message content\n"
+    end = f"{bare}C: RSET\nS: 250 2.0.0 OK{QUIT}"
+    play(f"{HELLO}{TRANSACTION}{GO_ON}\n{end}", handler)
+    assert "reset" not in handler.calls
+
+
+def test_a_fault_of_ours_ends_one_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Conversation, "_trace_event", broken)
+    handler = Recorder()
+    play("", handler)
+    assert handler.calls == ["close"] and "a bug" in caplog.text
+
+
 # -- logging in ----------------------------------------------------------------------------------
 
 
