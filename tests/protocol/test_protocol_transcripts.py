@@ -1,0 +1,221 @@
+"""The RFCs' scenarios, replayed against both machines, with the octets cut everywhere.
+
+In ``transcripts/``: ``C:`` and ``S:`` lines as on the wire, ``;`` comments, ``*`` what happens
+besides: how the server is set up, where TLS starts.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from smtpproto.grammar.command import Ehlo, parse_command
+from smtpproto.grammar.reply import Reply
+from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.events import Answer, BodyChunk, BodyEnd, Disconnected, Question
+from smtpproto.protocol.phases import Phase
+from smtpproto.protocol.server import ServerProtocol
+from smtpproto.secret import Secret
+
+FILES = sorted(Path(__file__).parent.glob("transcripts/*.txt"))
+
+
+@frozen
+class Turn:
+    """What one side says before it waits for the other; who "*": a mark."""
+
+    who: str
+    lines: tuple[str, ...]
+
+    @property
+    def octets(self) -> bytes:
+        return "".join(f"{line}\r\n" for line in self.lines).encode()
+
+
+@frozen
+class Transcript:
+    options: dict[str, Any]  # of the server; none: not for a server
+    turns: tuple[Turn, ...]
+
+    @property
+    def replies(self) -> list[Reply]:
+        lines = [line for turn in self.turns if turn.who == "S" for line in turn.lines]
+        ends = [i for i, line in enumerate(lines, 1) if line[3:4] != "-"]
+        return [
+            Reply.from_lines([line.encode() for line in lines[start:end]])
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+
+    @property
+    def messages(self) -> list[bytes]:
+        """The contents, each the lines between a turn whose last reply is 354 and the dot."""
+        found = []
+        for before, turn in zip(self.turns, self.turns[1:], strict=False):
+            if before.lines[-1].startswith("354"):
+                lines = turn.lines[: turn.lines.index(".")]
+                found.append("".join(f"{line.removeprefix('.')}\r\n" for line in lines).encode())
+        return found
+
+
+def load(path: Path) -> Transcript:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(";")]
+    marks = [line[2:].split() for line in lines if line.startswith("* server")]
+    options: dict[str, Any] = {}
+    for word in marks[0][2:] if marks else []:
+        name, _, values = word.partition("=")
+        options[name] = tuple(values.split(",")) if values else True
+    if marks:
+        options["hostname"] = marks[0][1]
+    said = [
+        (line[0], line[3:]) for line in lines if not line.startswith(("* server", "* client-only"))
+    ]
+    turns = [
+        Turn(who, tuple(text for _, text in group)) for who, group in groupby(said, lambda x: x[0])
+    ]
+    return Transcript(options, tuple(turns))
+
+
+def cuts(octets: bytes) -> Iterator[list[bytes]]:
+    """Whole, octet by octet, and in two pieces everywhere."""
+    yield [octets]
+    yield [octets[i : i + 1] for i in range(len(octets))]
+    for cut in range(1, len(octets)):
+        yield [octets[:cut], octets[cut:]]
+
+
+# -- the server --------------------------------------------------------------------------------
+
+
+class Serving:
+    """A server's machine whose application answers as the transcript says."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.machine = ServerProtocol(**transcript.options)
+        self.replies = iter(transcript.replies)
+        self.body = b""
+        self.messages: list[bytes] = []
+
+    def answer(self, question: Question, reply: Reply) -> None:
+        """*reply* without what the machine adds of its own: its name, and the EHLO keywords."""
+        lines = list(reply.lines)
+        named = reply.code in (220, 421) or (isinstance(question, Ehlo) and reply.positive)
+        if named and lines[0].startswith(str(self.machine.hostname)):
+            lines[0] = lines[0].removeprefix(f"{self.machine.hostname} ")
+        lines = lines[:1] if isinstance(question, Ehlo) else lines
+        self.machine.answer(Reply(reply.code, reply.enhanced, lines))
+
+    def take(self, pieces: list[bytes]) -> bytes:
+        """Feed; give what the server says to it."""
+        for piece in pieces:
+            self.machine.receive(piece)
+            self.serve()
+        return self.machine.data_to_send()
+
+    def serve(self) -> None:
+        while (event := self.machine.next_event()) is not None:
+            if isinstance(event, BodyChunk):
+                self.body += event.data
+                continue
+            if isinstance(event, BodyEnd):
+                assert event.size == len(self.body)
+                self.messages.append(self.body)
+                self.body = b""
+            reply = next(self.replies)
+            if isinstance(event, Question):
+                self.answer(event, reply)
+
+
+def serve(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None:
+    """Replay; turn *cut_turn* arrives in *pieces*, the others whole."""
+    serving = Serving(transcript)
+    serving.serve()
+    said = serving.machine.data_to_send()
+    for number, turn in enumerate(transcript.turns):
+        if turn.who == "*":
+            serving.machine.tls_started()
+        elif turn.who == "S":
+            assert said == turn.octets
+            said = b""
+        else:
+            said = serving.take(pieces if number == cut_turn else [turn.octets])
+    assert next(serving.replies, None) is None
+    assert serving.messages == transcript.messages
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if load(f).options], ids=lambda path: path.stem)
+def test_server(path: Path) -> None:
+    transcript = load(path)
+    for number, turn in enumerate(transcript.turns):
+        if turn.who == "C":
+            for pieces in cuts(turn.octets):
+                serve(transcript, number, pieces)
+
+
+# -- the client --------------------------------------------------------------------------------
+
+
+def say(client: ClientProtocol, lines: tuple[str, ...]) -> None:
+    """Make the client say *lines*, by what they are."""
+    rest = list(lines)
+    while rest:
+        if client.phase is Phase.BODY and not client.unanswered:
+            end = rest.index(".")
+            for line in rest[:end]:
+                client.send_body(f"{line.removeprefix('.')}\r\n".encode())
+            client.end_body()
+            del rest[: end + 1]
+            continue
+        line = rest.pop(0)
+        if client.phase is Phase.AUTH:
+            client.respond(None if line == "*" else Secret(base64.b64decode(line)))
+        else:
+            client.send(parse_command(line.encode()))
+
+
+def converse(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None:
+    """Replay; turn *cut_turn* of the server arrives in *pieces*, the others whole."""
+    client = ClientProtocol(secure=bool(transcript.options.get("secure")))
+    got: list[Reply] = []
+    for number, turn in enumerate(transcript.turns):
+        if turn.who == "*":
+            client.tls_started()
+        elif turn.who == "C":
+            say(client, turn.lines)
+            assert client.data_to_send() == turn.octets
+        else:
+            expected = client.unanswered
+            answered = []
+            for piece in pieces if number == cut_turn else [turn.octets]:
+                client.receive(piece)
+                while (event := client.next_event()) is not None:
+                    if isinstance(event, Disconnected):
+                        assert number == len(transcript.turns) - 1
+                        continue
+                    assert isinstance(event, Answer)
+                    answered.append(event.sent)
+                    got.append(event.reply)
+            assert tuple(answered) == expected
+    assert got == transcript.replies
+    assert client.unanswered == ()
+    assert client.phase is Phase.CLOSED
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_client(path: Path) -> None:
+    transcript = load(path)
+    for number, turn in enumerate(transcript.turns):
+        if turn.who == "S":
+            for pieces in cuts(turn.octets):
+                converse(transcript, number, pieces)
+
+
+def test_the_scenarios_are_there() -> None:
+    names = {path.stem for path in FILES}
+    assert {"rfc5321-d1-typical", "rfc5321-d2-aborted", "rfc5321-d3-relayed-1"} <= names
+    assert {"rfc5321-d3-relayed-2", "rfc5321-d4-verifying"} <= names

@@ -1,0 +1,344 @@
+"""Every phase x every command, on both machines, against RFC 5321 4.1.4 written out by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import pytest
+
+from smtpproto.errors import LocalProtocolError
+from smtpproto.grammar.address import ForwardPath, ReversePath
+from smtpproto.grammar.command import (
+    COMMANDS,
+    RETIRED,
+    Auth,
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    StartTLS,
+    Vrfy,
+)
+from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.reply import Reply
+from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.events import Answer, Question, Rejected
+from smtpproto.protocol.phases import COMMAND_PHASES, TRANSITIONS, Phase
+from smtpproto.protocol.server import ServerProtocol
+
+# A line for each command, what it is on a client's side, and the reply of one that accepts it.
+LINES: Mapping[str, bytes] = {
+    "EHLO": b"EHLO client.example",
+    "HELO": b"HELO client.example",
+    "MAIL": b"MAIL FROM:<ann@example.org>",
+    "RCPT": b"RCPT TO:<bob@example.org>",
+    "DATA": b"DATA",
+    "RSET": b"RSET",
+    "VRFY": b"VRFY bob",
+    "EXPN": b"EXPN list",
+    "HELP": b"HELP",
+    "NOOP": b"NOOP",
+    "QUIT": b"QUIT",
+    "STARTTLS": b"STARTTLS",
+    "AUTH": b"AUTH PLAIN",
+}
+SAID: Mapping[str, Command] = {
+    "EHLO": Ehlo(Domain("client.example")),
+    "HELO": Helo(Domain("client.example")),
+    "MAIL": Mail(ReversePath.of("ann@example.org")),
+    "RCPT": Rcpt(ForwardPath.of("bob@example.org")),
+    "DATA": Data(),
+    "RSET": Rset(),
+    "VRFY": Vrfy("bob"),
+    "EXPN": Expn("list"),
+    "HELP": Help(),
+    "NOOP": Noop(),
+    "QUIT": Quit(),
+    "STARTTLS": StartTLS(),
+    "AUTH": Auth("PLAIN"),
+}
+YES = {"DATA": 354, "QUIT": 221, "STARTTLS": 220, "AUTH": 235, "HELP": 214, "VRFY": 252}
+
+# RFC 5321 4.1.4, 3.1 (refused), RFC 3207 4, RFC 4954 4: the phase after success, or the refusal.
+# The order is that of PHASES. "=" is: no change.
+PHASES = (Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.REFUSED)
+EXPECTED: Mapping[str, str] = {
+    "EHLO":     "ready  ready  ready  ready  503",
+    "HELO":     "ready  ready  ready  ready  503",
+    "MAIL":     "503    mail   503    503    503",
+    "RCPT":     "503    503    rcpt   =      503",
+    "DATA":     "503    503    503    body   503",
+    "RSET":     "=      =      ready  ready  503",
+    "VRFY":     "=      =      =      =      503",
+    "EXPN":     "=      =      =      =      503",
+    "HELP":     "=      =      =      =      503",
+    "NOOP":     "=      =      =      =      503",
+    "QUIT":     "closed closed closed closed closed",
+    "STARTTLS": "503    tls    503    503    503",
+    "AUTH":     "503    =      503    503    503",
+}  # fmt: skip
+QUESTIONS = COMMANDS.keys() - {"RSET", "NOOP", "QUIT"}  # the rest is answered without asking
+CELLS = [
+    pytest.param(phase, verb, cell, id=f"{phase.value}-{verb}")
+    for verb, row in EXPECTED.items()
+    for phase, cell in zip(PHASES, row.split(), strict=True)
+]
+ASKED = [cell for cell in CELLS if cell.values[1] in QUESTIONS and cell.values[2] != "503"]
+OTHER_LINES = {
+    b"FOO": 500,
+    b"XFOO bar": 500,
+    b"": 500,
+    b" NOOP": 500,
+    b"NOOPfoo": 500,
+    b"NOOP\nNOOP": 500,
+    b"\xff\x00": 500,
+    b"BDAT 1 LAST": 500,
+    b"NOOP " + b"x" * 506: 500,
+    b"x" * 20000: 500,
+} | {verb.encode(): 502 for verb in sorted(RETIRED)}
+
+
+def after(phase: Phase, cell: str) -> Phase:
+    return phase if cell in ("503", "=") else Phase(cell)
+
+
+def server_in(phase: Phase) -> ServerProtocol:
+    """A server that got there by a session, not by assignment; its output was taken."""
+    server = ServerProtocol(
+        hostname="mx.example.org", starttls=True, mechanisms=("PLAIN",), auth_in_clear=True
+    )
+    server.next_event()
+    server.answer(Reply(554, None, "No service") if phase is Phase.REFUSED else None)
+    script = {
+        Phase.START: [],
+        Phase.REFUSED: [],
+        Phase.READY: ["EHLO"],
+        Phase.MAIL: ["EHLO", "MAIL"],
+        Phase.RCPT: ["EHLO", "MAIL", "RCPT"],
+    }[phase]
+    for verb in script:
+        server.receive(LINES[verb] + b"\r\n")
+        server.next_event()
+        server.answer()
+    assert server.phase is phase
+    server.data_to_send()
+    return server
+
+
+def one_reply(server: ServerProtocol) -> Reply:
+    """What was said, which is exactly one reply."""
+    return Reply.parse(server.data_to_send())
+
+
+def ask(server: ServerProtocol, line: bytes) -> object:
+    server.receive(line + b"\r\n")
+    return server.next_event()
+
+
+# -- the server --------------------------------------------------------------------------------
+
+
+def test_the_expectation_is_total() -> None:
+    assert EXPECTED.keys() == LINES.keys() == SAID.keys() == COMMANDS.keys()
+    assert set(PHASES) == COMMAND_PHASES
+
+
+def test_the_table_is_total() -> None:
+    assert TRANSITIONS.keys() == set(itertools.product(COMMAND_PHASES, COMMANDS))
+
+
+@pytest.mark.req("RFC5321-3.3-17", "RFC5321-4.1.4-12", "RFC5321-4.1.4-17", "RFC5321-4.1.1.9-01")
+@pytest.mark.parametrize(("phase", "verb", "cell"), CELLS)
+def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
+    server = server_in(phase)
+    event = ask(server, LINES[verb])
+    if cell == "503":
+        assert isinstance(event, Rejected)
+        assert event.reply.code == 503
+        assert event.line == ("AUTH ***" if verb == "AUTH" else LINES[verb].decode())
+    else:
+        assert type(event) is COMMANDS[verb]
+        assert (server.question is event) == (verb in QUESTIONS)
+        if verb in QUESTIONS:
+            assert not server.data_to_send(), "nothing is said before the answer"
+            server.answer(Reply(250, "2.0.0", "OK") if verb == "EXPN" else None)
+    code = 503 if cell == "503" else YES.get(verb, 250)
+    assert one_reply(server).code == code
+    assert server.phase is after(phase, cell)
+    assert server.next_event() is None
+    assert not server.data_to_send()
+
+
+@pytest.mark.req("RFC5321-4.1.4-07")
+@pytest.mark.parametrize(("phase", "verb", "cell"), ASKED)
+@pytest.mark.parametrize("code", [400, 421, 451, 500, 550, 599])
+def test_server_refusing(phase: Phase, verb: str, cell: str, code: int) -> None:
+    """A refusal changes nothing, whatever its code; 421 closes."""
+    server = server_in(phase)
+    ask(server, LINES[verb])
+    envelope = server.envelope
+    server.answer(Reply(code, None, "No"))
+    assert one_reply(server).code == code
+    assert server.phase is (Phase.CLOSED if code == 421 else phase)
+    assert server.envelope == envelope
+    assert server.next_event() is None
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.value)
+@pytest.mark.parametrize(("line", "code"), OTHER_LINES.items(), ids=lambda x: repr(x)[:20])
+@pytest.mark.req("RFC5321-4.2.4-01")
+def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> None:
+    """One reply, no change, and the next command is understood (RFC 5321 3.8, 4.2.4)."""
+    server = server_in(phase)
+    event = ask(server, line)
+    assert isinstance(event, Rejected)
+    assert event.reply.code == one_reply(server).code == code
+    assert server.phase is phase
+    ask(server, b"QUIT")
+    assert one_reply(server).code == 221
+
+
+@pytest.mark.req("RFC5321-4.1.1-04")
+@pytest.mark.parametrize("phase", PHASES[:4], ids=lambda phase: phase.value)
+@pytest.mark.parametrize("line", [b"RSET x", b"DATA foo", b"QUIT now", b"STARTTLS x"])
+def test_server_on_an_argument_that_does_not_belong(phase: Phase, line: bytes) -> None:
+    server = server_in(phase)
+    event = ask(server, line)
+    cell = dict(zip(PHASES, EXPECTED[line.split()[0].decode()].split(), strict=True))[phase]
+    assert isinstance(event, Rejected)
+    assert one_reply(server).code == (503 if cell == "503" else 501)
+    assert server.phase is phase
+
+
+@pytest.mark.parametrize(
+    ("first", "answer", "phase"),
+    [(b"", None, Phase.GREETING), (b"AUTH PLAIN", 334, Phase.AUTH), (b"STARTTLS", 220, Phase.TLS)],
+)
+def test_phases_in_which_no_command_is_read(first: bytes, answer: int | None, phase: Phase) -> None:
+    """What looks like a command is kept, a response, or refused: but never a command."""
+    if answer is None:
+        server = ServerProtocol(hostname="mx.example.org")
+        server.receive(b"QUIT\r\n")
+        assert isinstance(server.next_event(), Question)
+        assert not server.data_to_send()
+        assert server.phase is phase
+        return
+    server = server_in(Phase.READY)
+    ask(server, first)
+    server.answer(Reply(answer, None, ""))
+    assert server.phase is phase
+    if phase is Phase.TLS:
+        with pytest.raises(LocalProtocolError):
+            server.receive(b"QUIT\r\n")
+        assert server.next_event() is None
+    else:
+        server.receive(b"QUIT\r\n")
+        assert not isinstance(server.next_event(), Quit)
+    assert server.phase is not Phase.CLOSED
+
+
+@pytest.mark.req("RFC5321-3.3-10")
+@pytest.mark.parametrize("line", [*LINES.values(), *OTHER_LINES])
+def test_in_content_every_line_is_content(line: bytes) -> None:
+    server = server_in(Phase.RCPT)
+    ask(server, b"DATA")
+    server.answer()
+    server.data_to_send()
+    server.receive(line.replace(b"\n", b"") + b"\r\n")
+    server.next_event()
+    assert server.next_event() is None
+    assert server.phase is Phase.BODY
+    assert not server.data_to_send()
+
+
+# -- the client --------------------------------------------------------------------------------
+
+
+def client_in(phase: Phase) -> ClientProtocol:
+    client = ClientProtocol()
+    client.receive(b"554 No service\r\n" if phase is Phase.REFUSED else b"220 mx\r\n")
+    client.next_event()
+    script = {
+        Phase.START: [],
+        Phase.REFUSED: [],
+        Phase.READY: ["EHLO"],
+        Phase.MAIL: ["EHLO", "MAIL"],
+        Phase.RCPT: ["EHLO", "MAIL", "RCPT"],
+    }[phase]
+    for verb in script:
+        client.send(SAID[verb])
+        client.receive(b"250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n")
+        client.next_event()
+    assert client.phase is phase
+    client.data_to_send()
+    return client
+
+
+@pytest.mark.req("RFC5321-4.1.4-01", "RFC5321-4.1.1.1-06", "RFC5321-4.1.4-14", "RFC4954-4-04")
+@pytest.mark.parametrize(("phase", "verb", "cell"), CELLS)
+@pytest.mark.parametrize("code", [0, 451, 550])
+def test_client(phase: Phase, verb: str, cell: str, code: int) -> None:
+    """What is out of order sends nothing; what is sent leads where the server goes."""
+    client = client_in(phase)
+    assert client.allows(verb) == (cell != "503")
+    if cell == "503":
+        with pytest.raises(LocalProtocolError):
+            client.send(SAID[verb])
+        assert client.data_to_send() == b""
+        assert client.unanswered == ()
+        assert client.phase is phase
+        return
+    sent = client.send(SAID[verb])
+    assert client.data_to_send() == LINES[verb] + b"\r\n"
+    assert client.unanswered == (sent,)
+    assert client.phase is phase, "nothing has changed until the reply"
+    client.receive(b"%d text\r\n" % (code or YES.get(verb, 250)))
+    event = client.next_event()
+    assert isinstance(event, Answer)
+    assert event.sent is sent
+    closes = verb == "QUIT"  # after QUIT there is nothing to go on with, whatever was said
+    assert client.phase is (phase if code and not closes else after(phase, cell))
+    assert client.in_flight == 0
+
+
+@pytest.mark.req("RFC5321-4.3.1-02", "RFC3207-4-07")
+@pytest.mark.parametrize("phase", [Phase.GREETING, Phase.BODY, Phase.AUTH, Phase.TLS, Phase.CLOSED])
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_client_in_phases_without_commands(phase: Phase, verb: str) -> None:
+    client = ClientProtocol() if phase is Phase.GREETING else client_in(Phase.RCPT)
+    if phase in (Phase.AUTH, Phase.TLS):
+        client = client_in(Phase.READY)
+    lead = {Phase.BODY: "DATA", Phase.AUTH: "AUTH", Phase.TLS: "STARTTLS", Phase.CLOSED: "QUIT"}
+    if phase in lead:
+        client.send(SAID[lead[phase]])
+        client.receive(b"334 \r\n" if phase is Phase.AUTH else b"%d \r\n" % YES[lead[phase]])
+        client.next_event()
+        client.data_to_send()
+    assert client.phase is phase
+    assert not client.allows(verb)
+    with pytest.raises(LocalProtocolError):
+        client.send(SAID[verb])
+    assert client.data_to_send() == b""
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.value)
+def test_client_says_no_content_and_no_response_where_none_was_asked_for(phase: Phase) -> None:
+    client = client_in(phase)
+    with pytest.raises(LocalProtocolError):
+        client.send_body(b"text\r\n")
+    with pytest.raises(LocalProtocolError):
+        client.end_body()
+    with pytest.raises(LocalProtocolError):
+        client.respond(None)
+    with pytest.raises(LocalProtocolError):
+        client.tls_started()
+    assert client.data_to_send() == b""
+    assert client.unanswered == ()
