@@ -263,7 +263,7 @@ class ServerProtocol:
         if reply.code in (220, 221, 421) and not isinstance(question, StartTLS):
             lines[0] = f"{self.hostname} {lines[0]}"
         if isinstance(question, Ehlo) and reply.positive:
-            lines[0] = f"{self.hostname} {lines[0]}"
+            lines = [f"{self.hostname} {lines[0]}"[:500]]  # one line: what follows are keywords
             lines += [] if isinstance(question, Helo) else self.offered.lines()
         enhanced = reply.enhanced
         if not coded or isinstance(question, _UNCODED) or reply.intermediate:

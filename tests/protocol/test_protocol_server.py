@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, LocalProtocolError
 from smtpproto.grammar.command import Auth, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset, StartTLS
+from smtpproto.grammar.extension import Extensions
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits, Timeouts
 from smtpproto.mail.envelope import Envelope
@@ -1045,3 +1046,12 @@ def test_after_the_end_nothing_is_kept() -> None:
     for _ in range(100):
         machine.receive(b"x" * 10000)
     assert len(machine._buffer) == 0
+
+
+@pytest.mark.parametrize("text", ["AUTH\nSIZE 1\nX-MINE", "x" * 900])
+def test_words_of_ones_own_in_the_reply_to_ehlo_are_no_keywords(text: str) -> None:
+    machine = server()
+    machine.receive(OPEN)
+    machine.next_event()
+    machine.answer(Reply(250, None, text))
+    assert Extensions.from_reply(Reply.parse(machine.data_to_send())) == machine.offered
