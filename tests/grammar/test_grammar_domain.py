@@ -1,0 +1,172 @@
+"""Domains and address literals, by example (RFC 5321 4.1.2, 4.1.3; RFC 6531 3.3)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+
+from smtpproto.errors import GrammarError
+from smtpproto.grammar.domain import AddressLiteral, Domain, GeneralLiteral, parse_host
+
+L63 = "a" * 63
+D255 = ".".join([L63, L63, L63, L63])  # 4 * 63 + 3
+D256 = ".".join([L63, L63, L63, "a" * 62, "b"])
+
+
+@pytest.mark.req("RFC5321-2.3.5-02", "RFC5321-4.5.3.1.2-01", "RFC6531-3.3-02")
+@pytest.mark.parametrize(
+    "name",
+    ["a", "a-b.example", "1", "3com.example", "a--b.example", "xn--fsq.example", "EXAMPLE.Com", L63,
+     f"{L63}.{L63}", D255, ".".join(["a"] * 128), "例え.jp", "Ⅷ.example", "münchen.example",
+     "a・b.jp", "l·l.cat", "नमस्ते.in", "é" * 31 + "a", "1.2.3.4"],
+)  # fmt: skip
+def test_domain(name: str) -> None:
+    domain = Domain.parse(name.encode())
+    assert str(domain) == name
+    assert bytes(domain) == name.encode()
+    assert domain.isascii is name.isascii()
+
+
+@pytest.mark.req("RFC5321-2.3.5-02", "RFC5321-4.1.2-08", "RFC5321-4.5.3.1.2-01", "RFC6531-3.3-02")
+@pytest.mark.parametrize(
+    ("name", "offset"),
+    [("", 0), (".", 0), ("a.", 2), (".a", 0), ("a..b", 2), ("a_b.example", 0), ("b.a_b", 2),
+     ("a b", 0), ("a/b", 0), ("-a", 0), ("a-", 0), ("a.-", 2), ("-", 0), ("a\n", 0), ("a.b\n", 2),
+     ("a\0", 0), ("#123", 0), ("[192.0.2.1]", 0), ("a,b", 0), ("(a)", 0), (L63 + "a", 63),
+     (f"b.{L63}a", 65), (D256, 255),
+     # U-labels: not in form C, a mark or hyphen at the edge, symbols, spaces, look-alikes of a dot
+     ("e\u0301.example", 0), ("\u0301a.example", 0), ("-é", 0), ("é-", 0), ("é_", 0), ("é é", 0),
+     ("é\xa0", 0), ("€", 0), ("a\u3002b", 0), ("a\uff0eb", 0), ("a\uff61b", 0), ("a\u2024b", 0),
+     ("é\x80", 0), ("é\u202e", 0), ("é\ufeff", 0), ("é.é..a", 6), ("é" * 32, 63),
+     ("\ud800", 0), ("é\ud800", 0)],
+)  # fmt: skip
+def test_not_a_domain(name: str, offset: int) -> None:
+    with pytest.raises(GrammarError) as caught:
+        Domain.parse(name)
+    assert caught.value.offset == offset
+    assert caught.value.reply is not None
+    assert caught.value.reply.code == 501
+
+
+@pytest.mark.req("RFC6531-3.3-03")
+@pytest.mark.parametrize(
+    "octets",
+    [b"a\xc0\xaeb", b"\xe0\x80\xae", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3", b"\xff",
+     b"\x80", b"\xf8\x88\x80\x80\x80", b"\xc1\xa1"],
+)  # fmt: skip
+def test_a_domain_is_well_formed_utf8(octets: bytes) -> None:
+    with pytest.raises(GrammarError, match="UTF-8") as caught:
+        Domain.parse(b"x." + octets)
+    assert caught.value.offset == 2 + octets.startswith(b"a")
+
+
+@pytest.mark.req("RFC5321-2.4-03")
+def test_domains_compare_without_case() -> None:
+    assert Domain("Example.COM") == Domain("example.com") == "EXAMPLE.com"
+    assert {Domain("Example.COM"), Domain("example.com")} == {Domain("example.COM")}
+    assert Domain("Example.COM") in {"example.com"}
+    assert str(Domain("Example.COM")) == "Example.COM"
+    assert Domain("example.com") != Domain("example.org")
+    assert Domain("example.com") != b"example.com"
+    # only ASCII letters: a long s is no s, a Kelvin sign no k
+    assert Domain("s.example") != "\u017f.example"
+    assert Domain("k.example") != "\u212a.example"
+
+
+@pytest.mark.req("RFC5321-4.1.3-01")
+@pytest.mark.parametrize(
+    ("literal", "address"),
+    [("[192.0.2.1]", "192.0.2.1"), ("[0.0.0.0]", "0.0.0.0"),
+     ("[255.255.255.255]", "255.255.255.255"),
+     ("[010.0.0.1]", "10.0.0.1"), ("[001.002.003.004]", "1.2.3.4"), ("[08.09.0.1]", "8.9.0.1"),
+     ("[IPv6:2001:db8::1]", "2001:db8::1"), ("[ipv6:2001:DB8::1]", "2001:db8::1"),
+     ("[IPv6:::]", "::"), ("[IPv6:::1]", "::1"), ("[IPv6:1::]", "1::"),
+     ("[IPv6:1:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:8"),
+     ("[IPv6:0001:2:3:4:5:6:7:8]", "1:2:3:4:5:6:7:8"),
+     ("[IPv6:1:2:3:4:5:6::]", "1:2:3:4:5:6:0:0"), ("[IPv6:::3:4:5:6:7:8]", "0:0:3:4:5:6:7:8"),
+     ("[IPv6:1:2:3::6:7:8]", "1:2:3:0:0:6:7:8"),
+     ("[IPv6:1:2:3:4:5:6:192.0.2.1]", "1:2:3:4:5:6:c000:201"),
+     ("[IPv6:::192.0.2.1]", "::c000:201"), ("[IPv6:::ffff:192.0.2.1]", "::ffff:c000:201"),
+     ("[IPv6:1:2:3:4::192.0.2.1]", "1:2:3:4::c000:201"),
+     ("[IPv6:1::4:192.0.2.1]", "1::4:c000:201"), ("[IPv6:64:ff9b::010.0.0.1]", "64:ff9b::a00:1")],
+)  # fmt: skip
+def test_ip_literal(literal: str, address: str) -> None:
+    value = AddressLiteral.parse(literal.encode())
+    assert value.address == ip_address(address)
+    assert parse_host(literal) == value
+    assert AddressLiteral.parse(bytes(value)) == value
+    assert value.isascii
+
+
+@pytest.mark.parametrize(
+    ("address", "octets"),
+    [(IPv4Address("192.0.2.1"), b"[192.0.2.1]"),
+     (IPv6Address("2001:DB8:0::1"), b"[IPv6:2001:db8::1]"),
+     (GeneralLiteral("x400", "c=us"), b"[x400:c=us]")],
+)  # fmt: skip
+def test_literals_are_written_with_brackets_and_tag(
+    address: IPv4Address | IPv6Address | GeneralLiteral, octets: bytes
+) -> None:
+    assert bytes(AddressLiteral(address)) == octets
+
+
+@pytest.mark.req("RFC5321-4.1.3-01")
+@pytest.mark.parametrize(
+    "literal",
+    ["", "[", "]", "[]", "192.0.2.1", "[192.0.2.1", "192.0.2.1]", "[[192.0.2.1]]", "[192.0.2.1] ",
+     "[ 192.0.2.1]", "[256.1.1.1]", "[1.2.3]", "[1]", "[0x7f.1]", "[0x7f.0.0.1]", "[1.2.3.4.5]",
+     "[1.2.3.0004]", "[1.2.3.-4]", "[1.2.3.4\n]", "[1.2.3.\u0661]", "[1..2.3]", "[example.com]",
+     "[2001:db8::1]", "[0::]", "[::1]", "[1:2:3:4:5:6:7:8]", "[64:ff9b::192.0.2.1]",
+     "[IPv6:fe80::1%eth0]", "[IPv6:fe80::1%25eth0]",
+     "[IPv6:]", "[IPv6::]", "[IPv6:1]", "[IPv6:::1::]", "[IPv6::::]", "[IPv6:12345::]",
+     "[IPv6:g::]",
+     "[IPv6:1:2:3:4:5:6:7]", "[IPv6:1:2:3:4:5:6:7:8:9]", "[IPv6:1:2:3:4:5:6:7:8:]",
+     "[IPv6::1:2:3:4:5:6:7:8]", "[IPv6:1:]", "[IPv6::1]", "[IPv6:192.0.2.1]", "[IPv6: ::1]",
+     # "::" for one group or none
+     "[IPv6:1:2:3:4:5:6:7::]", "[IPv6:::2:3:4:5:6:7:8]", "[IPv6:1:2:3::5:6:7:8]",
+     "[IPv6:1:2:3:4::5:6:7:8]", "[IPv6:1:2:3:4:5::192.0.2.1]", "[IPv6:1:2:3:4:5:6::192.0.2.1]",
+     "[IPv6:1:2:3:4:5:6:7:192.0.2.1]", "[IPv6:1:2:3:4:5:192.0.2.1]", "[IPv6:::256.0.0.1]",
+     "[IPv6:::192.0.2.1:1]", "[IPv6:::1.2.3]", "[IPv6::192.0.2.1]", "[IPv6::::192.0.2.1]",
+     "[tag:]", "[:x]", "[tag-:x]", "[tag:a b]", "[tag:a[b]", "[tag:a]b]", "[tag:a\\b]",
+     "[tag:\x7f]",
+     "[t_g:x]", "[tag:é]", "[tag:\x1b]", f"[x:{'a' * 252}]"],
+)  # fmt: skip
+def test_not_a_literal(literal: str) -> None:
+    readers = [AddressLiteral.parse, parse_host][: 1 + literal.startswith("[")]
+    for parse in readers:
+        with pytest.raises(GrammarError) as caught:
+            parse(literal.encode())
+        assert 0 <= caught.value.offset <= len(literal.encode())
+        assert caught.value.reply is not None
+        assert caught.value.reply.code == 501
+
+
+@pytest.mark.req("RFC5321-4.1.3-02")
+@pytest.mark.parametrize(
+    ("literal", "tag", "content"),
+    [("[x400:c=us]", "x400", "c=us"), ("[-a:b]", "-a", "b"), ("[a:b:c]", "a", "b:c"),
+     ("[2001:db8::g]", "2001", "db8::g"), ("[a:<>@,;]", "a", "<>@,;"),
+     (f"[x:{'a' * 251}]", "x", "a" * 251)],
+)  # fmt: skip
+def test_general_literal(literal: str, tag: str, content: str) -> None:
+    value = AddressLiteral.parse(literal)
+    assert value.address == GeneralLiteral(tag, content)
+    assert bytes(value) == literal.encode()
+
+
+@pytest.mark.parametrize(
+    ("tag", "content"),
+    [("IPv6", "x"), ("ipV6", "::1"), ("a:b", "c"), ("IPv6:a", "b"), ("", "x"), ("a", ""),
+     ("a", "]"), ("a b", "c"), ("a", "b\n"), ("2001", "db8::1"), ("0", ":")],
+)  # fmt: skip
+def test_no_general_literal_can_be_built_of(tag: str, content: str) -> None:
+    with pytest.raises(GrammarError):
+        GeneralLiteral(tag, content)
+
+
+def test_a_literal_cannot_be_built_with_a_zone_or_too_long() -> None:
+    with pytest.raises(GrammarError, match="zone"):
+        AddressLiteral(IPv6Address("fe80::1%eth0"))
+    with pytest.raises(GrammarError, match="255"):
+        AddressLiteral(GeneralLiteral("x", "a" * 252))
