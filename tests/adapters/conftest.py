@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 import trustme
-from inboxes import Certificates, Inbox
+
+from adapters.inboxes import Certificates, Inbox
 
 
 @pytest.fixture(scope="session")

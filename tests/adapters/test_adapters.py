@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trio
 from attrs import fields
-from flavours import FLAVOURS, Blocking, Flavour, served
-from inboxes import Certificates, Inbox
 
+from adapters.flavours import FLAVOURS, Blocking, Flavour, served
+from adapters.inboxes import Certificates, Inbox
 from smtpproto import (
     Client,
     ClientConfig,

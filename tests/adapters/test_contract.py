@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.message import EmailMessage
 
 import pytest
-from flavours import FLAVOURS, Flavour, served
-from inboxes import Certificates, Inbox
 
+from adapters.flavours import FLAVOURS, Flavour, served
+from adapters.inboxes import Certificates, Inbox
 from smtpproto import (
     Client,
     Envelope,
