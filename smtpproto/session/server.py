@@ -136,11 +136,10 @@ class Conversation:
         machine = self._machine
         self._waiting = True  # before the look at _stopping: stop() may run in another thread
         try:
-            if self._stopping and machine.phase is not Phase.BODY:
-                machine.hang_up(SHUTTING_DOWN)
-                return
-            data = await self._stream.read(timeout)
-            if data or not self._stopping:  # else it is the interruption; 421 on the next turn
+            data = b"" if self._may_stop else await self._stream.read(timeout)
+            if not data and self._may_stop:
+                machine.hang_up(SHUTTING_DOWN)  # the end of the stream is our own interruption
+            else:
                 machine.receive(data)
         except TimedOut:
             machine.hang_up(TIMED_OUT)
@@ -148,6 +147,10 @@ class Conversation:
             machine.receive(b"")
         finally:
             self._waiting = False
+
+    @property
+    def _may_stop(self) -> bool:
+        return self._stopping and self._machine.phase is not Phase.BODY
 
     async def _flush(self) -> None:
         if data := self._machine.data_to_send():

@@ -111,6 +111,28 @@ def _listens(port: int) -> bool:
 
 
 @each_server
+def test_a_client_that_goes_in_mid_message_does_not_hold_a_stopping_server(
+    server: type[Flavour], inbox: Inbox
+) -> None:
+    with served(server, inbox) as running:
+        with socket.create_connection(("127.0.0.1", running.port)) as client:
+            lines = [b"HELO c.example", b"MAIL FROM:<>", b"RCPT TO:<bob@example.org>", b"DATA"]
+            with client.makefile("rb") as replies:
+                replies.readline()
+                for line in lines:
+                    client.sendall(line + b"\r\n")
+                    replies.readline()
+            client.sendall(b"half a mess")
+            stopping = threading.Thread(target=running.stop)
+            stopping.start()
+            while _listens(running.port):
+                pass
+        stopping.join(20)  # less than the grace of 30 seconds
+        assert not stopping.is_alive()
+    assert inbox.closed.is_set() and not inbox.mails
+
+
+@each_server
 def test_a_server_that_stopped_does_not_listen(server: type[Flavour], inbox: Inbox) -> None:
     with served(server, inbox) as running:
         port = running.port
