@@ -21,7 +21,7 @@ next; the text of :class:`str` joins these, escaped, on one line.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
     from .grammar.reply import Reply
@@ -51,6 +51,9 @@ class SMTPError(Exception):
         self.reply = reply
         self.check = check
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         parts = [self.message]
         if self.phase:
@@ -62,6 +65,15 @@ class SMTPError(Exception):
         if self.check:
             parts.append(f"check: {self.check}")
         return "; ".join(parts)
+
+
+def _restored(
+    kind: type[SMTPError], arguments: tuple[object, ...], state: dict[str, object]
+) -> SMTPError:
+    """An error as it was, from a pickle: signatures differ, state does not."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class GrammarError(SMTPError, ValueError):

@@ -6,7 +6,7 @@ Octets and seconds throughout.
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 from attrs.validators import ge
 
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
@@ -16,6 +16,8 @@ PATH = 256  # RFC 5321 4.5.3.1.3, with the brackets
 COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, with CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, with CRLF
 CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page faults
+
+_LONGEST = 10**8  # seconds; sockets take no infinity: that is None
 
 
 @frozen(kw_only=True)
@@ -73,3 +75,8 @@ class Timeouts:
     quit: float | None = 10
     command: float | None = 300
     """A server's wait for the next command, or for the next block of a message."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, seconds in asdict(self).items():
+            if seconds is not None and not 0 <= seconds <= _LONGEST:
+                raise ValueError(f"{name} must be None or 0 to {_LONGEST} seconds")

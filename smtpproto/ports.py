@@ -55,6 +55,10 @@ class World(Protocol):
         """Seconds of a clock that never goes back."""
         ...
 
+    async def checkpoint(self) -> None:
+        """Let others have their turn."""
+        ...
+
     async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
         """Connect. Raises :class:`.ConnectFailed` or :class:`.TimedOut`."""
         ...

@@ -5,19 +5,24 @@ from __future__ import annotations
 import hmac
 from typing import final
 
+from .errors import GrammarError
+
 
 @final
 class Secret:
     """Octets that no repr, log or transcript shows.
 
-    Built from ``bytes`` or ``str`` (as UTF-8). :meth:`reveal` is the one way out, so that a search
-    for it finds each place where a secret leaves its wrapper.
+    Built from ``bytes`` or ``str`` (as UTF-8; GrammarError if it cannot be). :meth:`reveal` is the
+    one way out, so that a search for it finds each place where a secret leaves its wrapper.
     """
 
     __slots__ = ("_octets",)
 
     def __init__(self, value: bytes | str) -> None:
-        self._octets = value.encode() if isinstance(value, str) else bytes(value)
+        try:
+            self._octets = value.encode() if isinstance(value, str) else bytes(value)
+        except UnicodeEncodeError:  # whose text would be the secret
+            raise GrammarError("a secret that UTF-8 cannot hold") from None
 
     def reveal(self) -> bytes:
         """The octets themselves."""

@@ -15,7 +15,7 @@ ROOT = Path(smtpproto.__file__).parent
 
 # What each part may import besides itself; the order is that of the rings.
 BELOW = {
-    "secret": [],
+    "secret": ["errors"],
     "errors": [],
     "limits": [],
     "ports": [],

@@ -78,22 +78,27 @@ class Server:
     async def stop(self, grace: float = 30) -> None:
         """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
         then cut what is left."""
-        loop = asyncio.get_running_loop()
+        try:
+            await self._stop_listening()
+            for conversation in self._running.values():
+                conversation.stop()
+            if self._running:
+                await asyncio.wait(list(self._running), timeout=grace)
+        finally:  # also if we are cancelled meanwhile
+            for task in self._running:
+                task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _stop_listening(self) -> None:
+        """Let what was just accepted arrive, which takes two turns: ``close`` would lose it."""
         for listener in self._server.sockets:
             with contextlib.suppress(NotImplementedError):
-                loop.remove_reader(listener.fileno())
-        for _ in range(
-            2
-        ):  # turns in which what was just accepted gets to us; close() would lose it
-            await asyncio.sleep(0)
-        self._server.close()
-        for conversation in self._running.values():
-            conversation.stop()
-        if self._running:
-            _, late = await asyncio.wait(list(self._running), timeout=grace)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+        try:
+            for _ in range(2):
+                await asyncio.sleep(0)
+        finally:
+            self._server.close()
 
     def _accept(self, stream: Stream) -> None:
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
@@ -108,6 +113,9 @@ class World:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(0)
+
     async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
         loop = asyncio.get_running_loop()
         try:
@@ -117,7 +125,7 @@ class World:
                 )
         except TimeoutError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, UnicodeError) as error:  # the latter for what is no host name
+        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
         return stream
 

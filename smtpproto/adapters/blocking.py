@@ -134,12 +134,12 @@ class Server:
         self._handler, self._config = handler, config
         self._running: dict[threading.Thread, tuple[Conversation, Stream]] = {}
         self._stopping = threading.Event()
-        self._wake, self._woken = socket.socketpair()
 
     def start(self, host: str, port: int) -> None:
         """Start listening."""
         family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
         self._listener = socket.create_server((host, port), family=family, backlog=1024)
+        self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
         self._acceptor.start()
 
@@ -167,7 +167,7 @@ class Server:
             thread.join(max(end - time.monotonic(), 0))
             if thread.is_alive():
                 stream.abort()
-                thread.join()
+                thread.join(1)  # a hook that is still busy is left to end by itself
 
     def _accept_all(self) -> None:
         with self._listener, self._woken, selectors.DefaultSelector() as selector:
@@ -187,7 +187,11 @@ class Server:
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
         thread = threading.Thread(target=self._converse, args=[conversation], daemon=True)
         self._running[thread] = conversation, stream
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            del self._running[thread]
+            run(stream.close())
 
     def _converse(self, conversation: Conversation) -> None:
         try:
@@ -202,12 +206,15 @@ class World:
     def now(self) -> float:
         return time.monotonic()
 
+    async def checkpoint(self) -> None:
+        """Nothing to do: threads take turns by themselves."""
+
     async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
         try:
             return Stream(socket.create_connection((host, port), timeout))
         except TimeoutError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, UnicodeError) as error:  # the latter for what is no host name
+        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
 
 

@@ -118,13 +118,16 @@ class World:
     def now(self) -> float:
         return trio.current_time()
 
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
         try:
             with trio.fail_after(_seconds(timeout)):
                 return Stream(await trio.open_tcp_stream(host, port))
         except trio.TooSlowError:
             raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, UnicodeError) as error:  # the latter for what is no host name
+        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
             raise ConnectFailed(printable(str(error)), phase="connect") from None
 
 

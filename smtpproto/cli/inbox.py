@@ -43,13 +43,13 @@ class Printout:
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
-        self._slices: list[bytes] = []  # the server's limit on message size bounds it
+        self._content = bytearray()  # the server's limit on message size bounds it
 
     def write(self, data: bytes) -> None:
-        self._slices.append(data)
+        self._content += data
 
     def commit(self) -> None:
-        content = b"".join(self._slices)
+        content = bytes(self._content)
         sender = str(self._envelope.sender) or "<>"
         recipients = ", ".join(map(str, self._envelope.recipients))
         print(f"-------- from {sender}, to {recipients}: {len(content)} octets")
@@ -58,7 +58,7 @@ class Printout:
         print("-------- end", flush=True)
 
     def abort(self) -> None:
-        self._slices.clear()
+        self._content.clear()
 
 
 def shown(line: bytes) -> str:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from .. import limits
 from ..errors import GrammarError
 from .case import lower
-from .domain import Domain, Host, parse_host, text_of
+from .domain import Domain, Host, parse_host, text_of, to_host
 from .reply import Reply
 
 _SYNTAX = Reply(501, "5.1.3", "Syntax error in mailbox address")
@@ -38,7 +38,7 @@ class Mailbox:
     """
 
     local_part: str = field()
-    domain: Host = field()
+    domain: Host = field(converter=to_host)
 
     @local_part.validator
     def _check(self, _: object, local_part: str) -> None:
@@ -104,6 +104,8 @@ class ReversePath:
             return value
         if isinstance(value, str):
             value = Mailbox.parse(value) if value else None
+        if not isinstance(value, Mailbox | None):
+            raise _not_an_address(value)
         return ReversePath(value)
 
     @property
@@ -144,6 +146,8 @@ class ForwardPath:
             if lower(value) == _POSTMASTER:
                 return ForwardPath(None)
             value = Mailbox.parse(value)
+        if not isinstance(value, Mailbox):
+            raise _not_an_address(value)
         return ForwardPath(value)
 
     @property
@@ -240,6 +244,10 @@ def _host(parse: Callable[[str], H], name: str, text: str, at: int) -> H:
         return parse(name)
     except GrammarError as error:
         raise _error(error.message, text, at, error.offset) from None
+
+
+def _not_an_address(value: object) -> GrammarError:
+    return GrammarError(f"not an address: {type(value).__name__}", reply=_SYNTAX)
 
 
 def _error(message: str, text: str, at: int, beyond: int = 0) -> GrammarError:

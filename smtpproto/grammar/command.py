@@ -15,7 +15,7 @@ from ..errors import GrammarError
 from ..secret import Secret
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .case import upper
-from .domain import Host, parse_host
+from .domain import Host, to_host
 from .parameters import MailParameters, RcptParameters, read_parameters
 from .printable import printable
 from .reply import Reply
@@ -96,7 +96,7 @@ class Ehlo(Command):
     """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
 
     verb = "EHLO"
-    host: Host = field()
+    host: Host = field(converter=to_host)
 
     @host.validator
     def _check(self, _: object, host: Host) -> None:
@@ -105,7 +105,7 @@ class Ehlo(Command):
 
     @classmethod
     def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        return cls(parse_host(argument))
+        return cls(to_host(argument))
 
     def argument(self) -> str:
         return str(self.host)

@@ -216,6 +216,15 @@ def _groups(text: str) -> list[int]:
 Host = Domain | AddressLiteral
 
 
+def to_host(value: Host | str) -> Host:
+    """*value*, read if it is text. Raises GrammarError for what is neither."""
+    if isinstance(value, Domain | AddressLiteral):
+        return value
+    if not isinstance(value, str):
+        raise GrammarError(f"not a host: {type(value).__name__}", reply=_SYNTAX)
+    return parse_host(value)
+
+
 def parse_host(data: bytes | str) -> Host:
     """Read ``Domain / address-literal``. Raises GrammarError."""
     text = text_of(data)

@@ -53,10 +53,12 @@ class Reply:
     lines: tuple[str, ...] = field(default="", converter=_lines)
 
     def __attrs_post_init__(self) -> None:
-        if not 200 <= self.code <= 599:
+        if self.code not in range(200, 600):
             raise GrammarError(f"not a reply code: {self.code}")
         if self.enhanced is not None and self.enhanced.class_ != self.code // 100:
             raise GrammarError(f"enhanced code {self.enhanced} does not suit code {self.code}")
+        if not all(isinstance(line, str) for line in self.lines):
+            raise GrammarError("the text of a reply is str")
         if any(_CONTROL.search(line) for line in self.lines):
             raise GrammarError("control character in the text of a reply")
         if self.enhanced is None and self._leading_code(self.code, self.lines[0]) is not None:

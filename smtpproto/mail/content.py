@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeGuard
 from attrs import frozen
 
 from ..errors import GrammarError
+from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..wire.dots import has_bare
 from .envelope import Envelope
@@ -35,13 +36,18 @@ class Content:
     eight_bit: bool | None = None
     utf8_header: bool = False
 
-    async def slices(self) -> AsyncIterator[bytes]:
+    async def slices(self) -> AsyncGenerator[bytes, None]:
         """The content in slices of at most 128 KiB, every line end a CRLF."""
         ends = _LineEnds()
         if isinstance(self.source, AsyncIterable):
-            async for piece in self.source:
-                for part in _cut(piece):
-                    yield ends.convert(part)
+            pieces = aiter(self.source)
+            try:
+                async for piece in pieces:
+                    for part in _cut(piece):
+                        yield ends.convert(part)
+            finally:
+                if isinstance(pieces, AsyncGenerator):
+                    await pieces.aclose()
         else:
             for part in _pieces(self.source):
                 yield ends.convert(part)
@@ -55,6 +61,10 @@ def prepare(source: Source, envelope: Envelope | None = None) -> tuple[Content, 
     A file that can seek is read once to know its size, and again when it is sent. Raises
     GrammarError if no envelope was given and the header makes none.
     """
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
+        raise GrammarError(f"not a message: {type(source).__name__}")
     if isinstance(source, Message):
         envelope = envelope or _envelope(source, blind=True)
         source = _flatten(source, utf8=not envelope.isascii)
@@ -76,7 +86,7 @@ def _measure(source: bytes | BinaryIO) -> Content:
         converted = ends.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
-        header = header or _header_section(converted)
+        header = _header_section(converted) if size == len(converted) else header
         last = (last + converted)[-2:]
     rest = ends.finish()
     size += len(rest) + (0 if (last + rest).endswith(b"\r\n") or not size else 2)
@@ -109,7 +119,7 @@ def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
         yield from _cut(source)
     elif (read := getattr(source, "read", None)) is not None:
         while piece := read(CHUNK):
-            yield piece
+            yield from _cut(piece)
     else:
         for piece in source:
             yield from _cut(piece)
@@ -121,6 +131,9 @@ def _header_section(start: bytes) -> bytes:
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise GrammarError(f"content is octets, not {type(data).__name__}")
+    data = bytes(data)
     return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
 
 
@@ -145,7 +158,13 @@ def _flatten(message: Message, *, utf8: bool) -> bytes:
     message = copy.copy(message)
     del message["Bcc"]
     del message["Resent-Bcc"]
-    return message.as_bytes(policy=policy.SMTPUTF8 if utf8 else policy.SMTP)
+    form = message.policy.clone(linesep="\r\n")
+    if utf8 and isinstance(form, policy.EmailPolicy):
+        form = form.clone(utf8=True)
+    try:
+        return message.as_bytes(policy=form)
+    except Exception as error:  # whatever the email package makes of what was put into it
+        raise GrammarError(f"not a message that can be written: {printable(str(error))}") from error
 
 
 def _envelope(message: Message, *, blind: bool) -> Envelope:
@@ -167,5 +186,8 @@ def _envelope(message: Message, *, blind: bool) -> Envelope:
 def _addresses(message: Message, name: str) -> list[str]:
     """The addresses of all fields called *name*; what is no address is left for Envelope to say."""
     read = policy.SMTP.header_factory
-    fields = [read("To", str(value)) for value in message.get_all(name, [])]
-    return [address.addr_spec for field in fields for address in field.addresses]
+    try:
+        fields = [read("To", str(value)) for value in message.get_all(name, [])]
+        return [address.addr_spec for field in fields for address in field.addresses]
+    except Exception as error:  # as above; its parser of addresses is not without faults
+        raise GrammarError(f"cannot read {name}: {printable(str(error))}") from error

@@ -17,7 +17,7 @@ def _sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
 
 
 def _recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, ...]:
-    if isinstance(values, ForwardPath | Mailbox | str):
+    if isinstance(values, ForwardPath | Mailbox | str | bytes) or values is None:
         values = [values]
     return tuple(ForwardPath.of(value) for value in values)
 

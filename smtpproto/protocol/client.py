@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from attrs import define, field, setters
@@ -20,6 +21,7 @@ from ..wire.lines import OVERLONG, LineReader
 from .events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from .phases import COMMAND_PHASES, TRANSITIONS, Phase
 
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _MID_GROUP = frozenset({"MAIL", "RCPT", "RSET"})  # RFC 2920 3.1; all others end a group
 
 
@@ -143,6 +145,8 @@ class ClientProtocol:
         limit = self.extensions.line_limit(command.verb)
         if len(line) > limit:
             raise LocalProtocolError(f"command line of more than {limit} octets")
+        if _CONTROL.search(line, 0, len(line) - 2):  # whatever the values let through
+            raise LocalProtocolError("control character in a command", command=command.verb)
         if isinstance(command, Mail):
             self._parameters = command.parameters
         utf8 = isinstance(command, Mail | Rcpt) and self._parameters.smtputf8

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import define, field, setters
+from attrs import define, evolve, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
-from ..grammar.address import ForwardPath
+from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import (
+    COMMANDS,
     Auth,
     Command,
     Data,
@@ -99,6 +100,7 @@ class ServerProtocol:
     _size: int = field(default=0, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
+    _after_auth: bool = field(default=False, init=False)
     _errors: int = field(default=0, init=False)
     _failed_logins: int = field(default=0, init=False)
 
@@ -182,8 +184,8 @@ class ServerProtocol:
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if isinstance(question, StartTLS) and reply.positive and self._buffer:
             reply = replies.INJECTION
-        self.question = None
         self._say(reply, question)
+        self.question = None
         if reply.positive:
             self._accepted(question, reply)
         else:
@@ -244,7 +246,7 @@ class ServerProtocol:
             case Connected():
                 self.phase = Phase.REFUSED
             case Auth() | AuthResponse():
-                self.phase = Phase.READY
+                self.phase, self._after_auth = Phase.READY, True
                 self._failed_logins += reply.permanent
             case BodyEnd():
                 self._reset(Phase.READY)
@@ -298,13 +300,23 @@ class ServerProtocol:
         try:
             verb = read_verb(line)
             if (refusal := self._out_of_order(verb)) is not None:
-                return self._reject(_shown(line), refusal)
+                return self._reject(self._shown(line), refusal)
             command = parse_command(line, self._negotiated.parameters.get(verb))
         except GrammarError as error:
-            return self._reject(_shown(line), _with_detail(error), error=True)
+            return self._reject(self._shown(line), _with_detail(error), error=True)
         if (refusal := self._unacceptable(command)) is not None:
-            return self._reject(_shown(line), refusal)
+            return self._reject(self._shown(line), refusal)
         return self._event(command)
+
+    def _shown(self, line: bytes) -> str:
+        """A refused line as it may be shown: what stands behind AUTH may be a password, and so may
+        a line after an AUTH that was refused, from a client that goes on all the same."""
+        verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
+        if verb[:4] == b"AUTH":
+            self._after_auth = True
+            return "AUTH ***"
+        known = verb.decode("latin-1") in COMMANDS
+        return "***" if self._after_auth and not known else printable(line)
 
     def _too_long(self, line: bytes) -> bool:
         if len(line) + 2 <= COMMAND_LINE:
@@ -366,6 +378,10 @@ class ServerProtocol:
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""
+        self._after_auth = False
+        if isinstance(command, Mail) and command.parameters.auth and not self.authenticated:
+            # What a client that has not logged in says of others is not believed (RFC 4954 5).
+            command = Mail(command.path, evolve(command.parameters, auth=ReversePath(None)))
         match command:
             case Rset() | Noop():
                 self._say(Reply(250, "2.0.0", "OK"))
@@ -415,13 +431,8 @@ class ServerProtocol:
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:
                 reply = error.reply or replies.SYNTAX_ERROR
-        self.phase = Phase.READY
+        self.phase, self._after_auth = Phase.READY, True
         return self._reject("***", reply, error=True)
-
-
-def _shown(line: bytes) -> str:
-    """A command line as it may be shown; what stands behind AUTH may be a password."""
-    return "AUTH ***" if line.lstrip()[:4].upper() == b"AUTH" else printable(line)
 
 
 def _with_detail(error: GrammarError) -> Reply:

@@ -9,8 +9,8 @@ from attrs import field, frozen
 from ..secret import Secret
 
 
-def _secret(value: Secret | str) -> Secret:
-    return Secret(value) if isinstance(value, str) else value
+def _secret(value: Secret | str | bytes) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
 
 
 @frozen

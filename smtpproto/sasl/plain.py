@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define
+from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.reply import Reply
@@ -17,6 +17,7 @@ class PlainClient:
     """The client's side. Raises GrammarError for a NUL in the login, or an empty part."""
 
     login: Login
+    _asked: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         parts = (self.login.authzid.encode(), *self._parts())
@@ -34,8 +35,9 @@ class PlainClient:
 
     def step(self, challenge: bytes) -> Secret:
         """The same message, to the empty challenge of a server that wants it asked for."""
-        if challenge:
+        if challenge or self._asked:
             raise RemoteProtocolError("a challenge in PLAIN, which has none")
+        self._asked = True
         return self.initial()
 
 

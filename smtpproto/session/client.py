@@ -10,6 +10,7 @@ from typing import Self
 from attrs import define, field
 
 from ..errors import (
+    ConnectFailed,
     GrammarError,
     LocalProtocolError,
     NotOffered,
@@ -211,6 +212,8 @@ async def open_client(world: World, host: str, port: int, config: ClientConfig) 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost, NotOffered, Refusal; the connection
     is then closed.
     """
+    if not 0 < port < 65536:
+        raise ConnectFailed(f"no such port: {port}", phase="connect")
     stream = await world.dial(host, port, config.timeouts.connect)
     return await start_client(world, stream, host, config, config.tls_mode(port))
 

@@ -119,17 +119,18 @@ class WholeMessage:
 
     def __init__(self, handler: Handler, session: Session, envelope: Envelope) -> None:
         self._handler, self._session, self._envelope = handler, session, envelope
-        self._slices: list[bytes] = []
+        self._body = bytearray()  # a list of slices would cost many times their size if small
 
     def write(self, data: bytes) -> None:
-        self._slices.append(data)
+        self._body += data
 
     def commit(self) -> Hook:
-        body, self._slices = b"".join(self._slices), []
+        body = bytes(self._body)
+        self._body.clear()
         return self._handler.message(self._session, self._envelope, body)
 
     def abort(self) -> None:
-        self._slices.clear()
+        self._body.clear()
 
 
 class _Unavailable(Handler):
@@ -144,7 +145,10 @@ def handler_of(source: HandlerSource) -> Handler:
     if isinstance(source, Handler):
         return source
     try:
-        return source()
+        handler = source()
+        if isinstance(handler, Handler):
+            return handler
+        _log.error("no handler was made, but a %s", type(handler).__name__)
     except Exception:
         _log.exception("the handler could not be made")
-        return _Unavailable()
+    return _Unavailable()

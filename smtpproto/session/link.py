@@ -9,6 +9,7 @@ from attrs import define, field
 
 from ..errors import ConnectionLost, LocalProtocolError, TimedOut, TransportError
 from ..grammar.command import Command
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
@@ -92,14 +93,16 @@ class Link:
     async def start_tls(self, context: Context, server_name: str | None) -> None:
         """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost."""
         tls = TLSFilter(context, server_side=False, server_hostname=server_name)
-        stream = TLSStream(self.stream, tls)
-        await stream.handshake(self.machine.timeouts.tls, self.world.now)
+        stream = TLSStream(self.stream, tls, self.world.now)
+        await stream.handshake(self.machine.timeouts.tls)
         self.stream, self.tls = stream, stream.info
         self.show("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
 
     async def _room(self) -> None:
         """Wait until one more command may be said."""
         machine = self.machine
+        if not machine.unanswered and (event := machine.next_event()) is not None:
+            self._note_event(event, machine.phase.value)  # said before it was asked anything
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
         ):
@@ -109,7 +112,10 @@ class Link:
         """Send what was said, and wait for one reply to anything."""
         await self.flush()
         phase = self.machine.phase.value
-        match await self._next_event():
+        self._note_event(await self._next_event(), phase)
+
+    def _note_event(self, event: ClientEvent, phase: str) -> None:
+        match event:
             case Answer(sent, reply):
                 self._show_reply(reply)
                 self._replies[sent] = reply
@@ -155,5 +161,6 @@ class Link:
 
     def _show_reply(self, reply: Reply) -> None:
         if self.trace is not None:
-            for line in bytes(reply).decode().splitlines():
-                self.trace("S", "334 ***" if reply.code == 334 and reply.text else line)
+            for line in bytes(reply).decode().removesuffix("\r\n").split("\r\n"):
+                secret = reply.code == 334 and reply.text
+                self.trace("S", "334 ***" if secret else printable(line))

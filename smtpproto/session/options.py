@@ -8,7 +8,8 @@ from typing import TypedDict
 
 from attrs import field, frozen
 
-from ..grammar.domain import Domain, Host, parse_host
+from ..errors import GrammarError
+from ..grammar.domain import Domain, Host, to_host
 from ..limits import Limits, Timeouts
 from ..sasl import Login
 from ..wire.tls import Context
@@ -29,12 +30,20 @@ class TLSMode(enum.Enum):
     """TLS from the first octet (RFC 8314 3.3)."""
 
 
-def _host(value: Host | str) -> Host:
-    return parse_host(value) if isinstance(value, str) else value
+def _name(value: Host | str) -> Host:
+    """A host as it names itself: in ASCII (RFC 6531 3.7.1)."""
+    host = to_host(value)
+    if not host.isascii:
+        raise GrammarError("a host names itself in ASCII (A-labels)")
+    return host
 
 
-def _optional_host(value: Host | str | None) -> Host | None:
-    return None if value is None else _host(value)
+def _optional_name(value: Host | str | None) -> Host | None:
+    return None if value is None else _name(value)
+
+
+def _mode(value: TLSMode | str | None) -> TLSMode | None:
+    return None if value is None else TLSMode(value)
 
 
 def _login(value: Login | tuple[str, str] | None) -> Login | None:
@@ -58,11 +67,11 @@ class ClientOptions(TypedDict, total=False):
 class ClientConfig:
     """How a client behaves."""
 
-    hello: Host | None = field(default=None, converter=_optional_host)
+    hello: Host | None = field(default=None, converter=_optional_name)
     """The name to give in EHLO; None for the literal of the local address (RFC 5321 4.1.4)."""
     login: Login | None = field(default=None, converter=_login)
     """User name and password, or a Login."""
-    tls: TLSMode | None = None
+    tls: TLSMode | None = field(default=None, converter=_mode)
     """None: implicit on port 465, required with a login, else opportunistic."""
     context: Context | None = None
     """Certificates and rules. None: the system's CAs; unverified if TLS is opportunistic."""
@@ -99,7 +108,7 @@ class ServerOptions(TypedDict, total=False):
 class ServerConfig:
     """How a server behaves."""
 
-    hostname: Host = field(default=Domain("localhost"), converter=_host)
+    hostname: Host = field(default=Domain("localhost"), converter=_name)
     """The name it gives in greetings. A public server gives its DNS name."""
     context: Context | None = None
     """Certificate and rules for TLS; None for no TLS."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from operator import methodcaller
 from typing import TypeVar, assert_never
 
 from attrs import define, evolve, field
@@ -51,7 +52,11 @@ _log = logging.getLogger("smtpproto.server")
 
 _LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
 _NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
+_NOT_AUTHENTICATED = Reply(535, "5.7.8", "Authentication credentials invalid")
 _NOT_AUTHORIZED = Reply(535, "5.7.8", "Not authorized to act as another")
+
+_AT_ONCE = (Ehlo, Data, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
+_TURN = 64  # events of one connection, which may all be in its buffer, before others get theirs
 
 T = TypeVar("T")
 
@@ -70,6 +75,7 @@ class Conversation:
     _sink: Sink | None = field(default=None, init=False)
     _open: bool = field(default=False, init=False)  # a transaction, before the event at hand
     _exchange: ServerExchange | None = field(default=None, init=False)
+    _events: int = field(default=0, init=False)
     _stopping: bool = field(default=False, init=False)
     _waiting: bool = field(default=False, init=False)
 
@@ -112,13 +118,26 @@ class Conversation:
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
             await self._handle(event)
+            await self._between(event)
             self._open = self._machine.phase in (Phase.MAIL, Phase.RCPT, Phase.BODY)
         await self._flush()
 
+    async def _between(self, event: ServerEvent) -> None:
+        """Send at once what RFC 2920 3.2 wants sent, and let others have their turn."""
+        if isinstance(event, _AT_ONCE):
+            await self._flush()
+        self._events += 1
+        if self._events % _TURN == 0:
+            await self._world.checkpoint()
+
     async def _close(self) -> None:
-        await self._abort()
-        await self._notify(self._handler.close, self._session)
-        await self._stream.close()
+        try:
+            await self._abort()
+            await self._notify(self._handler.close, self._session)
+        except Exception as error:
+            self._failed("the end of a conversation", error)
+        finally:
+            await self._stream.close()
 
     # -- octets ------------------------------------------------------------------------------
 
@@ -137,8 +156,8 @@ class Conversation:
         self._waiting = True  # before the look at _stopping: stop() may run in another thread
         try:
             data = b"" if self._may_stop else await self._stream.read(timeout)
-            if not data and self._may_stop:
-                machine.hang_up(SHUTTING_DOWN)  # the end of the stream is our own interruption
+            if self._may_stop:
+                machine.hang_up(SHUTTING_DOWN)  # and what has come since stays unanswered
             else:
                 machine.receive(data)
         except TimedOut:
@@ -160,8 +179,8 @@ class Conversation:
     async def _start_tls(self) -> None:
         context = self._config.context
         assert context is not None
-        stream = TLSStream(self._stream, TLSFilter(context, server_side=True))
-        await stream.handshake(self._config.timeouts.tls, self._world.now)
+        stream = TLSStream(self._stream, TLSFilter(context, server_side=True), self._world.now)
+        await stream.handshake(self._config.timeouts.tls)
         self._stream = stream
         self._session = Session(peer=self._session.peer, tls=stream.info)
 
@@ -223,7 +242,7 @@ class Conversation:
         try:
             step = self._exchange.initial() if response is None else self._exchange.step(response)
         except GrammarError as error:
-            self._answer(error.reply)
+            self._answer(error.reply or _NOT_AUTHENTICATED)
             return
         if isinstance(step, bytes):
             self._machine.challenge(step)
@@ -265,12 +284,12 @@ class Conversation:
         if sink is None:
             self._answer(_LOCAL_ERROR)
         else:
-            self._answer(await self._ask(sink.commit))
+            self._answer(await self._ask(methodcaller("commit"), sink))
 
     async def _abort(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            await self._notify(sink.abort)
+            await self._notify(methodcaller("abort"), sink)
 
     async def _dropped(self) -> None:
         """Tell the handler that an open transaction is gone."""
@@ -289,7 +308,7 @@ class Conversation:
         try:
             return await _result(hook(*arguments))
         except Exception as error:
-            self._failed(hook.__name__, error)
+            self._failed(getattr(hook, "__name__", "a hook"), error)
             return failure
 
     async def _notify(self, hook: Callable[..., Nothing], *arguments: object) -> None:
@@ -297,13 +316,17 @@ class Conversation:
         try:
             await _result(hook(*arguments))
         except Exception as error:
-            self._failed(hook.__name__, error)
+            self._failed(getattr(hook, "__name__", "a hook"), error)
 
     def _answer(self, verdict: Verdict) -> bool:
         """Answer the machine's question; whether that was a yes."""
         try:
             self._machine.answer(verdict)
-        except (LocalProtocolError, AttributeError) as error:  # no Reply, or not one for this
+        except (
+            LocalProtocolError,
+            GrammarError,
+            AttributeError,
+        ) as error:  # not a reply to this
             self._failed("a hook's answer", error)
             self._machine.answer(verdict := _LOCAL_ERROR)
         return verdict is None or verdict.positive
@@ -331,8 +354,9 @@ class Conversation:
 
     def _trace_replies(self, data: bytes) -> None:
         if self._config.trace is not None:
-            for line in data.decode().splitlines():
-                self._config.trace("S", "334 ***" if line.startswith("334 ") else line)
+            for line in data.decode().removesuffix("\r\n").split("\r\n"):
+                shown = "334 ***" if line.startswith("334 ") else printable(line)
+                self._config.trace("S", shown)
 
 
 async def _result(value: T | Awaitable[T]) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ..errors import (
     NotOffered,
     RemoteProtocolError,
@@ -22,6 +24,9 @@ from .outcome import Outcome
 
 Replies = dict[ForwardPath, Reply]
 
+# What is said after a refusal only keeps both sides in step: if it fails, the refusal stands.
+_what_is_known_holds = contextlib.suppress(TransportError, RemoteProtocolError)
+
 
 async def submit(link: Link, envelope: Envelope, content: Content) -> Outcome:
     """Send one message. Raises SendRefused if it was accepted for nobody, NotOffered if it cannot
@@ -29,7 +34,8 @@ async def submit(link: Link, envelope: Envelope, content: Content) -> Outcome:
     mail = Mail(envelope.sender, parameters_for(envelope, content, link.machine.extensions))
     outcome, decided_by = await _transaction(link, mail, envelope, content)
     if link.machine.phase in (Phase.MAIL, Phase.RCPT):
-        await link.ask(Rset())
+        with _what_is_known_holds:
+            await link.ask(Rset())
     if not outcome.accepted and not outcome.unknown:
         reply = outcome.reply or next(iter(outcome.refused.values()))
         raise SendRefused(reply, outcome, command=decided_by)
@@ -70,6 +76,12 @@ async def _transaction(
     data = await link.say_if_allowed(Data())
 
     reply = await link.reply_to(sender)
+    if reply.permanent:
+        with _what_is_known_holds:
+            for sent in rcpts.values():
+                await link.reply_to(sent)
+            await _data_in_vain(link, data)
+        return _refused(envelope, dict.fromkeys(envelope.recipients, reply), reply), "MAIL"
     replies = {path: await link.reply_to(sent) for path, sent in rcpts.items()}
     if link.closing is not None:
         definite = {path: reply for path, reply in replies.items() if reply.permanent}
@@ -81,7 +93,8 @@ async def _transaction(
     accepted = {path: reply for path, reply in replies.items() if reply.positive}
     refused = {path: reply for path, reply in replies.items() if not reply.positive}
     if not accepted or data is None:
-        await _data_in_vain(link, data)
+        with _what_is_known_holds:
+            await _data_in_vain(link, data)
         return _refused(envelope, refused), "RCPT"
     reply = await link.reply_to(data)
     if not reply.positive:
@@ -100,10 +113,11 @@ async def _content(
     link: Link, content: Content, envelope: Envelope, accepted: Replies, refused: Replies
 ) -> Outcome:
     size = 0
-    async for part in content.slices():
-        size += len(part)
-        link.machine.send_body(part)
-        await link.flush()
+    async with contextlib.aclosing(content.slices()) as parts:
+        async for part in parts:
+            size += len(part)
+            link.machine.send_body(part)
+            await link.flush()
     link.show("C", f"[{size} octets of content]")
     try:
         reply = await link.end_body()

@@ -76,6 +76,10 @@ class Simulation:
         """Seconds since the start; they pass only when all wait."""
         return self._now
 
+    async def checkpoint(self) -> None:
+        """Let the seed choose who goes on."""
+        await _Wait(lambda: True, self._now)
+
     async def dial(self, host: str, port: int, timeout: float | None) -> SimulatedStream:
         """Connect to what listens on *port*."""
         if port not in self._servers:

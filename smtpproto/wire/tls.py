@@ -120,27 +120,29 @@ def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
 class TLSStream:
     """A stream that speaks TLS over another stream."""
 
-    def __init__(self, stream: Stream, tls: TLSFilter) -> None:
+    def __init__(self, stream: Stream, tls: TLSFilter, now: Callable[[], float]) -> None:
+        """*now* gives the seconds by which time-outs are counted."""
         self._stream = stream
         self._filter = tls
+        self._now = now
         self._interrupted = False
 
-    async def handshake(self, timeout: float | None, now: Callable[[], float]) -> None:
+    async def handshake(self, timeout: float | None) -> None:
         """Agree on TLS within *timeout* seconds. Raises TLSFailed, TimedOut, ConnectionLost."""
-        deadline = None if timeout is None else now() + timeout
+        left = self._countdown(timeout)
         try:
             while not self._filter.handshake():
-                left = None if deadline is None else max(deadline - now(), 0)
-                await self._flush(left)
-                self._filter.receive(await self._stream.read(left))
+                await self._flush(left())
+                self._filter.receive(await self._stream.read(left()))
         finally:
             with contextlib.suppress(SMTPError):
                 await self._flush(timeout)
 
     async def read(self, timeout: float | None) -> bytes:
+        left = self._countdown(timeout)  # for all the octets of a record, not for each
         while (octets := self._filter.read()) is None:
-            await self._flush(timeout)
-            records = await self._stream.read(timeout)
+            await self._flush(left())
+            records = await self._stream.read(left())
             if not records and self._interrupted:
                 return b""  # TLS has not ended: there is a 421 to be written
             self._filter.receive(records)
@@ -153,9 +155,11 @@ class TLSStream:
 
     async def close(self) -> None:
         self._filter.close()
-        with contextlib.suppress(SMTPError):
-            await self._flush(1)
-        await self._stream.close()
+        try:
+            with contextlib.suppress(SMTPError):
+                await self._flush(1)
+        finally:
+            await self._stream.close()
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -175,6 +179,13 @@ class TLSStream:
         tls = self._filter.object
         cipher = tls.cipher()
         return TLSInfo(tls.version() or "", cipher[0] if cipher else "", tls.getpeercert(True))
+
+    def _countdown(self, timeout: float | None) -> Callable[[], float | None]:
+        """What is left of *timeout*, whenever it is asked."""
+        if timeout is None:
+            return lambda: None
+        deadline = self._now() + timeout
+        return lambda: max(deadline - self._now(), 0)
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

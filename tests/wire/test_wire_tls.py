@@ -335,8 +335,9 @@ class Clock:
         return self.time
 
 
-def stream_over(peer: Peer, name: str = NAME) -> TLSStream:
-    return TLSStream(peer, TLSFilter(contexts()[0], server_side=False, server_hostname=name))
+def stream_over(peer: Peer, name: str = NAME, step: float = 0) -> TLSStream:
+    tls = TLSFilter(contexts()[0], server_side=False, server_hostname=name)
+    return TLSStream(peer, tls, Clock(step))
 
 
 @pytest.mark.parametrize("size", [1, 1000, CHUNK])
@@ -344,7 +345,7 @@ def test_a_stream_carries_octets(size: int) -> None:
     peer = Peer(size)
     peer.greeting = b"220 mx.example.org ready\r\n"
     stream = stream_over(peer)
-    run(stream.handshake(10, Clock()))
+    run(stream.handshake(10))
     assert run(stream.read(5)) == peer.greeting, "what came with the handshake is not lost"
     run(stream.write(b"NOOP\r\n", 5))
     assert run(stream.read(5)) == peer.got == b"NOOP\r\n"
@@ -360,7 +361,7 @@ def test_a_stream_carries_octets(size: int) -> None:
 def test_a_large_write_goes_out_in_bounded_pieces() -> None:
     peer = Peer()
     stream = stream_over(peer)
-    run(stream.handshake(None, Clock()))
+    run(stream.handshake(None))
     peer.writes.clear()
     data = bytes(range(256)) * 1000
     run(stream.write(data, 5))
@@ -375,28 +376,39 @@ def test_a_large_write_goes_out_in_bounded_pieces() -> None:
 
 def test_the_end_of_the_stream_is_the_end() -> None:
     stream = stream_over(Peer())
-    run(stream.handshake(10, Clock()))
+    run(stream.handshake(10))
     assert run(stream.read(5)) == b""
 
 
 def test_one_deadline_for_the_whole_handshake() -> None:
     peer = Peer(size=100)
-    stream = stream_over(peer)
+    stream = stream_over(peer, step=1)
     with pytest.raises(TimedOut):
-        run(stream.handshake(10, Clock(step=2)))
+        run(stream.handshake(10))
     assert peer.timeouts == [8, 6, 4, 2, 0]
+
+
+def test_one_deadline_for_all_octets_of_a_record() -> None:
+    peer = Peer(size=10)
+    peer.greeting = b"220 mx.example.org ready\r\n"
+    stream = stream_over(peer, step=1)
+    run(stream.handshake(None))
+    peer.timeouts.clear()
+    with pytest.raises(TimedOut):
+        run(stream.read(3))
+    assert all(timeout is not None and timeout < 3 for timeout in peer.timeouts)
 
 
 def test_no_deadline() -> None:
     peer = Peer()
-    run(stream_over(peer).handshake(None, Clock()))
+    run(stream_over(peer).handshake(None))
     assert set(peer.timeouts) == {None}
 
 
 def test_a_handshake_that_fails_tells_the_peer() -> None:
     peer = Peer()
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
-        run(stream_over(peer, "mx.example.net").handshake(10, Clock()))
+        run(stream_over(peer, "mx.example.net").handshake(10))
     assert len(peer.writes) == 2, "the alert went out"
     assert len(peer.events) == 1
     assert "ALERT_BAD_CERTIFICATE" in peer.events[0]
@@ -408,7 +420,7 @@ def test_a_handshake_that_meets_the_end_fails() -> None:
             pass
 
     with pytest.raises(TLSFailed):
-        run(stream_over(Silent()).handshake(10, Clock()))
+        run(stream_over(Silent()).handshake(10))
 
 
 def test_close_closes_even_if_nothing_can_be_said() -> None:
