@@ -253,7 +253,9 @@ class Conversation:
         if credentials.authzid not in ("", credentials.username):
             return _NOT_AUTHORIZED
         hook = self._handler.authenticate
-        return await self._ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
+        verdict = await self._ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
+        again = isinstance(verdict, Reply) and verdict.intermediate  # but the exchange is over
+        return _NO_LOGIN_NOW if again else verdict
 
     # -- content -----------------------------------------------------------------------------
 
