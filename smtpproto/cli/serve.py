@@ -7,7 +7,7 @@ import asyncio
 import signal
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ..adapters.asyncio import serve
 from ..limits import Limits
@@ -67,20 +67,27 @@ async def _serve(inbox: Inbox, host: str, port: int, options: ServerOptions) -> 
 
 @contextmanager
 def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
-    """Set *stopped* at the first SIGINT or SIGTERM; a second one does what it always did."""
+    """Set *stopped* at the first SIGINT or SIGTERM; a second one ends the process.
+
+    The loop's own handlers, for they wake it: a signal just before it waits would else be noticed
+    when something else happens. Where it has none, Ctrl-C cancels, and that stops the server too.
+    """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def stop(number: int, _: object) -> None:
-        signal.signal(number, before[signal.Signals(number)])
-        loop.call_soon_threadsafe(stopped.set)
+    def stop(number: int) -> None:
+        loop.remove_signal_handler(number)
+        stopped.set()
 
-    for number in before:
-        signal.signal(number, stop)
+    with suppress(NotImplementedError):
+        for number in before:
+            loop.add_signal_handler(number, stop, number)
     try:
         yield
     finally:
         for number, handler in before.items():
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 
