@@ -225,6 +225,14 @@ def to_host(value: Host | str) -> Host:
     return parse_host(value)
 
 
+def own_name(value: Host | str) -> Host:
+    """A host as it names itself: in ASCII (RFC 6531 3.7.1). Raises GrammarError."""
+    host = to_host(value)
+    if not host.isascii:
+        raise GrammarError("a host names itself in ASCII (A-labels)", reply=_SYNTAX)
+    return host
+
+
 def parse_host(data: bytes | str) -> Host:
     """Read ``Domain / address-literal``. Raises GrammarError."""
     text = text_of(data)

@@ -145,7 +145,7 @@ def _seekable(source: object) -> TypeGuard[BinaryIO]:
 def _header_of(source: object) -> bytes:
     if isinstance(source, bytes):
         return source[:_HEADER]
-    if isinstance(source, bytes) or not _seekable(source):
+    if not _seekable(source):
         raise GrammarError("give the envelope of a message that can be read only once")
     start = source.tell()
     header = source.read(_HEADER)

@@ -22,7 +22,7 @@ from ..grammar.command import (
     parse_command,
     read_verb,
 )
-from ..grammar.domain import Host, parse_host
+from ..grammar.domain import Host, own_name
 from ..grammar.extension import EXTENSION_VERBS, Extensions
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -53,13 +53,6 @@ _UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
 _HELLOS = frozenset({"EHLO", "HELO"})  # so are these where they are refused unasked
 
 
-def _host(name: Host | str) -> Host:
-    host = parse_host(name) if isinstance(name, str) else name
-    if not host.isascii:
-        raise GrammarError("a server names itself in ASCII (A-labels)")  # RFC 6531 3.7.1
-    return host
-
-
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ServerProtocol:
     """One connection as a server sees it.
@@ -74,7 +67,7 @@ class ServerProtocol:
     to what comes without.
     """
 
-    hostname: Host = field(converter=_host)
+    hostname: Host = field(converter=own_name)
     starttls: bool = False
     secure: bool = False
     mechanisms: tuple[str, ...] = ()

@@ -64,7 +64,8 @@ class Link:
     async def say_if_allowed(self, command: Command) -> Sent | None:
         """As :meth:`say`, but None if replies that came meanwhile have put it out of order."""
         await self._room()
-        return await self.say(command) if self.machine.allows(command.verb) else None
+        allowed = self.machine.allows(command.verb)
+        return self._note(self.machine.send(command)) if allowed else None
 
     async def end_body(self) -> Reply:
         """Say that the content is complete, and give the reply."""

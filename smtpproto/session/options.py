@@ -8,8 +8,7 @@ from typing import TypedDict
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
-from ..grammar.domain import Domain, Host, to_host
+from ..grammar.domain import Domain, Host, own_name
 from ..limits import Limits, Timeouts
 from ..sasl import Login
 from ..wire.tls import Context
@@ -30,16 +29,8 @@ class TLSMode(enum.Enum):
     """TLS from the first octet (RFC 8314 3.3)."""
 
 
-def _name(value: Host | str) -> Host:
-    """A host as it names itself: in ASCII (RFC 6531 3.7.1)."""
-    host = to_host(value)
-    if not host.isascii:
-        raise GrammarError("a host names itself in ASCII (A-labels)")
-    return host
-
-
 def _optional_name(value: Host | str | None) -> Host | None:
-    return None if value is None else _name(value)
+    return None if value is None else own_name(value)
 
 
 def _mode(value: TLSMode | str | None) -> TLSMode | None:
@@ -108,7 +99,7 @@ class ServerOptions(TypedDict, total=False):
 class ServerConfig:
     """How a server behaves."""
 
-    hostname: Host = field(default=Domain("localhost"), converter=_name)
+    hostname: Host = field(default=Domain("localhost"), converter=own_name)
     """The name it gives in greetings. A public server gives its DNS name."""
     context: Context | None = None
     """Certificate and rules for TLS; None for no TLS."""

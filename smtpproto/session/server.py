@@ -324,11 +324,8 @@ class Conversation:
         """Answer the machine's question; whether that was a yes."""
         try:
             self._machine.answer(verdict)
-        except (
-            LocalProtocolError,
-            GrammarError,
-            AttributeError,
-        ) as error:  # not a reply to this
+        except (LocalProtocolError, GrammarError, AttributeError) as error:
+            # No reply at all, or not one for this question.
             self._failed("a hook's answer", error)
             self._machine.answer(verdict := _LOCAL_ERROR)
         return verdict is None or verdict.positive
