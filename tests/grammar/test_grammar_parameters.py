@@ -57,7 +57,7 @@ def test_mail_parameters(text: str, parameters: MailParameters) -> None:
     "text",
     ["SIZE", "SIZE=", "SIZE=" + "9" * 21, "SIZE=" + "0" * 21, "SIZE=-1", "SIZE=+1",
      "SIZE=1_0", "SIZE=x", "SIZE=1.0", "SIZE=\u0661", "SIZE=0x1", "BODY", "BODY=", "BODY=16BIT",
-     "BODY=BINARYMIME", "BODY=8BITM\u0131ME",
+     "BODY=BINARY", "BODY=8BITM\u0131ME",
      "SMTPUTF8=1", "SMTPUTF8=", "AUTH", "AUTH=", "AUTH=<ann@example.com>", "AUTH=ann", "AUTH=a+b@c",
      "AUTH=a+2bb@c", "AUTH=a+0D+0A@c", "AUTH=a+00@c", "AUTH=+FF@c", "AUTH=é@c", "AUTH=e=mc2@c",
      "AUTH=+3C", "AUTH=@", "AUTH=+ED+A0+80@c", "SIZE=1\n", "SIZE=1\0", "\u017fIZE=1", "SI\u017fZE",

@@ -1,0 +1,79 @@
+"""When a message is to be delivered, and before which others (RFC 2852, RFC 4865, RFC 6710)."""
+
+from __future__ import annotations
+
+import enum
+import re
+from datetime import datetime
+from typing import Self
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from .codec import SYNTAX, within
+from .reply import Reply
+from .timestamp import read_timestamp
+
+LONGEST = 999_999_999  # seconds, of BY and HOLDFOR
+PRIORITY_SYNTAX = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
+
+_BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
+_HOLD_FOR = re.compile(r"[1-9][0-9]{0,8}")
+_PRIORITY = re.compile(r"0|-?[1-9]")
+
+
+class ByMode(enum.Enum):
+    """What to do with a message that is late (RFC 2852 4)."""
+
+    RETURN = "R"
+    NOTIFY = "N"
+
+
+@frozen
+class DeliverBy:
+    """The value of BY: deliver within *seconds*, else act as *mode* says; *trace* asks each
+    relay for a notification (RFC 2852 4).
+
+    *seconds* are -999999999 to 999999999, and more than 0 with RETURN.
+    """
+
+    seconds: int = field(validator=within(-LONGEST, LONGEST))
+    mode: ByMode
+    trace: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.mode is ByMode.RETURN and self.seconds <= 0:
+            raise GrammarError("by-mode R needs a by-time above 0", reply=SYNTAX)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``by-time ";" by-mode [ "T" ]``. Raises GrammarError."""
+        match = _BY.fullmatch(text)
+        if match is None:
+            raise GrammarError("not a by-value", reply=SYNTAX)
+        seconds, mode, trace = match.groups()
+        return cls(int(seconds), ByMode(mode.upper()), bool(trace))
+
+    def __str__(self) -> str:
+        return f"{self.seconds:d};{self.mode.value}{'T' if self.trace else ''}"
+
+
+def read_hold_for(text: str) -> int:
+    """Read the seconds of HOLDFOR (RFC 4865 3). Raises GrammarError."""
+    if not _HOLD_FOR.fullmatch(text):
+        raise GrammarError(f"not 1 to {LONGEST} seconds", reply=SYNTAX)
+    return int(text)
+
+
+def read_hold_until(text: str) -> datetime:
+    """Read the instant of HOLDUNTIL, which is written in UTC (RFC 4865 3). Raises GrammarError."""
+    if text[-1:] not in ("Z", "z"):
+        raise GrammarError("not a date-time in UTC", reply=SYNTAX)
+    return read_timestamp(text)
+
+
+def read_priority(text: str) -> int:
+    """Read the value of MT-PRIORITY, -9 to 9 (RFC 6710 7). Raises GrammarError."""
+    if not _PRIORITY.fullmatch(text):
+        raise GrammarError("not a priority from -9 to 9", reply=PRIORITY_SYNTAX)
+    return int(text)

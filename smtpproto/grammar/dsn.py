@@ -1,0 +1,142 @@
+"""Delivery status notifications, as MAIL and RCPT ask for them (RFC 3461 4, RFC 6533 3)."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from typing import Self
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from .address import ForwardPath
+from .case import lower, upper
+from .codec import SYNTAX
+from .unitext import decode_unitext, encode_unitext, is_unitext
+from .xtext import decode_xtext, encode_xtext
+
+MAX_ENVID = 100  # octets of xtext (RFC 3461 5.4)
+MAX_ORCPT = 500  # octets of the value (RFC 3461 5.4)
+
+_PRINTABLE = re.compile(r"[ -~]*")
+_ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; "=" stands in no value
+_UTF8 = "utf-8"
+
+
+class Ret(enum.Enum):
+    """What a notification of failure returns (RFC 3461 4.3)."""
+
+    FULL = "FULL"
+    HDRS = "HDRS"
+
+
+class Notify(enum.Enum):
+    """When to notify the sender (RFC 3461 4.1). NEVER stands alone."""
+
+    NEVER = "NEVER"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    DELAY = "DELAY"
+
+
+def to_notify(value: Iterable[Notify] | None) -> frozenset[Notify] | None:
+    """Take any collection as a set. Raises GrammarError if it is empty, or NEVER with others."""
+    if value is None:
+        return None
+    notify = frozenset(value)
+    if not notify or (Notify.NEVER in notify and len(notify) > 1):
+        raise GrammarError("NEVER alone, or some of the others", reply=SYNTAX)
+    return notify
+
+
+def read_notify(text: str) -> frozenset[Notify] | None:
+    """Read ``"NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" )``; a list of RFC 822 may have empty
+    elements, and here the same twice. Raises GrammarError."""
+    by_name = {member.value: member for member in Notify}
+    names = [upper(name) for name in text.split(",") if name]
+    if not all(name in by_name for name in names):
+        raise GrammarError(f"not a list of {', '.join(by_name)}", reply=SYNTAX)
+    return to_notify(by_name[name] for name in names)
+
+
+def write_notify(notify: frozenset[Notify]) -> str:
+    """Write the words in the order of the RFC."""
+    return ",".join(member.value for member in Notify if member in notify)
+
+
+def check_envid(envid: str) -> None:
+    """Raise GrammarError unless *envid* is printable ASCII, not empty, and fits when written."""
+    if not envid or not _PRINTABLE.fullmatch(envid):
+        raise GrammarError("an envelope identifier is printable ASCII", reply=SYNTAX)
+    if len(encode_xtext(envid)) > MAX_ENVID:
+        raise GrammarError("envelope identifier of more than 100 octets", reply=SYNTAX)
+
+
+def read_envid(text: str) -> str:
+    """Read the value of ENVID (RFC 3461 4.4). Raises GrammarError."""
+    if len(text) > MAX_ENVID:
+        raise GrammarError("envelope identifier of more than 100 octets", reply=SYNTAX)
+    envid = decode_xtext(text)
+    check_envid(envid)
+    return envid
+
+
+@frozen
+class OriginalRecipient:
+    r"""``addr-type ";" address``: whom the sender meant (RFC 3461 4.2).
+
+    *address* is the decoded text. It need not be an address of its type; it is printable ASCII, and
+    for the type utf-8 also what RFC 6533 3 encodes. That type is written in ASCII, as ``\x{E9}``,
+    unless this would be longer than 500 octets. Raises GrammarError.
+    """
+
+    addr_type: str = field()
+    address: str = field()
+
+    def __attrs_post_init__(self) -> None:
+        if not _ADDR_TYPE.fullmatch(self.addr_type):
+            raise GrammarError("not an address type", reply=SYNTAX)
+        fits = is_unitext if self.is_utf8 else _PRINTABLE.fullmatch
+        if not fits(self.address):
+            raise GrammarError(f"not text for the type {self.addr_type}", reply=SYNTAX)
+        if len(str(self).encode()) > MAX_ORCPT:
+            raise GrammarError("original recipient of more than 500 octets", reply=SYNTAX)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the value of ORCPT, of type utf-8 in any of its three forms. Raises GrammarError."""
+        if len(text.encode("utf-8", "replace")) > MAX_ORCPT:
+            raise GrammarError("original recipient of more than 500 octets", reply=SYNTAX)
+        addr_type, semicolon, encoded = text.partition(";")
+        if not semicolon:
+            raise GrammarError("an address type and ';' belong before the address", reply=SYNTAX)
+        decode = decode_unitext if lower(addr_type) == _UTF8 else decode_xtext
+        try:
+            return cls(addr_type, decode(encoded))
+        except GrammarError as error:
+            offset = error.offset + len((addr_type + semicolon).encode("utf-8", "replace"))
+            raise GrammarError(error.message, offset=offset, reply=error.reply) from None
+
+    @classmethod
+    def of(cls, path: ForwardPath) -> Self:
+        """The recipient of RCPT itself, as who first submits a message gives it."""
+        return cls("rfc822" if path.isascii else _UTF8, str(path))
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether the address is of type utf-8."""
+        return lower(self.addr_type) == _UTF8
+
+    @property
+    def isascii(self) -> bool:
+        """Whether it can be written without SMTPUTF8."""
+        return str(self).isascii()
+
+    def __str__(self) -> str:
+        if not self.is_utf8:
+            return f"{self.addr_type};{encode_xtext(self.address)}"
+        text = f"{self.addr_type};{encode_unitext(self.address)}"
+        if len(text) > MAX_ORCPT:
+            text = f"{self.addr_type};{encode_unitext(self.address, seven_bit=False)}"
+        return text
