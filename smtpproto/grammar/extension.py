@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import Any
 
 from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..limits import COMMAND_LINE
+from . import offers
 from .case import upper
+from .offers import FutureRelease, SessionLimits
 from .reply import Reply
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -20,7 +23,8 @@ _PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
 @frozen(kw_only=True)
 class Extension:
     """A row of the table. *verbs* are the commands it adds; *mail* and *rcpt* the parameters;
-    *octets* what it adds to a command's line limit (RFC 5321 4.5.3.1.4)."""
+    *octets* what it adds to a command's line limit (RFC 5321 4.5.3.1.4); *needs* the keywords that
+    it is offered with; *offer* reads what the keyword says, and raises GrammarError."""
 
     keyword: str
     rfc: str
@@ -28,6 +32,8 @@ class Extension:
     mail: frozenset[str] = frozenset()
     rcpt: frozenset[str] = frozenset()
     octets: Mapping[str, int] = field(factory=dict)
+    needs: frozenset[str] = frozenset()
+    offer: Callable[[str], object] = offers.nothing
 
 
 def _table(*rows: Extension) -> Mapping[str, Extension]:
@@ -36,9 +42,29 @@ def _table(*rows: Extension) -> Mapping[str, Extension]:
 
 EXTENSIONS = _table(
     Extension(keyword="PIPELINING", rfc="2920"),
-    Extension(keyword="SIZE", rfc="1870", mail=frozenset({"SIZE"}), octets={"MAIL": 26}),
+    Extension(
+        keyword="SIZE",
+        rfc="1870",
+        mail=frozenset({"SIZE"}),
+        octets={"MAIL": 26},
+        offer=offers.read_size_limit,
+    ),
     Extension(keyword="8BITMIME", rfc="6152", mail=frozenset({"BODY"}), octets={"MAIL": 14}),
-    Extension(keyword="SMTPUTF8", rfc="6531", mail=frozenset({"SMTPUTF8"}), octets={"MAIL": 10}),
+    Extension(keyword="CHUNKING", rfc="3030", verbs=frozenset({"BDAT"})),
+    Extension(
+        keyword="BINARYMIME",
+        rfc="3030",
+        mail=frozenset({"BODY"}),
+        octets={"MAIL": 16},
+        needs=frozenset({"CHUNKING"}),
+    ),
+    Extension(
+        keyword="SMTPUTF8",
+        rfc="6531",
+        mail=frozenset({"SMTPUTF8"}),
+        octets={"MAIL": 10, "VRFY": 9, "EXPN": 9},
+        needs=frozenset({"8BITMIME"}),
+    ),
     Extension(keyword="ENHANCEDSTATUSCODES", rfc="2034"),
     Extension(keyword="STARTTLS", rfc="3207", verbs=frozenset({"STARTTLS"})),
     Extension(
@@ -47,8 +73,58 @@ EXTENSIONS = _table(
         verbs=frozenset({"AUTH"}),
         mail=frozenset({"AUTH"}),
         octets={"MAIL": 500},
+        offer=offers.read_mechanisms,
     ),
+    Extension(
+        keyword="DSN",
+        rfc="3461",
+        mail=frozenset({"RET", "ENVID"}),
+        rcpt=frozenset({"NOTIFY", "ORCPT"}),
+        octets={"MAIL": 524, "RCPT": 524},  # to 1036 in all (RFC 3461 5.4)
+    ),
+    Extension(
+        keyword="REQUIRETLS", rfc="8689", mail=frozenset({"REQUIRETLS"}), octets={"MAIL": 11}
+    ),
+    Extension(
+        keyword="DELIVERBY",
+        rfc="2852",
+        mail=frozenset({"BY"}),
+        octets={"MAIL": 17},
+        offer=offers.read_deliver_by,
+    ),
+    Extension(
+        keyword="FUTURERELEASE",
+        rfc="4865",
+        mail=frozenset({"HOLDFOR", "HOLDUNTIL"}),
+        octets={"MAIL": 34},
+        offer=offers.FutureRelease.parse,
+    ),
+    Extension(
+        keyword="MT-PRIORITY",
+        rfc="6710",
+        mail=frozenset({"MT-PRIORITY"}),
+        octets={"MAIL": 15},
+        offer=offers.read_policy,
+    ),
+    Extension(keyword="RRVS", rfc="7293", rcpt=frozenset({"RRVS"}), octets={"RCPT": 33}),
+    Extension(
+        keyword="NO-SOLICITING",
+        rfc="3865",
+        mail=frozenset({"SOLICIT"}),
+        octets={"MAIL": 1007},
+        offer=offers.read_unsolicited,
+    ),
+    Extension(keyword="LIMITS", rfc="9422", offer=offers.SessionLimits.parse),
+    Extension(keyword="ETRN", rfc="1985", verbs=frozenset({"ETRN"})),
+    Extension(keyword="EXPN", rfc="5321"),  # names of commands that RFC 5321 has anyway
     Extension(keyword="HELP", rfc="5321"),
+    Extension(keyword="VRFY", rfc="5321"),
+    Extension(
+        keyword="XCLIENT", rfc="Postfix", verbs=frozenset({"XCLIENT"}), offer=offers.read_names
+    ),
+    Extension(
+        keyword="XFORWARD", rfc="Postfix", verbs=frozenset({"XFORWARD"}), offer=offers.read_names
+    ),
 )
 
 EXTENSION_VERBS = frozenset(verb for row in EXTENSIONS.values() for verb in row.verbs)
@@ -104,13 +180,48 @@ class Extensions:
     @property
     def size(self) -> int | None:
         """The largest message in octets, or None where SIZE gives no limit (RFC 1870 3)."""
-        text = self.keywords.get("SIZE", "")
-        return int(text) or None if re.fullmatch(r"[0-9]{1,20}", text) else None
+        size: int | None = self._said("SIZE")
+        return size
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """The SASL mechanisms of AUTH, upper case."""
         return tuple(upper(self.keywords.get("AUTH", "")).split())
+
+    @property
+    def limits(self) -> SessionLimits:
+        """What LIMITS says, as far as it can be understood (RFC 9422 3)."""
+        return SessionLimits.read(self.keywords.get("LIMITS", ""))
+
+    @property
+    def deliver_by_min(self) -> int | None:
+        """The least seconds of ``BY=...;R``, or None where DELIVERBY says nothing (RFC 2852 2)."""
+        seconds: int | None = self._said("DELIVERBY")
+        return seconds
+
+    @property
+    def future_release(self) -> FutureRelease | None:
+        """The longest that FUTURERELEASE lets a message be held, None if it does not say."""
+        longest: FutureRelease | None = self._said("FUTURERELEASE")
+        return longest
+
+    @property
+    def priority_policy(self) -> str | None:
+        """The Priority Assignment Policy of MT-PRIORITY, or None (RFC 6710 3)."""
+        policy: str | None = self._said("MT-PRIORITY")
+        return policy
+
+    @property
+    def solicitations(self) -> tuple[str, ...]:
+        """The classes of messages that NO-SOLICITING does not want (RFC 3865 2.1)."""
+        return self._said("NO-SOLICITING") or ()
+
+    def _said(self, keyword: str) -> Any:
+        """What the parameters of *keyword* mean; None if it is not there, or if they are bad."""
+        try:
+            return EXTENSIONS[keyword].offer(self.keywords[keyword])
+        except (KeyError, GrammarError):
+            return None
 
     def line_limit(self, verb: str) -> int:
         """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""

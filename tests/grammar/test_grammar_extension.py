@@ -110,7 +110,8 @@ def test_what_the_rows_add() -> None:
     assert extensions.parameters == {"MAIL": {"AUTH", "SIZE"}, "RCPT": frozenset()}
     assert [row.keyword for row in extensions.rows] == ["STARTTLS", "AUTH", "SIZE", "PIPELINING"]
     assert offered().verbs == frozenset()
-    assert frozenset({"STARTTLS", "AUTH"}) == EXTENSION_VERBS
+    added = {"STARTTLS", "AUTH", "BDAT", "ETRN", "XCLIENT", "XFORWARD"}
+    assert added == EXTENSION_VERBS
 
 
 def test_each_parameter_of_the_table_can_be_read() -> None:
