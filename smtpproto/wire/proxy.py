@@ -1,0 +1,319 @@
+"""The PROXY protocol: a proxy tells who the client is, before the first octet of SMTP or TLS.
+
+Sections are those of HAProxy's proxy-protocol.txt. A header is believed without proof, so it may be
+read only where the configuration says that a proxy sends one (5), and from known proxies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+
+Endpoint = tuple[str, int]  # the text of an IP address in its canonical form, and a port
+
+V1_LINE = 107  # 2.1, with CRLF
+V2_HEADER = 4096  # all of it; 2.2 wants it smaller than an MSS, its length field allows 65551
+
+_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_LOCAL, _PROXY = 0x20, 0x21  # version 2 and the command
+_STARTS = (
+    b"PROXY TCP4 ",
+    b"PROXY TCP6 ",
+    b"PROXY UNKNOWN ",
+    b"PROXY UNKNOWN\r\n",
+    _SIGNATURE + bytes([_LOCAL]),
+    _SIGNATURE + bytes([_PROXY]),
+)
+
+_TEXT = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|TCP4 [0-9. ]*|TCP6 [0-9A-Fa-f:. ]*)")
+_PORT = "(0|[1-9][0-9]{0,4})"
+_TCP_LINE = re.compile(f"(PROXY TCP[46]) ([^ ]+) ([^ ]+) {_PORT} {_PORT}\r\n")
+
+_FIXED = 16  # signature, command, family, length
+_TCP = {4: 0x11, 6: 0x21}
+_ADDRESSES = {0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}  # octets
+
+_CRC32C, _NOOP, _SSL = 0x03, 0x04, 0x20
+_SSL_VERSION, _SSL_CN = 0x21, 0x22
+_CLIENT_SSL, _CERT_CONN, _CERT_SESS = 0x01, 0x02, 0x04
+
+
+def _check_text(_: object, __: object, text: Any) -> None:
+    if text is None:
+        return
+    if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > V2_HEADER:
+        raise GrammarError("what is told of the client's TLS is not printable text")
+
+
+@frozen(kw_only=True)
+class ProxyTLS:
+    """The client's TLS, which ends at the proxy (2.2.6).
+
+    *version* is the proxy's word for it, e.g. "TLSv1.3". *common_name* is that of the client's
+    certificate, and anybody's claim unless *verified*. Both are printable text, None if not told.
+    What else may be told, as the cipher, is not kept.
+    """
+
+    version: str | None = field(default=None, validator=_check_text)
+    common_name: str | None = field(default=None, validator=_check_text)
+    verified: bool = False
+
+    def __bytes__(self) -> bytes:
+        """The value of PP2_TYPE_SSL."""
+        certificate = self.verified or self.common_name is not None
+        client = _CLIENT_SSL | (_CERT_SESS if certificate else 0)
+        texts = ((_SSL_VERSION, self.version), (_SSL_CN, self.common_name))
+        told = (_tlv(kind, text.encode()) for kind, text in texts if text is not None)
+        return b"".join((bytes([client]), (not self.verified).to_bytes(4), *told))
+
+
+def _tlv(kind: int, value: bytes) -> bytes:
+    return bytes([kind]) + len(value).to_bytes(2) + value
+
+
+def _address(text: Any) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(text) if isinstance(text, str) else None
+    except ValueError:
+        address = None
+    if address is None or (isinstance(address, IPv6Address) and address.scope_id is not None):
+        raise GrammarError("not an IP address, or one with a zone")
+    return address
+
+
+def _endpoint(value: Endpoint | None) -> Endpoint | None:
+    if value is None:
+        return None
+    host, port = value
+    if type(port) is not int or not 0 <= port <= 65535:
+        raise GrammarError("a port is 0 to 65535")
+    return str(_address(host)), port
+
+
+def _check_tlvs(_: object, __: object, tlvs: tuple[tuple[Any, Any], ...]) -> None:
+    for kind, value in tlvs:
+        if type(kind) is not int or not 0 <= kind <= 255 or kind in (_CRC32C, _NOOP, _SSL):
+            raise GrammarError("not the type of a TLV that stands for itself")
+        if not isinstance(value, bytes) or len(value) > V2_HEADER:
+            raise GrammarError(f"the value of a TLV is at most {V2_HEADER} octets")
+
+
+@frozen
+class ProxyHeader:
+    """Who is at the two ends of the connection that the proxy has taken.
+
+    *source* and *destination* are None where the proxy does not say: the ends are then those of the
+    real connection. So it is with UNKNOWN in version 1; with LOCAL, with UNSPEC, and with all but
+    TCP over IPv4 and IPv6 (which 2.2 lets one read as UNSPEC) in version 2. *local* tells that the
+    connection is the proxy's own, as for a health check. *tls* is None if the client did not use
+    TLS, or if the proxy does not say. *tlvs* are the other fields of version 2, as (type, octets).
+    Where there are no addresses there is nothing else. At most 4096 octets in version 2.
+    """
+
+    source: Endpoint | None = field(default=None, converter=_endpoint)
+    destination: Endpoint | None = field(default=None, converter=_endpoint)
+    local: bool = field(default=False, kw_only=True)
+    tls: ProxyTLS | None = field(default=None, kw_only=True)
+    tlvs: tuple[tuple[int, bytes], ...] = field(default=(), kw_only=True, validator=_check_tlvs)
+
+    def __attrs_post_init__(self) -> None:
+        ends = self._ends()
+        if len(ends) == 1 or len({address.version for address, _ in ends}) > 1:
+            raise GrammarError("source and destination are of one family, or both unknown")
+        if ends and self.local:
+            raise GrammarError("the ends of the proxy's own connection are not told")
+        if not ends and (self.tls is not None or self.tlvs):
+            raise GrammarError("without addresses there is nothing else")
+        if _FIXED + len(self._block()) > V2_HEADER:
+            raise GrammarError(f"PROXY header of more than {V2_HEADER} octets", offset=V2_HEADER)
+
+    def _ends(self) -> list[tuple[IPv4Address | IPv6Address, int]]:
+        ends = (self.source, self.destination)
+        return [(ip_address(end[0]), end[1]) for end in ends if end is not None]
+
+    def _block(self) -> bytes:
+        """What stands behind the length in version 2."""
+        ends = self._ends()
+        addresses = (address.packed for address, _ in ends)
+        ports = (port.to_bytes(2) for _, port in ends)
+        tls = b"" if self.tls is None else _tlv(_SSL, bytes(self.tls))
+        return b"".join((*addresses, *ports, tls, *(_tlv(*tlv) for tlv in self.tlvs)))
+
+    def __bytes__(self) -> bytes:
+        """The header in version 2, without a checksum: TCP has its own. Receivers may refuse one
+        that has no addresses and is not local either (2.2)."""
+        command = _LOCAL if self.local else _PROXY
+        family = next((_TCP[address.version] for address, _ in self._ends()), 0)
+        block = self._block()
+        return _SIGNATURE + bytes([command, family]) + len(block).to_bytes(2) + block
+
+    def v1(self) -> bytes:
+        """The header in version 1, which has room for TCP's addresses and nothing else."""
+        if not self._ends():
+            return b"PROXY UNKNOWN\r\n"
+        (source, port), (destination, its_port) = self._ends()
+        return f"PROXY TCP{source.version} {source} {destination} {port} {its_port}\r\n".encode()
+
+
+class ProxyReader:
+    """Reads the header at the start of a connection, of either version."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self.rest = b""
+        """The octets behind the header, once it is read: they belong to SMTP or TLS."""
+
+    def feed(self, data: bytes) -> ProxyHeader | None:
+        """Take the next octets; give the header, or None if it is not complete.
+
+        Raises GrammarError for anything else, at the first octet that no header has there; only
+        what stands for addresses, ports and TLVs is judged when all of it has come (2.1, 2.2). A
+        checksum among the TLVs must be right (2.2.3). After a header or an error, feed no more.
+        """
+        self._data += data
+        _check_start(self._data)
+        if not self._data.startswith(_STARTS):
+            return None
+        text = self._data.startswith(b"PROXY")
+        block = _v1_line(self._data) if text else _v2_block(self._data)
+        if block is None:
+            return None
+        header = _read_v1(block) if text else _read_v2(block)
+        self.rest = self._data[len(block) :]
+        return header
+
+
+def _check_start(data: bytes) -> None:
+    """Refuse what cannot become one of the starts."""
+    for end in range(1, min(len(data), max(map(len, _STARTS))) + 1):
+        if not any(start[:end] == data[: min(end, len(start))] for start in _STARTS):
+            raise GrammarError("not a PROXY header", offset=end - 1)
+
+
+def _v1_line(data: bytes) -> bytes | None:
+    """The line that *data* begins with, with its CRLF, or None if it is not complete."""
+    match = _TEXT.match(data, 0, V1_LINE - 1)
+    end = match.end() if match else 0
+    ending = data[end : end + 2]
+    if end > V1_LINE - 2 or not b"\r\n".startswith(ending):
+        raise GrammarError("a PROXY line ends with CRLF, within 107 octets", offset=end)
+    return data[: end + 2] if ending == b"\r\n" else None
+
+
+def _read_v1(line: bytes) -> ProxyHeader:
+    if line.startswith(b"PROXY UNKNOWN"):
+        return ProxyHeader()
+    match = _TCP_LINE.fullmatch(line.decode("ascii"))
+    if match is None:
+        raise GrammarError("a PROXY line has two addresses and two ports", offset=len(line))
+    start, source, destination, port, its_port = match.groups()
+    try:
+        header = ProxyHeader((source, int(port)), (destination, int(its_port)))
+    except GrammarError as error:
+        raise GrammarError(error.message, offset=match.start(2)) from None
+    if not header.v1().startswith(start.encode()):
+        raise GrammarError("the addresses are of another family", offset=match.start(2))
+    return header
+
+
+def _v2_block(data: bytes) -> bytes | None:
+    """The header that *data* begins with, or None if it is not complete."""
+    family = data[13] if data[12] == _PROXY and len(data) > 13 else 0  # with LOCAL it is ignored
+    if family >> 4 > 3 or family & 0xF > 2:
+        raise GrammarError("not a family or protocol of PROXY version 2", offset=13)
+    if len(data) < _FIXED:
+        return None
+    size = _FIXED + int.from_bytes(data[14:16])
+    if not _FIXED + _ADDRESSES.get(family, 0) <= size <= V2_HEADER:
+        raise GrammarError("not a length that a PROXY header may have", offset=14)
+    return data[:size] if len(data) >= size else None
+
+
+def _read_v2(header: bytes) -> ProxyHeader:
+    command, family = header[12:14]
+    if command == _LOCAL:
+        return ProxyHeader(local=True)
+    if family not in _TCP.values():
+        return ProxyHeader()
+    at = _FIXED + _ADDRESSES[family]
+    source, destination = _read_ends(header[_FIXED:at])
+    tls, tlvs = None, []
+    for kind, start, end in _spans(header, at, len(header), once=(_CRC32C, _SSL)):
+        if kind == _CRC32C:
+            _check_crc32c(header, start, end)
+        elif kind == _SSL:
+            tls = _read_tls(header, start, end)
+        elif kind != _NOOP:
+            tlvs.append((kind, header[start:end]))
+    return ProxyHeader(source, destination, tls=tls, tlvs=tuple(tlvs))
+
+
+def _read_ends(block: bytes) -> tuple[Endpoint, Endpoint]:
+    size = len(block) // 2 - 2
+    source, destination = (str(ip_address(part)) for part in (block[:size], block[size : 2 * size]))
+    return (source, int.from_bytes(block[-4:-2])), (destination, int.from_bytes(block[-2:]))
+
+
+def _spans(
+    data: bytes, at: int, end: int, *, once: Collection[int]
+) -> Iterator[tuple[int, int, int]]:
+    """The TLVs that fill *data* from *at* to *end*: type, start and end of the value. The types in
+    *once* may not come again: with two of a kind, a sender and we could mean another."""
+    seen = set()
+    while at < end:
+        kind, start = data[at], at + 3
+        stop = start + int.from_bytes(data[at + 1 : start])
+        if stop > end:
+            raise GrammarError("a TLV goes beyond the end", offset=at)
+        if kind in seen:
+            raise GrammarError(f"TLV {kind:#04x} is given twice", offset=at)
+        if kind in once:
+            seen.add(kind)
+        yield kind, start, stop
+        at = stop
+
+
+def _read_tls(header: bytes, start: int, end: int) -> ProxyTLS | None:
+    """Read the value of PP2_TYPE_SSL; None if the client did not use TLS."""
+    inner = start + 5
+    if inner > end:
+        raise GrammarError("PP2_TYPE_SSL has 5 octets at least", offset=start)
+    client, failure = header[start], header[start + 1 : inner]
+    spans = _spans(header, inner, end, once=(_SSL_VERSION, _SSL_CN))
+    texts = {kind: header[at:stop] for kind, at, stop in spans}
+    if not client & _CLIENT_SSL:
+        return None
+    verified = bool(client & (_CERT_CONN | _CERT_SESS)) and not any(failure)
+    try:
+        return ProxyTLS(
+            version=_text(texts.get(_SSL_VERSION)),
+            common_name=_text(texts.get(_SSL_CN)),
+            verified=verified,
+        )
+    except ValueError:
+        raise GrammarError("PP2_TYPE_SSL holds what is not printable text", offset=start) from None
+
+
+def _text(octets: bytes | None) -> str | None:
+    return None if octets is None else octets.decode()
+
+
+def _check_crc32c(header: bytes, start: int, end: int) -> None:
+    if header[start:end] != _crc32c(header[:start] + bytes(4) + header[end:]).to_bytes(4):
+        raise GrammarError("the checksum of the PROXY header is wrong", offset=start)
+
+
+def _crc32c(data: bytes) -> int:
+    """CRC-32C (RFC 4960 B)."""
+    crc = 0xFFFFFFFF
+    for octet in data:
+        crc ^= octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
