@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import nox
 
 nox.options.sessions = ["tests", "types", "lint"]
@@ -30,3 +32,9 @@ def lint(session: nox.Session) -> None:
     session.install("ruff>=0.8")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
+
+
+@nox.session(venv_backend="none")
+def requirements(session: nox.Session) -> None:
+    """docs/requirements.md: which tests show which requirement. ``-- --check`` only looks."""
+    session.run(sys.executable, "docs/rfc/matrix.py", *session.posargs)

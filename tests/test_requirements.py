@@ -1,0 +1,235 @@
+"""The matrix of requirements and tests: this project's, and its tool on a small project."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs/rfc"))
+matrix = importlib.import_module("matrix")
+
+REQUIREMENTS = """\
+id,rfc,section,level,role,layer,requirement,check
+RFC1-1-01,1,1,MUST,server,core,Answer <250>.,250
+RFC1-1-02,1,1,SHOULD,client,adapter,Wait.,Waits
+RFC1-2-01,1,2,MUST NOT,server,config,Give up.,Goes on
+RFC2-1-01,2,1,MUST,mta,relay,Queue.,Queued
+RFC2-1-02,2,1,MUST,server,deployment,Have a name.,n/a-library: operation
+"""
+TESTS = """\
+import pytest
+
+@pytest.mark.req("RFC1-1-01")
+def test_answer(): ...
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with two covered rows, its page written."""
+    write(tmp_path, "docs/rfc/requirements.csv", REQUIREMENTS)
+    write(tmp_path, "docs/rfc/sources.csv", "source,title\n1,First\n2,Second\n")
+    write(tmp_path, "docs/rfc/waivers.csv", "id,reason\nRFC1-2-*,nothing is ever given up\n")
+    write(tmp_path, "tests/a/test_answers.py", TESTS)
+    assert matrix.main([], tmp_path) == 0
+    return tmp_path
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def faults(
+    root: Path, capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 1
+) -> list[str]:
+    assert matrix.main(list(arguments), root) == code
+    return capsys.readouterr().err.splitlines()
+
+
+def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    """And every id that a test names exists, no waiver is stale, no covered row has lost its tests.
+
+    ``nox -s requirements`` writes the page anew.
+    """
+    assert faults(ROOT, capsys, "--check", code=0) == []
+
+
+def test_every_source_has_its_part_of_the_page() -> None:
+    project = matrix.Matrix(ROOT)
+    assert {row.rfc for row in project.rows.values()} == set(project.titles)
+
+
+def test_the_page(root: Path) -> None:
+    page = (root / "docs/requirements.md").read_text()
+    assert "| MUST | 1 | 1 | 0 | 0 | 1 | 0 |\n" in page
+    assert "| MUST NOT | 1 | 0 | 1 | 0 | 0 | 0 |\n" in page
+    assert "| RFC 1: First | 3 | 1 | 1 | 1 | 0 | 0 |\n" in page
+    assert "| RFC 2: Second | 0 | 0 | 0 | 0 | 1 | 0 |\n" in page
+    assert page.partition("## RFC 1: First\n")[2] == (
+        "\n"
+        "* `RFC1-1-01` MUST: Answer \\<250>.\n"
+        "  covered by `tests/a/test_answers.py::test_answer`\n"
+        "* `RFC1-1-02` SHOULD: Wait.\n"
+        "  **open**\n"
+        "* `RFC1-2-01` MUST NOT: Give up.\n"
+        "  waived: nothing is ever given up\n"
+        "\n"
+        "## RFC 2: Second\n"
+        "\n"
+        "* `RFC2-1-01` MUST: Queue.\n"
+        "  open (relay)\n"
+        "* `RFC2-1-02` MUST: Have a name.\n"
+        "  not for a library: operation\n"
+    )
+
+
+def test_a_page_that_is_not_up_to_date(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert faults(root, capsys, "--check", code=0) == []
+    write(root, "tests/test_more.py", TESTS.replace("1-1-01", "2-1-01"))
+    [line] = faults(root, capsys, "--check")
+    assert line == "docs/requirements.md is not up to date: run nox -s requirements"
+    assert faults(root, capsys, code=0) == faults(root, capsys, "--check", code=0) == []
+
+
+def test_an_unknown_id(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, "tests/test_more.py", TESTS.replace("1-1-01", "1-1-99"))
+    before = (root / "docs/requirements.md").read_text()
+    assert faults(root, capsys) == [
+        "RFC1-1-99: no such requirement, named by tests/test_more.py::test_answer"
+    ]
+    assert (root / "docs/requirements.md").read_text() == before
+
+
+def test_a_row_that_lost_its_test(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, "tests/a/test_answers.py", "def test_answer(): ...\n")
+    assert faults(root, capsys) == ["RFC1-1-01: covered until now, but no test names it any more"]
+    write(root, "docs/rfc/waivers.csv", "id,reason\nRFC1-1-01,no answers any more\n")
+    assert faults(root, capsys, code=0) == []
+
+
+@pytest.mark.parametrize(
+    "waiver, fault",
+    [
+        ("RFC1-3-*", "no such requirement"),
+        ("RFC1-3-01", "no such requirement"),
+        ("rfc1-1-02", "no such requirement"),
+        ("RFC1-1-*", "RFC1-1-01 is covered by tests/a/test_answers.py::test_answer"),
+        ("RFC1-2-01", "RFC1-2-01 is waived twice"),
+    ],
+)
+def test_a_stale_waiver(
+    root: Path, capsys: pytest.CaptureFixture[str], waiver: str, fault: str
+) -> None:
+    with (root / "docs/rfc/waivers.csv").open("a") as file:
+        file.write(f"{waiver},a reason\n")
+    assert faults(root, capsys) == [f"waiver {waiver}: {fault}"]
+
+
+def test_where_marks_are_read(root: Path) -> None:
+    write(
+        root,
+        "tests/test_more.py",
+        """\
+import pytest
+pytestmark = [pytest.mark.peer("x"), pytest.mark.req("module")]
+
+@pytest.mark.req("class")
+class TestIt:
+    pytestmark = pytest.mark.req("body")
+
+    @pytest.mark.parametrize("a", [1, pytest.param(2, marks=pytest.mark.req("case"))])
+    @pytest.mark.req("one", "two", "one")
+    async def test_it(self): ...
+
+    def helper(self): ...
+
+def test_other(): ...
+""",
+    )
+    marks = matrix.Marks(root)
+    test, other = "tests/test_more.py::TestIt::test_it", "tests/test_more.py::test_other"
+    assert marks.tests.pop("module") == [test, other]
+    assert marks.tests.pop("RFC1-1-01")
+    assert marks.tests == {key: [test] for key in ["class", "body", "case", "one", "two"]}
+    assert marks.faults == []
+
+
+def test_marks_that_cannot_be_read(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        root,
+        "tests/test_more.py",
+        """\
+import pytest
+CASES = [pytest.param(1, marks=pytest.mark.req("RFC1-1-01"))]
+
+@pytest.mark.req(*CASES)
+def test_it(): ...
+""",
+    )
+    assert faults(root, capsys) == [
+        "tests/test_more.py:4: write ids as plain strings",
+        "tests/test_more.py:2: this mark is on no test",
+    ]
+
+
+def test_covered_rows_must_have_passed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test = "tests/a/test_answers.py::test_answer"
+    write(root, "passed", json.dumps({"RFC1-1-01": [test]}))
+    assert faults(root, capsys, "--passed", str(root / "passed"), code=0) == []
+    write(root, "passed", json.dumps({"RFC1-1-02": [test]}))
+    assert faults(root, capsys, "--passed", str(root / "passed")) == [
+        f"RFC1-1-01: no test of it has passed: {test}"
+    ]
+
+
+def test_open_rows(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert matrix.main(["--open"], root) == 0
+    assert capsys.readouterr().out == "RFC1-1-02 SHOULD (client) Wait.\n    Waits\n"
+    assert matrix.main(["--open", "MUST", "MUST NOT"], root) == 0
+    assert capsys.readouterr().out == ""
+
+
+PASSING = """\
+import pytest
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.req("all")
+def test_all(n): ...
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.req("some")
+def test_some(n):
+    assert n == 1
+
+@pytest.mark.req("skipped")
+def test_skipped():
+    pytest.skip()
+
+@pytest.fixture
+def broken():
+    yield
+    assert False
+
+@pytest.mark.req("torn_down")
+def test_torn_down(broken): ...
+"""
+
+
+@pytest.mark.parametrize(
+    "options, names",
+    [([], ["all"]), (["--collect-only"], ["all", "skipped", "some", "torn_down"])],
+)
+def test_what_pytest_writes(tmp_path: Path, options: list[str], names: list[str]) -> None:
+    write(tmp_path, "conftest.py", (ROOT / "tests/conftest.py").read_text())
+    write(tmp_path, "test_them.py", PASSING)
+    command = [sys.executable, "-m", "pytest", "--requirements", "out", *options]
+    subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL, check=False)
+    found = json.loads((tmp_path / "out").read_text())
+    assert found == {name: [f"test_them.py::test_{name}"] for name in names}
