@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smtpproto import ClientProtocol, Domain, ForwardPath, ReversePath, ServerProtocol
 from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Quit, Rcpt
-from smtpproto.protocol.events import Answer, BodyChunk, Question
+from smtpproto.protocol.events import Answer, BodyChunk
 
 
 def pump(client: ClientProtocol, server: ServerProtocol) -> None:
@@ -13,7 +13,7 @@ def pump(client: ClientProtocol, server: ServerProtocol) -> None:
         if octets := client.data_to_send():
             server.receive(octets)
         while event := server.next_event():
-            if isinstance(event, Question):
+            if server.question is not None:
                 server.answer()
             if isinstance(event, BodyChunk):
                 print("content:", event.data)

@@ -62,6 +62,7 @@ class Server:
 
     async def start(self, host: str, port: int) -> None:
         """Start listening."""
+        self._config.check_port(port)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Stream(self._accept), host, port)
 

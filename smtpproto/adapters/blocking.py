@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from ..errors import ConnectFailed, ConnectionLost, LocalProtocolError, TimedOut
+from ..grammar.command import Command
 from ..grammar.extension import Extensions
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import CHUNK
 from ..mail.content import Source
 from ..mail.envelope import Envelope
+from ..mail.plan import Plan
 from ..sasl import Login
 from ..session import client as session
 from ..session.handler import HandlerSource, handler_of
@@ -103,8 +105,20 @@ class Client:
     def reset(self) -> Reply:
         return run(self._client.reset())
 
-    def verify(self, name: str) -> Reply:
-        return run(self._client.verify(name))
+    def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
+        return self._client.plan(message, envelope)
+
+    def verify(self, name: str, *, smtputf8: bool = False) -> Reply:
+        return run(self._client.verify(name, smtputf8=smtputf8))
+
+    def expand(self, name: str, *, smtputf8: bool = False) -> Reply:
+        return run(self._client.expand(name, smtputf8=smtputf8))
+
+    def etrn(self, node: str) -> Reply:
+        return run(self._client.etrn(node))
+
+    def command(self, command: Command) -> Reply:
+        return run(self._client.command(command))
 
     def help(self, topic: str = "") -> Reply:
         return run(self._client.help(topic))
@@ -137,6 +151,7 @@ class Server:
 
     def start(self, host: str, port: int) -> None:
         """Start listening."""
+        self._config.check_port(port)
         family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
         self._listener = socket.create_server((host, port), family=family, backlog=1024)
         self._wake, self._woken = socket.socketpair()

@@ -72,6 +72,7 @@ class Server:
 
     async def start(self, host: str, port: int) -> None:
         """Start listening."""
+        self._config.check_port(port)
         self._listeners = await trio.open_tcp_listeners(port, host=host)
         self._nursery.start_soon(self._accept_all)
 

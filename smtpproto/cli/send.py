@@ -118,12 +118,10 @@ def _context(path: str) -> ssl.SSLContext:
 
 
 def _report(outcome: Outcome) -> int:
-    """Print what became of each recipient, and what the server said of the message itself."""
+    """Print what became of each recipient."""
     _print("accepted", outcome.accepted)
     _print("refused", outcome.refused)
     _print("unknown", outcome.unknown)
-    if outcome.reply is not None and outcome.accepted:
-        print(f"message   {outcome.reply}")
     return 1 if outcome.refused or outcome.unknown else 0
 
 

@@ -12,12 +12,14 @@ from .. import limits
 from ..errors import GrammarError
 from .case import lower
 from .domain import Domain, Host, parse_host, text_of, to_host
+from .reading import Reading
 from .reply import Reply
 
 _SYNTAX = Reply(501, "5.1.3", "Syntax error in mailbox address")
 
 _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
 _ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
+_LOOSE_DOTS = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_UTF8}-]+")
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])+)"')
 _MEANING = re.compile(rf"[ -~{_UTF8}]+")
@@ -34,24 +36,26 @@ class Mailbox:
 
     *local_part* is the meaning, without quotes and backslashes, since all quoted forms are
     equal (RFC 5321 4.1.2); case-sensitive. ``bytes()`` writes the form with the least quoting.
-    At most 64 octets when written; not empty.
+    At most 64 octets when written, or what a path may have if *long* says so; not empty.
     """
 
     local_part: str = field()
     domain: Host = field(converter=to_host)
+    long: bool = field(default=False, kw_only=True, eq=False, repr=False)
+    """Made by leniency: a client sends it only where its own leniencies say so."""
 
-    @local_part.validator
-    def _check(self, _: object, local_part: str) -> None:
-        if not _MEANING.fullmatch(local_part):
+    def __attrs_post_init__(self) -> None:
+        if not _MEANING.fullmatch(self.local_part):
             raise GrammarError("local-part is empty or has control characters", reply=_SYNTAX)
-        if len(quote(local_part).encode()) > limits.LOCAL_PART:
+        limit = limits.PATH if self.long else limits.LOCAL_PART
+        if len(quote(self.local_part).encode()) > limit:
             raise GrammarError("local-part of more than 64 octets", offset=64, reply=_SYNTAX)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
         """Read ``local-part@domain``, without brackets. Raises GrammarError."""
         text = text_of(data)
-        mailbox, end = _read_mailbox(text, 0)
+        mailbox, end = _read_mailbox(text, 0, Reading())
         if end != len(text):
             raise _error("nothing may follow the mailbox", text, end)
         return cls(mailbox.local_part, mailbox.domain)
@@ -92,7 +96,7 @@ class ReversePath:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<>``; a source route is read and dropped (RFC 5321 C)."""
         text = text_of(data)
-        path, end = read_reverse_path(text, 0)
+        path, end = read_reverse_path(text, 0, Reading())
         if end != len(text):
             raise _error("nothing may follow the path", text, end)
         return cls(path.mailbox)
@@ -132,7 +136,7 @@ class ForwardPath:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<Postmaster>``; a source route is read and dropped."""
         text = text_of(data)
-        path, end = read_forward_path(text, 0)
+        path, end = read_forward_path(text, 0, Reading())
         if end != len(text):
             raise _error("nothing may follow the path", text, end)
         return cls(path.mailbox)
@@ -178,29 +182,30 @@ class ForwardPath:
         return "Postmaster" if self.mailbox is None else str(self.mailbox)
 
 
-def read_reverse_path(text: str, at: int) -> tuple[ReversePath, int]:
+def read_reverse_path(text: str, at: int, reading: Reading) -> tuple[ReversePath, int]:
     """Read a Reverse-path that starts at *at*; give it and where it ends. Raises GrammarError."""
     if text.startswith("<>", at):
         return ReversePath(None), at + 2
-    mailbox, end = _read_path(text, at)
+    mailbox, end = _read_path(text, at, reading)
     return ReversePath(mailbox), end
 
 
-def read_forward_path(text: str, at: int) -> tuple[ForwardPath, int]:
+def read_forward_path(text: str, at: int, reading: Reading) -> tuple[ForwardPath, int]:
     """Read a Forward-path or ``<Postmaster>`` that starts at *at*; give it and its end."""
     end = at + len(_POSTMASTER) + 2
     if lower(text[at:end]) == f"<{_POSTMASTER}>":
         return ForwardPath(None), end
-    mailbox, end = _read_path(text, at)
+    mailbox, end = _read_path(text, at, reading)
     return ForwardPath(mailbox), end
 
 
-def _read_path(text: str, at: int) -> tuple[Mailbox, int]:
+def _read_path(text: str, at: int, reading: Reading) -> tuple[Mailbox, int]:
     """``"<" [ A-d-l ":" ] Mailbox ">"``."""
     if not text.startswith("<", at):
-        raise _error("a path starts with '<'", text, at)
+        reading.tolerate("missing_brackets", _error("a path starts with '<'", text, at))
+        return _read_mailbox(text, at, reading)
     start = _skip_route(text, at + 1)
-    mailbox, end = _read_mailbox(text, start)
+    mailbox, end = _read_mailbox(text, start, reading)
     if not text.startswith(">", end):
         raise _error("a path ends with '>'", text, end)
     if len(text[at : end + 1].encode()) > limits.PATH:
@@ -220,22 +225,34 @@ def _skip_route(text: str, at: int) -> int:
     return at
 
 
-def _read_mailbox(text: str, at: int) -> tuple[Mailbox, int]:
-    if quoted := _QUOTED_STRING.match(text, at):
-        local_part, end = re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
-        written = quoted[0]
-    elif dotted := _DOT_STRING.match(text, at):
-        local_part, end = dotted[0], dotted.end()
-        written = local_part
-    else:
-        raise _error("not a local-part", text, at)
-    if len(written.encode()) > limits.LOCAL_PART:
-        raise _error("local-part of more than 64 octets", text, at)
+def _read_mailbox(text: str, at: int, reading: Reading) -> tuple[Mailbox, int]:
+    local_part, end = _read_local_part(text, at, reading)
+    long = len(text[at:end].encode()) > limits.LOCAL_PART
+    if long:
+        error = _error("local-part of more than 64 octets", text, at)
+        reading.tolerate("long_local_part", error)
     if not text.startswith("@", end):
         raise _error("'@' belongs after the local-part", text, end)
     found = _HOST.match(text, end + 1)
     name = found[0] if found else ""
-    return Mailbox(local_part, _host(parse_host, name, text, end + 1)), end + 1 + len(name)
+    host = _host(parse_host, name, text, end + 1)
+    return Mailbox(local_part, host, long=long), end + 1 + len(name)
+
+
+def _read_local_part(text: str, at: int, reading: Reading) -> tuple[str, int]:
+    """The meaning of the local-part at *at*, and where it ends."""
+    if quoted := _QUOTED_STRING.match(text, at):
+        return re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
+    loose = _LOOSE_DOTS.match(text, at)
+    if loose is None:
+        raise _error("not a local-part", text, at)
+    dotted = _DOT_STRING.match(text, at)
+    if dotted is None:
+        reading.tolerate("loose_dots", _error("not a local-part", text, at))
+    elif dotted.end() != loose.end():
+        error = _error("'@' belongs after the local-part", text, dotted.end())
+        reading.tolerate("loose_dots", error)
+    return loose[0], loose.end()
 
 
 def _host(parse: Callable[[str], H], name: str, text: str, at: int) -> H:

@@ -1,37 +1,32 @@
-"""Commands (RFC 5321 4.1.1, RFC 3207, RFC 4954): one class for each, and the reader of lines.
+"""Commands of RFC 5321 4.1.1: one class for each. A command's ``bytes()`` is its line without CRLF.
 
-A command's ``bytes()`` is its line without CRLF.
+The extensions' commands are in ``extended``, the reader of lines in ``line``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
 from typing import ClassVar, Self
 
 from attrs import field, frozen
 
 from ..errors import GrammarError
-from ..secret import Secret
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .case import upper
-from .domain import Host, to_host
-from .parameters import MailParameters, RcptParameters, read_parameters
+from .domain import AddressLiteral, Domain, Host, to_host
+from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
 from .printable import printable
+from .reading import Reading
 from .reply import Reply
-from .xtext import decode_base64, encode_base64
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_BLANKS = re.compile(r" {2,}")
+_UTF8_FLAG = re.compile(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
 
-_UNKNOWN = Reply(500, "5.5.1", "Command unrecognized")
-_NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
-_ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
-_CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")
+ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
+CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")
 _SENDER = Reply(501, "5.1.7", "Syntax error in sender address")
 _RECIPIENT = Reply(501, "5.1.3", "Syntax error in recipient address")
-
-RETIRED = frozenset({"TURN", "SEND", "SOML", "SAML"})  # RFC 5321 F.1, F.6
 
 
 @frozen
@@ -41,12 +36,16 @@ class Command:
     verb: ClassVar[str]
 
     @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        """Build from what follows the verb and one space. *parameters* are those that MAIL and
-        RCPT may have (None: any that is known). Raises GrammarError."""
+    def read(cls, argument: str, reading: Reading) -> Self:
+        """Build from what follows the verb and one space. Raises GrammarError."""
         if argument:
-            raise GrammarError(f"{cls.verb} takes no argument", reply=_ARGUMENT)
+            raise GrammarError(f"{cls.verb} takes no argument", reply=ARGUMENT)
         return cls()
+
+    @property
+    def row(self) -> str:
+        """Its row in the phase table: the verb, but for ``BDAT LAST``."""
+        return self.verb
 
     def argument(self) -> str:
         """What follows the verb, "" for nothing."""
@@ -61,21 +60,21 @@ class Command:
 
 
 def _check_text(_: object, __: object, text: str) -> None:
-    if _CONTROL.search(text):
-        raise GrammarError("control character in the argument of a command", reply=_CHARACTERS)
+    if CONTROL.search(text):
+        raise GrammarError("control character in the argument of a command", reply=CHARACTERS)
     if text != text.strip(" "):
-        raise GrammarError("blank before or after the argument of a command", reply=_ARGUMENT)
+        raise GrammarError("blank before or after the argument of a command", reply=ARGUMENT)
 
 
 @frozen
-class _Text(Command):
+class Text(Command):
     """A command whose argument is text. RFC 5321's String is one atom or quoted string; here any
     printable text, since names with spaces and addresses in brackets are what people send."""
 
     text: str = field(default="", validator=_check_text)
 
     @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
+    def read(cls, argument: str, reading: Reading) -> Self:
         return cls(argument.strip(" "))
 
     def argument(self) -> str:
@@ -83,12 +82,26 @@ class _Text(Command):
 
 
 @frozen
-class _Name(_Text):
-    """A command that needs such a text."""
+class _Name(Text):
+    """A command about a name. *smtputf8* says that the reply may be UTF-8 (RFC 6531 3.7.4.2)."""
+
+    smtputf8: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if not self.text:
-            raise GrammarError(f"{self.verb} needs an argument", reply=_ARGUMENT)
+            raise GrammarError(f"{self.verb} needs an argument", reply=ARGUMENT)
+
+    @classmethod
+    def read(cls, argument: str, reading: Reading) -> Self:
+        match = _UTF8_FLAG.fullmatch(argument.strip(" ")) if reading.utf8 else None
+        if match is None:
+            return cls(argument.strip(" "))
+        if match[2]:
+            raise GrammarError("SMTPUTF8 takes no value", offset=match.start(2), reply=ARGUMENT)
+        return cls(match[1], smtputf8=True)
+
+    def argument(self) -> str:
+        return f"{self.text} SMTPUTF8" if self.smtputf8 else self.text
 
 
 @frozen
@@ -101,11 +114,15 @@ class Ehlo(Command):
     @host.validator
     def _check(self, _: object, host: Host) -> None:
         if not host.isascii:
-            raise GrammarError("a host names itself in ASCII (A-labels)", reply=_ARGUMENT)
+            raise GrammarError("a host names itself in ASCII (A-labels)", reply=ARGUMENT)
 
     @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        return cls(to_host(argument))
+    def read(cls, argument: str, reading: Reading) -> Self:
+        try:
+            return cls(to_host(argument))
+        except GrammarError as error:
+            reading.tolerate("loose_hello", error)
+        return cls(Domain(argument.removesuffix("."), loose=True))
 
     def argument(self) -> str:
         return str(self.host)
@@ -117,6 +134,14 @@ class Helo(Ehlo):
 
     verb = "HELO"
 
+    @classmethod
+    def read(cls, argument: str, reading: Reading) -> Self:
+        command = super().read(argument, reading)
+        if isinstance(command.host, AddressLiteral):
+            error = GrammarError("HELO takes no address literal", reply=ARGUMENT)
+            reading.tolerate("hello_literal", error)
+        return command
+
 
 @frozen
 class Mail(Command):
@@ -127,16 +152,14 @@ class Mail(Command):
     parameters: MailParameters = field(factory=MailParameters)
 
     @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        start = _keyword("FROM:", argument, _SENDER)
+    def read(cls, argument: str, reading: Reading) -> Self:
+        start = _keyword("FROM:", argument, reading, _SENDER)
         try:
-            path, end = read_reverse_path(argument, start)
+            path, end = read_reverse_path(argument, start, reading)
         except GrammarError as error:
             raise GrammarError(error.message, offset=error.offset, reply=_SENDER) from None
-        if end == len(argument):
-            return cls(path)
-        rest = read_parameters(argument, _space(argument, end, _SENDER))
-        return cls(path, MailParameters.read(rest, parameters))
+        rest = _parameters(argument, end, reading, _SENDER)
+        return cls(path, MailParameters.read(rest, reading.parameters))
 
     def argument(self) -> str:
         return f"FROM:<{self.path}> {self.parameters}".rstrip(" ")
@@ -151,30 +174,41 @@ class Rcpt(Command):
     parameters: RcptParameters = field(factory=RcptParameters)
 
     @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        start = _keyword("TO:", argument, _RECIPIENT)
-        path, end = read_forward_path(argument, start)
-        if end == len(argument):
-            return cls(path)
-        rest = read_parameters(argument, _space(argument, end, _RECIPIENT))
-        return cls(path, RcptParameters.read(rest, parameters))
+    def read(cls, argument: str, reading: Reading) -> Self:
+        start = _keyword("TO:", argument, reading, _RECIPIENT)
+        path, end = read_forward_path(argument, start, reading)
+        rest = _parameters(argument, end, reading, _RECIPIENT)
+        return cls(path, RcptParameters.read(rest, reading.parameters))
 
     def argument(self) -> str:
         return f"TO:<{self.path}> {self.parameters}".rstrip(" ")
 
 
-def _keyword(keyword: str, argument: str, reply: Reply) -> int:
+def _keyword(keyword: str, argument: str, reading: Reading, reply: Reply) -> int:
+    """Where the path begins behind *keyword*."""
     if upper(argument[: len(keyword)]) != keyword:
         raise GrammarError(f"{keyword!r} belongs here", reply=reply)
-    return len(keyword)
+    at = len(keyword)
+    while argument.startswith(" ", at):
+        error = GrammarError("no space stands behind the colon", offset=at, reply=reply)
+        reading.tolerate("space_after_colon", error)
+        at += 1
+    return at
 
 
-def _space(argument: str, at: int, reply: Reply) -> int:
-    if argument[at] != " ":
-        raise GrammarError(
-            "a space stands before parameters", offset=len(argument[:at].encode()), reply=reply
-        )
-    return at + 1
+def _parameters(argument: str, end: int, reading: Reading, reply: Reply) -> tuple[Parameter, ...]:
+    """The parameters behind a path that ends at *end*."""
+    if end == len(argument):
+        return ()
+    if argument[end] != " ":
+        offset = len(argument[:end].encode())
+        raise GrammarError("a space stands before parameters", offset=offset, reply=reply)
+    if blanks := _BLANKS.search(argument, end):
+        offset = len(argument[: blanks.start()].encode()) + 1
+        error = GrammarError("one space too many", offset=offset, reply=ARGUMENT)
+        reading.tolerate("extra_blanks", error)
+        argument = argument[:end] + _BLANKS.sub(" ", argument[end:])
+    return read_parameters(argument, end + 1)
 
 
 @frozen
@@ -192,14 +226,14 @@ class Rset(Command):
 
 
 @frozen
-class Noop(_Text):
+class Noop(Text):
     """``NOOP [text]``: nothing but an answer."""
 
     verb = "NOOP"
 
 
 @frozen
-class Help(_Text):
+class Help(Text):
     """``HELP [topic]``."""
 
     verb = "HELP"
@@ -214,96 +248,13 @@ class Quit(Command):
 
 @frozen
 class Vrfy(_Name):
-    """``VRFY name``: does this user exist?"""
+    """``VRFY name [SMTPUTF8]``: does this user exist?"""
 
     verb = "VRFY"
 
 
 @frozen
 class Expn(_Name):
-    """``EXPN name``: who is on this list?"""
+    """``EXPN name [SMTPUTF8]``: who is on this list?"""
 
     verb = "EXPN"
-
-
-@frozen
-class StartTLS(Command):
-    """``STARTTLS`` (RFC 3207)."""
-
-    verb = "STARTTLS"
-
-
-@frozen
-class Auth(Command):
-    """``AUTH mechanism [initial-response]`` (RFC 4954). *initial* is the decoded response; None for
-    none, which differs from an empty one (sent as "=")."""
-
-    verb = "AUTH"
-    mechanism: str = field()
-    initial: Secret | None = None
-
-    @mechanism.validator
-    def _check(self, _: object, mechanism: str) -> None:
-        if not _MECHANISM.fullmatch(mechanism):
-            raise GrammarError("not a mechanism name", reply=_ARGUMENT)
-
-    @classmethod
-    def read(cls, argument: str, parameters: Container[str] | None) -> Self:
-        mechanism, space, initial = argument.partition(" ")
-        if not space:
-            return cls(upper(mechanism))
-        octets = b"" if initial == "=" else decode_base64(initial.encode()) if initial else None
-        if octets is None or (not octets and initial != "="):
-            raise GrammarError("an empty response is written as '='", reply=_ARGUMENT)
-        return cls(upper(mechanism), Secret(octets))
-
-    def argument(self) -> str:
-        if self.initial is None:
-            return self.mechanism
-        return f"{self.mechanism} {encode_base64(self.initial.reveal()).decode() or '='}"
-
-    def __str__(self) -> str:
-        return f"AUTH {self.mechanism}{'' if self.initial is None else ' ***'}"
-
-
-COMMANDS: Mapping[str, type[Command]] = {
-    command.verb: command
-    for command in (
-        Ehlo, Helo, Mail, Rcpt, Data, Rset, Vrfy, Expn, Help, Noop, Quit, StartTLS, Auth,
-    )
-}  # fmt: skip
-
-
-def read_verb(line: bytes) -> str:
-    """The verb that *line* (without CRLF) begins with, upper case. Raises GrammarError with reply
-    500 if it is none, 502 if this library does not implement it."""
-    verb = line.partition(b" ")[0].rstrip(b"\t").upper().decode("ascii", "replace")
-    if verb in COMMANDS:
-        return verb
-    if verb in RETIRED:
-        raise GrammarError(f"{verb} is not implemented", reply=_NOT_IMPLEMENTED)
-    raise GrammarError("not a command", reply=_UNKNOWN)
-
-
-def parse_command(line: bytes, parameters: Container[str] | None = None) -> Command:
-    """Read one command line, without CRLF.
-
-    Blanks at the end are passed over (RFC 5321 4.1.1). *parameters* are those that MAIL and RCPT
-    may have (None: any that is known). Raises GrammarError; its offset counts from the start of
-    the line.
-    """
-    verb = read_verb(line)
-    line = line.rstrip(b" \t")
-    shift = len(verb) + 1
-    try:
-        argument = line[shift:].decode()
-    except UnicodeDecodeError as error:
-        raise GrammarError("not UTF-8", offset=shift + error.start, reply=_CHARACTERS) from None
-    if control := _CONTROL.search(argument):
-        offset = shift + len(argument[: control.start()].encode())
-        raise GrammarError("control character", offset=offset, reply=_CHARACTERS)
-    try:
-        return COMMANDS[verb].read(argument, parameters)
-    except GrammarError as error:
-        offset = min(shift + error.offset, len(line))  # a verb alone has no octet behind it
-        raise GrammarError(error.message, offset=offset, reply=error.reply) from None

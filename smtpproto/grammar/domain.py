@@ -15,6 +15,7 @@ from .case import lower
 from .reply import Reply
 
 _SYNTAX = Reply(501, "5.5.2", "Syntax error in domain or address literal")
+_LOOSE_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _JOINERS = frozenset("-\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb")  # CONTEXTJ and O of RFC 5892
 
@@ -44,14 +45,15 @@ class Domain:
     """
 
     name: str = field()
+    loose: bool = field(default=False, kw_only=True, repr=False)
+    """Made by leniency: labels may have underscores. A client does not send it."""
 
-    @name.validator
-    def _check(self, _: object, name: str) -> None:
-        if len(name.encode("utf-8", "replace")) > limits.DOMAIN:
+    def __attrs_post_init__(self) -> None:
+        if len(self.name.encode("utf-8", "replace")) > limits.DOMAIN:
             raise GrammarError("domain of more than 255 octets", offset=255, reply=_SYNTAX)
         offset = 0
-        for label in name.split("."):
-            _check_label(label, offset)
+        for label in self.name.split("."):
+            _check_label(label, offset, _LOOSE_LABEL if self.loose else _LABEL)
             offset += len(label.encode()) + 1
 
     @classmethod
@@ -81,10 +83,10 @@ class Domain:
         return self.name
 
 
-def _check_label(label: str, offset: int) -> None:
+def _check_label(label: str, offset: int, form: re.Pattern[str]) -> None:
     if len(label) > limits.LABEL or len(label.encode("utf-8", "replace")) > limits.LABEL:
         raise GrammarError("label of more than 63 octets", offset=offset + 63, reply=_SYNTAX)
-    if _LABEL.fullmatch(label):
+    if form.fullmatch(label):
         return
     if not label:
         raise GrammarError("empty label", offset=offset, reply=_SYNTAX)

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from ..errors import GrammarError
 from ..limits import REPLY_LINE
 from .printable import printable
+from .reading import Reading
 from .status import EnhancedCode
 
 _CHALLENGE = 334  # one line, however long (RFC 4954 4)
@@ -80,22 +81,30 @@ class Reply:
         return cls.from_lines(data[:-2].split(b"\r\n"))
 
     @classmethod
-    def from_lines(cls, lines: Sequence[bytes]) -> Self:
+    def from_lines(cls, lines: Sequence[bytes], reading: Reading | None = None) -> Self:
         """Build the reply that *lines* (without CRLF) make.
 
-        Lenient as RFC 5321 4.2 asks: a code alone is a reply; the text may be UTF-8 or anything,
-        and what cannot be printed is escaped. Lines of differing codes raise GrammarError.
+        *reading* (None: strict) says what is allowed besides the grammar, and learns what was
+        needed. The text may be UTF-8 or anything; what cannot be printed is escaped.
         """
-        codes, texts = set(), []
+        reading = Reading() if reading is None else reading
+        codes, texts = [], []
         for number, line in enumerate(lines, 1):
             code, more, text = parse_reply_line(line)
             if more != (number < len(lines)):
                 raise GrammarError("'-' belongs to all lines of a reply but the last", offset=3)
-            codes.add(code)
+            if len(line) == 3:
+                reading.tolerate("bare_code", GrammarError("a code and nothing else", offset=3))
+            if len(line) + 2 > REPLY_LINE and code != _CHALLENGE:
+                reading.tolerate("long_reply", GrammarError("a line of more than 512 octets"))
+            codes.append(code)
             texts.append(text)
-        if len(codes) != 1:
-            raise GrammarError("a reply needs one code, the same on all its lines")
-        return cls._from_texts(codes.pop(), texts)
+        if len(set(codes)) != 1:
+            error = GrammarError("a reply needs one code, the same on all its lines")
+            if not codes:
+                raise error
+            reading.tolerate("mixed_codes", error)
+        return cls._from_texts(codes[-1], texts)
 
     @classmethod
     def _from_texts(cls, code: int, texts: list[str]) -> Self:

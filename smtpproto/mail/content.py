@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import BinaryIO, TypeGuard
 from attrs import frozen
 
 from ..errors import GrammarError
+from ..grammar.parameters import Body
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..wire.dots import has_bare
@@ -35,10 +37,12 @@ class Content:
     size: int | None = None
     eight_bit: bool | None = None
     utf8_header: bool = False
+    binary: bool = False
+    """Sent octet by octet as it is; else every line end becomes CRLF, the last one included."""
 
     async def slices(self) -> AsyncGenerator[bytes, None]:
-        """The content in slices of at most 128 KiB, every line end a CRLF."""
-        ends = _LineEnds()
+        """The content in slices of at most 128 KiB."""
+        ends = _AsTheyAre() if self.binary else _LineEnds()
         if isinstance(self.source, AsyncIterable):
             pieces = aiter(self.source)
             try:
@@ -53,13 +57,28 @@ class Content:
                 yield ends.convert(part)
         yield ends.finish()
 
+    async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
+        """The content in pieces of *size* octets, each with whether it is the last one, which may
+        have less."""
+        gathered = bytearray()
+        async with contextlib.aclosing(self.slices()) as slices:
+            async for part in slices:
+                gathered += part
+                while len(gathered) > size:
+                    yield bytes(gathered[:size]), False
+                    del gathered[:size]
+        yield bytes(gathered), True
 
-def prepare(source: Source, envelope: Envelope | None = None) -> tuple[Content, Envelope]:
+
+def prepare(
+    source: Source, envelope: Envelope | None = None, *, eight_bit: bool = True
+) -> tuple[Content, Envelope]:
     """Make *source* ready, with the envelope its header fields give if there is none.
 
-    Blind copies are removed from an email object; octets are sent as they are, but for line ends.
-    A file that can seek is read once to know its size, and again when it is sent. Raises
-    GrammarError if no envelope was given and the header makes none.
+    Blind copies are removed from an email object, which is written without octets above 127 if not
+    *eight_bit*; octets are sent as they are, but for line ends, and for these too if the
+    envelope's parameters say BINARYMIME. A file that can seek is read once to know its size, and
+    again when it is sent. Raises GrammarError if no envelope was given and the header makes none.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
@@ -67,51 +86,65 @@ def prepare(source: Source, envelope: Envelope | None = None) -> tuple[Content, 
         raise GrammarError(f"not a message: {type(source).__name__}")
     if isinstance(source, Message):
         envelope = envelope or _envelope(source, blind=True)
-        source = _flatten(source, utf8=not envelope.isascii)
+        source = _flatten(source, utf8=not envelope.isascii, eight_bit=eight_bit)
     elif envelope is None:
         header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
         envelope = _envelope(header, blind=False)
     if not envelope.recipients:
         raise GrammarError("an envelope needs a recipient")
+    binary = envelope.parameters.body is Body.BINARY_MIME
     if isinstance(source, bytes) or _seekable(source):
-        return _measure(source), envelope
-    return Content(source), envelope
+        return _measure(source, binary=binary), envelope
+    return Content(source, binary=binary), envelope
 
 
-def _measure(source: bytes | BinaryIO) -> Content:
+def _measure(source: bytes | BinaryIO, *, binary: bool) -> Content:
     """Read all of *source* to know what must be known before it is sent."""
     start = 0 if isinstance(source, bytes) else source.tell()
-    ends, size, eight_bit, last, header = _LineEnds(), 0, False, b"", b""
+    ends = _AsTheyAre() if binary else _LineEnds()
+    size, eight_bit, header = 0, False, b""
     for part in _pieces(source):
         converted = ends.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
         header = _header_section(converted) if size == len(converted) else header
-        last = (last + converted)[-2:]
-    rest = ends.finish()
-    size += len(rest) + (0 if (last + rest).endswith(b"\r\n") or not size else 2)
+    size += len(ends.finish())
     if not isinstance(source, bytes):
         source.seek(start)
-    return Content(source, size, eight_bit, not header.isascii())
+    return Content(source, size, eight_bit, not header.isascii(), binary)
 
 
 class _LineEnds:
-    """Turns CRLF, LF and CR into CRLF, slice by slice."""
+    """Turns CRLF, LF and CR into CRLF, slice by slice, and ends the last line if nobody did."""
 
     def __init__(self) -> None:
         self._cr = b""  # at the end of a slice, perhaps half of a CRLF
+        self._ended = True  # as nothing at all needs no end
 
     def convert(self, data: bytes) -> bytes:
         data = self._cr + data
         self._cr = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
+        if not data:
+            return b""
+        self._ended = data.endswith((b"\n", b"\r"))
         if not has_bare(data):
             return data
         lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return lines.replace(b"\n", b"\r\n")
 
     def finish(self) -> bytes:
-        return b"\r\n" if self._cr else b""
+        return b"\r\n" if self._cr or not self._ended else b""
+
+
+class _AsTheyAre:
+    """Leaves line ends alone."""
+
+    def convert(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
 
 
 def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
@@ -153,12 +186,12 @@ def _header_of(source: object) -> bytes:
     return header
 
 
-def _flatten(message: Message, *, utf8: bool) -> bytes:
+def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
     """The octets of *message*, without blind copies (RFC 5321 7.2)."""
     message = copy.copy(message)
     del message["Bcc"]
     del message["Resent-Bcc"]
-    form = message.policy.clone(linesep="\r\n")
+    form = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
     if utf8 and isinstance(form, policy.EmailPolicy):
         form = form.clone(utf8=True)
     try:

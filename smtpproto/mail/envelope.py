@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from ..errors import GrammarError
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
-from ..grammar.parameters import MailParameters
+from ..grammar.parameters import MailParameters, RcptParameters
 
 Recipient = ForwardPath | Mailbox | str
+
+_NO_PARAMETERS = RcptParameters()
 
 
 def _sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
@@ -22,19 +25,41 @@ def _recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, .
     return tuple(ForwardPath.of(value) for value in values)
 
 
+def _for_each(
+    values: RcptParameters | Mapping[Recipient, RcptParameters],
+) -> Mapping[ForwardPath, RcptParameters] | RcptParameters:
+    if isinstance(values, RcptParameters):
+        return values
+    return {ForwardPath.of(path): parameters for path, parameters in values.items()}
+
+
 @frozen
 class Envelope:
     """Sender and recipients; plain addresses will do: ``Envelope("ann@a.test", ["bob@b.test"])``.
 
-    *sender* ``""`` is the null reverse-path. *parameters* are those of MAIL: given by the client
-    on a server's side, left alone on a client's. Raises GrammarError for a bad address.
+    *sender* ``""`` is the null reverse-path. *parameters* are those of MAIL and *rcpt_parameters*
+    those of RCPT, one for all or one for each: given by the client on a server's side; on a
+    client's, what is asked for (``RcptParameters(notify={Notify.FAILURE})``), while size, BODY and
+    SMTPUTF8 are added as the content needs. Raises GrammarError for a bad address.
     """
 
     sender: ReversePath = field(converter=_sender)
     recipients: tuple[ForwardPath, ...] = field(converter=_recipients)
     parameters: MailParameters = field(factory=MailParameters)
+    rcpt_parameters: Mapping[ForwardPath, RcptParameters] = field(factory=dict, converter=_for_each)
+
+    def __attrs_post_init__(self) -> None:
+        given = self.rcpt_parameters
+        if isinstance(given, RcptParameters):
+            object.__setattr__(self, "rcpt_parameters", dict.fromkeys(self.recipients, given))
+        elif strangers := given.keys() - set(self.recipients):
+            raise GrammarError(f"parameters for {min(map(str, strangers))!r}, who is no recipient")
 
     @property
     def isascii(self) -> bool:
         """Whether it can be sent without SMTPUTF8."""
         return self.sender.isascii and all(path.isascii for path in self.recipients)
+
+    def parameters_of(self, recipient: ForwardPath) -> RcptParameters:
+        """The parameters of RCPT for *recipient*; none set if there are none."""
+        return self.rcpt_parameters.get(recipient, _NO_PARAMETERS)

@@ -1,4 +1,4 @@
-"""The client's side of SMTP, without I/O."""
+"""The client's side of SMTP and LMTP, without I/O."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from collections import deque
 from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
-from ..grammar.command import Auth, Command, Data, Ehlo, Helo, Mail, Quit, Rcpt, StartTLS
-from ..grammar.extension import EXTENSION_VERBS, Extensions
+from ..grammar.address import ForwardPath
+from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
+from ..grammar.extended import Auth, Bdat, StartTLS, XClient
+from ..grammar.extension import Extensions
 from ..grammar.parameters import Body, MailParameters
+from ..grammar.reading import Reading
 from ..grammar.reply import Reply, parse_reply_line
 from ..grammar.xtext import encode_base64
-from ..limits import Limits, Timeouts
+from ..limits import Leniencies, Limits, Timeouts, Tolerance
 from ..secret import Secret
 from ..wire.buffer import Buffer
+from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from ..wire.lines import OVERLONG, LineReader
 from .events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
-from .phases import COMMAND_PHASES, TRANSITIONS, Phase
+from .phases import COLUMNS, Phase
+from .verbs import Verb, Vocabulary, vocabulary
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_MID_GROUP = frozenset({"MAIL", "RCPT", "RSET"})  # RFC 2920 3.1; all others end a group
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
@@ -32,15 +36,19 @@ class ClientProtocol:
     Say things with :meth:`send`, :meth:`send_body`, :meth:`end_body`, :meth:`respond`; send what
     :meth:`data_to_send` gives; feed :meth:`receive` and take events with :meth:`next_event`. Each
     thing said enters a ledger, and its :class:`~.events.Answer` names it: replies are matched by
-    counting, never by what they say (RFC 2920 3.1). *secure*: TLS is active from the start.
+    counting, never by what they say (RFC 2920 3.1). *lmtp* speaks LMTP (RFC 2033). *secure*: TLS is
+    active from the start. *verbs* are those of one's own.
 
     What is out of order, was not offered, or is too long raises
     :class:`~smtpproto.errors.LocalProtocolError`, and nothing is sent.
     """
 
+    lmtp: bool = False
     secure: bool = False
+    verbs: tuple[Verb, ...] = ()
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
+    leniencies: Leniencies = field(factory=Leniencies)
 
     phase: Phase = field(default=Phase.GREETING, init=False)
     """Where the session stands by the replies read so far."""
@@ -49,21 +57,25 @@ class ClientProtocol:
     authenticated: bool = field(default=False, init=False)
     in_flight: int = field(default=0, init=False)
     """Octets of what is unanswered, for a bound on the window (RFC 2920 3.1)."""
+    vocabulary: Vocabulary = field(init=False)
 
     _ledger: deque[Sent] = field(factory=lambda: deque([Sent(Step.GREETING)]), init=False)
     _expected: Phase = field(default=Phase.GREETING, init=False)  # if all in flight succeeds
     _parameters: MailParameters = field(factory=MailParameters, init=False)
+    _accepted: list[ForwardPath] = field(factory=list, init=False)  # in the open transaction
     _buffer: Buffer = field(factory=Buffer, init=False)
     _lines: LineReader = field(init=False)
     _reply: list[bytes] = field(factory=list, init=False)
     _reply_size: int = field(default=0, init=False)
     _dots: DotWriter = field(factory=DotWriter, init=False)
+    _text: CanonicalText = field(factory=CanonicalText, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _reported: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
+        self.vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
 
     # -- octets in, events out, octets out ---------------------------------------------------
 
@@ -83,9 +95,10 @@ class ClientProtocol:
         that makes no sense there, and for octets behind the 220 to STARTTLS.
         """
         try:
-            reply = self._read_reply()
+            reading = Reading(leniencies=self.leniencies)
+            reply = self._read_reply(reading)
             if reply is not None:
-                return self._take(reply)
+                return self._take(reply, tuple(reading.used))
         except RemoteProtocolError:
             self._close()
             raise
@@ -106,18 +119,25 @@ class ClientProtocol:
         """The ledger: what was sent and has no reply yet, oldest first."""
         return tuple(self._ledger)
 
-    def allows(self, verb: str) -> bool:
-        """Whether a command is in order, if all in flight succeeds."""
-        return isinstance(TRANSITIONS.get((self._expected, verb)), Phase)
+    def allows(self, row: str) -> bool:
+        """Whether a command is in order, if all in flight succeeds: its verb, or ``BDAT LAST``."""
+        return isinstance(self.vocabulary.transitions.get((self._expected, row)), Phase)
 
     @property
     def ready(self) -> bool:
         """Whether a command may leave before the replies still to come (RFC 2920 3.1)."""
         if not self._ledger:
             return True
-        last = self._ledger[-1].what
-        mid_group = isinstance(last, Command) and last.verb in _MID_GROUP
-        return "PIPELINING" in self.extensions and (mid_group or last is Step.BODY_END)
+        return "PIPELINING" in self.extensions and self._goes_on(self._ledger[-1].what)
+
+    def _goes_on(self, what: Command | Step) -> bool:
+        """Whether more may follow in the same group. Not a chunk in LMTP: how many replies the last
+        one gets, only those before it tell (RFC 2033 4.3)."""
+        if isinstance(what, Bdat) and self.lmtp:
+            return False
+        if isinstance(what, Command):
+            return self.vocabulary.verbs[what.verb].grouped
+        return what is Step.BODY_END
 
     @property
     def timeout(self) -> float | None:
@@ -128,32 +148,51 @@ class ClientProtocol:
         match self._ledger[0].what:
             case Step.GREETING:
                 return times.greeting
-            case Step.BODY_END:
+            case Step.BODY_END | Bdat(last=True):
                 return times.final
             case Step.AUTH_RESPONSE:
                 return times.auth
             case Command(verb=verb):
-                return _TIMEOUTS[verb](times) if verb in _TIMEOUTS else times.other
+                seconds: float | None = getattr(times, self.vocabulary.verbs[verb].wait)
+                return seconds
 
     # -- things to say -----------------------------------------------------------------------
 
     def send(self, command: Command) -> Sent:
         """Say *command*. Several may be on their way where PIPELINING was offered (RFC 2920)."""
+        if isinstance(command, Bdat):
+            raise LocalProtocolError("BDAT goes with its octets: send_chunk", command="BDAT")
         self._check_order(command)
-        self._check_offered(command)
-        line = bytes(command) + b"\r\n"
-        limit = self.extensions.line_limit(command.verb)
-        if len(line) > limit:
-            raise LocalProtocolError(f"command line of more than {limit} octets")
-        if _CONTROL.search(line, 0, len(line) - 2):  # whatever the values let through
-            raise LocalProtocolError("control character in a command", command=command.verb)
+        line = self._line(command)
         if isinstance(command, Mail):
-            self._parameters = command.parameters
-        utf8 = isinstance(command, Mail | Rcpt) and self._parameters.smtputf8
-        if not line.isascii() and not utf8:
-            raise LocalProtocolError("not ASCII, and MAIL did not say SMTPUTF8")
+            self._parameters, self._accepted = command.parameters, []
         self._expected = self._after(self._expected, command)
         return self._enter(command, line)
+
+    def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
+        """Say BDAT and the octets of one chunk (RFC 3030), with nothing between and nothing added.
+
+        Gives what its replies will name: one entry, but for the last chunk in LMTP one for each
+        recipient that was accepted. Raises LocalProtocolError, besides what :meth:`send` does, for
+        octets that MAIL's BODY does not cover: a CR or LF alone unless it is BINARYMIME.
+        """
+        command = Bdat(len(data), last)
+        self._check_order(command)
+        if last and self.lmtp and (self._ledger or not self._accepted):
+            raise LocalProtocolError("which recipients were accepted is not known", command="BDAT")
+        line = self._line(command)
+        self._check_octets(data)
+        if self._parameters.body is not Body.BINARY_MIME:
+            text = CanonicalText() if self._expected is Phase.RCPT else self._text
+            try:
+                text.check(data, last=last)
+            except GrammarError as error:
+                raise LocalProtocolError(error.message) from None
+            self._text = text
+        self._expected = self._after(self._expected, command)
+        sent = self._enter_end(command, line) if last else (self._enter(command, line),)
+        self._output.append(data)
+        return sent
 
     def send_body(self, data: bytes) -> None:
         """Say a slice of content, after 354. Lines end with CRLF; dots are stuffed here.
@@ -162,23 +201,22 @@ class ClientProtocol:
         BODY=8BITMIME or SMTPUTF8 (RFC 5321 2.4).
         """
         self._check_phase(Phase.BODY)
-        eight_bit = self._parameters.body is Body.EIGHT_BIT_MIME or self._parameters.smtputf8
-        if not eight_bit and not data.isascii():
-            raise LocalProtocolError("octets above 127, and MAIL did not say BODY=8BITMIME")
+        self._check_octets(data)
         try:
             self._output.append(self._dots.encode(data))
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
 
-    def end_body(self) -> Sent:
-        """Say that the content is complete."""
+    def end_body(self) -> tuple[Sent, ...]:
+        """Say that the content is complete. Gives what the replies will name: one entry, or in LMTP
+        one for each recipient that was accepted (RFC 2033 4.2)."""
         self._check_phase(Phase.BODY)
         try:
             line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
         self._expected = Phase.READY
-        return self._enter(Step.BODY_END, line)
+        return self._enter_end(Step.BODY_END, line)
 
     def respond(self, response: Secret | None) -> Sent:
         """Say the next response of a SASL exchange, after 334; None cancels (RFC 4954 4)."""
@@ -191,8 +229,8 @@ class ClientProtocol:
         """Tell that the handshake is done: all that was known is forgotten (RFC 3207 4.2)."""
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("no handshake was agreed")
-        self.phase = self._expected = Phase.START
-        self.secure, self.authenticated, self.extensions = True, False, Extensions()
+        self.secure, self.authenticated = True, False
+        self._expected = self._start_again()
 
     # -- what may be said --------------------------------------------------------------------
 
@@ -201,18 +239,56 @@ class ClientProtocol:
             raise LocalProtocolError(f"not now: the phase is {self.phase.value}")
 
     def _check_order(self, command: Command) -> None:
-        if self._expected not in COMMAND_PHASES:
+        verb = command.verb
+        if verb not in self.vocabulary.verbs:
+            raise LocalProtocolError("not a verb of this session", command=verb)
+        if self._expected not in COLUMNS:
             raise LocalProtocolError(f"no command now: the phase is {self._expected.value}")
-        cell = TRANSITIONS[self._expected, command.verb]
+        cell = self.vocabulary.transitions[self._expected, command.row]
         if isinstance(cell, Reply):
-            raise LocalProtocolError(f"out of order: {cell.text}", command=command.verb)
+            raise LocalProtocolError(f"out of order: {cell.text}", command=verb)
         if not self.ready:
-            raise LocalProtocolError("wait for the replies first", command=command.verb)
+            raise LocalProtocolError("wait for the replies first", command=verb)
+        if isinstance(command, Data) and self._parameters.body is Body.BINARY_MIME:
+            raise LocalProtocolError("BODY=BINARYMIME needs BDAT (RFC 3030 3)", command=verb)
+
+    def _check_octets(self, data: bytes) -> None:
+        narrow = self._parameters.body in (None, Body.SEVEN_BIT) and not self._parameters.smtputf8
+        if narrow and not data.isascii():
+            raise LocalProtocolError("octets above 127, and MAIL did not say BODY=8BITMIME")
+
+    def _line(self, command: Command) -> bytes:
+        """The line of *command*, if it was offered and may be sent as it is."""
+        self._check_offered(command)
+        self._check_leniency(command)
+        line = bytes(command) + b"\r\n"
+        limit = self.extensions.line_limit(command.verb)
+        if len(line) > limit:
+            raise LocalProtocolError(f"command line of more than {limit} octets")
+        if _CONTROL.search(line, 0, len(line) - 2):  # whatever the values let through
+            raise LocalProtocolError("control character in a command", command=command.verb)
+        parameters = command.parameters if isinstance(command, Mail) else self._parameters
+        utf8 = isinstance(command, Mail | Rcpt) and parameters.smtputf8
+        utf8 = utf8 or (isinstance(command, Vrfy | Expn) and command.smtputf8)
+        if not line.isascii() and not utf8:
+            raise LocalProtocolError("not ASCII, and nothing said SMTPUTF8", command=command.verb)
+        return line
+
+    def _check_leniency(self, command: Command) -> None:
+        """What only leniency made is sent only where it is granted here too."""
+        if isinstance(command, Ehlo) and getattr(command.host, "loose", False):
+            raise LocalProtocolError("a host name has no underscores", command=command.verb)
+        if isinstance(command, Mail | Rcpt) and command.path.mailbox is not None:
+            strict = self.leniencies.long_local_part is Tolerance.REJECT
+            if command.path.mailbox.long and strict:
+                raise LocalProtocolError("local-part of more than 64 octets", command=command.verb)
 
     def _check_offered(self, command: Command) -> None:
-        offered = self.extensions
-        if command.verb in EXTENSION_VERBS and command.verb not in offered.verbs:
-            raise NotOffered(f"the server does not offer {command.verb}")
+        offered, keyword = self.extensions, self.vocabulary.verbs[command.verb].keyword
+        if keyword is not None and keyword not in offered:
+            raise NotOffered(f"the server does not offer {keyword}")
+        if isinstance(command, Vrfy | Expn) and command.smtputf8 and "SMTPUTF8" not in offered:
+            raise NotOffered("the server does not offer SMTPUTF8")
         if isinstance(command, Auth):
             if self.authenticated:
                 raise LocalProtocolError("already authenticated")
@@ -223,16 +299,25 @@ class ClientProtocol:
                 if parameter.keyword not in offered.parameters[command.verb]:
                     raise NotOffered(f"the server does not offer {parameter.keyword}")
 
-    def _enter(self, what: Command | Step, line: bytes) -> Sent:
-        sent = Sent(what, len(line))
+    def _enter(self, what: Command | Step, octets: bytes) -> Sent:
+        sent = Sent(what, len(octets))
         self._ledger.append(sent)
-        self._output.append(line)
-        self.in_flight += len(line)
+        self._output.append(octets)
+        self.in_flight += len(octets)
+        return sent
+
+    def _enter_end(self, what: Command | Step, octets: bytes) -> tuple[Sent, ...]:
+        """The end of a message: in LMTP, each recipient that was accepted gets a reply."""
+        if not self.lmtp:
+            return (self._enter(what, octets),)
+        sent = tuple(Sent(what, 0, recipient) for recipient in self._accepted)
+        self._ledger.extend(sent)
+        self._output.append(octets)
         return sent
 
     # -- what replies lead to ----------------------------------------------------------------
 
-    def _take(self, reply: Reply) -> Answer | Unsolicited:
+    def _take(self, reply: Reply, leniencies: tuple[str, ...]) -> Answer | Unsolicited:
         if not self._ledger:
             if reply.code != 421:
                 raise RemoteProtocolError("a reply that nothing was sent for", reply=reply)
@@ -249,7 +334,7 @@ class ClientProtocol:
             self._expected = self.phase
             for other in self._ledger:
                 self._expected = self._after(self._expected, other.what)
-        return Answer(sent, reply)
+        return Answer(sent, reply, leniencies)
 
     def _close(self) -> None:
         self.phase = self._expected = Phase.CLOSED
@@ -272,6 +357,10 @@ class ClientProtocol:
                 return Phase.START if reply.positive else Phase.REFUSED
             case Step.BODY_END:
                 return Phase.READY
+            case Bdat() if not reply.positive and not self.lmtp:
+                return Phase.FAILED if self.phase in _TAKING else self.phase
+            case Bdat(last=True):
+                return Phase.READY
             case Quit():
                 return Phase.CLOSED
             case Data() if reply.positive:
@@ -290,10 +379,14 @@ class ClientProtocol:
 
     def _succeeded(self, command: Command, reply: Reply) -> None:
         match command:
+            case Rcpt(path):
+                self._accepted.append(path)
             case Helo():
                 self.extensions = Extensions()
             case Ehlo():
-                self.extensions = Extensions.from_reply(reply)
+                self.extensions = self._offered(reply)
+            case XClient():
+                self._start_again()
             case StartTLS() if self._buffer:
                 raise RemoteProtocolError(
                     "octets behind the reply to STARTTLS, in clear: somebody may be injecting them",
@@ -301,17 +394,29 @@ class ClientProtocol:
                     reply=reply,
                 )
 
-    @staticmethod
-    def _after(phase: Phase, what: Command | Step) -> Phase:
+    def _offered(self, reply: Reply) -> Extensions:
+        """What a reply to EHLO offers; REQUIRETLS is none in clear (RFC 8689 2)."""
+        keywords = dict(Extensions.from_reply(reply).keywords)
+        if not self.secure:
+            keywords.pop("REQUIRETLS", None)
+        return Extensions(keywords)
+
+    def _start_again(self) -> Phase:
+        """Forget what was known of the server; the session is as new."""
+        self.phase, self.extensions = Phase.START, Extensions()
+        return self.phase
+
+    def _after(self, phase: Phase, what: Command | Step) -> Phase:
         """The phase that success of *what* leads to by the table; *phase* if there is none."""
         if what is Step.BODY_END:
             return Phase.READY
-        cell = TRANSITIONS.get((phase, what.verb)) if isinstance(what, Command) else None
+        row = what.row if isinstance(what, Command) else ""
+        cell = self.vocabulary.transitions.get((phase, row))
         return cell if isinstance(cell, Phase) else phase
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _read_reply(self) -> Reply | None:
+    def _read_reply(self, reading: Reading) -> Reply | None:
         while self.phase is not Phase.CLOSED:
             line = self._lines.read(self.limits.reply_line)
             if line is None:
@@ -322,20 +427,11 @@ class ClientProtocol:
             self._reply_size += len(line)
             try:
                 if not parse_reply_line(line)[1]:
-                    reply = Reply.from_lines(self._reply)
-                    self._reply, self._reply_size = [], 0
-                    return reply
+                    lines, self._reply, self._reply_size = self._reply, [], 0
+                    return Reply.from_lines(lines, reading)
             except GrammarError as error:
                 raise RemoteProtocolError(error.message) from None
         return None
 
 
-_TIMEOUTS = {
-    "EHLO": lambda times: times.hello,
-    "HELO": lambda times: times.hello,
-    "AUTH": lambda times: times.auth,
-    "MAIL": lambda times: times.mail,
-    "RCPT": lambda times: times.rcpt,
-    "DATA": lambda times: times.data,
-    "QUIT": lambda times: times.quit,
-}
+_TAKING = frozenset({Phase.RCPT, Phase.CHUNKS, Phase.FAILED})  # where a BDAT can have failed

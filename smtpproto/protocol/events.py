@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TypeGuard
 
 from attrs import field, frozen
 
-from ..grammar.command import (
-    Auth,
-    Command,
-    Data,
-    Ehlo,
-    Expn,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    StartTLS,
-    Vrfy,
-)
+from ..grammar.address import ForwardPath
+from ..grammar.command import Command, Noop, Quit, Rset
 from ..grammar.reply import Reply
 from ..secret import Secret
 
@@ -48,11 +36,30 @@ class BodyChunk:
 
 
 @frozen
+class ChunkEnd:
+    """All octets of a BDAT but the last one were read. To be answered; no means: none of it."""
+
+    size: int
+    """Octets of this chunk."""
+
+
+@frozen
 class BodyEnd:
-    """The whole content was read. To be answered: with 250 the message is the server's duty."""
+    """The whole content was read. To be answered: with 250 the message is the server's duty. In
+    LMTP to be answered once for each recipient, in their order (RFC 2033 4.2)."""
 
     size: int
     """Octets of content (RFC 1870 5)."""
+
+
+@frozen
+class Tolerated:
+    """The command that is the next event took a leniency. Not to be answered."""
+
+    leniencies: tuple[str, ...]
+    """Names of :class:`~smtpproto.limits.Leniencies`."""
+    line: str
+    """The line as it may be shown."""
 
 
 @frozen
@@ -85,6 +92,8 @@ class Sent:
 
     what: Command | Step
     octets: int = 0
+    recipient: ForwardPath | None = None
+    """In LMTP, whose reply to the message this is."""
 
     def __str__(self) -> str:
         """The command line, secrets masked, or the name of the step."""
@@ -93,10 +102,11 @@ class Sent:
 
 @frozen
 class Answer:
-    """The reply to something sent."""
+    """The reply to something sent. *leniencies* are those it took, to be reported."""
 
     sent: Sent
     reply: Reply
+    leniencies: tuple[str, ...] = ()
 
 
 @frozen
@@ -106,14 +116,14 @@ class Unsolicited:
     reply: Reply
 
 
-ServerEvent = (
-    Connected | Ehlo | Mail | Rcpt | Data | Rset | Noop | Quit | Vrfy | Expn | Help
-    | StartTLS | Auth | AuthResponse | BodyChunk | BodyEnd | Rejected | Disconnected
-)  # fmt: skip
-Question = (
-    Connected | Ehlo | Mail | Rcpt | Data | Vrfy | Expn | Help
-    | StartTLS | Auth | AuthResponse | BodyEnd
-)  # fmt: skip
-"""The events of a server that must be answered before the next is given. Helo is an Ehlo."""
+Question = Connected | Command | AuthResponse | ChunkEnd | BodyEnd
+"""The events of a server that must be answered before the next is given. Of the commands, RSET,
+NOOP and QUIT are none: see :func:`asks`."""
 
+ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
 ClientEvent = Answer | Unsolicited | Disconnected
+
+
+def asks(event: ServerEvent | None) -> TypeGuard[Question]:
+    """Whether a server must answer *event* before the next is given."""
+    return isinstance(event, Question) and not isinstance(event, Rset | Noop | Quit)

@@ -24,8 +24,14 @@ class Phase(enum.Enum):
     """A sender was accepted; no recipient yet."""
     RCPT = "rcpt"
     """One recipient or more accepted."""
+    CHUNKS = "chunks"
+    """One chunk or more accepted, the last still to come (RFC 3030)."""
+    FAILED = "failed"
+    """A chunk was refused: a client says RSET next (RFC 3030 2). Servers are READY then."""
     BODY = "body"
     """Between 354 and the final dot."""
+    CHUNK = "chunk"
+    """In the octets behind BDAT."""
     AUTH = "auth"
     """In a SASL exchange: the client's next line is a response, not a command."""
     TLS = "tls"
@@ -39,34 +45,39 @@ HELLO_FIRST = Reply(503, "5.5.1", "Send EHLO first")
 MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
 RCPT_FIRST = Reply(503, "5.5.1", "No valid recipients")
 NESTED = Reply(503, "5.5.1", "Transaction already open")
+CHUNKS_OPEN = Reply(503, "5.5.1", "BDAT chunks are open; send BDAT or RSET")
+RSET_FIRST = Reply(503, "5.5.1", "A chunk was refused; send RSET first")
 NO_SERVICE = Reply(503, "5.5.1", "No service here; send QUIT")
 
-_S, _R, _M, _T = Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT
-_X = NO_SERVICE
+_S, _R, _M, _T, _C, _F = (
+    Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED,
+)  # fmt: skip
+_HELLO, _MAIL, _RCPT, _NEST, _OPEN, _RSET, _X = (
+    HELLO_FIRST, MAIL_FIRST, RCPT_FIRST, NESTED, CHUNKS_OPEN, RSET_FIRST, NO_SERVICE,
+)  # fmt: skip
 
-# What stands at (verb, phase) is the phase after success, or the reply to a command out of order.
-_COLUMNS = (Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.REFUSED)
-_ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
-    "EHLO":     (_R, _R, _R, _R, _X),
-    "HELO":     (_R, _R, _R, _R, _X),
-    "MAIL":     (HELLO_FIRST, _M, NESTED, NESTED, _X),
-    "RCPT":     (HELLO_FIRST, MAIL_FIRST, _T, _T, _X),
-    "DATA":     (HELLO_FIRST, MAIL_FIRST, RCPT_FIRST, Phase.BODY, _X),
-    "RSET":     (_S, _R, _R, _R, _X),
-    "NOOP":     (_S, _R, _M, _T, _X),
-    "HELP":     (_S, _R, _M, _T, _X),
-    "VRFY":     (_S, _R, _M, _T, _X),
-    "EXPN":     (_S, _R, _M, _T, _X),
-    "STARTTLS": (HELLO_FIRST, Phase.TLS, NESTED, NESTED, _X),
-    "AUTH":     (HELLO_FIRST, _R, NESTED, NESTED, _X),
-    "QUIT":     (Phase.CLOSED, Phase.CLOSED, Phase.CLOSED, Phase.CLOSED, Phase.CLOSED),
+COLUMNS = (_S, _R, _M, _T, _C, _F, Phase.REFUSED)
+"""The phases in which commands are read at all."""
+
+# What stands at (row, phase) is the phase after success, or the reply to a command out of order.
+# EHLO stands for HELO and LHLO as well.
+ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
+    #            start   ready     mail   rcpt        chunks refused chunk, refused service
+    "EHLO":      (_R,     _R,       _R,    _R,         _R,    _R,    _X),
+    "MAIL":      (_HELLO, _M,       _NEST, _NEST,      _NEST, _RSET, _X),
+    "RCPT":      (_HELLO, _MAIL,    _T,    _T,         _OPEN, _RSET, _X),
+    "DATA":      (_HELLO, _MAIL,    _RCPT, Phase.BODY, _OPEN, _RSET, _X),
+    "BDAT":      (_HELLO, _MAIL,    _RCPT, _C,         _C,    _RSET, _X),
+    "BDAT LAST": (_HELLO, _MAIL,    _RCPT, _R,         _R,    _RSET, _X),
+    "RSET":      (_S,     _R,       _R,    _R,         _R,    _R,    _X),
+    "NOOP":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
+    "HELP":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
+    "VRFY":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
+    "EXPN":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
+    "STARTTLS":  (_HELLO, Phase.TLS, _NEST, _NEST,     _NEST, _NEST, _X),
+    "AUTH":      (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),
+    "ETRN":      (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),
+    "XCLIENT":   (_HELLO, _S,       _NEST, _NEST,      _NEST, _NEST, _X),
+    "XFORWARD":  (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),
+    "QUIT":      (Phase.CLOSED,) * len(COLUMNS),
 }  # fmt: skip
-
-TRANSITIONS: Mapping[tuple[Phase, str], Phase | Reply] = {
-    (phase, verb): cell
-    for verb, row in _ROWS.items()
-    for phase, cell in zip(_COLUMNS, row, strict=True)
-}
-"""What a command leads to in each phase in which commands are read at all."""
-
-COMMAND_PHASES = frozenset(_COLUMNS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..grammar.command import Auth, Data, Ehlo, Expn, Helo, Help, Mail, Rcpt, StartTLS, Vrfy
 from ..grammar.reply import Reply
-from .events import AuthResponse, BodyEnd, Connected, Question
+from .events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
 
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 SYNTAX_ERROR = Reply(501, "5.5.2", "Syntax error")
@@ -21,47 +20,31 @@ NEED_TLS = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
 NEED_AUTH = Reply(530, "5.7.0", "Authentication required")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
 TOO_BIG = Reply(552, "5.3.4", "Message size exceeds fixed maximum message size")
+TOO_MANY_TRANSACTIONS = Reply(421, "4.7.0", "Too many messages on one connection; closing")
+BINARY_BY_DATA = Reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")
 BARE_CR_OR_LF = Reply(554, "5.6.0", "CR or LF alone in message content")
 ASCII_SENDER = Reply(550, "5.6.7", "Sender address needs SMTPUTF8")
 ASCII_RECIPIENT = Reply(553, "5.6.7", "Recipient address needs SMTPUTF8")
 
-GOODBYE = Reply(221, "2.0.0", "Service closing transmission channel")
 INJECTION = Reply(421, "4.7.0", "Octets behind STARTTLS; closing transmission channel")
+LOST_CHUNK = Reply(421, "4.7.0", "Size of the chunk unknown; closing transmission channel")
 ERRORS = Reply(421, "4.7.0", "Too many errors; closing transmission channel")
 LOGINS = Reply(421, "4.7.0", "Too many failed logins; closing transmission channel")
 TIMED_OUT = Reply(421, "4.4.2", "Timeout; closing transmission channel")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down; closing transmission channel")
 
-# What the machine answers when the application has no words of its own.
+# What the machine answers to what is no command, when the application has no words of its own.
 USUAL: Mapping[type[Question], Reply] = {
     Connected: Reply(220, None, "ESMTP ready"),
-    Ehlo: Reply(250, None, "greets you"),
-    Helo: Reply(250, None, "greets you"),
-    Mail: Reply(250, "2.1.0", "Sender OK"),
-    Rcpt: Reply(250, "2.1.5", "Recipient OK"),
-    Data: Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
+    ChunkEnd: Reply(250, "2.0.0", "Chunk received"),
     BodyEnd: Reply(250, "2.0.0", "Message accepted"),
-    Vrfy: Reply(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery"),
-    Expn: NOT_IMPLEMENTED,
-    Help: Reply(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP"),
-    StartTLS: Reply(220, "2.0.0", "Ready to start TLS"),
-    Auth: Reply(235, "2.7.0", "Authentication successful"),
     AuthResponse: Reply(235, "2.7.0", "Authentication successful"),
 }
 
 # The codes that say yes; what is below 400 and not here is no answer to that question.
 YES: Mapping[type[Question], frozenset[int]] = {
     Connected: frozenset({220}),
-    Ehlo: frozenset({250}),
-    Helo: frozenset({250}),
-    Mail: frozenset({250}),
-    Rcpt: frozenset({250, 251}),
-    Data: frozenset({354}),
+    ChunkEnd: frozenset({250}),
     BodyEnd: frozenset({250}),
-    Vrfy: frozenset({250, 251, 252}),
-    Expn: frozenset({250, 252}),
-    Help: frozenset({211, 214}),
-    StartTLS: frozenset({220}),
-    Auth: frozenset({235, 334}),
     AuthResponse: frozenset({235, 334}),
 }

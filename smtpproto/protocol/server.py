@@ -1,56 +1,51 @@
-"""The server's side of SMTP, without I/O."""
+"""The server's side of SMTP and LMTP, without I/O."""
 
 from __future__ import annotations
 
-from attrs import define, evolve, field, setters
+from collections.abc import Mapping
+from typing import assert_never
+
+from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
-from ..grammar.address import ForwardPath, ReversePath
-from ..grammar.command import (
-    COMMANDS,
-    Auth,
-    Command,
-    Data,
-    Ehlo,
-    Helo,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    StartTLS,
-    parse_command,
-    read_verb,
-)
+from ..grammar.address import ForwardPath
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from ..grammar.domain import Host, own_name
-from ..grammar.extension import EXTENSION_VERBS, Extensions
+from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
+from ..grammar.extension import Extensions
+from ..grammar.line import parse_command, read_verb
 from ..grammar.printable import printable
+from ..grammar.reading import Reading
 from ..grammar.reply import Reply
-from ..grammar.status import EnhancedCode
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import COMMAND_LINE, Limits, Timeouts
+from ..limits import COMMAND_LINE, Leniencies, Limits, Timeouts
 from ..mail.envelope import Envelope
 from ..secret import Secret
 from ..wire.buffer import Buffer
+from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
-from . import replies
+from . import replies, rules
 from .events import (
     AuthResponse,
     BodyChunk,
     BodyEnd,
+    ChunkEnd,
     Connected,
     Disconnected,
     Question,
     Rejected,
     ServerEvent,
+    Tolerated,
+    asks,
 )
-from .phases import COMMAND_PHASES, HELLO_FIRST, NO_SERVICE, TRANSITIONS, Phase
+from .offer import offer
+from .phases import COLUMNS, Phase
+from .transaction import Transaction
+from .verbs import Verb, Vocabulary, vocabulary
+from .wording import worded
 
-_BEFORE_TLS = frozenset({"EHLO", "NOOP", "QUIT", "STARTTLS"})  # RFC 3207 4
-_BEFORE_AUTH = frozenset({"AUTH", "EHLO", "HELO", "NOOP", "QUIT", "RSET", "STARTTLS"})  # 4954 6
-_UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
-_HELLOS = frozenset({"EHLO", "HELO"})  # so are these where they are refused unasked
+_HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
@@ -62,20 +57,27 @@ class ServerProtocol:
     :meth:`answer` was called, because the answer decides how the very next octets are read. What
     needs no decision is answered at once, and reported as :class:`~.events.Rejected` if refused.
 
-    *starttls* offers STARTTLS; *secure* says that TLS is active from the start. *mechanisms* are
-    offered for AUTH, in clear only if *auth_in_clear*. *require_tls* and *require_auth* answer 530
-    to what comes without.
+    *lmtp* speaks LMTP (RFC 2033). *starttls* offers STARTTLS; *secure* says that TLS is active from
+    the start. *mechanisms* are offered for AUTH, in clear only if *auth_in_clear*. *require_tls*
+    and *require_auth* answer 530 to what comes without. *extensions* are keywords to offer besides
+    the usual ones, with their parameters (``{"DSN": ""}``), or instead of them; None for one that
+    is not to be offered. *verbs* are those of one's own. Raises ValueError for offers that make no
+    sense.
     """
 
     hostname: Host = field(converter=own_name)
+    lmtp: bool = False
     starttls: bool = False
     secure: bool = False
     mechanisms: tuple[str, ...] = ()
     auth_in_clear: bool = False
     require_tls: bool = False
     require_auth: bool = False
+    extensions: Mapping[str, str | None] = field(factory=dict)
+    verbs: tuple[Verb, ...] = ()
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
+    leniencies: Leniencies = field(factory=Leniencies)
 
     phase: Phase = field(default=Phase.GREETING, init=False)
     authenticated: bool = field(default=False, init=False)
@@ -83,14 +85,24 @@ class ServerProtocol:
     """The event that waits for :meth:`answer`."""
     offered: Extensions = field(init=False)
     """What EHLO offers now."""
+    negotiated: Extensions = field(factory=Extensions, init=False)
+    """What the client was offered when it said EHLO; nothing after HELO."""
+    transaction: Transaction = field(factory=Transaction, init=False)
+    transactions: int = field(default=0, init=False)
+    """MAIL commands accepted so far."""
+    owed: tuple[ForwardPath, ...] = field(default=(), init=False)
+    """In LMTP, the recipients whose reply to the message is still to be given, the next one
+    first."""
+    vocabulary: Vocabulary = field(init=False)
 
-    _negotiated: Extensions = field(factory=Extensions, init=False)
-    _mail: Mail | None = field(default=None, init=False)
-    _recipients: list[ForwardPath] = field(factory=list, init=False)
     _buffer: Buffer = field(factory=Buffer, init=False)
     _lines: LineReader = field(init=False)
     _dots: DotReader = field(init=False)
-    _size: int = field(default=0, init=False)
+    _bdat: Bdat | None = field(default=None, init=False)  # whose octets are being read
+    _chunk: ChunkReader = field(init=False)
+    _refusal: tuple[str, Reply] | None = field(default=None, init=False)  # said behind the chunk
+    _outer: Phase = field(default=Phase.GREETING, init=False)  # where that BDAT came
+    _next: ServerEvent | None = field(default=None, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _after_auth: bool = field(default=False, init=False)
@@ -100,7 +112,9 @@ class ServerProtocol:
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
         self._dots = DotReader(self._buffer)
-        self.offered = self._offer()
+        self._chunk = ChunkReader(self._buffer, 0)
+        self.vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
+        self.offered = offer(self)
 
     # -- octets in, events out, octets out ---------------------------------------------------
 
@@ -124,11 +138,12 @@ class ServerProtocol:
         """
         if self.question is not None:
             raise LocalProtocolError(f"answer {type(self.question).__name__} first")
-        event = self._read()
+        event, self._next = self._next, None
+        event = event or self._read()
         if event is None and self._ended and self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSED
             return Disconnected()
-        if isinstance(event, Question):
+        if asks(event):
             self.question = event
         return event
 
@@ -146,38 +161,41 @@ class ServerProtocol:
     @property
     def envelope(self) -> Envelope:
         """The open transaction, as far as it was accepted."""
-        if self._mail is None:
-            return Envelope(None, ())
-        return Envelope(self._mail.path, self._recipients, self._mail.parameters)
+        return self.transaction.envelope
 
-    def _offer(self) -> Extensions:
-        size = "" if self.limits.message_size is None else str(self.limits.message_size)
-        keywords = {"PIPELINING": "", "SIZE": size, "8BITMIME": "", "SMTPUTF8": ""}
-        keywords |= {"ENHANCEDSTATUSCODES": "", "HELP": ""}
-        if self.starttls and not self.secure:
-            keywords["STARTTLS"] = ""
-        if self.mechanisms and (self.secure or self.auth_in_clear):
-            keywords["AUTH"] = " ".join(self.mechanisms)
-        return Extensions(keywords)
+    @property
+    def in_message(self) -> bool:
+        """Whether content has begun to come and its end has not."""
+        return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
+
+    @property
+    def behind(self) -> bool:
+        """Whether octets have arrived that were not read."""
+        return bool(self._buffer)
 
     # -- answers -----------------------------------------------------------------------------
 
     def answer(self, reply: Reply | None = None) -> None:
         """Answer the question last given; None is the usual yes.
 
-        A negative reply refuses. Raises LocalProtocolError if no question is open, or if the reply
-        is positive but not one for that question.
+        A negative reply refuses. The yes to BDAT is silent: what is said is the answer to the
+        ChunkEnd or BodyEnd that follows its octets; the no is said behind them (RFC 3030 2). In
+        LMTP, BodyEnd takes one answer for each of :attr:`owed`.
+        Raises LocalProtocolError if no question is open, or if the reply is positive but not one
+        for that question.
         """
         question = self.question
         if question is None:
             raise LocalProtocolError("no question is open")
-        if reply is None:
-            reply = replies.USUAL[type(question)]
-        if reply.positive and reply.code not in replies.YES[type(question)]:
+        reply = reply or self._usual(question)
+        if reply.positive and reply.code not in self._yes(question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
-        if isinstance(question, StartTLS) and reply.positive and self._buffer:
+        if isinstance(question, StartTLS) and reply.positive and self.behind:
             reply = replies.INJECTION
-        self._say(reply, question)
+        if not (isinstance(question, Bdat) and reply.code != 421):
+            self._say(reply, question)
+        if isinstance(question, BodyEnd) and self._owes_more(reply):
+            return
         self.question = None
         if reply.positive:
             self._accepted(question, reply)
@@ -190,7 +208,7 @@ class ServerProtocol:
 
     def hang_up(self, reply: Reply) -> None:
         """Say *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
-        self.question = None
+        self.question = self._next = None
         self._say(reply)
         self.phase = Phase.CLOSED
 
@@ -199,8 +217,22 @@ class ServerProtocol:
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("no handshake was agreed")
         self.secure, self.authenticated = True, False
-        self.offered, self._negotiated = self._offer(), Extensions()
-        self._reset(Phase.START)
+        self._start_again()
+
+    def _usual(self, question: Question) -> Reply:
+        if isinstance(question, Command):
+            return self.vocabulary.verbs[question.verb].usual
+        return replies.USUAL[type(question)]
+
+    def _yes(self, question: Question) -> frozenset[int]:
+        if isinstance(question, Command):
+            return self.vocabulary.verbs[question.verb].yes
+        return replies.YES[type(question)]
+
+    def _owes_more(self, reply: Reply) -> bool:
+        """Whether LMTP wants further replies to the message; 421 is the last in any case."""
+        self.owed = () if reply.code == 421 else self.owed[1:]
+        return bool(self.owed)
 
     # -- what answers lead to ----------------------------------------------------------------
 
@@ -211,28 +243,38 @@ class ServerProtocol:
             case Auth() | AuthResponse():
                 self.authenticated = reply.code == 235
                 self.phase = Phase.READY if self.authenticated else Phase.AUTH
+            case ChunkEnd():
+                self.phase = Phase.CHUNKS
             case BodyEnd():
                 self._reset(Phase.READY)
-            case _:
+            case Bdat():
+                self._begin_chunk(question)
+            case Command():
                 self._advance(question)
+            case _:
+                assert_never(question)
 
     def _advance(self, command: Command) -> None:
         """Follow the table after a command that was accepted."""
-        phase = TRANSITIONS[self.phase, command.verb]
+        phase = self.vocabulary.transitions[self.phase, command.row]
         assert isinstance(phase, Phase)
         self.phase = phase
         match command:
             case Ehlo():
-                self._negotiated = Extensions() if isinstance(command, Helo) else self.offered
+                self.negotiated = Extensions() if isinstance(command, Helo) else self.offered
                 self._reset(phase)
             case Rset():
                 self._reset(phase)
             case Mail():
-                self._mail = command
-            case Rcpt(path):
-                self._recipients.append(path)
+                self.transaction = Transaction(command)
+                self.transactions += 1
+            case Rcpt():
+                self.transaction.rcpts.append(command)
             case Data():
-                self._dots, self._size = DotReader(self._buffer), 0
+                self._dots = DotReader(self._buffer)
+            case XClient(attributes):
+                self.authenticated = isinstance(attributes.login, str)
+                self._start_again()
 
     def _refused(self, question: Question, reply: Reply) -> None:
         match question:
@@ -241,7 +283,9 @@ class ServerProtocol:
             case Auth() | AuthResponse():
                 self.phase, self._after_auth = Phase.READY, True
                 self._failed_logins += reply.permanent
-            case BodyEnd():
+            case Bdat():
+                self._begin_chunk(question, ("", reply))
+            case ChunkEnd() | BodyEnd():
                 self._reset(Phase.READY)
         if reply.code == 421:
             self.phase = Phase.CLOSED
@@ -249,36 +293,27 @@ class ServerProtocol:
             self.hang_up(replies.LOGINS)
 
     def _reset(self, phase: Phase) -> None:
-        self.phase, self._mail = phase, None
-        self._recipients = []
+        self.phase, self.transaction = phase, Transaction()
+
+    def _start_again(self) -> None:
+        self.offered, self.negotiated = offer(self), Extensions()
+        self._reset(Phase.START)
 
     def _say(self, reply: Reply, question: Question | None = None, *, coded: bool = True) -> None:
-        """Queue *reply* in the form this place wants: named, coded, in ASCII."""
-        lines = list(reply.ascii().lines)
-        if reply.code in (220, 221, 421) and not isinstance(question, StartTLS):
-            lines[0] = f"{self.hostname} {lines[0]}"
-        if isinstance(question, Ehlo) and reply.positive:
-            lines = [f"{self.hostname} {lines[0]}"[:500]]  # one line: what follows are keywords
-            lines += [] if isinstance(question, Helo) else self.offered.lines()
-        enhanced = reply.enhanced
-        if not coded or isinstance(question, _UNCODED) or reply.intermediate:
-            enhanced = None
-        elif enhanced is None:
-            enhanced = EnhancedCode(reply.code // 100, 0, 0)
-        if enhanced != reply.enhanced or tuple(lines) != reply.lines:
-            reply = Reply(reply.code, enhanced, lines)
-        self._output.append(bytes(reply))
+        self._output.append(bytes(worded(self, reply, question, coded=coded)))
 
     # -- reading, by phase -------------------------------------------------------------------
 
     def _read(self) -> ServerEvent | None:
-        if self.phase in COMMAND_PHASES:
+        if self.phase in COLUMNS:
             return self._read_command()
         match self.phase:
             case Phase.GREETING:
-                return Connected(early_talk=bool(self._buffer))
+                return Connected(early_talk=self.behind)
             case Phase.BODY:
                 return self._read_body()
+            case Phase.CHUNK:
+                return self._read_chunk()
             case Phase.AUTH:
                 return self._read_auth_response()
             case _:
@@ -291,15 +326,45 @@ class ServerProtocol:
         if line is OVERLONG or self._too_long(line):
             return self._reject("", replies.LINE_TOO_LONG, error=True)
         try:
-            verb = read_verb(line)
-            if (refusal := self._out_of_order(verb)) is not None:
+            verb = read_verb(line, self.vocabulary.commands)
+            refusal = rules.out_of_order(self, verb)
+            if refusal is not None and verb != "BDAT":
                 return self._reject(self._shown(line), refusal)
-            command = parse_command(line, self._negotiated.parameters.get(verb))
+            reading = self._reading(verb)
+            command = parse_command(line, reading, self.vocabulary.commands)
         except GrammarError as error:
-            return self._reject(self._shown(line), _with_detail(error), error=True)
-        if (refusal := self._unacceptable(command)) is not None:
+            return self._misread(line, error)
+        refusal = refusal or rules.unacceptable(self, command)
+        if isinstance(command, Bdat) and refusal is not None:
+            self._begin_chunk(command, (self._shown(line), refusal))
+            return self._read_chunk()
+        if refusal is not None:
             return self._reject(self._shown(line), refusal)
-        return self._event(command)
+        event = self._event(command)
+        if reading.used:
+            self._next, event = event, Tolerated(tuple(reading.used), self._shown(line))
+        return event
+
+    def _reading(self, verb: str) -> Reading:
+        return Reading(
+            parameters=self.negotiated.parameters.get(verb),
+            utf8="SMTPUTF8" in self.negotiated,
+            leniencies=self.leniencies,
+        )
+
+    def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
+        """Refuse a line that is not in the grammar. After a BDAT of no known size nobody can tell
+        where commands go on, so none is read."""
+        reply, shown = _with_detail(error), self._shown(line)
+        is_bdat = line[:4].upper() == b"BDAT" and "BDAT" in self.vocabulary.commands
+        if isinstance(error, ChunkError) and error.size is not None:
+            self._errors += 1
+            self._begin_chunk(Bdat(error.size), (shown, reply))
+            return self._read_chunk()
+        rejected = self._reject(shown, reply, error=True)
+        if is_bdat and self.phase is not Phase.CLOSED:
+            self.hang_up(replies.LOST_CHUNK)
+        return rejected
 
     def _shown(self, line: bytes) -> str:
         """A refused line as it may be shown: what stands behind AUTH may be a password, and so may
@@ -308,111 +373,96 @@ class ServerProtocol:
         if verb[:4] == b"AUTH":
             self._after_auth = True
             return "AUTH ***"
-        known = verb.decode("latin-1") in COMMANDS
+        known = verb.decode("latin-1") in self.vocabulary.commands
         return "***" if self._after_auth and not known else printable(line)
 
     def _too_long(self, line: bytes) -> bool:
         if len(line) + 2 <= COMMAND_LINE:
             return False
-        verb = line[:5].rstrip().upper().decode("latin-1")
+        verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
         limit = self.limits.auth_line if verb == "AUTH" else self.offered.line_limit(verb)
         return len(line) + 2 > limit
-
-    def _out_of_order(self, verb: str) -> Reply | None:
-        """Why this verb may not be used now, whatever its argument."""
-        cell = TRANSITIONS[self.phase, verb]
-        if cell is NO_SERVICE:
-            return cell
-        if self.require_tls and not self.secure and verb not in _BEFORE_TLS:
-            return replies.NEED_TLS
-        if self.require_auth and not self.authenticated and verb not in _BEFORE_AUTH:
-            return replies.NEED_AUTH
-        if verb in EXTENSION_VERBS and (refusal := self._unavailable(verb)) is not None:
-            return refusal
-        return cell if isinstance(cell, Reply) else None
-
-    def _unavailable(self, verb: str) -> Reply | None:
-        """Why a verb that an extension adds may not be used."""
-        if verb == "STARTTLS" and self.secure:
-            return replies.TLS_ACTIVE
-        if verb == "AUTH" and self.authenticated:
-            return replies.AUTH_DONE
-        if verb == "AUTH" and self.mechanisms and not (self.secure or self.auth_in_clear):
-            return replies.AUTH_IN_CLEAR
-        if verb not in self.offered.verbs:
-            return replies.NOT_IMPLEMENTED
-        return None if verb in self._negotiated.verbs else HELLO_FIRST  # HELO negotiates nothing
-
-    def _unacceptable(self, command: Command) -> Reply | None:
-        """Why a command that is well-formed and in order is refused without asking."""
-        match command:
-            case Mail():
-                return self._unacceptable_sender(command)
-            case Rcpt():
-                return self._unacceptable_recipient(command)
-            case Auth(mechanism) if mechanism not in self.mechanisms:
-                return replies.NO_MECHANISM
-            case StartTLS() if self._buffer:
-                return replies.INJECTION
-        return None
-
-    def _unacceptable_sender(self, mail: Mail) -> Reply | None:
-        if not mail.path.isascii and not mail.parameters.smtputf8:
-            return replies.ASCII_SENDER
-        limit = self.limits.message_size
-        too_big = limit is not None and (mail.parameters.size or 0) > limit
-        return replies.TOO_BIG if too_big else None
-
-    def _unacceptable_recipient(self, rcpt: Rcpt) -> Reply | None:
-        if not rcpt.path.isascii and not (self._mail and self._mail.parameters.smtputf8):
-            return replies.ASCII_RECIPIENT
-        too_many = len(self._recipients) >= self.limits.recipients
-        return replies.TOO_MANY_RECIPIENTS if too_many else None
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""
         self._after_auth = False
-        if isinstance(command, Mail) and command.parameters.auth and not self.authenticated:
-            # What a client that has not logged in says of others is not believed (RFC 4954 5).
-            command = Mail(command.path, evolve(command.parameters, auth=ReversePath(None)))
-        match command:
-            case Rset() | Noop():
-                self._say(Reply(250, "2.0.0", "OK"))
-                self._advance(command)
-            case Quit():
-                self._say(replies.GOODBYE)
-                self._advance(command)
-        assert isinstance(command, ServerEvent)
+        command = rules.believed(self, command)
+        if isinstance(command, Rset | Noop | Quit):
+            self._say(self._usual(command))
+            self._advance(command)
         return command
 
-    def _reject(self, line: str, reply: Reply, *, error: bool = False) -> Rejected:
+    def _reject(self, line: str, reply: Reply, *, error: bool = False, times: int = 1) -> Rejected:
         self._errors += error
         if self._errors > self.limits.errors:
             reply = replies.ERRORS
         if reply.code == 421:
             self.hang_up(reply)
         else:
-            self._say(reply, coded=line.partition(" ")[0].upper() not in _HELLOS)
+            for _ in range(times):
+                self._say(reply, coded=line.partition(" ")[0].upper() not in _HELLOS)
         return Rejected(line, reply)
+
+    # -- reading content ---------------------------------------------------------------------
 
     def _read_body(self) -> ServerEvent | None:
         """Content as it comes; or, once it is refused, nothing until its end is found."""
+        transaction = self.transaction
         while piece := self._dots.read():
-            self._size += len(piece)
+            transaction.size += len(piece)
             if self._body_fault() is None:
                 return BodyChunk(piece)
         if not self._dots.done:
             return None
         if (reply := self._body_fault()) is None:
-            return BodyEnd(self._size)
-        self._reset(Phase.READY)
-        return self._reject("", reply)
+            return self._body_end()
+        return self._reject_message("", reply)
 
     def _body_fault(self) -> Reply | None:
         limit = self.limits.message_size
-        if limit is not None and self._size > limit:
+        if limit is not None and self.transaction.size > limit:
             return replies.TOO_BIG
         return replies.BARE_CR_OR_LF if self._dots.bare else None
+
+    def _body_end(self) -> BodyEnd:
+        self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
+        return BodyEnd(self.transaction.size)
+
+    def _reject_message(self, line: str, reply: Reply) -> Rejected:
+        """Refuse a message whose end was read: in LMTP, for each recipient."""
+        times = len(self.transaction.rcpts) if self.lmtp else 1
+        self._reset(Phase.READY)
+        return self._reject(line, reply, times=times)
+
+    def _begin_chunk(self, bdat: Bdat, refusal: tuple[str, Reply] | None = None) -> None:
+        """Read the octets behind *bdat*; with a refusal, throw them away and then say it."""
+        self._bdat, self._refusal = bdat, refusal
+        self._chunk = ChunkReader(self._buffer, bdat.size)
+        self._outer, self.phase = self.phase, Phase.CHUNK
+
+    def _read_chunk(self) -> ServerEvent | None:
+        while piece := self._chunk.read():
+            if self._refusal is None:
+                self.transaction.size += len(piece)
+                return BodyChunk(piece)
+        if not self._chunk.done:
+            return None
+        assert self._bdat is not None
+        bdat, self._bdat = self._bdat, None
+        if self._refusal is not None:
+            return self._reject_chunk(bdat, *self._refusal)
+        return self._body_end() if bdat.last else ChunkEnd(bdat.size)
+
+    def _reject_chunk(self, bdat: Bdat, line: str, reply: Reply) -> Rejected:
+        """Say what was decided before its octets came. What had been accepted fails with it."""
+        if self._outer in (Phase.RCPT, Phase.CHUNKS):
+            if bdat.last:
+                return self._reject_message(line, reply)
+            self._reset(Phase.READY)
+            return self._reject(line, reply)
+        self.phase = self._outer
+        unasked = self.lmtp and bdat.last and self._outer is Phase.MAIL  # RFC 2033 4.3
+        return self._reject(line, reply, times=0 if unasked else 1)
 
     def _read_auth_response(self) -> ServerEvent | None:
         line = self._lines.read(self.limits.auth_line)

@@ -18,13 +18,28 @@ from ..errors import (
     RemoteProtocolError,
     SMTPError,
 )
-from ..grammar.command import Auth, Command, Ehlo, Helo, Help, Noop, Quit, Rset, StartTLS, Vrfy
+from ..grammar.command import (
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    Vrfy,
+)
 from ..grammar.domain import AddressLiteral, Domain, Host
+from ..grammar.extended import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64
-from ..mail.content import Source, prepare
+from ..mail.content import Source
 from ..mail.envelope import Envelope
+from ..mail.plan import Plan, PlannedTransaction, plan
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
 from ..sasl import CLIENTS, ClientExchange, Login
@@ -50,6 +65,7 @@ class Client:
     _server_name: str
     greeting: Reply = field(default=Reply(220), init=False)
     """The server's greeting."""
+    _sent: list[PlannedTransaction] = field(factory=list, init=False)
     _trusted: bool = field(default=False, init=False)  # TLS, and with whom we meant to speak
 
     @property
@@ -78,9 +94,15 @@ class Client:
         was accepted for nobody, :class:`~smtpproto.errors.NotOffered` if this server cannot take
         it, and TransportError if the link died before the final dot, so that nothing was accepted.
         """
-        content, envelope = prepare(message, envelope)
+        planned = self.plan(message, envelope)
         with self._link.conversation():
-            return await submit(self._link, envelope, content)
+            self._sent += planned.transactions
+            return await submit(self._link, planned)
+
+    def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
+        """Say what :meth:`send` would send, and send nothing: see
+        :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
+        return plan(message, envelope, self.extensions, sent=self._sent)
 
     async def login(self, login: Login) -> None:
         """Log in with the strongest mechanism that both sides know (RFC 4954).
@@ -99,13 +121,33 @@ class Client:
         """RSET."""
         return await self._ask(Rset())
 
-    async def verify(self, name: str) -> Reply:
-        """VRFY: 250 it exists, 252 cannot tell, 5yz it does not."""
-        return await self._ask(Vrfy(name))
+    async def verify(self, name: str, *, smtputf8: bool = False) -> Reply:
+        """VRFY: 250 it exists, 252 cannot tell, 5yz it does not. *smtputf8* lets the reply be UTF-8
+        (RFC 6531 3.7.4.2). What a reply says is for people to read, not for programs."""
+        return await self._ask(Vrfy(name, smtputf8=smtputf8))
+
+    async def expand(self, name: str, *, smtputf8: bool = False) -> Reply:
+        """EXPN: 250 with the members of a list, one a line."""
+        return await self._ask(Expn(name, smtputf8=smtputf8))
 
     async def help(self, topic: str = "") -> Reply:
         """HELP."""
         return await self._ask(Help(topic))
+
+    async def etrn(self, node: str) -> Reply:
+        """ETRN: ask the server to start its queue for *node* (RFC 1985)."""
+        return await self._ask(Etrn(node))
+
+    async def command(self, command: Command) -> Reply:
+        """Say any command that the session allows, as XCLIENT or a verb of one's own. Raises
+        LocalProtocolError for those that this class has methods of their own for."""
+        if isinstance(command, Ehlo | Mail | Rcpt | Data | StartTLS | Auth):
+            raise LocalProtocolError("connect, send and login say this", command=command.verb)
+        with self._link.conversation():
+            reply = await self._link.ask(command)
+            if isinstance(command, XClient) and reply.positive:
+                await self._hello()
+        return reply
 
     async def quit(self) -> None:
         """QUIT if the session can, wait for the reply, close. Never raises; may be called twice."""
@@ -147,12 +189,13 @@ class Client:
         return _yes(await self._link.reply_to(greeting), "greeting", "")
 
     async def _hello(self) -> None:
-        """EHLO, or HELO where that is not known (RFC 5321 3.2)."""
+        """EHLO, or HELO where that is not known (RFC 5321 3.2); in LMTP, LHLO."""
         host = self._config.hello or _literal(self._link.stream)
-        reply = await self._link.ask(Ehlo(host))
-        if reply.code in (500, 502, 504):
+        hello = Lhlo(host) if self._config.lmtp else Ehlo(host)
+        reply = await self._link.ask(hello)
+        if reply.code in (500, 502, 504) and not self._config.lmtp:
             reply = await self._link.ask(Helo(host))
-        _yes(reply, "hello", "EHLO", "whether the server wants another name: set hello")
+        _yes(reply, "hello", hello.verb, "whether the server wants another name: set hello")
 
     async def _upgrade(self, *, required: bool) -> None:
         """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""
@@ -214,6 +257,8 @@ async def open_client(world: World, host: str, port: int, config: ClientConfig) 
     """
     if not 0 < port < 65536:
         raise ConnectFailed(f"no such port: {port}", phase="connect")
+    if config.lmtp and port == 25:
+        raise ConnectFailed("LMTP is not spoken on port 25 (RFC 2033 4)", phase="connect")
     stream = await world.dial(host, port, config.timeouts.connect)
     return await start_client(world, stream, host, config, config.tls_mode(port))
 
@@ -223,9 +268,18 @@ async def start_client(
 ) -> Client:
     """As :func:`open_client`, over a stream that is connected already."""
     implicit = mode is TLSMode.IMPLICIT
-    machine = ClientProtocol(secure=implicit, limits=config.limits, timeouts=config.timeouts)
+    machine = ClientProtocol(
+        lmtp=config.lmtp,
+        secure=implicit,
+        verbs=config.verbs,
+        limits=config.limits,
+        timeouts=config.timeouts,
+        leniencies=config.leniencies,
+    )
     client = Client(Link(stream, world, machine, config.trace), config, server_name)
     try:
+        if config.proxy is not None:
+            await stream.write(bytes(config.proxy), config.timeouts.block)
         if implicit:
             await client._start_tls(verify=True)
         await client._open(mode)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from attrs import frozen
 
-from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.address import ForwardPath, Mailbox, ReversePath
+from ..grammar.command import Command
 from ..grammar.domain import Host
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
+from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..mail.envelope import Envelope
 from ..sasl import Credentials
+from ..wire.proxy import ProxyHeader
 from ..wire.tls import TLSInfo
 
 _log = logging.getLogger("smtpproto.server")
@@ -21,7 +24,12 @@ _log = logging.getLogger("smtpproto.server")
 Verdict = Reply | None
 """None accepts; a 4yz or 5yz reply refuses; a positive reply accepts with words of one's own."""
 
+Verdicts = Verdict | Iterable[Verdict] | AsyncIterable[Verdict]
+"""On a message: one for all recipients; or in LMTP one for each, in the envelope's order, each of
+which is sent as soon as it is there (RFC 2033 4.2)."""
+
 Hook = Verdict | Awaitable[Verdict]
+MessageHook = Verdicts | Awaitable[Verdicts]
 Nothing = None | Awaitable[None]
 
 
@@ -39,6 +47,14 @@ class Session:
     """What TLS agreed on; None in clear."""
     user: str | None = None
     """Who logged in."""
+    lmtp: bool = False
+    """Whether LMTP is spoken."""
+    proxied: ProxyHeader | None = None
+    """What a trusted proxy told of the client, *peer* included."""
+    impersonated: XClientAttributes | None = None
+    """What a trusted client told of whom it speaks for (XCLIENT); *peer* and *user* are theirs."""
+    forwarded: XForwardAttributes | None = None
+    """What a trusted client told of where the next message came from (XFORWARD)."""
 
 
 class Sink(Protocol):
@@ -48,7 +64,7 @@ class Sink(Protocol):
         """Take a slice of content, at most 64 KiB; lines end with CRLF, dots are removed."""
         ...
 
-    def commit(self) -> Hook:
+    def commit(self) -> MessageHook:
         """The content is complete. What is durable when this accepts is the server's duty."""
         ...
 
@@ -93,12 +109,30 @@ class Handler:
         """
         return WholeMessage(self, session, envelope)
 
-    def message(self, session: Session, envelope: Envelope, body: bytes) -> Hook:
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> MessageHook:
         """A whole message is there. To accept it is to be responsible for it."""
         return Reply(554, "5.3.2", "No mail is accepted here")
 
-    def verify(self, session: Session, name: str) -> Hook:
-        """VRFY. Left alone the answer is 252, which tells nothing (RFC 5321 7.3)."""
+    def verify(self, session: Session, name: str) -> NamesHook:
+        """VRFY: give the mailbox that *name* stands for, or a reply. Left alone the answer is 252,
+        which tells nothing (RFC 5321 7.3); to tell a name that is a list, answer 550 or 252."""
+        return None
+
+    def expand(self, session: Session, name: str) -> NamesHook:
+        """EXPN: give the mailboxes of the list *name*, or a reply. Offered by servers whose handler
+        defines this; else the answer is 502."""
+        return None
+
+    def help(self, session: Session, topic: str) -> Hook:
+        """HELP. Left alone the answer lists the commands."""
+        return None
+
+    def etrn(self, session: Session, node: str) -> Hook:
+        """ETRN: start the queue for *node*. Offered by servers whose handler defines this."""
+        return None
+
+    def command(self, session: Session, command: Command) -> Hook:
+        """A verb of one's own, as given to ``serve`` in *verbs*."""
         return None
 
     def reset(self, session: Session) -> Nothing:
@@ -109,6 +143,9 @@ class Handler:
         """The connection ended, however it did."""
         return None
 
+
+Names = Verdict | Mailbox | Iterable[Mailbox]
+NamesHook = Names | Awaitable[Names]
 
 HandlerSource = Handler | Callable[[], Handler]
 """A handler to share, or what makes one for each connection."""
@@ -124,7 +161,7 @@ class WholeMessage:
     def write(self, data: bytes) -> None:
         self._body += data
 
-    def commit(self) -> Hook:
+    def commit(self) -> MessageHook:
         body = bytes(self._body)
         self._body.clear()
         return self._handler.message(self._session, self._envelope, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,11 +14,13 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
-from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Unsolicited
-from ..protocol.phases import COMMAND_PHASES, Phase
+from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
+from ..protocol.phases import COLUMNS, Phase
 from ..secret import Secret
 from ..wire.tls import Context, TLSFilter, TLSInfo, TLSStream
 from .options import Trace
+
+_log = logging.getLogger("smtpproto.client")
 
 
 @define(eq=False)
@@ -50,7 +53,7 @@ class Link:
     def usable(self) -> bool:
         """Whether both sides agree on where the session stands, so that it can go on."""
         machine = self.machine
-        return machine.phase in COMMAND_PHASES and not machine.unanswered and not self._busy
+        return machine.phase in COLUMNS and not machine.unanswered and not self._busy
 
     async def ask(self, command: Command) -> Reply:
         """Say *command* and give its reply."""
@@ -67,9 +70,18 @@ class Link:
         allowed = self.machine.allows(command.verb)
         return self._note(self.machine.send(command)) if allowed else None
 
-    async def end_body(self) -> Reply:
-        """Say that the content is complete, and give the reply."""
-        return await self.reply_to(self._note(self.machine.end_body()))
+    def end_body(self) -> tuple[Sent, ...]:
+        """Say that the content is complete; give what its replies will name."""
+        sent = self.machine.end_body()
+        self.show("C", str(Step.BODY_END.value))
+        return sent
+
+    def say_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
+        """Say a BDAT with its octets; give what its replies will name."""
+        sent = self.machine.send_chunk(data, last=last)
+        self.show("C", str(sent[0]))
+        self.show("C", f"[{len(data)} octets of content]")
+        return sent
 
     async def respond(self, response: Secret | None) -> Reply:
         """Say a SASL response and give its reply."""
@@ -117,7 +129,9 @@ class Link:
 
     def _note_event(self, event: ClientEvent, phase: str) -> None:
         match event:
-            case Answer(sent, reply):
+            case Answer(sent, reply, leniencies):
+                if leniencies:
+                    _log.info("reply to %s tolerated: %s", sent, ", ".join(leniencies))
                 self._show_reply(reply)
                 self._replies[sent] = reply
                 self.closing = reply if reply.code == 421 else None

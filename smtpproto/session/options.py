@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypedDict
 
 from attrs import field, frozen
 
 from ..grammar.domain import Domain, Host, own_name
-from ..limits import Limits, Timeouts
+from ..limits import Leniencies, Limits, Timeouts
+from ..protocol.verbs import Verb
 from ..sasl import Login
+from ..wire.proxy import ProxyHeader
 from ..wire.tls import Context
+
+Network = IPv4Network | IPv6Network
 
 Trace = Callable[[str, str], None]
 """Called with "C" or "S" (who speaks; "*" for what neither says) and a line safe to show."""
@@ -49,8 +54,12 @@ class ClientOptions(TypedDict, total=False):
     tls: TLSMode | None
     context: Context | None
     login_in_clear: bool
+    lmtp: bool
+    proxy: ProxyHeader | None
+    verbs: tuple[Verb, ...]
     limits: Limits
     timeouts: Timeouts
+    leniencies: Leniencies
     trace: Trace | None
 
 
@@ -68,8 +77,15 @@ class ClientConfig:
     """Certificates and rules. None: the system's CAs; unverified if TLS is opportunistic."""
     login_in_clear: bool = False
     """Whether a password may be sent without TLS."""
+    lmtp: bool = False
+    """LMTP instead of SMTP (RFC 2033); never on port 25."""
+    proxy: ProxyHeader | None = None
+    """What to say of the real client before anything else, to a server that expects it."""
+    verbs: tuple[Verb, ...] = ()
+    """Verbs of one's own."""
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
+    leniencies: Leniencies = field(factory=Leniencies)
     trace: Trace | None = None
 
     def tls_mode(self, port: int) -> TLSMode:
@@ -90,9 +106,20 @@ class ServerOptions(TypedDict, total=False):
     require_tls: bool
     require_auth: bool
     auth_in_clear: bool
+    lmtp: bool
+    extensions: Mapping[str, str | None]
+    verbs: tuple[Verb, ...]
+    proxied_by: Iterable[str]
+    xclient_from: Iterable[str]
+    xforward_from: Iterable[str]
     limits: Limits
     timeouts: Timeouts
+    leniencies: Leniencies
     trace: Trace | None
+
+
+def _networks(values: Iterable[str]) -> tuple[Network, ...]:
+    return tuple(ip_network(value) for value in ([values] if isinstance(values, str) else values))
 
 
 @frozen(kw_only=True)
@@ -111,10 +138,40 @@ class ServerConfig:
     """Answer 530 to transactions before AUTH. The handler must define ``authenticate``."""
     auth_in_clear: bool = False
     """Whether passwords are taken without TLS."""
+    lmtp: bool = False
+    """LMTP instead of SMTP (RFC 2033); never on port 25."""
+    extensions: Mapping[str, str | None] = field(factory=dict)
+    """Keywords to offer besides the usual ones, with their parameters, which the handler then has
+    to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""
+    verbs: tuple[Verb, ...] = ()
+    """Verbs of one's own, for the handler's ``command``."""
+    proxied_by: tuple[Network, ...] = field(default=(), converter=_networks)
+    """Addresses and networks (``"192.0.2.0/24"``) from which connections begin with a header of the
+    PROXY protocol, whose word for the real client is taken. A header from others is no command."""
+    xclient_from: tuple[Network, ...] = field(default=(), converter=_networks)
+    """Those that may say XCLIENT, and so be anybody."""
+    xforward_from: tuple[Network, ...] = field(default=(), converter=_networks)
+    """Those that may say XFORWARD."""
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
+    leniencies: Leniencies = field(factory=Leniencies)
     trace: Trace | None = None
 
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:
             raise ValueError("implicit_tls and require_tls need a context")
+
+    def check_port(self, port: int) -> None:
+        """Raise ValueError for a port that this is not for: LMTP on 25 (RFC 2033 5)."""
+        if self.lmtp and port == 25:
+            raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
+
+
+def is_among(address: str, networks: Iterable[Network]) -> bool:
+    """Whether *address*, of a peer, is in one of *networks*."""
+    try:
+        peer = ip_address(address)
+    except ValueError:  # of a socket without addresses
+        return False
+    peer = getattr(peer, "ipv4_mapped", None) or peer
+    return any(peer in network for network in networks)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from operator import methodcaller
-from typing import TypeVar, assert_never
+from typing import TypeVar, assert_never, cast
 
 from attrs import define, evolve, field
 
 from ..errors import ConnectionLost, GrammarError, LocalProtocolError, SMTPError, TimedOut
+from ..grammar.address import Mailbox
 from ..grammar.command import (
-    Auth,
     Command,
     Data,
     Ehlo,
@@ -24,9 +24,9 @@ from ..grammar.command import (
     Quit,
     Rcpt,
     Rset,
-    StartTLS,
     Vrfy,
 )
+from ..grammar.extended import Auth, Bdat, Etrn, StartTLS, XClient, XForward
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import Stream, World
@@ -34,10 +34,12 @@ from ..protocol.events import (
     AuthResponse,
     BodyChunk,
     BodyEnd,
+    ChunkEnd,
     Connected,
     Disconnected,
     Rejected,
     ServerEvent,
+    Tolerated,
 )
 from ..protocol.phases import Phase
 from ..protocol.replies import SHUTTING_DOWN, TIMED_OUT
@@ -45,8 +47,9 @@ from ..protocol.server import ServerProtocol
 from ..sasl import SERVERS, Credentials, ServerExchange
 from ..secret import Secret
 from ..wire.tls import TLSFilter, TLSStream
-from .handler import Handler, Hook, Nothing, Session, Sink, Verdict
-from .options import ServerConfig
+from .handler import Handler, Hook, Names, Nothing, Session, Sink, Verdict, Verdicts
+from .options import ServerConfig, is_among
+from .trusted import impersonated, offers_to, read_proxy_header
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -55,7 +58,7 @@ _NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 _NOT_AUTHENTICATED = Reply(535, "5.7.8", "Authentication credentials invalid")
 _NOT_AUTHORIZED = Reply(535, "5.7.8", "Not authorized to act as another")
 
-_AT_ONCE = (Ehlo, Data, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
+_AT_ONCE = (Ehlo, Data, ChunkEnd, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
 _TURN = 64  # events of one connection, which may all be in its buffer, before others get theirs
 
 T = TypeVar("T")
@@ -80,26 +83,36 @@ class Conversation:
     _waiting: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        config = self._config
-        self._session = Session(peer=self._stream.peername)
-        self._machine = ServerProtocol(
+        self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
+        self._machine = self._new_machine()
+
+    def _new_machine(self) -> ServerProtocol:
+        config, handler = self._config, self._handler
+        hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
+        defined = [key for key, hook in hooks.items() if _defines(handler, hook)]
+        return ServerProtocol(
             hostname=config.hostname,
+            lmtp=config.lmtp,
             starttls=config.context is not None and not config.implicit_tls,
             secure=config.implicit_tls,
-            mechanisms=tuple(SERVERS) if _can_authenticate(self._handler) else (),
+            mechanisms=tuple(SERVERS) if _defines(handler, Handler.authenticate) else (),
             auth_in_clear=config.auth_in_clear,
             require_tls=config.require_tls,
             require_auth=config.require_auth,
+            extensions=dict.fromkeys(defined, "")
+            | offers_to(self._session.peer[0], config)
+            | dict(config.extensions),
+            verbs=config.verbs,
             limits=config.limits,
             timeouts=config.timeouts,
+            leniencies=config.leniencies,
         )
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
         _log.info("connection from %s, %s", *self._session.peer)
         try:
-            if self._config.implicit_tls:
-                await self._start_tls()
+            await self._begin()
             await self._converse()
         except SMTPError as error:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
@@ -112,14 +125,25 @@ class Conversation:
     def stop(self) -> None:
         """Ask for an end: 421 to a client that is waited for, else after its message."""
         self._stopping = True
-        if self._waiting and self._machine.phase is not Phase.BODY:
+        if self._waiting and not self._machine.in_message:
             self._stream.interrupt()
+
+    async def _begin(self) -> None:
+        """What comes before SMTP: a proxy's word for the client, and TLS from the first octet."""
+        if is_among(self._session.peer[0], self._config.proxied_by):
+            self._stream, header = await read_proxy_header(self._stream, self._world, self._config)
+            if header.source is not None:
+                self._session = evolve(self._session, peer=header.source, proxied=header)
+                self._machine = self._new_machine()
+                _log.info("for %s, %s", *self._session.peer)
+        if self._config.implicit_tls:
+            await self._start_tls()
 
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
             await self._handle(event)
             await self._between(event)
-            self._open = self._machine.phase in (Phase.MAIL, Phase.RCPT, Phase.BODY)
+            self._open = self._machine.transaction.mail is not None
         await self._flush()
 
     async def _between(self, event: ServerEvent) -> None:
@@ -169,7 +193,7 @@ class Conversation:
 
     @property
     def _may_stop(self) -> bool:
-        return self._stopping and self._machine.phase is not Phase.BODY
+        return self._stopping and not self._machine.in_message
 
     async def _flush(self) -> None:
         if data := self._machine.data_to_send():
@@ -182,53 +206,94 @@ class Conversation:
         stream = TLSStream(self._stream, TLSFilter(context, server_side=True), self._world.now)
         await stream.handshake(self._config.timeouts.tls)
         self._stream = stream
-        self._session = Session(peer=self._session.peer, tls=stream.info)
+        self._session = evolve(self._new_session(), tls=stream.info)
+
+    def _new_session(self) -> Session:
+        """The session as it was when it began: nothing said before TLS counts (RFC 3207 4.2)."""
+        known = self._session
+        return Session(peer=known.peer, lmtp=known.lmtp, proxied=known.proxied)
 
     # -- events ------------------------------------------------------------------------------
 
-    async def _handle(self, event: ServerEvent) -> None:  # noqa: C901, PLR0912 - a line an event
+    async def _handle(self, event: ServerEvent) -> None:
         self._trace_event(event)
-        handler, session = self._handler, self._session
         match event:
+            case Command():
+                await self._obey(event)
             case Connected():
-                self._answer(await self._ask(handler.connect, session))
+                self._answer(await self._ask(self._handler.connect, self._session))
+            case AuthResponse(response):
+                await self._authenticate(response)
+            case BodyChunk(data):
+                await self._write(data)
+            case ChunkEnd():
+                self._answer(None if self._sink is not None else _LOCAL_ERROR)
+            case BodyEnd():
+                await self._commit()
+            case Rejected() | Disconnected():
+                await self._abort()
+            case Tolerated(leniencies, line):
+                _log.info("tolerated %s: %s", ", ".join(leniencies), line)
+            case _:
+                assert_never(event)
+
+    async def _obey(self, command: Command) -> None:  # noqa: C901 - a line a command
+        handler, session = self._handler, self._session
+        match command:
             case Ehlo():
-                await self._hello(event)
+                await self._hello(command)
             case Mail(path, parameters):
                 self._answer(await self._ask(handler.mail, session, path, parameters))
             case Rcpt(path, parameters):
                 self._answer(await self._ask(handler.rcpt, session, path, parameters))
             case Data():
                 await self._open_sink()
-            case BodyChunk(data):
-                await self._write(data)
-            case BodyEnd():
-                await self._commit()
+            case Bdat():
+                await self._take_chunk()
+            case Rset():
+                await self._dropped()
+            case Noop() | Quit():
+                pass
+            case Vrfy(name):
+                self._answer(await self._names(handler.verify, name))
+            case Expn(name):
+                self._answer(await self._names(handler.expand, name))
+            case Help(topic):
+                self._answer(await self._ask(handler.help, session, topic))
+            case _:
+                await self._obey_extension(command)
+
+    async def _obey_extension(self, command: Command) -> None:
+        handler, session = self._handler, self._session
+        match command:
+            case StartTLS():
+                await self._upgrade()
             case Auth(mechanism, initial):
                 self._exchange = SERVERS[mechanism]()
                 await self._authenticate(initial)
-            case AuthResponse(response):
-                await self._authenticate(response)
-            case StartTLS():
-                await self._upgrade()
-            case Vrfy(name):
-                self._answer(await self._ask(handler.verify, session, name))
-            case Expn() | Help():
+            case Etrn(node):
+                self._answer(await self._ask(handler.etrn, session, node))
+            case XClient():
+                await self._impersonate(command)
+            case XForward(attributes):
                 self._answer(None)
-            case Rset():
-                await self._dropped()
-            case Rejected() | Disconnected():
-                await self._abort()
-            case Noop() | Quit():
-                pass
+                known = session.forwarded
+                told = attributes if known is None else known.updated(attributes)
+                self._session = evolve(session, forwarded=told)
             case _:
-                assert_never(event)
+                self._answer(await self._ask(handler.command, session, command))
 
     async def _hello(self, event: Ehlo) -> None:
         if self._answer(await self._ask(self._handler.hello, self._session, event.host)):
             extended = not isinstance(event, Helo)
             self._session = evolve(self._session, hello=event.host, extended=extended)
             await self._dropped()
+
+    async def _impersonate(self, command: XClient) -> None:
+        """XCLIENT: the session begins again, as that of another."""
+        session = impersonated(self._new_session(), self._session, command.attributes)
+        if self._answer(await self._ask(self._handler.connect, session)):
+            self._session = session
 
     async def _upgrade(self) -> None:
         if self._answer(None) and self._machine.phase is Phase.TLS:
@@ -259,6 +324,13 @@ class Conversation:
 
     # -- content -----------------------------------------------------------------------------
 
+    async def _take_chunk(self) -> None:
+        """BDAT: the first one of a message asks for a sink."""
+        if self._machine.phase is Phase.RCPT:
+            await self._open_sink()
+        else:
+            self._answer(None)
+
     async def _open_sink(self) -> None:
         envelope = self._machine.envelope
         try:
@@ -284,9 +356,26 @@ class Conversation:
     async def _commit(self) -> None:
         sink, self._sink = self._sink, None
         if sink is None:
-            self._answer(_LOCAL_ERROR)
-        else:
-            self._answer(await self._ask(methodcaller("commit"), sink))
+            await self._answer_message(_LOCAL_ERROR)
+            return
+        try:
+            await self._answer_message(await _result(sink.commit()))
+        except Exception as error:
+            await self._answer_message(self._failed("commit", error))
+
+    async def _answer_message(self, verdicts: Verdicts) -> None:
+        """Answer for each recipient in LMTP, one by one as the answers come, else once."""
+        if not self._machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
+            while self._machine.question is not None:
+                self._answer(cast(Verdict, verdicts))
+            return
+        async for verdict in _each(verdicts):
+            if self._machine.question is None:
+                raise LocalProtocolError("more answers than recipients")
+            self._answer(verdict)
+            await self._flush()
+        if self._machine.question is not None:
+            raise LocalProtocolError("fewer answers than recipients")
 
     async def _abort(self) -> None:
         sink, self._sink = self._sink, None
@@ -319,6 +408,17 @@ class Conversation:
             await _result(hook(*arguments))
         except Exception as error:
             self._failed(getattr(hook, "__name__", "a hook"), error)
+
+    async def _names(self, hook: Callable[..., Names | Awaitable[Names]], name: str) -> Verdict:
+        """Ask VRFY's or EXPN's hook; mailboxes make a 250, one a line (RFC 5321 3.5.2)."""
+        try:
+            found = await _result(hook(self._session, name))
+            if found is None or isinstance(found, Reply):
+                return found
+            mailboxes = [found] if isinstance(found, Mailbox) else list(found)
+            return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])
+        except Exception as error:
+            return self._failed(hook.__name__, error)
 
     def _answer(self, verdict: Verdict) -> bool:
         """Answer the machine's question; whether that was a yes."""
@@ -363,5 +463,15 @@ async def _result(value: T | Awaitable[T]) -> T:
     return await value if isinstance(value, Awaitable) else value
 
 
-def _can_authenticate(handler: Handler) -> bool:
-    return type(handler).authenticate is not Handler.authenticate
+async def _each(verdicts: Iterable[Verdict] | AsyncIterable[Verdict]) -> AsyncIterator[Verdict]:
+    if isinstance(verdicts, AsyncIterable):
+        async for verdict in verdicts:
+            yield verdict
+    else:
+        for verdict in verdicts:
+            yield verdict
+
+
+def _defines(handler: Handler, hook: Callable[..., object]) -> bool:
+    """Whether the application has a hook of its own in place of this one."""
+    return getattr(type(handler), hook.__name__) is not hook

@@ -1,132 +1,220 @@
-"""One mail transaction as a client (RFC 5321 3.3): MAIL, RCPT, DATA, content."""
+"""A message's transactions as a client (RFC 5321 3.3): MAIL, RCPT, DATA or BDAT, content."""
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
+from collections.abc import Iterable
 
-from ..errors import (
-    NotOffered,
-    RemoteProtocolError,
-    SendRefused,
-    TransportError,
-)
+from attrs import define, evolve, field
+
+from ..errors import RemoteProtocolError, SendRefused, TransportError
 from ..grammar.address import ForwardPath
-from ..grammar.command import Data, Mail, Rcpt, Rset
-from ..grammar.extension import Extensions
-from ..grammar.parameters import Body, MailParameters
+from ..grammar.command import Data, Rset
 from ..grammar.reply import Reply
-from ..mail.content import Content
-from ..mail.envelope import Envelope
+from ..mail.plan import CHUNK, Plan, PlannedTransaction
 from ..protocol.events import Sent
 from ..protocol.phases import Phase
 from .link import Link
 from .outcome import Outcome
 
-Replies = dict[ForwardPath, Reply]
+_OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
+_IN_FLIGHT = 4  # chunks ahead of their replies: one refused stops the message soon
+_NEVER_SENT = Reply(421, "4.4.2", "The connection was lost before this was sent")
 
 # What is said after a refusal only keeps both sides in step: if it fails, the refusal stands.
 _what_is_known_holds = contextlib.suppress(TransportError, RemoteProtocolError)
 
 
-async def submit(link: Link, envelope: Envelope, content: Content) -> Outcome:
-    """Send one message. Raises SendRefused if it was accepted for nobody, NotOffered if it cannot
-    be sent to this server, TransportError if the link died before the final dot."""
-    mail = Mail(envelope.sender, parameters_for(envelope, content, link.machine.extensions))
-    outcome, decided_by = await _transaction(link, mail, envelope, content)
-    if link.machine.phase in (Phase.MAIL, Phase.RCPT):
-        with _what_is_known_holds:
-            await link.ask(Rset())
+async def submit(link: Link, plan: Plan) -> Outcome:
+    """Send one message. Raises SendRefused if it was accepted for nobody, and TransportError if the
+    link died before the end of it, so that nothing was accepted."""
+    if link.machine.phase in _OPEN:  # somebody gave up in the middle of the last message
+        await link.ask(Rset())
+    outcome, decided_by = Outcome(envelope=plan.envelope), ""
+    for transaction in plan.transactions:
+        submission = _Submission(link, plan, transaction)
+        try:
+            part = await submission.run()
+        except (TransportError, RemoteProtocolError):
+            if not (outcome.accepted or outcome.unknown):
+                raise
+            part = submission.refused(_NEVER_SENT)
+        outcome, decided_by = outcome | part, submission.decided_by
     if not outcome.accepted and not outcome.unknown:
         reply = outcome.reply or next(iter(outcome.refused.values()))
         raise SendRefused(reply, outcome, command=decided_by)
     return outcome
 
 
-def parameters_for(envelope: Envelope, content: Content, offered: Extensions) -> MailParameters:
-    """What MAIL has to say for this message. Raises NotOffered if the server cannot take it."""
-    utf8 = not envelope.isascii or content.utf8_header
-    if utf8 and "SMTPUTF8" not in offered:
-        raise NotOffered("an address or header field that is not ASCII needs SMTPUTF8")
-    if content.eight_bit and "8BITMIME" not in offered:
-        raise NotOffered("content with octets above 127 needs 8BITMIME")
-    if content.size is not None and offered.size is not None and content.size > offered.size:
-        raise NotOffered(f"{content.size} octets; the server takes at most {offered.size}")
-    eight_bit = content.eight_bit is not False and "8BITMIME" in offered
-    return MailParameters(
-        size=content.size if "SIZE" in offered else None,
-        body=Body.EIGHT_BIT_MIME if eight_bit else None,
-        smtputf8=utf8,
-    )
+@define
+class _Submission:
+    """One transaction. With PIPELINING the commands leave together and their replies are read
+    after; without, each waits for the reply before it. The same lines do both."""
 
+    link: Link
+    plan: Plan
+    transaction: PlannedTransaction
+    decided_by: str = field(default="MAIL", init=False)
+    """The command whose reply was the last word."""
+    _rcpt: dict[ForwardPath, Reply] = field(factory=dict, init=False)
 
-async def _transaction(
-    link: Link, mail: Mail, envelope: Envelope, content: Content
-) -> tuple[Outcome, str]:
-    """The outcome, and what decided it if it is a refusal.
+    async def run(self) -> Outcome:
+        """Raises TransportError or RemoteProtocolError if nothing was accepted."""
+        if self.link.closing is not None:
+            return self.refused(self.link.closing)
+        try:
+            outcome = await self._transact()
+        except Exception:  # of the message's source, perhaps between two chunks
+            await self._reset()
+            raise
+        await self._reset()
+        return outcome
 
-    With PIPELINING the commands leave together and their replies are read after; without, each
-    command waits for the reply before it. The same lines do both.
-    """
-    sender = await link.say(mail)
-    rcpts: dict[ForwardPath, Sent] = {}
-    for path in dict.fromkeys(envelope.recipients):
-        if (sent := await link.say_if_allowed(Rcpt(path))) is None:
-            break
-        rcpts[path] = sent
-    data = await link.say_if_allowed(Data())
+    async def _reset(self) -> None:
+        """Close a transaction that stayed open, so that the next message can follow."""
+        if self.link.machine.phase in _OPEN and not self.link.machine.unanswered:
+            with _what_is_known_holds:
+                await self.link.ask(Rset())
 
-    reply = await link.reply_to(sender)
-    if reply.permanent:
+    async def _transact(self) -> Outcome:
+        link = self.link
+        sender = await link.say(self.transaction.mail)
+        rcpts = await self._say_recipients()
+        data = None if self.plan.chunked else await link.say_if_allowed(Data())
+        reply = await link.reply_to(sender)
+        if not reply.positive:
+            with _what_is_known_holds:
+                await self._recipients(rcpts)
+                await self._data_in_vain(data)
+            self._rcpt.clear()
+            return self.refused(reply)
+        self.decided_by = "RCPT"
+        await self._recipients(rcpts)
+        if link.closing is not None:
+            return self.refused(link.closing)
+        if not self._accepted:
+            with _what_is_known_holds:
+                await self._data_in_vain(data)
+            return self._outcome()
+        return await self._content(data)
+
+    async def _say_recipients(self) -> dict[ForwardPath, Sent]:
+        sent = {}
+        for rcpt in self.transaction.rcpts:
+            if (entry := await self.link.say_if_allowed(rcpt)) is None:
+                break  # MAIL was refused meanwhile
+            sent[rcpt.path] = entry
+        return sent
+
+    async def _recipients(self, rcpts: dict[ForwardPath, Sent]) -> None:
+        for path, sent in rcpts.items():
+            self._rcpt[path] = await self.link.reply_to(sent)
+
+    async def _data_in_vain(self, data: Sent | None) -> None:
+        """Read the reply to a DATA that left before it was known to be in vain; if it is 354, the
+        server waits for a dot (RFC 2920 3.1)."""
+        if data is not None and (await self.link.reply_to(data)).positive:
+            for sent in self.link.end_body():
+                await self.link.reply_to(sent)
+
+    # -- content -----------------------------------------------------------------------------
+
+    async def _content(self, data: Sent | None) -> Outcome:
+        if self.plan.chunked:
+            return await self._by_bdat()
+        assert data is not None  # since somebody was accepted
+        self.decided_by = "DATA"
+        reply = await self.link.reply_to(data)
+        return await self._by_data() if reply.positive else self.refused(reply)
+
+    async def _by_data(self) -> Outcome:
+        link, size = self.link, 0
+        self.decided_by = "end of data"
+        async with contextlib.aclosing(self.plan.content.slices()) as parts:
+            async for part in parts:
+                size += len(part)
+                link.machine.send_body(part)
+                await link.flush()
+        link.show("C", f"[{size} octets of content]")
+        return await self._end(link.end_body(), ())
+
+    async def _by_bdat(self) -> Outcome:
+        """Chunk by chunk, some ahead of their replies; after a refusal no more are sent."""
+        link, ahead = self.link, deque[Sent]()
+        self.decided_by = "BDAT"
+        async with contextlib.aclosing(self.plan.content.chunks(CHUNK)) as chunks:
+            async for data, last in chunks:
+                while ahead and (len(ahead) >= _IN_FLIGHT or not link.machine.ready):
+                    reply = await link.reply_to(ahead.popleft())
+                    if not reply.positive:
+                        return await self._failed(reply, ahead)
+                sent = link.say_chunk(data, last=last)
+                if last:
+                    return await self._end(sent, ahead)
+                await link.flush()
+                ahead.extend(sent)
+        raise AssertionError("content without an end")
+
+    async def _failed(self, reply: Reply, ahead: Iterable[Sent]) -> Outcome:
+        """A chunk was refused: those on their way get replies all the same (RFC 3030 2)."""
         with _what_is_known_holds:
-            for sent in rcpts.values():
-                await link.reply_to(sent)
-            await _data_in_vain(link, data)
-        return _refused(envelope, dict.fromkeys(envelope.recipients, reply), reply), "MAIL"
-    replies = {path: await link.reply_to(sent) for path, sent in rcpts.items()}
-    if link.closing is not None:
-        definite = {path: reply for path, reply in replies.items() if reply.permanent}
-        everyone = dict.fromkeys(envelope.recipients, link.closing) | definite
-        return _refused(envelope, everyone, link.closing), "MAIL" if reply.code == 421 else "RCPT"
-    if not reply.positive:
-        await _data_in_vain(link, data)
-        return _refused(envelope, dict.fromkeys(envelope.recipients, reply), reply), "MAIL"
-    accepted = {path: reply for path, reply in replies.items() if reply.positive}
-    refused = {path: reply for path, reply in replies.items() if not reply.positive}
-    if not accepted or data is None:
-        with _what_is_known_holds:
-            await _data_in_vain(link, data)
-        return _refused(envelope, refused), "RCPT"
-    reply = await link.reply_to(data)
-    if not reply.positive:
-        return _refused(envelope, refused | dict.fromkeys(accepted, reply), reply), "DATA"
-    return await _content(link, content, envelope, accepted, refused), "end of data"
+            for sent in ahead:
+                await self.link.reply_to(sent)
+        return self.refused(reply)
 
+    async def _end(self, ends: tuple[Sent, ...], ahead: Iterable[Sent]) -> Outcome:
+        """Everything is said: what became of it? *ends* have the last word, in LMTP one each. From
+        here on the server may have all of it, even if the link breaks as it is written."""
+        final: dict[ForwardPath | None, Reply] = {}
+        try:
+            for sent in ahead:
+                reply = await self.link.reply_to(sent)
+                if not reply.positive:
+                    return await self._failed(reply, ends)
+            for sent in ends:
+                final[sent.recipient] = await self.link.reply_to(sent)
+        except (TransportError, RemoteProtocolError):
+            pass
+        if None in final:
+            final = dict.fromkeys(self._accepted, final[None])
+        return self._outcome(final)
 
-async def _data_in_vain(link: Link, data: Sent | None) -> None:
-    """Read the reply to a DATA that left before it was known to be in vain; if it is 354, the
-    server waits for a dot (RFC 2920 3.1)."""
-    if data is not None and (await link.reply_to(data)).positive:
-        await link.end_body()
+    # -- outcomes ----------------------------------------------------------------------------
 
+    @property
+    def _accepted(self) -> list[ForwardPath]:
+        return [path for path, reply in self._rcpt.items() if reply.positive]
 
-async def _content(
-    link: Link, content: Content, envelope: Envelope, accepted: Replies, refused: Replies
-) -> Outcome:
-    size = 0
-    async with contextlib.aclosing(content.slices()) as parts:
-        async for part in parts:
-            size += len(part)
-            link.machine.send_body(part)
-            await link.flush()
-    link.show("C", f"[{size} octets of content]")
-    try:
-        reply = await link.end_body()
-    except (TransportError, RemoteProtocolError):
-        return Outcome(envelope=envelope, refused=refused, unknown=accepted)
-    if not reply.positive:
-        return _refused(envelope, refused | dict.fromkeys(accepted, reply), reply)
-    return Outcome(envelope=envelope, accepted=accepted, refused=refused, reply=reply)
+    def refused(self, reply: Reply) -> Outcome:
+        """Nobody is accepted; *reply* refuses all that had no definite no before."""
+        paths = [rcpt.path for rcpt in self.transaction.rcpts]
+        before = {path: self._rcpt[path] for path in paths if path in self._rcpt}
+        definite = {path: no for path, no in before.items() if not no.positive}
+        if self.link.closing is reply:
+            definite = {path: no for path, no in definite.items() if no.permanent}
+        refused = dict.fromkeys(paths, reply) | definite
+        return evolve(self._outcome(), refused=refused, unknown={}, reply=reply)
 
-
-def _refused(envelope: Envelope, refused: Replies, reply: Reply | None = None) -> Outcome:
-    return Outcome(envelope=envelope, refused=refused, reply=reply)
+    def _outcome(self, final: dict[ForwardPath | None, Reply] | None = None) -> Outcome:
+        """By the replies to RCPT and to the message; without *final*, nothing was sent."""
+        accepted, refused, unknown = {}, {}, {}
+        for path, rcpt in self._rcpt.items():
+            reply = None if final is None else final.get(path)
+            if not rcpt.positive:
+                refused[path] = rcpt
+            elif reply is None:
+                unknown[path] = rcpt
+            elif reply.positive:
+                accepted[path] = reply
+            else:
+                refused[path] = reply
+        replies = list((final or {}).values())
+        return Outcome(
+            envelope=self.plan.envelope,
+            accepted=accepted,
+            refused=refused,
+            unknown=unknown,
+            rcpt=dict(self._rcpt),
+            reply=replies[-1] if replies else None,
+        )

@@ -17,12 +17,14 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from .. import limits
 from ..grammar import command as c
+from ..grammar import extended, line
 from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
 from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.reply import Reply
 from ..grammar.status import EnhancedCode
+from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..grammar.xtext import encode_xtext
 from ..secret import Secret
 
@@ -189,18 +191,28 @@ _BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
     "EXPN": lambda: st.builds(c.Expn, _TEXTS.filter(bool)),
     "HELP": lambda: st.builds(c.Help, _TEXTS),
     "NOOP": lambda: st.builds(c.Noop, _TEXTS),
+    "LHLO": lambda: st.builds(extended.Lhlo, hosts()),
+    "XCLIENT": lambda: st.builds(
+        extended.XClient, st.builds(XClientAttributes, name=domains().map(str))
+    ),
+    "XFORWARD": lambda: st.builds(
+        extended.XForward,
+        st.builds(XForwardAttributes, ident=st.from_regex("[A-Z0-9]{1,20}", fullmatch=True)),
+    ),
+    "BDAT": lambda: st.builds(extended.Bdat, st.integers(0, 10**20 - 1), st.booleans()),
+    "ETRN": lambda: st.builds(extended.Etrn, domains().map(str)),
     "AUTH": lambda: st.builds(
-        c.Auth,
+        extended.Auth,
         st.from_regex(r"[A-Z0-9_-]{1,20}", fullmatch=True),
         st.none() | st.binary().map(Secret),
     ),
 }
 
 
-def commands(verbs: Collection[str] = tuple(c.COMMANDS)) -> SearchStrategy[c.Command]:
+def commands(verbs: Collection[str] = tuple(line.COMMANDS)) -> SearchStrategy[c.Command]:
     """Commands, or those of *verbs* only. A line may be longer than a server takes."""
     return st.sampled_from(sorted(verbs)).flatmap(
-        lambda verb: _BY_VERB[verb]() if verb in _BY_VERB else st.builds(c.COMMANDS[verb])
+        lambda verb: _BY_VERB[verb]() if verb in _BY_VERB else st.builds(line.COMMANDS[verb])
     )
 
 

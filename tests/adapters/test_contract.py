@@ -114,12 +114,11 @@ async def internationalised_addresses(client: Client, inbox: Inbox) -> None:
 
 
 @scenario
-async def a_thousand_recipients_in_one_go(client: Client, inbox: Inbox) -> None:
+async def more_recipients_than_one_transaction_may_have(client: Client, inbox: Inbox) -> None:
     people = [f"r{number}@example.org" for number in range(1010)]
     outcome = await client.send(b"hello\r\n", Envelope("ann@example.org", people))
-    assert len(outcome.accepted) == 1000
-    assert {reply.code for reply in outcome.refused.values()} == {452}
-    assert len(inbox.mails[0][1].recipients) == 1000
+    assert len(outcome.accepted) == 1010
+    assert [len(envelope.recipients) for _, envelope, _ in inbox.mails] == [1000, 10]
 
 
 @scenario
@@ -165,9 +164,9 @@ async def a_source_that_fails_leaves_nothing_behind(client: Client, inbox: Inbox
 
     with pytest.raises(OSError, match="read on"):
         await client.send(source(), ANN_TO_BOB)
-    assert not client.usable
-    await client.close()
-    assert not inbox.mails
+    assert client.usable, "it was between two chunks, and RSET drops these"
+    await client.send(b"hello\r\n", ANN_TO_BOB)
+    assert len(inbox.mails) == 1
 
 
 MODES = [TLSMode.NONE, TLSMode.REQUIRED, TLSMode.IMPLICIT]

@@ -8,10 +8,13 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar import command as c
+from smtpproto.grammar import extended as x
 from smtpproto.grammar.address import ForwardPath, ReversePath
-from smtpproto.grammar.command import COMMANDS, Command, parse_command, read_verb
+from smtpproto.grammar.command import Command
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
+from smtpproto.grammar.line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.parameters import Body, MailParameters
+from smtpproto.grammar.reading import Reading
 from smtpproto.secret import Secret
 
 ANN = ReversePath.of("ann@example.com")
@@ -45,14 +48,14 @@ BOB = ForwardPath.of("bob@example.org")
      (b"RCPT TO:<pOsTmAsTeR>", c.Rcpt(ForwardPath(None)), b"RCPT TO:<Postmaster>"),
      (b'RCPT TO:<"a> b"@c>', c.Rcpt(ForwardPath.of('"a> b"@c')), None),
      (b"DATA", c.Data(), None), (b"data", c.Data(), b"DATA"), (b"RSET", c.Rset(), None),
-     (b"QuIt", c.Quit(), b"QUIT"), (b"STARTTLS", c.StartTLS(), None), (b"NOOP", c.Noop(), None),
+     (b"QuIt", c.Quit(), b"QUIT"), (b"STARTTLS", x.StartTLS(), None), (b"NOOP", c.Noop(), None),
      (b"NOOP foo bar", c.Noop("foo bar"), None), (b"HELP", c.Help(), None),
      (b"HELP Mail", c.Help("Mail"), None), (b"VRFY ann", c.Vrfy("ann"), None),
      (b"vrfy <ann@example.com>", c.Vrfy("<ann@example.com>"), b"VRFY <ann@example.com>"),
      ("VRFY é".encode(), c.Vrfy("é"), None), (b"EXPN list", c.Expn("list"), None),
-     (b"AUTH PLAIN", c.Auth("PLAIN"), None), (b"auth PlAiN", c.Auth("PLAIN"), b"AUTH PLAIN"),
-     (b"AUTH EXTERNAL =", c.Auth("EXTERNAL", Secret(b"")), None),
-     (b"AUTH PLAIN AHQAcA==", c.Auth("PLAIN", Secret(b"\0t\0p")), None)],
+     (b"AUTH PLAIN", x.Auth("PLAIN"), None), (b"auth PlAiN", x.Auth("PLAIN"), b"AUTH PLAIN"),
+     (b"AUTH EXTERNAL =", x.Auth("EXTERNAL", Secret(b"")), None),
+     (b"AUTH PLAIN AHQAcA==", x.Auth("PLAIN", Secret(b"\0t\0p")), None)],
 )  # fmt: skip
 def test_command(line: bytes, command: Command, canonical: bytes | None) -> None:
     assert parse_command(line) == command
@@ -69,7 +72,7 @@ def test_command(line: bytes, command: Command, canonical: bytes | None) -> None
     [b"", b" ", b"\t", b" NOOP", b"FOO", b"FOO bar", b"NOOPfoo", b"NOOP\n", b"NOOP\nQUIT",
      b"NOOP\r",
      b"\nNOOP", b"NOOP\0", b"NOOP\tfoo", b"NOO", b"XFOO", b"MAILFROM:<>", b"MAIL:FROM:<>", b"\xff",
-     b"\x16\x03\x01", b"GET / HTTP/1.1", "\u017ftarttls".encode(), "quit\u0130".encode(), b"LHLO x",
+     b"\x16\x03\x01", b"GET / HTTP/1.1", "\u017ftarttls".encode(), "quit\u0130".encode(), b"BURL x",
      b"A" * 2000],
 )  # fmt: skip
 def test_not_a_command(line: bytes) -> None:
@@ -109,7 +112,7 @@ def test_required_commands_are_recognised(verb: str) -> None:
      (b"MAIL", "5.1.7", 4), (b"MAIL ", "5.1.7", 4), (b"MAIL FROM", "5.1.7", 5),
      (b"MAIL FROM:", "5.1.7", 10), (b"MAIL FROM: <a@b>", "5.1.7", 10),
      (b"MAIL FROM :<a@b>", "5.1.7", 5),
-     (b"MAIL  FROM:<a@b>", "5.1.7", 5), (b"MAIL FROM:a@b", "5.1.7", 10),
+     (b"MAIL  FROM:<a@b>", "5.5.2", 5), (b"MAIL FROM:a@b", "5.1.7", 10),
      (b"MAIL TO:<a@b>", "5.1.7", 5),
      (b"MAIL <a@b>", "5.1.7", 5), (b"MAIL FROM:<a b@c>", "5.1.7", 12),
      (b"MAIL FROM:<a@b", "5.1.7", 14),
@@ -144,7 +147,7 @@ def test_bad_arguments(line: bytes, enhanced: str, offset: int) -> None:
 
 @pytest.mark.req("RFC5321-4.1.1-04")
 @pytest.mark.parametrize("verb", ["DATA", "RSET", "QUIT", "STARTTLS"])
-@pytest.mark.parametrize("argument", ["foo", "now please", " x", "<a@b>"])
+@pytest.mark.parametrize("argument", ["foo", "now please", "<a@b>"])
 def test_arguments_where_none_may_be(verb: str, argument: str) -> None:
     with pytest.raises(GrammarError, match="no argument") as caught:
         parse_command(f"{verb} {argument}".encode())
@@ -173,10 +176,10 @@ def test_bad_parameters(parameters: str, code: int) -> None:
 @pytest.mark.req("RFC5321-4.1.1.11-01")
 def test_parameters_that_were_not_offered() -> None:
     line = b"MAIL FROM:<a@b> SIZE=1 BODY=7BIT"
-    assert parse_command(line, {"SIZE", "BODY"}) == parse_command(line)
+    assert parse_command(line, Reading(parameters={"SIZE", "BODY"})) == parse_command(line)
     for offered in ((), {"SIZE"}, {"BODY"}):
         with pytest.raises(GrammarError) as caught:
-            parse_command(line, offered)
+            parse_command(line, Reading(parameters=offered))
         assert caught.value.reply is not None
         assert caught.value.reply.code == 555
     for parameter in (b"RET=FULL", b"SIZE=1"):
@@ -202,10 +205,10 @@ def test_objects_that_are_too_long(mailbox: str) -> None:
 @pytest.mark.req("RFC4422-3.1-01")
 def test_mechanism_names() -> None:
     for name in ("A", "A" * 20, "SCRAM-SHA-256", "X_1"):
-        assert c.Auth(name).mechanism == name
+        assert x.Auth(name).mechanism == name
     for name in ("", "A" * 21, "plain", "A.B", "A B", "É", "PLAIN\n"):
         with pytest.raises(GrammarError):
-            c.Auth(name)
+            x.Auth(name)
 
 
 @pytest.mark.req("RFC4954-4-01", "RFC4954-4-13", "RFC4954-4-15")
@@ -224,8 +227,8 @@ def test_responses_that_are_not_base64(response: str) -> None:
 @pytest.mark.req("RFC4954-4-01")
 def test_an_empty_response_is_not_an_absent_one() -> None:
     empty, absent = parse_command(b"AUTH EXTERNAL ="), parse_command(b"AUTH EXTERNAL")
-    assert isinstance(empty, c.Auth)
-    assert isinstance(absent, c.Auth)
+    assert isinstance(empty, x.Auth)
+    assert isinstance(absent, x.Auth)
     assert empty.initial == Secret(b"")
     assert absent.initial is None
     assert empty != absent
@@ -235,7 +238,7 @@ def test_a_secret_never_shows() -> None:
     password = "s3cret-Pa55"
     response = f"\0ann\0{password}".encode()
     encoded = base64.b64encode(response).decode()
-    secret, auth = Secret(response), c.Auth("PLAIN", Secret(response))
+    secret, auth = Secret(response), x.Auth("PLAIN", Secret(response))
     with pytest.raises(GrammarError) as error:
         parse_command(f"AUTH PLAIN {encoded}!".encode())
     shown = [
@@ -252,8 +255,8 @@ def test_a_secret_never_shows() -> None:
     assert str(auth) == "AUTH PLAIN ***"
     assert repr(secret) == "Secret(***)"
     assert bytes(auth) == f"AUTH PLAIN {encoded}".encode()  # the wire alone has it
-    assert str(c.Auth("PLAIN")) == "AUTH PLAIN"
-    assert str(c.Auth("PLAIN", Secret(b""))) == "AUTH PLAIN ***"
+    assert str(x.Auth("PLAIN")) == "AUTH PLAIN"
+    assert str(x.Auth("PLAIN", Secret(b""))) == "AUTH PLAIN ***"
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nQUIT", "\0", "\x7f", "\ud800", " a", "a "])

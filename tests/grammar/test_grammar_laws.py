@@ -13,21 +13,14 @@ from hypothesis.strategies import DataObject, DrawFn, SearchStrategy
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote
-from smtpproto.grammar.command import (
-    COMMANDS,
-    Auth,
-    Command,
-    Ehlo,
-    Mail,
-    Noop,
-    Vrfy,
-    parse_command,
-    read_verb,
-)
+from smtpproto.grammar.command import Command, Ehlo, Mail, Noop, Vrfy
 from smtpproto.grammar.domain import AddressLiteral, Domain, GeneralLiteral, parse_host
+from smtpproto.grammar.extended import Auth
 from smtpproto.grammar.extension import Extensions
+from smtpproto.grammar.line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.parameters import MailParameters, Parameter, read_parameters
 from smtpproto.grammar.printable import printable
+from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply, parse_reply_line
 from smtpproto.grammar.status import EnhancedCode
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
@@ -203,7 +196,7 @@ def test_parameters_are_taken_only_if_offered(command: Command, offered: set[str
     assert isinstance(command, Mail)
     used = {parameter.keyword for parameter in command.parameters.parameters()}
     try:
-        assert parse_command(bytes(command), offered) == command
+        assert parse_command(bytes(command), Reading(parameters=offered)) == command
         assert used <= offered
     except GrammarError as error:
         assert not used <= offered

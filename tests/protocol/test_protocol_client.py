@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from smtpproto.errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command import (
-    Auth,
     Command,
     Data,
     Ehlo,
@@ -23,10 +22,10 @@ from smtpproto.grammar.command import (
     Quit,
     Rcpt,
     Rset,
-    StartTLS,
     Vrfy,
 )
 from smtpproto.grammar.domain import AddressLiteral, Domain, GeneralLiteral
+from smtpproto.grammar.extended import Auth, StartTLS
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits, Timeouts
@@ -183,7 +182,7 @@ def test_without_pipelining_one_at_a_time(first: Command) -> None:
 def test_the_next_transaction_may_follow_the_content() -> None:
     client = in_body(b"PIPELINING")
     client.send_body(b"text")
-    end = client.end_body()
+    (end,) = client.end_body()
     assert client.ready
     client.send(MAIL)
     client.send(RCPT)
@@ -816,7 +815,7 @@ def test_the_end_in_each_phase() -> None:
     assert ended(greeted()) == ()
     assert ended(in_body()) == ()
     client = in_body()
-    assert ended(client, client.end_body()) == ()
+    assert ended(client, *client.end_body()) == ()
     client = upgrading()
     replies(client, b"220 go\r\n")
     assert ended(client) == ()
@@ -833,7 +832,7 @@ def ended(client: ClientProtocol, *but: Sent) -> tuple[Sent, ...]:
 
 def test_replies_that_came_before_the_end_count() -> None:
     client = in_body()
-    end = client.end_body()
+    (end,) = client.end_body()
     client.receive(b"250 2.0.0 accepted\r\n")
     client.receive(b"")
     assert client.next_event() == Answer(end, Reply(250, "2.0.0", "accepted"))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from smtpproto.errors import LocalProtocolError
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
-    Auth,
     Command,
     Data,
     Ehlo,
@@ -23,10 +22,10 @@ from smtpproto.grammar.command import (
     Quit,
     Rcpt,
     Rset,
-    StartTLS,
     Vrfy,
 )
 from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.extended import Auth, StartTLS
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
 from smtpproto.mail.envelope import Envelope
@@ -37,11 +36,11 @@ from smtpproto.protocol.events import (
     BodyChunk,
     BodyEnd,
     Disconnected,
-    Question,
     Rejected,
     ServerEvent,
     Step,
     Unsolicited,
+    asks,
 )
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
@@ -155,7 +154,7 @@ class Pair:
             self.questions += 1
             if isinstance(event, Rejected):
                 self.rejected.append(event)
-            if isinstance(event, Question):
+            if asks(event):
                 self.reply(event)
         self.down += self.server.data_to_send()
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from smtpproto.grammar.command import Ehlo, parse_command
+from smtpproto.grammar.command import Ehlo
+from smtpproto.grammar.line import parse_command
 from smtpproto.grammar.reply import Reply
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Answer, BodyChunk, BodyEnd, Disconnected, Question
+from smtpproto.protocol.events import Answer, BodyChunk, BodyEnd, Disconnected, Question, asks
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.secret import Secret
@@ -127,7 +128,7 @@ class Serving:
                 self.messages.append(self.body)
                 self.body = b""
             reply = next(self.replies)
-            if isinstance(event, Question):
+            if asks(event):
                 self.answer(event, reply)
 
 

@@ -10,9 +10,6 @@ import pytest
 from smtpproto.errors import LocalProtocolError
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
-    COMMANDS,
-    RETIRED,
-    Auth,
     Command,
     Data,
     Ehlo,
@@ -24,15 +21,18 @@ from smtpproto.grammar.command import (
     Quit,
     Rcpt,
     Rset,
-    StartTLS,
     Vrfy,
 )
 from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.extended import Auth, Bdat, Etrn, StartTLS, XClient, XForward
+from smtpproto.grammar.line import COMMANDS, RETIRED
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Answer, Question, Rejected
-from smtpproto.protocol.phases import COMMAND_PHASES, TRANSITIONS, Phase
+from smtpproto.protocol.events import Answer, Rejected, Sent, asks
+from smtpproto.protocol.phases import COLUMNS, Phase
 from smtpproto.protocol.server import ServerProtocol
+from smtpproto.protocol.verbs import vocabulary
 
 # A line for each command, what it is on a client's side, and the reply of one that accepts it.
 LINES: Mapping[str, bytes] = {
@@ -49,6 +49,11 @@ LINES: Mapping[str, bytes] = {
     "QUIT": b"QUIT",
     "STARTTLS": b"STARTTLS",
     "AUTH": b"AUTH PLAIN",
+    "ETRN": b"ETRN example.org",
+    "XCLIENT": b"XCLIENT NAME=a.example",
+    "XFORWARD": b"XFORWARD NAME=a.example",
+    "BDAT": b"BDAT 0",
+    "BDAT LAST": b"BDAT 0 LAST",
 }
 SAID: Mapping[str, Command] = {
     "EHLO": Ehlo(Domain("client.example")),
@@ -64,34 +69,56 @@ SAID: Mapping[str, Command] = {
     "QUIT": Quit(),
     "STARTTLS": StartTLS(),
     "AUTH": Auth("PLAIN"),
+    "ETRN": Etrn("example.org"),
+    "XCLIENT": XClient(XClientAttributes(name="a.example")),
+    "XFORWARD": XForward(XForwardAttributes(name="a.example")),
+    "BDAT": Bdat(0),
+    "BDAT LAST": Bdat(0, last=True),
 }
-YES = {"DATA": 354, "QUIT": 221, "STARTTLS": 220, "AUTH": 235, "HELP": 214, "VRFY": 252}
-
-# RFC 5321 4.1.4, 3.1 (refused), RFC 3207 4, RFC 4954 4: the phase after success, or the refusal.
-# The order is that of PHASES. "=" is: no change.
-PHASES = (Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.REFUSED)
-EXPECTED: Mapping[str, str] = {
-    "EHLO":     "ready  ready  ready  ready  503",
-    "HELO":     "ready  ready  ready  ready  503",
-    "MAIL":     "503    mail   503    503    503",
-    "RCPT":     "503    503    rcpt   =      503",
-    "DATA":     "503    503    503    body   503",
-    "RSET":     "=      =      ready  ready  503",
-    "VRFY":     "=      =      =      =      503",
-    "EXPN":     "=      =      =      =      503",
-    "HELP":     "=      =      =      =      503",
-    "NOOP":     "=      =      =      =      503",
-    "QUIT":     "closed closed closed closed closed",
-    "STARTTLS": "503    tls    503    503    503",
-    "AUTH":     "503    =      503    503    503",
+YES = {
+    "DATA": 354, "QUIT": 221, "STARTTLS": 220, "AUTH": 235, "HELP": 214, "VRFY": 252, "ETRN": 251,
+    "XCLIENT": 220,
 }  # fmt: skip
-QUESTIONS = COMMANDS.keys() - {"RSET", "NOOP", "QUIT"}  # the rest is answered without asking
+OFFERED = {"ETRN": "", "XCLIENT": "NAME", "XFORWARD": "NAME"}
+
+# RFC 5321 4.1.4, 3.1 (refused), RFC 3207 4, RFC 4954 4, RFC 3030 2: the phase after success, or the
+# refusal. The order is that of PHASES. "=" is: no change. A server is never in the phase FAILED.
+PHASES = (
+    Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED, Phase.REFUSED,
+)  # fmt: skip
+EXPECTED: Mapping[str, str] = {
+    "EHLO":      "ready  ready  ready  ready  ready  ready  503",
+    "HELO":      "ready  ready  ready  ready  ready  ready  503",
+    "MAIL":      "503    mail   503    503    503    503    503",
+    "RCPT":      "503    503    rcpt   =      503    503    503",
+    "DATA":      "503    503    503    body   503    503    503",
+    "BDAT":      "503    503    503    chunks =      503    503",
+    "BDAT LAST": "503    503    503    ready  ready  503    503",
+    "RSET":      "=      =      ready  ready  ready  ready  503",
+    "VRFY":      "=      =      =      =      =      =      503",
+    "EXPN":      "=      =      =      =      =      =      503",
+    "HELP":      "=      =      =      =      =      =      503",
+    "NOOP":      "=      =      =      =      =      =      503",
+    "QUIT":      "closed closed closed closed closed closed closed",
+    "STARTTLS":  "503    tls    503    503    503    503    503",
+    "AUTH":      "503    =      503    503    503    503    503",
+    "ETRN":      "503    =      503    503    503    503    503",
+    "XCLIENT":   "503    start  503    503    503    503    503",
+    "XFORWARD":  "503    =      503    503    503    503    503",
+}  # fmt: skip
+QUESTIONS = EXPECTED.keys() - {"RSET", "NOOP", "QUIT"}  # the rest is answered without asking
 CELLS = [
     pytest.param(phase, verb, cell, id=f"{phase.value}-{verb}")
     for verb, row in EXPECTED.items()
     for phase, cell in zip(PHASES, row.split(), strict=True)
 ]
-ASKED = [cell for cell in CELLS if cell.values[1] in QUESTIONS and cell.values[2] != "503"]
+SERVER_PHASES = [phase for phase in PHASES if phase is not Phase.FAILED]
+ON_SERVERS = [cell for cell in CELLS if cell.values[0] is not Phase.FAILED]
+ASKED = [
+    cell
+    for cell in ON_SERVERS
+    if cell.values[1] in QUESTIONS and cell.values[2] != "503" and "BDAT" not in str(cell.values[1])
+]
 OTHER_LINES = {
     b"FOO": 500,
     b"XFOO bar": 500,
@@ -100,7 +127,7 @@ OTHER_LINES = {
     b"NOOPfoo": 500,
     b"NOOP\nNOOP": 500,
     b"\xff\x00": 500,
-    b"BDAT 1 LAST": 500,
+    b"LHLO client.example": 500,
     b"NOOP " + b"x" * 506: 500,
     b"x" * 20000: 500,
 } | {verb.encode(): 502 for verb in sorted(RETIRED)}
@@ -113,7 +140,11 @@ def after(phase: Phase, cell: str) -> Phase:
 def server_in(phase: Phase) -> ServerProtocol:
     """A server that got there by a session, not by assignment; its output was taken."""
     server = ServerProtocol(
-        hostname="mx.example.org", starttls=True, mechanisms=("PLAIN",), auth_in_clear=True
+        hostname="mx.example.org",
+        starttls=True,
+        mechanisms=("PLAIN",),
+        auth_in_clear=True,
+        extensions=OFFERED,
     )
     server.next_event()
     server.answer(Reply(554, None, "No service") if phase is Phase.REFUSED else None)
@@ -123,11 +154,12 @@ def server_in(phase: Phase) -> ServerProtocol:
         Phase.READY: ["EHLO"],
         Phase.MAIL: ["EHLO", "MAIL"],
         Phase.RCPT: ["EHLO", "MAIL", "RCPT"],
+        Phase.CHUNKS: ["EHLO", "MAIL", "RCPT", "BDAT"],
     }[phase]
     for verb in script:
         server.receive(LINES[verb] + b"\r\n")
-        server.next_event()
-        server.answer()
+        while asks(server.next_event()):
+            server.answer()
     assert server.phase is phase
     server.data_to_send()
     return server
@@ -147,16 +179,27 @@ def ask(server: ServerProtocol, line: bytes) -> object:
 
 
 def test_the_expectation_is_total() -> None:
-    assert EXPECTED.keys() == LINES.keys() == SAID.keys() == COMMANDS.keys()
-    assert set(PHASES) == COMMAND_PHASES
+    assert EXPECTED.keys() == LINES.keys() == SAID.keys() == {*vocabulary().verbs, "BDAT LAST"}
+    assert {*vocabulary().verbs, *vocabulary(lmtp=True).verbs} == COMMANDS.keys()
+    assert PHASES == COLUMNS
 
 
 def test_the_table_is_total() -> None:
-    assert TRANSITIONS.keys() == set(itertools.product(COMMAND_PHASES, COMMANDS))
+    assert vocabulary().transitions.keys() == set(itertools.product(COLUMNS, EXPECTED))
+
+
+def test_lmtp_has_lhlo_for_ehlo_and_helo() -> None:
+    smtp, lmtp = vocabulary().transitions, vocabulary(lmtp=True).transitions
+    hellos = {"EHLO", "HELO", "LHLO"}
+    assert {cell: phase for cell, phase in smtp.items() if cell[1] not in hellos} == {
+        cell: phase for cell, phase in lmtp.items() if cell[1] not in hellos
+    }
+    assert {verb for _, verb in lmtp} & hellos == {"LHLO"}
+    assert all(lmtp[phase, "LHLO"] == smtp[phase, "EHLO"] for phase in COLUMNS)
 
 
 @pytest.mark.req("RFC5321-3.3-17", "RFC5321-4.1.4-12", "RFC5321-4.1.4-17", "RFC5321-4.1.1.9-01")
-@pytest.mark.parametrize(("phase", "verb", "cell"), CELLS)
+@pytest.mark.parametrize(("phase", "verb", "cell"), ON_SERVERS)
 def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
     server = server_in(phase)
     event = ask(server, LINES[verb])
@@ -165,11 +208,15 @@ def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
         assert event.reply.code == 503
         assert event.line == ("AUTH ***" if verb == "AUTH" else LINES[verb].decode())
     else:
-        assert type(event) is COMMANDS[verb]
+        assert event == SAID[verb]
         assert (server.question is event) == (verb in QUESTIONS)
         if verb in QUESTIONS:
             assert not server.data_to_send(), "nothing is said before the answer"
             server.answer(Reply(250, "2.0.0", "OK") if verb == "EXPN" else None)
+        if verb.startswith("BDAT"):
+            assert not server.data_to_send(), "nothing is said before its octets were read"
+            assert asks(server.next_event())
+            server.answer()
     code = 503 if cell == "503" else YES.get(verb, 250)
     assert one_reply(server).code == code
     assert server.phase is after(phase, cell)
@@ -192,7 +239,7 @@ def test_server_refusing(phase: Phase, verb: str, cell: str, code: int) -> None:
     assert server.next_event() is None
 
 
-@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.value)
+@pytest.mark.parametrize("phase", SERVER_PHASES, ids=lambda phase: phase.value)
 @pytest.mark.parametrize(("line", "code"), OTHER_LINES.items(), ids=lambda x: repr(x)[:20])
 @pytest.mark.req("RFC5321-4.2.4-01")
 def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> None:
@@ -207,7 +254,7 @@ def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> N
 
 
 @pytest.mark.req("RFC5321-4.1.1-04")
-@pytest.mark.parametrize("phase", PHASES[:4], ids=lambda phase: phase.value)
+@pytest.mark.parametrize("phase", PHASES[:5], ids=lambda phase: phase.value)
 @pytest.mark.parametrize("line", [b"RSET x", b"DATA foo", b"QUIT now", b"STARTTLS x"])
 def test_server_on_an_argument_that_does_not_belong(phase: Phase, line: bytes) -> None:
     server = server_in(phase)
@@ -227,7 +274,7 @@ def test_phases_in_which_no_command_is_read(first: bytes, answer: int | None, ph
     if answer is None:
         server = ServerProtocol(hostname="mx.example.org")
         server.receive(b"QUIT\r\n")
-        assert isinstance(server.next_event(), Question)
+        assert asks(server.next_event())
         assert not server.data_to_send()
         assert server.phase is phase
         return
@@ -262,6 +309,19 @@ def test_in_content_every_line_is_content(line: bytes) -> None:
 # -- the client --------------------------------------------------------------------------------
 
 
+EHLO_REPLY = b"250-mx\r\n250-STARTTLS\r\n250-CHUNKING\r\n250-%s\r\n250 AUTH PLAIN\r\n" % (
+    b"\r\n250-".join(keyword.encode() for keyword in OFFERED)
+)
+
+
+def say(client: ClientProtocol, row: str) -> Sent:
+    """Say it; for BDAT a chunk of nothing."""
+    if row.startswith("BDAT"):
+        (sent,) = client.send_chunk(b"", last=row.endswith("LAST"))
+        return sent
+    return client.send(SAID[row])
+
+
 def client_in(phase: Phase) -> ClientProtocol:
     client = ClientProtocol()
     client.receive(b"554 No service\r\n" if phase is Phase.REFUSED else b"220 mx\r\n")
@@ -272,10 +332,13 @@ def client_in(phase: Phase) -> ClientProtocol:
         Phase.READY: ["EHLO"],
         Phase.MAIL: ["EHLO", "MAIL"],
         Phase.RCPT: ["EHLO", "MAIL", "RCPT"],
+        Phase.CHUNKS: ["EHLO", "MAIL", "RCPT", "BDAT"],
+        Phase.FAILED: ["EHLO", "MAIL", "RCPT", "BDAT"],
     }[phase]
     for verb in script:
-        client.send(SAID[verb])
-        client.receive(b"250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n")
+        say(client, verb)
+        no = phase is Phase.FAILED and verb == "BDAT"
+        client.receive(b"552 Too much\r\n" if no else EHLO_REPLY)
         client.next_event()
     assert client.phase is phase
     client.data_to_send()
@@ -291,12 +354,12 @@ def test_client(phase: Phase, verb: str, cell: str, code: int) -> None:
     assert client.allows(verb) == (cell != "503")
     if cell == "503":
         with pytest.raises(LocalProtocolError):
-            client.send(SAID[verb])
+            say(client, verb)
         assert client.data_to_send() == b""
         assert client.unanswered == ()
         assert client.phase is phase
         return
-    sent = client.send(SAID[verb])
+    sent = say(client, verb)
     assert client.data_to_send() == LINES[verb] + b"\r\n"
     assert client.unanswered == (sent,)
     assert client.phase is phase, "nothing has changed until the reply"
@@ -304,14 +367,15 @@ def test_client(phase: Phase, verb: str, cell: str, code: int) -> None:
     event = client.next_event()
     assert isinstance(event, Answer)
     assert event.sent is sent
+    no = Phase.FAILED if verb.startswith("BDAT") else phase
     closes = verb == "QUIT"  # after QUIT there is nothing to go on with, whatever was said
-    assert client.phase is (phase if code and not closes else after(phase, cell))
+    assert client.phase is (no if code and not closes else after(phase, cell))
     assert client.in_flight == 0
 
 
 @pytest.mark.req("RFC5321-4.3.1-02", "RFC3207-4-07")
 @pytest.mark.parametrize("phase", [Phase.GREETING, Phase.BODY, Phase.AUTH, Phase.TLS, Phase.CLOSED])
-@pytest.mark.parametrize("verb", COMMANDS)
+@pytest.mark.parametrize("verb", EXPECTED)
 def test_client_in_phases_without_commands(phase: Phase, verb: str) -> None:
     client = ClientProtocol() if phase is Phase.GREETING else client_in(Phase.RCPT)
     if phase in (Phase.AUTH, Phase.TLS):
@@ -325,7 +389,7 @@ def test_client_in_phases_without_commands(phase: Phase, verb: str) -> None:
     assert client.phase is phase
     assert not client.allows(verb)
     with pytest.raises(LocalProtocolError):
-        client.send(SAID[verb])
+        say(client, verb)
     assert client.data_to_send() == b""
 
 

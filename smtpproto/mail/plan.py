@@ -1,0 +1,169 @@
+"""What will be sent for a message to a server that offers what it does: known before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from attrs import evolve, field, frozen
+
+from ..errors import NotOffered
+from ..grammar.address import ForwardPath
+from ..grammar.case import lower
+from ..grammar.command import Command, Data, Mail, Rcpt
+from ..grammar.conditions import refusal_of
+from ..grammar.dsn import OriginalRecipient
+from ..grammar.extended import Bdat
+from ..grammar.extension import Extensions
+from ..grammar.parameters import Body, MailParameters, RcptParameters
+from .content import Content, Source, prepare
+from .envelope import Envelope
+
+CHUNK = 256 * 1024
+"""Octets of a BDAT: a server's refusal is read after each, so not too large (RFC 3030 2)."""
+
+
+@frozen
+class PlannedTransaction:
+    """MAIL and RCPTs, as they will be sent."""
+
+    mail: Mail
+    rcpts: tuple[Rcpt, ...]
+
+
+@frozen(kw_only=True)
+class Plan:
+    """How a message will be sent. ``str()`` shows it as the lines a client will say."""
+
+    envelope: Envelope
+    content: Content = field(repr=False)
+    transactions: tuple[PlannedTransaction, ...]
+    """More than one where the server limits the recipients of each (RFC 9422)."""
+    chunked: bool
+    """Whether the content goes by BDAT (RFC 3030), not DATA."""
+
+    def commands(self) -> Iterator[Command]:
+        """All commands, if the server accepts everything; where the size is not known, without the
+        BDATs."""
+        for transaction in self.transactions:
+            yield transaction.mail
+            yield from transaction.rcpts
+            yield from _chunks(self.content.size) if self.chunked else [Data()]
+
+    def __str__(self) -> str:
+        size = "?" if self.content.size is None else self.content.size
+        return "\n".join([*map(str, self.commands()), f"[{size} octets of content]"])
+
+
+def plan(
+    message: Source,
+    envelope: Envelope | None,
+    offered: Extensions,
+    *,
+    sent: Iterable[PlannedTransaction] = (),
+) -> Plan:
+    """Say how *message* will be sent to a server that offers *offered*, over a connection on which
+    *sent* went before. Nothing is sent; a file is read to know its size.
+
+    BDAT is used where BINARYMIME asks for it, and where it helps: for content of unknown size or
+    of more than one chunk, which can be refused before its end, and where DATA would cost a round
+    trip for want of PIPELINING. SMTPUTF8 is asked for only if something is not ASCII.
+
+    Raises NotOffered, which says why it cannot be sent, and GrammarError if there is no envelope.
+    """
+    eight_bit = "8BITMIME" in offered
+    content, envelope = prepare(message, envelope, eight_bit=eight_bit)
+    mail = Mail(envelope.sender, _mail_parameters(envelope, content, offered))
+    rcpts = [
+        Rcpt(path, _rcpt_parameters(path, envelope, offered))
+        for path in dict.fromkeys(envelope.recipients)
+    ]
+    return Plan(
+        envelope=envelope,
+        content=content,
+        transactions=_split(mail, rcpts, list(sent), offered),
+        chunked=_chunked(content, offered),
+    )
+
+
+def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) -> MailParameters:
+    utf8 = not envelope.isascii or content.utf8_header
+    if utf8 and "SMTPUTF8" not in offered:
+        raise NotOffered("an address or header field that is not ASCII needs SMTPUTF8")
+    if content.binary and not {"BINARYMIME", "CHUNKING"} <= set(offered):
+        raise NotOffered("binary content needs BINARYMIME and CHUNKING")
+    if content.eight_bit and not content.binary and "8BITMIME" not in offered:
+        raise NotOffered("content with octets above 127 needs 8BITMIME")
+    if content.size is not None and offered.size is not None and content.size > offered.size:
+        raise NotOffered(f"{content.size} octets; the server takes at most {offered.size}")
+    asked = envelope.parameters
+    parameters = evolve(
+        asked,
+        size=asked.size if content.size is None or "SIZE" not in offered else content.size,
+        body=_body(content, offered),
+        smtputf8=asked.smtputf8 or utf8,
+    )
+    _check(parameters, "MAIL", offered)
+    if (refusal := refusal_of(parameters, offered)) is not None:
+        raise NotOffered(refusal.text)
+    if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
+        raise NotOffered("notifications are not held (RFC 4865 5.1)")
+    return parameters
+
+
+def _body(content: Content, offered: Extensions) -> Body | None:
+    if content.binary:
+        return Body.BINARY_MIME
+    eight_bit = content.eight_bit is not False and "8BITMIME" in offered
+    return Body.EIGHT_BIT_MIME if eight_bit else None
+
+
+def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions) -> RcptParameters:
+    """Those asked for; with NOTIFY, ORCPT too says whom it is about (RFC 3461 4.2)."""
+    parameters = envelope.parameters_of(path)
+    if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
+        kind = "rfc822" if path.isascii else "utf-8"
+        parameters = evolve(parameters, orcpt=OriginalRecipient(kind, str(path)))
+    _check(parameters, "RCPT", offered)
+    return parameters
+
+
+def _check(parameters: MailParameters | RcptParameters, verb: str, offered: Extensions) -> None:
+    for parameter in parameters.parameters():
+        if parameter.keyword not in offered.parameters[verb]:
+            raise NotOffered(f"the server does not offer {parameter.keyword}")
+
+
+def _split(
+    mail: Mail, rcpts: Sequence[Rcpt], sent: Sequence[PlannedTransaction], offered: Extensions
+) -> tuple[PlannedTransaction, ...]:
+    """As many transactions as the server's limits ask for (RFC 9422)."""
+    limits = offered.limits
+    most = limits.rcpt_max or len(rcpts)
+    parts = [tuple(rcpts[at : at + most]) for at in range(0, len(rcpts), most)]
+    planned = tuple(PlannedTransaction(mail, part) for part in parts)
+    count, domains = len(sent) + len(planned), len(_domains([*sent, *planned]))
+    if limits.mail_max is not None and count > limits.mail_max:
+        raise NotOffered(f"{count} transactions; the server takes {limits.mail_max} a connection")
+    if limits.rcpt_domain_max is not None and domains > limits.rcpt_domain_max:
+        most = limits.rcpt_domain_max
+        raise NotOffered(f"recipients in {domains} domains; the server takes {most} a connection")
+    return planned
+
+
+def _domains(transactions: Iterable[PlannedTransaction]) -> set[str]:
+    paths = [rcpt.path for transaction in transactions for rcpt in transaction.rcpts]
+    return {lower(str(path.domain)) for path in paths}
+
+
+def _chunked(content: Content, offered: Extensions) -> bool:
+    if "CHUNKING" not in offered:
+        return False
+    large = content.size is None or content.size > CHUNK
+    return content.binary or large or "PIPELINING" not in offered
+
+
+def _chunks(size: int | None) -> list[Bdat]:
+    if size is None:
+        return []
+    whole = (size - 1) // CHUNK if size else 0
+    return [*[Bdat(CHUNK)] * whole, Bdat(size - whole * CHUNK, last=True)]

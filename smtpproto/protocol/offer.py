@@ -1,0 +1,44 @@
+"""What a server offers in its reply to EHLO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..grammar.conditions import check_offer
+from ..grammar.extension import Extensions
+from ..limits import Limits
+
+if TYPE_CHECKING:
+    from .server import ServerProtocol
+
+_USUAL = (
+    "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
+    "HELP",
+)  # fmt: skip
+_LARGEST = 999_999  # that LIMITS can say
+
+
+def offer(server: ServerProtocol) -> Extensions:
+    """What EHLO offers now, by what the server was told and by whether TLS is active. Raises
+    ValueError for what makes no sense."""
+    size = server.limits.message_size
+    keywords: dict[str, str | None] = dict.fromkeys(_USUAL, "")
+    keywords["SIZE"] = "" if size is None else str(size)
+    keywords["LIMITS"] = _limits(server.limits)
+    if server.starttls and not server.secure:
+        keywords["STARTTLS"] = ""
+    if server.mechanisms and (server.secure or server.auth_in_clear):
+        keywords["AUTH"] = " ".join(server.mechanisms)
+    keywords |= server.extensions
+    if not server.secure:
+        keywords["REQUIRETLS"] = None  # RFC 8689 2
+    usual = {key: text for key, text in keywords.items() if text is not None}
+    check_offer(Extensions(usual))
+    return Extensions(usual | {verb.keyword or "": "" for verb in server.verbs})
+
+
+def _limits(limits: Limits) -> str | None:
+    """The parameters of LIMITS (RFC 9422): what is really applied."""
+    known = {"RCPTMAX": limits.recipients, "MAILMAX": limits.transactions}
+    said = [f"{name}={n}" for name, n in known.items() if n is not None and n <= _LARGEST]
+    return " ".join(said) or None

@@ -1,0 +1,35 @@
+"""A mail transaction as a server has it (RFC 5321 3.3): sender, recipients, octets so far."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from ..grammar.command import Mail, Rcpt
+from ..mail.envelope import Envelope
+
+
+@define(eq=False)
+class Transaction:
+    """What was accepted since MAIL; without one, nothing."""
+
+    mail: Mail | None = None
+    rcpts: list[Rcpt] = field(factory=list)
+    size: int = 0
+    """Octets of content read."""
+
+    @property
+    def utf8(self) -> bool:
+        """Whether MAIL said SMTPUTF8."""
+        return self.mail is not None and self.mail.parameters.smtputf8
+
+    @property
+    def envelope(self) -> Envelope:
+        """As far as it was accepted."""
+        if self.mail is None:
+            return Envelope(None, ())
+        return Envelope(
+            self.mail.path,
+            [rcpt.path for rcpt in self.rcpts],
+            self.mail.parameters,
+            {rcpt.path: rcpt.parameters for rcpt in self.rcpts if rcpt.parameters.parameters()},
+        )

@@ -1,0 +1,221 @@
+"""What both machines know of each command, one row a verb, and the vocabulary of a session.
+
+A verb of one's own is one more row: :meth:`Verb.own`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import cache, cached_property
+
+from attrs import field, frozen
+
+from ..grammar.command import (
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    Vrfy,
+)
+from ..grammar.extended import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..grammar.extension import EXTENSIONS
+from ..grammar.reply import Reply
+from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
+from .replies import NOT_IMPLEMENTED
+
+_TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
+_OK = frozenset({250})
+
+
+@frozen(kw_only=True)
+class Verb:
+    """A row. *row* is its row of the phase table, *yes* the codes that say yes to it, *usual* the
+    yes of an application without words of its own. *wait* names the time-out for its reply.
+
+    *grouped*: it may stand inside a pipelined group (RFC 2920 3.1). *early*: it may come before
+    what a server requires, TLS (RFC 3207 4) or AUTH (RFC 4954 6). *keyword*: what EHLO must offer.
+    """
+
+    command: type[Command]
+    row: str
+    usual: Reply
+    yes: frozenset[int] = _OK
+    wait: str = "other"
+    grouped: bool = False
+    early: str = ""
+    keyword: str | None = None
+    cells: tuple[Phase | Reply, ...] = field(factory=tuple)
+
+    @classmethod
+    def own(
+        cls,
+        command: type[Command],
+        *,
+        usual: Reply | None = None,
+        yes: Collection[int] = _OK,
+        phases: Collection[Phase] = _TRANSACTION,
+        keyword: str | None = None,
+    ) -> Verb:
+        """A verb of one's own, which leaves the phase as it is.
+
+        *phases* are those it may come in; in others the reply is 503. *usual* (502 unless given)
+        is the reply where the handler has none. *keyword* (the verb unless given) is what EHLO
+        offers; RFC 5321 2.2.2 wants one that begins with X, or is registered.
+        """
+        return cls(
+            command=command,
+            row=command.verb,
+            usual=NOT_IMPLEMENTED if usual is None else usual,
+            yes=frozenset(yes),
+            keyword=keyword or command.verb,
+            cells=tuple(phase if phase in phases else _refusal(phase) for phase in COLUMNS),
+        )
+
+
+def _refusal(phase: Phase) -> Reply:
+    if phase is Phase.START:
+        return HELLO_FIRST
+    return NO_SERVICE if phase is Phase.REFUSED else Reply(503, "5.5.1", "Not now")
+
+
+def _hello(command: type[Ehlo], early: str) -> Verb:
+    usual = Reply(250, None, "greets you")
+    return Verb(command=command, row="EHLO", usual=usual, wait="hello", early=early)
+
+
+_COMMON = (
+    Verb(
+        command=Mail, row="MAIL", usual=Reply(250, "2.1.0", "Sender OK"), wait="mail", grouped=True
+    ),
+    Verb(
+        command=Rcpt,
+        row="RCPT",
+        usual=Reply(250, "2.1.5", "Recipient OK"),
+        yes=frozenset({250, 251}),
+        wait="rcpt",
+        grouped=True,
+    ),
+    Verb(
+        command=Data,
+        row="DATA",
+        usual=Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
+        yes=frozenset({354}),
+        wait="data",
+    ),
+    Verb(
+        command=Bdat,
+        row="BDAT",
+        usual=Reply(250, "2.0.0", "Go on"),
+        wait="block",
+        grouped=True,
+        keyword="CHUNKING",
+    ),
+    Verb(command=Rset, row="RSET", usual=Reply(250, "2.0.0", "OK"), grouped=True, early="auth"),
+    Verb(command=Noop, row="NOOP", usual=Reply(250, "2.0.0", "OK"), early="auth tls"),
+    Verb(
+        command=Quit,
+        row="QUIT",
+        usual=Reply(221, "2.0.0", "Service closing transmission channel"),
+        yes=frozenset({221}),
+        wait="quit",
+        early="auth tls",
+    ),
+    Verb(
+        command=Vrfy,
+        row="VRFY",
+        usual=Reply(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery"),
+        yes=frozenset({250, 251, 252}),
+    ),
+    Verb(command=Expn, row="EXPN", usual=NOT_IMPLEMENTED, yes=frozenset({250, 252})),
+    Verb(
+        command=Help,
+        row="HELP",
+        usual=Reply(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP"),
+        yes=frozenset({211, 214}),
+    ),
+    Verb(
+        command=StartTLS,
+        row="STARTTLS",
+        usual=Reply(220, "2.0.0", "Ready to start TLS"),
+        yes=frozenset({220}),
+        early="auth tls",
+        keyword="STARTTLS",
+    ),
+    Verb(
+        command=Auth,
+        row="AUTH",
+        usual=Reply(235, "2.7.0", "Authentication successful"),
+        yes=frozenset({235, 334}),
+        wait="auth",
+        early="auth",
+        keyword="AUTH",
+    ),
+    Verb(
+        command=Etrn,
+        row="ETRN",
+        usual=Reply(251, "2.0.0", "No messages waiting for node"),
+        yes=frozenset({250, 251, 252, 253}),
+        keyword="ETRN",
+    ),
+    Verb(
+        command=XClient,
+        row="XCLIENT",
+        usual=Reply(220, None, "ESMTP ready"),
+        yes=frozenset({220}),
+        early="auth tls",
+        keyword="XCLIENT",
+    ),
+    Verb(
+        command=XForward,
+        row="XFORWARD",
+        usual=Reply(250, "2.0.0", "OK"),
+        early="auth tls",
+        keyword="XFORWARD",
+    ),
+)
+_SMTP = (_hello(Ehlo, "auth tls"), _hello(Helo, "auth"), *_COMMON)
+_LMTP = (_hello(Lhlo, "auth tls"), *_COMMON)
+
+
+@frozen(eq=False)
+class Vocabulary:
+    """The verbs of a session."""
+
+    verbs: Mapping[str, Verb]
+    lmtp: bool
+
+    @cached_property
+    def commands(self) -> Mapping[str, type[Command]]:
+        """What reads each verb's argument."""
+        return {name: verb.command for name, verb in self.verbs.items()}
+
+    @cached_property
+    def transitions(self) -> Mapping[tuple[Phase, str], Phase | Reply]:
+        """What a row leads to in each phase in which commands are read at all: the phase after
+        success, or the reply to a command out of order. Rows are named by verb, and BDAT LAST."""
+        rows = {name: verb.cells or ROWS[verb.row] for name, verb in self.verbs.items()}
+        rows["BDAT LAST"] = ROWS["BDAT LAST"]
+        return {
+            (phase, name): cell
+            for name, row in rows.items()
+            for phase, cell in zip(COLUMNS, row, strict=True)
+        }
+
+
+@cache
+def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
+    """The verbs of SMTP or LMTP, and *own* ones. Raises ValueError if these hide others."""
+    verbs = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
+    for verb in own:
+        name = verb.command.verb
+        if name in verbs or name in EXTENSIONS:
+            raise ValueError(f"{name} is taken")
+        verbs[name] = verb
+    return Vocabulary(verbs, lmtp)

@@ -1,0 +1,88 @@
+"""What only peers that the server was told to trust may say: who the real client is."""
+
+from __future__ import annotations
+
+from attrs import define, evolve
+
+from ..errors import GrammarError, RemoteProtocolError
+from ..grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+from ..ports import Stream, World
+from ..wire.proxy import ProxyHeader, ProxyReader
+from .handler import Session
+from .options import ServerConfig, is_among
+
+
+def offers_to(peer: str, config: ServerConfig) -> dict[str, str]:
+    """The keywords of XCLIENT and XFORWARD for those who may use them."""
+    offered = {}
+    if is_among(peer, config.xclient_from):
+        offered["XCLIENT"] = " ".join(XClientAttributes.attributes)
+    if is_among(peer, config.xforward_from):
+        offered["XFORWARD"] = " ".join(XForwardAttributes.attributes)
+    return offered
+
+
+def impersonated(new: Session, old: Session, told: XClientAttributes) -> Session:
+    """A *new* session as XCLIENT tells of it; what it does not tell is as in the *old* one."""
+    address = old.peer[0] if told.addr is None else _text(told.addr)
+    port = old.peer[1] if not isinstance(told.port, int) else told.port
+    user = old.user if told.login is None else _text(told.login) or None
+    return evolve(new, peer=(address, port), tls=old.tls, user=user, impersonated=told)
+
+
+def _text(value: object) -> str:
+    """An attribute, "" for one that the client says it does not have."""
+    return "" if isinstance(value, Unavailable) else str(value)
+
+
+async def read_proxy_header(
+    stream: Stream, world: World, config: ServerConfig
+) -> tuple[Stream, ProxyHeader]:
+    """Read the PROXY header that *stream* begins with; give also the stream behind it.
+
+    Raises RemoteProtocolError for anything else, TransportError, TimedOut.
+    """
+    reader, header = ProxyReader(), None
+    timeout = config.timeouts.proxy
+    deadline = None if timeout is None else world.now() + timeout
+    while header is None:
+        left = None if deadline is None else max(deadline - world.now(), 0)
+        data = await stream.read(left)
+        if not data:
+            raise RemoteProtocolError("the connection ended in the PROXY header")
+        try:
+            header = reader.feed(data)
+        except GrammarError as error:
+            raise RemoteProtocolError(f"no PROXY header: {error.message}", phase="proxy") from None
+    return (_Behind(stream, reader.rest) if reader.rest else stream), header
+
+
+@define
+class _Behind:
+    """A stream of which *_first* was read already."""
+
+    _stream: Stream
+    _first: bytes
+
+    async def read(self, timeout: float | None) -> bytes:
+        if self._first:
+            data, self._first = self._first, b""
+            return data
+        return await self._stream.read(timeout)
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        await self._stream.write(data, timeout)
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+    def interrupt(self) -> None:
+        self._stream.interrupt()
+
+    @property
+    def peername(self) -> tuple[str, int]:
+        return self._stream.peername
+
+    @property
+    def sockname(self) -> tuple[str, int]:
+        return self._stream.sockname
