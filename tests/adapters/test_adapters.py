@@ -117,6 +117,7 @@ def _listens(port: int) -> bool:
 
 
 @each_server
+@pytest.mark.req("RFC5321-4.1.1.5-04")
 def test_a_client_that_goes_in_mid_message_does_not_hold_a_stopping_server(
     server: type[Flavour], inbox: Inbox
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_server_that_stopped_does_not_listen(server: type[Flavour], inbox: Inb
 
 
 @each_server
+@pytest.mark.req("RFC5321-4.5.4.2-02")
 def test_clients_are_served_side_by_side(server: type[Flavour], inbox: Inbox) -> None:
     with served(server, inbox) as running:
 
@@ -169,7 +171,7 @@ def test_clients_are_served_side_by_side(server: type[Flavour], inbox: Inbox) ->
 
 @each_client
 @pytest.mark.parametrize("mode", [TLSMode.REQUIRED, TLSMode.IMPLICIT], ids=lambda mode: mode.value)
-@pytest.mark.req("RFC4954-14-01", "RFC3207-4-08")
+@pytest.mark.req("RFC4954-14-01", "RFC3207-4-08", "RFC8314-3.3-02", "RFC8314-5-01")
 def test_a_server_that_is_not_trusted_gets_no_password(
     client: type[Flavour], mode: TLSMode, certificates: Certificates, inbox: Inbox
 ) -> None:
@@ -184,6 +186,27 @@ def test_a_server_that_is_not_trusted_gets_no_password(
     ):
         client.client(running.port, nothing, tls=mode, login=("ann", "secret"))
     assert not inbox.mails
+
+
+@pytest.mark.parametrize("mode", [TLSMode.REQUIRED, TLSMode.IMPLICIT], ids=lambda mode: mode.value)
+@pytest.mark.req("RFC4954-14-02", "RFC4954-14-06", "RFC7817-3-01")
+def test_the_certificate_must_have_the_name_that_was_dialled(
+    mode: TLSMode, certificates: Certificates, inbox: Inbox
+) -> None:
+    lines: list[str] = []
+    options: ClientOptions = {
+        "tls": mode,
+        "context": certificates.client,
+        "login": ("ann", "secret"),
+        "trace": lambda who, line: lines.append(f"{who}: {line}"),
+    }
+    implicit = mode is TLSMode.IMPLICIT
+    with served(Blocking, inbox, context=certificates.server, implicit_tls=implicit) as running:
+        with pytest.raises(TLSFailed, match="check: the host name"):
+            on_sockets.connect("127.0.0.1", running.port, **options)
+        assert not any("AUTH PLAIN ***" in line for line in lines)
+        on_sockets.connect("localhost", running.port, **options).quit()
+        assert "C: AUTH PLAIN ***" in lines
 
 
 @each_client

@@ -169,9 +169,13 @@ async def a_source_that_fails_leaves_nothing_behind(client: Client, inbox: Inbox
     assert len(inbox.mails) == 1
 
 
+# Which scenario shows what: logging_in 4954-4-30, all in TLS 8314-3.3, the_small_commands
+# 4.1.1.8-01, recipients_have_their_own_replies 4.1.1.3-08, octets_arrive_as_they_are 4.2-13.
 MODES = [TLSMode.NONE, TLSMode.REQUIRED, TLSMode.IMPLICIT]
 
 
+@pytest.mark.req("RFC4954-4-30", "RFC8314-3.3-01", "RFC8314-3.3-04", "RFC5321-4.1.1.8-01",
+                 "RFC5321-4.1.1.3-08", "RFC5321-4.2-13")  # fmt: skip
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: f"{flavour.name}-server")
 @pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: f"{flavour.name}-client")

@@ -98,6 +98,7 @@ def test_a_file_arrives_in_the_maildir(
     assert shown.err == ""
 
 
+@pytest.mark.req("RFC5321-2.3.8-04")
 @pytest.mark.parametrize("lines", [1, 100_000])  # the latter is too much for memory, in a pipe
 def test_standard_input_arrives_too(tmp_path: Path, lines: int) -> None:
     content = MESSAGE + b".line\xff after line\n" * lines
@@ -123,6 +124,7 @@ def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:
     assert peak < 2_000_000
 
 
+@pytest.mark.req("RFC5321-4.1.1.2-02")
 @pytest.mark.parametrize(
     ("options", "first_line"),
     [
@@ -251,6 +253,7 @@ def test_a_stranger_is_not_trusted(
     assert_one_line(capsys, "TLS failed", "check: the host name, the CA in use")
 
 
+@pytest.mark.req("RFC4954-4-30")
 @pytest.mark.parametrize("newline", ["", "\n", "\r\n"])
 def test_login_with_the_password_in_a_file(
     newline: str, tmp_path: Path, message: str, pem: Path, capsys: pytest.CaptureFixture[str]
@@ -286,6 +289,7 @@ def test_login_with_the_password_in_the_environment(
     assert_one_line(capsys, "535 5.7.8", "check: user name, password")
 
 
+@pytest.mark.req("RFC8314-5.1-01", "RFC8314-5.2-01", "RFC8314-4-02")
 def test_no_password_is_sent_in_clear(
     message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from smtpproto.grammar import extended as x
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import Command
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
+from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reading import Reading
@@ -21,7 +22,8 @@ ANN = ReversePath.of("ann@example.com")
 BOB = ForwardPath.of("bob@example.org")
 
 
-@pytest.mark.req("RFC5321-2.4-01", "RFC5321-2.4-04", "RFC5321-2.3.5-03")
+@pytest.mark.req("RFC5321-2.4-01", "RFC5321-2.4-04", "RFC5321-2.3.5-03", "RFC5321-3.3-09",
+                 "RFC5321-4.1.1.3-03")  # fmt: skip
 @pytest.mark.parametrize(
     ("line", "command", "canonical"),
     [(b"EHLO client.example", c.Ehlo(Domain("client.example")), None),
@@ -84,13 +86,15 @@ def test_not_a_command(line: bytes) -> None:
         assert 0 <= caught.value.offset <= len(line)
 
 
-@pytest.mark.req("RFC5321-4.2.4-01", "RFC5321-4.2.4-04", "RFC5321-F.1-01")
+@pytest.mark.req("RFC5321-4.2.4-01", "RFC5321-4.2.4-04", "RFC5321-F.1-01", "RFC5321-F.6-02",
+                 "RFC5321-F.6-03")  # fmt: skip
 @pytest.mark.parametrize("line", [b"TURN", b"send FROM:<a@b>", b"Soml FROM:<a@b>", b"SAML"])
 def test_retired_commands(line: bytes) -> None:
     with pytest.raises(GrammarError) as caught:
         parse_command(line)
     assert caught.value.reply is not None
     assert caught.value.reply.code == 502
+    assert line.split()[0].upper().decode() not in EXTENSIONS, "so EHLO cannot list it"
 
 
 @pytest.mark.req("RFC5321-4.3.2-06")

@@ -11,7 +11,7 @@ from smtpproto.grammar.status import EnhancedCode
 
 
 @pytest.mark.req("RFC5321-4.2-02", "RFC5321-4.2-06", "RFC5321-4.2-10", "RFC5321-4.2.1-07",
-                 "RFC5321-4.2.1-08", "RFC2034-4-06")  # fmt: skip
+                 "RFC5321-4.2.1-08", "RFC2034-4-06", "RFC5248-2-01")  # fmt: skip
 @pytest.mark.parametrize(
     ("octets", "reply"),
     [(b"250 ok\r\n", Reply(250, None, "ok")), (b"250\r\n", Reply(250)), (b"250 \r\n", Reply(250)),
@@ -30,6 +30,7 @@ from smtpproto.grammar.status import EnhancedCode
      (b"550-5.7.1 a\r\n550-b\r\n550 5.7.1\r\n", Reply(550, "5.7.1", ["a", "b", ""])),
      (b"550-5.7.1 a\r\n550 5.7.10 b\r\n", Reply(550, "5.7.1", ["a", "5.7.10 b"])),
      (b"550-a\r\n550 5.7.1 b\r\n", Reply(550, None, ["a", "5.7.1 b"])),
+     (b"550 5.9.99 x\r\n", Reply(550, "5.9.99", "x")),  # in no registry
      (b"550 5.7.1 5.7.1 x\r\n", Reply(550, "5.7.1", "5.7.1 x"))],
 )  # fmt: skip
 def test_reply(octets: bytes, reply: Reply) -> None:
@@ -115,6 +116,7 @@ def test_the_enhanced_code_suits_the_code(code: int, enhanced: str) -> None:
         Reply(code, enhanced, "x")
 
 
+@pytest.mark.req("RFC5321-4.2-08", "RFC5321-4.3.2-02")
 @pytest.mark.parametrize("code", [199, 600, 0, -250, 2500])
 def test_not_a_reply_code(code: int) -> None:
     with pytest.raises(GrammarError, match="code"):
@@ -181,7 +183,7 @@ def test_ascii() -> None:
     )
 
 
-@pytest.mark.req("RFC5321-4.2-07")
+@pytest.mark.req("RFC5321-4.2-07", "RFC5321-4.2.1-01")
 @pytest.mark.parametrize(
     ("code", "facts"),
     [(299, (True, False, False, False)), (399, (True, True, False, False)),

@@ -218,7 +218,7 @@ def test_every_octet_arrives() -> None:
     assert read_all(pieces(encode([content]), [1000, 20000]))[0] == content
 
 
-@pytest.mark.req("RFC5321-2.3.8-03")
+@pytest.mark.req("RFC5321-2.3.8-03", "RFC5322-2.3-01")
 @pytest.mark.parametrize(
     "content", [b"a\nb", b"a\rb", b"\n", b"\r", b"a\n\rb", b"\r\r\n", b"\n.\n"]
 )

@@ -155,6 +155,7 @@ def test_a_server_that_meets_plain_commands_fails(command: bytes) -> None:
             server.receive(b"")  # a short command may look like the start of a record
 
 
+@pytest.mark.req("RFC8314-3.3-02")
 def test_an_untrusted_ca_fails_on_both_sides() -> None:
     client, server = pair(client_context(verify=True))
     assert not client.handshake()
@@ -170,12 +171,46 @@ def test_an_untrusted_ca_fails_on_both_sides() -> None:
     assert "CA of your certificate" in alert.value.check
 
 
+@pytest.mark.req("RFC8314-3.3-02")
 @pytest.mark.parametrize("name", ["mx.example.net", "example.org", "192.0.2.1"])
 def test_a_wrong_name_fails(name: str) -> None:
     client, server = pair(name=name)
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED: ") as caught:
         shake_hands(client, server)
     assert "host name" in caught.value.check
+
+
+@pytest.mark.req("RFC4954-14-03", "RFC4954-14-05")
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("a.example.com", True),
+        ("A.Example.COM", True),
+        ("example.com", False),
+        ("a.b.example.com", False),
+        ("a.example.net", False),
+    ],
+)
+def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
+    ca, client = trustme.CA(), client_context(verify=True)
+    ca.configure_trust(client)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("*.example.com").configure_cert(serving)
+    sides = (
+        TLSFilter(client, server_side=False, server_hostname=name),
+        TLSFilter(serving, server_side=True),
+    )
+    if good:
+        shake_hands(*sides)
+    else:
+        with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
+            shake_hands(*sides)
+
+
+@pytest.mark.req("RFC8314-4-01")
+@pytest.mark.parametrize("verify", [False, True])
+def test_tls_is_1_2_or_later(verify: bool) -> None:
+    assert client_context(verify=verify).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_unverified_is_tls_with_anybody() -> None:
@@ -340,6 +375,7 @@ def stream_over(peer: Peer, name: str = NAME, step: float = 0) -> TLSStream:
     return TLSStream(peer, tls, Clock(step))
 
 
+@pytest.mark.req("RFC8314-3.4-01")
 @pytest.mark.parametrize("size", [1, 1000, CHUNK])
 def test_a_stream_carries_octets(size: int) -> None:
     peer = Peer(size)
