@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import GrammarError
 from .delivery import ByMode, DeliverBy
 from .extension import EXTENSIONS, Extension, Extensions
-from .parameters import Body, MailParameters
+from .parameters import Body, MailParameters, RcptParameters
 from .reply import Reply
 
 # 555 is RFC 5321 4.1.1.11's reply to MAIL with a parameter that cannot be implemented; 504 is none
@@ -13,6 +13,7 @@ from .reply import Reply
 _NOT_OFFERED = Reply(555, "5.5.4", "Value of BODY not offered")
 _TOO_SOON = Reply(555, "5.5.4", "Deliver-by time below the minimum")  # RFC 2852 3
 _TOO_LONG = Reply(501, "5.5.4", "Held longer than offered")  # RFC 4865 4.2
+_NOT_ASCII = Reply(501, "5.5.4", "ORCPT needs SMTPUTF8")  # RFC 6533 3
 
 
 def check_offer(offered: Extensions) -> None:
@@ -34,9 +35,12 @@ def _check_row(row: Extension, text: str, offered: Extensions) -> None:
         raise ValueError(f"{row.keyword} {text}".rstrip() + f": {error.message}") from None
 
 
-def refusal_of(parameters: MailParameters, offered: Extensions) -> Reply | None:
+def refusal_of(parameters: MailParameters | RcptParameters, offered: Extensions) -> Reply | None:
     """What a server answers to *parameters* that are well-formed, and are of keywords in *offered*,
     but whose values its offer excludes; None if it excludes none of them."""
+    if isinstance(parameters, RcptParameters):
+        ascii_only = "SMTPUTF8" not in offered
+        return _NOT_ASCII if ascii_only and not str(parameters).isascii() else None
     if not _takes_body(parameters.body, offered):
         return _NOT_OFFERED
     if not _takes_time(parameters.by, offered):

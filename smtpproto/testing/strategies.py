@@ -7,10 +7,12 @@ not. *smtputf8* adds what RFC 6531 allows; without it all is ASCII.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from string import ascii_letters, digits
+from string import ascii_letters, ascii_uppercase, digits
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -19,11 +21,16 @@ from .. import limits
 from ..grammar import command as c
 from ..grammar import extended, line
 from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
+from ..grammar.delivery import LONGEST, ByMode, DeliverBy
 from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
+from ..grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
 from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.parameters import Body, MailParameters
+from ..grammar.offers import FutureRelease, SessionLimits
+from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.reply import Reply
+from ..grammar.rrvs import NoSupport, ValidSince
 from ..grammar.status import EnhancedCode
+from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..grammar.xtext import encode_xtext
 from ..secret import Secret
@@ -38,6 +45,12 @@ _WORD = st.one_of(
 )
 _ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 _UNICODE = st.characters(min_codepoint=0x20, exclude_characters="\x7f", exclude_categories=["Cs"])
+_UNITEXT = st.characters(
+    min_codepoint=1,
+    exclude_characters="\n\v\f\r\x0e\x0f\x1a\x1b\x1c\x1d\x1e\x1f",  # RFC 6533 3 HEXPOINT
+    exclude_categories=["Cs"],
+)
+_ATOM = re.compile(r"\A[A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,40}\Z")
 _REPLY_TEXT = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t")
 _REPLY_LINE = limits.REPLY_LINE - len("250 \r\n")
 
@@ -170,14 +183,93 @@ def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
     return Reply(code, enhanced, lines)
 
 
-def mail_parameters(*, smtputf8: bool = True) -> SearchStrategy[MailParameters]:
-    """Parameters of MAIL, none to all of them."""
+def timestamps() -> SearchStrategy[datetime]:
+    """Instants in UTC, of whole seconds, from the first year to the last."""
+    first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
+    whole = st.integers(0, int((last - first).total_seconds()))
+    return whole.map(lambda seconds: (first + timedelta(seconds=seconds)).replace(tzinfo=UTC))
+
+
+def envids() -> SearchStrategy[str]:
+    """Envelope identifiers (RFC 3461 4.4), decoded, of up to 100 octets of xtext."""
+    texts = _long(st.text(_ASCII, min_size=1, max_size=MAX_ENVID), MAX_ENVID)
+    return texts.map(lambda text: _fit(text, lambda text: len(encode_xtext(text)) <= MAX_ENVID))
+
+
+def deliver_by() -> SearchStrategy[DeliverBy]:
+    """Values of BY (RFC 2852 4)."""
+    late = st.builds(
+        DeliverBy, st.integers(-LONGEST, LONGEST), st.just(ByMode.NOTIFY), st.booleans()
+    )
+    return late | st.builds(
+        DeliverBy, st.integers(1, LONGEST), st.just(ByMode.RETURN), st.booleans()
+    )
+
+
+def solicitations() -> SearchStrategy[tuple[str, ...]]:
+    """Solicitation class keywords (RFC 3865 2.2) of up to 1000 octets in all."""
+    words = st.from_regex(r"[A-Za-z][A-Za-z0-9._:-]*", fullmatch=True)
+    return _long(st.lists(words, min_size=1).map(",".join), 1000).map(
+        lambda text: tuple(_fit(text[:1000], lambda text: text[-1] != ",").split(","))
+    )
+
+
+@st.composite
+def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
+    """Parameters of MAIL, none to all of them, of at most what each adds to the line."""
+    by = draw(st.none() | deliver_by())
+    longest = LONGEST if by is None else by.seconds
+    hold_for = draw(st.none() | st.integers(1, longest)) if longest > 0 else None
+    return MailParameters(
+        size=draw(st.none() | st.integers(0, 10**20 - 1)),
+        body=draw(st.none() | st.sampled_from(Body)),
+        smtputf8=draw(st.booleans()) if smtputf8 else False,
+        auth=draw(st.none() | reverse_paths(smtputf8=smtputf8)),
+        ret=draw(st.none() | st.sampled_from(Ret)),
+        envid=draw(st.none() | envids()),
+        requiretls=draw(st.booleans()),
+        by=by,
+        hold_for=hold_for,
+        hold_until=draw(st.none() | timestamps()) if hold_for is None else None,
+        mt_priority=draw(st.none() | st.integers(-9, 9)),
+        solicit=draw(st.none() | solicitations()),
+    )
+
+
+def notify() -> SearchStrategy[frozenset[Notify]]:
+    """Values of NOTIFY (RFC 3461 4.1)."""
+    others = st.sampled_from([member for member in Notify if member is not Notify.NEVER])
+    return st.just(frozenset({Notify.NEVER})) | st.frozensets(others, min_size=1)
+
+
+@st.composite
+def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecipient:
+    """Values of ORCPT, of any address type, of up to 500 octets. Without *smtputf8* they are
+    written in ASCII, though the address may be none."""
+    kind = draw(st.sampled_from(["rfc822", "x400", "utf-8", "UTF-8"]) | st.from_regex(_ATOM))
+    is_utf8 = kind.lower() == "utf-8"
+    texts = st.text(_UNITEXT, min_size=1) if is_utf8 else st.text(_ASCII)
+    long = draw(_long(texts, MAX_ORCPT))
+
+    def fits(text: str) -> bool:
+        written = encode_unitext(text, seven_bit=not smtputf8) if is_utf8 else encode_xtext(text)
+        return _octets(f"{kind};{written}") <= MAX_ORCPT
+
+    return OriginalRecipient(kind, _fit(long, fits))
+
+
+def valid_since() -> SearchStrategy[ValidSince]:
+    """Values of RRVS (RFC 7293 3.1)."""
+    return st.builds(ValidSince, timestamps(), st.none() | st.sampled_from(NoSupport))
+
+
+def rcpt_parameters(*, smtputf8: bool = True) -> SearchStrategy[RcptParameters]:
+    """Parameters of RCPT, none to all of them. Without *smtputf8* they are written in ASCII."""
     return st.builds(
-        MailParameters,
-        size=st.none() | st.integers(0, 10**20 - 1),
-        body=st.none() | st.sampled_from(Body),
-        smtputf8=st.booleans() if smtputf8 else st.just(False),
-        auth=st.none() | reverse_paths(smtputf8=smtputf8),
+        RcptParameters,
+        notify=st.none() | notify(),
+        orcpt=st.none() | original_recipients(smtputf8=smtputf8),
+        rrvs=st.none() | valid_since(),
     )
 
 
@@ -186,7 +278,7 @@ _BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
     "EHLO": lambda: st.builds(c.Ehlo, hosts()),
     "HELO": lambda: st.builds(c.Helo, hosts()),
     "MAIL": lambda: st.builds(c.Mail, reverse_paths(smtputf8=True), mail_parameters()),
-    "RCPT": lambda: st.builds(c.Rcpt, forward_paths(smtputf8=True)),
+    "RCPT": lambda: st.builds(c.Rcpt, forward_paths(smtputf8=True), rcpt_parameters()),
     "VRFY": lambda: st.builds(c.Vrfy, _TEXTS.filter(bool)),
     "EXPN": lambda: st.builds(c.Expn, _TEXTS.filter(bool)),
     "HELP": lambda: st.builds(c.Help, _TEXTS),
@@ -216,19 +308,56 @@ def commands(verbs: Collection[str] = tuple(line.COMMANDS)) -> SearchStrategy[c.
     )
 
 
+def session_limits() -> SearchStrategy[SessionLimits]:
+    """Limits of a session (RFC 9422), none to all of them."""
+    limit = st.none() | st.integers(1, 999_999)
+    return st.builds(SessionLimits, mail_max=limit, rcpt_max=limit, rcpt_domain_max=limit)
+
+
+def future_releases() -> SearchStrategy[FutureRelease]:
+    """What FUTURERELEASE says (RFC 4865 3)."""
+    return st.builds(FutureRelease, st.integers(1, LONGEST), timestamps())
+
+
+_NUMBERS = st.integers(0, 10**20 - 1).map(str)
+_NAMES = st.lists(st.text(ascii_uppercase, min_size=1, max_size=9), min_size=1, max_size=9)
+_SAID: Mapping[str, Callable[[], SearchStrategy[str]]] = {
+    "SIZE": lambda: st.just("") | _NUMBERS,
+    "AUTH": lambda: _NAMES.map(" ".join),
+    "DELIVERBY": lambda: st.from_regex(r"[0-9]{0,9}(,[!-+]{1,9}){0,3}", fullmatch=True),
+    "FUTURERELEASE": lambda: future_releases().map(str),
+    "MT-PRIORITY": lambda: st.from_regex(r"([A-Za-z0-9._-]{1,20})?", fullmatch=True),
+    "NO-SOLICITING": lambda: st.just("") | _NAMES.map(",".join),
+    "LIMITS": lambda: session_limits().map(str).filter(bool),
+    "XCLIENT": lambda: _NAMES.map(" ".join),
+    "XFORWARD": lambda: _NAMES.map(" ".join),
+}
+
+
+@st.composite
+def offers(draw: DrawFn) -> Extensions:
+    """EHLO keyword lists that a server may give: known keywords, those that they need, and what
+    they may say."""
+    keywords = draw(st.sets(st.sampled_from(sorted(EXTENSIONS))))
+    keywords |= {need for keyword in keywords for need in EXTENSIONS[keyword].needs}
+    none = st.just("")
+    return Extensions({key: draw(_SAID.get(key, lambda: none)()) for key in sorted(keywords)})
+
+
 def extensions() -> SearchStrategy[Extensions]:
-    """EHLO keyword lists: known and unknown keywords, each line at most 512 octets on the wire."""
+    """EHLO keyword lists: known and unknown keywords that say anything, each line at most 512
+    octets on the wire."""
     known = st.sampled_from(sorted(EXTENSIONS))
     other = st.from_regex(r"[A-Z0-9][A-Z0-9-]*", fullmatch=True)
     words = st.lists(_long(st.text(_VCHAR, min_size=1), 40), max_size=30).map(" ".join)
-    sizes = st.integers(0, 10**20 - 1).map(str)
+    said = st.sampled_from(sorted(_SAID)).flatmap(lambda key: _SAID[key]())
 
     def fit(keywords: dict[str, str]) -> Extensions:
         return Extensions(
             {key: text[: _REPLY_LINE - len(key) - 1].rstrip() for key, text in keywords.items()}
         )
 
-    return st.dictionaries(known | other, words | sizes | st.just("")).map(fit)
+    return offers() | st.dictionaries(known | other, words | said).map(fit)
 
 
 def xtexts() -> SearchStrategy[str]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from smtpproto.errors import GrammarError
+from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.extension import EXTENSION_VERBS, EXTENSIONS, Extensions
+from smtpproto.grammar.line import parse_command
 from smtpproto.grammar.parameters import MAIL_CODECS, RCPT_CODECS
+from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply
 
 
@@ -104,6 +107,55 @@ def test_extensions_add_to_the_line_limit_of_mail(lines: list[str], limit: int) 
     assert offered(*lines).line_limit("RCPT") == 512
 
 
+@pytest.mark.req(
+    "RFC3030-3-03", "RFC8689-2-02", "RFC2852-2-02", "RFC4865-3-03", "RFC6710-3-02", "RFC6531-3.1-04"
+)
+@pytest.mark.parametrize(
+    ("keyword", "added"),
+    [("BINARYMIME", {"MAIL": 16}), ("REQUIRETLS", {"MAIL": 11}), ("DELIVERBY", {"MAIL": 17}),
+     ("FUTURERELEASE", {"MAIL": 34}), ("MT-PRIORITY", {"MAIL": 15}),
+     ("NO-SOLICITING", {"MAIL": 1007}), ("RRVS", {"RCPT": 33}),
+     ("SMTPUTF8", {"MAIL": 10, "VRFY": 9, "EXPN": 9}), ("DSN", {"MAIL": 524, "RCPT": 524}),
+     ("LIMITS", {}), ("CHUNKING", {}), ("PIPELINING", {}), ("ETRN", {})],
+)  # fmt: skip
+def test_what_each_extension_adds_to_the_line_limits(keyword: str, added: dict[str, int]) -> None:
+    for others in ([], ["SIZE", "X-FOO"]):
+        for verb in ("MAIL", "RCPT", "VRFY", "EXPN", "NOOP"):
+            without, limit = offered(*others), offered(*others, keyword)
+            assert limit.line_limit(verb) - without.line_limit(verb) == added.get(verb, 0)
+
+
+def test_with_dsn_a_line_has_1036_octets_and_what_the_others_add() -> None:
+    """RFC 3461 5.4."""
+    assert offered("DSN").line_limit("MAIL") == offered("DSN").line_limit("RCPT") == 1036
+    assert offered("DSN", "RRVS").line_limit("RCPT") == 1069
+    assert offered("DSN", "SIZE").line_limit("MAIL") == 1062
+
+
+LONGEST_PATH = f"<{'l' * 64}@{'d' * 63}.{'d' * 63}.{'d' * 61}>"
+LONGEST_MAIL = (
+    f"MAIL FROM:{LONGEST_PATH} SIZE={'9' * 20} BODY=BINARYMIME SMTPUTF8"
+    f" AUTH={'l' * 64}@{'d' * 63}.{'d' * 63}.{'d' * 61} RET=FULL ENVID={'e' * 100} REQUIRETLS"
+    f" BY=+999999999;RT HOLDUNTIL=2030-01-01T00:00:00.25Z MT-PRIORITY=-9 SOLICIT={'s' * 1000}"
+)
+LONGEST_RCPT = (
+    f"RCPT TO:{LONGEST_PATH} NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;{'o' * 493}"
+    " RRVS=2014-04-03T23:01:00-08:00;C"
+)
+
+
+@pytest.mark.req("RFC3461-5.4-04")
+def test_the_longest_lines_fit_the_limits_of_the_extensions_that_they_use() -> None:
+    everything = Extensions(dict.fromkeys(EXTENSIONS, ""))
+    for line in (LONGEST_MAIL, LONGEST_RCPT):
+        verb = line[:4]
+        assert len(line) + len("\r\n") <= everything.line_limit(verb)
+        command = parse_command(line.encode(), Reading(parameters=everything.parameters[verb]))
+        assert isinstance(command, Mail | Rcpt)
+        used = {parameter.keyword for parameter in command.parameters.parameters()}
+        assert used == everything.parameters[verb] - {"HOLDFOR"}  # not with HOLDUNTIL
+
+
 def test_what_the_rows_add() -> None:
     extensions = offered("STARTTLS", "AUTH PLAIN", "SIZE 5", "X-FOO", "PIPELINING")
     assert extensions.verbs == {"STARTTLS", "AUTH"}
@@ -114,7 +166,25 @@ def test_what_the_rows_add() -> None:
     assert added == EXTENSION_VERBS
 
 
-def test_each_parameter_of_the_table_can_be_read() -> None:
+@pytest.mark.parametrize(
+    ("keyword", "verbs", "mail", "rcpt"),
+    [("CHUNKING", {"BDAT"}, set(), set()), ("BINARYMIME", set(), {"BODY"}, set()),
+     ("DSN", set(), {"RET", "ENVID"}, {"NOTIFY", "ORCPT"}),
+     ("REQUIRETLS", set(), {"REQUIRETLS"}, set()), ("DELIVERBY", set(), {"BY"}, set()),
+     ("FUTURERELEASE", set(), {"HOLDFOR", "HOLDUNTIL"}, set()),
+     ("MT-PRIORITY", set(), {"MT-PRIORITY"}, set()), ("RRVS", set(), set(), {"RRVS"}),
+     ("NO-SOLICITING", set(), {"SOLICIT"}, set()), ("LIMITS", set(), set(), set()),
+     ("ETRN", {"ETRN"}, set(), set()), ("EXPN", set(), set(), set()), ("VRFY", set(), set(), set()),
+     ("XCLIENT", {"XCLIENT"}, set(), set()), ("XFORWARD", {"XFORWARD"}, set(), set())],
+)  # fmt: skip
+def test_rows(keyword: str, verbs: set[str], mail: set[str], rcpt: set[str]) -> None:
+    extensions = offered(keyword)
+    assert extensions.verbs == verbs
+    assert extensions.parameters == {"MAIL": mail, "RCPT": rcpt}
+
+
+def test_each_parameter_of_the_table_can_be_read_and_each_is_of_a_row() -> None:
+    everything = Extensions(dict.fromkeys(EXTENSIONS, ""))
+    assert everything.parameters == {"MAIL": MAIL_CODECS.keys(), "RCPT": RCPT_CODECS.keys()}
     for row in EXTENSIONS.values():
-        assert row.mail <= MAIL_CODECS.keys()
-        assert row.rcpt <= RCPT_CODECS.keys()
+        assert row.needs <= EXTENSIONS.keys()

@@ -27,7 +27,7 @@ def read(text: str) -> MailParameters:
     return MailParameters.read(read_parameters(text))
 
 
-@pytest.mark.req("RFC1870-3-02", "RFC6152-2-01", "RFC4954-5-01", "RFC5321-2.4-01")
+@pytest.mark.req("RFC1870-3-02", "RFC6152-2-01", "RFC3030-3-02", "RFC4954-5-01", "RFC5321-2.4-01")
 @pytest.mark.parametrize(
     ("text", "parameters"),
     [("SIZE=0", MailParameters(size=0)), ("size=1", MailParameters(size=1)),
@@ -35,6 +35,7 @@ def read(text: str) -> MailParameters:
      ("SIZE=" + "0" * 19 + "1", MailParameters(size=1)),
      ("BODY=7BIT", MailParameters(body=Body.SEVEN_BIT)),
      ("Body=8bitmime", MailParameters(body=Body.EIGHT_BIT_MIME)),
+     ("BODY=binaryMIME", MailParameters(body=Body.BINARY_MIME)),
      ("SmtpUtf8", MailParameters(smtputf8=True)),
      ("AUTH=<>", MailParameters(auth=ReversePath(None))),
      ("AUTH=+3C+3E", MailParameters(auth=ReversePath(None))),
@@ -52,7 +53,7 @@ def test_mail_parameters(text: str, parameters: MailParameters) -> None:
     assert bytes(parameters) == str(parameters).encode()
 
 
-@pytest.mark.req("RFC1870-3-02", "RFC6152-2-01", "RFC4954-5-01", "RFC6531-3.1-03")
+@pytest.mark.req("RFC1870-3-02", "RFC6152-2-01", "RFC3030-3-02", "RFC4954-5-01", "RFC6531-3.1-03")
 @pytest.mark.parametrize(
     "text",
     ["SIZE", "SIZE=", "SIZE=" + "9" * 21, "SIZE=" + "0" * 21, "SIZE=-1", "SIZE=+1",
@@ -82,6 +83,41 @@ def test_where_a_parameter_is_bad(text: str, offset: int) -> None:
     assert caught.value.offset == offset
 
 
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [("SIZE=x", 5), ("SIZE=1 BODY=16BIT", 12), ("SIZE", 0), ("RET=HDRS SIZE", 9),
+     ("SMTPUTF8=1", 9), ("SIZE=1 ENVID=ab+", 15), ("SIZE=1 FOO=2", 7), ("A=é FOO", 0),
+     ("SIZE=1 SIZE=2", 7), ("BY=0;R", 3), ("MT-PRIORITY=10 SIZE=1", 12),
+     # each is good, but not with the other
+     ("SIZE=1 HOLDFOR=2 BY=1;R", 0)],
+)  # fmt: skip
+def test_where_a_value_is_bad(text: str, offset: int) -> None:
+    for before in ("", "FROM:<é@b> "):
+        with pytest.raises(GrammarError) as caught:
+            MailParameters.read(read_parameters(before + text, len(before)))
+        assert caught.value.offset == len(before.encode()) + offset
+
+
+def test_where_an_original_recipient_is_bad() -> None:
+    with pytest.raises(GrammarError) as caught:
+        RcptParameters.read(read_parameters(r"NOTIFY=DELAY ORCPT=utf-8;é\x{41}"))
+    assert caught.value.offset == len("NOTIFY=DELAY ORCPT=utf-8;é".encode())
+
+
+def test_parameters_are_equal_wherever_they_stood() -> None:
+    first, second = read_parameters("SIZE=1 size=2".replace("size", "BODY"))
+    assert (first.offset, second.offset) == (0, 7)
+    assert first == Parameter("SIZE", "1")
+    assert "offset" not in repr(second)
+
+
+def test_numbers_are_numbers() -> None:
+    for number in (1.5, "1", "1\r\nRSET"):
+        for name in ("size", "hold_for", "mt_priority"):
+            with pytest.raises(GrammarError):
+                MailParameters(**{name: number})  # type: ignore[arg-type]
+
+
 def test_generic_parameters() -> None:
     parameters = read_parameters("MAIL FROM:<> a b-1=<x>;é,+", 13)
     assert parameters == (Parameter("A"), Parameter("B-1", "<x>;é,+"))
@@ -101,7 +137,8 @@ def test_a_size_cannot_be_built_invalid(size: int) -> None:
 
 def test_nothing_set_writes_nothing() -> None:
     assert bytes(MailParameters()) == bytes(RcptParameters()) == b""
-    assert MailParameters().parameters() == ()
+    assert MailParameters().parameters() == RcptParameters().parameters() == ()
+    assert MailParameters.read(()) == MailParameters()
     assert str(MailParameters(size=0)) == "SIZE=0"
 
 

@@ -1,0 +1,252 @@
+"""RET, ENVID, NOTIFY and ORCPT, by example (RFC 3461 4, RFC 6533 3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from smtpproto.errors import GrammarError
+from smtpproto.grammar.address import ForwardPath
+from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
+from smtpproto.grammar.line import parse_command
+from smtpproto.grammar.parameters import MailParameters, RcptParameters
+from smtpproto.grammar.unitext import decode_unitext, encode_unitext, is_unitext
+
+
+def mail(text: str) -> MailParameters:
+    command = parse_command(f"MAIL FROM:<a@b> {text}".encode())
+    assert isinstance(command, Mail)
+    return command.parameters
+
+
+def rcpt(text: str) -> RcptParameters:
+    command = parse_command(f"RCPT TO:<a@b> {text}".encode())
+    assert isinstance(command, Rcpt)
+    return command.parameters
+
+
+def refused(line: str) -> None:
+    """The line is answered with 501 5.5.4, and the place of the fault is in its last parameter."""
+    with pytest.raises(GrammarError) as caught:
+        parse_command(line.encode())
+    assert caught.value.reply is not None
+    assert (caught.value.reply.code, str(caught.value.reply.enhanced)) == (501, "5.5.4")
+    assert line.encode().rindex(b" ") < caught.value.offset <= len(line.encode())
+
+
+@pytest.mark.req("RFC3461-4.3-01")
+@pytest.mark.parametrize(
+    ("text", "ret"),
+    [("RET=FULL", Ret.FULL), ("RET=full", Ret.FULL), ("ret=HDRS", Ret.HDRS),
+     ("RET=hDrS", Ret.HDRS)],
+)  # fmt: skip
+def test_ret(text: str, ret: Ret) -> None:
+    assert mail(text) == MailParameters(ret=ret)
+    assert str(mail(text)) == f"RET={ret.value}"
+
+
+@pytest.mark.req("RFC3461-4.3-01", "RFC3461-4.3-02", "RFC3461-4.5-02", "RFC3461-5.1-02")
+@pytest.mark.parametrize(
+    "text", ["RET", "RET=", "RET=BODY", "RET=FULL,HDRS", "RET=FULL RET=HDRS", "RET=HDRS ret=hdrs"]
+)
+def test_not_ret(text: str) -> None:
+    refused(f"MAIL FROM:<a@b> {text}")
+
+
+@pytest.mark.req("RFC3461-4.4-01", "RFC3461-4.4-02")
+@pytest.mark.parametrize(
+    ("text", "envid"),
+    [("x", "x"), ("QQ314159", "QQ314159"), ("a+20b", "a b"), ("+2B+3D", "+="), ("+41", "A"),
+     ("x" * 100, "x" * 100), ("+20" * 33 + "x", " " * 33 + "x"), ("~!<>", "~!<>")],
+)  # fmt: skip
+def test_envid(text: str, envid: str) -> None:
+    parameters = mail(f"ENVID={text}")
+    assert parameters == MailParameters(envid=envid)
+    assert mail(str(parameters)) == parameters
+
+
+@pytest.mark.req("RFC3461-4.4-01", "RFC3461-4.4-02", "RFC3461-4.5-02", "RFC3461-5.1-02")
+@pytest.mark.parametrize(
+    "text",
+    ["ENVID", "ENVID=", "ENVID=a+zz", "ENVID=a+2b", "ENVID=+", "ENVID=" + "x" * 101,
+     "ENVID=" + "+20" * 34, "ENVID=+00", "ENVID=+0D+0A", "ENVID=+09", "ENVID=+7F", "ENVID=+C3+A9",
+     "ENVID=+FF", "ENVID=é", "ENVID=a=b", "ENVID=a ENVID=a"],
+)  # fmt: skip
+def test_not_envid(text: str) -> None:
+    refused(f"MAIL FROM:<a@b> {text}")
+
+
+@pytest.mark.parametrize("envid", ["", "\r\n", "é", "\x7f", "\t", " " * 34, "x" * 101, "\ud800"])
+def test_an_envid_cannot_be_built_invalid(envid: str) -> None:
+    with pytest.raises(GrammarError):
+        MailParameters(envid=envid)
+
+
+@pytest.mark.req("RFC3461-4.1-01")
+@pytest.mark.parametrize(
+    ("text", "notify", "written"),
+    [("NEVER", {Notify.NEVER}, "NEVER"), ("never", {Notify.NEVER}, "NEVER"),
+     ("Success", {Notify.SUCCESS}, "SUCCESS"), ("NEVER,NEVER", {Notify.NEVER}, "NEVER"),
+     ("FAILURE,FAILURE", {Notify.FAILURE}, "FAILURE"),
+     ("delay,failure", {Notify.DELAY, Notify.FAILURE}, "FAILURE,DELAY"),
+     ("DELAY,FAILURE,SUCCESS", {Notify.SUCCESS, Notify.FAILURE, Notify.DELAY},
+      "SUCCESS,FAILURE,DELAY"),
+     # the list of RFC 822 may have empty elements
+     (",SUCCESS,,", {Notify.SUCCESS}, "SUCCESS")],
+)  # fmt: skip
+def test_notify(text: str, notify: set[Notify], written: str) -> None:
+    parameters = rcpt(f"NOTIFY={text}")
+    assert parameters == RcptParameters(notify=frozenset(notify))
+    assert str(parameters) == f"NOTIFY={written}"
+
+
+@pytest.mark.req("RFC3461-4.1-01", "RFC3461-4.1-03", "RFC3461-4.5-02", "RFC3461-5.1-04")
+@pytest.mark.parametrize(
+    "text",
+    ["NOTIFY", "NOTIFY=", "NOTIFY=,", "NOTIFY=NEVER,SUCCESS", "NOTIFY=DELAY,NEVER",
+     "NOTIFY=SOMETIMES", "NOTIFY=SUCCESS;DELAY", "NOTIFY=\u017fuccess", "NOTIFY=FAILURE+2CDELAY",
+     "NOTIFY=NEVER NOTIFY=NEVER", "NOTIFY=DELAY notify=SUCCESS"],
+)  # fmt: skip
+def test_not_notify(text: str) -> None:
+    refused(f"RCPT TO:<a@b> {text}")
+
+
+def test_notify_takes_any_collection_but_not_a_contradiction() -> None:
+    words = [Notify.DELAY, Notify.SUCCESS, Notify.DELAY]
+    assert str(RcptParameters(notify=words)) == "NOTIFY=SUCCESS,DELAY"
+    for contradiction in ([], [Notify.NEVER, Notify.FAILURE]):
+        with pytest.raises(GrammarError):
+            RcptParameters(notify=contradiction)
+
+
+@pytest.mark.req("RFC3461-4.2-01")
+@pytest.mark.parametrize(
+    ("text", "addr_type", "address"),
+    [("rfc822;a+2Bb@c", "rfc822", "a+b@c"), ("rfc822;Bob@Example.com", "rfc822", "Bob@Example.com"),
+     ("RFC822;Joe@X", "RFC822", "Joe@X"), ("x400;/C+3DUS/", "x400", "/C=US/"),
+     ("rfc822;not+20an+20address", "rfc822", "not an address"), ("rfc822;", "rfc822", ""),
+     ("rfc822;;;", "rfc822", ";;"), ("a-type+;x", "a-type+", "x"), ("rfc822;+41", "rfc822", "A"),
+     ("rfc822;" + "x" * 493, "rfc822", "x" * 493)],
+)  # fmt: skip
+def test_orcpt(text: str, addr_type: str, address: str) -> None:
+    parameters = rcpt(f"ORCPT={text}")
+    assert parameters == RcptParameters(orcpt=OriginalRecipient(addr_type, address))
+    assert parameters.orcpt is not None
+    assert parameters.orcpt.isascii
+    assert not parameters.orcpt.is_utf8
+    assert rcpt(str(parameters)) == parameters
+    assert "+41" in text or str(parameters) == f"ORCPT={text}"  # the case is kept
+
+
+@pytest.mark.req("RFC3461-4.2-01", "RFC3461-4.2-03", "RFC3461-4.5-02", "RFC3461-5.1-04")
+@pytest.mark.parametrize(
+    "text",
+    ["ORCPT", "ORCPT=", "ORCPT=a@b", "ORCPT=;x", "ORCPT=;", "ORCPT=rfc822", "ORCPT=a.b;x",
+     "ORCPT=rfc822;+00", "ORCPT=rfc822;+0D+0A", "ORCPT=rfc822;+09", "ORCPT=rfc822;+7F",
+     "ORCPT=rfc822;+C3+A9", "ORCPT=rfc822;é", "ORCPT=é;x", "ORCPT=rfc822;a+2bb@c",
+     "ORCPT=rfc822;a+b@c", "ORCPT=rfc822;a=b", "ORCPT=rfc822;" + "x" * 494,
+     "ORCPT=rfc822;a ORCPT=rfc822;a"],
+)  # fmt: skip
+def test_not_orcpt(text: str) -> None:
+    refused(f"RCPT TO:<a@b> {text}")
+
+
+@pytest.mark.req("RFC6533-3-03")
+@pytest.mark.parametrize(
+    ("encoded", "address"),
+    [("a@b", "a@b"), (r"\x{7528}\x{6237}@\x{4F8B}\x{3048}.jp", "用户@例え.jp"),
+     (r"a\x{2B}b\x{3D}\x{20}\x{5C}", "a+b= \\"),
+     (r"\x{01}\x{09}\x{10}\x{19}\x{7F}", "\x01\x09\x10\x19\x7f"),
+     (r"\x{80}\x{FF}\x{100}\x{FFF}\x{1000}", "\x80\xff\u0100\u0fff\u1000"),
+     (r"\x{D7FF}\x{E000}\x{FFFF}", "\ud7ff\ue000\uffff"),
+     (r"\x{10000}\x{FFFFF}\x{100000}\x{10FFFF}", "\U00010000\U000fffff\U00100000\U0010ffff")],
+)  # fmt: skip
+def test_unitext(encoded: str, address: str) -> None:
+    assert encode_unitext(address) == encoded
+    assert decode_unitext(encoded) == address
+    raw = encode_unitext(address, seven_bit=False)
+    assert decode_unitext(raw) == address
+    assert raw.isascii() == address.isascii()
+    assert str(OriginalRecipient("utf-8", address)) == f"utf-8;{encoded}"
+    for text in (encoded, raw):
+        assert rcpt(f"ORCPT=utf-8;{text}").orcpt == OriginalRecipient("utf-8", address)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("用户@例え.jp", "用户@例え.jp"), (r"用\x{6237}@b", "用户@b"),
+     (r"\x{7f}\x{d7ff}", "\x7f\ud7ff"), ("é" * 247, "é" * 247)],
+)  # fmt: skip
+def test_all_forms_of_type_utf8_are_read(text: str, address: str) -> None:
+    orcpt = rcpt(f"ORCPT=UTF-8;{text}").orcpt
+    assert orcpt == OriginalRecipient("UTF-8", address)
+    assert orcpt.is_utf8
+    assert OriginalRecipient.parse(str(orcpt)) == orcpt
+
+
+def test_type_utf8_is_written_in_ascii_unless_that_is_too_long() -> None:
+    fits = OriginalRecipient("utf-8", "é" * 82 + "xx")
+    assert len(str(fits)) == 500
+    assert fits.isascii
+    longer = OriginalRecipient("utf-8", "é" * 83 + " ")
+    assert not longer.isascii
+    assert str(longer) == "utf-8;" + "é" * 83 + r"\x{20}"
+    with pytest.raises(GrammarError, match="500"):
+        OriginalRecipient("utf-8", "é" * 247 + "x")
+
+
+@pytest.mark.req("RFC6533-3-03")
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [("", 0), ("a b", 1), ("a+b", 1), ("a+2Bb", 1), ("a=b", 1), ("é\\", 2), (r"\x{}", 0),
+     (r"\x{1}", 0), (r"a\x{1234567}", 1), (r"\x41", 0), (r"\X{7F}", 0), (r"\x{7F", 0),
+     # not a HEXPOINT: not minimal, not to be embedded, no character
+     (r"\x{07F}", 0), (r"\x{00E9}", 0), (r"é\x{0001}", 2), (r"\x{41}", 0), (r"\x{00}", 0),
+     (r"\x{0A}", 0), (r"\x{0D}", 0), (r"\x{1F}", 0), (r"\x{D800}", 0), (r"\x{DFFF}", 0),
+     (r"\x{110000}", 0), (r"\x{FFFFFF}", 0), ("\r", 0), ("\x00", 0), ("\ud800", 0)],
+)  # fmt: skip
+def test_not_unitext(text: str, offset: int) -> None:
+    with pytest.raises(GrammarError) as caught:
+        decode_unitext(text)
+    assert caught.value.offset == offset
+    with pytest.raises(GrammarError) as caught:
+        OriginalRecipient.parse(f"utf-8;{text}")
+    assert caught.value.offset == offset + len("utf-8;")
+
+
+@pytest.mark.parametrize(
+    ("addr_type", "address"),
+    [("", "x"), ("a;b", "x"), ("a b", "x"), ("é", "x"), ("a=b", "x"), ("rfc822\n", "x"),
+     ("rfc822", "\r\n"), ("rfc822", "é"), ("rfc822", "\x7f"), ("rfc822", "\t"), ("utf-8", ""),
+     ("utf-8", "\r"), ("utf-8", "\n"), ("utf-8", "\0"), ("utf-8", "\ud800"), ("utf-8", "\x1f"),
+     ("rfc822", "x" * 494), ("rfc822", "=" * 165)],
+)  # fmt: skip
+def test_an_original_recipient_cannot_be_built_invalid(addr_type: str, address: str) -> None:
+    with pytest.raises(GrammarError):
+        OriginalRecipient(addr_type, address)
+    assert addr_type != "utf-8" or not is_unitext(address)
+
+
+def test_the_original_recipient_of_a_path() -> None:
+    for path, written in (
+        ("a+b@c", "rfc822;a+2Bb@c"), ('"a b"@c', 'rfc822;"a+20b"@c'),
+        ("postmaster", "rfc822;Postmaster"), ("é@c", r"utf-8;\x{E9}@c"),
+    ):  # fmt: skip
+        orcpt = OriginalRecipient.of(ForwardPath.of(path))
+        assert str(orcpt) == written
+        assert orcpt.address == str(ForwardPath.of(path))
+
+
+@pytest.mark.req("RFC3461-5.4-01")
+def test_the_lengths_that_have_to_be_accepted() -> None:
+    for line, length in (
+        ("ENVID=" + "x" * 100, 106), ("ENVID=" + "x" * 94, 100), ("RET=FULL", 8),
+    ):  # fmt: skip
+        assert len(line) == length
+        assert str(mail(line)) == line
+    for line, length in (
+        ("NOTIFY=SUCCESS,FAILURE,DELAY", 28), ("NOTIFY=SUCCESS,FAILURE,DELAY,FAILURE", 36),
+        ("ORCPT=rfc822;" + "x" * 493, 506), ("ORCPT=rfc822;" + "x" * 487, 500),
+    ):  # fmt: skip
+        assert len(line) == length
+        assert rcpt(str(rcpt(line))) == rcpt(line)
