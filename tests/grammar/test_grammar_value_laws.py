@@ -61,6 +61,7 @@ def test_domains_that_differ_in_more_than_case_are_not_equal(a: Domain, b: Domai
     assert a != object()
 
 
+@pytest.mark.req("RFC5321-4.1.2-05", "RFC5321-4.1.2-06")
 @law
 @given(our.mailboxes(smtputf8=True), st.data())
 def test_all_quoted_forms_are_equal(mailbox: Mailbox, data: DataObject) -> None:
