@@ -5,10 +5,13 @@ The names below are the public ones, ring by ring; ``smtpproto.adapters`` has ``
 """
 
 from .errors import (
+    BadCredentials,
     ConnectFailed,
     ConnectionLost,
+    EncryptionRequired,
     GrammarError,
     LocalProtocolError,
+    LoginRefused,
     NotOffered,
     Refusal,
     RemoteProtocolError,
@@ -19,15 +22,19 @@ from .errors import (
     TransportError,
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
+from .grammar.delivery import DeliverBy
 from .grammar.domain import AddressLiteral, Domain
+from .grammar.dsn import Notify, OriginalRecipient, Ret
 from .grammar.extension import Extensions
 from .grammar.parameters import Body, MailParameters, RcptParameters
 from .grammar.reply import Reply
 from .grammar.status import EnhancedCode
-from .limits import Limits, Timeouts
+from .limits import Leniencies, Limits, Timeouts, Tolerance
 from .mail.envelope import Envelope
+from .mail.plan import Plan, plan
 from .protocol.client import ClientProtocol
 from .protocol.server import ServerProtocol
+from .protocol.verbs import Verb
 from .sasl import Credentials, Login
 from .secret import Secret
 from .session.client import Client
@@ -37,6 +44,7 @@ from .session.outcome import Outcome
 
 __all__ = [
     "AddressLiteral",
+    "BadCredentials",
     "Body",
     "Client",
     "ClientConfig",
@@ -44,24 +52,32 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "Credentials",
+    "DeliverBy",
     "Domain",
+    "EncryptionRequired",
     "EnhancedCode",
     "Envelope",
     "Extensions",
     "ForwardPath",
     "GrammarError",
     "Handler",
+    "Leniencies",
     "Limits",
     "LocalProtocolError",
     "Login",
+    "LoginRefused",
     "MailParameters",
     "Mailbox",
     "NotOffered",
+    "Notify",
+    "OriginalRecipient",
     "Outcome",
+    "Plan",
     "RcptParameters",
     "Refusal",
     "RemoteProtocolError",
     "Reply",
+    "Ret",
     "ReversePath",
     "SMTPError",
     "Secret",
@@ -74,5 +90,8 @@ __all__ = [
     "TLSMode",
     "TimedOut",
     "Timeouts",
+    "Tolerance",
     "TransportError",
+    "Verb",
+    "plan",
 ]

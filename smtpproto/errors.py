@@ -8,7 +8,10 @@
     │   └── NotOffered             ... because the server did not offer the extension
     ├── RemoteProtocolError        the peer broke the protocol; the link is of no more use
     ├── Refusal                    the peer answered no: 4yz (try later) or 5yz (do not)
-    │   └── SendRefused            ... to a message, for all its recipients
+    │   ├── SendRefused            ... to a message, for all its recipients
+    │   └── LoginRefused           ... to a login; by itself: not now, ask nobody for a password
+    │       ├── BadCredentials     ... user name or password are wrong: ask for others
+    │       └── EncryptionRequired ... which wants TLS first
     └── TransportError             the link itself failed
         ├── ConnectFailed          it could not be made                     (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -122,6 +125,19 @@ class SendRefused(Refusal):
     def __init__(self, reply: Reply, outcome: Outcome, *, command: str) -> None:
         super().__init__("the message was accepted for nobody", reply, command=command)
         self.outcome = outcome
+
+
+class LoginRefused(Refusal):
+    """The server did not let us log in. If it is not one of the two below, the credentials may well
+    be right (RFC 4954 6)."""
+
+
+class BadCredentials(LoginRefused):
+    """User name or password are wrong, or may not be used so (535)."""
+
+
+class EncryptionRequired(LoginRefused):
+    """The mechanism, or any, is allowed under TLS only (538, 523, 524)."""
 
 
 class TransportError(SMTPError):

@@ -17,6 +17,7 @@ LABEL = 63  # RFC 1035 2.3.4
 PATH = 256  # RFC 5321 4.5.3.1.3, with the brackets
 COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, with CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, with CRLF
+TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, with CRLF
 CHUNK_SIZE_DIGITS = 20  # of BDAT: what is longer is no number that anybody means
 CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page faults
 
@@ -128,6 +129,10 @@ class Leniencies:
 
     hello_literal: Tolerance = Tolerance.ACCEPT
     """An address literal in HELO, whose grammar has domains only (RFC 5321 4.1.1.1)."""
+
+    long_lines: Tolerance = Tolerance.REJECT
+    """On a client: content with lines of more than 998 characters and CRLF, which servers may cut
+    or refuse (RFC 5321 4.5.3.1.6). A server of ours takes them."""
 
     bare_code: Tolerance = Tolerance.ACCEPT
     """A reply of a code and nothing else (RFC 5321 4.2: SHOULD be accepted)."""

@@ -9,15 +9,16 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
-from typing import BinaryIO, TypeGuard
+from typing import BinaryIO, TypeGuard, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import GrammarError
 from ..grammar.parameters import Body
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..wire.dots import has_bare
+from ..wire.lines import LineLengths
 from .envelope import Envelope
 
 Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
@@ -39,10 +40,12 @@ class Content:
     utf8_header: bool = False
     binary: bool = False
     """Sent octet by octet as it is; else every line end becomes CRLF, the last one included."""
+    long_lines: bool = False
+    """Whether lines of more than 1000 octets, CRLF included, are sent. Else GrammarError."""
 
     async def slices(self) -> AsyncGenerator[bytes, None]:
         """The content in slices of at most 128 KiB."""
-        ends = _AsTheyAre() if self.binary else _LineEnds()
+        ends = self._line_ends()
         if isinstance(self.source, AsyncIterable):
             pieces = aiter(self.source)
             try:
@@ -56,6 +59,9 @@ class Content:
             for part in _pieces(self.source):
                 yield ends.convert(part)
         yield ends.finish()
+
+    def _line_ends(self) -> _LineEnds | _AsTheyAre:
+        return _AsTheyAre() if self.binary else _LineEnds(long=self.long_lines)
 
     async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
         """The content in pieces of *size* octets, each with whether it is the last one, which may
@@ -71,14 +77,19 @@ class Content:
 
 
 def prepare(
-    source: Source, envelope: Envelope | None = None, *, eight_bit: bool = True
+    source: Source,
+    envelope: Envelope | None = None,
+    *,
+    eight_bit: bool = True,
+    long_lines: bool = False,
 ) -> tuple[Content, Envelope]:
     """Make *source* ready, with the envelope its header fields give if there is none.
 
     Blind copies are removed from an email object, which is written without octets above 127 if not
     *eight_bit*; octets are sent as they are, but for line ends, and for these too if the
     envelope's parameters say BINARYMIME. A file that can seek is read once to know its size, and
-    again when it is sent. Raises GrammarError if no envelope was given and the header makes none.
+    again when it is sent. Raises GrammarError if no envelope was given and the header makes none,
+    and for lines of more than 998 characters unless *long_lines* allows them.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
@@ -93,33 +104,36 @@ def prepare(
     if not envelope.recipients:
         raise GrammarError("an envelope needs a recipient")
     binary = envelope.parameters.body is Body.BINARY_MIME
+    content = Content(source, binary=binary, long_lines=long_lines)
     if isinstance(source, bytes) or _seekable(source):
-        return _measure(source, binary=binary), envelope
-    return Content(source, binary=binary), envelope
+        content = _measured(content)
+    return content, envelope
 
 
-def _measure(source: bytes | BinaryIO, *, binary: bool) -> Content:
-    """Read all of *source* to know what must be known before it is sent."""
-    start = 0 if isinstance(source, bytes) else source.tell()
-    ends = _AsTheyAre() if binary else _LineEnds()
+def _measured(content: Content) -> Content:
+    """Read all of *content* to know what must be known before it is sent."""
+    source = content.source
+    start = source.tell() if _seekable(source) else 0
+    ends = content._line_ends()
     size, eight_bit, header = 0, False, b""
-    for part in _pieces(source):
+    for part in _pieces(cast(bytes | BinaryIO, source)):
         converted = ends.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
         header = _header_section(converted) if size == len(converted) else header
     size += len(ends.finish())
-    if not isinstance(source, bytes):
+    if _seekable(source):
         source.seek(start)
-    return Content(source, size, eight_bit, not header.isascii(), binary)
+    return evolve(content, size=size, eight_bit=eight_bit, utf8_header=not header.isascii())
 
 
 class _LineEnds:
     """Turns CRLF, LF and CR into CRLF, slice by slice, and ends the last line if nobody did."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, long: bool) -> None:
         self._cr = b""  # at the end of a slice, perhaps half of a CRLF
         self._ended = True  # as nothing at all needs no end
+        self._lengths = None if long else LineLengths()
 
     def convert(self, data: bytes) -> bytes:
         data = self._cr + data
@@ -128,13 +142,15 @@ class _LineEnds:
         if not data:
             return b""
         self._ended = data.endswith((b"\n", b"\r"))
-        if not has_bare(data):
-            return data
-        lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return lines.replace(b"\n", b"\r\n")
+        if has_bare(data):
+            lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            data = lines.replace(b"\n", b"\r\n")
+        if self._lengths is not None:
+            self._lengths.check(data)
+        return data
 
     def finish(self) -> bytes:
-        return b"\r\n" if self._cr or not self._ended else b""
+        return b"" if self._ended and not self._cr else self.convert(b"\n")
 
 
 class _AsTheyAre:

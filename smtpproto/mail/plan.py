@@ -60,9 +60,11 @@ def plan(
     offered: Extensions,
     *,
     sent: Iterable[PlannedTransaction] = (),
+    long_lines: bool = False,
 ) -> Plan:
     """Say how *message* will be sent to a server that offers *offered*, over a connection on which
-    *sent* went before. Nothing is sent; a file is read to know its size.
+    *sent* went before. Nothing is sent; a file is read to know its size. *long_lines* allows lines
+    of more than 998 characters.
 
     BDAT is used where BINARYMIME asks for it, and where it helps: for content of unknown size or
     of more than one chunk, which can be refused before its end, and where DATA would cost a round
@@ -71,7 +73,7 @@ def plan(
     Raises NotOffered, which says why it cannot be sent, and GrammarError if there is no envelope.
     """
     eight_bit = "8BITMIME" in offered
-    content, envelope = prepare(message, envelope, eight_bit=eight_bit)
+    content, envelope = prepare(message, envelope, eight_bit=eight_bit, long_lines=long_lines)
     mail = Mail(envelope.sender, _mail_parameters(envelope, content, offered))
     rcpts = [
         Rcpt(path, _rcpt_parameters(path, envelope, offered))

@@ -10,9 +10,12 @@ from typing import Self
 from attrs import define, field
 
 from ..errors import (
+    BadCredentials,
     ConnectFailed,
+    EncryptionRequired,
     GrammarError,
     LocalProtocolError,
+    LoginRefused,
     NotOffered,
     Refusal,
     RemoteProtocolError,
@@ -37,6 +40,7 @@ from ..grammar.extended import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64
+from ..limits import Tolerance
 from ..mail.content import Source
 from ..mail.envelope import Envelope
 from ..mail.plan import Plan, PlannedTransaction, plan
@@ -50,6 +54,14 @@ from .outcome import Outcome
 from .submit import submit
 
 _log = logging.getLogger("smtpproto.client")
+
+_OTHER_MECHANISM = frozenset({504, 534})  # not known, too weak: another one may do (RFC 4954 6)
+_LOGIN_ERRORS: dict[int, type[LoginRefused]] = {
+    523: EncryptionRequired,
+    524: EncryptionRequired,
+    535: BadCredentials,
+    538: EncryptionRequired,
+}
 
 
 @define(eq=False)
@@ -102,12 +114,13 @@ class Client:
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Say what :meth:`send` would send, and send nothing: see
         :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
-        return plan(message, envelope, self.extensions, sent=self._sent)
+        long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
+        return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
     async def login(self, login: Login) -> None:
         """Log in with the strongest mechanism that both sides know (RFC 4954).
 
-        Raises Refusal if the server says no, NotOffered if there is no common mechanism,
+        Raises LoginRefused if the server says no, NotOffered if there is no common mechanism,
         LocalProtocolError in clear unless the configuration allows it.
         """
         with self._link.conversation():
@@ -220,15 +233,27 @@ class Client:
     async def _log_in(self, login: Login) -> None:
         if not self._trusted and not self._config.login_in_clear:
             raise LocalProtocolError("no password is sent without verified TLS")
-        mechanism = next((name for name in CLIENTS if name in self.extensions.mechanisms), None)
-        if mechanism is None:
+        common = [name for name in CLIENTS if name in self.extensions.mechanisms]
+        if not common:
             offered = " ".join(self.extensions.mechanisms) or "none"
             raise NotOffered(f"no mechanism in common; the server offers {offered}")
+        mechanism, *others = common
+        reply = await self._exchange(mechanism, login)
+        while reply.code in _OTHER_MECHANISM and others:
+            mechanism, *others = others
+            reply = await self._exchange(mechanism, login)
+        if reply.positive:
+            return
+        kind = _LOGIN_ERRORS.get(reply.code, LoginRefused)
+        check = "user name, password, and what the reply says" if kind is BadCredentials else ""
+        raise kind("login refused", reply, phase="login", command=f"AUTH {mechanism}", check=check)
+
+    async def _exchange(self, mechanism: str, login: Login) -> Reply:
         exchange = CLIENTS[mechanism](login)
         reply = await self._link.ask(self._first(mechanism, exchange))
         while reply.intermediate:
             reply = await self._step(exchange, reply)
-        _yes(reply, "login", f"AUTH {mechanism}", "user name, password, and what the reply says")
+        return reply
 
     def _first(self, mechanism: str, exchange: ClientExchange) -> Auth:
         """AUTH, with the initial response if the line has room for it (RFC 4954 4)."""

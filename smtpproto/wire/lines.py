@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Final, Literal
 
+from ..errors import GrammarError
+from ..limits import TEXT_LINE
 from .buffer import Buffer
 
 
@@ -46,3 +48,21 @@ class LineReader:
             self._skipping = True
             self._buffer.take(len(self._buffer) - 1)
         self._scanned = max(len(self._buffer) - 1, 0)
+
+
+class LineLengths:
+    """Checks text that comes in pieces for lines of more than 1000 octets, CRLF included."""
+
+    def __init__(self) -> None:
+        self._open = 0  # octets of the line that has not ended yet
+
+    def check(self, data: bytes) -> None:
+        """Look at the next piece, of which every LF ends a line. Raises GrammarError."""
+        start = -self._open  # where the line at hand begins
+        while len(data) - start > TEXT_LINE:  # one look for each thousand octets
+            end = data.rfind(b"\n", max(start, 0), start + TEXT_LINE)
+            if end < 0:
+                raise GrammarError(f"a line of more than {TEXT_LINE - 2} characters")
+            start = end + 1
+        end = data.rfind(b"\n")
+        self._open = len(data) - end - 1 if end >= 0 else self._open + len(data)

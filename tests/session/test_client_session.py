@@ -468,7 +468,7 @@ def test_the_window_is_bounded() -> None:
         (HELLO, TO_BOB, b"Subject: x\r\n\r\ncaf\xc3\xa9\r\n", "8BITMIME"),
         (HELLO, Envelope("ann@example.org", "bøb@example.org"), b"hello", "SMTPUTF8"),
         (HELLO, TO_BOB, "Subject: ü\r\n\r\n".encode(), "SMTPUTF8"),
-        (PIPELINING, TO_BOB, b"x" * 1000, "at most 1000"),
+        (PIPELINING, TO_BOB, b"x\n" * 334, "at most 1000"),
     ],
 )
 def test_what_was_not_offered_is_not_sent(
