@@ -16,7 +16,7 @@ from ..limits import CHUNK
 from ..session.client import Client, open_client
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
-from ..session.server import Conversation
+from ..session.server import Conversation, check
 
 _shared = threading.local()
 
@@ -62,7 +62,7 @@ class Server:
 
     async def start(self, host: str, port: int) -> None:
         """Start listening."""
-        self._config.check_port(port)
+        check(self._handler, self._config, port)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Stream(self._accept), host, port)
 

@@ -25,7 +25,7 @@ from ..session import client as session
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
 from ..session.outcome import Outcome
-from ..session.server import Conversation
+from ..session.server import Conversation, check
 from ..wire.tls import TLSInfo
 
 T = TypeVar("T")
@@ -151,7 +151,7 @@ class Server:
 
     def start(self, host: str, port: int) -> None:
         """Start listening."""
-        self._config.check_port(port)
+        check(self._handler, self._config, port)
         family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
         self._listener = socket.create_server((host, port), family=family, backlog=1024)
         self._wake, self._woken = socket.socketpair()

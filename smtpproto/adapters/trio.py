@@ -14,7 +14,7 @@ from ..limits import CHUNK
 from ..session.client import Client, open_client
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
-from ..session.server import Conversation
+from ..session.server import Conversation, check
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +72,7 @@ class Server:
 
     async def start(self, host: str, port: int) -> None:
         """Start listening."""
-        self._config.check_port(port)
+        check(self._handler, self._config, port)
         self._listeners = await trio.open_tcp_listeners(port, host=host)
         self._nursery.start_soon(self._accept_all)
 

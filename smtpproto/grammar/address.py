@@ -270,3 +270,14 @@ def _not_an_address(value: object) -> GrammarError:
 def _error(message: str, text: str, at: int, beyond: int = 0) -> GrammarError:
     offset = len(text[:at].encode("utf-8", "replace")) + beyond
     return GrammarError(message, offset=offset, reply=_SYNTAX)
+
+
+def path_told(reply: Reply) -> ForwardPath | None:
+    """The path that a 251 or 551 tells of, where the mailbox is now (RFC 5321 3.4); None if there
+    is none that can be read. Whether to use it is for a person to decide (RFC 5321 7.4)."""
+    for candidate in re.findall(r"<[^<>]*>", reply.text) if reply.code in (251, 551) else ():
+        try:
+            return ForwardPath.parse(candidate)
+        except GrammarError:
+            continue
+    return None

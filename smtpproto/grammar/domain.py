@@ -66,6 +66,19 @@ class Domain:
         """Whether it can be written without SMTPUTF8."""
         return self.name.isascii()
 
+    def a_labels(self) -> Domain:
+        """The same name in ASCII (RFC 5890 2.3.2.1). Raises GrammarError if it cannot be told."""
+        if self.isascii:
+            return self
+        unknown = GrammarError("no A-labels are known for this name: give them", reply=_SYNTAX)
+        try:
+            octets = self.name.encode("idna")
+        except UnicodeError:
+            raise unknown from None
+        if octets.decode("idna") != self.name.lower():
+            raise unknown
+        return Domain(octets.decode())
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Domain):
             other = other.name
@@ -228,11 +241,10 @@ def to_host(value: Host | str) -> Host:
 
 
 def own_name(value: Host | str) -> Host:
-    """A host as it names itself: in ASCII (RFC 6531 3.7.1). Raises GrammarError."""
+    """A host as it names itself: in ASCII, U-labels as A-labels (RFC 6531 3.7.1). Raises
+    GrammarError, also for labels of which IDNA's editions of 2003 and 2008 make different names."""
     host = to_host(value)
-    if not host.isascii:
-        raise GrammarError("a host names itself in ASCII (A-labels)", reply=_SYNTAX)
-    return host
+    return host if isinstance(host, AddressLiteral) else host.a_labels()
 
 
 def parse_host(data: bytes | str) -> Host:

@@ -105,8 +105,6 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
         smtputf8=asked.smtputf8 or utf8,
     )
     _check(parameters, "MAIL", offered)
-    if (refusal := refusal_of(parameters, offered)) is not None:
-        raise NotOffered(refusal.text)
     if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
         raise NotOffered("notifications are not held (RFC 4865 5.1)")
     return parameters
@@ -123,8 +121,7 @@ def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions)
     """Those asked for; with NOTIFY, ORCPT too says whom it is about (RFC 3461 4.2)."""
     parameters = envelope.parameters_of(path)
     if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
-        kind = "rfc822" if path.isascii else "utf-8"
-        parameters = evolve(parameters, orcpt=OriginalRecipient(kind, str(path)))
+        parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
     _check(parameters, "RCPT", offered)
     return parameters
 
@@ -133,6 +130,8 @@ def _check(parameters: MailParameters | RcptParameters, verb: str, offered: Exte
     for parameter in parameters.parameters():
         if parameter.keyword not in offered.parameters[verb]:
             raise NotOffered(f"the server does not offer {parameter.keyword}")
+    if (refusal := refusal_of(parameters, offered)) is not None:
+        raise NotOffered(refusal.text)
 
 
 def _split(

@@ -25,6 +25,8 @@ def offer(server: ServerProtocol) -> Extensions:
     keywords: dict[str, str | None] = dict.fromkeys(_USUAL, "")
     keywords["SIZE"] = "" if size is None else str(size)
     keywords["LIMITS"] = _limits(server.limits)
+    if server.submission:
+        keywords["DSN"] = ""
     if server.starttls and not server.secure:
         keywords["STARTTLS"] = ""
     if server.mechanisms and (server.secure or server.auth_in_clear):
@@ -34,6 +36,10 @@ def offer(server: ServerProtocol) -> Extensions:
         keywords["REQUIRETLS"] = None  # RFC 8689 2
     usual = {key: text for key, text in keywords.items() if text is not None}
     check_offer(Extensions(usual))
+    if "FUTURERELEASE" in usual and not server.submission:
+        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
+    if "ETRN" in usual and server.submission:
+        raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
     return Extensions(usual | {verb.keyword or "": "" for verb in server.verbs})
 
 

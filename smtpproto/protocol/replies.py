@@ -23,6 +23,8 @@ TOO_BIG = Reply(552, "5.3.4", "Message size exceeds fixed maximum message size")
 TOO_MANY_TRANSACTIONS = Reply(421, "4.7.0", "Too many messages on one connection; closing")
 BINARY_BY_DATA = Reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")
 BARE_CR_OR_LF = Reply(554, "5.6.0", "CR or LF alone in message content")
+UNQUALIFIED_SENDER = Reply(554, "5.1.8", "Sender's domain is not fully qualified")
+UNQUALIFIED_RECIPIENT = Reply(554, "5.1.2", "Recipient's domain is not fully qualified")
 ASCII_SENDER = Reply(550, "5.6.7", "Sender address needs SMTPUTF8")
 ASCII_RECIPIENT = Reply(553, "5.6.7", "Recipient address needs SMTPUTF8")
 

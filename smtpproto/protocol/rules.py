@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from ..grammar.address import ReversePath
+from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import Command, Data, Mail, Rcpt
 from ..grammar.conditions import refusal_of
+from ..grammar.domain import Domain
 from ..grammar.extended import Auth, Bdat, StartTLS
 from ..grammar.parameters import Body
 from ..grammar.reply import Reply
@@ -24,10 +25,13 @@ def out_of_order(server: ServerProtocol, name: str) -> Reply | None:
     cell = server.vocabulary.transitions[server.phase, name]
     if cell is NO_SERVICE:
         return cell
+    if server.no_service is not None and name != "QUIT":
+        return server.no_service
     verb = server.vocabulary.verbs[name]
     if server.require_tls and not server.secure and "tls" not in verb.early:
         return replies.NEED_TLS
-    if server.require_auth and not server.authenticated and "auth" not in verb.early:
+    wanted = server.require_auth or server.submission
+    if wanted and not server.authenticated and "auth" not in verb.early:
         return replies.NEED_AUTH
     if verb.keyword is not None and (refusal := _unavailable(server, name, verb.keyword)):
         return refusal
@@ -76,16 +80,26 @@ def _unacceptable_sender(server: ServerProtocol, mail: Mail) -> Reply | None:
         return replies.TOO_MANY_TRANSACTIONS
     if not mail.path.isascii and not mail.parameters.smtputf8:
         return replies.ASCII_SENDER
-    return refusal_of(mail.parameters, server.negotiated) or _too_big(
-        server, mail.parameters.size or 0
-    )
+    if server.submission and not _is_qualified(mail.path):
+        return replies.UNQUALIFIED_SENDER
+    refusal = refusal_of(mail.parameters, server.negotiated)
+    return refusal or _too_big(server, mail.parameters.size or 0)
 
 
 def _unacceptable_recipient(server: ServerProtocol, rcpt: Rcpt) -> Reply | None:
     if not rcpt.path.isascii and not server.transaction.utf8:
         return replies.ASCII_RECIPIENT
-    too_many = len(server.transaction.rcpts) >= server.limits.recipients
-    return replies.TOO_MANY_RECIPIENTS if too_many else None
+    if server.submission and not _is_qualified(rcpt.path):
+        return replies.UNQUALIFIED_RECIPIENT
+    if len(server.transaction.rcpts) >= server.limits.recipients:
+        return replies.TOO_MANY_RECIPIENTS
+    return refusal_of(rcpt.parameters, server.negotiated)
+
+
+def _is_qualified(path: ReversePath | ForwardPath) -> bool:
+    """Whether its domain has a dot: others are not for a stranger to complete (RFC 6409 4.2)."""
+    host = None if path.mailbox is None else path.mailbox.domain
+    return not isinstance(host, Domain) or "." in host.name
 
 
 def _too_big(server: ServerProtocol, size: int) -> Reply | None:

@@ -57,16 +57,18 @@ class ServerProtocol:
     :meth:`answer` was called, because the answer decides how the very next octets are read. What
     needs no decision is answered at once, and reported as :class:`~.events.Rejected` if refused.
 
-    *lmtp* speaks LMTP (RFC 2033). *starttls* offers STARTTLS; *secure* says that TLS is active from
-    the start. *mechanisms* are offered for AUTH, in clear only if *auth_in_clear*. *require_tls*
-    and *require_auth* answer 530 to what comes without. *extensions* are keywords to offer besides
-    the usual ones, with their parameters (``{"DSN": ""}``), or instead of them; None for one that
-    is not to be offered. *verbs* are those of one's own. Raises ValueError for offers that make no
-    sense.
+    *lmtp* speaks LMTP (RFC 2033). *submission* takes mail from users (RFC 6409): after AUTH only,
+    with DSN, and to domains that are fully qualified. *starttls* offers STARTTLS; *secure* says
+    that TLS is active from the start. *mechanisms* are offered for AUTH, in clear only if
+    *auth_in_clear*. *require_tls* and *require_auth* answer 530 to what comes without. *extensions*
+    are keywords to offer besides the usual ones, with their parameters (``{"DSN": ""}``), or
+    instead of them; None for one that is not to be offered. *verbs* are those of one's own. Raises
+    ValueError for offers that make no sense.
     """
 
     hostname: Host = field(converter=own_name)
     lmtp: bool = False
+    submission: bool = False
     starttls: bool = False
     secure: bool = False
     mechanisms: tuple[str, ...] = ()
@@ -94,6 +96,9 @@ class ServerProtocol:
     """In LMTP, the recipients whose reply to the message is still to be given, the next one
     first."""
     vocabulary: Vocabulary = field(init=False)
+    no_service: Reply | None = field(default=None, init=False)
+    """What every command but QUIT is answered, once :meth:`tls_started` said that TLS is not
+    enough."""
 
     _buffer: Buffer = field(factory=Buffer, init=False)
     _lines: LineReader = field(init=False)
@@ -190,6 +195,8 @@ class ServerProtocol:
         reply = reply or self._usual(question)
         if reply.positive and reply.code not in self._yes(question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
+        if self.submission and reply.code == 521:
+            raise LocalProtocolError("521 is not for submission servers (RFC 6409 7)")
         if isinstance(question, StartTLS) and reply.positive and self.behind:
             reply = replies.INJECTION
         if not (isinstance(question, Bdat) and reply.code != 421):
@@ -212,11 +219,14 @@ class ServerProtocol:
         self._say(reply)
         self.phase = Phase.CLOSED
 
-    def tls_started(self) -> None:
-        """Tell that the handshake is done: the session is as new (RFC 3207 4.2)."""
+    def tls_started(self, refusal: Reply | None = None) -> None:
+        """Tell that the handshake is done: the session is as new (RFC 3207 4.2).
+
+        With a *refusal*, a 554 as a rule, what it agreed on is not enough (RFC 3207 4.1).
+        """
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("no handshake was agreed")
-        self.secure, self.authenticated = True, False
+        self.secure, self.authenticated, self.no_service = True, False, refusal
         self._start_again()
 
     def _usual(self, question: Question) -> Reply:

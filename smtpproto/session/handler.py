@@ -86,6 +86,11 @@ class Handler:
         """A client is there. Refuse with 554 (never here) or 421 (not now)."""
         return None
 
+    def tls(self, session: Session) -> Reply | Awaitable[Reply | None] | None:
+        """TLS is there: is what ``session.tls`` says enough? A reply, 554 as a rule, refuses all
+        but QUIT (RFC 3207 4.1)."""
+        return None
+
     def hello(self, session: Session, host: Host) -> Hook:
         """The client named itself."""
         return None

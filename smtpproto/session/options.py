@@ -107,6 +107,7 @@ class ServerOptions(TypedDict, total=False):
     require_auth: bool
     auth_in_clear: bool
     lmtp: bool
+    submission: bool
     extensions: Mapping[str, str | None]
     verbs: tuple[Verb, ...]
     proxied_by: Iterable[str]
@@ -140,6 +141,9 @@ class ServerConfig:
     """Whether passwords are taken without TLS."""
     lmtp: bool = False
     """LMTP instead of SMTP (RFC 2033); never on port 25."""
+    submission: bool = False
+    """A server for users, as on port 587 (RFC 6409): who wants to send logs in first, so that the
+    handler must define ``authenticate``; domains must be fully qualified; DSN is offered."""
     extensions: Mapping[str, str | None] = field(factory=dict)
     """Keywords to offer besides the usual ones, with their parameters, which the handler then has
     to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""
@@ -160,11 +164,6 @@ class ServerConfig:
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:
             raise ValueError("implicit_tls and require_tls need a context")
-
-    def check_port(self, port: int) -> None:
-        """Raise ValueError for a port that this is not for: LMTP on 25 (RFC 2033 5)."""
-        if self.lmtp and port == 25:
-            raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
 
 
 def is_among(address: str, networks: Iterable[Network]) -> bool:

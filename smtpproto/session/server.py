@@ -47,7 +47,7 @@ from ..protocol.server import ServerProtocol
 from ..sasl import SERVERS, Credentials, ServerExchange
 from ..secret import Secret
 from ..wire.tls import TLSFilter, TLSStream
-from .handler import Handler, Hook, Names, Nothing, Session, Sink, Verdict, Verdicts
+from .handler import Handler, HandlerSource, Hook, Names, Nothing, Session, Sink, Verdict, Verdicts
 from .options import ServerConfig, is_among
 from .trusted import impersonated, offers_to, read_proxy_header
 
@@ -81,32 +81,14 @@ class Conversation:
     _events: int = field(default=0, init=False)
     _stopping: bool = field(default=False, init=False)
     _waiting: bool = field(default=False, init=False)
+    _enough: Verdict = field(default=None, init=False)  # TLS from the first octet, or a refusal
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = self._new_machine()
 
     def _new_machine(self) -> ServerProtocol:
-        config, handler = self._config, self._handler
-        hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
-        defined = [key for key, hook in hooks.items() if _defines(handler, hook)]
-        return ServerProtocol(
-            hostname=config.hostname,
-            lmtp=config.lmtp,
-            starttls=config.context is not None and not config.implicit_tls,
-            secure=config.implicit_tls,
-            mechanisms=tuple(SERVERS) if _defines(handler, Handler.authenticate) else (),
-            auth_in_clear=config.auth_in_clear,
-            require_tls=config.require_tls,
-            require_auth=config.require_auth,
-            extensions=dict.fromkeys(defined, "")
-            | offers_to(self._session.peer[0], config)
-            | dict(config.extensions),
-            verbs=config.verbs,
-            limits=config.limits,
-            timeouts=config.timeouts,
-            leniencies=config.leniencies,
-        )
+        return _machine(type(self._handler), self._config, self._session.peer[0])
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
@@ -138,6 +120,7 @@ class Conversation:
                 _log.info("for %s, %s", *self._session.peer)
         if self._config.implicit_tls:
             await self._start_tls()
+            self._enough = await self._ask(self._handler.tls, self._session)
 
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
@@ -221,7 +204,8 @@ class Conversation:
             case Command():
                 await self._obey(event)
             case Connected():
-                self._answer(await self._ask(self._handler.connect, self._session))
+                greeting = self._enough or await self._ask(self._handler.connect, self._session)
+                self._answer(greeting)
             case AuthResponse(response):
                 await self._authenticate(response)
             case BodyChunk(data):
@@ -299,7 +283,7 @@ class Conversation:
         if self._answer(None) and self._machine.phase is Phase.TLS:
             await self._flush()
             await self._start_tls()
-            self._machine.tls_started()
+            self._machine.tls_started(await self._ask(self._handler.tls, self._session))
 
     async def _authenticate(self, response: Secret | None) -> None:
         """Take the exchange one step on."""
@@ -472,6 +456,43 @@ async def _each(verdicts: Iterable[Verdict] | AsyncIterable[Verdict]) -> AsyncIt
             yield verdict
 
 
-def _defines(handler: Handler, hook: Callable[..., object]) -> bool:
+def _machine(handler: type[Handler], config: ServerConfig, peer: str) -> ServerProtocol:
+    hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
+    offered: dict[str, str | None] = {
+        keyword: "" for keyword, hook in hooks.items() if _defines(handler, hook)
+    }
+    return ServerProtocol(
+        hostname=config.hostname,
+        lmtp=config.lmtp,
+        submission=config.submission,
+        starttls=config.context is not None and not config.implicit_tls,
+        secure=config.implicit_tls,
+        mechanisms=tuple(SERVERS) if _defines(handler, Handler.authenticate) else (),
+        auth_in_clear=config.auth_in_clear,
+        require_tls=config.require_tls,
+        require_auth=config.require_auth,
+        extensions=offered | offers_to(peer, config) | dict(config.extensions),
+        verbs=config.verbs,
+        limits=config.limits,
+        timeouts=config.timeouts,
+        leniencies=config.leniencies,
+    )
+
+
+def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
     """Whether the application has a hook of its own in place of this one."""
-    return getattr(type(handler), hook.__name__) is not hook
+    return getattr(handler, hook.__name__) is not hook
+
+
+def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
+    """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
+    sense, AUTH required where the handler has no ``authenticate``."""
+    if config.lmtp and port == 25:
+        raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
+    kind = source if isinstance(source, type) else type(source)
+    if not issubclass(kind, Handler):  # a function that makes one: nobody knows yet
+        return
+    _machine(kind, config, "")
+    wanted = config.require_auth or config.submission
+    if wanted and not _defines(kind, Handler.authenticate):
+        raise ValueError("require_auth and submission need a handler with authenticate")

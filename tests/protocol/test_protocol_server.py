@@ -125,10 +125,19 @@ def test_hanging_up_drops_the_question() -> None:
         machine.answer()
 
 
+@pytest.mark.req("RFC6531-3.7.1-02")
 def test_its_name_is_ascii() -> None:
-    with pytest.raises(GrammarError):
-        ServerProtocol(hostname="b\u00fccher.example")
-    ServerProtocol(hostname="xn--bcher-kva.example")
+    machine = ServerProtocol(hostname="b\u00fccher.example")
+    assert str(machine.hostname) == "xn--bcher-kva.example"
+    machine.next_event()
+    machine.answer()
+    ask(machine, b"EHLO client.example\r\n")
+    machine.answer()
+    greeting, hello, *_ = machine.data_to_send().decode("ascii").split("\r\n")
+    assert "xn--bcher-kva.example" in greeting
+    assert "xn--bcher-kva.example" in hello
+    with pytest.raises(GrammarError):  # IDNA of 2003 and of 2008 make different names of it
+        ServerProtocol(hostname="stra\u00dfe.example")
 
 
 def test_greetings() -> None:

@@ -97,8 +97,8 @@ WRONG: list[tuple[Callable[..., object], tuple[object, ...]]] = [
     (Reply, ("250",)),
     (Reply, (250.5,)),
     (Login, ("ann", "hunter2\udcff")),
-    (lambda name: ClientConfig(hello=name), ("bücher.example",)),
-    (lambda name: ServerConfig(hostname=name), ("bücher.example",)),
+    (lambda name: ClientConfig(hello=name), ("straße.example",)),
+    (lambda name: ServerConfig(hostname=name), ("straße.example",)),
 ]
 
 
