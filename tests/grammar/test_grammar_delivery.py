@@ -57,7 +57,8 @@ def test_by(text: str, by: DeliverBy) -> None:
 @pytest.mark.req("RFC2852-4-01", "RFC2852-4-02")
 @pytest.mark.parametrize(
     "text",
-    ["BY", "BY=", "BY=120", "BY=120;", "BY=;R", "BY=1234567890;R", "BY=1;X", "BY=1;RN", "BY=1;TR",
+    ["BY", "BY=", "BY=120", "BY=120;", "BY=;R", "BY=1234567890;R",
+     "BY=0000000001;R", "BY=1;X", "BY=1;RN", "BY=1;TR",
      "BY=1;RTT", "BY=--1;N", "BY=1.5;N", "BY=1_0;R", "BY=\u0661;R", "BY=1,R", "BY=0;R", "BY=-1;R",
      "BY=+0;RT", "BY=-999999999;R", "BY=1;R BY=1;R"],
 )  # fmt: skip

@@ -69,7 +69,8 @@ def test_envid(text: str, envid: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["ENVID", "ENVID=", "ENVID=a+zz", "ENVID=a+2b", "ENVID=+", "ENVID=" + "x" * 101,
-     "ENVID=" + "+20" * 34, "ENVID=+00", "ENVID=+0D+0A", "ENVID=+09", "ENVID=+7F", "ENVID=+C3+A9",
+     "ENVID=" + "+20" * 34, "ENVID=" + "+41" * 34, "ENVID=+00", "ENVID=+0D+0A", "ENVID=+09",
+     "ENVID=+7F", "ENVID=+C3+A9",
      "ENVID=+FF", "ENVID=é", "ENVID=a=b", "ENVID=a ENVID=a"],
 )  # fmt: skip
 def test_not_envid(text: str) -> None:

@@ -38,6 +38,7 @@ def offered(*lines: str) -> Extensions:
      ("LIMITS", NO_LIMITS), ("LIMITS RCPTMAX=a;b", NO_LIMITS), ("LIMITS =5", NO_LIMITS),
      ("LIMITS MAILMAX=5 =5", NO_LIMITS), ("LIMITS MAILMAX=5 RCPTMAX=", NO_LIMITS),
      ("LIMITS MAILMAX=5 A.B=1", NO_LIMITS),
+     ("LIMITS MAILMAX=5 RCPTMAX=a;b", NO_LIMITS),
      # a bad value: the others count
      ("LIMITS RCPTMAX=x MAILMAX=5", SessionLimits(mail_max=5)),
      ("LIMITS RCPTMAX=0 MAILMAX=5", SessionLimits(mail_max=5)),
