@@ -1,0 +1,42 @@
+"""What is said no to before a server starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from smtpproto import Credentials, Handler, ServerConfig, Session
+from smtpproto.session.server import check
+
+
+class Users(Handler):
+    def authenticate(self, session: Session, credentials: Credentials) -> None: ...
+
+
+@pytest.mark.req("RFC6409-7-01")
+@pytest.mark.parametrize("config", [ServerConfig(submission=True), ServerConfig(require_auth=True)])
+def test_who_wants_logins_has_to_check_them(config: ServerConfig) -> None:
+    for stranger in (Handler, Handler()):
+        with pytest.raises(ValueError, match="authenticate"):
+            check(stranger, config, 587)
+    check(Users, config, 587)
+    check(Users(), config, 587)
+
+    def maker() -> Handler:
+        return Handler()
+
+    check(maker, config, 587)  # nobody knows yet what it makes
+
+
+@pytest.mark.req("RFC2033-5-01")
+def test_lmtp_is_not_for_port_25() -> None:
+    with pytest.raises(ValueError, match="25"):
+        check(Handler, ServerConfig(lmtp=True), 25)
+    check(Handler, ServerConfig(lmtp=True), 24)
+
+
+@pytest.mark.parametrize(
+    "extensions", [{"BINARYMIME": "", "CHUNKING": None}, {"SIZE": "x"}, {"FOO": ""}]
+)
+def test_offers_that_make_no_sense_do_not_start(extensions: dict[str, str | None]) -> None:
+    with pytest.raises(ValueError):
+        check(Handler, ServerConfig(extensions=extensions), 25)
