@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import trustme
 
-from interop.peers import CONTENTS, FLAVOURS, LOGS, Certificate, Inbox, missing
-
-_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-
-
-@pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """Finds a program. One that is missing fails the test in CI, and skips it elsewhere."""
-
-    def find(name: str) -> str:
-        path = shutil.which(name, path=_PATH)
-        return missing(name) if path is None else path
-
-    return find
+from interop import postfix
+from interop.peers import CONTENTS, FLAVOURS, Inbox
+from interop.programs import LOGS, Certificate, Send, missing, program, run
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +42,67 @@ def content(request: pytest.FixtureRequest) -> bytes:
 @pytest.fixture
 def inbox() -> Inbox:
     return Inbox()
+
+
+@pytest.fixture(scope="session")
+def _postfix(certificate: Certificate) -> Iterator[postfix.Postfix]:
+    with postfix.started(certificate) as peer:
+        yield peer
+
+
+@pytest.fixture(name="postfix")
+def _postfix_emptied(_postfix: postfix.Postfix) -> postfix.Postfix:
+    _postfix.mailboxes.clear()
+    return _postfix
+
+
+@pytest.fixture
+def swaks(tmp_path: Path) -> Send:
+    """Sends by swaks: to a port, a content, with more options; gives what it printed."""
+    path = program("swaks")
+
+    def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
+        file = tmp_path / "content"
+        file.write_bytes(content.removesuffix(b"\r\n"))  # swaks ends the last line itself
+        server = f"--server=127.0.0.1:{port}"
+        envelope = ("--from=ann@a.test", "--to=bob@b.test")
+        return run(path, server, *envelope, f"--data=@{file}", *options, check=check)
+
+    return send
+
+
+@pytest.fixture
+def swaks_tls(swaks: Send) -> Send:
+    if "TLS supported" not in run(program("swaks"), "--support"):
+        missing("Net::SSLeay, by which swaks speaks TLS,")
+    return swaks
+
+
+@pytest.fixture
+def curl(tmp_path: Path) -> Send:
+    """Sends by curl: to a URL, a content, with more options; gives what it printed."""
+    path = program("curl")
+
+    def send(
+        url: str, content: bytes, *options: str | Path, to: str = "bob@b.test", check: bool = True
+    ) -> str:
+        file = tmp_path / "content"
+        file.write_bytes(content)
+        envelope = ("--mail-from", "ann@a.test", "--mail-rcpt", to)
+        return run(
+            path,
+            "-sSv",
+            "--noproxy",
+            "*",
+            url,
+            *envelope,
+            "--upload-file",
+            file,
+            *options,
+            check=check,
+        )
+
+    return send
 
 
 @pytest.hookimpl(wrapper=True)

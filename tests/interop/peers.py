@@ -1,25 +1,18 @@
-"""What the tests against foreign programs share: contents, our two sides, processes."""
+"""What the tests against foreign programs share: contents, our server, our client."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
-import signal
-import socket
-import ssl
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import NoReturn, TypeVar, Unpack
+from collections.abc import Callable, Iterator
+from typing import Unpack
 
-import pytest
 import trio
 from attrs import frozen
 
+from interop.programs import PATIENCE
 from smtpproto import (
     Credentials,
     Envelope,
@@ -37,14 +30,10 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.session.options import ClientOptions, ServerOptions
 
 FLAVOURS = ("asyncio", "trio", "blocking")
-PATIENCE = 20.0  # seconds, for what takes a foreign program less than one
 _TIMEOUTS = Timeouts(
     **dict.fromkeys(["tls", "greeting", "hello", "auth", "mail", "rcpt", "data", "final"], PATIENCE)
 )
 LOGIN = ("ann", "s3cret word")
-LOGS: dict[str, Path] = {}  # of the programs that run, for the report of a test that fails
-
-T = TypeVar("T")
 
 # -- contents ------------------------------------------------------------------------------------
 
@@ -206,100 +195,3 @@ def send(
         case _:
             with blocking.connect(host, port, **options) as client:
                 return client.send(content, envelope)
-
-
-# -- foreign programs ----------------------------------------------------------------------------
-
-
-@frozen
-class Certificate:
-    """For 127.0.0.1 and localhost: a context for each role, and what it is made of as files.
-
-    *chain* has key and certificates together, as Postfix wants them.
-    """
-
-    server: ssl.SSLContext
-    client: ssl.SSLContext
-    ca: Path
-    chain: Path
-
-
-def missing(program: str) -> NoReturn:
-    """Say that a program is missing: a failure in CI, elsewhere a reason to skip."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{program} is not installed")
-    pytest.skip(f"{program} is not installed")
-
-
-def run(*command: str | Path, check: bool = True) -> str:
-    """Run a program to its end, without a user's settings; give what it printed."""
-    done = subprocess.run(
-        command,
-        env=os.environ | {"HOME": "/nonexistent"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
-        check=False,
-    )
-    said = done.stdout.decode(errors="replace")
-    if check and done.returncode:
-        raise AssertionError(f"{command[0]} ended with {done.returncode}:\n{said}")
-    return said
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def until(what: str, look: Callable[[], T | None]) -> T:
-    """Look again and again until there is something, for as long as patience lasts."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if (found := look()) is not None:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {PATIENCE:.0f} seconds")
-
-
-@contextlib.contextmanager
-def running(
-    name: str, command: Sequence[str | Path], port: int, pid_file: Path, log: Path
-) -> Iterator[None]:
-    """Run a server while the block runs: from its port's opening to SIGTERM to the pid it wrote."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        try:
-            until(f"{name} opens its port", lambda: _open(port, process))
-        except AssertionError as error:
-            error.add_note(log.read_text(errors="replace"))
-            raise
-        LOGS[name] = log
-        yield
-    finally:
-        LOGS.pop(name, None)
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int(pid_file.read_text()), signal.SIGTERM)
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-
-
-def _open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
-    assert process.poll() is None, f"ended with {process.returncode}"
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-        return True
-    return None

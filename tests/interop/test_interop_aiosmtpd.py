@@ -11,7 +11,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from interop.peers import LOGIN, PATIENCE, PLAIN, Certificate, free_port, send
+from interop.peers import LOGIN, PLAIN, send
+from interop.programs import PATIENCE, Certificate, free_port
 from smtpproto import Envelope, ForwardPath, Refusal, SendRefused, TLSMode
 
 pytestmark = pytest.mark.peer("aiosmtpd")

@@ -7,7 +7,8 @@ from email.message import EmailMessage
 
 import pytest
 
-from interop.peers import CONTENTS, LOGIN, PLAIN, Certificate, Inbox, serving
+from interop.peers import CONTENTS, LOGIN, PLAIN, Inbox, serving
+from interop.programs import Certificate
 
 pytestmark = pytest.mark.peer("smtplib")
 

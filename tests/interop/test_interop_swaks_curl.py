@@ -2,71 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from interop.peers import (
-    CONTENTS,
-    DOTS,
-    LOGIN,
-    PLAIN,
-    Certificate,
-    Inbox,
-    missing,
-    run,
-    serving,
-)
-
-Send = Callable[..., str]
-
-
-@pytest.fixture
-def swaks(program: Callable[[str], str], tmp_path: Path) -> Send:
-    path = program("swaks")
-
-    def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
-        file = tmp_path / "content"
-        file.write_bytes(content.removesuffix(b"\r\n"))  # swaks ends the last line itself
-        server = f"--server=127.0.0.1:{port}"
-        envelope = ("--from=ann@a.test", "--to=bob@b.test")
-        return run(path, server, *envelope, f"--data=@{file}", *options, check=check)
-
-    return send
-
-
-@pytest.fixture
-def swaks_tls(swaks: Send, program: Callable[[str], str]) -> Send:
-    if "TLS supported" not in run(program("swaks"), "--support"):
-        missing("Net::SSLeay, by which swaks speaks TLS,")
-    return swaks
-
-
-@pytest.fixture
-def curl(program: Callable[[str], str], tmp_path: Path) -> Send:
-    path = program("curl")
-
-    def send(
-        url: str, content: bytes, *options: str | Path, to: str = "bob@b.test", check: bool = True
-    ) -> str:
-        file = tmp_path / "content"
-        file.write_bytes(content)
-        envelope = ("--mail-from", "ann@a.test", "--mail-rcpt", to)
-        return run(
-            path,
-            "-sSv",
-            "--noproxy",
-            "*",
-            url,
-            *envelope,
-            "--upload-file",
-            file,
-            *options,
-            check=check,
-        )
-
-    return send
+from interop.peers import CONTENTS, DOTS, LOGIN, PLAIN, Inbox, serving
+from interop.programs import Certificate, Send
 
 
 @pytest.mark.peer("swaks")

@@ -1,0 +1,100 @@
+"""Postfix, started in the foreground with a configuration, queue and log of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import pwd
+import re
+import shutil
+import socketserver
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from interop.mailboxes import Mailboxes
+from interop.programs import (
+    Certificate,
+    configuration,
+    free_ports,
+    program,
+    require_root,
+    running,
+    workplace,
+)
+from interop.raw import in_thread
+
+_ROUTE = re.compile(rb".*@([0-9]+)[.](smtp|tls|lmtp)[.]test", re.DOTALL)
+_TRANSPORTS = {
+    b"smtp": b"smtp:[127.0.0.1]:",
+    b"tls": b"verified:[127.0.0.1]:",
+    b"lmtp": b"lmtp:inet:127.0.0.1:",
+}
+
+
+@frozen
+class Postfix:
+    """A Postfix that runs: a server with the mailboxes alice, bob and jürgen of box.test, and a
+    client for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test``.
+
+    On *trusting* everybody may use XCLIENT and XFORWARD; *proxied* wants a PROXY header first.
+    """
+
+    port: int
+    trusting: int
+    proxied: int
+    mailboxes: Mailboxes
+    log: Path
+
+
+@contextlib.contextmanager
+def started(certificate: Certificate) -> Iterator[Postfix]:
+    command = program("postfix")
+    require_root("Postfix")
+    with workplace() as directory, _routes() as routes:
+        port, trusting, proxied = free_ports(3)
+        ports = {"port": port, "trusting": trusting, "proxied": proxied}
+        _furnish(
+            directory, {**ports, "routes": routes, "chain": certificate.chain, "ca": certificate.ca}
+        )
+        log, pid_file = directory / "log", directory / "queue/pid/master.pid"
+        start: list[str | Path] = [command, "-c", directory / "etc", "start-fg"]
+        with running("Postfix", start, log, port=port, pid_file=pid_file):
+            yield Postfix(port, trusting, proxied, Mailboxes(directory / "mail"), log)
+
+
+def _furnish(directory: Path, values: dict[str, object]) -> None:
+    user = pwd.getpwnam("postfix")
+    for name in ("etc", "queue", "data", "mail"):
+        (directory / name).mkdir()
+    for name in ("data", "mail"):
+        shutil.chown(directory / name, user.pw_uid, user.pw_gid)
+    values |= {"directory": directory, "uid": user.pw_uid, "gid": user.pw_gid}
+    for name in ("main.cf", "master.cf"):
+        (directory / "etc" / name).write_text(configuration(name, values))
+
+
+@contextlib.contextmanager
+def _routes() -> Iterator[int]:
+    """A socketmap that reads the next hop out of an address: no table of files may do so."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Routes) as server, in_thread(server):
+        yield server.server_address[1]
+
+
+class _Routes(socketserver.StreamRequestHandler):
+    """Netstrings: "transport bob@25.smtp.test" is answered "OK smtp:[127.0.0.1]:25"."""
+
+    def handle(self) -> None:
+        while length := self._length():
+            key = self.rfile.read(length + 1)[:-1]
+            answer = b"NOTFOUND "
+            if (route := _ROUTE.fullmatch(key)) is not None:
+                answer = b"OK " + _TRANSPORTS[route[2]] + route[1]
+            self.wfile.write(b"%d:%s," % (len(answer), answer))
+
+    def _length(self) -> int:
+        """The digits before the colon; 0 at the end."""
+        digits = b""
+        while (octet := self.rfile.read(1)).isdigit():
+            digits += octet
+        return int(digits or b"0")
