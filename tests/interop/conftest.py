@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from interop import postfix
+from interop import exim, postfix
 from interop.peers import CONTENTS, FLAVOURS, Inbox
 from interop.programs import LOGS, Certificate, Send, missing, program, run
 
@@ -54,6 +54,18 @@ def _postfix(certificate: Certificate) -> Iterator[postfix.Postfix]:
 def _postfix_emptied(_postfix: postfix.Postfix) -> postfix.Postfix:
     _postfix.mailboxes.clear()
     return _postfix
+
+
+@pytest.fixture(scope="session")
+def _exim(certificate: Certificate) -> Iterator[exim.Exim]:
+    with exim.started(certificate) as peer:
+        yield peer
+
+
+@pytest.fixture(name="exim")
+def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
+    _exim.mailboxes.clear()
+    return _exim
 
 
 @pytest.fixture

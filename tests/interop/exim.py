@@ -1,0 +1,73 @@
+"""Exim, started in the foreground with a configuration, spool and log of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from interop.mailboxes import Mailboxes
+from interop.programs import (
+    Certificate,
+    configuration,
+    free_port,
+    program,
+    require_root,
+    require_user,
+    running,
+    workplace,
+)
+
+_USER = "Debian-exim"  # compiled in
+
+
+@frozen
+class Exim:
+    """An Exim that runs: a server on *port* with the mailboxes alice, bob and jürgen of box.test,
+    which shows each command of a transaction as a field "X-Envelope" above the message;
+    and a client for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test``."""
+
+    port: int
+    mailboxes: Mailboxes
+    log: Path
+
+
+@contextlib.contextmanager
+def started(certificate: Certificate) -> Iterator[Exim]:
+    installed = program("exim4")
+    require_root("Exim")
+    require_user(_USER)
+    with workplace() as directory:
+        _furnish(directory, certificate)
+        binary = _own_copy(installed, directory)
+        port, file = free_port(), directory / "exim.conf"
+        values = {"exim": binary, "port": port, "directory": directory}
+        file.write_text(configuration("exim.conf", values))
+        command: list[str | Path] = [binary, "-C", file, "-bdf", "-q1s"]
+        log = directory / "log/main"
+        with running("Exim", command, log, port=port):
+            yield Exim(port, Mailboxes(directory / "mail"), log)
+
+
+def _furnish(directory: Path, certificate: Certificate) -> None:
+    shutil.copy(certificate.chain, directory / "chain.pem")
+    shutil.copy(certificate.ca, directory / "ca.pem")
+    shutil.chown(directory / "chain.pem", _USER)
+    for name in ("spool", "log", "mail"):
+        (directory / name).mkdir()
+        shutil.chown(directory / name, _USER, _USER)
+    log = directory / "log/main"
+    log.touch()
+    shutil.chown(log, _USER, _USER)
+
+
+def _own_copy(installed: str, directory: Path) -> Path:
+    """Exim starts itself again as its user, who may not reach where it is installed; a copy is
+    not setuid."""
+    copy = directory / "exim4"
+    shutil.copyfile(installed, copy)
+    copy.chmod(0o755)
+    return copy
