@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from interop import exim, postfix
+from interop import dovecot, exim, postfix
 from interop.peers import CONTENTS, FLAVOURS, Inbox
 from interop.programs import LOGS, Certificate, Send, missing, program, run
 
@@ -66,6 +66,18 @@ def _exim(certificate: Certificate) -> Iterator[exim.Exim]:
 def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
     _exim.mailboxes.clear()
     return _exim
+
+
+@pytest.fixture(scope="session")
+def _dovecot() -> Iterator[dovecot.Dovecot]:
+    with dovecot.started() as peer:
+        yield peer
+
+
+@pytest.fixture(name="dovecot")
+def _dovecot_emptied(_dovecot: dovecot.Dovecot) -> dovecot.Dovecot:
+    _dovecot.mailboxes.clear()
+    return _dovecot
 
 
 @pytest.fixture
