@@ -106,9 +106,12 @@ def test_without_a_proxy_s_header_nobody_is_greeted(server: type[Flavour]) -> No
     async def nothing(client: Client) -> None: ...
 
     handler, soon = Shared(), Timeouts(proxy=0.1)
-    with served(server, handler, proxied_by=["127.0.0.0/8", "::1"], timeouts=soon) as running:
-        with pytest.raises(TransportError):
-            Blocking.client(running.port, nothing, tls=TLSMode.NONE)
+    local = ["127.0.0.0/8", "::1"]
+    with (
+        served(server, handler, proxied_by=local, timeouts=soon) as running,
+        pytest.raises(TransportError),
+    ):
+        Blocking.client(running.port, nothing, tls=TLSMode.NONE)
     assert not handler.peers
 
 
