@@ -10,6 +10,7 @@ from attrs import define, field, setters
 from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
+from ..grammar.conditions import refusal_of
 from ..grammar.extended import Auth, Bdat, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.parameters import Body, MailParameters
@@ -165,7 +166,7 @@ class ClientProtocol:
         self._check_order(command)
         line = self._line(command)
         if isinstance(command, Mail):
-            self._parameters, self._accepted = command.parameters, []
+            self._parameters = command.parameters
         self._expected = self._after(self._expected, command)
         return self._enter(command, line)
 
@@ -298,6 +299,8 @@ class ClientProtocol:
             for parameter in command.parameters.parameters():
                 if parameter.keyword not in offered.parameters[command.verb]:
                     raise NotOffered(f"the server does not offer {parameter.keyword}")
+            if (refusal := refusal_of(command.parameters, offered)) is not None:
+                raise NotOffered(refusal.text)
 
     def _enter(self, what: Command | Step, octets: bytes) -> Sent:
         sent = Sent(what, len(octets))
@@ -325,6 +328,8 @@ class ClientProtocol:
             return Unsolicited(reply)
         sent = self._ledger.popleft()
         self.in_flight -= sent.octets
+        if isinstance(sent.what, Mail):  # all of the transaction before it was answered
+            self._accepted = []
         if reply.intermediate != self._wants_more(sent, reply):
             raise RemoteProtocolError(
                 "a reply that makes no sense here", command=str(sent), reply=reply
@@ -340,12 +345,12 @@ class ClientProtocol:
         self.phase = self._expected = Phase.CLOSED
         self._buffer.clear()
 
-    @staticmethod
-    def _wants_more(sent: Sent, reply: Reply) -> bool:
-        """Whether yes to *sent* is 3yz; for AUTH it may be either."""
+    def _wants_more(self, sent: Sent, reply: Reply) -> bool:
+        """Whether yes to *sent* is 3yz; for AUTH it may be either. LMTP has no yes to DATA without
+        recipients: nothing would be said of such a message (RFC 2033 4.2)."""
         match sent.what:
             case Data():
-                return reply.positive
+                return reply.positive and (not self.lmtp or bool(self._accepted))
             case Auth() | Step.AUTH_RESPONSE:
                 return reply.intermediate
         return False
@@ -357,8 +362,10 @@ class ClientProtocol:
                 return Phase.START if reply.positive else Phase.REFUSED
             case Step.BODY_END:
                 return Phase.READY
-            case Bdat() if not reply.positive and not self.lmtp:
-                return Phase.FAILED if self.phase in _TAKING else self.phase
+            case Bdat(last=last) if not reply.positive and not (self.lmtp and last):
+                return Phase.FAILED
+            case Mail() if reply.positive:  # even behind a chunk that failed, if it was pipelined
+                return Phase.MAIL
             case Bdat(last=True):
                 return Phase.READY
             case Quit():
@@ -385,7 +392,8 @@ class ClientProtocol:
                 self.extensions = Extensions()
             case Ehlo():
                 self.extensions = self._offered(reply)
-            case XClient():
+            case XClient(attributes):
+                self.authenticated = isinstance(attributes.login, str)
                 self._start_again()
             case StartTLS() if self._buffer:
                 raise RemoteProtocolError(
@@ -432,6 +440,3 @@ class ClientProtocol:
             except GrammarError as error:
                 raise RemoteProtocolError(error.message) from None
         return None
-
-
-_TAKING = frozenset({Phase.RCPT, Phase.CHUNKS, Phase.FAILED})  # where a BDAT can have failed

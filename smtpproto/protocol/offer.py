@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..grammar.conditions import check_offer
-from ..grammar.extension import Extensions
+from ..grammar.extension import EXTENSIONS, Extensions
 from ..limits import Limits
 
 if TYPE_CHECKING:
@@ -31,16 +31,20 @@ def offer(server: ServerProtocol) -> Extensions:
         keywords["STARTTLS"] = ""
     if server.mechanisms and (server.secure or server.auth_in_clear):
         keywords["AUTH"] = " ".join(server.mechanisms)
+    own = [verb.keyword or verb.command.verb for verb in server.verbs]
+    for keyword in own:
+        keywords.setdefault(keyword, "")
     keywords |= server.extensions
     if not server.secure:
         keywords["REQUIRETLS"] = None  # RFC 8689 2
     usual = {key: text for key, text in keywords.items() if text is not None}
-    check_offer(Extensions(usual))
+    known = {key: text for key, text in usual.items() if key in EXTENSIONS or key not in own}
+    check_offer(Extensions(known))
     if "FUTURERELEASE" in usual and not server.submission:
         raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     if "ETRN" in usual and server.submission:
         raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
-    return Extensions(usual | {verb.keyword or "": "" for verb in server.verbs})
+    return Extensions(usual)
 
 
 def _limits(limits: Limits) -> str | None:

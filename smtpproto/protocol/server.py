@@ -333,8 +333,10 @@ class ServerProtocol:
         line = self._lines.read(self.limits.auth_line)  # the longest there is; by verb below
         if line is None:
             return None
-        if line is OVERLONG or self._too_long(line):
+        if line is OVERLONG:
             return self._reject("", replies.LINE_TOO_LONG, error=True)
+        if self._too_long(line):
+            return self._lost(line, self._reject("", replies.LINE_TOO_LONG, error=True))
         try:
             verb = read_verb(line, self.vocabulary.commands)
             refusal = rules.out_of_order(self, verb)
@@ -363,16 +365,17 @@ class ServerProtocol:
         )
 
     def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
-        """Refuse a line that is not in the grammar. After a BDAT of no known size nobody can tell
-        where commands go on, so none is read."""
+        """Refuse a line that is not in the grammar."""
         reply, shown = _with_detail(error), self._shown(line)
-        is_bdat = line[:4].upper() == b"BDAT" and "BDAT" in self.vocabulary.commands
         if isinstance(error, ChunkError) and error.size is not None:
             self._errors += 1
             self._begin_chunk(Bdat(error.size), (shown, reply))
             return self._read_chunk()
-        rejected = self._reject(shown, reply, error=True)
-        if is_bdat and self.phase is not Phase.CLOSED:
+        return self._lost(line, self._reject(shown, reply, error=True))
+
+    def _lost(self, line: bytes, rejected: Rejected) -> Rejected:
+        """After a BDAT of no known size nobody can tell where commands go on, so none is read."""
+        if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
             self.hang_up(replies.LOST_CHUNK)
         return rejected
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..grammar.command import Ehlo, Expn, Helo, Rcpt, Vrfy
-from ..grammar.extended import StartTLS
+from ..grammar.extended import StartTLS, XClient
 from ..grammar.reply import Reply
 from ..grammar.status import EnhancedCode
 from .events import Connected, Question
@@ -31,7 +31,8 @@ def worded(
         lines = [f"{server.hostname} {lines[0]}"[:500]]  # one line: what follows are keywords
         lines += [] if isinstance(question, Helo) else server.offered.lines()
     enhanced = reply.enhanced
-    if not coded or isinstance(question, Connected | Ehlo) or reply.intermediate:
+    greets = isinstance(question, XClient) and reply.positive  # the session begins again
+    if not coded or isinstance(question, Connected | Ehlo) or greets or reply.intermediate:
         enhanced = None
     elif enhanced is None:
         enhanced = EnhancedCode(reply.code // 100, 0, 0)
