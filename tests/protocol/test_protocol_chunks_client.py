@@ -1,0 +1,381 @@
+"""CHUNKING and BINARYMIME (RFC 3030) as a client speaks them."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from smtpproto.errors import LocalProtocolError, NotOffered, RemoteProtocolError
+from smtpproto.grammar.command import Data, Mail, Noop, Quit, Rset
+from smtpproto.grammar.extended import Bdat
+from smtpproto.grammar.parameters import Body, MailParameters
+from smtpproto.limits import Timeouts
+from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.events import Disconnected
+from smtpproto.protocol.phases import Phase
+
+from .machines import EHLO, MAIL, RCPT, calling, hears, pieces, refuses, says, with_recipient
+
+EVIL = b"\r\n.\r\nQUIT\r\n.\r\n"
+OK = b"250 ok\r\n"
+NO = b"552 Too much\r\n"
+BINARY = MailParameters(body=Body.BINARY_MIME)
+ALL = bytes(range(256))
+
+
+def bare(data: bytes) -> bool:
+    return data.replace(b"\r\n", b"").translate(None, b"\r\n") != data.replace(b"\r\n", b"")
+
+
+# -- what is sent ------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")
+def test_a_chunk_is_its_line_and_its_octets() -> None:
+    client = with_recipient("CHUNKING")
+    (first,) = client.send_chunk(EVIL, last=False)
+    assert client.data_to_send() == b"BDAT %d\r\n" % len(EVIL) + EVIL
+    assert client.unanswered == (first,)
+    assert first.what == Bdat(len(EVIL))
+    assert str(first) == f"BDAT {len(EVIL)}"
+    assert hears(client, OK)[0].sent is first
+    assert client.phase is Phase.CHUNKS
+    (last,) = client.send_chunk(b".", last=True)
+    assert client.data_to_send() == b"BDAT 1 LAST\r\n."
+    assert hears(client, OK)[0].sent is last
+    says(client, MAIL, RCPT)
+
+
+@pytest.mark.req("RFC3030-2-07")
+def test_the_last_chunk_may_be_empty() -> None:
+    client = with_recipient("CHUNKING")
+    client.send_chunk(b"text\r\n", last=False)
+    hears(client, OK)
+    client.send_chunk(b"", last=True)
+    assert client.data_to_send() == b"BDAT 6\r\ntext\r\nBDAT 0 LAST\r\n"
+    hears(client, OK)
+    assert client.phase is Phase.READY
+
+
+def test_bdat_goes_with_its_octets() -> None:
+    client = with_recipient("CHUNKING")
+    for command in (Bdat(0), Bdat(5, last=True)):
+        refuses(client, partial(client.send, command), match="send_chunk")
+
+
+@pytest.mark.req("RFC3030-2-03")
+@pytest.mark.parametrize("keywords", [(), ("PIPELINING", "BINARYMIME"), ("XCHUNKING",)])
+def test_no_chunks_unless_offered(keywords: tuple[str, ...]) -> None:
+    """And DATA is there for those that have none."""
+    client = with_recipient(*keywords)
+    refuses(client, lambda: client.send_chunk(b"x", last=True), NotOffered, match="CHUNKING")
+    client.send(Data())
+    hears(client, b"354 go\r\n")
+    assert client.data_to_send() == b"DATA\r\n"
+
+
+def test_the_last_list_counts() -> None:
+    client = calling("CHUNKING")
+    says(client, EHLO, reply=b"250 mx\r\n")
+    says(client, MAIL, RCPT)
+    refuses(client, lambda: client.send_chunk(b"", last=True), NotOffered)
+
+
+# -- what is in order --------------------------------------------------------------------------
+
+
+def test_no_chunk_without_a_recipient() -> None:
+    client = calling("CHUNKING", "PIPELINING")
+    refuses(client, lambda: client.send_chunk(b"", last=True), match="MAIL first")
+    client.send(MAIL)
+    client.data_to_send()
+    refuses(client, lambda: client.send_chunk(b"", last=True), match="recipients")
+
+
+def test_nothing_follows_the_last_chunk() -> None:
+    client = with_recipient("CHUNKING", "PIPELINING")
+    client.send_chunk(b"", last=True)
+    client.data_to_send()
+    for _ in range(2):
+        for last in (False, True):
+            refuses(client, partial(client.send_chunk, b"", last=last), match="MAIL first")
+        hears(client, *[OK] if client.unanswered else [])
+
+
+@pytest.mark.req("RFC3030-2-16")
+def test_data_and_chunks_are_not_mixed() -> None:
+    client = with_recipient("CHUNKING", "PIPELINING")
+    client.send_chunk(b"a", last=False)
+    client.data_to_send()
+    refuses(client, lambda: client.send(Data()), match="BDAT")
+    hears(client, OK)
+    refuses(client, lambda: client.send(Data()), match="BDAT")
+    says(client, Rset())
+    says(client, MAIL, RCPT)
+    client.send(Data())
+    client.data_to_send()
+    for _ in range(2):
+        refuses(client, lambda: client.send_chunk(b"a", last=True))
+        hears(client, *[b"354 go\r\n"] if client.unanswered else [])
+
+
+@pytest.mark.req("RFC3030-2-10", "RFC3030-2-12")
+@pytest.mark.parametrize("lmtp", [False, True])
+@pytest.mark.parametrize("good", [0, 1])
+@pytest.mark.parametrize("reply", [NO, b"451 Later\r\n", b"503 What\r\n"])
+def test_after_a_refused_chunk_rset_comes_first(reply: bytes, good: int, lmtp: bool) -> None:
+    client = with_recipient("CHUNKING", lmtp=lmtp)
+    for answer in [OK] * good + [reply]:
+        client.send_chunk(b"text", last=False)
+        hears(client, answer)
+    client.data_to_send()
+    assert client.phase is Phase.FAILED
+    for last in (False, True):
+        refuses(client, partial(client.send_chunk, b"a", last=last), match="RSET")
+    for command in (MAIL, RCPT, Data()):
+        refuses(client, partial(client.send, command), match="RSET")
+    assert client.allows("RSET")
+    assert client.allows("QUIT")
+    says(client, Rset(), MAIL, RCPT)
+    client.send_chunk(b"b", last=True)
+    assert client.data_to_send() == b"BDAT 1 LAST\r\nb"
+
+
+@pytest.mark.req("RFC3030-2-10")
+def test_chunks_that_were_on_their_way_are_accounted_for() -> None:
+    client = with_recipient("CHUNKING", "PIPELINING")
+    sent = [client.send_chunk(b"a", last=number == 3)[0] for number in range(4)]
+    answers = hears(client, OK + NO + b"503 no\r\n")
+    assert [answer.sent for answer in answers] == sent[:3]
+    client.data_to_send()
+    refuses(client, lambda: client.send_chunk(b"", last=True))
+    assert [answer.sent for answer in hears(client, b"503 no\r\n")] == sent[3:]
+    says(client, Rset())
+    assert client.phase is Phase.READY
+
+
+def test_a_last_chunk_refused() -> None:
+    client = with_recipient("CHUNKING")
+    client.send_chunk(b"a", last=True)
+    hears(client, NO)
+    client.data_to_send()
+    refuses(client, lambda: client.send(MAIL), match="RSET")
+
+
+def test_a_chunk_behind_recipients_that_were_all_refused() -> None:
+    """503 to it leaves a transaction that nobody knows the state of (RFC 3030 2)."""
+    client = calling("CHUNKING", "PIPELINING")
+    client.send(MAIL)
+    client.send(RCPT)
+    client.send_chunk(b"a", last=True)
+    client.data_to_send()
+    assert len(hears(client, OK, b"550 no\r\n", b"503 no\r\n")) == 3
+    assert client.phase is Phase.FAILED
+    refuses(client, lambda: client.send(RCPT), match="RSET")
+
+
+def test_what_a_server_takes_behind_a_refused_chunk_is_followed() -> None:
+    """A second message in the same group, and a server that needs no RSET: both see it alike."""
+    client = with_recipient("CHUNKING", "PIPELINING")
+    client.send_chunk(b"a", last=True)
+    for command in (MAIL, RCPT):
+        client.send(command)
+    client.send_chunk(b"b", last=True)
+    hears(client, NO, OK, OK)
+    hears(client, OK)
+    assert client.phase is Phase.READY
+    client.data_to_send()
+    says(client, MAIL)
+
+
+def test_421_to_a_chunk_closes() -> None:
+    client = with_recipient("CHUNKING", "PIPELINING")
+    client.send_chunk(b"a", last=False)
+    (last,) = client.send_chunk(b"a", last=True)
+    client.receive(b"421 bye\r\n250 ok\r\n")
+    client.next_event()
+    assert client.phase is Phase.CLOSED
+    assert client.next_event() == Disconnected((last,))
+
+
+def test_a_chunk_has_no_3yz() -> None:
+    for last in (False, True):
+        client = with_recipient("CHUNKING")
+        client.send_chunk(b"a", last=last)
+        client.receive(b"354 go\r\n")
+        with pytest.raises(RemoteProtocolError):
+            client.next_event()
+
+
+@pytest.mark.parametrize("lasts", [(False,), (True,), (False, True)])
+def test_the_end_before_the_reply(lasts: tuple[bool, ...]) -> None:
+    client = with_recipient("CHUNKING", "PIPELINING")
+    sent = tuple(client.send_chunk(b"a", last=last)[0] for last in lasts)
+    client.receive(b"")
+    assert client.next_event() == Disconnected(sent)
+
+
+# -- pipelining --------------------------------------------------------------------------------
+
+
+def test_a_whole_message_is_one_group() -> None:
+    client = calling("CHUNKING", "PIPELINING")
+    client.send(MAIL)
+    client.send(RCPT)
+    client.send_chunk(b"a", last=False)
+    client.send_chunk(b"b", last=True)
+    client.send(Quit())
+    octets = client.data_to_send()
+    assert octets.endswith(b"BDAT 1\r\naBDAT 1 LAST\r\nbQUIT\r\n")
+    said = [str(answer.sent)[:4] for answer in hears(client, OK * 4)]
+    assert said == ["MAIL", "RCPT", "BDAT", "BDAT"]
+
+
+def test_without_pipelining_each_chunk_waits_for_its_reply() -> None:
+    client = with_recipient("CHUNKING")
+    client.send_chunk(b"a", last=False)
+    client.data_to_send()
+    refuses(client, lambda: client.send_chunk(b"b", last=True), match="wait")
+    refuses(client, lambda: client.send(Noop()), match="wait")
+    hears(client, OK)
+    client.send_chunk(b"b", last=True)
+
+
+def test_octets_in_flight_are_those_of_the_lines() -> None:
+    """What a server must answer before it reads on, not what it swallows."""
+    client = with_recipient("CHUNKING", "PIPELINING")
+    client.send_chunk(b"x" * 5000, last=False)
+    assert client.in_flight == len(b"BDAT 5000\r\n")
+    hears(client, OK)
+    assert client.in_flight == 0
+
+
+def test_time_to_wait() -> None:
+    """A chunk in its time; the last as the final dot (RFC 5321 4.5.3.2.6)."""
+    client = with_recipient("CHUNKING", "PIPELINING", timeouts=Timeouts(block=3, final=7))
+    client.send_chunk(b"a", last=False)
+    client.send_chunk(b"a", last=True)
+    assert client.timeout == 3
+    hears(client, OK)
+    assert client.timeout == 7
+
+
+# -- octets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC3030-2-17")
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b".", b"\0"])).map(b"".join),
+    st.lists(st.integers(0, 40), max_size=5),
+)
+@example(b"a\r\nb", [2])
+@example(b"a\r", [1])
+@example(b"a\n", [1])
+def test_text_has_crlf_only_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
+    """What is refused sends nothing; what is sent is what was given."""
+    for parts in (pieces(data, cuts), [data], [data[i : i + 1] for i in range(len(data))]):
+        client = with_recipient("CHUNKING", "PIPELINING")
+        sent = b""
+        refused = False
+        for number, part in enumerate([*parts, b""]):
+            last = number == len(parts)
+            try:
+                client.send_chunk(part, last=last)
+            except LocalProtocolError:
+                assert client.data_to_send() == b""
+                refused = True
+                break
+            sent += client.data_to_send().split(b"\r\n", 1)[1]
+        assert refused is bare(data)
+        assert data.startswith(sent)
+        assert refused or sent == data
+
+
+def test_a_message_begins_anew() -> None:
+    """A CR at the end of a chunk of a transaction that was given up is nothing to the next."""
+    client = with_recipient("CHUNKING")
+    client.send_chunk(b"a\r", last=False)
+    hears(client, OK)
+    says(client, Rset(), MAIL, RCPT)
+    client.send_chunk(b"b\r\n", last=True)
+    assert client.data_to_send() == b"BDAT 3 LAST\r\nb\r\n"
+
+
+def test_a_refused_piece_was_never_given() -> None:
+    client = with_recipient("CHUNKING")
+    client.send_chunk(b"a\r", last=False)
+    hears(client, OK)
+    client.data_to_send()
+    refuses(client, lambda: client.send_chunk(b"b", last=True), match="CR or LF alone")
+    refuses(client, lambda: client.send_chunk(b"\xff", last=True), match="above 127")
+    client.send_chunk(b"\nb", last=True)
+    assert client.data_to_send() == b"BDAT 2 LAST\r\n\nb"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "octets", "allowed"),
+    [
+        (MailParameters(), b"\xff", False),
+        (MailParameters(body=Body.SEVEN_BIT), b"\xff", False),
+        (MailParameters(body=Body.EIGHT_BIT_MIME), b"\xff", True),
+        (MailParameters(smtputf8=True), b"\xff", True),
+        (BINARY, b"\xff", True),
+        (MailParameters(body=Body.EIGHT_BIT_MIME), b"\r", False),
+        (MailParameters(body=Body.EIGHT_BIT_MIME, smtputf8=True), b"\n", False),
+        (BINARY, b"\r", True),
+        (BINARY, b"\n\r\0", True),
+    ],
+)
+def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allowed: bool) -> None:
+    offered = ("CHUNKING", "8BITMIME", "SMTPUTF8", "BINARYMIME", "PIPELINING")
+    for first, last in itertools.product([b"", b"a"], [True, False]):
+        client = with_recipient(*offered, parameters=parameters)
+        if first:
+            client.send_chunk(first, last=False)
+            client.data_to_send()
+        if allowed:
+            client.send_chunk(octets, last=last)
+            assert client.data_to_send().endswith(octets)
+        elif octets != b"\r" or last:
+            refuses(client, partial(client.send_chunk, octets, last=last))
+
+
+@pytest.mark.req("RFC3030-3-04")
+@given(st.lists(st.integers(0, 256), max_size=4))
+def test_binary_octets_leave_as_they_are(cuts: list[int]) -> None:
+    client = with_recipient("CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY)
+    for part in pieces(ALL, cuts):
+        client.send_chunk(part, last=False)
+        assert client.data_to_send() == b"BDAT %d\r\n" % len(part) + part
+
+
+@pytest.mark.req("RFC3030-3-07")
+def test_binary_content_does_not_go_by_data() -> None:
+    client = with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY)
+    refuses(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
+    says(client, Rset(), MAIL, RCPT)
+    client.send(Data())
+
+
+@pytest.mark.req("RFC3030-3-10")
+@pytest.mark.parametrize("keywords", [(), ("CHUNKING",), ("8BITMIME", "CHUNKING", "PIPELINING")])
+def test_binarymime_only_where_offered(keywords: tuple[str, ...]) -> None:
+    """And without it no binary octets leave."""
+    client = calling(*keywords)
+    refuses(client, lambda: client.send(Mail(MAIL.path, BINARY)), NotOffered)
+
+
+def test_the_values_of_body_are_offered_one_by_one() -> None:
+    client = calling("CHUNKING", "BINARYMIME")
+    mail = Mail(MAIL.path, MailParameters(body=Body.EIGHT_BIT_MIME))
+    refuses(client, lambda: client.send(mail), NotOffered)
+    client.send(Mail(MAIL.path, BINARY))
+
+
+def test_no_chunk_where_there_is_nothing_to_say() -> None:
+    for client in (ClientProtocol(), calling("CHUNKING")):
+        refuses(client, partial(client.send_chunk, b"", last=True))
