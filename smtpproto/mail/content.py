@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
@@ -42,10 +42,20 @@ class Content:
     """Sent octet by octet as it is; else every line end becomes CRLF, the last one included."""
     long_lines: bool = False
     """Whether lines of more than 1000 octets, CRLF included, are sent. Else GrammarError."""
+    start: int | None = None
+    """Where in a file it begins; None for what is no file that can seek."""
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once."""
+        one_way = hasattr(self.source, "read") or isinstance(self.source, Iterator | AsyncIterator)
+        return one_way and self.start is None
 
     async def slices(self) -> AsyncGenerator[bytes, None]:
         """The content in slices of at most 128 KiB."""
         ends = self._line_ends()
+        if self.start is not None:
+            cast(BinaryIO, self.source).seek(self.start)
         if isinstance(self.source, AsyncIterable):
             pieces = aiter(self.source)
             try:
@@ -88,8 +98,9 @@ def prepare(
     Blind copies are removed from an email object, which is written without octets above 127 if not
     *eight_bit*; octets are sent as they are, but for line ends, and for these too if the
     envelope's parameters say BINARYMIME. A file that can seek is read once to know its size, and
-    again when it is sent. Raises GrammarError if no envelope was given and the header makes none,
-    and for lines of more than 998 characters unless *long_lines* allows them.
+    again from the same place whenever it is sent. Raises GrammarError if no envelope was given and
+    the header makes none, and for lines of more than 998 characters unless *long_lines* allows
+    them.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
@@ -113,7 +124,7 @@ def prepare(
 def _measured(content: Content) -> Content:
     """Read all of *content* to know what must be known before it is sent."""
     source = content.source
-    start = source.tell() if _seekable(source) else 0
+    start = source.tell() if _seekable(source) else None
     ends = content._line_ends()
     size, eight_bit, header = 0, False, b""
     for part in _pieces(cast(bytes | BinaryIO, source)):
@@ -122,9 +133,10 @@ def _measured(content: Content) -> Content:
         eight_bit = eight_bit or not converted.isascii()
         header = _header_section(converted) if size == len(converted) else header
     size += len(ends.finish())
-    if _seekable(source):
-        source.seek(start)
-    return evolve(content, size=size, eight_bit=eight_bit, utf8_header=not header.isascii())
+    if start is not None:
+        cast(BinaryIO, source).seek(start)
+    utf8_header = not header.isascii()
+    return evolve(content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start)
 
 
 class _LineEnds:

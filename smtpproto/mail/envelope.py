@@ -11,6 +11,12 @@ from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.parameters import MailParameters, RcptParameters
 
 Recipient = ForwardPath | Mailbox | str
+ForEach = (  # a mapping's type of keys is invariant
+    Mapping[Recipient, RcptParameters]
+    | Mapping[ForwardPath, RcptParameters]
+    | Mapping[Mailbox, RcptParameters]
+    | Mapping[str, RcptParameters]
+)
 
 _NO_PARAMETERS = RcptParameters()
 
@@ -26,7 +32,7 @@ def _recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, .
 
 
 def _for_each(
-    values: RcptParameters | Mapping[Recipient, RcptParameters],
+    values: RcptParameters | ForEach,
 ) -> Mapping[ForwardPath, RcptParameters] | RcptParameters:
     if isinstance(values, RcptParameters):
         return values
@@ -58,7 +64,8 @@ class Envelope:
     @property
     def isascii(self) -> bool:
         """Whether it can be sent without SMTPUTF8."""
-        return self.sender.isascii and all(path.isascii for path in self.recipients)
+        addresses = self.sender.isascii and all(path.isascii for path in self.recipients)
+        return addresses and all(str(each).isascii() for each in self.rcpt_parameters.values())
 
     def parameters_of(self, recipient: ForwardPath) -> RcptParameters:
         """The parameters of RCPT for *recipient*; none set if there are none."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import evolve, field, frozen
 
-from ..errors import NotOffered
+from ..errors import GrammarError, NotOffered
 from ..grammar.address import ForwardPath
 from ..grammar.case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
@@ -79,10 +80,13 @@ def plan(
         Rcpt(path, _rcpt_parameters(path, envelope, offered))
         for path in dict.fromkeys(envelope.recipients)
     ]
+    transactions = _split(mail, rcpts, list(sent), offered)
+    if len(transactions) > 1 and content.once:
+        raise NotOffered(f"{len(transactions)} transactions; the content can be read only once")
     return Plan(
         envelope=envelope,
         content=content,
-        transactions=_split(mail, rcpts, list(sent), offered),
+        transactions=transactions,
         chunked=_chunked(content, offered),
     )
 
@@ -121,7 +125,8 @@ def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions)
     """Those asked for; with NOTIFY, ORCPT too says whom it is about (RFC 3461 4.2)."""
     parameters = envelope.parameters_of(path)
     if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
-        parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
+        with contextlib.suppress(GrammarError):  # no room for it: it is no duty
+            parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
     _check(parameters, "RCPT", offered)
     return parameters
 
@@ -153,7 +158,7 @@ def _split(
 
 def _domains(transactions: Iterable[PlannedTransaction]) -> set[str]:
     paths = [rcpt.path for transaction in transactions for rcpt in transaction.rcpts]
-    return {lower(str(path.domain)) for path in paths}
+    return {lower(str(path.domain)) for path in paths if path.domain is not None}
 
 
 def _chunked(content: Content, offered: Extensions) -> bool:
