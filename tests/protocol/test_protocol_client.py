@@ -112,7 +112,7 @@ def refuses(client: ClientProtocol, say: Callable[[], object], match: str | None
 # -- the ledger --------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC2920-3.1-07", "RFC2920-3.1-08", "RFC2920-3.1-01")
+@pytest.mark.req("RFC2920-3.1-07", "RFC2920-3.1-08", "RFC2920-3.1-01", "RFC5321-4.2-11")
 def test_replies_are_matched_by_counting() -> None:
     """All replies read the same; some have two lines; each still finds its command."""
     commands = (Rset(), MAIL, RCPT, RCPT, Rset(), MAIL, RCPT, RCPT, RCPT)
@@ -470,7 +470,7 @@ def test_an_endless_reply_is_not_held() -> None:
 # -- EHLO --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-4.1.1.1-13")
+@pytest.mark.req("RFC5321-4.1.1.1-13", "RFC5321-4.1.4-04")
 def test_only_the_last_list_counts() -> None:
     client = opened(*OFFER)
     assert "pipelining" in client.extensions
@@ -485,7 +485,7 @@ def test_only_the_last_list_counts() -> None:
     assert list(client.extensions) == []
 
 
-@pytest.mark.req("RFC5321-4.2-12")
+@pytest.mark.req("RFC5321-4.2-12", "RFC5321-4.2-11")
 def test_sessions_open() -> None:
     client = greeted()
     client.send(EHLO)
@@ -744,7 +744,7 @@ def test_starttls_refused() -> None:
 # -- AUTH --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC4954-4-04", "RFC4954-4-09", "RFC4954-4-11", "RFC4954-4-27")
+@pytest.mark.req("RFC4954-4-04", "RFC4954-4-09", "RFC4954-4-11", "RFC4954-4-27", "RFC4422-3.5-01")
 def test_an_exchange() -> None:
     client = opened(*OFFER)
     client.send(Auth("LOGIN"))
@@ -761,6 +761,7 @@ def test_an_exchange() -> None:
     replies(client, b"334 \r\n")
     client.respond(None)
     assert replies(client, b"501 cancelled\r\n") == [501]
+    assert (client.phase, client.authenticated) == (Phase.READY, False)
     assert client.data_to_send() == b"AUTH LOGIN\r\n*\r\n"
     client.send(Auth("PLAIN", Secret(b"")))
     assert client.data_to_send() == b"AUTH PLAIN =\r\n"
@@ -847,6 +848,7 @@ TIMES = Timeouts(
 )
 
 
+@pytest.mark.req("RFC5321-4.5.3.2-02")
 def test_time_to_wait_by_phase() -> None:
     client = ClientProtocol(timeouts=TIMES)
     assert client.timeout == 2
@@ -893,6 +895,7 @@ def test_the_oldest_in_flight_counts() -> None:
     assert waits == [5, 6, 7]
 
 
+@pytest.mark.req("RFC5321-4.5.3.2.1-01", "RFC5321-4.5.3.2.4-01", "RFC5321-4.5.3.2.6-01")
 @pytest.mark.parametrize(
     ("name", "least"),
     [("greeting", 300), ("mail", 300), ("rcpt", 300), ("data", 120), ("block", 180), ("final", 600),

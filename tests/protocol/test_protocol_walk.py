@@ -198,7 +198,14 @@ def test_lmtp_has_lhlo_for_ehlo_and_helo() -> None:
     assert all(lmtp[phase, "LHLO"] == smtp[phase, "EHLO"] for phase in COLUMNS)
 
 
-@pytest.mark.req("RFC5321-3.3-17", "RFC5321-4.1.4-12", "RFC5321-4.1.4-17", "RFC5321-4.1.1.9-01")
+@pytest.mark.req(
+    "RFC5321-3.3-17",
+    "RFC5321-4.1.4-12",
+    "RFC5321-4.1.4-17",
+    "RFC5321-4.1.1.9-01",
+    "RFC5321-3.3-11",
+    "RFC3207-6-07",
+)
 @pytest.mark.parametrize(("phase", "verb", "cell"), ON_SERVERS)
 def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
     server = server_in(phase)
@@ -241,7 +248,7 @@ def test_server_refusing(phase: Phase, verb: str, cell: str, code: int) -> None:
 
 @pytest.mark.parametrize("phase", SERVER_PHASES, ids=lambda phase: phase.value)
 @pytest.mark.parametrize(("line", "code"), OTHER_LINES.items(), ids=lambda x: repr(x)[:20])
-@pytest.mark.req("RFC5321-4.2.4-01")
+@pytest.mark.req("RFC5321-4.2.4-01", "RFC5321-4.1.5-01")
 def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> None:
     """One reply, no change, and the next command is understood (RFC 5321 3.8, 4.2.4)."""
     server = server_in(phase)
@@ -345,7 +352,9 @@ def client_in(phase: Phase) -> ClientProtocol:
     return client
 
 
-@pytest.mark.req("RFC5321-4.1.4-01", "RFC5321-4.1.1.1-06", "RFC5321-4.1.4-14", "RFC4954-4-04")
+@pytest.mark.req(
+    "RFC5321-4.1.4-01", "RFC5321-4.1.1.1-06", "RFC5321-4.1.4-14", "RFC4954-4-04", "RFC5321-4.1.1-03"
+)
 @pytest.mark.parametrize(("phase", "verb", "cell"), CELLS)
 @pytest.mark.parametrize("code", [0, 451, 550])
 def test_client(phase: Phase, verb: str, cell: str, code: int) -> None:

@@ -93,7 +93,16 @@ def send(script: str, envelope: Envelope = TO_BOB, body: object = b"hello\r\n") 
 # -- opening -------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-2.2.1-02", "RFC5321-4.1.1.10-03", "RFC5321-4.1.1.10-04")
+@pytest.mark.req(
+    "RFC5321-2.2.1-02",
+    "RFC5321-4.1.1.10-03",
+    "RFC5321-4.1.1.10-04",
+    "RFC5321-4.1.4-18",
+    "RFC5321-4.1.1.1-02",
+    "RFC5321-4.1.1.1-04",
+    "RFC5321-4.1.4-09",
+    "RFC5321-F.3-01",
+)
 def test_hello_and_goodbye() -> None:
     play(HELLO + GOODBYE)
 
@@ -258,7 +267,7 @@ def test_a_wrong_password() -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.req("RFC4954-9-03")
+@pytest.mark.req("RFC4954-9-03", "RFC4616-5-01")
 def test_no_password_in_clear_unless_asked_for() -> None:
     with pytest.raises(LocalProtocolError, match="verified TLS"):
         play(AUTH + GOODBYE, login=("ann", "secret"))
@@ -294,7 +303,7 @@ def test_without_pipelining_each_command_waits() -> None:
     assert outcome.reply is not None and outcome.reply.text == "queued as 7"
 
 
-@pytest.mark.req("RFC2920-3.1-05", "RFC2920-3.1-07", "RFC2920-3.1-08")
+@pytest.mark.req("RFC2920-3.1-05", "RFC2920-3.1-07", "RFC2920-3.1-08", "RFC5321-4.5.3.1.7-03")
 def test_with_pipelining_a_group_leaves_at_once() -> None:
     outcome = send(f"""{PIPELINING}
         C: MAIL FROM:<ann@example.org> SIZE=7
@@ -461,7 +470,9 @@ def test_the_window_is_bounded() -> None:
 # -- what a server must have offered -------------------------------------------------------------
 
 
-@pytest.mark.req("RFC1870-7-01", "RFC5321-2.4-06", "RFC6152-3-05", "RFC6531-3.2-05")
+@pytest.mark.req(
+    "RFC1870-7-01", "RFC5321-2.4-06", "RFC6152-3-05", "RFC6531-3.2-05", "RFC5321-2.3.1-01"
+)
 @pytest.mark.parametrize(
     ("hello", "envelope", "body", "missing"),
     [
@@ -478,7 +489,7 @@ def test_what_was_not_offered_is_not_sent(
         send(hello + GOODBYE, envelope, body)
 
 
-@pytest.mark.req("RFC6152-3-07", "RFC6531-3.4-01", "RFC6531-3.4-02")
+@pytest.mark.req("RFC6152-3-07", "RFC6531-3.4-01", "RFC6531-3.4-02", "RFC6531-3.6-01")
 def test_parameters_are_what_the_message_needs() -> None:
     script = PIPELINING + """
         C: MAIL FROM:<ann@example.org> {}
