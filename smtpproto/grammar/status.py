@@ -8,6 +8,7 @@ from typing import Self
 from attrs import frozen
 
 from ..errors import GrammarError
+from .meanings import MEANINGS
 
 _CODE = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
 
@@ -38,6 +39,13 @@ class EnhancedCode:
         head, _, _ = text.partition(" ")
         match = _CODE.fullmatch(head)
         return cls(*map(int, match.groups())) if match else None
+
+    @property
+    def meaning(self) -> str:
+        """What subject and detail say, for people. Of a detail that is not known here, what its
+        subject says in general; of such a subject, that nothing more is known (RFC 3463 2)."""
+        known = (self.subject, self.detail), (self.subject, 0), (0, 0)
+        return next(MEANINGS[pair] for pair in known if pair in MEANINGS)
 
     def __str__(self) -> str:
         return f"{self.class_}.{self.subject}.{self.detail}"

@@ -1,0 +1,43 @@
+"""The words for enhanced status codes are those of docs/rfc/codes.csv."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto.grammar.meanings import MEANINGS
+from smtpproto.grammar.status import EnhancedCode
+
+CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"
+
+
+def test_the_table_is_that_of_the_documents() -> None:
+    with CODES.open(newline="", encoding="utf-8") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["kind"] == "enhanced"]
+    assert {f"X.{s}.{d}": text for (s, d), text in MEANINGS.items()} == {
+        row["code"]: row["meaning"] for row in rows
+    }
+
+
+@pytest.mark.req("RFC3463-2-02")
+@pytest.mark.parametrize(
+    ("code", "like"),
+    [("5.1.99", "5.1.0"), ("4.7.999", "2.7.0"), ("5.99.1", "5.0.0"), ("2.8.0", "2.0.0")],
+)
+def test_what_is_not_known_means_what_its_subject_means(code: str, like: str) -> None:
+    assert EnhancedCode.parse(code).meaning == EnhancedCode.parse(like).meaning
+
+
+def test_a_detail_that_is_known_says_more_than_its_subject() -> None:
+    assert "mailbox does not exist" in EnhancedCode(5, 1, 1).meaning
+    assert EnhancedCode(5, 1, 1).meaning == EnhancedCode(4, 1, 1).meaning
+    assert EnhancedCode(5, 1, 1).meaning != EnhancedCode(5, 1, 0).meaning
+
+
+@given(st.integers(0, 999), st.integers(0, 999))
+def test_every_code_means_something(subject: int, detail: int) -> None:
+    assert EnhancedCode(5, subject, detail).meaning
