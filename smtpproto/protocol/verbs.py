@@ -130,7 +130,7 @@ _COMMON = (
     Verb(
         command=Vrfy,
         row="VRFY",
-        usual=Reply(252, "2.5.2", "Cannot VRFY user, but will accept message and attempt delivery"),
+        usual=Reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"),
         yes=frozenset({250, 251, 252}),
     ),
     Verb(command=Expn, row="EXPN", usual=NOT_IMPLEMENTED, yes=frozenset({250, 252})),

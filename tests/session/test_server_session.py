@@ -202,7 +202,7 @@ def test_reset_is_told_when_a_transaction_was_open() -> None:
 
 @pytest.mark.req("RFC5321-3.5.3-02", "RFC5321-3.5.3-03", "RFC5321-3.5.3-01", "RFC5321-7.3-02")
 def test_verify() -> None:
-    cannot = "252 2.5.2 Cannot VRFY user, but will accept message and attempt delivery"
+    cannot = "252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery"
     play(f"{HELLO}C: VRFY bob\nS: {cannot}{QUIT}", Handler())
     found = Recorder(answers={"verify": Reply(250, "2.1.5", "<bob@example.org>")})
     play(f"{HELLO}C: VRFY bob\nS: 250 2.1.5 <bob@example.org>{QUIT}", found)
