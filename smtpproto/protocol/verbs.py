@@ -66,9 +66,12 @@ class Verb:
         """A verb of one's own, which leaves the phase as it is.
 
         *phases* are those it may come in; in others the reply is 503. *usual* (502 unless given)
-        is the reply where the handler has none. *keyword* (the verb unless given) is what EHLO
-        offers; RFC 5321 2.2.2 wants one that begins with X, or is registered.
+        is the reply where the handler has none. *keyword* is what EHLO offers: the verb itself if
+        that begins with X. Other verbs belong to registered extensions, whose keyword has to be
+        given: ValueError without (RFC 5321 4.1.5).
         """
+        if keyword is None and not command.verb.startswith("X"):
+            raise ValueError(f"{command.verb} is not private: what keyword offers it?")
         return cls(
             command=command,
             row=command.verb,
