@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypedDict
@@ -15,6 +16,9 @@ from ..protocol.verbs import Verb
 from ..sasl import Login
 from ..wire.proxy import ProxyHeader
 from ..wire.tls import Context
+
+_log = logging.getLogger("smtpproto.server")
+_RECIPIENTS = 100  # that every server takes (RFC 5321 4.5.3.1.8)
 
 Network = IPv4Network | IPv6Network
 
@@ -164,6 +168,10 @@ class ServerConfig:
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:
             raise ValueError("implicit_tls and require_tls need a context")
+        if self.limits.recipients < _RECIPIENTS:
+            _log.warning(
+                "a limit of less than %d recipients: clients may not expect it", _RECIPIENTS
+            )
 
 
 def is_among(address: str, networks: Iterable[Network]) -> bool:

@@ -434,7 +434,7 @@ def test_a_reply_that_nothing_was_sent_for(data: bytes) -> None:
     broken(client, data, "nothing was sent for")
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.5-01")
+@pytest.mark.req("RFC5321-4.5.3.1.5-01", "RFC5321-4.5.3.1-01")
 def test_bounds_of_replies() -> None:
     limits = Limits(reply_line=512, reply=65536)
     client = opened(limits=limits)
