@@ -400,7 +400,7 @@ class Conversation:
             if found is None or isinstance(found, Reply):
                 return found
             mailboxes = [found] if isinstance(found, Mailbox) else list(found)
-            return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])
+            return Reply(250, "2.1.5", [_shown(mailbox) for mailbox in mailboxes])
         except Exception as error:
             return self._failed(hook.__name__, error)
 
@@ -440,6 +440,13 @@ class Conversation:
             for line in data.decode().removesuffix("\r\n").split("\r\n"):
                 shown = "334 ***" if line.startswith("334 ") else printable(line)
                 self._config.trace("S", shown)
+
+
+def _shown(mailbox: Mailbox) -> str:
+    """A line of the 250 to VRFY or EXPN. No mailbox, no line: TypeError."""
+    if not isinstance(mailbox, Mailbox):
+        raise TypeError(f"not a Mailbox: {type(mailbox).__name__}")
+    return f"<{mailbox}>"
 
 
 async def _result(value: T | Awaitable[T]) -> T:
