@@ -12,7 +12,7 @@ class Inbox(Handler):
     async def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
     ) -> Reply | None:
-        if recipient.domain != "example.org":
+        if recipient.domain not in ("example.org", None):  # None is the bare <Postmaster>
             return Reply(550, "5.7.1", "Relaying denied")
         return None
 
