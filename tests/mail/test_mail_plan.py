@@ -413,13 +413,13 @@ def test_binary_content_goes_as_it_is_by_bdat_or_not_at_all() -> None:
     ]
 
 
-@pytest.mark.req("RFC3030-2-03", "RFC3030-2-04", "RFC3030-2-07", "RFC3030-2-17", "RFC3030-2-21")
 def text(size: int) -> bytes:
     """So many octets in lines of 64, the last of which has no end."""
     whole = (size - 1) // 64
     return (b"x" * 62 + b"\r\n") * whole + b"x" * (size - 64 * whole)
 
 
+@pytest.mark.req("RFC3030-2-03", "RFC3030-2-04", "RFC3030-2-07", "RFC3030-2-17", "RFC3030-2-21")
 def test_chunks_where_they_help() -> None:
     """For content of more than one chunk or of unknown size, and where DATA costs a round trip."""
     chunking, pipelining = {"CHUNKING": ""}, {"CHUNKING": "", "PIPELINING": ""}
