@@ -38,3 +38,10 @@ def lint(session: nox.Session) -> None:
 def requirements(session: nox.Session) -> None:
     """docs/requirements.md: which tests show which requirement. ``-- --check`` only looks."""
     session.run(sys.executable, "docs/rfc/matrix.py", *session.posargs)
+
+
+@nox.session
+def tables(session: nox.Session) -> None:
+    """docs/tables.md: the phase table, the verbs, the extensions and the leniencies, as drawn."""
+    session.install("-e", ".")
+    session.run("python", "docs/tables.py", *session.posargs)

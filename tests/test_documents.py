@@ -129,3 +129,8 @@ def test_example_machine() -> None:
     )
     assert "content: b'.a line that starts with a dot\\r\\n'" in done.stdout
     assert "QUIT -> 221" in done.stdout
+
+
+def test_the_tables_are_drawn_from_the_code() -> None:
+    command = [sys.executable, "docs/tables.py", "--check"]
+    subprocess.run(command, cwd=ROOT, check=True)

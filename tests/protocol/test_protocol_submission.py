@@ -60,7 +60,7 @@ def test_bad_addresses_are_501() -> None:
     assert said(submission(logged_in=True), b"MAIL FROM:<a..b@c.example>")[0].startswith("501 ")
 
 
-@pytest.mark.req("RFC6409-7-02", "RFC6409-7-03")
+@pytest.mark.req("RFC6409-3.1-01", "RFC6409-7-02", "RFC6409-7-03")
 def test_what_submission_offers() -> None:
     offered = submission(logged_in=False).offered
     assert {"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"} <= set(offered)
