@@ -58,8 +58,11 @@ def test_readme_snippets(snippet: str, capsys: pytest.CaptureFixture[str]) -> No
             asyncio.run(names["main"]())  # type: ignore[operator]
         else:
             exec(snippet, names)
+    shown = capsys.readouterr().out
     if "ServerProtocol" in snippet:
-        assert "450 4.7.1 Come back later" in capsys.readouterr().out
+        assert "450 4.7.1 Come back later" in shown
+    if "print(plan(" in snippet:
+        assert shown in README
 
 
 @contextlib.contextmanager
@@ -121,6 +124,23 @@ def test_example_send_many() -> None:
         "carol@example.org: 250 2.0.0 Message accepted",
         "dave@elsewhere.test: 550 5.7.1 Relaying denied (give up)",
     ]
+
+
+def test_example_lmtp() -> None:
+    with running("lmtp", "asyncio.run(example.main(0))") as (port, _):
+        with blocking.connect("localhost", port, lmtp=True, tls=TLSMode.NONE) as client:
+            outcome = client.send(b"x" * 20 + b"\r\n", Envelope("", ["ann@a.test", "bob@a.test"]))
+        assert [str(path) for path in outcome.accepted] == ["ann@a.test"]
+        assert [str(reply) for reply in outcome.refused.values()] == [
+            "452 4.2.2 Mailbox of bob is full"
+        ]
+
+
+def test_example_own_verb() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "own_verb.py"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "250 2.0.0 3\n"
 
 
 def test_example_machine() -> None:

@@ -1,0 +1,53 @@
+"""A verb of one's own, on both sides: ``XADD 1 2`` is answered with the sum."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from attrs import frozen
+
+from smtpproto import GrammarError, Handler, Reply, Session, TLSMode, Verb
+from smtpproto.adapters.blocking import connect, serve
+from smtpproto.grammar.command import Command
+from smtpproto.grammar.reading import Reading
+
+
+@frozen
+class Add(Command):
+    """``XADD number number``."""
+
+    verb = "XADD"
+    one: int
+    other: int
+
+    @classmethod
+    def read(cls, argument: str, reading: Reading) -> Self:
+        words = argument.split(" ")
+        if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
+            raise GrammarError("XADD takes two numbers", reply=Reply(501, "5.5.4", "Bad numbers"))
+        return cls(int(words[0]), int(words[1]))
+
+    def argument(self) -> str:
+        return f"{self.one} {self.other}"
+
+
+class Calculator(Handler):
+    def command(self, session: Session, command: Command) -> Reply | None:
+        return (
+            Reply(250, "2.0.0", str(command.one + command.other))
+            if isinstance(command, Add)
+            else None
+        )
+
+
+def main() -> None:
+    verbs = (Verb.own(Add),)
+    with (
+        serve(Calculator(), verbs=verbs) as server,
+        connect("localhost", server.port, verbs=verbs, tls=TLSMode.NONE) as client,
+    ):
+        print(client.command(Add(1, 2)))
+
+
+if __name__ == "__main__":
+    main()
