@@ -22,6 +22,8 @@ from .options import Trace
 
 _log = logging.getLogger("smtpproto.client")
 
+_OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
+
 
 @define(eq=False)
 class Link:
@@ -37,12 +39,15 @@ class Link:
     closing: Reply | None = field(default=None, init=False)
     """The 421 that ended the session: the reply also to all that it left unanswered."""
     _busy: bool = field(default=False, init=False)
+    _broken: bool = field(default=False, init=False)
 
     @contextmanager
     def conversation(self) -> Iterator[None]:
         """Keep others out for a while: two conversations at once would mix up their replies."""
         if self._busy:
             raise LocalProtocolError("this client is in use: one conversation at a time")
+        if self.over and self.closing is None:
+            raise LocalProtocolError("this connection is over")
         self._busy = True
         try:
             yield
@@ -53,7 +58,17 @@ class Link:
     def usable(self) -> bool:
         """Whether both sides agree on where the session stands, so that it can go on."""
         machine = self.machine
-        return machine.phase in COLUMNS and not machine.unanswered and not self._busy
+        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self._broken)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be said any more: the session has ended, or the link failed."""
+        return self._broken or self.machine.phase is Phase.CLOSED
+
+    @property
+    def midway(self) -> bool:
+        """Whether a transaction is open, or replies are still to come."""
+        return self.machine.phase in _OPEN or bool(self.machine.unanswered)
 
     async def ask(self, command: Command) -> Reply:
         """Say *command* and give its reply."""
@@ -157,7 +172,8 @@ class Link:
         return event
 
     def _explained(self, error: TransportError) -> TransportError:
-        """*error*, saying also where the conversation stood."""
+        """*error*, after which the link is of no more use, saying where the conversation stood."""
+        self._broken = True
         unanswered = self.machine.unanswered
         error.command = error.command or (str(unanswered[0]) if unanswered else "")
         error.phase = error.phase or self.machine.phase.value

@@ -14,11 +14,9 @@ from ..grammar.command import Data, Rset
 from ..grammar.reply import Reply
 from ..mail.plan import CHUNK, Plan, PlannedTransaction
 from ..protocol.events import Sent
-from ..protocol.phases import Phase
 from .link import Link
 from .outcome import Outcome
 
-_OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
 _IN_FLIGHT = 4  # chunks ahead of their replies: one refused stops the message soon
 _NEVER_SENT = Reply(421, "4.4.2", "The connection was lost before this was sent")
 
@@ -29,7 +27,7 @@ _what_is_known_holds = contextlib.suppress(TransportError, RemoteProtocolError)
 async def submit(link: Link, plan: Plan) -> Outcome:
     """Send one message. Raises SendRefused if it was accepted for nobody, and TransportError if the
     link died before the end of it, so that nothing was accepted."""
-    if link.machine.phase in _OPEN:  # somebody gave up in the middle of the last message
+    if link.midway:  # somebody gave up in the middle of the last message
         await link.ask(Rset())
     outcome, decided_by = Outcome(envelope=plan.envelope), ""
     for transaction in plan.transactions:
@@ -63,6 +61,8 @@ class _Submission:
         """Raises TransportError or RemoteProtocolError if nothing was accepted."""
         if self.link.closing is not None:
             return self.refused(self.link.closing)
+        if self.link.over:
+            return self.refused(_NEVER_SENT)
         try:
             outcome = await self._transact()
         except Exception:  # of the message's source, perhaps between two chunks
@@ -73,7 +73,7 @@ class _Submission:
 
     async def _reset(self) -> None:
         """Close a transaction that stayed open, so that the next message can follow."""
-        if self.link.machine.phase in _OPEN and not self.link.machine.unanswered:
+        if self.link.midway and not self.link.over:
             with _what_is_known_holds:
                 await self.link.ask(Rset())
 
