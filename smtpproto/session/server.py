@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from operator import methodcaller
 from typing import TypeVar, assert_never, cast
 
@@ -215,7 +216,8 @@ class Conversation:
             case BodyEnd():
                 await self._commit()
             case Rejected() | Disconnected():
-                await self._abort()
+                if not self._machine.in_message:  # chunks may go on after a bad command
+                    await self._abort()
             case Tolerated(leniencies, line):
                 _log.info("tolerated %s: %s", ", ".join(leniencies), line)
             case _:
@@ -353,11 +355,12 @@ class Conversation:
             while self._machine.question is not None:
                 self._answer(cast(Verdict, verdicts))
             return
-        async for verdict in _each(verdicts):
-            if self._machine.question is None:
-                raise LocalProtocolError("more answers than recipients")
-            self._answer(verdict)
-            await self._flush()
+        async with aclosing(_each(verdicts)) as each:
+            async for verdict in each:
+                if self._machine.question is None:
+                    raise LocalProtocolError("more answers than recipients")
+                self._answer(verdict)
+                await self._flush()
         if self._machine.question is not None:
             raise LocalProtocolError("fewer answers than recipients")
 
@@ -367,7 +370,8 @@ class Conversation:
             await self._notify(methodcaller("abort"), sink)
 
     async def _dropped(self) -> None:
-        """Tell the handler that an open transaction is gone."""
+        """Throw away what an open transaction had, and tell the handler that it is gone."""
+        await self._abort()
         if self._open:
             await self._notify(self._handler.reset, self._session)
 
@@ -454,8 +458,14 @@ async def _result(value: T | Awaitable[T]) -> T:
     return await value if isinstance(value, Awaitable) else value
 
 
-async def _each(verdicts: Iterable[Verdict] | AsyncIterable[Verdict]) -> AsyncIterator[Verdict]:
-    if isinstance(verdicts, AsyncIterable):
+async def _each(
+    verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
+) -> AsyncGenerator[Verdict, None]:
+    if isinstance(verdicts, AsyncGenerator):
+        async with aclosing(verdicts):
+            async for verdict in verdicts:
+                yield verdict
+    elif isinstance(verdicts, AsyncIterable):
         async for verdict in verdicts:
             yield verdict
     else:
