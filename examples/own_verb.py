@@ -33,11 +33,8 @@ class Add(Command):
 
 class Calculator(Handler):
     def command(self, session: Session, command: Command) -> Reply | None:
-        return (
-            Reply(250, "2.0.0", str(command.one + command.other))
-            if isinstance(command, Add)
-            else None
-        )
+        assert isinstance(command, Add)
+        return Reply(250, "2.0.0", str(command.one + command.other))
 
 
 def main() -> None:
