@@ -17,6 +17,7 @@ from ..sasl import Login
 from ..wire.proxy import ProxyHeader
 from ..wire.tls import Context
 
+_client_log = logging.getLogger("smtpproto.client")
 _log = logging.getLogger("smtpproto.server")
 _RECIPIENTS = 100  # that every server takes (RFC 5321 4.5.3.1.8)
 
@@ -91,6 +92,10 @@ class ClientConfig:
     timeouts: Timeouts = field(factory=Timeouts)
     leniencies: Leniencies = field(factory=Leniencies)
     trace: Trace | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.hello, Domain) and "." not in str(self.hello):
+            _client_log.warning("hello is not fully qualified: servers may refuse %s", self.hello)
 
     def tls_mode(self, port: int) -> TLSMode:
         """The mode for *port*."""
