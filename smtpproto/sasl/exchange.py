@@ -27,7 +27,8 @@ class Credentials:
     """What a client claimed, for the application to check.
 
     Accept only if *password* is that of *username*, and *authzid*, unless empty or the same, is
-    somebody *username* may act as.
+    somebody *username* may act as. All are prepared by SASLprep (RFC 4013), as those that they
+    are compared with should be.
     """
 
     username: str

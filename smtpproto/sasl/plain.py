@@ -8,37 +8,40 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.reply import Reply
 from ..secret import Secret
 from .exchange import Credentials, Login
+from .prepare import saslprep
 
 _FAILED = Reply(535, "5.7.8", "Authentication credentials invalid")
 
 
 @define(eq=False)
 class PlainClient:
-    """The client's side. Raises GrammarError for a NUL in the login, or an empty part."""
+    """The client's side; names are prepared by SASLprep (RFC 4954 4). Raises GrammarError for a NUL
+    in the login, an empty part, or what SASLprep prohibits."""
 
     login: Login
+    _message: Secret = field(init=False)
     _asked: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        parts = (self.login.authzid.encode(), *self._parts())
+        login = self.login
+        names = saslprep(login.authzid), saslprep(login.username)
+        parts = [*(name.encode() for name in names), login.password.reveal()]
         if any(b"\0" in part for part in parts):
             raise GrammarError("NUL in user name or password")
-        if not all(self._parts()):
+        if not all(parts[1:]):
             raise GrammarError("user name and password cannot be empty")
-
-    def _parts(self) -> tuple[bytes, bytes]:
-        return self.login.username.encode(), self.login.password.reveal()
+        self._message = Secret(b"\0".join(parts))
 
     def initial(self) -> Secret:
         """``[authzid] NUL authcid NUL passwd``."""
-        return Secret(b"\0".join((self.login.authzid.encode(), *self._parts())))
+        return self._message
 
     def step(self, challenge: bytes) -> Secret:
         """The same message, to the empty challenge of a server that wants it asked for."""
         if challenge or self._asked:
             raise RemoteProtocolError("a challenge in PLAIN, which has none")
         self._asked = True
-        return self.initial()
+        return self._message
 
 
 class PlainServer:
@@ -49,12 +52,13 @@ class PlainServer:
         return b""
 
     def step(self, response: Secret) -> Credentials:
-        """Split the message. Raises GrammarError (535) unless it has two NULs, is UTF-8, and has
-        a user name and a password."""
+        """Split the message and prepare its parts (RFC 4616 2, RFC 4954 4). Raises GrammarError
+        (535) unless it has two NULs, is UTF-8, and has a user name and a password, prepared too."""
         try:
-            authzid, username, password = response.reveal().decode().split("\0")
-        except ValueError:  # not UTF-8 either
+            parts = response.reveal().decode().split("\0")
+            authzid, username, password = map(saslprep, parts)
+        except ValueError:  # not UTF-8, and a GrammarError, too
             raise GrammarError("not a PLAIN message", reply=_FAILED) from None
-        if not (username and password):
-            raise GrammarError("empty user name or password", reply=_FAILED)
+        if not (username and password) or (parts[0] and not authzid):
+            raise GrammarError("empty identity, user name or password", reply=_FAILED)
         return Credentials(username, Secret(password), authzid)
