@@ -390,6 +390,17 @@ def test_every_wrong_login_gets_the_same_words() -> None:
     play(f"{HELLO_AUTH}{lines}{QUIT}", Door(), IN_CLEAR)
 
 
+@pytest.mark.req("RFC4954-4-19")
+@pytest.mark.parametrize("name", ["an\x07n", "\u00ad", "\u0627a"])
+def test_a_name_that_cannot_be_prepared_is_not_even_asked_about(name: str) -> None:
+    class Asked(Handler):
+        def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+            raise AssertionError("asked")
+
+    no = "S: 535 5.7.8 Authentication credentials invalid\n"
+    play(f"{HELLO_AUTH}C: AUTH PLAIN {plain('', name, 'x')}\n{no}{QUIT}", Asked(), IN_CLEAR)
+
+
 @pytest.mark.req("RFC4616-2-03")
 def test_255_octets_each() -> None:
     name, password = "n" * 255, "p" * 255
