@@ -49,6 +49,9 @@ class Session:
     """Who logged in."""
     lmtp: bool = False
     """Whether LMTP is spoken."""
+    early_talk: bool = False
+    """Whether the client did not wait for a reply that it had to wait for (RFC 2920 3.1). Programs
+    that only send spam do so, and may be refused."""
     proxied: ProxyHeader | None = None
     """What a trusted proxy told of the client, *peer* included."""
     impersonated: XClientAttributes | None = None

@@ -48,6 +48,7 @@ from ..protocol.server import ServerProtocol
 from ..sasl import SERVERS, Credentials, ServerExchange
 from ..secret import Secret
 from ..wire.tls import TLSFilter, TLSStream
+from .early import talks_early
 from .handler import Handler, HandlerSource, Hook, Names, Nothing, Session, Sink, Verdict, Verdicts
 from .options import ServerConfig, is_among
 from .trusted import impersonated, offers_to, read_proxy_header
@@ -201,6 +202,8 @@ class Conversation:
 
     async def _handle(self, event: ServerEvent) -> None:
         self._trace_event(event)
+        if talks_early(self._machine, event):
+            self._session = evolve(self._session, early_talk=True)
         match event:
             case Command():
                 await self._obey(event)

@@ -140,7 +140,7 @@ def test_its_name_is_ascii() -> None:
         ServerProtocol(hostname="stra\u00dfe.example")
 
 
-@pytest.mark.req("RFC5321-4.3.1-03", "RFC5321-3.1-02")
+@pytest.mark.req("RFC5321-4.3.1-03", "RFC5321-3.1-02", "SMUGGLING-08")
 def test_greetings() -> None:
     for reply, phase in ((Reply(554), Phase.REFUSED), (Reply(421), Phase.CLOSED)):
         machine = ServerProtocol(hostname=HOST)
