@@ -107,6 +107,7 @@ class ServerProtocol:
     _chunk: ChunkReader = field(init=False)
     _refusal: tuple[str, Reply] | None = field(default=None, init=False)  # said behind the chunk
     _outer: Phase = field(default=Phase.GREETING, init=False)  # where that BDAT came
+    _failed: int | None = field(default=None, init=False)  # replies still due to BDAT LAST
     _next: ServerEvent | None = field(default=None, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
@@ -276,7 +277,7 @@ class ServerProtocol:
             case Rset():
                 self._reset(phase)
             case Mail():
-                self.transaction = Transaction(command)
+                self.transaction, self._failed = Transaction(command), None
                 self.transactions += 1
             case Rcpt():
                 self.transaction.rcpts.append(command)
@@ -295,7 +296,9 @@ class ServerProtocol:
                 self._failed_logins += reply.permanent
             case Bdat():
                 self._begin_chunk(question, ("", reply))
-            case ChunkEnd() | BodyEnd():
+            case ChunkEnd():
+                self._fail()
+            case BodyEnd():
                 self._reset(Phase.READY)
         if reply.code == 421:
             self.phase = Phase.CLOSED
@@ -303,7 +306,7 @@ class ServerProtocol:
             self.hang_up(replies.LOGINS)
 
     def _reset(self, phase: Phase) -> None:
-        self.phase, self.transaction = phase, Transaction()
+        self.phase, self.transaction, self._failed = phase, Transaction(), None
 
     def _start_again(self) -> None:
         self.offered, self.negotiated = offer(self), Extensions()
@@ -429,7 +432,7 @@ class ServerProtocol:
             return None
         if (reply := self._body_fault()) is None:
             return self._body_end()
-        return self._reject_message("", reply)
+        return self._reject_message(reply)
 
     def _body_fault(self) -> Reply | None:
         limit = self.limits.message_size
@@ -441,11 +444,11 @@ class ServerProtocol:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
         return BodyEnd(self.transaction.size)
 
-    def _reject_message(self, line: str, reply: Reply) -> Rejected:
+    def _reject_message(self, reply: Reply) -> Rejected:
         """Refuse a message whose end was read: in LMTP, for each recipient."""
         times = len(self.transaction.rcpts) if self.lmtp else 1
         self._reset(Phase.READY)
-        return self._reject(line, reply, times=times)
+        return self._reject("", reply, times=times)
 
     def _begin_chunk(self, bdat: Bdat, refusal: tuple[str, Reply] | None = None) -> None:
         """Read the octets behind *bdat*; with a refusal, throw them away and then say it."""
@@ -468,14 +471,21 @@ class ServerProtocol:
 
     def _reject_chunk(self, bdat: Bdat, line: str, reply: Reply) -> Rejected:
         """Say what was decided before its octets came. What had been accepted fails with it."""
-        if self._outer in (Phase.RCPT, Phase.CHUNKS):
-            if bdat.last:
-                return self._reject_message(line, reply)
-            self._reset(Phase.READY)
-            return self._reject(line, reply)
-        self.phase = self._outer
-        unasked = self.lmtp and bdat.last and self._outer is Phase.MAIL  # RFC 2033 4.3
-        return self._reject(line, reply, times=0 if unasked else 1)
+        if self._outer in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
+            self._fail()
+        else:
+            self.phase = self._outer
+        times = 1
+        if bdat.last and self._failed is not None:
+            times, self._failed = self._failed, None
+        return self._reject(line, reply, times=times)
+
+    def _fail(self) -> None:
+        """A chunk was refused, and its transaction with it. In LMTP the last one, which may be on
+        its way, still has a reply for each recipient, and none if there are none."""
+        recipients = len(self.transaction.rcpts)
+        self._reset(Phase.READY)
+        self._failed = recipients if self.lmtp else None
 
     def _read_auth_response(self) -> ServerEvent | None:
         line = self._lines.read(self.limits.auth_line)

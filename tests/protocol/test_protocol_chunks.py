@@ -25,7 +25,19 @@ from smtpproto.protocol.events import (
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.replies import TIMED_OUT
 
-from .machines import Serving, Verdict, codes, lines_of, merged, no_to, octets, pieces, serving, yes
+from .machines import (
+    MAIL,
+    Serving,
+    Verdict,
+    codes,
+    lines_of,
+    merged,
+    no_to,
+    octets,
+    pieces,
+    serving,
+    yes,
+)
 
 TO_RCPT = b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
 EVIL = b"\r\n.\r\nQUIT\r\nMAIL FROM:<x@y>\r\nRSET\r\n\0\xff\r\nDATA\r\n"
@@ -179,14 +191,24 @@ def test_octets_of_a_refused_chunk_are_no_commands(
     server.feed(before)
     server.events.clear()
     phase = server.machine.phase
+    in_transaction = phase in (Phase.MAIL, Phase.RCPT)
     assert server.feed(b"BDAT %d%s\r\n" % (len(EVIL), mark.encode()), EVIL[:-1]) == b""
     refusal = server.codes(EVIL[-1:])
     assert refusal == [503 if code == 553 else code], "one reply, after the last octet"
     assert len(server.events) == 1
     assert server.rejected[0].line == f"BDAT {len(EVIL)}{mark}"
     assert server.content == b""
-    assert server.machine.phase is (phase if phase is not Phase.RCPT else Phase.READY)
+    assert server.machine.phase is (Phase.READY if in_transaction else phase)
     assert server.codes(b"NOOP\r\nQUIT\r\n") == [250, 221]
+
+
+def test_a_message_behind_one_that_failed_has_its_own_sender() -> None:
+    """MAIL that was pipelined behind a refused chunk opens a transaction: else its recipients would
+    be those of the sender before."""
+    server = serving(b"MAIL FROM:<eve@example.org>\r\n")
+    assert server.codes(last(b"a") + TO_RCPT + last(b"b")) == [503, 250, 250, 250]
+    assert server.content == b"b"
+    assert MAIL in server.events
 
 
 def test_before_ehlo_and_where_there_is_no_service() -> None:
