@@ -68,6 +68,15 @@ def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
     return _exim
 
 
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.peer(name)) for name in ("postfix", "exim")]
+)
+def mail_server(request: pytest.FixtureRequest) -> postfix.Postfix | exim.Exim:
+    """Either of the two: a server with mailboxes that relays, too."""
+    peer: postfix.Postfix | exim.Exim = request.getfixturevalue(request.param)
+    return peer
+
+
 @pytest.fixture(scope="session")
 def _dovecot() -> Iterator[dovecot.Dovecot]:
     with dovecot.started() as peer:

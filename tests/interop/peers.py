@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Unpack
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar, Unpack
 
 import trio
 from attrs import frozen
 
 from interop.programs import PATIENCE
 from smtpproto import (
+    Client,
+    ClientConfig,
     Credentials,
     Envelope,
     ForwardPath,
@@ -27,7 +29,11 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
+from smtpproto.mail.content import Source
+from smtpproto.session.client import open_client
 from smtpproto.session.options import ClientOptions, ServerOptions
+
+T = TypeVar("T")
 
 FLAVOURS = ("asyncio", "trio", "blocking")
 _TIMEOUTS = Timeouts(
@@ -78,6 +84,9 @@ CONTENTS = {
 
 # -- our server ----------------------------------------------------------------------------------
 
+_KEPT = Reply(250, "2.6.0", "Kept")
+_FULL = Reply(552, "5.2.2", "Mailbox full")
+
 
 @frozen
 class Arrival:
@@ -97,7 +106,8 @@ class Arrival:
 
 
 class Inbox(Handler):
-    """Keeps what arrives; ``refused@`` is nobody; who logs in must know :data:`LOGIN`.
+    """Keeps what arrives; ``refused@`` is nobody; who logs in must know :data:`LOGIN`; in LMTP the
+    mailbox of ``full@`` is full.
 
     *once* holds replies to give a single time, to "RCPT" or to the end of "DATA".
     """
@@ -118,11 +128,13 @@ class Inbox(Handler):
             return Reply(550, "5.1.1", "No such mailbox")
         return self.once.pop("RCPT", None)
 
-    def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | list[Reply]:
         if (reply := self.once.pop("DATA", None)) is not None:
             return reply
         self._arrivals.put(Arrival(session, envelope, body))
-        return Reply(250, "2.6.0", "Kept")
+        if not session.lmtp:
+            return _KEPT
+        return [_FULL if path.local_part == "full" else _KEPT for path in envelope.recipients]
 
     def next(self) -> Arrival:
         """The next message, waited for."""
@@ -174,18 +186,37 @@ def serving(flavour: str, handler: Handler, **options: Unpack[ServerOptions]) ->
 
 
 def send(
-    flavour: str, port: int, content: bytes, envelope: Envelope, **options: Unpack[ClientOptions]
+    flavour: str, port: int, content: Source, envelope: Envelope, **options: Unpack[ClientOptions]
 ) -> Outcome:
     """Send *content* with our client of that flavour, in a session of its own."""
+    if flavour == "blocking":
+        options = {"timeouts": _TIMEOUTS, **options}
+        with blocking.connect("127.0.0.1", port, **options) as client:
+            return client.send(content, envelope)
+    return converse(flavour, port, lambda client: client.send(content, envelope), **options)
+
+
+def converse(
+    flavour: str,
+    port: int,
+    talk: Callable[[Client], Awaitable[T]],
+    **options: Unpack[ClientOptions],
+) -> T:
+    """Let *talk* use our client of that flavour, in a session of its own."""
     host, options = "127.0.0.1", {"timeouts": _TIMEOUTS, **options}
 
-    async def in_asyncio() -> Outcome:
+    async def in_asyncio() -> T:
         async with on_asyncio.connect(host, port, **options) as client:
-            return await client.send(content, envelope)
+            return await talk(client)
 
-    async def in_trio() -> Outcome:
+    async def in_trio() -> T:
         async with on_trio.connect(host, port, **options) as client:
-            return await client.send(content, envelope)
+            return await talk(client)
+
+    async def in_blocking() -> T:
+        config = ClientConfig(**options)
+        async with await open_client(blocking.World(), host, port, config) as client:
+            return await talk(client)
 
     match flavour:
         case "asyncio":
@@ -193,5 +224,4 @@ def send(
         case "trio":
             return trio.run(in_trio)
         case _:
-            with blocking.connect(host, port, **options) as client:
-                return client.send(content, envelope)
+            return blocking.run(in_blocking())
