@@ -112,6 +112,11 @@ def blocking(message: EmailMessage) -> None:
         client.send("text")  # type: ignore[arg-type]
 
 
+def parameters_by_address(asked: dict[str, RcptParameters]) -> None:
+    Envelope("ann@example.org", asked, rcpt_parameters=asked)
+    Envelope("ann@example.org", "bob@example.org", rcpt_parameters={3: RcptParameters()})  # type: ignore[arg-type]
+
+
 def machine() -> None:
     server = ServerProtocol(hostname="mx.example.org")
     server.answer("250 OK")  # type: ignore[arg-type]
