@@ -25,7 +25,8 @@ from ..session import client as session
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
 from ..session.outcome import Outcome
-from ..session.server import Conversation, check
+from ..session.server import Conversation
+from ..session.serving import check
 from ..wire.tls import TLSInfo
 
 T = TypeVar("T")

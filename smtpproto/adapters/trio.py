@@ -14,7 +14,8 @@ from ..limits import CHUNK
 from ..session.client import Client, open_client
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
-from ..session.server import Conversation, check
+from ..session.server import Conversation
+from ..session.serving import check
 
 
 @contextlib.asynccontextmanager

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import logging
-import traceback
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import aclosing
-from operator import methodcaller
-from typing import TypeVar, assert_never, cast
+from typing import assert_never
 
 from attrs import define, evolve, field
 
-from ..errors import ConnectionLost, GrammarError, LocalProtocolError, SMTPError, TimedOut
-from ..grammar.address import Mailbox
+from ..errors import ConnectionLost, GrammarError, SMTPError, TimedOut
 from ..grammar.command import (
     Command,
     Data,
@@ -48,22 +43,22 @@ from ..protocol.server import ServerProtocol
 from ..sasl import SERVERS, Credentials, ServerExchange
 from ..secret import Secret
 from ..wire.tls import TLSFilter, TLSStream
+from .delivery import Delivery
 from .early import talks_early
-from .handler import Handler, HandlerSource, Hook, Names, Nothing, Session, Sink, Verdict, Verdicts
+from .handler import Handler, Session, Verdict
+from .hooks import answer, ask, ask_names, failed, notify
 from .options import ServerConfig, is_among
-from .trusted import impersonated, offers_to, read_proxy_header
+from .serving import machine_for
+from .trusted import impersonated, read_proxy_header
 
 _log = logging.getLogger("smtpproto.server")
 
-_LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
 _NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 _NOT_AUTHENTICATED = Reply(535, "5.7.8", "Authentication credentials invalid")
 _NOT_AUTHORIZED = Reply(535, "5.7.8", "Not authorized to act as another")
 
 _AT_ONCE = (Ehlo, Data, ChunkEnd, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
 _TURN = 64  # events of one connection, which may all be in its buffer, before others get theirs
-
-T = TypeVar("T")
 
 
 @define(eq=False)
@@ -77,7 +72,7 @@ class Conversation:
 
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
-    _sink: Sink | None = field(default=None, init=False)
+    _delivery: Delivery = field(init=False)
     _open: bool = field(default=False, init=False)  # a transaction, before the event at hand
     _exchange: ServerExchange | None = field(default=None, init=False)
     _events: int = field(default=0, init=False)
@@ -88,9 +83,10 @@ class Conversation:
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = self._new_machine()
+        self._delivery = Delivery(self._handler, self._flush)
 
     def _new_machine(self) -> ServerProtocol:
-        return _machine(type(self._handler), self._config, self._session.peer[0])
+        return machine_for(type(self._handler), self._config, self._session.peer[0])
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
@@ -101,7 +97,7 @@ class Conversation:
         except SMTPError as error:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
         except Exception as error:  # a fault of ours ends this connection, not the server
-            self._failed("the conversation", error)
+            failed("the conversation", error)
         finally:
             await self._close()
         _log.info("connection from %s, %s ended", *self._session.peer)
@@ -122,7 +118,7 @@ class Conversation:
                 _log.info("for %s, %s", *self._session.peer)
         if self._config.implicit_tls:
             await self._start_tls()
-            self._enough = await self._ask(self._handler.tls, self._session)
+            self._enough = await ask(self._handler.tls, self._session)
 
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
@@ -141,10 +137,10 @@ class Conversation:
 
     async def _close(self) -> None:
         try:
-            await self._abort()
-            await self._notify(self._handler.close, self._session)
+            await self._delivery.abort()
+            await notify(self._handler.close, self._session)
         except Exception as error:
-            self._failed("the end of a conversation", error)
+            failed("the end of a conversation", error)
         finally:
             await self._stream.close()
 
@@ -202,53 +198,54 @@ class Conversation:
 
     async def _handle(self, event: ServerEvent) -> None:
         self._trace_event(event)
-        if talks_early(self._machine, event):
-            self._session = evolve(self._session, early_talk=True)
+        self._note_early_talk(event)
         match event:
             case Command():
                 await self._obey(event)
             case Connected():
-                greeting = self._enough or await self._ask(self._handler.connect, self._session)
+                greeting = self._enough or await ask(self._handler.connect, self._session)
                 self._answer(greeting)
             case AuthResponse(response):
                 await self._authenticate(response)
             case BodyChunk(data):
-                await self._write(data)
+                await self._delivery.write(data)
             case ChunkEnd():
-                self._answer(None if self._sink is not None else _LOCAL_ERROR)
+                self._delivery.end_chunk(self._machine)
             case BodyEnd():
-                await self._commit()
+                await self._delivery.commit(self._machine)
             case Rejected() | Disconnected():
                 if not self._machine.in_message:  # chunks may go on after a bad command
-                    await self._abort()
+                    await self._delivery.abort()
             case Tolerated(leniencies, line):
                 _log.info("tolerated %s: %s", ", ".join(leniencies), line)
             case _:
                 assert_never(event)
 
-    async def _obey(self, command: Command) -> None:  # noqa: C901 - a line a command
+    def _note_early_talk(self, event: ServerEvent) -> None:
+        if talks_early(self._machine, event):
+            self._session = evolve(self._session, early_talk=True)
+
+    async def _obey(self, command: Command) -> None:
         handler, session = self._handler, self._session
         match command:
             case Ehlo():
                 await self._hello(command)
             case Mail(path, parameters):
-                self._answer(await self._ask(handler.mail, session, path, parameters))
+                self._answer(await ask(handler.mail, session, path, parameters))
             case Rcpt(path, parameters):
-                self._answer(await self._ask(handler.rcpt, session, path, parameters))
-            case Data():
-                await self._open_sink()
-            case Bdat():
-                await self._take_chunk()
+                self._answer(await ask(handler.rcpt, session, path, parameters))
+            case Data() | Bdat():
+                await self._delivery.begin(self._machine, session)
             case Rset():
                 await self._dropped()
             case Noop() | Quit():
                 pass
             case Vrfy(name):
-                self._answer(await self._names(handler.verify, name))
+                self._answer(await ask_names(handler.verify, session, name))
             case Expn(name):
-                self._answer(await self._names(handler.expand, name))
+                self._answer(await ask_names(handler.expand, session, name))
             case Help(topic):
-                self._answer(await self._ask(handler.help, session, topic))
+                self._answer(await ask(handler.help, session, topic))
             case _:
                 await self._obey_extension(command)
 
@@ -261,7 +258,7 @@ class Conversation:
                 self._exchange = SERVERS[mechanism]()
                 await self._authenticate(initial)
             case Etrn(node):
-                self._answer(await self._ask(handler.etrn, session, node))
+                self._answer(await ask(handler.etrn, session, node))
             case XClient():
                 await self._impersonate(command)
             case XForward(attributes):
@@ -270,10 +267,10 @@ class Conversation:
                 told = attributes if known is None else known.updated(attributes)
                 self._session = evolve(session, forwarded=told)
             case _:
-                self._answer(await self._ask(handler.command, session, command))
+                self._answer(await ask(handler.command, session, command))
 
     async def _hello(self, event: Ehlo) -> None:
-        if self._answer(await self._ask(self._handler.hello, self._session, event.host)):
+        if self._answer(await ask(self._handler.hello, self._session, event.host)):
             extended = not isinstance(event, Helo)
             self._session = evolve(self._session, hello=event.host, extended=extended)
             await self._dropped()
@@ -281,14 +278,14 @@ class Conversation:
     async def _impersonate(self, command: XClient) -> None:
         """XCLIENT: the session begins again, as that of another."""
         session = impersonated(self._new_session(), self._session, command.attributes)
-        if self._answer(await self._ask(self._handler.connect, session)):
+        if self._answer(await ask(self._handler.connect, session)):
             self._session = session
 
     async def _upgrade(self) -> None:
         if self._answer(None) and self._machine.phase is Phase.TLS:
             await self._flush()
             await self._start_tls()
-            self._machine.tls_started(await self._ask(self._handler.tls, self._session))
+            self._machine.tls_started(await ask(self._handler.tls, self._session))
 
     async def _authenticate(self, response: Secret | None) -> None:
         """Take the exchange one step on."""
@@ -307,125 +304,18 @@ class Conversation:
         if credentials.authzid not in ("", credentials.username):
             return _NOT_AUTHORIZED
         hook = self._handler.authenticate
-        verdict = await self._ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
+        verdict = await ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
         again = isinstance(verdict, Reply) and verdict.intermediate  # but the exchange is over
         return _NO_LOGIN_NOW if again else verdict
 
-    # -- content -----------------------------------------------------------------------------
-
-    async def _take_chunk(self) -> None:
-        """BDAT: the first one of a message asks for a sink."""
-        if self._machine.phase is Phase.RCPT:
-            await self._open_sink()
-        else:
-            self._answer(None)
-
-    async def _open_sink(self) -> None:
-        envelope = self._machine.envelope
-        try:
-            answer: Sink | Reply = await _result(self._handler.data(self._session, envelope))
-        except Exception as error:
-            answer = self._failed("data", error)
-        if isinstance(answer, Reply):
-            self._answer(answer)
-        else:
-            self._sink = answer
-            self._answer(None)
-
-    async def _write(self, data: bytes) -> None:
-        """Pass content on; if the sink fails, the rest is read and thrown away."""
-        if self._sink is None:
-            return
-        try:
-            await _result(self._sink.write(data))
-        except Exception as error:
-            self._failed("write", error)
-            await self._abort()
-
-    async def _commit(self) -> None:
-        sink, self._sink = self._sink, None
-        if sink is None:
-            await self._answer_message(_LOCAL_ERROR)
-            return
-        try:
-            await self._answer_message(await _result(sink.commit()))
-        except Exception as error:
-            await self._answer_message(self._failed("commit", error))
-
-    async def _answer_message(self, verdicts: Verdicts) -> None:
-        """Answer for each recipient in LMTP, one by one as the answers come, else once."""
-        if not self._machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
-            while self._machine.question is not None:
-                self._answer(cast(Verdict, verdicts))
-            return
-        async with aclosing(_each(verdicts)) as each:
-            async for verdict in each:
-                if self._machine.question is None:
-                    raise LocalProtocolError("more answers than recipients")
-                self._answer(verdict)
-                await self._flush()
-        if self._machine.question is not None:
-            raise LocalProtocolError("fewer answers than recipients")
-
-    async def _abort(self) -> None:
-        sink, self._sink = self._sink, None
-        if sink is not None:
-            await self._notify(methodcaller("abort"), sink)
-
     async def _dropped(self) -> None:
         """Throw away what an open transaction had, and tell the handler that it is gone."""
-        await self._abort()
+        await self._delivery.abort()
         if self._open:
-            await self._notify(self._handler.reset, self._session)
-
-    # -- the handler -------------------------------------------------------------------------
-
-    async def _ask(
-        self,
-        hook: Callable[..., Hook],
-        *arguments: object,
-        failure: Reply = _LOCAL_ERROR,
-    ) -> Verdict:
-        """Call a hook, plain or async. Whatever it raises, the client learns no more than 4yz."""
-        try:
-            return await _result(hook(*arguments))
-        except Exception as error:
-            self._failed(getattr(hook, "__name__", "a hook"), error)
-            return failure
-
-    async def _notify(self, hook: Callable[..., Nothing], *arguments: object) -> None:
-        """Call a hook that answers nothing."""
-        try:
-            await _result(hook(*arguments))
-        except Exception as error:
-            self._failed(getattr(hook, "__name__", "a hook"), error)
-
-    async def _names(self, hook: Callable[..., Names | Awaitable[Names]], name: str) -> Verdict:
-        """Ask VRFY's or EXPN's hook; mailboxes make a 250, one a line (RFC 5321 3.5.2)."""
-        try:
-            found = await _result(hook(self._session, name))
-            if found is None or isinstance(found, Reply):
-                return found
-            mailboxes = [found] if isinstance(found, Mailbox) else list(found)
-            return Reply(250, "2.1.5", [_shown(mailbox) for mailbox in mailboxes])
-        except Exception as error:
-            return self._failed(hook.__name__, error)
+            await notify(self._handler.reset, self._session)
 
     def _answer(self, verdict: Verdict) -> bool:
-        """Answer the machine's question; whether that was a yes."""
-        try:
-            self._machine.answer(verdict)
-        except (LocalProtocolError, GrammarError, AttributeError) as error:
-            # No reply at all, or not one for this question.
-            self._failed("a hook's answer", error)
-            self._machine.answer(verdict := _LOCAL_ERROR)
-        return verdict is None or verdict.positive
-
-    def _failed(self, where: str, error: Exception) -> Reply:
-        """Log the error with its place; its text may be the client's, so it is escaped."""
-        place = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("%s failed: %s\n%s", where, printable(repr(error)), place)
-        return _LOCAL_ERROR
+        return answer(self._machine, verdict)
 
     # -- the trace ---------------------------------------------------------------------------
 
@@ -447,72 +337,3 @@ class Conversation:
             for line in data.decode().removesuffix("\r\n").split("\r\n"):
                 shown = "334 ***" if line.startswith("334 ") else printable(line)
                 self._config.trace("S", shown)
-
-
-def _shown(mailbox: Mailbox) -> str:
-    """A line of the 250 to VRFY or EXPN. No mailbox, no line: TypeError."""
-    if not isinstance(mailbox, Mailbox):
-        raise TypeError(f"not a Mailbox: {type(mailbox).__name__}")
-    return f"<{mailbox}>"
-
-
-async def _result(value: T | Awaitable[T]) -> T:
-    """What a hook gave, waited for if need be."""
-    return await value if isinstance(value, Awaitable) else value
-
-
-async def _each(
-    verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
-) -> AsyncGenerator[Verdict, None]:
-    if isinstance(verdicts, AsyncGenerator):
-        async with aclosing(verdicts):
-            async for verdict in verdicts:
-                yield verdict
-    elif isinstance(verdicts, AsyncIterable):
-        async for verdict in verdicts:
-            yield verdict
-    else:
-        for verdict in verdicts:
-            yield verdict
-
-
-def _machine(handler: type[Handler], config: ServerConfig, peer: str) -> ServerProtocol:
-    hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
-    offered: dict[str, str | None] = {
-        keyword: "" for keyword, hook in hooks.items() if _defines(handler, hook)
-    }
-    return ServerProtocol(
-        hostname=config.hostname,
-        lmtp=config.lmtp,
-        submission=config.submission,
-        starttls=config.context is not None and not config.implicit_tls,
-        secure=config.implicit_tls,
-        mechanisms=tuple(SERVERS) if _defines(handler, Handler.authenticate) else (),
-        auth_in_clear=config.auth_in_clear,
-        require_tls=config.require_tls,
-        require_auth=config.require_auth,
-        extensions=offered | offers_to(peer, config) | dict(config.extensions),
-        verbs=config.verbs,
-        limits=config.limits,
-        timeouts=config.timeouts,
-        leniencies=config.leniencies,
-    )
-
-
-def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
-    """Whether the application has a hook of its own in place of this one."""
-    return getattr(handler, hook.__name__) is not hook
-
-
-def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
-    """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
-    sense, AUTH required where the handler has no ``authenticate``."""
-    if config.lmtp and port == 25:
-        raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
-    kind = source if isinstance(source, type) else type(source)
-    if not issubclass(kind, Handler):  # a function that makes one: nobody knows yet
-        return
-    _machine(kind, config, "")
-    wanted = config.require_auth or config.submission
-    if wanted and not _defines(kind, Handler.authenticate):
-        raise ValueError("require_auth and submission need a handler with authenticate")

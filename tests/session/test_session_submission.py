@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import Credentials, Handler, ServerConfig, Session
-from smtpproto.session.server import check
+from smtpproto.session.serving import check
 
 
 class Users(Handler):

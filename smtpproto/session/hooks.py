@@ -1,0 +1,100 @@
+"""Calling an application's hooks: plain or async, and whatever they raise or answer."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import TypeVar
+
+from ..errors import GrammarError, LocalProtocolError
+from ..grammar.address import Mailbox
+from ..grammar.printable import printable
+from ..grammar.reply import Reply
+from ..protocol.server import ServerProtocol
+from .handler import Hook, Names, Nothing, Verdict
+
+_log = logging.getLogger("smtpproto.server")
+
+LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
+
+T = TypeVar("T")
+
+
+async def result(value: T | Awaitable[T]) -> T:
+    """What a hook gave, waited for if need be."""
+    return await value if isinstance(value, Awaitable) else value
+
+
+def failed(where: str, error: Exception) -> Reply:
+    """Log the error with its place; its text may be the client's, so it is escaped. Give what the
+    client learns of it."""
+    place = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("%s failed: %s\n%s", where, printable(repr(error)), place)
+    return LOCAL_ERROR
+
+
+async def ask(
+    hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
+) -> Verdict:
+    """Call a hook. If it raises, the client gets *failure*."""
+    try:
+        return await result(hook(*arguments))
+    except Exception as error:
+        failed(getattr(hook, "__name__", "a hook"), error)
+        return failure
+
+
+async def notify(hook: Callable[..., Nothing], *arguments: object) -> None:
+    """Call a hook that answers nothing."""
+    try:
+        await result(hook(*arguments))
+    except Exception as error:
+        failed(getattr(hook, "__name__", "a hook"), error)
+
+
+async def ask_names(hook: Callable[..., Names | Awaitable[Names]], *arguments: object) -> Verdict:
+    """Call VRFY's or EXPN's hook; mailboxes make a 250, one a line (RFC 5321 3.5.2)."""
+    try:
+        found = await result(hook(*arguments))
+        if found is None or isinstance(found, Reply):
+            return found
+        mailboxes = [found] if isinstance(found, Mailbox) else list(found)
+        return Reply(250, "2.1.5", [_shown(mailbox) for mailbox in mailboxes])
+    except Exception as error:
+        return failed(hook.__name__, error)
+
+
+def _shown(mailbox: Mailbox) -> str:
+    """A line of the 250 to VRFY or EXPN. No mailbox, no line: TypeError."""
+    if not isinstance(mailbox, Mailbox):
+        raise TypeError(f"not a Mailbox: {type(mailbox).__name__}")
+    return f"<{mailbox}>"
+
+
+def answer(machine: ServerProtocol, verdict: Verdict) -> bool:
+    """Answer the machine's question; whether that was a yes."""
+    try:
+        machine.answer(verdict)
+    except (LocalProtocolError, GrammarError, AttributeError) as error:
+        # No reply at all, or not one for this question.
+        failed("a hook's answer", error)
+        machine.answer(verdict := LOCAL_ERROR)
+    return verdict is None or verdict.positive
+
+
+async def each(
+    verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
+) -> AsyncGenerator[Verdict, None]:
+    """Verdicts one by one, whatever gives them."""
+    if isinstance(verdicts, AsyncGenerator):
+        async with aclosing(verdicts):
+            async for verdict in verdicts:
+                yield verdict
+    elif isinstance(verdicts, AsyncIterable):
+        async for verdict in verdicts:
+            yield verdict
+    else:
+        for verdict in verdicts:
+            yield verdict
