@@ -91,9 +91,10 @@ def _unacceptable_recipient(server: ServerProtocol, rcpt: Rcpt) -> Reply | None:
         return replies.ASCII_RECIPIENT
     if server.submission and not _is_qualified(rcpt.path):
         return replies.UNQUALIFIED_RECIPIENT
-    if len(server.transaction.rcpts) >= server.limits.recipients:
-        return replies.TOO_MANY_RECIPIENTS
-    return refusal_of(rcpt.parameters, server.negotiated)
+    if (refusal := refusal_of(rcpt.parameters, server.negotiated)) is not None:
+        return refusal
+    too_many = len(server.transaction.rcpts) >= server.limits.recipients
+    return replies.TOO_MANY_RECIPIENTS if too_many else None
 
 
 def _is_qualified(path: ReversePath | ForwardPath) -> bool:

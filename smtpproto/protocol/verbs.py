@@ -5,6 +5,7 @@ A verb of one's own is one more row: :meth:`Verb.own`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from functools import cache, cached_property
 
@@ -26,12 +27,14 @@ from ..grammar.command import (
 )
 from ..grammar.extended import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from ..grammar.extension import EXTENSIONS
+from ..grammar.line import COMMANDS
 from ..grammar.reply import Reply
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
 from .replies import NOT_IMPLEMENTED
 
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})
+_NAME = re.compile(r"[A-Z][A-Z0-9-]*")
 
 
 @frozen(kw_only=True)
@@ -214,11 +217,14 @@ class Vocabulary:
 
 @cache
 def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
-    """The verbs of SMTP or LMTP, and *own* ones. Raises ValueError if these hide others."""
+    """The verbs of SMTP or LMTP, and *own* ones. Raises ValueError if these hide others, or
+    are not upper case."""
     verbs = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
     for verb in own:
         name = verb.command.verb
-        if name in verbs or name in EXTENSIONS:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"not a verb: {name!r}")
+        if name in verbs or name in COMMANDS or name in EXTENSIONS:
             raise ValueError(f"{name} is taken")
         verbs[name] = verb
     return Vocabulary(verbs, lmtp)
