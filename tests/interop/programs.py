@@ -144,6 +144,11 @@ def until(what: str, look: Callable[[], T | None]) -> T:
     raise AssertionError(f"{what}: not within {PATIENCE:.0f} seconds")
 
 
+def logged(log: Path, text: str) -> None:
+    """Wait until *log* has *text*."""
+    until(f"{text!r} in {log}", lambda: text in log.read_text(errors="replace") or None)
+
+
 @contextlib.contextmanager
 def running(
     name: str,

@@ -13,9 +13,9 @@ from interop.dovecot import Dovecot
 from interop.mailboxes import trace_above
 from interop.peers import DOTS, PLAIN, Inbox, converse, send, serving
 from interop.postfix import Postfix
-from interop.programs import Certificate, Send
+from interop.programs import Certificate, Send, logged
 from interop.raw import offered
-from smtpproto import Client, Envelope, NotOffered, Outcome, Reply
+from smtpproto import Client, Envelope, NotOffered, Outcome
 from smtpproto.grammar.extended import XClient, XForward
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 
@@ -96,7 +96,7 @@ def test_postfix_believes_us(flavour: str, postfix: Postfix) -> None:
     received = trace_above(postfix.mailboxes.next("alice"), PLAIN)[-1]
     assert received.startswith("Received: from client.test (far.test [192.0.2.7]) ")
     client = "client=far.test[192.0.2.7], sasl_method=XCLIENT, sasl_username=ann lee"
-    assert f"{queue_id}: {client}\n" in postfix.log.read_text()
+    logged(postfix.log, f"{queue_id}: {client}\n")
 
 
 @pytest.mark.peer("dovecot")
@@ -134,18 +134,18 @@ def test_xforward_both_ways(flavour: str, postfix: Postfix, inbox: Inbox) -> Non
         source="REMOTE",
     )
 
-    async def talk(client: Client) -> Reply:
-        reply = await client.command(XForward(told))
-        await client.send(DOTS, Envelope("ann@a.test", f"bob@{port}.smtp.test"))
-        return reply
+    async def talk(client: Client) -> Outcome:
+        assert (await client.command(XForward(told))).code == 250
+        return await client.send(DOTS, Envelope("ann@a.test", f"bob@{port}.smtp.test"))
 
     with serving(flavour, inbox, xforward_from=LOOPBACK) as port:
-        assert converse(flavour, postfix.trusting, talk).code == 250
+        (queue_id,) = converse(flavour, postfix.trusting, talk).queue_ids
         arrival = inbox.next()
     trace_above(arrival.body, DOTS)
     assert arrival.session.forwarded == told
     assert arrival.session.peer[0] == "127.0.0.1"
-    assert "orig_client=far.test[192.0.2.7]" in postfix.log.read_text()
+    client = "client=unknown[127.0.0.1], orig_queue_id=Q1, orig_client=far.test[192.0.2.7]"
+    logged(postfix.log, f"{queue_id}: {client}\n")
 
 
 @pytest.mark.peer("postfix")
