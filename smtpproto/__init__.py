@@ -31,6 +31,7 @@ from .grammar.reply import Reply
 from .grammar.status import EnhancedCode
 from .limits import Leniencies, Limits, Timeouts, Tolerance
 from .mail.envelope import Envelope
+from .mail.lint import lint
 from .mail.plan import Plan, plan
 from .protocol.client import ClientProtocol
 from .protocol.server import ServerProtocol
@@ -93,5 +94,6 @@ __all__ = [
     "Tolerance",
     "TransportError",
     "Verb",
+    "lint",
     "plan",
 ]

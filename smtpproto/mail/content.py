@@ -32,7 +32,9 @@ _HEADER = 65536  # octets of a file in which its header section is looked for
 @frozen
 class Content:
     """Content to send. *size* in octets as sent (RFC 1870 5); None if only the end will tell, as
-    for *eight_bit*. *utf8_header* tells that it cannot be sent without SMTPUTF8."""
+    for *eight_bit*. *utf8_header* tells that it cannot be sent without SMTPUTF8: it is about the
+    header section of the message; those of parts inside are not looked at, and RFC 6531 3.2 wants
+    them in ASCII as well."""
 
     source: bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
     size: int | None = None

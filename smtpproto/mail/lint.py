@@ -1,0 +1,68 @@
+"""What others may not like about a message, though it can be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from ..errors import GrammarError
+from ..grammar.address import ForwardPath, ReversePath
+from ..limits import TEXT_LINE
+from .content import Source, prepare
+from .envelope import Envelope
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
+
+
+def lint(message: Source, envelope: Envelope | None = None) -> list[str]:
+    """Say what is wrong with *message*, each fault once and with the line where it is first; to
+    ``send`` it is possible all the same, if the server takes it.
+
+    Faults are lines of more than 998 octets and local-parts of more than 64 (RFC 5321 4.5.3.1),
+    control characters (4.1.1.4), a Return-Path field before delivery (4.4), and octets above 127
+    in what is not MIME (2.4). Reads a file to its end, and goes back to where it was.
+
+    Raises GrammarError for a message that can be read only once, and as ``send`` does.
+    """
+    content, envelope = prepare(message, envelope)
+    if content.size is None:
+        raise GrammarError("a message that can be read only once")
+    found: dict[str, int] = {}
+    for number, fault in _faults(_lines(content.source)):  # type: ignore[arg-type]  # it has a size
+        found.setdefault(fault, number)
+    return [*_of(envelope), *(f"line {number}: {fault}" for fault, number in found.items())]
+
+
+def _of(envelope: Envelope) -> Iterator[str]:
+    paths: list[ReversePath | ForwardPath] = [envelope.sender, *envelope.recipients]
+    for path in paths:
+        if path.mailbox is not None and path.mailbox.long:
+            yield f"local-part of more than 64 octets: {path}"
+
+
+def _lines(source: bytes | BinaryIO) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield from source.splitlines()
+        return
+    start = source.tell()
+    for part in source:  # which ends with LF, and may have CRs inside
+        yield from part.splitlines()
+    source.seek(start)
+
+
+def _faults(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    in_header, fields = True, set[bytes]()
+    for number, line in enumerate(lines, 1):
+        in_header = in_header and bool(line)
+        if in_header and (field := _FIELD.match(line)):
+            fields.add(field[1].lower())
+        if b"return-path" in fields:
+            yield number, "a Return-Path field, which only delivery adds"
+        if len(line) + 2 > TEXT_LINE:
+            yield number, "more than 998 octets"
+        if _CONTROL.search(line):
+            yield number, "a control character"
+        if not in_header and not line.isascii() and b"mime-version" not in fields:
+            yield number, "octets above 127 without a MIME-Version field"
