@@ -471,7 +471,12 @@ def test_the_window_is_bounded() -> None:
 
 
 @pytest.mark.req(
-    "RFC1870-7-01", "RFC5321-2.4-06", "RFC6152-3-05", "RFC6531-3.2-05", "RFC5321-2.3.1-01"
+    "RFC1870-7-01",
+    "RFC5321-2.4-06",
+    "RFC6152-3-05",
+    "RFC6531-3.2-05",
+    "RFC5321-2.3.1-01",
+    "RFC6531-3.2-06",
 )
 @pytest.mark.parametrize(
     ("hello", "envelope", "body", "missing"),

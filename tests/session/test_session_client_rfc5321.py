@@ -382,6 +382,11 @@ def test_dots_are_stuffed_in_the_longest_lines_of_eight_bits(fill: str) -> None:
     send(script, body=body)
 
 
+@pytest.mark.req("RFC5321-4.1.1.4-01")
+def test_control_characters_are_sent_as_they_are() -> None:
+    send(f"{HELLO}{mail()}{rcpt()}{data('a' + chr(1) + 'b' + chr(127))}{GOODBYE}", body=b"a\1b\x7f")
+
+
 @pytest.mark.req("SMUGGLING-10")
 def test_what_came_by_bdat_goes_out_by_data_in_lines() -> None:
     """Dots and ends that BDAT does not look at become stuffed dots and CRLF."""
