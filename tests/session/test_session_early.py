@@ -49,10 +49,10 @@ class Strict(Handler):
         self.seen = session.early_talk
 
 
-def talk(*pieces: bytes) -> tuple[bool, bytes]:
+def talk(*pieces: bytes, config: ServerConfig | None = None) -> tuple[bool, bytes]:
     """Whether the client was caught, and what it was told."""
     handler, stream = Strict(), Pieces(list(pieces))
-    run(Conversation(stream, handler, ServerConfig(), World()).run())
+    run(Conversation(stream, handler, config or ServerConfig(), World()).run())
     return handler.seen, stream.written
 
 
@@ -86,3 +86,10 @@ def test_who_waits_is_not(pieces: list[bytes]) -> None:
     seen, written = talk(*pieces)
     assert not seen
     assert b"\n554" not in written
+
+
+def test_the_octets_of_a_chunk_are_no_early_talk() -> None:
+    config = ServerConfig(extensions={"PIPELINING": None})
+    group = GROUP.splitlines(keepends=True)
+    assert not talk(EHLO, *group, BDAT, b"QUIT\r\n", config=config)[0]
+    assert talk(EHLO, GROUP, BDAT, config=config)[0]
