@@ -70,7 +70,7 @@ def test_no_extension_at_all() -> None:
     assert codes(machine, TO_DATA + b"x\r\n.\r\n") == [250, 250, 354, 250]
 
 
-@pytest.mark.req("RFC5321-2.2.2-01")
+@pytest.mark.req("RFC5321-4.1.1.1-11", "RFC5321-2.2.2-01")
 def test_a_keyword_is_registered_or_private() -> None:
     with pytest.raises(ValueError, match="neither implemented nor private"):
         server(extensions={"FOO": ""})

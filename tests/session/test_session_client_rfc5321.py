@@ -223,7 +223,7 @@ def test_commands_of_old_are_not_sent(name: str) -> None:
 # -- VRFY, EXPN ------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-3.5.1-08", "RFC5321-3.5.1-13", "RFC5321-4.1.4-13")
+@pytest.mark.req("RFC5321-3.5.2-07", "RFC5321-3.5.1-08", "RFC5321-3.5.1-13", "RFC5321-4.1.4-13")
 def test_what_servers_say_of_names_is_given_as_it_is() -> None:
     async def talk(client: Client) -> None:
         ambiguous = await client.verify("smith")

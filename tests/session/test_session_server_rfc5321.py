@@ -114,7 +114,7 @@ def test_a_message_has_its_own_envelope_only() -> None:
     assert inbox.messages == [(Envelope("ann@example.org", ["bob@example.org"]), b"x\r\n")]
 
 
-@pytest.mark.req("RFC5321-3.4-02", "RFC5321-3.4-05")
+@pytest.mark.req("RFC5321-3.4-01", "RFC5321-3.4-03", "RFC5321-3.4-02", "RFC5321-3.4-05")
 def test_a_recipient_with_251_gets_the_message_and_one_with_551_does_not() -> None:
     answers = {
         "moved@example.org": Reply(251, "2.1.5", "will forward to <moved@example.net>"),
@@ -133,7 +133,7 @@ def test_a_recipient_with_251_gets_the_message_and_one_with_551_does_not() -> No
     assert inbox.messages == [(Envelope("ann@example.org", ["moved@example.org"]), b"")]
 
 
-@pytest.mark.req("RFC5321-3.3-06", "RFC5321-4.1.2-11")
+@pytest.mark.req("RFC5321-F.2-03", "RFC5321-3.3-06", "RFC5321-4.1.2-11")
 @pytest.mark.parametrize(
     ("path", "local_part", "domain"),
     [
@@ -337,6 +337,24 @@ def test_verifying_a_list(line: str) -> None:
     play(f"{WITH_EXPN}C: VRFY staff\nS: {line}{QUIT}", Directory({"staff": answer}))
 
 
+WORDS = [
+    "251 2.1.5 User not local; will forward to <bob@example.net>",
+    "551 5.1.6 User not local; please try <bob@example.net>",
+    "250 2.1.5 Bob Lee <bob@example.org>",
+    "250 2.1.5 <staff@example.org>",
+    "250 2.1.5 whoever asks for it",
+    "553 5.1.4 User ambiguous",
+    "553-5.1.4 Possibilities are\nS: 553-5.1.4 <bob@example.org>\nS: 553 5.1.4 <ann@x.example>",
+]
+
+
+@pytest.mark.req("RFC5321-3.5.1-03", "RFC5321-3.5.1-10", "RFC5321-3.5.3-05")
+@pytest.mark.parametrize("said", WORDS)
+def test_words_of_ones_own_for_a_name(said: str) -> None:
+    answer = Reply.parse(said.replace("\nS: ", "\r\n").encode() + b"\r\n")
+    play(f"{WITH_EXPN}C: VRFY it\nS: {said}{QUIT}", Directory({"it": answer}))
+
+
 @pytest.mark.req("RFC5321-7.3-01", "RFC5321-7.3-02", "RFC5321-7.3-04")
 def test_by_default_nobody_learns_who_is_there() -> None:
     cannot = "S: 252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery\n"
@@ -346,7 +364,7 @@ def test_by_default_nobody_learns_who_is_there() -> None:
     play(f"{HELLO}{asked}{QUIT}", Inbox())
 
 
-@pytest.mark.req("RFC5321-7.5-01")
+@pytest.mark.req("RFC5321-4.1.1.8-02", "RFC5321-7.5-01")
 def test_help_may_tell_what_this_is() -> None:
     class Open(Handler):
         def help(self, session: Session, topic: str) -> Reply | None:
