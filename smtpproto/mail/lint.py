@@ -17,18 +17,18 @@ _FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
 
 
 def lint(message: Source, envelope: Envelope | None = None) -> list[str]:
-    """Say what is wrong with *message*, each fault once and with the line where it is first; to
-    ``send`` it is possible all the same, if the server takes it.
+    """Say what is wrong with *message*, each fault once and with the line where it is first.
 
     Faults are lines of more than 998 octets and local-parts of more than 64 (RFC 5321 4.5.3.1),
-    control characters (4.1.1.4), a Return-Path field before delivery (4.4), and octets above 127
-    in what is not MIME (2.4). Reads a file to its end, and goes back to where it was.
+    which are sent only where leniencies allow them; and, sent all the same, control characters
+    (4.1.1.4), a Return-Path field before delivery (4.4), and octets above 127 in what is not MIME
+    (2.4). Reads a file to its end, and goes back to where it was.
 
-    Raises GrammarError for a message that can be read only once, and as ``send`` does.
+    Raises GrammarError for a message in pieces, which may be read only once, and as ``send`` does.
     """
-    content, envelope = prepare(message, envelope)
+    content, envelope = prepare(message, envelope, long_lines=True)
     if content.size is None:
-        raise GrammarError("a message that can be read only once")
+        raise GrammarError("a message in pieces may be read only once")
     found: dict[str, int] = {}
     for number, fault in _faults(_lines(content.source)):  # type: ignore[arg-type]  # it has a size
         found.setdefault(fault, number)
