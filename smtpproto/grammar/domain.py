@@ -73,9 +73,10 @@ class Domain:
         unknown = GrammarError("no A-labels are known for this name: give them", reply=_SYNTAX)
         try:
             octets = self.name.encode("idna")
-        except UnicodeError:
+            same = octets.decode("idna") == self.name.lower()
+        except UnicodeError:  # of either: what was encoded may not be decoded
             raise unknown from None
-        if octets.decode("idna") != self.name.lower():
+        if not same:
             raise unknown
         return Domain(octets.decode())
 
