@@ -127,8 +127,8 @@ class Handler:
         return None
 
     def expand(self, session: Session, name: str) -> NamesHook:
-        """EXPN: give the mailboxes of the list *name*, or a reply. Offered by servers whose handler
-        defines this; else the answer is 502."""
+        """EXPN: give the mailboxes of the list *name*, one at least, or a reply. Offered by servers
+        whose handler defines this; else the answer is 502."""
         return None
 
     def help(self, session: Session, topic: str) -> Hook:

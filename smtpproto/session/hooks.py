@@ -60,17 +60,17 @@ async def ask_names(hook: Callable[..., Names | Awaitable[Names]], *arguments: o
         found = await result(hook(*arguments))
         if found is None or isinstance(found, Reply):
             return found
-        mailboxes = [found] if isinstance(found, Mailbox) else list(found)
-        return Reply(250, "2.1.5", [_shown(mailbox) for mailbox in mailboxes])
+        return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in _mailboxes(found)])
     except Exception as error:
         return failed(hook.__name__, error)
 
 
-def _shown(mailbox: Mailbox) -> str:
-    """A line of the 250 to VRFY or EXPN. No mailbox, no line: TypeError."""
-    if not isinstance(mailbox, Mailbox):
-        raise TypeError(f"not a Mailbox: {type(mailbox).__name__}")
-    return f"<{mailbox}>"
+def _mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
+    """One or more; nothing else is an address that RCPT takes (RFC 5321 3.5.2)."""
+    mailboxes = [found] if isinstance(found, Mailbox) else list(found)
+    if not mailboxes or not all(isinstance(mailbox, Mailbox) for mailbox in mailboxes):
+        raise TypeError("a name stands for mailboxes, one at least")
+    return mailboxes
 
 
 def answer(machine: ServerProtocol, verdict: Verdict) -> bool:

@@ -23,10 +23,11 @@ def offers_to(peer: str, config: ServerConfig) -> dict[str, str]:
 
 
 def impersonated(new: Session, old: Session, told: XClientAttributes) -> Session:
-    """A *new* session as XCLIENT tells of it; what it does not tell is as in the *old* one."""
+    """A *new* session as XCLIENT tells of it; an address or port that it does not tell is as in the
+    *old* one. Who logged in there was not this client: without LOGIN nobody did."""
     address = old.peer[0] if told.addr is None else _text(told.addr)
     port = old.peer[1] if not isinstance(told.port, int) else told.port
-    user = old.user if told.login is None else _text(told.login) or None
+    user = told.login if isinstance(told.login, str) else None
     return evolve(new, peer=(address, port), tls=old.tls, user=user, impersonated=told)
 
 
