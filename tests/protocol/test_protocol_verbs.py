@@ -163,7 +163,7 @@ def test_what_is_offered_of_it() -> None:
     "verb", ["MAIL", "LHLO", "EHLO", "BDAT", "SIZE", "XCLIENT", "xsay", "X Y", ""]
 )
 def test_what_is_taken_or_no_verb(verb: str, lmtp: bool) -> None:
-    own = Verb.own(type("Own", (Text,), {"verb": verb}))
+    own = Verb.own(type("Own", (Text,), {"verb": verb}), keyword="XOWN")
     wanted = f"{verb} is taken" if verb.isupper() and verb != "X Y" else "not a verb"
     with pytest.raises(ValueError, match=wanted):
         vocabulary(lmtp=lmtp, own=(own,))
@@ -178,7 +178,9 @@ def test_the_same_twice() -> None:
 
 def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
     """RFC 5321 F.1: TURN is 502, until somebody does implement it."""
-    own = Verb.own(type("Turn", (Text,), {"verb": "TURN"}), usual=Reply(250, None, "Turned"))
+    own = Verb.own(
+        type("Turn", (Text,), {"verb": "TURN"}), usual=Reply(250, None, "Turned"), keyword="XTURN"
+    )
     assert serving().codes(b"TURN\r\n") == [502]
     assert serving(verbs=(own,)).codes(b"TURN\r\n") == [250]
 
