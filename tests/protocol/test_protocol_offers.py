@@ -195,10 +195,10 @@ HELD = "3600 2030-01-01T00:00:00Z"
     ],
 )  # fmt: skip
 def test_future_release(held: bytes, code: int) -> None:
-    assert serving(extensions={"FUTURERELEASE": HELD}).codes(FROM + b" " + held + b"\r\n") == [code]
-    assert serving().codes(FROM + b" " + held + b"\r\n") == [501 if code == 501 else 555] or (
-        serving().codes(FROM + b" " + held + b"\r\n") == [555]
-    )
+    line = FROM + b" " + held + b"\r\n"
+    assert serving(extensions={"FUTURERELEASE": HELD}).codes(line) == [code]
+    if code == 250:
+        assert serving().codes(line) == [555]
 
 
 @pytest.mark.req("RFC4865-4.1-01")

@@ -1,7 +1,7 @@
 """The RFCs' scenarios, replayed against both machines, with the octets cut everywhere.
 
 In ``transcripts/``: ``C:`` and ``S:`` lines as on the wire, ``;`` comments, ``*`` what happens
-besides: how the server is set up, where TLS starts.
+besides: how the server is set up, where TLS starts. The octets of a chunk are lines, too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 from attrs import frozen
 
 from smtpproto.grammar.command import Ehlo
+from smtpproto.grammar.extended import Bdat
 from smtpproto.grammar.line import parse_command
 from smtpproto.grammar.reply import Reply
 from smtpproto.protocol.client import ClientProtocol
@@ -61,7 +62,35 @@ class Transcript:
             if before.lines[-1].startswith("354"):
                 lines = turn.lines[: turn.lines.index(".")]
                 found.append("".join(f"{line.removeprefix('.')}\r\n" for line in lines).encode())
+        return found + self.chunked
+
+    @property
+    def chunked(self) -> list[bytes]:
+        """The contents that came in chunks."""
+        rest = [line for turn in self.turns if turn.who == "C" for line in turn.lines]
+        found, content = [], b""
+        while rest:
+            if (bdat := as_chunk(rest.pop(0))) is None:
+                continue
+            content += take_chunk(bdat, rest)
+            if bdat.last:
+                found.append(content)
+                content = b""
         return found
+
+
+def as_chunk(line: str) -> Bdat | None:
+    command = parse_command(line.encode()) if line.startswith("BDAT ") else None
+    return command if isinstance(command, Bdat) else None
+
+
+def take_chunk(bdat: Bdat, rest: list[str]) -> bytes:
+    """Take the lines that are the octets behind *bdat*."""
+    content = b""
+    while len(content) < bdat.size:
+        content += f"{rest.pop(0)}\r\n".encode()
+    assert len(content) == bdat.size, "a chunk ends where a line does"
+    return content
 
 
 def load(path: Path) -> Transcript:
@@ -73,6 +102,7 @@ def load(path: Path) -> Transcript:
         options[name] = tuple(values.split(",")) if values else True
     if marks:
         options["hostname"] = marks[0][1]
+        options["extensions"] = dict.fromkeys(options.get("extensions", ()), "")
     said = [
         (line[0], line[3:]) for line in lines if not line.startswith(("* server", "* client-only"))
     ]
@@ -127,9 +157,14 @@ class Serving:
                 assert event.size == len(self.body)
                 self.messages.append(self.body)
                 self.body = b""
+            if isinstance(event, Bdat):
+                self.machine.answer()
+                continue
             reply = next(self.replies)
             if asks(event):
                 self.answer(event, reply)
+            while self.machine.question is not None:  # LMTP, the next recipient
+                self.machine.answer(next(self.replies))
 
 
 def serve(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None:
@@ -173,7 +208,9 @@ def say(client: ClientProtocol, lines: tuple[str, ...]) -> None:
             del rest[: end + 1]
             continue
         line = rest.pop(0)
-        if client.phase is Phase.AUTH:
+        if (bdat := as_chunk(line)) is not None:
+            client.send_chunk(take_chunk(bdat, rest), last=bdat.last)
+        elif client.phase is Phase.AUTH:
             client.respond(None if line == "*" else Secret(base64.b64decode(line)))
         else:
             client.send(parse_command(line.encode()))
@@ -181,7 +218,9 @@ def say(client: ClientProtocol, lines: tuple[str, ...]) -> None:
 
 def converse(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None:
     """Replay; turn *cut_turn* of the server arrives in *pieces*, the others whole."""
-    client = ClientProtocol(secure=bool(transcript.options.get("secure")))
+    client = ClientProtocol(
+        lmtp=bool(transcript.options.get("lmtp")), secure=bool(transcript.options.get("secure"))
+    )
     got: list[Reply] = []
     for number, turn in enumerate(transcript.turns):
         if turn.who == "*":
@@ -220,3 +259,4 @@ def test_the_scenarios_are_there() -> None:
     names = {path.stem for path in FILES}
     assert {"rfc5321-d1-typical", "rfc5321-d2-aborted", "rfc5321-d3-relayed-1"} <= names
     assert {"rfc5321-d3-relayed-2", "rfc5321-d4-verifying"} <= names
+    assert {"rfc3030-simple", "rfc3030-binary", "rfc2033-data", "rfc3461-submission"} <= names
