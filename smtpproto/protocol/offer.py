@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..grammar.conditions import check_offer
@@ -40,11 +41,18 @@ def offer(server: ServerProtocol) -> Extensions:
     usual = {key: text for key, text in keywords.items() if text is not None}
     known = {key: text for key, text in usual.items() if key in EXTENSIONS or key not in own}
     check_offer(Extensions(known))
-    if "FUTURERELEASE" in usual and not server.submission:
-        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
-    if "ETRN" in usual and server.submission:
-        raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
+    _check_kind(server, usual)
     return Extensions(usual)
+
+
+def _check_kind(server: ServerProtocol, offered: Mapping[str, str]) -> None:
+    """Raise ValueError for what a server of this kind must not, or must, offer."""
+    if "FUTURERELEASE" in offered and not server.submission:
+        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
+    if "ETRN" in offered and server.submission:
+        raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
+    if server.lmtp and not offered.keys() >= {"PIPELINING", "ENHANCEDSTATUSCODES"}:
+        raise ValueError("LMTP has PIPELINING and ENHANCEDSTATUSCODES always (RFC 2033 5)")
 
 
 def _limits(limits: Limits) -> str | None:

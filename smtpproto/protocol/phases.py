@@ -27,7 +27,7 @@ class Phase(enum.Enum):
     CHUNKS = "chunks"
     """One chunk or more accepted, the last still to come (RFC 3030)."""
     FAILED = "failed"
-    """A chunk was refused: a client says RSET next (RFC 3030 2). Servers are READY then."""
+    """A chunk was refused: a client says RSET or QUIT next (RFC 3030 2). Servers are READY then."""
     BODY = "body"
     """Between 354 and the final dot."""
     CHUNK = "chunk"
@@ -49,31 +49,29 @@ CHUNKS_OPEN = Reply(503, "5.5.1", "BDAT chunks are open; send BDAT or RSET")
 RSET_FIRST = Reply(503, "5.5.1", "A chunk was refused; send RSET first")
 NO_SERVICE = Reply(503, "5.5.1", "No service here; send QUIT")
 
-_S, _R, _M, _T, _C, _F = (
-    Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED,
-)  # fmt: skip
+_S, _R, _M, _T, _C = Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS
 _HELLO, _MAIL, _RCPT, _NEST, _OPEN, _RSET, _X = (
     HELLO_FIRST, MAIL_FIRST, RCPT_FIRST, NESTED, CHUNKS_OPEN, RSET_FIRST, NO_SERVICE,
 )  # fmt: skip
 
-COLUMNS = (_S, _R, _M, _T, _C, _F, Phase.REFUSED)
+COLUMNS = (_S, _R, _M, _T, _C, Phase.FAILED, Phase.REFUSED)
 """The phases in which commands are read at all."""
 
 # What stands at (row, phase) is the phase after success, or the reply to a command out of order.
 # EHLO stands for HELO and LHLO as well.
 ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
     #            start   ready     mail   rcpt        chunks refused chunk, refused service
-    "EHLO":      (_R,     _R,       _R,    _R,         _R,    _R,    _X),
+    "EHLO":      (_R,     _R,       _R,    _R,         _R,    _RSET, _X),
     "MAIL":      (_HELLO, _M,       _NEST, _NEST,      _NEST, _RSET, _X),
     "RCPT":      (_HELLO, _MAIL,    _T,    _T,         _OPEN, _RSET, _X),
     "DATA":      (_HELLO, _MAIL,    _RCPT, Phase.BODY, _OPEN, _RSET, _X),
     "BDAT":      (_HELLO, _MAIL,    _RCPT, _C,         _C,    _RSET, _X),
     "BDAT LAST": (_HELLO, _MAIL,    _RCPT, _R,         _R,    _RSET, _X),
     "RSET":      (_S,     _R,       _R,    _R,         _R,    _R,    _X),
-    "NOOP":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
-    "HELP":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
-    "VRFY":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
-    "EXPN":      (_S,     _R,       _M,    _T,         _C,    _F,    _X),
+    "NOOP":      (_S,     _R,       _M,    _T,         _C,    _RSET, _X),
+    "HELP":      (_S,     _R,       _M,    _T,         _C,    _RSET, _X),
+    "VRFY":      (_S,     _R,       _M,    _T,         _C,    _RSET, _X),
+    "EXPN":      (_S,     _R,       _M,    _T,         _C,    _RSET, _X),
     "STARTTLS":  (_HELLO, Phase.TLS, _NEST, _NEST,     _NEST, _NEST, _X),
     "AUTH":      (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),
     "ETRN":      (_HELLO, _R,       _NEST, _NEST,      _NEST, _NEST, _X),

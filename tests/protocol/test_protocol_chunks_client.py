@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError, NotOffered, RemoteProtocolError
-from smtpproto.grammar.command import Data, Mail, Noop, Quit, Rset
+from smtpproto.grammar.command import Data, Mail, Noop, Quit, Rset, Vrfy
 from smtpproto.grammar.extended import Bdat
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.limits import Timeouts
@@ -18,7 +18,7 @@ from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.events import Disconnected
 from smtpproto.protocol.phases import Phase
 
-from .machines import EHLO, MAIL, RCPT, calling, hears, pieces, refuses, says, with_recipient
+from .machines import EHLO, LHLO, MAIL, RCPT, calling, hears, pieces, refuses, says, with_recipient
 
 EVIL = b"\r\n.\r\nQUIT\r\n.\r\n"
 OK = b"250 ok\r\n"
@@ -136,7 +136,7 @@ def test_after_a_refused_chunk_rset_comes_first(reply: bytes, good: int, lmtp: b
     assert client.phase is Phase.FAILED
     for last in (False, True):
         refuses(client, partial(client.send_chunk, b"a", last=last), match="RSET")
-    for command in (MAIL, RCPT, Data()):
+    for command in (MAIL, RCPT, Data(), Noop(), Vrfy("a"), LHLO if lmtp else EHLO):
         refuses(client, partial(client.send, command), match="RSET")
     assert client.allows("RSET")
     assert client.allows("QUIT")

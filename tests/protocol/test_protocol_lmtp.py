@@ -84,7 +84,7 @@ def asked(*replies: Reply | None, data: bytes = TO_DATA) -> tuple[Serving, Asked
 # -- the server: hellos ------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC2033-4.1-01", "RFC2033-5-02", "RFC2033-5-03", "RFC2034-3-01", "RFC2920-2-01")
+@pytest.mark.req("RFC2033-4.1-01", "RFC2033-5-02", "RFC2033-5-03")
 def test_lhlo_is_ehlo() -> None:
     server = Serving(lmtp=True)
     lines = server.said(b"lhlo client.example\r\n")[1:]
@@ -97,6 +97,9 @@ def test_lhlo_is_ehlo() -> None:
     assert server.machine.phase is Phase.READY
     server.feed(FROM + BOB)
     assert server.codes(b"LHLO client.example\r\n", b"DATA\r\n") == [250, 503]
+    for keyword in ("PIPELINING", "ENHANCEDSTATUSCODES"):
+        with pytest.raises(ValueError, match="RFC 2033 5"):
+            Serving(lmtp=True, extensions={keyword: None})
 
 
 @pytest.mark.req("RFC2033-4.1-02")

@@ -133,6 +133,7 @@ def test_what_the_last_list_says_to_a_client() -> None:
     client = calling("LIMITS MAILMAX=2 RCPTMAX=5", "PIPELINING now", "SMTPUTF8 x", "8BITMIME y")
     assert (client.extensions.limits.mail_max, client.extensions.limits.rcpt_max) == (2, 5)
     client.send(Mail(ReversePath.of("\u00e9@b.example"), MailParameters(smtputf8=True)))
+    assert "PIPELINING" in lines(serving())
     assert client.ready, "what stands behind PIPELINING and SMTPUTF8 says nothing"
     hears(client, b"250 ok\r\n")
     client.data_to_send()
