@@ -58,7 +58,7 @@ class Link:
     def usable(self) -> bool:
         """Whether both sides agree on where the session stands, so that it can go on."""
         machine = self.machine
-        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self._broken)
+        return machine.phase in COLUMNS and not (machine.unanswered or self._busy)
 
     @property
     def over(self) -> bool:

@@ -611,8 +611,9 @@ def test_a_connection_keeps_within_the_limits() -> None:
     assert limited("MAILMAX=2", TO_BOB) == [first]  # on a new connection the third can go
     other = Envelope("ann@example.org", ["bob@EXAMPLE.org", "carl@example.com"])
     both = Envelope("ann@example.org", ["bob@example.org", "postmaster"])
-    sent = limited("RCPTDOMAINMAX=1", TO_BOB, other, both, TO_FIVE)
-    assert [bool(commands) for commands in sent] == [True, False, True, True]
+    elsewhere = Envelope("ann@example.org", "carl@example.com")
+    sent = limited("RCPTDOMAINMAX=1", TO_BOB, other, both, TO_FIVE, elsewhere)
+    assert [bool(commands) for commands in sent] == [True, False, True, True, False]
 
 
 @pytest.mark.parametrize("form", ["octets", "file", "list"])

@@ -307,6 +307,22 @@ def test_421_to_a_chunk_is_the_reply_to_all(last: bool) -> None:
     assert codes(caught.value.outcome.refused) == {"bob@example.org": 421}
 
 
+def test_421_to_a_recipient_ends_it_before_any_chunk() -> None:
+    with pytest.raises(SendRefused) as caught:
+        send(
+            f"""{LOCKSTEP}
+            C: MAIL FROM:<ann@example.org>
+            S: 250 ok
+            C: RCPT TO:<a@b.example>
+            S: 250 ok
+            C: RCPT TO:<c@d.example>
+            S: 421 closing""",
+            TO_THREE,
+        )
+    assert list(codes(caught.value.outcome.refused).values()) == [421, 421, 421]
+    assert caught.value.command == "RCPT"
+
+
 def test_421_that_nobody_asked_for_between_chunks() -> None:
     with pytest.raises(SendRefused) as caught:
         send(f"{LOCKSTEP}{MAIL}C: BDAT 7\nC: one..\nS: 250 ok\nS: 421 closing\nC: BDAT 7\nC: two..")
@@ -555,6 +571,24 @@ def test_nobody_accepted_in_any_transaction() -> None:
     with pytest.raises(SendRefused) as caught:
         send(LIMITED + "".join(refusals) + GOODBYE, TO_TWO, b"hi\n")
     assert codes(caught.value.outcome.refused) == {"a@b.example": 550, "c@d.example": 550}
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Ok: queued as 4F2A1B", "4F2A1B"),
+        ("OK id=1oXabc-0004Xy-2T", "1oXabc-0004Xy-2T"),
+        ("<bob@example.org> Queue-ID: 4711.x", "4711.x"),
+        ("Saved as 20250101-abc", "20250101-abc"),
+        ("Message accepted", None),
+        ("", None),
+    ],
+)
+def test_the_name_that_a_server_gives_a_message(words: str, name: str | None) -> None:
+    bob = TO_BOB.recipients[0]
+    accepted = {bob: Reply(250, "2.0.0", words)}
+    found = Outcome(envelope=TO_BOB, accepted=accepted).queue_ids
+    assert found == (() if name is None else (name,))
 
 
 # -- too many recipients -------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from smtpproto import (
     Reply,
     ReversePath,
     Secret,
+    SendRefused,
     ServerConfig,
     Session,
     Sink,
@@ -490,6 +491,29 @@ def test_lmtp_a_generator_is_closed_however_it_ends(count: int) -> None:
     assert ends == ["closed"]
 
 
+def test_lmtp_a_generator_that_is_left_early_is_closed_at_once() -> None:
+    """Also if its end takes time, which only a loop that waits for it can give."""
+    simulation, ends = Simulation(1), []
+
+    async def verdicts() -> AsyncIterator[Verdict]:
+        try:
+            yield None
+            yield None
+        finally:
+            await simulation.wait(lambda: False, 1)
+            ends.append("closed")
+
+    simulation.listen(24, Post(verdicts), LMTP)
+
+    async def talk() -> None:
+        async with await open_client(simulation, "mx", 24, ClientConfig(lmtp=True)) as client:
+            await client.send(b"hi\n", Envelope("", "bob@example.org"))
+            await client.noop()
+            assert ends == ["closed"]
+
+    simulation.run(talk())
+
+
 @pytest.mark.req("RFC2033-4.3-01", "RFC2033-4.3-02")
 def test_lmtp_by_chunks() -> None:
     start = THREE[:4]
@@ -598,6 +622,33 @@ def test_binary_content_is_kept_octet_by_octet() -> None:
     assert feed.said[-2:] == ["250 2.0.0 Message accepted", "250 2.0.0 OK"]
     assert handler.contents == [body]
     assert handler.parameters[0].body is Body.BINARY_MIME
+
+
+@pytest.mark.req("RFC3030-3-06", "RFC3030-3-01")
+def test_binary_content_is_not_for_data() -> None:
+    config = ServerConfig(extensions={"BINARYMIME": ""})
+    start = (TO_BOB[0] + " BODY=BINARYMIME", TO_BOB[1])
+    said = replies(Sinks(), *start, "DATA", "RSET", config=config)
+    assert [line[:9] for line in said[2:]] == ["503 5.5.1", "250 2.0.0"]
+    alone = ServerConfig(extensions={"BINARYMIME": "", "CHUNKING": None})
+    with pytest.raises(ValueError, match="BINARYMIME"):
+        Conversation(Feed([]), Sinks(), alone, World())
+
+
+@pytest.mark.req("RFC3030-2-15", "RFC3030-2-19")
+def test_chunks_without_a_transaction_are_read_and_refused() -> None:
+    class Nobody(Sinks):
+        def rcpt(
+            self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+        ) -> Verdict:
+            return Reply(550, "5.1.1", "No such user")
+
+    said = replies(Sinks(), *TO_BOB, "DATA", "x", ".", "BDAT 6 LAST", "QUIT", "NOOP")
+    assert [line[:3] for line in said[3:]] == ["250", "503", "250"]
+    handler = Nobody()
+    said = replies(handler, *TO_BOB, "BDAT 6 LAST", "QUIT", "NOOP")
+    assert [line[:3] for line in said] == ["250", "550", "503", "250"]
+    assert handler.calls == []
 
 
 @pytest.mark.req("RFC3030-2-13")
@@ -725,6 +776,74 @@ def test_require_tls_reads_the_octets_of_a_chunk_all_the_same() -> None:
     config = ServerConfig(context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), require_tls=True)
     said = replies(Sinks(), "BDAT 6", "QUIT", "VRFY bob", "HELP", "NOOP", config=config)
     assert [line[:3] for line in said] == ["530", "530", "530", "250"]
+
+
+# -- parameters ----------------------------------------------------------------------------------
+
+
+@pytest.mark.req(
+    "RFC3461-5.1-01", "RFC3461-5.1-03", "RFC3461-5.1-05", "RFC3461-5.1-06", "RFC3461-4.2-06",
+    "RFC3461-4.4-03",
+)  # fmt: skip
+def test_requests_for_notifications_change_no_reply() -> None:
+    class Picky(Handler):
+        def mail(
+            self, session: Session, sender: ReversePath, parameters: MailParameters
+        ) -> Verdict:
+            return Reply(550, "5.7.1", "Not you") if "evil" in str(sender) else None
+
+        def rcpt(
+            self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+        ) -> Verdict:
+            unknown = recipient.local_part == "nobody"
+            return Reply(550, "5.1.1", "No such user") if unknown else None
+
+    def said(mail: str, rcpt: str) -> list[str]:
+        return replies(
+            Picky(), f"MAIL FROM:<evil@example.org>{mail}", f"MAIL FROM:<ann@example.org>{mail}",
+            f"RCPT TO:<nobody@example.org>{rcpt}", f"RCPT TO:<bob@example.org>{rcpt}",
+            config=ServerConfig(extensions={"DSN": ""}),
+        )  # fmt: skip
+
+    plain = said("", "")
+    assert [line[:3] for line in plain] == ["550", "250", "550", "250"]
+    for mail in ("", " RET=FULL", " ENVID=QQ314159", " RET=HDRS ENVID=ann+2Bx"):
+        for rcpt in ("", " NOTIFY=NEVER", " NOTIFY=SUCCESS,DELAY ORCPT=rfc822;not+20an+20address"):
+            assert said(mail, rcpt) == plain
+
+
+@pytest.mark.req("RFC6710-4.1-02")
+def test_a_priority_is_for_those_who_logged_in() -> None:
+    seen: list[int | None] = []
+
+    class Urgent(Guard):
+        def mail(
+            self, session: Session, sender: ReversePath, parameters: MailParameters
+        ) -> Verdict:
+            seen.append(parameters.mt_priority)
+            return None
+
+    config = ServerConfig(extensions={"MT-PRIORITY": ""}, auth_in_clear=True)
+    lines = ["MAIL FROM:<> MT-PRIORITY=3", "RSET", "MAIL FROM:<> MT-PRIORITY=-3", "RSET"]
+    replies(Urgent(), *lines, LOGIN, lines[0], config=config)
+    assert seen == [0, -3, 3]
+
+
+@pytest.mark.req("RFC2852-3-01", "RFC2852-4-03")
+def test_deliver_by_below_the_minimum() -> None:
+    config = ServerConfig(extensions={"DELIVERBY": "240"})
+    lines = [f"MAIL FROM:<> BY={by}" for by in ("239;R", "239;N", "0;N", "-1;N", "240;R")]
+    said = [replies(Handler(), line, config=config)[0][:3] for line in lines]
+    assert said == ["555", "250", "250", "250", "250"]
+
+
+@pytest.mark.req("RFC9422-3-05")
+def test_limits_are_applied_as_they_are_announced() -> None:
+    config = ServerConfig(limits=Limits(recipients=2, transactions=1))
+    assert "LIMITS RCPTMAX=2 MAILMAX=1" in keywords(Handler(), config)
+    lines = ["MAIL FROM:<>", *(f"RCPT TO:<{name}@b.example>" for name in "abc")]
+    said = replies(Handler(), *lines, "RSET", "MAIL FROM:<>", config=config)
+    assert [line[:3] for line in said] == ["250", "250", "250", "452", "250", "421"]
 
 
 # -- leniencies ----------------------------------------------------------------------------------
@@ -1018,6 +1137,24 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return client, server
 
 
+class Tagged(Guard):
+    """Refuses all, having seen whether TLS is required further on."""
+
+    tags: list[bool]
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Verdict:
+        self.tags = [envelope.parameters.requiretls]
+        return Reply(554, "5.7.1", "Seen")
+
+
+@pytest.mark.req("RFC8689-2-06")
+def test_requiretls_is_nothing_in_clear() -> None:
+    config = ServerConfig(extensions={"REQUIRETLS": ""})
+    assert "REQUIRETLS" not in keywords(Handler(), config)
+    assert replies(Handler(), "MAIL FROM:<> REQUIRETLS", config=config)[0].startswith("555")
+
+
+@pytest.mark.req("RFC8689-4.1-01")
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("implicit", [False, True])
 def test_a_proxy_before_tls(
@@ -1025,10 +1162,14 @@ def test_a_proxy_before_tls(
 ) -> None:
     """And what was told in clear before STARTTLS is forgotten, but not what the proxy told."""
     client_context, context = contexts
-    simulation, handler = Simulation(seed), Guard()
+    simulation, handler = Simulation(seed), Tagged()
     port = 465 if implicit else 25
     config = ServerConfig(
-        context=context, implicit_tls=implicit, require_tls=True, proxied_by=["192.0.2.0/24"]
+        context=context,
+        implicit_tls=implicit,
+        require_tls=True,
+        proxied_by=["192.0.2.0/24"],
+        extensions={"REQUIRETLS": ""},
     )
     simulation.listen(port, handler, config)
     options = ClientConfig(
@@ -1040,9 +1181,11 @@ def test_a_proxy_before_tls(
             assert client.tls is not None
             with pytest.raises(LocalProtocolError):
                 await client.command(XClient(XClientAttributes(name="x")))
-            await client.send(b"hi\n", Envelope("", "bob@example.org"))
+            strict = MailParameters(requiretls=True)
+            with pytest.raises(SendRefused, match="Seen"):
+                await client.send(b"hi\n", Envelope("", "bob@example.org", strict))
 
-    with pytest.raises(Exception, match="No mail is accepted"):
-        simulation.run(talk())
+    simulation.run(talk())
+    assert handler.tags == [True]
     last = handler.seen[-1]
     assert last.tls is not None and last.peer == ("198.51.100.7", 99) and last.proxied == HEADER
