@@ -47,8 +47,6 @@ def offer(server: ServerProtocol) -> Extensions:
 
 def _check_kind(server: ServerProtocol, offered: Mapping[str, str]) -> None:
     """Raise ValueError for what a server of this kind must not, or must, offer."""
-    if "FUTURERELEASE" in offered and not server.submission:
-        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     if "ETRN" in offered and server.submission:
         raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
     if server.lmtp and not offered.keys() >= {"PIPELINING", "ENHANCEDSTATUSCODES"}:

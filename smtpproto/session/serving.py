@@ -48,7 +48,9 @@ def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     kind = source if isinstance(source, type) else type(source)
     if not issubclass(kind, Handler):  # a function that makes one: nobody knows yet
         return
-    machine_for(kind, config, "")
+    offered = machine_for(kind, config, "").offered
+    if "FUTURERELEASE" in offered and not config.submission:
+        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     wanted = config.require_auth or config.submission
     if wanted and not _defines(kind, Handler.authenticate):
         raise ValueError("require_auth and submission need a handler with authenticate")

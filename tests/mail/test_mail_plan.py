@@ -1,24 +1,19 @@
-"""What is planned is what is sent: the law, and the rules one by one."""
+"""What is planned is what is sent: the rules one by one."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.mime.text import MIMEText
-from unittest import mock
 
 import pytest
-from attrs import define, evolve, field
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from attrs import evolve
 
 from smtpproto import (
     Body,
-    ClientConfig,
-    ClientProtocol,
     Envelope,
     Extensions,
     ForwardPath,
@@ -26,246 +21,15 @@ from smtpproto import (
     MailParameters,
     NotOffered,
     RcptParameters,
-    TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
 from smtpproto.grammar.delivery import ByMode, DeliverBy
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
-from smtpproto.mail import plan as planning
 from smtpproto.mail.content import Source
 from smtpproto.mail.envelope import Recipient
-from smtpproto.mail.plan import CHUNK, Plan, plan
-from smtpproto.session import submit
+from smtpproto.mail.plan import CHUNK, plan
 from smtpproto.session.client import Client
-from smtpproto.session.link import Link
-from smtpproto.testing import strategies
 
-SMALL = 16  # octets of a chunk, here
-
-ALL = {
-    "PIPELINING": "", "SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "CHUNKING": "",
-    "BINARYMIME": "", "AUTH": "PLAIN", "DSN": "", "REQUIRETLS": "", "DELIVERBY": "",
-    "FUTURERELEASE": "999999999 9999-12-31T23:59:59Z", "MT-PRIORITY": "", "RRVS": "",
-    "NO-SOLICITING": "",
-}  # fmt: skip
-
-
-@define(eq=False)
-class Obliging:
-    """A server that says yes to everything, and writes down what it was told."""
-
-    offered: Extensions
-    peername: tuple[str, int] = ("192.0.2.1", 25)
-    sockname: tuple[str, int] = ("127.0.0.1", 49152)
-    commands: list[str] = field(factory=list)
-    contents: list[bytes] = field(factory=list)
-    _input: bytes = b""
-    _output: bytes = b"220 mx\r\n"
-    _chunk: tuple[int, bool] | None = None
-    _data: bool = False
-    _rcpts: int = 0
-    _lmtp: bool = False
-    _content: bytes = b""
-
-    async def read(self, timeout: float | None) -> bytes:
-        assert self._output, "both wait"
-        said, self._output = self._output, b""
-        return said
-
-    async def write(self, data: bytes, timeout: float | None) -> None:
-        self._input += data
-        while self._step():
-            pass
-
-    async def close(self) -> None:
-        assert not self._input
-
-    def interrupt(self) -> None: ...
-
-    def _step(self) -> bool:
-        """Take one line, content or chunk; whether there was one."""
-        if self._chunk is not None:
-            size, last = self._chunk
-            return len(self._input) >= size and self._take(size, last)
-        if self._data:
-            at = self._input.find(b"\r\n.\r\n") + 2 if not self._input.startswith(b".\r\n") else 0
-            return (at >= 2 or self._input.startswith(b".\r\n")) and self._take_dotted(at)
-        line, crlf, rest = self._input.partition(b"\r\n")
-        if crlf:
-            self._input = rest
-            self._obey(line.decode())
-        return bool(crlf)
-
-    def _take(self, size: int, last: bool) -> bool:
-        self._content += self._input[:size]
-        self._input, self._chunk = self._input[size:], None
-        return self._end() if last else self._say("250 ok")
-
-    def _take_dotted(self, at: int) -> bool:
-        lines = self._input[:at].split(b"\r\n")
-        self._content = b"\r\n".join(line.removeprefix(b".") for line in lines)
-        self._input, self._data = self._input[at + 3 :], False
-        return self._end()
-
-    def _end(self) -> bool:
-        self.contents.append(self._content)
-        self._content = b""
-        return self._say(*["250 taken"] * (self._rcpts if self._lmtp else 1))
-
-    def _obey(self, line: str) -> None:
-        verb, *arguments = line.split()
-        if verb in ("EHLO", "LHLO"):
-            lines = ["mx", *self.offered.lines()]
-            self._lmtp = verb == "LHLO"
-            self._say(*[f"250-{text}" for text in lines[:-1]], f"250 {lines[-1]}")
-            return
-        self.commands.append(line)
-        self._rcpts = 0 if verb == "MAIL" else self._rcpts + (verb == "RCPT")
-        if verb == "BDAT":
-            self._chunk = int(arguments[0]), arguments[1:] == ["LAST"]
-        else:
-            self._data = verb == "DATA"
-            self._say("354 go" if self._data else "250 ok")
-
-    def _say(self, *lines: str) -> bool:
-        self._output += "".join(f"{line}\r\n" for line in lines).encode()
-        return True
-
-
-def converse(
-    stream: Obliging, talk: Callable[[Client], object], *, secure: bool = False, lmtp: bool = False
-) -> None:
-    """Open a client on *stream*, with TLS as it were if *secure*, and do what *talk* gives."""
-
-    async def main() -> None:
-        link = Link(stream, World(), ClientProtocol(secure=secure, lmtp=lmtp))
-        client = Client(link, ClientConfig(lmtp=lmtp), "mx.example.org")
-        await client._open(TLSMode.NONE)
-        await talk(client)  # type: ignore[misc]
-
-    run(main())
-
-
-# -- the law -------------------------------------------------------------------------------------
-
-
-def rich_offers() -> st.SearchStrategy[Extensions]:
-    """All there is, or but for one or two; perhaps with limits."""
-    limits = st.none() | strategies.session_limits().map(
-        lambda limits: evolve(limits, rcpt_max=limits.rcpt_max and 1 + limits.rcpt_max % 3)
-    )
-    return st.builds(
-        lambda missing, limits: Extensions(
-            {key: text for key, text in ALL.items() if key not in missing}
-            | ({"LIMITS": str(limits)} if limits is not None and str(limits) else {})
-        ),
-        st.sets(st.sampled_from(sorted(ALL)), max_size=2),
-        limits,
-    )
-
-
-@st.composite
-def envelopes(draw: st.DrawFn) -> Envelope:
-    utf8 = draw(st.booleans())
-    path = strategies.forward_paths(smtputf8=utf8)
-    recipients = draw(st.lists(path, min_size=1, max_size=4))
-    twice = draw(st.lists(st.sampled_from(recipients), max_size=2))
-    parameters = st.just(RcptParameters()) | strategies.rcpt_parameters(smtputf8=utf8)
-    return Envelope(
-        draw(strategies.reverse_paths(smtputf8=utf8)),
-        [*recipients, *twice],
-        draw(st.just(MailParameters()) | strategies.mail_parameters(smtputf8=utf8)),
-        draw(
-            parameters | st.fixed_dictionaries({}, optional=dict.fromkeys(recipients, parameters))
-        ),
-    )
-
-
-async def _later(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
-FORMS: Mapping[str, Callable[[list[bytes]], Source]] = {
-    "octets": b"".join,
-    "file": lambda pieces: io.BytesIO(b"".join(pieces)),
-    "list": lambda pieces: pieces,
-    "iterator": iter,
-    "async": _later,
-}
-
-
-def said(planned: Plan) -> list[str]:
-    return [bytes(command).decode() for command in planned.commands()]
-
-
-@given(
-    offered=rich_offers() | strategies.offers(),
-    envelope=envelopes(),
-    pieces=st.lists(strategies.messages(), max_size=3),
-    form=st.sampled_from(sorted(FORMS)),
-    secure=st.booleans(),
-    lmtp=st.booleans(),
-)
-def test_what_is_planned_is_what_is_sent(
-    offered: Extensions,
-    envelope: Envelope,
-    pieces: list[bytes],
-    form: str,
-    secure: bool,
-    lmtp: bool,
-) -> None:
-    """If all is accepted, the commands on the wire are those of the plan, and each transaction has
-    all of the content; what cannot be sent is NotOffered, and nothing of it is sent."""
-    stream = Obliging(offered)
-
-    async def talk(client: Client) -> None:
-        try:
-            planned = client.plan(FORMS[form](pieces), envelope)
-        except NotOffered:
-            with pytest.raises(NotOffered):
-                await client.send(FORMS[form](pieces), envelope)
-            assert stream.commands == []
-            return
-        assert stream.commands == []
-        if planned.content.eight_bit is None and "8BITMIME" not in offered:
-            assume(b"".join(pieces).isascii())  # nobody can tell before
-        outcome = await client.send(FORMS[form](pieces), envelope)
-        assert set(outcome.accepted) == set(envelope.recipients)
-        chunks_known = planned.content.size is not None
-        told = [line for line in stream.commands if chunks_known or not line.startswith("BDAT")]
-        assert told == said(planned)
-        assert stream.contents == [b"".join(pieces)] * len(planned.transactions)
-
-    with (
-        mock.patch.object(planning, "CHUNK", SMALL),
-        mock.patch.object(submit, "CHUNK", SMALL),
-    ):
-        converse(stream, talk, secure=secure, lmtp=lmtp)
-
-
-@given(rich_offers(), envelopes(), strategies.messages())
-def test_a_plan_is_shown_line_by_line(offered: Extensions, envelope: Envelope, body: bytes) -> None:
-    try:
-        planned = plan(body, envelope, offered)
-    except NotOffered:
-        return
-    shown = [*map(str, planned.commands()), f"[{len(body)} octets of content]"]
-    assert str(planned).split("\n") == shown
-    assert str(planned).replace("\n", "").isprintable()
-
-
-def test_a_plan_reads_a_file_and_leaves_it_as_it_was() -> None:
-    file = io.BytesIO(b"skipped\nhello\n")
-    file.seek(8)
-    assert plan(file, TO_BOB, Extensions({"SIZE": ""})).content.size == 7
-    assert file.tell() == 8
-
-
-# -- one by one ----------------------------------------------------------------------------------
-
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
-TO_FIVE = Envelope("ann@example.org", [f"{name}@example.org" for name in "abcde"])
+from .obliging import ALL, FORMS, TO_BOB, TO_FIVE, Obliging, converse, said
 
 
 def lines(
@@ -489,19 +253,19 @@ def test_an_original_recipient_that_has_no_room() -> None:
 def test_requiretls_needs_tls_and_the_keyword() -> None:
     envelope, offered = with_parameters(requiretls=True), {"REQUIRETLS": ""}
     assert "REQUIRETLS" in refused(offered, envelope)  # in clear
-    for said, secure in ((offered, True), ({}, True)):
-        stream = Obliging(Extensions(said))
+    for given in (offered, {}):
+        stream = Obliging(Extensions(given))
 
-        async def talk(client: Client, said: Mapping[str, str] = said) -> None:
-            if said:
+        async def talk(client: Client, given: Mapping[str, str] = given) -> None:
+            if given:
                 await client.send(b"hello\n", envelope)
             else:
                 with pytest.raises(NotOffered, match="REQUIRETLS"):
                     await client.send(b"hello\n", envelope)
 
-        converse(stream, talk, secure=secure)
+        converse(stream, talk, secure=True)
         first = "MAIL FROM:<ann@example.org> REQUIRETLS"
-        assert stream.commands[:1] == ([first] if said else [])
+        assert stream.commands[:1] == ([first] if given else [])
 
 
 def test_deliver_by() -> None:
@@ -551,7 +315,7 @@ def test_recipients_that_are_given_twice_are_said_once() -> None:
     assert lines({}, envelope)[1:-1] == ["RCPT TO:<bob@example.org>", "RCPT TO:<Postmaster>"]
 
 
-# -- limits of the session (RFC 9422) ------------------------------------------------------------
+# -- limits of the session (RFC 9422) --------------------------------------------------------------
 
 
 def limited(limits: str, *envelopes: Envelope) -> list[list[str]]:
@@ -641,7 +405,7 @@ def test_what_can_be_read_only_once_is_not_sent_in_several_transactions(form: st
     assert lines({"LIMITS": "RCPTMAX=5"}, TO_FIVE, source()) == split("abcde")
 
 
-# -- envelopes -----------------------------------------------------------------------------------
+# -- envelopes -------------------------------------------------------------------------------------
 
 
 def test_parameters_for_all_or_for_some() -> None:

@@ -73,17 +73,6 @@ def test_what_submission_offers() -> None:
         server.answer(NO_MAIL_HERE)
 
 
-@pytest.mark.req("RFC4865-4.2-01")
-def test_mail_is_held_by_submission_servers_only() -> None:
-    held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
-    with pytest.raises(ValueError, match="submission"):
-        ServerProtocol(hostname="mx.example", extensions=held)
-    assert (
-        "FUTURERELEASE"
-        in ServerProtocol(hostname="mx.example", submission=True, extensions=held).offered
-    )
-
-
 @pytest.mark.req("RFC3207-4.1-03")
 def test_tls_that_is_not_enough() -> None:
     server = ServerProtocol(hostname="mx.example", starttls=True)

@@ -40,3 +40,11 @@ def test_lmtp_is_not_for_port_25() -> None:
 def test_offers_that_make_no_sense_do_not_start(extensions: dict[str, str | None]) -> None:
     with pytest.raises(ValueError):
         check(Handler, ServerConfig(extensions=extensions), 25)
+
+
+@pytest.mark.req("RFC4865-4.2-01")
+def test_mail_is_held_by_submission_servers_only() -> None:
+    held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
+    with pytest.raises(ValueError, match="submission"):
+        check(Users, ServerConfig(extensions=held), 25)
+    check(Users, ServerConfig(extensions=held, submission=True), 587)

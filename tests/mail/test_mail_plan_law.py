@@ -1,0 +1,121 @@
+"""What is planned is what is sent: the law."""
+
+from __future__ import annotations
+
+import io
+from unittest import mock
+
+import pytest
+from attrs import evolve
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from smtpproto import (
+    Envelope,
+    Extensions,
+    MailParameters,
+    NotOffered,
+    RcptParameters,
+)
+from smtpproto.mail import plan as planning
+from smtpproto.mail.plan import plan
+from smtpproto.session import submit
+from smtpproto.session.client import Client
+from smtpproto.testing import strategies
+
+from .obliging import ALL, FORMS, SMALL, TO_BOB, Obliging, converse, said
+
+
+def rich_offers() -> st.SearchStrategy[Extensions]:
+    """All there is, or but for one or two; perhaps with limits."""
+    limits = st.none() | strategies.session_limits().map(
+        lambda limits: evolve(limits, rcpt_max=limits.rcpt_max and 1 + limits.rcpt_max % 3)
+    )
+    return st.builds(
+        lambda missing, limits: Extensions(
+            {key: text for key, text in ALL.items() if key not in missing}
+            | ({"LIMITS": str(limits)} if limits is not None and str(limits) else {})
+        ),
+        st.sets(st.sampled_from(sorted(ALL)), max_size=2),
+        limits,
+    )
+
+
+@st.composite
+def envelopes(draw: st.DrawFn) -> Envelope:
+    utf8 = draw(st.booleans())
+    path = strategies.forward_paths(smtputf8=utf8)
+    recipients = draw(st.lists(path, min_size=1, max_size=4))
+    twice = draw(st.lists(st.sampled_from(recipients), max_size=2))
+    parameters = st.just(RcptParameters()) | strategies.rcpt_parameters(smtputf8=utf8)
+    return Envelope(
+        draw(strategies.reverse_paths(smtputf8=utf8)),
+        [*recipients, *twice],
+        draw(st.just(MailParameters()) | strategies.mail_parameters(smtputf8=utf8)),
+        draw(
+            parameters | st.fixed_dictionaries({}, optional=dict.fromkeys(recipients, parameters))
+        ),
+    )
+
+
+@given(
+    offered=rich_offers() | strategies.offers(),
+    envelope=envelopes(),
+    pieces=st.lists(strategies.messages(), max_size=3),
+    form=st.sampled_from(sorted(FORMS)),
+    secure=st.booleans(),
+    lmtp=st.booleans(),
+)
+def test_what_is_planned_is_what_is_sent(
+    offered: Extensions,
+    envelope: Envelope,
+    pieces: list[bytes],
+    form: str,
+    secure: bool,
+    lmtp: bool,
+) -> None:
+    """If all is accepted, the commands on the wire are those of the plan, and each transaction has
+    all of the content; what cannot be sent is NotOffered, and nothing of it is sent."""
+    stream = Obliging(offered)
+
+    async def talk(client: Client) -> None:
+        try:
+            planned = client.plan(FORMS[form](pieces), envelope)
+        except NotOffered:
+            with pytest.raises(NotOffered):
+                await client.send(FORMS[form](pieces), envelope)
+            assert stream.commands == []
+            return
+        assert stream.commands == []
+        if planned.content.eight_bit is None and "8BITMIME" not in offered:
+            assume(b"".join(pieces).isascii())  # nobody can tell before
+        outcome = await client.send(FORMS[form](pieces), envelope)
+        assert set(outcome.accepted) == set(envelope.recipients)
+        chunks_known = planned.content.size is not None
+        told = [line for line in stream.commands if chunks_known or not line.startswith("BDAT")]
+        assert told == said(planned)
+        assert stream.contents == [b"".join(pieces)] * len(planned.transactions)
+
+    with (
+        mock.patch.object(planning, "CHUNK", SMALL),
+        mock.patch.object(submit, "CHUNK", SMALL),
+    ):
+        converse(stream, talk, secure=secure, lmtp=lmtp)
+
+
+@given(rich_offers(), envelopes(), strategies.messages())
+def test_a_plan_is_shown_line_by_line(offered: Extensions, envelope: Envelope, body: bytes) -> None:
+    try:
+        planned = plan(body, envelope, offered)
+    except NotOffered:
+        return
+    shown = [*map(str, planned.commands()), f"[{len(body)} octets of content]"]
+    assert str(planned).split("\n") == shown
+    assert str(planned).replace("\n", "").isprintable()
+
+
+def test_a_plan_reads_a_file_and_leaves_it_as_it_was() -> None:
+    file = io.BytesIO(b"skipped\nhello\n")
+    file.seek(8)
+    assert plan(file, TO_BOB, Extensions({"SIZE": ""})).content.size == 7
+    assert file.tell() == 8
