@@ -11,7 +11,6 @@ from smtpproto import (
     ConnectionLost,
     NotOffered,
     SendRefused,
-    ServerConfig,
     SMTPError,
     TimedOut,
     TLSMode,

@@ -108,7 +108,7 @@ def test_nothing_but_mailboxes_is_told(found: object) -> None:
 
 @pytest.mark.req("RFC5321-3.5.3-01", "RFC5321-3.5.3-02", "RFC5321-7.3-01", "RFC5321-7.3-02")
 def test_without_hooks_nothing_is_told() -> None:
-    verify = "252 2.5.2 Cannot VRFY user, but will accept message and attempt delivery"
+    verify = "252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery"
     said = replies(Handler(), "VRFY bob", "VRFY nobody@example.org", "EXPN staff")
     assert said == [verify, verify, "502 5.5.1 Command not implemented"]
 
