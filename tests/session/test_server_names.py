@@ -275,7 +275,9 @@ def test_verbs_of_ones_own_have_their_place() -> None:
     assert [line[:3] for line in said] == ["250", "250", "503", "250"]
     assert replies(Echo(), "XECHO hi")[0].startswith("500")
     with pytest.raises(ValueError, match="MAIL is taken"):
-        Conversation(Feed([]), Handler(), ServerConfig(verbs=(Verb.own(XTaken),)), World())
+        Conversation(
+            Feed([]), Handler(), ServerConfig(verbs=(Verb.own(XTaken, keyword="XMAIL"),)), World()
+        )
 
 
 @frozen
