@@ -73,15 +73,21 @@ def test_from_mail_server(flavour: str, mail_server: Postfix | Exim, inbox: Inbo
 
 
 @pytest.mark.peer("swaks")
+@pytest.mark.req("RFC2033-4.2-02", "RFC2033-5-09")
 @pytest.mark.parametrize("name", ["dots", "eight-bit"])
 def test_from_swaks(flavour: str, name: str, inbox: Inbox, swaks: Send) -> None:
-    to = "--to=bob@b.test,full@b.test,refused@b.test,cy@b.test"
+    """A recipient who is named twice gets two replies."""
+    to = "--to=bob@b.test,full@b.test,refused@b.test,cy@b.test,bob@b.test"
     with serving(flavour, inbox, lmtp=True) as port:
         said = swaks(port, CONTENTS[name], "--protocol=LMTP", to, check=False)
         arrival = inbox.next()
     assert arrival.body == CONTENTS[name]
-    assert arrival.recipients == ["bob@b.test", "full@b.test", "cy@b.test"]
+    assert arrival.recipients == ["bob@b.test", "full@b.test", "cy@b.test", "bob@b.test"]
     assert arrival.session.lmtp
-    content_sent = said.index(" -> .\n")
-    replies = [line[4:7] for line in said[content_sent:].splitlines() if line.startswith("<")]
-    assert replies == ["250", "552", "250", "221"]
+    after = said.partition(" -> .\n")[2].partition(" -> QUIT\n")[0]
+    assert [reply[4:] for reply in after.splitlines()] == [
+        "250 2.6.0 Kept",
+        "552 5.2.2 Mailbox full",
+        "250 2.6.0 Kept",
+        "250 2.6.0 Kept",
+    ]

@@ -33,6 +33,7 @@ EVERY = [
 ]
 
 
+@pytest.mark.req("RFC6531-3.4-01", "RFC6531-3.6-01")
 @pytest.mark.parametrize(("sender", "user", "content", "needed"), EVERY)
 def test_exim_was_asked(
     flavour: str, sender: str, user: str, content: bytes, needed: bool, exim: Exim
@@ -42,6 +43,7 @@ def test_exim_was_asked(
     above = trace_above(exim.mailboxes.next(user), content)
     (mail,) = (field for field in above if field.startswith("X-Envelope: MAIL FROM:"))
     assert mail.startswith(f"X-Envelope: MAIL FROM:<{sender}> SIZE={len(content)}")
+    assert (" BODY=8BITMIME" in mail) is not content.isascii()
     assert mail.endswith(" SMTPUTF8") is needed
     assert (" with utf8esmtp" in above[-1]) is needed
 

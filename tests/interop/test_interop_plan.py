@@ -1,0 +1,93 @@
+"""What a plan says is what Exim was told, which shows each command of the envelope."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from interop.exim import Exim
+from interop.mailboxes import trace_above
+from interop.peers import EIGHT_BIT, LARGE, PLAIN, converse
+from smtpproto import (
+    Client,
+    Envelope,
+    MailParameters,
+    Notify,
+    OriginalRecipient,
+    Outcome,
+    Plan,
+    RcptParameters,
+    Ret,
+)
+from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.extended import Bdat
+from smtpproto.mail.content import Source
+
+pytestmark = pytest.mark.peer("exim")
+
+ALICE, BOB = "alice@box.test", "bob@box.test"
+HEADER = PLAIN.replace(b"Subject: dots", "Subject: Grüße".encode())
+ENVELOPES = {
+    "one": Envelope("ann@a.test", ALICE),
+    "bounce": Envelope("", ALICE),
+    "twice": Envelope('"ann lee"@a.test', [BOB, ALICE, BOB, '"alice"@BOX.test']),
+    "utf8": Envelope("żółw@bücher.test", ["jürgen@box.test", ALICE]),
+    "dsn": Envelope(
+        "ann@a.test",
+        [ALICE, "jürgen@box.test"],
+        MailParameters(ret=Ret.FULL, envid="Q=1+2 x"),
+        {
+            ALICE: RcptParameters(orcpt=OriginalRecipient("rfc822", "a+l@b.test")),
+            "jürgen@box.test": RcptParameters(notify={Notify.NEVER}),
+        },
+    ),
+}
+CONTENTS = {"plain": PLAIN, "eight-bit": EIGHT_BIT, "header": HEADER, "large": LARGE}
+
+
+def check(exim: Exim, content: bytes, envelope: Envelope, source: Callable[[], Source]) -> Plan:
+    """Send *content*, as *source* gives it; the plan for that, which was compared."""
+
+    async def talk(client: Client) -> tuple[Plan, Outcome]:
+        return client.plan(source(), envelope), await client.send(source(), envelope)
+
+    plan, outcome = converse("asyncio", exim.port, talk)
+    told = trace_above(exim.mailboxes.next("alice"), content)
+    commands = [field[12:] for field in reversed(told) if field.startswith("X-Envelope: ")]
+    assert commands == [str(said) for said in plan.commands() if isinstance(said, Mail | Rcpt)]
+    assert outcome.reply is not None
+    chunk = re.search("([0-9]+) byte chunk, total ([0-9]+)", outcome.reply.text)
+    assert plan.chunked is (chunk is not None)
+    if chunk is not None and plan.content.size is not None:
+        *_, last = plan.commands()
+        assert last == Bdat(int(chunk[1]), last=True)
+        assert plan.content.size == int(chunk[2])
+    return plan
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=list(ENVELOPES))
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=list(CONTENTS))
+def test_whole_message(envelope: Envelope, content: bytes, exim: Exim) -> None:
+    plan = check(exim, content, envelope, lambda: content)
+    assert plan.content.size == len(content)
+    assert plan.chunked is (content == LARGE)
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES.values(), ids=list(ENVELOPES))
+def test_size_unknown(envelope: Envelope, exim: Exim) -> None:
+    plan = check(exim, EIGHT_BIT, envelope, lambda: iter([EIGHT_BIT[:99], EIGHT_BIT[99:]]))
+    assert plan.content.size is None
+    assert plan.chunked
+
+
+@pytest.mark.req("RFC3461-4.2-02")
+def test_original_recipient_is_who_is_meant(exim: Exim) -> None:
+    notify = RcptParameters(notify={Notify.SUCCESS, Notify.FAILURE})
+    envelope = Envelope("", [ALICE, BOB], rcpt_parameters={ALICE: notify})
+    plan = check(exim, PLAIN, envelope, lambda: PLAIN)
+    assert [str(rcpt) for rcpt in plan.transactions[0].rcpts] == [
+        f"RCPT TO:<{ALICE}> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;{ALICE}",
+        f"RCPT TO:<{BOB}>",
+    ]
