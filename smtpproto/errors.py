@@ -99,7 +99,8 @@ class LocalProtocolError(SMTPError):
 
 
 class NotOffered(LocalProtocolError):
-    """The server did not offer the extension that this needs. Nothing was sent."""
+    """The server did not offer the extension that this needs. Nothing was sent; of content whose
+    size was not known before, nothing that counts."""
 
 
 class RemoteProtocolError(SMTPError):

@@ -233,3 +233,17 @@ def test_what_pytest_writes(tmp_path: Path, options: list[str], names: list[str]
     subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL, check=False)
     found = json.loads((tmp_path / "out").read_text())
     assert found == {name: [f"test_them.py::test_{name}"] for name in names}
+
+
+@pytest.mark.req("RFC6531-3.1-06")
+def test_smtputf8_is_whole() -> None:
+    """A server that offers it complies with all of RFC 6531: each row for servers has its test."""
+    ours = matrix.Matrix(ROOT)
+    bound = [
+        row
+        for row in ours.rows.values()
+        if row.rfc == "6531" and row.counted and row.role in ("server", "both")
+        if row.level in ("MUST", "MUST NOT")
+    ]
+    assert len(bound) > 10
+    assert [row.id for row in bound if ours.state(row) != "covered"] == []

@@ -21,6 +21,7 @@ MAX_ORCPT = 500  # octets of the value (RFC 3461 5.4)
 
 _PRINTABLE = re.compile(r"[ -~]*")
 _ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; "=" stands in no value
+_REGISTERED = frozenset({"rfc822", "utf-8", "x400"})  # IANA, Mail Address Types
 _UTF8 = "utf-8"
 
 
@@ -132,6 +133,11 @@ class OriginalRecipient:
     def isascii(self) -> bool:
         """Whether it can be written without SMTPUTF8."""
         return str(self).isascii()
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether the address type is in IANA's registry; others are passed on as they are."""
+        return lower(self.addr_type) in _REGISTERED
 
     def __str__(self) -> str:
         if not self.is_utf8:

@@ -216,6 +216,18 @@ class Extensions:
         """The classes of messages that NO-SOLICITING does not want (RFC 3865 2.1)."""
         return self._said("NO-SOLICITING") or ()
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The keywords whose parameters are not in the grammar, and so count as absent."""
+        return tuple(row.keyword for row in self.rows if not self._is_read(row))
+
+    def _is_read(self, row: Extension) -> bool:
+        try:
+            row.offer(self.keywords[row.keyword])
+        except GrammarError:
+            return False
+        return True
+
     def _said(self, keyword: str) -> Any:
         """What the parameters of *keyword* mean; None if it is not there, or if they are bad."""
         try:

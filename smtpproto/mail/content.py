@@ -54,7 +54,23 @@ class Content:
         return one_way and self.start is None
 
     async def slices(self) -> AsyncGenerator[bytes, None]:
-        """The content in slices of at most 128 KiB."""
+        """The content in slices of at most 128 KiB; the first may be longer by as much, since it
+        holds the header section of what was not measured. Raises GrammarError if this needs
+        SMTPUTF8 and nobody said so."""
+        start: bytes | None = b"" if self.size is None and not self.utf8_header else None
+        async with contextlib.aclosing(self._slices()) as parts:
+            async for part in parts:
+                if start is None:
+                    yield part
+                    continue
+                start += part
+                if _header_ends(start):
+                    yield _in_ascii(start)
+                    start = None
+        if start:
+            yield _in_ascii(start)
+
+    async def _slices(self) -> AsyncGenerator[bytes, None]:
         ends = self._line_ends()
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
@@ -186,6 +202,18 @@ def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
     else:
         for piece in source:
             yield from _cut(piece)
+
+
+def _header_ends(start: bytes) -> bool:
+    """Whether a whole line stands behind the header section, or more than one has room for."""
+    return start.find(b"\r\n", len(_header_section(start))) >= 0 or len(start) > _HEADER
+
+
+def _in_ascii(start: bytes) -> bytes:
+    """*start*, whose header section has to be ASCII."""
+    if not _header_section(start).isascii():
+        raise GrammarError("a header field that is not ASCII: say MailParameters(smtputf8=True)")
+    return start
 
 
 def _header_section(start: bytes) -> bytes:

@@ -80,6 +80,8 @@ def plan(
         Rcpt(path, _rcpt_parameters(path, envelope, offered))
         for path in dict.fromkeys(envelope.recipients)
     ]
+    if mail.parameters.smtputf8:
+        content = evolve(content, utf8_header=True)
     transactions = _split(mail, rcpts, list(sent), offered)
     if len(transactions) > 1 and content.once:
         raise NotOffered(f"{len(transactions)} transactions; the content can be read only once")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..grammar.reply import Reply
 from .events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
@@ -35,9 +35,17 @@ LOGINS = Reply(421, "4.7.0", "Too many failed logins; closing transmission chann
 TIMED_OUT = Reply(421, "4.4.2", "Timeout; closing transmission channel")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down; closing transmission channel")
 
+SMTP_READY = Reply(220, None, "ESMTP ready")
+LMTP_READY = Reply(220, None, "LMTP ready")
+
+
+def commands(names: Iterable[str]) -> Reply:
+    """What HELP answers by itself."""
+    return Reply(214, "2.0.0", f"Commands: {' '.join(names)}")
+
+
 # What the machine answers to what is no command, when the application has no words of its own.
 USUAL: Mapping[type[Question], Reply] = {
-    Connected: Reply(220, None, "ESMTP ready"),
     ChunkEnd: Reply(250, "2.0.0", "Chunk received"),
     BodyEnd: Reply(250, "2.0.0", "Message accepted"),
     AuthResponse: Reply(235, "2.7.0", "Authentication successful"),

@@ -9,7 +9,7 @@ from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
+from ..grammar.command import Command, Data, Ehlo, Helo, Help, Mail, Noop, Quit, Rcpt, Rset
 from ..grammar.domain import Host, own_name
 from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.extension import Extensions
@@ -231,8 +231,12 @@ class ServerProtocol:
         self._start_again()
 
     def _usual(self, question: Question) -> Reply:
+        if isinstance(question, Help):
+            return replies.commands(self.vocabulary.names(self.offered))
         if isinstance(question, Command):
             return self.vocabulary.verbs[question.verb].usual
+        if isinstance(question, Connected):
+            return replies.LMTP_READY if self.lmtp else replies.SMTP_READY
         return replies.USUAL[type(question)]
 
     def _yes(self, question: Question) -> frozenset[int]:

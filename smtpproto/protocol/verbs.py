@@ -26,7 +26,7 @@ from ..grammar.command import (
     Vrfy,
 )
 from ..grammar.extended import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
-from ..grammar.extension import EXTENSIONS
+from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.line import COMMANDS
 from ..grammar.reply import Reply
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
@@ -143,7 +143,7 @@ _COMMON = (
     Verb(
         command=Help,
         row="HELP",
-        usual=Reply(214, "2.0.0", "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP"),
+        usual=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists those there are
         yes=frozenset({211, 214}),
     ),
     Verb(
@@ -213,6 +213,11 @@ class Vocabulary:
             for name, row in rows.items()
             for phase, cell in zip(COLUMNS, row, strict=True)
         }
+
+    def names(self, offered: Extensions) -> list[str]:
+        """The verbs that a server which offers *offered* takes, for people to read."""
+        keywords = {name: verb.keyword for name, verb in self.verbs.items()} | {"EXPN": "EXPN"}
+        return [name for name, key in keywords.items() if key is None or key in offered]
 
 
 @cache

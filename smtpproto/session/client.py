@@ -115,6 +115,8 @@ class Client:
         """Say what :meth:`send` would send, and send nothing: see
         :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
+        if envelope is not None and envelope.parameters.requiretls and not self._trusted:
+            raise NotOffered("REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)")
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
     async def login(self, login: Login) -> None:
@@ -209,6 +211,8 @@ class Client:
         if reply.code in (500, 502, 504) and not self._config.lmtp:
             reply = await self._link.ask(Helo(host))
         _yes(reply, "hello", hello.verb, "whether the server wants another name: set hello")
+        if unread := self.extensions.unread:
+            _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
 
     async def _upgrade(self, *, required: bool) -> None:
         """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""

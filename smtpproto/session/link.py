@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from attrs import define, field
 
-from ..errors import ConnectionLost, LocalProtocolError, TimedOut, TransportError
+from ..errors import (
+    ConnectionLost,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TimedOut,
+    TransportError,
+)
 from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -21,6 +27,8 @@ from ..wire.tls import Context, TLSFilter, TLSInfo, TLSStream
 from .options import Trace
 
 _log = logging.getLogger("smtpproto.client")
+
+_LAST_WORDS = 1.0  # seconds to wait for them: on a broken link they are there, or never come
 
 _OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
 
@@ -116,7 +124,21 @@ class Link:
             try:
                 await self.stream.write(data, self.machine.timeouts.block)
             except TransportError as error:
+                if isinstance(error, ConnectionLost):
+                    await self._last_words()
                 raise self._explained(error) from None
+
+    async def _last_words(self) -> None:
+        """Read what the server has said before the link broke: it may be why."""
+        with suppress(TransportError, RemoteProtocolError):
+            while data := await self.stream.read(_LAST_WORDS):
+                self.machine.receive(data)
+                while (event := self.machine.next_event()) is not None:
+                    self._note_event(event, self.machine.phase.value)
+
+    def known(self, sent: Sent) -> Reply | None:
+        """The reply to *sent* if it has come, without waiting for it."""
+        return self._replies.get(sent)
 
     async def start_tls(self, context: Context, server_name: str | None) -> None:
         """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost."""

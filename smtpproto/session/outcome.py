@@ -11,8 +11,10 @@ from ..grammar.address import ForwardPath
 from ..grammar.reply import Reply
 from ..mail.envelope import Envelope
 
-# Postfix "queued as 4F2A", Exim "id=1oX-..", Sendmail and others "12345 Message accepted".
-_QUEUE_ID = re.compile(r"(?:queued as|id=|queue-?id[ :=]+|\bas) *<?([\w.+-]{4,})", re.IGNORECASE)
+# Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved".
+_QUEUE_ID = re.compile(
+    r"(?:\bas|id=|queue-?id[ :=]+) *<?([\w.+-]{4,})|> ([\w.+/-]{4,}) Saved", re.IGNORECASE
+)
 
 
 @frozen(kw_only=True)
@@ -41,18 +43,20 @@ class Outcome:
     def queue_ids(self) -> tuple[str, ...]:
         """The names that the server says it keeps the message under, as far as its words show."""
         found = (_QUEUE_ID.search(reply.text) for reply in dict.fromkeys(self.accepted.values()))
-        return tuple(dict.fromkeys(match[1] for match in found if match))
+        return tuple(dict.fromkeys(match[1] or match[2] for match in found if match))
 
     @property
     def retry(self) -> tuple[ForwardPath, ...]:
-        """The refused for whom the same may work later: those with a 4yz, and those with a 552 to
-        RCPT when others were accepted, which is an old word for 452 (RFC 5321 4.5.3.1.10)."""
+        """Those for whom the same may be tried later: the refused with a 4yz, or with a 552 to RCPT
+        when others were accepted, which is an old word for 452 (RFC 5321 4.5.3.1.10); and the
+        unknown, whom it may reach twice."""
         some = any(reply.positive for reply in self.rcpt.values())
-        return tuple(
+        refused = [
             path
             for path, reply in self.refused.items()
             if reply.transient or (some and reply.code == 552 and self.rcpt.get(path) == reply)
-        )
+        ]
+        return (*refused, *self.unknown)
 
     def __or__(self, other: Outcome) -> Outcome:
         """Both, of one message sent in several transactions."""

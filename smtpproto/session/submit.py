@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
-from ..errors import RemoteProtocolError, SendRefused, TransportError
+from ..errors import NotOffered, RemoteProtocolError, SendRefused, TransportError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
 from ..grammar.reply import Reply
@@ -141,7 +141,7 @@ class _Submission:
 
     async def _by_bdat(self) -> Outcome:
         """Chunk by chunk, some ahead of their replies; after a refusal no more are sent."""
-        link, ahead = self.link, deque[Sent]()
+        link, ahead, size = self.link, deque[Sent](), 0
         self.decided_by = "BDAT"
         async with contextlib.aclosing(self.plan.content.chunks(CHUNK)) as chunks:
             async for data, last in chunks:
@@ -149,12 +149,31 @@ class _Submission:
                     reply = await link.reply_to(ahead.popleft())
                     if not reply.positive:
                         return await self._failed(reply, ahead)
+                size += len(data)
+                self._check_size(size)
                 sent = link.say_chunk(data, last=last)
                 if last:
                     return await self._end(sent, ahead)
-                await link.flush()
                 ahead.extend(sent)
+                try:
+                    await link.flush()
+                except TransportError:
+                    if (refusal := self._refusal_among(ahead)) is None:
+                        raise
+                    return self.refused(refusal)
         raise AssertionError("content without an end")
+
+    def _check_size(self, size: int) -> None:
+        """Send no chunk beyond what the server takes: there are some that read its end as commands.
+        What was sent is dropped by RSET."""
+        limit = self.link.machine.extensions.size
+        if limit is not None and size > limit:
+            raise NotOffered(f"more than {limit} octets, which is all that the server takes")
+
+    def _refusal_among(self, ahead: Iterable[Sent]) -> Reply | None:
+        """Why the link broke, if the server said so before."""
+        replies = (self.link.known(sent) for sent in ahead)
+        return next((reply for reply in replies if reply and not reply.positive), None)
 
     async def _failed(self, reply: Reply, ahead: Iterable[Sent]) -> Outcome:
         """A chunk was refused: those on their way get replies all the same (RFC 3030 2)."""

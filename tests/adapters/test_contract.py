@@ -128,9 +128,8 @@ LINE = b"x" * 998 + b"\r\n"
 async def too_big(client: Client, inbox: Inbox) -> None:
     with pytest.raises(NotOffered):
         await client.send(LINE * 1100, ANN_TO_BOB)
-    with pytest.raises(SendRefused) as caught:
+    with pytest.raises(NotOffered, match="1000000"):  # known on the way only
         await client.send(iter([LINE * 600] * 2), ANN_TO_BOB)
-    assert str(caught.value.reply).startswith("552 5.3.4")
     await client.send(b"hello\r\n", ANN_TO_BOB)
     assert len(inbox.mails) == 1
 

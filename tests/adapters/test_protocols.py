@@ -34,7 +34,7 @@ class Picky(Handler):
         return Reply(554, "5.7.0", f"Not with {session.tls.version}")
 
 
-@pytest.mark.req("RFC3207-4.1-02")
+@pytest.mark.req("RFC3207-4.1-01", "RFC3207-4.1-02")
 @pytest.mark.parametrize("mode", [TLSMode.REQUIRED, TLSMode.IMPLICIT], ids=lambda mode: mode.value)
 @each_server
 def test_tls_that_is_not_enough(

@@ -251,3 +251,14 @@ def test_the_lengths_that_have_to_be_accepted() -> None:
     ):  # fmt: skip
         assert len(line) == length
         assert rcpt(str(rcpt(line))) == rcpt(line)
+
+
+@pytest.mark.req("RFC3461-4.2-04")
+def test_address_types_that_are_not_registered_are_taken_and_flagged() -> None:
+    for known in ("rfc822", "RFC822", "utf-8", "x400"):
+        assert OriginalRecipient(known, "a@b").is_registered
+    for bad in ("ORCPT", "ORCPT=", "ORCPT=rfc822"):
+        refused(f"RCPT TO:<a@b> {bad}")
+    orcpt = rcpt("ORCPT=pigeon;a@b").orcpt
+    assert orcpt is not None and not orcpt.is_registered
+    assert str(orcpt) == "pigeon;a@b"

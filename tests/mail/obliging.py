@@ -120,6 +120,7 @@ def converse(
     async def main() -> None:
         link = Link(stream, World(), ClientProtocol(secure=secure, lmtp=lmtp))
         client = Client(link, ClientConfig(lmtp=lmtp), "mx.example.org")
+        client._trusted = secure
         await client._open(TLSMode.NONE)
         await talk(client)  # type: ignore[misc]
 

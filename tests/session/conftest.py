@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
+import trustme
 
 from smtpproto.mail import plan as planning
 from smtpproto.session import submit
@@ -13,3 +16,12 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A BDAT has seven octets."""
     monkeypatch.setattr(planning, "CHUNK", 7)
     monkeypatch.setattr(submit, "CHUNK", 7)
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.create_default_context()
+    ca.configure_trust(client)
+    ca.issue_cert("mx.example.org").configure_cert(server)
+    return client, server

@@ -6,7 +6,6 @@ import logging
 import ssl
 
 import pytest
-import trustme
 
 from smtpproto import (
     ClientConfig,
@@ -269,15 +268,6 @@ def test_xclient_after_a_proxy() -> None:
     serve(handler, bytes(HEADER) + lines, config=PROXIED)
     last = handler.seen[-1]
     assert last.peer == ("203.0.113.9", 99) and last.proxied == HEADER
-
-
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    ca, server = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client = ssl.create_default_context()
-    ca.configure_trust(client)
-    ca.issue_cert("mx.example.org").configure_cert(server)
-    return client, server
 
 
 class Tagged(Guard):

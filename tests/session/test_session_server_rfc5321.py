@@ -24,6 +24,7 @@ from smtpproto import (
     ReversePath,
     Secret,
     ServerConfig,
+    ServerProtocol,
     Session,
 )
 from smtpproto.adapters.blocking import World, run
@@ -370,7 +371,7 @@ def test_help_may_tell_what_this_is() -> None:
         def help(self, session: Session, topic: str) -> Reply | None:
             return Reply(214, "2.0.0", "exampled 1.2") if topic == "version" else None
 
-    commands = "Commands: EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP"
+    commands = "Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP"
     version = "C: HELP version\nS: 214 2.0.0 exampled 1.2\n"
     play(f"{HELLO}{version}C: HELP\nS: 214 2.0.0 {commands}{QUIT}", Open())
 
@@ -429,14 +430,16 @@ def test_255_octets_each() -> None:
 # -- limits --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.8-01")
-@pytest.mark.parametrize(("recipients", "warned"), [(99, True), (100, False)])
+@pytest.mark.req("RFC5321-4.5.3.1.8-01", "RFC9422-3-08")
+@pytest.mark.parametrize(("recipients", "warned"), [(50, True), (99, True), (100, False)])
 def test_few_recipients_are_warned_of(
     recipients: int, warned: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "smtpproto"):
-        ServerConfig(limits=Limits(recipients=recipients))
+        config = ServerConfig(limits=Limits(recipients=recipients))
     assert ("less than 100 recipients" in caplog.text) == warned
+    offered = ServerProtocol(hostname="mx.example", limits=config.limits).offered
+    assert offered.limits.rcpt_max == recipients
 
 
 # -- the postmaster ------------------------------------------------------------------------------
