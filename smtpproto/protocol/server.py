@@ -9,12 +9,11 @@ from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Data, Ehlo, Helo, Help, Mail, Noop, Quit, Rcpt, Rset
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from ..grammar.domain import Host, own_name
 from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.line import parse_command, read_verb
-from ..grammar.printable import printable
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64, encode_base64
@@ -41,9 +40,10 @@ from .events import (
 )
 from .offer import offer
 from .phases import COLUMNS, Phase
+from .shown import Shown
 from .transaction import Transaction
 from .verbs import Verb, Vocabulary, vocabulary
-from .wording import worded
+from .wording import codes_of_yes, usual, with_detail, worded
 
 _HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
 
@@ -111,7 +111,7 @@ class ServerProtocol:
     _next: ServerEvent | None = field(default=None, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
-    _after_auth: bool = field(default=False, init=False)
+    _shown: Shown = field(factory=Shown, init=False)
     _errors: int = field(default=0, init=False)
     _failed_logins: int = field(default=0, init=False)
 
@@ -193,8 +193,8 @@ class ServerProtocol:
         question = self.question
         if question is None:
             raise LocalProtocolError("no question is open")
-        reply = reply or self._usual(question)
-        if reply.positive and reply.code not in self._yes(question):
+        reply = reply or usual(self, question)
+        if reply.positive and reply.code not in codes_of_yes(self, question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if self.submission and reply.code == 521:
             raise LocalProtocolError("521 is not for submission servers (RFC 6409 7)")
@@ -229,20 +229,6 @@ class ServerProtocol:
             raise LocalProtocolError("no handshake was agreed")
         self.secure, self.authenticated, self.no_service = True, False, refusal
         self._start_again()
-
-    def _usual(self, question: Question) -> Reply:
-        if isinstance(question, Help):
-            return replies.commands(self.vocabulary.names(self.offered))
-        if isinstance(question, Command):
-            return self.vocabulary.verbs[question.verb].usual
-        if isinstance(question, Connected):
-            return replies.LMTP_READY if self.lmtp else replies.SMTP_READY
-        return replies.USUAL[type(question)]
-
-    def _yes(self, question: Question) -> frozenset[int]:
-        if isinstance(question, Command):
-            return self.vocabulary.verbs[question.verb].yes
-        return replies.YES[type(question)]
 
     def _owes_more(self, reply: Reply) -> bool:
         """Whether LMTP wants further replies to the message; 421 is the last in any case."""
@@ -296,7 +282,7 @@ class ServerProtocol:
             case Connected():
                 self.phase = Phase.REFUSED
             case Auth() | AuthResponse():
-                self.phase, self._after_auth = Phase.READY, True
+                self.phase, self._shown.after_auth = Phase.READY, True
                 self._failed_logins += reply.permanent
             case Bdat():
                 self._begin_chunk(question, ("", reply))
@@ -348,20 +334,23 @@ class ServerProtocol:
             verb = read_verb(line, self.vocabulary.commands)
             refusal = rules.out_of_order(self, verb)
             if refusal is not None and verb != "BDAT":
-                return self._reject(self._shown(line), refusal)
+                return self._reject(self._shown.line(line, self.vocabulary), refusal)
             reading = self._reading(verb)
             command = parse_command(line, reading, self.vocabulary.commands)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or rules.unacceptable(self, command)
         if isinstance(command, Bdat) and refusal is not None:
-            self._begin_chunk(command, (self._shown(line), refusal))
+            self._begin_chunk(command, (self._shown.line(line, self.vocabulary), refusal))
             return self._read_chunk()
         if refusal is not None:
-            return self._reject(self._shown(line), refusal)
+            return self._reject(self._shown.line(line, self.vocabulary), refusal)
         event = self._event(command)
         if reading.used:
-            self._next, event = event, Tolerated(tuple(reading.used), self._shown(line))
+            self._next, event = (
+                event,
+                Tolerated(tuple(reading.used), self._shown.line(line, self.vocabulary)),
+            )
         return event
 
     def _reading(self, verb: str) -> Reading:
@@ -373,7 +362,7 @@ class ServerProtocol:
 
     def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
         """Refuse a line that is not in the grammar."""
-        reply, shown = _with_detail(error), self._shown(line)
+        reply, shown = with_detail(error), self._shown.line(line, self.vocabulary)
         if isinstance(error, ChunkError) and error.size is not None:
             self._errors += 1
             self._begin_chunk(Bdat(error.size), (shown, reply))
@@ -386,16 +375,6 @@ class ServerProtocol:
             self.hang_up(replies.LOST_CHUNK)
         return rejected
 
-    def _shown(self, line: bytes) -> str:
-        """A refused line as it may be shown: what stands behind AUTH may be a password, and so may
-        a line after an AUTH that was refused, from a client that goes on all the same."""
-        verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
-        if verb[:4] == b"AUTH":
-            self._after_auth = True
-            return "AUTH ***"
-        known = verb.decode("latin-1") in self.vocabulary.commands
-        return "***" if self._after_auth and not known else printable(line)
-
     def _too_long(self, line: bytes) -> bool:
         if len(line) + 2 <= COMMAND_LINE:
             return False
@@ -405,10 +384,10 @@ class ServerProtocol:
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""
-        self._after_auth = False
+        self._shown.after_auth = False
         command = rules.believed(self, command)
         if isinstance(command, Rset | Noop | Quit):
-            self._say(self._usual(command))
+            self._say(usual(self, command))
             self._advance(command)
         return command
 
@@ -501,11 +480,5 @@ class ServerProtocol:
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:
                 reply = error.reply or replies.SYNTAX_ERROR
-        self.phase, self._after_auth = Phase.READY, True
+        self.phase, self._shown.after_auth = Phase.READY, True
         return self._reject("***", reply, error=True)
-
-
-def _with_detail(error: GrammarError) -> Reply:
-    """The reply that the error suggests, saying also what was wrong and where."""
-    reply = error.reply or replies.SYNTAX_ERROR
-    return Reply(reply.code, reply.enhanced, f"{reply.text}: {printable(str(error))}")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..grammar.command import Ehlo, Expn, Helo, Rcpt, Vrfy
+from ..errors import GrammarError
+from ..grammar.command import Command, Ehlo, Expn, Helo, Help, Rcpt, Vrfy
 from ..grammar.extended import StartTLS, XClient
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..grammar.status import EnhancedCode
+from . import replies
 from .events import Connected, Question
 
 if TYPE_CHECKING:
@@ -52,3 +55,28 @@ def _permitted(reply: Reply, question: Question | None, *, utf8: bool) -> Reply:
         case Vrfy(smtputf8=asked) | Expn(smtputf8=asked):
             return reply if asked else _UTF8_NAME if reply.positive else _UTF8_NO_NAME
     return reply.ascii()
+
+
+def usual(server: ServerProtocol, question: Question | Command) -> Reply:
+    """The yes of an application without words of its own."""
+    match question:
+        case Connected():
+            return replies.LMTP_READY if server.lmtp else replies.SMTP_READY
+        case Help():
+            return replies.commands(server.vocabulary.names(server.offered))
+        case Command():
+            return server.vocabulary.verbs[question.verb].usual
+    return replies.USUAL[type(question)]
+
+
+def codes_of_yes(server: ServerProtocol, question: Question) -> frozenset[int]:
+    """The codes that say yes to *question*."""
+    if isinstance(question, Command):
+        return server.vocabulary.verbs[question.verb].yes
+    return replies.YES[type(question)]
+
+
+def with_detail(error: GrammarError) -> Reply:
+    """The reply that the error suggests, saying also what was wrong and where."""
+    reply = error.reply or replies.SYNTAX_ERROR
+    return Reply(reply.code, reply.enhanced, f"{reply.text}: {printable(str(error))}")
