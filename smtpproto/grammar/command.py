@@ -149,7 +149,7 @@ class Mail(Command):
 
     verb = "MAIL"
     path: ReversePath
-    parameters: MailParameters = field(factory=MailParameters)
+    parameters: MailParameters = MailParameters()
 
     @classmethod
     def read(cls, argument: str, reading: Reading) -> Self:
@@ -159,7 +159,7 @@ class Mail(Command):
         except GrammarError as error:
             raise GrammarError(error.message, offset=error.offset, reply=_SENDER) from None
         rest = _parameters(argument, end, reading, _SENDER)
-        return cls(path, MailParameters.read(rest, reading.parameters))
+        return cls(path, MailParameters.read(rest, reading.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
         return f"FROM:<{self.path}> {self.parameters}".rstrip(" ")
@@ -171,14 +171,14 @@ class Rcpt(Command):
 
     verb = "RCPT"
     path: ForwardPath
-    parameters: RcptParameters = field(factory=RcptParameters)
+    parameters: RcptParameters = RcptParameters()
 
     @classmethod
     def read(cls, argument: str, reading: Reading) -> Self:
         start = _keyword("TO:", argument, reading, _RECIPIENT)
         path, end = read_forward_path(argument, start, reading)
         rest = _parameters(argument, end, reading, _RECIPIENT)
-        return cls(path, RcptParameters.read(rest, reading.parameters))
+        return cls(path, RcptParameters.read(rest, reading.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
         return f"TO:<{self.path}> {self.parameters}".rstrip(" ")

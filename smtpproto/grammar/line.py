@@ -62,8 +62,13 @@ def parse_command(
     Raises GrammarError; its offset counts from the start of the line.
     """
     reading = Reading() if reading is None else reading
-    verb = read_verb(line, commands)
-    if (kept := line.rstrip(b" \t")) != line:
+    return read_command(read_verb(line, commands), line, reading, commands)
+
+
+def read_command(verb: str, line: bytes, reading: Reading, commands: Commands) -> Command:
+    """As :func:`parse_command`, of a line whose verb was read."""
+    kept = line.rstrip(b" \t")
+    if len(kept) != len(line):
         error = GrammarError("blank at the end of the line", offset=len(kept), reply=CHARACTERS)
         reading.tolerate("trailing_blanks", error)
     start = len(verb) + 1

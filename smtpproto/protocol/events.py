@@ -124,6 +124,12 @@ ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
 ClientEvent = Answer | Unsolicited | Disconnected
 
 
+UNASKED = (Rset, Noop, Quit)
+"""The commands that need no decision."""
+
+_QUESTIONS = (Command, Connected, AuthResponse, ChunkEnd, BodyEnd)  # quicker than the union
+
+
 def asks(event: ServerEvent | None) -> TypeGuard[Question]:
     """Whether a server must answer *event* before the next is given."""
-    return isinstance(event, Question) and not isinstance(event, Rset | Noop | Quit)
+    return isinstance(event, _QUESTIONS) and not isinstance(event, UNASKED)

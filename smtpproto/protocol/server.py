@@ -9,11 +9,11 @@ from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
 from ..grammar.domain import Host, own_name
 from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.extension import Extensions
-from ..grammar.line import parse_command, read_verb
+from ..grammar.line import read_command, read_verb
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64, encode_base64
@@ -26,6 +26,7 @@ from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import replies, rules
 from .events import (
+    UNASKED,
     AuthResponse,
     BodyChunk,
     BodyEnd,
@@ -336,7 +337,7 @@ class ServerProtocol:
             if refusal is not None and verb != "BDAT":
                 return self._reject(self._shown.line(line, self.vocabulary), refusal)
             reading = self._reading(verb)
-            command = parse_command(line, reading, self.vocabulary.commands)
+            command = read_command(verb, line, reading, self.vocabulary.commands)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or rules.unacceptable(self, command)
@@ -386,7 +387,7 @@ class ServerProtocol:
         """Answer what needs no decision, and report the command."""
         self._shown.after_auth = False
         command = rules.believed(self, command)
-        if isinstance(command, Rset | Noop | Quit):
+        if isinstance(command, UNASKED):
             self._say(usual(self, command))
             self._advance(command)
         return command

@@ -16,6 +16,7 @@ from .events import Connected, Question
 if TYPE_CHECKING:
     from .server import ServerProtocol
 
+_UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
 _NAMED = frozenset({220, 221, 421})  # replies that name the host (RFC 5321 4.2.3)
 _PATHS = {251: Reply(250, "2.1.5", "Recipient OK"), 551: Reply(550, "5.1.6", "Mailbox has moved")}
 _UTF8_NAME = Reply(252, "2.6.8", "The name needs SMTPUTF8 to be shown")
@@ -35,7 +36,7 @@ def worded(
         lines += [] if isinstance(question, Helo) else server.offered.lines()
     enhanced = reply.enhanced
     greets = isinstance(question, XClient) and reply.positive  # the session begins again
-    if not coded or isinstance(question, Connected | Ehlo) or greets or reply.intermediate:
+    if not coded or isinstance(question, _UNCODED) or greets or reply.intermediate:
         enhanced = None
     elif enhanced is None:
         enhanced = EnhancedCode(reply.code // 100, 0, 0)
