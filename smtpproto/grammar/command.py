@@ -25,6 +25,7 @@ _UTF8_FLAG = re.compile(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
 
 ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
 CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")
+_OF_MAIL, _OF_RCPT = MailParameters(), RcptParameters()  # none, the same for all: they are frozen
 _SENDER = Reply(501, "5.1.7", "Syntax error in sender address")
 _RECIPIENT = Reply(501, "5.1.3", "Syntax error in recipient address")
 
@@ -149,7 +150,7 @@ class Mail(Command):
 
     verb = "MAIL"
     path: ReversePath
-    parameters: MailParameters = MailParameters()
+    parameters: MailParameters = _OF_MAIL
 
     @classmethod
     def read(cls, argument: str, reading: Reading) -> Self:
@@ -171,7 +172,7 @@ class Rcpt(Command):
 
     verb = "RCPT"
     path: ForwardPath
-    parameters: RcptParameters = RcptParameters()
+    parameters: RcptParameters = _OF_RCPT
 
     @classmethod
     def read(cls, argument: str, reading: Reading) -> Self:

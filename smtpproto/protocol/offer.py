@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..grammar.conditions import check_offer
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..limits import Limits
-
-if TYPE_CHECKING:
-    from .server import ServerProtocol
+from .standing import Standing
 
 _USUAL = (
     "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
@@ -19,7 +16,7 @@ _USUAL = (
 _LARGEST = 999_999  # that LIMITS can say
 
 
-def offer(server: ServerProtocol) -> Extensions:
+def offer(server: Standing) -> Extensions:
     """What EHLO offers now, by what the server was told and by whether TLS is active. Raises
     ValueError for what makes no sense."""
     size = server.limits.message_size
@@ -45,7 +42,7 @@ def offer(server: ServerProtocol) -> Extensions:
     return Extensions(usual)
 
 
-def _check_kind(server: ServerProtocol, offered: Mapping[str, str]) -> None:
+def _check_kind(server: Standing, offered: Mapping[str, str]) -> None:
     """Raise ValueError for what a server of this kind must not, or must, offer."""
     if "ETRN" in offered and server.submission:
         raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")

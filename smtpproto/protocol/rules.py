@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import evolve
 
 from ..grammar.address import ForwardPath, ReversePath
@@ -15,12 +13,10 @@ from ..grammar.parameters import Body
 from ..grammar.reply import Reply
 from . import replies
 from .phases import HELLO_FIRST, NO_SERVICE
-
-if TYPE_CHECKING:
-    from .server import ServerProtocol
+from .standing import Standing
 
 
-def out_of_order(server: ServerProtocol, name: str) -> Reply | None:
+def out_of_order(server: Standing, name: str) -> Reply | None:
     """Why this verb may not be used now, whatever its argument."""
     cell = server.vocabulary.transitions[server.phase, name]
     if cell is NO_SERVICE:
@@ -38,7 +34,7 @@ def out_of_order(server: ServerProtocol, name: str) -> Reply | None:
     return cell if isinstance(cell, Reply) else None
 
 
-def _unavailable(server: ServerProtocol, name: str, keyword: str) -> Reply | None:
+def _unavailable(server: Standing, name: str, keyword: str) -> Reply | None:
     """Why a verb that an extension adds may not be used."""
     if name == "STARTTLS" and server.secure:
         return replies.TLS_ACTIVE
@@ -51,7 +47,7 @@ def _unavailable(server: ServerProtocol, name: str, keyword: str) -> Reply | Non
     return None if keyword in server.negotiated else HELLO_FIRST  # HELO negotiates nothing
 
 
-def unacceptable(server: ServerProtocol, command: Command) -> Reply | None:
+def unacceptable(server: Standing, command: Command) -> Reply | None:
     """Why a command that is well-formed and in order is refused."""
     match command:
         case Mail():
@@ -69,12 +65,12 @@ def unacceptable(server: ServerProtocol, command: Command) -> Reply | None:
     return None
 
 
-def _body(server: ServerProtocol) -> Body | None:
+def _body(server: Standing) -> Body | None:
     mail = server.transaction.mail
     return None if mail is None else mail.parameters.body
 
 
-def _unacceptable_sender(server: ServerProtocol, mail: Mail) -> Reply | None:
+def _unacceptable_sender(server: Standing, mail: Mail) -> Reply | None:
     limit = server.limits.transactions
     if limit is not None and server.transactions >= limit:
         return replies.TOO_MANY_TRANSACTIONS
@@ -86,7 +82,7 @@ def _unacceptable_sender(server: ServerProtocol, mail: Mail) -> Reply | None:
     return refusal or _too_big(server, mail.parameters.size or 0)
 
 
-def _unacceptable_recipient(server: ServerProtocol, rcpt: Rcpt) -> Reply | None:
+def _unacceptable_recipient(server: Standing, rcpt: Rcpt) -> Reply | None:
     if not rcpt.path.isascii and not server.transaction.utf8:
         return replies.ASCII_RECIPIENT
     if server.submission and not _is_qualified(rcpt.path):
@@ -103,12 +99,12 @@ def _is_qualified(path: ReversePath | ForwardPath) -> bool:
     return not isinstance(host, Domain) or "." in host.name
 
 
-def _too_big(server: ServerProtocol, size: int) -> Reply | None:
+def _too_big(server: Standing, size: int) -> Reply | None:
     limit = server.limits.message_size
     return replies.TOO_BIG if limit is not None and size > limit else None
 
 
-def believed(server: ServerProtocol, command: Command) -> Command:
+def believed(server: Standing, command: Command) -> Command:
     """*command* without what a client that has not logged in says and nobody believes: whom it
     speaks for (RFC 4954 5), and that its message goes before others' (RFC 6710 4.1)."""
     if server.authenticated or not isinstance(command, Mail):

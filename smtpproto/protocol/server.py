@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import assert_never
 
 from attrs import define, field, setters
@@ -10,17 +9,14 @@ from attrs import define, field, setters
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
-from ..grammar.domain import Host, own_name
 from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.line import read_command, read_verb
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import COMMAND_LINE, Leniencies, Limits, Timeouts
-from ..mail.envelope import Envelope
+from ..limits import COMMAND_LINE
 from ..secret import Secret
-from ..wire.buffer import Buffer
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
@@ -42,15 +38,16 @@ from .events import (
 from .offer import offer
 from .phases import COLUMNS, Phase
 from .shown import Shown
+from .standing import Standing
 from .transaction import Transaction
-from .verbs import Verb, Vocabulary, vocabulary
+from .verbs import vocabulary
 from .wording import codes_of_yes, usual, with_detail, worded
 
 _HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
-class ServerProtocol:
+class ServerProtocol(Standing):
     """One connection as a server sees it.
 
     Feed :meth:`receive`; take events with :meth:`next_event` until it gives None; then send what
@@ -67,41 +64,12 @@ class ServerProtocol:
     ValueError for offers that make no sense.
     """
 
-    hostname: Host = field(converter=own_name)
-    lmtp: bool = False
-    submission: bool = False
-    starttls: bool = False
-    secure: bool = False
-    mechanisms: tuple[str, ...] = ()
-    auth_in_clear: bool = False
-    require_tls: bool = False
-    require_auth: bool = False
-    extensions: Mapping[str, str | None] = field(factory=dict)
-    verbs: tuple[Verb, ...] = ()
-    limits: Limits = field(factory=Limits)
-    timeouts: Timeouts = field(factory=Timeouts)
-    leniencies: Leniencies = field(factory=Leniencies)
-
-    phase: Phase = field(default=Phase.GREETING, init=False)
-    authenticated: bool = field(default=False, init=False)
     question: Question | None = field(default=None, init=False)
     """The event that waits for :meth:`answer`."""
-    offered: Extensions = field(init=False)
-    """What EHLO offers now."""
-    negotiated: Extensions = field(factory=Extensions, init=False)
-    """What the client was offered when it said EHLO; nothing after HELO."""
-    transaction: Transaction = field(factory=Transaction, init=False)
-    transactions: int = field(default=0, init=False)
-    """MAIL commands accepted so far."""
     owed: tuple[ForwardPath, ...] = field(default=(), init=False)
     """In LMTP, the recipients whose reply to the message is still to be given, the next one
     first."""
-    vocabulary: Vocabulary = field(init=False)
-    no_service: Reply | None = field(default=None, init=False)
-    """What every command but QUIT is answered, once :meth:`tls_started` said that TLS is not
-    enough."""
 
-    _buffer: Buffer = field(factory=Buffer, init=False)
     _lines: LineReader = field(init=False)
     _dots: DotReader = field(init=False)
     _bdat: Bdat | None = field(default=None, init=False)  # whose octets are being read
@@ -164,21 +132,6 @@ class ServerProtocol:
     def timeout(self) -> float | None:
         """Seconds to wait for the client's next event (RFC 5321 4.5.3.2.7); None for ever."""
         return self.timeouts.tls if self.phase is Phase.TLS else self.timeouts.command
-
-    @property
-    def envelope(self) -> Envelope:
-        """The open transaction, as far as it was accepted."""
-        return self.transaction.envelope
-
-    @property
-    def in_message(self) -> bool:
-        """Whether content has begun to come and its end has not."""
-        return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
-
-    @property
-    def behind(self) -> bool:
-        """Whether octets have arrived that were not read."""
-        return bool(self._buffer)
 
     # -- answers -----------------------------------------------------------------------------
 

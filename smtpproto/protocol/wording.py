@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..errors import GrammarError
 from ..grammar.command import Command, Ehlo, Expn, Helo, Help, Rcpt, Vrfy
 from ..grammar.extended import StartTLS, XClient
@@ -12,9 +10,7 @@ from ..grammar.reply import Reply
 from ..grammar.status import EnhancedCode
 from . import replies
 from .events import Connected, Question
-
-if TYPE_CHECKING:
-    from .server import ServerProtocol
+from .standing import Standing
 
 _UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
 _NAMED = frozenset({220, 221, 421})  # replies that name the host (RFC 5321 4.2.3)
@@ -24,7 +20,7 @@ _UTF8_NO_NAME = Reply(550, "5.6.8", "The reply needs SMTPUTF8 to be shown")
 
 
 def worded(
-    server: ServerProtocol, reply: Reply, question: Question | None, *, coded: bool = True
+    server: Standing, reply: Reply, question: Question | None, *, coded: bool = True
 ) -> Reply:
     """*reply* to *question*, as it goes on the wire. Not *coded*: without enhanced code."""
     reply = _permitted(reply, question, utf8=server.transaction.utf8)
@@ -58,7 +54,7 @@ def _permitted(reply: Reply, question: Question | None, *, utf8: bool) -> Reply:
     return reply.ascii()
 
 
-def usual(server: ServerProtocol, question: Question | Command) -> Reply:
+def usual(server: Standing, question: Question | Command) -> Reply:
     """The yes of an application without words of its own."""
     match question:
         case Connected():
@@ -70,7 +66,7 @@ def usual(server: ServerProtocol, question: Question | Command) -> Reply:
     return replies.USUAL[type(question)]
 
 
-def codes_of_yes(server: ServerProtocol, question: Question) -> frozenset[int]:
+def codes_of_yes(server: Standing, question: Question) -> frozenset[int]:
     """The codes that say yes to *question*."""
     if isinstance(question, Command):
         return server.vocabulary.verbs[question.verb].yes
