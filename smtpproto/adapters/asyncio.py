@@ -176,7 +176,8 @@ class Stream(asyncio.BufferedProtocol):
         except TimeoutError:
             pass
         finally:
-            self._transport.abort()
+            if not self._closed.done():
+                self._transport.abort()
 
     def interrupt(self) -> None:
         self.eof_received()

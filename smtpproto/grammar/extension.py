@@ -130,6 +130,12 @@ EXTENSIONS = _table(
 EXTENSION_VERBS = frozenset(verb for row in EXTENSIONS.values() for verb in row.verbs)
 
 
+LONGEST_LINE = COMMAND_LINE + max(
+    sum(row.octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
+)
+"""Octets of the longest command line that there can be, AUTH apart."""
+
+
 @frozen
 class Extensions:
     """The keywords of one EHLO reply, each with its parameters as one string.

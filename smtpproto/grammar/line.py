@@ -74,6 +74,8 @@ def read_command(verb: str, line: bytes, reading: Reading, commands: Commands) -
     start = len(verb) + 1
     while kept.startswith(b" ", start):
         error = GrammarError("one space too many", offset=start, reply=CHARACTERS)
+        if verb == "BDAT":  # who stands before us may read it otherwise, and its octets with it
+            raise error
         reading.tolerate("extra_blanks", error)
         start += 1
     try:

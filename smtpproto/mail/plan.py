@@ -146,15 +146,16 @@ def _split(
 ) -> tuple[PlannedTransaction, ...]:
     """As many transactions as the server's limits ask for (RFC 9422)."""
     limits = offered.limits
-    most = limits.rcpt_max or len(rcpts)
-    parts = [tuple(rcpts[at : at + most]) for at in range(0, len(rcpts), most)]
+    each = limits.rcpt_max or len(rcpts)
+    parts = [tuple(rcpts[at : at + each]) for at in range(0, len(rcpts), each)]
     planned = tuple(PlannedTransaction(mail, part) for part in parts)
-    count, domains = len(sent) + len(planned), len(_domains([*sent, *planned]))
+    count = len(sent) + len(planned)
     if limits.mail_max is not None and count > limits.mail_max:
         raise NotOffered(f"{count} transactions; the server takes {limits.mail_max} a connection")
-    if limits.rcpt_domain_max is not None and domains > limits.rcpt_domain_max:
-        most = limits.rcpt_domain_max
-        raise NotOffered(f"recipients in {domains} domains; the server takes {most} a connection")
+    if (most := limits.rcpt_domain_max) is not None:
+        domains = len(_domains([*sent, *planned]))
+        if domains > most:
+            raise NotOffered(f"recipients in {domains} domains; a connection may have {most}")
     return planned
 
 

@@ -9,7 +9,6 @@ from ..grammar.command import Command, Data, Mail, Rcpt
 from ..grammar.conditions import refusal_of
 from ..grammar.domain import Domain
 from ..grammar.extended import Auth, Bdat, StartTLS
-from ..grammar.parameters import Body
 from ..grammar.reply import Reply
 from . import replies
 from .phases import HELLO_FIRST, NO_SERVICE
@@ -54,7 +53,7 @@ def unacceptable(server: Standing, command: Command) -> Reply | None:
             return _unacceptable_sender(server, command)
         case Rcpt():
             return _unacceptable_recipient(server, command)
-        case Data() if _body(server) is Body.BINARY_MIME:
+        case Data() if server.transaction.binary:
             return replies.BINARY_BY_DATA  # RFC 3030 3
         case Bdat(size):
             return _too_big(server, server.transaction.size + size)
@@ -63,11 +62,6 @@ def unacceptable(server: Standing, command: Command) -> Reply | None:
         case StartTLS() if server.behind:
             return replies.INJECTION
     return None
-
-
-def _body(server: Standing) -> Body | None:
-    mail = server.transaction.mail
-    return None if mail is None else mail.parameters.body
 
 
 def _unacceptable_sender(server: Standing, mail: Mail) -> Reply | None:

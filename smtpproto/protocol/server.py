@@ -10,8 +10,8 @@ from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
 from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
-from ..grammar.extension import Extensions
-from ..grammar.line import read_command, read_verb
+from ..grammar.extension import LONGEST_LINE, Extensions
+from ..grammar.line import COMMANDS, read_command, read_verb
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64, encode_base64
@@ -147,7 +147,7 @@ class ServerProtocol(Standing):
         question = self.question
         if question is None:
             raise LocalProtocolError("no question is open")
-        reply = reply or usual(self, question)
+        reply = usual(self, question) if reply is None else reply
         if reply.positive and reply.code not in codes_of_yes(self, question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if self.submission and reply.code == 521:
@@ -181,7 +181,8 @@ class ServerProtocol(Standing):
         """
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("no handshake was agreed")
-        self.secure, self.authenticated, self.no_service = True, False, refusal
+        self.secure, self.authenticated = True, False
+        self.no_service = None if refusal is None or refusal.positive else refusal
         self._start_again()
 
     def _owes_more(self, reply: Reply) -> bool:
@@ -238,6 +239,8 @@ class ServerProtocol(Standing):
             case Auth() | AuthResponse():
                 self.phase, self._shown.after_auth = Phase.READY, True
                 self._failed_logins += reply.permanent
+            case XClient():  # whom it speaks for is not wanted: nobody else is meant
+                self.phase = Phase.REFUSED
             case Bdat():
                 self._begin_chunk(question, ("", reply))
             case ChunkEnd():
@@ -277,7 +280,7 @@ class ServerProtocol(Standing):
                 return None
 
     def _read_command(self) -> ServerEvent | None:
-        line = self._lines.read(self.limits.auth_line)  # the longest there is; by verb below
+        line = self._lines.read(max(self.limits.auth_line, LONGEST_LINE))  # by verb below
         if line is None:
             return None
         if line is OVERLONG:
@@ -290,7 +293,7 @@ class ServerProtocol(Standing):
             if refusal is not None and verb != "BDAT":
                 return self._reject(self._shown.line(line, self.vocabulary), refusal)
             reading = self._reading(verb)
-            command = read_command(verb, line, reading, self.vocabulary.commands)
+            command = self._parse(verb, line, reading)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or rules.unacceptable(self, command)
@@ -306,6 +309,17 @@ class ServerProtocol(Standing):
                 Tolerated(tuple(reading.used), self._shown.line(line, self.vocabulary)),
             )
         return event
+
+    def _parse(self, verb: str, line: bytes, reading: Reading) -> Command:
+        """Read the argument. A verb of one's own may raise anything; a client learns no more."""
+        try:
+            return read_command(verb, line, reading, self.vocabulary.commands)
+        except GrammarError:
+            raise
+        except Exception as error:
+            if verb in COMMANDS:
+                raise
+            raise GrammarError(f"{verb} cannot be read", reply=replies.CANNOT_READ) from error
 
     def _reading(self, verb: str) -> Reading:
         return Reading(
@@ -394,6 +408,7 @@ class ServerProtocol(Standing):
         self._outer, self.phase = self.phase, Phase.CHUNK
 
     def _read_chunk(self) -> ServerEvent | None:
+        """Octets, whatever they are (RFC 3030 2): nobody looks for lines in them."""
         while piece := self._chunk.read():
             if self._refusal is None:
                 self.transaction.size += len(piece)
@@ -401,10 +416,9 @@ class ServerProtocol(Standing):
         if not self._chunk.done:
             return None
         assert self._bdat is not None
-        bdat, self._bdat = self._bdat, None
         if self._refusal is not None:
-            return self._reject_chunk(bdat, *self._refusal)
-        return self._body_end() if bdat.last else ChunkEnd(bdat.size)
+            return self._reject_chunk(self._bdat, *self._refusal)
+        return self._body_end() if self._bdat.last else ChunkEnd(self._bdat.size)
 
     def _reject_chunk(self, bdat: Bdat, line: str, reply: Reply) -> Rejected:
         """Say what was decided before its octets came. What had been accepted fails with it."""

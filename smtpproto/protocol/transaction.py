@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..grammar.command import Mail, Rcpt
+from ..grammar.parameters import Body
 from ..mail.envelope import Envelope
 
 
@@ -21,6 +22,11 @@ class Transaction:
     def utf8(self) -> bool:
         """Whether MAIL said SMTPUTF8."""
         return self.mail is not None and self.mail.parameters.smtputf8
+
+    @property
+    def binary(self) -> bool:
+        """Whether MAIL said BODY=BINARYMIME."""
+        return self.mail is not None and self.mail.parameters.body is Body.BINARY_MIME
 
     @property
     def envelope(self) -> Envelope:

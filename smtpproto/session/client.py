@@ -108,7 +108,9 @@ class Client:
         """
         planned = self.plan(message, envelope)
         with self._link.conversation():
-            self._sent += planned.transactions
+            limits = self.extensions.limits
+            if limits.mail_max is not None or limits.rcpt_domain_max is not None:
+                self._sent += planned.transactions  # to be counted; else they are nobody's concern
             return await submit(self._link, planned)
 
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:

@@ -9,7 +9,7 @@ from typing import cast
 
 from attrs import define, field
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, TransportError
 from ..grammar.reply import Reply
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
@@ -32,6 +32,8 @@ class Delivery:
             return
         try:
             sink: Sink | Reply = await result(self._handler.data(session, machine.envelope))
+            if not isinstance(sink, Reply) and not hasattr(sink, "commit"):
+                raise TypeError(f"data gave neither a sink nor a reply: {type(sink).__name__}")
         except Exception as error:
             sink = failed("data", error)
         if isinstance(sink, Reply):
@@ -62,6 +64,8 @@ class Delivery:
             return
         try:
             await self._answer(machine, await result(sink.commit()))
+        except TransportError:  # the client's, in the middle of LMTP's replies
+            raise
         except Exception as error:
             await self._answer(machine, failed("commit", error))
 

@@ -64,7 +64,8 @@ class Sink(Protocol):
     """Takes the content of one message as it comes. Each method plain or ``async``."""
 
     def write(self, data: bytes) -> Nothing:
-        """Take a slice of content, at most 64 KiB; lines end with CRLF, dots are removed."""
+        """Take a slice of content, at most 64 KiB. Lines end with CRLF, and dots are removed; what
+        came by BDAT is as the client sent it, which may have a CR or LF alone (RFC 3030 3)."""
         ...
 
     def commit(self) -> MessageHook:

@@ -76,8 +76,10 @@ def _mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
 def answer(machine: ServerProtocol, verdict: Verdict) -> bool:
     """Answer the machine's question; whether that was a yes."""
     try:
+        if not isinstance(verdict, Reply | None):
+            raise TypeError(f"a hook answers a Reply or nothing, not {type(verdict).__name__}")
         machine.answer(verdict)
-    except (LocalProtocolError, GrammarError, AttributeError) as error:
+    except (LocalProtocolError, GrammarError, TypeError) as error:
         # No reply at all, or not one for this question.
         failed("a hook's answer", error)
         machine.answer(verdict := LOCAL_ERROR)

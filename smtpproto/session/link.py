@@ -66,7 +66,7 @@ class Link:
     def usable(self) -> bool:
         """Whether both sides agree on where the session stands, so that it can go on."""
         machine = self.machine
-        return machine.phase in COLUMNS and not (machine.unanswered or self._busy)
+        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self.over)
 
     @property
     def over(self) -> bool:
@@ -76,7 +76,7 @@ class Link:
     @property
     def midway(self) -> bool:
         """Whether a transaction is open, or replies are still to come."""
-        return self.machine.phase in _OPEN or bool(self.machine.unanswered)
+        return not self.over and (self.machine.phase in _OPEN or bool(self.machine.unanswered))
 
     async def ask(self, command: Command) -> Reply:
         """Say *command* and give its reply."""
@@ -127,6 +127,9 @@ class Link:
                 if isinstance(error, ConnectionLost):
                     await self._last_words()
                 raise self._explained(error) from None
+            except BaseException:  # cancelled: nobody knows how much has left
+                self._broken = True
+                raise
 
     async def _last_words(self) -> None:
         """Read what the server has said before the link broke: it may be why."""

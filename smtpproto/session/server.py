@@ -82,11 +82,8 @@ class Conversation:
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
-        self._machine = self._new_machine()
+        self._machine = ServerProtocol(hostname=self._config.hostname)  # until it is known
         self._delivery = Delivery(self._handler, self._flush)
-
-    def _new_machine(self) -> ServerProtocol:
-        return machine_for(type(self._handler), self._config, self._session.peer[0])
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
@@ -111,21 +108,35 @@ class Conversation:
     async def _begin(self) -> None:
         """What comes before SMTP: a proxy's word for the client, and TLS from the first octet."""
         if is_among(self._session.peer[0], self._config.proxied_by):
-            self._stream, header = await read_proxy_header(self._stream, self._world, self._config)
-            if header.source is not None:
-                self._session = evolve(self._session, peer=header.source, proxied=header)
-                self._machine = self._new_machine()
-                _log.info("for %s, %s", *self._session.peer)
+            await self._take_proxy_header()
+        self._machine = machine_for(type(self._handler), self._config, self._session.peer[0])
         if self._config.implicit_tls:
             await self._start_tls()
-            self._enough = await ask(self._handler.tls, self._session)
+            verdict = await ask(self._handler.tls, self._session)
+            self._enough = None if verdict is None or verdict.positive else verdict
+
+    async def _take_proxy_header(self) -> None:
+        self._waiting = True
+        try:
+            self._stream, header = await read_proxy_header(self._stream, self._world, self._config)
+        finally:
+            self._waiting = False
+        if header.source is not None:
+            self._session = evolve(self._session, peer=header.source, proxied=header)
+            _log.info("for %s, %s", *self._session.peer)
 
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
             await self._handle(event)
             await self._between(event)
-            self._open = self._machine.transaction.mail is not None
+            self._note_transaction()
         await self._flush()
+
+    def _note_transaction(self) -> None:
+        """What XFORWARD told is of one message only."""
+        was, self._open = self._open, self._machine.transaction.mail is not None
+        if was and not self._open:
+            self._session = evolve(self._session, forwarded=None)
 
     async def _between(self, event: ServerEvent) -> None:
         """Send at once what RFC 2920 3.2 wants sent, and let others have their turn."""

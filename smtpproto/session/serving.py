@@ -46,11 +46,11 @@ def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     if config.lmtp and port == 25:
         raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
     kind = source if isinstance(source, type) else type(source)
-    if not issubclass(kind, Handler):  # a function that makes one: nobody knows yet
-        return
+    known = issubclass(kind, Handler)  # what a function makes, nobody knows yet
+    kind = kind if known else Handler
     offered = machine_for(kind, config, "").offered
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     wanted = config.require_auth or config.submission
-    if wanted and not _defines(kind, Handler.authenticate):
+    if wanted and known and not _defines(kind, Handler.authenticate):
         raise ValueError("require_auth and submission need a handler with authenticate")

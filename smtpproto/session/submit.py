@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Iterable
 
@@ -11,13 +12,17 @@ from attrs import define, evolve, field
 from ..errors import NotOffered, RemoteProtocolError, SendRefused, TransportError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mail.plan import CHUNK, Plan, PlannedTransaction
 from ..protocol.events import Sent
 from .link import Link
 from .outcome import Outcome
 
+_log = logging.getLogger("smtpproto.client")
+
 _IN_FLIGHT = 4  # chunks ahead of their replies: one refused stops the message soon
+_NOT_READ = Reply(451, "4.3.0", "The content could not be read again")
 _NEVER_SENT = Reply(421, "4.4.2", "The connection was lost before this was sent")
 
 # What is said after a refusal only keeps both sides in step: if it fails, the refusal stands.
@@ -26,7 +31,7 @@ _what_is_known_holds = contextlib.suppress(TransportError, RemoteProtocolError)
 
 async def submit(link: Link, plan: Plan) -> Outcome:
     """Send one message. Raises SendRefused if it was accepted for nobody, and TransportError if the
-    link died before the end of it, so that nothing was accepted."""
+    link died before the end of it, or what its source raised, if nothing was accepted."""
     if link.midway:  # somebody gave up in the middle of the last message
         await link.ask(Rset())
     outcome, decided_by = Outcome(envelope=plan.envelope), ""
@@ -34,10 +39,12 @@ async def submit(link: Link, plan: Plan) -> Outcome:
         submission = _Submission(link, plan, transaction)
         try:
             part = await submission.run()
-        except (TransportError, RemoteProtocolError):
+        except Exception as error:  # to raise it would hide that others have the message
             if not (outcome.accepted or outcome.unknown):
                 raise
-            part = submission.refused(_NEVER_SENT)
+            _log.error("a message failed after some had it: %s", printable(repr(error)))
+            lost = isinstance(error, TransportError | RemoteProtocolError)
+            part = submission.refused(_NEVER_SENT if lost else _NOT_READ)
         outcome, decided_by = outcome | part, submission.decided_by
     if not outcome.accepted and not outcome.unknown:
         reply = outcome.reply or next(iter(outcome.refused.values()))

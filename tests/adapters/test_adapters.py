@@ -358,3 +358,27 @@ def test_run_says_what_is_wrong() -> None:
 
     with pytest.raises(LocalProtocolError, match="suspends"):
         on_sockets.run(suspends())
+
+
+def test_closing_what_closes_by_itself_meanwhile() -> None:
+    """asyncio's transports cannot be aborted once they are closed."""
+
+    class Transport:
+        closed = False
+
+        def __init__(self, stream: on_asyncio.Stream) -> None:
+            self.stream = stream
+
+        def close(self) -> None:
+            self.stream.connection_lost(None)
+            self.closed = True
+
+        def abort(self) -> None:
+            assert not self.closed
+
+    async def main() -> None:
+        stream = on_asyncio.Stream()
+        stream._transport = Transport(stream)  # type: ignore[assignment]
+        await stream.close()
+
+    asyncio.run(main())

@@ -187,9 +187,11 @@ def test_what_is_answered_at_once_is_reported_too() -> None:
 
 
 def test_a_chunk_may_be_reported() -> None:
-    server = serving(FROM, b"RCPT TO:<bob@example.org>\r\n")
-    assert server.codes(b"BDAT  4 LAST\r\ntext") == [250]
-    assert server.events[0] == Tolerated(("extra_blanks",), "BDAT  4 LAST")
+    server = serving(
+        FROM, b"RCPT TO:<bob@example.org>\r\n", leniencies=only(trailing_blanks=REPORT)
+    )
+    assert server.codes(b"BDAT 4 LAST \r\ntext") == [250]
+    assert server.events[0] == Tolerated(("trailing_blanks",), "BDAT 4 LAST ")
     assert server.content == b"text"
 
 
@@ -313,3 +315,9 @@ def test_a_greeting_may_be_lenient() -> None:
     client = ClientProtocol(leniencies=only(bare_code=REPORT))
     (answer,) = hears(client, b"220\r\n")
     assert answer.leniencies == ("bare_code",)
+
+
+@pytest.mark.parametrize("line", [b"BDAT  5", b"BDAT   0 LAST"])
+def test_no_leniency_touches_where_a_chunk_begins(line: bytes) -> None:
+    server = serving(b"MAIL FROM:<>\r\nRCPT TO:<b@c.example>\r\n", leniencies=Leniencies())
+    assert server.codes(line + b"\r\n") == [501, 421]

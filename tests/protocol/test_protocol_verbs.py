@@ -15,6 +15,7 @@ from smtpproto.grammar.extended import Auth, Etrn, StartTLS, XClient, XForward
 from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+from smtpproto.limits import Limits
 from smtpproto.protocol.events import Rejected
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb, vocabulary
@@ -292,12 +293,60 @@ def test_xclient_says_who_logged_in() -> None:
     assert not server.machine.authenticated
 
 
-def test_xclient_refused_changes_nothing() -> None:
+def test_after_xclient_was_refused_nobody_is_served() -> None:
+    """Else who is not wanted would have the rights of the one that speaks for it."""
     server = serving(**FULL, verdict=no_to(XClient, Reply(550, "5.7.0", "Not you")))
     assert server.said(b"XCLIENT NAME=a.example\r\n") == ["550 5.7.0 Not you"]
+    assert server.machine.phase is Phase.REFUSED
+    assert server.codes(b"MAIL FROM:<>\r\n", b"XCLIENT NAME=b.example\r\n") == [503, 503]
+    assert server.codes(b"QUIT\r\n") == [221]
+
+
+def test_xclient_that_cannot_be_read_changes_nothing() -> None:
+    server = serving(**FULL)
+    assert server.codes(b"XCLIENT\r\n", b"XCLIENT FOO\r\n") == [501, 501]
     assert server.machine.phase is Phase.READY
     assert "SIZE" in server.machine.negotiated
-    assert server.codes(b"XCLIENT\r\n", b"XCLIENT FOO\r\n") == [501, 501]
+
+
+def test_a_verb_that_fails_to_read() -> None:
+    class Number(Text):
+        verb = "XNUMBER"
+
+        @classmethod
+        def read(cls, argument: str, reading: Reading) -> Number:
+            return cls(str(int(argument)))
+
+    server = serving(verbs=(Verb.own(Number, usual=Reply(250, None, "OK")),))
+    assert server.said(b"XNUMBER x\r\n")[0].startswith("451 4.3.0 ")
+    assert server.codes(b"XNUMBER 1\r\n") == [250]
+
+
+def test_a_short_bound_on_auth_lines_cuts_no_others() -> None:
+    server = serving(extensions={"DSN": ""}, limits=Limits(auth_line=512))
+    line = b"RCPT TO:<bob@example.org> ORCPT=rfc822;" + b"x" * 480
+    assert server.codes(b"MAIL FROM:<>\r\n", line + b"\r\n") == [250, 250]
+
+
+def test_a_yes_to_tls_in_words_of_one_s_own_is_no_refusal() -> None:
+    server = serving(starttls=True)
+    server.machine.receive(b"STARTTLS\r\n")
+    server.machine.next_event()
+    server.machine.answer()
+    server.machine.tls_started(Reply(250, None, "TLS is fine"))
+    server.machine.data_to_send()
+    assert server.codes(b"EHLO a.example\r\n", b"MAIL FROM:<>\r\n") == [250, 250]
+    assert server.machine.transaction.mail is not None
+
+
+@pytest.mark.parametrize("falsy", [False, "", 0, []])
+def test_what_is_no_reply_is_no_yes(falsy: Any) -> None:
+    machine = serving().machine
+    machine.receive(b"MAIL FROM:<>\r\n")
+    machine.next_event()
+    with pytest.raises(AttributeError):
+        machine.answer(falsy)
+    assert machine.question is not None
 
 
 def test_xclient_on_a_client() -> None:

@@ -117,7 +117,9 @@ ON_SERVERS = [cell for cell in CELLS if cell.values[0] is not Phase.FAILED]
 ASKED = [
     cell
     for cell in ON_SERVERS
-    if cell.values[1] in QUESTIONS and cell.values[2] != "503" and "BDAT" not in str(cell.values[1])
+    if cell.values[1] in QUESTIONS and cell.values[2] != "503"
+    if cell.values[1]
+    not in ("BDAT", "BDAT LAST", "XCLIENT")  # what their refusal changes is elsewhere
 ]
 OTHER_LINES = {
     b"FOO": 500,

@@ -26,6 +26,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.handler import Verdict
 from smtpproto.session.server import Conversation
+from smtpproto.session.serving import check
 
 from .feed import Feed, octets, replies, serve
 
@@ -117,7 +118,7 @@ def test_binary_content_is_not_for_data() -> None:
     assert [line[:9] for line in said[2:]] == ["503 5.5.1", "250 2.0.0"]
     alone = ServerConfig(extensions={"BINARYMIME": "", "CHUNKING": None})
     with pytest.raises(ValueError, match="BINARYMIME"):
-        Conversation(Feed([]), Sinks(), alone, World())
+        check(Sinks, alone, 25)
 
 
 @pytest.mark.req("RFC3030-2-15", "RFC3030-2-19")

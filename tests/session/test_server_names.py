@@ -18,17 +18,16 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
-from smtpproto.adapters.blocking import World
 from smtpproto.grammar.command import Command, Ehlo, Text
 from smtpproto.grammar.reading import Reading
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
 from smtpproto.session.client import open_client
 from smtpproto.session.handler import Names, Verdict
-from smtpproto.session.server import Conversation
+from smtpproto.session.serving import check
 from smtpproto.testing.simulation import Simulation
 
-from .feed import Feed, keywords, octets, replies, serve
+from .feed import keywords, octets, replies, serve
 
 # -- names -----------------------------------------------------------------------------------------
 
@@ -275,9 +274,7 @@ def test_verbs_of_ones_own_have_their_place() -> None:
     assert [line[:3] for line in said] == ["250", "250", "503", "250"]
     assert replies(Echo(), "XECHO hi")[0].startswith("500")
     with pytest.raises(ValueError, match="MAIL is taken"):
-        Conversation(
-            Feed([]), Handler(), ServerConfig(verbs=(Verb.own(XTaken, keyword="XMAIL"),)), World()
-        )
+        check(Handler, ServerConfig(verbs=(Verb.own(XTaken, keyword="XMAIL"),)), 25)
 
 
 @frozen

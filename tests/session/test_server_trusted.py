@@ -114,11 +114,30 @@ def test_xclient_with_a_login_counts_as_one() -> None:
     assert handler.seen[-1].user == "carl"
 
 
-def test_xclient_that_the_handler_refuses_changes_nothing() -> None:
+def test_xclient_that_the_handler_refuses_ends_the_service() -> None:
     handler = Guard(refuse="198.51.100.7")
     said = replies(handler, "XCLIENT ADDR=198.51.100.7", "MAIL FROM:<>", config=TRUSTING)
-    assert [line[:3] for line in said] == ["554", "250"]
-    assert handler.seen[-1].peer == (PEER, 4711)
+    assert [line[:3] for line in said] == ["554", "503"]
+    assert all(session.peer == (PEER, 4711) for session in handler.seen[:1])
+
+
+def test_what_xforward_told_is_of_one_message() -> None:
+    handler = Guard()
+    replies(
+        handler,
+        "XFORWARD NAME=one.test ADDR=192.0.2.9",
+        "MAIL FROM:<>",
+        "RSET",
+        "MAIL FROM:<>",
+        "RSET",
+        "XFORWARD NAME=two.test",
+        "MAIL FROM:<>",
+        config=TRUSTING,
+    )
+    told = [session.forwarded for session in handler.seen if session.hello is not None][-3:]
+    assert told[0] is not None and told[0].name == "one.test"
+    assert told[1] is None
+    assert told[2] is not None and told[2].name == "two.test" and told[2].addr is None
 
 
 @pytest.mark.parametrize(
