@@ -6,9 +6,8 @@ from typing import Self
 
 from attrs import frozen
 
-from smtpproto import GrammarError, Handler, Reply, Session, TLSMode, Verb
+from smtpproto import Command, GrammarError, Handler, Reply, Session, TLSMode, Verb
 from smtpproto.adapters.blocking import connect, serve
-from smtpproto.grammar.command import Command
 from smtpproto.grammar.reading import Reading
 
 
@@ -38,7 +37,7 @@ class Calculator(Handler):
 
 
 def main() -> None:
-    verbs = (Verb.own(Add),)
+    verbs = [Verb.own(Add)]
     with (
         serve(Calculator(), verbs=verbs) as server,
         connect("localhost", server.port, verbs=verbs, tls=TLSMode.NONE) as client,

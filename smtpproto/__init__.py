@@ -22,6 +22,7 @@ from .errors import (
     TransportError,
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
+from .grammar.command import Command
 from .grammar.delivery import DeliverBy
 from .grammar.domain import AddressLiteral, Domain
 from .grammar.dsn import Notify, OriginalRecipient, Ret
@@ -42,6 +43,7 @@ from .session.client import Client
 from .session.handler import Handler, Session, Sink
 from .session.options import ClientConfig, ServerConfig, TLSMode
 from .session.outcome import Outcome
+from .wire.proxy import ProxyHeader
 
 __all__ = [
     "AddressLiteral",
@@ -50,6 +52,7 @@ __all__ = [
     "Client",
     "ClientConfig",
     "ClientProtocol",
+    "Command",
     "ConnectFailed",
     "ConnectionLost",
     "Credentials",
@@ -74,6 +77,7 @@ __all__ = [
     "OriginalRecipient",
     "Outcome",
     "Plan",
+    "ProxyHeader",
     "RcptParameters",
     "Refusal",
     "RemoteProtocolError",

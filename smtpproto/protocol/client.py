@@ -25,7 +25,7 @@ from ..wire.dots import DotWriter
 from ..wire.lines import OVERLONG, LineReader
 from .events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from .phases import COLUMNS, Phase
-from .verbs import Verb, Vocabulary, vocabulary
+from .verbs import Verb, Vocabulary, own_verbs, vocabulary
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -46,7 +46,7 @@ class ClientProtocol:
 
     lmtp: bool = False
     secure: bool = False
-    verbs: tuple[Verb, ...] = ()
+    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
     leniencies: Leniencies = field(factory=Leniencies)

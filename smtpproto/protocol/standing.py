@@ -14,7 +14,7 @@ from ..mail.envelope import Envelope
 from ..wire.buffer import Buffer
 from .phases import Phase
 from .transaction import Transaction
-from .verbs import Verb, Vocabulary
+from .verbs import Verb, Vocabulary, own_verbs
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
@@ -31,7 +31,7 @@ class Standing:
     require_tls: bool = False
     require_auth: bool = False
     extensions: Mapping[str, str | None] = field(factory=dict)
-    verbs: tuple[Verb, ...] = ()
+    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
     leniencies: Leniencies = field(factory=Leniencies)

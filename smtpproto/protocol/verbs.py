@@ -6,7 +6,7 @@ A verb of one's own is one more row: :meth:`Verb.own`.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 
 from attrs import field, frozen
@@ -218,6 +218,11 @@ class Vocabulary:
         """The verbs that a server which offers *offered* takes, for people to read."""
         keywords = {name: verb.keyword for name, verb in self.verbs.items()} | {"EXPN": "EXPN"}
         return [name for name, key in keywords.items() if key is None or key in offered]
+
+
+def own_verbs(verbs: Iterable[Verb]) -> tuple[Verb, ...]:
+    """Verbs of one's own, in whatever they are given."""
+    return tuple(verbs)
 
 
 @cache

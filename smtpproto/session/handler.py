@@ -141,11 +141,11 @@ class Handler:
         return None
 
     def command(self, session: Session, command: Command) -> Hook:
-        """A verb of one's own, as given to ``serve`` in *verbs*."""
+        """A verb of one's own, as given to ``serve`` in *verbs*; None gives its usual reply."""
         return None
 
     def reset(self, session: Session) -> Nothing:
-        """The open transaction was dropped, by RSET, EHLO or STARTTLS."""
+        """The open transaction was dropped, by RSET or EHLO."""
         return None
 
     def close(self, session: Session) -> Nothing:

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from ..grammar.domain import Domain, Host, own_name
 from ..limits import Leniencies, Limits, Timeouts
-from ..protocol.verbs import Verb
+from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Login
 from ..wire.proxy import ProxyHeader
 from ..wire.tls import Context
@@ -61,7 +61,7 @@ class ClientOptions(TypedDict, total=False):
     login_in_clear: bool
     lmtp: bool
     proxy: ProxyHeader | None
-    verbs: tuple[Verb, ...]
+    verbs: Iterable[Verb]
     limits: Limits
     timeouts: Timeouts
     leniencies: Leniencies
@@ -86,7 +86,7 @@ class ClientConfig:
     """LMTP instead of SMTP (RFC 2033); never on port 25."""
     proxy: ProxyHeader | None = None
     """What to say of the real client before anything else, to a server that expects it."""
-    verbs: tuple[Verb, ...] = ()
+    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of one's own."""
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
@@ -118,7 +118,7 @@ class ServerOptions(TypedDict, total=False):
     lmtp: bool
     submission: bool
     extensions: Mapping[str, str | None]
-    verbs: tuple[Verb, ...]
+    verbs: Iterable[Verb]
     proxied_by: Iterable[str]
     xclient_from: Iterable[str]
     xforward_from: Iterable[str]
@@ -156,7 +156,7 @@ class ServerConfig:
     extensions: Mapping[str, str | None] = field(factory=dict)
     """Keywords to offer besides the usual ones, with their parameters, which the handler then has
     to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""
-    verbs: tuple[Verb, ...] = ()
+    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of one's own, for the handler's ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=_networks)
     """Addresses and networks (``"192.0.2.0/24"``) from which connections begin with a header of the
