@@ -64,7 +64,7 @@ class Content:
                     yield part
                     continue
                 start += part
-                if _header_ends(start):
+                if (b"\n" in part or len(start) > _HEADER) and _header_ends(start):
                     yield _in_ascii(start)
                     start = None
         if start:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import aclosing
 
 import pytest
 
 from smtpproto import Client, Envelope, GrammarError, Leniencies, TLSMode, Tolerance
 from smtpproto.adapters.blocking import World, run
-from smtpproto.mail.content import Source
+from smtpproto.mail.content import Content, Source
 from smtpproto.session.client import start_client
 from smtpproto.session.options import ClientConfig
 from smtpproto.testing.script import ScriptedStream
@@ -70,3 +71,34 @@ def test_lines_over_998_characters_are_not_sent(source: Callable[[bytes], Source
 
 def test_but_by_leniency() -> None:
     send(TOO_LONG, Leniencies(long_lines=Tolerance.ACCEPT), dialogue(TOO_LONG))
+
+
+def test_content_without_a_line_is_not_gathered() -> None:
+    """Whose header section nobody has measured, and which never ends."""
+
+    async def main() -> None:
+        pieces = iter([b"\x80" * 50_000] * 40)
+        content = Content(pieces, binary=True)
+        async with aclosing(content.slices()) as slices:
+            assert max([len(part) async for part in slices]) < 200_000
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_header_in_pieces_needs_smtputf8_too(size: int) -> None:
+    """Told before the first octet of content leaves; what is no header may be anything."""
+
+    async def main(text: str, *, asked: bool = False) -> bytes:
+        octets = text.encode()
+        pieces = iter([octets[at : at + size] for at in range(0, len(octets), size)])
+        content = Content(pieces, utf8_header=asked)
+        async with aclosing(content.slices()) as slices:
+            return b"".join([part async for part in slices])
+
+    for fine in ("Subject: u\r\n\r\n\u00fc\r\n", "\u00fc\r\nSubject: u\r\n", "", "Subject: u\r\n"):
+        assert run(main(fine)) == fine.encode()
+    for bad in ("Subject: \u00fc\r\n\r\nx\r\n", "A: b\r\nSubject: u\r\n \u00fc\r\n"):
+        with pytest.raises(GrammarError, match="smtputf8"):
+            run(main(bad))
+        assert run(main(bad, asked=True)) == bad.encode()
