@@ -127,9 +127,6 @@ EXTENSIONS = _table(
     ),
 )
 
-EXTENSION_VERBS = frozenset(verb for row in EXTENSIONS.values() for verb in row.verbs)
-
-
 LONGEST_LINE = COMMAND_LINE + max(
     sum(row.octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
 )

@@ -67,9 +67,7 @@ class ServerProtocol(Standing):
     question: Question | None = field(default=None, init=False)
     """The event that waits for :meth:`answer`."""
     owed: tuple[ForwardPath, ...] = field(default=(), init=False)
-    """In LMTP, the recipients whose reply to the message is still to be given, the next one
-    first."""
-
+    """In LMTP, the recipients whose reply to the message is still due, the next one first."""
     _lines: LineReader = field(init=False)
     _dots: DotReader = field(init=False)
     _bdat: Bdat | None = field(default=None, init=False)  # whose octets are being read

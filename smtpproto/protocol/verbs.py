@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..grammar.command import (
     Command,
@@ -34,6 +34,7 @@ from .replies import NOT_IMPLEMENTED
 
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})
+_OFFERED_BY = {name: row.keyword for row in EXTENSIONS.values() for name in row.verbs}
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*")
 
 
@@ -121,7 +122,6 @@ _COMMON = (
         usual=Reply(250, "2.0.0", "Go on"),
         wait="block",
         grouped=True,
-        keyword="CHUNKING",
     ),
     Verb(command=Rset, row="RSET", usual=Reply(250, "2.0.0", "OK"), grouped=True, early="auth"),
     Verb(command=Noop, row="NOOP", usual=Reply(250, "2.0.0", "OK"), early="auth tls"),
@@ -152,7 +152,6 @@ _COMMON = (
         usual=Reply(220, "2.0.0", "Ready to start TLS"),
         yes=frozenset({220}),
         early="auth tls",
-        keyword="STARTTLS",
     ),
     Verb(
         command=Auth,
@@ -161,14 +160,12 @@ _COMMON = (
         yes=frozenset({235, 334}),
         wait="auth",
         early="auth",
-        keyword="AUTH",
     ),
     Verb(
         command=Etrn,
         row="ETRN",
         usual=Reply(251, "2.0.0", "No messages waiting for node"),
         yes=frozenset({250, 251, 252, 253}),
-        keyword="ETRN",
     ),
     Verb(
         command=XClient,
@@ -176,14 +173,12 @@ _COMMON = (
         usual=Reply(220, None, "ESMTP ready"),
         yes=frozenset({220}),
         early="auth tls",
-        keyword="XCLIENT",
     ),
     Verb(
         command=XForward,
         row="XFORWARD",
         usual=Reply(250, "2.0.0", "OK"),
         early="auth tls",
-        keyword="XFORWARD",
     ),
 )
 _SMTP = (_hello(Ehlo, "auth tls"), _hello(Helo, "auth"), *_COMMON)
@@ -229,7 +224,8 @@ def own_verbs(verbs: Iterable[Verb]) -> tuple[Verb, ...]:
 def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
     """The verbs of SMTP or LMTP, and *own* ones. Raises ValueError if these hide others, or
     are not upper case."""
-    verbs = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
+    known = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
+    verbs = {name: evolve(verb, keyword=_OFFERED_BY.get(name)) for name, verb in known.items()}
     for verb in own:
         name = verb.command.verb
         if not _NAME.fullmatch(name):
