@@ -48,6 +48,16 @@ def refusal_of(parameters: MailParameters | RcptParameters, offered: Extensions)
     return None if _holds(parameters, offered) else _TOO_LONG
 
 
+def why_not(parameters: MailParameters | RcptParameters, offered: Extensions) -> str | None:
+    """Why a client does not say *parameters* to a server that offers *offered*; None if it may."""
+    verb = "MAIL" if isinstance(parameters, MailParameters) else "RCPT"
+    for parameter in parameters.parameters():
+        if parameter.keyword not in offered.parameters[verb]:
+            return f"the server does not offer {parameter.keyword}"
+    refusal = refusal_of(parameters, offered)
+    return None if refusal is None else refusal.text
+
+
 def _takes_body(body: Body | None, offered: Extensions) -> bool:
     """The value is the keyword of the extension that has it, but for 7BIT."""
     return body in (None, Body.SEVEN_BIT) or body.value in offered

@@ -11,7 +11,7 @@ from ..errors import GrammarError, NotOffered
 from ..grammar.address import ForwardPath
 from ..grammar.case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
-from ..grammar.conditions import refusal_of
+from ..grammar.conditions import why_not
 from ..grammar.dsn import OriginalRecipient
 from ..grammar.extended import Bdat
 from ..grammar.extension import Extensions
@@ -110,7 +110,7 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
         body=_body(content, offered),
         smtputf8=asked.smtputf8 or utf8,
     )
-    _check(parameters, "MAIL", offered)
+    _check(parameters, offered)
     if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
         raise NotOffered("notifications are not held (RFC 4865 5.1)")
     return parameters
@@ -129,16 +129,13 @@ def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions)
     if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
         with contextlib.suppress(GrammarError):  # no room for it: it is no duty
             parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
-    _check(parameters, "RCPT", offered)
+    _check(parameters, offered)
     return parameters
 
 
-def _check(parameters: MailParameters | RcptParameters, verb: str, offered: Extensions) -> None:
-    for parameter in parameters.parameters():
-        if parameter.keyword not in offered.parameters[verb]:
-            raise NotOffered(f"the server does not offer {parameter.keyword}")
-    if (refusal := refusal_of(parameters, offered)) is not None:
-        raise NotOffered(refusal.text)
+def _check(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
+    if (reason := why_not(parameters, offered)) is not None:
+        raise NotOffered(reason)
 
 
 def _split(

@@ -10,7 +10,7 @@ from attrs import define, field, setters
 from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
-from ..grammar.conditions import refusal_of
+from ..grammar.conditions import why_not
 from ..grammar.extended import Auth, Bdat, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.parameters import Body, MailParameters
@@ -295,12 +295,8 @@ class ClientProtocol:
                 raise LocalProtocolError("already authenticated")
             if command.mechanism not in offered.mechanisms:
                 raise NotOffered(f"the server does not offer AUTH {command.mechanism}")
-        if isinstance(command, Mail | Rcpt):
-            for parameter in command.parameters.parameters():
-                if parameter.keyword not in offered.parameters[command.verb]:
-                    raise NotOffered(f"the server does not offer {parameter.keyword}")
-            if (refusal := refusal_of(command.parameters, offered)) is not None:
-                raise NotOffered(refusal.text)
+        if isinstance(command, Mail | Rcpt) and (reason := why_not(command.parameters, offered)):
+            raise NotOffered(reason)
 
     def _enter(self, what: Command | Step, octets: bytes) -> Sent:
         sent = Sent(what, len(octets))
