@@ -7,17 +7,21 @@ from unittest import mock
 
 import pytest
 from attrs import evolve
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from smtpproto import (
     Envelope,
     Extensions,
+    GrammarError,
     MailParameters,
     NotOffered,
+    Plan,
     RcptParameters,
+    SMTPError,
 )
 from smtpproto.mail import plan as planning
+from smtpproto.mail.content import _header_section
 from smtpproto.mail.plan import plan
 from smtpproto.session import submit
 from smtpproto.session.client import Client
@@ -58,6 +62,16 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     )
 
 
+def known_on_the_way(planned: Plan, whole: bytes, offered: Extensions) -> type[SMTPError] | None:
+    """What of content that comes in pieces only the pieces tell."""
+    if planned.content.size is not None:
+        return None
+    if not planned.content.utf8_header and not _header_section(whole).isascii():
+        return GrammarError
+    too_large = offered.size is not None and len(whole) > offered.size
+    return NotOffered if too_large and planned.chunked else None
+
+
 @given(
     offered=rich_offers() | strategies.offers(),
     envelope=envelopes(),
@@ -65,6 +79,22 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     form=st.sampled_from(sorted(FORMS)),
     secure=st.booleans(),
     lmtp=st.booleans(),
+)
+@example(
+    offered=Extensions({"CHUNKING": "", "SIZE": "1"}),
+    envelope=TO_BOB,
+    pieces=[b"text\r\n"],
+    form="iterator",
+    secure=False,
+    lmtp=False,
+)
+@example(
+    offered=Extensions({"CHUNKING": "", "8BITMIME": ""}),
+    envelope=TO_BOB,
+    pieces=[b"Subject: \xc3\xbc\r\n\r\n"],
+    form="async",
+    secure=False,
+    lmtp=False,
 )
 def test_what_is_planned_is_what_is_sent(
     offered: Extensions,
@@ -89,6 +119,11 @@ def test_what_is_planned_is_what_is_sent(
         assert stream.commands == []
         if planned.content.eight_bit is None and "8BITMIME" not in offered:
             assume(b"".join(pieces).isascii())  # nobody can tell before
+        if (error := known_on_the_way(planned, b"".join(pieces), offered)) is not None:
+            with pytest.raises(error):
+                await client.send(FORMS[form](pieces), envelope)
+            assert stream.contents == [] and not any("LAST" in line for line in stream.commands)
+            return
         outcome = await client.send(FORMS[form](pieces), envelope)
         assert set(outcome.accepted) == set(envelope.recipients)
         chunks_known = planned.content.size is not None
