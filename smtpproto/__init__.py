@@ -37,34 +37,54 @@ from .mail.plan import Plan, plan
 from .protocol.client import ClientProtocol
 from .protocol.server import ServerProtocol
 from .protocol.verbs import Verb
-from .sasl import Credentials, Login
+from .sasl import (
+    Anonymous,
+    BearerToken,
+    External,
+    HashedPasswords,
+    Identity,
+    Login,
+    ScramKeys,
+    StoredKeys,
+    TokenClaim,
+    TokenRefused,
+    Verifier,
+    hash_password,
+)
 from .secret import Secret
 from .session.client import Client
 from .session.handler import Handler, Session, Sink
 from .session.options import ClientConfig, ServerConfig, TLSMode
 from .session.outcome import Outcome
 from .wire.proxy import ProxyHeader
+from .wire.tls import TLSInfo
+from .wire.verify import ClientCertificate, Verify
 
 __all__ = [
     "AddressLiteral",
+    "Anonymous",
     "BadCredentials",
+    "BearerToken",
     "Body",
     "Client",
+    "ClientCertificate",
     "ClientConfig",
     "ClientProtocol",
     "Command",
     "ConnectFailed",
     "ConnectionLost",
-    "Credentials",
     "DeliverBy",
     "Domain",
     "EncryptionRequired",
     "EnhancedCode",
     "Envelope",
     "Extensions",
+    "External",
     "ForwardPath",
     "GrammarError",
     "Handler",
+    "HashedPasswords",
+    "Identity",
     "Leniencies",
     "Limits",
     "LocalProtocolError",
@@ -85,19 +105,27 @@ __all__ = [
     "Ret",
     "ReversePath",
     "SMTPError",
+    "ScramKeys",
     "Secret",
     "SendRefused",
     "ServerConfig",
     "ServerProtocol",
     "Session",
     "Sink",
+    "StoredKeys",
     "TLSFailed",
+    "TLSInfo",
     "TLSMode",
     "TimedOut",
     "Timeouts",
+    "TokenClaim",
+    "TokenRefused",
     "Tolerance",
     "TransportError",
     "Verb",
+    "Verifier",
+    "Verify",
+    "hash_password",
     "lint",
     "plan",
 ]

@@ -24,6 +24,7 @@ next; the text of :class:`str` joins these, escaped, on one line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
@@ -130,7 +131,13 @@ class SendRefused(Refusal):
 
 class LoginRefused(Refusal):
     """The server did not let us log in. If it is not one of the two below, the credentials may well
-    be right (RFC 4954 6)."""
+    be right (RFC 4954 6).
+
+    *details* are what the mechanism told of it: ``status``, ``scope`` and ``openid-configuration``
+    of OAuth (RFC 7628 3.2.2).
+    """
+
+    details: Mapping[str, str] = {}
 
 
 class BadCredentials(LoginRefused):
@@ -142,7 +149,14 @@ class EncryptionRequired(LoginRefused):
 
 
 class TransportError(SMTPError):
-    """The link failed."""
+    """The link failed.
+
+    *may_go_in_clear* says that it was TLS that failed, or the first words under it, where TLS was
+    only opportunistic: whoever wants mail to arrive rather than to be hidden (RFC 7435) may send it
+    over a new connection with ``tls="none"``. On this one nothing more is said.
+    """
+
+    may_go_in_clear: bool = False
 
 
 class ConnectFailed(TransportError, ConnectionError):

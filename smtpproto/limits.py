@@ -19,6 +19,7 @@ COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, with CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, with CRLF
 TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, with CRLF
 CHUNK_SIZE_DIGITS = 20  # of BDAT: what is longer is no number that anybody means
+SCRAM_ITERATIONS = (4096, 1_000_000)  # RFC 5802 5.1; more is an attack on who has to compute
 CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page faults
 
 _LONGEST = 10**8  # seconds; sockets take no infinity: that is None
@@ -47,6 +48,9 @@ class Limits:
 
     failed_logins: int = field(default=3, validator=ge(3))
     """Failed AUTH of a connection (RFC 4954 9: not below 3); then 421."""
+
+    failed_login_delay: float = field(default=1.0, validator=ge(0))
+    """Seconds that a server waits before it answers a failed AUTH."""
 
     reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
     """A line of a reply as a client takes it: servers do go beyond the RFC's 512, and a SASL
@@ -81,6 +85,9 @@ class Timeouts:
     """After the final dot. Short values make duplicates: the server may have taken the message."""
     other: float | None = 300
     quit: float | None = 10
+    whole: float | None = None
+    """A client's time for a whole operation, besides that of each phase: for opening (connection,
+    TLS, login), and for each message and command. What waits behind it is not read any more."""
     proxy: float | None = 30
     """A server's wait for the whole header of a proxy."""
     command: float | None = 300

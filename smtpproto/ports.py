@@ -8,7 +8,15 @@ the call and never suspend, so a coroutine made of nothing but them runs to its 
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+async def result(value: T | Awaitable[T]) -> T:
+    """What a function of the application gave, plain or ``async``: waited for if need be."""
+    return await value if isinstance(value, Awaitable) else value
 
 
 class Stream(Protocol):
@@ -48,6 +56,18 @@ class Stream(Protocol):
         ...
 
 
+class Slots(Protocol):
+    """A number of places; who finds none free waits."""
+
+    async def acquire(self) -> object:
+        """Take one."""
+        ...
+
+    def release(self) -> None:
+        """Give one back."""
+        ...
+
+
 class World(Protocol):
     """What conversations need besides a stream."""
 
@@ -55,10 +75,36 @@ class World(Protocol):
         """Seconds of a clock that never goes back."""
         ...
 
+    def random(self, size: int) -> bytes:
+        """*size* octets that nobody can guess."""
+        ...
+
     async def checkpoint(self) -> None:
         """Let others have their turn."""
         ...
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
-        """Connect. Raises :class:`.ConnectFailed` or :class:`.TimedOut`."""
+    async def sleep(self, seconds: float) -> None:
+        """Wait that long."""
+        ...
+
+    def slots(self, number: int) -> Slots:
+        """So many places, all free."""
+        ...
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Call *function*, which takes long, without holding others up."""
+        ...
+
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> Stream:
+        """Connect to *port* of *host*, or to the Unix socket at *host*, a path from the root.
+
+        *source* is the address to connect from, with the port or 0 for any. Raises
+        :class:`.ConnectFailed` or :class:`.TimedOut`.
+        """
         ...

@@ -8,16 +8,15 @@ from __future__ import annotations
 from email.message import EmailMessage
 
 from smtpproto import (
-    Credentials,
     Envelope,
     ForwardPath,
     Handler,
+    Identity,
     MailParameters,
     Outcome,
     RcptParameters,
     Reply,
     ReversePath,
-    Secret,
     ServerProtocol,
     Session,
     Sink,
@@ -46,8 +45,8 @@ class Plain(Handler):
 class Async(Handler):
     """... or async."""
 
-    async def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
-        return None if credentials.password == Secret("x") else Reply(535, "5.7.8", "No")
+    async def login(self, session: Session, identity: Identity) -> Reply | None:
+        return None if identity.user == "ann" else Reply(535, "5.7.8", "No")
 
     async def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
         recipients: tuple[ForwardPath, ...] = envelope.recipients

@@ -4,35 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-import threading
+import secrets
+import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Unpack, cast
+from typing import TypeVar, Unpack, cast
 
-from ..errors import ConnectFailed, ConnectionLost, TimedOut
+from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import CHUNK
+from ..session.address import is_path, target
 from ..session.client import Client, open_client
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
+from ..session.options import ClientOptions, ServerConfig, ServerOptions
+from ..session.pool import Pool, PoolOptions, make_pool
 from ..session.server import Conversation
 from ..session.serving import check
+from . import listening
+from .buffer import receive_buffer
+from .dialling import dialling
+from .eyeballs import STAGGER
 
-_shared = threading.local()
+T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
 async def connect(
-    host: str, port: int = 587, **options: Unpack[ClientOptions]
+    host: str,
+    port: int | None = None,
+    *,
+    sock: socket.socket | None = None,
+    **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
     """Connect, greet, upgrade to TLS and log in; quit at the end.
 
+    *host* may be a URL or the path of a Unix socket, and *port* None: see
+    :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
+    instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
-    async with await open_client(World(), host, port, ClientConfig(**options)) as client:
+    to = target(host, port, options)
+    async with await open_client(World(sock), to.host, to.port, to.config) as client:
         yield client
+
+
+@contextlib.asynccontextmanager
+async def pool(
+    host: str, port: int | None = None, **options: Unpack[PoolOptions]
+) -> AsyncIterator[Pool]:
+    """Keep connections to one server for many messages, and quit at the end.
+
+    See :class:`~smtpproto.session.pool.Pool`. Options:
+    :class:`~smtpproto.session.pool.PoolConfig` and those of :func:`connect`.
+    """
+    members = make_pool(World(), host, port, options)
+    try:
+        yield members
+    finally:
+        await members.close()
 
 
 @contextlib.asynccontextmanager
@@ -43,15 +72,17 @@ async def serve(
     **options: Unpack[ServerOptions],
 ) -> AsyncIterator[Server]:
     """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
 
     Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
     """
     server = Server(handler, ServerConfig(**options))
-    await server.start(host, port)
-    try:
-        yield server
-    finally:
-        await server.stop()
+    with listening.unix(host, port) as listener:
+        await server.start(host, port, listener)
+        try:
+            yield server
+        finally:
+            await server.stop()
 
 
 class Server:
@@ -61,17 +92,19 @@ class Server:
         self._handler, self._config = handler, config
         self._running: dict[asyncio.Task[None], Conversation] = {}
 
-    async def start(self, host: str, port: int) -> None:
-        """Start listening."""
+    async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
+        """Start listening, or to accept from *listener*."""
         check(self._handler, self._config, port)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Stream(self._accept), host, port)
+        if listener is None:
+            self._server = await loop.create_server(self._stream, host, port)
+        else:
+            self._server = await loop.create_server(self._stream, sock=listener)
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        """The port it listens on; 0 for a Unix socket."""
+        return listening.port_of(self._server.sockets[0])
 
     async def wait(self) -> None:
         """Wait until cancelled."""
@@ -102,6 +135,9 @@ class Server:
         finally:
             self._server.close()
 
+    def _stream(self) -> Stream:
+        return Stream(self._accept)
+
     def _accept(self, stream: Stream) -> None:
         conversation = Conversation(stream, handler_of(self._handler), self._config, World())
         task = asyncio.get_running_loop().create_task(conversation.run())
@@ -110,25 +146,50 @@ class Server:
 
 
 class World:
-    """The port :class:`smtpproto.ports.World`."""
+    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+
+    def __init__(self, connected: socket.socket | None = None) -> None:
+        self._connected = connected
 
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
+    def random(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
-        loop = asyncio.get_running_loop()
-        try:
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def slots(self, number: int) -> asyncio.Semaphore:
+        return asyncio.Semaphore(number)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
+
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> Stream:
+        with dialling(host, port):
             async with asyncio.timeout(timeout):
-                _, stream = await loop.create_connection(
-                    Stream, host, port, happy_eyeballs_delay=0.25
-                )
-        except TimeoutError:
-            raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
-            raise ConnectFailed(printable(str(error)), phase="connect") from None
+                return await self._connect(host, port, source)
+
+    async def _connect(self, host: str, port: int, source: tuple[str, int] | None) -> Stream:
+        loop = asyncio.get_running_loop()
+        if self._connected is not None:
+            _, stream = await loop.create_connection(Stream, sock=self._connected)
+        elif is_path(host):
+            _, stream = await loop.create_unix_connection(Stream, host)
+        else:
+            _, stream = await loop.create_connection(
+                Stream, host, port, local_addr=source, happy_eyeballs_delay=STAGGER
+            )
         return stream
 
 
@@ -139,7 +200,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
         self._connected = connected
-        self._buffer = _buffer()
+        self._buffer = receive_buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
         self._error: Exception | None = None
@@ -236,13 +297,3 @@ class Stream(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._full = False
         self._changed.set()
-
-
-def _buffer() -> memoryview:
-    """Where octets are received: one buffer for all streams of a loop, since they are copied out
-    before the next read, and a buffer each would be most of what an idle connection costs. Loops
-    of other threads have their own, and a proactor, which reads in the background, one a stream."""
-    if sys.platform == "win32" or not hasattr(_shared, "buffer"):
-        _shared.buffer = memoryview(bytearray(CHUNK))
-    buffer: memoryview = _shared.buffer
-    return buffer

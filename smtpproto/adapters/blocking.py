@@ -3,42 +3,59 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from collections.abc import Callable, Iterator
+from typing import TypeVar, Unpack
 
-from ..errors import ConnectFailed, ConnectionLost, LocalProtocolError, TimedOut
-from ..grammar.command import Command
-from ..grammar.extension import Extensions
+from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..grammar.reply import Reply
 from ..limits import CHUNK
-from ..mail.content import Source
-from ..mail.envelope import Envelope
-from ..mail.plan import Plan
-from ..sasl import Login
-from ..session import client as session
+from ..session.address import is_path, target
+from ..session.client import open_client
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
-from ..session.outcome import Outcome
+from ..session.options import ClientOptions, ServerConfig, ServerOptions
+from ..session.pool import PoolOptions, make_pool
 from ..session.server import Conversation
 from ..session.serving import check
-from ..wire.tls import TLSInfo
+from . import eyeballs, listening
+from .dialling import dialling
+from .facade import Client, Pool, run
+
+__all__ = ["Client", "Server", "Stream", "World", "connect", "run", "serve"]
 
 T = TypeVar("T")
 
 
-def connect(host: str, port: int = 587, **options: Unpack[ClientOptions]) -> Client:
+def connect(
+    host: str,
+    port: int | None = None,
+    *,
+    sock: socket.socket | None = None,
+    **options: Unpack[ClientOptions],
+) -> Client:
     """Connect, greet, upgrade to TLS and log in. Use it in ``with``, to quit at the end.
 
+    *host* may be a URL or the path of a Unix socket, and *port* None: see
+    :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
+    instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
-    return Client(run(session.open_client(World(), host, port, ClientConfig(**options))))
+    to = target(host, port, options)
+    return Client(run(open_client(World(sock), to.host, to.port, to.config)))
+
+
+def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
+    """Keep connections to one server for many messages, and quit at the end; used in ``with``.
+
+    See :class:`~smtpproto.session.pool.Pool`. Options:
+    :class:`~smtpproto.session.pool.PoolConfig` and those of :func:`connect`.
+    """
+    return Pool(make_pool(World(), host, port, options))
 
 
 @contextlib.contextmanager
@@ -49,97 +66,18 @@ def serve(
     **options: Unpack[ServerOptions],
 ) -> Iterator[Server]:
     """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
 
     Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
     Hooks are called in the connections' threads; they may be ``async`` only if they never suspend.
     """
     server = Server(handler, ServerConfig(**options))
-    server.start(host, port)
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run *coroutine* to its end, which it reaches without suspending: see :mod:`.ports`."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    coroutine.close()
-    raise LocalProtocolError("with blocking sockets nothing may be awaited that suspends")
-
-
-class Client:
-    """:class:`smtpproto.session.client.Client` without ``await``."""
-
-    def __init__(self, client: session.Client) -> None:
-        self._client = client
-
-    @property
-    def greeting(self) -> Reply:
-        return self._client.greeting
-
-    @property
-    def extensions(self) -> Extensions:
-        return self._client.extensions
-
-    @property
-    def tls(self) -> TLSInfo | None:
-        return self._client.tls
-
-    @property
-    def usable(self) -> bool:
-        return self._client.usable
-
-    def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
-        return run(self._client.send(message, envelope))
-
-    def login(self, login: Login) -> None:
-        run(self._client.login(login))
-
-    def noop(self) -> Reply:
-        return run(self._client.noop())
-
-    def reset(self) -> Reply:
-        return run(self._client.reset())
-
-    def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
-        return self._client.plan(message, envelope)
-
-    def verify(self, name: str, *, smtputf8: bool = False) -> Reply:
-        return run(self._client.verify(name, smtputf8=smtputf8))
-
-    def expand(self, name: str, *, smtputf8: bool = False) -> Reply:
-        return run(self._client.expand(name, smtputf8=smtputf8))
-
-    def etrn(self, node: str) -> Reply:
-        return run(self._client.etrn(node))
-
-    def command(self, command: Command) -> Reply:
-        return run(self._client.command(command))
-
-    def help(self, topic: str = "") -> Reply:
-        return run(self._client.help(topic))
-
-    def quit(self) -> None:
-        run(self._client.quit())
-
-    def close(self) -> None:
-        run(self._client.close())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        run(self._client.__aexit__(kind, error, traceback))
+    with listening.unix(host, port) as listener:
+        server.start(host, port, listener)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 class Server:
@@ -150,20 +88,18 @@ class Server:
         self._running: dict[threading.Thread, tuple[Conversation, Stream]] = {}
         self._stopping = threading.Event()
 
-    def start(self, host: str, port: int) -> None:
-        """Start listening."""
+    def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
+        """Start listening, or to accept from *listener*."""
         check(self._handler, self._config, port)
-        family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
-        self._listener = socket.create_server((host, port), family=family, backlog=1024)
+        self._listener = listener or listening.tcp(host, port)
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
         self._acceptor.start()
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._listener.getsockname()[1]
-        return port
+        """The port it listens on; 0 for a Unix socket."""
+        return listening.port_of(self._listener)
 
     def wait(self) -> None:
         """Wait until stopped."""
@@ -217,21 +153,56 @@ class Server:
 
 
 class World:
-    """The port :class:`smtpproto.ports.World`."""
+    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+
+    def __init__(self, connected: socket.socket | None = None) -> None:
+        self._connected = connected
 
     def now(self) -> float:
         return time.monotonic()
 
+    def random(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
     async def checkpoint(self) -> None:
         """Nothing to do: threads take turns by themselves."""
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
-        try:
-            return Stream(socket.create_connection((host, port), timeout))
-        except TimeoutError:
-            raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
-            raise ConnectFailed(printable(str(error)), phase="connect") from None
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def slots(self, number: int) -> _Slots:
+        return _Slots(number)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """At once: each connection has a thread already."""
+        return function()
+
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> Stream:
+        if self._connected is not None:
+            return Stream(self._connected)
+        with dialling(host, port):
+            if is_path(host):
+                return Stream(eyeballs.unix(host, timeout))
+            return Stream(eyeballs.connect(host, port, timeout, source))
+
+
+class _Slots:
+    """The port :class:`smtpproto.ports.Slots`."""
+
+    def __init__(self, number: int) -> None:
+        self._semaphore = threading.Semaphore(number)
+
+    async def acquire(self) -> None:
+        self._semaphore.acquire()
+
+    def release(self) -> None:
+        self._semaphore.release()
 
 
 class Stream:

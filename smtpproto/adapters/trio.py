@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Unpack
+from typing import TypeVar, Unpack
 
 import trio
 
-from ..errors import ConnectFailed, ConnectionLost, TimedOut
+from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
+from ..session.address import is_path, target
 from ..session.client import Client, open_client
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ClientConfig, ClientOptions, ServerConfig, ServerOptions
+from ..session.options import ClientOptions, ServerConfig, ServerOptions
+from ..session.pool import Pool, PoolOptions, make_pool
 from ..session.server import Conversation
 from ..session.serving import check
+from . import listening
+from .dialling import dialling
+
+T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
 async def connect(
-    host: str, port: int = 587, **options: Unpack[ClientOptions]
+    host: str,
+    port: int | None = None,
+    *,
+    stream: trio.abc.Stream | trio.socket.SocketType | None = None,
+    **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
     """Connect, greet, upgrade to TLS and log in; quit at the end.
 
+    *host* may be a URL or the path of a Unix socket, and *port* None: see
+    :mod:`~smtpproto.session.address`. *stream*, trio's or a socket of its, connected already, is
+    used instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
-    async with await open_client(World(), host, port, ClientConfig(**options)) as client:
+    to = target(host, port, options)
+    async with await open_client(World(stream), to.host, to.port, to.config) as client:
         yield client
+
+
+@contextlib.asynccontextmanager
+async def pool(
+    host: str, port: int | None = None, **options: Unpack[PoolOptions]
+) -> AsyncIterator[Pool]:
+    """Keep connections to one server for many messages, and quit at the end.
+
+    See :class:`~smtpproto.session.pool.Pool`. Options:
+    :class:`~smtpproto.session.pool.PoolConfig` and those of :func:`connect`.
+    """
+    members = make_pool(World(), host, port, options)
+    try:
+        yield members
+    finally:
+        await members.close()
 
 
 @contextlib.asynccontextmanager
@@ -39,16 +71,18 @@ async def serve(
     **options: Unpack[ServerOptions],
 ) -> AsyncIterator[Server]:
     """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
 
     Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
     """
     async with _one_error(), trio.open_nursery() as nursery:
         server = Server(handler, ServerConfig(**options), nursery)
-        await server.start(host, port)
-        try:
-            yield server
-        finally:
-            await server.stop()
+        with listening.unix(host, port) as listener:
+            await server.start(host, port, listener)
+            try:
+                yield server
+            finally:
+                await server.stop()
 
 
 @contextlib.asynccontextmanager
@@ -71,17 +105,19 @@ class Server:
         self._accepting = trio.CancelScope()
         self._idle = trio.Event()
 
-    async def start(self, host: str, port: int) -> None:
-        """Start listening."""
+    async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
+        """Start listening, or to accept from *listener*."""
         check(self._handler, self._config, port)
-        self._listeners = await trio.open_tcp_listeners(port, host=host)
+        if listener is None:
+            self._listeners = await trio.open_tcp_listeners(port, host=host)
+        else:
+            self._listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
         self._nursery.start_soon(self._accept_all)
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._listeners[0].socket.getsockname()[1]
-        return port
+        """The port it listens on; 0 for a Unix socket."""
+        return listening.port_of(self._listeners[0].socket)
 
     async def wait(self) -> None:
         """Wait until cancelled."""
@@ -103,9 +139,9 @@ class Server:
         with self._accepting:
             await trio.serve_listeners(self._accept, self._listeners, handler_nursery=self._nursery)
 
-    async def _accept(self, socket: trio.SocketStream) -> None:
+    async def _accept(self, accepted: trio.SocketStream) -> None:
         handler = handler_of(self._handler)
-        conversation = Conversation(Stream(socket), handler, self._config, World())
+        conversation = Conversation(Stream(accepted), handler, self._config, World())
         self._running.add(conversation)
         try:
             await conversation.run()
@@ -115,29 +151,78 @@ class Server:
 
 
 class World:
-    """The port :class:`smtpproto.ports.World`."""
+    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+
+    def __init__(self, connected: trio.abc.Stream | trio.socket.SocketType | None = None) -> None:
+        self._connected = connected
 
     def now(self) -> float:
         return trio.current_time()
 
+    def random(self, size: int) -> bytes:
+        return secrets.token_bytes(size)
+
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> Stream:
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    def slots(self, number: int) -> trio.Semaphore:
+        return trio.Semaphore(number)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(function)
+
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> Stream:
+        with dialling(host, port):
+            with trio.move_on_after(_seconds(timeout)):
+                return Stream(await self._connect(host, port, source))
+            raise TimeoutError
+
+    async def _connect(
+        self, host: str, port: int, source: tuple[str, int] | None
+    ) -> trio.abc.Stream:
+        if isinstance(self._connected, trio.socket.SocketType):
+            return trio.SocketStream(self._connected)
+        if self._connected is not None:
+            return self._connected
+        if is_path(host):
+            return await trio.open_unix_socket(host)
+        if source is None or not source[1]:
+            address = None if source is None else source[0]
+            return await trio.open_tcp_stream(host, port, local_address=address)
+        return await _from_port(host, port, source)
+
+
+async def _from_port(host: str, port: int, source: tuple[str, int]) -> trio.SocketStream:
+    """Connect from a port, which trio's happy eyeballs cannot: to one address after the other."""
+    errors: list[OSError] = []
+    for family, kind, protocol, _, address in await trio.socket.getaddrinfo(
+        host, port, type=trio.socket.SOCK_STREAM
+    ):
+        connecting = trio.socket.socket(family, kind, protocol)
         try:
-            with trio.fail_after(_seconds(timeout)):
-                return Stream(await trio.open_tcp_stream(host, port))
-        except trio.TooSlowError:
-            raise TimedOut(f"no connection to {host}, {port} in time", phase="connect") from None
-        except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
-            raise ConnectFailed(printable(str(error)), phase="connect") from None
+            await connecting.bind(source)
+            await connecting.connect(address)
+            return trio.SocketStream(connecting)
+        except OSError as error:
+            connecting.close()
+            errors.append(error)
+    raise OSError("all addresses failed") from ExceptionGroup("all failed", errors)
 
 
 class Stream:
     """The port :class:`smtpproto.ports.Stream`."""
 
-    def __init__(self, socket: trio.SocketStream) -> None:
-        self._socket = socket
+    def __init__(self, connected: trio.abc.Stream) -> None:
+        self._socket = connected
         self._reading = trio.CancelScope()
         self._interrupted = False
 
@@ -164,7 +249,8 @@ class Stream:
             raise ConnectionLost("the connection is closed") from None
 
     async def close(self) -> None:
-        await self._socket.aclose()
+        with contextlib.suppress(trio.BrokenResourceError):  # of a stream of the user's
+            await self._socket.aclose()
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -172,16 +258,15 @@ class Stream:
 
     @property
     def peername(self) -> tuple[str, int]:
-        return self._address(self._socket.socket.getpeername)
+        return self._address("getpeername")
 
     @property
     def sockname(self) -> tuple[str, int]:
-        return self._address(self._socket.socket.getsockname)
+        return self._address("getsockname")
 
-    @staticmethod
-    def _address(ask: Callable[[], object]) -> tuple[str, int]:
-        with contextlib.suppress(OSError):
-            match ask():
+    def _address(self, which: str) -> tuple[str, int]:
+        with contextlib.suppress(OSError, AttributeError):  # the latter for what has no socket
+            match getattr(self._socket.socket, which)():  # type: ignore[attr-defined]
                 case (str(host), int(port), *_):
                     return host, port
         return "", 0

@@ -20,7 +20,7 @@ from ..sasl import Login
 from ..session.client import Client
 from ..session.handler import Session, Verdict
 from ..session.options import TLSMode
-from .inbox import LoginInbox
+from .inbox import Inbox, OneUser
 from .maildir import Maildir
 from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, Letter, letters, sections
@@ -70,8 +70,10 @@ class _Demo:
     async def run(self) -> list[bool]:
         """Talk, then compare; which messages arrived as they should."""
         for_server, for_client = _contexts()
-        inbox = _Inbox(lambda _: self._maildir.deliver(), self._login)
-        async with serve(inbox, _HOST, hostname=SERVER, context=for_server) as server:
+        inbox, verifier = _Inbox(lambda _: self._maildir.deliver()), OneUser(self._login)
+        async with serve(
+            inbox, _HOST, hostname=SERVER, context=for_server, verifier=verifier
+        ) as server:
             print(textwrap.fill(_INTRO.format(host=_HOST, port=server.port), 80))
             async with connect(
                 _HOST,
@@ -125,7 +127,7 @@ def _print_digest(title: str, what: str, octets: bytes) -> None:
     print(f"{title:5} {what} {len(octets):3} {hashlib.sha256(octets).hexdigest()}")
 
 
-class _Inbox(LoginInbox):
+class _Inbox(Inbox):
     """Knows everybody but one."""
 
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Verdict:

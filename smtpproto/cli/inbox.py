@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..grammar.printable import printable
-from ..grammar.reply import Reply
 from ..mail.envelope import Envelope
-from ..sasl import Credentials, Login
-from ..session.handler import Handler, Session, Sink, Verdict
+from ..sasl import Login, Verifier
+from ..secret import Secret
+from ..session.handler import Handler, Session, Sink
 
 Store = Callable[[Envelope], Sink]
 """What makes a sink for each message."""
@@ -24,18 +24,15 @@ class Inbox(Handler):
         return self._store(envelope)
 
 
-class LoginInbox(Inbox):
-    """An inbox for one user."""
+class OneUser(Verifier):
+    """Lets one user in."""
 
-    def __init__(self, store: Store, login: Login) -> None:
-        super().__init__(store)
+    def __init__(self, login: Login) -> None:
         self._login = login
 
-    def authenticate(self, session: Session, credentials: Credentials) -> Verdict:
-        known = credentials.username == self._login.username
-        if credentials.password == self._login.password and known:
-            return None
-        return Reply(535, "5.7.8", "Authentication credentials invalid")
+    def check_password(self, username: str, password: Secret) -> bool:
+        known = username == self._login.username
+        return password == self._login.password and known
 
 
 class Printout:

@@ -8,6 +8,7 @@ import sys
 
 from ..sasl import Login
 from ..secret import Secret
+from ..session.address import is_path
 
 
 class UsageError(Exception):
@@ -20,6 +21,22 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"not a port number: {text!r}")
     return number
+
+
+def host(text: str) -> str:
+    """A host or the path of a Unix socket, for argparse; no URL, whose password all would see."""
+    if "://" in text:
+        raise argparse.ArgumentTypeError("a host name, an address or a path; not a URL")
+    return text
+
+
+def port_of(chosen: argparse.Namespace, usual: int) -> int:
+    """The port that the options name, else *usual*; 0 for a Unix socket."""
+    if not is_path(chosen.host):
+        return usual if chosen.port is None else int(chosen.port)
+    if chosen.port:
+        raise UsageError("--port is not for the path of a Unix socket")
+    return 0
 
 
 def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:

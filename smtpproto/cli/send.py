@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import ssl
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,9 +25,10 @@ from ..grammar.address import ForwardPath
 from ..grammar.reply import Reply
 from ..mail.content import prepare
 from ..mail.envelope import Envelope
-from ..session.options import ClientOptions, TLSMode
+from ..session.options import ClientConfig, ClientOptions, TLSMode
 from ..session.outcome import Outcome
-from .options import UsageError, add_login_options, port, read_login, trace
+from ..wire.verify import Verify
+from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
 HELP = "send a message from a file or standard input"
 DESCRIPTION = """Send a message from FILE or standard input, and print what became of it, a line for
@@ -42,18 +42,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add = parser.add_argument
     usual = "25, 587 with --login, 465 with --tls implicit"
-    add("--host", default="localhost", help="server to send to (default: %(default)s)")
+    add(
+        "--host",
+        type=host,
+        default="localhost",
+        help="server, or its Unix socket's path (default: %(default)s)",
+    )
     add("--port", type=port, help=f"its port (default: {usual})")
     add("--from", dest="sender", metavar="A", help="envelope sender (default: the header's)")
     add("--to", action="append", metavar="B", help="envelope recipient, repeatable (likewise)")
     add_login_options(parser, "user to log in as")
     modes = [mode.value for mode in TLSMode]
-    rule = "implicit on 465, required with --login, else opportunistic"
+    rule = "implicit on 465, required on 587 and with --login, else opportunistic"
     add("--tls", choices=modes, help=f"when to use TLS (default: {rule})")
-    add("--ca", metavar="FILE", help="trust the CAs in this PEM file, instead of the system's")
+    _add_verify_options(parser)
     add("--hello", metavar="NAME", help="own name, for EHLO (default: the local address)")
     add("--trace", action="store_true", help="show the dialogue on standard error")
     add("file", nargs="?", metavar="FILE", help="the message (default: standard input)")
+
+
+def _add_verify_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--ca", metavar="FILE", help="trust the CAs in this PEM file, instead of the system's")
+    add("--fingerprint", action="append", metavar="HEX", help="or just this certificate: SHA-256")
+    rule = "name, but none if TLS is opportunistic without --login"
+    add("--verify", choices=["name", "none"], help=f"how to verify the server (default: {rule})")
+    parser.add_argument("--server-name", metavar="NAME", help="name to verify (default: --host)")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -62,10 +76,11 @@ def run(chosen: argparse.Namespace) -> int:
         "hello": chosen.hello,
         "login": read_login(chosen),
         "tls": chosen.tls and TLSMode(chosen.tls),
-        "context": chosen.ca and _context(chosen.ca),
+        "verify": _verification(chosen),
+        "server_name": chosen.server_name,
         "trace": trace if chosen.trace else None,
     }
-    to_port = _default_port(chosen) if chosen.port is None else chosen.port
+    to_port = port_of(chosen, _usual_port(chosen))
     with _message(chosen.file) as file:
         try:
             envelope = _envelope(file, chosen.sender, chosen.to)
@@ -77,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
             raise _explained(error, chosen.host, to_port) from None
 
 
-def _default_port(chosen: argparse.Namespace) -> int:
+def _usual_port(chosen: argparse.Namespace) -> int:
     if chosen.tls == TLSMode.IMPLICIT.value:
         return 465
     return 25 if chosen.login is None else 587
@@ -109,12 +124,15 @@ def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) 
     return evolve(envelope, recipients=recipients) if recipients else envelope
 
 
-def _context(path: str) -> ssl.SSLContext:
+def _verification(chosen: argparse.Namespace) -> Verify | None:
     try:
-        return ssl.create_default_context(cafile=path)
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror
-        raise UsageError(f"no certificates of CAs in {path}: {reason}") from None
+        if chosen.ca:
+            return ClientConfig(verify=Verify.by_ca(chosen.ca)).verify  # which reads the file
+        if chosen.fingerprint:
+            return Verify.by_fingerprint(*chosen.fingerprint)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return chosen.verify and Verify.named(chosen.verify)
 
 
 def _report(outcome: Outcome) -> int:
@@ -134,10 +152,13 @@ def _print(fate: str, replies: Mapping[ForwardPath, Reply]) -> None:
 def _explained(error: SMTPError, host: str, to_port: int) -> Exception:
     """*error*, saying what to check in terms of the options if it does not say what to check."""
     match error:
+        case LocalProtocolError() if error.phase == "login":
+            error.check = "--tls"
+        case ConnectFailed():
+            asked = f"--host and --port: is there a server on {host}, port {to_port}?"
+            error.check = f"{asked}; {error.check}" if error.check else asked
         case _ if error.check:
             return error
-        case ConnectFailed():
-            error.check = f"--host and --port: is there a server on {host}, port {to_port}?"
         case NotOffered():
             error.check = "what the server offers: --trace shows it"
         case LocalProtocolError():

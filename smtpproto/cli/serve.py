@@ -12,9 +12,11 @@ from contextlib import contextmanager, suppress
 from ..adapters.asyncio import serve
 from ..limits import Limits
 from ..session.options import ServerOptions
-from .inbox import Inbox, LoginInbox, Printout, Store
+from .inbox import Inbox, OneUser, Printout, Store
 from .maildir import Maildir
-from .options import UsageError, add_login_options, port, read_login, trace
+from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
+
+_PORT = 2525
 
 HELP = "receive mail and print it, or store it in a Maildir"
 DESCRIPTION = """Receive mail for any recipient and print it, or store it in a Maildir. Nothing is
@@ -25,8 +27,9 @@ messages in flight; a second one at once."""
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=port, default=2525, help="port, 0 for a free one (default: %(default)s)")
+    where = "address to listen on, or a path for a Unix socket (default: %(default)s)"
+    add("--host", type=host, default="127.0.0.1", help=where)
+    add("--port", type=port, help=f"port, 0 for a free one (default: {_PORT})")
     add("--maildir", metavar="DIR", help="store messages here, instead of printing them")
     add("--hostname", default="localhost", metavar="NAME", help="own name, for the greeting")
     add("--certificate", metavar="PEM", help="certificate chain; STARTTLS is then offered")
@@ -44,6 +47,7 @@ def run(chosen: argparse.Namespace) -> int:
         "hostname": chosen.hostname,
         "context": _context(chosen),
         "implicit_tls": chosen.implicit_tls,
+        "verifier": None if login is None else OneUser(login),
         "require_auth": login is not None,
         "limits": chosen.max_size,
         "trace": trace if chosen.trace else None,
@@ -52,8 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
         option = "--implicit-tls" if chosen.implicit_tls else "--login"
         raise UsageError(f"{option} needs TLS: give --certificate and --key")
     store = _store(chosen.maildir)
-    inbox = Inbox(store) if login is None else LoginInbox(store, login)
-    asyncio.run(_serve(inbox, chosen.host, chosen.port, options))
+    asyncio.run(_serve(Inbox(store), chosen.host, port_of(chosen, _PORT), options))
     return 0
 
 
@@ -61,7 +64,8 @@ async def _serve(inbox: Inbox, host: str, port: int, options: ServerOptions) -> 
     stopped = asyncio.Event()
     with _on_signal(stopped):
         async with serve(inbox, host, port, **options) as server:
-            print(f"listening on {host} port {server.port}", flush=True)
+            at_port = f" port {server.port}" if server.port else ""
+            print(f"listening on {host}{at_port}", flush=True)
             await stopped.wait()
 
 

@@ -100,6 +100,11 @@ class SessionLimits:
     rcpt_max: int | None = field(default=None, validator=within(1, 999_999))
     rcpt_domain_max: int | None = field(default=None, validator=within(1, 999_999))
 
+    @property
+    def per_connection(self) -> bool:
+        """Whether a new connection may do what this one may not any more."""
+        return self.mail_max is not None or self.rcpt_domain_max is not None
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``limit *( SP limit )``; names not known here say nothing. Raises GrammarError."""

@@ -5,11 +5,18 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
 from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
-from typing import BinaryIO, TypeGuard, cast
+from typing import Any, BinaryIO, TypeGuard, cast
 
 from attrs import evolve, frozen
 
@@ -137,6 +144,15 @@ def prepare(
     if isinstance(source, bytes) or _seekable(source):
         content = _measured(content)
     return content, envelope
+
+
+def repeater(source: Source) -> Callable[[], bool]:
+    """What makes *source* ready to be sent again from where it stands now; False if it cannot."""
+    if _seekable(source):
+        start = source.tell()
+        return lambda: source.seek(start) == start
+    once = Content(cast(Any, source)).once
+    return lambda: not once
 
 
 def _measured(content: Content) -> Content:

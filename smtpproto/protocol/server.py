@@ -172,14 +172,18 @@ class ServerProtocol(Standing):
         self._say(reply)
         self.phase = Phase.CLOSED
 
-    def tls_started(self, refusal: Reply | None = None) -> None:
+    def tls_started(
+        self, refusal: Reply | None = None, *, mechanisms: tuple[str, ...] | None = None
+    ) -> None:
         """Tell that the handshake is done: the session is as new (RFC 3207 4.2).
 
         With a *refusal*, a 554 as a rule, what it agreed on is not enough (RFC 3207 4.1).
+        *mechanisms* are those that can be offered from now on, if they are others than before.
         """
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("no handshake was agreed")
         self.secure, self.authenticated = True, False
+        self.mechanisms = self.mechanisms if mechanisms is None else mechanisms
         self.no_service = None if refusal is None or refusal.positive else refusal
         self._start_again()
 

@@ -1,20 +1,38 @@
 """Ring 2: SASL (RFC 4422), both sides, without base64 and without SMTP.
 
-A mechanism is a module: an exchange object for each side, and a row in :data:`CLIENTS` and
-:data:`SERVERS`.
+A mechanism is a module, with an exchange object for each side, and a row of :data:`MECHANISMS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from .credentials import Anonymous, BearerToken, Credential, External, Login
+from .exchange import Channel, ClientExchange, Denied, Identity, ServerExchange
+from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
+from .passwords import HashedPasswords, StoredKeys, hash_password
+from .scram_keys import ScramKeys
+from .verifier import TokenClaim, TokenRefused, Verifier
 
-from .exchange import ClientExchange, Credentials, Login, ServerExchange
-from .plain import PlainClient, PlainServer
-
-__all__ = ["CLIENTS", "SERVERS", "ClientExchange", "Credentials", "Login", "ServerExchange"]
-
-CLIENTS: Mapping[str, Callable[[Login], ClientExchange]] = {"PLAIN": PlainClient}
-"""What a client can do, the strongest first."""
-
-SERVERS: Mapping[str, Callable[[], ServerExchange]] = {"PLAIN": PlainServer}
-"""What a server can do, the strongest first."""
+__all__ = [
+    "BY_NAME",
+    "MECHANISMS",
+    "Anonymous",
+    "BearerToken",
+    "Channel",
+    "ClientExchange",
+    "Credential",
+    "Denied",
+    "External",
+    "HashedPasswords",
+    "Identity",
+    "Login",
+    "Mechanism",
+    "ScramKeys",
+    "ServerExchange",
+    "StoredKeys",
+    "TokenClaim",
+    "TokenRefused",
+    "Verifier",
+    "hash_password",
+    "offers",
+    "usable",
+]

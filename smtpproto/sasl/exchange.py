@@ -1,43 +1,72 @@
-"""What every mechanism has in common."""
+"""What every mechanism has in common: the two sides of an exchange, and how one ends."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from attrs import field, frozen
 
 from ..secret import Secret
 
+Check = Callable[[], bool | Awaitable[bool]]
 
-def _secret(value: Secret | str | bytes) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
+
+async def _at_once(check: Check) -> bool | Awaitable[bool]:
+    return check()
+
+
+@frozen(kw_only=True)
+class Channel:
+    """What an exchange may know of the connection that it runs on."""
+
+    random: Callable[[int], bytes] = field(repr=False)
+    """Gives that many octets which nobody can guess."""
+    in_thread: Callable[[Check], Awaitable[bool | Awaitable[bool]]] = field(
+        default=_at_once, repr=False
+    )
+    """Calls a function that takes long, so that nobody else has to wait."""
+    now: float = 0.0
+    """Seconds, of any clock that goes on."""
+    secure: bool = False
+    """Whether TLS is active."""
+    bindings: Mapping[str, bytes] = field(factory=dict, repr=False)
+    """Channel bindings by their names (RFC 5056), the one to prefer first."""
+    peer_binds: bool = False
+    """Whether the server offered any mechanism that is bound to the channel (``-PLUS``)."""
+    certificate: bytes | None = field(default=None, repr=False)
+    """The peer's certificate in DER, if TLS has verified it."""
+    host: str = ""
+    """The server's name: as a client dialled it, as a server calls itself."""
+    port: int = 0
+    """The server's port; 0 if not known."""
 
 
 @frozen
-class Login:
-    """Who a client says it is. *authzid* is the identity to act as, if not *username* itself."""
+class Identity:
+    """Who has logged in."""
 
     username: str
-    password: Secret = field(converter=_secret)
+    """Whose credentials they are."""
     authzid: str = ""
+    """Whom they act as, if that is another."""
+    mechanism: str = ""
+
+    @property
+    def user(self) -> str:
+        """Whom the session belongs to."""
+        return self.authzid or self.username
 
 
 @frozen
-class Credentials:
-    """What a client claimed, for the application to check.
+class Denied:
+    """A login that failed. *reason* is for the log of the server: no client learns it."""
 
-    Accept only if *password* is that of *username*, and *authzid*, unless empty or the same, is
-    somebody *username* may act as. All are prepared by SASLprep (RFC 4013), as those that they
-    are compared with should be.
-    """
-
-    username: str
-    password: Secret
-    authzid: str = ""
+    reason: str
 
 
 class ClientExchange(Protocol):
-    """A client's side of one exchange."""
+    """A client's side of one exchange. Made of a credential and a :class:`Channel`."""
 
     def initial(self) -> Secret | None:
         """The response to send before any challenge; None if the server speaks first."""
@@ -47,15 +76,25 @@ class ClientExchange(Protocol):
         """The response to *challenge*. Raises :class:`.RemoteProtocolError` if it makes none."""
         ...
 
-
-class ServerExchange(Protocol):
-    """A server's side of one exchange."""
-
-    def initial(self) -> bytes:
-        """The challenge to send if the client sent no initial response."""
+    def finish(self) -> None:
+        """The server says yes. Raises :class:`.RemoteProtocolError` if that cannot be: it has not
+        proved who it is, or has said no before."""
         ...
 
-    def step(self, response: Secret) -> bytes | Credentials:
-        """The next challenge, or what to check. Raises :class:`.GrammarError`, whose reply is the
-        server's, for a response that the mechanism does not allow."""
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What the server told of its no, as OAuth's ``status``; empty as a rule."""
+        ...
+
+
+class ServerExchange(Protocol):
+    """A server's side of one exchange. Made of a :class:`.Verifier` and a :class:`Channel`."""
+
+    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+        """Take a response, or None if the client sent none at first; give the next challenge, or
+        how the exchange ended.
+
+        Suspends only if the verifier does. Raises :class:`.GrammarError` for a response that the
+        mechanism does not allow, and what the verifier raises.
+        """
         ...

@@ -4,61 +4,54 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from ..errors import GrammarError, RemoteProtocolError
-from ..grammar.reply import Reply
+from ..errors import GrammarError
 from ..secret import Secret
-from .exchange import Credentials, Login
-from .prepare import saslprep
+from .credentials import Login
+from .exchange import Channel, Denied, Identity
+from .message import OneMessage
+from .prepare import prepared, saslprep
+from .verifier import Verifier, admit, password_matches
 
-_FAILED = Reply(535, "5.7.8", "Authentication credentials invalid")
 
+class PlainClient(OneMessage):
+    """The client's side: ``[authzid] NUL authcid NUL passwd``, with names that SASLprep prepared
+    (RFC 4954 4). Raises GrammarError for a NUL in the login, an empty part, or what SASLprep
+    prohibits."""
 
-@define(eq=False)
-class PlainClient:
-    """The client's side; names are prepared by SASLprep (RFC 4954 4). Raises GrammarError for a NUL
-    in the login, an empty part, or what SASLprep prohibits."""
-
-    login: Login
-    _message: Secret = field(init=False)
-    _asked: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        login = self.login
+    def __init__(self, login: Login, channel: Channel) -> None:
         names = saslprep(login.authzid), saslprep(login.username)
         parts = [*(name.encode() for name in names), login.password.reveal()]
         if any(b"\0" in part for part in parts):
             raise GrammarError("NUL in user name or password")
         if not all(parts[1:]):
             raise GrammarError("user name and password cannot be empty")
-        self._message = Secret(b"\0".join(parts))
-
-    def initial(self) -> Secret:
-        """``[authzid] NUL authcid NUL passwd``."""
-        return self._message
-
-    def step(self, challenge: bytes) -> Secret:
-        """The same message, to the empty challenge of a server that wants it asked for."""
-        if challenge or self._asked:
-            raise RemoteProtocolError("a challenge in PLAIN, which has none")
-        self._asked = True
-        return self._message
+        super().__init__("PLAIN", Secret(b"\0".join(parts)))
 
 
+@define(eq=False)
 class PlainServer:
     """The server's side."""
 
-    def initial(self) -> bytes:
-        """The empty challenge."""
-        return b""
+    verifier: Verifier = field(repr=False)
+    channel: Channel
 
-    def step(self, response: Secret) -> Credentials:
-        """Split the message and prepare its parts (RFC 4616 2, RFC 4954 4). Raises GrammarError
-        (535) unless it has two NULs, is UTF-8, and has a user name and a password, prepared too."""
+    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+        """Split the message, prepare its parts (RFC 4616 2, RFC 4954 4) and ask the verifier.
+        Raises GrammarError unless it has two NULs, is UTF-8, and has a user name and a password."""
+        if response is None:
+            return b""
+        authzid, username, password = self._read(response)
+        if not await password_matches(self.verifier, self.channel, username, password):
+            return Denied(f"wrong user name or password: {username!r}")
+        return await admit(self.verifier, "PLAIN", username, authzid)
+
+    def _read(self, response: Secret) -> tuple[str, str, Secret]:
         try:
-            parts = response.reveal().decode().split("\0")
-            authzid, username, password = map(saslprep, parts)
-        except ValueError:  # not UTF-8, and a GrammarError, too
-            raise GrammarError("not a PLAIN message", reply=_FAILED) from None
-        if not (username and password) or (parts[0] and not authzid):
-            raise GrammarError("empty identity, user name or password", reply=_FAILED)
-        return Credentials(username, Secret(password), authzid)
+            authzid, username, password = response.reveal().split(b"\0")
+        except ValueError:
+            raise GrammarError("not a PLAIN message") from None
+        return (
+            prepared(authzid) if authzid else "",
+            prepared(username),
+            Secret(prepared(password)),
+        )

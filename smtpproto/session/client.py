@@ -10,16 +10,12 @@ from typing import Self
 from attrs import define, field
 
 from ..errors import (
-    BadCredentials,
     ConnectFailed,
-    EncryptionRequired,
-    GrammarError,
     LocalProtocolError,
-    LoginRefused,
     NotOffered,
     Refusal,
-    RemoteProtocolError,
     SMTPError,
+    TransportError,
 )
 from ..grammar.command import (
     Command,
@@ -39,29 +35,26 @@ from ..grammar.domain import AddressLiteral, Domain, Host
 from ..grammar.extended import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
-from ..grammar.xtext import decode_base64
 from ..limits import Tolerance
 from ..mail.content import Source
 from ..mail.envelope import Envelope
 from ..mail.plan import Plan, PlannedTransaction, plan
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
-from ..sasl import CLIENTS, ClientExchange, Login
-from ..wire.tls import TLSInfo, client_context
+from ..sasl import Anonymous, Channel, Credential
+from ..wire.tls import TLSFilter, TLSInfo
+from .address import is_path
+from .deadline import Deadline
 from .link import Link
+from .login import log_in
 from .options import ClientConfig, TLSMode
 from .outcome import Outcome
 from .submit import submit
 
 _log = logging.getLogger("smtpproto.client")
 
-_OTHER_MECHANISM = frozenset({504, 534})  # not known, too weak: another one may do (RFC 4954 6)
-_LOGIN_ERRORS: dict[int, type[LoginRefused]] = {
-    523: EncryptionRequired,
-    524: EncryptionRequired,
-    535: BadCredentials,
-    538: EncryptionRequired,
-}
+_NO_STARTTLS = "whether this port wants TLS from the first octet, or somebody hides the offer"
+_NO_TLS_NOW = "whether the server can do TLS now; else another time"
 
 
 @define(eq=False)
@@ -78,6 +71,9 @@ class Client:
     greeting: Reply = field(default=Reply(220), init=False)
     """The server's greeting."""
     _sent: list[PlannedTransaction] = field(factory=list, init=False)
+    tls_refused: Reply | None = field(default=None, init=False)
+    """What the server, which had offered it, answered to STARTTLS, if the session went on in clear.
+    """
     _trusted: bool = field(default=False, init=False)  # TLS, and with whom we meant to speak
 
     @property
@@ -109,7 +105,7 @@ class Client:
         planned = self.plan(message, envelope)
         with self._link.conversation():
             limits = self.extensions.limits
-            if limits.mail_max is not None or limits.rcpt_domain_max is not None:
+            if limits.per_connection:
                 self._sent += planned.transactions  # to be counted; else they are nobody's concern
             return await submit(self._link, planned)
 
@@ -121,7 +117,7 @@ class Client:
             raise NotOffered("REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)")
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
-    async def login(self, login: Login) -> None:
+    async def login(self, login: Credential) -> None:
         """Log in with the strongest mechanism that both sides know (RFC 4954).
 
         Raises LoginRefused if the server says no, NotOffered if there is no common mechanism,
@@ -194,10 +190,14 @@ class Client:
 
     async def _open(self, mode: TLSMode) -> None:
         with self._link.conversation():
+            if self._config.proxy is not None:
+                await self._link.preface(bytes(self._config.proxy))
+            if mode is TLSMode.IMPLICIT:
+                await self._start_tls(self._filter(mode))
             self.greeting = await self._greeted()
             await self._hello()
             if mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
-                await self._upgrade(required=mode is TLSMode.REQUIRED)
+                await self._upgrade(mode)
             if self._config.login is not None:
                 await self._log_in(self._config.login)
 
@@ -208,72 +208,81 @@ class Client:
     async def _hello(self) -> None:
         """EHLO, or HELO where that is not known (RFC 5321 3.2); in LMTP, LHLO."""
         host = self._config.hello or _literal(self._link.stream)
-        hello = Lhlo(host) if self._config.lmtp else Ehlo(host)
+        lmtp = self._link.machine.lmtp
+        hello = Lhlo(host) if lmtp else Ehlo(host)
         reply = await self._link.ask(hello)
-        if reply.code in (500, 502, 504) and not self._config.lmtp:
+        if reply.code in (500, 502, 504) and not lmtp:
             reply = await self._link.ask(Helo(host))
         _yes(reply, "hello", hello.verb, "whether the server wants another name: set hello")
         if unread := self.extensions.unread:
             _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
 
-    async def _upgrade(self, *, required: bool) -> None:
+    async def _upgrade(self, mode: TLSMode) -> None:
         """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""
+        required = mode is TLSMode.REQUIRED
         if "STARTTLS" not in self.extensions:
             if required:
-                raise NotOffered("TLS is required, and the server does not offer STARTTLS")
+                text = "TLS is required, and the server does not offer STARTTLS"
+                raise NotOffered(text, phase="TLS", command="STARTTLS", check=_NO_STARTTLS)
             return
-        reply = await self._link.ask(StartTLS())
-        if not reply.positive and not required:
-            return
-        _yes(reply, "TLS", "STARTTLS")
-        await self._start_tls(verify=required or self._config.login is not None)
-        self._link.machine.tls_started()
-        await self._hello()
-
-    async def _start_tls(self, *, verify: bool) -> None:
-        """*verify* counts only if the user brought no context with rules of its own."""
-        context = self._config.context or client_context(verify=verify)
-        await self._link.start_tls(context, self._server_name)
-        self._trusted = verify or self._config.context is not None
-
-    async def _log_in(self, login: Login) -> None:
-        if not self._trusted and not self._config.login_in_clear:
-            raise LocalProtocolError("no password is sent without verified TLS")
-        common = [name for name in CLIENTS if name in self.extensions.mechanisms]
-        if not common:
-            offered = " ".join(self.extensions.mechanisms) or "none"
-            raise NotOffered(f"no mechanism in common; the server offers {offered}")
-        mechanism, *others = common
-        reply = await self._exchange(mechanism, login)
-        while reply.code in _OTHER_MECHANISM and others:
-            mechanism, *others = others
-            reply = await self._exchange(mechanism, login)
-        if reply.positive:
-            return
-        kind = _LOGIN_ERRORS.get(reply.code, LoginRefused)
-        check = "user name, password, and what the reply says" if kind is BadCredentials else ""
-        raise kind("login refused", reply, phase="login", command=f"AUTH {mechanism}", check=check)
-
-    async def _exchange(self, mechanism: str, login: Login) -> Reply:
-        exchange = CLIENTS[mechanism](login)
-        reply = await self._link.ask(self._first(mechanism, exchange))
-        while reply.intermediate:
-            reply = await self._step(exchange, reply)
-        return reply
-
-    def _first(self, mechanism: str, exchange: ClientExchange) -> Auth:
-        """AUTH, with the initial response if the line has room for it (RFC 4954 4)."""
-        command = Auth(mechanism, exchange.initial())
-        fits = len(bytes(command)) + 2 <= self.extensions.line_limit("AUTH")
-        return command if fits else Auth(mechanism)
-
-    async def _step(self, exchange: ClientExchange, reply: Reply) -> Reply:
+        tls = self._filter(mode)  # which may not be possible
         try:
-            response = exchange.step(decode_base64("".join(reply.lines).encode()))
-        except (GrammarError, RemoteProtocolError) as error:
-            await self._link.respond(None)
-            raise RemoteProtocolError(error.message, phase="login") from None
-        return await self._link.respond(response)
+            reply = await self._link.ask(StartTLS())
+            if required or reply.positive or self._link.over:
+                _yes(reply, "TLS", "STARTTLS", _NO_TLS_NOW)
+                await self._start_tls(tls)
+                self._link.machine.tls_started()
+                await self._hello()
+            else:
+                _log.warning("no TLS, the server refused STARTTLS: %s", reply)
+                self.tls_refused = reply
+        except SMTPError as error:
+            self._note_failed_tls(error, mode)
+            raise
+
+    def _note_failed_tls(self, error: SMTPError, mode: TLSMode) -> None:
+        """What an error between STARTTLS and the end of the EHLO behind it is to say."""
+        if error.command in ("", "STARTTLS"):
+            error.phase, error.command = "TLS", "STARTTLS"
+            error.check = error.check or _NO_TLS_NOW
+        if isinstance(error, TransportError):
+            clear_will_do = self._config.login is None or self._config.login_in_clear
+            error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_will_do
+
+    def _filter(self, mode: TLSMode) -> TLSFilter:
+        return TLSFilter(
+            self._config.tls_context(mode),
+            server_side=False,
+            server_hostname=self._config.server_name or self._server_name,
+            fingerprints=self._config.verification(mode).fingerprints,
+        )
+
+    async def _start_tls(self, tls: TLSFilter) -> None:
+        await self._link.start_tls(tls)
+        self._trusted = self.tls is not None and self.tls.verified
+
+    async def _log_in(self, credential: Credential) -> None:
+        if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
+            raise LocalProtocolError(
+                "no login without verified TLS",
+                phase="login",
+                check="tls and verify; or set login_in_clear to log in all the same",
+            )
+        await log_in(self._link, credential, self._channel, self._config.mechanisms)
+
+    @property
+    def _channel(self) -> Channel:
+        """What the exchanges of SASL may know of this connection."""
+        world, offered = self._link.world, self.extensions.mechanisms
+        return Channel(
+            random=world.random,
+            now=world.now(),
+            secure=self.tls is not None,
+            bindings={} if self.tls is None else self.tls.bindings,
+            peer_binds=any(name.endswith("-PLUS") for name in offered),
+            host=self._config.server_name or self._server_name,
+            port=self._link.stream.peername[1],
+        )
 
     async def _ask(self, command: Command) -> Reply:
         with self._link.conversation():
@@ -281,38 +290,62 @@ class Client:
 
 
 async def open_client(world: World, host: str, port: int, config: ClientConfig) -> Client:
-    """Dial *host*, greet, upgrade and log in as *config* says.
+    """Dial *port* of *host*, or the Unix socket at *host*, a path from the root, whose port is 0;
+    greet, upgrade and log in as *config* says. :func:`.address.target` makes the three.
 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost, NotOffered, Refusal; the connection
     is then closed.
     """
+    if reason := _impossible(host, port, config):
+        raise ConnectFailed(reason, phase="connect")
+    mode = config.tls_mode(port)
+    machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
+    deadline = Deadline(world.now, config.timeouts.whole)
+    deadline.start()
+    with deadline.within(config.timeouts.connect, "connect") as seconds:
+        stream = await world.dial(host, port, seconds, config.source)
+    link = Link(stream, world, machine, config.trace, deadline)
+    return await _opened(Client(link, config, _server_name(host)), mode)
+
+
+def _impossible(host: str, port: int, config: ClientConfig) -> str:
+    """Why there can be no such connection, or nothing."""
+    if is_path(host):
+        return "a Unix socket is not connected to from an address" if config.source else ""
     if not 0 < port < 65536:
-        raise ConnectFailed(f"no such port: {port}", phase="connect")
-    if config.lmtp and port == 25:
-        raise ConnectFailed("LMTP is not spoken on port 25 (RFC 2033 4)", phase="connect")
-    stream = await world.dial(host, port, config.timeouts.connect)
-    return await start_client(world, stream, host, config, config.tls_mode(port))
+        return f"no such port: {port}"
+    wrong = config.lmtp and port == 25
+    return "LMTP is not spoken on port 25 (RFC 2033 4)" if wrong else ""
+
+
+def _server_name(host: str) -> str:
+    """The name that a server's certificate must have: behind a Unix socket is this machine."""
+    return "localhost" if is_path(host) else host
 
 
 async def start_client(
     world: World, stream: Stream, server_name: str, config: ClientConfig, mode: TLSMode
 ) -> Client:
     """As :func:`open_client`, over a stream that is connected already."""
-    implicit = mode is TLSMode.IMPLICIT
-    machine = ClientProtocol(
-        lmtp=config.lmtp,
-        secure=implicit,
+    machine = _machine(config, mode, lmtp=bool(config.lmtp))
+    link = Link(stream, world, machine, config.trace)
+    return await _opened(Client(link, config, server_name), mode)
+
+
+def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtocol:
+    return ClientProtocol(
+        lmtp=lmtp,
+        secure=mode is TLSMode.IMPLICIT,
         verbs=config.verbs,
         limits=config.limits,
         timeouts=config.timeouts,
         leniencies=config.leniencies,
     )
-    client = Client(Link(stream, world, machine, config.trace), config, server_name)
+
+
+async def _opened(client: Client, mode: TLSMode) -> Client:
+    """*client* when it has greeted and all that is done, or closed."""
     try:
-        if config.proxy is not None:
-            await stream.write(bytes(config.proxy), config.timeouts.block)
-        if implicit:
-            await client._start_tls(verify=True)
         await client._open(mode)
     except SMTPError:
         await client.quit()  # if the session still can
@@ -320,7 +353,7 @@ async def start_client(
     except BaseException:
         await client.close()
         raise
-    _log.info("connected to %s, %s", *stream.peername)
+    _log.info("connected to %s, %s", *client._link.stream.peername)
     return client
 
 

@@ -11,10 +11,11 @@ from attrs import define, field
 
 from ..errors import LocalProtocolError, TransportError
 from ..grammar.reply import Reply
+from ..ports import result
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from .handler import Handler, Session, Sink, Verdict, Verdicts
-from .hooks import LOCAL_ERROR, answer, each, failed, notify, result
+from .hooks import LOCAL_ERROR, answer, each, failed, notify
 
 
 @define(eq=False)

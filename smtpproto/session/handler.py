@@ -15,7 +15,7 @@ from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..mail.envelope import Envelope
-from ..sasl import Credentials
+from ..sasl import Identity
 from ..wire.proxy import ProxyHeader
 from ..wire.tls import TLSInfo
 
@@ -46,7 +46,9 @@ class Session:
     tls: TLSInfo | None = None
     """What TLS agreed on; None in clear."""
     user: str | None = None
-    """Who logged in."""
+    """Who logged in; of somebody who acts as another, that other."""
+    identity: Identity | None = None
+    """Who logged in, in full: by which mechanism, and as whom."""
     lmtp: bool = False
     """Whether LMTP is spoken."""
     early_talk: bool = False
@@ -99,9 +101,10 @@ class Handler:
         """The client named itself."""
         return None
 
-    def authenticate(self, session: Session, credentials: Credentials) -> Hook:
-        """Somebody wants to log in. AUTH is offered by servers whose handler defines this."""
-        return Reply(535, "5.7.8", "Authentication credentials invalid")
+    def login(self, session: Session, identity: Identity) -> Hook:
+        """Somebody has proved to the server's verifier who they are. A reply keeps them out all the
+        same: 535 as a rule, 432 4.7.12 until a new password is set (RFC 4954 6)."""
+        return None
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Hook:
         """A transaction begins."""

@@ -6,25 +6,20 @@ import logging
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from typing import TypeVar
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import Mailbox
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..ports import result
 from ..protocol.server import ServerProtocol
 from .handler import Hook, Names, Nothing, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
 LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
-
-T = TypeVar("T")
-
-
-async def result(value: T | Awaitable[T]) -> T:
-    """What a hook gave, waited for if need be."""
-    return await value if isinstance(value, Awaitable) else value
+NO_TLS_NOW = Reply(454, "4.7.0", "TLS not available due to temporary reason")
+NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 
 
 def failed(where: str, error: Exception) -> Reply:
@@ -44,6 +39,13 @@ async def ask(
     except Exception as error:
         failed(getattr(hook, "__name__", "a hook"), error)
         return failure
+
+
+async def ask_login(hook: Callable[..., Hook], *arguments: object) -> Verdict:
+    """Call a hook that decides of a login, whose exchange is over."""
+    verdict = await ask(hook, *arguments, failure=NO_LOGIN_NOW)
+    again = isinstance(verdict, Reply) and verdict.intermediate
+    return NO_LOGIN_NOW if again else verdict
 
 
 async def notify(hook: Callable[..., Nothing], *arguments: object) -> None:

@@ -13,6 +13,7 @@ from ..errors import (
     LocalProtocolError,
     RemoteProtocolError,
     TimedOut,
+    TLSFailed,
     TransportError,
 )
 from ..grammar.command import Command
@@ -23,7 +24,8 @@ from ..protocol.client import ClientProtocol
 from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..protocol.phases import COLUMNS, Phase
 from ..secret import Secret
-from ..wire.tls import Context, TLSFilter, TLSInfo, TLSStream
+from ..wire.tls import TLSFilter, TLSInfo, TLSStream, begins_tls
+from .deadline import Deadline, DeadlineStream
 from .options import Trace
 
 _log = logging.getLogger("smtpproto.client")
@@ -41,6 +43,7 @@ class Link:
     world: World
     machine: ClientProtocol
     trace: Trace | None = None
+    deadline: Deadline = field()
 
     tls: TLSInfo | None = field(default=None, init=False)
     _replies: dict[Sent, Reply] = field(factory=dict, init=False)
@@ -48,18 +51,29 @@ class Link:
     """The 421 that ended the session: the reply also to all that it left unanswered."""
     _busy: bool = field(default=False, init=False)
     _broken: bool = field(default=False, init=False)
+    _silent: bool = field(default=True, init=False)  # the server, until now
+
+    @deadline.default
+    def _own_deadline(self) -> Deadline:
+        return Deadline(self.world.now, self.machine.timeouts.whole)
+
+    def __attrs_post_init__(self) -> None:
+        self.stream = DeadlineStream(self.stream, self.deadline)
 
     @contextmanager
     def conversation(self) -> Iterator[None]:
-        """Keep others out for a while: two conversations at once would mix up their replies."""
+        """Keep others out for a while: two conversations at once would mix up their replies. What
+        happens in it is one operation, or the rest of the one that has begun."""
         if self._busy:
             raise LocalProtocolError("this client is in use: one conversation at a time")
         if self.over and self.closing is None:
             raise LocalProtocolError("this connection is over")
         self._busy = True
+        self.deadline.start()
         try:
             yield
         finally:
+            self.deadline.stop()
             self._busy = False
 
     @property
@@ -94,13 +108,16 @@ class Link:
         return self._note(self.machine.send(command)) if allowed else None
 
     def end_body(self) -> tuple[Sent, ...]:
-        """Say that the content is complete; give what its replies will name."""
+        """Say that the content is complete; give what its replies will name. Raises TimedOut, and
+        says nothing, if there is no time left to do it in."""
+        self._check_time()
         sent = self.machine.end_body()
         self.show("C", str(Step.BODY_END.value))
         return sent
 
     def say_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
-        """Say a BDAT with its octets; give what its replies will name."""
+        """Say a BDAT with its octets; give what its replies will name. Raises TimedOut likewise."""
+        self._check_time()
         sent = self.machine.send_chunk(data, last=last)
         self.show("C", str(sent[0]))
         self.show("C", f"[{len(data)} octets of content]")
@@ -131,6 +148,13 @@ class Link:
                 self._broken = True
                 raise
 
+    async def preface(self, octets: bytes) -> None:
+        """Send what comes before the session, and before TLS."""
+        try:
+            await self.stream.write(octets, self.machine.timeouts.block)
+        except TransportError as error:
+            raise self._explained(error) from None
+
     async def _last_words(self) -> None:
         """Read what the server has said before the link broke: it may be why."""
         with suppress(TransportError, RemoteProtocolError):
@@ -139,17 +163,33 @@ class Link:
                 while (event := self.machine.next_event()) is not None:
                     self._note_event(event, self.machine.phase.value)
 
+    def _check_time(self) -> None:
+        try:
+            self.deadline.check()
+        except TimedOut as error:
+            raise self._explained(error) from None
+
     def known(self, sent: Sent) -> Reply | None:
         """The reply to *sent* if it has come, without waiting for it."""
         return self._replies.get(sent)
 
-    async def start_tls(self, context: Context, server_name: str | None) -> None:
-        """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost."""
-        tls = TLSFilter(context, server_side=False, server_hostname=server_name)
+    async def start_tls(self, tls: TLSFilter) -> None:
+        """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost; the link is then of no
+        more use, so that nothing more is said in clear (RFC 3207 4)."""
         stream = TLSStream(self.stream, tls, self.world.now)
-        await stream.handshake(self.machine.timeouts.tls)
+        try:
+            await stream.handshake(self.machine.timeouts.tls)
+        except BaseException as error:
+            self._broken = True
+            if isinstance(error, TransportError):
+                error.phase = error.phase or "TLS"
+            raise
         self.stream, self.tls = stream, stream.info
         self.show("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
+
+    def give_up(self) -> None:
+        """Say nothing more: what the server says cannot be trusted."""
+        self._broken = True
 
     async def _room(self) -> None:
         """Wait until one more command may be said."""
@@ -191,10 +231,17 @@ class Link:
         while (event := machine.next_event()) is None:
             try:
                 left = None if deadline is None else max(deadline - now(), 0)
-                machine.receive(await self.stream.read(left))
+                self._receive(await self.stream.read(left))
             except TransportError as error:
                 raise self._explained(error) from None
         return event
+
+    def _receive(self, data: bytes) -> None:
+        first, self._silent = self._silent, False
+        if first and self.tls is None and begins_tls(data):
+            check = 'tls="implicit", or another port'
+            raise TLSFailed("the server speaks TLS here", phase="greeting", check=check)
+        self.machine.receive(data)
 
     def _explained(self, error: TransportError) -> TransportError:
         """*error*, after which the link is of no more use, saying where the conversation stood."""
@@ -202,7 +249,7 @@ class Link:
         unanswered = self.machine.unanswered
         error.command = error.command or (str(unanswered[0]) if unanswered else "")
         error.phase = error.phase or self.machine.phase.value
-        if error.phase == "greeting" and isinstance(error, TimedOut):
+        if error.phase == "greeting" and isinstance(error, TimedOut) and not error.check:
             error.check = "whether this port wants TLS from the first octet, as 465 does"
         return error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypedDict
 
@@ -13,9 +14,10 @@ from attrs import field, frozen
 from ..grammar.domain import Domain, Host, own_name
 from ..limits import Leniencies, Limits, Timeouts
 from ..protocol.verbs import Verb, own_verbs
-from ..sasl import Login
+from ..sasl import BY_NAME, Credential, Login, Verifier
 from ..wire.proxy import ProxyHeader
-from ..wire.tls import Context
+from ..wire.tls_context import Context, client_context
+from ..wire.verify import ClientCertificate, Verify
 
 _client_log = logging.getLogger("smtpproto.client")
 _log = logging.getLogger("smtpproto.server")
@@ -25,6 +27,11 @@ Network = IPv4Network | IPv6Network
 
 Trace = Callable[[str, str], None]
 """Called with "C" or "S" (who speaks; "*" for what neither says) and a line safe to show."""
+
+
+ContextSource = Context | Callable[[], Context]
+"""A context, or what gives one for each handshake, as soon as it begins: from then on a certificate
+that was renewed is shown. To renew is to give another context, not to change the one given."""
 
 
 class TLSMode(enum.Enum):
@@ -47,19 +54,49 @@ def _mode(value: TLSMode | str | None) -> TLSMode | None:
     return None if value is None else TLSMode(value)
 
 
-def _login(value: Login | tuple[str, str] | None) -> Login | None:
+def _verify(value: Verify | str | None) -> Verify | None:
+    return Verify.named(value) if isinstance(value, str) else value
+
+
+def _login(value: Credential | tuple[str, str] | None) -> Credential | None:
     return Login(*value) if isinstance(value, tuple) else value
+
+
+def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
+    """An address and its port, 0 for any. Raises ValueError for what is none."""
+    if value is None:
+        return None
+    address, port = (value, 0) if isinstance(value, str) else value
+    ip_address(address)
+    if not 0 <= port < 65536:
+        raise ValueError(f"no such port: {port}")
+    return address, port
+
+
+def _mechanisms(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Names of mechanisms, in any case. Raises ValueError for those that are not known here."""
+    if value is None:
+        return None
+    names = tuple(name.upper() for name in ([value] if isinstance(value, str) else value))
+    if unknown := [name for name in names if name not in BY_NAME]:
+        raise ValueError(f"not a mechanism known here: {', '.join(unknown)}")
+    return names
 
 
 class ClientOptions(TypedDict, total=False):
     """The keyword arguments of ``connect``: see :class:`ClientConfig`."""
 
     hello: Host | str | None
-    login: Login | tuple[str, str] | None
-    tls: TLSMode | None
+    login: Credential | tuple[str, str] | None
+    mechanisms: Iterable[str] | None
+    tls: TLSMode | str | None
+    verify: Verify | str | None
+    server_name: str | None
+    certificate: ClientCertificate | None
     context: Context | None
     login_in_clear: bool
-    lmtp: bool
+    lmtp: bool | None
+    source: str | tuple[str, int] | None
     proxy: ProxyHeader | None
     verbs: Iterable[Verb]
     limits: Limits
@@ -74,16 +111,27 @@ class ClientConfig:
 
     hello: Host | None = field(default=None, converter=_optional_name)
     """The name to give in EHLO; None for the literal of the local address (RFC 5321 4.1.4)."""
-    login: Login | None = field(default=None, converter=_login)
-    """User name and password, or a Login."""
+    login: Credential | None = field(default=None, converter=_login)
+    """User name and password; or a Login, BearerToken, External or Anonymous."""
+    mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
+    """The SASL mechanisms that may be used; None for all."""
     tls: TLSMode | None = field(default=None, converter=_mode)
-    """None: implicit on port 465, required with a login, else opportunistic."""
+    """None: see :meth:`tls_mode`."""
+    verify: Verify | None = field(default=None, converter=_verify)
+    """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
+    against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
+    server_name: str | None = None
+    """The name to verify, and to say in SNI; None for the host that is dialled."""
+    certificate: ClientCertificate | None = None
+    """What to show to a server that wants to see a certificate."""
     context: Context | None = None
-    """Certificates and rules. None: the system's CAs; unverified if TLS is opportunistic."""
+    """Certificates and rules of one's own, instead of *verify* and *certificate*."""
     login_in_clear: bool = False
-    """Whether a password may be sent without TLS."""
-    lmtp: bool = False
-    """LMTP instead of SMTP (RFC 2033); never on port 25."""
+    """Whether to log in without TLS, or to a server that TLS has not verified, too."""
+    lmtp: bool | None = None
+    """LMTP instead of SMTP (RFC 2033); never on port 25. None: on port 24."""
+    source: tuple[str, int] | None = field(default=None, converter=_source)
+    """The address to connect from, alone or with a port."""
     proxy: ProxyHeader | None = None
     """What to say of the real client before anything else, to a server that expects it."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
@@ -96,23 +144,58 @@ class ClientConfig:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.hello, Domain) and "." not in str(self.hello):
             _client_log.warning("hello is not fully qualified: servers may refuse %s", self.hello)
+        if self.verify is not None or self.certificate is not None:
+            if self.context is not None:
+                raise ValueError("a context has rules of its own: no verify or certificate with it")
+            self.tls_context(TLSMode.REQUIRED)  # so that what cannot be read is known at once
 
     def tls_mode(self, port: int) -> TLSMode:
-        """The mode for *port*."""
+        """The mode for *port*: as was said, else implicit on 465; required on 587 (RFC 8314 5.2)
+        and with a login; none for a Unix socket (0), which nobody can listen in on; else
+        opportunistic."""
         if self.tls is not None:
             return self.tls
         if port == 465:
             return TLSMode.IMPLICIT
-        return TLSMode.OPPORTUNISTIC if self.login is None else TLSMode.REQUIRED
+        if port == 0:
+            return TLSMode.NONE
+        required = port == 587 or self.login is not None
+        return TLSMode.REQUIRED if required else TLSMode.OPPORTUNISTIC
+
+    def speaks_lmtp(self, port: int) -> bool:
+        """Whether it is LMTP on *port*: as was said, else on 24."""
+        return port == 24 if self.lmtp is None else self.lmtp
+
+    def verification(self, mode: TLSMode) -> Verify:
+        """How the server is verified in *mode*, unless *context* says how."""
+        if self.verify is not None:
+            return self.verify
+        loose = mode is TLSMode.OPPORTUNISTIC and self.login is None
+        return Verify.nothing() if loose else Verify.by_name()
+
+    def tls_context(self, mode: TLSMode) -> Context:
+        """The context for *mode*, which is made once."""
+        if self.context is not None:
+            return self.context
+        verify = self.verification(mode)
+        if verify not in self._contexts:
+            self._contexts[verify] = client_context(verify, self.certificate)
+        return self._contexts[verify]
+
+    @cached_property
+    def _contexts(self) -> dict[Verify, Context]:
+        return {}
 
 
 class ServerOptions(TypedDict, total=False):
     """The keyword arguments of ``serve``: see :class:`ServerConfig`."""
 
     hostname: Host | str
-    context: Context | None
+    context: ContextSource | None
     implicit_tls: bool
     require_tls: bool
+    verifier: Verifier | None
+    mechanisms: Iterable[str] | None
     require_auth: bool
     auth_in_clear: bool
     lmtp: bool
@@ -138,21 +221,25 @@ class ServerConfig:
 
     hostname: Host = field(default=Domain("localhost"), converter=own_name)
     """The name it gives in greetings. A public server gives its DNS name."""
-    context: Context | None = None
-    """Certificate and rules for TLS; None for no TLS."""
+    context: ContextSource | None = None
+    """Certificate and rules for TLS, or what gives these for each handshake; None for no TLS."""
     implicit_tls: bool = False
     """TLS from the first octet instead of STARTTLS. Needs *context*."""
     require_tls: bool = False
     """Answer 530 to what comes before STARTTLS. Needs *context*."""
+    verifier: Verifier | None = None
+    """Who may log in. What it can verify is offered by AUTH; None for no AUTH."""
+    mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
+    """The SASL mechanisms that may be offered; None for all that *verifier* can verify."""
     require_auth: bool = False
-    """Answer 530 to transactions before AUTH. The handler must define ``authenticate``."""
+    """Answer 530 to transactions before AUTH. Needs *verifier*."""
     auth_in_clear: bool = False
-    """Whether passwords are taken without TLS."""
+    """Whether AUTH is offered without TLS."""
     lmtp: bool = False
     """LMTP instead of SMTP (RFC 2033); never on port 25."""
     submission: bool = False
-    """A server for users, as on port 587 (RFC 6409): who wants to send logs in first, so that the
-    handler must define ``authenticate``; domains must be fully qualified; DSN is offered."""
+    """A server for users, as on port 587 (RFC 6409): who wants to send logs in first, so that
+    *verifier* is needed; domains must be fully qualified; DSN is offered."""
     extensions: Mapping[str, str | None] = field(factory=dict)
     """Keywords to offer besides the usual ones, with their parameters, which the handler then has
     to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""

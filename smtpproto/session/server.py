@@ -7,7 +7,7 @@ from typing import assert_never
 
 from attrs import define, evolve, field
 
-from ..errors import ConnectionLost, GrammarError, SMTPError, TimedOut
+from ..errors import ConnectionLost, SMTPError, TimedOut, TLSFailed
 from ..grammar.command import (
     Command,
     Data,
@@ -40,22 +40,19 @@ from ..protocol.events import (
 from ..protocol.phases import Phase
 from ..protocol.replies import SHUTTING_DOWN, TIMED_OUT
 from ..protocol.server import ServerProtocol
-from ..sasl import SERVERS, Credentials, ServerExchange
-from ..secret import Secret
-from ..wire.tls import TLSFilter, TLSStream
+from ..sasl import BY_NAME, Channel, Identity
+from ..wire.tls import TLSFilter, TLSStream, begins_tls
+from ..wire.tls_context import Context
+from .authenticate import Authentication
 from .delivery import Delivery
 from .early import talks_early
 from .handler import Handler, Session, Verdict
-from .hooks import answer, ask, ask_names, failed, notify
+from .hooks import NO_TLS_NOW, answer, ask, ask_login, ask_names, failed, notify
 from .options import ServerConfig, is_among
-from .serving import machine_for
+from .serving import machine_for, mechanisms
 from .trusted import impersonated, read_proxy_header
 
 _log = logging.getLogger("smtpproto.server")
-
-_NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
-_NOT_AUTHENTICATED = Reply(535, "5.7.8", "Authentication credentials invalid")
-_NOT_AUTHORIZED = Reply(535, "5.7.8", "Not authorized to act as another")
 
 _AT_ONCE = (Ehlo, Data, ChunkEnd, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
 _TURN = 64  # events of one connection, which may all be in its buffer, before others get theirs
@@ -74,16 +71,18 @@ class Conversation:
     _session: Session = field(init=False)
     _delivery: Delivery = field(init=False)
     _open: bool = field(default=False, init=False)  # a transaction, before the event at hand
-    _exchange: ServerExchange | None = field(default=None, init=False)
+    _authentication: Authentication = field(init=False)
     _events: int = field(default=0, init=False)
     _stopping: bool = field(default=False, init=False)
     _waiting: bool = field(default=False, init=False)
+    _silent: bool = field(default=True, init=False)  # the client, until now
     _enough: Verdict = field(default=None, init=False)  # TLS from the first octet, or a refusal
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = ServerProtocol(hostname=self._config.hostname)  # until it is known
         self._delivery = Delivery(self._handler, self._flush)
+        self._authentication = Authentication(self._config, self._world)
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
@@ -109,11 +108,13 @@ class Conversation:
         """What comes before SMTP: a proxy's word for the client, and TLS from the first octet."""
         if is_among(self._session.peer[0], self._config.proxied_by):
             await self._take_proxy_header()
-        self._machine = machine_for(type(self._handler), self._config, self._session.peer[0])
         if self._config.implicit_tls:
-            await self._start_tls()
+            await self._start_tls(self._filter())
             verdict = await ask(self._handler.tls, self._session)
             self._enough = None if verdict is None or verdict.positive else verdict
+        self._machine = machine_for(
+            type(self._handler), self._config, self._session.peer[0], self._channel
+        )
 
     async def _take_proxy_header(self) -> None:
         self._waiting = True
@@ -172,6 +173,7 @@ class Conversation:
         self._waiting = True  # before the look at _stopping: stop() may run in another thread
         try:
             data = b"" if self._may_stop else await self._stream.read(timeout)
+            self._listen(data)
             if self._may_stop:
                 machine.hang_up(SHUTTING_DOWN)  # and what has come since stays unanswered
             else:
@@ -183,6 +185,13 @@ class Conversation:
         finally:
             self._waiting = False
 
+    def _listen(self, data: bytes) -> None:
+        """Raise TLSFailed for a client whose first octets are TLS where none is expected: they are
+        no commands, and whatever was answered to them would not be understood."""
+        first, self._silent = self._silent, False
+        if first and begins_tls(data):
+            raise TLSFailed("the client speaks TLS here", check="its port, or implicit_tls")
+
     @property
     def _may_stop(self) -> bool:
         return self._stopping and not self._machine.in_message
@@ -192,13 +201,30 @@ class Conversation:
             self._trace_replies(data)
             await self._stream.write(data, self._config.timeouts.command)
 
-    async def _start_tls(self) -> None:
-        context = self._config.context
-        assert context is not None
-        stream = TLSStream(self._stream, TLSFilter(context, server_side=True), self._world.now)
-        await stream.handshake(self._config.timeouts.tls)
+    async def _start_tls(self, tls: TLSFilter) -> None:
+        """The handshake; :meth:`stop` ends it."""
+        stream = TLSStream(self._stream, tls, self._world.now)
+        self._waiting = True  # before the look at _stopping, as in _receive
+        try:
+            if self._stopping:
+                self._stream.interrupt()
+            await stream.handshake(self._config.timeouts.tls)
+        finally:
+            self._waiting = False
         self._stream = stream
         self._session = evolve(self._new_session(), tls=stream.info)
+
+    def _filter(self) -> TLSFilter:
+        """TLS for a handshake that is about to begin. Raises TLSFailed if there can be none."""
+        source = self._config.context
+        try:
+            context = source if isinstance(source, Context) or source is None else source()
+            if not isinstance(context, Context):
+                raise TypeError(f"no context for TLS, but a {type(context).__name__}")
+            return TLSFilter(context, server_side=True)
+        except Exception as error:
+            failed("the context for TLS", error)
+            raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
     def _new_session(self) -> Session:
         """The session as it was when it began: nothing said before TLS counts (RFC 3207 4.2)."""
@@ -217,7 +243,7 @@ class Conversation:
                 greeting = self._enough or await ask(self._handler.connect, self._session)
                 self._answer(greeting)
             case AuthResponse(response):
-                await self._authenticate(response)
+                await self._log_in(await self._authentication.step(response))
             case BodyChunk(data):
                 await self._delivery.write(data)
             case ChunkEnd():
@@ -266,8 +292,8 @@ class Conversation:
             case StartTLS():
                 await self._upgrade()
             case Auth(mechanism, initial):
-                self._exchange = SERVERS[mechanism]()
-                await self._authenticate(initial)
+                begun = self._authentication.begin(mechanism, initial, self._bound_channel)
+                await self._log_in(await begun)
             case Etrn(node):
                 self._answer(await ask(handler.etrn, session, node))
             case XClient():
@@ -293,31 +319,49 @@ class Conversation:
             self._session = session
 
     async def _upgrade(self) -> None:
+        try:
+            tls = self._filter()
+        except TLSFailed:
+            self._answer(NO_TLS_NOW)
+            return
         if self._answer(None) and self._machine.phase is Phase.TLS:
             await self._flush()
-            await self._start_tls()
-            self._machine.tls_started(await ask(self._handler.tls, self._session))
+            await self._start_tls(tls)
+            verdict = await ask(self._handler.tls, self._session)
+            self._machine.tls_started(verdict, mechanisms=mechanisms(self._config, self._channel))
 
-    async def _authenticate(self, response: Secret | None) -> None:
-        """Take the exchange one step on."""
-        assert self._exchange is not None
-        try:
-            step = self._exchange.initial() if response is None else self._exchange.step(response)
-        except GrammarError as error:
-            self._answer(error.reply or _NOT_AUTHENTICATED)
-            return
+    async def _log_in(self, step: bytes | Identity | Reply) -> None:
+        """Answer AUTH, or one of its responses."""
         if isinstance(step, bytes):
             self._machine.challenge(step)
-        elif self._answer(await self._check(step)):
-            self._session = evolve(self._session, user=step.username)
+            return
+        if isinstance(step, Reply):
+            self._answer(step)
+        elif self._answer(await ask_login(self._handler.login, self._session, step)):
+            self._session = evolve(self._session, user=step.user, identity=step)
 
-    async def _check(self, credentials: Credentials) -> Verdict:
-        if credentials.authzid not in ("", credentials.username):
-            return _NOT_AUTHORIZED
-        hook = self._handler.authenticate
-        verdict = await ask(hook, self._session, credentials, failure=_NO_LOGIN_NOW)
-        again = isinstance(verdict, Reply) and verdict.intermediate  # but the exchange is over
-        return _NO_LOGIN_NOW if again else verdict
+    @property
+    def _bound_channel(self) -> Channel:
+        """The channel, with bindings only if a client was offered to use them: what says that it
+        was not offered any would else be taken for the victim of a downgrade (RFC 5802 6)."""
+        offered = any(BY_NAME[name].binds for name in self._machine.mechanisms)
+        return self._channel if offered else evolve(self._channel, bindings={})
+
+    @property
+    def _channel(self) -> Channel:
+        """What the exchanges of SASL may know of this connection."""
+        tls, impersonated = self._session.tls, self._session.impersonated is not None
+        verified = tls is not None and tls.verified and not impersonated
+        return Channel(
+            random=self._world.random,
+            in_thread=self._world.in_thread,
+            now=self._world.now(),
+            secure=tls is not None,
+            bindings={} if tls is None else tls.bindings,
+            certificate=tls.peer_certificate if tls is not None and verified else None,
+            host=str(self._config.hostname),
+            port=self._stream.sockname[1],
+        )
 
     async def _dropped(self) -> None:
         """Throw away what an open transaction had, and tell the handler that it is gone."""

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from attrs import evolve
+
 from ..protocol.server import ServerProtocol
-from ..sasl import SERVERS
+from ..sasl import Channel, offers
 from .handler import Handler, HandlerSource
 from .options import ServerConfig
 from .trusted import offers_to
 
+# What no connection has at its start, for what a configuration could ever offer.
+_AT_BEST = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
 
-def machine_for(handler: type[Handler], config: ServerConfig, peer: str) -> ServerProtocol:
-    """A machine for a connection from *peer*. Raises ValueError for offers that make no sense."""
+
+def machine_for(
+    handler: type[Handler], config: ServerConfig, peer: str, channel: Channel
+) -> ServerProtocol:
+    """A machine for a connection from *peer*, which begins as *channel* says. Raises ValueError for
+    offers that make no sense."""
     hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
     offered: dict[str, str | None] = {
         keyword: "" for keyword, hook in hooks.items() if _defines(handler, hook)
@@ -23,7 +31,7 @@ def machine_for(handler: type[Handler], config: ServerConfig, peer: str) -> Serv
         submission=config.submission,
         starttls=config.context is not None and not config.implicit_tls,
         secure=config.implicit_tls,
-        mechanisms=tuple(SERVERS) if _defines(handler, Handler.authenticate) else (),
+        mechanisms=mechanisms(config, channel),
         auth_in_clear=config.auth_in_clear,
         require_tls=config.require_tls,
         require_auth=config.require_auth,
@@ -35,6 +43,15 @@ def machine_for(handler: type[Handler], config: ServerConfig, peer: str) -> Serv
     )
 
 
+def mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...]:
+    """What can be offered for AUTH on *channel*; while nothing is said in clear, what can be under
+    TLS."""
+    if config.verifier is None:
+        return ()
+    secure = channel.secure or config.implicit_tls or not config.auth_in_clear
+    return offers(config.verifier, evolve(channel, secure=secure), config.mechanisms)
+
+
 def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
     """Whether the application has a hook of its own in place of this one."""
     return getattr(handler, hook.__name__) is not hook
@@ -42,15 +59,13 @@ def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
 
 def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
-    sense, AUTH required where the handler has no ``authenticate``."""
+    sense, AUTH required where there is no verifier."""
     if config.lmtp and port == 25:
         raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
     kind = source if isinstance(source, type) else type(source)
-    known = issubclass(kind, Handler)  # what a function makes, nobody knows yet
-    kind = kind if known else Handler
-    offered = machine_for(kind, config, "").offered
+    kind = kind if issubclass(kind, Handler) else Handler  # what a function makes, nobody knows
+    offered = machine_for(kind, config, "", _AT_BEST).offered
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
-    wanted = config.require_auth or config.submission
-    if wanted and known and not _defines(kind, Handler.authenticate):
-        raise ValueError("require_auth and submission need a handler with authenticate")
+    if (config.require_auth or config.submission) and not mechanisms(config, _AT_BEST):
+        raise ValueError("require_auth and submission need a verifier that can verify something")

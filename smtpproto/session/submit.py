@@ -175,7 +175,8 @@ class _Submission:
         What was sent is dropped by RSET."""
         limit = self.link.machine.extensions.size
         if limit is not None and size > limit:
-            raise NotOffered(f"more than {limit} octets, which is all that the server takes")
+            told = f"more than {limit} octets, which is all that the server takes"
+            raise NotOffered(told, command="BDAT")
 
     def _refusal_among(self, ahead: Iterable[Sent]) -> Reply | None:
         """Why the link broke, if the server said so before."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, field
 
@@ -29,6 +29,8 @@ from ..limits import CHUNK
 from ..session.handler import HandlerSource, handler_of
 from ..session.options import ServerConfig
 from ..session.server import Conversation
+
+T = TypeVar("T")
 
 
 class Deadlock(AssertionError):
@@ -62,7 +64,7 @@ class Simulation:
     """
 
     def __init__(self, seed: int, *, cut_at: int | None = None) -> None:
-        self.random = random.Random(seed)
+        self.dice = random.Random(seed)
         self.operations = 0
         self._cut_at = cut_at
         self._now = 0.0
@@ -76,11 +78,33 @@ class Simulation:
         """Seconds since the start; they pass only when all wait."""
         return self._now
 
+    def random(self, size: int) -> bytes:
+        """What the seed gives."""
+        return self.dice.randbytes(size)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the clock jump."""
+        await _Wait(lambda: False, self._now + seconds)
+
+    def slots(self, number: int) -> SimulatedSlots:
+        """So many places; the seed decides who gets one."""
+        return SimulatedSlots(self, number)
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """There are no threads."""
+        return function()
+
     async def checkpoint(self) -> None:
         """Let the seed choose who goes on."""
         await _Wait(lambda: True, self._now)
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> SimulatedStream:
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> SimulatedStream:
         """Connect to what listens on *port*."""
         if port not in self._servers:
             raise ConnectFailed(f"nothing listens on port {port}", phase="connect")
@@ -113,7 +137,7 @@ class Simulation:
         while self._tasks:
             runnable = [task for task in self._tasks if self._is_ready(task)]
             if runnable:
-                self._step(self.random.choice(runnable))
+                self._step(self.dice.choice(runnable))
             else:
                 self._jump()
         for task in ours:
@@ -156,6 +180,22 @@ class Simulation:
 
 
 @define(eq=False)
+class SimulatedSlots:
+    """Implements :class:`smtpproto.ports.Slots`."""
+
+    _simulation: Simulation
+    free: int
+
+    async def acquire(self) -> None:
+        while not self.free:
+            await self._simulation.wait(lambda: self.free > 0, None)
+        self.free -= 1
+
+    def release(self) -> None:
+        self.free += 1
+
+
+@define(eq=False)
 class SimulatedStream:
     """One end of a connection in memory. Implements :class:`smtpproto.ports.Stream`."""
 
@@ -172,9 +212,9 @@ class SimulatedStream:
         self._simulation.count(self)
         if not await self._simulation.wait(lambda: bool(self._arrived) or self._ended, timeout):
             raise TimedOut("the peer was silent for too long")
-        if not self._arrived and self._broken and self._simulation.random.random() < 0.5:
+        if not self._arrived and self._broken and self._simulation.dice.random() < 0.5:
             raise ConnectionLost("connection reset by peer")
-        size = self._simulation.random.randint(1, min(len(self._arrived), CHUNK) or 1)
+        size = self._simulation.dice.randint(1, min(len(self._arrived), CHUNK) or 1)
         octets = bytes(self._arrived[:size])
         del self._arrived[:size]
         return octets
@@ -183,7 +223,7 @@ class SimulatedStream:
         if not self._broken:
             self.peer._arrived += data  # before the cut: it may lose any part of this
         self._simulation.count(self)
-        if self._broken and self._simulation.random.random() < 0.5:
+        if self._broken and self._simulation.dice.random() < 0.5:
             raise ConnectionLost("broken pipe")  # the other half of the time nobody notices yet
 
     async def close(self) -> None:
@@ -196,4 +236,4 @@ class SimulatedStream:
         """Break the connection; what has not been read arrives in part or not at all."""
         for end in (self, self.peer):
             end._broken = end._ended = True
-            del end._arrived[self._simulation.random.randint(0, len(end._arrived)) :]
+            del end._arrived[self._simulation.dice.randint(0, len(end._arrived)) :]

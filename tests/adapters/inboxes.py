@@ -8,7 +8,6 @@ import threading
 from attrs import define, field
 
 from smtpproto import (
-    Credentials,
     Envelope,
     ForwardPath,
     Handler,
@@ -16,7 +15,15 @@ from smtpproto import (
     Reply,
     Secret,
     Session,
+    Verifier,
 )
+
+
+class Ann(Verifier):
+    """Lets in who knows Ann's password."""
+
+    def check_password(self, username: str, password: Secret) -> bool:
+        return username == "ann" and password == Secret("secret")
 
 
 @define(frozen=True)
@@ -35,10 +42,6 @@ class Inbox(Handler):
     mails: list[tuple[Session, Envelope, bytes]] = field(factory=list)
     closed: threading.Event = field(factory=threading.Event)
     resets: int = 0
-
-    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
-        good = credentials.username == "ann" and credentials.password == Secret("secret")
-        return None if good else Reply(535, "5.7.8", "Authentication credentials invalid")
 
     async def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters

@@ -14,7 +14,7 @@ import trio
 from attrs import fields
 
 from adapters.flavours import FLAVOURS, Blocking, Flavour, served
-from adapters.inboxes import Certificates, Inbox
+from adapters.inboxes import Ann, Certificates, Inbox
 from smtpproto import (
     Client,
     ClientConfig,
@@ -201,7 +201,9 @@ def test_the_certificate_must_have_the_name_that_was_dialled(
         "trace": lambda who, line: lines.append(f"{who}: {line}"),
     }
     implicit = mode is TLSMode.IMPLICIT
-    with served(Blocking, inbox, context=certificates.server, implicit_tls=implicit) as running:
+    theirs: ServerOptions = {"context": certificates.server, "implicit_tls": implicit}
+    theirs["verifier"] = Ann()
+    with served(Blocking, inbox, **theirs) as running:
         with pytest.raises(TLSFailed, match="check: the host name"):
             on_sockets.connect("127.0.0.1", running.port, **options)
         assert not any("AUTH PLAIN ***" in line for line in lines)

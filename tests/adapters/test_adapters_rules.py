@@ -84,8 +84,14 @@ def test_after_the_handshake_the_client_names_itself_first(
 class Misled(blocking.World):
     """A world whose DNS leads every name to a host of its own choice."""
 
-    async def dial(self, host: str, port: int, timeout: float | None) -> blocking.Stream:
-        return await super().dial("localhost", port, timeout)
+    async def dial(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        source: tuple[str, int] | None = None,
+    ) -> blocking.Stream:
+        return await super().dial("localhost", port, timeout, source)
 
 
 @pytest.mark.req("RFC4954-14-04")

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 import pytest
 
 from adapters.flavours import FLAVOURS, Flavour, served
-from adapters.inboxes import Certificates, Inbox
+from adapters.inboxes import Ann, Certificates, Inbox
 from smtpproto import (
     Client,
     Envelope,
@@ -194,9 +194,10 @@ def test_contract(
     caplog.set_level(logging.DEBUG, "smtpproto")
     ours: ClientOptions = {"tls": mode, "context": certificates.client}
     theirs: ServerOptions = {
+        "verifier": Ann(),
         "context": certificates.server,
         "implicit_tls": mode is TLSMode.IMPLICIT,
-        "limits": Limits(message_size=1_000_000),
+        "limits": Limits(message_size=1_000_000, failed_login_delay=0),
     }
     with served(server, inbox, **theirs) as running:
         client.client(running.port, lambda opened: scenario(opened, inbox), **ours)

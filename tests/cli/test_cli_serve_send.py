@@ -297,9 +297,9 @@ def test_no_password_is_sent_in_clear(
     login = ["--login=ann", "--password-env=WORD"]
     with serving() as server:
         assert send(server.port, *login, message) == 2
-        assert_one_line(capsys, "does not offer STARTTLS", "--trace shows it")
+        assert_one_line(capsys, "does not offer STARTTLS", "check: whether this port")
         assert send(server.port, *login, "--tls=none", message) == 2
-        assert_one_line(capsys, "no password is sent without verified TLS", "check: --tls")
+        assert_one_line(capsys, "no login without verified TLS", "check: --tls")
 
 
 # -- refusals and failures -------------------------------------------------------------------
@@ -456,10 +456,10 @@ def test_the_usual_ports(
     monkeypatch.chdir(Path(message).parent)
     Path("word").write_text(PASSWORD)
 
-    def refuse(address: tuple[str, int], timeout: float) -> None:
-        raise ConnectionRefusedError(f"asked for {address}")
+    def refuse(host: str, port: int, *_: object) -> None:
+        raise ConnectionRefusedError(f"asked for {(host, port)}")
 
-    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("smtpproto.adapters.eyeballs.connect", refuse)
     assert main(["send", *options, message]) == 2
     assert f"asked for ('localhost', {port})" in capsys.readouterr().err
 

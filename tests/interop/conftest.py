@@ -9,22 +9,25 @@ from pathlib import Path
 import pytest
 import trustme
 
-from interop import dovecot, exim, postfix
-from interop.peers import CONTENTS, FLAVOURS, Inbox
-from interop.programs import LOGS, Certificate, Send, missing, program, run
+from interop import dovecot, exim, postfix, submission
+from interop.peers import CONTENTS, FLAVOURS, LOGIN, Inbox
+from interop.programs import LOGS, Certificate, Send, missing, program, run, workplace
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     directory = tmp_path_factory.mktemp("certificate")
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    ca, chain = directory / "ca.pem", directory / "chain.pem"
+    ca, chain, user = (directory / name for name in ("ca.pem", "chain.pem", "user.pem"))
     authority.cert_pem.write_to_path(ca)
+    issued = authority.issue_cert("127.0.0.1", "localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(chain)
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    personal = authority.issue_cert("ann@a.test", common_name=LOGIN[0])
+    personal.private_key_and_cert_chain_pem.write_to_path(user)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca)
     server.load_cert_chain(chain)
-    return Certificate(server, ssl.create_default_context(cafile=ca), ca, chain)
+    server.verify_mode = ssl.CERT_OPTIONAL
+    return Certificate(server, ssl.create_default_context(cafile=ca), ca, chain, user)
 
 
 @pytest.fixture(params=FLAVOURS)
@@ -45,8 +48,15 @@ def inbox() -> Inbox:
 
 
 @pytest.fixture(scope="session")
-def _postfix(certificate: Certificate) -> Iterator[postfix.Postfix]:
-    with postfix.started(certificate) as peer:
+def _sasl() -> Iterator[Path]:
+    """The socket where Postfix asks Dovecot about logins."""
+    with workplace() as directory:
+        yield directory / "sasl"
+
+
+@pytest.fixture(scope="session")
+def _postfix(certificate: Certificate, _sasl: Path) -> Iterator[postfix.Postfix]:
+    with postfix.started(certificate, _sasl) as peer:
         yield peer
 
 
@@ -87,6 +97,19 @@ def _dovecot() -> Iterator[dovecot.Dovecot]:
 def _dovecot_emptied(_dovecot: dovecot.Dovecot) -> dovecot.Dovecot:
     _dovecot.mailboxes.clear()
     return _dovecot
+
+
+@pytest.fixture(scope="session")
+def _submission(certificate: Certificate, _sasl: Path) -> Iterator[submission.Submission]:
+    with submission.started(certificate, _sasl) as peer:
+        yield peer
+
+
+@pytest.fixture(name="submission")
+def _submission_emptied(_submission: submission.Submission) -> submission.Submission:
+    while not _submission.relayed.empty:
+        _submission.relayed.next()
+    return _submission
 
 
 @pytest.fixture
@@ -133,6 +156,21 @@ def curl(tmp_path: Path) -> Send:
             file,
             *options,
             check=check,
+        )
+
+    return send
+
+
+@pytest.fixture
+def msmtp() -> Send:
+    """Sends by msmtp: to a port, a content, with more options; gives what it printed."""
+    path = program("msmtp")
+
+    def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
+        server = ("--host=127.0.0.1", f"--port={port}", "--from=ann@a.test")
+        as_is = ("--set-date-header=off", "--set-msgid-header=off")
+        return run(
+            path, "--debug", *as_is, *server, *options, "bob@b.test", fed=content, check=check
         )
 
     return send

@@ -24,6 +24,10 @@ class Mailboxes:
         assert b"\r" not in octets
         return octets.replace(b"\n", b"\r\n")
 
+    @property
+    def empty(self) -> bool:
+        return not any(self.directory.glob("*/new/*"))
+
     def clear(self) -> None:
         """Take out what an earlier test left."""
         for file in self.directory.glob("*/new/*"):

@@ -16,15 +16,17 @@ from interop.programs import PATIENCE
 from smtpproto import (
     Client,
     ClientConfig,
-    Credentials,
     Envelope,
     ForwardPath,
     Handler,
+    Limits,
     Outcome,
     RcptParameters,
     Reply,
+    Secret,
     Session,
     Timeouts,
+    Verifier,
 )
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
@@ -39,6 +41,7 @@ FLAVOURS = ("asyncio", "trio", "blocking")
 _TIMEOUTS = Timeouts(
     **dict.fromkeys(["tls", "greeting", "hello", "auth", "mail", "rcpt", "data", "final"], PATIENCE)
 )
+_NO_DELAY = Limits(failed_login_delay=0)
 LOGIN = ("ann", "s3cret word")
 
 # -- contents ------------------------------------------------------------------------------------
@@ -105,9 +108,15 @@ class Arrival:
         return [str(path) for path in self.envelope.recipients]
 
 
+class Accounts(Verifier):
+    """Lets in who knows :data:`LOGIN`."""
+
+    def check_password(self, username: str, password: Secret) -> bool:
+        return (username, password) == (LOGIN[0], Secret(LOGIN[1]))
+
+
 class Inbox(Handler):
-    """Keeps what arrives; ``refused@`` is nobody; who logs in must know :data:`LOGIN`; in LMTP the
-    mailbox of ``full@`` is full.
+    """Keeps what arrives; ``refused@`` is nobody; in LMTP the mailbox of ``full@`` is full.
 
     *once* holds replies to give a single time, to "RCPT" or to the end of "DATA".
     """
@@ -115,11 +124,6 @@ class Inbox(Handler):
     def __init__(self) -> None:
         self.once: dict[str, Reply] = {}
         self._arrivals: queue.Queue[Arrival] = queue.Queue()
-
-    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
-        if (credentials.username, credentials.password.reveal().decode()) == LOGIN:
-            return None
-        return Reply(535, "5.7.8", "Authentication credentials invalid")
 
     def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
@@ -148,6 +152,7 @@ class Inbox(Handler):
 @contextlib.contextmanager
 def serving(flavour: str, handler: Handler, **options: Unpack[ServerOptions]) -> Iterator[int]:
     """Run our server of that flavour, an event loop in a thread; give its port."""
+    options = {"limits": _NO_DELAY, **options}
     if flavour == "blocking":
         with blocking.serve(handler, **options) as server:
             yield server.port

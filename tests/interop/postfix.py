@@ -37,10 +37,12 @@ class Postfix:
     """A Postfix that runs: a server with the mailboxes alice, bob and jürgen of box.test, and a
     client for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test``.
 
-    On *trusting* everybody may use XCLIENT and XFORWARD; *proxied* wants a PROXY header first.
+    On *trusting* everybody may use XCLIENT and XFORWARD; *proxied* wants a PROXY header first;
+    *submission* wants a login, about which Dovecot is asked.
     """
 
     port: int
+    submission: int
     trusting: int
     proxied: int
     mailboxes: Mailboxes
@@ -48,19 +50,19 @@ class Postfix:
 
 
 @contextlib.contextmanager
-def started(certificate: Certificate) -> Iterator[Postfix]:
+def started(certificate: Certificate, sasl: Path) -> Iterator[Postfix]:
+    """Run it; *sasl* is the socket where Dovecot tells about logins."""
     command = program("postfix")
     require_root("Postfix")
     with workplace() as directory, _routes() as routes:
-        port, trusting, proxied = free_ports(3)
-        ports = {"port": port, "trusting": trusting, "proxied": proxied}
-        _furnish(
-            directory, {**ports, "routes": routes, "chain": certificate.chain, "ca": certificate.ca}
-        )
+        names = ("port", "submission", "trusting", "proxied")
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        files = {"chain": certificate.chain, "ca": certificate.ca, "sasl": sasl}
+        _furnish(directory, {**ports, **files, "routes": routes})
         log, pid_file = directory / "log", directory / "queue/pid/master.pid"
         start: list[str | Path] = [command, "-c", directory / "etc", "start-fg"]
-        with running("Postfix", start, log, port=port, pid_file=pid_file):
-            yield Postfix(port, trusting, proxied, Mailboxes(directory / "mail"), log)
+        with running("Postfix", start, log, port=ports["port"], pid_file=pid_file):
+            yield Postfix(**ports, mailboxes=Mailboxes(directory / "mail"), log=log)
 
 
 def _furnish(directory: Path, values: dict[str, object]) -> None:

@@ -34,20 +34,29 @@ _PATH = os.pathsep.join(
 _ETC = Path(__file__).with_name("etc")
 
 T = TypeVar("T")
-Send = Callable[..., str]  # what the fixtures swaks and curl are
+Send = Callable[..., str]  # what the fixtures swaks, curl and msmtp are
 
 
 @frozen
 class Certificate:
     """For 127.0.0.1 and localhost: a context for each role, and what it is made of as files.
 
-    *chain* has key and certificates together, as Postfix wants them.
+    *chain* has key and certificates together, as Postfix wants them; *user* is the same for the
+    user of :data:`LOGIN`, to be shown to servers that ask for it, as *server* does.
     """
 
     server: ssl.SSLContext
     client: ssl.SSLContext
     ca: Path
     chain: Path
+    user: Path
+
+
+def der(file: Path) -> bytes:
+    """The first certificate in *file*, which is PEM."""
+    _, begin, rest = file.read_text().partition("-----BEGIN CERTIFICATE-----")
+    body, end, _ = rest.partition("-----END CERTIFICATE-----")
+    return ssl.PEM_cert_to_DER_cert(begin + body + end)
 
 
 # -- what a test needs ---------------------------------------------------------------------------
@@ -117,12 +126,13 @@ def configuration(name: str, values: Mapping[str, object]) -> str:
 # -- running -------------------------------------------------------------------------------------
 
 
-def run(*command: str | Path, check: bool = True) -> str:
-    """Run a program to its end, without a user's settings; give what it printed."""
+def run(*command: str | Path, fed: bytes = b"", check: bool = True) -> str:
+    """Run a program to its end, without a user's settings; give what it printed. *fed* is its
+    input."""
     done = subprocess.run(
         command,
         env=os.environ | {"HOME": "/nonexistent"},
-        stdin=subprocess.DEVNULL,
+        input=fed,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=PATIENCE,

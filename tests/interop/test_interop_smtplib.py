@@ -7,7 +7,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from interop.peers import CONTENTS, LOGIN, PLAIN, Inbox, serving
+from interop.peers import CONTENTS, LOGIN, PLAIN, Accounts, Inbox, serving
 from interop.programs import Certificate
 
 pytestmark = pytest.mark.peer("smtplib")
@@ -64,6 +64,8 @@ def test_tls_and_login(
             implicit_tls=implicit,
             require_tls=True,
             require_auth=True,
+            verifier=Accounts(),
+            mechanisms="PLAIN",
         ) as port,
         dial_tls(port, certificate, implicit=implicit) as client,
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from interop.peers import CONTENTS, DOTS, LOGIN, PLAIN, Inbox, serving
+from interop.peers import CONTENTS, DOTS, LOGIN, PLAIN, Accounts, Inbox, serving
 from interop.programs import Certificate, Send
 
 
@@ -34,6 +34,8 @@ def test_swaks_tls_and_login(
         implicit_tls=implicit,
         require_tls=True,
         require_auth=True,
+        verifier=Accounts(),
+        mechanisms="PLAIN",
     ) as port:
         swaks_tls(port, DOTS, *tls, *login)
         arrival = inbox.next()
@@ -82,6 +84,8 @@ def test_curl_tls_and_login(
         implicit_tls=implicit,
         require_tls=True,
         require_auth=True,
+        verifier=Accounts(),
+        mechanisms="PLAIN",
     ) as port:
         url = f"smtp{'s' * implicit}://127.0.0.1:{port}/client.a.test"
         curl(url, DOTS, *tls, *login, ":".join(LOGIN))

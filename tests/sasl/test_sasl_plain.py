@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import string
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto.errors import GrammarError
-from smtpproto.sasl import Login
-from smtpproto.sasl.plain import PlainClient, PlainServer
+from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.sasl import Denied, Identity, Login, Verifier
 from smtpproto.sasl.prepare import saslprep
 from smtpproto.secret import Secret
 
-SOFT_HYPHEN = "\u00ad"
+from .parties import NAMES, SOFT_HYPHEN, Users, client, outcome, server, step
 
 
 @pytest.mark.parametrize(
@@ -55,14 +52,29 @@ def test_saslprep_is_done_once(text: str) -> None:
     assert saslprep(prepared) == prepared
 
 
-NAMES = st.text(string.ascii_letters + string.digits, min_size=1)
+@given(NAMES, NAMES, st.just("") | NAMES, st.booleans())
+def test_what_a_client_says_a_server_understands(
+    name: str, password: str, authzid: str, asked: bool
+) -> None:
+    user, whom = saslprep(name), saslprep(authzid)
+    users = Users({user: saslprep(password)}, proxies=[(user, whom)])
+    exchange = client("PLAIN", Login(name, password, authzid))
+    identity = Identity(user, "" if whom == user else whom, "PLAIN")
+    assert outcome(exchange, server("PLAIN", users), asked=asked) == identity
 
 
-@given(NAMES, NAMES, st.one_of(st.just(""), NAMES))
-def test_what_a_client_says_a_server_understands(name: str, password: str, authzid: str) -> None:
-    claimed = PlainServer().step(PlainClient(Login(name, password, authzid)).initial())
-    assert (claimed.username, claimed.authzid) == (name, authzid)
-    assert claimed.password == Secret(password)
+@pytest.mark.parametrize(
+    ("authzid", "message"),
+    [
+        ("", b"\0tim\0tanstaaftanstaaf"),  # the examples of RFC 4616 4
+        ("Ursel", b"Ursel\0Kurt\0xipj3plmq"),
+    ],
+)
+def test_the_examples(authzid: str, message: bytes) -> None:
+    _, name, password = message.decode().split("\0")
+    assert client("PLAIN", Login(name, password, authzid)).initial() == Secret(message)
+    users = Users({name: password}, proxies=[("Kurt", "Ursel")])
+    assert step(server("PLAIN", users), message) == Identity(name, authzid, "PLAIN")
 
 
 @pytest.mark.req("RFC4616-2-02")
@@ -78,28 +90,61 @@ def test_what_a_client_says_a_server_understands(name: str, password: str, authz
 )
 def test_no_part_has_a_nul(login: Login) -> None:
     with pytest.raises(GrammarError):
-        PlainClient(login)
+        client("PLAIN", login)
+
+
+@pytest.mark.parametrize("login", [Login("", "secret"), Login("ann", ""), Login("", "", "bob")])
+def test_nothing_is_said_of_an_empty_name_or_password(login: Login) -> None:
+    with pytest.raises(GrammarError):
+        client("PLAIN", login)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"secret", b"ann\0secret", b"\0ann\0secret\0", b"\0\0ann\0secret", b"a\0b\0c\0d"],
+)
+def test_two_nuls_or_nothing(message: bytes) -> None:
+    users = Users()
+    with pytest.raises(GrammarError):
+        step(server("PLAIN", users), message)
+    assert users.asked == []
+    assert step(server("PLAIN", users), b"\0ann\0secret") == Identity("ann", "", "PLAIN")
 
 
 @pytest.mark.req("RFC4616-2-03")
 def test_255_octets_each() -> None:
     name, password, authzid = "n" * 255, "p" * 255, "z" * 255
-    claimed = PlainServer().step(PlainClient(Login(name, password, authzid)).initial())
-    assert (claimed.username, claimed.authzid) == (name, authzid)
-    assert claimed.password == Secret(password)
+    users = Users({name: password}, proxies=[(name, authzid)])
+    exchange = client("PLAIN", Login(name, password, authzid))
+    assert outcome(exchange, server("PLAIN", users)) == Identity(name, authzid, "PLAIN")
+
+
+@pytest.mark.req("RFC4616-2-05")
+def test_who_may_act_as_whom_is_asked() -> None:
+    users = Users(proxies=[("ann", "bob")])
+    assert step(server("PLAIN", users), "bob\0ann\0secret") == Identity("ann", "bob", "PLAIN")
+    assert step(server("PLAIN", users), "ann\0ann\0secret") == Identity("ann", "", "PLAIN")
+    assert isinstance(step(server("PLAIN", users), "eve\0ann\0secret"), Denied)
+
+    class Usual(Verifier):
+        def check_password(self, username: str, password: Secret) -> bool:
+            return True
+
+    assert step(server("PLAIN", Usual()), "\0ann\0secret") == Identity("ann", "", "PLAIN")
+    assert isinstance(step(server("PLAIN", Usual()), "bob\0ann\0secret"), Denied)
+    assert isinstance(step(server("PLAIN", users), "bob\0ann\0wrong"), Denied)
 
 
 @pytest.mark.req("RFC4616-2-07", "RFC4954-4-18")
 def test_names_and_passwords_are_prepared() -> None:
+    users = Users({"ann": "se crIXet"}, proxies=[("ann", "bob")])
     message = f"{SOFT_HYPHEN}bob\0an{SOFT_HYPHEN}n\0se\u00a0cr\u2168et"
-    claimed = PlainServer().step(Secret(message.encode()))
-    assert (claimed.authzid, claimed.username) == ("bob", "ann")
-    assert claimed.password == Secret("se crIXet")
-    said = PlainClient(Login(f"an{SOFT_HYPHEN}n", "secret", f"bo{SOFT_HYPHEN}b")).initial()
-    assert said == Secret("bob\0ann\0secret")
+    assert step(server("PLAIN", users), message) == Identity("ann", "bob", "PLAIN")
+    assert users.asked == [("ann", Secret("se crIXet"))]
+    login = Login(f"an{SOFT_HYPHEN}n", "secret", f"bo{SOFT_HYPHEN}b")
+    assert client("PLAIN", login).initial() == Secret("bob\0ann\0secret")
 
 
-@pytest.mark.req("RFC4954-4-19")
 @pytest.mark.parametrize(
     "message",
     [
@@ -110,9 +155,20 @@ def test_names_and_passwords_are_prepared() -> None:
         f"\0{SOFT_HYPHEN}\0secret",
         f"\0ann\0{SOFT_HYPHEN}",
         "\0\u0627a\0secret",
+        b"\0ann\0\xff",
     ],
 )
-def test_what_cannot_be_prepared_fails(message: str) -> None:
-    with pytest.raises(GrammarError) as caught:
-        PlainServer().step(Secret(message.encode()))
-    assert caught.value.reply is not None and caught.value.reply.code == 535
+def test_what_cannot_be_prepared_fails(message: str | bytes) -> None:
+    users = Users()
+    with pytest.raises(GrammarError):
+        step(server("PLAIN", users), message)
+    assert users.asked == []
+
+
+def test_there_is_nothing_to_challenge() -> None:
+    exchange = client("PLAIN", Login("ann", "secret"))
+    with pytest.raises(RemoteProtocolError):
+        exchange.step(b"?")
+    assert exchange.step(b"") == Secret("\0ann\0secret")
+    with pytest.raises(RemoteProtocolError):
+        exchange.step(b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from attrs import define, field
 
 from smtpproto import (
-    Credentials,
     Handler,
     MailParameters,
     Reply,
@@ -13,6 +12,7 @@ from smtpproto import (
     Secret,
     ServerConfig,
     Session,
+    Verifier,
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.handler import Verdict
@@ -84,6 +84,19 @@ def keywords(handler: Handler, config: ServerConfig | None = None, hello: str = 
 LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
 
 
+class Accounts(Verifier):
+    """Ann's password is "secret"; of "trouble" nobody can tell."""
+
+    def __init__(self, **more: str) -> None:
+        self.passwords = {"ann": "secret", **more}
+
+    def check_password(self, username: str, password: Secret) -> bool:
+        if username == "trouble":
+            raise LookupError("no directory")
+        known = self.passwords.get(username)
+        return known is not None and Secret(known) == password
+
+
 @define(eq=False)
 class Guard(Handler):
     """Remembers the sessions it sees."""
@@ -95,10 +108,6 @@ class Guard(Handler):
         self.seen.append(session)
         no = session.peer[0] == self.refuse
         return Reply(554, "5.7.1", "Not you") if no else None
-
-    def authenticate(self, session: Session, credentials: Credentials) -> Verdict:
-        assert credentials.password == Secret("secret")
-        return None
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
         self.seen.append(session)

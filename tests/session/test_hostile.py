@@ -13,11 +13,11 @@ import pytest
 from smtpproto import (
     ClientConfig,
     ClientProtocol,
-    Credentials,
     Domain,
     Envelope,
     GrammarError,
     Handler,
+    Identity,
     LocalProtocolError,
     Login,
     Mailbox,
@@ -43,6 +43,8 @@ from smtpproto.session.client import open_client, start_client
 from smtpproto.session.handler import WholeMessage, handler_of
 from smtpproto.session.server import Conversation
 from smtpproto.testing.script import ScriptedStream
+
+from .feed import Accounts
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 HELLO = "S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n"
@@ -255,7 +257,7 @@ def test_a_sink_without_an_end() -> None:
 class Door(Handler):
     seen: MailParameters | None = None
 
-    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+    def login(self, session: Session, identity: Identity) -> Reply | None:
         return Reply(334, None, "x")  # nonsense: the exchange is over
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> None:
@@ -263,6 +265,11 @@ class Door(Handler):
         assert session.user is None
 
 
+IN_CLEAR: dict[str, Any] = {
+    "verifier": Accounts(),
+    "mechanisms": "PLAIN",
+    "auth_in_clear": True,
+}
 OPEN_AUTH = OPEN.replace("HELO", "EHLO").replace("250 localhost", "250-localhost") + """
     S: 250-PIPELINING
     S: 250-SIZE 33554432
@@ -279,9 +286,7 @@ OPEN_AUTH = OPEN.replace("HELO", "EHLO").replace("250 localhost", "250-localhost
 def test_a_password_behind_a_refused_auth_is_not_shown() -> None:
     refused = "C: AUTH LOGIN\nS: 504 5.5.4 Unrecognized authentication mechanism\n"
     unknown = "S: 500 5.5.1 Command unrecognized: not a command (at octet 0)\n"
-    trace = serve(
-        f"{OPEN_AUTH}{refused}C: aHVudGVyMg==\n{unknown}{QUIT}", Door(), auth_in_clear=True
-    )
+    trace = serve(f"{OPEN_AUTH}{refused}C: aHVudGVyMg==\n{unknown}{QUIT}", Door(), **IN_CLEAR)
     assert not any("aHVudGVyMg" in line for line in trace)
 
 
@@ -289,7 +294,7 @@ def test_a_login_is_not_half_a_yes() -> None:
     handler = Door()
     login = "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 454 4.7.0 Temporary authentication failure\n"
     mail = "C: MAIL FROM:<>\nS: 250 2.1.0 Sender OK\n"
-    serve(f"{OPEN_AUTH}{login}{mail}{QUIT}", handler, auth_in_clear=True)
+    serve(f"{OPEN_AUTH}{login}{mail}{QUIT}", handler, **IN_CLEAR)
     assert handler.seen is not None  # and nobody was taken for logged in
 
 
@@ -297,7 +302,7 @@ def test_what_others_said_is_not_believed_of_a_stranger() -> None:
     """AUTH= of a client that has not logged in is as AUTH=<> (RFC 4954 5)."""
     handler = Door()
     mail = "C: MAIL FROM:<> AUTH=boss@example.org\nS: 250 2.1.0 Sender OK\n"
-    serve(f"{OPEN_AUTH}{mail}{QUIT}", handler, auth_in_clear=True)
+    serve(f"{OPEN_AUTH}{mail}{QUIT}", handler, **IN_CLEAR)
     assert handler.seen == MailParameters(auth=ReversePath(None))
 
 

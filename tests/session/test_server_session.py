@@ -6,10 +6,9 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from smtpproto import (
-    Credentials,
     Domain,
     Envelope,
     ForwardPath,
@@ -19,7 +18,6 @@ from smtpproto import (
     RcptParameters,
     Reply,
     ReversePath,
-    Secret,
     ServerConfig,
     Session,
 )
@@ -28,6 +26,8 @@ from smtpproto.grammar.domain import Host
 from smtpproto.session.handler import Sink, handler_of
 from smtpproto.session.server import Conversation
 from smtpproto.testing.script import ScriptedStream
+
+from .feed import Accounts
 
 GREETING = "S: 220 localhost ESMTP ready"
 HELLO = f"""
@@ -313,18 +313,18 @@ class Door(Handler):
     def __init__(self) -> None:
         self.users: list[str | None] = []
 
-    async def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
-        if credentials.username == "trouble":
-            raise LookupError("no directory")
-        good = credentials.password == Secret("secret")
-        return None if good else Reply(535, "5.7.8", "Wrong")
-
     def mail(self, session: Session, *_: object) -> None:
         self.users.append(session.user)
 
 
 HELLO_AUTH = HELLO.replace("S: 250 HELP", "S: 250-HELP\nS: 250 AUTH PLAIN")
-IN_CLEAR = ServerConfig(auth_in_clear=True)
+WRONG = "S: 535 5.7.8 Authentication credentials invalid"
+IN_CLEAR = ServerConfig(
+    verifier=Accounts(),
+    mechanisms="PLAIN",
+    auth_in_clear=True,
+    limits=Limits(failed_login_delay=0),
+)
 
 
 @pytest.mark.req(
@@ -342,7 +342,7 @@ def test_login() -> None:
     play(
         f"""{HELLO_AUTH}
         C: auth plain AGFubgB3cm9uZw==
-        S: 535 5.7.8 Wrong
+        S: 535 5.7.8 Authentication credentials invalid
         C: AUTH PLAIN
         S: 334
         C: AGFubgBzZWNyZXQ=
@@ -360,7 +360,7 @@ def test_login() -> None:
     ("response", "line"),
     [
         ("AHRyb3VibGUAc2VjcmV0", "454 4.7.0 Temporary authentication failure"),
-        ("Ym9iAGFubgBzZWNyZXQ=", "535 5.7.8 Not authorized to act as another"),
+        ("Ym9iAGFubgBzZWNyZXQ=", "535 5.7.8 Authentication credentials invalid"),
         ("YW5uAHNlY3JldA==", "535 5.7.8 Authentication credentials invalid"),
         ("AGFubgA=", "535 5.7.8 Authentication credentials invalid"),
         ("AP8Ac2VjcmV0", "535 5.7.8 Authentication credentials invalid"),
@@ -378,6 +378,7 @@ def test_no_login_in_clear_by_default(response: str) -> None:
         f"{HELLO}C: AUTH PLAIN {response}\n"
         f"S: 538 5.7.11 Encryption required for authentication{QUIT}",
         Door(),
+        ServerConfig(verifier=Accounts()),
     )
 
 
@@ -411,13 +412,11 @@ def test_a_silent_client() -> None:
 
 def test_the_trace_has_no_secrets() -> None:
     lines: list[str] = []
-    config = ServerConfig(
-        auth_in_clear=True, trace=lambda who, line: lines.append(f"{who}: {line}")
-    )
+    config = evolve(IN_CLEAR, trace=lambda who, line: lines.append(f"{who}: {line}"))
     play(
-        f"{HELLO_AUTH}C: AUTH PLAIN AGFubgB3cm9uZw==\nS: 535 5.7.8 Wrong\n"
+        f"{HELLO_AUTH}C: AUTH PLAIN AGFubgB3cm9uZw==\n{WRONG}\n"
         f"C: AUTH FOO AGFubgB3cm9uZw==\nS: 504 5.5.4 Unrecognized authentication mechanism\n"
-        f"C: AUTH PLAIN\nS: 334 \nC: AGFubgB3cm9uZw==\nS: 535 5.7.8 Wrong{QUIT}",
+        f"C: AUTH PLAIN\nS: 334 \nC: AGFubgB3cm9uZw==\n{WRONG}{QUIT}",
         Door(),
         config,
     )

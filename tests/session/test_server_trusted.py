@@ -28,7 +28,7 @@ from smtpproto.session.handler import Verdict
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.proxy import ProxyHeader
 
-from .feed import LOGIN, PEER, Guard, keywords, octets, replies, serve
+from .feed import LOGIN, PEER, Accounts, Guard, keywords, octets, replies, serve
 
 # -- XCLIENT and XFORWARD --------------------------------------------------------------------------
 
@@ -89,7 +89,9 @@ def test_what_xclient_may_leave_open(attributes: str, peer: tuple[str, int]) -> 
 @pytest.mark.parametrize("login", ["", " LOGIN=[UNAVAILABLE]"])
 def test_xclient_takes_no_login_over(login: str) -> None:
     """Who logged in was the one who speaks for others."""
-    config = ServerConfig(xclient_from=[PEER], auth_in_clear=True, require_auth=True)
+    config = ServerConfig(
+        xclient_from=[PEER], verifier=Accounts(), auth_in_clear=True, require_auth=True
+    )
     handler = Guard()
     said = replies(
         handler, LOGIN, f"XCLIENT ADDR=198.51.100.7{login}", "EHLO x", "MAIL FROM:<>", LOGIN,
@@ -102,7 +104,9 @@ def test_xclient_takes_no_login_over(login: str) -> None:
 
 
 def test_xclient_with_a_login_counts_as_one() -> None:
-    config = ServerConfig(xclient_from=[PEER], auth_in_clear=True, require_auth=True)
+    config = ServerConfig(
+        xclient_from=[PEER], verifier=Accounts(), auth_in_clear=True, require_auth=True
+    )
     handler = Guard()
     said = replies(handler, "XCLIENT LOGIN=carl", "EHLO x", "MAIL FROM:<>", LOGIN, config=config)
     assert [line[:3] for line in said if not line.startswith("250-")] == [

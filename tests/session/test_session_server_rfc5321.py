@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from smtpproto import (
-    Credentials,
     Envelope,
     ForwardPath,
     Handler,
@@ -26,12 +25,15 @@ from smtpproto import (
     ServerConfig,
     ServerProtocol,
     Session,
+    Verifier,
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.grammar.domain import Host
 from smtpproto.session.handler import handler_of
 from smtpproto.session.server import Conversation
 from smtpproto.testing.script import ScriptedStream
+
+from .feed import Accounts
 
 KEYWORDS = """
     S: 250-PIPELINING
@@ -380,21 +382,17 @@ def test_help_may_tell_what_this_is() -> None:
 
 
 class Door(Handler):
-    """Two users; the same no for all others."""
-
-    def __init__(self, name: str = "ann", password: str = "secret") -> None:
-        self.name, self.password = name, Secret(password)
-
-    def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
-        good = (credentials.username, credentials.password) == (self.name, self.password)
-        return None if good else Reply(535, "5.7.8", "Authentication credentials invalid")
-
     def hello(self, session: Session, host: Host) -> None:
         assert session.user is None
 
 
 HELLO_AUTH = HELLO.replace("S: 250 HELP", "S: 250-HELP\nS: 250 AUTH PLAIN")
-IN_CLEAR = ServerConfig(auth_in_clear=True)
+IN_CLEAR = ServerConfig(
+    verifier=Accounts(),
+    mechanisms="PLAIN",
+    auth_in_clear=True,
+    limits=Limits(failed_login_delay=0),
+)
 
 
 def plain(*parts: str) -> str:
@@ -412,19 +410,21 @@ def test_every_wrong_login_gets_the_same_words() -> None:
 @pytest.mark.req("RFC4954-4-19")
 @pytest.mark.parametrize("name", ["an\x07n", "\u00ad", "\u0627a"])
 def test_a_name_that_cannot_be_prepared_is_not_even_asked_about(name: str) -> None:
-    class Asked(Handler):
-        def authenticate(self, session: Session, credentials: Credentials) -> Reply | None:
+    class Asked(Verifier):
+        def check_password(self, username: str, password: Secret) -> bool:
             raise AssertionError("asked")
 
+    config = evolve(IN_CLEAR, verifier=Asked())
     no = "S: 535 5.7.8 Authentication credentials invalid\n"
-    play(f"{HELLO_AUTH}C: AUTH PLAIN {plain('', name, 'x')}\n{no}{QUIT}", Asked(), IN_CLEAR)
+    play(f"{HELLO_AUTH}C: AUTH PLAIN {plain('', name, 'x')}\n{no}{QUIT}", Handler(), config)
 
 
 @pytest.mark.req("RFC4616-2-03")
 def test_255_octets_each() -> None:
     name, password = "n" * 255, "p" * 255
     login = f"C: AUTH PLAIN {plain(name, name, password)}\nS: 235 2.7.0 Authentication successful\n"
-    play(f"{HELLO_AUTH}{login}{QUIT}", Door(name, password), IN_CLEAR)
+    config = evolve(IN_CLEAR, verifier=Accounts(**{name: password}))
+    play(f"{HELLO_AUTH}{login}{QUIT}", Door(), config)
 
 
 # -- limits --------------------------------------------------------------------------------------

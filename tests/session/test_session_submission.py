@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 
-from smtpproto import Credentials, Handler, ServerConfig, Session
+from smtpproto import Handler, ServerConfig, Verifier
 from smtpproto.session.serving import check
 
-
-class Users(Handler):
-    def authenticate(self, session: Session, credentials: Credentials) -> None: ...
+from .feed import Accounts
 
 
 @pytest.mark.req("RFC6409-7-01")
 @pytest.mark.parametrize("config", [ServerConfig(submission=True), ServerConfig(require_auth=True)])
 def test_who_wants_logins_has_to_check_them(config: ServerConfig) -> None:
-    for stranger in (Handler, Handler()):
-        with pytest.raises(ValueError, match="authenticate"):
-            check(stranger, config, 587)
-    check(Users, config, 587)
-    check(Users(), config, 587)
-
-    def maker() -> Handler:
-        return Handler()
-
-    check(maker, config, 587)  # nobody knows yet what it makes
+    strangers: list[Verifier | None] = [None, Verifier()]
+    for stranger in strangers:
+        with pytest.raises(ValueError, match="verifier"):
+            check(Handler, evolve(config, verifier=stranger), 587)
+    check(Handler, evolve(config, verifier=Accounts()), 587)
 
 
 @pytest.mark.req("RFC2033-5-01")
@@ -46,5 +40,5 @@ def test_offers_that_make_no_sense_do_not_start(extensions: dict[str, str | None
 def test_mail_is_held_by_submission_servers_only() -> None:
     held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
     with pytest.raises(ValueError, match="submission"):
-        check(Users, ServerConfig(extensions=held), 25)
-    check(Users, ServerConfig(extensions=held, submission=True), 587)
+        check(Handler, ServerConfig(extensions=held, verifier=Accounts()), 25)
+    check(Handler, ServerConfig(extensions=held, submission=True, verifier=Accounts()), 587)

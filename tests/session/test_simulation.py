@@ -103,7 +103,7 @@ def _content(rng: random.Random, number: int) -> bytes:
 
 
 async def _session(simulation: Simulation, results: Results) -> None:
-    rng = simulation.random
+    rng = simulation.dice
     try:
         client = await open_client(simulation, "mx.example", 25, ClientConfig())
     except SMTPError:

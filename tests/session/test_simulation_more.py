@@ -164,7 +164,7 @@ def _source(rng: random.Random, content: bytes) -> Source:
 
 
 async def _session(simulation: Simulation, port: int, told: Told) -> None:
-    rng = simulation.random
+    rng = simulation.dice
     try:
         client = await open_client(simulation, "mx", port, ClientConfig(lmtp=port == 24))
     except SMTPError:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import ConnectionLost, SMTPError, TimedOut, TLSFailed
 from smtpproto.limits import CHUNK
-from smtpproto.wire.tls import TLSFilter, TLSStream, client_context
+from smtpproto.wire.tls import TLSFilter, TLSStream
+from smtpproto.wire.tls_context import client_context
+from smtpproto.wire.verify import Verify
 
 NAME = "mx.example.org"
 T = TypeVar("T")
@@ -24,7 +26,7 @@ T = TypeVar("T")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """For a client and for a server that it trusts."""
     ca = trustme.CA()
-    client = client_context(verify=True)
+    client = client_context()
     ca.configure_trust(client)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(NAME).configure_cert(server)
@@ -70,7 +72,7 @@ def move(source: TLSFilter, target: TLSFilter, size: int = CHUNK) -> None:
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_handshake_at_any_split(size: int, version: ssl.TLSVersion) -> None:
     ca = trustme.CA()
-    context = client_context(verify=True)
+    context = client_context()
     context.minimum_version = context.maximum_version = version
     ca.configure_trust(context)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -157,7 +159,7 @@ def test_a_server_that_meets_plain_commands_fails(command: bytes) -> None:
 
 @pytest.mark.req("RFC8314-3.3-02")
 def test_an_untrusted_ca_fails_on_both_sides() -> None:
-    client, server = pair(client_context(verify=True))
+    client, server = pair(client_context())
     assert not client.handshake()
     move(client, server)
     assert not server.handshake()
@@ -192,7 +194,7 @@ def test_a_wrong_name_fails(name: str) -> None:
     ],
 )
 def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
-    ca, client = trustme.CA(), client_context(verify=True)
+    ca, client = trustme.CA(), client_context()
     ca.configure_trust(client)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("*.example.com").configure_cert(serving)
@@ -208,13 +210,13 @@ def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
 
 
 @pytest.mark.req("RFC8314-4-01")
-@pytest.mark.parametrize("verify", [False, True])
-def test_tls_is_1_2_or_later(verify: bool) -> None:
-    assert client_context(verify=verify).minimum_version >= ssl.TLSVersion.TLSv1_2
+@pytest.mark.parametrize("verify", [Verify.by_name(), Verify.nothing()], ids=["name", "none"])
+def test_tls_is_1_2_or_later(verify: Verify) -> None:
+    assert client_context(verify).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_unverified_is_tls_with_anybody() -> None:
-    client, server = pair(client_context(verify=False), name="mx.example.net")
+    client, server = pair(client_context(Verify.nothing()), name="mx.example.net")
     shake_hands(client, server)
     client.write(b"x")
     move(client, server)

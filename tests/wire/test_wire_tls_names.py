@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from smtpproto.errors import TLSFailed
-from smtpproto.wire.tls import TLSFilter, client_context
+from smtpproto.wire.tls import TLSFilter
+from smtpproto.wire.tls_context import client_context
 
 NAME = "mx.example.org"
 DNS, URI = x509.DNSName, x509.UniformResourceIdentifier
@@ -46,7 +47,7 @@ def issued(ca: trustme.CA, *names: x509.GeneralName) -> trustme.LeafCert:
 
 def shake_hands(ca: trustme.CA, leaf: trustme.LeafCert) -> None:
     """Both sides of a handshake. Raises TLSFailed if the client refuses."""
-    trusting, serving = client_context(verify=True), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusting, serving = client_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.configure_trust(trusting)
     leaf.configure_cert(serving)
     client = TLSFilter(trusting, server_side=False, server_hostname=NAME)

@@ -1,0 +1,73 @@
+"""What a client logs in with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from ..ports import result
+from ..secret import Secret
+
+
+def _secret(value: Secret | str | bytes) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+@frozen
+class Login:
+    """A user name and its password. *authzid* is the identity to act as, if not *username*."""
+
+    username: str
+    password: Secret = field(converter=_secret)
+    authzid: str = ""
+
+
+TokenText = Secret | str | bytes
+TokenSource = Callable[[], TokenText | Awaitable[TokenText]]
+
+
+def _token(value: TokenText | TokenSource) -> Secret | TokenSource:
+    return _secret(value) if isinstance(value, Secret | str | bytes) else value
+
+
+@frozen
+class BearerToken:
+    """An OAuth 2.0 access token, for OAUTHBEARER and XOAUTH2.
+
+    *token* may be a function, plain or ``async``, which is called for each login: tokens expire.
+    """
+
+    username: str
+    token: Secret | TokenSource = field(converter=_token, repr=False)
+
+    async def fetched(self) -> BearerToken:
+        """The same with a token at hand. Raises what the function raises."""
+        if isinstance(self.token, Secret):
+            return self
+        return BearerToken(self.username, await result(self.token()))
+
+    def reveal(self) -> bytes:
+        """The token itself. Raises GrammarError if it is still to be fetched."""
+        if not isinstance(self.token, Secret):
+            raise GrammarError("a token that was not fetched")
+        return self.token.reveal()
+
+
+@frozen
+class External:
+    """What TLS knows already: the client's certificate (EXTERNAL)."""
+
+    authzid: str = ""
+
+
+@frozen
+class Anonymous:
+    """Nobody in particular. *trace* tells the server's people whom to ask: an address, or a token
+    that means something to you."""
+
+    trace: str = ""
+
+
+Credential = Login | BearerToken | External | Anonymous

@@ -1,0 +1,69 @@
+"""LOGIN (draft-murchison-sasl-login): user name and password, each asked for. Only for servers and
+clients that know nothing better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from attrs import define, field
+
+from ..errors import GrammarError, RemoteProtocolError
+from ..secret import Secret
+from .credentials import Login
+from .exchange import Channel, Denied, Identity
+from .prepare import prepared, saslprep
+from .verifier import Verifier, admit, password_matches
+
+
+@define(eq=False)
+class LoginClient:
+    """The client's side. Raises GrammarError for an empty user name or password, for what SASLprep
+    prohibits, and for an *authzid*, which LOGIN cannot say."""
+
+    login: Login
+    channel: Channel
+    details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
+    _responses: list[Secret] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        name, password = saslprep(self.login.username), self.login.password
+        if self.login.authzid:
+            raise GrammarError("LOGIN cannot say whom to act as")
+        if not (name and password.reveal()):
+            raise GrammarError("user name and password cannot be empty")
+        self._responses = [Secret(name), password]
+
+    def initial(self) -> None:
+        """None: not every server takes the user name with AUTH."""
+
+    def step(self, challenge: bytes) -> Secret:
+        """The user name, then the password, whatever the server calls them."""
+        if not self._responses:
+            raise RemoteProtocolError("a third challenge in LOGIN, which has two")
+        return self._responses.pop(0)
+
+    def finish(self) -> None:
+        """Nothing is proved to a client."""
+
+
+@define(eq=False)
+class LoginServer:
+    """The server's side. An initial response is the user name, as some clients mean it."""
+
+    verifier: Verifier = field(repr=False)
+    channel: Channel
+    _username: str = field(default="", init=False)
+
+    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+        """Ask for both, prepare them (RFC 4954 4) and ask the verifier. Raises GrammarError for
+        what is empty, not UTF-8, or prohibited by SASLprep."""
+        if response is None:
+            return b"Username:"
+        text = prepared(response.reveal())
+        if not self._username:
+            self._username = text
+            return b"Password:"
+        if not await password_matches(self.verifier, self.channel, self._username, Secret(text)):
+            return Denied(f"wrong user name or password: {self._username!r}")
+        return await admit(self.verifier, "LOGIN", self._username)

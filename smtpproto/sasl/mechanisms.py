@@ -1,0 +1,183 @@
+"""The mechanisms, one row each, and which of them may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+
+from .anonymous import AnonymousClient, AnonymousServer
+from .bearer import OAuthBearerClient, OAuthBearerServer, XOAuth2Client, XOAuth2Server
+from .cram_md5 import CramMD5Client, CramMD5Server
+from .credentials import Anonymous, BearerToken, Credential, External, Login
+from .exchange import Channel, ClientExchange, ServerExchange
+from .external import ExternalClient, ExternalServer
+from .login import LoginClient, LoginServer
+from .plain import PlainClient, PlainServer
+from .scram import ScramClient, ScramServer
+from .verifier import Verifier
+
+
+@frozen(kw_only=True)
+class Mechanism:
+    """What is known of a mechanism."""
+
+    name: str
+    client: Callable[[Any, Channel], ClientExchange]
+    """Makes the client's side, of a credential of the kind that *takes* says."""
+    server: Callable[[Verifier, Channel], ServerExchange]
+    takes: type[Credential]
+    asks: str
+    """The method of the verifier without which a server cannot offer it."""
+    server_first: bool = False
+    """Whether the server has the first word, so that no initial response is allowed."""
+    acts_as: bool = True
+    """Whether a client can say whom it acts as, if that is another."""
+    in_clear: bool = True
+    """Whether it may be used without TLS by those who allow that."""
+    hash_name: str = ""
+    """SCRAM's hash, for which users need keys."""
+    binds: bool = False
+    """Whether it needs a channel binding."""
+    certificate: bool = False
+    """Whether it needs the client's certificate."""
+
+    def says(self, credential: Credential) -> bool:
+        """Whether it can say all that is in *credential*."""
+        whom = getattr(credential, "authzid", "")
+        return isinstance(credential, self.takes) and (self.acts_as or not whom)
+
+    def fits(self, channel: Channel) -> bool:
+        """Whether it can be used on *channel*, by itself."""
+        return (self.in_clear or channel.secure) and (not self.binds or bool(channel.bindings))
+
+
+MECHANISMS: tuple[Mechanism, ...] = (
+    Mechanism(
+        name="SCRAM-SHA-256-PLUS",
+        client=partial(ScramClient, hash_name="SHA-256", plus=True),
+        server=partial(ScramServer, hash_name="SHA-256", plus=True),
+        hash_name="SHA-256",
+        takes=Login,
+        asks="scram_keys",
+        binds=True,
+    ),
+    Mechanism(
+        name="SCRAM-SHA-1-PLUS",
+        client=partial(ScramClient, hash_name="SHA-1", plus=True),
+        server=partial(ScramServer, hash_name="SHA-1", plus=True),
+        hash_name="SHA-1",
+        takes=Login,
+        asks="scram_keys",
+        binds=True,
+    ),
+    Mechanism(
+        name="SCRAM-SHA-256",
+        client=partial(ScramClient, hash_name="SHA-256"),
+        server=partial(ScramServer, hash_name="SHA-256"),
+        hash_name="SHA-256",
+        takes=Login,
+        asks="scram_keys",
+    ),
+    Mechanism(
+        name="SCRAM-SHA-1",
+        client=partial(ScramClient, hash_name="SHA-1"),
+        server=partial(ScramServer, hash_name="SHA-1"),
+        hash_name="SHA-1",
+        takes=Login,
+        asks="scram_keys",
+    ),
+    Mechanism(
+        name="CRAM-MD5",
+        client=CramMD5Client,
+        server=CramMD5Server,
+        takes=Login,
+        asks="shared_secret",
+        server_first=True,
+        acts_as=False,
+    ),
+    Mechanism(
+        name="PLAIN",
+        client=PlainClient,
+        server=PlainServer,
+        takes=Login,
+        asks="check_password",
+    ),
+    Mechanism(
+        name="LOGIN",
+        client=LoginClient,
+        server=LoginServer,
+        takes=Login,
+        asks="check_password",
+        acts_as=False,
+    ),
+    Mechanism(
+        name="OAUTHBEARER",
+        client=OAuthBearerClient,
+        server=OAuthBearerServer,
+        takes=BearerToken,
+        asks="check_token",
+        in_clear=False,
+    ),
+    Mechanism(
+        name="XOAUTH2",
+        client=XOAuth2Client,
+        server=XOAuth2Server,
+        takes=BearerToken,
+        asks="check_token",
+        in_clear=False,
+    ),
+    Mechanism(
+        name="EXTERNAL",
+        client=ExternalClient,
+        server=ExternalServer,
+        takes=External,
+        asks="certificate_user",
+        in_clear=False,
+        certificate=True,
+    ),
+    Mechanism(
+        name="ANONYMOUS",
+        client=AnonymousClient,
+        server=AnonymousServer,
+        takes=Anonymous,
+        asks="allow_anonymous",
+    ),
+)
+"""All that is known here, the strongest first."""
+
+BY_NAME = {mechanism.name: mechanism for mechanism in MECHANISMS}
+
+
+def usable(
+    credential: Credential,
+    offered: Collection[str],
+    channel: Channel,
+    allowed: Collection[str] | None = None,
+) -> tuple[Mechanism, ...]:
+    """What a client can log in with, the strongest first; *allowed* are those it wants to use."""
+    return tuple(
+        mechanism
+        for mechanism in MECHANISMS
+        if mechanism.name in offered
+        and mechanism.says(credential)
+        and mechanism.fits(channel)
+        and (allowed is None or mechanism.name in allowed)
+    )
+
+
+def offers(
+    verifier: Verifier, channel: Channel, allowed: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """What a server with *verifier* can offer on *channel*, the strongest first."""
+    return tuple(
+        mechanism.name
+        for mechanism in MECHANISMS
+        if getattr(type(verifier), mechanism.asks) is not getattr(Verifier, mechanism.asks)
+        and mechanism.fits(channel)
+        and mechanism.hash_name in ("", *verifier.scram_hashes)
+        and (not mechanism.certificate or channel.certificate is not None)
+        and (allowed is None or mechanism.name in allowed)
+    )

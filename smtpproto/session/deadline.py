@@ -1,0 +1,88 @@
+"""The time of a whole operation, beside those of its phases (``Timeouts.whole``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import define, field
+
+from ..errors import TimedOut
+from ..ports import Stream
+
+
+@define(eq=False)
+class Deadline:
+    """When the operation that is going on has to be over.
+
+    *now* gives seconds; *whole* is what each operation has of them, None for no bound.
+    """
+
+    _now: Callable[[], float]
+    _whole: float | None
+    _end: float | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """An operation begins, unless one is going on of which this is a part."""
+        if self._whole is not None and self._end is None:
+            self._end = self._now() + self._whole
+
+    def stop(self) -> None:
+        """The operation is over."""
+        self._end = None
+
+    def check(self, phase: str = "") -> None:
+        """Raise TimedOut if the time is over."""
+        if self._end is not None and self._now() >= self._end:
+            raise self._over(phase)
+
+    @contextmanager
+    def within(self, timeout: float | None, phase: str = "") -> Iterator[float | None]:
+        """Wait in this block, at most the seconds that it gives: *timeout* or what is left of the
+        whole. TimedOut then says which it was. Raises it at once if nothing is left."""
+        self.check(phase)
+        left = None if self._end is None else self._end - self._now()
+        if left is None or (timeout is not None and timeout < left):
+            yield timeout
+            return
+        try:
+            yield left
+        except TimedOut as error:
+            raise self._over(error.phase) from None
+
+    def _over(self, phase: str) -> TimedOut:
+        return TimedOut(
+            f"the whole operation took longer than {self._whole:g} seconds",
+            phase=phase,
+            check="timeouts.whole, or why the server is slow",
+        )
+
+
+@define(eq=False)
+class DeadlineStream:
+    """A stream below TLS that is waited for until the deadline at most."""
+
+    _stream: Stream
+    _deadline: Deadline
+
+    async def read(self, timeout: float | None) -> bytes:
+        with self._deadline.within(timeout) as seconds:
+            return await self._stream.read(seconds)
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        with self._deadline.within(timeout) as seconds:
+            await self._stream.write(data, seconds)
+
+    async def close(self) -> None:
+        await self._stream.close()
+
+    def interrupt(self) -> None:
+        self._stream.interrupt()
+
+    @property
+    def peername(self) -> tuple[str, int]:
+        return self._stream.peername
+
+    @property
+    def sockname(self) -> tuple[str, int]:
+        return self._stream.sockname

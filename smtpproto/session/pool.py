@@ -1,0 +1,209 @@
+"""A pool of clients to one server: connections that are kept for the next message."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+
+import attrs
+from attrs import define, field, frozen
+from attrs.validators import ge
+
+from ..errors import LocalProtocolError, NotOffered, SendRefused, SMTPError, TransportError
+from ..mail.content import Source, repeater
+from ..mail.envelope import Envelope
+from ..ports import Slots, World
+from .address import target
+from .client import Client, open_client
+from .options import ClientOptions
+from .outcome import Outcome
+
+_log = logging.getLogger("smtpproto.client")
+
+_BEFORE_CONTENT = ("MAIL", "RCPT", "DATA")  # to which an answer is missing
+
+
+class PoolOptions(ClientOptions, total=False):
+    """The keyword arguments of ``pool``: see :class:`PoolConfig` and
+    :class:`~smtpproto.session.options.ClientConfig`."""
+
+    max_connections: int
+    max_messages: int | None
+    max_idle: float | None
+    max_age: float | None
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{attribute.name} must be None or more than 0")
+
+
+@frozen(kw_only=True)
+class PoolConfig:
+    """How many connections a pool keeps, and for how long. None is no bound."""
+
+    max_connections: int = field(default=4, validator=ge(1))
+    """At the same time; who comes then waits for one."""
+    max_messages: int | None = field(default=100, validator=_positive)
+    """Sent over one connection."""
+    max_idle: float | None = field(default=60, validator=_positive)
+    """Seconds without a message; servers hang up after 300 (RFC 5321 4.5.3.2.7), many sooner.
+    Looked at whenever the pool is used: nothing runs in the background."""
+    max_age: float | None = field(default=3600, validator=_positive)
+    """Seconds since it was opened."""
+
+
+_OWN = frozenset(attribute.name for attribute in attrs.fields(PoolConfig))
+
+
+@define(eq=False)
+class _Member:
+    client: Client
+    born: float
+    used: float
+    messages: int = 0
+    spent: bool = False  # for anything more
+
+
+@define(eq=False)
+class Pool:
+    """Sends messages over connections that are opened when needed and kept for the next.
+
+    May be used by many tasks or threads at once; each connection serves one of them at a time. A
+    connection that was kept and proves dead, or whose server says 421, is retired, and a message of
+    which nothing was accepted goes over another, unless its content can be read only once and was
+    on its way.
+    """
+
+    _world: World
+    _open: Callable[[], Awaitable[Client]]
+    _config: PoolConfig = field(factory=PoolConfig)
+    _slots: Slots = field(init=False)
+    _idle: deque[_Member] = field(factory=deque, init=False)  # the one used last is the last
+    _closed: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._slots = self._world.slots(self._config.max_connections)
+
+    async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
+        """Send one message: see :meth:`~smtpproto.session.client.Client.send`.
+
+        Raises what that raises, and what opening a connection raises: see
+        :func:`~smtpproto.session.client.open_client`.
+        """
+        await self._slots.acquire()
+        try:
+            return await self._send(message, envelope)
+        finally:
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Quit all connections; those that are in use, when they are free. May be called twice."""
+        self._closed = True
+        while self._idle:
+            await self._retire(self._idle.pop())
+
+    async def _send(self, message: Source, envelope: Envelope | None) -> Outcome:
+        """Over one connection; over another if it was one that had been kept, and it failed."""
+        again = repeater(message)
+        while True:
+            member = await self._take()
+            kept = member.messages > 0
+            try:
+                return await self._over(member, message, envelope)
+            except (TransportError, SendRefused, NotOffered) as error:
+                if not (kept and member.spent and (again() or _untouched(error))):
+                    raise
+                _log.info("sent again over another connection: %s", error)
+
+    async def _over(self, member: _Member, message: Source, envelope: Envelope | None) -> Outcome:
+        try:
+            return await member.client.send(message, envelope)
+        except SMTPError as error:
+            member.spent = _ends_connection(error, member.client)
+            raise
+        finally:
+            member.messages += 1
+            await self._give_back(member)
+
+    # -- connections -------------------------------------------------------------------------
+
+    async def _take(self) -> _Member:
+        """The connection used last, which is the likeliest to live; a new one if there is none."""
+        if self._closed:
+            raise LocalProtocolError("this pool is closed")
+        for member in self._pop_expired():
+            await self._retire(member)
+        with suppress(IndexError):  # another thread may have been quicker
+            return self._idle.pop()
+        client = await self._open()
+        now = self._world.now()
+        return _Member(client, born=now, used=now)
+
+    async def _give_back(self, member: _Member) -> None:
+        member.used = self._world.now()
+        if self._closed or self._is_spent(member):
+            await self._retire(member)
+        else:
+            self._idle.append(member)
+
+    def _pop_expired(self) -> Iterator[_Member]:
+        """Take out those kept too long, each at most once, whatever other threads do meanwhile."""
+        for _ in range(len(self._idle)):
+            with suppress(IndexError):
+                member = self._idle.popleft()
+                if self._is_spent(member):
+                    yield member
+                else:
+                    self._idle.append(member)
+
+    def _is_spent(self, member: _Member) -> bool:
+        now, config = self._world.now(), self._config
+        return (
+            member.spent
+            or not member.client.usable
+            or _reached(member.messages, config.max_messages)
+            or _reached(now - member.born, config.max_age)
+            or _reached(now - member.used, config.max_idle)
+        )
+
+    async def _retire(self, member: _Member) -> None:
+        """QUIT, if it still can be said."""
+        await member.client.quit()
+
+
+def _reached(value: float, bound: float | None) -> bool:
+    return bound is not None and value >= bound
+
+
+def _ends_connection(error: SMTPError, client: Client) -> bool:
+    """Whether it is the connection that can take no more, and not the message that is refused."""
+    match error:
+        case SendRefused():
+            return error.reply.code == 421
+        case NotOffered():  # here: what RFC 9422 allows on one connection may be used up
+            return client.extensions.limits.per_connection
+        case _:
+            return isinstance(error, TransportError)
+
+
+def _untouched(error: SMTPError) -> bool:
+    """Whether nothing was read of the content, so that even one that can be read only once can be
+    sent again: what was left unanswered came before it, or nothing was said at all."""
+    if isinstance(error, NotOffered):
+        return not error.command
+    return error.command.split(" ")[0] in _BEFORE_CONTENT
+
+
+def make_pool(world: World, host: str, port: int | None, options: PoolOptions) -> Pool:
+    """The pool that the arguments of ``pool`` describe; nothing is connected yet. Raises as
+    :func:`.address.target` does."""
+    ours = {name: value for name, value in options.items() if name in _OWN}
+    theirs = {name: value for name, value in options.items() if name not in _OWN}
+    to = target(host, port, cast(ClientOptions, theirs))
+    opening = partial(open_client, world, to.host, to.port, to.config)
+    return Pool(world, opening, PoolConfig(**cast(Any, ours)))

@@ -1,0 +1,110 @@
+"""Channel bindings for TLS: what a login can be tied to (RFC 5056).
+
+Of a certificate nothing is read here but by which algorithm it was signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+SERVER_END_POINT = "tls-server-end-point"
+
+_OID, _HASH, _MASK = 0x06, 0xA0, 0xA1  # tags; the latter two are fields of RSASSA-PSS
+_RSA = bytes.fromhex("2a864886f70d0101")  # 1.2.840.113549.1.1
+_ECDSA = bytes.fromhex("2a8648ce3d0403")  # 1.2.840.10045.4.3
+_NIST_SIGNATURES = bytes.fromhex("6086480165030403")  # 2.16.840.1.101.3.4.3
+_NIST_HASHES = bytes.fromhex("6086480165030402")  # 2.16.840.1.101.3.4.2
+_SHA1, _ECDSA_SHA1 = bytes.fromhex("2b0e03021a"), bytes.fromhex("2a8648ce3d0401")
+_PSS, _MGF1 = _RSA + b"\x0a", _RSA + b"\x08"
+
+
+def _rows(arc: bytes, first: int, *names: str) -> dict[bytes, str]:
+    return {arc + bytes([first + number]): name for number, name in enumerate(names)}
+
+
+# The hash of each algorithm, by its object identifier in DER.
+_SHA2, _SHA3 = ("sha256", "sha384", "sha512"), ("sha3_224", "sha3_256", "sha3_384", "sha3_512")
+_HASHES: Mapping[bytes, str] = {
+    _SHA1: "sha1",
+    **_rows(_NIST_HASHES, 1, *_SHA2, "sha224"),
+    **_rows(_NIST_HASHES, 7, *_SHA3),
+}
+_SIGNATURES: Mapping[bytes, str] = {
+    **_rows(_RSA, 4, "md5", "sha1"),
+    **_rows(_RSA, 11, *_SHA2, "sha224"),
+    _ECDSA_SHA1: "sha1",
+    **_rows(_ECDSA, 1, "sha224", *_SHA2),
+    **_rows(_NIST_SIGNATURES, 1, "sha224", *_SHA2),  # DSA
+    **_rows(_NIST_SIGNATURES, 9, *_SHA3),  # ECDSA
+    **_rows(_NIST_SIGNATURES, 13, *_SHA3),  # RSA
+}
+
+
+def server_end_point(certificate: bytes) -> bytes | None:
+    """The binding *tls-server-end-point*: a hash of the server's *certificate* (RFC 5929 4.1).
+
+    None where it is not defined: the signature has no hash of its own, as Ed25519, or two different
+    ones, or is not known here; or *certificate* is not DER.
+    """
+    try:
+        name = _signature_hash(certificate)
+    except (ValueError, IndexError):
+        return None
+    if name is None:
+        return None
+    return hashlib.new("sha256" if name in ("md5", "sha1") else name, certificate).digest()
+
+
+def _signature_hash(certificate: bytes) -> str | None:
+    """The hash of the signature algorithm (RFC 5280 4.1.1.2)."""
+    _, (_, algorithm), _ = _elements(_inner(certificate))
+    identifier, parameters = _algorithm(algorithm)
+    return _pss_hash(parameters) if identifier == _PSS else _SIGNATURES.get(identifier)
+
+
+def _pss_hash(parameters: bytes) -> str | None:
+    """The hash of RSASSA-PSS, if it is one for message and mask (RFC 4055 3.1)."""
+    given = dict(_elements(parameters))
+    message: str | None = "sha1"
+    mask: str | None = "sha1"
+    if _HASH in given:
+        message = _hash(_inner(given[_HASH]))
+    if _MASK in given:
+        generator, of = _algorithm(_inner(given[_MASK]))
+        mask = _hash(of) if generator == _MGF1 else None
+    return message if message == mask else None
+
+
+def _hash(algorithm: bytes) -> str | None:
+    return _HASHES.get(_algorithm(algorithm)[0])
+
+
+def _inner(octets: bytes) -> bytes:
+    """The content of the one element in *octets*."""
+    [(_, content)] = _elements(octets)
+    return content
+
+
+def _algorithm(content: bytes) -> tuple[bytes, bytes]:
+    """An AlgorithmIdentifier's object identifier, and the content of its parameters."""
+    (tag, identifier), *parameters = _elements(content)
+    if tag != _OID:
+        raise ValueError("no object identifier")
+    return identifier, parameters[0][1] if parameters else b""
+
+
+def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    """The tag and the content of each element of DER. Raises ValueError, IndexError."""
+    at = 0
+    while at < len(octets):
+        tag, length = octets[at], octets[at + 1]
+        at += 2
+        if length & 0x80:
+            size = length & 0x7F
+            length = int.from_bytes(octets[at : at + size])
+            at += size
+        if at + length > len(octets):
+            raise ValueError("an element that is cut off")
+        yield tag, octets[at : at + length]
+        at += length

@@ -1,0 +1,119 @@
+"""Contexts for TLS: those of our own making, and what a server's context shows of itself."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from weakref import WeakKeyDictionary
+
+from .verify import ClientCertificate, Verify
+
+Context = ssl.SSLContext
+"""Certificates and rules for TLS, as the standard library has them."""
+
+
+def client_context(
+    verify: Verify | None = None, certificate: ClientCertificate | None = None
+) -> Context:
+    """A context for a client, TLS 1.2 at least; it verifies by name unless told otherwise.
+
+    Fingerprints are not its business, but :class:`.TLSFilter`'s. Raises ValueError for CAs or a
+    certificate that cannot be read.
+    """
+    verify = verify or Verify.by_name()
+    by_name = verify.at_all and not verify.fingerprints
+    context = _verifying(verify.ca) if by_name else _trustful()
+    if certificate is not None:
+        _show(context, certificate)
+    return context
+
+
+def _verifying(ca: str | None) -> Context:
+    if ca is None:
+        return ssl.create_default_context()
+    pem = "-----BEGIN" in ca
+    try:
+        context = (
+            ssl.create_default_context(cadata=ca) if pem else ssl.create_default_context(cafile=ca)
+        )
+    except (OSError, ValueError) as error:
+        where = "the text given" if pem else ca
+        raise ValueError(f"no certificates of CAs in {where}: {_reason(error)}") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # of a CA that is not a root, too
+    return context
+
+
+def _trustful() -> Context:
+    context = Context(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _show(context: Context, certificate: ClientCertificate) -> None:
+    def password() -> bytes:  # without it, OpenSSL would ask whoever sits at the terminal
+        return b"" if certificate.password is None else certificate.password.reveal()
+
+    try:
+        context.load_cert_chain(certificate.certfile, certificate.keyfile, password)
+    except (OSError, ValueError) as error:
+        where = certificate.certfile
+        raise ValueError(f"no certificate and key in {where}: {_reason(error)}") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+
+
+# -- a server's own certificate ------------------------------------------------------------------
+
+_FLIGHTS = 5  # more than any handshake has
+_own: WeakKeyDictionary[Context, bytes | None] = WeakKeyDictionary()
+
+
+def own_certificate(context: Context) -> bytes | None:
+    """The certificate, in DER, that a server with *context* shows; None if that cannot be told, as
+    when it has several: which one a client gets is between it and OpenSSL.
+
+    The standard library does not say, so clients in memory ask: one that takes any certificate, and
+    for each kind of key one that takes no other.
+    """
+    if context not in _own:
+        shown = {_shown(context, client) for client in _inquirers()} - {None}
+        _own[context] = shown.pop() if len(shown) == 1 else None
+    return _own[context]
+
+
+def _inquirers() -> Iterator[Context]:
+    yield _trustful()
+    for kind in ("aRSA", "aECDSA"):
+        client = _trustful()
+        client.maximum_version = ssl.TLSVersion.TLSv1_2  # later, ciphers say nothing of keys
+        client.set_ciphers(kind)
+        yield client
+
+
+def _shown(context: Context, inquirer: Context) -> bytes | None:
+    """What *inquirer* is shown. It may be done before the server is, which perhaps wants to see a
+    certificate of its own."""
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = inquirer.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(_FLIGHTS):
+        try:
+            if _done(client):
+                # What a callback for names did to this handshake it may not have done to others.
+                return client.getpeercert(True) if server.context is context else None
+            _done(server)
+        except (ssl.SSLError, ValueError):
+            break
+    return None
+
+
+def _done(side: ssl.SSLObject) -> bool:
+    """Take a handshake as far as it goes; whether it is done."""
+    try:
+        side.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""Whose certificate a client takes, and the one it shows itself: values, without TLS."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import Protocol, Self
+
+from attrs import field, frozen
+
+from ..secret import Secret
+
+
+class Path(Protocol):
+    """A path that is no string, as those of ``pathlib``."""
+
+    def __fspath__(self) -> str: ...
+
+
+def _text(value: str | bytes | Path | None) -> str | None:
+    """A path, or PEM, as text. Raises ValueError for octets that are no PEM."""
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, bytes):
+        return value.__fspath__()
+    if value.isascii() and b"-----BEGIN" in value:
+        return value.decode()
+    raise ValueError("certificates of CAs are given as PEM")
+
+
+def _fingerprint(text: str) -> bytes:
+    """SHA-256 in hexadecimal digits, with or without colons. Raises ValueError."""
+    if not re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text):
+        raise ValueError("a fingerprint is SHA-256: 64 hexadecimal digits")
+    return bytes.fromhex(text.replace(":", ""))
+
+
+@frozen
+class Verify:
+    """How a client verifies a server's certificate; see the class methods, which make it."""
+
+    ca: str | None = field(default=None, converter=_text)
+    """The CAs to trust: PEM, or the path of a file of it; None for the system's."""
+    fingerprints: tuple[bytes, ...] = ()
+    """SHA-256 of the certificates to take, in octets; then neither CA nor name counts."""
+    at_all: bool = True
+    """Whether anything is verified."""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.ca is not None) + bool(self.fingerprints) + (not self.at_all) > 1:
+            raise ValueError("verify by CA, by fingerprint, or not at all: one of them")
+
+    @classmethod
+    def by_name(cls) -> Self:
+        """The certificate must be of one of the system's CAs, and for the server's name."""
+        return cls()
+
+    @classmethod
+    def by_ca(cls, ca: str | bytes | Path) -> Self:
+        """Likewise, of one of the CAs in *ca*: PEM, or the path of a file of it."""
+        return cls(ca=ca)
+
+    @classmethod
+    def by_fingerprint(cls, *fingerprints: str) -> Self:
+        """The certificate must be one of these, whoever issued it and for whatever name: SHA-256 as
+        64 hexadecimal digits, with or without colons. Raises ValueError."""
+        if not fingerprints:
+            raise ValueError("verify by fingerprint needs one at least")
+        return cls(fingerprints=tuple(map(_fingerprint, fingerprints)))
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Anybody's certificate will do: TLS then keeps out only who does not take part."""
+        return cls(at_all=False)
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """What ``"name"`` or ``"none"`` stands for. Raises ValueError for others."""
+        match name:
+            case "name":
+                return cls.by_name()
+            case "none":
+                return cls.nothing()
+        raise ValueError('verify is "name", "none" or a Verify')
+
+
+def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) -> bool:
+    """Whether *certificate*, in DER, is one of those; the time taken does not tell which."""
+    own = hashlib.sha256(certificate or b"").digest()
+    matches = [hmac.compare_digest(own, other) for other in fingerprints]
+    return certificate is not None and any(matches)
+
+
+def _secret(value: Secret | str | None) -> Secret | None:
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _path(value: str | Path) -> str:
+    return value if isinstance(value, str) else value.__fspath__()
+
+
+def _optional_path(value: str | Path | None) -> str | None:
+    return None if value is None else _path(value)
+
+
+@frozen
+class ClientCertificate:
+    """What a client shows of itself: a certificate and its key, in files of PEM."""
+
+    certfile: str = field(converter=_path)
+    """The certificate, and those that lead to its CA; also the key, if it has no file of its own.
+    """
+    keyfile: str | None = field(default=None, converter=_optional_path)
+    password: Secret | None = field(default=None, converter=_secret)
+    """By which the key is encrypted."""

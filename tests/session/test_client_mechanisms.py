@@ -1,0 +1,223 @@
+"""The mechanisms of SASL on a client, octet by octet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from smtpproto import (
+    BadCredentials,
+    GrammarError,
+    LocalProtocolError,
+    NotOffered,
+    RemoteProtocolError,
+)
+from smtpproto.sasl import (
+    Anonymous,
+    BearerToken,
+    Credential,
+    External,
+    Login,
+)
+
+from .logins import ANN, BEARER, JSON, MX, TOKEN, XOAUTH2, Contexts, base64, client_tls, log_in
+
+
+@pytest.mark.req("XOAUTH2-01")
+def test_xoauth2_of_a_client(contexts: Contexts) -> None:
+    script = MX.format("PLAIN XOAUTH2") + f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
+    assert client_tls(contexts, script, TOKEN) is None
+
+
+@pytest.mark.req("XOAUTH2-04")
+def test_oauthbearer_of_a_client(contexts: Contexts) -> None:
+    script = MX.format("XOAUTH2 OAUTHBEARER") + f"C: AUTH OAUTHBEARER {BEARER}\nS: 235 ok"
+    assert client_tls(contexts, script, TOKEN) is None
+
+
+@pytest.mark.req("XOAUTH2-02")
+def test_why_a_token_is_refused_by_xoauth2(contexts: Contexts) -> None:
+    """The client says CRLF and nothing else, and then learns the code."""
+    script = MX.format("XOAUTH2") + (
+        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 535-5.7.8 no\nS: 535 5.7.8 no"
+    )
+    error = client_tls(contexts, script, TOKEN)
+    assert isinstance(error, BadCredentials)
+    assert error.details == {
+        "status": "400",
+        "schemes": "Bearer",
+        "scope": "https://mail.google.com/",
+    }
+    assert "t0ken" not in f"{error!s}{error!r}"
+
+
+@pytest.mark.req("RFC7628-3.2.3-01")
+def test_why_a_token_is_refused_by_oauthbearer(contexts: Contexts) -> None:
+    told = '{"status":"invalid_token","openid-configuration":"https://example.org/x"}'
+    script = MX.format("OAUTHBEARER") + (
+        f"C: AUTH OAUTHBEARER {BEARER}\nS: 334 {base64(told)}\nC: AQ==\nS: 535 5.7.8 no"
+    )
+    error = client_tls(contexts, script, TOKEN)
+    assert isinstance(error, BadCredentials)
+    assert error.details == {
+        "status": "invalid_token",
+        "openid-configuration": "https://example.org/x",
+    }
+
+
+@pytest.mark.req("RFC7628-4-01")
+@pytest.mark.parametrize(
+    ("mechanism", "message", "dummy"), [("OAUTHBEARER", BEARER, "AQ=="), ("XOAUTH2", XOAUTH2, "")]
+)
+def test_a_yes_behind_a_no_is_none(
+    contexts: Contexts, mechanism: str, message: str, dummy: str
+) -> None:
+    """And nothing more is said on such a connection."""
+    script = MX.format(mechanism) + (
+        f"C: AUTH {mechanism} {message}\nS: 334 {base64(JSON)}\nC: {dummy}\nS: 235 ok"
+    )
+    error = client_tls(contexts, script, TOKEN, quits=False)
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.phase, error.command) == ("login", f"AUTH {mechanism}")
+
+
+@pytest.mark.parametrize("code", ["235 ok", "334 "])
+def test_a_yes_to_a_login_that_was_cancelled_is_none(contexts: Contexts, code: str) -> None:
+    script = MX.format("XOAUTH2") + (
+        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 334 \nC: *\nS: {code}"
+    )
+    error = client_tls(contexts, script, TOKEN, quits=False)
+    assert isinstance(error, RemoteProtocolError)
+
+
+def test_a_long_token_goes_in_two_steps(contexts: Contexts) -> None:
+    long = "x" * 9000
+    message = base64(f"user=ann\1auth=Bearer {long}\1\1")
+    script = MX.format("XOAUTH2") + f"C: AUTH XOAUTH2\nS: 334 \nC: {message}\nS: 235 ok"
+    assert client_tls(contexts, script, BearerToken("ann", long)) is None
+
+
+@pytest.mark.req("RFC4954-4-11")
+@pytest.mark.parametrize(("authzid", "response"), [("", "="), ("bob", "Ym9i")])
+def test_external_of_a_client(contexts: Contexts, authzid: str, response: str) -> None:
+    script = MX.format("EXTERNAL PLAIN") + f"C: AUTH EXTERNAL {response}\nS: 235 ok"
+    assert client_tls(contexts, script, External(authzid)) is None
+
+
+@pytest.mark.req("XOAUTH2-03")
+@pytest.mark.parametrize("credential", [TOKEN, External()])
+def test_what_needs_tls_is_not_said_in_clear(credential: Credential) -> None:
+    """Whatever is allowed."""
+    error = log_in(MX.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
+    assert isinstance(error, NotOffered)
+
+
+@pytest.mark.req("SASL-LOGIN-04")
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        ("VXNlcm5hbWU6", "UGFzc3dvcmQ6"),
+        ("VXNlciBOYW1lAA==", "UGFzc3dvcmQA"),  # as the draft has them
+        ("", ""),
+        ("UGFzc3dvcmQ6", "VXNlcm5hbWU6"),
+    ],
+)
+def test_login_of_a_client(prompts: tuple[str, str]) -> None:
+    first, second = prompts
+    script = MX.format("LOGIN") + (
+        f"C: AUTH LOGIN\nS: 334 {first}\nC: YW5u\nS: 334 {second}\nC: c2VjcmV0\nS: 235 ok"
+    )
+    assert log_in(script, ANN) is None
+
+
+def test_a_third_prompt_is_cancelled() -> None:
+    script = MX.format("LOGIN") + (
+        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 334 \nC: *\nS: 501 no"
+    )
+    assert isinstance(log_in(script, ANN), RemoteProtocolError)
+
+
+@pytest.mark.req("SASL-LOGIN-01")
+def test_plain_goes_before_login() -> None:
+    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 ok"
+    assert log_in(script, ANN) is None
+
+
+@pytest.mark.req("SASL-LOGIN-02")
+def test_no_login_in_clear_unless_asked_for() -> None:
+    error = log_in(MX.format("LOGIN"), ANN, login_in_clear=False)
+    assert isinstance(error, LocalProtocolError)
+
+
+@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
+def test_who_acts_as_another_needs_a_mechanism_that_can_say_it(mechanism: str) -> None:
+    assert isinstance(log_in(MX.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
+
+
+@pytest.mark.req("RFC4954-6-04")
+@pytest.mark.parametrize("code", [534, 504])
+def test_a_mechanism_that_is_refused_gives_way_to_the_next(code: int) -> None:
+    script = MX.format("LOGIN PLAIN CRAM-MD5") + (
+        f"C: AUTH CRAM-MD5\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
+        f"C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
+        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 235 ok"
+    )
+    assert log_in(script, ANN) is None
+    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
+    assert isinstance(log_in(script, ANN), BadCredentials)
+
+
+@pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
+def test_cram_md5_of_a_client() -> None:
+    """RFC 2195 2."""
+    script = MX.format("PLAIN CRAM-MD5") + (
+        "C: AUTH CRAM-MD5\n"
+        "S: 334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n"
+        "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\n"
+        "S: 235 ok"
+    )
+    assert log_in(script, Login("tim", "tanstaaftanstaaf")) is None
+
+
+def test_anonymous_needs_no_tls() -> None:
+    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
+    assert log_in(script, Anonymous("sirhc"), login_in_clear=False) is None
+    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS =\nS: 535 no"
+    assert isinstance(log_in(script, Anonymous()), BadCredentials)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_token_is_fetched_once_for_each_login(contexts: Contexts, asynchronous: bool) -> None:
+    calls = []
+
+    def token() -> str:
+        calls.append(1)
+        return "t0ken"
+
+    async def later() -> str:
+        return token()
+
+    source: Callable[[], Any] = later if asynchronous else token
+    credential = BearerToken("ann", source)
+    assert "t0ken" not in repr(credential)
+    script = MX.format("OAUTHBEARER XOAUTH2") + (
+        f"C: AUTH OAUTHBEARER {BEARER}\nS: 504 no\nC: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
+    )
+    assert client_tls(contexts, script, credential) is None
+    assert len(calls) == 1  # for two mechanisms
+    assert client_tls(contexts, script, credential) is None
+    assert len(calls) == 2
+
+
+def test_a_token_that_cannot_be_had(contexts: Contexts) -> None:
+    """Nothing of it is said."""
+
+    def gone() -> str:
+        raise LookupError("expired")
+
+    script = MX.format("OAUTHBEARER")
+    assert isinstance(client_tls(contexts, script, BearerToken("ann", gone)), LookupError)
+    bad = client_tls(contexts, script, BearerToken("ann", lambda: "a b"))
+    assert isinstance(bad, GrammarError)

@@ -1,0 +1,266 @@
+"""Where to connect: ports, modes and URLs."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from smtpproto import ClientConfig, GrammarError, Login, TLSMode
+from smtpproto.session.address import read_url, target
+
+SECRET = "s3cr3t"
+
+
+def _plain(text: str) -> bool:
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in text)
+
+
+words = st.text(st.characters(codec="utf-8"), min_size=1).filter(_plain)
+ports = st.integers(1, 65535)
+hosts = st.one_of(
+    st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z][a-z0-9]{0,9}){1,3}", fullmatch=True),
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=6).map(str),
+)
+
+
+def quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+# -- laws ----------------------------------------------------------------------------------------
+
+
+@given(words, words, hosts, ports)
+def test_what_is_quoted_comes_back(user: str, password: str, host: str, port: int) -> None:
+    url = f"smtp://{quoted(user)}:{quoted(password)}@{bracketed(host)}:{port}"
+    assert read_url(url) == (host, port, {"lmtp": False, "login": Login(user, password)})
+
+
+@given(words.map(lambda text: "/" + text))
+def test_paths_come_back(path: str) -> None:
+    assert read_url("lmtp://" + quote(path)) == (path, 0, {"lmtp": True})
+
+
+@given(st.one_of(st.text(), st.text("smtp:/@[]?#%a1&=\n", max_size=30).map("smtp://".__add__)))
+def test_only_our_errors_escape(url: str) -> None:
+    try:
+        host, port, _ = read_url(url)
+    except GrammarError:
+        return
+    assert host and (0 < port < 65536) != host.startswith("/")
+
+
+pieces = st.text("a1:/@[]?#%&=\n\0é ", max_size=6) | st.sampled_from(["?tls=", "/?hello=", "%"])
+
+
+@example("1?tls=", "", "")
+@given(pieces, pieces, pieces)
+def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
+    url = f"smtp://ann:{before}{SECRET}{after}@mx.example{end}"
+    try:
+        target(url)
+    except ValueError as error:
+        assert SECRET not in f"{error} {error!r}"
+        assert error.__suppress_context__ or error.__context__ is None
+
+
+# -- examples ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "mode", "lmtp"),
+    [
+        ("smtp://mx.example", "mx.example", 25, TLSMode.OPPORTUNISTIC, False),
+        ("SMTP://mx.example/", "mx.example", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://ann:x@mx.example", "mx.example", 587, TLSMode.REQUIRED, False),
+        ("smtp://ann:x@mx.example:25", "mx.example", 25, TLSMode.REQUIRED, False),
+        ("smtp://mx.example:587", "mx.example", 587, TLSMode.REQUIRED, False),
+        ("smtp://mx.example:465", "mx.example", 465, TLSMode.IMPLICIT, False),
+        ("smtp://mx.example:24", "mx.example", 24, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://mx.example?tls=none", "mx.example", 25, TLSMode.NONE, False),
+        ("smtps://mx.example", "mx.example", 465, TLSMode.IMPLICIT, False),
+        ("smtps://mx.example:587", "mx.example", 587, TLSMode.IMPLICIT, False),
+        ("smtps://ann:x@mx.example", "mx.example", 465, TLSMode.IMPLICIT, False),
+        ("lmtp://mx.example", "mx.example", 24, TLSMode.OPPORTUNISTIC, True),
+        ("lmtp://mx.example:2424", "mx.example", 2424, TLSMode.OPPORTUNISTIC, True),
+        ("lmtp:///run/dovecot/lmtp", "/run/dovecot/lmtp", 0, TLSMode.NONE, True),
+        ("smtp:///run/a%20b?tls=required", "/run/a b", 0, TLSMode.REQUIRED, False),
+        ("smtp://[2001:db8::1]", "2001:db8::1", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://[fe80::1%25eth0]:26", "fe80::1%eth0", 26, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://192.0.2.1", "192.0.2.1", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://my_service", "my_service", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://bücher.example", "xn--bcher-kva.example", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://b%C3%BCcher.example", "xn--bcher-kva.example", 25, TLSMode.OPPORTUNISTIC, False),
+        ("smtp://m%78.example", "mx.example", 25, TLSMode.OPPORTUNISTIC, False),
+    ],
+)
+def test_urls(url: str, host: str, port: int, mode: TLSMode, lmtp: bool) -> None:
+    there = target(url)
+    assert (there.host, there.port) == (host, port)
+    assert there.config.tls_mode(port) is mode
+    assert there.config.speaks_lmtp(port) is lmtp
+
+
+def test_user_and_password_are_decoded() -> None:
+    config = target("smtps://ann%40example.org:s%40c:r%3Aet@mail.example.org").config
+    assert config.login == Login("ann@example.org", "s@c:r:et")
+    assert "s@c" not in repr(config)
+
+
+def test_hello_by_url() -> None:
+    assert target("smtp://mx.example?hello=c.example&tls=none").config.hello == "c.example"
+
+
+def test_what_others_read_is_passed_on() -> None:
+    _, _, options = read_url("smtp://mx.example?verify=no&server_name=b%2Ba.example")
+    assert options == {"lmtp": False, "verify": "no", "server_name": "b+a.example"}
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://mx.example", "scheme"),
+        ("://mx.example", "not a URL"),
+        ("smtp://", "host"),
+        ("smtp:///", "host"),
+        ("lmtp://:24/run/x", "host"),
+        ("lmtp://mx.example/run/x", "not both"),
+        ("lmtp://%2Frun%2Fx", "not a host name"),
+        ("smtp://ann@mx.example", "both"),
+        ("smtp://ann:@mx.example", "both"),
+        ("smtp://:x@mx.example", "both"),
+        ("smtp://@mx.example", "both"),
+        ("smtp://mx.example:0", "port"),
+        ("smtp://mx.example:65536", "port"),
+        ("smtp://mx.example:", "not a URL"),
+        ("smtp://mx.example:smtp", "not a URL"),
+        ("smtp://mx.example#top", "not a URL"),
+        ("smtp://ann:x@y@mx.example", "not a URL"),
+        ("smtp://mx..example", "host name"),
+        ("smtp://mx example", "host name"),
+        ("smtp://2001:db8::1", "not a URL"),
+        ("smtp://[192.0.2.1]", "host name"),
+        ("smtp://[::1", "not a URL"),
+        ("smtp://faß.example", "host name"),  # two editions of IDNA make two names of it
+        ("smtp://mx.example?tls", "parameters"),
+        ("smtp://mx.example?login=ann", "parameters"),
+        ("smtp://mx.example?tls=none&tls=none", "twice"),
+        ("smtps://mx.example?tls=none", "twice"),
+        ("smtp://mx.example?tls=maybe", "maybe"),
+        ("smtp://mx.example?hello=a..b", "label"),
+        ("smtp://ann:%zz@mx.example", "hexadecimal"),
+        ("smtp://ann:%ff@mx.example", "UTF-8"),
+        ("smtp://ann:x%0d%0a@mx.example", "control"),
+        ("smtp://ann:x%00@mx.example", "control"),
+        ("smtp://mx.example\r\n", "control"),
+        ("smtp://mx.example?hello=a%0d%0ab", "control"),
+        ("lmtp:///run/%00", "control"),
+    ],
+)
+def test_what_is_no_url_of_ours(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        target(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "options"),
+    [
+        ("smtp://mx.example", 25, {}),
+        ("smtp://ann:x@mx.example", None, {"login": ("bob", "y")}),
+        ("smtps://mx.example", None, {"tls": TLSMode.IMPLICIT}),
+        ("smtp://mx.example?hello=a.example", None, {"hello": "b.example"}),
+        ("lmtp://mx.example", None, {"lmtp": True}),
+    ],
+)
+def test_nothing_is_said_twice(url: str, port: int | None, options: dict[str, Any]) -> None:
+    """Neither silently wins: one of them is what somebody did not mean."""
+    with pytest.raises(ValueError, match="said by the URL already"):
+        target(url, port, options)  # type: ignore[arg-type]
+
+
+def test_none_says_nothing() -> None:
+    there = target("smtps://ann:x@mx.example", None, {"login": None, "tls": None, "hello": None})
+    assert there == target("smtps://ann:x@mx.example")
+
+
+@pytest.mark.parametrize(
+    ("options", "port"),
+    [
+        ({}, 587),
+        ({"tls": TLSMode.IMPLICIT}, 465),
+        ({"tls": TLSMode.NONE}, 587),
+        ({"lmtp": True}, 24),
+        ({"lmtp": False}, 587),
+    ],
+)
+def test_the_usual_port(options: dict[str, Any], port: int) -> None:
+    there = target("mx.example", None, options)  # type: ignore[arg-type]
+    assert there.port == port
+    assert target("mx.example", 2525, options).port == 2525  # type: ignore[arg-type]
+
+
+def test_a_path_has_no_port() -> None:
+    assert target("/run/x").port == target("/run/x", 0).port == 0
+    with pytest.raises(ValueError, match="no port"):
+        target("/run/x", 24)
+
+
+def test_a_host_of_u_labels_is_asked_for_in_ascii() -> None:
+    assert target("bücher.example").host == "xn--bcher-kva.example"
+    with pytest.raises(GrammarError):
+        target("faß.example")
+
+
+# -- modes ---------------------------------------------------------------------------------------
+
+ANN: dict[str, Any] = {"login": ("ann", "secret")}
+
+
+@pytest.mark.parametrize(
+    ("port", "options", "mode"),
+    [
+        (465, {}, TLSMode.IMPLICIT),
+        (587, {}, TLSMode.REQUIRED),
+        (25, {}, TLSMode.OPPORTUNISTIC),
+        (24, {}, TLSMode.OPPORTUNISTIC),
+        (2525, {}, TLSMode.OPPORTUNISTIC),
+        (0, {}, TLSMode.NONE),
+        (465, ANN, TLSMode.IMPLICIT),
+        (587, ANN, TLSMode.REQUIRED),
+        (25, ANN, TLSMode.REQUIRED),
+        (2525, ANN, TLSMode.REQUIRED),
+        (0, ANN, TLSMode.NONE),
+    ],
+)
+def test_the_mode_that_makes_sense(port: int, options: dict[str, Any], mode: TLSMode) -> None:
+    assert ClientConfig(**options).tls_mode(port) is mode
+    for said in TLSMode:
+        assert ClientConfig(tls=said, **options).tls_mode(port) is said
+
+
+@pytest.mark.parametrize(("port", "lmtp"), [(24, True), (25, False), (587, False), (0, False)])
+def test_lmtp_is_spoken_on_port_24(port: int, lmtp: bool) -> None:
+    assert ClientConfig().speaks_lmtp(port) is lmtp
+    for said in (True, False):
+        assert ClientConfig(lmtp=said).speaks_lmtp(port) is said
+
+
+@pytest.mark.parametrize("source", ["mx.example", "", ("127.0.0.1", 65536), ("127.0.0.1", -1)])
+def test_what_is_no_source(source: Any) -> None:
+    with pytest.raises(ValueError, match=r"address|port"):
+        ClientConfig(source=source)
+
+
+def test_a_source_may_have_a_port() -> None:
+    assert ClientConfig(source="127.0.0.1").source == ("127.0.0.1", 0)
+    assert ClientConfig(source=("::1", 4000)).source == ("::1", 4000)
