@@ -17,6 +17,7 @@ from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Leniencies
 from smtpproto.protocol.phases import COLUMNS, ROWS, Phase
 from smtpproto.protocol.verbs import vocabulary
+from smtpproto.sasl import MECHANISMS
 
 PAGE = Path(__file__).with_name("tables.md")
 
@@ -43,6 +44,13 @@ TABLE = """
 
 The rows of `smtpproto/grammar/extension.py`: what each adds. Octets are those a command line may
 have beyond 512 (RFC 5321 4.5.3.1.4).
+"""
+SASL = """
+## SASL mechanisms
+
+The rows of `smtpproto/sasl/mechanisms.py`, the strongest first: what a client needs to log in by
+it, the method of a `Verifier` without which a server does not offer it, and whether it may go
+without TLS where `login_in_clear` or `auth_in_clear` allow that.
 """
 LENIENT = """
 ## Leniencies
@@ -85,6 +93,12 @@ def extensions() -> Iterator[list[str]]:
         yield [keyword, row.rfc, *map(", ".join, names), octets]
 
 
+def mechanisms() -> Iterator[list[str]]:
+    for row in MECHANISMS:
+        clear, bound = "yes" if row.in_clear else "", "yes" if row.binds else ""
+        yield [row.name, f"`{row.takes.__name__}`", f"`{row.asks}`", clear, bound]
+
+
 def leniencies() -> Iterator[list[str]]:
     """Each with the text that stands below it in the code."""
     tree = ast.parse(inspect.getsource(limits))
@@ -114,6 +128,8 @@ def page() -> str:
         *table(["verb", "keyword", "yes", "usual", "in a group", "before"], verbs()),
         TABLE,
         *table(["keyword", "RFC", "verbs", "MAIL", "RCPT", "needs", "octets"], extensions()),
+        SASL,
+        *table(["mechanism", "client has", "server asks", "clear", "bound"], mechanisms()),
         LENIENT,
         *table(["name", "default", "what"], leniencies()),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+import trustme
 
-from smtpproto import Envelope, Handler, Session, TLSMode
+from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, Verify
 from smtpproto.adapters import blocking
+from smtpproto.session.options import ClientOptions
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -141,6 +144,58 @@ def test_example_own_verb() -> None:
         [sys.executable, EXAMPLES / "own_verb.py"], capture_output=True, text=True, check=True
     )
     assert done.stdout == "250 2.0.0 3\n"
+
+
+def test_example_pool() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, _):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import asyncio, pool; asyncio.run(pool.main(port={port}))"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"person{n}@example.org: sent" for n in range(20)
+    )
+
+
+def test_example_sasl() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "sasl_alone.py"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("server: r=") and "username='ann'" in done.stdout
+
+
+def test_example_submission(tmp_path: Path) -> None:
+    """Also that a certificate that changes is the one that is shown."""
+    keys = ScramKeys.derive("secret", salt=b"x" * 16)
+    (tmp_path / "users").write_text(f"ann:{keys}\n")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    pem = tmp_path / "server.pem"
+    options: ClientOptions = {
+        "login": ("ann", "secret"),
+        "verify": Verify.by_ca(str(tmp_path / "ca.pem")),
+        "tls": TLSMode.REQUIRED,
+    }
+    shown = set()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    call = f"example.main({str(tmp_path / 'users')!r}, {str(pem)!r}, 0)"
+    with running("submission", call) as (port, process):
+        for year in (2001, 2002):
+            certificate = authority.issue_cert("localhost")
+            certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
+            os.utime(pem, (year, year))
+            with blocking.connect("localhost", port, **options) as client:
+                assert client.tls is not None
+                shown.add(client.tls.peer_certificate)
+                client.send(b"hello\r\n", Envelope("ann@example.org", "bob@example.org"))
+                with pytest.raises(SendRefused, match="Not your address"):
+                    client.send(b"hello\r\n", Envelope("bob@example.org", "bob@example.org"))
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ann: 7 octets\n"
+    assert len(shown) == 2
 
 
 def test_example_machine() -> None:

@@ -5,9 +5,11 @@ Each ``type: ignore`` stands where the checker must object; strict mode reports 
 
 from __future__ import annotations
 
+import ssl
 from email.message import EmailMessage
 
 from smtpproto import (
+    BearerToken,
     Envelope,
     ForwardPath,
     Handler,
@@ -17,9 +19,15 @@ from smtpproto import (
     RcptParameters,
     Reply,
     ReversePath,
+    ScramKeys,
+    Secret,
     ServerProtocol,
     Session,
     Sink,
+    TokenClaim,
+    TokenRefused,
+    Verifier,
+    Verify,
 )
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
@@ -102,6 +110,41 @@ async def asynchronous(message: EmailMessage) -> None:
         await client.send([b"..."])
     on_asyncio.serve(Async, hostnam="x")  # type: ignore[call-arg]
     on_asyncio.connect("localhost", login=3)  # type: ignore[arg-type]
+
+
+class Accounts(Verifier):
+    """Each method of a verifier may be plain or async, too."""
+
+    async def check_password(self, username: str, password: Secret) -> bool:
+        return (username, password.reveal()) == ("ann", b"x")
+
+    def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
+        return None
+
+    def check_token(self, claim: TokenClaim) -> str | TokenRefused:
+        return claim.username or TokenRefused(scope="mail")
+
+    def may_act_as(self, username: str, authzid: str) -> str:  # type: ignore[override]
+        return "yes"
+
+
+async def fresh_token() -> str:
+    return "t0ken"
+
+
+async def connecting(message: EmailMessage) -> None:
+    async with on_asyncio.connect("smtps://ann:x@mail.example.org") as client:
+        assert client.tls is None or client.tls.verified
+    token = BearerToken("ann", fresh_token)
+    pinned = Verify.by_fingerprint("00" * 32)
+    async with on_trio.pool("localhost", login=token, verify=pinned, max_idle=None) as pool:
+        outcome: Outcome = await pool.send(message)
+        print(outcome.retry)
+    on_asyncio.connect("localhost", tls="required", verify="none", source="127.0.0.2")
+    on_asyncio.connect("localhost", verify=True)  # type: ignore[arg-type]
+    on_asyncio.pool("localhost", max_conections=3)  # type: ignore[call-arg]
+    on_asyncio.serve(Plain(), "/run/x", verifier=Accounts(), context=ssl.create_default_context)
+    on_asyncio.serve(Plain(), verifier=Plain())  # type: ignore[arg-type]
 
 
 def blocking(message: EmailMessage) -> None:

@@ -1,4 +1,4 @@
-"""Ring 6: the command line, ``smtpproto`` or ``python -m smtpproto``: demo, serve, send."""
+"""Ring 6: the command line, ``smtpproto`` or ``python -m smtpproto``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import demo, send, serve
+from . import demo, password, send, serve
 from .options import UsageError
 
 
@@ -26,7 +26,12 @@ class _Command(Protocol):
     def run(self, chosen: argparse.Namespace) -> int: ...
 
 
-_COMMANDS: Mapping[str, _Command] = {"demo": demo, "serve": serve, "send": send}
+_COMMANDS: Mapping[str, _Command] = {
+    "demo": demo,
+    "serve": serve,
+    "send": send,
+    "password": password,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,6 +42,11 @@ def port_of(chosen: argparse.Namespace, usual: int) -> int:
 def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:
     """--login and where its password is; never the password, which ``ps`` would show to all."""
     parser.add_argument("--login", metavar="USER", help=help_)
+    add_password_options(parser)
+
+
+def add_password_options(parser: argparse.ArgumentParser) -> None:
+    """Where a password is."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--password-env", metavar="NAME", help="the variable with the password")
     where.add_argument("--password-file", metavar="FILE", help="its first line is the password")
@@ -54,12 +59,19 @@ def read_login(chosen: argparse.Namespace) -> Login | None:
         if place is not None:
             raise UsageError("a password without a user: give --login too")
         return None
-    if not place:
+    password = read_password(chosen)
+    if password is None:
         raise UsageError("--login needs --password-env or --password-file")
-    password = _from_file(place) if chosen.password_file else _from_environment(place)
     if not chosen.login or not password:
         raise UsageError(f"user name and password cannot be empty; check: --login and {place}")
     return Login(chosen.login, Secret(password))
+
+
+def read_password(chosen: argparse.Namespace) -> bytes | None:
+    """The password, from where the options say; None if they do not."""
+    if chosen.password_file:
+        return _from_file(chosen.password_file)
+    return _from_environment(chosen.password_env) if chosen.password_env else None
 
 
 def _from_environment(name: str) -> bytes:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from ..adapters.asyncio import serve
+from ..errors import GrammarError
 from ..limits import Limits
+from ..sasl import HashedPasswords, StoredKeys, Verifier
 from ..session.options import ServerOptions
 from .inbox import Inbox, OneUser, Printout, Store
 from .maildir import Maildir
@@ -36,24 +38,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--key", metavar="PEM", help="its private key, if in a file of its own")
     add("--implicit-tls", action="store_true", help="TLS from the first octet, not STARTTLS")
     add_login_options(parser, "take mail only from USER, who must log in, over TLS")
+    users = "take mail only from users of this file, which smtpproto password makes lines for"
+    add("--users", metavar="FILE", help=users)
     add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help="largest message")
     add("--trace", action="store_true", help="show the dialogue on standard error")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
-    login = read_login(chosen)
+    verifier = _verifier(chosen)
     options: ServerOptions = {
         "hostname": chosen.hostname,
         "context": _context(chosen),
         "implicit_tls": chosen.implicit_tls,
-        "verifier": None if login is None else OneUser(login),
-        "require_auth": login is not None,
+        "verifier": verifier,
+        "require_auth": verifier is not None,
         "limits": chosen.max_size,
         "trace": trace if chosen.trace else None,
     }
-    if options["context"] is None and (login is not None or chosen.implicit_tls):
-        option = "--implicit-tls" if chosen.implicit_tls else "--login"
+    if options["context"] is None and (verifier is not None or chosen.implicit_tls):
+        option = "--login" if chosen.login else "--users" if chosen.users else "--implicit-tls"
         raise UsageError(f"{option} needs TLS: give --certificate and --key")
     store = _store(chosen.maildir)
     asyncio.run(_serve(Inbox(store), chosen.host, port_of(chosen, _PORT), options))
@@ -93,6 +97,23 @@ def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _verifier(chosen: argparse.Namespace) -> Verifier | None:
+    """Who may log in; None without a login."""
+    login = read_login(chosen)
+    if not chosen.users:
+        return None if login is None else OneUser(login)
+    if login is not None:
+        raise UsageError("--login or --users, not both")
+    with open(chosen.users, encoding="utf-8") as file:
+        lines = [line.rstrip("\n").partition(":") for line in file if line.strip()]
+    users = {name: kept for name, _, kept in lines}
+    hashed = any(kept.startswith("$") for kept in users.values())
+    try:
+        return HashedPasswords(users) if hashed else StoredKeys(users)
+    except GrammarError as error:
+        raise UsageError(f"{chosen.users}: {error.message}") from None
 
 
 def _store(maildir: str | None) -> Store:

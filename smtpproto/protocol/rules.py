@@ -10,9 +10,19 @@ from ..grammar.conditions import refusal_of
 from ..grammar.domain import Domain
 from ..grammar.extended import Auth, Bdat, StartTLS
 from ..grammar.reply import Reply
+from ..limits import COMMAND_LINE
 from . import replies
 from .phases import HELLO_FIRST, NO_SERVICE
 from .standing import Standing
+
+
+def too_long(server: Standing, line: bytes) -> bool:
+    """Whether a command line has more octets than its verb may have (RFC 5321 4.5.3.1.4)."""
+    if len(line) + 2 <= COMMAND_LINE:
+        return False
+    verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
+    limit = server.limits.auth_line if verb == "AUTH" else server.offered.line_limit(verb)
+    return len(line) + 2 > limit
 
 
 def out_of_order(server: Standing, name: str) -> Reply | None:

@@ -15,7 +15,6 @@ from ..grammar.line import COMMANDS, read_command, read_verb
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import COMMAND_LINE
 from ..secret import Secret
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
@@ -287,7 +286,7 @@ class ServerProtocol(Standing):
             return None
         if line is OVERLONG:
             return self._reject("", replies.LINE_TOO_LONG, error=True)
-        if self._too_long(line):
+        if rules.too_long(self, line):
             return self._lost(line, self._reject("", replies.LINE_TOO_LONG, error=True))
         try:
             verb = read_verb(line, self.vocabulary.commands)
@@ -344,13 +343,6 @@ class ServerProtocol(Standing):
         if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
             self.hang_up(replies.LOST_CHUNK)
         return rejected
-
-    def _too_long(self, line: bytes) -> bool:
-        if len(line) + 2 <= COMMAND_LINE:
-            return False
-        verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
-        limit = self.limits.auth_line if verb == "AUTH" else self.offered.line_limit(verb)
-        return len(line) + 2 > limit
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""

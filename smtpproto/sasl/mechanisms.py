@@ -63,6 +63,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         takes=Login,
         asks="scram_keys",
         binds=True,
+        in_clear=False,
     ),
     Mechanism(
         name="SCRAM-SHA-1-PLUS",
@@ -72,6 +73,7 @@ MECHANISMS: tuple[Mechanism, ...] = (
         takes=Login,
         asks="scram_keys",
         binds=True,
+        in_clear=False,
     ),
     Mechanism(
         name="SCRAM-SHA-256",

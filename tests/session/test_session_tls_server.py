@@ -15,12 +15,18 @@ from attrs import define, field
 from certificates import NAME, der, expired, server_context
 
 from smtpproto import (
+    BadCredentials,
     Client,
     ClientCertificate,
     ClientConfig,
+    External,
     Handler,
+    Identity,
+    Limits,
+    Login,
     Refusal,
     Reply,
+    ScramKeys,
     ServerConfig,
     Session,
     Timeouts,
@@ -33,8 +39,7 @@ from smtpproto import (
 )
 from smtpproto.grammar.extended import XClient
 from smtpproto.grammar.xclient import XClientAttributes
-from smtpproto.sasl import External, Mechanism, mechanisms, offers
-from smtpproto.sasl.plain import PlainClient, PlainServer
+from smtpproto.sasl import Credential
 from smtpproto.session.client import open_client
 from smtpproto.session.options import ServerOptions
 from smtpproto.testing.simulation import SimulatedStream, Simulation
@@ -44,6 +49,7 @@ CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())
 LEAF = CA.issue_cert(NAME)
 GOOD = server_context(LEAF)
+AT_ONCE = Limits(failed_login_delay=0)
 MODES = [TLSMode.REQUIRED, TLSMode.IMPLICIT]
 SEEDS = range(5)
 
@@ -189,26 +195,16 @@ def asking(mode: ssl.VerifyMode) -> ssl.SSLContext:
 
 
 class Known(Verifier):
-    def certificate_user(self, certificate: bytes) -> str:
-        return "ann"
+    def certificate_user(self, certificate: bytes) -> str | None:
+        return "ann" if b"client.example" in certificate else None
+
+    def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
+        salt = hash_name.encode() * 3
+        ann = ScramKeys.derive("secret", salt=salt, hash_name=hash_name)
+        return ann if username == "ann" else None
 
 
-EXTERNAL = Mechanism(
-    name="EXTERNAL",
-    client=PlainClient,
-    server=PlainServer,
-    takes=External,
-    asks="certificate_user",
-    certificate=True,
-)
-BOUND = Mechanism(
-    name="SCRAM-SHA-256-PLUS",
-    client=PlainClient,
-    server=PlainServer,
-    takes=External,
-    asks="certificate_user",
-    binds=True,
-)
+SCRAM = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1")
 
 
 @each_mode
@@ -221,15 +217,10 @@ BOUND = Mechanism(
         (ssl.CERT_REQUIRED, True, True),
     ],
 )
+@pytest.mark.req("RFC3207-6-08", "RFC8314-4.2-02", "RFC3207-4.2-04")
 def test_a_verified_certificate_is_there_for_handlers_and_for_external(
-    monkeypatch: pytest.MonkeyPatch,
-    shown: ClientCertificate,
-    mode: TLSMode,
-    asked: ssl.VerifyMode,
-    shows: bool,
-    verified: bool,
+    shown: ClientCertificate, mode: TLSMode, asked: ssl.VerifyMode, shows: bool, verified: bool
 ) -> None:
-    monkeypatch.setattr(mechanisms, "MECHANISMS", (EXTERNAL, BOUND))
     handler = Watcher()
     offered: list[tuple[str, ...]] = []
     simulation = converse(
@@ -238,21 +229,57 @@ def test_a_verified_certificate_is_there_for_handlers_and_for_external(
         lambda client: offered.append(client.extensions.mechanisms),
         handler=handler,
     )
-    external = ("EXTERNAL",) if verified else ()
-    assert offered == [(*external, "SCRAM-SHA-256-PLUS")]
+    assert offered == [(*SCRAM, "EXTERNAL") if verified else SCRAM]
     info = handler.tls_info[-1]
     assert info is not None
     assert info.verified is verified
     channel = simulation.conversations[0]._channel
     assert channel.certificate == (info.peer_certificate if verified else None)
     assert (channel.certificate is not None) is verified
-    assert offers(Known(), channel) == (*external, "SCRAM-SHA-256-PLUS")
 
 
-def test_nothing_of_the_kind_is_offered_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mechanisms, "MECHANISMS", (EXTERNAL, BOUND))
+def logged_in(
+    mode: TLSMode, mechanism: str, credential: Credential, certificate: ClientCertificate
+) -> Identity | None:
+    """Log in by *mechanism* under TLS; who that is on the server."""
+    simulation = converse(
+        serving(mode, context=asking(ssl.CERT_OPTIONAL), verifier=Known(), limits=AT_ONCE),
+        ClientConfig(
+            tls=mode,
+            verify=TRUST,
+            certificate=certificate,
+            login=credential,
+            mechanisms=[mechanism],
+        ),
+        nothing,
+    )
+    return simulation.conversations[0]._session.identity
+
+
+@each_mode
+@pytest.mark.parametrize("mechanism", [*SCRAM, "EXTERNAL"])
+@pytest.mark.req("RFC3207-6-08", "RFC4422-A-01")
+def test_logins_that_tls_takes_part_in(
+    shown: ClientCertificate, mode: TLSMode, mechanism: str
+) -> None:
+    """Bound to the channel as both sides see it; and by the certificate that TLS has verified."""
+    external = mechanism == "EXTERNAL"
+    right: Credential = External("ann") if external else Login("ann", "secret")
+    wrong: Credential = External("bob") if external else Login("ann", "wrong")
+    assert logged_in(mode, mechanism, right, shown) == Identity("ann", mechanism=mechanism)
+    if external:
+        assert logged_in(mode, mechanism, External(), shown) is not None
+    with pytest.raises(BadCredentials):
+        logged_in(mode, mechanism, wrong, shown)
+
+
+def test_nothing_of_the_kind_is_offered_in_clear() -> None:
     config = ServerConfig(context=GOOD, verifier=Known(), auth_in_clear=True)
-    converse(config, ClientConfig(tls="none"), offered_none)
+    offered: list[tuple[str, ...]] = []
+    clear = ClientConfig(tls="none")
+    converse(config, clear, lambda client: offered.append(client.extensions.mechanisms))
+    assert offered == [SCRAM[2:]]
+    converse(ServerConfig(context=GOOD, verifier=Known()), clear, offered_none)
 
 
 def offered_none(client: Client) -> None:
