@@ -95,7 +95,8 @@ def extensions() -> Iterator[list[str]]:
 
 def mechanisms() -> Iterator[list[str]]:
     for row in MECHANISMS:
-        clear, bound = "yes" if row.in_clear else "", "yes" if row.binds else ""
+        clear = "yes" if row.in_clear and not row.binds else ""
+        bound = "yes" if row.binds else ""
         yield [row.name, f"`{row.takes.__name__}`", f"`{row.asks}`", clear, bound]
 
 

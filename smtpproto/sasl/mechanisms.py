@@ -63,7 +63,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
         takes=Login,
         asks="scram_keys",
         binds=True,
-        in_clear=False,
     ),
     Mechanism(
         name="SCRAM-SHA-1-PLUS",
@@ -73,7 +72,6 @@ MECHANISMS: tuple[Mechanism, ...] = (
         takes=Login,
         asks="scram_keys",
         binds=True,
-        in_clear=False,
     ),
     Mechanism(
         name="SCRAM-SHA-256",
