@@ -57,7 +57,7 @@ from .session.handler import Handler, Session, Sink
 from .session.options import ClientConfig, ServerConfig, TLSMode
 from .session.outcome import Outcome
 from .wire.proxy import ProxyHeader
-from .wire.tls import TLSInfo
+from .wire.tls_filter import TLSInfo
 from .wire.verify import ClientCertificate, Verify
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,8 @@ WORLD = {
 CLOCK = {"now", "utcnow", "today", "fromtimestamp"}  # datetime is a value, but these ask the world
 OUTER = {"adapters", "cli", "testing"}
 CORE = {"secret", "errors", "limits", "ports", "grammar", "wire", "sasl", "mail", "protocol"}
+# What only a module for an extra may import; who needs it imports that module late.
+EXTRAS = {"wire/tls_openssl.py": {"OpenSSL", "service_identity"}}
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
@@ -94,10 +97,19 @@ def test_only_the_outer_rings_touch_the_world(path: Path) -> None:
         assert "datetime" not in tops or not _attributes(path) & CLOCK, part
         assert "ssl" not in tops or (part, path.name[:3]) == ("wire", "tls"), part
     if part in CORE | {"session"}:
-        library = tops - {"smtpproto", "attrs", "__future__"}
+        extras = EXTRAS.get(path.relative_to(ROOT).as_posix(), set())
+        library = tops - {"smtpproto", "attrs", "__future__"} - extras
         assert library <= sys.stdlib_module_names, (
             f"{part} needs {library - sys.stdlib_module_names}"
         )
+
+
+def test_without_extras_all_but_they_can_be_imported() -> None:
+    code = f"""import sys
+for name in {set().union(*EXTRAS.values())}:
+    sys.modules[name] = None
+import smtpproto.adapters.asyncio, smtpproto.adapters.blocking, smtpproto.testing"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_map_names_every_part() -> None:

@@ -17,7 +17,7 @@ from ..sasl import Credential
 from ..session import client as session
 from ..session import pool as session_pool
 from ..session.outcome import Outcome
-from ..wire.tls import TLSInfo
+from ..wire.tls_filter import TLSInfo
 
 T = TypeVar("T")
 

@@ -19,6 +19,8 @@ from .plain import PlainClient, PlainServer
 from .scram import ScramClient, ScramServer
 from .verifier import Verifier
 
+_USUAL_BINDING = "tls-exporter"
+
 
 @frozen(kw_only=True)
 class Mechanism:
@@ -49,9 +51,18 @@ class Mechanism:
         whom = getattr(credential, "authzid", "")
         return isinstance(credential, self.takes) and (self.acts_as or not whom)
 
-    def fits(self, channel: Channel) -> bool:
-        """Whether it can be used on *channel*, by itself."""
-        return (self.in_clear or channel.secure) and (not self.binds or bool(channel.bindings))
+    def fits(self, channel: Channel, allowed: Collection[str] | None) -> bool:
+        """Whether it can be used on *channel* and is among *allowed*, if these are named.
+
+        With a binding it has to be named unless there is *tls-exporter*: that is the one which
+        everybody with -PLUS knows (RFC 9266), and who knows no other would be refused.
+        """
+        named = allowed is not None and self.name in allowed
+        if not (named or allowed is None):
+            return False
+        if self.binds:
+            return _USUAL_BINDING in channel.bindings or (named and bool(channel.bindings))
+        return self.in_clear or channel.secure
 
 
 MECHANISMS: tuple[Mechanism, ...] = (
@@ -163,8 +174,7 @@ def usable(
         for mechanism in MECHANISMS
         if mechanism.name in offered
         and mechanism.says(credential)
-        and mechanism.fits(channel)
-        and (allowed is None or mechanism.name in allowed)
+        and mechanism.fits(channel, allowed)
     )
 
 
@@ -176,8 +186,7 @@ def offers(
         mechanism.name
         for mechanism in MECHANISMS
         if getattr(type(verifier), mechanism.asks) is not getattr(Verifier, mechanism.asks)
-        and mechanism.fits(channel)
+        and mechanism.fits(channel, allowed)
         and mechanism.hash_name in ("", *verifier.scram_hashes)
         and (not mechanism.certificate or channel.certificate is not None)
-        and (allowed is None or mechanism.name in allowed)
     )

@@ -42,7 +42,8 @@ from ..mail.plan import Plan, PlannedTransaction, plan
 from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
 from ..sasl import Anonymous, Channel, Credential
-from ..wire.tls import TLSFilter, TLSInfo
+from ..wire.tls import filter_for
+from ..wire.tls_filter import Filter, TLSInfo
 from .address import is_path
 from .deadline import Deadline
 from .link import Link
@@ -249,15 +250,15 @@ class Client:
             clear_will_do = self._config.login is None or self._config.login_in_clear
             error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_will_do
 
-    def _filter(self, mode: TLSMode) -> TLSFilter:
-        return TLSFilter(
+    def _filter(self, mode: TLSMode) -> Filter:
+        return filter_for(
             self._config.tls_context(mode),
             server_side=False,
             server_hostname=self._config.server_name or self._server_name,
             fingerprints=self._config.verification(mode).fingerprints,
         )
 
-    async def _start_tls(self, tls: TLSFilter) -> None:
+    async def _start_tls(self, tls: Filter) -> None:
         await self._link.start_tls(tls)
         self._trusted = self.tls is not None and self.tls.verified
 

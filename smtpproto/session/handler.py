@@ -17,7 +17,7 @@ from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..mail.envelope import Envelope
 from ..sasl import Identity
 from ..wire.proxy import ProxyHeader
-from ..wire.tls import TLSInfo
+from ..wire.tls_filter import TLSInfo
 
 _log = logging.getLogger("smtpproto.server")
 

@@ -24,7 +24,8 @@ from ..protocol.client import ClientProtocol
 from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..protocol.phases import COLUMNS, Phase
 from ..secret import Secret
-from ..wire.tls import TLSFilter, TLSInfo, TLSStream, begins_tls
+from ..wire.tls import TLSStream, begins_tls
+from ..wire.tls_filter import Filter, TLSInfo
 from .deadline import Deadline, DeadlineStream
 from .options import Trace
 
@@ -173,7 +174,7 @@ class Link:
         """The reply to *sent* if it has come, without waiting for it."""
         return self._replies.get(sent)
 
-    async def start_tls(self, tls: TLSFilter) -> None:
+    async def start_tls(self, tls: Filter) -> None:
         """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost; the link is then of no
         more use, so that nothing more is said in clear (RFC 3207 4)."""
         stream = TLSStream(self.stream, tls, self.world.now)

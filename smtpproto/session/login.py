@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
+from typing import Self
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..errors import (
     BadCredentials,
@@ -20,6 +22,7 @@ from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64
 from ..sasl import BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
 from ..secret import Secret
+from ..wire.binding import EXPORTER
 from .link import Link
 
 _OTHER_MECHANISM = frozenset({504, 534})  # not known, too weak: another one may do (RFC 4954 6)
@@ -52,14 +55,40 @@ async def log_in(
         )
     if isinstance(credential, BearerToken):
         credential = await credential.fetched()
-    for mechanism in mechanisms:
-        exchange = mechanism.client(credential, channel)
-        attempt = _Attempt(link, mechanism, exchange, "tls-exporter" in channel.bindings)
+    ways = deque(_ways(mechanisms, channel))
+    while True:
+        attempt = _Attempt.of(link, credential, *ways.popleft())
         reply = await attempt.run()
         if reply.positive:
             return
-        if mechanism is mechanisms[-1] or not attempt.another_may_do(reply):
+        if attempt.unbound(reply):
+            ways = deque(_without(ways, attempt.binding, exporter=EXPORTER in channel.bindings))
+        elif reply.code not in _OTHER_MECHANISM:
+            ways.clear()
+        if not ways:
             raise _refused(attempt, reply)
+
+
+_Way = tuple[Mechanism, Channel]
+
+
+def _ways(mechanisms: Iterable[Mechanism], channel: Channel) -> Iterator[_Way]:
+    """Each mechanism; one with channel binding once for each kind of binding."""
+    for mechanism in mechanisms:
+        if not mechanism.binds:
+            yield mechanism, channel
+            continue
+        for name, octets in channel.bindings.items():
+            yield mechanism, evolve(channel, bindings={name: octets})
+
+
+def _without(ways: Iterable[_Way], refused: str, *, exporter: bool) -> Iterator[_Way]:
+    """The ways that are left for a server that does not know a kind of binding. If there was
+    *tls-exporter*, which every server of TLS 1.3 with -PLUS knows (RFC 9266), then none without a
+    binding: it may be somebody in between who refuses them."""
+    for mechanism, channel in ways:
+        if (not exporter) if not mechanism.binds else refused not in channel.bindings:
+            yield mechanism, channel
 
 
 @define(eq=False)
@@ -69,9 +98,15 @@ class _Attempt:
     link: Link
     mechanism: Mechanism
     exchange: ClientExchange
-    exporter: bool
-    """Whether the channel has the binding that every server of TLS 1.3 knows."""
+    binding: str
+    """What it is bound to, if it is."""
     _challenged: bool = field(default=False, init=False)
+
+    @classmethod
+    def of(cls, link: Link, credential: Credential, mechanism: Mechanism, channel: Channel) -> Self:
+        """An attempt by *mechanism*, with the one binding of *channel* if it needs one."""
+        binding = next(iter(channel.bindings)) if mechanism.binds else ""
+        return cls(link, mechanism, mechanism.client(credential, channel), binding)
 
     async def run(self) -> Reply:
         """The reply that ends it. Raises RemoteProtocolError for a yes that was not earned."""
@@ -83,15 +118,9 @@ class _Attempt:
             self._believe()
         return reply
 
-    def another_may_do(self, reply: Reply) -> bool:
-        """Whether what was refused is the mechanism, not the credential.
-
-        A server that refuses the first message of one with channel binding does not know our kind
-        of binding. That may be so for any but tls-exporter (RFC 9266), which each has to know:
-        there it would be somebody in between who refuses it.
-        """
-        unbound = self.mechanism.binds and not self._challenged and reply.permanent
-        return reply.code in _OTHER_MECHANISM or (unbound and not self.exporter)
+    def unbound(self, reply: Reply) -> bool:
+        """Whether it is the binding that the server refuses: it has seen nothing else yet."""
+        return bool(self.binding) and not self._challenged and reply.permanent
 
     def _first(self) -> Auth:
         """AUTH, with the initial response if the line has room for it (RFC 4954 4)."""

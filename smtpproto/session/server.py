@@ -41,8 +41,9 @@ from ..protocol.phases import Phase
 from ..protocol.replies import SHUTTING_DOWN, TIMED_OUT
 from ..protocol.server import ServerProtocol
 from ..sasl import BY_NAME, Channel, Identity
-from ..wire.tls import TLSFilter, TLSStream, begins_tls
+from ..wire.tls import TLSStream, begins_tls, filter_for
 from ..wire.tls_context import Context
+from ..wire.tls_filter import Filter
 from .authenticate import Authentication
 from .delivery import Delivery
 from .early import talks_early
@@ -201,7 +202,7 @@ class Conversation:
             self._trace_replies(data)
             await self._stream.write(data, self._config.timeouts.command)
 
-    async def _start_tls(self, tls: TLSFilter) -> None:
+    async def _start_tls(self, tls: Filter) -> None:
         """The handshake; :meth:`stop` ends it."""
         stream = TLSStream(self._stream, tls, self._world.now)
         self._waiting = True  # before the look at _stopping, as in _receive
@@ -214,14 +215,14 @@ class Conversation:
         self._stream = stream
         self._session = evolve(self._new_session(), tls=stream.info)
 
-    def _filter(self) -> TLSFilter:
+    def _filter(self) -> Filter:
         """TLS for a handshake that is about to begin. Raises TLSFailed if there can be none."""
         source = self._config.context
         try:
             context = source if isinstance(source, Context) or source is None else source()
             if not isinstance(context, Context):
                 raise TypeError(f"no context for TLS, but a {type(context).__name__}")
-            return TLSFilter(context, server_side=True)
+            return filter_for(context, server_side=True)
         except Exception as error:
             failed("the context for TLS", error)
             raise TLSFailed("there is no context for TLS", phase="TLS") from None

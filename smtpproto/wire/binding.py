@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
+EXPORTER = "tls-exporter"  # of the connection itself (RFC 9266)
 SERVER_END_POINT = "tls-server-end-point"
 
 _OID, _HASH, _MASK = 0x06, 0xA0, 0xA1  # tags; the latter two are fields of RSASSA-PSS

@@ -2,45 +2,55 @@
 
 :class:`TLSFilter` turns plain octets into records and back, without I/O. :class:`TLSStream` puts it
 over any :class:`~smtpproto.ports.Stream`, so that adapters move octets and know nothing of TLS.
+:func:`filter_for` gives the filter that fits a context.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from attrs import field, frozen
-
-from ..errors import ConnectionLost, LocalProtocolError, SMTPError, TLSFailed, TransportError
-from ..grammar.printable import printable
+from ..errors import ConnectionLost, SMTPError, TLSFailed, TransportError
 from ..limits import CHUNK
 from ..ports import Stream
-from .binding import SERVER_END_POINT, server_end_point
 from .tls_context import Context, own_certificate
-from .verify import has_fingerprint
+from .tls_filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, unusable
 
 
-@frozen
-class TLSInfo:
-    """What a handshake agreed on. *peer_certificate* is in DER, None if the peer showed none."""
+def filter_for(
+    context: Context,
+    *,
+    server_side: bool,
+    server_hostname: str | None = None,
+    fingerprints: tuple[bytes, ...] = (),
+) -> Filter:
+    """The filter for *context*, of the library that this is of; see :class:`TLSFilter`."""
+    if isinstance(context, ssl.SSLContext):
+        return TLSFilter(
+            context,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            fingerprints=fingerprints,
+        )
+    try:
+        from .tls_openssl import OpenSSLFilter  # noqa: PLC0415 - needs what is not always there
+    except ImportError as error:
+        raise unusable(f"{error}; it is in smtpproto-sansio[tls-exporter]") from None
+    return OpenSSLFilter(
+        context,
+        server_side=server_side,
+        server_hostname=server_hostname,
+        fingerprints=fingerprints,
+    )
 
-    version: str
-    cipher: str
-    peer_certificate: bytes | None = field(repr=False)
-    verified: bool = False
-    """Whether the peer was verified: as a client by name or fingerprint, as a server by a CA."""
-    bindings: Mapping[str, bytes] = field(factory=dict, repr=False, hash=False)
-    """What a login can be tied to, by name (RFC 5056), the one to prefer first."""
 
-
-class TLSFilter:
-    """One side of a TLS connection, without I/O."""
+class TLSFilter(Filter):
+    """A filter of the standard library's ``ssl``."""
 
     def __init__(
         self,
-        context: Context,
+        context: ssl.SSLContext,
         *,
         server_side: bool,
         server_hostname: str | None = None,
@@ -52,94 +62,59 @@ class TLSFilter:
         Raises LocalProtocolError for what cannot be the name of a host, and for a context that is
         made for the other side.
         """
+        super().__init__(server_side=server_side, fingerprints=fingerprints)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._server_side = server_side
-        self._fingerprints = fingerprints
         self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
-        self._first = b""
-        name = _plain_name(server_hostname) if server_hostname else None
         try:
-            if name is None and self._by_name:
-                raise ValueError("there is none to verify")
+            name = plain_name(server_hostname, required=self._by_name)
             self.object = context.wrap_bio(
                 self._incoming, self._outgoing, server_side=server_side, server_hostname=name
             )
         except (ValueError, TypeError, ssl.SSLError) as error:
-            raise LocalProtocolError(
-                f"no TLS with this name and context: {printable(str(error))}",
-                phase="TLS",
-                check="the host or server_name, and the kind of context",
-            ) from None
+            raise unusable(error) from None
 
-    def handshake(self) -> bool:
-        """Take the handshake as far as the octets received allow; whether it is done.
-
-        Raises TLSFailed; :meth:`data_to_send` then holds the alert for the peer.
-        """
-        if failure := _not_tls(self._first, server_side=self._server_side):
-            raise failure
+    def _step(self) -> bool:
         try:
             self.object.do_handshake()
         except ssl.SSLWantReadError:
             return False
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise _failure(error) from None
-        if self._fingerprints and not self.verified:
-            raise TLSFailed(
-                "TLS failed: the certificate has another fingerprint", phase="TLS",
-                check="whether the server has a new certificate, of which its owner has told you",
-            )  # fmt: skip
         return True
 
     @property
-    def verified(self) -> bool:
-        """Whether the peer's certificate was verified."""
-        certificate = self.object.getpeercert(True)
-        if self._fingerprints:
-            return has_fingerprint(certificate, self._fingerprints)
+    def _verified_by_context(self) -> bool:
         if not self._server_side:
             return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
         # By neither context, if a callback for names has changed it, unless both want it.
         modes = self._verify_mode, self.object.context.verify_mode
-        return certificate is not None and ssl.CERT_NONE not in modes
+        return self.peer_certificate is not None and ssl.CERT_NONE not in modes
 
     @property
-    def bindings(self) -> Mapping[str, bytes]:
-        """What a login can be tied to, the one to prefer first."""
-        if self._server_side:
-            certificate = own_certificate(self.object.context)
-        else:
-            certificate = self.object.getpeercert(True)
-        binding = None if certificate is None else server_end_point(certificate)
-        return {} if binding is None else {SERVER_END_POINT: binding}
+    def version(self) -> str:
+        return self.object.version() or ""
 
     @property
-    def info(self) -> TLSInfo:
-        """What the handshake agreed on."""
-        tls = self.object
-        cipher = tls.cipher()
-        return TLSInfo(
-            version=tls.version() or "",
-            cipher=cipher[0] if cipher else "",
-            peer_certificate=tls.getpeercert(True),
-            verified=self.verified,
-            bindings=self.bindings,
-        )
+    def cipher(self) -> str:
+        cipher = self.object.cipher()
+        return cipher[0] if cipher else ""
 
-    def receive(self, octets: bytes) -> None:
-        """Take what arrived; b"" for the end."""
+    @property
+    def peer_certificate(self) -> bytes | None:
+        return self.object.getpeercert(True)
+
+    @property
+    def own_certificate(self) -> bytes | None:
+        return own_certificate(self.object.context)
+
+    def _take(self, octets: bytes) -> None:
         if octets:
-            self._first += octets[: _LINE - len(self._first)]
             self._incoming.write(octets)
         else:
             self._incoming.write_eof()
 
     def read(self) -> bytes | None:
-        """Give plain octets, at most 64 KiB; None if more must arrive; b"" at the end.
-
-        An end without close_notify is an end like another: SMTP says itself when it is finished.
-        """
         try:
             return self.object.read(CHUNK)
         except ssl.SSLWantReadError:
@@ -150,45 +125,17 @@ class TLSFilter:
             raise _failure(error) from None
 
     def write(self, octets: bytes) -> None:
-        """Take plain octets; :meth:`data_to_send` gives the records."""
         try:
             self.object.write(octets)
         except ssl.SSLError as error:
             raise ConnectionLost(f"TLS connection is closed: {error.reason}") from None
 
     def close(self) -> None:
-        """Prepare close_notify, if the connection still can."""
         with contextlib.suppress(ssl.SSLError):
             self.object.unwrap()
 
     def data_to_send(self) -> bytes:
-        """The records for the peer."""
         return self._outgoing.read()
-
-
-_LINE = 200  # octets of a greeting, to be shown
-_SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
-_OLD = "whether the peer knows TLS 1.2 or later"
-_NO_CERTIFICATE = "which client certificate the server wants: set certificate"
-_CHECKS = {
-    "HTTP_REQUEST": "whether this is the port meant: the client speaks HTTP",
-    "CERTIFICATE_VERIFY_FAILED": "the host name, the CA in use and the certificate's dates",
-    "TLSV1_ALERT_UNKNOWN_CA": "whether the peer trusts the CA of your certificate",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _NO_CERTIFICATE,
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "whether the client has a certificate to show",
-    "UNSUPPORTED_PROTOCOL": _OLD,
-    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
-    "WRONG_VERSION_NUMBER": _SPEAKS_TLS,
-}
-
-
-_COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
-_REPLY = re.compile(rb"[2-5][0-9]{2}[- \r\n]")
-
-
-def _plain_name(host: str) -> str:
-    """As certificates and SNI have it: without the dot of the root, or the zone of an address."""
-    return host.partition("%")[0] if ":" in host else host.rstrip(".")
 
 
 def begins_tls(octets: bytes) -> bool:
@@ -197,31 +144,17 @@ def begins_tls(octets: bytes) -> bool:
     return octets[:1] in (b"\x15", b"\x16") and octets[1:2] in (b"", b"\x03")
 
 
-def _not_tls(first: bytes, *, server_side: bool) -> TLSFailed | None:
-    """The error for a peer whose *first* octets are SMTP in clear."""
-    if server_side and _COMMAND.match(first):
-        text, check = "the client speaks plain SMTP here", "whether it wants STARTTLS, on 25 or 587"
-    elif not server_side and _REPLY.match(first):
-        text = f"the server speaks plain SMTP here: {printable(first.splitlines()[0])}"
-        check = 'the port: use STARTTLS here (tls="required"), or the port for implicit TLS'
-    else:
-        return None
-    return TLSFailed(f"TLS failed: {text}", phase="TLS", check=check)
-
-
 def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
     if isinstance(error, ssl.SSLEOFError):
-        return TLSFailed("TLS failed: the peer closed the connection", phase="TLS")
+        return ended()
     reason = getattr(error, "reason", None) or "no reason given"
-    detail = getattr(error, "verify_message", "")
-    text = printable(f"{reason}: {detail}" if detail else reason)
-    return TLSFailed(f"TLS failed: {text}", phase="TLS", check=_CHECKS.get(reason, ""))
+    return failure(reason, getattr(error, "verify_message", ""))
 
 
 class TLSStream:
     """A stream that speaks TLS over another stream."""
 
-    def __init__(self, stream: Stream, tls: TLSFilter, now: Callable[[], float]) -> None:
+    def __init__(self, stream: Stream, tls: Filter, now: Callable[[], float]) -> None:
         """*now* gives the seconds by which time-outs are counted."""
         self._stream = stream
         self._filter = tls
@@ -237,7 +170,7 @@ class TLSStream:
                 await self._flush(left())
                 self._filter.receive(await self._stream.read(left()))
         except TransportError as error:
-            error.phase, error.check = "TLS", error.check or _SPEAKS_TLS
+            error.phase, error.check = "TLS", error.check or SPEAKS_TLS
             raise
         finally:
             with contextlib.suppress(SMTPError):

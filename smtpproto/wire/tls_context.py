@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 from .verify import ClientCertificate, Verify
 
-Context = ssl.SSLContext
-"""Certificates and rules for TLS, as the standard library has them."""
+
+@runtime_checkable
+class OpenSSLContext(Protocol):
+    """By what ``OpenSSL.SSL.Context`` of pyOpenSSL is known where that need not be installed."""
+
+    def get_verify_mode(self) -> int: ...
+
+    def get_verify_depth(self) -> int: ...
+
+
+Context = ssl.SSLContext | OpenSSLContext
+"""Certificates and rules for TLS: ``ssl.SSLContext``; or ``OpenSSL.SSL.Context``, by which logins
+are bound to the connection itself (RFC 9266). That needs ``smtpproto-sansio[tls-exporter]``."""
 
 
 def client_context(
     verify: Verify | None = None, certificate: ClientCertificate | None = None
-) -> Context:
+) -> ssl.SSLContext:
     """A context for a client, TLS 1.2 at least; it verifies by name unless told otherwise.
 
-    Fingerprints are not its business, but :class:`.TLSFilter`'s. Raises ValueError for CAs or a
+    Fingerprints are not its business, but the filter's. Raises ValueError for CAs or a
     certificate that cannot be read.
     """
     verify = verify or Verify.by_name()
@@ -28,7 +40,7 @@ def client_context(
     return context
 
 
-def _verifying(ca: str | None) -> Context:
+def _verifying(ca: str | None) -> ssl.SSLContext:
     if ca is None:
         return ssl.create_default_context()
     pem = "-----BEGIN" in ca
@@ -43,14 +55,14 @@ def _verifying(ca: str | None) -> Context:
     return context
 
 
-def _trustful() -> Context:
-    context = Context(ssl.PROTOCOL_TLS_CLIENT)
+def _trustful() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _show(context: Context, certificate: ClientCertificate) -> None:
+def _show(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
     def password() -> bytes:  # without it, OpenSSL would ask whoever sits at the terminal
         return b"" if certificate.password is None else certificate.password.reveal()
 
@@ -68,10 +80,10 @@ def _reason(error: OSError | ValueError) -> str:
 # -- a server's own certificate ------------------------------------------------------------------
 
 _FLIGHTS = 5  # more than any handshake has
-_own: WeakKeyDictionary[Context, bytes | None] = WeakKeyDictionary()
+_own: WeakKeyDictionary[ssl.SSLContext, bytes | None] = WeakKeyDictionary()
 
 
-def own_certificate(context: Context) -> bytes | None:
+def own_certificate(context: ssl.SSLContext) -> bytes | None:
     """The certificate, in DER, that a server with *context* shows; None if that cannot be told, as
     when it has several: which one a client gets is between it and OpenSSL.
 
@@ -84,7 +96,7 @@ def own_certificate(context: Context) -> bytes | None:
     return _own[context]
 
 
-def _inquirers() -> Iterator[Context]:
+def _inquirers() -> Iterator[ssl.SSLContext]:
     yield _trustful()
     for kind in ("aRSA", "aECDSA"):
         client = _trustful()
@@ -93,7 +105,7 @@ def _inquirers() -> Iterator[Context]:
         yield client
 
 
-def _shown(context: Context, inquirer: Context) -> bytes | None:
+def _shown(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
     """What *inquirer* is shown. It may be done before the server is, which perhaps wants to see a
     certificate of its own."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()

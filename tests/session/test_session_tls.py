@@ -399,5 +399,6 @@ def test_how_servers_are_verified_unless_told(
     config = ClientConfig(**options)
     assert config.verification(mode) == verify
     context = config.tls_context(mode)
+    assert isinstance(context, ssl.SSLContext)
     required = ssl.CERT_REQUIRED if verify.at_all else ssl.CERT_NONE
     assert (context.verify_mode, context.check_hostname) == (required, verify.at_all)
