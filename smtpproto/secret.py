@@ -12,13 +12,17 @@ from .errors import GrammarError
 class Secret:
     """Octets that no repr, log or transcript shows.
 
-    Built from ``bytes`` or ``str`` (as UTF-8; GrammarError if it cannot be). :meth:`reveal` is the
-    one way out, so that a search for it finds each place where a secret leaves its wrapper.
+    Built from ``bytes`` or ``str`` (as UTF-8; GrammarError if it cannot be; TypeError for anything
+    else). :meth:`reveal` is the one way out, so that a search for it finds each place where a
+    secret leaves its wrapper.
     """
 
     __slots__ = ("_octets",)
 
     def __init__(self, value: bytes | str) -> None:
+        # Of a number, bytes() would make so many NULs.
+        if not isinstance(value, str | bytes | bytearray | memoryview):
+            raise TypeError(f"a secret is bytes or str, not {type(value).__name__}")
         try:
             self._octets = value.encode() if isinstance(value, str) else bytes(value)
         except UnicodeEncodeError:  # whose text would be the secret

@@ -25,7 +25,7 @@ from . import eyeballs, listening
 from .dialling import dialling
 from .facade import Client, Pool, run
 
-__all__ = ["Client", "Server", "Stream", "World", "connect", "run", "serve"]
+__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "run", "serve"]
 
 T = TypeVar("T")
 

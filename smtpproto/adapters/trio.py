@@ -172,7 +172,8 @@ class World:
         return trio.Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(function)
+        # Left to end by itself if we are cancelled: a server that stops does not wait for it.
+        return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
 
     async def dial(
         self,

@@ -29,7 +29,7 @@ TokenSource = Callable[[], TokenText | Awaitable[TokenText]]
 
 
 def _token(value: TokenText | TokenSource) -> Secret | TokenSource:
-    return _secret(value) if isinstance(value, Secret | str | bytes) else value
+    return value if callable(value) else _secret(value)
 
 
 @frozen

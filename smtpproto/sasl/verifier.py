@@ -54,7 +54,8 @@ class Verifier:
 
     decoy_key: Secret | None = None
     """What the salts are made of that SCRAM tells of users who do not exist: nobody else may know
-    it. None for a new one at the first login; give one where several processes serve."""
+    it. None for a new one at the first login; give one where several processes serve, or where one
+    that is started again is not to tell by new salts who is no user."""
 
     def check_password(self, username: str, password: Secret) -> bool | Awaitable[bool]:
         """Whether it is *username*'s password: PLAIN and LOGIN. If plain, this is called in a

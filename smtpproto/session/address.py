@@ -84,7 +84,10 @@ def _usual_port(config: ClientConfig) -> int:
 
 
 def _in_ascii(host: str) -> str:
-    """A name of U-labels in A-labels, which DNS and certificates have."""
+    """A name of U-labels in A-labels, which DNS and certificates have. Raises GrammarError for a
+    URL without its ``//``: its password would be looked up in DNS, and told by errors."""
+    if "@" in host:
+        raise GrammarError("not a host: there is an @ in it; a URL begins as smtp://")
     return host if host.isascii() else str(Domain(host).a_labels())
 
 

@@ -195,7 +195,7 @@ class Link:
     async def _room(self) -> None:
         """Wait until one more command may be said."""
         machine = self.machine
-        if not machine.unanswered and (event := machine.next_event()) is not None:
+        if not machine.unanswered and (event := self._read_event()) is not None:
             self._note_event(event, machine.phase.value)  # said before it was asked anything
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
@@ -229,13 +229,23 @@ class Link:
     async def _next_event(self) -> ClientEvent:
         machine, now = self.machine, self.world.now
         deadline = None if machine.timeout is None else now() + machine.timeout
-        while (event := machine.next_event()) is None:
+        while (event := self._read_event()) is None:
             try:
                 left = None if deadline is None else max(deadline - now(), 0)
                 self._receive(await self.stream.read(left))
             except TransportError as error:
                 raise self._explained(error) from None
         return event
+
+    def _read_event(self) -> ClientEvent | None:
+        """What the machine has read, if anything; an error says where the conversation stood."""
+        machine, phase = self.machine, self.machine.phase
+        try:
+            return machine.next_event()
+        except RemoteProtocolError as error:
+            error.phase = error.phase or phase.value
+            error.command = error.command or self._first_unanswered
+            raise
 
     def _receive(self, data: bytes) -> None:
         first, self._silent = self._silent, False
@@ -247,12 +257,16 @@ class Link:
     def _explained(self, error: TransportError) -> TransportError:
         """*error*, after which the link is of no more use, saying where the conversation stood."""
         self._broken = True
-        unanswered = self.machine.unanswered
-        error.command = error.command or (str(unanswered[0]) if unanswered else "")
+        error.command = error.command or self._first_unanswered
         error.phase = error.phase or self.machine.phase.value
         if error.phase == "greeting" and isinstance(error, TimedOut) and not error.check:
             error.check = "whether this port wants TLS from the first octet, as 465 does"
         return error
+
+    @property
+    def _first_unanswered(self) -> str:
+        unanswered = self.machine.unanswered
+        return str(unanswered[0]) if unanswered else ""
 
     def _note(self, sent: Sent) -> Sent:
         self.show("C", str(sent))

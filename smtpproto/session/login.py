@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Self
 
@@ -16,6 +17,7 @@ from ..errors import (
     LoginRefused,
     NotOffered,
     RemoteProtocolError,
+    TransportError,
 )
 from ..grammar.extended import Auth
 from ..grammar.reply import Reply
@@ -134,9 +136,14 @@ class _Attempt:
             # SCRAM has to hash thousands of times
             return await self.link.world.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
-            if (await self.link.respond(None)).positive:  # to "*"
-                self.link.give_up()
+            await self._cancel()
             raise RemoteProtocolError(error.message, phase="login", command=self.command) from None
+
+    async def _cancel(self) -> None:
+        """Say ``*``, to which yes is no answer. If none comes, what made us say it stands."""
+        with suppress(TransportError, RemoteProtocolError):
+            if (await self.link.respond(None)).positive:
+                self.link.give_up()
 
     def _believe(self) -> None:
         """Take the server's yes, or have no more to do with it."""
@@ -156,5 +163,5 @@ def _refused(attempt: _Attempt, reply: Reply) -> LoginRefused:
     kind = _ERRORS.get(reply.code, LoginRefused)
     check = "user name, password, and what the reply says" if kind is BadCredentials else ""
     error = kind("login refused", reply, phase="login", command=attempt.command, check=check)
-    error.details = attempt.exchange.details
+    error.details = dict(attempt.exchange.details)  # errors can be pickled, and proxies cannot
     return error

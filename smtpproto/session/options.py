@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import UnionType
 from typing import TypedDict
 
 from attrs import field, frozen
@@ -55,11 +56,34 @@ def _mode(value: TLSMode | str | None) -> TLSMode | None:
 
 
 def _verify(value: Verify | str | None) -> Verify | None:
-    return Verify.named(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return Verify.named(value)
+    _check_kind("verify", value, Verify)
+    return value
 
 
 def _login(value: Credential | tuple[str, str] | None) -> Credential | None:
-    return Login(*value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return Login(*value)
+    _check_kind("login", value, Credential)
+    return value
+
+
+def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
+    _check_kind("certificate", value, ClientCertificate)
+    return value
+
+
+def _verifier(value: Verifier | None) -> Verifier | None:
+    _check_kind("verifier", value, Verifier)
+    return value
+
+
+def _check_kind(name: str, value: object, kind: type | UnionType) -> None:
+    """Raise TypeError for what is of another kind, without showing it: a password that was given
+    in a wrong way is not to be found in representations and logs."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} cannot be of the type {type(value).__name__}")
 
 
 def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
@@ -122,7 +146,7 @@ class ClientConfig:
     against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
     server_name: str | None = None
     """The name to verify, and to say in SNI; None for the host that is dialled."""
-    certificate: ClientCertificate | None = None
+    certificate: ClientCertificate | None = field(default=None, converter=_certificate)
     """What to show to a server that wants to see a certificate."""
     context: Context | None = None
     """Certificates and rules of one's own, instead of *verify* and *certificate*."""
@@ -227,7 +251,7 @@ class ServerConfig:
     """TLS from the first octet instead of STARTTLS. Needs *context*."""
     require_tls: bool = False
     """Answer 530 to what comes before STARTTLS. Needs *context*."""
-    verifier: Verifier | None = None
+    verifier: Verifier | None = field(default=None, converter=_verifier)
     """Who may log in. What it can verify is offered by AUTH; None for no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
     """The SASL mechanisms that may be offered; None for all that *verifier* can verify."""

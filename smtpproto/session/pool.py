@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -104,8 +104,10 @@ class Pool:
     async def close(self) -> None:
         """Quit all connections; those that are in use, when they are free. May be called twice."""
         self._closed = True
-        while self._idle:
-            await self._retire(self._idle.pop())
+        async with AsyncExitStack() as kept:  # each, even if we are cancelled at one of them
+            with suppress(IndexError):  # all, though other threads take and give meanwhile
+                while True:
+                    kept.push_async_callback(self._retire, self._idle.pop())
 
     async def _send(self, message: Source, envelope: Envelope | None) -> Outcome:
         """Over one connection; over another if it was one that had been kept, and it failed."""
@@ -148,8 +150,10 @@ class Pool:
         member.used = self._world.now()
         if self._closed or self._is_spent(member):
             await self._retire(member)
-        else:
-            self._idle.append(member)
+            return
+        self._idle.append(member)
+        if self._closed:  # by another thread, between the look and the append
+            await self.close()
 
     def _pop_expired(self) -> Iterator[_Member]:
         """Take out those kept too long, each at most once, whatever other threads do meanwhile."""

@@ -228,9 +228,15 @@ class Conversation:
             raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
     def _new_session(self) -> Session:
-        """The session as it was when it began: nothing said before TLS counts (RFC 3207 4.2)."""
+        """The session as it was when it began: nothing said before TLS counts (RFC 3207 4.2), but
+        for whom a trusted peer speaks: the certificate is not of the one whose address it told."""
         known = self._session
-        return Session(peer=known.peer, lmtp=known.lmtp, proxied=known.proxied)
+        return Session(
+            peer=known.peer,
+            lmtp=known.lmtp,
+            proxied=known.proxied,
+            impersonated=known.impersonated,
+        )
 
     # -- events ------------------------------------------------------------------------------
 

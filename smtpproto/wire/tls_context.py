@@ -80,6 +80,7 @@ def _reason(error: OSError | ValueError) -> str:
 # -- a server's own certificate ------------------------------------------------------------------
 
 _FLIGHTS = 5  # more than any handshake has
+_UNSEEN = b""  # a certificate that a server shows to those only who show it one
 _own: WeakKeyDictionary[ssl.SSLContext, bytes | None] = WeakKeyDictionary()
 
 
@@ -91,8 +92,10 @@ def own_certificate(context: ssl.SSLContext) -> bytes | None:
     for each kind of key one that takes no other.
     """
     if context not in _own:
-        shown = {_shown(context, client) for client in _inquirers()} - {None}
-        _own[context] = shown.pop() if len(shown) == 1 else None
+        anything, *kinds = (_shown(context, client) for client in _inquirers())
+        shown = {anything, *kinds} - {None, _UNSEEN}
+        one = len(shown) == 1 and None in kinds  # who has both kinds of key has two certificates
+        _own[context] = shown.pop() if one else None
     return _own[context]
 
 
@@ -106,8 +109,8 @@ def _inquirers() -> Iterator[ssl.SSLContext]:
 
 
 def _shown(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
-    """What *inquirer* is shown. It may be done before the server is, which perhaps wants to see a
-    certificate of its own."""
+    """What *inquirer* is shown, if anything. With TLS 1.3 it is done before the server is, which
+    perhaps wants to see a certificate; with TLS 1.2 it then never is."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = inquirer.wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)
@@ -117,7 +120,9 @@ def _shown(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
                 # What a callback for names did to this handshake it may not have done to others.
                 return client.getpeercert(True) if server.context is context else None
             _done(server)
-        except (ssl.SSLError, ValueError):
+        except ssl.SSLError as error:
+            return _UNSEEN if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else None
+        except ValueError:
             break
     return None
 

@@ -46,6 +46,7 @@ class Filter(ABC):
         if not self._step():
             return False
         if self._fingerprints and not self.verified:
+            self.data_to_send()  # our own certificate, in TLS 1.3: not for whoever that is
             raise TLSFailed(
                 "TLS failed: the certificate has another fingerprint", phase="TLS",
                 check="whether the server has a new certificate, of which its owner has told you",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable
 from typing import Protocol, Self
 
 from attrs import field, frozen
 
 from ..secret import Secret
+
+_SHA256 = 32  # octets
 
 
 class Path(Protocol):
@@ -29,6 +32,10 @@ def _text(value: str | bytes | Path | None) -> str | None:
     raise ValueError("certificates of CAs are given as PEM")
 
 
+def _all_octets(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    return tuple(map(bytes, values))
+
+
 def _fingerprint(text: str) -> bytes:
     """SHA-256 in hexadecimal digits, with or without colons. Raises ValueError."""
     if not re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text):
@@ -42,7 +49,7 @@ class Verify:
 
     ca: str | None = field(default=None, converter=_text)
     """The CAs to trust: PEM, or the path of a file of it; None for the system's."""
-    fingerprints: tuple[bytes, ...] = ()
+    fingerprints: tuple[bytes, ...] = field(default=(), converter=_all_octets)
     """SHA-256 of the certificates to take, in octets; then neither CA nor name counts."""
     at_all: bool = True
     """Whether anything is verified."""
@@ -50,6 +57,8 @@ class Verify:
     def __attrs_post_init__(self) -> None:
         if (self.ca is not None) + bool(self.fingerprints) + (not self.at_all) > 1:
             raise ValueError("verify by CA, by fingerprint, or not at all: one of them")
+        if any(len(one) != _SHA256 for one in self.fingerprints):
+            raise ValueError("a fingerprint is SHA-256: 32 octets")
 
     @classmethod
     def by_name(cls) -> Self:
@@ -92,8 +101,8 @@ def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) 
     return certificate is not None and any(matches)
 
 
-def _secret(value: Secret | str | None) -> Secret | None:
-    return Secret(value) if isinstance(value, str) else value
+def _secret(value: Secret | str | bytes | None) -> Secret | None:
+    return value if value is None or isinstance(value, Secret) else Secret(value)
 
 
 def _path(value: str | Path) -> str:
