@@ -1,7 +1,7 @@
 """SMTP for Python: one core without I/O for client and server, and thin adapters around it.
 
-The names below are the public ones, ring by ring; ``smtpproto.adapters`` has ``connect`` and
-``serve`` for asyncio, trio and blocking sockets.
+The names below are the public ones, ring by ring; ``smtpproto.adapters`` has ``connect``,
+``pool`` and ``serve`` for asyncio, trio and blocking sockets.
 """
 
 from .errors import (

@@ -24,8 +24,9 @@ next; the text of :class:`str` joins these, escaped, on one line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
     from .grammar.reply import Reply
@@ -36,8 +37,13 @@ class SMTPError(Exception):
     """Base of all errors of this library.
 
     *phase* names the step of the conversation, *command* the command (secrets masked), *reply* the
-    peer's answer if there was one, *check* what to look at next.
+    peer's answer if there was one, *check* what to look at next. A client's phases are "connect",
+    "TLS", "greeting", "hello", "login", "plan" (before anything of a message is said),
+    "transaction" (MAIL to the end of the message) and "session" (any other command).
     """
+
+    usual_check: ClassVar[str] = ""
+    """What to check if nobody knows better."""
 
     def __init__(
         self,
@@ -70,6 +76,24 @@ class SMTPError(Exception):
             parts.append(f"check: {self.check}")
         return "; ".join(parts)
 
+    def complete(self, phase: str) -> None:
+        """Say *phase*, and what to check, if nothing was said of these."""
+        self.phase = self.phase or phase
+        self.check = self.check or self._advice()
+
+    def _advice(self) -> str:
+        return self.usual_check
+
+
+@contextmanager
+def telling(phase: str) -> Iterator[None]:
+    """Complete the errors that leave this block, or the function that this decorates."""
+    try:
+        yield
+    except SMTPError as error:
+        error.complete(phase)
+        raise
+
 
 def _restored(
     kind: type[SMTPError], arguments: tuple[object, ...], state: dict[str, object]
@@ -98,14 +122,37 @@ class GrammarError(SMTPError, ValueError):
 class LocalProtocolError(SMTPError):
     """This side asked for something that is not allowed now. Nothing was sent."""
 
+    usual_check = "what this program asks for, and when"
+
 
 class NotOffered(LocalProtocolError):
     """The server did not offer the extension that this needs. Nothing was sent; of content whose
     size was not known before, nothing that counts."""
 
+    usual_check = "what the server offers; some offer more over TLS or after a login"
+
 
 class RemoteProtocolError(SMTPError):
     """The peer broke the protocol. What it says next cannot be trusted; close the link."""
+
+    usual_check = "whether this is the peer that is meant, and its log"
+
+
+CHECKS = (
+    ("530", "whether the server wants TLS or a login first: tls, login"),
+    ("534", "what the reply says: it may want another kind of login"),
+    ("4", "the same again later: the reply may say why not now"),
+    ("5.1.", "the addresses of sender and recipients"),
+    ("5.2.", "the recipient's mailbox, and the size of the message"),
+    ("5.3.4", "the size of the message"),
+    ("5.5.", "the dialogue: trace shows it"),
+    ("5.6.", "the content of the message"),
+    ("5.7.", "the server's policy: what the reply says of login, TLS, addresses or content"),
+    ("552", "the size of the message, and the recipient's mailbox"),
+    ("553", "the addresses of sender and recipients"),
+    ("5", "what the reply says, and the server's log"),
+)
+"""What to check after a refusal: the first row with which its code or enhanced code begins."""
 
 
 class Refusal(SMTPError):
@@ -117,6 +164,12 @@ class Refusal(SMTPError):
         self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""
     ) -> None:
         super().__init__(message, phase=phase, command=command, reply=reply, check=check)
+
+    def _advice(self) -> str:
+        codes = str(self.reply.code), str(self.reply.enhanced)
+        return self.usual_check or next(
+            (check for start, check in CHECKS if any(code.startswith(start) for code in codes)), ""
+        )
 
 
 class SendRefused(Refusal):
@@ -143,9 +196,13 @@ class LoginRefused(Refusal):
 class BadCredentials(LoginRefused):
     """User name or password are wrong, or may not be used so (535)."""
 
+    usual_check = "user name, password, and what the reply says"
+
 
 class EncryptionRequired(LoginRefused):
     """The mechanism, or any, is allowed under TLS only (538, 523, 524)."""
+
+    usual_check = "tls: the server wants it before the login"
 
 
 class TransportError(SMTPError):
@@ -162,14 +219,22 @@ class TransportError(SMTPError):
 class ConnectFailed(TransportError, ConnectionError):
     """No connection could be made."""
 
+    usual_check = "host and port, and whether the server runs"
+
 
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended in the middle of a conversation."""
+
+    usual_check = "the peer's log, and the network on the way"
 
 
 class TLSFailed(TransportError, ConnectionError):
     """TLS could not be agreed, or the peer's certificate was not verified."""
 
+    usual_check = "the peer's log"
+
 
 class TimedOut(TransportError, TimeoutError):
     """The peer was silent for longer than the phase allows."""
+
+    usual_check = "whether the peer is slow or gone; timeouts says how long to wait"

@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, Unpack, cast
 
 from ..errors import ConnectionLost, TimedOut
@@ -25,6 +26,9 @@ from .dialling import dialling
 from .eyeballs import STAGGER
 
 T = TypeVar("T")
+
+# Not the application's, which those who guess passwords could keep busy.
+_threads = ThreadPoolExecutor(thread_name_prefix="smtpproto")
 
 
 @contextlib.asynccontextmanager
@@ -167,7 +171,7 @@ class World:
         return asyncio.Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.to_thread(function)
+        return await asyncio.get_running_loop().run_in_executor(_threads, function)
 
     async def dial(
         self,

@@ -17,7 +17,6 @@ from ..errors import (
     ConnectFailed,
     GrammarError,
     LocalProtocolError,
-    NotOffered,
     SendRefused,
     SMTPError,
 )
@@ -157,12 +156,6 @@ def _explained(error: SMTPError, host: str, to_port: int) -> Exception:
         case ConnectFailed():
             asked = f"--host and --port: is there a server on {host}, port {to_port}?"
             error.check = f"{asked}; {error.check}" if error.check else asked
-        case _ if error.check:
-            return error
-        case NotOffered():
-            error.check = "what the server offers: --trace shows it"
-        case LocalProtocolError():
-            error.check = "--tls"
         case GrammarError():  # its text says where, not what to check
             return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
     return error

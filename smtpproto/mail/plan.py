@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import evolve, field, frozen
 
-from ..errors import GrammarError, NotOffered
+from ..errors import GrammarError, NotOffered, telling
 from ..grammar.address import ForwardPath
 from ..grammar.case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
@@ -21,6 +21,9 @@ from .envelope import Envelope
 
 CHUNK = 256 * 1024
 """Octets of a BDAT: a server's refusal is read after each, so not too large (RFC 3030 2)."""
+
+
+_ANOTHER = "fewer at once, or a new connection for the rest"
 
 
 @frozen
@@ -55,6 +58,7 @@ class Plan:
         return "\n".join([*map(str, self.commands()), f"[{size} octets of content]"])
 
 
+@telling("plan")
 def plan(
     message: Source,
     envelope: Envelope | None,
@@ -84,7 +88,8 @@ def plan(
         content = evolve(content, utf8_header=True)
     transactions = _split(mail, rcpts, list(sent), offered)
     if len(transactions) > 1 and content.once:
-        raise NotOffered(f"{len(transactions)} transactions; the content can be read only once")
+        text = f"{len(transactions)} transactions; the content can be read only once"
+        raise NotOffered(text, check="content that can be read again, as octets or a file can")
     return Plan(
         envelope=envelope,
         content=content,
@@ -102,7 +107,8 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
     if content.eight_bit and not content.binary and "8BITMIME" not in offered:
         raise NotOffered("content with octets above 127 needs 8BITMIME")
     if content.size is not None and offered.size is not None and content.size > offered.size:
-        raise NotOffered(f"{content.size} octets; the server takes at most {offered.size}")
+        text = f"{content.size} octets; the server takes at most {offered.size}"
+        raise NotOffered(text, check="the size of the message")
     asked = envelope.parameters
     parameters = evolve(
         asked,
@@ -112,7 +118,8 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
     )
     _check(parameters, offered)
     if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
-        raise NotOffered("notifications are not held (RFC 4865 5.1)")
+        text = "notifications are not held (RFC 4865 5.1)"
+        raise NotOffered(text, check="the envelope: hold_for or hold_until, and no sender")
     return parameters
 
 
@@ -148,11 +155,13 @@ def _split(
     planned = tuple(PlannedTransaction(mail, part) for part in parts)
     count = len(sent) + len(planned)
     if limits.mail_max is not None and count > limits.mail_max:
-        raise NotOffered(f"{count} transactions; the server takes {limits.mail_max} a connection")
+        text = f"{count} transactions; the server takes {limits.mail_max} a connection"
+        raise NotOffered(text, check=_ANOTHER)
     if (most := limits.rcpt_domain_max) is not None:
         domains = len(_domains([*sent, *planned]))
         if domains > most:
-            raise NotOffered(f"recipients in {domains} domains; a connection may have {most}")
+            text = f"recipients in {domains} domains; a connection may have {most}"
+            raise NotOffered(text, check=_ANOTHER)
     return planned
 
 

@@ -244,7 +244,8 @@ class ClientProtocol:
         if verb not in self.vocabulary.verbs:
             raise LocalProtocolError("not a verb of this session", command=verb)
         if self._expected not in COLUMNS:
-            raise LocalProtocolError(f"no command now: the phase is {self._expected.value}")
+            text = f"no command now: the phase is {self._expected.value}"
+            raise LocalProtocolError(text, command=verb)
         cell = self.vocabulary.transitions[self._expected, command.row]
         if isinstance(cell, Reply):
             raise LocalProtocolError(f"out of order: {cell.text}", command=verb)
@@ -265,7 +266,8 @@ class ClientProtocol:
         line = bytes(command) + b"\r\n"
         limit = self.extensions.line_limit(command.verb)
         if len(line) > limit:
-            raise LocalProtocolError(f"command line of more than {limit} octets")
+            text = f"command line of more than {limit} octets"
+            raise LocalProtocolError(text, command=command.verb)
         if _CONTROL.search(line, 0, len(line) - 2):  # whatever the values let through
             raise LocalProtocolError("control character in a command", command=command.verb)
         parameters = command.parameters if isinstance(command, Mail) else self._parameters
@@ -287,16 +289,17 @@ class ClientProtocol:
     def _check_offered(self, command: Command) -> None:
         offered, keyword = self.extensions, self.vocabulary.verbs[command.verb].keyword
         if keyword is not None and keyword not in offered:
-            raise NotOffered(f"the server does not offer {keyword}")
+            raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
         if isinstance(command, Vrfy | Expn) and command.smtputf8 and "SMTPUTF8" not in offered:
-            raise NotOffered("the server does not offer SMTPUTF8")
+            raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
         if isinstance(command, Auth):
             if self.authenticated:
-                raise LocalProtocolError("already authenticated")
+                raise LocalProtocolError("already authenticated", command="AUTH")
             if command.mechanism not in offered.mechanisms:
-                raise NotOffered(f"the server does not offer AUTH {command.mechanism}")
+                text = f"the server does not offer AUTH {command.mechanism}"
+                raise NotOffered(text, command="AUTH")
         if isinstance(command, Mail | Rcpt) and (reason := why_not(command.parameters, offered)):
-            raise NotOffered(reason)
+            raise NotOffered(reason, command=command.verb)
 
     def _enter(self, what: Command | Step, octets: bytes) -> Sent:
         sent = Sent(what, len(octets))
@@ -396,6 +399,7 @@ class ClientProtocol:
                     "octets behind the reply to STARTTLS, in clear: somebody may be injecting them",
                     command="STARTTLS",
                     reply=reply,
+                    check="who or what is between, on the way to the server",
                 )
 
     def _offered(self, reply: Reply) -> Extensions:

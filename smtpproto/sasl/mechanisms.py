@@ -187,6 +187,6 @@ def offers(
         for mechanism in MECHANISMS
         if getattr(type(verifier), mechanism.asks) is not getattr(Verifier, mechanism.asks)
         and mechanism.fits(channel, allowed)
-        and mechanism.hash_name in ("", *verifier.scram_hashes)
+        and (not mechanism.hash_name or mechanism.hash_name in verifier.scram_hashes)
         and (not mechanism.certificate or channel.certificate is not None)
     )

@@ -48,10 +48,13 @@ class Authentication:
         except GrammarError as error:
             step = Denied(error.message)
         except Exception as error:
-            failed("the verifier", error)
-            return NO_LOGIN_NOW
+            failed("the verifier", error, secret=True)
+            return await self._late(NO_LOGIN_NOW)
         if isinstance(step, Denied):
             _log.info("login failed: %s", printable(step.reason))
-            await self._world.sleep(self._config.limits.failed_login_delay)
-            return _FAILED
+            return await self._late(_FAILED)
         return step
+
+    async def _late(self, reply: Reply) -> Reply:
+        await self._world.sleep(self._config.limits.failed_login_delay)
+        return reply

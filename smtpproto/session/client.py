@@ -16,6 +16,7 @@ from ..errors import (
     Refusal,
     SMTPError,
     TransportError,
+    telling,
 )
 from ..grammar.command import (
     Command,
@@ -55,6 +56,8 @@ from .submit import submit
 _log = logging.getLogger("smtpproto.client")
 
 _NO_STARTTLS = "whether this port wants TLS from the first octet, or somebody hides the offer"
+_NO_SERVICE = "whether this server takes mail, and from the address of this host, now"
+_OTHER_NAME = "whether the server wants another name: set hello"
 _NO_TLS_NOW = "whether the server can do TLS now; else another time"
 
 
@@ -104,18 +107,20 @@ class Client:
         it, and TransportError if the link died before the final dot, so that nothing was accepted.
         """
         planned = self.plan(message, envelope)
-        with self._link.conversation():
+        with self._link.conversation("transaction"):
             limits = self.extensions.limits
             if limits.per_connection:
                 self._sent += planned.transactions  # to be counted; else they are nobody's concern
             return await submit(self._link, planned)
 
+    @telling("plan")
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Say what :meth:`send` would send, and send nothing: see
         :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
         if envelope is not None and envelope.parameters.requiretls and not self._trusted:
-            raise NotOffered("REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)")
+            text = "REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)"
+            raise NotOffered(text, check="tls and verify")
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
     async def login(self, login: Credential) -> None:
@@ -124,7 +129,7 @@ class Client:
         Raises LoginRefused if the server says no, NotOffered if there is no common mechanism,
         LocalProtocolError in clear unless the configuration allows it.
         """
-        with self._link.conversation():
+        with self._link.conversation("login"):
             await self._log_in(login)
 
     async def noop(self) -> Reply:
@@ -155,9 +160,9 @@ class Client:
     async def command(self, command: Command) -> Reply:
         """Say any command that the session allows, as XCLIENT or a verb of one's own. Raises
         LocalProtocolError for those that this class has methods of their own for."""
-        if isinstance(command, Ehlo | Mail | Rcpt | Data | StartTLS | Auth):
-            raise LocalProtocolError("connect, send and login say this", command=command.verb)
         with self._link.conversation():
+            if isinstance(command, Ehlo | Mail | Rcpt | Data | StartTLS | Auth):
+                raise LocalProtocolError("connect, send and login say this", command=command.verb)
             reply = await self._link.ask(command)
             if isinstance(command, XClient) and reply.positive:
                 await self._hello()
@@ -190,10 +195,11 @@ class Client:
     # -- opening -----------------------------------------------------------------------------
 
     async def _open(self, mode: TLSMode) -> None:
-        with self._link.conversation():
+        with self._link.conversation("greeting"):
             if self._config.proxy is not None:
                 await self._link.preface(bytes(self._config.proxy))
             if mode is TLSMode.IMPLICIT:
+                self._link.step = "TLS"
                 await self._start_tls(self._filter(mode))
             self.greeting = await self._greeted()
             await self._hello()
@@ -203,34 +209,38 @@ class Client:
                 await self._log_in(self._config.login)
 
     async def _greeted(self) -> Reply:
+        self._link.step = "greeting"
         greeting = self._link.machine.unanswered[0]
-        return _yes(await self._link.reply_to(greeting), "greeting", "")
+        return _yes(await self._link.reply_to(greeting), "", _NO_SERVICE)
 
     async def _hello(self) -> None:
         """EHLO, or HELO where that is not known (RFC 5321 3.2); in LMTP, LHLO."""
+        self._link.step = "hello"
         host = self._config.hello or _literal(self._link.stream)
         lmtp = self._link.machine.lmtp
-        hello = Lhlo(host) if lmtp else Ehlo(host)
+        hello: Command = Lhlo(host) if lmtp else Ehlo(host)
         reply = await self._link.ask(hello)
         if reply.code in (500, 502, 504) and not lmtp:
-            reply = await self._link.ask(Helo(host))
-        _yes(reply, "hello", hello.verb, "whether the server wants another name: set hello")
+            hello = Helo(host)
+            reply = await self._link.ask(hello)
+        _yes(reply, str(hello), _OTHER_NAME if reply.permanent else "")
         if unread := self.extensions.unread:
             _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
 
     async def _upgrade(self, mode: TLSMode) -> None:
         """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""
         required = mode is TLSMode.REQUIRED
+        self._link.step = "TLS"
         if "STARTTLS" not in self.extensions:
             if required:
                 text = "TLS is required, and the server does not offer STARTTLS"
-                raise NotOffered(text, phase="TLS", command="STARTTLS", check=_NO_STARTTLS)
+                raise NotOffered(text, command="STARTTLS", check=_NO_STARTTLS)
             return
         tls = self._filter(mode)  # which may not be possible
         try:
             reply = await self._link.ask(StartTLS())
             if required or reply.positive or self._link.over:
-                _yes(reply, "TLS", "STARTTLS", _NO_TLS_NOW)
+                _yes(reply, "STARTTLS", _NO_TLS_NOW)
                 await self._start_tls(tls)
                 self._link.machine.tls_started()
                 await self._hello()
@@ -263,10 +273,10 @@ class Client:
         self._trusted = self.tls is not None and self.tls.verified
 
     async def _log_in(self, credential: Credential) -> None:
+        self._link.step = "login"
         if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
             raise LocalProtocolError(
                 "no login without verified TLS",
-                phase="login",
                 check="tls and verify; or set login_in_clear to log in all the same",
             )
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
@@ -298,12 +308,12 @@ async def open_client(world: World, host: str, port: int, config: ClientConfig) 
     is then closed.
     """
     if reason := _impossible(host, port, config):
-        raise ConnectFailed(reason, phase="connect")
+        raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
     machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
     deadline = Deadline(world.now, config.timeouts.whole)
     deadline.start()
-    with deadline.within(config.timeouts.connect, "connect") as seconds:
+    with telling("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
         stream = await world.dial(host, port, seconds, config.source)
     link = Link(stream, world, machine, config.trace, deadline)
     return await _opened(Client(link, config, _server_name(host)), mode)
@@ -358,9 +368,9 @@ async def _opened(client: Client, mode: TLSMode) -> Client:
     return client
 
 
-def _yes(reply: Reply, phase: str, command: str, check: str = "") -> Reply:
+def _yes(reply: Reply, command: str, check: str) -> Reply:
     if not reply.positive:
-        raise Refusal("the server refused", reply, phase=phase, command=command, check=check)
+        raise Refusal("the server refused", reply, command=command, check=check)
     return reply
 
 

@@ -22,11 +22,12 @@ NO_TLS_NOW = Reply(454, "4.7.0", "TLS not available due to temporary reason")
 NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 
 
-def failed(where: str, error: Exception) -> Reply:
-    """Log the error with its place; its text may be the client's, so it is escaped. Give what the
-    client learns of it."""
+def failed(where: str, error: Exception, *, secret: bool = False) -> Reply:
+    """Log the error with its place; its text may be the client's, so it is escaped, and may have a
+    password in it if *secret*, so it is left out. Give what the client learns of it."""
     place = "".join(traceback.format_tb(error.__traceback__))
-    _log.error("%s failed: %s\n%s", where, printable(repr(error)), place)
+    told = type(error).__name__ if secret else printable(repr(error))
+    _log.error("%s failed: %s\n%s", where, told, place)
     return LOCAL_ERROR
 
 

@@ -12,6 +12,7 @@ from ..errors import (
     ConnectionLost,
     LocalProtocolError,
     RemoteProtocolError,
+    SMTPError,
     TimedOut,
     TLSFailed,
     TransportError,
@@ -50,6 +51,8 @@ class Link:
     _replies: dict[Sent, Reply] = field(factory=dict, init=False)
     closing: Reply | None = field(default=None, init=False)
     """The 421 that ended the session: the reply also to all that it left unanswered."""
+    step: str = field(default="", init=False)
+    """What is going on, as errors name it."""
     _busy: bool = field(default=False, init=False)
     _broken: bool = field(default=False, init=False)
     _silent: bool = field(default=True, init=False)  # the server, until now
@@ -62,20 +65,29 @@ class Link:
         self.stream = DeadlineStream(self.stream, self.deadline)
 
     @contextmanager
-    def conversation(self) -> Iterator[None]:
+    def conversation(self, step: str = "session") -> Iterator[None]:
         """Keep others out for a while: two conversations at once would mix up their replies. What
-        happens in it is one operation, or the rest of the one that has begun."""
-        if self._busy:
-            raise LocalProtocolError("this client is in use: one conversation at a time")
-        if self.over and self.closing is None:
-            raise LocalProtocolError("this connection is over")
-        self._busy = True
+        happens in it is one operation, or the rest of the one that has begun. Errors name the
+        *step*, which may change meanwhile."""
+        self._check_free(step)
+        self._busy, self.step = True, step
         self.deadline.start()
         try:
             yield
+        except SMTPError as error:
+            error.complete(self.step)
+            raise
         finally:
             self.deadline.stop()
             self._busy = False
+
+    def _check_free(self, step: str) -> None:
+        if self._busy:
+            text = "this client is in use: one conversation at a time"
+            raise LocalProtocolError(text, phase=step, check="a client for each task, or a pool")
+        if self.over and self.closing is None:
+            text = "this connection is over"
+            raise LocalProtocolError(text, phase=step, check="a new one, and earlier errors")
 
     @property
     def usable(self) -> bool:
@@ -162,7 +174,7 @@ class Link:
             while data := await self.stream.read(_LAST_WORDS):
                 self.machine.receive(data)
                 while (event := self.machine.next_event()) is not None:
-                    self._note_event(event, self.machine.phase.value)
+                    self._note_event(event)
 
     def _check_time(self) -> None:
         try:
@@ -180,10 +192,8 @@ class Link:
         stream = TLSStream(self.stream, tls, self.world.now)
         try:
             await stream.handshake(self.machine.timeouts.tls)
-        except BaseException as error:
+        except BaseException:
             self._broken = True
-            if isinstance(error, TransportError):
-                error.phase = error.phase or "TLS"
             raise
         self.stream, self.tls = stream, stream.info
         self.show("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
@@ -195,8 +205,8 @@ class Link:
     async def _room(self) -> None:
         """Wait until one more command may be said."""
         machine = self.machine
-        if not machine.unanswered and (event := self._read_event()) is not None:
-            self._note_event(event, machine.phase.value)  # said before it was asked anything
+        if not machine.unanswered and (event := machine.next_event()) is not None:
+            self._note_event(event)  # said before it was asked anything
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
         ):
@@ -205,10 +215,9 @@ class Link:
     async def _take(self) -> None:
         """Send what was said, and wait for one reply to anything."""
         await self.flush()
-        phase = self.machine.phase.value
-        self._note_event(await self._next_event(), phase)
+        self._note_event(await self._next_event())
 
-    def _note_event(self, event: ClientEvent, phase: str) -> None:
+    def _note_event(self, event: ClientEvent) -> None:
         match event:
             case Answer(sent, reply, leniencies):
                 if leniencies:
@@ -218,55 +227,40 @@ class Link:
                 self.closing = reply if reply.code == 421 else None
             case Unsolicited(reply):
                 self._show_reply(reply)
-                error = ConnectionLost("the server is closing", phase=phase, reply=reply)
-                raise self._explained(error)
+                raise self._explained(ConnectionLost("the server is closing", reply=reply))
             case Disconnected(unanswered) if self.closing is not None:
                 self._replies |= dict.fromkeys(unanswered, self.closing)
             case Disconnected():
-                error = ConnectionLost("the server closed the connection", phase=phase)
-                raise self._explained(error)
+                raise self._explained(ConnectionLost("the server closed the connection"))
 
     async def _next_event(self) -> ClientEvent:
         machine, now = self.machine, self.world.now
         deadline = None if machine.timeout is None else now() + machine.timeout
-        while (event := self._read_event()) is None:
-            try:
+        try:
+            while (event := machine.next_event()) is None:
                 left = None if deadline is None else max(deadline - now(), 0)
                 self._receive(await self.stream.read(left))
-            except TransportError as error:
-                raise self._explained(error) from None
+        except (TransportError, RemoteProtocolError) as error:
+            raise self._explained(error) from None
         return event
-
-    def _read_event(self) -> ClientEvent | None:
-        """What the machine has read, if anything; an error says where the conversation stood."""
-        machine, phase = self.machine, self.machine.phase
-        try:
-            return machine.next_event()
-        except RemoteProtocolError as error:
-            error.phase = error.phase or phase.value
-            error.command = error.command or self._first_unanswered
-            raise
 
     def _receive(self, data: bytes) -> None:
         first, self._silent = self._silent, False
         if first and self.tls is None and begins_tls(data):
             check = 'tls="implicit", or another port'
-            raise TLSFailed("the server speaks TLS here", phase="greeting", check=check)
+            raise TLSFailed("the server speaks TLS here", check=check)
         self.machine.receive(data)
 
-    def _explained(self, error: TransportError) -> TransportError:
+    def _explained(self, error: SMTPError) -> SMTPError:
         """*error*, after which the link is of no more use, saying where the conversation stood."""
         self._broken = True
-        error.command = error.command or self._first_unanswered
-        error.phase = error.phase or self.machine.phase.value
+        waiting = self.machine.unanswered
+        if waiting and waiting[0].what is not Step.GREETING:
+            error.command = error.command or str(waiting[0])
+        error.phase = error.phase or self.step
         if error.phase == "greeting" and isinstance(error, TimedOut) and not error.check:
             error.check = "whether this port wants TLS from the first octet, as 465 does"
         return error
-
-    @property
-    def _first_unanswered(self) -> str:
-        unanswered = self.machine.unanswered
-        return str(unanswered[0]) if unanswered else ""
 
     def _note(self, sent: Sent) -> Sent:
         self.show("C", str(sent))

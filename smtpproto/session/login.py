@@ -52,7 +52,6 @@ async def log_in(
     if not mechanisms:
         raise NotOffered(
             f"no mechanism in common; the server offers {' '.join(offered) or 'none'}",
-            phase="login",
             check="the kind of login, mechanisms, and whether the server wants TLS first",
         )
     if isinstance(credential, BearerToken):
@@ -89,7 +88,8 @@ def _without(ways: Iterable[_Way], refused: str, *, exporter: bool) -> Iterator[
     *tls-exporter*, which every server of TLS 1.3 with -PLUS knows (RFC 9266), then none without a
     binding: it may be somebody in between who refuses them."""
     for mechanism, channel in ways:
-        if (not exporter) if not mechanism.binds else refused not in channel.bindings:
+        left = refused not in channel.bindings if mechanism.binds else not exporter
+        if left:
             yield mechanism, channel
 
 
@@ -137,7 +137,7 @@ class _Attempt:
             return await self.link.world.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
             await self._cancel()
-            raise RemoteProtocolError(error.message, phase="login", command=self.command) from None
+            raise RemoteProtocolError(error.message, command=self.command) from None
 
     async def _cancel(self) -> None:
         """Say ``*``, to which yes is no answer. If none comes, what made us say it stands."""
@@ -151,7 +151,7 @@ class _Attempt:
             self.exchange.finish()
         except RemoteProtocolError as error:
             self.link.give_up()
-            raise RemoteProtocolError(error.message, phase="login", command=self.command) from None
+            raise RemoteProtocolError(error.message, command=self.command) from None
 
     @property
     def command(self) -> str:
@@ -161,7 +161,6 @@ class _Attempt:
 
 def _refused(attempt: _Attempt, reply: Reply) -> LoginRefused:
     kind = _ERRORS.get(reply.code, LoginRefused)
-    check = "user name, password, and what the reply says" if kind is BadCredentials else ""
-    error = kind("login refused", reply, phase="login", command=attempt.command, check=check)
-    error.details = dict(attempt.exchange.details)  # errors can be pickled, and proxies cannot
+    error = kind("login refused", reply, command=attempt.command)
+    error.details = dict(attempt.exchange.details)  # which can be pickled
     return error

@@ -138,7 +138,7 @@ class ClientConfig:
     login: Credential | None = field(default=None, converter=_login)
     """User name and password; or a Login, BearerToken, External or Anonymous."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
-    """The SASL mechanisms that may be used; None for all."""
+    """The SASL mechanisms that may be used; None for all, but -PLUS only with *tls-exporter*."""
     tls: TLSMode | None = field(default=None, converter=_mode)
     """None: see :meth:`tls_mode`."""
     verify: Verify | None = field(default=None, converter=_verify)
@@ -254,7 +254,8 @@ class ServerConfig:
     verifier: Verifier | None = field(default=None, converter=_verifier)
     """Who may log in. What it can verify is offered by AUTH; None for no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
-    """The SASL mechanisms that may be offered; None for all that *verifier* can verify."""
+    """The SASL mechanisms that may be offered; None for all that *verifier* can verify, but -PLUS
+    only with *tls-exporter*."""
     require_auth: bool = False
     """Answer 530 to transactions before AUTH. Needs *verifier*."""
     auth_in_clear: bool = False

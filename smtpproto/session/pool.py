@@ -110,17 +110,18 @@ class Pool:
                     kept.push_async_callback(self._retire, self._idle.pop())
 
     async def _send(self, message: Source, envelope: Envelope | None) -> Outcome:
-        """Over one connection; over another if it was one that had been kept, and it failed."""
+        """Over one connection; if that had been kept and failed, over a new one, as the others that
+        are kept may be as dead."""
         again = repeater(message)
-        while True:
-            member = await self._take()
-            kept = member.messages > 0
-            try:
-                return await self._over(member, message, envelope)
-            except (TransportError, SendRefused, NotOffered) as error:
-                if not (kept and member.spent and (again() or _untouched(error))):
-                    raise
-                _log.info("sent again over another connection: %s", error)
+        member = await self._take()
+        kept = member.messages > 0
+        try:
+            return await self._over(member, message, envelope)
+        except (TransportError, SendRefused, NotOffered) as error:
+            if not (kept and member.spent and (again() or _untouched(error))):
+                raise
+            _log.info("sent again over another connection: %s", error)
+        return await self._over(await self._opened(), message, envelope)
 
     async def _over(self, member: _Member, message: Source, envelope: Envelope | None) -> Outcome:
         try:
@@ -137,11 +138,14 @@ class Pool:
     async def _take(self) -> _Member:
         """The connection used last, which is the likeliest to live; a new one if there is none."""
         if self._closed:
-            raise LocalProtocolError("this pool is closed")
+            raise LocalProtocolError("this pool is closed", phase="connect", check="a new one")
         for member in self._pop_expired():
             await self._retire(member)
         with suppress(IndexError):  # another thread may have been quicker
             return self._idle.pop()
+        return await self._opened()
+
+    async def _opened(self) -> _Member:
         client = await self._open()
         now = self._world.now()
         return _Member(client, born=now, used=now)
@@ -199,7 +203,7 @@ def _untouched(error: SMTPError) -> bool:
     """Whether nothing was read of the content, so that even one that can be read only once can be
     sent again: what was left unanswered came before it, or nothing was said at all."""
     if isinstance(error, NotOffered):
-        return not error.command
+        return error.phase == "plan"
     return error.command.split(" ")[0] in _BEFORE_CONTENT
 
 

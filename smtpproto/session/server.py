@@ -322,6 +322,8 @@ class Conversation:
     async def _impersonate(self, command: XClient) -> None:
         """XCLIENT: the session begins again, as that of another."""
         session = impersonated(self._new_session(), self._session, command.attributes)
+        channel = evolve(self._channel, certificate=None)  # which is not that of the other
+        self._machine.mechanisms = mechanisms(self._config, channel)
         if self._answer(await ask(self._handler.connect, session)):
             self._session = session
 

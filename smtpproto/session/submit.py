@@ -176,7 +176,7 @@ class _Submission:
         limit = self.link.machine.extensions.size
         if limit is not None and size > limit:
             told = f"more than {limit} octets, which is all that the server takes"
-            raise NotOffered(told, command="BDAT")
+            raise NotOffered(told, command="BDAT", check="the size of the message")
 
     def _refusal_among(self, ahead: Iterable[Sent]) -> Reply | None:
         """Why the link broke, if the server said so before."""

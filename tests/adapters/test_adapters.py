@@ -36,6 +36,7 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.mail.plan import CHUNK
 from smtpproto.session.options import ClientOptions, ServerOptions
+from smtpproto.session.pool import Pool
 
 ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)
@@ -51,14 +52,14 @@ def test_adapters_are_thin() -> None:
 
 
 def test_adapters_have_the_same_face() -> None:
-    for name in ("connect", "serve", "Server", "Stream", "World"):
+    for name in ("connect", "pool", "serve", "Server", "Stream", "World"):
         assert all(hasattr(module, name) for module in MODULES), name
-    for name in vars(Client):
-        if name.startswith("_") or not callable(getattr(Client, name)):
-            continue
-        theirs = inspect.signature(getattr(Client, name))
-        ours = inspect.signature(getattr(on_sockets.Client, name))
-        assert list(ours.parameters) == list(theirs.parameters)
+    for theirs, ours in ((Client, on_sockets.Client), (Pool, on_sockets.Pool)):
+        for name in vars(theirs):
+            if name.startswith("_") or not callable(getattr(theirs, name)):
+                continue
+            expected = inspect.signature(getattr(theirs, name))
+            assert list(inspect.signature(getattr(ours, name)).parameters) == [*expected.parameters]
     for options, config in ((ClientOptions, ClientConfig), (ServerOptions, ServerConfig)):
         assert set(options.__annotations__) == {one.name for one in fields(config)}
 

@@ -136,9 +136,9 @@ def test_a_server_that_hangs_up_at_the_cancellation(end: str) -> None:
 @pytest.mark.parametrize(
     ("script", "phase", "command"),
     [
-        ("S: what?\n", "greeting", "greeting"),
-        (PLAIN + "S: what?\n", "ready", "AUTH PLAIN ***"),
-        (PLAIN + "S: 2356 what?\n", "ready", "AUTH PLAIN ***"),
+        ("S: what?\n", "greeting", ""),
+        (PLAIN + "S: what?\n", "login", "AUTH PLAIN ***"),
+        (PLAIN + "S: 2356 what?\n", "login", "AUTH PLAIN ***"),
     ],
 )
 def test_what_is_no_reply_is_told_with_its_place(script: str, phase: str, command: str) -> None:

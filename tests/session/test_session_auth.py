@@ -95,9 +95,14 @@ def test_why_it_failed_is_for_the_log_alone(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.req("RFC4954-6-02")
 def test_a_verifier_that_fails_is_not_a_wrong_password(caplog: pytest.LogCaptureFixture) -> None:
-    replies, slept = said("AUTH PLAIN AHRyb3VibGUAc2VjcmV0")
-    assert replies == ["454 4.7.0 Temporary authentication failure"] and not slept
-    assert "no directory" in caplog.text
+    class Broken(Verifier):
+        def check_password(self, username: str, password: Secret) -> bool:
+            raise LookupError("SELECT ... WHERE password = " + password.reveal().decode())
+
+    replies, slept = said(LOGIN, config=evolve(CONFIG, verifier=Broken()))
+    assert replies == ["454 4.7.0 Temporary authentication failure"] and slept == [1.0]
+    assert "the verifier failed: LookupError" in caplog.text and "check_password" in caplog.text
+    assert "secret" not in caplog.text
 
 
 # -- verifiers -----------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ async def long(client: Client) -> Outcome:
 @pytest.mark.parametrize(
     ("phase", "command", "seconds"),
     [
-        ("greeting", "greeting", 300),
+        ("greeting", "", 300),
         ("EHLO", "EHLO [192.0.2.2]", 300),
         ("MAIL", "MAIL FROM:<ann@example.org>", 300),
         ("RCPT", "RCPT TO:<bob@example.org>", 300),

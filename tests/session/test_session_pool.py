@@ -242,6 +242,33 @@ def test_a_connection_that_the_server_gave_up_meanwhile() -> None:
     assert world.store.received == {body(number): 1 for number in range(4)}
 
 
+def test_behind_a_dead_connection_a_new_one_is_tried() -> None:
+    """The others that were kept may be as dead, and each would cost its time."""
+    world = World(
+        server={"timeouts": Timeouts(command=5)},
+        pool_options={"max_connections": 3, "max_idle": None},
+    )
+
+    def slowly() -> Iterator[bytes]:
+        yield b"x\r\n" * 50_000
+
+    async def first(pool: Pool) -> None:
+        assert (await pool.send(slowly(), TO_BOB)).accepted
+
+    world.simulation.run(*(first(world.pool) for _ in range(3)))
+    opened = world.store.connections
+    assert opened > 1
+
+    async def later() -> None:
+        await world.simulation.sleep(10)
+        await send(world.pool, 9)
+        await world.pool.close()
+
+    world.simulation.run(later())
+    assert world.store.connections == opened + 1
+    assert world.store.received[body(9)] == 1
+
+
 def test_421_retires_one_connection_and_loses_nothing() -> None:
     world = World(store=Store(closes=lambda number: number % 3 == 0))
 

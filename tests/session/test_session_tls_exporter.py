@@ -30,8 +30,10 @@ from smtpproto import (
     TLSInfo,
     TLSMode,
 )
+from smtpproto.sasl import Channel
 from smtpproto.session.client import open_client, start_client
 from smtpproto.session.options import ContextSource, ServerOptions
+from smtpproto.session.server import Conversation
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
 from smtpproto.wire.tls import TLSStream
@@ -159,6 +161,28 @@ def test_a_server_that_does_not_know_the_exporter() -> None:
     simulation, handler = listening(1, Standard.server(LEAF), implicit=True, mechanisms=named)
     simulation.run(logged_in(simulation, PyOpenSSL.client(CA), mechanisms=named))
     assert handler.seen == [ANN]
+
+
+@pytest.mark.parametrize("client", [Standard, PyOpenSSL])
+def test_a_server_that_knows_no_binding_of_ours(
+    client: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the exporter it may be so. With it, it is somebody between, who gets nothing else."""
+    monkeypatch.setattr(
+        Conversation,
+        "_channel",
+        property(lambda self: Channel(random=bytes, secure=True, bindings={"other": b"x"})),
+    )
+    named = [PLUS, "SCRAM-SHA-256"]
+    simulation, handler = listening(1, Standard.server(LEAF), implicit=True, mechanisms=named)
+    login = logged_in(simulation, client.client(CA), mechanisms=named)
+    if client is Standard:
+        simulation.run(login)
+        assert [identity.mechanism for identity in handler.seen] == ["SCRAM-SHA-256"]
+    else:
+        with pytest.raises(BadCredentials) as caught:
+            simulation.run(login)
+        assert caught.value.command == f"AUTH {PLUS}" and not handler.seen
 
 
 # -- somebody between ----------------------------------------------------------------------------

@@ -315,6 +315,7 @@ def test_the_certificate_of_one_who_speaks_for_another_is_not_that_other_s(
 ) -> None:
     simulation = Simulation(1)
     options: ServerOptions = {"context": asking(ssl.CERT_REQUIRED), "xclient_from": ["192.0.2.1"]}
+    options["verifier"] = Known()
     simulation.listen(25, Handler(), ServerConfig(**options))
 
     async def main() -> None:
@@ -322,10 +323,12 @@ def test_the_certificate_of_one_who_speaks_for_another_is_not_that_other_s(
         async with await open_client(simulation, NAME, 25, config) as client:
             channel = simulation.conversations[0]
             assert channel._channel.certificate is not None
+            assert "EXTERNAL" in client.extensions.mechanisms
             assert (
                 await client.command(XClient(XClientAttributes(addr=ip_address("198.51.100.1"))))
             ).positive
             assert channel._channel.certificate is None
+            assert "EXTERNAL" not in client.extensions.mechanisms
             assert channel._session.tls is not None, "which handlers still see"
 
     simulation.run(main())

@@ -115,13 +115,13 @@ def test_opening_is_one_operation() -> None:
     """Each step is in time, all together are not."""
     world = Slow(pause=2)
     error = timed_out(world, nothing)
-    assert (error.phase, error.command, world.over_at) == ("start", "EHLO [192.0.2.2]", 5)
+    assert (error.phase, error.command, world.over_at) == ("hello", "EHLO [192.0.2.2]", 5)
     assert world.got == EHLO
 
 
 def test_the_greeting_is_part_of_opening() -> None:
     world = Slow(pause=2.25)
-    assert timed_out(world, nothing).phase == "start"
+    assert timed_out(world, nothing).phase == "hello"
     world = Slow(pause=2.75)
     assert timed_out(world, nothing).phase == "greeting"
     assert world.got == b""
