@@ -65,41 +65,23 @@ class Mechanism:
         return self.in_clear or channel.secure
 
 
+def _scram(hash_name: str, *, plus: bool = False) -> Mechanism:
+    return Mechanism(
+        name=f"SCRAM-{hash_name}{'-PLUS' if plus else ''}",
+        client=partial(ScramClient, hash_name=hash_name, plus=plus),
+        server=partial(ScramServer, hash_name=hash_name, plus=plus),
+        takes=Login,
+        asks="scram_keys",
+        hash_name=hash_name,
+        binds=plus,
+    )
+
+
 MECHANISMS: tuple[Mechanism, ...] = (
-    Mechanism(
-        name="SCRAM-SHA-256-PLUS",
-        client=partial(ScramClient, hash_name="SHA-256", plus=True),
-        server=partial(ScramServer, hash_name="SHA-256", plus=True),
-        hash_name="SHA-256",
-        takes=Login,
-        asks="scram_keys",
-        binds=True,
-    ),
-    Mechanism(
-        name="SCRAM-SHA-1-PLUS",
-        client=partial(ScramClient, hash_name="SHA-1", plus=True),
-        server=partial(ScramServer, hash_name="SHA-1", plus=True),
-        hash_name="SHA-1",
-        takes=Login,
-        asks="scram_keys",
-        binds=True,
-    ),
-    Mechanism(
-        name="SCRAM-SHA-256",
-        client=partial(ScramClient, hash_name="SHA-256"),
-        server=partial(ScramServer, hash_name="SHA-256"),
-        hash_name="SHA-256",
-        takes=Login,
-        asks="scram_keys",
-    ),
-    Mechanism(
-        name="SCRAM-SHA-1",
-        client=partial(ScramClient, hash_name="SHA-1"),
-        server=partial(ScramServer, hash_name="SHA-1"),
-        hash_name="SHA-1",
-        takes=Login,
-        asks="scram_keys",
-    ),
+    _scram("SHA-256", plus=True),
+    _scram("SHA-1", plus=True),
+    _scram("SHA-256"),
+    _scram("SHA-1"),
     Mechanism(
         name="CRAM-MD5",
         client=CramMD5Client,

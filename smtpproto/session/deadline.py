@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from attrs import define, field
 
 from ..errors import TimedOut
-from ..ports import Stream
+from ..wire.over import Over
 
 
 @define(eq=False)
@@ -59,10 +59,9 @@ class Deadline:
 
 
 @define(eq=False)
-class DeadlineStream:
+class DeadlineStream(Over):
     """A stream below TLS that is waited for until the deadline at most."""
 
-    _stream: Stream
     _deadline: Deadline
 
     async def read(self, timeout: float | None) -> bytes:
@@ -72,17 +71,3 @@ class DeadlineStream:
     async def write(self, data: bytes, timeout: float | None) -> None:
         with self._deadline.within(timeout) as seconds:
             await self._stream.write(data, seconds)
-
-    async def close(self) -> None:
-        await self._stream.close()
-
-    def interrupt(self) -> None:
-        self._stream.interrupt()
-
-    @property
-    def peername(self) -> tuple[str, int]:
-        return self._stream.peername
-
-    @property
-    def sockname(self) -> tuple[str, int]:
-        return self._stream.sockname

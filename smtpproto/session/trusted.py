@@ -7,6 +7,7 @@ from attrs import define, evolve
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 from ..ports import Stream, World
+from ..wire.over import Over
 from ..wire.proxy import ProxyHeader, ProxyReader
 from .handler import Session
 from .options import ServerConfig, is_among
@@ -58,11 +59,10 @@ async def read_proxy_header(
     return (_Behind(stream, reader.rest) if reader.rest else stream), header
 
 
-@define
-class _Behind:
+@define(eq=False)
+class _Behind(Over):
     """A stream of which *_first* was read already."""
 
-    _stream: Stream
     _first: bytes
 
     async def read(self, timeout: float | None) -> bytes:
@@ -70,20 +70,3 @@ class _Behind:
             data, self._first = self._first, b""
             return data
         return await self._stream.read(timeout)
-
-    async def write(self, data: bytes, timeout: float | None) -> None:
-        await self._stream.write(data, timeout)
-
-    async def close(self) -> None:
-        await self._stream.close()
-
-    def interrupt(self) -> None:
-        self._stream.interrupt()
-
-    @property
-    def peername(self) -> tuple[str, int]:
-        return self._stream.peername
-
-    @property
-    def sockname(self) -> tuple[str, int]:
-        return self._stream.sockname

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from ..errors import ConnectionLost, SMTPError, TLSFailed, TransportError
 from ..limits import CHUNK
 from ..ports import Stream
+from .over import Over
 from .tls_context import Context, own_certificate
 from .tls_filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, unusable
 
@@ -151,12 +152,12 @@ def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
     return failure(reason, getattr(error, "verify_message", ""))
 
 
-class TLSStream:
+class TLSStream(Over):
     """A stream that speaks TLS over another stream."""
 
     def __init__(self, stream: Stream, tls: Filter, now: Callable[[], float]) -> None:
         """*now* gives the seconds by which time-outs are counted."""
-        self._stream = stream
+        super().__init__(stream)
         self._filter = tls
         self._now = now
         self._interrupted = False
@@ -202,14 +203,6 @@ class TLSStream:
     def interrupt(self) -> None:
         self._interrupted = True
         self._stream.interrupt()
-
-    @property
-    def peername(self) -> tuple[str, int]:
-        return self._stream.peername
-
-    @property
-    def sockname(self) -> tuple[str, int]:
-        return self._stream.sockname
 
     @property
     def info(self) -> TLSInfo:
