@@ -9,8 +9,6 @@ from typing import Any, TypeVar
 
 import pytest
 import trustme
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from smtpproto.errors import ConnectionLost, SMTPError, TimedOut, TLSFailed
 from smtpproto.limits import CHUNK
@@ -84,42 +82,6 @@ def test_handshake_at_any_split(size: int, version: ssl.TLSVersion) -> None:
     move(client, server, size)
     assert server.read() == b"EHLO client.example\r\n"
     assert server.read() is None
-
-
-@settings(max_examples=30)
-@given(
-    st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=50000)), max_size=8),
-    st.sampled_from([1, 100, 4096, CHUNK]),
-)
-def test_octets_go_both_ways_at_any_split(turns: list[tuple[bool, bytes]], size: int) -> None:
-    client, server = pair()
-    shake_hands(client, server)
-    for forth, data in turns:
-        source, target = (client, server) if forth else (server, client)
-        source.write(data)
-        got = b""
-        octets = source.data_to_send()
-        for start in range(0, len(octets), size):
-            target.receive(octets[start : start + size])
-            while piece := target.read():
-                assert len(piece) <= CHUNK
-                got += piece
-        assert got == data
-        assert target.read() is None
-
-
-def test_what_arrives_with_the_end_of_the_handshake_is_kept() -> None:
-    """A client's last flight and its first command may come in one read."""
-    client, server = pair()
-    assert not client.handshake()
-    move(client, server)
-    assert not server.handshake()
-    move(server, client)
-    assert client.handshake()
-    client.write(b"EHLO client.example\r\n")
-    move(client, server)
-    assert server.handshake()
-    assert server.read() == b"EHLO client.example\r\n"
 
 
 CLEAR = [
@@ -221,70 +183,6 @@ def test_unverified_is_tls_with_anybody() -> None:
     client.write(b"x")
     move(client, server)
     assert server.read() == b"x"
-
-
-def test_close_notify_is_the_end_of_one_direction() -> None:
-    client, server = pair()
-    shake_hands(client, server)
-    client.write(b"last")
-    client.close()
-    move(client, server)
-    assert (server.read(), server.read(), server.read()) == (b"last", b"", b"")
-    server.close()
-    assert server.data_to_send()
-    with pytest.raises(ConnectionLost, match="closed"):
-        client.write(b"x")
-    client.close()  # twice does no harm
-
-
-@pytest.mark.parametrize("half_a_record", [False, True])
-def test_an_end_without_close_notify_is_an_end(half_a_record: bool) -> None:
-    client, server = pair()
-    shake_hands(client, server)
-    client.write(b"whole")
-    move(client, server)
-    if half_a_record:
-        client.write(b"never seen")
-        server.receive(client.data_to_send()[:-1])
-    server.receive(b"")
-    assert (server.read(), server.read()) == (b"whole", b"")
-
-
-def test_an_end_in_the_middle_of_the_handshake_fails() -> None:
-    client, server = pair()
-    assert not client.handshake()
-    hello = client.data_to_send()
-    client.receive(b"")
-    server.receive(hello[:-1])
-    server.receive(b"")
-    for side in (client, server):
-        with pytest.raises(TLSFailed):
-            side.handshake()
-
-
-@pytest.mark.parametrize("after", [0, 1])
-def test_plain_octets_behind_the_handshake_are_no_content(after: int) -> None:
-    """Injected behind the last flight, or between two records: an error, never octets to read."""
-    client, server = pair()
-    shake_hands(client, server)
-    if after:
-        client.write(b"true")
-        move(client, server)
-        assert server.read() == b"true"
-    server.receive(b"MAIL FROM:<evil@example.net>\r\n")
-    with pytest.raises(TLSFailed):
-        server.read()
-
-
-def test_a_record_that_was_tampered_with_is_no_content() -> None:
-    client, server = pair()
-    shake_hands(client, server)
-    client.write(b"true")
-    octets = bytearray(client.data_to_send())
-    octets[-1] ^= 1
-    server.receive(bytes(octets))
-    with pytest.raises(TLSFailed):
-        server.read()
 
 
 def test_writing_before_the_handshake_or_after_the_end_is_an_error_of_ours() -> None:

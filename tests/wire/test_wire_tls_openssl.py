@@ -62,7 +62,7 @@ def test_handshake_at_any_split(libraries: Pair, size: int, version: str) -> Non
     assert [info.verified for info in infos] == [True, False]
 
 
-@settings(max_examples=15)
+@settings(max_examples=60)
 @given(
     st.sampled_from(PAIRS),
     st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=50000)), max_size=8),
@@ -100,6 +100,7 @@ def test_much_at_once(libraries: Pair) -> None:
 
 @each_pair
 def test_what_arrives_with_the_end_of_the_handshake_is_kept(libraries: Pair) -> None:
+    """A client's last flight and its first command may come in one read."""
     client, server = sides_of(libraries)
     assert not client.handshake()
     move(client, server)
@@ -142,6 +143,7 @@ def test_an_end_without_close_notify_is_an_end(libraries: Pair, half_a_record: b
 @each_pair
 @pytest.mark.parametrize("after", [0, 1])
 def test_plain_octets_behind_the_handshake_are_no_content(libraries: Pair, after: int) -> None:
+    """Injected behind the last flight, or between two records: an error, never octets to read."""
     client, server = agreed(libraries)
     if after:
         client.write(b"true")
