@@ -30,6 +30,7 @@ _SUBMISSION = Path("/usr/lib/dovecot/submission")  # a package of its own
 _USER = "mail"  # every Unix has it
 _KEY = b"0123456789abcdef" * 2
 _ALIVE = 600  # seconds, of a token
+_AGE = 60  # seconds, of a new one: Dovecot refuses those of the future, and time(2) lags behind
 
 
 @frozen
@@ -49,8 +50,8 @@ class Submission:
 
 def token(username: str, key: bytes = _KEY) -> str:
     """A bearer token that Dovecot takes, unless made with another key: a JSON Web Token."""
-    now = int(time.time())
-    claims = {"sub": username, "iat": now, "exp": now + _ALIVE}
+    issued = int(time.time()) - _AGE
+    claims = {"sub": username, "iat": issued, "exp": issued + _ALIVE}
     parts = ({"alg": "HS256", "typ": "JWT"}, claims)
     signed = b".".join(_base64url(json.dumps(part).encode()) for part in parts)
     return (signed + b"." + _base64url(hmac.digest(key, signed, "sha256"))).decode()
