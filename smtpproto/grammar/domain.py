@@ -248,6 +248,12 @@ def own_name(value: Host | str) -> Host:
     return host if isinstance(host, AddressLiteral) else host.a_labels()
 
 
+def in_ascii(name: str) -> str:
+    """The name of a host as DNS and certificates have it, with A-labels for U-labels; what is in
+    ASCII stays as it is. Raises GrammarError as :meth:`Domain.a_labels`."""
+    return name if name.isascii() else str(Domain(name).a_labels())
+
+
 def parse_host(data: bytes | str) -> Host:
     """Read ``Domain / address-literal``. Raises GrammarError."""
     text = text_of(data)

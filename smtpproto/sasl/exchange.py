@@ -29,7 +29,7 @@ class Channel:
     now: float = 0.0
     """Seconds, of any clock that goes on."""
     secure: bool = False
-    """Whether TLS is active."""
+    """Whether TLS is active; for a client, with a server that it has verified."""
     bindings: Mapping[str, bytes] = field(factory=dict, repr=False)
     """Channel bindings by their names (RFC 5056), the one to prefer first."""
     peer_binds: bool = False

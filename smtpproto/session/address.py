@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 from attrs import frozen
 
 from ..errors import GrammarError
-from ..grammar.domain import Domain
+from ..grammar.domain import Domain, in_ascii
 from ..sasl import Login
 from .options import ClientConfig, ClientOptions, TLSMode
 
@@ -69,7 +69,7 @@ def target(host: str, port: int | None = None, options: ClientOptions | None = N
         if port:
             raise ValueError("a Unix socket has no port")
         return Target(host, 0, config)
-    return Target(_in_ascii(host), _usual_port(config) if port is None else port, config)
+    return Target(_name(host), _usual_port(config) if port is None else port, config)
 
 
 def is_path(host: str) -> bool:
@@ -83,12 +83,12 @@ def _usual_port(config: ClientConfig) -> int:
     return 465 if config.tls is TLSMode.IMPLICIT else 587
 
 
-def _in_ascii(host: str) -> str:
-    """A name of U-labels in A-labels, which DNS and certificates have. Raises GrammarError for a
-    URL without its ``//``: its password would be looked up in DNS, and told by errors."""
+def _name(host: str) -> str:
+    """A name in ASCII. Raises GrammarError for a URL without its ``//``: its password would be
+    looked up in DNS, and told by errors."""
     if "@" in host:
         raise GrammarError("not a host: there is an @ in it; a URL begins as smtp://")
-    return host if host.isascii() else str(Domain(host).a_labels())
+    return in_ascii(host)
 
 
 # -- URLs ----------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ from ..ports import Stream, World
 from ..protocol.client import ClientProtocol
 from ..sasl import Anonymous, Channel, Credential
 from ..wire.tls import filter_for
-from ..wire.tls_filter import Filter, TLSInfo
+from ..wire.tls_filter import Filter, TLSInfo, unusable
 from .address import is_path
 from .deadline import Deadline
 from .link import Link
@@ -261,8 +261,14 @@ class Client:
             error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_will_do
 
     def _filter(self, mode: TLSMode) -> Filter:
+        """TLS for a handshake that is about to begin. Raises LocalProtocolError if there can be
+        none."""
+        try:
+            context = self._config.tls_context(mode)
+        except ValueError as error:
+            raise unusable(error) from None
         return filter_for(
-            self._config.tls_context(mode),
+            context,
             server_side=False,
             server_hostname=self._config.server_name or self._server_name,
             fingerprints=self._config.verification(mode).fingerprints,
@@ -288,7 +294,7 @@ class Client:
         return Channel(
             random=world.random,
             now=world.now(),
-            secure=self.tls is not None,
+            secure=self._trusted,
             bindings={} if self.tls is None else self.tls.bindings,
             peer_binds=any(name.endswith("-PLUS") for name in offered),
             host=self._config.server_name or self._server_name,

@@ -34,12 +34,18 @@ def failed(where: str, error: Exception, *, secret: bool = False) -> Reply:
 async def ask(
     hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
 ) -> Verdict:
-    """Call a hook. If it raises, the client gets *failure*."""
+    """Call a hook. If it raises, or answers what is no verdict, the client gets *failure*."""
     try:
-        return await result(hook(*arguments))
+        return _verdict(await result(hook(*arguments)))
     except Exception as error:
         failed(getattr(hook, "__name__", "a hook"), error)
         return failure
+
+
+def _verdict(answered: object) -> Verdict:
+    if not isinstance(answered, Reply | None):
+        raise TypeError(f"a hook answers a Reply or nothing, not {type(answered).__name__}")
+    return answered
 
 
 async def ask_login(hook: Callable[..., Hook], *arguments: object) -> Verdict:
@@ -79,9 +85,7 @@ def _mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
 def answer(machine: ServerProtocol, verdict: Verdict) -> bool:
     """Answer the machine's question; whether that was a yes."""
     try:
-        if not isinstance(verdict, Reply | None):
-            raise TypeError(f"a hook answers a Reply or nothing, not {type(verdict).__name__}")
-        machine.answer(verdict)
+        machine.answer(_verdict(verdict))
     except (LocalProtocolError, GrammarError, TypeError) as error:
         # No reply at all, or not one for this question.
         failed("a hook's answer", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -32,7 +32,7 @@ from .options import Trace
 
 _log = logging.getLogger("smtpproto.client")
 
-_LAST_WORDS = 1.0  # seconds to wait for them: on a broken link they are there, or never come
+_LAST_WORDS = 1.0  # seconds, for all of them: on a broken link they are there, or never come
 
 _OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
 
@@ -155,7 +155,7 @@ class Link:
                 await self.stream.write(data, self.machine.timeouts.block)
             except TransportError as error:
                 if isinstance(error, ConnectionLost):
-                    await self._last_words()
+                    error.reply = await self._last_words()
                 raise self._explained(error) from None
             except BaseException:  # cancelled: nobody knows how much has left
                 self._broken = True
@@ -168,13 +168,21 @@ class Link:
         except TransportError as error:
             raise self._explained(error) from None
 
-    async def _last_words(self) -> None:
-        """Read what the server has said before the link broke: it may be why."""
-        with suppress(TransportError, RemoteProtocolError):
-            while data := await self.stream.read(_LAST_WORDS):
-                self.machine.receive(data)
-                while (event := self.machine.next_event()) is not None:
+    async def _last_words(self) -> Reply | None:
+        """Read what the server has said before the link broke: it may be why. Give the reply that
+        is no answer to anything, if there is one, as in the middle of a message."""
+        machine, now = self.machine, self.world.now
+        end = now() + _LAST_WORDS
+        try:
+            while now() < end:
+                while (event := machine.next_event()) is not None:
                     self._note_event(event)
+                if not (data := await self.stream.read(end - now())):
+                    break
+                machine.receive(data)
+        except (TransportError, RemoteProtocolError) as error:
+            return error.reply
+        return None
 
     def _check_time(self) -> None:
         try:
@@ -258,7 +266,8 @@ class Link:
         if waiting and waiting[0].what is not Step.GREETING:
             error.command = error.command or str(waiting[0])
         error.phase = error.phase or self.step
-        if error.phase == "greeting" and isinstance(error, TimedOut) and not error.check:
+        silent = error.phase == "greeting" and isinstance(error, TimedOut)
+        if silent and self.tls is None and not error.check:
             error.check = "whether this port wants TLS from the first octet, as 465 does"
         return error
 

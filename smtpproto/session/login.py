@@ -52,7 +52,7 @@ async def log_in(
     if not mechanisms:
         raise NotOffered(
             f"no mechanism in common; the server offers {' '.join(offered) or 'none'}",
-            check="the kind of login, mechanisms, and whether the server wants TLS first",
+            check="the kind of login, mechanisms, whether the server wants TLS first, and verify",
         )
     if isinstance(credential, BearerToken):
         credential = await credential.fetched()

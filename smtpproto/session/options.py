@@ -11,8 +11,9 @@ from types import UnionType
 from typing import TypedDict
 
 from attrs import field, frozen
+from attrs.converters import optional
 
-from ..grammar.domain import Domain, Host, own_name
+from ..grammar.domain import Domain, Host, in_ascii, own_name
 from ..limits import Leniencies, Limits, Timeouts
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import BY_NAME, Credential, Login, Verifier
@@ -52,7 +53,11 @@ def _optional_name(value: Host | str | None) -> Host | None:
 
 
 def _mode(value: TLSMode | str | None) -> TLSMode | None:
-    return None if value is None else TLSMode(value)
+    try:
+        return None if value is None else TLSMode(value)
+    except ValueError:
+        known = ", ".join(mode.value for mode in TLSMode)
+        raise ValueError(f"tls is one of {known}, not {value!r}") from None
 
 
 def _verify(value: Verify | str | None) -> Verify | None:
@@ -72,6 +77,15 @@ def _login(value: Credential | tuple[str, str] | None) -> Credential | None:
 def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
     _check_kind("certificate", value, ClientCertificate)
     return value
+
+
+def _context(value: Context | None) -> Context | None:
+    _check_kind("context", value, Context)
+    return value
+
+
+def _context_source(value: ContextSource | None) -> ContextSource | None:
+    return value if callable(value) else _context(value)
 
 
 def _verifier(value: Verifier | None) -> Verifier | None:
@@ -144,11 +158,11 @@ class ClientConfig:
     verify: Verify | None = field(default=None, converter=_verify)
     """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
     against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
-    server_name: str | None = None
+    server_name: str | None = field(default=None, converter=optional(in_ascii))
     """The name to verify, and to say in SNI; None for the host that is dialled."""
     certificate: ClientCertificate | None = field(default=None, converter=_certificate)
     """What to show to a server that wants to see a certificate."""
-    context: Context | None = None
+    context: Context | None = field(default=None, converter=_context)
     """Certificates and rules of one's own, instead of *verify* and *certificate*."""
     login_in_clear: bool = False
     """Whether to log in without TLS, or to a server that TLS has not verified, too."""
@@ -171,7 +185,8 @@ class ClientConfig:
         if self.verify is not None or self.certificate is not None:
             if self.context is not None:
                 raise ValueError("a context has rules of its own: no verify or certificate with it")
-            self.tls_context(TLSMode.REQUIRED)  # so that what cannot be read is known at once
+            for mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
+                self.tls_context(mode)  # so that what cannot be read is known at once
 
     def tls_mode(self, port: int) -> TLSMode:
         """The mode for *port*: as was said, else implicit on 465; required on 587 (RFC 8314 5.2)
@@ -245,7 +260,7 @@ class ServerConfig:
 
     hostname: Host = field(default=Domain("localhost"), converter=own_name)
     """The name it gives in greetings. A public server gives its DNS name."""
-    context: ContextSource | None = None
+    context: ContextSource | None = field(default=None, converter=_context_source)
     """Certificate and rules for TLS, or what gives these for each handshake; None for no TLS."""
     implicit_tls: bool = False
     """TLS from the first octet instead of STARTTLS. Needs *context*."""

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from ..errors import LocalProtocolError
 from ..protocol.server import ServerProtocol
 from ..sasl import Channel, offers
+from ..wire.tls import filter_for
+from ..wire.tls_context import Context
 from .handler import Handler, HandlerSource
 from .options import ServerConfig
 from .trusted import offers_to
@@ -57,11 +60,20 @@ def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
     return getattr(handler, hook.__name__) is not hook
 
 
+def _check_context(context: Context) -> None:
+    try:
+        filter_for(context, server_side=True)
+    except LocalProtocolError as error:
+        raise ValueError(f"context: {error.message}") from None
+
+
 def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
-    sense, AUTH required where there is no verifier."""
+    sense, AUTH required where there is no verifier, a context that is not for servers."""
     if config.lmtp and port == 25:
         raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
+    if config.context is not None and not callable(config.context):
+        _check_context(config.context)
     kind = source if isinstance(source, type) else type(source)
     kind = kind if issubclass(kind, Handler) else Handler  # what a function makes, nobody knows
     offered = machine_for(kind, config, "", _AT_BEST).offered

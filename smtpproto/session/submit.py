@@ -142,7 +142,10 @@ class _Submission:
             async for part in parts:
                 size += len(part)
                 link.machine.send_body(part)
-                await link.flush()
+                try:
+                    await link.flush()
+                except TransportError as error:
+                    return self.refused(self._refusal(error))
         link.show("C", f"[{size} octets of content]")
         return await self._end(link.end_body(), ())
 
@@ -164,10 +167,8 @@ class _Submission:
                 ahead.extend(sent)
                 try:
                     await link.flush()
-                except TransportError:
-                    if (refusal := self._refusal_among(ahead)) is None:
-                        raise
-                    return self.refused(refusal)
+                except TransportError as error:
+                    return self.refused(self._refusal(error, ahead))
         raise AssertionError("content without an end")
 
     def _check_size(self, size: int) -> None:
@@ -178,10 +179,13 @@ class _Submission:
             told = f"more than {limit} octets, which is all that the server takes"
             raise NotOffered(told, command="BDAT", check="the size of the message")
 
-    def _refusal_among(self, ahead: Iterable[Sent]) -> Reply | None:
-        """Why the link broke, if the server said so before."""
-        replies = (self.link.known(sent) for sent in ahead)
-        return next((reply for reply in replies if reply and not reply.positive), None)
+    def _refusal(self, error: TransportError, ahead: Iterable[Sent] = ()) -> Reply:
+        """Why the link broke, which the server said before; raise *error* if it did not."""
+        replies = (*(self.link.known(sent) for sent in ahead), error.reply)
+        for reply in replies:
+            if reply is not None and not reply.positive:
+                return reply
+        raise error
 
     async def _failed(self, reply: Reply, ahead: Iterable[Sent]) -> Outcome:
         """A chunk was refused: those on their way get replies all the same (RFC 3030 2)."""

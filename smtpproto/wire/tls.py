@@ -16,7 +16,16 @@ from ..limits import CHUNK
 from ..ports import Stream
 from .over import Over
 from .tls_context import Context, own_certificate
-from .tls_filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, unusable
+from .tls_filter import (
+    SPEAKS_TLS,
+    Filter,
+    TLSInfo,
+    ended,
+    failure,
+    plain_name,
+    renegotiating,
+    unusable,
+)
 
 
 def filter_for(
@@ -68,7 +77,7 @@ class TLSFilter(Filter):
         self._outgoing = ssl.MemoryBIO()
         self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
         try:
-            name = plain_name(server_hostname, required=self._by_name)
+            name = plain_name(server_hostname, required=self._by_name and not server_side)
             self.object = context.wrap_bio(
                 self._incoming, self._outgoing, server_side=server_side, server_hostname=name
             )
@@ -128,6 +137,8 @@ class TLSFilter(Filter):
     def write(self, octets: bytes) -> None:
         try:
             self.object.write(octets)
+        except ssl.SSLWantReadError:
+            raise renegotiating() from None
         except ssl.SSLError as error:
             raise ConnectionLost(f"TLS connection is closed: {error.reason}") from None
 

@@ -35,21 +35,22 @@ def client_context(
     verify = verify or Verify.by_name()
     by_name = verify.at_all and not verify.fingerprints
     context = _verifying(verify.ca) if by_name else _trustful()
+    context.options |= ssl.OP_NO_RENEGOTIATION  # what is said meanwhile could not be answered
     if certificate is not None:
         _show(context, certificate)
     return context
 
 
 def _verifying(ca: str | None) -> ssl.SSLContext:
-    if ca is None:
-        return ssl.create_default_context()
-    pem = "-----BEGIN" in ca
+    pem = ca is not None and "-----BEGIN" in ca
     try:
-        context = (
-            ssl.create_default_context(cadata=ca) if pem else ssl.create_default_context(cafile=ca)
-        )
+        if ca is None:
+            return ssl.create_default_context()
+        # Around certificates there may be comments in any letters, which ssl refuses in text.
+        text = ca.encode("ascii", "replace").decode() if pem else None
+        context = ssl.create_default_context(cafile=None if pem else ca, cadata=text)
     except (OSError, ValueError) as error:
-        where = "the text given" if pem else ca
+        where = "the text given" if pem else ca or "the system's store"
         raise ValueError(f"no certificates of CAs in {where}: {_reason(error)}") from None
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # of a CA that is not a root, too
     return context

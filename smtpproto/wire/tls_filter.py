@@ -43,8 +43,12 @@ class Filter(ABC):
         """
         if failure := _not_tls(self._first, server_side=self._server_side):
             raise failure
-        if not self._step():
-            return False
+        try:
+            if not self._step():
+                return False
+        except TLSFailed as error:
+            error.phase = "TLS"
+            raise
         if self._fingerprints and not self.verified:
             self.data_to_send()  # our own certificate, in TLS 1.3: not for whoever that is
             raise TLSFailed(
@@ -140,6 +144,7 @@ class Filter(ABC):
 _LINE = 200  # octets of a greeting, to be shown
 SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
 _OLD = "whether the peer knows TLS 1.2 or later"
+_RENEGOTIATES = "whether the peer can do without, or knows TLS 1.3"
 _NO_CERTIFICATE = "which client certificate the server wants: set certificate"
 _CHECKS = {
     "HTTP_REQUEST": "whether this is the port meant: the client speaks HTTP",
@@ -150,6 +155,8 @@ _CHECKS = {
     "UNSUPPORTED_PROTOCOL": _OLD,
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
     "WRONG_VERSION_NUMBER": SPEAKS_TLS,
+    "RECORD_LAYER_FAILURE": SPEAKS_TLS,
+    "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context: it needs set_session_id",
 }
 _COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = re.compile(rb"[2-5][0-9]{2}[- \r\n]")
@@ -189,9 +196,14 @@ def _not_tls(first: bytes, *, server_side: bool) -> TLSFailed | None:
 def failure(reason: str, detail: str = "") -> TLSFailed:
     """The error for what OpenSSL calls *reason*."""
     text = printable(f"{reason}: {detail}" if detail else reason)
-    return TLSFailed(f"TLS failed: {text}", phase="TLS", check=_CHECKS.get(reason, ""))
+    return TLSFailed(f"TLS failed: {text}", check=_CHECKS.get(reason, ""))
+
+
+def renegotiating() -> TLSFailed:
+    """The error for a peer that begins TLS 1.2 anew, in the middle of a session."""
+    return TLSFailed("TLS failed: the peer wants to renegotiate", check=_RENEGOTIATES)
 
 
 def ended() -> TLSFailed:
-    """The error for an end in the middle of a handshake."""
-    return TLSFailed("TLS failed: the peer closed the connection", phase="TLS")
+    """The error for an end that is none of TLS."""
+    return TLSFailed("TLS failed: the peer closed the connection")

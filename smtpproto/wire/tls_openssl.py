@@ -18,7 +18,7 @@ from ..errors import ConnectionLost, TLSFailed
 from ..limits import CHUNK
 from .binding import EXPORTER
 from .tls_context import OpenSSLContext
-from .tls_filter import Filter, ended, failure, plain_name, unusable
+from .tls_filter import Filter, ended, failure, plain_name, renegotiating, unusable
 
 _LABEL, _SIZE = b"EXPORTER-Channel-Binding", 32  # RFC 9266 2
 _BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # a fatal alert in clear (RFC 8446 6)
@@ -139,6 +139,8 @@ class OpenSSLFilter(Filter):
     def write(self, octets: bytes) -> None:
         try:
             self._tls.sendall(octets)
+        except SSL.WantReadError:
+            raise renegotiating() from None
         except SSL.Error as error:
             raise ConnectionLost(f"TLS connection is closed: {_reason(error)}") from None
 

@@ -22,14 +22,16 @@ class Path(Protocol):
 
 
 def _text(value: str | bytes | Path | None) -> str | None:
-    """A path, or PEM, as text. Raises ValueError for octets that are no PEM."""
-    if value is None or isinstance(value, str):
-        return value
-    if not isinstance(value, bytes):
-        return value.__fspath__()
-    if value.isascii() and b"-----BEGIN" in value:
-        return value.decode()
-    raise ValueError("certificates of CAs are given as PEM")
+    """A path, or PEM, as text. Raises ValueError for octets that are no PEM, and for nothing: by
+    that OpenSSL would understand the system's CAs."""
+    if isinstance(value, bytes):
+        if b"-----BEGIN" not in value:
+            raise ValueError("certificates of CAs are given as PEM")
+        return value.decode(errors="replace")
+    text = value if value is None or isinstance(value, str) else value.__fspath__()
+    if text == "":
+        raise ValueError("no CA: it is a path, or PEM")
+    return text
 
 
 def _all_octets(values: Iterable[bytes]) -> tuple[bytes, ...]:
@@ -67,8 +69,9 @@ class Verify:
 
     @classmethod
     def by_ca(cls, ca: str | bytes | Path) -> Self:
-        """Likewise, of one of the CAs in *ca*: PEM, or the path of a file of it."""
-        return cls(ca=ca)
+        """Likewise, of one of the CAs in *ca*: PEM, or the path of a file of it. Raises ValueError
+        if that is empty."""
+        return cls(ca=ca or "")
 
     @classmethod
     def by_fingerprint(cls, *fingerprints: str) -> Self:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from OpenSSL import SSL
+from tls_libraries import CA, LEAF, Library, PyOpenSSL, client_of, each_library, server_of
+from tls_libraries import shake_hands as agree
 
 from smtpproto import ClientCertificate, TLSFailed, Verify
 from smtpproto.wire.tls import TLSFilter
 from smtpproto.wire.tls_context import client_context, own_certificate
+from smtpproto.wire.tls_filter import Filter, failure
+from smtpproto.wire.tls_openssl import OpenSSLFilter
 
 NAME = "mx.example.org"
 Kinds = list[trustme.KeyType]
@@ -66,3 +72,78 @@ def test_a_server_of_another_fingerprint_does_not_learn_who_we_are(tmp_path: Pat
     with pytest.raises(TLSFailed, match="another fingerprint"):
         client.handshake()
     assert client.data_to_send() == b""
+
+
+# -- TLS begun anew (RFC 5246 7.4.1.1) -----------------------------------------------------------
+
+
+def _asked_to_renegotiate(context: ssl.SSLContext | SSL.Context) -> tuple[Filter, Filter]:
+    """A client of *context* whose server, by TLS 1.2, wants to begin anew, and goes on talking."""
+    client, server = client_of(context), server_of(PyOpenSSL.server(LEAF, "TLSv1.2"))
+    agree(client, server)
+    assert isinstance(server, OpenSSLFilter)
+    server._tls.renegotiate()
+    server._tls.do_handshake()
+    server.write(b"250 OK\r\n")
+    client.receive(server.data_to_send())
+    return client, server
+
+
+def test_contexts_of_ours_do_not_renegotiate() -> None:
+    client, _ = _asked_to_renegotiate(client_context(Verify.by_ca(CA.cert_pem.bytes())))
+    assert client.read() == b"250 OK\r\n"
+    client.write(b"NOOP\r\n")  # the server, which was told no, decides what comes of it
+    assert client.data_to_send()
+
+
+@each_library
+def test_what_cannot_be_said_meanwhile_is_no_closed_connection(library: Library) -> None:
+    client, _ = _asked_to_renegotiate(library.client(CA))
+    assert client.read() == b"250 OK\r\n"
+    with pytest.raises(TLSFailed, match="the peer wants to renegotiate"):
+        client.write(b"NOOP\r\n")
+
+
+# -- what is to be trusted -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nothing", ["", b"", None])
+def test_no_ca_is_not_that_of_everybody(nothing: Any) -> None:
+    """As of a variable that is not set: OpenSSL would take the system's."""
+    with pytest.raises(ValueError, match="PEM"):
+        Verify.by_ca(nothing)
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_comments_around_a_certificate_may_have_any_letters(kind: type[str] | type[bytes]) -> None:
+    text = "# F\N{LATIN SMALL LETTER O WITH DOUBLE ACUTE}tan\N{LATIN SMALL LETTER U WITH ACUTE}\n"
+    text += CA.cert_pem.bytes().decode()
+    context = client_context(Verify.by_ca(text if kind is str else text.encode()))
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_a_log_of_keys_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "no" / "keys"))
+    for verify in (Verify.by_name(), Verify.by_ca(CA.cert_pem.bytes())):
+        with pytest.raises(ValueError, match="No such file or directory"):
+            client_context(verify)
+
+
+def test_a_session_of_who_needs_a_name_for_it_is_explained() -> None:
+    """What OpenSSL wants to resume sessions of clients with certificates (SSL_CTX_set_session_id_
+    context), pyOpenSSL does not set by itself."""
+    assert "set_session_id" in failure("SESSION_ID_CONTEXT_UNINITIALIZED").check
+
+
+def test_what_fails_behind_the_handshake_is_no_longer_its_phase() -> None:
+    client, server = _asked_to_renegotiate(client_context(Verify.by_ca(CA.cert_pem.bytes())))
+    server.write(b"x")
+    record = bytearray(server.data_to_send())
+    record[-1] ^= 1
+    client.receive(bytes(record))
+    with pytest.raises(TLSFailed) as caught:
+        while client.read() is not None:
+            pass
+    assert caught.value.phase == ""
