@@ -22,7 +22,7 @@ from ..session.server import Conversation
 from ..session.serving import check
 from . import listening
 from .buffer import receive_buffer
-from .dialling import dialling
+from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
 
 T = TypeVar("T")
@@ -48,7 +48,9 @@ async def connect(
     :func:`~smtpproto.session.client.open_client`.
     """
     to = target(host, port, options)
-    async with await open_client(World(sock), to.host, to.port, to.config) as client:
+    with closed_on_error(sock):
+        opened = await open_client(World(sock), to.host, to.port, to.config)
+    async with opened as client:
         yield client
 
 
@@ -187,13 +189,12 @@ class World:
     async def _connect(self, host: str, port: int, source: tuple[str, int] | None) -> Stream:
         loop = asyncio.get_running_loop()
         if self._connected is not None:
-            _, stream = await loop.create_connection(Stream, sock=self._connected)
-        elif is_path(host):
-            _, stream = await loop.create_unix_connection(Stream, host)
-        else:
-            _, stream = await loop.create_connection(
-                Stream, host, port, local_addr=source, happy_eyeballs_delay=STAGGER
-            )
+            return (await loop.create_connection(Stream, sock=self._connected))[1]
+        if is_path(host):
+            return (await loop.create_unix_connection(Stream, sock=await unix(self, host)))[1]
+        _, stream = await loop.create_connection(
+            Stream, host, port, local_addr=source, happy_eyeballs_delay=STAGGER
+        )
         return stream
 
 

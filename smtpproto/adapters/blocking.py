@@ -22,7 +22,7 @@ from ..session.pool import PoolOptions, make_pool
 from ..session.server import Conversation
 from ..session.serving import check
 from . import eyeballs, listening
-from .dialling import dialling
+from .dialling import closed_on_error, dialling, unix
 from .facade import Client, Pool, run
 
 __all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "run", "serve"]
@@ -46,7 +46,8 @@ def connect(
     :func:`~smtpproto.session.client.open_client`.
     """
     to = target(host, port, options)
-    return Client(run(open_client(World(sock), to.host, to.port, to.config)))
+    with closed_on_error(sock):
+        return Client(run(open_client(World(sock), to.host, to.port, to.config)))
 
 
 def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
@@ -188,7 +189,7 @@ class World:
             return Stream(self._connected)
         with dialling(host, port):
             if is_path(host):
-                return Stream(eyeballs.unix(host, timeout))
+                return Stream(await unix(self, host, timeout))
             return Stream(eyeballs.connect(host, port, timeout, source))
 
 

@@ -1,4 +1,5 @@
-"""What goes wrong as a connection is made, told so that one sees what to do."""
+"""Making connections, as far as adapters share it; what goes wrong is told so that one sees what to
+do."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from errno import EACCES, ECONNREFUSED, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENO
 
 from ..errors import ConnectFailed, TimedOut
 from ..grammar.printable import printable
+from ..ports import World
 from ..session.address import is_path
 
 _CHECKS = {
@@ -22,6 +24,7 @@ _CHECKS = {
 }
 _ANYTHING = "host and port, whether the server runs, the network and firewalls on the way"
 _SILENCE = "host and port, the network and firewalls on the way"
+_AGAIN = 0.02  # seconds
 _PORT_25 = "; many providers block port 25 outward: a relay takes mail on 587 or 465"
 
 
@@ -40,10 +43,42 @@ def dialling(host: str, port: int) -> Iterator[None]:
         text = printable(f"no address for {host}: {error}")
         check = "the name, and the name resolution (DNS) of this machine"
         raise ConnectFailed(text, phase="connect", check=check) from None
-    except (OSError, ValueError, OverflowError) as error:  # the latter for what is no host name
+    # The latter for what is no host name, or no socket that can be used.
+    except (OSError, ValueError, OverflowError, TypeError) as error:
         told = ", ".join(str(one) for one in _each(error))
         text = printable(f"no connection to {where}: {told}")
         raise ConnectFailed(text, phase="connect", check=_check(told, hint)) from None
+
+
+async def unix(world: World, path: str, timeout: float | None = None) -> socket.socket:
+    """Connect to the server that listens at *path*; ask again as long as its queue is full, for
+    which sockets that do not block have no other way to wait. Raises OSError, TimeoutError."""
+    end = None if timeout is None else world.now() + timeout
+    while True:
+        connecting = socket.socket(socket.AF_UNIX)
+        try:
+            connecting.setblocking(False)
+            connecting.connect(path)
+            return connecting
+        except BlockingIOError:
+            connecting.close()
+        except BaseException:
+            connecting.close()
+            raise
+        if end is not None and world.now() >= end:
+            raise TimeoutError
+        await world.sleep(_AGAIN)
+
+
+@contextmanager
+def closed_on_error(given: socket.socket | None) -> Iterator[None]:
+    """Close a socket that was given, if what is done in this block fails."""
+    try:
+        yield
+    except BaseException:
+        if given is not None:
+            given.close()
+        raise
 
 
 def _each(error: BaseException) -> Iterator[BaseException]:

@@ -14,6 +14,8 @@ from typing import Any, Self
 
 STAGGER = 0.25  # seconds that an address has for itself (RFC 8305 5)
 
+_LONGEST = 3600.0  # seconds that are waited at once: there is a limit to what the system takes
+
 AddressInfo = tuple[int, int, int, str, Any]
 """What ``getaddrinfo`` gives for an address."""
 
@@ -35,26 +37,17 @@ def connect(
     with _Race(source) as race:
         turn = now()
         while addresses or race.running:
-            if addresses and (now() >= turn or not race.running):
+            failed = len(race.errors)
+            if addresses and now() >= turn:
                 turn = now() + STAGGER
                 race.start(addresses.popleft())
             if (winner := race.wait(min(end, turn if addresses else end) - now())) is not None:
                 return winner
             if now() >= end:
                 raise TimeoutError
+            if len(race.errors) > failed:  # so that nobody has to be given more time
+                turn = now()
     raise OSError("all addresses failed") from ExceptionGroup("all failed", race.errors)
-
-
-def unix(path: str, timeout: float | None) -> socket.socket:
-    """Connect to the server that listens at *path*. Raises OSError, TimeoutError."""
-    connecting = socket.socket(socket.AF_UNIX)
-    try:
-        connecting.settimeout(timeout)
-        connecting.connect(path)
-    except BaseException:
-        connecting.close()
-        raise
-    return connecting
 
 
 def interleaved(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
@@ -120,8 +113,7 @@ class _Race:
         """Wait until an attempt has ended, at most *seconds*; the one that succeeded."""
         if not self.running:
             return None
-        forever = seconds == float("inf")
-        for key, _ in self._selector.select(None if forever else max(seconds, 0)):
+        for key, _ in self._selector.select(min(max(seconds, 0), _LONGEST)):
             ended = self._drop(key)
             code = ended.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:

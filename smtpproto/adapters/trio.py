@@ -21,9 +21,12 @@ from ..session.pool import Pool, PoolOptions, make_pool
 from ..session.server import Conversation
 from ..session.serving import check
 from . import listening
-from .dialling import dialling
+from .dialling import dialling, unix
 
 T = TypeVar("T")
+
+Given = trio.abc.Stream | trio.socket.SocketType | socket.socket
+"""A connection that somebody else has made."""
 
 
 @contextlib.asynccontextmanager
@@ -31,20 +34,33 @@ async def connect(
     host: str,
     port: int | None = None,
     *,
-    stream: trio.abc.Stream | trio.socket.SocketType | None = None,
+    stream: Given | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
     """Connect, greet, upgrade to TLS and log in; quit at the end.
 
     *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.session.address`. *stream*, trio's or a socket of its, connected already, is
-    used instead of a new one, and closed at the end; *host* then only names the server for TLS.
+    :mod:`~smtpproto.session.address`. *stream*, trio's or a socket, connected already, is used
+    instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
     to = target(host, port, options)
-    async with await open_client(World(stream), to.host, to.port, to.config) as client:
+    try:
+        opened = await open_client(World(stream), to.host, to.port, to.config)
+    except BaseException:
+        await _close(stream)
+        raise
+    async with opened as client:
         yield client
+
+
+async def _close(given: Given | None) -> None:
+    """Close what was given, and could not be used."""
+    if isinstance(given, trio.abc.Stream):
+        await trio.aclose_forcefully(given)
+    elif given is not None:
+        given.close()
 
 
 @contextlib.asynccontextmanager
@@ -153,7 +169,7 @@ class Server:
 class World:
     """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
 
-    def __init__(self, connected: trio.abc.Stream | trio.socket.SocketType | None = None) -> None:
+    def __init__(self, connected: Given | None = None) -> None:
         self._connected = connected
 
     def now(self) -> float:
@@ -190,12 +206,15 @@ class World:
     async def _connect(
         self, host: str, port: int, source: tuple[str, int] | None
     ) -> trio.abc.Stream:
-        if isinstance(self._connected, trio.socket.SocketType):
-            return trio.SocketStream(self._connected)
-        if self._connected is not None:
-            return self._connected
+        given = self._connected
+        if isinstance(given, socket.socket):
+            given = trio.socket.from_stdlib_socket(given)
+        if isinstance(given, trio.socket.SocketType):
+            return trio.SocketStream(given)
+        if given is not None:
+            return given
         if is_path(host):
-            return await trio.open_unix_socket(host)
+            return trio.SocketStream(trio.socket.from_stdlib_socket(await unix(self, host)))
         if source is None or not source[1]:
             address = None if source is None else source[0]
             return await trio.open_tcp_stream(host, port, local_address=address)

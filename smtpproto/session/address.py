@@ -68,6 +68,8 @@ def target(host: str, port: int | None = None, options: ClientOptions | None = N
     if is_path(host):
         if port:
             raise ValueError("a Unix socket has no port")
+        if "\0" in host:
+            raise ValueError("no path has a NUL in it")
         return Target(host, 0, config)
     return Target(_name(host), _usual_port(config) if port is None else port, config)
 

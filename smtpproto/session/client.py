@@ -106,8 +106,14 @@ class Client:
         was accepted for nobody, :class:`~smtpproto.errors.NotOffered` if this server cannot take
         it, and TransportError if the link died before the final dot, so that nothing was accepted.
         """
+        return await self._send(message, envelope)
+
+    async def _send(
+        self, message: Source, envelope: Envelope | None, within: Deadline | None = None
+    ) -> Outcome:
+        """As :meth:`send`, as part of an operation that has begun already."""
         planned = self.plan(message, envelope)
-        with self._link.conversation("transaction"):
+        with self._link.conversation("transaction", within):
             limits = self.extensions.limits
             if limits.per_connection:
                 self._sent += planned.transactions  # to be counted; else they are nobody's concern
@@ -179,6 +185,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection without a word. Never raises; may be called twice."""
+        self._link.give_up()
         await self._link.stream.close()
 
     async def __aenter__(self) -> Self:
@@ -306,9 +313,12 @@ class Client:
             return await self._link.ask(command)
 
 
-async def open_client(world: World, host: str, port: int, config: ClientConfig) -> Client:
+async def open_client(
+    world: World, host: str, port: int, config: ClientConfig, within: Deadline | None = None
+) -> Client:
     """Dial *port* of *host*, or the Unix socket at *host*, a path from the root, whose port is 0;
-    greet, upgrade and log in as *config* says. :func:`.address.target` makes the three.
+    greet, upgrade and log in as *config* says. :func:`.address.target` makes the three. *within* is
+    an operation that has begun already, of which this is a part.
 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost, NotOffered, Refusal; the connection
     is then closed.
@@ -318,7 +328,7 @@ async def open_client(world: World, host: str, port: int, config: ClientConfig) 
     mode = config.tls_mode(port)
     machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
     deadline = Deadline(world.now, config.timeouts.whole)
-    deadline.start()
+    deadline.start(within)
     with telling("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
         stream = await world.dial(host, port, seconds, config.source)
     link = Link(stream, world, machine, config.trace, deadline)

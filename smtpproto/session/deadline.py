@@ -22,18 +22,26 @@ class Deadline:
     _whole: float | None
     _end: float | None = field(default=None, init=False)
 
-    def start(self) -> None:
-        """An operation begins, unless one is going on of which this is a part."""
-        if self._whole is not None and self._end is None:
+    def start(self, larger: Deadline | None = None) -> None:
+        """An operation begins, unless one is going on of which this is a part; it may also be part
+        of a *larger* one, which has begun before."""
+        if larger is not None:
+            self._end = larger._end
+        elif self._whole is not None and self._end is None:
             self._end = self._now() + self._whole
 
     def stop(self) -> None:
         """The operation is over."""
         self._end = None
 
+    @property
+    def passed(self) -> bool:
+        """Whether the time is over."""
+        return self._end is not None and self._now() >= self._end
+
     def check(self, phase: str = "") -> None:
         """Raise TimedOut if the time is over."""
-        if self._end is not None and self._now() >= self._end:
+        if self.passed:
             raise self._over(phase)
 
     @contextmanager

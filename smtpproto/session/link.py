@@ -65,13 +65,13 @@ class Link:
         self.stream = DeadlineStream(self.stream, self.deadline)
 
     @contextmanager
-    def conversation(self, step: str = "session") -> Iterator[None]:
+    def conversation(self, step: str = "session", within: Deadline | None = None) -> Iterator[None]:
         """Keep others out for a while: two conversations at once would mix up their replies. What
-        happens in it is one operation, or the rest of the one that has begun. Errors name the
-        *step*, which may change meanwhile."""
+        happens in it is one operation, or the rest of the one that has begun, or of *within*.
+        Errors name the *step*, which may change meanwhile."""
         self._check_free(step)
         self._busy, self.step = True, step
-        self.deadline.start()
+        self.deadline.start(within)
         try:
             yield
         except SMTPError as error:

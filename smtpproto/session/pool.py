@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, cast
 
 import attrs
-from attrs import define, field, frozen
-from attrs.validators import ge
+from attrs import define, evolve, field, frozen
+from attrs.validators import ge, instance_of
 
 from ..errors import LocalProtocolError, NotOffered, SendRefused, SMTPError, TransportError
 from ..mail.content import Source, repeater
@@ -19,12 +19,14 @@ from ..mail.envelope import Envelope
 from ..ports import Slots, World
 from .address import target
 from .client import Client, open_client
+from .deadline import Deadline
 from .options import ClientOptions
 from .outcome import Outcome
 
 _log = logging.getLogger("smtpproto.client")
 
-_BEFORE_CONTENT = ("MAIL", "RCPT", "DATA")  # to which an answer is missing
+_BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # to which an answer is missing
+_GOODBYE = 1.0  # seconds for the reply to QUIT: somebody waits for the next connection
 
 
 class PoolOptions(ClientOptions, total=False):
@@ -38,7 +40,7 @@ class PoolOptions(ClientOptions, total=False):
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and value <= 0:
+    if value is not None and not value > 0:  # nor NaN
         raise ValueError(f"{attribute.name} must be None or more than 0")
 
 
@@ -46,7 +48,7 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -
 class PoolConfig:
     """How many connections a pool keeps, and for how long. None is no bound."""
 
-    max_connections: int = field(default=4, validator=ge(1))
+    max_connections: int = field(default=4, validator=[instance_of(int), ge(1)])
     """At the same time; who comes then waits for one."""
     max_messages: int | None = field(default=100, validator=_positive)
     """Sent over one connection."""
@@ -80,8 +82,9 @@ class Pool:
     """
 
     _world: World
-    _open: Callable[[], Awaitable[Client]]
+    _open: Callable[[Deadline], Awaitable[Client]]
     _config: PoolConfig = field(factory=PoolConfig)
+    _whole: float | None = None
     _slots: Slots = field(init=False)
     _idle: deque[_Member] = field(factory=deque, init=False)  # the one used last is the last
     _closed: bool = field(default=False, init=False)
@@ -93,11 +96,14 @@ class Pool:
         """Send one message: see :meth:`~smtpproto.session.client.Client.send`.
 
         Raises what that raises, and what opening a connection raises: see
-        :func:`~smtpproto.session.client.open_client`.
+        :func:`~smtpproto.session.client.open_client`. ``Timeouts.whole`` bounds opening and
+        message together, but not the wait for a connection that others use.
         """
         await self._slots.acquire()
         try:
-            return await self._send(message, envelope)
+            deadline = Deadline(self._world.now, self._whole)
+            deadline.start()
+            return await self._send(message, envelope, deadline)
         finally:
             self._slots.release()
 
@@ -109,55 +115,69 @@ class Pool:
                 while True:
                     kept.push_async_callback(self._retire, self._idle.pop())
 
-    async def _send(self, message: Source, envelope: Envelope | None) -> Outcome:
+    async def _send(
+        self, message: Source, envelope: Envelope | None, deadline: Deadline
+    ) -> Outcome:
         """Over one connection; if that had been kept and failed, over a new one, as the others that
         are kept may be as dead."""
         again = repeater(message)
-        member = await self._take()
+        member = await self._take() or await self._opened(deadline)
         kept = member.messages > 0
         try:
-            return await self._over(member, message, envelope)
+            return await self._over(member, message, envelope, deadline)
         except (TransportError, SendRefused, NotOffered) as error:
-            if not (kept and member.spent and (again() or _untouched(error))):
+            another = kept and member.spent and not deadline.passed
+            if not (another and (again() or _untouched(error))):
                 raise
             _log.info("sent again over another connection: %s", error)
-        return await self._over(await self._opened(), message, envelope)
+        return await self._over(await self._opened(deadline), message, envelope, deadline)
 
-    async def _over(self, member: _Member, message: Source, envelope: Envelope | None) -> Outcome:
+    async def _over(
+        self, member: _Member, message: Source, envelope: Envelope | None, deadline: Deadline
+    ) -> Outcome:
+        member.messages += 1
         try:
-            return await member.client.send(message, envelope)
-        except SMTPError as error:
-            member.spent = _ends_connection(error, member.client)
-            raise
-        finally:
-            member.messages += 1
+            outcome = await member.client._send(message, envelope, deadline)
+        except BaseException as error:
+            member.spent = _ends_connection(error, member)
             await self._give_back(member)
+            raise
+        # Nothing is to come between the outcome and who waits for it, and may be cancelled: if this
+        # one can take no more, whoever looks next retires it.
+        self._keep(member)
+        if self._closed:
+            await self.close()
+        return outcome
 
     # -- connections -------------------------------------------------------------------------
 
-    async def _take(self) -> _Member:
-        """The connection used last, which is the likeliest to live; a new one if there is none."""
+    async def _take(self) -> _Member | None:
+        """The connection used last, which is the likeliest to live."""
         if self._closed:
             raise LocalProtocolError("this pool is closed", phase="connect", check="a new one")
         for member in self._pop_expired():
             await self._retire(member)
         with suppress(IndexError):  # another thread may have been quicker
             return self._idle.pop()
-        return await self._opened()
+        return None
 
-    async def _opened(self) -> _Member:
-        client = await self._open()
+    async def _opened(self, deadline: Deadline) -> _Member:
+        client = await self._open(deadline)
         now = self._world.now()
         return _Member(client, born=now, used=now)
 
     async def _give_back(self, member: _Member) -> None:
-        member.used = self._world.now()
-        if self._closed or self._is_spent(member):
+        """Behind an error: keep it or retire it."""
+        if self._is_spent(member):
             await self._retire(member)
             return
-        self._idle.append(member)
-        if self._closed:  # by another thread, between the look and the append
+        self._keep(member)
+        if self._closed:
             await self.close()
+
+    def _keep(self, member: _Member) -> None:
+        member.used = self._world.now()
+        self._idle.append(member)
 
     def _pop_expired(self) -> Iterator[_Member]:
         """Take out those kept too long, each at most once, whatever other threads do meanwhile."""
@@ -188,13 +208,16 @@ def _reached(value: float, bound: float | None) -> bool:
     return bound is not None and value >= bound
 
 
-def _ends_connection(error: SMTPError, client: Client) -> bool:
+def _ends_connection(error: BaseException, member: _Member) -> bool:
     """Whether it is the connection that can take no more, and not the message that is refused."""
     match error:
         case SendRefused():
-            return error.reply.code == 421
+            # Some servers say 451 instead of 421 as they hang up, to MAIL as it seems; others that
+            # this connection has had its share.
+            used_up = member.messages > 1 and error.command == "MAIL" and error.reply.transient
+            return error.reply.code == 421 or used_up
         case NotOffered():  # here: what RFC 9422 allows on one connection may be used up
-            return client.extensions.limits.per_connection
+            return member.client.extensions.limits.per_connection
         case _:
             return isinstance(error, TransportError)
 
@@ -213,5 +236,8 @@ def make_pool(world: World, host: str, port: int | None, options: PoolOptions) -
     ours = {name: value for name, value in options.items() if name in _OWN}
     theirs = {name: value for name, value in options.items() if name not in _OWN}
     to = target(host, port, cast(ClientOptions, theirs))
-    opening = partial(open_client, world, to.host, to.port, to.config)
-    return Pool(world, opening, PoolConfig(**cast(Any, ours)))
+    times = to.config.timeouts
+    goodbye = _GOODBYE if times.quit is None else min(times.quit, _GOODBYE)
+    config = evolve(to.config, timeouts=evolve(times, quit=goodbye))
+    opening = partial(open_client, world, to.host, to.port, config)
+    return Pool(world, opening, PoolConfig(**cast(Any, ours)), times.whole)

@@ -72,7 +72,9 @@ class _Submission:
             return self.refused(_NEVER_SENT)
         try:
             outcome = await self._transact()
-        except Exception:  # of the message's source, perhaps between two chunks
+        except Exception as error:  # of the message's source, perhaps between two chunks
+            if isinstance(error, TransportError | RemoteProtocolError):
+                error.command = error.command or self.decided_by
             await self._reset()
             raise
         await self._reset()

@@ -47,7 +47,7 @@ def test_all_of_a_pool_is_closed_if_its_end_is_cancelled() -> None:
         usable: bool = True
         ended: list[str] = field(factory=list)
 
-        async def send(self, *_: object) -> str:
+        async def _send(self, *_: object) -> str:
             await asyncio.sleep(0)
             return "sent"
 
@@ -60,7 +60,7 @@ def test_all_of_a_pool_is_closed_if_its_end_is_cancelled() -> None:
     async def main() -> None:
         members: list[Member] = []
 
-        async def open_one() -> Client:
+        async def open_one(*_: object) -> Client:
             members.append(Member())
             return cast(Client, members[-1])
 
@@ -77,24 +77,22 @@ def test_all_of_a_pool_is_closed_if_its_end_is_cancelled() -> None:
 
 
 def test_a_pool_that_another_thread_closes_as_a_connection_is_given_back() -> None:
-    """Between the look whether it is closed and the keeping nobody else may have closed it."""
+    """Between the last look whether it is closed and the keeping somebody may have closed it."""
     ended: list[str] = []
 
     class Member:
-        @property
-        def usable(self) -> bool:  # looked at when it is given back
+        usable = True
+
+        async def _send(self, *_: object) -> str:
             other = threading.Thread(target=lambda: on_sockets.run(pool.close()))
             other.start()
             other.join()
-            return True
-
-        async def send(self, *_: object) -> str:
             return "sent"
 
         async def quit(self) -> None:
             ended.append("closed")
 
-    async def open_one() -> Client:
+    async def open_one(*_: object) -> Client:
         return cast(Client, Member())
 
     pool = Pool(on_sockets.World(), open_one, PoolConfig())

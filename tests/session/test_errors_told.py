@@ -379,7 +379,7 @@ def test_no_time_to_connect_in() -> None:
 
 
 def test_a_pool_that_is_closed_connects_no_more() -> None:
-    async def never() -> Client:
+    async def never(*_: object) -> Client:
         raise AssertionError("connected")
 
     async def main() -> None:

@@ -32,6 +32,7 @@ from smtpproto import (
     Timeouts,
 )
 from smtpproto.session.client import Client, open_client
+from smtpproto.session.deadline import Deadline
 from smtpproto.session.pool import Pool, PoolConfig
 from smtpproto.testing.simulation import Simulation
 
@@ -84,16 +85,18 @@ class World:
     cut_at: int | None = None
     server: dict[str, Any] = field(factory=dict)
     pool_options: dict[str, Any] = field(factory=dict)
+    client: ClientConfig = field(factory=ClientConfig)
     simulation: Simulation = field(init=False)
     pool: Pool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.simulation = Simulation(self.seed, cut_at=self.cut_at)
         self.simulation.listen(25, self.store, ServerConfig(**self.server))
-        self.pool = Pool(self.simulation, self._open, PoolConfig(**self.pool_options))
+        whole = self.client.timeouts.whole
+        self.pool = Pool(self.simulation, self._open, PoolConfig(**self.pool_options), whole)
 
-    async def _open(self) -> Client:
-        return await open_client(self.simulation, "mx.example", 25, ClientConfig())
+    async def _open(self, deadline: Deadline) -> Client:
+        return await open_client(self.simulation, "mx.example", 25, self.client, deadline)
 
     def run(self, *tasks: Callable[[Pool], Awaitable[Any]]) -> None:
         """Run *tasks* at once, and close the pool when all have ended."""

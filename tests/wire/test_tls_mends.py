@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import trustme
-from OpenSSL import SSL
 from tls_libraries import CA, LEAF, Library, PyOpenSSL, client_of, each_library, server_of
 from tls_libraries import shake_hands as agree
 
 from smtpproto import ClientCertificate, TLSFailed, Verify
 from smtpproto.wire.tls import TLSFilter
-from smtpproto.wire.tls_context import client_context, own_certificate
+from smtpproto.wire.tls_context import Context, client_context, own_certificate
 from smtpproto.wire.tls_filter import Filter, failure
 from smtpproto.wire.tls_openssl import OpenSSLFilter
 
@@ -77,7 +76,7 @@ def test_a_server_of_another_fingerprint_does_not_learn_who_we_are(tmp_path: Pat
 # -- TLS begun anew (RFC 5246 7.4.1.1) -----------------------------------------------------------
 
 
-def _asked_to_renegotiate(context: ssl.SSLContext | SSL.Context) -> tuple[Filter, Filter]:
+def _asked_to_renegotiate(context: Context) -> tuple[Filter, Filter]:
     """A client of *context* whose server, by TLS 1.2, wants to begin anew, and goes on talking."""
     client, server = client_of(context), server_of(PyOpenSSL.server(LEAF, "TLSv1.2"))
     agree(client, server)
