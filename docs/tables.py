@@ -5,19 +5,24 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-from attrs import asdict
+import attrs
 
-from smtpproto import limits
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.reply import Reply
-from smtpproto.limits import Leniencies
+from smtpproto.limits import Leniencies, Limits, Timeouts
 from smtpproto.protocol.phases import COLUMNS, ROWS, Phase
 from smtpproto.protocol.verbs import vocabulary
 from smtpproto.sasl import MECHANISMS
+from smtpproto.session.options import ClientConfig, ServerConfig
+from smtpproto.session.pool import PoolConfig
 
 PAGE = Path(__file__).with_name("tables.md")
 
@@ -50,7 +55,14 @@ SASL = """
 
 The rows of `smtpproto/sasl/mechanisms.py`, the strongest first: what a client needs to log in by
 it, the method of a `Verifier` without which a server does not offer it, and whether it may go
-without TLS where `login_in_clear` or `auth_in_clear` allow that.
+without TLS where `login_in_clear` or `auth_in_clear` allow that. A client needs no leave for
+ANONYMOUS, which has no secret.
+"""
+OPTIONS = """
+## Options
+
+The keyword arguments of `connect`, `pool` and `serve`, with their defaults. All durations are
+seconds, all sizes octets.
 """
 LENIENT = """
 ## Leniencies
@@ -100,22 +112,47 @@ def mechanisms() -> Iterator[list[str]]:
         yield [row.name, f"`{row.takes.__name__}`", f"`{row.asks}`", clear, bound]
 
 
-def leniencies() -> Iterator[list[str]]:
-    """Each with the text that stands below it in the code."""
-    tree = ast.parse(inspect.getsource(limits))
-    (body,) = [
-        node.body
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == Leniencies.__name__
-    ]
+def described(kind: type[Any]) -> Iterator[list[str]]:
+    """The attributes of a class, each with its default and the text that stands below it."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
     texts = {
-        node.target.id: text.value.value
-        for node, text in itertools.pairwise(body)
+        node.target.id: str(text.value.value)
+        for node, text in itertools.pairwise(tree.body)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     }
-    for name, default in asdict(Leniencies()).items():
-        yield [f"`{name}`", default.name, " ".join(str(texts[name]).split())]
+    for attribute in attrs.fields(kind):
+        text = " ".join(texts.get(attribute.name, "").split())
+        yield [f"`{attribute.name}`", default(attribute.default), marked_down(text)]
+
+
+def default(value: Any) -> str:
+    """As a reader would write it."""
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+        made = value.factory()
+        return f"`{made!r}`" if not attrs.has(type(made)) else "as below"
+    return f'`"{value}"`' if hasattr(value, "name") else f"`{value!r}`"
+
+
+def marked_down(text: str) -> str:
+    """References and literals of docstrings as Markdown has them."""
+    return re.sub(r":[a-z]+:`[~.]*([^`]+)`", r"`\1`", text).replace("``", "`").replace("|", "\\|")
+
+
+def options() -> Iterator[str]:
+    """A table for each class of options."""
+    for kind, what in (
+        (ClientConfig, "`connect`, and `pool`"),
+        (PoolConfig, "`pool`"),
+        (ServerConfig, "`serve`"),
+        (Timeouts, "`Timeouts`, for both"),
+        (Limits, "`Limits`, for both"),
+    ):
+        yield f"\n### {what}\n"
+        yield from table(["name", "default", "what"], described(kind))
 
 
 def page() -> str:
@@ -132,7 +169,9 @@ def page() -> str:
         SASL,
         *table(["mechanism", "client has", "server asks", "clear", "bound"], mechanisms()),
         LENIENT,
-        *table(["name", "default", "what"], leniencies()),
+        *table(["name", "default", "what"], described(Leniencies)),
+        OPTIONS.rstrip("\n"),
+        *options(),
     ]
     return "\n".join(lines) + "\n"
 

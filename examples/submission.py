@@ -32,10 +32,14 @@ class Certificate:
         self.path, self.changed = path, 0.0
 
     def __call__(self) -> ssl.SSLContext:
-        if (changed := os.stat(self.path).st_mtime) != self.changed:
-            self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self.context.load_cert_chain(self.path)
-            self.changed = changed
+        try:
+            if (changed := os.stat(self.path).st_mtime) != self.changed:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                context.load_cert_chain(self.path)
+                self.context, self.changed = context, changed
+        except OSError:  # it is being written: the one before will do, if there is one
+            if not self.changed:
+                raise
         return self.context
 
 
@@ -52,7 +56,7 @@ class Submission(Handler):
 
 def main(users: str, certificate: str, port: int = 587) -> None:
     lines = Path(users).read_text().splitlines()
-    verifier = StoredKeys(dict(line.split(":", 1) for line in lines))
+    verifier = StoredKeys(dict(line.split(":", 1) for line in lines if line.strip()))
     with serve(
         Submission(),
         "127.0.0.1",

@@ -31,6 +31,7 @@ from .grammar.parameters import Body, MailParameters, RcptParameters
 from .grammar.reply import Reply
 from .grammar.status import EnhancedCode
 from .limits import Leniencies, Limits, Timeouts, Tolerance
+from .mail.content import Source
 from .mail.envelope import Envelope
 from .mail.lint import lint
 from .mail.plan import Plan, plan
@@ -40,6 +41,7 @@ from .protocol.verbs import Verb
 from .sasl import (
     Anonymous,
     BearerToken,
+    Credential,
     External,
     HashedPasswords,
     Identity,
@@ -54,8 +56,16 @@ from .sasl import (
 from .secret import Secret
 from .session.client import Client
 from .session.handler import Handler, Session, Sink
-from .session.options import ClientConfig, ServerConfig, TLSMode
+from .session.options import (
+    ClientConfig,
+    ClientOptions,
+    ServerConfig,
+    ServerOptions,
+    TLSMode,
+    Trace,
+)
 from .session.outcome import Outcome
+from .session.pool import PoolOptions
 from .wire.proxy import ProxyHeader
 from .wire.tls_filter import TLSInfo
 from .wire.verify import ClientCertificate, Verify
@@ -69,10 +79,12 @@ __all__ = [
     "Client",
     "ClientCertificate",
     "ClientConfig",
+    "ClientOptions",
     "ClientProtocol",
     "Command",
     "ConnectFailed",
     "ConnectionLost",
+    "Credential",
     "DeliverBy",
     "Domain",
     "EncryptionRequired",
@@ -97,6 +109,7 @@ __all__ = [
     "OriginalRecipient",
     "Outcome",
     "Plan",
+    "PoolOptions",
     "ProxyHeader",
     "RcptParameters",
     "Refusal",
@@ -109,9 +122,11 @@ __all__ = [
     "Secret",
     "SendRefused",
     "ServerConfig",
+    "ServerOptions",
     "ServerProtocol",
     "Session",
     "Sink",
+    "Source",
     "StoredKeys",
     "TLSFailed",
     "TLSInfo",
@@ -121,6 +136,7 @@ __all__ = [
     "TokenClaim",
     "TokenRefused",
     "Tolerance",
+    "Trace",
     "TransportError",
     "Verb",
     "Verifier",

@@ -116,7 +116,10 @@ class GrammarError(SMTPError, ValueError):
         self.offset = offset
 
     def __str__(self) -> str:
-        return f"{self.message} (at octet {self.offset})"
+        """Without the reply: a server makes one of this."""
+        where = f"; phase: {self.phase}" if self.phase else ""
+        check = f"; check: {self.check}" if self.check else ""
+        return f"{self.message} (at octet {self.offset}){where}{check}"
 
 
 class LocalProtocolError(SMTPError):

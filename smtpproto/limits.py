@@ -19,6 +19,7 @@ COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, with CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, with CRLF
 TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, with CRLF
 CHUNK_SIZE_DIGITS = 20  # of BDAT: what is longer is no number that anybody means
+SCRAM_USUAL = 10_000  # iterations of new keys: some milliseconds for each login, on both sides
 SCRAM_ITERATIONS = (4096, 1_000_000)  # RFC 5802 5.1; more is an attack on who has to compute
 CHUNK = 65536  # largest slice handed out or read at once: larger ones cost page faults
 
@@ -73,17 +74,22 @@ class Timeouts:
     """How long to wait for the peer, phase by phase (RFC 5321 4.5.3.2)."""
 
     connect: float | None = 60
+    """Connecting, to all addresses of a name together."""
     tls: float | None = 120
+    """The handshake, on both sides."""
     greeting: float | None = 300
+    """A client's wait for the greeting; and so on, for the reply to each command."""
     hello: float | None = 300
     auth: float | None = 300
     mail: float | None = 300
     rcpt: float | None = 300
     data: float | None = 120
     block: float | None = 180
+    """A client's wait until some more of the content has left."""
     final: float | None = 600
     """After the final dot. Short values make duplicates: the server may have taken the message."""
     other: float | None = 300
+    """Any other command."""
     quit: float | None = 10
     whole: float | None = None
     """A client's time for a whole operation, besides that of each phase: for opening (connection,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ssl
 from email.message import EmailMessage
+from typing import Unpack
 
 from smtpproto import (
     BearerToken,
+    ClientOptions,
     Envelope,
     ForwardPath,
     Handler,
@@ -24,6 +26,7 @@ from smtpproto import (
     ServerProtocol,
     Session,
     Sink,
+    Source,
     TokenClaim,
     TokenRefused,
     Verifier,
@@ -132,6 +135,13 @@ async def fresh_token() -> str:
     return "t0ken"
 
 
+async def wrapped(pool: on_asyncio.Pool, message: Source, **options: Unpack[ClientOptions]) -> None:
+    """What programs build around it needs no names from inside."""
+    await pool.send(message)
+    async with on_trio.connect("localhost", **options) as client:
+        await client.login(("ann", "x"))
+
+
 async def connecting(message: EmailMessage) -> None:
     async with on_asyncio.connect("smtps://ann:x@mail.example.org") as client:
         assert client.tls is None or client.tls.verified
@@ -142,6 +152,8 @@ async def connecting(message: EmailMessage) -> None:
         print(outcome.retry)
     on_asyncio.connect("localhost", tls="required", verify="none", source="127.0.0.2")
     on_asyncio.connect("localhost", verify=True)  # type: ignore[arg-type]
+    on_asyncio.connect("localhost", verify="ca.pem")  # type: ignore[arg-type]
+    on_asyncio.connect("localhost", tls="starttls")  # type: ignore[arg-type]
     on_asyncio.pool("localhost", max_conections=3)  # type: ignore[call-arg]
     on_asyncio.serve(Plain(), "/run/x", verifier=Accounts(), context=ssl.create_default_context)
     on_asyncio.serve(Plain(), verifier=Plain())  # type: ignore[arg-type]

@@ -25,6 +25,8 @@ from .buffer import receive_buffer
 from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
 
+__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "serve"]
+
 T = TypeVar("T")
 
 # Not the application's, which those who guess passwords could keep busy.
@@ -237,10 +239,9 @@ class Stream(asyncio.BufferedProtocol):
     async def close(self) -> None:
         self._transport.abort() if self._full else self._transport.close()
         try:
-            async with asyncio.timeout(5):  # what is buffered leaves, or the peer does not read
-                await asyncio.shield(self._closed)
-        except TimeoutError:
-            pass
+            with contextlib.suppress(TimeoutError):  # what is buffered leaves, or nobody reads it
+                async with asyncio.timeout(5):
+                    await asyncio.shield(self._closed)
         finally:
             if not self._closed.done():
                 self._transport.abort()

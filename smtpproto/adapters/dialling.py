@@ -7,7 +7,16 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, ECONNREFUSED, EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENOENT
+from errno import (
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    ECONNREFUSED,
+    EHOSTUNREACH,
+    ENETDOWN,
+    ENETUNREACH,
+    ENOENT,
+)
 
 from ..errors import ConnectFailed, TimedOut
 from ..grammar.printable import printable
@@ -19,6 +28,8 @@ _CHECKS = {
     ENETUNREACH: "this machine's network and routes",
     ENETDOWN: "this machine's network and routes",
     EHOSTUNREACH: "the network and firewalls on the way",
+    EADDRNOTAVAIL: "source: whether this machine has that address",
+    EADDRINUSE: "source: whether its port is free",
     ENOENT: "the path, and whether the server runs",
     EACCES: "the permissions of the socket's file, or a firewall of this machine",
 }

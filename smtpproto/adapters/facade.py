@@ -62,7 +62,7 @@ class Client:
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
         return run(self._client.send(message, envelope))
 
-    def login(self, login: Credential) -> None:
+    def login(self, login: Credential | tuple[str, str]) -> None:
         run(self._client.login(login))
 
     def noop(self) -> Reply:

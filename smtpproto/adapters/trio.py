@@ -23,6 +23,8 @@ from ..session.serving import check
 from . import listening
 from .dialling import dialling, unix
 
+__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "serve"]
+
 T = TypeVar("T")
 
 Given = trio.abc.Stream | trio.socket.SocketType | socket.socket

@@ -7,7 +7,7 @@ import getpass
 import secrets
 
 from ..errors import GrammarError
-from ..limits import SCRAM_ITERATIONS
+from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
 from ..sasl import ScramKeys, hash_password
 from ..secret import Secret
 from .options import UsageError, add_password_options, read_password
@@ -18,7 +18,6 @@ keys of SCRAM, or a hash by scrypt, from which no password can be read. Asks for
 an option says where it is."""
 
 _SALT = 16  # octets
-_ITERATIONS = 10_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +25,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     kinds = ["SCRAM-SHA-256", "SCRAM-SHA-1", "scrypt"]
     parser.add_argument("user", metavar="USER")
     parser.add_argument("--kind", choices=kinds, default=kinds[0], help="default: %(default)s")
-    help_ = f"of SCRAM (default: {_ITERATIONS})"
-    parser.add_argument("--iterations", type=int, default=_ITERATIONS, metavar="N", help=help_)
+    help_ = f"of SCRAM (default: {SCRAM_USUAL})"
+    parser.add_argument("--iterations", type=int, metavar="N", help=help_)
     add_password_options(parser)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print one line."""
     least, most = SCRAM_ITERATIONS
-    if not least <= chosen.iterations <= most:
+    if chosen.iterations is None:
+        chosen.iterations = SCRAM_USUAL
+    elif chosen.kind == "scrypt":
+        raise UsageError("--iterations is for the kinds of SCRAM")
+    elif not least <= chosen.iterations <= most:
         raise UsageError(f"--iterations is {least} to {most}")
     if ":" in chosen.user or not chosen.user.isprintable():
         raise UsageError("a user of such a file has no colon in the name, and no controls")
@@ -48,8 +51,13 @@ def run(chosen: argparse.Namespace) -> int:
 def _password(chosen: argparse.Namespace) -> Secret:
     if (password := read_password(chosen)) is not None:
         return Secret(password)
-    password = getpass.getpass(f"Password of {chosen.user}: ").encode()
-    if getpass.getpass("Once more: ").encode() != password:
+    try:
+        password = getpass.getpass(f"Password of {chosen.user}: ").encode()
+        again = getpass.getpass("Once more: ").encode()
+    except EOFError:
+        where = "--password-file (/dev/stdin will do) or --password-env"
+        raise UsageError(f"nobody answers; check: {where}") from None
+    if again != password:
         raise UsageError("that was another one")
     return Secret(password)
 

@@ -109,9 +109,11 @@ def _verifier(chosen: argparse.Namespace) -> Verifier | None:
     with open(chosen.users, encoding="utf-8") as file:
         lines = [line.rstrip("\n").partition(":") for line in file if line.strip()]
     users = {name: kept for name, _, kept in lines}
-    hashed = any(kept.startswith("$") for kept in users.values())
+    kinds = {kept.startswith("$") for kept in users.values()}
+    if len(kinds) > 1:
+        raise UsageError(f"{chosen.users}: lines of scrypt or of SCRAM, not of both")
     try:
-        return HashedPasswords(users) if hashed else StoredKeys(users)
+        return HashedPasswords(users) if True in kinds else StoredKeys(users)
     except GrammarError as error:
         raise UsageError(f"{chosen.users}: {error.message}") from None
 

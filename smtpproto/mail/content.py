@@ -16,6 +16,7 @@ from collections.abc import (
 from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
+from io import TextIOBase
 from typing import Any, BinaryIO, TypeGuard, cast
 
 from attrs import evolve, frozen
@@ -129,6 +130,10 @@ def prepare(
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
+    if isinstance(source, TextIOBase):
+        raise GrammarError('a file that was opened for text: open it with "rb"')
+    if not isinstance(envelope, Envelope | None):
+        raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
     if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
         raise GrammarError(f"not a message: {type(source).__name__}")
     if isinstance(source, Message):

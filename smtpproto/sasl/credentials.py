@@ -43,10 +43,14 @@ class BearerToken:
     token: Secret | TokenSource = field(converter=_token, repr=False)
 
     async def fetched(self) -> BearerToken:
-        """The same with a token at hand. Raises what the function raises."""
+        """The same with a token at hand. Raises what the function raises, and TypeError for what it
+        gives that is no token."""
         if isinstance(self.token, Secret):
             return self
-        return BearerToken(self.username, await result(self.token()))
+        token = await result(self.token())
+        if not isinstance(token, Secret | str | bytes):
+            raise TypeError(f"the function for a token gave a {type(token).__name__}")
+        return BearerToken(self.username, token)
 
     def reveal(self) -> bytes:
         """The token itself. Raises GrammarError if it is still to be fetched."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -18,17 +19,19 @@ from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import SCRAM_ITERATIONS
+from ..limits import SCRAM_USUAL
 from ..secret import Secret
 from .prepare import prepared, prepared_text
 from .scram_keys import HASHES, ScramKeys
 from .verifier import Verifier
 
+_log = logging.getLogger("smtpproto.server")
+
 T = TypeVar("T")
 V = TypeVar("V")
 
 _COSTS = 14, 8, 5  # ln, r, p: one of those that OWASP asks for, and the one for the least memory
-_KIND = "SHA-256", SCRAM_ITERATIONS[0]
+_KIND = "SHA-256", SCRAM_USUAL
 _SIZE = 32  # octets of a hash
 _MEMORY = 256 * 1024 * 1024  # octets that one login may take: what OWASP asks for is half of it
 _SCRYPT = re.compile(
@@ -192,7 +195,10 @@ class StoredKeys(Verifier):
 
     @scram_hashes.default
     def _hashes_of_all(self) -> tuple[str, ...]:
-        return tuple(name for name in HASHES if all(name in keys for keys in self._users.values()))
+        names = tuple(name for name in HASHES if all(name in keys for keys in self._users.values()))
+        if not names:
+            _log.warning("no SCRAM will be offered: not all users have keys for the same hash")
+        return names
 
     @_nobody.default
     def _iterations_like_most(self) -> ScramKeys:

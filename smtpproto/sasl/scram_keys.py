@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import SCRAM_ITERATIONS
+from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
 from ..secret import Secret
 from .prepare import prepared, prepared_text
 
@@ -49,7 +49,7 @@ class ScramKeys:
         password: Secret | str,
         *,
         salt: bytes,
-        iterations: int = SCRAM_ITERATIONS[0],
+        iterations: int = SCRAM_USUAL,
         hash_name: str = "SHA-256",
     ) -> ScramKeys:
         """Make keys of *password* and a random *salt*, which should have 16 octets or more. Raises

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..limits import SCRAM_ITERATIONS
+from ..limits import SCRAM_USUAL
 from ..ports import result
 from ..secret import Secret
 from .exchange import Channel, Denied, Identity
@@ -71,7 +71,7 @@ class Verifier:
     def decoy_shape(self, hash_name: str) -> tuple[int, int]:
         """The iterations, and the octets of the salt (64 at most), that SCRAM tells of users who do
         not exist. Those of your users' keys: then nobody can tell who is one."""
-        return SCRAM_ITERATIONS[0], 16
+        return SCRAM_USUAL, 16
 
     def shared_secret(self, username: str) -> Secret | Awaitable[Secret | None] | None:
         """*username*'s password itself: CRAM-MD5, which cannot do with less."""

@@ -58,8 +58,9 @@ class Target:
 def target(host: str, port: int | None = None, options: ClientOptions | None = None) -> Target:
     """The target that the arguments of ``connect`` describe. *host* may be a URL.
 
-    *port* None: 24 with ``lmtp=True``, 465 with TLS implicit, else 587. Raises GrammarError for a
-    URL or a host that cannot be read, ValueError for what is said twice or makes no sense.
+    *port* None: that of the URL's scheme; else 24 with ``lmtp=True``, 465 with TLS implicit, else
+    587. Raises GrammarError for a URL or a host that cannot be read, ValueError for what is said
+    twice or makes no sense.
     """
     chosen = cast(ClientOptions, dict(options or {}))
     if "://" in host:
@@ -90,7 +91,17 @@ def _name(host: str) -> str:
     looked up in DNS, and told by errors."""
     if "@" in host:
         raise GrammarError("not a host: there is an @ in it; a URL begins as smtp://")
+    if not host or "[" in host or (":" in host and not _is_ipv6(host)):
+        raise GrammarError("not a host: a name or an address, without port and brackets")
     return in_ascii(host)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 # -- URLs ----------------------------------------------------------------------------------------

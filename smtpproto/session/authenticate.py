@@ -28,15 +28,17 @@ class Authentication:
     _config: ServerConfig
     _world: World
     _exchange: ServerExchange | None = field(default=None, init=False)
+    _who: str = field(default="", init=False)
 
     async def begin(
-        self, name: str, initial: Secret | None, channel: Channel
+        self, name: str, initial: Secret | None, channel: Channel, peer: tuple[str, int]
     ) -> bytes | Identity | Reply:
         """AUTH: the first challenge, who has logged in, or why nobody has."""
         mechanism, verifier = BY_NAME[name], self._config.verifier
         assert verifier is not None  # else nothing was offered
         if mechanism.server_first and initial is not None:
             return _SERVER_FIRST
+        self._who = f"of {peer[0]}, {peer[1]}, by {name}"
         self._exchange = mechanism.server(verifier, channel)
         return await self.step(initial)
 
@@ -51,7 +53,7 @@ class Authentication:
             failed("the verifier", error, secret=True)
             return await self._late(NO_LOGIN_NOW)
         if isinstance(step, Denied):
-            _log.info("login failed: %s", printable(step.reason))
+            _log.info("login %s failed: %s", self._who, printable(step.reason))
             return await self._late(_FAILED)
         return step
 

@@ -49,15 +49,17 @@ from .address import is_path
 from .deadline import Deadline
 from .link import Link
 from .login import log_in
-from .options import ClientConfig, TLSMode
+from .options import ClientConfig, TLSMode, to_credential
 from .outcome import Outcome
 from .submit import submit
 
 _log = logging.getLogger("smtpproto.client")
 
-_NO_STARTTLS = "whether this port wants TLS from the first octet, or somebody hides the offer"
+_NO_STARTTLS = 'whether this port is for tls="implicit", or somebody hides the offer'
 _NO_SERVICE = "whether this server takes mail, and from the address of this host, now"
 _OTHER_NAME = "whether the server wants another name: set hello"
+_OTHER_LANGUAGE = "lmtp: whether this port is for SMTP or for LMTP"
+_UNKNOWN = (500, 502)  # what is said to a verb that is not known
 _NO_TLS_NOW = "whether the server can do TLS now; else another time"
 
 
@@ -92,7 +94,7 @@ class Client:
 
     @property
     def usable(self) -> bool:
-        """Whether the next command can be sent."""
+        """Whether all that was said has its reply, so that the next command can be sent."""
         return self._link.usable
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
@@ -124,19 +126,20 @@ class Client:
         """Say what :meth:`send` would send, and send nothing: see
         :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
-        if envelope is not None and envelope.parameters.requiretls and not self._trusted:
+        private = isinstance(envelope, Envelope) and envelope.parameters.requiretls
+        if private and not self._trusted:
             text = "REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)"
             raise NotOffered(text, check="tls and verify")
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
-    async def login(self, login: Credential) -> None:
+    async def login(self, login: Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides know (RFC 4954).
 
         Raises LoginRefused if the server says no, NotOffered if there is no common mechanism,
         LocalProtocolError in clear unless the configuration allows it.
         """
         with self._link.conversation("login"):
-            await self._log_in(login)
+            await self._log_in(to_credential(login))
 
     async def noop(self) -> Reply:
         """NOOP."""
@@ -227,10 +230,11 @@ class Client:
         lmtp = self._link.machine.lmtp
         hello: Command = Lhlo(host) if lmtp else Ehlo(host)
         reply = await self._link.ask(hello)
-        if reply.code in (500, 502, 504) and not lmtp:
+        if reply.code in (*_UNKNOWN, 504) and not lmtp:
             hello = Helo(host)
             reply = await self._link.ask(hello)
-        _yes(reply, str(hello), _OTHER_NAME if reply.permanent else "")
+        usual = _OTHER_NAME if reply.permanent else ""
+        _yes(reply, str(hello), _OTHER_LANGUAGE if reply.code in _UNKNOWN else usual)
         if unread := self.extensions.unread:
             _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
 
@@ -288,10 +292,9 @@ class Client:
     async def _log_in(self, credential: Credential) -> None:
         self._link.step = "login"
         if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
-            raise LocalProtocolError(
-                "no login without verified TLS",
-                check="tls and verify; or set login_in_clear to log in all the same",
-            )
+            why = "tls: there is none" if self.tls is None else "verify: nobody was verified"
+            check = f"{why}; or set login_in_clear to log in all the same"
+            raise LocalProtocolError("no login without verified TLS", check=check)
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
 
     @property
@@ -320,8 +323,9 @@ async def open_client(
     greet, upgrade and log in as *config* says. :func:`.address.target` makes the three. *within* is
     an operation that has begun already, of which this is a part.
 
-    Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost, NotOffered, Refusal; the connection
-    is then closed.
+    Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost; Refusal, LoginRefused; NotOffered,
+    LocalProtocolError (as for a login without TLS), RemoteProtocolError; and GrammarError for a
+    credential that cannot be said. The connection is then closed.
     """
     if reason := _impossible(host, port, config):
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")

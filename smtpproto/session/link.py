@@ -34,6 +34,9 @@ _log = logging.getLogger("smtpproto.client")
 
 _LAST_WORDS = 1.0  # seconds, for all of them: on a broken link they are there, or never come
 
+_SAID = "what the reply says"
+_WORDLESS = 'whether this port wants TLS from the first octet, as 465 does: tls="implicit"'
+
 _OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
 
 
@@ -235,7 +238,8 @@ class Link:
                 self.closing = reply if reply.code == 421 else None
             case Unsolicited(reply):
                 self._show_reply(reply)
-                raise self._explained(ConnectionLost("the server is closing", reply=reply))
+                error = ConnectionLost("the server is closing", reply=reply, check=_SAID)
+                raise self._explained(error)
             case Disconnected(unanswered) if self.closing is not None:
                 self._replies |= dict.fromkeys(unanswered, self.closing)
             case Disconnected():
@@ -253,7 +257,7 @@ class Link:
         return event
 
     def _receive(self, data: bytes) -> None:
-        first, self._silent = self._silent, False
+        first, self._silent = self._silent, self._silent and not data
         if first and self.tls is None and begins_tls(data):
             check = 'tls="implicit", or another port'
             raise TLSFailed("the server speaks TLS here", check=check)
@@ -266,9 +270,9 @@ class Link:
         if waiting and waiting[0].what is not Step.GREETING:
             error.command = error.command or str(waiting[0])
         error.phase = error.phase or self.step
-        silent = error.phase == "greeting" and isinstance(error, TimedOut)
-        if silent and self.tls is None and not error.check:
-            error.check = "whether this port wants TLS from the first octet, as 465 does"
+        wordless = error.phase == "greeting" and self._silent and self.tls is None
+        if wordless and not error.check:
+            error.check = _WORDLESS
         return error
 
     def _note(self, sent: Sent) -> Sent:

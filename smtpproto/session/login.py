@@ -22,7 +22,7 @@ from ..errors import (
 from ..grammar.extended import Auth
 from ..grammar.reply import Reply
 from ..grammar.xtext import decode_base64
-from ..sasl import BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
+from ..sasl import BY_NAME, BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
 from ..secret import Secret
 from ..wire.binding import EXPORTER
 from .link import Link
@@ -51,7 +51,8 @@ async def log_in(
     mechanisms = usable(credential, offered, channel, allowed)
     if not mechanisms:
         raise NotOffered(
-            f"no mechanism in common; the server offers {' '.join(offered) or 'none'}",
+            f"no mechanism in common; the server offers {' '.join(offered) or 'none'}, of which "
+            f"this login could use {_possible(credential, channel, allowed)}",
             check="the kind of login, mechanisms, whether the server wants TLS first, and verify",
         )
     if isinstance(credential, BearerToken):
@@ -68,6 +69,12 @@ async def log_in(
             ways.clear()
         if not ways:
             raise _refused(attempt, reply)
+
+
+def _possible(credential: Credential, channel: Channel, allowed: Collection[str] | None) -> str:
+    """What could be used if it was offered."""
+    names = [one.name for one in usable(credential, BY_NAME, channel, allowed)]
+    return f"{' '.join(names) or 'nothing'}"
 
 
 _Way = tuple[Mechanism, Channel]
@@ -160,7 +167,11 @@ class _Attempt:
 
 
 def _refused(attempt: _Attempt, reply: Reply) -> LoginRefused:
-    kind = _ERRORS.get(reply.code, LoginRefused)
-    error = kind("login refused", reply, command=attempt.command)
-    error.details = dict(attempt.exchange.details)  # which can be pickled
+    kind, details = _ERRORS.get(reply.code, LoginRefused), dict(attempt.exchange.details)
+    told = ", ".join(f"{name} {value}" for name, value in details.items())
+    text = f"login refused ({told})" if told else "login refused"
+    error = kind(text, reply, command=attempt.command)
+    error.details = details  # which can be pickled
+    if kind is BadCredentials and attempt.mechanism.takes is BearerToken:
+        error.check = "the token, and what the reply says"
     return error

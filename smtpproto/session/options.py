@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from types import UnionType
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from attrs import field, frozen
 from attrs.converters import optional
+from attrs.validators import instance_of
 
 from ..grammar.domain import Domain, Host, in_ascii, own_name
 from ..limits import Leniencies, Limits, Timeouts
@@ -52,7 +53,11 @@ def _optional_name(value: Host | str | None) -> Host | None:
     return None if value is None else own_name(value)
 
 
-def _mode(value: TLSMode | str | None) -> TLSMode | None:
+TLSName = Literal["none", "opportunistic", "required", "implicit"]
+VerifyName = Literal["name", "none"]
+
+
+def _mode(value: TLSMode | TLSName | None) -> TLSMode | None:
     try:
         return None if value is None else TLSMode(value)
     except ValueError:
@@ -60,14 +65,15 @@ def _mode(value: TLSMode | str | None) -> TLSMode | None:
         raise ValueError(f"tls is one of {known}, not {value!r}") from None
 
 
-def _verify(value: Verify | str | None) -> Verify | None:
+def _verify(value: Verify | VerifyName | None) -> Verify | None:
     if isinstance(value, str):
         return Verify.named(value)
     _check_kind("verify", value, Verify)
     return value
 
 
-def _login(value: Credential | tuple[str, str] | None) -> Credential | None:
+def to_credential(value: Credential | tuple[str, str]) -> Credential:
+    """A credential, or user name and password. Raises TypeError."""
     if isinstance(value, tuple):
         return Login(*value)
     _check_kind("login", value, Credential)
@@ -127,8 +133,8 @@ class ClientOptions(TypedDict, total=False):
     hello: Host | str | None
     login: Credential | tuple[str, str] | None
     mechanisms: Iterable[str] | None
-    tls: TLSMode | str | None
-    verify: Verify | str | None
+    tls: TLSMode | TLSName | None
+    verify: Verify | VerifyName | None
     server_name: str | None
     certificate: ClientCertificate | None
     context: Context | None
@@ -149,12 +155,13 @@ class ClientConfig:
 
     hello: Host | None = field(default=None, converter=_optional_name)
     """The name to give in EHLO; None for the literal of the local address (RFC 5321 4.1.4)."""
-    login: Credential | None = field(default=None, converter=_login)
+    login: Credential | None = field(default=None, converter=optional(to_credential))
     """User name and password; or a Login, BearerToken, External or Anonymous."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
     """The SASL mechanisms that may be used; None for all, but -PLUS only with *tls-exporter*."""
     tls: TLSMode | None = field(default=None, converter=_mode)
-    """None: see :meth:`tls_mode`."""
+    """When to use TLS. None: implicit on port 465; required on 587 and with a login; none on a Unix
+    socket; else opportunistic."""
     verify: Verify | None = field(default=None, converter=_verify)
     """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
     against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
@@ -174,10 +181,11 @@ class ClientConfig:
     """What to say of the real client before anything else, to a server that expects it."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of one's own."""
-    limits: Limits = field(factory=Limits)
-    timeouts: Timeouts = field(factory=Timeouts)
-    leniencies: Leniencies = field(factory=Leniencies)
+    limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
     trace: Trace | None = None
+    """Called with each line of the dialogue, and who says it: "C" or "S". Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.hello, Domain) and "." not in str(self.hello):
@@ -292,10 +300,11 @@ class ServerConfig:
     """Those that may say XCLIENT, and so be anybody."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=_networks)
     """Those that may say XFORWARD."""
-    limits: Limits = field(factory=Limits)
-    timeouts: Timeouts = field(factory=Timeouts)
-    leniencies: Leniencies = field(factory=Leniencies)
+    limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
     trace: Trace | None = None
+    """Called with each line of the dialogue, and who says it: "C" or "S". Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:

@@ -299,7 +299,9 @@ class Conversation:
             case StartTLS():
                 await self._upgrade()
             case Auth(mechanism, initial):
-                begun = self._authentication.begin(mechanism, initial, self._bound_channel)
+                begun = self._authentication.begin(
+                    mechanism, initial, self._bound_channel, session.peer
+                )
                 await self._log_in(await begun)
             case Etrn(node):
                 self._answer(await ask(handler.etrn, session, node))

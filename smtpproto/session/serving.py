@@ -69,7 +69,7 @@ def _check_context(context: Context) -> None:
 
 def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
-    sense, AUTH required where there is no verifier, a context that is not for servers."""
+    sense, AUTH required where nobody could log in, a context that is not for servers."""
     if config.lmtp and port == 25:
         raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
     if config.context is not None and not callable(config.context):
@@ -81,3 +81,6 @@ def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
         raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     if (config.require_auth or config.submission) and not mechanisms(config, _AT_BEST):
         raise ValueError("require_auth and submission need a verifier that can verify something")
+    in_reach = config.context is not None or config.auth_in_clear
+    if (config.require_auth or config.submission) and not in_reach:
+        raise ValueError("require_auth and submission need TLS, a context; or auth_in_clear")

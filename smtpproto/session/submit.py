@@ -138,8 +138,19 @@ class _Submission:
         return await self._by_data() if reply.positive else self.refused(reply)
 
     async def _by_data(self) -> Outcome:
-        link, size = self.link, 0
         self.decided_by = "end of data"
+        try:
+            refusal = await self._write_content()
+        except BaseException:  # what is not whole has no end, so that nothing can follow it
+            self.link.give_up()
+            raise
+        if refusal is not None:
+            return self.refused(refusal)
+        return await self._end(self.link.end_body(), ())
+
+    async def _write_content(self) -> Reply | None:
+        """All of it, or why the link broke in the middle."""
+        link, size = self.link, 0
         async with contextlib.aclosing(self.plan.content.slices()) as parts:
             async for part in parts:
                 size += len(part)
@@ -147,9 +158,9 @@ class _Submission:
                 try:
                     await link.flush()
                 except TransportError as error:
-                    return self.refused(self._refusal(error))
+                    return self._refusal(error)
         link.show("C", f"[{size} octets of content]")
-        return await self._end(link.end_body(), ())
+        return None
 
     async def _by_bdat(self) -> Outcome:
         """Chunk by chunk, some ahead of their replies; after a refusal no more are sent."""

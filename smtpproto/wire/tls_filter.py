@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -52,9 +53,10 @@ class Filter(ABC):
         if self._fingerprints and not self.verified:
             self.data_to_send()  # our own certificate, in TLS 1.3: not for whoever that is
             raise TLSFailed(
-                "TLS failed: the certificate has another fingerprint", phase="TLS",
+                f"TLS failed: the certificate has another fingerprint: {self._fingerprint}",
+                phase="TLS",
                 check="whether the server has a new certificate, of which its owner has told you",
-            )  # fmt: skip
+            )
         return True
 
     @property
@@ -63,6 +65,10 @@ class Filter(ABC):
         if self._fingerprints:
             return has_fingerprint(self.peer_certificate, self._fingerprints)
         return self._verified_by_context
+
+    @property
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(self.peer_certificate or b"").hexdigest()
 
     @property
     def bindings(self) -> Mapping[str, bytes]:
@@ -145,6 +151,7 @@ _LINE = 200  # octets of a greeting, to be shown
 SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
 _OLD = "whether the peer knows TLS 1.2 or later"
 _RENEGOTIATES = "whether the peer can do without, or knows TLS 1.3"
+_ISSUER = "the CA in use: Verify.by_ca trusts another, Verify.by_fingerprint this one certificate"
 _NO_CERTIFICATE = "which client certificate the server wants: set certificate"
 _CHECKS = {
     "HTTP_REQUEST": "whether this is the port meant: the client speaks HTTP",
@@ -158,6 +165,16 @@ _CHECKS = {
     "RECORD_LAYER_FAILURE": SPEAKS_TLS,
     "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context: it needs set_session_id",
 }
+_CERTIFICATE_CHECKS = {
+    "issuer certificate": _ISSUER,
+    "self-signed": _ISSUER,
+    "self signed": _ISSUER,
+    "expired": "the certificate's dates, and the clock of this machine",
+    "not yet valid": "the certificate's dates, and the clock of this machine",
+    "mismatch": "the host name: server_name, if the certificate is for another",
+    "not valid for": "the host name: server_name, if the certificate is for another",
+}
+"""By what OpenSSL says of a certificate, if anything."""
 _COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = re.compile(rb"[2-5][0-9]{2}[- \r\n]")
 
@@ -196,7 +213,8 @@ def _not_tls(first: bytes, *, server_side: bool) -> TLSFailed | None:
 def failure(reason: str, detail: str = "") -> TLSFailed:
     """The error for what OpenSSL calls *reason*."""
     text = printable(f"{reason}: {detail}" if detail else reason)
-    return TLSFailed(f"TLS failed: {text}", check=_CHECKS.get(reason, ""))
+    checks = (check for said, check in _CERTIFICATE_CHECKS.items() if said in detail)
+    return TLSFailed(f"TLS failed: {text}", check=next(checks, _CHECKS.get(reason, "")))
 
 
 def renegotiating() -> TLSFailed:

@@ -65,12 +65,26 @@ def test_it_asks_twice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert "another one" in capsys.readouterr().err
 
 
+def test_nobody_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from a script, or behind Ctrl-D."""
+
+    def ask(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", ask)
+    assert main(["password", "ann"]) == 2
+    assert "--password-file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["a:b"], "colon"),
         (["ann", "--iterations=4095"], "--iterations"),
         (["ann", "--iterations=1000001"], "--iterations"),
+        (["ann", "--iterations=5000", "--kind=scrypt"], "SCRAM"),
     ],
 )
 def test_wrong_usage(
@@ -78,6 +92,15 @@ def test_wrong_usage(
 ) -> None:
     assert main(["password", *arguments, word]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_file_of_users_of_two_kinds(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = line(capsys, "ann", word) + line(capsys, "bob", "--kind=scrypt", word)
+    (tmp_path / "users").write_text(both)
+    with pytest.raises(UsageError, match="not of both"):
+        verifier(tmp_path / "users")
 
 
 def test_a_file_of_users_that_cannot_be_read(tmp_path: Path) -> None:

@@ -34,7 +34,12 @@ class Users(Verifier):
         self.asked.append((username, hash_name))
         if username not in self.passwords:
             return None
-        return ScramKeys.derive(self.passwords[username], salt=SALT, hash_name=hash_name)
+        return ScramKeys.derive(
+            self.passwords[username], salt=SALT, iterations=4096, hash_name=hash_name
+        )
+
+    def decoy_shape(self, hash_name: str) -> tuple[int, int]:
+        return 4096, len(SALT)
 
     def may_act_as(self, username: str, authzid: str) -> bool:
         return (username, authzid) in self.may

@@ -74,7 +74,9 @@ def published(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None
     hash_name, salt, c_nonce, s_nonce, first, server_first, client_final, server_final = example
     nonces = iter([c_nonce, s_nonce])
     monkeypatch.setattr(scram, "fresh_nonce", lambda channel: next(nonces))
-    stored = ScramKeys.derive("pencil", salt=decode_base64(salt.encode()), hash_name=hash_name)
+    stored = ScramKeys.derive(
+        "pencil", salt=decode_base64(salt.encode()), iterations=4096, hash_name=hash_name
+    )
 
     class Stored(Verifier):
         def scram_keys(self, username: str, hash_name: str) -> ScramKeys:
@@ -322,7 +324,7 @@ def test_proofs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
     client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
     monkeypatch.setattr(hmac, "compare_digest", compare)
     assert isinstance(converse(client, server), Identity)
-    stored = ScramKeys.derive("secret", salt=SALT).stored_key
+    stored = ScramKeys.derive("secret", salt=SALT, iterations=4096).stored_key
     assert compared[0] == (stored, stored)  # the client's proof, on the server
     assert len(compared[1][0]) == 32  # the server's, on the client
     assert len(compared) == 2

@@ -351,7 +351,10 @@ def test_a_server_s_no(said: str, told: str, first: bool) -> None:
 
 def signed(*messages: str) -> tuple[str, str]:
     """ClientProof and ServerSignature of *messages*, with ann's password."""
-    keys, octets = ScramKeys.derive("secret", salt=SALT), ",".join(messages).encode()
+    keys, octets = (
+        ScramKeys.derive("secret", salt=SALT, iterations=4096),
+        ",".join(messages).encode(),
+    )
     salted = salted_password("secret", SALT, 4096, "SHA-256")
     proof = keys.masked(client_key(salted, "SHA-256"), octets)
     return encode_base64(proof).decode(), encode_base64(keys.signature(octets)).decode()

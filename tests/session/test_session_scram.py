@@ -42,7 +42,9 @@ FINAL = f"c=biws,r={BOTH},p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 SERVER_FINAL = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 USERS = {
     "user": [
-        ScramKeys.derive("pencil", salt=decode_base64(SALT.encode()), hash_name=name)
+        ScramKeys.derive(
+            "pencil", salt=decode_base64(SALT.encode()), iterations=4096, hash_name=name
+        )
         for name in ("SHA-256", "SHA-1")
     ]
 }

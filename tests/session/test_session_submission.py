@@ -9,6 +9,7 @@ from smtpproto import Handler, ServerConfig, Verifier
 from smtpproto.session.serving import check
 
 from .feed import Accounts
+from .test_session_tls_server import GOOD
 
 
 @pytest.mark.req("RFC6409-7-01")
@@ -18,7 +19,10 @@ def test_who_wants_logins_has_to_check_them(config: ServerConfig) -> None:
     for stranger in strangers:
         with pytest.raises(ValueError, match="verifier"):
             check(Handler, evolve(config, verifier=stranger), 587)
-    check(Handler, evolve(config, verifier=Accounts()), 587)
+    with pytest.raises(ValueError, match="TLS"):  # or AUTH is never offered
+        check(Handler, evolve(config, verifier=Accounts()), 587)
+    check(Handler, evolve(config, verifier=Accounts(), context=GOOD), 587)
+    check(Handler, evolve(config, verifier=Accounts(), auth_in_clear=True), 587)
 
 
 @pytest.mark.req("RFC2033-5-01")
@@ -41,4 +45,5 @@ def test_mail_is_held_by_submission_servers_only() -> None:
     held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
     with pytest.raises(ValueError, match="submission"):
         check(Handler, ServerConfig(extensions=held, verifier=Accounts()), 25)
-    check(Handler, ServerConfig(extensions=held, submission=True, verifier=Accounts()), 587)
+    config = ServerConfig(extensions=held, submission=True, verifier=Accounts(), context=GOOD)
+    check(Handler, config, 587)

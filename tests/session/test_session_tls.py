@@ -370,7 +370,7 @@ def test_what_cannot_be_read_is_known_at_once() -> None:
     with pytest.raises(ValueError, match="no certificate and key in nowhere"):
         ClientConfig(certificate=ClientCertificate("nowhere"))
     with pytest.raises(ValueError, match='"name", "none"'):
-        ClientConfig(verify="always")
+        ClientConfig(verify="always")  # type: ignore[arg-type]
 
 
 def test_contexts_are_made_once() -> None:

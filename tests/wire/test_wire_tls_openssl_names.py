@@ -60,7 +60,9 @@ def test_certificates_that_are_no_good(libraries: Pair, leaf: trustme.LeafCert, 
     client, server = client_of(context_of(near, False)), server_of(far.server(leaf))
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED") as caught:
         shake_hands(client, server)
-    assert "the certificate's dates" in caught.value.check
+    usual = "the certificate's dates"  # pyOpenSSL does not say why
+    check = usual if near is PyOpenSSL or why == "EXPIRED" else "Verify.by_fingerprint"
+    assert check in caught.value.check
     move(client, server)
     with pytest.raises(TLSFailed, match=why):
         server.handshake()
