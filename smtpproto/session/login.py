@@ -50,9 +50,10 @@ async def log_in(
     offered = link.machine.extensions.mechanisms
     mechanisms = usable(credential, offered, channel, allowed)
     if not mechanisms:
+        possible = " ".join(one.name for one in usable(credential, BY_NAME, channel, allowed))
         raise NotOffered(
-            f"no mechanism in common; the server offers {' '.join(offered) or 'none'}, of which "
-            f"this login could use {_possible(credential, channel, allowed)}",
+            f"no mechanism in common; the server offers {' '.join(offered) or 'none'}; "
+            f"this login could use {possible or 'none'}",
             check="the kind of login, mechanisms, whether the server wants TLS first, and verify",
         )
     if isinstance(credential, BearerToken):
@@ -69,12 +70,6 @@ async def log_in(
             ways.clear()
         if not ways:
             raise _refused(attempt, reply)
-
-
-def _possible(credential: Credential, channel: Channel, allowed: Collection[str] | None) -> str:
-    """What could be used if it was offered."""
-    names = [one.name for one in usable(credential, BY_NAME, channel, allowed)]
-    return f"{' '.join(names) or 'nothing'}"
 
 
 _Way = tuple[Mechanism, Channel]

@@ -118,7 +118,7 @@ def test_which_mechanisms_there_might_have_been() -> None:
     login = Login("ann", "secret", authzid="bob")
     assert "could use SCRAM-SHA-256 SCRAM-SHA-1 PLAIN" in refused(login=login)
     assert "could use LOGIN" in refused(login=("ann", "secret"), mechanisms=["LOGIN"])
-    assert "could use nothing" in refused(login=BearerToken("ann", "token"))
+    assert "could use none" in refused(login=BearerToken("ann", "token"))
 
 
 def test_whether_there_was_no_tls_or_nobody_was_verified() -> None:
