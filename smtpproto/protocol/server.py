@@ -80,6 +80,7 @@ class ServerProtocol(Standing):
     _shown: Shown = field(factory=Shown, init=False)
     _errors: int = field(default=0, init=False)
     _failed_logins: int = field(default=0, init=False)
+    _login_refused: bool = field(default=False, init=False)  # by the last challenge
 
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
@@ -161,9 +162,11 @@ class ServerProtocol(Standing):
         else:
             self._refused(question, reply)
 
-    def challenge(self, data: bytes) -> None:
-        """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4)."""
+    def challenge(self, data: bytes, *, refused: bool = False) -> None:
+        """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4). *refused*: it
+        tells why the login has failed (RFC 7628 3.2.2), which counts even if it is cancelled."""
         self.answer(Reply(334, None, encode_base64(data).decode()))
+        self._login_refused = refused
 
     def hang_up(self, reply: Reply) -> None:
         """Say *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
@@ -238,8 +241,7 @@ class ServerProtocol(Standing):
             case Connected():
                 self.phase = Phase.REFUSED
             case Auth() | AuthResponse():
-                self.phase, self._shown.after_auth = Phase.READY, True
-                self._failed_logins += reply.permanent
+                self._end_login(failed=reply.permanent)
             case XClient():  # whom it speaks for is not wanted: nobody else is meant
                 self.phase = Phase.REFUSED
             case Bdat():
@@ -250,7 +252,11 @@ class ServerProtocol(Standing):
                 self._reset(Phase.READY)
         if reply.code == 421:
             self.phase = Phase.CLOSED
-        elif self._failed_logins >= self.limits.failed_logins:
+
+    def _end_login(self, *, failed: bool) -> None:
+        self.phase, self._shown.after_auth = Phase.READY, True
+        self._failed_logins += failed
+        if self._failed_logins >= self.limits.failed_logins:
             self.hang_up(replies.LOGINS)
 
     def _reset(self, phase: Phase) -> None:
@@ -442,5 +448,7 @@ class ServerProtocol(Standing):
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:
                 reply = error.reply or replies.SYNTAX_ERROR
-        self.phase, self._shown.after_auth = Phase.READY, True
-        return self._reject("***", reply, error=True)
+        rejected = self._reject("***", reply, error=True)
+        if self.phase is not Phase.CLOSED:
+            self._end_login(failed=self._login_refused)
+        return rejected

@@ -6,7 +6,14 @@ A mechanism is a module, with an exchange object for each side, and a row of :da
 from __future__ import annotations
 
 from .credentials import Anonymous, BearerToken, Credential, External, Login
-from .exchange import Channel, ClientExchange, Denied, Identity, ServerExchange
+from .exchange import (
+    Channel,
+    ClientExchange,
+    Denied,
+    Identity,
+    RefusingChallenge,
+    ServerExchange,
+)
 from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
 from .passwords import HashedPasswords, StoredKeys, hash_password
 from .scram_keys import ScramKeys
@@ -26,6 +33,7 @@ __all__ = [
     "Identity",
     "Login",
     "Mechanism",
+    "RefusingChallenge",
     "ScramKeys",
     "ServerExchange",
     "StoredKeys",

@@ -19,7 +19,7 @@ from ..grammar.printable import printable
 from ..ports import result
 from ..secret import Secret
 from .credentials import BearerToken
-from .exchange import Channel, Denied, Identity
+from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep
 from .verifier import TokenClaim, TokenRefused, Verifier, admit
 
@@ -145,7 +145,8 @@ class _BearerServer(ABC):
         refused = verdict if isinstance(verdict, TokenRefused) else TokenRefused()
         self._denied = Denied(f"token refused: {refused.status}")
         told = {name: value for name, value in self.tell(refused).items() if value}
-        return json.dumps(told, separators=(",", ":")).encode()
+        octets = json.dumps(told, separators=(",", ":")).encode()
+        return RefusingChallenge(octets, self._denied.reason)
 
     @abstractmethod
     def read(self, message: bytes) -> TokenClaim:

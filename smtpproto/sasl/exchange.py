@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 from attrs import field, frozen
 
@@ -65,6 +65,18 @@ class Denied:
     reason: str
 
 
+class RefusingChallenge(bytes):
+    """A challenge that tells the client why its login has failed (RFC 7628 3.2.2), whatever it
+    answers. *reason* is for the log of the server."""
+
+    reason: str
+
+    def __new__(cls, octets: bytes, reason: str) -> Self:
+        challenge = super().__new__(cls, octets)
+        challenge.reason = reason
+        return challenge
+
+
 class ClientExchange(Protocol):
     """A client's side of one exchange. Made of a credential and a :class:`Channel`."""
 
@@ -92,7 +104,7 @@ class ServerExchange(Protocol):
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
         """Take a response, or None if the client sent none at first; give the next challenge, or
-        how the exchange ended.
+        how the exchange ended. A :class:`RefusingChallenge` is both.
 
         Suspends only if the verifier does. Raises :class:`.GrammarError` for a response that the
         mechanism does not allow, and what the verifier raises.

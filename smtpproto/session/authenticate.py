@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -10,10 +11,12 @@ from ..errors import GrammarError
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import World
-from ..sasl import BY_NAME, Channel, Denied, Identity, ServerExchange
+from ..sasl import BY_NAME, Channel, Denied, Identity, RefusingChallenge, ServerExchange
 from ..secret import Secret
 from .hooks import NO_LOGIN_NOW, failed
 from .options import ServerConfig
+
+T = TypeVar("T")
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -29,6 +32,8 @@ class Authentication:
     _world: World
     _exchange: ServerExchange | None = field(default=None, init=False)
     _who: str = field(default="", init=False)
+    refused: bool = field(default=False, init=False)
+    """Whether the last challenge was a no already, so that any response will be."""
 
     async def begin(
         self, name: str, initial: Secret | None, channel: Channel, peer: tuple[str, int]
@@ -39,12 +44,14 @@ class Authentication:
         if mechanism.server_first and initial is not None:
             return _SERVER_FIRST
         self._who = f"of {peer[0]}, {peer[1]}, by {name}"
-        self._exchange = mechanism.server(verifier, channel)
+        self._exchange, self.refused = mechanism.server(verifier, channel), False
         return await self.step(initial)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Reply:
         """A response: likewise. What failed is answered late, so that few passwords are tried."""
         assert self._exchange is not None
+        if self.refused:
+            return _FAILED
         try:
             step = await self._exchange.step(response)
         except GrammarError as error:
@@ -52,11 +59,12 @@ class Authentication:
         except Exception as error:
             failed("the verifier", error, secret=True)
             return await self._late(NO_LOGIN_NOW)
-        if isinstance(step, Denied):
+        if isinstance(step, Denied | RefusingChallenge):
             _log.info("login %s failed: %s", self._who, printable(step.reason))
-            return await self._late(_FAILED)
+            self.refused = isinstance(step, RefusingChallenge)
+            return await self._late(_FAILED if isinstance(step, Denied) else step)
         return step
 
-    async def _late(self, reply: Reply) -> Reply:
+    async def _late(self, answer: T) -> T:
         await self._world.sleep(self._config.limits.failed_login_delay)
-        return reply
+        return answer

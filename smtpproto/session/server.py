@@ -344,7 +344,7 @@ class Conversation:
     async def _log_in(self, step: bytes | Identity | Reply) -> None:
         """Answer AUTH, or one of its responses."""
         if isinstance(step, bytes):
-            self._machine.challenge(step)
+            self._machine.challenge(step, refused=self._authentication.refused)
             return
         if isinstance(step, Reply):
             self._answer(step)

@@ -35,6 +35,7 @@ def client_context(
     verify = verify or Verify.by_name()
     by_name = verify.at_all and not verify.fingerprints
     context = _verifying(verify.ca) if by_name else _trustful()
+    context.hostname_checks_common_name = False  # but the names that are meant to be (RFC 9525 2)
     context.options |= ssl.OP_NO_RENEGOTIATION  # what is said meanwhile could not be answered
     if certificate is not None:
         _show(context, certificate)

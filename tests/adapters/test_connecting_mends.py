@@ -14,7 +14,7 @@ import trio
 from adapters.flavours import FLAVOURS, Asyncio, Flavour, Trio, served
 from adapters.inboxes import Inbox
 from adapters.test_adapters_connecting import connected, each_client, unix
-from adapters.test_eyeballs import dead, inet, nobody
+from adapters.test_eyeballs import dead, inet, inet6, nobody
 from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import dialling, eyeballs
@@ -92,6 +92,31 @@ def test_more_patience_than_the_system_has(client: type[Flavour], inbox: Inbox) 
     with served(client, inbox) as running:
         times = Timeouts(connect=10**8)
         assert connected(client, noop, "127.0.0.1", running.port, timeouts=times, tls="none") == 250
+
+
+def test_families_take_turns_in_the_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[eyeballs.AddressInfo] = []
+
+    def refuse(race: eyeballs._Race, info: eyeballs.AddressInfo) -> None:
+        tried.append(info)
+        race.errors.append(OSError("no"))
+
+    found = [inet(1), inet(2), inet6(3), inet6(4)]
+    monkeypatch.setattr(eyeballs._Race, "start", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(OSError, match="all addresses failed"):
+        eyeballs.connect("mx.example", 25, 60)
+    assert tried == [inet(1), inet6(3), inet(2), inet6(4)]
+
+
+def test_from_a_port_one_address_after_the_other(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(Trio, inbox) as running:
+        found = [inet(nobody()), inet(running.port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        source = ("127.0.0.1", nobody())
+        assert connected(Trio, noop, "mx.example", 25, source=source, tls="none") == 250
 
 
 # -- a connection of one's own -------------------------------------------------------------------

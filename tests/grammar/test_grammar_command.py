@@ -22,6 +22,7 @@ ANN = ReversePath.of("ann@example.com")
 BOB = ForwardPath.of("bob@example.org")
 
 
+@pytest.mark.req("RFC4954-8-01")
 @pytest.mark.req("RFC5321-2.4-01", "RFC5321-2.4-04", "RFC5321-2.3.5-03", "RFC5321-3.3-09",
                  "RFC5321-4.1.1.3-03")  # fmt: skip
 @pytest.mark.parametrize(

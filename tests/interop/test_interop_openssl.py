@@ -196,7 +196,6 @@ def test_its_client_shows_a_certificate(flavour: str, ca: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
-@pytest.mark.req("RFC8314-4-01")
 def test_its_old_client_does_not_come_in(flavour: str, version: str, ca: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     GOOD.configure_cert(context)

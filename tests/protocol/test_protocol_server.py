@@ -184,7 +184,14 @@ def test_what_ehlo_offers() -> None:
     ]
 
 
-@pytest.mark.req("RFC3207-3-01", "RFC3207-4.2-06", "RFC4954-6-07", "RFC5321-4.5.3.1.7-02")
+@pytest.mark.req(
+    "RFC3207-3-01",
+    "RFC3207-4.2-06",
+    "RFC4954-6-07",
+    "RFC5321-4.5.3.1.7-02",
+    "RFC4954-3-01",
+    "RFC8314-3.3-03",
+)
 @pytest.mark.parametrize(
     ("options", "present", "absent"),
     [
@@ -470,7 +477,7 @@ def test_case_and_blanks_at_the_end_do_not_matter(line: bytes) -> None:
     assert codes(said(opened(), line + b"\r\n"))[0] in (250, 221)
 
 
-@pytest.mark.req("RFC3207-4-05", "RFC3207-4-06")
+@pytest.mark.req("RFC3207-4-05", "RFC3207-4-06", "RFC3207-6-01")
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -742,6 +749,7 @@ def test_after_the_handshake_the_session_is_new() -> None:
     assert said(machine, b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
 
 
+@pytest.mark.req("RFC3207-4.2-01")
 def test_tls_forgets_that_somebody_logged_in() -> None:
     machine = opened(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True, require_auth=True)
     assert codes(said(machine, b"AUTH PLAIN =\r\n", b"STARTTLS\r\n")) == [235, 220]

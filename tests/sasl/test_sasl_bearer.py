@@ -48,7 +48,7 @@ NO = (
 )
 
 
-@pytest.mark.req("RFC7628-3.1-01")
+@pytest.mark.req("RFC7628-3.1-01", "RFC7628-3.1-03")
 @pytest.mark.parametrize(("port", "message"), [(143, IMAP), (587, SMTP)])
 def test_the_examples(port: int, message: str) -> None:
     octets = b64decode(message)

@@ -63,6 +63,7 @@ def test_what_a_client_says_a_server_understands(
     assert outcome(exchange, server("PLAIN", users), asked=asked) == identity
 
 
+@pytest.mark.req("RFC4616-2-01")
 @pytest.mark.parametrize(
     ("authzid", "message"),
     [
@@ -99,6 +100,7 @@ def test_nothing_is_said_of_an_empty_name_or_password(login: Login) -> None:
         client("PLAIN", login)
 
 
+@pytest.mark.req("RFC4616-2-01")
 @pytest.mark.parametrize(
     "message",
     [b"", b"secret", b"ann\0secret", b"\0ann\0secret\0", b"\0\0ann\0secret", b"a\0b\0c\0d"],

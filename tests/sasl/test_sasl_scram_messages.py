@@ -61,6 +61,7 @@ def test_how_names_are_sent(name: str, sent: str) -> None:
     assert users.asked == [(name, "SHA-256")]
 
 
+@pytest.mark.req("RFC5802-7-01")
 @pytest.mark.parametrize(
     "message",
     [
@@ -204,6 +205,7 @@ def test_a_server_wants_the_sum_of_both(change: str) -> None:
 # -- what follows ----------------------------------------------------------------------------
 
 
+@pytest.mark.req("RFC5802-7-01")
 @pytest.mark.parametrize(
     "change",
     [
@@ -230,7 +232,7 @@ def test_final_messages_that_are_none(change: Callable[[str], str]) -> None:
         finale(server, said)
 
 
-@pytest.mark.req("RFC5802-5.1-06", "RFC5802-5.1-08")
+@pytest.mark.req("RFC5802-5.1-06", "RFC5802-5.1-08", "RFC5802-7-01")
 @pytest.mark.parametrize(
     "message",
     [

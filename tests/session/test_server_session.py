@@ -333,7 +333,6 @@ IN_CLEAR = ServerConfig(
     "RFC4954-4-20",
     "RFC4954-8-01",
     "RFC4422-3.4.1-01",
-    "RFC2195-2-04",
     "RFC5321-7.9-01",
     "RFC4422-3.3-01",
 )
@@ -370,7 +369,9 @@ def test_logins_that_fail(response: str, line: str) -> None:
     play(f"{HELLO_AUTH}C: AUTH PLAIN {response}\nS: {line}{QUIT}", Door(), IN_CLEAR)
 
 
-@pytest.mark.req("RFC4954-4-28", "RFC4954-4-29", "RFC4954-6-07", "RFC4616-5-01", "RFC8314-4.1-01")
+@pytest.mark.req(
+    "RFC4954-4-28", "RFC4954-4-29", "RFC4954-6-07", "RFC4616-5-01", "RFC8314-4.1-01", "RFC4954-9-03"
+)
 @pytest.mark.parametrize("response", ["AGFubgBzZWNyZXQ=", "AGFubgB3cm9uZw=="])
 def test_no_login_in_clear_by_default(response: str) -> None:
     """Nor a word on whether it would have been a good one."""

@@ -14,7 +14,9 @@ from smtpproto import (
     Client,
     ClientConfig,
     ConnectionLost,
+    Envelope,
     MailParameters,
+    NotOffered,
     Reply,
     ReversePath,
     SendRefused,
@@ -24,7 +26,7 @@ from smtpproto import (
     Timeouts,
 )
 from smtpproto.adapters import blocking
-from smtpproto.session.pool import Pool, PoolConfig, PoolOptions, make_pool
+from smtpproto.session.pool import Pool, PoolConfig, PoolOptions, _Member, make_pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.over import Over
@@ -245,3 +247,74 @@ def test_what_is_closed_is_not_usable() -> None:
         assert not client.usable
 
     blocking.run(main())
+
+
+# -- what a kept connection is for ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", ["550 5.1.1 No", "450 4.2.1 Later"])
+def test_a_message_that_is_refused_is_not_sent_again(reply: str) -> None:
+    """It is not the connection's fault; the next one goes over it."""
+    mail = "C: MAIL FROM:<ann@example.org>\nS: 250 ok\nC: RCPT TO:<bob@example.org>\n"
+    begun = f"{mail}S: {reply}\nC: RSET\nS: 250 ok\n"
+    world = Scripts([hello() + SENT + begun + SENT + BYE])
+    with blocking.Pool(world.pool()) as pool:
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+        with pytest.raises(SendRefused):
+            pool.send(b"hi\r\n", TO_BOB)
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+    world.finish()
+
+
+def test_what_this_server_cannot_take_is_not_the_connection_s_fault() -> None:
+    world = Scripts([hello() + SENT + SENT + BYE])
+    foreign = Envelope("ann@example.org", "j\N{LATIN SMALL LETTER U WITH DIAERESIS}@example.org")
+    with blocking.Pool(world.pool()) as pool:
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+        with pytest.raises(NotOffered):
+            pool.send(b"hi\r\n", foreign)
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+    world.finish()
+
+
+@pytest.mark.parametrize("content", [b"hi\r\n", None], ids=["octets", "once"])
+@pytest.mark.parametrize("end", ["S: <reset>\n", "S: <silence>\n", ""])
+@pytest.mark.parametrize("answered", range(3))
+def test_a_kept_connection_that_is_dead_loses_no_message(
+    answered: int, end: str, content: bytes | None
+) -> None:
+    """Wherever that shows before the content: at MAIL, RCPT or DATA."""
+    dead = "".join(SENT.splitlines(keepends=True)[: 2 * answered + 1])
+    world = Scripts([hello() + SENT + dead + end, hello() + SENT + BYE])
+    with blocking.Pool(world.pool()) as pool:
+        for _ in range(2):
+            assert pool.send(content or once(), TO_BOB).accepted
+    world.finish()
+
+
+def test_the_connection_that_was_used_last_is_the_next() -> None:
+    """The others may go then, as they are not needed."""
+    used: list[int] = []
+
+    class Member:
+        usable = True
+
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        async def _send(self, *_: object) -> str:
+            used.append(self.number)
+            return "sent"
+
+        async def quit(self) -> None: ...
+
+    async def never(*_: object) -> Client:
+        raise AssertionError("there are enough")
+
+    pool = Pool(blocking.World(), never)
+    for number in range(3):
+        member: Any = Member(number)
+        pool._keep(_Member(member, born=pool._world.now(), used=pool._world.now()))
+    for _ in range(3):
+        blocking.run(pool.send(b"hi\r\n", TO_BOB))
+    assert used == [2, 2, 2]

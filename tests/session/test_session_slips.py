@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,10 @@ def test_a_refused_token_is_told_by_its_name() -> None:
         assert caught.value.check.startswith("the token")
 
     play(script, talk)
+
+
+def test_a_password_in_a_url_is_not_in_the_traceback() -> None:
+    url = "smtp://ann:" + "hunter" + "2%ff@mx.example"
+    with pytest.raises(GrammarError, match="UTF-8") as caught:
+        target(url)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

@@ -166,6 +166,7 @@ def play(
     "RFC8314-3.3-01",
     "RFC8314-5-01",
     "RFC8314-5.1-01",
+    "RFC4954-4-24",
 )
 def test_what_is_said(mode: str, name: str, said: Said) -> None:
     server, error = SERVERS[name](mode == "implicit"), None
@@ -286,7 +287,7 @@ def unverified() -> ssl.SSLContext:
     [{"verify": "none"}, {"context": unverified()}, {"context": by_ca_alone()}],
     ids=["verify", "context", "context by CA alone"],
 )
-@pytest.mark.req("RFC4954-14-01", "RFC4954-14-06")
+@pytest.mark.req("RFC4954-14-01", "RFC4954-14-06", "RFC3207-4.1-01", "RFC3207-4.1-02")
 def test_no_password_for_whom_nothing_verified(mode: TLSMode, options: ClientOptions) -> None:
     """Though TLS is there, and whoever brought the context may have thought that to be enough."""
     implicit = mode is TLSMode.IMPLICIT

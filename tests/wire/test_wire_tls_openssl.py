@@ -113,6 +113,7 @@ def test_what_arrives_with_the_end_of_the_handshake_is_kept(libraries: Pair) -> 
     assert server.read() == b"EHLO client.example\r\n"
 
 
+@pytest.mark.req("RFC8314-3.4-01")
 @each_pair
 def test_close_notify_is_the_end_of_one_direction(libraries: Pair) -> None:
     client, server = agreed(libraries)
