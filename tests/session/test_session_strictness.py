@@ -182,6 +182,18 @@ class Keys(Verifier):
     def scram_keys(self, username: str, hash_name: str) -> None: ...
 
 
+def test_a_token_is_for_the_server_that_was_meant() -> None:
+    """By its name, not by the address that was dialled (RFC 7628 3.1)."""
+
+    async def main() -> None:
+        stream = ScriptedStream("S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n")
+        config = ClientConfig(tls="none", server_name=NAMED)
+        client = await start_client(World(), stream, "192.0.2.1", config, TLSMode.NONE)
+        assert client._channel.host == NAMED
+
+    run(main())
+
+
 @pytest.mark.req("RFC4422-6.1.2-01")
 def test_what_a_server_is_not_to_offer() -> None:
     config = ServerConfig(verifier=Accounts(), auth_in_clear=True, mechanisms=["LOGIN"])
