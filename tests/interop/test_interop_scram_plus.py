@@ -1,7 +1,8 @@
 """Logins bound to their TLS connection: smtplib and aiosmtpd with the SCRAM of scramp.
 
-No mail program at hand does SCRAM-SHA-256-PLUS with a binding that Python has for TLS 1.3: Dovecot
-and msmtp do without, gsasl knows tls-exporter and tls-unique. So such mechanisms have to be named.
+No mail program at hand does SCRAM-SHA-256-PLUS with the binding that Python's own ssl has: Dovecot
+and msmtp do without, gsasl knows tls-exporter (test_interop_gsasl) and tls-unique. So such
+mechanisms have to be named.
 """
 
 from __future__ import annotations
