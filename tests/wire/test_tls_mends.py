@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import issued
 from tls_libraries import CA, LEAF, Library, PyOpenSSL, client_of, each_library, server_of
 from tls_libraries import shake_hands as agree
 
@@ -159,26 +156,8 @@ def test_what_fails_behind_the_handshake_is_no_longer_its_phase() -> None:
 @pytest.mark.req("RFC4954-14-03")
 def test_a_common_name_is_no_host() -> None:
     """What a subject is called, anybody may be called; names of hosts have a field of their own."""
-    key, authority = ec.generate_private_key(ec.SECP256R1()), trustme.CA()
-    signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)]))
-        .issuer_name(x509.load_pem_x509_certificate(authority.cert_pem.bytes()).subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        .sign(signer, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    leaf = trustme.LeafCert(secret, certificate.public_bytes(pem), [])
+    authority = trustme.CA()
+    leaf = issued(authority, subject=NAME)
     near = client_of(client_context(Verify.by_ca(authority.cert_pem.bytes())))
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED: Hostname mismatch"):
         agree(near, server_of(server(authority, [], ssl.CERT_NONE, leaf)))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 
 import pytest
 import trustme
+from certificates import issued
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from smtpproto.errors import TLSFailed
 from smtpproto.wire.tls import TLSFilter
@@ -17,32 +15,6 @@ from smtpproto.wire.tls_context import client_context
 
 NAME = "mx.example.org"
 DNS, URI = x509.DNSName, x509.UniformResourceIdentifier
-
-
-def issued(ca: trustme.CA, *names: x509.GeneralName) -> trustme.LeafCert:
-    """A certificate of *ca* for any kind of names; trustme itself makes only some."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
-    authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
-    signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))
-        .issuer_name(authority.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-    )
-    certificate = builder.sign(signer, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return trustme.LeafCert(secret, certificate.public_bytes(pem), [])
 
 
 def shake_hands(ca: trustme.CA, leaf: trustme.LeafCert) -> None:

@@ -8,10 +8,9 @@ import sys
 
 import pytest
 import trustme
-from certificates import NAME, der, expired, self_signed
+from certificates import NAME, der, expired, issued, self_signed
 from cryptography import x509
 from OpenSSL import SSL
-from test_wire_tls_names import issued
 from tls_libraries import (
     CA,
     LEAF,
