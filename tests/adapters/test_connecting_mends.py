@@ -14,7 +14,7 @@ import trio
 from adapters.flavours import FLAVOURS, Asyncio, Flavour, Trio, served
 from adapters.inboxes import Inbox
 from adapters.test_adapters_connecting import connected, each_client, unix
-from adapters.test_eyeballs import dead, inet, inet6, nobody
+from adapters.test_eyeballs import inet, inet6, nobody
 from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import dialling, eyeballs
@@ -68,22 +68,32 @@ def test_no_path_ends_at_a_nul() -> None:
 
 def test_who_refuses_needs_no_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though an address before them still says nothing."""
-    clock, wait = [0.0], eyeballs._Race.wait
+    clock, told, tried = 0.0, 0, list[float]()
+    winner = socket.socket()
 
-    def waiting(race: eyeballs._Race, seconds: float) -> socket.socket | None:
-        failed = len(race.errors)
-        winner = wait(race, 0)
-        if winner is None and len(race.errors) == failed:
-            clock[0] += seconds
-        return winner
+    def start(race: eyeballs._Race, info: eyeballs.AddressInfo) -> None:
+        tried.append(clock)
+        if info[4][1] == 2:
+            race.errors.append(ConnectionRefusedError("no"))
 
-    monkeypatch.setattr(eyeballs._Race, "wait", waiting)
-    with dead() as silent, socket.create_server(("127.0.0.1", 0)) as good:
-        ports = [silent, nobody(), nobody(), nobody(), good.getsockname()[1]]
-        found = [inet(port) for port in ports]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        eyeballs.connect("mx.example", 25, 60, now=lambda: clock[0]).close()
-    assert clock[0] < 2 * eyeballs.STAGGER
+    def wait(race: eyeballs._Race, seconds: float) -> socket.socket | None:
+        nonlocal clock, told
+        if len(tried) == len(found):
+            return winner
+        if len(race.errors) == told:
+            clock += seconds
+        told = len(race.errors)
+        return None
+
+    silent, refusing, good = inet(1), inet(2), inet(3)
+    found = [silent, refusing, refusing, refusing, good]
+    monkeypatch.setattr(eyeballs._Race, "start", start)
+    monkeypatch.setattr(eyeballs._Race, "wait", wait)
+    monkeypatch.setattr(eyeballs._Race, "running", True)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with winner:
+        assert eyeballs.connect("mx.example", 25, 60, now=lambda: clock) is winner
+    assert tried == [0, *[eyeballs.STAGGER] * 4]
 
 
 @pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
@@ -113,9 +123,10 @@ def test_from_a_port_one_address_after_the_other(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(Trio, inbox) as running:
-        found = [inet(nobody()), inet(running.port)]
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            source = taken.getsockname()
+            found = [inet(nobody()), inet(running.port)]  # neither is the source
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        source = ("127.0.0.1", nobody())
         assert connected(Trio, noop, "mx.example", 25, source=source, tls="none") == 250
 
 
