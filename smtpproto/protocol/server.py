@@ -255,7 +255,7 @@ class ServerProtocol(Standing):
 
     def _end_login(self, *, failed: bool) -> None:
         self.phase, self._shown.after_auth = Phase.READY, True
-        self._failed_logins += failed
+        self._failed_logins, self._login_refused = self._failed_logins + failed, False
         if self._failed_logins >= self.limits.failed_logins:
             self.hang_up(replies.LOGINS)
 

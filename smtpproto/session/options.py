@@ -185,7 +185,7 @@ class ClientConfig:
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
     trace: Trace | None = None
-    """Called with each line of the dialogue, and who says it: "C" or "S". Secrets are masked."""
+    """Called with each line of the dialogue, and who says it: see ``Trace``. Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.hello, Domain) and "." not in str(self.hello):
@@ -304,7 +304,7 @@ class ServerConfig:
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
     trace: Trace | None = None
-    """Called with each line of the dialogue, and who says it: "C" or "S". Secrets are masked."""
+    """Called with each line of the dialogue, and who says it: see ``Trace``. Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:

@@ -465,6 +465,26 @@ def test_a_refused_token_is_told_late(mechanism: str, caplog: pytest.LogCaptureF
     assert caplog.text.count("by " + mechanism + " failed: token refused: invalid_token") == 1
 
 
+def test_a_no_is_of_its_own_login_only() -> None:
+    """Also for who says 334 by other means."""
+    machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))
+    machine.next_event()
+    machine.answer()
+    machine.receive(b"EHLO a.example\r\n")
+    machine.next_event()
+    machine.answer()
+    for number in range(5):
+        machine.receive(b"AUTH OAUTHBEARER\r\n")
+        machine.next_event()
+        if number:
+            machine.answer(Reply(334, None, ""))
+        else:
+            machine.challenge(b"", refused=True)
+        machine.receive(b"*\r\n")
+        machine.next_event()
+    assert b"421" not in machine.data_to_send()
+
+
 def test_another_login_begins_anew() -> None:
     """A cancel is no failure, but behind a no."""
     machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))

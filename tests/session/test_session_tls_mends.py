@@ -21,6 +21,7 @@ from session.test_session_tls_server import (
     nothing,
     serving,
 )
+from session.tls_server import TLSServer
 from smtpproto import (
     BearerToken,
     ClientCertificate,
@@ -151,8 +152,6 @@ def test_what_is_said_in_the_middle_of_content_is_why_the_link_broke(
 
 
 def test_a_silent_greeting_under_tls_is_not_for_want_of_tls() -> None:
-    from session.tls_server import TLSServer  # noqa: PLC0415
-
     class Mute(TLSServer):
         async def read(self, timeout: float | None) -> bytes:
             octets = await super().read(timeout)
