@@ -21,8 +21,9 @@ from smtpproto.limits import Leniencies, Limits, Timeouts
 from smtpproto.protocol.phases import COLUMNS, ROWS, Phase
 from smtpproto.protocol.verbs import vocabulary
 from smtpproto.sasl import MECHANISMS
-from smtpproto.session.options import ClientConfig, ServerConfig
+from smtpproto.session.client_config import ClientConfig
 from smtpproto.session.pool import PoolConfig
+from smtpproto.session.server_config import ServerConfig
 
 PAGE = Path(__file__).with_name("tables.md")
 

@@ -35,6 +35,7 @@ from .mail.content import Source
 from .mail.envelope import Envelope
 from .mail.lint import lint
 from .mail.plan import Plan, plan
+from .ports import Trace
 from .protocol.client import ClientProtocol
 from .protocol.server import ServerProtocol
 from .protocol.verbs import Verb
@@ -55,17 +56,11 @@ from .sasl import (
 )
 from .secret import Secret
 from .session.client import Client
+from .session.client_config import ClientConfig, ClientOptions, TLSMode
 from .session.handler import Handler, Session, Sink
-from .session.options import (
-    ClientConfig,
-    ClientOptions,
-    ServerConfig,
-    ServerOptions,
-    TLSMode,
-    Trace,
-)
 from .session.outcome import Outcome
 from .session.pool import PoolOptions
+from .session.server_config import ServerConfig, ServerOptions
 from .wire.proxy import ProxyHeader
 from .wire.tls_filter import TLSInfo
 from .wire.verify import ClientCertificate, Verify

@@ -13,6 +13,9 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
+Trace = Callable[[str, str], None]
+"""Called with "C" or "S" (who speaks; "*" for what neither says) and a line safe to show."""
+
 
 async def result(value: T | Awaitable[T]) -> T:
     """What a function of the application gave, plain or ``async``: waited for if need be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from types import UnionType
 from typing import final
 
 from .errors import GrammarError
@@ -44,3 +45,10 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not pickled or copied")
+
+
+def check_type(name: str, value: object, kind: type | UnionType) -> None:
+    """Raise TypeError if *value* is neither None nor a *kind*. The message does not show it: a
+    password that was passed in the wrong way must not appear in logs."""
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} cannot be of the type {type(value).__name__}")

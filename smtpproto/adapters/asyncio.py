@@ -15,10 +15,11 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..session.address import is_path, target
 from ..session.client import Client, open_client
+from ..session.client_config import ClientOptions
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ClientOptions, ServerConfig, ServerOptions
 from ..session.pool import Pool, PoolOptions, make_pool
 from ..session.server import Conversation
+from ..session.server_config import ServerConfig, ServerOptions
 from ..session.serving import check
 from . import listening
 from .buffer import receive_buffer
@@ -46,7 +47,7 @@ async def connect(
     *host* may be a URL or the path of a Unix socket, and *port* None: see
     :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
     instead of a new one, and closed at the end; *host* then only names the server for TLS.
-    Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
+    Options: :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
     to = target(host, port, options)
@@ -82,7 +83,7 @@ async def serve(
     """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
     *host* may be the path of a Unix socket: see :func:`.listening.unix`.
 
-    Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
+    Options: :class:`.ServerConfig`. Raises OSError if it cannot listen.
     """
     server = Server(handler, ServerConfig(**options))
     with listening.unix(host, port) as listener:

@@ -16,10 +16,11 @@ from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..session.address import is_path, target
 from ..session.client import open_client
+from ..session.client_config import ClientOptions
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ClientOptions, ServerConfig, ServerOptions
 from ..session.pool import PoolOptions, make_pool
 from ..session.server import Conversation
+from ..session.server_config import ServerConfig, ServerOptions
 from ..session.serving import check
 from . import eyeballs, listening
 from .dialling import closed_on_error, dialling, unix
@@ -42,7 +43,7 @@ def connect(
     *host* may be a URL or the path of a Unix socket, and *port* None: see
     :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
     instead of a new one, and closed at the end; *host* then only names the server for TLS.
-    Options: :class:`~smtpproto.session.options.ClientConfig`. Errors: see
+    Options: :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.session.client.open_client`.
     """
     to = target(host, port, options)
@@ -69,7 +70,7 @@ def serve(
     """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
     *host* may be the path of a Unix socket: see :func:`.listening.unix`.
 
-    Options: :class:`~smtpproto.session.options.ServerConfig`. Raises OSError if it cannot listen.
+    Options: :class:`.ServerConfig`. Raises OSError if it cannot listen.
     Hooks are called in the connections' threads; they may be ``async`` only if they never suspend.
     """
     server = Server(handler, ServerConfig(**options))

@@ -18,8 +18,8 @@ from ..grammar.parameters import RcptParameters
 from ..grammar.reply import Reply
 from ..sasl import Login
 from ..session.client import Client
+from ..session.client_config import TLSMode
 from ..session.handler import Session, Verdict
-from ..session.options import TLSMode
 from .inbox import Inbox, OneUser
 from .maildir import Maildir
 from .options import UsageError

@@ -24,7 +24,7 @@ from ..grammar.address import ForwardPath
 from ..grammar.reply import Reply
 from ..mail.content import prepare
 from ..mail.envelope import Envelope
-from ..session.options import ClientConfig, ClientOptions, TLSMode
+from ..session.client_config import ClientConfig, ClientOptions, TLSMode
 from ..session.outcome import Outcome
 from ..wire.verify import Verify
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -172,3 +172,13 @@ def offers(
         and (not mechanism.hash_name or mechanism.hash_name in verifier.scram_hashes)
         and (not mechanism.certificate or channel.certificate is not None)
     )
+
+
+def mechanism_names(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Names of mechanisms, in any case. Raises ValueError for those that are not known here."""
+    if value is None:
+        return None
+    names = tuple(name.upper() for name in ([value] if isinstance(value, str) else value))
+    if unknown := [name for name in names if name not in BY_NAME]:
+        raise ValueError(f"not a mechanism known here: {', '.join(unknown)}")
+    return names

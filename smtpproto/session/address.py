@@ -24,7 +24,7 @@ from attrs import frozen
 from ..errors import GrammarError
 from ..grammar.domain import Domain, in_ascii
 from ..sasl import Login
-from .options import ClientConfig, ClientOptions, TLSMode
+from .client_config import ClientConfig, ClientOptions, TLSMode
 
 _URL = re.compile(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://

@@ -14,7 +14,7 @@ from ..ports import World
 from ..sasl import BY_NAME, Channel, Denied, Identity, RefusingChallenge, ServerExchange
 from ..secret import Secret
 from .hooks import NO_LOGIN_NOW, failed
-from .options import ServerConfig
+from .server_config import ServerConfig
 
 T = TypeVar("T")
 

@@ -46,10 +46,10 @@ from ..sasl import Anonymous, Channel, Credential
 from ..wire.tls import filter_for
 from ..wire.tls_filter import Filter, TLSInfo, unusable
 from .address import is_path
+from .client_config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Link
 from .login import log_in
-from .options import ClientConfig, TLSMode, to_credential
 from .outcome import Outcome
 from .submit import submit
 

@@ -20,7 +20,7 @@ from ..errors import (
 from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..ports import Stream, World
+from ..ports import Stream, Trace, World
 from ..protocol.client import ClientProtocol
 from ..protocol.events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..protocol.phases import COLUMNS, Phase
@@ -28,7 +28,6 @@ from ..secret import Secret
 from ..wire.tls import TLSStream, begins_tls
 from ..wire.tls_filter import Filter, TLSInfo
 from .deadline import Deadline, DeadlineStream
-from .options import Trace
 
 _log = logging.getLogger("smtpproto.client")
 

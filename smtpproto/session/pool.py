@@ -19,8 +19,8 @@ from ..mail.envelope import Envelope
 from ..ports import Slots, World
 from .address import target
 from .client import Client, open_client
+from .client_config import ClientOptions
 from .deadline import Deadline
-from .options import ClientOptions
 from .outcome import Outcome
 
 _log = logging.getLogger("smtpproto.client")
@@ -31,7 +31,7 @@ _GOODBYE = 1.0  # seconds for the reply to QUIT: somebody waits for the next con
 
 class PoolOptions(ClientOptions, total=False):
     """The keyword arguments of ``pool``: see :class:`PoolConfig` and
-    :class:`~smtpproto.session.options.ClientConfig`."""
+    :class:`.ClientConfig`."""
 
     max_connections: int
     max_messages: int | None

@@ -49,7 +49,8 @@ from .delivery import Delivery
 from .early import talks_early
 from .handler import Handler, Session, Verdict
 from .hooks import NO_TLS_NOW, answer, ask, ask_login, ask_names, failed, notify
-from .options import ServerConfig, is_among
+from .networks import is_among
+from .server_config import ServerConfig
 from .serving import machine_for, mechanisms
 from .trusted import impersonated, read_proxy_header
 

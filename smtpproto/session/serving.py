@@ -12,7 +12,7 @@ from ..sasl import Channel, offers
 from ..wire.tls import filter_for
 from ..wire.tls_context import Context
 from .handler import Handler, HandlerSource
-from .options import ServerConfig
+from .server_config import ServerConfig
 from .trusted import offers_to
 
 # What no connection has at its start, for what a configuration could ever offer.

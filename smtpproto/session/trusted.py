@@ -10,7 +10,8 @@ from ..ports import Stream, World
 from ..wire.over import Over
 from ..wire.proxy import ProxyHeader, ProxyReader
 from .handler import Session
-from .options import ServerConfig, is_among
+from .networks import is_among
+from .server_config import ServerConfig
 
 
 def offers_to(peer: str, config: ServerConfig) -> dict[str, str]:

@@ -27,8 +27,8 @@ from attrs import define, field
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
 from ..limits import CHUNK
 from ..session.handler import HandlerSource, handler_of
-from ..session.options import ServerConfig
 from ..session.server import Conversation
+from ..session.server_config import ServerConfig
 
 T = TypeVar("T")
 

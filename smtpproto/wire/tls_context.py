@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,11 @@ class OpenSSLContext(Protocol):
 Context = ssl.SSLContext | OpenSSLContext
 """Certificates and rules for TLS: ``ssl.SSLContext``; or ``OpenSSL.SSL.Context``, by which logins
 are bound to the connection itself (RFC 9266). That needs ``smtpproto-sansio[tls-exporter]``."""
+
+
+ContextSource = Context | Callable[[], Context]
+"""A context, or what gives one for each handshake, as soon as it begins: from then on a certificate
+that was renewed is shown. To renew is to give another context, not to change the one given."""
 
 
 def client_context(

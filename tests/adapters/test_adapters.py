@@ -35,8 +35,9 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.mail.plan import CHUNK
-from smtpproto.session.options import ClientOptions, ServerOptions
+from smtpproto.session.client_config import ClientOptions
 from smtpproto.session.pool import Pool
+from smtpproto.session.server_config import ServerOptions
 
 ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)

@@ -21,7 +21,8 @@ from smtpproto import (
     SendRefused,
     TLSMode,
 )
-from smtpproto.session.options import ClientOptions, ServerOptions
+from smtpproto.session.client_config import ClientOptions
+from smtpproto.session.server_config import ServerOptions
 
 Scenario = Callable[[Client, Inbox], Awaitable[None]]
 SCENARIOS: list[Scenario] = []

@@ -33,7 +33,8 @@ from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
 from smtpproto.mail.content import Source
 from smtpproto.session.client import open_client
-from smtpproto.session.options import ClientOptions, ServerOptions
+from smtpproto.session.client_config import ClientOptions
+from smtpproto.session.server_config import ServerOptions
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from smtpproto import (
     Verify,
 )
 from smtpproto.sasl import Credential
-from smtpproto.session.options import ClientOptions
+from smtpproto.session.client_config import ClientOptions
 
 PASSWORD = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 TOKEN = {"OAUTHBEARER": "invalid_token", "XOAUTH2": "401"}  # what Dovecot says to a wrong one

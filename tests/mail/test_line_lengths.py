@@ -12,7 +12,7 @@ from smtpproto import Client, Envelope, GrammarError, Leniencies, TLSMode, Toler
 from smtpproto.adapters.blocking import World, run
 from smtpproto.mail.content import Content, Source
 from smtpproto.session.client import start_client
-from smtpproto.session.options import ClientConfig
+from smtpproto.session.client_config import ClientConfig
 from smtpproto.testing.script import ScriptedStream
 
 FITS = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"\r\n"  # 998 octets and CRLF

@@ -7,7 +7,7 @@ import pytest
 from smtpproto import BadCredentials, EncryptionRequired, LoginRefused, TLSMode
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.client import start_client
-from smtpproto.session.options import ClientConfig
+from smtpproto.session.client_config import ClientConfig
 from smtpproto.testing.script import ScriptedStream
 
 SCRIPT = """

@@ -10,7 +10,7 @@ import pytest
 from smtpproto import Client, Envelope, Handler, MailParameters, NotOffered, ServerConfig, TLSMode
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.client import open_client, start_client
-from smtpproto.session.options import ClientConfig
+from smtpproto.session.client_config import ClientConfig
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 

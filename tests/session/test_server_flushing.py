@@ -14,7 +14,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.client import open_client
-from smtpproto.session.options import ClientConfig
+from smtpproto.session.client_config import ClientConfig
 from smtpproto.session.server import Conversation
 from smtpproto.testing.simulation import Simulation
 

@@ -31,7 +31,7 @@ from smtpproto.grammar.dsn import Notify
 from smtpproto.protocol.events import BodyChunk, asks
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.session.client import start_client
-from smtpproto.session.options import ClientOptions
+from smtpproto.session.client_config import ClientOptions
 from smtpproto.testing.script import ScriptedStream
 
 HELLO = """

@@ -33,7 +33,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.client import start_client
-from smtpproto.session.options import ClientOptions
+from smtpproto.session.client_config import ClientOptions
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

@@ -32,12 +32,12 @@ from smtpproto import (
 )
 from smtpproto.sasl import Channel
 from smtpproto.session.client import open_client, start_client
-from smtpproto.session.options import ContextSource, ServerOptions
 from smtpproto.session.server import Conversation
+from smtpproto.session.server_config import ServerOptions
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
 from smtpproto.wire.tls import TLSStream
-from smtpproto.wire.tls_context import Context
+from smtpproto.wire.tls_context import Context, ContextSource
 from smtpproto.wire.tls_filter import Filter
 
 PLUS = "SCRAM-SHA-256-PLUS"

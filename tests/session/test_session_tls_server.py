@@ -41,7 +41,7 @@ from smtpproto.grammar.extended import XClient
 from smtpproto.grammar.xclient import XClientAttributes
 from smtpproto.sasl import Credential
 from smtpproto.session.client import open_client
-from smtpproto.session.options import ServerOptions
+from smtpproto.session.server_config import ServerOptions
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 from smtpproto.wire.binding import SERVER_END_POINT
 

@@ -18,7 +18,7 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.session.client import open_client
-from smtpproto.session.options import ClientOptions
+from smtpproto.session.client_config import ClientOptions
 from smtpproto.testing.simulation import SimulatedStream, Simulation, _Task
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
