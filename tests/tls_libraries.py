@@ -6,7 +6,6 @@ import ssl
 
 import pytest
 import trustme
-from certificates import NAME
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -16,6 +15,7 @@ from smtpproto.limits import CHUNK
 from smtpproto.wire.tls import filter_for
 from smtpproto.wire.tls_context import Context
 from smtpproto.wire.tls_filter import Filter
+from tests.certificates import NAME
 
 VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 

@@ -7,7 +7,7 @@ import ssl
 import pytest
 import trustme
 
-from adapters.inboxes import Certificates, Inbox
+from tests.adapters.inboxes import Certificates, Inbox
 
 
 @pytest.fixture(scope="session")

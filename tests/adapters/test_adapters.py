@@ -13,8 +13,6 @@ import pytest
 import trio
 from attrs import fields
 
-from adapters.flavours import FLAVOURS, Blocking, Flavour, served
-from adapters.inboxes import Ann, Certificates, Inbox
 from smtpproto import (
     Client,
     ClientConfig,
@@ -38,6 +36,8 @@ from smtpproto.mail.plan import CHUNK
 from smtpproto.session.client_config import ClientOptions
 from smtpproto.session.pool import Pool
 from smtpproto.session.server_config import ServerOptions
+from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
+from tests.adapters.inboxes import Ann, Certificates, Inbox
 
 ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)

@@ -15,8 +15,6 @@ import pytest
 import trio
 import trio.testing
 
-from adapters.flavours import FLAVOURS, Asyncio, Blocking, Flavour, Trio, _Awaitable, served
-from adapters.inboxes import Certificates, Inbox
 from smtpproto import (
     Client,
     ConnectFailed,
@@ -33,6 +31,8 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
+from tests.adapters.flavours import FLAVOURS, Asyncio, Blocking, Flavour, Trio, _Awaitable, served
+from tests.adapters.inboxes import Certificates, Inbox
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)

@@ -10,7 +10,6 @@ import pytest
 import trio
 from attrs import define, field
 
-from adapters.flavours import Blocking, served
 from smtpproto import (
     ConnectFailed,
     Envelope,
@@ -25,6 +24,7 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.session.outcome import Outcome
 from smtpproto.session.pool import PoolOptions
+from tests.adapters.flavours import Blocking, served
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 Run = Callable[[int, PoolOptions, int], list[Outcome]]

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from adapters.flavours import FLAVOURS, Blocking, Flavour, served
-from adapters.inboxes import Certificates, Inbox
 from smtpproto import Client, ClientConfig, Envelope, TimedOut, Timeouts, TLSFailed, TLSMode
 from smtpproto.adapters import blocking
 from smtpproto.session.client import open_client
+from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
+from tests.adapters.inboxes import Certificates, Inbox
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)

@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 import trustme
-from certificates import der, server_context
 
-from adapters.flavours import FLAVOURS, Blocking, Flavour, served
-from adapters.inboxes import Inbox
 from smtpproto import Client, TimedOut, Timeouts, TLSFailed, TLSMode, Verify
+from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
+from tests.adapters.inboxes import Inbox
+from tests.certificates import der, server_context
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

@@ -8,8 +8,6 @@ from email.message import EmailMessage
 
 import pytest
 
-from adapters.flavours import FLAVOURS, Flavour, served
-from adapters.inboxes import Ann, Certificates, Inbox
 from smtpproto import (
     Client,
     Envelope,
@@ -23,6 +21,8 @@ from smtpproto import (
 )
 from smtpproto.session.client_config import ClientOptions
 from smtpproto.session.server_config import ServerOptions
+from tests.adapters.flavours import FLAVOURS, Flavour, served
+from tests.adapters.inboxes import Ann, Certificates, Inbox
 
 Scenario = Callable[[Client, Inbox], Awaitable[None]]
 SCENARIOS: list[Scenario] = []

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from adapters.flavours import FLAVOURS, Flavour, served
-from adapters.inboxes import Inbox
 from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import eyeballs
 from smtpproto.adapters.dialling import dialling
+from tests.adapters.flavours import FLAVOURS, Flavour, served
+from tests.adapters.inboxes import Inbox
 
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
 Resolved = list[eyeballs.AddressInfo]

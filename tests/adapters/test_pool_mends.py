@@ -10,14 +10,14 @@ import pytest
 import trio
 from attrs import define, field
 
-from adapters.flavours import Blocking, served
-from adapters.test_adapters_pool import TO_BOB, Store
 from smtpproto import Handler, Secret, Verifier
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.session.client import Client
 from smtpproto.session.pool import Pool, PoolConfig
+from tests.adapters.flavours import Blocking, served
+from tests.adapters.test_adapters_pool import TO_BOB, Store
 
 
 def test_all_of_a_pool_is_closed_if_it_is_cancelled() -> None:

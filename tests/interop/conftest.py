@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from interop import dovecot, exim, postfix, submission
-from interop.peers import CONTENTS, FLAVOURS, LOGIN, Inbox
-from interop.programs import LOGS, Certificate, Send, missing, program, run, workplace
+from tests.interop import dovecot, exim, postfix, submission
+from tests.interop.peers import CONTENTS, FLAVOURS, LOGIN, Inbox
+from tests.interop.programs import LOGS, Certificate, Send, missing, program, run, workplace
 
 
 @pytest.fixture(scope="session")

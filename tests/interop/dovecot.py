@@ -10,8 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from interop.mailboxes import Mailboxes
-from interop.programs import (
+from tests.interop.mailboxes import Mailboxes
+from tests.interop.programs import (
     configuration,
     free_ports,
     missing,

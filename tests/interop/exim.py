@@ -9,8 +9,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from interop.mailboxes import Mailboxes
-from interop.programs import (
+from tests.interop.mailboxes import Mailboxes
+from tests.interop.programs import (
     Certificate,
     configuration,
     free_port,

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from interop.programs import configuration, program, running, workplace
+from tests.interop.programs import configuration, program, running, workplace
 
 
 @contextlib.contextmanager

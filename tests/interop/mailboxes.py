@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from interop.programs import until
+from tests.interop.programs import until
 
 
 @frozen

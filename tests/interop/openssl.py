@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from interop.programs import PATIENCE, free_port, program, run, running
+from tests.interop.programs import PATIENCE, free_port, program, run, running
 
 
 @contextlib.contextmanager

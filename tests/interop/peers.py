@@ -12,7 +12,6 @@ from typing import TypeVar, Unpack
 import trio
 from attrs import frozen
 
-from interop.programs import PATIENCE
 from smtpproto import (
     Client,
     ClientConfig,
@@ -35,6 +34,7 @@ from smtpproto.mail.content import Source
 from smtpproto.session.client import open_client
 from smtpproto.session.client_config import ClientOptions
 from smtpproto.session.server_config import ServerOptions
+from tests.interop.programs import PATIENCE
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from interop.mailboxes import Mailboxes
-from interop.programs import (
+from tests.interop.mailboxes import Mailboxes
+from tests.interop.programs import (
     Certificate,
     configuration,
     free_ports,
@@ -23,7 +23,7 @@ from interop.programs import (
     running,
     workplace,
 )
-from interop.raw import in_thread
+from tests.interop.raw import in_thread
 
 _ROUTE = re.compile(rb".*@([0-9]+)[.](smtp|tls|lmtp)[.]test", re.DOTALL)
 _TRANSPORTS = {

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from attrs import define, field
 
-from interop.programs import PATIENCE
+from tests.interop.programs import PATIENCE
 
 
 @define

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from interop.peers import LOGIN, Inbox, serving
-from interop.programs import (
+from tests.interop.peers import LOGIN, Inbox, serving
+from tests.interop.programs import (
     Certificate,
     configuration,
     free_ports,

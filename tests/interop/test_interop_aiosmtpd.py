@@ -11,9 +11,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from interop.peers import LOGIN, PLAIN, send
-from interop.programs import PATIENCE, Certificate, free_port
 from smtpproto import Envelope, ForwardPath, Refusal, SendRefused, TLSMode
+from tests.interop.peers import LOGIN, PLAIN, send
+from tests.interop.programs import PATIENCE, Certificate, free_port
 
 pytestmark = pytest.mark.peer("aiosmtpd")
 

@@ -10,11 +10,6 @@ from typing import Unpack
 import pytest
 from attrs import evolve, field, frozen
 
-from interop.mailboxes import trace_above
-from interop.peers import LOGIN, PLAIN, send
-from interop.postfix import Postfix
-from interop.programs import Certificate
-from interop.submission import STRANGE, Submission, token
 from smtpproto import (
     BadCredentials,
     BearerToken,
@@ -29,6 +24,11 @@ from smtpproto import (
 )
 from smtpproto.sasl import Credential
 from smtpproto.session.client_config import ClientOptions
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import LOGIN, PLAIN, send
+from tests.interop.postfix import Postfix
+from tests.interop.programs import Certificate
+from tests.interop.submission import STRANGE, Submission, token
 
 PASSWORD = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 TOKEN = {"OAUTHBEARER": "invalid_token", "XOAUTH2": "401"}  # what Dovecot says to a wrong one

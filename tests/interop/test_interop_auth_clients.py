@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from attrs import field, frozen
 
-from interop.peers import LOGIN, PLAIN, Accounts, Inbox, serving
-from interop.programs import PATIENCE, Certificate, Send, der
 from smtpproto import ScramKeys, Secret, Session
 from smtpproto.sasl import Identity, TokenClaim
+from tests.interop.peers import LOGIN, PLAIN, Accounts, Inbox, serving
+from tests.interop.programs import PATIENCE, Certificate, Send, der
 
 TOKEN = "a-token.of_ann~s+/=="
 SECRETS = {

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import DOTS, EIGHT_BIT, LARGE, PLAIN, Inbox, converse, send, serving
-from interop.postfix import Postfix
 from smtpproto import Client, Envelope, NotOffered, Outcome, Reply
 from smtpproto.mail.plan import CHUNK
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import DOTS, EIGHT_BIT, LARGE, PLAIN, Inbox, converse, send, serving
+from tests.interop.postfix import Postfix
 
 ENVELOPE = Envelope("ann@a.test", "alice@box.test")
 CUT = 1000  # octets of a piece: some end between CR and LF

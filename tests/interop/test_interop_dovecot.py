@@ -6,11 +6,11 @@ import smtplib
 
 import pytest
 
-from interop.dovecot import Dovecot
-from interop.mailboxes import trace_above
-from interop.peers import DOTS, PLAIN
-from interop.programs import PATIENCE, Send
-from interop.raw import bdat, offered
+from tests.interop.dovecot import Dovecot
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import DOTS, PLAIN
+from tests.interop.programs import PATIENCE, Send
+from tests.interop.raw import bdat, offered
 
 pytestmark = pytest.mark.peer("dovecot")
 

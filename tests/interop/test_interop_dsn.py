@@ -6,10 +6,6 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import PLAIN, Inbox, send, serving
-from interop.postfix import Postfix
 from smtpproto import (
     Envelope,
     ForwardPath,
@@ -19,6 +15,10 @@ from smtpproto import (
     RcptParameters,
     Ret,
 )
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import PLAIN, Inbox, send, serving
+from tests.interop.postfix import Postfix
 
 ENVID = "Q=1+2 (x) \\ 100%"  # "=", "+" and " " are xtext
 ORIGINAL = OriginalRecipient("rfc822", "b+ob=x.y@b.test")

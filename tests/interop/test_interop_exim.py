@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import DOTS, LARGE, PLAIN, Inbox, send, serving
-from interop.programs import PATIENCE, Certificate
-from interop.raw import bdat, listening, offered
 from smtpproto import Envelope, ForwardPath, Reply, TLSMode
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import DOTS, LARGE, PLAIN, Inbox, send, serving
+from tests.interop.programs import PATIENCE, Certificate
+from tests.interop.raw import bdat, listening, offered
 
 pytestmark = pytest.mark.peer("exim")
 

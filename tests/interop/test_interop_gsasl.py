@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
-from interop.peers import LOGIN, serving
-from interop.programs import Certificate, program, run
-from interop.test_interop_auth_clients import Desk
 from smtpproto import ScramKeys, StoredKeys
 from smtpproto.sasl import Identity
+from tests.interop.peers import LOGIN, serving
+from tests.interop.programs import Certificate, program, run
+from tests.interop.test_interop_auth_clients import Desk
 
 KEYS = [
     str(ScramKeys.derive(LOGIN[1], salt=bytes(16), hash_name=name)) for name in ("SHA-256", "SHA-1")

@@ -10,15 +10,15 @@ import struct
 
 import pytest
 
-from interop.dovecot import Dovecot
-from interop.haproxy import haproxy
-from interop.mailboxes import trace_above
-from interop.peers import PLAIN, Inbox, send, serving
-from interop.postfix import Postfix
-from interop.programs import PATIENCE, Certificate
 from smtpproto import Envelope, Handler, Session, TLSMode
 from smtpproto.grammar.domain import Host
 from smtpproto.wire.proxy import ProxyHeader, ProxyTLS
+from tests.interop.dovecot import Dovecot
+from tests.interop.haproxy import haproxy
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import PLAIN, Inbox, send, serving
+from tests.interop.postfix import Postfix
+from tests.interop.programs import PATIENCE, Certificate
 
 pytestmark = pytest.mark.peer("haproxy")
 

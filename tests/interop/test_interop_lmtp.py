@@ -7,13 +7,13 @@ import re
 
 import pytest
 
-from interop.dovecot import Dovecot
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import CONTENTS, DOTS, LARGE, PLAIN, Inbox, converse, send, serving
-from interop.postfix import Postfix
-from interop.programs import Send
 from smtpproto import Client, Envelope, ForwardPath, Outcome, SendRefused
+from tests.interop.dovecot import Dovecot
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import CONTENTS, DOTS, LARGE, PLAIN, Inbox, converse, send, serving
+from tests.interop.postfix import Postfix
+from tests.interop.programs import Send
 
 ALICE, BOB, FULL, NOBODY = (
     ForwardPath.of(f"{user}@box.test") for user in ("alice", "bob", "full", "nobody")

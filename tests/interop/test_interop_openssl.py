@@ -10,12 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from certificates import der, expired, self_signed, server_context
-from session.tls_server import is_tls
 
-from interop.openssl import recorded, s_client, s_server
-from interop.peers import converse, serving
-from interop.programs import PATIENCE, logged
 from smtpproto import (
     Client,
     ClientCertificate,
@@ -29,6 +24,11 @@ from smtpproto import (
     Verify,
 )
 from smtpproto.grammar.domain import Host
+from tests.certificates import der, expired, self_signed, server_context
+from tests.interop.openssl import recorded, s_client, s_server
+from tests.interop.peers import converse, serving
+from tests.interop.programs import PATIENCE, logged
+from tests.session.tls_server import is_tls
 
 pytestmark = pytest.mark.peer("openssl")
 

@@ -7,9 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import EIGHT_BIT, LARGE, PLAIN, converse
 from smtpproto import (
     Client,
     Envelope,
@@ -24,6 +21,9 @@ from smtpproto import (
 from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.extended import Bdat
 from smtpproto.mail.content import Source
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import EIGHT_BIT, LARGE, PLAIN, converse
 
 pytestmark = pytest.mark.peer("exim")
 

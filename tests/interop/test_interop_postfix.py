@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from interop.mailboxes import names, trace_above
-from interop.peers import DOTS, PLAIN, Inbox, send, serving
-from interop.postfix import Postfix
-from interop.programs import Certificate, until
 from smtpproto import Envelope, ForwardPath, Reply, SendRefused, TLSMode
+from tests.interop.mailboxes import names, trace_above
+from tests.interop.peers import DOTS, PLAIN, Inbox, send, serving
+from tests.interop.postfix import Postfix
+from tests.interop.programs import Certificate, until
 
 pytestmark = pytest.mark.peer("postfix")
 

@@ -6,11 +6,11 @@ import smtplib
 
 import pytest
 
-from interop.mailboxes import trace_above
-from interop.peers import DOTS, PLAIN
-from interop.postfix import Postfix
-from interop.programs import PATIENCE, Send
-from interop.raw import bdat, listening, offered
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import DOTS, PLAIN
+from tests.interop.postfix import Postfix
+from tests.interop.programs import PATIENCE, Send
+from tests.interop.raw import bdat, listening, offered
 
 pytestmark = pytest.mark.peer("postfix")
 

@@ -17,11 +17,11 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 from scramp import ScramClient, ScramException, ScramMechanism
 
-from interop.peers import LOGIN, PLAIN, Inbox, send, serving
-from interop.programs import PATIENCE, Certificate, der
-from interop.test_interop_aiosmtpd import ENVELOPE, Received, aiosmtpd
 from smtpproto import BadCredentials, ScramKeys, Verifier
 from smtpproto.sasl import Identity
+from tests.interop.peers import LOGIN, PLAIN, Inbox, send, serving
+from tests.interop.programs import PATIENCE, Certificate, der
+from tests.interop.test_interop_aiosmtpd import ENVELOPE, Received, aiosmtpd
 
 PLUS = "SCRAM-SHA-256-PLUS"
 BINDING = "tls-server-end-point"

@@ -7,8 +7,8 @@ from email.message import EmailMessage
 
 import pytest
 
-from interop.peers import CONTENTS, LOGIN, PLAIN, Accounts, Inbox, serving
-from interop.programs import Certificate
+from tests.interop.peers import CONTENTS, LOGIN, PLAIN, Accounts, Inbox, serving
+from tests.interop.programs import Certificate
 
 pytestmark = pytest.mark.peer("smtplib")
 

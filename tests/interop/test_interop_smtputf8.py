@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from interop.exim import Exim
-from interop.mailboxes import trace_above
-from interop.peers import EIGHT_BIT, PLAIN, Inbox, send, serving
-from interop.postfix import Postfix
 from smtpproto import Envelope
+from tests.interop.exim import Exim
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import EIGHT_BIT, PLAIN, Inbox, send, serving
+from tests.interop.postfix import Postfix
 
 ALICE = "alice@box.test"
 HEADER = PLAIN.replace(b"Subject: dots", "Subject: 葉, Grüße".encode())

@@ -8,12 +8,12 @@ import ssl
 
 import pytest
 
-from interop.mailboxes import trace_above
-from interop.peers import LOGIN, PLAIN
-from interop.postfix import Postfix
-from interop.programs import PATIENCE, Certificate, Send
-from interop.raw import offered
-from interop.submission import Submission, token
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import LOGIN, PLAIN
+from tests.interop.postfix import Postfix
+from tests.interop.programs import PATIENCE, Certificate, Send
+from tests.interop.raw import offered
+from tests.interop.submission import Submission, token
 
 pytestmark = pytest.mark.peer("dovecot")
 

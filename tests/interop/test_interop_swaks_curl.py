@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from interop.peers import CONTENTS, DOTS, LOGIN, PLAIN, Accounts, Inbox, serving
-from interop.programs import Certificate, Send
+from tests.interop.peers import CONTENTS, DOTS, LOGIN, PLAIN, Accounts, Inbox, serving
+from tests.interop.programs import Certificate, Send
 
 
 @pytest.mark.peer("swaks")

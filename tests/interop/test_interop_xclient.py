@@ -9,15 +9,15 @@ from ipaddress import ip_address
 import pytest
 from attrs import evolve
 
-from interop.dovecot import Dovecot
-from interop.mailboxes import trace_above
-from interop.peers import DOTS, PLAIN, Inbox, converse, send, serving
-from interop.postfix import Postfix
-from interop.programs import Certificate, Send, logged
-from interop.raw import offered
 from smtpproto import Client, Envelope, NotOffered, Outcome
 from smtpproto.grammar.extended import XClient, XForward
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+from tests.interop.dovecot import Dovecot
+from tests.interop.mailboxes import trace_above
+from tests.interop.peers import DOTS, PLAIN, Inbox, converse, send, serving
+from tests.interop.postfix import Postfix
+from tests.interop.programs import Certificate, Send, logged
+from tests.interop.raw import offered
 
 ENVELOPE = Envelope("ann@a.test", "alice@box.test")
 FAR = ip_address("2001:db8::7")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from session.logins import ANN
 from smtpproto import (
     BadCredentials,
     ClientCertificate,
@@ -25,6 +24,7 @@ from smtpproto.sasl import BearerToken, Login
 from smtpproto.session.address import target
 from smtpproto.session.client import Client, start_client
 from smtpproto.testing.script import ScriptedStream
+from tests.session.logins import ANN
 
 PASSWORD = "hunter2"
 

@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
-from session.dialogue import GOODBYE, RSET, TO_BOB, hello
-from session.dialogue import MAIL as ACCEPTED
 from smtpproto import (
     BadCredentials,
     Client,
@@ -49,6 +47,8 @@ from smtpproto.session.client import open_client, start_client
 from smtpproto.session.pool import Pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
+from tests.session.dialogue import GOODBYE, RSET, TO_BOB, hello
+from tests.session.dialogue import MAIL as ACCEPTED
 
 Talk = Callable[[Client], Awaitable[Any]]
 

@@ -8,8 +8,6 @@ from typing import Any, Unpack
 import pytest
 from attrs import define, field
 
-from session.dialogue import TO_BOB, hello, transaction
-from session.test_session_pool import Store, World, body, send
 from smtpproto import (
     Client,
     ClientConfig,
@@ -30,6 +28,8 @@ from smtpproto.session.pool import Pool, PoolConfig, PoolOptions, _Member, make_
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.over import Over
+from tests.session.dialogue import TO_BOB, hello, transaction
+from tests.session.test_session_pool import Store, World, body, send
 
 SENT = transaction("bob@example.org")
 BYE = "C: QUIT\nS: 221 bye\n"

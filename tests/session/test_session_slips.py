@@ -8,10 +8,6 @@ from typing import Any
 
 import pytest
 
-from session.dialogue import MAIL, TO_BOB, hello, play
-from session.feed import Accounts, serve
-from session.feed import octets as lines
-from session.logins import base64
 from smtpproto import (
     BadCredentials,
     BearerToken,
@@ -31,6 +27,10 @@ from smtpproto import (
 )
 from smtpproto.session.address import target
 from smtpproto.session.link import _WORDLESS
+from tests.session.dialogue import MAIL, TO_BOB, hello, play
+from tests.session.feed import Accounts, serve
+from tests.session.feed import octets as lines
+from tests.session.logins import base64
 
 
 async def nothing(_: Client) -> None: ...

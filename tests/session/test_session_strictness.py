@@ -12,23 +12,6 @@ from typing import Any, TypeVar
 
 import pytest
 
-from session.feed import Accounts, Feed, replies
-from session.feed import octets as lines
-from session.logins import (
-    AT_ONCE,
-    BEARER,
-    HELLO,
-    MX,
-    NO,
-    TOKEN,
-    XOAUTH2,
-    Contexts,
-    base64,
-    log_in,
-    serve_tls,
-)
-from session.test_session_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
-from session.tls_server import TLSServer
 from smtpproto import (
     Anonymous,
     BadCredentials,
@@ -62,6 +45,23 @@ from smtpproto.session.client import _server_name, start_client
 from smtpproto.session.login import _Attempt
 from smtpproto.session.server import Conversation
 from smtpproto.testing.script import ScriptedStream
+from tests.session.feed import Accounts, Feed, replies
+from tests.session.feed import octets as lines
+from tests.session.logins import (
+    AT_ONCE,
+    BEARER,
+    HELLO,
+    MX,
+    NO,
+    TOKEN,
+    XOAUTH2,
+    Contexts,
+    base64,
+    log_in,
+    serve_tls,
+)
+from tests.session.test_session_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
+from tests.session.tls_server import TLSServer
 
 T = TypeVar("T")
 ANN = Login("ann", "secret")

@@ -11,9 +11,7 @@ from typing import Unpack
 import pytest
 import trustme
 from attrs import frozen
-from certificates import NAME, der, expired, old_server_context, self_signed, server_context
 
-from session.tls_server import TLSServer, is_tls
 from smtpproto import (
     Client,
     ClientCertificate,
@@ -34,6 +32,8 @@ from smtpproto import (
 from smtpproto.adapters.blocking import World, run
 from smtpproto.session.client import start_client
 from smtpproto.session.client_config import ClientOptions
+from tests.certificates import NAME, der, expired, old_server_context, self_signed, server_context
+from tests.session.tls_server import TLSServer, is_tls
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

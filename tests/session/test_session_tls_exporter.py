@@ -7,13 +7,9 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
-from adapters.flavours import Blocking, served
 from attrs import define, field
-from certificates import NAME
-from interop.programs import program, run
 from scramp import ScramClient, ScramException, ScramMechanism
 from scramp.core import CbName
-from tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
 
 from smtpproto import (
     BadCredentials,
@@ -39,6 +35,10 @@ from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
 from smtpproto.wire.tls import TLSStream
 from smtpproto.wire.tls_context import Context, ContextSource
 from smtpproto.wire.tls_filter import Filter
+from tests.adapters.flavours import Blocking, served
+from tests.certificates import NAME
+from tests.interop.programs import program, run
+from tests.tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
 
 PLUS = "SCRAM-SHA-256-PLUS"
 ANN = Identity("ann", mechanism=PLUS)

@@ -7,21 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from certificates import NAME
 
-from session.dialogue import TO_BOB
-from session.test_session_tls_server import (
-    CA,
-    GOOD,
-    LEAF,
-    MODES,
-    TRUST,
-    converse,
-    each_mode,
-    nothing,
-    serving,
-)
-from session.tls_server import TLSServer
 from smtpproto import (
     BearerToken,
     ClientCertificate,
@@ -49,6 +35,20 @@ from smtpproto.session.address import target
 from smtpproto.session.client import start_client
 from smtpproto.session.serving import check
 from smtpproto.testing.script import ScriptedStream
+from tests.certificates import NAME
+from tests.session.dialogue import TO_BOB
+from tests.session.test_session_tls_server import (
+    CA,
+    GOOD,
+    LEAF,
+    MODES,
+    TRUST,
+    converse,
+    each_mode,
+    nothing,
+    serving,
+)
+from tests.session.tls_server import TLSServer
 
 # -- the last words of a server ------------------------------------------------------------------
 

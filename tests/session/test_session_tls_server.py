@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import trustme
 from attrs import define, field
-from certificates import NAME, der, expired, server_context
 
 from smtpproto import (
     BadCredentials,
@@ -44,6 +43,7 @@ from smtpproto.session.client import open_client
 from smtpproto.session.server_config import ServerOptions
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 from smtpproto.wire.binding import SERVER_END_POINT
+from tests.certificates import NAME, der, expired, server_context
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

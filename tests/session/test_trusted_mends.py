@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import trustme
-from certificates import NAME, server_context
 
 from smtpproto import (
     ClientCertificate,
@@ -22,6 +21,7 @@ from smtpproto.grammar.extended import XClient
 from smtpproto.grammar.xclient import XClientAttributes
 from smtpproto.session.client import open_client
 from smtpproto.testing.simulation import Simulation
+from tests.certificates import NAME, server_context
 
 
 class Known(Verifier):

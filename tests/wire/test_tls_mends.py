@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import trustme
-from certificates import issued
-from tls_libraries import CA, LEAF, Library, PyOpenSSL, client_of, each_library, server_of
-from tls_libraries import shake_hands as agree
 
 from smtpproto import ClientCertificate, TLSFailed, Verify
 from smtpproto.wire.tls import TLSFilter
 from smtpproto.wire.tls_context import Context, client_context, own_certificate
 from smtpproto.wire.tls_filter import Filter, failure
 from smtpproto.wire.tls_openssl import OpenSSLFilter
+from tests.certificates import issued
+from tests.tls_libraries import CA, LEAF, Library, PyOpenSSL, client_of, each_library, server_of
+from tests.tls_libraries import shake_hands as agree
 
 NAME = "mx.example.org"
 Kinds = list[trustme.KeyType]

@@ -9,7 +9,6 @@ import warnings
 
 import pytest
 import trustme
-from certificates import NAME, der, server_context
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -21,6 +20,7 @@ from smtpproto.wire.binding import SERVER_END_POINT, server_end_point
 from smtpproto.wire.tls import TLSFilter
 from smtpproto.wire.tls_context import client_context, own_certificate
 from smtpproto.wire.verify import Verify
+from tests.certificates import NAME, der, server_context
 
 RSA, EC = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
 

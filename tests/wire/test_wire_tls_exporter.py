@@ -6,9 +6,11 @@ import hashlib
 
 import pytest
 import trustme
-from certificates import NAME, der
 from OpenSSL import SSL
-from tls_libraries import (
+
+from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
+from tests.certificates import NAME, der
+from tests.tls_libraries import (
     CA,
     LEAF,
     Pair,
@@ -22,8 +24,6 @@ from tls_libraries import (
     shake_hands,
     show,
 )
-
-from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
 
 
 @each_pair

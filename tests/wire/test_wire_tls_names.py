@@ -6,12 +6,12 @@ import ssl
 
 import pytest
 import trustme
-from certificates import issued
 from cryptography import x509
 
 from smtpproto.errors import TLSFailed
 from smtpproto.wire.tls import TLSFilter
 from smtpproto.wire.tls_context import client_context
+from tests.certificates import issued
 
 NAME = "mx.example.org"
 DNS, URI = x509.DNSName, x509.UniformResourceIdentifier

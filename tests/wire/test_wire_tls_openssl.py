@@ -5,11 +5,16 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from certificates import NAME, der
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_wire_tls import CLEAR, Clock, Peer, run
-from tls_libraries import (
+
+from smtpproto.errors import ConnectionLost, SMTPError, TLSFailed
+from smtpproto.limits import CHUNK
+from smtpproto.wire.tls import TLSFilter, TLSStream
+from smtpproto.wire.tls_context import own_certificate
+from smtpproto.wire.tls_openssl import OpenSSLFilter
+from tests.certificates import NAME, der
+from tests.tls_libraries import (
     CA,
     LEAF,
     PAIRS,
@@ -27,12 +32,7 @@ from tls_libraries import (
     shake_hands,
     sides_of,
 )
-
-from smtpproto.errors import ConnectionLost, SMTPError, TLSFailed
-from smtpproto.limits import CHUNK
-from smtpproto.wire.tls import TLSFilter, TLSStream
-from smtpproto.wire.tls_context import own_certificate
-from smtpproto.wire.tls_openssl import OpenSSLFilter
+from tests.wire.test_wire_tls import CLEAR, Clock, Peer, run
 
 # -- the same, whichever library is on which side ------------------------------------------------
 

@@ -8,10 +8,14 @@ import sys
 
 import pytest
 import trustme
-from certificates import NAME, der, expired, issued, self_signed
 from cryptography import x509
 from OpenSSL import SSL
-from tls_libraries import (
+
+from smtpproto.errors import LocalProtocolError, TLSFailed
+from smtpproto.limits import CHUNK
+from smtpproto.wire.tls_context import OpenSSLContext
+from tests.certificates import NAME, der, expired, issued, self_signed
+from tests.tls_libraries import (
     CA,
     LEAF,
     Library,
@@ -27,10 +31,6 @@ from tls_libraries import (
     shake_hands,
     trust,
 )
-
-from smtpproto.errors import LocalProtocolError, TLSFailed
-from smtpproto.limits import CHUNK
-from smtpproto.wire.tls_context import OpenSSLContext
 
 USER = CA.issue_cert("ann@example.org")
 

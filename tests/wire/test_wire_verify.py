@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from certificates import NAME, der, expired, self_signed, server_context
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from smtpproto import ClientCertificate, LocalProtocolError, Secret, TLSFailed, 
 from smtpproto.wire.tls import TLSFilter, begins_tls
 from smtpproto.wire.tls_context import client_context
 from smtpproto.wire.verify import has_fingerprint
+from tests.certificates import NAME, der, expired, self_signed, server_context
 
 CA = trustme.CA()
 LEAF = CA.issue_cert(NAME)
