@@ -4,6 +4,9 @@ The names below are the public ones, ring by ring; ``smtpproto.adapters`` has ``
 ``pool`` and ``serve`` for asyncio, trio and blocking sockets.
 """
 
+from .client.config import ClientConfig, ClientOptions, TLSMode
+from .client.connection import Client
+from .client.pool import PoolOptions
 from .errors import (
     BadCredentials,
     ConnectFailed,
@@ -23,18 +26,20 @@ from .errors import (
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
 from .grammar.command import Command
-from .grammar.delivery import DeliverBy
 from .grammar.domain import AddressLiteral, Domain
 from .grammar.dsn import Notify, OriginalRecipient, Ret
+from .grammar.envelope import Envelope
 from .grammar.extension import Extensions
 from .grammar.parameters import Body, MailParameters, RcptParameters
 from .grammar.reply import Reply
+from .grammar.scheduling import DeliverBy
+from .grammar.secret import Secret
 from .grammar.status import EnhancedCode
 from .limits import Leniencies, Limits, Timeouts, Tolerance
-from .mail.content import Source
-from .mail.envelope import Envelope
 from .mail.lint import lint
 from .mail.plan import Plan, plan
+from .mail.preparation import Source
+from .outcome import Outcome
 from .ports import Trace
 from .protocol.client import ClientProtocol
 from .protocol.server import ServerProtocol
@@ -54,16 +59,11 @@ from .sasl import (
     Verifier,
     hash_password,
 )
-from .secret import Secret
-from .session.client import Client
-from .session.client_config import ClientConfig, ClientOptions, TLSMode
-from .session.handler import Handler, Session, Sink
-from .session.outcome import Outcome
-from .session.pool import PoolOptions
-from .session.server_config import ServerConfig, ServerOptions
+from .server.config import ServerConfig, ServerOptions
+from .server.handler import Handler, Session, Sink
+from .tls.filter import TLSInfo
+from .tls.verify import ClientCertificate, Verify
 from .wire.proxy import ProxyHeader
-from .wire.tls_filter import TLSInfo
-from .wire.verify import ClientCertificate, Verify
 
 __all__ = [
     "AddressLiteral",

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
     from .grammar.reply import Reply
-    from .session.outcome import Outcome
+    from .outcome import Outcome
 
 
 class SMTPError(Exception):

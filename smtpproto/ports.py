@@ -1,9 +1,9 @@
 """Ring 0: what the library asks of the outside world.
 
-Conversations (``session/``) are written once, as plain ``async def``, over these two protocols.
-Each adapter implements them: asyncio and trio natively. The blocking adapter's methods block inside
-the call and never suspend, so a coroutine made of nothing but them runs to its end at the first
-``send(None)``: no event loop, no threads, the same conversation.
+Conversations (``client/`` and ``server/``) are written once, as plain ``async def``, over these two
+protocols. Each adapter implements them: asyncio and trio natively. The blocking adapter's methods
+block inside the call and never suspend, so a coroutine made of nothing but them runs to its end at
+the first ``send(None)``: no event loop, no threads, the same conversation.
 """
 
 from __future__ import annotations

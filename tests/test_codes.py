@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from smtpproto.events import Connected, Rejected, asks
 from smtpproto.grammar.reply import Reply
-from smtpproto.protocol import replies
-from smtpproto.protocol.events import Connected, Rejected, asks
+from smtpproto.protocol import automatic_replies
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import vocabulary
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"cli", "testing"}  # programs, and what makes replies at random
+OUTSIDE = {"cli", "testing"}  # programs, and what makes automatic_replies at random
 NO_RFC = {"XCLIENT", "XFORWARD"}
 
 
@@ -71,7 +71,7 @@ def test_every_reply_has_registered_codes_that_go_together(code: int, enhanced: 
 @pytest.mark.parametrize("verb", sorted({*vocabulary().verbs, "LHLO"} - NO_RFC))
 def test_what_says_yes_to_each_command_is_in_its_table(verb: str) -> None:
     row = vocabulary(lmtp=verb == "LHLO").verbs[verb]
-    assert row.usual.code in row.yes or row.usual is replies.NOT_IMPLEMENTED
+    assert row.usual.code in row.yes or row.usual is automatic_replies.NOT_IMPLEMENTED
     assert {(verb, code) for code in row.yes} <= BY_COMMAND
 
 
@@ -116,9 +116,9 @@ def test_usual_texts_are_those_of_the_examples() -> None:
     assert verbs["AUTH"].usual.text == "Authentication successful"
     cannot = "Cannot VRFY user, but will accept message and attempt delivery"
     assert verbs["VRFY"].usual == Reply(252, "2.5.0", cannot)
-    assert replies.NOT_IMPLEMENTED.text == "Command not implemented"
-    assert replies.TOO_BIG.text == "Message size exceeds fixed maximum message size"
-    assert replies.NEED_TLS.text == "Must issue a STARTTLS command first"
-    assert replies.NEED_AUTH.text == "Authentication required"
-    assert replies.TOO_MANY_RECIPIENTS.text == "Too many recipients"
-    assert replies.SHUTTING_DOWN.text.endswith("closing transmission channel")
+    assert automatic_replies.NOT_IMPLEMENTED.text == "Command not implemented"
+    assert automatic_replies.TOO_BIG.text == "Message size exceeds fixed maximum message size"
+    assert automatic_replies.NEED_TLS.text == "Must issue a STARTTLS command first"
+    assert automatic_replies.NEED_AUTH.text == "Authentication required"
+    assert automatic_replies.TOO_MANY_RECIPIENTS.text == "Too many recipients"
+    assert automatic_replies.SHUTTING_DOWN.text.endswith("closing transmission channel")

@@ -17,7 +17,7 @@ import trustme
 
 from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, Verify
 from smtpproto.adapters import blocking
-from smtpproto.session.client_config import ClientOptions
+from smtpproto.client.config import ClientOptions
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -11,20 +11,20 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, Unpack, cast
 
+from ..client.config import ClientOptions
+from ..client.connection import Client, open_client
+from ..client.pool import Pool, PoolOptions, make_pool
+from ..client.target import is_path, target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..session.address import is_path, target
-from ..session.client import Client, open_client
-from ..session.client_config import ClientOptions
-from ..session.handler import HandlerSource, handler_of
-from ..session.pool import Pool, PoolOptions, make_pool
-from ..session.server import Conversation
-from ..session.server_config import ServerConfig, ServerOptions
-from ..session.serving import check
+from ..server.config import ServerConfig, ServerOptions
+from ..server.conversation import Conversation
+from ..server.handler import HandlerSource, handler_of
+from ..server.setup import check
 from . import listening
-from .buffer import receive_buffer
 from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
+from .receive_buffer import receive_buffer
 
 __all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "serve"]
 
@@ -45,10 +45,10 @@ async def connect(
     """Connect, greet, upgrade to TLS and log in; quit at the end.
 
     *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
+    :mod:`~smtpproto.client.target`. *sock*, a socket that is connected already, is used
     instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`.ClientConfig`. Errors: see
-    :func:`~smtpproto.session.client.open_client`.
+    :func:`~smtpproto.client.connection.open_client`.
     """
     to = target(host, port, options)
     with closed_on_error(sock):
@@ -63,8 +63,8 @@ async def pool(
 ) -> AsyncIterator[Pool]:
     """Keep connections to one server for many messages, and quit at the end.
 
-    See :class:`~smtpproto.session.pool.Pool`. Options:
-    :class:`~smtpproto.session.pool.PoolConfig` and those of :func:`connect`.
+    See :class:`~smtpproto.client.pool.Pool`. Options:
+    :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
     """
     members = make_pool(World(), host, port, options)
     try:

@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar, Unpack
 
+from ..client.config import ClientOptions
+from ..client.connection import open_client
+from ..client.pool import PoolOptions, make_pool
+from ..client.target import is_path, target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
-from ..session.address import is_path, target
-from ..session.client import open_client
-from ..session.client_config import ClientOptions
-from ..session.handler import HandlerSource, handler_of
-from ..session.pool import PoolOptions, make_pool
-from ..session.server import Conversation
-from ..session.server_config import ServerConfig, ServerOptions
-from ..session.serving import check
+from ..server.config import ServerConfig, ServerOptions
+from ..server.conversation import Conversation
+from ..server.handler import HandlerSource, handler_of
+from ..server.setup import check
 from . import eyeballs, listening
 from .dialling import closed_on_error, dialling, unix
 from .facade import Client, Pool, run
@@ -41,10 +41,10 @@ def connect(
     """Connect, greet, upgrade to TLS and log in. Use it in ``with``, to quit at the end.
 
     *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.session.address`. *sock*, a socket that is connected already, is used
+    :mod:`~smtpproto.client.target`. *sock*, a socket that is connected already, is used
     instead of a new one, and closed at the end; *host* then only names the server for TLS.
     Options: :class:`.ClientConfig`. Errors: see
-    :func:`~smtpproto.session.client.open_client`.
+    :func:`~smtpproto.client.connection.open_client`.
     """
     to = target(host, port, options)
     with closed_on_error(sock):
@@ -54,8 +54,8 @@ def connect(
 def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
     """Keep connections to one server for many messages, and quit at the end; used in ``with``.
 
-    See :class:`~smtpproto.session.pool.Pool`. Options:
-    :class:`~smtpproto.session.pool.PoolConfig` and those of :func:`connect`.
+    See :class:`~smtpproto.client.pool.Pool`. Options:
+    :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
     """
     return Pool(make_pool(World(), host, port, options))
 

@@ -18,10 +18,10 @@ from errno import (
     ENOENT,
 )
 
+from ..client.target import is_path
 from ..errors import ConnectFailed, TimedOut
 from ..grammar.printable import printable
 from ..ports import World
-from ..session.address import is_path
 
 _CHECKS = {
     ECONNREFUSED: "whether a server listens there",

@@ -6,18 +6,18 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from ..client import connection
+from ..client import pool as pooling
 from ..errors import LocalProtocolError
 from ..grammar.command import Command
+from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
-from ..mail.content import Source
-from ..mail.envelope import Envelope
 from ..mail.plan import Plan
+from ..mail.preparation import Source
+from ..outcome import Outcome
 from ..sasl import Credential
-from ..session import client as session
-from ..session import pool as session_pool
-from ..session.outcome import Outcome
-from ..wire.tls_filter import TLSInfo
+from ..tls.filter import TLSInfo
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Client:
-    """:class:`smtpproto.session.client.Client` without ``await``."""
+    """:class:`smtpproto.client.connection.Client` without ``await``."""
 
-    def __init__(self, client: session.Client) -> None:
+    def __init__(self, client: connection.Client) -> None:
         self._client = client
 
     @property
@@ -108,9 +108,9 @@ class Client:
 
 
 class Pool:
-    """:class:`smtpproto.session.pool.Pool` without ``await``, for any number of threads."""
+    """:class:`smtpproto.client.pool.Pool` without ``await``, for any number of threads."""
 
-    def __init__(self, pool: session_pool.Pool) -> None:
+    def __init__(self, pool: pooling.Pool) -> None:
         self._pool = pool
 
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:

@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..adapters.asyncio import connect, serve
+from ..client.config import TLSMode
+from ..client.connection import Client
 from ..grammar.address import ForwardPath
 from ..grammar.parameters import RcptParameters
 from ..grammar.reply import Reply
 from ..sasl import Login
-from ..session.client import Client
-from ..session.client_config import TLSMode
-from ..session.handler import Session, Verdict
+from ..server.handler import Session, Verdict
 from .inbox import Inbox, OneUser
 from .maildir import Maildir
 from .options import UsageError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
-from ..mail.envelope import Envelope
+from ..grammar.secret import Secret
 from ..sasl import Login, Verifier
-from ..secret import Secret
-from ..session.handler import Handler, Session, Sink
+from ..server.handler import Handler, Session, Sink
 
 Store = Callable[[Envelope], Sink]
 """What makes a sink for each message."""

@@ -33,7 +33,7 @@ class Maildir:
 
 
 class Delivery:
-    """One message on its way: a :class:`~smtpproto.session.handler.Sink`.
+    """One message on its way: a :class:`~smtpproto.server.handler.Sink`.
 
     It is written to ``tmp`` and appears in ``new`` when it is complete and on the disk. Each method
     may raise OSError, which a server turns into 451.

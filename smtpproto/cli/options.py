@@ -6,9 +6,9 @@ import argparse
 import os
 import sys
 
+from ..client.target import is_path
+from ..grammar.secret import Secret
 from ..sasl import Login
-from ..secret import Secret
-from ..session.address import is_path
 
 
 class UsageError(Exception):

@@ -7,9 +7,9 @@ import getpass
 import secrets
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret
 from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
 from ..sasl import ScramKeys, hash_password
-from ..secret import Secret
 from .options import UsageError, add_password_options, read_password
 
 HELP = "print what a server keeps of a user's password"

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 from attrs import frozen
 
-from ..mail.envelope import Envelope
+from ..grammar.envelope import Envelope
 from .transcript import Section
 
 CLIENT, SERVER = "client.example", "mail.example"

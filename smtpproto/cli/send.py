@@ -13,6 +13,7 @@ from typing import BinaryIO, cast
 from attrs import evolve
 
 from ..adapters.blocking import connect
+from ..client.config import ClientConfig, ClientOptions, TLSMode
 from ..errors import (
     ConnectFailed,
     GrammarError,
@@ -21,12 +22,11 @@ from ..errors import (
     SMTPError,
 )
 from ..grammar.address import ForwardPath
+from ..grammar.envelope import Envelope
 from ..grammar.reply import Reply
-from ..mail.content import prepare
-from ..mail.envelope import Envelope
-from ..session.client_config import ClientConfig, ClientOptions, TLSMode
-from ..session.outcome import Outcome
-from ..wire.verify import Verify
+from ..mail.preparation import prepare
+from ..outcome import Outcome
+from ..tls.verify import Verify
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
 HELP = "send a message from a file or standard input"

@@ -13,7 +13,7 @@ from ..adapters.asyncio import serve
 from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import HashedPasswords, StoredKeys, Verifier
-from ..session.server_config import ServerOptions
+from ..server.config import ServerOptions
 from .inbox import Inbox, OneUser, Printout, Store
 from .maildir import Maildir
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace

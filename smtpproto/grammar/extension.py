@@ -11,9 +11,9 @@ from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..limits import COMMAND_LINE
-from . import offers
+from . import ehlo_parameters
 from .case import upper
-from .offers import FutureRelease, SessionLimits
+from .ehlo_parameters import FutureRelease, SessionLimits
 from .reply import Reply
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
@@ -33,7 +33,7 @@ class Extension:
     rcpt: frozenset[str] = frozenset()
     octets: Mapping[str, int] = field(factory=dict)
     needs: frozenset[str] = frozenset()
-    offer: Callable[[str], object] = offers.nothing
+    offer: Callable[[str], object] = ehlo_parameters.nothing
 
 
 def _table(*rows: Extension) -> Mapping[str, Extension]:
@@ -47,7 +47,7 @@ EXTENSIONS = _table(
         rfc="1870",
         mail=frozenset({"SIZE"}),
         octets={"MAIL": 26},
-        offer=offers.read_size_limit,
+        offer=ehlo_parameters.read_size_limit,
     ),
     Extension(keyword="8BITMIME", rfc="6152", mail=frozenset({"BODY"}), octets={"MAIL": 14}),
     Extension(keyword="CHUNKING", rfc="3030", verbs=frozenset({"BDAT"})),
@@ -73,7 +73,7 @@ EXTENSIONS = _table(
         verbs=frozenset({"AUTH"}),
         mail=frozenset({"AUTH"}),
         octets={"MAIL": 500},
-        offer=offers.read_mechanisms,
+        offer=ehlo_parameters.read_mechanisms,
     ),
     Extension(
         keyword="DSN",
@@ -90,21 +90,21 @@ EXTENSIONS = _table(
         rfc="2852",
         mail=frozenset({"BY"}),
         octets={"MAIL": 17},
-        offer=offers.read_deliver_by,
+        offer=ehlo_parameters.read_deliver_by,
     ),
     Extension(
         keyword="FUTURERELEASE",
         rfc="4865",
         mail=frozenset({"HOLDFOR", "HOLDUNTIL"}),
         octets={"MAIL": 34},
-        offer=offers.FutureRelease.parse,
+        offer=ehlo_parameters.FutureRelease.parse,
     ),
     Extension(
         keyword="MT-PRIORITY",
         rfc="6710",
         mail=frozenset({"MT-PRIORITY"}),
         octets={"MAIL": 15},
-        offer=offers.read_policy,
+        offer=ehlo_parameters.read_policy,
     ),
     Extension(keyword="RRVS", rfc="7293", rcpt=frozenset({"RRVS"}), octets={"RCPT": 33}),
     Extension(
@@ -112,18 +112,24 @@ EXTENSIONS = _table(
         rfc="3865",
         mail=frozenset({"SOLICIT"}),
         octets={"MAIL": 1007},
-        offer=offers.read_unsolicited,
+        offer=ehlo_parameters.read_unsolicited,
     ),
-    Extension(keyword="LIMITS", rfc="9422", offer=offers.SessionLimits.parse),
+    Extension(keyword="LIMITS", rfc="9422", offer=ehlo_parameters.SessionLimits.parse),
     Extension(keyword="ETRN", rfc="1985", verbs=frozenset({"ETRN"})),
     Extension(keyword="EXPN", rfc="5321"),  # names of commands that RFC 5321 has anyway
     Extension(keyword="HELP", rfc="5321"),
     Extension(keyword="VRFY", rfc="5321"),
     Extension(
-        keyword="XCLIENT", rfc="Postfix", verbs=frozenset({"XCLIENT"}), offer=offers.read_names
+        keyword="XCLIENT",
+        rfc="Postfix",
+        verbs=frozenset({"XCLIENT"}),
+        offer=ehlo_parameters.read_names,
     ),
     Extension(
-        keyword="XFORWARD", rfc="Postfix", verbs=frozenset({"XFORWARD"}), offer=offers.read_names
+        keyword="XFORWARD",
+        rfc="Postfix",
+        verbs=frozenset({"XFORWARD"}),
+        offer=ehlo_parameters.read_names,
     ),
 )
 

@@ -15,14 +15,6 @@ from ..errors import GrammarError
 from .address import ReversePath
 from .case import upper
 from .codec import SYNTAX, Codec, if_set, one_of, value_of, within, write_number
-from .delivery import (
-    LONGEST,
-    PRIORITY_SYNTAX,
-    DeliverBy,
-    read_hold_for,
-    read_hold_until,
-    read_priority,
-)
 from .dsn import (
     Notify,
     OriginalRecipient,
@@ -35,6 +27,14 @@ from .dsn import (
 )
 from .reply import Reply
 from .rrvs import ValidSince
+from .scheduling import (
+    LONGEST,
+    PRIORITY_SYNTAX,
+    DeliverBy,
+    read_hold_for,
+    read_hold_until,
+    read_priority,
+)
 from .solicitation import check_solicitations, read_solicitations, write_solicitations
 from .timestamp import to_utc, write_timestamp
 from .xtext import decode_xtext, encode_xtext

@@ -8,7 +8,7 @@ from typing import Self
 from attrs import frozen
 
 from ..errors import GrammarError
-from .meanings import MEANINGS
+from .status_meanings import MEANINGS
 
 _CODE = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
 

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 from ..errors import GrammarError
 from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.envelope import Envelope
 from ..limits import TEXT_LINE
-from .content import Source, prepare
-from .envelope import Envelope
+from .preparation import Source, prepare
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)

@@ -11,13 +11,13 @@ from ..errors import GrammarError, NotOffered, telling
 from ..grammar.address import ForwardPath
 from ..grammar.case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
-from ..grammar.conditions import why_not
 from ..grammar.dsn import OriginalRecipient
-from ..grammar.extended import Bdat
+from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
+from ..grammar.extension_command import Bdat
+from ..grammar.offer_rules import why_not
 from ..grammar.parameters import Body, MailParameters, RcptParameters
-from .content import Content, Source, prepare
-from .envelope import Envelope
+from .preparation import Content, Source, prepare
 
 CHUNK = 256 * 1024
 """Octets of a BDAT: a server's refusal is read after each, so not too large (RFC 3030 2)."""

@@ -8,22 +8,22 @@ from collections import deque
 from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
-from ..grammar.conditions import why_not
-from ..grammar.extended import Auth, Bdat, StartTLS, XClient
 from ..grammar.extension import Extensions
+from ..grammar.extension_command import Auth, Bdat, StartTLS, XClient
+from ..grammar.offer_rules import why_not
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.reading import Reading
 from ..grammar.reply import Reply, parse_reply_line
+from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
 from ..limits import Leniencies, Limits, Timeouts, Tolerance
-from ..secret import Secret
 from ..wire.buffer import Buffer
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from ..wire.lines import OVERLONG, LineReader
-from .events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from .phases import COLUMNS, Phase
 from .verbs import Verb, Vocabulary, own_verbs, vocabulary
 

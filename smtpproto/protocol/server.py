@@ -7,20 +7,7 @@ from typing import assert_never
 from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
-from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
-from ..grammar.extended import Auth, Bdat, ChunkError, StartTLS, XClient
-from ..grammar.extension import LONGEST_LINE, Extensions
-from ..grammar.line import COMMANDS, read_command, read_verb
-from ..grammar.reading import Reading
-from ..grammar.reply import Reply
-from ..grammar.xtext import decode_base64, encode_base64
-from ..secret import Secret
-from ..wire.chunks import ChunkReader
-from ..wire.dots import DotReader
-from ..wire.lines import OVERLONG, LineReader
-from . import replies, rules
-from .events import (
+from ..events import (
     UNASKED,
     AuthResponse,
     BodyChunk,
@@ -34,13 +21,26 @@ from .events import (
     Tolerated,
     asks,
 )
-from .offer import offer
+from ..grammar.address import ForwardPath
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
+from ..grammar.command_line import COMMANDS, read_command, read_verb
+from ..grammar.extension import LONGEST_LINE, Extensions
+from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
+from ..grammar.reading import Reading
+from ..grammar.reply import Reply
+from ..grammar.secret import Secret
+from ..grammar.xtext import decode_base64, encode_base64
+from ..wire.chunks import ChunkReader
+from ..wire.dots import DotReader
+from ..wire.lines import OVERLONG, LineReader
+from . import automatic_replies, server_rules
 from .phases import COLUMNS, Phase
-from .shown import Shown
-from .standing import Standing
+from .redactor import Shown
+from .reply_format import codes_of_yes, usual, with_detail, worded
+from .server_offer import offer
+from .server_state import Standing
 from .transaction import Transaction
 from .verbs import vocabulary
-from .wording import codes_of_yes, usual, with_detail, worded
 
 _HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
 
@@ -151,7 +151,7 @@ class ServerProtocol(Standing):
         if self.submission and reply.code == 521:
             raise LocalProtocolError("521 is not for submission servers (RFC 6409 7)")
         if isinstance(question, StartTLS) and reply.positive and self.behind:
-            reply = replies.INJECTION
+            reply = automatic_replies.INJECTION
         if not (isinstance(question, Bdat) and reply.code != 421):
             self._say(reply, question)
         if isinstance(question, BodyEnd) and self._owes_more(reply):
@@ -257,7 +257,7 @@ class ServerProtocol(Standing):
         self.phase, self._shown.after_auth = Phase.READY, True
         self._failed_logins, self._login_refused = self._failed_logins + failed, False
         if self._failed_logins >= self.limits.failed_logins:
-            self.hang_up(replies.LOGINS)
+            self.hang_up(automatic_replies.LOGINS)
 
     def _reset(self, phase: Phase) -> None:
         self.phase, self.transaction, self._failed = phase, Transaction(), None
@@ -291,19 +291,19 @@ class ServerProtocol(Standing):
         if line is None:
             return None
         if line is OVERLONG:
-            return self._reject("", replies.LINE_TOO_LONG, error=True)
-        if rules.too_long(self, line):
-            return self._lost(line, self._reject("", replies.LINE_TOO_LONG, error=True))
+            return self._reject("", automatic_replies.LINE_TOO_LONG, error=True)
+        if server_rules.too_long(self, line):
+            return self._lost(line, self._reject("", automatic_replies.LINE_TOO_LONG, error=True))
         try:
             verb = read_verb(line, self.vocabulary.commands)
-            refusal = rules.out_of_order(self, verb)
+            refusal = server_rules.out_of_order(self, verb)
             if refusal is not None and verb != "BDAT":
                 return self._reject(self._shown.line(line, self.vocabulary), refusal)
             reading = self._reading(verb)
             command = self._parse(verb, line, reading)
         except GrammarError as error:
             return self._misread(line, error)
-        refusal = refusal or rules.unacceptable(self, command)
+        refusal = refusal or server_rules.unacceptable(self, command)
         if isinstance(command, Bdat) and refusal is not None:
             self._begin_chunk(command, (self._shown.line(line, self.vocabulary), refusal))
             return self._read_chunk()
@@ -326,7 +326,9 @@ class ServerProtocol(Standing):
         except Exception as error:
             if verb in COMMANDS:
                 raise
-            raise GrammarError(f"{verb} cannot be read", reply=replies.CANNOT_READ) from error
+            raise GrammarError(
+                f"{verb} cannot be read", reply=automatic_replies.CANNOT_READ
+            ) from error
 
     def _reading(self, verb: str) -> Reading:
         return Reading(
@@ -347,13 +349,13 @@ class ServerProtocol(Standing):
     def _lost(self, line: bytes, rejected: Rejected) -> Rejected:
         """After a BDAT of no known size nobody can tell where commands go on, so none is read."""
         if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
-            self.hang_up(replies.LOST_CHUNK)
+            self.hang_up(automatic_replies.LOST_CHUNK)
         return rejected
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""
         self._shown.after_auth = False
-        command = rules.believed(self, command)
+        command = server_rules.believed(self, command)
         if isinstance(command, UNASKED):
             self._say(usual(self, command))
             self._advance(command)
@@ -362,7 +364,7 @@ class ServerProtocol(Standing):
     def _reject(self, line: str, reply: Reply, *, error: bool = False, times: int = 1) -> Rejected:
         self._errors += error
         if self._errors > self.limits.errors:
-            reply = replies.ERRORS
+            reply = automatic_replies.ERRORS
         if reply.code == 421:
             self.hang_up(reply)
         else:
@@ -388,8 +390,8 @@ class ServerProtocol(Standing):
     def _body_fault(self) -> Reply | None:
         limit = self.limits.message_size
         if limit is not None and self.transaction.size > limit:
-            return replies.TOO_BIG
-        return replies.BARE_CR_OR_LF if self._dots.bare else None
+            return automatic_replies.TOO_BIG
+        return automatic_replies.BARE_CR_OR_LF if self._dots.bare else None
 
     def _body_end(self) -> BodyEnd:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
@@ -442,12 +444,16 @@ class ServerProtocol(Standing):
         line = self._lines.read(self.limits.auth_line)
         if line is None:
             return None
-        reply = replies.AUTH_LINE_TOO_LONG if line is OVERLONG else replies.AUTH_CANCELLED
+        reply = (
+            automatic_replies.AUTH_LINE_TOO_LONG
+            if line is OVERLONG
+            else automatic_replies.AUTH_CANCELLED
+        )
         if line is not OVERLONG and line != b"*":
             try:
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:
-                reply = error.reply or replies.SYNTAX_ERROR
+                reply = error.reply or automatic_replies.SYNTAX_ERROR
         rejected = self._reject("***", reply, error=True)
         if self.phase is not Phase.CLOSED:
             self._end_login(failed=self._login_refused)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..grammar.command import Mail, Rcpt
+from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
-from ..mail.envelope import Envelope
 
 
 @define(eq=False)

@@ -25,12 +25,12 @@ from ..grammar.command import (
     Rset,
     Vrfy,
 )
-from ..grammar.extended import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.line import COMMANDS
+from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from ..grammar.reply import Reply
+from .automatic_replies import NOT_IMPLEMENTED
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
-from .replies import NOT_IMPLEMENTED
 
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})

@@ -5,12 +5,12 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret
 from ..ports import result
-from ..secret import Secret
 from .credentials import Anonymous
 from .exchange import Channel, Denied, Identity
-from .message import OneMessage
 from .prepare import check_trace
+from .single_message import OneMessage
 from .verifier import Verifier
 
 _LONGEST = 255  # characters (RFC 4505 2)

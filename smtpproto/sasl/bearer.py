@@ -16,8 +16,8 @@ from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.printable import printable
+from ..grammar.secret import Secret
 from ..ports import result
-from ..secret import Secret
 from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep

@@ -10,8 +10,8 @@ from types import MappingProxyType
 from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
+from ..grammar.secret import Secret
 from ..ports import result
-from ..secret import Secret
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from attrs import field, frozen
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret
 from ..ports import result
-from ..secret import Secret
 
 
 def _secret(value: Secret | str | bytes) -> Secret:

@@ -7,7 +7,7 @@ from typing import Protocol, Self
 
 from attrs import field, frozen
 
-from ..secret import Secret
+from ..grammar.secret import Secret
 
 Check = Callable[[], bool | Awaitable[bool]]
 

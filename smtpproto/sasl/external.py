@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from ..grammar.secret import Secret
 from ..ports import result
-from ..secret import Secret
 from .credentials import External
 from .exchange import Channel, Denied, Identity
-from .message import OneMessage
 from .prepare import prepared, saslprep
+from .single_message import OneMessage
 from .verifier import Verifier, admit
 
 

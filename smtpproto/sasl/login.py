@@ -9,7 +9,7 @@ from types import MappingProxyType
 from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
-from ..secret import Secret
+from ..grammar.secret import Secret
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep

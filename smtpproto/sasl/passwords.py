@@ -18,9 +18,9 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_USUAL
-from ..secret import Secret
 from .prepare import prepared, prepared_text
 from .scram_keys import HASHES, ScramKeys
 from .verifier import Verifier

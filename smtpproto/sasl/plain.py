@@ -5,11 +5,11 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..errors import GrammarError
-from ..secret import Secret
+from ..grammar.secret import Secret
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
-from .message import OneMessage
 from .prepare import prepared, saslprep
+from .single_message import OneMessage
 from .verifier import Verifier, admit, password_matches
 
 

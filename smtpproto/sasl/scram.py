@@ -16,9 +16,9 @@ from attrs import define, field, frozen
 
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..grammar.printable import printable
+from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..ports import result
-from ..secret import Secret
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, prepared_text

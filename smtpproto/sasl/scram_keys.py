@@ -9,9 +9,9 @@ import re
 from attrs import frozen
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
-from ..secret import Secret
 from .prepare import prepared, prepared_text
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}

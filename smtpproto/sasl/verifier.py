@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ..grammar.secret import Secret
 from ..limits import SCRAM_USUAL
 from ..ports import result
-from ..secret import Secret
 from .exchange import Channel, Denied, Identity
 
 if TYPE_CHECKING:

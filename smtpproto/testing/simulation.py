@@ -26,9 +26,9 @@ from attrs import define, field
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
 from ..limits import CHUNK
-from ..session.handler import HandlerSource, handler_of
-from ..session.server import Conversation
-from ..session.server_config import ServerConfig
+from ..server.config import ServerConfig
+from ..server.conversation import Conversation
+from ..server.handler import HandlerSource, handler_of
 
 T = TypeVar("T")
 

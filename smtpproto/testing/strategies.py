@@ -19,21 +19,22 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from .. import limits
 from ..grammar import command as c
-from ..grammar import extended, line
+from ..grammar import command_line as line
+from ..grammar import extension_command as extended
 from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
-from ..grammar.delivery import LONGEST, ByMode, DeliverBy
 from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
 from ..grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
+from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
 from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.offers import FutureRelease, SessionLimits
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..grammar.rrvs import NoSupport, ValidSince
+from ..grammar.scheduling import LONGEST, ByMode, DeliverBy
+from ..grammar.secret import Secret
 from ..grammar.status import EnhancedCode
 from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..grammar.xtext import encode_xtext
-from ..secret import Secret
 
 _LET_DIG = ascii_letters + digits
 _VCHAR = st.characters(min_codepoint=0x21, max_codepoint=0x7E)

@@ -14,8 +14,8 @@ from smtpproto import Client, Handler
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.session.client_config import ClientOptions
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.client.config import ClientOptions
+from smtpproto.server.config import ServerOptions
 
 T = TypeVar("T")
 Source = Handler | Callable[[], Handler]

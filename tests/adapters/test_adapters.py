@@ -32,10 +32,10 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.pool import Pool
 from smtpproto.mail.plan import CHUNK
-from smtpproto.session.client_config import ClientOptions
-from smtpproto.session.pool import Pool
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.server.config import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 

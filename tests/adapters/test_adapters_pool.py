@@ -22,8 +22,8 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.session.outcome import Outcome
-from smtpproto.session.pool import PoolOptions
+from smtpproto.client.pool import PoolOptions
+from smtpproto.outcome import Outcome
 from tests.adapters.flavours import Blocking, served
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")

@@ -15,7 +15,7 @@ import trustme
 from smtpproto import Client, TimedOut, Timeouts, TLSFailed, TLSMode, Verify
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Inbox
-from tests.certificates import der, server_context
+from tests.support.certificates import der, server_context
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

@@ -19,8 +19,8 @@ from smtpproto import (
     SendRefused,
     TLSMode,
 )
-from smtpproto.session.client_config import ClientOptions
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.client.config import ClientOptions
+from smtpproto.server.config import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 

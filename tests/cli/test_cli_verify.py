@@ -11,7 +11,7 @@ import trustme
 from smtpproto import Envelope, Handler, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
-from tests.certificates import der, self_signed, server_context
+from tests.support.certificates import der, self_signed, server_context
 
 CA = trustme.CA()
 LEAF = CA.issue_cert("mail.example.org")

@@ -8,15 +8,15 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar import command as c
-from smtpproto.grammar import extended as x
+from smtpproto.grammar import extension_command as x
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import Command
+from smtpproto.grammar.command_line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
 from smtpproto.grammar.extension import EXTENSIONS
-from smtpproto.grammar.line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reading import Reading
-from smtpproto.secret import Secret
+from smtpproto.grammar.secret import Secret
 
 ANN = ReversePath.of("ann@example.com")
 BOB = ForwardPath.of("bob@example.org")

@@ -8,10 +8,10 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.command import Mail, Rcpt
-from smtpproto.grammar.delivery import ByMode, DeliverBy
-from smtpproto.grammar.line import parse_command
+from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.parameters import MailParameters, RcptParameters
 from smtpproto.grammar.rrvs import NoSupport, ValidSince
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.grammar.timestamp import read_timestamp, to_utc, write_timestamp
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)

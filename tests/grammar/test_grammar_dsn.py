@@ -7,8 +7,8 @@ import pytest
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath
 from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
-from smtpproto.grammar.line import parse_command
 from smtpproto.grammar.parameters import MailParameters, RcptParameters
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext, is_unitext
 

@@ -6,8 +6,8 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.extension import EXTENSIONS, Extensions
-from smtpproto.grammar.line import parse_command
 from smtpproto.grammar.parameters import MAIL_CODECS, RCPT_CODECS
 from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply

@@ -14,14 +14,13 @@ from hypothesis.strategies import DataObject, DrawFn, SearchStrategy
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command import Command, Ehlo, Mail, Noop, Rcpt, Vrfy
-from smtpproto.grammar.conditions import refusal_of
-from smtpproto.grammar.delivery import ByMode, DeliverBy
+from smtpproto.grammar.command_line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.domain import AddressLiteral, Domain, GeneralLiteral, parse_host
 from smtpproto.grammar.dsn import Notify, OriginalRecipient
-from smtpproto.grammar.extended import Auth
+from smtpproto.grammar.ehlo_parameters import FutureRelease, SessionLimits
 from smtpproto.grammar.extension import EXTENSIONS, Extensions
-from smtpproto.grammar.line import COMMANDS, parse_command, read_verb
-from smtpproto.grammar.offers import FutureRelease, SessionLimits
+from smtpproto.grammar.extension_command import Auth
+from smtpproto.grammar.offer_rules import refusal_of
 from smtpproto.grammar.parameters import (
     MAIL_CODECS,
     RCPT_CODECS,
@@ -33,11 +32,12 @@ from smtpproto.grammar.parameters import (
 from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply, parse_reply_line
 from smtpproto.grammar.rrvs import NoSupport, ValidSince
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
+from smtpproto.grammar.secret import Secret
 from smtpproto.grammar.status import EnhancedCode
 from smtpproto.grammar.timestamp import read_timestamp, write_timestamp
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
-from smtpproto.secret import Secret
 from smtpproto.testing import strategies as our
 
 law = settings(deadline=None)  # no assertion on time

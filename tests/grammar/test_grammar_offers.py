@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 
 from smtpproto.errors import GrammarError
-from smtpproto.grammar.conditions import check_offer, refusal_of
-from smtpproto.grammar.delivery import ByMode, DeliverBy
+from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.dsn import OriginalRecipient
+from smtpproto.grammar.ehlo_parameters import FutureRelease, SessionLimits
 from smtpproto.grammar.extension import EXTENSIONS, Extensions
-from smtpproto.grammar.line import parse_command
-from smtpproto.grammar.offers import FutureRelease, SessionLimits
+from smtpproto.grammar.offer_rules import check_offer, refusal_of
 from smtpproto.grammar.parameters import Body, MailParameters, RcptParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.testing import strategies as our
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)

@@ -17,8 +17,8 @@ from smtpproto.grammar.parameters import (
     RcptParameters,
     read_parameters,
 )
+from smtpproto.grammar.secret import Secret
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
-from smtpproto.secret import Secret
 
 ANN = ReversePath.of("ann@example.com")
 

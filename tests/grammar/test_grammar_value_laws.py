@@ -14,8 +14,8 @@ from hypothesis.strategies import DataObject, SearchStrategy
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote
 from smtpproto.grammar.command import Command
+from smtpproto.grammar.command_line import COMMANDS, parse_command
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
-from smtpproto.grammar.line import COMMANDS, parse_command
 from smtpproto.grammar.printable import printable
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xtext import decode_xtext, encode_xtext

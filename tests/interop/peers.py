@@ -30,10 +30,10 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
-from smtpproto.mail.content import Source
-from smtpproto.session.client import open_client
-from smtpproto.session.client_config import ClientOptions
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.connection import open_client
+from smtpproto.mail.preparation import Source
+from smtpproto.server.config import ServerOptions
 from tests.interop.programs import PATIENCE
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ from smtpproto import (
     TLSMode,
     Verify,
 )
+from smtpproto.client.config import ClientOptions
 from smtpproto.sasl import Credential
-from smtpproto.session.client_config import ClientOptions
 from tests.interop.mailboxes import trace_above
 from tests.interop.peers import LOGIN, PLAIN, send
 from tests.interop.postfix import Postfix

@@ -24,11 +24,11 @@ from smtpproto import (
     Verify,
 )
 from smtpproto.grammar.domain import Host
-from tests.certificates import der, expired, self_signed, server_context
 from tests.interop.openssl import recorded, s_client, s_server
 from tests.interop.peers import converse, serving
 from tests.interop.programs import PATIENCE, logged
-from tests.session.tls_server import is_tls
+from tests.support.certificates import der, expired, self_signed, server_context
+from tests.support.tls_server import is_tls
 
 pytestmark = pytest.mark.peer("openssl")
 

@@ -19,8 +19,8 @@ from smtpproto import (
     Ret,
 )
 from smtpproto.grammar.command import Mail, Rcpt
-from smtpproto.grammar.extended import Bdat
-from smtpproto.mail.content import Source
+from smtpproto.grammar.extension_command import Bdat
+from smtpproto.mail.preparation import Source
 from tests.interop.exim import Exim
 from tests.interop.mailboxes import trace_above
 from tests.interop.peers import EIGHT_BIT, LARGE, PLAIN, converse

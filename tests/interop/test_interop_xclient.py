@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve
 
 from smtpproto import Client, Envelope, NotOffered, Outcome
-from smtpproto.grammar.extended import XClient, XForward
+from smtpproto.grammar.extension_command import XClient, XForward
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 from tests.interop.dovecot import Dovecot
 from tests.interop.mailboxes import trace_above

@@ -10,9 +10,9 @@ import pytest
 
 from smtpproto import Client, Envelope, GrammarError, Leniencies, TLSMode, Tolerance
 from smtpproto.adapters.blocking import World, run
-from smtpproto.mail.content import Content, Source
-from smtpproto.session.client import start_client
-from smtpproto.session.client_config import ClientConfig
+from smtpproto.client.config import ClientConfig
+from smtpproto.client.connection import start_client
+from smtpproto.mail.preparation import Content, Source
 from smtpproto.testing.script import ScriptedStream
 
 FITS = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"\r\n"  # 998 octets and CRLF

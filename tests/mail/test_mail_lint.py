@@ -8,7 +8,7 @@ from email.message import EmailMessage
 import pytest
 
 from smtpproto import Domain, Envelope, GrammarError, Mailbox, lint
-from smtpproto.mail.content import Source
+from smtpproto.mail.preparation import Source
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 FINE = b"From: ann@example.org\r\nTo: bob@example.org\r\n\r\nhello\tworld\r\n"

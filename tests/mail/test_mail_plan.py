@@ -22,14 +22,14 @@ from smtpproto import (
     NotOffered,
     RcptParameters,
 )
-from smtpproto.grammar.delivery import ByMode, DeliverBy
+from smtpproto.client.connection import Client
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
-from smtpproto.mail.content import Source
-from smtpproto.mail.envelope import Recipient
+from smtpproto.grammar.envelope import Recipient
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.mail.plan import CHUNK, plan
-from smtpproto.session.client import Client
+from smtpproto.mail.preparation import Source
 
-from .obliging import ALL, FORMS, TO_BOB, TO_FIVE, Obliging, converse, said
+from ..support.lenient_server import ALL, FORMS, TO_BOB, TO_FIVE, Obliging, converse, said
 
 
 def lines(

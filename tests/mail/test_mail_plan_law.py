@@ -20,14 +20,14 @@ from smtpproto import (
     RcptParameters,
     SMTPError,
 )
+from smtpproto.client import submit
+from smtpproto.client.connection import Client
 from smtpproto.mail import plan as planning
-from smtpproto.mail.content import _header_section
 from smtpproto.mail.plan import plan
-from smtpproto.session import submit
-from smtpproto.session.client import Client
+from smtpproto.mail.preparation import _header_section
 from smtpproto.testing import strategies
 
-from .obliging import ALL, FORMS, SMALL, TO_BOB, Obliging, converse, said
+from ..support.lenient_server import ALL, FORMS, SMALL, TO_BOB, Obliging, converse, said
 
 
 def rich_offers() -> st.SearchStrategy[Extensions]:

@@ -8,14 +8,7 @@ from typing import Any
 import pytest
 
 from smtpproto.errors import LocalProtocolError
-from smtpproto.grammar.address import ForwardPath, ReversePath
-from smtpproto.grammar.command import Command, Ehlo, Mail, Rcpt
-from smtpproto.grammar.domain import Domain
-from smtpproto.grammar.extended import Lhlo
-from smtpproto.grammar.parameters import MailParameters
-from smtpproto.grammar.reply import Reply
-from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import (
+from smtpproto.events import (
     Answer,
     BodyChunk,
     Connected,
@@ -25,6 +18,13 @@ from smtpproto.protocol.events import (
     ServerEvent,
     asks,
 )
+from smtpproto.grammar.address import ForwardPath, ReversePath
+from smtpproto.grammar.command import Command, Ehlo, Mail, Rcpt
+from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.extension_command import Lhlo
+from smtpproto.grammar.parameters import MailParameters
+from smtpproto.grammar.reply import Reply
+from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.server import ServerProtocol
 
 HOST = "mx.example.org"

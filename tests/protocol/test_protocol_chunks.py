@@ -9,11 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError
-from smtpproto.grammar.command import Data
-from smtpproto.grammar.extended import Bdat
-from smtpproto.grammar.reply import Reply
-from smtpproto.limits import Limits
-from smtpproto.protocol.events import (
+from smtpproto.events import (
     BodyChunk,
     BodyEnd,
     ChunkEnd,
@@ -22,8 +18,12 @@ from smtpproto.protocol.events import (
     Rejected,
     ServerEvent,
 )
+from smtpproto.grammar.command import Data
+from smtpproto.grammar.extension_command import Bdat
+from smtpproto.grammar.reply import Reply
+from smtpproto.limits import Limits
+from smtpproto.protocol.automatic_replies import TIMED_OUT
 from smtpproto.protocol.phases import Phase
-from smtpproto.protocol.replies import TIMED_OUT
 
 from .machines import (
     MAIL,

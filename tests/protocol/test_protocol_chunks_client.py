@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError, NotOffered, RemoteProtocolError
+from smtpproto.events import Disconnected
 from smtpproto.grammar.command import Data, Mail, Noop, Quit, Rset, Vrfy
-from smtpproto.grammar.extended import Bdat
+from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.limits import Timeouts
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Disconnected
 from smtpproto.protocol.phases import Phase
 
 from .machines import EHLO, LHLO, MAIL, RCPT, calling, hears, pieces, refuses, says, with_recipient

@@ -8,22 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError
+from smtpproto.events import Answer, BodyChunk, BodyEnd, ChunkEnd, Question, Rejected, asks
+from smtpproto.events import Step as End
 from smtpproto.grammar.command import Command, Data, Mail, Rset
-from smtpproto.grammar.extended import Bdat
+from smtpproto.grammar.envelope import Envelope
+from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
-from smtpproto.mail.envelope import Envelope
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import (
-    Answer,
-    BodyChunk,
-    BodyEnd,
-    ChunkEnd,
-    Question,
-    Rejected,
-    asks,
-)
-from smtpproto.protocol.events import Step as End
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 

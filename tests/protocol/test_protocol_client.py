@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from smtpproto.events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command import (
     Command,
@@ -25,21 +26,13 @@ from smtpproto.grammar.command import (
     Vrfy,
 )
 from smtpproto.grammar.domain import AddressLiteral, Domain, GeneralLiteral
-from smtpproto.grammar.extended import Auth, StartTLS
+from smtpproto.grammar.extension_command import Auth, StartTLS
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.secret import Secret
 from smtpproto.limits import Limits, Timeouts
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import (
-    Answer,
-    ClientEvent,
-    Disconnected,
-    Sent,
-    Step,
-    Unsolicited,
-)
 from smtpproto.protocol.phases import Phase
-from smtpproto.secret import Secret
 
 EHLO = Ehlo(Domain("client.example"))
 MAIL = Mail(ReversePath.of("ann@example.org"))

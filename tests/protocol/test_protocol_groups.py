@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpproto.events import BodyEnd
 from smtpproto.grammar.command import Rcpt
 from smtpproto.grammar.reply import Reply
-from smtpproto.protocol.events import BodyEnd
 
 from .machines import Serving, serving
 

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import RemoteProtocolError
+from smtpproto.events import Answer, Rejected, Tolerated
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command import Command, Ehlo, Helo, Mail, Noop, Rcpt
 from smtpproto.grammar.domain import AddressLiteral, Domain
@@ -18,7 +19,6 @@ from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Leniencies, Tolerance
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Answer, Rejected, Tolerated
 from smtpproto.protocol.phases import Phase
 
 from .machines import RCPT, calling, hears, refuses, serving

@@ -10,23 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError, RemoteProtocolError
+from smtpproto.events import Answer, BodyEnd, ChunkEnd, Disconnected, Question, Rejected, Step, asks
 from smtpproto.grammar.address import ForwardPath
 from smtpproto.grammar.command import Data, Ehlo, Helo, Rcpt, Rset
 from smtpproto.grammar.domain import Domain
-from smtpproto.grammar.extended import Bdat, Lhlo
+from smtpproto.grammar.extension_command import Bdat, Lhlo
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import (
-    Answer,
-    BodyEnd,
-    ChunkEnd,
-    Disconnected,
-    Question,
-    Rejected,
-    Step,
-    asks,
-)
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 

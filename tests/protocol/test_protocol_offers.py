@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 
 from smtpproto.errors import GrammarError, NotOffered
+from smtpproto.events import BodyEnd
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Rcpt
-from smtpproto.grammar.delivery import ByMode, DeliverBy
 from smtpproto.grammar.domain import Domain
 from smtpproto.grammar.dsn import OriginalRecipient
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.parameters import MailParameters, RcptParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.limits import Limits
-from smtpproto.protocol.events import BodyEnd
 from smtpproto.protocol.phases import Phase
 from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
 

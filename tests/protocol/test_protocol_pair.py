@@ -9,6 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError
+from smtpproto.events import (
+    Answer,
+    AuthResponse,
+    BodyChunk,
+    BodyEnd,
+    Disconnected,
+    Rejected,
+    ServerEvent,
+    Step,
+    Unsolicited,
+    asks,
+)
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
     Command,
@@ -25,26 +37,14 @@ from smtpproto.grammar.command import (
     Vrfy,
 )
 from smtpproto.grammar.domain import Domain
-from smtpproto.grammar.extended import Auth, StartTLS
+from smtpproto.grammar.envelope import Envelope
+from smtpproto.grammar.extension_command import Auth, StartTLS
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
-from smtpproto.mail.envelope import Envelope
+from smtpproto.grammar.secret import Secret
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import (
-    Answer,
-    AuthResponse,
-    BodyChunk,
-    BodyEnd,
-    Disconnected,
-    Rejected,
-    ServerEvent,
-    Step,
-    Unsolicited,
-    asks,
-)
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
-from smtpproto.secret import Secret
 
 NAME = Domain("client.example")
 SENDERS = [

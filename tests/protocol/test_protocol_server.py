@@ -11,13 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, LocalProtocolError
-from smtpproto.grammar.command import Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
-from smtpproto.grammar.extended import Auth, StartTLS
-from smtpproto.grammar.extension import Extensions
-from smtpproto.grammar.reply import Reply
-from smtpproto.limits import Limits, Timeouts
-from smtpproto.mail.envelope import Envelope
-from smtpproto.protocol.events import (
+from smtpproto.events import (
     AuthResponse,
     BodyChunk,
     BodyEnd,
@@ -27,10 +21,16 @@ from smtpproto.protocol.events import (
     ServerEvent,
     asks,
 )
+from smtpproto.grammar.command import Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
+from smtpproto.grammar.envelope import Envelope
+from smtpproto.grammar.extension import Extensions
+from smtpproto.grammar.extension_command import Auth, StartTLS
+from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.secret import Secret
+from smtpproto.limits import Limits, Timeouts
+from smtpproto.protocol.automatic_replies import TIMED_OUT
 from smtpproto.protocol.phases import Phase
-from smtpproto.protocol.replies import TIMED_OUT
 from smtpproto.protocol.server import ServerProtocol
-from smtpproto.secret import Secret
 
 HOST = "mx.example.org"
 SMALL = Limits(message_size=65536)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from smtpproto.errors import LocalProtocolError
-from smtpproto.grammar.extended import StartTLS
+from smtpproto.events import Rejected
+from smtpproto.grammar.extension_command import StartTLS
 from smtpproto.grammar.reply import Reply
-from smtpproto.protocol.events import Rejected
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
-from smtpproto.session.verdicts import NO_MAIL_HERE
+from smtpproto.replies import NO_MAIL_HERE
 
 
 def said(server: ServerProtocol, *lines: bytes) -> list[str]:

@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from attrs import frozen
 
+from smtpproto.events import Answer, BodyChunk, BodyEnd, Disconnected, Question, asks
 from smtpproto.grammar.command import Ehlo
-from smtpproto.grammar.extended import Bdat
-from smtpproto.grammar.line import parse_command
+from smtpproto.grammar.command_line import parse_command
+from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.secret import Secret
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Answer, BodyChunk, BodyEnd, Disconnected, Question, asks
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
-from smtpproto.secret import Secret
 
 FILES = sorted(Path(__file__).parent.glob("transcripts/*.txt"))
 

@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 
 from smtpproto.errors import NotOffered
+from smtpproto.events import BodyEnd
 from smtpproto.grammar.command import Command, Data, Expn, Mail, Rcpt, Vrfy
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
-from smtpproto.protocol.events import BodyEnd
 
 from .machines import MAIL, RCPT, calling, hears, no_to, refuses, says, serving
 

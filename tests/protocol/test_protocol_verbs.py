@@ -10,13 +10,13 @@ import pytest
 from attrs import frozen
 
 from smtpproto.errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from smtpproto.events import Rejected
 from smtpproto.grammar.command import Command, Expn, Help, Noop, Text, Vrfy
-from smtpproto.grammar.extended import Auth, Etrn, StartTLS, XClient, XForward
+from smtpproto.grammar.extension_command import Auth, Etrn, StartTLS, XClient, XForward
 from smtpproto.grammar.reading import Reading
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 from smtpproto.limits import Limits
-from smtpproto.protocol.events import Rejected
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb, vocabulary
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from smtpproto.errors import LocalProtocolError
+from smtpproto.events import Answer, Rejected, Sent, asks
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
     Command,
@@ -23,13 +24,12 @@ from smtpproto.grammar.command import (
     Rset,
     Vrfy,
 )
+from smtpproto.grammar.command_line import COMMANDS, RETIRED
 from smtpproto.grammar.domain import Domain
-from smtpproto.grammar.extended import Auth, Bdat, Etrn, StartTLS, XClient, XForward
-from smtpproto.grammar.line import COMMANDS, RETIRED
+from smtpproto.grammar.extension_command import Auth, Bdat, Etrn, StartTLS, XClient, XForward
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
 from smtpproto.protocol.client import ClientProtocol
-from smtpproto.protocol.events import Answer, Rejected, Sent, asks
 from smtpproto.protocol.phases import COLUMNS, Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import vocabulary

@@ -6,14 +6,14 @@ import base64
 
 import pytest
 
+from smtpproto.events import BodyChunk, ServerEvent, asks
 from smtpproto.grammar.command import Command, Mail, Rcpt, Vrfy
-from smtpproto.grammar.extended import Auth
+from smtpproto.grammar.command_line import COMMANDS
+from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.extension import EXTENSIONS
-from smtpproto.grammar.line import COMMANDS
+from smtpproto.grammar.extension_command import Auth
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
-from smtpproto.mail.envelope import Envelope
-from smtpproto.protocol.events import BodyChunk, ServerEvent, asks
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import Verb

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from smtpproto.adapters.blocking import run
 from smtpproto.errors import GrammarError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     BY_NAME,
     Channel,
@@ -24,7 +25,6 @@ from smtpproto.sasl import (
     Verifier,
 )
 from smtpproto.sasl.prepare import saslprep
-from smtpproto.secret import Secret
 
 SOFT_HYPHEN = "\u00ad"
 NAMES = st.text(st.sampled_from("aZ09 ,=@.\\\u00e9\u00df\u00ad\u2168\u0301\u6f22")).filter(saslprep)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Anonymous, Denied, Identity, Verifier, offers
-from smtpproto.secret import Secret
 
 from .parties import Users, channel, client, outcome, server, step
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from smtpproto.adapters.blocking import run
 from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import BearerToken, Denied, Identity, TokenClaim, TokenRefused, offers, usable
 from smtpproto.sasl.prepare import saslprep
-from smtpproto.secret import Secret
 
 from .parties import NAMES, Users, channel, client, outcome, server, step
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Channel, Denied, Identity, Login, ServerExchange, Verifier, offers
 from smtpproto.sasl.prepare import saslprep
-from smtpproto.secret import Secret
 
 from .parties import NAMES, Users, channel, client, outcome, server, step
 

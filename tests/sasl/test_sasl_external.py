@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Denied, External, Identity, Verifier, offers, usable
 from smtpproto.sasl.prepare import saslprep
-from smtpproto.secret import Secret
 
 from .parties import CERTIFICATE, NAMES, Users, channel, client, outcome, server, step
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from smtpproto.adapters.blocking import run
 from smtpproto.errors import GrammarError, RemoteProtocolError
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     BY_NAME,
     MECHANISMS,
@@ -27,7 +28,6 @@ from smtpproto.sasl import (
     offers,
     usable,
 )
-from smtpproto.secret import Secret
 
 from .parties import CERTIFICATE, Users, channel, client, end, outcome, server
 

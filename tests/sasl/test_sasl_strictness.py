@@ -21,7 +21,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied, Identity, offers
-from smtpproto.wire.verify import has_fingerprint
+from smtpproto.tls.verify import has_fingerprint
 
 CHANNEL = Channel(random=bytes, secure=True)
 SALT = bytes(16)

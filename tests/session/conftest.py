@@ -7,8 +7,8 @@ import ssl
 import pytest
 import trustme
 
+from smtpproto.client import submit
 from smtpproto.mail import plan as planning
-from smtpproto.session import submit
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from smtpproto import (
     Verify,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import Client, start_client
+from smtpproto.client.target import target
 from smtpproto.sasl import BearerToken, Login
-from smtpproto.session.address import target
-from smtpproto.session.client import Client, start_client
 from smtpproto.testing.script import ScriptedStream
-from tests.session.logins import ANN
+from tests.support.logins import ANN
 
 PASSWORD = "hunter2"
 

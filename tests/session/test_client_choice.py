@@ -22,7 +22,7 @@ from smtpproto import (
 )
 from smtpproto.sasl import MECHANISMS, Channel, Credential, usable
 
-from .dialogue import GOODBYE, hello, play
+from ..support.dialogue import GOODBYE, hello, play
 
 ANN = Login("ann", "secret")
 CLEAR = Channel(random=bytes)

@@ -20,10 +20,10 @@ from smtpproto import (
     TransportError,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import start_client
+from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
 
-from .dialogue import (
+from ..support.dialogue import (
     GOODBYE,
     KEPT,
     LINES,

@@ -17,11 +17,11 @@ from smtpproto import (
     TransportError,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import open_client, start_client
+from smtpproto.client.connection import open_client, start_client
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.wire.proxy import ProxyHeader
 
-from .dialogue import (
+from ..support.dialogue import (
     GOODBYE,
     KEPT,
     LINES,

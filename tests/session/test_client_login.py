@@ -6,8 +6,8 @@ import pytest
 
 from smtpproto import BadCredentials, EncryptionRequired, LoginRefused, TLSMode
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import start_client
-from smtpproto.session.client_config import ClientConfig
+from smtpproto.client.config import ClientConfig
+from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
 
 SCRIPT = """

@@ -22,7 +22,18 @@ from smtpproto.sasl import (
     Login,
 )
 
-from .logins import ANN, BEARER, JSON, MX, TOKEN, XOAUTH2, Contexts, base64, client_tls, log_in
+from ..support.logins import (
+    ANN,
+    BEARER,
+    JSON,
+    MX,
+    TOKEN,
+    XOAUTH2,
+    Contexts,
+    base64,
+    client_tls,
+    log_in,
+)
 
 
 @pytest.mark.req("XOAUTH2-01")

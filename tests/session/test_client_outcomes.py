@@ -12,7 +12,7 @@ from smtpproto import (
     SendRefused,
 )
 
-from .dialogue import (
+from ..support.dialogue import (
     GOODBYE,
     LINES,
     LOCKSTEP,

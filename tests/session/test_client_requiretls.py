@@ -9,8 +9,8 @@ import pytest
 
 from smtpproto import Client, Envelope, Handler, MailParameters, NotOffered, ServerConfig, TLSMode
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.client_config import ClientConfig
+from smtpproto.client.config import ClientConfig
+from smtpproto.client.connection import open_client, start_client
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 

@@ -27,8 +27,8 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import start_client
-from smtpproto.session.client_config import ClientOptions
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
 
 HELLO = """

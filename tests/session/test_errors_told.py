@@ -39,16 +39,16 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import open_client, start_client
+from smtpproto.client.pool import Pool
 from smtpproto.errors import CHECKS
 from smtpproto.grammar.command import Rcpt
 from smtpproto.grammar.parameters import Body
 from smtpproto.grammar.reply import Reply
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.pool import Pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
-from tests.session.dialogue import GOODBYE, RSET, TO_BOB, hello
-from tests.session.dialogue import MAIL as ACCEPTED
+from tests.support.dialogue import GOODBYE, RSET, TO_BOB, hello
+from tests.support.dialogue import MAIL as ACCEPTED
 
 Talk = Callable[[Client], Awaitable[Any]]
 

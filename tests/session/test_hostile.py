@@ -37,14 +37,14 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import open_client, start_client
 from smtpproto.grammar.command import Command, Ehlo
-from smtpproto.mail.content import prepare
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.handler import WholeMessage, handler_of
-from smtpproto.session.server import Conversation
+from smtpproto.mail.preparation import prepare
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import WholeMessage, handler_of
 from smtpproto.testing.script import ScriptedStream
 
-from .feed import Accounts
+from ..support.scripted_client import Accounts
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 HELLO = "S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n"

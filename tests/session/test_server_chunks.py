@@ -24,11 +24,11 @@ from smtpproto import (
     TimedOut,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.handler import Verdict
-from smtpproto.session.server import Conversation
-from smtpproto.session.serving import check
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import Verdict
+from smtpproto.server.setup import check
 
-from .feed import Feed, octets, replies, serve
+from ..support.scripted_client import Feed, octets, replies, serve
 
 # -- chunks ----------------------------------------------------------------------------------------
 

@@ -13,12 +13,12 @@ from smtpproto import (
     Session,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import open_client
-from smtpproto.session.client_config import ClientConfig
-from smtpproto.session.server import Conversation
+from smtpproto.client.config import ClientConfig
+from smtpproto.client.connection import open_client
+from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import Simulation
 
-from .feed import Feed, octets
+from ..support.scripted_client import Feed, octets
 
 
 def written(*lines: str) -> list[list[str]]:

@@ -19,12 +19,12 @@ from smtpproto import (
     Session,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import open_client
-from smtpproto.session.handler import Verdict
-from smtpproto.session.server import Conversation
+from smtpproto.client.connection import open_client
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import Verdict
 from smtpproto.testing.simulation import Simulation
 
-from .feed import Feed, keywords, octets, replies, serve
+from ..support.scripted_client import Feed, keywords, octets, replies, serve
 
 # -- LMTP ------------------------------------------------------------------------------------------
 

@@ -18,16 +18,16 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
+from smtpproto.client.connection import open_client
 from smtpproto.grammar.command import Command, Ehlo, Text
 from smtpproto.grammar.reading import Reading
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
-from smtpproto.session.client import open_client
-from smtpproto.session.handler import Names, Verdict
-from smtpproto.session.serving import check
+from smtpproto.server.handler import Names, Verdict
+from smtpproto.server.setup import check
 from smtpproto.testing.simulation import Simulation
 
-from .feed import keywords, octets, replies, serve
+from ..support.scripted_client import keywords, octets, replies, serve
 
 # -- names -----------------------------------------------------------------------------------------
 

@@ -18,9 +18,9 @@ from smtpproto import (
     Session,
 )
 from smtpproto.limits import Leniencies, Tolerance
-from smtpproto.session.handler import Verdict
+from smtpproto.server.handler import Verdict
 
-from .feed import LOGIN, Accounts, Guard, keywords, replies
+from ..support.scripted_client import LOGIN, Accounts, Guard, keywords, replies
 
 # -- parameters ------------------------------------------------------------------------------------
 

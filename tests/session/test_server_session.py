@@ -23,11 +23,11 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.grammar.domain import Host
-from smtpproto.session.handler import Sink, handler_of
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import Sink, handler_of
 from smtpproto.testing.script import ScriptedStream
 
-from .feed import Accounts
+from ..support.scripted_client import Accounts
 
 GREETING = "S: 220 localhost ESMTP ready"
 HELLO = f"""

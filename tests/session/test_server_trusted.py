@@ -21,14 +21,14 @@ from smtpproto import (
     Session,
     TimedOut,
 )
-from smtpproto.grammar.extended import XClient, XForward
+from smtpproto.client.connection import open_client
+from smtpproto.grammar.extension_command import XClient, XForward
 from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
-from smtpproto.session.client import open_client
-from smtpproto.session.handler import Verdict
+from smtpproto.server.handler import Verdict
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.proxy import ProxyHeader
 
-from .feed import LOGIN, PEER, Accounts, Guard, keywords, octets, replies, serve
+from ..support.scripted_client import LOGIN, PEER, Accounts, Guard, keywords, octets, replies, serve
 
 # -- XCLIENT and XFORWARD --------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto import ClientConfig, GrammarError, Login, TLSMode
-from smtpproto.session.address import read_url, target
+from smtpproto.client.target import read_url, target
 
 SECRET = "s3cr3t"
 

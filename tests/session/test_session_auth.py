@@ -26,9 +26,9 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.blocking import World, run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
 
-from .feed import LOGIN, Accounts, Feed, octets
+from ..support.scripted_client import LOGIN, Accounts, Feed, octets
 
 WRONG = "AUTH PLAIN AGFubgB3cm9uZw=="
 AS_BOB = "AUTH PLAIN Ym9iAGFubgBzZWNyZXQ="  # bob NUL ann NUL secret

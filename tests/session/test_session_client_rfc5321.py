@@ -26,12 +26,12 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.connection import start_client
+from smtpproto.events import BodyChunk, asks
 from smtpproto.grammar.command import Command, Mail, Rcpt
 from smtpproto.grammar.dsn import Notify
-from smtpproto.protocol.events import BodyChunk, asks
 from smtpproto.protocol.server import ServerProtocol
-from smtpproto.session.client import start_client
-from smtpproto.session.client_config import ClientOptions
 from smtpproto.testing.script import ScriptedStream
 
 HELLO = """

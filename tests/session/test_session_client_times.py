@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from smtpproto import Client, ClientConfig, Envelope, Outcome, TimedOut, Timeouts, TLSMode
-from smtpproto.session.client import start_client
+from smtpproto.client.connection import start_client
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")

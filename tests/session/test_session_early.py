@@ -6,8 +6,8 @@ import pytest
 
 from smtpproto import Envelope, Handler, Reply, ServerConfig, Session
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.handler import Sink
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import Sink
 
 EHLO, HELO = b"EHLO client.example\r\n", b"HELO client.example\r\n"
 GROUP = b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"

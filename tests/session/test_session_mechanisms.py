@@ -19,6 +19,8 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import open_client
+from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     Anonymous,
     BearerToken,
@@ -29,13 +31,11 @@ from smtpproto.sasl import (
     TokenRefused,
     Verifier,
 )
-from smtpproto.secret import Secret
-from smtpproto.session.client import open_client
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
-from .logins import (
+from ..support.logins import (
     ANN,
     BYE,
     HELLO,

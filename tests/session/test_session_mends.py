@@ -24,13 +24,13 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.server import Conversation
-from smtpproto.session.serving import check
+from smtpproto.client.connection import open_client, start_client
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.setup import check
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
-from .feed import Feed, octets
+from ..support.scripted_client import Feed, octets
 
 TO_TWO = Envelope("ann@example.org", ["bob@example.org", "carol@example.org"])
 

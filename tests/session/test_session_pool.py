@@ -31,9 +31,9 @@ from smtpproto import (
     SMTPError,
     Timeouts,
 )
-from smtpproto.session.client import Client, open_client
-from smtpproto.session.deadline import Deadline
-from smtpproto.session.pool import Pool, PoolConfig
+from smtpproto.client.connection import Client, open_client
+from smtpproto.client.deadline import Deadline
+from smtpproto.client.pool import Pool, PoolConfig
 from smtpproto.testing.simulation import Simulation
 
 SEEDS = 300

@@ -24,12 +24,12 @@ from smtpproto import (
     Timeouts,
 )
 from smtpproto.adapters import blocking
-from smtpproto.session.pool import Pool, PoolConfig, PoolOptions, _Member, make_pool
+from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, _Member, make_pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
-from smtpproto.wire.over import Over
-from tests.session.dialogue import TO_BOB, hello, transaction
+from smtpproto.wire.stream_wrapper import Over
 from tests.session.test_session_pool import Store, World, body, send
+from tests.support.dialogue import TO_BOB, hello, transaction
 
 SENT = transaction("bob@example.org")
 BYE = "C: QUIT\nS: 221 bye\n"

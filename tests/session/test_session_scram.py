@@ -25,10 +25,10 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import open_client, start_client
 from smtpproto.grammar.xtext import decode_base64
 from smtpproto.sasl import Channel, scram
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 

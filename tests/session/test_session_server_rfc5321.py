@@ -29,11 +29,11 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import World, run
 from smtpproto.grammar.domain import Host
-from smtpproto.session.handler import handler_of
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import handler_of
 from smtpproto.testing.script import ScriptedStream
 
-from .feed import Accounts
+from ..support.scripted_client import Accounts
 
 KEYWORDS = """
     S: 250-PIPELINING

@@ -25,12 +25,12 @@ from smtpproto import (
     StoredKeys,
     TransportError,
 )
-from smtpproto.session.address import target
-from smtpproto.session.link import _WORDLESS
-from tests.session.dialogue import MAIL, TO_BOB, hello, play
-from tests.session.feed import Accounts, serve
-from tests.session.feed import octets as lines
-from tests.session.logins import base64
+from smtpproto.client.link import _WORDLESS
+from smtpproto.client.target import target
+from tests.support.dialogue import MAIL, TO_BOB, hello, play
+from tests.support.logins import base64
+from tests.support.scripted_client import Accounts, serve
+from tests.support.scripted_client import octets as lines
 
 
 async def nothing(_: Client) -> None: ...

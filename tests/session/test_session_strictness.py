@@ -39,15 +39,14 @@ from smtpproto import (
     Verifier,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client.auth import _Attempt
+from smtpproto.client.connection import _server_name, start_client
 from smtpproto.sasl import Channel, Credential, RefusingChallenge
-from smtpproto.session.authenticate import Authentication
-from smtpproto.session.client import _server_name, start_client
-from smtpproto.session.login import _Attempt
-from smtpproto.session.server import Conversation
+from smtpproto.server.auth import Authentication
+from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
-from tests.session.feed import Accounts, Feed, replies
-from tests.session.feed import octets as lines
-from tests.session.logins import (
+from tests.session.test_session_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
+from tests.support.logins import (
     AT_ONCE,
     BEARER,
     HELLO,
@@ -60,8 +59,9 @@ from tests.session.logins import (
     log_in,
     serve_tls,
 )
-from tests.session.test_session_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
-from tests.session.tls_server import TLSServer
+from tests.support.scripted_client import Accounts, Feed, replies
+from tests.support.scripted_client import octets as lines
+from tests.support.tls_server import TLSServer
 
 T = TypeVar("T")
 ANN = Login("ann", "secret")

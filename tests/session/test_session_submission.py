@@ -6,9 +6,9 @@ import pytest
 from attrs import evolve
 
 from smtpproto import Handler, ServerConfig, Verifier
-from smtpproto.session.serving import check
+from smtpproto.server.setup import check
 
-from .feed import Accounts
+from ..support.scripted_client import Accounts
 from .test_session_tls_server import GOOD
 
 

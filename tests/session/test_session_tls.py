@@ -30,10 +30,17 @@ from smtpproto import (
     Verify,
 )
 from smtpproto.adapters.blocking import World, run
-from smtpproto.session.client import start_client
-from smtpproto.session.client_config import ClientOptions
-from tests.certificates import NAME, der, expired, old_server_context, self_signed, server_context
-from tests.session.tls_server import TLSServer, is_tls
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.connection import start_client
+from tests.support.certificates import (
+    NAME,
+    der,
+    expired,
+    old_server_context,
+    self_signed,
+    server_context,
+)
+from tests.support.tls_server import TLSServer, is_tls
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

@@ -26,19 +26,19 @@ from smtpproto import (
     TLSInfo,
     TLSMode,
 )
+from smtpproto.client.connection import open_client, start_client
 from smtpproto.sasl import Channel
-from smtpproto.session.client import open_client, start_client
-from smtpproto.session.server import Conversation
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.server.config import ServerOptions
+from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import Simulation
-from smtpproto.wire.binding import EXPORTER, SERVER_END_POINT
-from smtpproto.wire.tls import TLSStream
-from smtpproto.wire.tls_context import Context, ContextSource
-from smtpproto.wire.tls_filter import Filter
+from smtpproto.tls.binding import EXPORTER, SERVER_END_POINT
+from smtpproto.tls.context import Context, ContextSource
+from smtpproto.tls.filter import Filter
+from smtpproto.tls.stream import TLSStream
 from tests.adapters.flavours import Blocking, served
-from tests.certificates import NAME
 from tests.interop.programs import program, run
-from tests.tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
+from tests.support.certificates import NAME
+from tests.support.tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
 
 PLUS = "SCRAM-SHA-256-PLUS"
 ANN = Identity("ann", mechanism=PLUS)

@@ -29,14 +29,12 @@ from smtpproto import (
     Verifier,
 )
 from smtpproto.adapters.blocking import World, run
+from smtpproto.client import submit
+from smtpproto.client.connection import start_client
+from smtpproto.client.target import target
 from smtpproto.sasl import Credential
-from smtpproto.session import submit
-from smtpproto.session.address import target
-from smtpproto.session.client import start_client
-from smtpproto.session.serving import check
+from smtpproto.server.setup import check
 from smtpproto.testing.script import ScriptedStream
-from tests.certificates import NAME
-from tests.session.dialogue import TO_BOB
 from tests.session.test_session_tls_server import (
     CA,
     GOOD,
@@ -48,7 +46,9 @@ from tests.session.test_session_tls_server import (
     nothing,
     serving,
 )
-from tests.session.tls_server import TLSServer
+from tests.support.certificates import NAME
+from tests.support.dialogue import TO_BOB
+from tests.support.tls_server import TLSServer
 
 # -- the last words of a server ------------------------------------------------------------------
 

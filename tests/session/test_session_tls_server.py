@@ -36,14 +36,14 @@ from smtpproto import (
     Verifier,
     Verify,
 )
-from smtpproto.grammar.extended import XClient
+from smtpproto.client.connection import open_client
+from smtpproto.grammar.extension_command import XClient
 from smtpproto.grammar.xclient import XClientAttributes
 from smtpproto.sasl import Credential
-from smtpproto.session.client import open_client
-from smtpproto.session.server_config import ServerOptions
+from smtpproto.server.config import ServerOptions
 from smtpproto.testing.simulation import SimulatedStream, Simulation
-from smtpproto.wire.binding import SERVER_END_POINT
-from tests.certificates import NAME, der, expired, server_context
+from smtpproto.tls.binding import SERVER_END_POINT
+from tests.support.certificates import NAME, der, expired, server_context
 
 CA = trustme.CA()
 TRUST = Verify.by_ca(CA.cert_pem.bytes())

@@ -17,8 +17,8 @@ from smtpproto import (
     Timeouts,
     TLSMode,
 )
-from smtpproto.session.client import open_client
-from smtpproto.session.client_config import ClientOptions
+from smtpproto.client.config import ClientOptions
+from smtpproto.client.connection import open_client
 from smtpproto.testing.simulation import SimulatedStream, Simulation, _Task
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")

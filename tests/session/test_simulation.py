@@ -22,7 +22,7 @@ from smtpproto import (
     Session,
     SMTPError,
 )
-from smtpproto.session.client import open_client
+from smtpproto.client.connection import open_client
 from smtpproto.testing.simulation import Deadlock, Simulation
 
 SESSIONS = 10_000

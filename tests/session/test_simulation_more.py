@@ -25,10 +25,10 @@ from smtpproto import (
     Session,
     SMTPError,
 )
+from smtpproto.client import submit
+from smtpproto.client.connection import Client, open_client
 from smtpproto.mail import plan as planning
-from smtpproto.mail.content import Source
-from smtpproto.session import submit
-from smtpproto.session.client import Client, open_client
+from smtpproto.mail.preparation import Source
 from smtpproto.testing.simulation import Simulation
 
 SESSIONS = 3000

@@ -17,11 +17,11 @@ from smtpproto import (
     Verifier,
     Verify,
 )
-from smtpproto.grammar.extended import XClient
+from smtpproto.client.connection import open_client
+from smtpproto.grammar.extension_command import XClient
 from smtpproto.grammar.xclient import XClientAttributes
-from smtpproto.session.client import open_client
 from smtpproto.testing.simulation import Simulation
-from tests.certificates import NAME, server_context
+from tests.support.certificates import NAME, server_context
 
 
 class Known(Verifier):

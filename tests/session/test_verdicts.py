@@ -17,13 +17,13 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
+from smtpproto import replies as verdicts
 from smtpproto.adapters.blocking import World, run
 from smtpproto.grammar.domain import Host
-from smtpproto.session import verdicts
-from smtpproto.session.handler import Verdict
-from smtpproto.session.server import Conversation
+from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler import Verdict
 
-from .feed import Feed, octets
+from ..support.scripted_client import Feed, octets
 
 ALL = {name: reply for name, reply in vars(verdicts).items() if isinstance(reply, Reply)}
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"

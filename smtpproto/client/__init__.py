@@ -1,0 +1,1 @@
+"""Ring 4: a client's conversation, written once over the ports."""

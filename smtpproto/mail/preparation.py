@@ -1,0 +1,305 @@
+"""The content of a message: made ready to be sent, in slices, with what must be known before."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import re
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from email import policy
+from email.message import Message
+from email.parser import BytesHeaderParser
+from io import TextIOBase
+from typing import Any, BinaryIO, TypeGuard, cast
+
+from attrs import evolve, frozen
+
+from ..errors import GrammarError
+from ..grammar.envelope import Envelope
+from ..grammar.parameters import Body
+from ..grammar.printable import printable
+from ..limits import CHUNK
+from ..wire.dots import has_bare
+from ..wire.lines import LineLengths
+
+Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+"""What can be sent: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
+pieces. Line ends may be CRLF, LF or CR: CRLF is what is sent."""
+
+_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:.*\r\n(?:[ \t].*\r\n)*)*")
+_HEADER = 65536  # octets of a file in which its header section is looked for
+
+
+@frozen
+class Content:
+    """Content to send. *size* in octets as sent (RFC 1870 5); None if only the end will tell, as
+    for *eight_bit*. *utf8_header* tells that it cannot be sent without SMTPUTF8: it is about the
+    header section of the message; those of parts inside are not looked at, and RFC 6531 3.2 wants
+    them in ASCII as well."""
+
+    source: bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+    size: int | None = None
+    eight_bit: bool | None = None
+    utf8_header: bool = False
+    binary: bool = False
+    """Sent octet by octet as it is; else every line end becomes CRLF, the last one included."""
+    long_lines: bool = False
+    """Whether lines of more than 1000 octets, CRLF included, are sent. Else GrammarError."""
+    start: int | None = None
+    """Where in a file it begins; None for what is no file that can seek."""
+
+    @property
+    def once(self) -> bool:
+        """Whether it can be read only once."""
+        one_way = hasattr(self.source, "read") or isinstance(self.source, Iterator | AsyncIterator)
+        return one_way and self.start is None
+
+    async def slices(self) -> AsyncGenerator[bytes, None]:
+        """The content in slices of at most 128 KiB; the first may be longer by as much, since it
+        holds the header section of what was not measured. Raises GrammarError if this needs
+        SMTPUTF8 and nobody said so."""
+        start: bytes | None = b"" if self.size is None and not self.utf8_header else None
+        async with contextlib.aclosing(self._slices()) as parts:
+            async for part in parts:
+                if start is None:
+                    yield part
+                    continue
+                start += part
+                if (b"\n" in part or len(start) > _HEADER) and _header_ends(start):
+                    yield _in_ascii(start)
+                    start = None
+        if start:
+            yield _in_ascii(start)
+
+    async def _slices(self) -> AsyncGenerator[bytes, None]:
+        ends = self._line_ends()
+        if self.start is not None:
+            cast(BinaryIO, self.source).seek(self.start)
+        if isinstance(self.source, AsyncIterable):
+            pieces = aiter(self.source)
+            try:
+                async for piece in pieces:
+                    for part in _cut(piece):
+                        yield ends.convert(part)
+            finally:
+                if isinstance(pieces, AsyncGenerator):
+                    await pieces.aclose()
+        else:
+            for part in _pieces(self.source):
+                yield ends.convert(part)
+        yield ends.finish()
+
+    def _line_ends(self) -> _LineEnds | _AsTheyAre:
+        return _AsTheyAre() if self.binary else _LineEnds(long=self.long_lines)
+
+    async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
+        """The content in pieces of *size* octets, each with whether it is the last one, which may
+        have less."""
+        gathered = bytearray()
+        async with contextlib.aclosing(self.slices()) as slices:
+            async for part in slices:
+                gathered += part
+                while len(gathered) > size:
+                    yield bytes(gathered[:size]), False
+                    del gathered[:size]
+        yield bytes(gathered), True
+
+
+def prepare(
+    source: Source,
+    envelope: Envelope | None = None,
+    *,
+    eight_bit: bool = True,
+    long_lines: bool = False,
+) -> tuple[Content, Envelope]:
+    """Make *source* ready, with the envelope its header fields give if there is none.
+
+    Blind copies are removed from an email object, which is written without octets above 127 if not
+    *eight_bit*; octets are sent as they are, but for line ends, and for these too if the
+    envelope's parameters say BINARYMIME. A file that can seek is read once to know its size, and
+    again from the same place whenever it is sent. Raises GrammarError if no envelope was given and
+    the header makes none, and for lines of more than 998 characters unless *long_lines* allows
+    them.
+    """
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if isinstance(source, TextIOBase):
+        raise GrammarError('a file that was opened for text: open it with "rb"')
+    if not isinstance(envelope, Envelope | None):
+        raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
+    if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
+        raise GrammarError(f"not a message: {type(source).__name__}")
+    if isinstance(source, Message):
+        envelope = envelope or _envelope(source, blind=True)
+        source = _flatten(source, utf8=not envelope.isascii, eight_bit=eight_bit)
+    elif envelope is None:
+        header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
+        envelope = _envelope(header, blind=False)
+    if not envelope.recipients:
+        raise GrammarError("an envelope needs a recipient")
+    binary = envelope.parameters.body is Body.BINARY_MIME
+    content = Content(source, binary=binary, long_lines=long_lines)
+    if isinstance(source, bytes) or _seekable(source):
+        content = _measured(content)
+    return content, envelope
+
+
+def repeater(source: Source) -> Callable[[], bool]:
+    """What makes *source* ready to be sent again from where it stands now; False if it cannot."""
+    if _seekable(source):
+        start = source.tell()
+        return lambda: source.seek(start) == start
+    once = Content(cast(Any, source)).once
+    return lambda: not once
+
+
+def _measured(content: Content) -> Content:
+    """Read all of *content* to know what must be known before it is sent."""
+    source = content.source
+    start = source.tell() if _seekable(source) else None
+    ends = content._line_ends()
+    size, eight_bit, header = 0, False, b""
+    for part in _pieces(cast(bytes | BinaryIO, source)):
+        converted = ends.convert(part)
+        size += len(converted)
+        eight_bit = eight_bit or not converted.isascii()
+        header = _header_section(converted) if size == len(converted) else header
+    size += len(ends.finish())
+    if start is not None:
+        cast(BinaryIO, source).seek(start)
+    utf8_header = not header.isascii()
+    return evolve(content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start)
+
+
+class _LineEnds:
+    """Turns CRLF, LF and CR into CRLF, slice by slice, and ends the last line if nobody did."""
+
+    def __init__(self, *, long: bool) -> None:
+        self._cr = b""  # at the end of a slice, perhaps half of a CRLF
+        self._ended = True  # as nothing at all needs no end
+        self._lengths = None if long else LineLengths()
+
+    def convert(self, data: bytes) -> bytes:
+        data = self._cr + data
+        self._cr = b"\r" if data.endswith(b"\r") else b""
+        data = data.removesuffix(b"\r")
+        if not data:
+            return b""
+        self._ended = data.endswith((b"\n", b"\r"))
+        if has_bare(data):
+            lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            data = lines.replace(b"\n", b"\r\n")
+        if self._lengths is not None:
+            self._lengths.check(data)
+        return data
+
+    def finish(self) -> bytes:
+        return b"" if self._ended and not self._cr else self.convert(b"\n")
+
+
+class _AsTheyAre:
+    """Leaves line ends alone."""
+
+    def convert(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    if isinstance(source, bytes):
+        yield from _cut(source)
+    elif (read := getattr(source, "read", None)) is not None:
+        while piece := read(CHUNK):
+            yield from _cut(piece)
+    else:
+        for piece in source:
+            yield from _cut(piece)
+
+
+def _header_ends(start: bytes) -> bool:
+    """Whether a whole line stands behind the header section, or more than one has room for."""
+    return start.find(b"\r\n", len(_header_section(start))) >= 0 or len(start) > _HEADER
+
+
+def _in_ascii(start: bytes) -> bytes:
+    """*start*, whose header section has to be ASCII."""
+    if not _header_section(start).isascii():
+        raise GrammarError("a header field that is not ASCII: say MailParameters(smtputf8=True)")
+    return start
+
+
+def _header_section(start: bytes) -> bytes:
+    found = _FIELDS.match(start)
+    return found[0] if found else b""
+
+
+def _cut(data: bytes) -> Iterator[bytes]:
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise GrammarError(f"content is octets, not {type(data).__name__}")
+    data = bytes(data)
+    return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
+
+
+def _seekable(source: object) -> TypeGuard[BinaryIO]:
+    seekable = getattr(source, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+def _header_of(source: object) -> bytes:
+    if isinstance(source, bytes):
+        return source[:_HEADER]
+    if not _seekable(source):
+        raise GrammarError("give the envelope of a message that can be read only once")
+    start = source.tell()
+    header = source.read(_HEADER)
+    source.seek(start)
+    return header
+
+
+def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
+    """The octets of *message*, without blind copies (RFC 5321 7.2)."""
+    message = copy.copy(message)
+    del message["Bcc"]
+    del message["Resent-Bcc"]
+    form = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
+    if utf8 and isinstance(form, policy.EmailPolicy):
+        form = form.clone(utf8=True)
+    try:
+        return message.as_bytes(policy=form)
+    except Exception as error:  # whatever the email package makes of what was put into it
+        raise GrammarError(f"not a message that can be written: {printable(str(error))}") from error
+
+
+def _envelope(message: Message, *, blind: bool) -> Envelope:
+    """Sender and recipients as the header says, by the Resent- fields if it has been resent."""
+    dates = message.get_all("Resent-Date", [])
+    if len(dates) > 1:
+        raise GrammarError("resent more than once, and nobody can tell by whom: give the envelope")
+    resent = "Resent-" if dates else ""
+    senders = _addresses(message, f"{resent}Sender") or _addresses(message, f"{resent}From")
+    if not senders:
+        raise GrammarError("no Sender or From field to take the sender from")
+    blind_copies = _addresses(message, f"{resent}Bcc")
+    if blind_copies and not blind:
+        raise GrammarError("octets with a Bcc field would show it: give the envelope")
+    shown = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
+    return Envelope(senders[0], dict.fromkeys(shown + blind_copies))
+
+
+def _addresses(message: Message, name: str) -> list[str]:
+    """The addresses of all fields called *name*; what is no address is left for Envelope to say."""
+    read = policy.SMTP.header_factory
+    try:
+        fields = [read("To", str(value)) for value in message.get_all(name, [])]
+        return [address.addr_spec for field in fields for address in field.addresses]
+    except Exception as error:  # as above; its parser of addresses is not without faults
+        raise GrammarError(f"cannot read {name}: {printable(str(error))}") from error

@@ -1,0 +1,68 @@
+"""What a server's machine was told, and where it stands: what its rules go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, field, setters
+
+from ..grammar.domain import Host, own_name
+from ..grammar.envelope import Envelope
+from ..grammar.extension import Extensions
+from ..grammar.reply import Reply
+from ..limits import Leniencies, Limits, Timeouts
+from ..wire.buffer import Buffer
+from .phases import Phase
+from .transaction import Transaction
+from .verbs import Verb, Vocabulary, own_verbs
+
+
+@define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
+class Standing:
+    """What :class:`~.server.ServerProtocol` is by its options and by what was said: see there."""
+
+    hostname: Host = field(converter=own_name)
+    lmtp: bool = False
+    submission: bool = False
+    starttls: bool = False
+    secure: bool = False
+    mechanisms: tuple[str, ...] = ()
+    auth_in_clear: bool = False
+    require_tls: bool = False
+    require_auth: bool = False
+    extensions: Mapping[str, str | None] = field(factory=dict)
+    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
+    limits: Limits = field(factory=Limits)
+    timeouts: Timeouts = field(factory=Timeouts)
+    leniencies: Leniencies = field(factory=Leniencies)
+
+    phase: Phase = field(default=Phase.GREETING, init=False)
+    authenticated: bool = field(default=False, init=False)
+    offered: Extensions = field(init=False)
+    """What EHLO offers now."""
+    negotiated: Extensions = field(factory=Extensions, init=False)
+    """What the client was offered when it said EHLO; nothing after HELO."""
+    transaction: Transaction = field(factory=Transaction, init=False)
+    transactions: int = field(default=0, init=False)
+    """MAIL commands accepted so far."""
+    vocabulary: Vocabulary = field(init=False)
+    no_service: Reply | None = field(default=None, init=False)
+    """What every command but QUIT is answered, once :meth:`tls_started` said that TLS is not
+    enough."""
+
+    _buffer: Buffer = field(factory=Buffer, init=False)
+
+    @property
+    def envelope(self) -> Envelope:
+        """The open transaction, as far as it was accepted."""
+        return self.transaction.envelope
+
+    @property
+    def in_message(self) -> bool:
+        """Whether content has begun to come and its end has not."""
+        return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
+
+    @property
+    def behind(self) -> bool:
+        """Whether octets have arrived that were not read."""
+        return bool(self._buffer)

@@ -1,0 +1,28 @@
+"""Replies that applications give often, with the codes that are registered for them."""
+
+from __future__ import annotations
+
+from .grammar.reply import Reply
+
+RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
+"""For policy, at any command (RFC 5321 3.6.2, 7.9)."""
+
+NO_SUCH_USER = Reply(550, "5.1.1", "No such user here")
+
+NO_MAIL_HERE = Reply(521, "5.3.2", "This host accepts no mail")
+"""As a greeting, from a host that never takes any (RFC 7504 3); to refuse some, greet with 554."""
+
+NULL_MX_RECIPIENT = Reply(556, "5.1.10", "The recipient's domain accepts no mail")
+"""The domain has a null MX (RFC 7505 4.1, RFC 7504 4)."""
+
+NULL_MX_SENDER = Reply(550, "5.7.27", "The sender's domain accepts no mail, so no bounces")
+"""RFC 7505 4.2."""
+
+NO_UTF8_HEADER = Reply(554, "5.6.9", "A recipient cannot take header fields in UTF-8")
+"""After the content; at RCPT ``session`` and MAIL's parameters tell as much (RFC 6531 3.5)."""
+
+NOT_HONOURED_NOW = Reply(455, "4.5.4", "Parameter cannot be honoured now")
+"""For MAIL or RCPT with a parameter that may be honoured later (RFC 5321 4.1.1.11)."""
+
+PRIORITY_TOO_LOW = Reply(550, "5.7.15", "Priority level is too low")
+"""RFC 6710 4.1."""

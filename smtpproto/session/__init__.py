@@ -1,1 +1,0 @@
-"""Ring 4: conversations, written once over the ports: what an adapter drives, for either role."""

@@ -1,0 +1,206 @@
+"""TLS over pyOpenSSL: unlike ``ssl`` it can export keying material (RFC 5705), by which a login is
+bound to the connection itself (RFC 9266).
+
+An extra: imported only where there is a context of it, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from OpenSSL import SSL, crypto
+from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
+
+from ..errors import ConnectionLost, TLSFailed
+from ..limits import CHUNK
+from .binding import EXPORTER
+from .context import OpenSSLContext
+from .filter import Filter, ended, failure, plain_name, renegotiating, unusable
+
+_LABEL, _SIZE = b"EXPORTER-Channel-Binding", 32  # RFC 9266 2
+_BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # a fatal alert in clear (RFC 8446 6)
+
+
+class OpenSSLFilter(Filter):
+    """A filter of pyOpenSSL."""
+
+    def __init__(
+        self,
+        context: OpenSSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+        fingerprints: tuple[bytes, ...] = (),
+    ) -> None:
+        """See :class:`.TLSFilter`. A client verifies the name if *context* has ``VERIFY_PEER``; the
+        certificate itself is verified by *context*, as its own callbacks say."""
+        super().__init__(server_side=server_side, fingerprints=fingerprints)
+        self._alert = b""
+        try:
+            if not isinstance(context, SSL.Context):
+                raise TypeError(f"not a context, but a {type(context).__name__}")
+            self._tls = SSL.Connection(context)
+            by_name = not server_side and bool(context.get_verify_mode() & SSL.VERIFY_PEER)
+            name = plain_name(server_hostname, required=by_name)
+            self._identity = _identity(name) if name and by_name else None
+            self._begin(name)
+        except (ValueError, TypeError, SSL.Error) as error:
+            raise unusable(_reason(error) if isinstance(error, SSL.Error) else error) from None
+
+    def _begin(self, name: str | None) -> None:
+        """Take the first step, which shows whether the context is for this side."""
+        if self._server_side:
+            self._tls.set_accept_state()
+        else:
+            self._tls.set_connect_state()
+            if name and not _is_address(name):
+                self._tls.set_tlsext_host_name(_ascii(name).encode())
+        with contextlib.suppress(SSL.WantReadError):
+            self._tls.do_handshake()
+
+    def _step(self) -> bool:
+        try:
+            self._tls.do_handshake()
+            done = True
+        except SSL.WantReadError:
+            done = False
+        except SSL.Error as error:
+            raise _failure(error) from None
+        self._check_name(done)
+        return done
+
+    def _check_name(self, done: bool) -> None:
+        """Raise TLSFailed if the server's certificate is for another name, as soon as there is one:
+        nothing but an alert goes out then, least of all a certificate of ours."""
+        certificate = self._tls.get_peer_certificate()
+        if self._identity is None or not (certificate or done):
+            return
+        try:
+            patterns = extract_patterns(certificate) if certificate else []
+            verify_service_identity(patterns, [self._identity], [])
+        except Exception:  # a certificate that cannot be read raises as it likes
+            self._records()
+            self._alert = _BAD_CERTIFICATE
+            name = _shown(self._identity)
+            detail = f"certificate is not valid for {name!r}"
+            raise failure("CERTIFICATE_VERIFY_FAILED", detail) from None
+
+    @property
+    def _verified_by_context(self) -> bool:
+        # By neither context, if a callback for names has changed it, unless both want it.
+        modes = self._tls.get_verify_mode(), self._tls.get_context().get_verify_mode()
+        asked = all(mode & SSL.VERIFY_PEER for mode in modes)
+        named = self._server_side or self._identity is not None
+        return asked and named and self.peer_certificate is not None
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        """Under TLS 1.3 with *tls-exporter*. Before, that is safe only with an extended master
+        secret (RFC 9266 4), of which pyOpenSSL does not tell."""
+        if self._tls.get_protocol_version() != SSL.TLS1_3_VERSION:
+            return super().bindings
+        return {EXPORTER: self._tls.export_keying_material(_LABEL, _SIZE), **super().bindings}
+
+    @property
+    def version(self) -> str:
+        return self._tls.get_protocol_version_name()
+
+    @property
+    def cipher(self) -> str:
+        return self._tls.get_cipher_name() or ""
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        return _der(self._tls.get_peer_certificate())
+
+    @property
+    def own_certificate(self) -> bytes | None:
+        return _der(self._tls.get_certificate())
+
+    def _take(self, octets: bytes) -> None:
+        if octets:
+            self._tls.bio_write(octets)
+        else:
+            self._tls.bio_shutdown()
+
+    def read(self) -> bytes | None:
+        try:
+            return self._tls.recv(CHUNK)
+        except SSL.WantReadError:
+            return None
+        except (SSL.ZeroReturnError, SSL.SysCallError):
+            return b""
+        except SSL.Error as error:
+            raise _failure(error) from None
+
+    def write(self, octets: bytes) -> None:
+        try:
+            self._tls.sendall(octets)
+        except SSL.WantReadError:
+            raise renegotiating() from None
+        except SSL.Error as error:
+            raise ConnectionLost(f"TLS connection is closed: {_reason(error)}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(SSL.Error):
+            self._tls.shutdown()
+
+    def data_to_send(self) -> bytes:
+        alert, self._alert = self._alert, b""
+        return self._records() + alert
+
+    def _records(self) -> bytes:
+        records = []
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                records.append(self._tls.bio_read(CHUNK))
+        return b"".join(records)
+
+
+# -- names ---------------------------------------------------------------------------------------
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _ascii(name: str) -> str:
+    """With A-labels, as ``ssl`` has it too. Raises ValueError for what cannot be a name."""
+    return name.encode("idna").decode("ascii")
+
+
+def _identity(name: str) -> DNS_ID | IPAddress_ID:
+    """What the certificate must be for. Raises ValueError for what cannot be a name."""
+    return IPAddress_ID(name) if _is_address(name) else DNS_ID(_ascii(name))
+
+
+def _shown(identity: DNS_ID | IPAddress_ID) -> str:
+    return str(identity.ip) if isinstance(identity, IPAddress_ID) else identity.hostname.decode()
+
+
+# -- certificates and errors ---------------------------------------------------------------------
+
+
+def _der(certificate: crypto.X509 | None) -> bytes | None:
+    if certificate is None:
+        return None
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+
+
+def _failure(error: SSL.Error) -> TLSFailed:
+    return ended() if isinstance(error, SSL.SysCallError) else failure(_reason(error))
+
+
+def _reason(error: SSL.Error) -> str:
+    """As ``ssl`` names it: that of the last entry of OpenSSL's queue."""
+    match error.args:
+        case ([*_, (_, _, str(reason))],) if reason:
+            return reason.upper().replace(" ", "_")
+    return "no reason given"

@@ -1,0 +1,223 @@
+"""TLS over ``ssl.MemoryBIO`` (RFC 3207, RFC 8314), written once, below the ports.
+
+:class:`TLSFilter` turns plain octets into records and back, without I/O. :class:`TLSStream` puts it
+over any :class:`~smtpproto.ports.Stream`, so that adapters move octets and know nothing of TLS.
+:func:`filter_for` gives the filter that fits a context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable
+
+from ..errors import ConnectionLost, SMTPError, TLSFailed, TransportError
+from ..limits import CHUNK
+from ..ports import Stream
+from ..wire.stream_wrapper import Over
+from .context import Context, own_certificate
+from .filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, renegotiating, unusable
+
+
+def filter_for(
+    context: Context,
+    *,
+    server_side: bool,
+    server_hostname: str | None = None,
+    fingerprints: tuple[bytes, ...] = (),
+) -> Filter:
+    """The filter for *context*, of the library that this is of; see :class:`TLSFilter`."""
+    if isinstance(context, ssl.SSLContext):
+        return TLSFilter(
+            context,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            fingerprints=fingerprints,
+        )
+    try:
+        from .openssl import OpenSSLFilter  # noqa: PLC0415 - needs what is not always there
+    except ImportError as error:
+        raise unusable(f"{error}; it is in smtpproto-sansio[tls-exporter]") from None
+    return OpenSSLFilter(
+        context,
+        server_side=server_side,
+        server_hostname=server_hostname,
+        fingerprints=fingerprints,
+    )
+
+
+class TLSFilter(Filter):
+    """A filter of the standard library's ``ssl``."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+        fingerprints: tuple[bytes, ...] = (),
+    ) -> None:
+        """*server_hostname* is what a client verifies, if *context* does, and says in SNI, if it is
+        no address. *fingerprints*, if any, are those of which the peer must have one.
+
+        Raises LocalProtocolError for what cannot be the name of a host, and for a context that is
+        made for the other side.
+        """
+        super().__init__(server_side=server_side, fingerprints=fingerprints)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
+        try:
+            name = plain_name(server_hostname, required=self._by_name and not server_side)
+            self.object = context.wrap_bio(
+                self._incoming, self._outgoing, server_side=server_side, server_hostname=name
+            )
+        except (ValueError, TypeError, ssl.SSLError) as error:
+            raise unusable(error) from None
+
+    def _step(self) -> bool:
+        try:
+            self.object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise _failure(error) from None
+        return True
+
+    @property
+    def _verified_by_context(self) -> bool:
+        if not self._server_side:
+            return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
+        # By neither context, if a callback for names has changed it, unless both want it.
+        modes = self._verify_mode, self.object.context.verify_mode
+        return self.peer_certificate is not None and ssl.CERT_NONE not in modes
+
+    @property
+    def version(self) -> str:
+        return self.object.version() or ""
+
+    @property
+    def cipher(self) -> str:
+        cipher = self.object.cipher()
+        return cipher[0] if cipher else ""
+
+    @property
+    def peer_certificate(self) -> bytes | None:
+        return self.object.getpeercert(True)
+
+    @property
+    def own_certificate(self) -> bytes | None:
+        return own_certificate(self.object.context)
+
+    def _take(self, octets: bytes) -> None:
+        if octets:
+            self._incoming.write(octets)
+        else:
+            self._incoming.write_eof()
+
+    def read(self) -> bytes | None:
+        try:
+            return self.object.read(CHUNK)
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+        except ssl.SSLError as error:
+            raise _failure(error) from None
+
+    def write(self, octets: bytes) -> None:
+        try:
+            self.object.write(octets)
+        except ssl.SSLWantReadError:
+            raise renegotiating() from None
+        except ssl.SSLError as error:
+            raise ConnectionLost(f"TLS connection is closed: {error.reason}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(ssl.SSLError):
+            self.object.unwrap()
+
+    def data_to_send(self) -> bytes:
+        return self._outgoing.read()
+
+
+def begins_tls(octets: bytes) -> bool:
+    """Whether *octets*, the first to arrive, are of TLS: an alert or a handshake (RFC 8446 5.1).
+    Neither a command nor a reply begins so."""
+    return octets[:1] in (b"\x15", b"\x16") and octets[1:2] in (b"", b"\x03")
+
+
+def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
+    if isinstance(error, ssl.SSLEOFError):
+        return ended()
+    reason = getattr(error, "reason", None) or "no reason given"
+    return failure(reason, getattr(error, "verify_message", ""))
+
+
+class TLSStream(Over):
+    """A stream that speaks TLS over another stream."""
+
+    def __init__(self, stream: Stream, tls: Filter, now: Callable[[], float]) -> None:
+        """*now* gives the seconds by which time-outs are counted."""
+        super().__init__(stream)
+        self._filter = tls
+        self._now = now
+        self._interrupted = False
+
+    async def handshake(self, timeout: float | None) -> None:
+        """Agree on TLS within *timeout* seconds. Raises TLSFailed, TimedOut, ConnectionLost, each
+        of the phase "TLS"."""
+        left = self._countdown(timeout)
+        try:
+            while not self._filter.handshake():
+                await self._flush(left())
+                self._filter.receive(await self._stream.read(left()))
+        except TransportError as error:
+            error.phase, error.check = "TLS", error.check or SPEAKS_TLS
+            raise
+        finally:
+            with contextlib.suppress(SMTPError):
+                await self._flush(timeout)
+
+    async def read(self, timeout: float | None) -> bytes:
+        left = self._countdown(timeout)  # for all the octets of a record, not for each
+        while (octets := self._filter.read()) is None:
+            await self._flush(left())
+            records = await self._stream.read(left())
+            if not records and self._interrupted:
+                return b""  # TLS has not ended: there is a 421 to be written
+            self._filter.receive(records)
+        return octets
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        for start in range(0, len(data), CHUNK):
+            self._filter.write(data[start : start + CHUNK])
+            await self._flush(timeout)
+
+    async def close(self) -> None:
+        self._filter.close()
+        try:
+            with contextlib.suppress(SMTPError):
+                await self._flush(1)
+        finally:
+            await self._stream.close()
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._stream.interrupt()
+
+    @property
+    def info(self) -> TLSInfo:
+        """What was agreed."""
+        return self._filter.info
+
+    def _countdown(self, timeout: float | None) -> Callable[[], float | None]:
+        """What is left of *timeout*, whenever it is asked."""
+        if timeout is None:
+            return lambda: None
+        deadline = self._now() + timeout
+        return lambda: max(deadline - self._now(), 0)
+
+    async def _flush(self, timeout: float | None) -> None:
+        if octets := self._filter.data_to_send():
+            await self._stream.write(octets, timeout)

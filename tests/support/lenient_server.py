@@ -1,0 +1,149 @@
+"""A server that says yes to everything, and messages for it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from attrs import define, field
+
+from smtpproto import (
+    ClientConfig,
+    ClientProtocol,
+    Envelope,
+    Extensions,
+    TLSMode,
+)
+from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import Client
+from smtpproto.client.link import Link
+from smtpproto.mail.plan import Plan
+from smtpproto.mail.preparation import Source
+
+SMALL = 16  # octets of a chunk, here
+
+ALL = {
+    "PIPELINING": "", "SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "CHUNKING": "",
+    "BINARYMIME": "", "AUTH": "PLAIN", "DSN": "", "REQUIRETLS": "", "DELIVERBY": "",
+    "FUTURERELEASE": "999999999 9999-12-31T23:59:59Z", "MT-PRIORITY": "", "RRVS": "",
+    "NO-SOLICITING": "",
+}  # fmt: skip
+
+
+@define(eq=False)
+class Obliging:
+    """A server that says yes to everything, and writes down what it was told."""
+
+    offered: Extensions
+    peername: tuple[str, int] = ("192.0.2.1", 25)
+    sockname: tuple[str, int] = ("127.0.0.1", 49152)
+    commands: list[str] = field(factory=list)
+    contents: list[bytes] = field(factory=list)
+    _input: bytes = b""
+    _output: bytes = b"220 mx\r\n"
+    _chunk: tuple[int, bool] | None = None
+    _data: bool = False
+    _rcpts: int = 0
+    _lmtp: bool = False
+    _content: bytes = b""
+
+    async def read(self, timeout: float | None) -> bytes:
+        assert self._output, "both wait"
+        said, self._output = self._output, b""
+        return said
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        self._input += data
+        while self._step():
+            pass
+
+    async def close(self) -> None:
+        assert not self._input
+
+    def interrupt(self) -> None: ...
+
+    def _step(self) -> bool:
+        """Take one line, content or chunk; whether there was one."""
+        if self._chunk is not None:
+            size, last = self._chunk
+            return len(self._input) >= size and self._take(size, last)
+        if self._data:
+            at = self._input.find(b"\r\n.\r\n") + 2 if not self._input.startswith(b".\r\n") else 0
+            return (at >= 2 or self._input.startswith(b".\r\n")) and self._take_dotted(at)
+        line, crlf, rest = self._input.partition(b"\r\n")
+        if crlf:
+            self._input = rest
+            self._obey(line.decode())
+        return bool(crlf)
+
+    def _take(self, size: int, last: bool) -> bool:
+        self._content += self._input[:size]
+        self._input, self._chunk = self._input[size:], None
+        return self._end() if last else self._say("250 ok")
+
+    def _take_dotted(self, at: int) -> bool:
+        lines = self._input[:at].split(b"\r\n")
+        self._content = b"\r\n".join(line.removeprefix(b".") for line in lines)
+        self._input, self._data = self._input[at + 3 :], False
+        return self._end()
+
+    def _end(self) -> bool:
+        self.contents.append(self._content)
+        self._content = b""
+        return self._say(*["250 taken"] * (self._rcpts if self._lmtp else 1))
+
+    def _obey(self, line: str) -> None:
+        verb, *arguments = line.split()
+        if verb in ("EHLO", "LHLO"):
+            lines = ["mx", *self.offered.lines()]
+            self._lmtp = verb == "LHLO"
+            self._say(*[f"250-{text}" for text in lines[:-1]], f"250 {lines[-1]}")
+            return
+        self.commands.append(line)
+        self._rcpts = 0 if verb == "MAIL" else self._rcpts + (verb == "RCPT")
+        if verb == "BDAT":
+            self._chunk = int(arguments[0]), arguments[1:] == ["LAST"]
+        else:
+            self._data = verb == "DATA"
+            self._say("354 go" if self._data else "250 ok")
+
+    def _say(self, *lines: str) -> bool:
+        self._output += "".join(f"{line}\r\n" for line in lines).encode()
+        return True
+
+
+def converse(
+    stream: Obliging, talk: Callable[[Client], object], *, secure: bool = False, lmtp: bool = False
+) -> None:
+    """Open a client on *stream*, with TLS as it were if *secure*, and do what *talk* gives."""
+
+    async def main() -> None:
+        link = Link(stream, World(), ClientProtocol(secure=secure, lmtp=lmtp))
+        client = Client(link, ClientConfig(lmtp=lmtp), "mx.example.org")
+        client._trusted = secure
+        await client._open(TLSMode.NONE)
+        await talk(client)  # type: ignore[misc]
+
+    run(main())
+
+
+async def _later(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+FORMS: Mapping[str, Callable[[list[bytes]], Source]] = {
+    "octets": b"".join,
+    "file": lambda pieces: io.BytesIO(b"".join(pieces)),
+    "list": lambda pieces: pieces,
+    "iterator": iter,
+    "async": _later,
+}
+
+
+def said(planned: Plan) -> list[str]:
+    return [bytes(command).decode() for command in planned.commands()]
+
+
+TO_BOB = Envelope("ann@example.org", "bob@example.org")
+TO_FIVE = Envelope("ann@example.org", [f"{name}@example.org" for name in "abcde"])

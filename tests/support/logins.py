@@ -1,0 +1,199 @@
+"""Servers and clients that log in against a script, in clear and under TLS."""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from typing import Any
+
+from attrs import define, field
+
+from smtpproto import (
+    ClientConfig,
+    Handler,
+    Limits,
+    ServerConfig,
+    Session,
+    TLSMode,
+)
+from smtpproto.adapters.blocking import World, run
+from smtpproto.client.connection import start_client
+from smtpproto.grammar.secret import Secret
+from smtpproto.ports import Stream
+from smtpproto.sasl import (
+    BearerToken,
+    Credential,
+    Identity,
+    Login,
+    TokenClaim,
+    TokenRefused,
+    Verifier,
+)
+from smtpproto.server.conversation import Conversation
+from smtpproto.testing.script import ScriptedStream
+from smtpproto.testing.simulation import Simulation
+from smtpproto.tls.stream import TLSFilter, TLSStream
+
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+
+AT_ONCE = Limits(failed_login_delay=0)
+ANN = Login("ann", "secret")
+TOKEN = BearerToken("ann", "t0ken")
+
+
+def base64(octets: bytes | str) -> str:
+    return b64encode(octets.encode() if isinstance(octets, str) else octets).decode()
+
+
+@define(eq=False)
+class Hook(Handler):
+    """Remembers who has logged in."""
+
+    identities: list[Identity] = field(factory=list)
+
+    def login(self, session: Session, identity: Identity) -> None:
+        self.identities.append(identity)
+
+
+@define(eq=False)
+class Passwords(Verifier):
+    asked: list[tuple[str, Secret]] = field(factory=list)
+
+    def check_password(self, username: str, password: Secret) -> bool:
+        self.asked.append((username, password))
+        return (username, password) == ("ann", Secret("secret"))
+
+
+class Everything(Passwords):
+    """Verifies all that is known."""
+
+    def shared_secret(self, username: str) -> Secret | None:
+        return Secret("secret") if username == "ann" else None
+
+    def check_token(self, claim: TokenClaim) -> str | TokenRefused:
+        good = claim.token == Secret("t0ken")
+        return "ann" if good else TokenRefused(scope="mail")
+
+    def certificate_user(self, certificate: bytes) -> str:
+        return "ann"
+
+    def allow_anonymous(self, trace: str) -> bool:
+        return trace == "ann@example.org"
+
+
+HELLO = """\
+S: 220 mx.example.org ESMTP ready
+C: EHLO c.example
+S: 250-mx.example.org greets you
+S: 250-ENHANCEDSTATUSCODES
+S: 250 AUTH {}
+"""
+BYE = "C: QUIT\nS: 221 2.0.0 mx.example.org Service closing transmission channel\n"
+YES = "S: 235 2.7.0 Authentication successful\n"
+NO = "S: 535 5.7.8 Authentication credentials invalid\n"
+BARE = dict.fromkeys(("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "HELP"))
+
+
+def server_config(verifier: Verifier, **options: Any) -> ServerConfig:
+    options = {"auth_in_clear": True, "extensions": BARE, "limits": AT_ONCE, **options}
+    return ServerConfig(hostname="mx.example.org", verifier=verifier, **options)
+
+
+def serve(
+    script: str, verifier: Verifier, *, offered: str = "PLAIN LOGIN", **options: Any
+) -> list[Identity]:
+    """Serve the client of *script* in clear; who has logged in."""
+    stream, handler = ScriptedStream(HELLO.format(offered) + script + BYE, plays="C"), Hook()
+    config = server_config(verifier, **options)
+    run(Conversation(stream, handler, config, World()).run())
+    stream.finish()
+    return handler.identities
+
+
+async def play(stream: Stream, script: str, plays: str) -> None:
+    """Play one side of *script* over *stream*, up to its end; the other says nothing more."""
+    said = b""
+    for line in script.splitlines():
+        octets = f"{line[3:]}\r\n".encode()
+        if line[0] == plays:
+            await stream.write(octets, None)
+            continue
+        while b"\r\n" not in said:
+            said += await stream.read(None) or b"<the end>\r\n"
+        first, said = said.split(b"\r\n", 1)
+        assert first + b"\r\n" == octets
+    assert said + await stream.read(None) == b""
+    await stream.close()
+
+
+def serve_tls(contexts: Contexts, script: str, verifier: Verifier, **options: Any) -> Hook:
+    """Serve the client of *script* under TLS from the first octet."""
+    simulation, handler = Simulation(5), Hook()
+    config = server_config(verifier, context=contexts[1], implicit_tls=True, **options)
+    simulation.listen(465, handler, config)
+
+    async def peer() -> None:
+        dialled = await simulation.dial("mx.example.org", 465, None)
+        filtered = TLSFilter(contexts[0], server_side=False, server_hostname="mx.example.org")
+        stream = TLSStream(dialled, filtered, simulation.now)
+        await stream.handshake(None)
+        await play(stream, script, "C")
+
+    simulation.run(peer())
+    return handler
+
+
+def client_tls(
+    contexts: Contexts, script: str, login: Credential, *, quits: bool = True, **options: Any
+) -> Exception | None:
+    """Log in, under TLS, to the server of *script*; the error. Then quit, if that can be."""
+    simulation = Simulation(5)
+    near, far = simulation.pair()
+    config = ClientConfig(tls=TLSMode.IMPLICIT, context=contexts[0], **options)
+    goodbye = "\nC: QUIT\nS: 221 bye" if quits else ""
+
+    async def peer() -> None:
+        stream = TLSStream(far, TLSFilter(contexts[1], server_side=True), simulation.now)
+        await stream.handshake(None)
+        await play(stream, script.strip() + goodbye, "S")
+
+    async def ours() -> Exception | None:
+        name = "mx.example.org"
+        error = None
+        client = await start_client(simulation, near, name, config, TLSMode.IMPLICIT)
+        async with client:
+            try:
+                await client.login(login)
+            except Exception as caught:
+                error = caught
+            assert client.usable == quits
+        return error
+
+    error, _ = simulation.run(ours(), peer())
+    assert error is None or isinstance(error, Exception)
+    return error
+
+
+MX = "S: 220 mx\nC: EHLO [192.0.2.2]\nS: 250-mx\nS: 250 AUTH {}\n"
+BEARER = base64("n,a=ann,\1host=mx.example.org\1port=25\1auth=Bearer t0ken\1\1")
+XOAUTH2 = base64("user=ann\1auth=Bearer t0ken\1\1")
+JSON = '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
+
+
+def log_in(script: str, login: Credential, **options: Any) -> Exception | None:
+    """Log in, in clear, to the server of *script*, and quit; the error."""
+    script = script.replace("192.0.2.2", "127.0.0.1").rstrip() + "\nC: QUIT\nS: 221 bye"
+    stream = ScriptedStream(script)
+    config = ClientConfig(**{"login_in_clear": True, "tls": TLSMode.NONE, **options})
+
+    async def talk() -> Exception | None:
+        async with await start_client(World(), stream, "mx", config, TLSMode.NONE) as client:
+            try:
+                await client.login(login)
+            except Exception as error:
+                return error
+        return None
+
+    error = run(talk())
+    stream.finish()
+    return error
