@@ -31,10 +31,9 @@ from .grammar.dsn import Notify, OriginalRecipient, Ret
 from .grammar.envelope import Envelope
 from .grammar.extension import Extensions
 from .grammar.parameters import Body, MailParameters, RcptParameters
-from .grammar.reply import Reply
+from .grammar.reply import EnhancedCode, Reply
 from .grammar.scheduling import DeliverBy
 from .grammar.secret import Secret
-from .grammar.status import EnhancedCode
 from .limits import Leniencies, Limits, Timeouts, Tolerance
 from .mail.lint import lint
 from .mail.plan import Plan, plan

@@ -26,63 +26,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
 
-if TYPE_CHECKING:  # looks upwards for annotations only; nothing else in the library may
-    from .grammar.reply import Reply
-    from .outcome import Outcome
+from .grammar.reply import GrammarError, Reply, SMTPError
+from .outcome import Outcome
 
-
-class SMTPError(Exception):
-    """Base of all errors of this library.
-
-    *phase* names the step of the conversation, *command* the command (secrets masked), *reply* the
-    peer's answer if there was one, *check* what to look at next. A client's phases are "connect",
-    "TLS", "greeting", "hello", "login", "plan" (before anything of a message is said),
-    "transaction" (MAIL to the end of the message) and "session" (any other command).
-    """
-
-    usual_check: ClassVar[str] = ""
-    """What to check if nobody knows better."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        phase: str = "",
-        command: str = "",
-        reply: Reply | None = None,
-        check: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.phase = phase
-        self.command = command
-        self.reply = reply
-        self.check = check
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (type(self), self.args, self.__dict__)
-
-    def __str__(self) -> str:
-        parts = [self.message]
-        if self.phase:
-            parts.append(f"phase: {self.phase}")
-        if self.command:
-            parts.append(f"command: {self.command}")
-        if self.reply is not None:
-            parts.append(f"reply: {self.reply}")
-        if self.check:
-            parts.append(f"check: {self.check}")
-        return "; ".join(parts)
-
-    def complete(self, phase: str) -> None:
-        """Say *phase*, and what to check, if nothing was said of these."""
-        self.phase = self.phase or phase
-        self.check = self.check or self._advice()
-
-    def _advice(self) -> str:
-        return self.usual_check
+__all__ = [
+    "BadCredentials",
+    "ConnectFailed",
+    "ConnectionLost",
+    "EncryptionRequired",
+    "GrammarError",
+    "LocalProtocolError",
+    "LoginRefused",
+    "NotOffered",
+    "Refusal",
+    "RemoteProtocolError",
+    "SMTPError",
+    "SendRefused",
+    "TLSFailed",
+    "TimedOut",
+    "TransportError",
+]
 
 
 @contextmanager
@@ -93,33 +57,6 @@ def telling(phase: str) -> Iterator[None]:
     except SMTPError as error:
         error.complete(phase)
         raise
-
-
-def _restored(
-    kind: type[SMTPError], arguments: tuple[object, ...], state: dict[str, object]
-) -> SMTPError:
-    """An error as it was, from a pickle: signatures differ, state does not."""
-    error = kind.__new__(kind, *arguments)
-    error.__dict__.update(state)
-    return error
-
-
-class GrammarError(SMTPError, ValueError):
-    """Octets or arguments that the grammar does not allow.
-
-    *offset* is the octet at which reading stopped. *reply* is what a server answers to a command
-    with this fault; it is None where no command can hold it (as in a reply).
-    """
-
-    def __init__(self, message: str, *, offset: int = 0, reply: Reply | None = None) -> None:
-        super().__init__(message, reply=reply)
-        self.offset = offset
-
-    def __str__(self) -> str:
-        """Without the reply: a server makes one of this."""
-        where = f"; phase: {self.phase}" if self.phase else ""
-        check = f"; check: {self.check}" if self.check else ""
-        return f"{self.message} (at octet {self.offset}){where}{check}"
 
 
 class LocalProtocolError(SMTPError):

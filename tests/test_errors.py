@@ -17,7 +17,7 @@ def drawn(kind: type[SMTPError], first: str = "", others: str = "") -> Iterator[
     """A line for each class: its name in the tree, and the built-in that it also is."""
     also = [base.__name__ for base in kind.__bases__ if base in BUILTIN]
     yield first + kind.__name__, "".join(also)
-    subclasses = [one for one in kind.__subclasses__() if one.__module__ == errors.__name__]
+    subclasses = [one for one in kind.__subclasses__() if one.__name__ in errors.__all__]
     for one in subclasses:
         last = one is subclasses[-1]
         mark, rest = ("└── ", "    ") if last else ("├── ", "│   ")

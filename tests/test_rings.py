@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
@@ -19,9 +21,9 @@ ROOT = Path(smtpproto.__file__).parent
 BELOW: dict[str, list[str]] = {
     "limits": [],
     "ports": [],
-    "grammar": ["errors", "limits"],
+    "grammar": ["limits"],
     "outcome": ["grammar"],
-    "errors": [],
+    "errors": ["grammar", "outcome"],
     "wire": ["errors", "limits", "ports", "grammar"],
     "tls": ["errors", "limits", "ports", "grammar", "wire"],
     "sasl": ["errors", "limits", "ports", "grammar"],
@@ -54,18 +56,9 @@ def _part(path: Path) -> str:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The absolute names that *path* imports at run time, and those only for annotations, if it is
-    not errors.py, which alone may look up for these."""
-    tree = ast.parse(path.read_text())
-    skipped: set[ast.AST] = set()
-    if path.name == "errors.py":
-        for node in ast.walk(tree):
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                skipped.update(ast.walk(node))
+    """The absolute names that *path* imports, at run time or for annotations only."""
     package = ["smtpproto", *path.relative_to(ROOT).parent.parts]
-    for node in ast.walk(tree):
-        if node in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -105,6 +98,38 @@ def test_only_the_outer_rings_touch_the_world(path: Path) -> None:
         assert library <= sys.stdlib_module_names, (
             f"{part} needs {library - sys.stdlib_module_names}"
         )
+
+
+def _module(path: Path) -> str:
+    return ".".join(["smtpproto", *path.relative_to(ROOT).with_suffix("").parts])
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    files = {_module(path): path for path in MODULES}
+    arrows = {
+        module: {
+            target
+            for name in _imports(path)
+            for target in (name, name.rpartition(".")[0])
+            if target in files and target != module
+        }
+        for module, path in files.items()
+    }
+    order = TopologicalSorter(arrows)
+    order.prepare()  # raises CycleError
+
+
+def test_only_the_two_sides_of_one_thing_share_a_file_name() -> None:
+    folders: dict[str, set[str]] = defaultdict(set)
+    for path in MODULES:
+        folders[path.name].add(path.parent.name)
+    del folders["__init__.py"]
+    shared = [where for where in folders.values() if len(where) > 1]
+    assert all(where == {"client", "server"} for where in shared)
+
+
+def test_no_file_is_longer_than_450_lines() -> None:
+    assert [path for path in MODULES if len(path.read_text().splitlines()) > 450] == []
 
 
 def test_without_extras_all_but_they_can_be_imported() -> None:

@@ -9,11 +9,10 @@ from typing import Self, TypeVar
 from attrs import field, frozen
 
 from .. import limits
-from ..errors import GrammarError
 from .case import lower
 from .domain import Domain, Host, parse_host, text_of, to_host
 from .reading import Reading
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 _SYNTAX = Reply(501, "5.1.3", "Syntax error in mailbox address")
 

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from ..errors import GrammarError
 from .case import upper
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 SYNTAX = Reply(501, "5.5.4", "Syntax error in parameter")
 

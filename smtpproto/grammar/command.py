@@ -10,14 +10,13 @@ from typing import ClassVar, Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .case import upper
 from .domain import AddressLiteral, Domain, Host, to_host
 from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
 from .printable import printable
 from .reading import Reading
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BLANKS = re.compile(r" {2,}")
@@ -42,11 +41,6 @@ class Command:
         if argument:
             raise GrammarError(f"{cls.verb} takes no argument", reply=ARGUMENT)
         return cls()
-
-    @property
-    def row(self) -> str:
-        """Its row in the phase table: the verb, but for ``BDAT LAST``."""
-        return self.verb
 
     def argument(self) -> str:
         """What follows the verb, "" for nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import GrammarError
 from .command import (
     CHARACTERS,
     CONTROL,
@@ -23,7 +22,7 @@ from .command import (
 )
 from .extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from .reading import Reading
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 _UNKNOWN = Reply(500, "5.5.1", "Command unrecognized")
 _NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")

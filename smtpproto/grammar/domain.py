@@ -10,9 +10,8 @@ from typing import Self
 from attrs import field, frozen
 
 from .. import limits
-from ..errors import GrammarError
 from .case import lower
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 _SYNTAX = Reply(501, "5.5.2", "Syntax error in domain or address literal")
 _LOOSE_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")

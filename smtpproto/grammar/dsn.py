@@ -9,10 +9,10 @@ from typing import Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .address import ForwardPath
 from .case import lower, upper
 from .codec import SYNTAX
+from .reply import GrammarError
 from .unitext import decode_unitext, encode_unitext, is_unitext
 from .xtext import decode_xtext, encode_xtext
 

@@ -11,9 +11,9 @@ from typing import Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .case import upper
 from .codec import within
+from .reply import GrammarError
 from .scheduling import LONGEST, read_hold_for, read_hold_until
 from .solicitation import read_solicitations
 from .timestamp import to_utc, write_timestamp

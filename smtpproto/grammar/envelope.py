@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .address import ForwardPath, Mailbox, ReversePath
 from .parameters import MailParameters, RcptParameters
+from .reply import GrammarError
 
 Recipient = ForwardPath | Mailbox | str
 ForEach = (  # a mapping's type of keys is invariant

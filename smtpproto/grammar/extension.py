@@ -9,12 +9,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from ..limits import COMMAND_LINE
 from . import ehlo_parameters
 from .case import upper
 from .ehlo_parameters import FutureRelease, SessionLimits
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")

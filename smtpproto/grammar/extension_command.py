@@ -7,12 +7,12 @@ from typing import Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from ..limits import CHUNK_SIZE_DIGITS
 from .case import upper
 from .command import ARGUMENT, Command, Ehlo
 from .domain import Domain
 from .reading import Reading
+from .reply import GrammarError
 from .secret import Secret
 from .xclient import XClientAttributes, XForwardAttributes
 from .xtext import decode_base64, encode_base64
@@ -100,10 +100,6 @@ class Bdat(Command):
         if mark is not None and upper(mark) != "LAST":
             raise ChunkError("nothing but LAST may follow the size of the chunk", size)
         return cls(size, mark is not None)
-
-    @property
-    def row(self) -> str:
-        return "BDAT LAST" if self.last else "BDAT"
 
     def argument(self) -> str:
         return f"{self.size} LAST" if self.last else str(self.size)

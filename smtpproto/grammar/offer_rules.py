@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import GrammarError
 from .extension import EXTENSIONS, Extension, Extensions
 from .parameters import Body, MailParameters, RcptParameters
-from .reply import Reply
+from .reply import GrammarError, Reply
 from .scheduling import ByMode, DeliverBy
 
 # 555 is RFC 5321 4.1.1.11's reply to MAIL with a parameter that cannot be implemented; 504 is none

@@ -11,7 +11,6 @@ from typing import NoReturn, Self
 from attrs import field, frozen
 from attrs.converters import optional
 
-from ..errors import GrammarError
 from .address import ReversePath
 from .case import upper
 from .codec import SYNTAX, Codec, if_set, one_of, value_of, within, write_number
@@ -25,7 +24,7 @@ from .dsn import (
     to_notify,
     write_notify,
 )
-from .reply import Reply
+from .reply import GrammarError, Reply
 from .rrvs import ValidSince
 from .scheduling import (
     LONGEST,

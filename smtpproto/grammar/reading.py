@@ -6,8 +6,8 @@ from collections.abc import Container
 
 from attrs import define, field
 
-from ..errors import GrammarError
 from ..limits import Leniencies, Tolerance
+from .reply import GrammarError
 
 _STRICT = Leniencies.strict()
 

@@ -1,22 +1,142 @@
-"""Replies (RFC 5321 4.2): the one type for every answer, given or received."""
+"""Replies (RFC 5321 4.2), and the two errors that they are defined with.
+
+Every error may carry a reply, and a reply that cannot be is an error: so :class:`SMTPError` and
+:class:`GrammarError` stand here, and ``errors`` has the rest of the tree.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from ..limits import REPLY_LINE
 from .printable import printable
-from .reading import Reading
-from .status import EnhancedCode
+from .status_meanings import MEANINGS
 
 _CHALLENGE = 334  # one line, however long (RFC 4954 4)
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class SMTPError(Exception):
+    """Base of all errors of this library.
+
+    *phase* names the step of the conversation, *command* the command (secrets masked), *reply* the
+    peer's answer if there was one, *check* what to look at next. A client's phases are "connect",
+    "TLS", "greeting", "hello", "login", "plan" (before anything of a message is said),
+    "transaction" (MAIL to the end of the message) and "session" (any other command).
+    """
+
+    usual_check: ClassVar[str] = ""
+    """What to check if nobody knows better."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str = "",
+        command: str = "",
+        reply: Reply | None = None,
+        check: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.command = command
+        self.reply = reply
+        self.check = check
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.phase:
+            parts.append(f"phase: {self.phase}")
+        if self.command:
+            parts.append(f"command: {self.command}")
+        if self.reply is not None:
+            parts.append(f"reply: {self.reply}")
+        if self.check:
+            parts.append(f"check: {self.check}")
+        return "; ".join(parts)
+
+    def complete(self, phase: str) -> None:
+        """Say *phase*, and what to check, if nothing was said of these."""
+        self.phase = self.phase or phase
+        self.check = self.check or self._advice()
+
+    def _advice(self) -> str:
+        return self.usual_check
+
+
+def _restored(
+    kind: type[SMTPError], arguments: tuple[object, ...], state: dict[str, object]
+) -> SMTPError:
+    """An error as it was, from a pickle: signatures differ, state does not."""
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
+
+
+class GrammarError(SMTPError, ValueError):
+    """Octets or arguments that the grammar does not allow.
+
+    *offset* is the octet at which reading stopped. *reply* is what a server answers to a command
+    with this fault; it is None where no command can hold it (as in a reply).
+    """
+
+    def __init__(self, message: str, *, offset: int = 0, reply: Reply | None = None) -> None:
+        super().__init__(message, reply=reply)
+        self.offset = offset
+
+    def __str__(self) -> str:
+        """Without the reply: a server makes one of this."""
+        where = f"; phase: {self.phase}" if self.phase else ""
+        check = f"; check: {self.check}" if self.check else ""
+        return f"{self.message} (at octet {self.offset}){where}{check}"
+
+
+@frozen(order=True)
+class EnhancedCode:
+    """``class.subject.detail`` (RFC 3463 2), e.g. ``EnhancedCode(5, 7, 1)``."""
+
+    class_: int
+    subject: int
+    detail: int
+
+    def __attrs_post_init__(self) -> None:
+        if not _ENHANCED.fullmatch(str(self)):
+            raise GrammarError(f"not an enhanced status code: {str(self)[:20]!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``5.7.1``. Raises GrammarError for anything else, leading zeros included."""
+        match = _ENHANCED.fullmatch(text)
+        if match is None:
+            raise GrammarError(f"not an enhanced status code: {text[:20]!r}")
+        return cls(*map(int, match.groups()))
+
+    @classmethod
+    def at_start(cls, text: str) -> Self | None:
+        """Read the code that a reply's text starts with (RFC 2034 4), or None."""
+        head, _, _ = text.partition(" ")
+        match = _ENHANCED.fullmatch(head)
+        return cls(*map(int, match.groups())) if match else None
+
+    @property
+    def meaning(self) -> str:
+        """What subject and detail say, for people. Of a detail that is not known here, what its
+        subject says in general; of such a subject, that nothing more is known (RFC 3463 2)."""
+        known = (self.subject, self.detail), (self.subject, 0), (0, 0)
+        return next(MEANINGS[pair] for pair in known if pair in MEANINGS)
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"
 
 
 def _enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
@@ -36,6 +156,10 @@ def _fold(line: str, room: int) -> Iterable[str]:
         yield head
         line = line[len(head) :]
     yield line
+
+
+def _refuse(_: str, error: GrammarError) -> None:
+    raise error
 
 
 @frozen
@@ -81,29 +205,31 @@ class Reply:
         return cls.from_lines(data[:-2].split(b"\r\n"))
 
     @classmethod
-    def from_lines(cls, lines: Sequence[bytes], reading: Reading | None = None) -> Self:
+    def from_lines(
+        cls, lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None] = _refuse
+    ) -> Self:
         """Build the reply that *lines* (without CRLF) make.
 
-        *reading* (None: strict) says what is allowed besides the grammar, and learns what was
-        needed. The text may be UTF-8 or anything; what cannot be printed is escaped.
+        *tolerate* is called with the name of each leniency that is needed and the error to raise
+        if it is not allowed (:meth:`.Reading.tolerate`); the default raises the error. The text may
+        be UTF-8 or anything; what cannot be printed is escaped.
         """
-        reading = Reading() if reading is None else reading
         codes, texts = [], []
         for number, line in enumerate(lines, 1):
             code, more, text = parse_reply_line(line)
             if more != (number < len(lines)):
                 raise GrammarError("'-' belongs to all lines of a reply but the last", offset=3)
             if len(line) == 3:
-                reading.tolerate("bare_code", GrammarError("a code and nothing else", offset=3))
+                tolerate("bare_code", GrammarError("a code and nothing else", offset=3))
             if len(line) + 2 > REPLY_LINE and code != _CHALLENGE:
-                reading.tolerate("long_reply", GrammarError("a line of more than 512 octets"))
+                tolerate("long_reply", GrammarError("a line of more than 512 octets"))
             codes.append(code)
             texts.append(text)
         if len(set(codes)) != 1:
             error = GrammarError("a reply needs one code, the same on all its lines")
             if not codes:
                 raise error
-            reading.tolerate("mixed_codes", error)
+            tolerate("mixed_codes", error)
         return cls._from_texts(codes[-1], texts)
 
     @classmethod

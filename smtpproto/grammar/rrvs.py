@@ -9,8 +9,8 @@ from typing import Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .codec import SYNTAX
+from .reply import GrammarError
 from .timestamp import read_timestamp, to_utc, write_timestamp
 
 _RRVS = re.compile(r"([^;.]*)(?:;([CR]))?", re.IGNORECASE | re.ASCII)

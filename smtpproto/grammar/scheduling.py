@@ -9,9 +9,8 @@ from typing import Self
 
 from attrs import field, frozen
 
-from ..errors import GrammarError
 from .codec import SYNTAX, within
-from .reply import Reply
+from .reply import GrammarError, Reply
 from .timestamp import read_timestamp
 
 LONGEST = 999_999_999  # seconds, of BY and HOLDFOR

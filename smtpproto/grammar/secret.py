@@ -6,7 +6,7 @@ import hmac
 from types import UnionType
 from typing import final
 
-from ..errors import GrammarError
+from .reply import GrammarError
 
 
 @final

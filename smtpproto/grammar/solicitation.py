@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..errors import GrammarError
 from .codec import SYNTAX
+from .reply import GrammarError
 
 MAX_OCTETS = 1000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
-from ..errors import GrammarError
 from .codec import SYNTAX
+from .reply import GrammarError
 
 _DATE_TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:)([0-5][0-9]|60)"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..errors import GrammarError
 from .case import upper
 from .codec import SYNTAX
+from .reply import GrammarError
 
 _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
 _SPECIAL = r"\x01-\x09\x10-\x19 +=\\\x7f"  # the only ASCII characters that HEXPOINT has

@@ -14,10 +14,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from attrs import frozen
 
-from ..errors import GrammarError
 from .case import lower, upper
 from .parameters import Parameter, read_parameters
-from .reply import Reply
+from .reply import GrammarError, Reply
 from .xtext import decode_xtext, encode_xtext
 
 _LONGEST = 255  # characters of a value (Note 1 of both)

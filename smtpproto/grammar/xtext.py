@@ -5,8 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 
-from ..errors import GrammarError
-from .reply import Reply
+from .reply import GrammarError, Reply
 
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 _ESCAPE = re.compile(r"\+([0-9A-F]{2})")

@@ -25,7 +25,7 @@ from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from ..wire.lines import OVERLONG, LineReader
 from .phases import COLUMNS, Phase
-from .verbs import Verb, Vocabulary, own_verbs, vocabulary
+from .verbs import Verb, Vocabulary, own_verbs, row_of, vocabulary
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -246,7 +246,7 @@ class ClientProtocol:
         if self._expected not in COLUMNS:
             text = f"no command now: the phase is {self._expected.value}"
             raise LocalProtocolError(text, command=verb)
-        cell = self.vocabulary.transitions[self._expected, command.row]
+        cell = self.vocabulary.transitions[self._expected, row_of(command)]
         if isinstance(cell, Reply):
             raise LocalProtocolError(f"out of order: {cell.text}", command=verb)
         if not self.ready:
@@ -418,7 +418,7 @@ class ClientProtocol:
         """The phase that success of *what* leads to by the table; *phase* if there is none."""
         if what is Step.BODY_END:
             return Phase.READY
-        row = what.row if isinstance(what, Command) else ""
+        row = row_of(what) if isinstance(what, Command) else ""
         cell = self.vocabulary.transitions.get((phase, row))
         return cell if isinstance(cell, Phase) else phase
 
@@ -436,7 +436,7 @@ class ClientProtocol:
             try:
                 if not parse_reply_line(line)[1]:
                     lines, self._reply, self._reply_size = self._reply, [], 0
-                    return Reply.from_lines(lines, reading)
+                    return Reply.from_lines(lines, reading.tolerate)
             except GrammarError as error:
                 raise RemoteProtocolError(error.message) from None
         return None

@@ -7,8 +7,7 @@ from ..events import Connected, Question
 from ..grammar.command import Command, Ehlo, Expn, Helo, Help, Rcpt, Vrfy
 from ..grammar.extension_command import StartTLS, XClient
 from ..grammar.printable import printable
-from ..grammar.reply import Reply
-from ..grammar.status import EnhancedCode
+from ..grammar.reply import EnhancedCode, Reply
 from . import automatic_replies
 from .server_state import Standing
 

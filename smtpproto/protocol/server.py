@@ -40,7 +40,7 @@ from .reply_format import codes_of_yes, usual, with_detail, worded
 from .server_offer import offer
 from .server_state import Standing
 from .transaction import Transaction
-from .verbs import vocabulary
+from .verbs import row_of, vocabulary
 
 _HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
 
@@ -216,7 +216,7 @@ class ServerProtocol(Standing):
 
     def _advance(self, command: Command) -> None:
         """Follow the table after a command that was accepted."""
-        phase = self.vocabulary.transitions[self.phase, command.row]
+        phase = self.vocabulary.transitions[self.phase, row_of(command)]
         assert isinstance(phase, Phase)
         self.phase = phase
         match command:

@@ -185,6 +185,11 @@ _SMTP = (_hello(Ehlo, "auth tls"), _hello(Helo, "auth"), *_COMMON)
 _LMTP = (_hello(Lhlo, "auth tls"), *_COMMON)
 
 
+def row_of(command: Command) -> str:
+    """Return the name of the row of the phase table for *command*: its verb, or ``BDAT LAST``."""
+    return "BDAT LAST" if isinstance(command, Bdat) and command.last else command.verb
+
+
 @frozen(eq=False)
 class Vocabulary:
     """The verbs of a session."""

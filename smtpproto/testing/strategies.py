@@ -27,11 +27,10 @@ from ..grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
 from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.parameters import Body, MailParameters, RcptParameters
-from ..grammar.reply import Reply
+from ..grammar.reply import EnhancedCode, Reply
 from ..grammar.rrvs import NoSupport, ValidSince
 from ..grammar.scheduling import LONGEST, ByMode, DeliverBy
 from ..grammar.secret import Secret
-from ..grammar.status import EnhancedCode
 from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..grammar.xtext import encode_xtext

@@ -30,11 +30,10 @@ from smtpproto.grammar.parameters import (
     read_parameters,
 )
 from smtpproto.grammar.reading import Reading
-from smtpproto.grammar.reply import Reply, parse_reply_line
+from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
 from smtpproto.grammar.rrvs import NoSupport, ValidSince
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.grammar.secret import Secret
-from smtpproto.grammar.status import EnhancedCode
 from smtpproto.grammar.timestamp import read_timestamp, write_timestamp
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext

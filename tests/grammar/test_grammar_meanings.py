@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto.grammar.status import EnhancedCode
+from smtpproto.grammar.reply import EnhancedCode
 from smtpproto.grammar.status_meanings import MEANINGS
 
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"

@@ -6,8 +6,7 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.printable import printable
-from smtpproto.grammar.reply import Reply, parse_reply_line
-from smtpproto.grammar.status import EnhancedCode
+from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
 
 
 @pytest.mark.req("RFC5321-4.2-02", "RFC5321-4.2-06", "RFC5321-4.2-10", "RFC5321-4.2.1-07",
