@@ -55,7 +55,7 @@ SASL = """
 ## SASL mechanisms
 
 The rows of `smtpproto/sasl/mechanisms.py`, the strongest first: what a client needs to log in by
-it, the method of a `Verifier` without which a server does not offer it, and whether it may go
+it, the method of an `Authenticator` without which a server does not offer it, and whether it may go
 without TLS where `login_in_clear` or `auth_in_clear` allow that. A client needs no leave for
 ANONYMOUS, which has no secret.
 """
@@ -89,10 +89,10 @@ def cell(value: Phase | Reply) -> str:
 def verbs() -> Iterator[list[str]]:
     rows = {**vocabulary().verbs, **vocabulary(lmtp=True).verbs}
     for name, verb in rows.items():
-        codes = " ".join(map(str, sorted(verb.yes)))
+        codes = " ".join(map(str, sorted(verb.accepted_codes)))
         early = {"": "", "auth": "AUTH", "auth tls": "AUTH, TLS"}[verb.early]
         group = "yes" if verb.grouped else ""
-        yield [name, verb.keyword or "", codes, printed(verb.usual), group, early]
+        yield [name, verb.keyword or "", codes, printed(verb.default_reply), group, early]
 
 
 def printed(reply: Reply) -> str:

@@ -56,13 +56,13 @@ class Submission(Handler):
 
 def main(users: str, certificate: str, port: int = 587) -> None:
     lines = Path(users).read_text().splitlines()
-    verifier = StoredKeys(dict(line.split(":", 1) for line in lines if line.strip()))
+    authenticator = StoredKeys(dict(line.split(":", 1) for line in lines if line.strip()))
     with serve(
         Submission(),
         "127.0.0.1",
         port,
         submission=True,
-        verifier=verifier,
+        authenticator=authenticator,
         context=Certificate(certificate),
     ) as server:
         print(f"listening on port {server.port}", flush=True)

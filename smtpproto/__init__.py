@@ -45,6 +45,7 @@ from .protocol.server import ServerProtocol
 from .protocol.verbs import Verb
 from .sasl import (
     Anonymous,
+    Authenticator,
     BearerToken,
     Credential,
     External,
@@ -55,18 +56,18 @@ from .sasl import (
     StoredKeys,
     TokenClaim,
     TokenRefused,
-    Verifier,
     hash_password,
 )
 from .server.config import ServerConfig, ServerOptions
 from .server.handler import Handler, Session, Sink
 from .tls.filter import TLSInfo
-from .tls.verify import ClientCertificate, Verify
+from .tls.verify import ClientCertificate, TLSVerify
 from .wire.proxy import ProxyHeader
 
 __all__ = [
     "AddressLiteral",
     "Anonymous",
+    "Authenticator",
     "BadCredentials",
     "BearerToken",
     "Body",
@@ -125,6 +126,7 @@ __all__ = [
     "TLSFailed",
     "TLSInfo",
     "TLSMode",
+    "TLSVerify",
     "TimedOut",
     "Timeouts",
     "TokenClaim",
@@ -133,8 +135,6 @@ __all__ = [
     "Trace",
     "TransportError",
     "Verb",
-    "Verifier",
-    "Verify",
     "hash_password",
     "lint",
     "plan",

@@ -50,7 +50,7 @@ __all__ = [
 
 
 @contextmanager
-def telling(phase: str) -> Iterator[None]:
+def error_context(phase: str) -> Iterator[None]:
     """Complete the errors that leave this block, or the function that this decorates."""
     try:
         yield
@@ -62,20 +62,20 @@ def telling(phase: str) -> Iterator[None]:
 class LocalProtocolError(SMTPError):
     """This side asked for something that is not allowed now. Nothing was sent."""
 
-    usual_check = "what this program asks for, and when"
+    default_check = "what this program asks for, and when"
 
 
 class NotOffered(LocalProtocolError):
     """The server did not offer the extension that this needs. Nothing was sent; of content whose
     size was not known before, nothing that counts."""
 
-    usual_check = "what the server offers; some offer more over TLS or after a login"
+    default_check = "what the server offers; some offer more over TLS or after a login"
 
 
 class RemoteProtocolError(SMTPError):
     """The peer broke the protocol. What it says next cannot be trusted; close the link."""
 
-    usual_check = "whether this is the peer that is meant, and its log"
+    default_check = "whether this is the peer that is meant, and its log"
 
 
 CHECKS = (
@@ -107,7 +107,7 @@ class Refusal(SMTPError):
 
     def _advice(self) -> str:
         codes = str(self.reply.code), str(self.reply.enhanced)
-        return self.usual_check or next(
+        return self.default_check or next(
             (check for start, check in CHECKS if any(code.startswith(start) for code in codes)), ""
         )
 
@@ -136,13 +136,13 @@ class LoginRefused(Refusal):
 class BadCredentials(LoginRefused):
     """User name or password are wrong, or may not be used so (535)."""
 
-    usual_check = "user name, password, and what the reply says"
+    default_check = "user name, password, and what the reply says"
 
 
 class EncryptionRequired(LoginRefused):
     """The mechanism, or any, is allowed under TLS only (538, 523, 524)."""
 
-    usual_check = "tls: the server wants it before the login"
+    default_check = "tls: the server wants it before the login"
 
 
 class TransportError(SMTPError):
@@ -159,22 +159,22 @@ class TransportError(SMTPError):
 class ConnectFailed(TransportError, ConnectionError):
     """No connection could be made."""
 
-    usual_check = "host and port, and whether the server runs"
+    default_check = "host and port, and whether the server runs"
 
 
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended in the middle of a conversation."""
 
-    usual_check = "the peer's log, and the network on the way"
+    default_check = "the peer's log, and the network on the way"
 
 
 class TLSFailed(TransportError, ConnectionError):
     """TLS could not be agreed, or the peer's certificate was not verified."""
 
-    usual_check = "the peer's log"
+    default_check = "the peer's log"
 
 
 class TimedOut(TransportError, TimeoutError):
     """The peer was silent for longer than the phase allows."""
 
-    usual_check = "whether the peer is slow or gone; timeouts says how long to wait"
+    default_check = "whether the peer is slow or gone; timeouts says how long to wait"

@@ -91,7 +91,7 @@ class Timeouts:
     other: float | None = 300
     """Any other command."""
     quit: float | None = 10
-    whole: float | None = None
+    total: float | None = None
     """A client's time for a whole operation, besides that of each phase: for opening (connection,
     TLS, login), and for each message and command. What waits behind it is not read any more."""
     proxy: float | None = 30

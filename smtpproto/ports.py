@@ -59,7 +59,7 @@ class Stream(Protocol):
         ...
 
 
-class Slots(Protocol):
+class Semaphore(Protocol):
     """A number of places; who finds none free waits."""
 
     async def acquire(self) -> object:
@@ -71,7 +71,7 @@ class Slots(Protocol):
         ...
 
 
-class World(Protocol):
+class Runtime(Protocol):
     """What conversations need besides a stream."""
 
     def now(self) -> float:
@@ -90,7 +90,7 @@ class World(Protocol):
         """Wait that long."""
         ...
 
-    def slots(self, number: int) -> Slots:
+    def semaphore(self, number: int) -> Semaphore:
         """So many places, all free."""
         ...
 

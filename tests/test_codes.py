@@ -12,12 +12,12 @@ import pytest
 
 from smtpproto.events import Connected, Rejected, asks
 from smtpproto.grammar.reply import Reply
-from smtpproto.protocol import automatic_replies
+from smtpproto.protocol import server_replies
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import vocabulary
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"cli", "testing"}  # programs, and what makes automatic_replies at random
+OUTSIDE = {"cli", "testing"}  # programs, and what makes server_replies at random
 NO_RFC = {"XCLIENT", "XFORWARD"}
 
 
@@ -71,8 +71,11 @@ def test_every_reply_has_registered_codes_that_go_together(code: int, enhanced: 
 @pytest.mark.parametrize("verb", sorted({*vocabulary().verbs, "LHLO"} - NO_RFC))
 def test_what_says_yes_to_each_command_is_in_its_table(verb: str) -> None:
     row = vocabulary(lmtp=verb == "LHLO").verbs[verb]
-    assert row.usual.code in row.yes or row.usual is automatic_replies.NOT_IMPLEMENTED
-    assert {(verb, code) for code in row.yes} <= BY_COMMAND
+    assert (
+        row.default_reply.code in row.accepted_codes
+        or row.default_reply is server_replies.NOT_IMPLEMENTED
+    )
+    assert {(verb, code) for code in row.accepted_codes} <= BY_COMMAND
 
 
 # Lines, in one session, that are refused unasked in every way there is.
@@ -109,16 +112,16 @@ def test_refusals_are_in_the_table_of_their_command() -> None:
 def test_usual_texts_are_those_of_the_examples() -> None:
     """RFC 5321 4.2.3, 4.3.2 and D; RFC 1870 6.1; RFC 3207 4; RFC 4954 4."""
     verbs = vocabulary().verbs
-    assert {verbs[verb].usual.text for verb in ("RSET", "NOOP")} == {"OK"}
-    assert verbs["DATA"].usual.text == "Start mail input; end with <CRLF>.<CRLF>"
-    assert verbs["QUIT"].usual.text == "Service closing transmission channel"
-    assert verbs["STARTTLS"].usual.text == "Ready to start TLS"
-    assert verbs["AUTH"].usual.text == "Authentication successful"
+    assert {verbs[verb].default_reply.text for verb in ("RSET", "NOOP")} == {"OK"}
+    assert verbs["DATA"].default_reply.text == "Start mail input; end with <CRLF>.<CRLF>"
+    assert verbs["QUIT"].default_reply.text == "Service closing transmission channel"
+    assert verbs["STARTTLS"].default_reply.text == "Ready to start TLS"
+    assert verbs["AUTH"].default_reply.text == "Authentication successful"
     cannot = "Cannot VRFY user, but will accept message and attempt delivery"
-    assert verbs["VRFY"].usual == Reply(252, "2.5.0", cannot)
-    assert automatic_replies.NOT_IMPLEMENTED.text == "Command not implemented"
-    assert automatic_replies.TOO_BIG.text == "Message size exceeds fixed maximum message size"
-    assert automatic_replies.NEED_TLS.text == "Must issue a STARTTLS command first"
-    assert automatic_replies.NEED_AUTH.text == "Authentication required"
-    assert automatic_replies.TOO_MANY_RECIPIENTS.text == "Too many recipients"
-    assert automatic_replies.SHUTTING_DOWN.text.endswith("closing transmission channel")
+    assert verbs["VRFY"].default_reply == Reply(252, "2.5.0", cannot)
+    assert server_replies.NOT_IMPLEMENTED.text == "Command not implemented"
+    assert server_replies.TOO_BIG.text == "Message size exceeds fixed maximum message size"
+    assert server_replies.NEED_TLS.text == "Must issue a STARTTLS command first"
+    assert server_replies.NEED_AUTH.text == "Authentication required"
+    assert server_replies.TOO_MANY_RECIPIENTS.text == "Too many recipients"
+    assert server_replies.SHUTTING_DOWN.text.endswith("closing transmission channel")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, Verify
+from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, TLSVerify
 from smtpproto.adapters import blocking
 from smtpproto.client.config import ClientOptions
 
@@ -176,7 +176,7 @@ def test_example_submission(tmp_path: Path) -> None:
     pem = tmp_path / "server.pem"
     options: ClientOptions = {
         "login": ("ann", "secret"),
-        "verify": Verify.by_ca(str(tmp_path / "ca.pem")),
+        "verify": TLSVerify.by_ca(str(tmp_path / "ca.pem")),
         "tls": TLSMode.REQUIRED,
     }
     shown = set()

@@ -41,5 +41,5 @@ def test_the_page_has_what_errors_say() -> None:
     rows = re.findall(r"^\| `(.*?)` \|.*?([^|]*) \|$", PAGE, re.MULTILINE)
     told = {name: check.strip() for name, check in rows}
     kinds = [name.lstrip(" │├└─") for name, _ in drawn(SMTPError)]
-    usual = {name: getattr(errors, name).usual_check for name in kinds}
+    usual = {name: getattr(errors, name).default_check for name in kinds}
     assert told == {**{name: check for name, check in usual.items() if check}, **dict(CHECKS)}

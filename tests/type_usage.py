@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from typing import Unpack
 
 from smtpproto import (
+    Authenticator,
     BearerToken,
     ClientOptions,
     Envelope,
@@ -27,10 +28,9 @@ from smtpproto import (
     Session,
     Sink,
     Source,
+    TLSVerify,
     TokenClaim,
     TokenRefused,
-    Verifier,
-    Verify,
 )
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
@@ -67,7 +67,7 @@ class Async(Handler):
 class Wrong(Handler):
     """... but nothing else."""
 
-    def hello(self, session: Session, host: str) -> None: ...  # type: ignore[override]
+    def ehlo(self, session: Session, host: str) -> None: ...  # type: ignore[override]
 
     def mail(  # type: ignore[override]
         self, session: Session, sender: ReversePath, parameters: MailParameters
@@ -115,8 +115,8 @@ async def asynchronous(message: EmailMessage) -> None:
     on_asyncio.connect("localhost", login=3)  # type: ignore[arg-type]
 
 
-class Accounts(Verifier):
-    """Each method of a verifier may be plain or async, too."""
+class Accounts(Authenticator):
+    """Each method of an authenticator may be plain or async, too."""
 
     async def check_password(self, username: str, password: Secret) -> bool:
         return (username, password.reveal()) == ("ann", b"x")
@@ -146,7 +146,7 @@ async def connecting(message: EmailMessage) -> None:
     async with on_asyncio.connect("smtps://ann:x@mail.example.org") as client:
         assert client.tls is None or client.tls.verified
     token = BearerToken("ann", fresh_token)
-    pinned = Verify.by_fingerprint("00" * 32)
+    pinned = TLSVerify.by_fingerprint("00" * 32)
     async with on_trio.pool("localhost", login=token, verify=pinned, max_idle=None) as pool:
         outcome: Outcome = await pool.send(message)
         print(outcome.retry)
@@ -155,8 +155,10 @@ async def connecting(message: EmailMessage) -> None:
     on_asyncio.connect("localhost", verify="ca.pem")  # type: ignore[arg-type]
     on_asyncio.connect("localhost", tls="starttls")  # type: ignore[arg-type]
     on_asyncio.pool("localhost", max_conections=3)  # type: ignore[call-arg]
-    on_asyncio.serve(Plain(), "/run/x", verifier=Accounts(), context=ssl.create_default_context)
-    on_asyncio.serve(Plain(), verifier=Plain())  # type: ignore[arg-type]
+    on_asyncio.serve(
+        Plain(), "/run/x", authenticator=Accounts(), context=ssl.create_default_context
+    )
+    on_asyncio.serve(Plain(), authenticator=Plain())  # type: ignore[arg-type]
 
 
 def blocking(message: EmailMessage) -> None:

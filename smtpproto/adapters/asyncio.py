@@ -26,7 +26,7 @@ from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
 from .receive_buffer import receive_buffer
 
-__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "serve"]
+__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ async def connect(
     """
     to = target(host, port, options)
     with closed_on_error(sock):
-        opened = await open_client(World(sock), to.host, to.port, to.config)
+        opened = await open_client(Runtime(sock), to.host, to.port, to.config)
     async with opened as client:
         yield client
 
@@ -66,7 +66,7 @@ async def pool(
     See :class:`~smtpproto.client.pool.Pool`. Options:
     :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
     """
-    members = make_pool(World(), host, port, options)
+    members = make_pool(Runtime(), host, port, options)
     try:
         yield members
     finally:
@@ -148,13 +148,13 @@ class Server:
         return Stream(self._accept)
 
     def _accept(self, stream: Stream) -> None:
-        conversation = Conversation(stream, handler_of(self._handler), self._config, World())
+        conversation = Conversation(stream, handler_of(self._handler), self._config, Runtime())
         task = asyncio.get_running_loop().create_task(conversation.run())
         self._running[task] = conversation
         task.add_done_callback(self._running.pop)
 
 
-class World:
+class Runtime:
     """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
@@ -172,7 +172,7 @@ class World:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
-    def slots(self, number: int) -> asyncio.Semaphore:
+    def semaphore(self, number: int) -> asyncio.Semaphore:
         return asyncio.Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:

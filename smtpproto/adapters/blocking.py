@@ -26,7 +26,7 @@ from . import eyeballs, listening
 from .dialling import closed_on_error, dialling, unix
 from .facade import Client, Pool, run
 
-__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "run", "serve"]
+__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "run", "serve"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def connect(
     """
     to = target(host, port, options)
     with closed_on_error(sock):
-        return Client(run(open_client(World(sock), to.host, to.port, to.config)))
+        return Client(run(open_client(Runtime(sock), to.host, to.port, to.config)))
 
 
 def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
@@ -57,7 +57,7 @@ def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> 
     See :class:`~smtpproto.client.pool.Pool`. Options:
     :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
     """
-    return Pool(make_pool(World(), host, port, options))
+    return Pool(make_pool(Runtime(), host, port, options))
 
 
 @contextlib.contextmanager
@@ -138,7 +138,7 @@ class Server:
         except OSError:  # no more files, most likely: let some connections end
             self._stopping.wait(1)
             return
-        conversation = Conversation(stream, handler_of(self._handler), self._config, World())
+        conversation = Conversation(stream, handler_of(self._handler), self._config, Runtime())
         thread = threading.Thread(target=self._converse, args=[conversation], daemon=True)
         self._running[thread] = conversation, stream
         try:
@@ -154,7 +154,7 @@ class Server:
             del self._running[threading.current_thread()]
 
 
-class World:
+class Runtime:
     """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
@@ -172,7 +172,7 @@ class World:
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def slots(self, number: int) -> _Slots:
+    def semaphore(self, number: int) -> _Slots:
         return _Slots(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:

@@ -21,7 +21,7 @@ from errno import (
 from ..client.target import is_path
 from ..errors import ConnectFailed, TimedOut
 from ..grammar.printable import printable
-from ..ports import World
+from ..ports import Runtime
 
 _CHECKS = {
     ECONNREFUSED: "whether a server listens there",
@@ -61,10 +61,10 @@ def dialling(host: str, port: int) -> Iterator[None]:
         raise ConnectFailed(text, phase="connect", check=_check(told, hint)) from None
 
 
-async def unix(world: World, path: str, timeout: float | None = None) -> socket.socket:
+async def unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
     """Connect to the server that listens at *path*; ask again as long as its queue is full, for
     which sockets that do not block have no other way to wait. Raises OSError, TimeoutError."""
-    end = None if timeout is None else world.now() + timeout
+    end = None if timeout is None else runtime.now() + timeout
     while True:
         connecting = socket.socket(socket.AF_UNIX)
         try:
@@ -76,9 +76,9 @@ async def unix(world: World, path: str, timeout: float | None = None) -> socket.
         except BaseException:
             connecting.close()
             raise
-        if end is not None and world.now() >= end:
+        if end is not None and runtime.now() >= end:
             raise TimeoutError
-        await world.sleep(_AGAIN)
+        await runtime.sleep(_AGAIN)
 
 
 @contextmanager

@@ -68,17 +68,17 @@ class Client:
     def noop(self) -> Reply:
         return run(self._client.noop())
 
-    def reset(self) -> Reply:
-        return run(self._client.reset())
+    def rset(self) -> Reply:
+        return run(self._client.rset())
 
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         return self._client.plan(message, envelope)
 
-    def verify(self, name: str, *, smtputf8: bool = False) -> Reply:
-        return run(self._client.verify(name, smtputf8=smtputf8))
+    def vrfy(self, name: str, *, smtputf8: bool = False) -> Reply:
+        return run(self._client.vrfy(name, smtputf8=smtputf8))
 
-    def expand(self, name: str, *, smtputf8: bool = False) -> Reply:
-        return run(self._client.expand(name, smtputf8=smtputf8))
+    def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
+        return run(self._client.expn(name, smtputf8=smtputf8))
 
     def etrn(self, node: str) -> Reply:
         return run(self._client.etrn(node))

@@ -24,7 +24,7 @@ from ..server.setup import check
 from . import listening
 from .dialling import dialling, unix
 
-__all__ = ["Client", "Pool", "Server", "Stream", "World", "connect", "pool", "serve"]
+__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ async def connect(
     """
     to = target(host, port, options)
     try:
-        opened = await open_client(World(stream), to.host, to.port, to.config)
+        opened = await open_client(Runtime(stream), to.host, to.port, to.config)
     except BaseException:
         await _close(stream)
         raise
@@ -75,7 +75,7 @@ async def pool(
     See :class:`~smtpproto.client.pool.Pool`. Options:
     :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
     """
-    members = make_pool(World(), host, port, options)
+    members = make_pool(Runtime(), host, port, options)
     try:
         yield members
     finally:
@@ -160,7 +160,7 @@ class Server:
 
     async def _accept(self, accepted: trio.SocketStream) -> None:
         handler = handler_of(self._handler)
-        conversation = Conversation(Stream(accepted), handler, self._config, World())
+        conversation = Conversation(Stream(accepted), handler, self._config, Runtime())
         self._running.add(conversation)
         try:
             await conversation.run()
@@ -169,7 +169,7 @@ class Server:
             self._idle.set()
 
 
-class World:
+class Runtime:
     """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
 
     def __init__(self, connected: Given | None = None) -> None:
@@ -187,7 +187,7 @@ class World:
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
-    def slots(self, number: int) -> trio.Semaphore:
+    def semaphore(self, number: int) -> trio.Semaphore:
         return trio.Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:

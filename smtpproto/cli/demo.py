@@ -70,9 +70,9 @@ class _Demo:
     async def run(self) -> list[bool]:
         """Talk, then compare; which messages arrived as they should."""
         for_server, for_client = _contexts()
-        inbox, verifier = _Inbox(lambda _: self._maildir.deliver()), OneUser(self._login)
+        inbox, authenticator = _Inbox(lambda _: self._maildir.deliver()), OneUser(self._login)
         async with serve(
-            inbox, _HOST, hostname=SERVER, context=for_server, verifier=verifier
+            inbox, _HOST, hostname=SERVER, context=for_server, authenticator=authenticator
         ) as server:
             print(textwrap.fill(_INTRO.format(host=_HOST, port=server.port), 80))
             async with connect(

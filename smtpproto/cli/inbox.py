@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
-from ..sasl import Login, Verifier
+from ..sasl import Authenticator, Login
 from ..server.handler import Handler, Session, Sink
 
 Store = Callable[[Envelope], Sink]
@@ -24,7 +24,7 @@ class Inbox(Handler):
         return self._store(envelope)
 
 
-class OneUser(Verifier):
+class OneUser(Authenticator):
     """Lets one user in."""
 
     def __init__(self, login: Login) -> None:

@@ -26,7 +26,7 @@ from ..grammar.envelope import Envelope
 from ..grammar.reply import Reply
 from ..mail.preparation import prepare
 from ..outcome import Outcome
-from ..tls.verify import Verify
+from ..tls.verify import TLSVerify
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
 HELP = "send a message from a file or standard input"
@@ -123,15 +123,15 @@ def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) 
     return evolve(envelope, recipients=recipients) if recipients else envelope
 
 
-def _verification(chosen: argparse.Namespace) -> Verify | None:
+def _verification(chosen: argparse.Namespace) -> TLSVerify | None:
     try:
         if chosen.ca:
-            return ClientConfig(verify=Verify.by_ca(chosen.ca)).verify  # which reads the file
+            return ClientConfig(verify=TLSVerify.by_ca(chosen.ca)).verify  # which reads the file
         if chosen.fingerprint:
-            return Verify.by_fingerprint(*chosen.fingerprint)
+            return TLSVerify.by_fingerprint(*chosen.fingerprint)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return chosen.verify and Verify.named(chosen.verify)
+    return chosen.verify and TLSVerify.named(chosen.verify)
 
 
 def _report(outcome: Outcome) -> int:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from ..adapters.asyncio import serve
 from ..errors import GrammarError
 from ..limits import Limits
-from ..sasl import HashedPasswords, StoredKeys, Verifier
+from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
 from .inbox import Inbox, OneUser, Printout, Store
 from .maildir import Maildir
@@ -46,17 +46,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
-    verifier = _verifier(chosen)
+    authenticator = _authenticator(chosen)
     options: ServerOptions = {
         "hostname": chosen.hostname,
         "context": _context(chosen),
         "implicit_tls": chosen.implicit_tls,
-        "verifier": verifier,
-        "require_auth": verifier is not None,
+        "authenticator": authenticator,
+        "require_auth": authenticator is not None,
         "limits": chosen.max_size,
         "trace": trace if chosen.trace else None,
     }
-    if options["context"] is None and (verifier is not None or chosen.implicit_tls):
+    if options["context"] is None and (authenticator is not None or chosen.implicit_tls):
         option = "--login" if chosen.login else "--users" if chosen.users else "--implicit-tls"
         raise UsageError(f"{option} needs TLS: give --certificate and --key")
     store = _store(chosen.maildir)
@@ -99,7 +99,7 @@ def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _verifier(chosen: argparse.Namespace) -> Verifier | None:
+def _authenticator(chosen: argparse.Namespace) -> Authenticator | None:
     """Who may log in; None without a login."""
     login = read_login(chosen)
     if not chosen.users:

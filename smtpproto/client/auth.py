@@ -136,7 +136,7 @@ class _Attempt:
         try:
             challenge = decode_base64("".join(reply.lines).encode())
             # SCRAM has to hash thousands of times
-            return await self.link.world.in_thread(partial(self.exchange.step, challenge))
+            return await self.link.runtime.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
             await self._cancel()
             raise RemoteProtocolError(error.message, command=self.command) from None

@@ -21,7 +21,7 @@ from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Credential, Login
 from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, client_context
-from ..tls.verify import ClientCertificate, Verify
+from ..tls.verify import ClientCertificate, TLSVerify
 from ..wire.proxy import ProxyHeader
 
 _log = logging.getLogger("smtpproto.client")
@@ -55,10 +55,10 @@ def _mode(value: TLSMode | TLSName | None) -> TLSMode | None:
         raise ValueError(f"tls is one of {known}, not {value!r}") from None
 
 
-def _verify(value: Verify | VerifyName | None) -> Verify | None:
+def _verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
     if isinstance(value, str):
-        return Verify.named(value)
-    check_type("verify", value, Verify)
+        return TLSVerify.named(value)
+    check_type("verify", value, TLSVerify)
     return value
 
 
@@ -98,7 +98,7 @@ class ClientOptions(TypedDict, total=False):
     login: Credential | tuple[str, str] | None
     mechanisms: Iterable[str] | None
     tls: TLSMode | TLSName | None
-    verify: Verify | VerifyName | None
+    verify: TLSVerify | VerifyName | None
     server_name: str | None
     certificate: ClientCertificate | None
     context: Context | None
@@ -126,7 +126,7 @@ class ClientConfig:
     tls: TLSMode | None = field(default=None, converter=_mode)
     """When to use TLS. None: implicit on port 465; required on 587 and with a login; none on a Unix
     socket; else opportunistic."""
-    verify: Verify | None = field(default=None, converter=_verify)
+    verify: TLSVerify | None = field(default=None, converter=_verify)
     """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
     against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
     server_name: str | None = field(default=None, converter=optional(in_ascii))
@@ -177,12 +177,12 @@ class ClientConfig:
         """Whether it is LMTP on *port*: as was said, else on 24."""
         return port == 24 if self.lmtp is None else self.lmtp
 
-    def verification(self, mode: TLSMode) -> Verify:
+    def verification(self, mode: TLSMode) -> TLSVerify:
         """How the server is verified in *mode*, unless *context* says how."""
         if self.verify is not None:
             return self.verify
         loose = mode is TLSMode.OPPORTUNISTIC and self.login is None
-        return Verify.nothing() if loose else Verify.by_name()
+        return TLSVerify.nothing() if loose else TLSVerify.by_name()
 
     def tls_context(self, mode: TLSMode) -> Context:
         """The context for *mode*, which is made once."""
@@ -194,5 +194,5 @@ class ClientConfig:
         return self._contexts[verify]
 
     @cached_property
-    def _contexts(self) -> dict[Verify, Context]:
+    def _contexts(self) -> dict[TLSVerify, Context]:
         return {}

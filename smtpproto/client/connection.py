@@ -16,7 +16,7 @@ from ..errors import (
     Refusal,
     SMTPError,
     TransportError,
-    telling,
+    error_context,
 )
 from ..grammar.command import (
     Command,
@@ -41,7 +41,7 @@ from ..limits import Tolerance
 from ..mail.plan import Plan, PlannedTransaction, plan
 from ..mail.preparation import Source
 from ..outcome import Outcome
-from ..ports import Stream, World
+from ..ports import Runtime, Stream
 from ..protocol.client import ClientProtocol
 from ..sasl import Anonymous, Channel, Credential
 from ..tls.filter import Filter, TLSInfo, unusable
@@ -121,7 +121,7 @@ class Client:
                 self._sent += planned.transactions  # to be counted; else they are nobody's concern
             return await submit(self._link, planned)
 
-    @telling("plan")
+    @error_context("plan")
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Say what :meth:`send` would send, and send nothing: see
         :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
@@ -145,16 +145,16 @@ class Client:
         """NOOP."""
         return await self._ask(Noop())
 
-    async def reset(self) -> Reply:
+    async def rset(self) -> Reply:
         """RSET."""
         return await self._ask(Rset())
 
-    async def verify(self, name: str, *, smtputf8: bool = False) -> Reply:
+    async def vrfy(self, name: str, *, smtputf8: bool = False) -> Reply:
         """VRFY: 250 it exists, 252 cannot tell, 5yz it does not. *smtputf8* lets the reply be UTF-8
         (RFC 6531 3.7.4.2). What a reply says is for people to read, not for programs."""
         return await self._ask(Vrfy(name, smtputf8=smtputf8))
 
-    async def expand(self, name: str, *, smtputf8: bool = False) -> Reply:
+    async def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
         """EXPN: 250 with the members of a list, one a line."""
         return await self._ask(Expn(name, smtputf8=smtputf8))
 
@@ -300,10 +300,10 @@ class Client:
     @property
     def _channel(self) -> Channel:
         """What the exchanges of SASL may know of this connection."""
-        world, offered = self._link.world, self.extensions.mechanisms
+        runtime, offered = self._link.runtime, self.extensions.mechanisms
         return Channel(
-            random=world.random,
-            now=world.now(),
+            random=runtime.random,
+            now=runtime.now(),
             secure=self._trusted,
             bindings={} if self.tls is None else self.tls.bindings,
             peer_binds=any(name.endswith("-PLUS") for name in offered),
@@ -317,7 +317,7 @@ class Client:
 
 
 async def open_client(
-    world: World, host: str, port: int, config: ClientConfig, within: Deadline | None = None
+    runtime: Runtime, host: str, port: int, config: ClientConfig, within: Deadline | None = None
 ) -> Client:
     """Dial *port* of *host*, or the Unix socket at *host*, a path from the root, whose port is 0;
     greet, upgrade and log in as *config* says. :func:`.address.target` makes the three. *within* is
@@ -331,11 +331,11 @@ async def open_client(
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
     machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
-    deadline = Deadline(world.now, config.timeouts.whole)
+    deadline = Deadline(runtime.now, config.timeouts.total)
     deadline.start(within)
-    with telling("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
-        stream = await world.dial(host, port, seconds, config.source)
-    link = Link(stream, world, machine, config.trace, deadline)
+    with error_context("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
+        stream = await runtime.dial(host, port, seconds, config.source)
+    link = Link(stream, runtime, machine, config.trace, deadline)
     return await _opened(Client(link, config, _server_name(host)), mode)
 
 
@@ -355,11 +355,11 @@ def _server_name(host: str) -> str:
 
 
 async def start_client(
-    world: World, stream: Stream, server_name: str, config: ClientConfig, mode: TLSMode
+    runtime: Runtime, stream: Stream, server_name: str, config: ClientConfig, mode: TLSMode
 ) -> Client:
     """As :func:`open_client`, over a stream that is connected already."""
     machine = _machine(config, mode, lmtp=bool(config.lmtp))
-    link = Link(stream, world, machine, config.trace)
+    link = Link(stream, runtime, machine, config.trace)
     return await _opened(Client(link, config, server_name), mode)
 
 

@@ -1,4 +1,4 @@
-"""The time of a whole operation, beside those of its phases (``Timeouts.whole``)."""
+"""The time of a whole operation, beside those of its phases (``Timeouts.total``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from attrs import define, field
 
 from ..errors import TimedOut
-from ..wire.stream_wrapper import Over
+from ..wire.stream_wrapper import StreamWrapper
 
 
 @define(eq=False)
@@ -19,7 +19,7 @@ class Deadline:
     """
 
     _now: Callable[[], float]
-    _whole: float | None
+    _total: float | None
     _end: float | None = field(default=None, init=False)
 
     def start(self, larger: Deadline | None = None) -> None:
@@ -27,8 +27,8 @@ class Deadline:
         of a *larger* one, which has begun before."""
         if larger is not None:
             self._end = larger._end
-        elif self._whole is not None and self._end is None:
-            self._end = self._now() + self._whole
+        elif self._total is not None and self._end is None:
+            self._end = self._now() + self._total
 
     def stop(self) -> None:
         """The operation is over."""
@@ -60,14 +60,14 @@ class Deadline:
 
     def _over(self, phase: str) -> TimedOut:
         return TimedOut(
-            f"the whole operation took longer than {self._whole:g} seconds",
+            f"the whole operation took longer than {self._total:g} seconds",
             phase=phase,
-            check="timeouts.whole, or why the server is slow",
+            check="timeouts.total, or why the server is slow",
         )
 
 
 @define(eq=False)
-class DeadlineStream(Over):
+class DeadlineStream(StreamWrapper):
     """A stream below TLS that is waited for until the deadline at most."""
 
     _deadline: Deadline

@@ -22,7 +22,7 @@ from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
-from ..ports import Stream, Trace, World
+from ..ports import Runtime, Stream, Trace
 from ..protocol.client import ClientProtocol
 from ..protocol.phases import COLUMNS, Phase
 from ..tls.filter import Filter, TLSInfo
@@ -44,7 +44,7 @@ class Link:
     """One connection. Replies are kept until they are asked for, so commands may run ahead."""
 
     stream: Stream
-    world: World
+    runtime: Runtime
     machine: ClientProtocol
     trace: Trace | None = None
     deadline: Deadline = field()
@@ -61,7 +61,7 @@ class Link:
 
     @deadline.default
     def _own_deadline(self) -> Deadline:
-        return Deadline(self.world.now, self.machine.timeouts.whole)
+        return Deadline(self.runtime.now, self.machine.timeouts.total)
 
     def __attrs_post_init__(self) -> None:
         self.stream = DeadlineStream(self.stream, self.deadline)
@@ -173,7 +173,7 @@ class Link:
     async def _last_words(self) -> Reply | None:
         """Read what the server has said before the link broke: it may be why. Give the reply that
         is no answer to anything, if there is one, as in the middle of a message."""
-        machine, now = self.machine, self.world.now
+        machine, now = self.machine, self.runtime.now
         end = now() + _LAST_WORDS
         try:
             while now() < end:
@@ -199,7 +199,7 @@ class Link:
     async def start_tls(self, tls: Filter) -> None:
         """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost; the link is then of no
         more use, so that nothing more is said in clear (RFC 3207 4)."""
-        stream = TLSStream(self.stream, tls, self.world.now)
+        stream = TLSStream(self.stream, tls, self.runtime.now)
         try:
             await stream.handshake(self.machine.timeouts.tls)
         except BaseException:
@@ -245,7 +245,7 @@ class Link:
                 raise self._explained(ConnectionLost("the server closed the connection"))
 
     async def _next_event(self) -> ClientEvent:
-        machine, now = self.machine, self.world.now
+        machine, now = self.machine, self.runtime.now
         deadline = None if machine.timeout is None else now() + machine.timeout
         try:
             while (event := machine.next_event()) is None:

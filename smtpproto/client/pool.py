@@ -17,7 +17,7 @@ from ..errors import LocalProtocolError, NotOffered, SendRefused, SMTPError, Tra
 from ..grammar.envelope import Envelope
 from ..mail.preparation import Source, repeater
 from ..outcome import Outcome
-from ..ports import Slots, World
+from ..ports import Runtime, Semaphore
 from .config import ClientOptions
 from .connection import Client, open_client
 from .deadline import Deadline
@@ -81,31 +81,31 @@ class Pool:
     on its way.
     """
 
-    _world: World
+    _runtime: Runtime
     _open: Callable[[Deadline], Awaitable[Client]]
     _config: PoolConfig = field(factory=PoolConfig)
-    _whole: float | None = None
-    _slots: Slots = field(init=False)
+    _total: float | None = None
+    _semaphore: Semaphore = field(init=False)
     _idle: deque[_Member] = field(factory=deque, init=False)  # the one used last is the last
     _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._slots = self._world.slots(self._config.max_connections)
+        self._semaphore = self._runtime.semaphore(self._config.max_connections)
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
         """Send one message: see :meth:`~smtpproto.client.connection.Client.send`.
 
         Raises what that raises, and what opening a connection raises: see
-        :func:`~smtpproto.client.connection.open_client`. ``Timeouts.whole`` bounds opening and
+        :func:`~smtpproto.client.connection.open_client`. ``Timeouts.total`` bounds opening and
         message together, but not the wait for a connection that others use.
         """
-        await self._slots.acquire()
+        await self._semaphore.acquire()
         try:
-            deadline = Deadline(self._world.now, self._whole)
+            deadline = Deadline(self._runtime.now, self._total)
             deadline.start()
             return await self._send(message, envelope, deadline)
         finally:
-            self._slots.release()
+            self._semaphore.release()
 
     async def close(self) -> None:
         """Quit all connections; those that are in use, when they are free. May be called twice."""
@@ -163,7 +163,7 @@ class Pool:
 
     async def _opened(self, deadline: Deadline) -> _Member:
         client = await self._open(deadline)
-        now = self._world.now()
+        now = self._runtime.now()
         return _Member(client, born=now, used=now)
 
     async def _give_back(self, member: _Member) -> None:
@@ -176,7 +176,7 @@ class Pool:
             await self.close()
 
     def _keep(self, member: _Member) -> None:
-        member.used = self._world.now()
+        member.used = self._runtime.now()
         self._idle.append(member)
 
     def _pop_expired(self) -> Iterator[_Member]:
@@ -190,7 +190,7 @@ class Pool:
                     self._idle.append(member)
 
     def _is_spent(self, member: _Member) -> bool:
-        now, config = self._world.now(), self._config
+        now, config = self._runtime.now(), self._config
         return (
             member.spent
             or not member.client.usable
@@ -230,7 +230,7 @@ def _untouched(error: SMTPError) -> bool:
     return error.command.split(" ")[0] in _BEFORE_CONTENT
 
 
-def make_pool(world: World, host: str, port: int | None, options: PoolOptions) -> Pool:
+def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOptions) -> Pool:
     """The pool that the arguments of ``pool`` describe; nothing is connected yet. Raises as
     :func:`.address.target` does."""
     ours = {name: value for name, value in options.items() if name in _OWN}
@@ -239,5 +239,5 @@ def make_pool(world: World, host: str, port: int | None, options: PoolOptions) -
     times = to.config.timeouts
     goodbye = _GOODBYE if times.quit is None else min(times.quit, _GOODBYE)
     config = evolve(to.config, timeouts=evolve(times, quit=goodbye))
-    opening = partial(open_client, world, to.host, to.port, config)
-    return Pool(world, opening, PoolConfig(**cast(Any, ours)), times.whole)
+    opening = partial(open_client, runtime, to.host, to.port, config)
+    return Pool(runtime, opening, PoolConfig(**cast(Any, ours)), times.total)

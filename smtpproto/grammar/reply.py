@@ -31,7 +31,7 @@ class SMTPError(Exception):
     "transaction" (MAIL to the end of the message) and "session" (any other command).
     """
 
-    usual_check: ClassVar[str] = ""
+    default_check: ClassVar[str] = ""
     """What to check if nobody knows better."""
 
     def __init__(
@@ -71,7 +71,7 @@ class SMTPError(Exception):
         self.check = self.check or self._advice()
 
     def _advice(self) -> str:
-        return self.usual_check
+        return self.default_check
 
 
 def _restored(

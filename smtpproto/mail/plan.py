@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import evolve, field, frozen
 
-from ..errors import GrammarError, NotOffered, telling
+from ..errors import GrammarError, NotOffered, error_context
 from ..grammar.address import ForwardPath
 from ..grammar.case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
@@ -58,7 +58,7 @@ class Plan:
         return "\n".join([*map(str, self.commands()), f"[{size} octets of content]"])
 
 
-@telling("plan")
+@error_context("plan")
 def plan(
     message: Source,
     envelope: Envelope | None,

@@ -9,7 +9,7 @@ from .verbs import Vocabulary
 
 
 @define
-class Shown:
+class Redactor:
     """What stands behind AUTH may be a password; and so may a line after an AUTH that was refused,
     from a client that goes on all the same."""
 

@@ -8,8 +8,8 @@ from ..grammar.command import Command, Ehlo, Expn, Helo, Help, Rcpt, Vrfy
 from ..grammar.extension_command import StartTLS, XClient
 from ..grammar.printable import printable
 from ..grammar.reply import EnhancedCode, Reply
-from . import automatic_replies
-from .server_state import Standing
+from . import server_replies
+from .server_state import ServerState
 
 _UNCODED = (Connected, Ehlo)  # answered without enhanced code (RFC 2034 3)
 _NAMED = frozenset({220, 221, 421})  # replies that name the host (RFC 5321 4.2.3)
@@ -18,8 +18,8 @@ _UTF8_NAME = Reply(252, "2.6.8", "The name needs SMTPUTF8 to be shown")
 _UTF8_NO_NAME = Reply(550, "5.6.8", "The reply needs SMTPUTF8 to be shown")
 
 
-def worded(
-    server: Standing, reply: Reply, question: Question | None, *, coded: bool = True
+def format_reply(
+    server: ServerState, reply: Reply, question: Question | None, *, coded: bool = True
 ) -> Reply:
     """*reply* to *question*, as it goes on the wire. Not *coded*: without enhanced code."""
     reply = _permitted(reply, question, utf8=server.transaction.utf8)
@@ -53,26 +53,26 @@ def _permitted(reply: Reply, question: Question | None, *, utf8: bool) -> Reply:
     return reply.ascii()
 
 
-def usual(server: Standing, question: Question | Command) -> Reply:
+def default_reply(server: ServerState, question: Question | Command) -> Reply:
     """The yes of an application without words of its own."""
     match question:
         case Connected():
-            return automatic_replies.LMTP_READY if server.lmtp else automatic_replies.SMTP_READY
+            return server_replies.LMTP_READY if server.lmtp else server_replies.SMTP_READY
         case Help():
-            return automatic_replies.commands(server.vocabulary.names(server.offered))
+            return server_replies.commands(server.vocabulary.names(server.offered))
         case Command():
-            return server.vocabulary.verbs[question.verb].usual
-    return automatic_replies.USUAL[type(question)]
+            return server.vocabulary.verbs[question.verb].default_reply
+    return server_replies.USUAL[type(question)]
 
 
-def codes_of_yes(server: Standing, question: Question) -> frozenset[int]:
+def accepted_codes(server: ServerState, question: Question) -> frozenset[int]:
     """The codes that say yes to *question*."""
     if isinstance(question, Command):
-        return server.vocabulary.verbs[question.verb].yes
-    return automatic_replies.YES[type(question)]
+        return server.vocabulary.verbs[question.verb].accepted_codes
+    return server_replies.YES[type(question)]
 
 
 def with_detail(error: GrammarError) -> Reply:
     """The reply that the error suggests, saying also what was wrong and where."""
-    reply = error.reply or automatic_replies.SYNTAX_ERROR
+    reply = error.reply or server_replies.SYNTAX_ERROR
     return Reply(reply.code, reply.enhanced, f"{reply.text}: {printable(str(error))}")

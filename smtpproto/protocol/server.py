@@ -33,12 +33,12 @@ from ..grammar.xtext import decode_base64, encode_base64
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
-from . import automatic_replies, server_rules
+from . import server_replies, server_rules
 from .phases import COLUMNS, Phase
-from .redactor import Shown
-from .reply_format import codes_of_yes, usual, with_detail, worded
+from .redactor import Redactor
+from .reply_format import accepted_codes, default_reply, format_reply, with_detail
 from .server_offer import offer
-from .server_state import Standing
+from .server_state import ServerState
 from .transaction import Transaction
 from .verbs import row_of, vocabulary
 
@@ -46,7 +46,7 @@ _HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code 
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
-class ServerProtocol(Standing):
+class ServerProtocol(ServerState):
     """One connection as a server sees it.
 
     Feed :meth:`receive`; take events with :meth:`next_event` until it gives None; then send what
@@ -77,7 +77,7 @@ class ServerProtocol(Standing):
     _next: ServerEvent | None = field(default=None, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
-    _shown: Shown = field(factory=Shown, init=False)
+    _redactor: Redactor = field(factory=Redactor, init=False)
     _errors: int = field(default=0, init=False)
     _failed_logins: int = field(default=0, init=False)
     _login_refused: bool = field(default=False, init=False)  # by the last challenge
@@ -145,13 +145,13 @@ class ServerProtocol(Standing):
         question = self.question
         if question is None:
             raise LocalProtocolError("no question is open")
-        reply = usual(self, question) if reply is None else reply
-        if reply.positive and reply.code not in codes_of_yes(self, question):
+        reply = default_reply(self, question) if reply is None else reply
+        if reply.positive and reply.code not in accepted_codes(self, question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if self.submission and reply.code == 521:
             raise LocalProtocolError("521 is not for submission servers (RFC 6409 7)")
-        if isinstance(question, StartTLS) and reply.positive and self.behind:
-            reply = automatic_replies.INJECTION
+        if isinstance(question, StartTLS) and reply.positive and self.has_unread_input:
+            reply = server_replies.INJECTION
         if not (isinstance(question, Bdat) and reply.code != 421):
             self._say(reply, question)
         if isinstance(question, BodyEnd) and self._owes_more(reply):
@@ -254,10 +254,10 @@ class ServerProtocol(Standing):
             self.phase = Phase.CLOSED
 
     def _end_login(self, *, failed: bool) -> None:
-        self.phase, self._shown.after_auth = Phase.READY, True
+        self.phase, self._redactor.after_auth = Phase.READY, True
         self._failed_logins, self._login_refused = self._failed_logins + failed, False
         if self._failed_logins >= self.limits.failed_logins:
-            self.hang_up(automatic_replies.LOGINS)
+            self.hang_up(server_replies.LOGINS)
 
     def _reset(self, phase: Phase) -> None:
         self.phase, self.transaction, self._failed = phase, Transaction(), None
@@ -267,7 +267,7 @@ class ServerProtocol(Standing):
         self._reset(Phase.START)
 
     def _say(self, reply: Reply, question: Question | None = None, *, coded: bool = True) -> None:
-        self._output.append(bytes(worded(self, reply, question, coded=coded)))
+        self._output.append(bytes(format_reply(self, reply, question, coded=coded)))
 
     # -- reading, by phase -------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class ServerProtocol(Standing):
             return self._read_command()
         match self.phase:
             case Phase.GREETING:
-                return Connected(early_talk=self.behind)
+                return Connected(early_talk=self.has_unread_input)
             case Phase.BODY:
                 return self._read_body()
             case Phase.CHUNK:
@@ -291,29 +291,29 @@ class ServerProtocol(Standing):
         if line is None:
             return None
         if line is OVERLONG:
-            return self._reject("", automatic_replies.LINE_TOO_LONG, error=True)
+            return self._reject("", server_replies.LINE_TOO_LONG, error=True)
         if server_rules.too_long(self, line):
-            return self._lost(line, self._reject("", automatic_replies.LINE_TOO_LONG, error=True))
+            return self._lost(line, self._reject("", server_replies.LINE_TOO_LONG, error=True))
         try:
             verb = read_verb(line, self.vocabulary.commands)
             refusal = server_rules.out_of_order(self, verb)
             if refusal is not None and verb != "BDAT":
-                return self._reject(self._shown.line(line, self.vocabulary), refusal)
+                return self._reject(self._redactor.line(line, self.vocabulary), refusal)
             reading = self._reading(verb)
             command = self._parse(verb, line, reading)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or server_rules.unacceptable(self, command)
         if isinstance(command, Bdat) and refusal is not None:
-            self._begin_chunk(command, (self._shown.line(line, self.vocabulary), refusal))
+            self._begin_chunk(command, (self._redactor.line(line, self.vocabulary), refusal))
             return self._read_chunk()
         if refusal is not None:
-            return self._reject(self._shown.line(line, self.vocabulary), refusal)
+            return self._reject(self._redactor.line(line, self.vocabulary), refusal)
         event = self._event(command)
         if reading.used:
             self._next, event = (
                 event,
-                Tolerated(tuple(reading.used), self._shown.line(line, self.vocabulary)),
+                Tolerated(tuple(reading.used), self._redactor.line(line, self.vocabulary)),
             )
         return event
 
@@ -327,7 +327,7 @@ class ServerProtocol(Standing):
             if verb in COMMANDS:
                 raise
             raise GrammarError(
-                f"{verb} cannot be read", reply=automatic_replies.CANNOT_READ
+                f"{verb} cannot be read", reply=server_replies.CANNOT_READ
             ) from error
 
     def _reading(self, verb: str) -> Reading:
@@ -339,7 +339,7 @@ class ServerProtocol(Standing):
 
     def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
         """Refuse a line that is not in the grammar."""
-        reply, shown = with_detail(error), self._shown.line(line, self.vocabulary)
+        reply, shown = with_detail(error), self._redactor.line(line, self.vocabulary)
         if isinstance(error, ChunkError) and error.size is not None:
             self._errors += 1
             self._begin_chunk(Bdat(error.size), (shown, reply))
@@ -349,22 +349,22 @@ class ServerProtocol(Standing):
     def _lost(self, line: bytes, rejected: Rejected) -> Rejected:
         """After a BDAT of no known size nobody can tell where commands go on, so none is read."""
         if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
-            self.hang_up(automatic_replies.LOST_CHUNK)
+            self.hang_up(server_replies.LOST_CHUNK)
         return rejected
 
     def _event(self, command: Command) -> ServerEvent:
         """Answer what needs no decision, and report the command."""
-        self._shown.after_auth = False
-        command = server_rules.believed(self, command)
+        self._redactor.after_auth = False
+        command = server_rules.strip_untrusted(self, command)
         if isinstance(command, UNASKED):
-            self._say(usual(self, command))
+            self._say(default_reply(self, command))
             self._advance(command)
         return command
 
     def _reject(self, line: str, reply: Reply, *, error: bool = False, times: int = 1) -> Rejected:
         self._errors += error
         if self._errors > self.limits.errors:
-            reply = automatic_replies.ERRORS
+            reply = server_replies.ERRORS
         if reply.code == 421:
             self.hang_up(reply)
         else:
@@ -390,8 +390,8 @@ class ServerProtocol(Standing):
     def _body_fault(self) -> Reply | None:
         limit = self.limits.message_size
         if limit is not None and self.transaction.size > limit:
-            return automatic_replies.TOO_BIG
-        return automatic_replies.BARE_CR_OR_LF if self._dots.bare else None
+            return server_replies.TOO_BIG
+        return server_replies.BARE_CR_OR_LF if self._dots.bare else None
 
     def _body_end(self) -> BodyEnd:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
@@ -445,15 +445,13 @@ class ServerProtocol(Standing):
         if line is None:
             return None
         reply = (
-            automatic_replies.AUTH_LINE_TOO_LONG
-            if line is OVERLONG
-            else automatic_replies.AUTH_CANCELLED
+            server_replies.AUTH_LINE_TOO_LONG if line is OVERLONG else server_replies.AUTH_CANCELLED
         )
         if line is not OVERLONG and line != b"*":
             try:
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:
-                reply = error.reply or automatic_replies.SYNTAX_ERROR
+                reply = error.reply or server_replies.SYNTAX_ERROR
         rejected = self._reject("***", reply, error=True)
         if self.phase is not Phase.CLOSED:
             self._end_login(failed=self._login_refused)

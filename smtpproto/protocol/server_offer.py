@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.offer_rules import check_offer
 from ..limits import Limits
-from .server_state import Standing
+from .server_state import ServerState
 
 _USUAL = (
     "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
@@ -16,7 +16,7 @@ _USUAL = (
 _LARGEST = 999_999  # that LIMITS can say
 
 
-def offer(server: Standing) -> Extensions:
+def offer(server: ServerState) -> Extensions:
     """What EHLO offers now, by what the server was told and by whether TLS is active. Raises
     ValueError for what makes no sense."""
     size = server.limits.message_size
@@ -42,7 +42,7 @@ def offer(server: Standing) -> Extensions:
     return Extensions(usual)
 
 
-def _check_kind(server: Standing, offered: Mapping[str, str]) -> None:
+def _check_kind(server: ServerState, offered: Mapping[str, str]) -> None:
     """Raise ValueError for what a server of this kind must not, or must, offer."""
     if "ETRN" in offered and server.submission:
         raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")

@@ -11,12 +11,12 @@ from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.offer_rules import refusal_of
 from ..grammar.reply import Reply
 from ..limits import COMMAND_LINE
-from . import automatic_replies
+from . import server_replies
 from .phases import HELLO_FIRST, NO_SERVICE
-from .server_state import Standing
+from .server_state import ServerState
 
 
-def too_long(server: Standing, line: bytes) -> bool:
+def too_long(server: ServerState, line: bytes) -> bool:
     """Whether a command line has more octets than its verb may have (RFC 5321 4.5.3.1.4)."""
     if len(line) + 2 <= COMMAND_LINE:
         return False
@@ -25,7 +25,7 @@ def too_long(server: Standing, line: bytes) -> bool:
     return len(line) + 2 > limit
 
 
-def out_of_order(server: Standing, name: str) -> Reply | None:
+def out_of_order(server: ServerState, name: str) -> Reply | None:
     """Why this verb may not be used now, whatever its argument."""
     cell = server.vocabulary.transitions[server.phase, name]
     if cell is NO_SERVICE:
@@ -34,29 +34,29 @@ def out_of_order(server: Standing, name: str) -> Reply | None:
         return server.no_service
     verb = server.vocabulary.verbs[name]
     if server.require_tls and not server.secure and "tls" not in verb.early:
-        return automatic_replies.NEED_TLS
+        return server_replies.NEED_TLS
     wanted = server.require_auth or server.submission
     if wanted and not server.authenticated and "auth" not in verb.early:
-        return automatic_replies.NEED_AUTH
+        return server_replies.NEED_AUTH
     if verb.keyword is not None and (refusal := _unavailable(server, name, verb.keyword)):
         return refusal
     return cell if isinstance(cell, Reply) else None
 
 
-def _unavailable(server: Standing, name: str, keyword: str) -> Reply | None:
+def _unavailable(server: ServerState, name: str, keyword: str) -> Reply | None:
     """Why a verb that an extension adds may not be used."""
     if name == "STARTTLS" and server.secure:
-        return automatic_replies.TLS_ACTIVE
+        return server_replies.TLS_ACTIVE
     if name == "AUTH" and server.authenticated:
-        return automatic_replies.AUTH_DONE
+        return server_replies.AUTH_DONE
     if name == "AUTH" and server.mechanisms and not (server.secure or server.auth_in_clear):
-        return automatic_replies.AUTH_IN_CLEAR
+        return server_replies.AUTH_IN_CLEAR
     if keyword not in server.offered:
-        return automatic_replies.NOT_IMPLEMENTED
+        return server_replies.NOT_IMPLEMENTED
     return None if keyword in server.negotiated else HELLO_FIRST  # HELO negotiates nothing
 
 
-def unacceptable(server: Standing, command: Command) -> Reply | None:
+def unacceptable(server: ServerState, command: Command) -> Reply | None:
     """Why a command that is well-formed and in order is refused."""
     match command:
         case Mail():
@@ -64,37 +64,37 @@ def unacceptable(server: Standing, command: Command) -> Reply | None:
         case Rcpt():
             return _unacceptable_recipient(server, command)
         case Data() if server.transaction.binary:
-            return automatic_replies.BINARY_BY_DATA  # RFC 3030 3
+            return server_replies.BINARY_BY_DATA  # RFC 3030 3
         case Bdat(size):
             return _too_big(server, server.transaction.size + size)
         case Auth(mechanism) if mechanism not in server.mechanisms:
-            return automatic_replies.NO_MECHANISM
-        case StartTLS() if server.behind:
-            return automatic_replies.INJECTION
+            return server_replies.NO_MECHANISM
+        case StartTLS() if server.has_unread_input:
+            return server_replies.INJECTION
     return None
 
 
-def _unacceptable_sender(server: Standing, mail: Mail) -> Reply | None:
+def _unacceptable_sender(server: ServerState, mail: Mail) -> Reply | None:
     limit = server.limits.transactions
     if limit is not None and server.transactions >= limit:
-        return automatic_replies.TOO_MANY_TRANSACTIONS
+        return server_replies.TOO_MANY_TRANSACTIONS
     if not mail.path.isascii and not mail.parameters.smtputf8:
-        return automatic_replies.ASCII_SENDER
+        return server_replies.ASCII_SENDER
     if server.submission and not _is_qualified(mail.path):
-        return automatic_replies.UNQUALIFIED_SENDER
+        return server_replies.UNQUALIFIED_SENDER
     refusal = refusal_of(mail.parameters, server.negotiated)
     return refusal or _too_big(server, mail.parameters.size or 0)
 
 
-def _unacceptable_recipient(server: Standing, rcpt: Rcpt) -> Reply | None:
+def _unacceptable_recipient(server: ServerState, rcpt: Rcpt) -> Reply | None:
     if not rcpt.path.isascii and not server.transaction.utf8:
-        return automatic_replies.ASCII_RECIPIENT
+        return server_replies.ASCII_RECIPIENT
     if server.submission and not _is_qualified(rcpt.path):
-        return automatic_replies.UNQUALIFIED_RECIPIENT
+        return server_replies.UNQUALIFIED_RECIPIENT
     if (refusal := refusal_of(rcpt.parameters, server.negotiated)) is not None:
         return refusal
     too_many = len(server.transaction.rcpts) >= server.limits.recipients
-    return automatic_replies.TOO_MANY_RECIPIENTS if too_many else None
+    return server_replies.TOO_MANY_RECIPIENTS if too_many else None
 
 
 def _is_qualified(path: ReversePath | ForwardPath) -> bool:
@@ -103,12 +103,12 @@ def _is_qualified(path: ReversePath | ForwardPath) -> bool:
     return not isinstance(host, Domain) or "." in host.name
 
 
-def _too_big(server: Standing, size: int) -> Reply | None:
+def _too_big(server: ServerState, size: int) -> Reply | None:
     limit = server.limits.message_size
-    return automatic_replies.TOO_BIG if limit is not None and size > limit else None
+    return server_replies.TOO_BIG if limit is not None and size > limit else None
 
 
-def believed(server: Standing, command: Command) -> Command:
+def strip_untrusted(server: ServerState, command: Command) -> Command:
     """*command* without what a client that has not logged in says and nobody believes: whom it
     speaks for (RFC 4954 5), and that its message goes before others' (RFC 6710 4.1)."""
     if server.authenticated or not isinstance(command, Mail):

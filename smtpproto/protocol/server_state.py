@@ -18,7 +18,7 @@ from .verbs import Verb, Vocabulary, own_verbs
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
-class Standing:
+class ServerState:
     """What :class:`~.server.ServerProtocol` is by its options and by what was said: see there."""
 
     hostname: Host = field(converter=own_name)
@@ -63,6 +63,6 @@ class Standing:
         return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
 
     @property
-    def behind(self) -> bool:
+    def has_unread_input(self) -> bool:
         """Whether octets have arrived that were not read."""
         return bool(self._buffer)

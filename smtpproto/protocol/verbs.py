@@ -29,8 +29,8 @@ from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from ..grammar.reply import Reply
-from .automatic_replies import NOT_IMPLEMENTED
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
+from .server_replies import NOT_IMPLEMENTED
 
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})
@@ -49,8 +49,8 @@ class Verb:
 
     command: type[Command]
     row: str
-    usual: Reply
-    yes: frozenset[int] = _OK
+    default_reply: Reply
+    accepted_codes: frozenset[int] = _OK
     wait: str = "other"
     grouped: bool = False
     early: str = ""
@@ -62,8 +62,8 @@ class Verb:
         cls,
         command: type[Command],
         *,
-        usual: Reply | None = None,
-        yes: Collection[int] = _OK,
+        default_reply: Reply | None = None,
+        accepted_codes: Collection[int] = _OK,
         phases: Collection[Phase] = _TRANSACTION,
         keyword: str | None = None,
     ) -> Verb:
@@ -79,8 +79,8 @@ class Verb:
         return cls(
             command=command,
             row=command.verb,
-            usual=NOT_IMPLEMENTED if usual is None else usual,
-            yes=frozenset(yes),
+            default_reply=NOT_IMPLEMENTED if default_reply is None else default_reply,
+            accepted_codes=frozenset(accepted_codes),
             keyword=keyword or command.verb,
             cells=tuple(phase if phase in phases else _refusal(phase) for phase in COLUMNS),
         )
@@ -93,91 +93,108 @@ def _refusal(phase: Phase) -> Reply:
 
 
 def _hello(command: type[Ehlo], early: str) -> Verb:
-    usual = Reply(250, None, "greets you")
-    return Verb(command=command, row="EHLO", usual=usual, wait="hello", early=early)
+    default_reply = Reply(250, None, "greets you")
+    return Verb(command=command, row="EHLO", default_reply=default_reply, wait="hello", early=early)
 
 
 _COMMON = (
     Verb(
-        command=Mail, row="MAIL", usual=Reply(250, "2.1.0", "Sender OK"), wait="mail", grouped=True
+        command=Mail,
+        row="MAIL",
+        default_reply=Reply(250, "2.1.0", "Sender OK"),
+        wait="mail",
+        grouped=True,
     ),
     Verb(
         command=Rcpt,
         row="RCPT",
-        usual=Reply(250, "2.1.5", "Recipient OK"),
-        yes=frozenset({250, 251}),
+        default_reply=Reply(250, "2.1.5", "Recipient OK"),
+        accepted_codes=frozenset({250, 251}),
         wait="rcpt",
         grouped=True,
     ),
     Verb(
         command=Data,
         row="DATA",
-        usual=Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
-        yes=frozenset({354}),
+        default_reply=Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
+        accepted_codes=frozenset({354}),
         wait="data",
     ),
     Verb(
         command=Bdat,
         row="BDAT",
-        usual=Reply(250, "2.0.0", "Go on"),
+        default_reply=Reply(250, "2.0.0", "Go on"),
         wait="block",
         grouped=True,
     ),
-    Verb(command=Rset, row="RSET", usual=Reply(250, "2.0.0", "OK"), grouped=True, early="auth"),
-    Verb(command=Noop, row="NOOP", usual=Reply(250, "2.0.0", "OK"), early="auth tls"),
+    Verb(
+        command=Rset,
+        row="RSET",
+        default_reply=Reply(250, "2.0.0", "OK"),
+        grouped=True,
+        early="auth",
+    ),
+    Verb(command=Noop, row="NOOP", default_reply=Reply(250, "2.0.0", "OK"), early="auth tls"),
     Verb(
         command=Quit,
         row="QUIT",
-        usual=Reply(221, "2.0.0", "Service closing transmission channel"),
-        yes=frozenset({221}),
+        default_reply=Reply(221, "2.0.0", "Service closing transmission channel"),
+        accepted_codes=frozenset({221}),
         wait="quit",
         early="auth tls",
     ),
     Verb(
         command=Vrfy,
         row="VRFY",
-        usual=Reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"),
-        yes=frozenset({250, 251, 252}),
+        default_reply=Reply(
+            252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"
+        ),
+        accepted_codes=frozenset({250, 251, 252}),
     ),
-    Verb(command=Expn, row="EXPN", usual=NOT_IMPLEMENTED, yes=frozenset({250, 252})),
+    Verb(
+        command=Expn,
+        row="EXPN",
+        default_reply=NOT_IMPLEMENTED,
+        accepted_codes=frozenset({250, 252}),
+    ),
     Verb(
         command=Help,
         row="HELP",
-        usual=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists those there are
-        yes=frozenset({211, 214}),
+        default_reply=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists those there are
+        accepted_codes=frozenset({211, 214}),
     ),
     Verb(
         command=StartTLS,
         row="STARTTLS",
-        usual=Reply(220, "2.0.0", "Ready to start TLS"),
-        yes=frozenset({220}),
+        default_reply=Reply(220, "2.0.0", "Ready to start TLS"),
+        accepted_codes=frozenset({220}),
         early="auth tls",
     ),
     Verb(
         command=Auth,
         row="AUTH",
-        usual=Reply(235, "2.7.0", "Authentication successful"),
-        yes=frozenset({235, 334}),
+        default_reply=Reply(235, "2.7.0", "Authentication successful"),
+        accepted_codes=frozenset({235, 334}),
         wait="auth",
         early="auth",
     ),
     Verb(
         command=Etrn,
         row="ETRN",
-        usual=Reply(251, "2.0.0", "No messages waiting for node"),
-        yes=frozenset({250, 251, 252, 253}),
+        default_reply=Reply(251, "2.0.0", "No messages waiting for node"),
+        accepted_codes=frozenset({250, 251, 252, 253}),
     ),
     Verb(
         command=XClient,
         row="XCLIENT",
-        usual=Reply(220, None, "ESMTP ready"),
-        yes=frozenset({220}),
+        default_reply=Reply(220, None, "ESMTP ready"),
+        accepted_codes=frozenset({220}),
         early="auth tls",
     ),
     Verb(
         command=XForward,
         row="XFORWARD",
-        usual=Reply(250, "2.0.0", "OK"),
+        default_reply=Reply(250, "2.0.0", "OK"),
         early="auth tls",
     ),
 )

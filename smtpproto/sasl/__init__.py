@@ -5,6 +5,7 @@ A mechanism is a module, with an exchange object for each side, and a row of :da
 
 from __future__ import annotations
 
+from .authenticator import Authenticator, TokenClaim, TokenRefused
 from .credentials import Anonymous, BearerToken, Credential, External, Login
 from .exchange import (
     Channel,
@@ -17,12 +18,12 @@ from .exchange import (
 from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
 from .passwords import HashedPasswords, StoredKeys, hash_password
 from .scram_keys import ScramKeys
-from .verifier import TokenClaim, TokenRefused, Verifier
 
 __all__ = [
     "BY_NAME",
     "MECHANISMS",
     "Anonymous",
+    "Authenticator",
     "BearerToken",
     "Channel",
     "ClientExchange",
@@ -39,7 +40,6 @@ __all__ = [
     "StoredKeys",
     "TokenClaim",
     "TokenRefused",
-    "Verifier",
     "hash_password",
     "offers",
     "usable",

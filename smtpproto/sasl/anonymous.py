@@ -7,11 +7,11 @@ from attrs import define, field
 from ..errors import GrammarError
 from ..grammar.secret import Secret
 from ..ports import result
+from .authenticator import Authenticator
 from .credentials import Anonymous
 from .exchange import Channel, Denied, Identity
 from .prepare import check_trace
 from .single_message import OneMessage
-from .verifier import Verifier
 
 _LONGEST = 255  # characters (RFC 4505 2)
 
@@ -27,21 +27,24 @@ class AnonymousClient(OneMessage):
 @define(eq=False)
 class AnonymousServer:
     """The server's side. Who comes in is called ``anonymous``; the trace, which proves nothing, the
-    verifier alone learns."""
+    authenticator alone learns."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the verifier. Raises GrammarError for a trace that is not UTF-8, of more than 255
-        characters, or with some that RFC 4505 3 prohibits."""
+        """Ask the authenticator.
+
+        Raises GrammarError if the trace is not UTF-8, is longer than 255 characters, or contains
+        characters that RFC 4505 3 prohibits.
+        """
         if response is None:
             return b""
         try:
             trace = _checked(response.reveal().decode())
         except UnicodeDecodeError:
             raise GrammarError("not UTF-8") from None
-        if await result(self.verifier.allow_anonymous(trace)) is True:
+        if await result(self.authenticator.allow_anonymous(trace)) is True:
             return Identity("anonymous", mechanism="ANONYMOUS")
         return Denied(f"nobody without a name: {trace!r}")
 

@@ -18,10 +18,10 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
 from ..ports import result
+from .authenticator import Authenticator, TokenClaim, TokenRefused, admit
 from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep
-from .verifier import TokenClaim, TokenRefused, Verifier, admit
 
 _TOKEN = re.compile(rb"[!-~]+")
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
@@ -124,24 +124,27 @@ def _read_no(challenge: bytes) -> Mapping[str, str]:
 class _BearerServer(ABC):
     """What both have in common."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
     _denied: Denied | None = field(default=None, init=False)
 
     mechanism: ClassVar[str]
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the verifier whose token it is; a no is told first, and then, whatever the client
-        answers, is a no. Raises GrammarError for what is no message of the mechanism."""
+        """Ask the authenticator whose token it is.
+
+        A refusal is first sent as a challenge; whatever the client responds, the login then fails.
+        Raises GrammarError if the response is not a message of the mechanism.
+        """
         if response is None:
             return b""
         if self._denied is not None:
             return self._denied
         claim = self.read(response.reveal())
-        verdict = await result(self.verifier.check_token(claim))
+        verdict = await result(self.authenticator.check_token(claim))
         # A client may come without a token to learn what kind is wanted (RFC 7628 4.3).
         if isinstance(verdict, str) and verdict and claim.token.reveal():
-            return await admit(self.verifier, self.mechanism, verdict, claim.username)
+            return await admit(self.authenticator, self.mechanism, verdict, claim.username)
         refused = verdict if isinstance(verdict, TokenRefused) else TokenRefused()
         self._denied = Denied(f"token refused: {refused.status}")
         told = {name: value for name, value in self.tell(refused).items() if value}

@@ -12,10 +12,10 @@ from attrs import define, field
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret
 from ..ports import result
+from .authenticator import Authenticator, admit
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
-from .verifier import Verifier, admit
 
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
@@ -64,7 +64,7 @@ class CramMD5Client:
 class CramMD5Server:
     """The server's side."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
     _challenge: bytes = field(init=False)
 
@@ -83,12 +83,12 @@ class CramMD5Server:
         if response is None:
             return self._challenge
         username, digest = self._read(response)
-        secret = await result(self.verifier.shared_secret(username))
+        secret = await result(self.authenticator.shared_secret(username))
         known = secret.reveal() if secret is not None else b""
         expected = _digest(known or self.channel.random(16), self._challenge)
         if not hmac.compare_digest(expected, digest):
             return Denied(f"wrong user name or password: {username!r}")
-        return await admit(self.verifier, "CRAM-MD5", username)
+        return await admit(self.authenticator, "CRAM-MD5", username)
 
     def _read(self, response: Secret) -> tuple[str, bytes]:
         """The user name is all before the last space: names may have spaces."""

@@ -100,13 +100,13 @@ class ClientExchange(Protocol):
 
 
 class ServerExchange(Protocol):
-    """A server's side of one exchange. Made of a :class:`.Verifier` and a :class:`Channel`."""
+    """The server side of an exchange, made of an :class:`.Authenticator` and a :class:`Channel`."""
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
         """Take a response, or None if the client sent none at first; give the next challenge, or
         how the exchange ended. A :class:`RefusingChallenge` is both.
 
-        Suspends only if the verifier does. Raises :class:`.GrammarError` for a response that the
-        mechanism does not allow, and what the verifier raises.
+        Suspends only if the authenticator does. Raises :class:`.GrammarError` for a response that
+        the mechanism does not allow, and whatever the authenticator raises.
         """
         ...

@@ -6,11 +6,11 @@ from attrs import define, field
 
 from ..grammar.secret import Secret
 from ..ports import result
+from .authenticator import Authenticator, admit
 from .credentials import External
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
 from .single_message import OneMessage
-from .verifier import Verifier, admit
 
 
 class ExternalClient(OneMessage):
@@ -25,19 +25,21 @@ class ExternalClient(OneMessage):
 class ExternalServer:
     """The server's side."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the verifier whose certificate it is. Raises GrammarError for an identity that is not
-        UTF-8, or that SASLprep prohibits."""
+        """Ask the authenticator whose certificate it is.
+
+        Raises GrammarError if the identity is not UTF-8, or if SASLprep prohibits it.
+        """
         if response is None:
             return b""
         authzid = prepared(octets) if (octets := response.reveal()) else ""
         certificate = self.channel.certificate
         if certificate is None:
             return Denied("no certificate")
-        username = await result(self.verifier.certificate_user(certificate))
+        username = await result(self.authenticator.certificate_user(certificate))
         if not isinstance(username, str) or not username:
             return Denied("nobody's certificate")
-        return await admit(self.verifier, "EXTERNAL", username, authzid)
+        return await admit(self.authenticator, "EXTERNAL", username, authzid)

@@ -10,10 +10,10 @@ from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret
+from .authenticator import Authenticator, admit, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
-from .verifier import Verifier, admit, password_matches
 
 
 @define(eq=False)
@@ -51,19 +51,23 @@ class LoginClient:
 class LoginServer:
     """The server's side. An initial response is the user name, as some clients mean it."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
     _username: str = field(default="", init=False)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask for both, prepare them (RFC 4954 4) and ask the verifier. Raises GrammarError for
-        what is empty, not UTF-8, or prohibited by SASLprep."""
+        """Ask for user name and password, prepare them (RFC 4954 4) and ask the authenticator.
+
+        Raises GrammarError if one is empty, is not UTF-8, or is prohibited by SASLprep.
+        """
         if response is None:
             return b"Username:"
         text = prepared(response.reveal())
         if not self._username:
             self._username = text
             return b"Password:"
-        if not await password_matches(self.verifier, self.channel, self._username, Secret(text)):
+        if not await password_matches(
+            self.authenticator, self.channel, self._username, Secret(text)
+        ):
             return Denied(f"wrong user name or password: {self._username!r}")
-        return await admit(self.verifier, "LOGIN", self._username)
+        return await admit(self.authenticator, "LOGIN", self._username)

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from .anonymous import AnonymousClient, AnonymousServer
+from .authenticator import Authenticator
 from .bearer import OAuthBearerClient, OAuthBearerServer, XOAuth2Client, XOAuth2Server
 from .cram_md5 import CramMD5Client, CramMD5Server
 from .credentials import Anonymous, BearerToken, Credential, External, Login
@@ -17,7 +18,6 @@ from .external import ExternalClient, ExternalServer
 from .login import LoginClient, LoginServer
 from .plain import PlainClient, PlainServer
 from .scram import ScramClient, ScramServer
-from .verifier import Verifier
 
 _USUAL_BINDING = "tls-exporter"
 
@@ -29,10 +29,10 @@ class Mechanism:
     name: str
     client: Callable[[Any, Channel], ClientExchange]
     """Makes the client's side, of a credential of the kind that *takes* says."""
-    server: Callable[[Verifier, Channel], ServerExchange]
+    server: Callable[[Authenticator, Channel], ServerExchange]
     takes: type[Credential]
     asks: str
-    """The method of the verifier without which a server cannot offer it."""
+    """The method of the authenticator without which a server cannot offer it."""
     server_first: bool = False
     """Whether the server has the first word, so that no initial response is allowed."""
     acts_as: bool = True
@@ -161,15 +161,16 @@ def usable(
 
 
 def offers(
-    verifier: Verifier, channel: Channel, allowed: Collection[str] | None = None
+    authenticator: Authenticator, channel: Channel, allowed: Collection[str] | None = None
 ) -> tuple[str, ...]:
-    """What a server with *verifier* can offer on *channel*, the strongest first."""
+    """What a server with *authenticator* can offer on *channel*, the strongest first."""
     return tuple(
         mechanism.name
         for mechanism in MECHANISMS
-        if getattr(type(verifier), mechanism.asks) is not getattr(Verifier, mechanism.asks)
+        if getattr(type(authenticator), mechanism.asks)
+        is not getattr(Authenticator, mechanism.asks)
         and mechanism.fits(channel, allowed)
-        and (not mechanism.hash_name or mechanism.hash_name in verifier.scram_hashes)
+        and (not mechanism.hash_name or mechanism.hash_name in authenticator.scram_hashes)
         and (not mechanism.certificate or channel.certificate is not None)
     )
 

@@ -1,8 +1,8 @@
-"""Verifiers that are ready to use, for users in a mapping; no password can be read from one.
+"""Ready-made authenticators for users in a mapping; no password can be read from them.
 
-The mapping is read once, when the verifier is made: a wrong line shows then and not at a login. For
-users that come and go, define a :class:`.Verifier` of your own on :class:`.ScramKeys`, or make a
-new one.
+The mapping is read once, when the authenticator is made, so a wrong entry raises then and not at a
+login. If users come and go, make a new authenticator, or define your own :class:`.Authenticator`
+that returns :class:`.ScramKeys`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..errors import GrammarError
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_USUAL
+from .authenticator import Authenticator
 from .prepare import prepared, prepared_text
 from .scram_keys import HASHES, ScramKeys
-from .verifier import Verifier
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -140,7 +140,7 @@ def _hashes(users: Mapping[str, str]) -> dict[str, _Hash]:
 
 
 @frozen(eq=False, repr=False)
-class HashedPasswords(Verifier):
+class HashedPasswords(Authenticator):
     """Users and the hashes of their passwords, by :func:`hash_password`: for PLAIN and LOGIN.
 
     Raises GrammarError, with the user's name, for a hash that cannot be read. For a user who does
@@ -180,7 +180,7 @@ def _by_hash(value: Stored | Iterable[Stored]) -> dict[str, ScramKeys]:
 
 
 @frozen(eq=False, repr=False)
-class StoredKeys(Verifier):
+class StoredKeys(Authenticator):
     """Users and their keys, :class:`.ScramKeys` or the text of these (RFC 5803), for one hash or
     for both: for SCRAM, and for PLAIN and LOGIN too.
 
@@ -213,7 +213,7 @@ class StoredKeys(Verifier):
     def _shape(self, hash_name: str) -> tuple[int, int]:
         found = (keys[hash_name] for keys in self._users.values() if hash_name in keys)
         shapes = ((keys.iterations, len(keys.salt)) for keys in found)
-        return _commonest(shapes, Verifier.decoy_shape(self, hash_name))
+        return _commonest(shapes, Authenticator.decoy_shape(self, hash_name))
 
     def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
         return self._users.get(username, {}).get(hash_name)

@@ -6,11 +6,11 @@ from attrs import define, field
 
 from ..errors import GrammarError
 from ..grammar.secret import Secret
+from .authenticator import Authenticator, admit, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
 from .single_message import OneMessage
-from .verifier import Verifier, admit, password_matches
 
 
 class PlainClient(OneMessage):
@@ -32,18 +32,18 @@ class PlainClient(OneMessage):
 class PlainServer:
     """The server's side."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Split the message, prepare its parts (RFC 4616 2, RFC 4954 4) and ask the verifier.
+        """Split the message, prepare its parts (RFC 4616 2, RFC 4954 4) and ask the authenticator.
         Raises GrammarError unless it has two NULs, is UTF-8, and has a user name and a password."""
         if response is None:
             return b""
         authzid, username, password = self._read(response)
-        if not await password_matches(self.verifier, self.channel, username, password):
+        if not await password_matches(self.authenticator, self.channel, username, password):
             return Denied(f"wrong user name or password: {username!r}")
-        return await admit(self.verifier, "PLAIN", username, authzid)
+        return await admit(self.authenticator, "PLAIN", username, authzid)
 
     def _read(self, response: Secret) -> tuple[str, str, Secret]:
         try:

@@ -19,11 +19,11 @@ from ..grammar.printable import printable
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..ports import result
+from .authenticator import Authenticator, admit
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, prepared_text
 from .scram_keys import ScramKeys, client_key, salted_password
-from .verifier import Verifier, admit
 
 # RFC 5802 7. Extensions are of letters that have no meaning yet: so m= never matches.
 _EXTENSIONS = r"(?:,[A-Zbdfghj-loqtuw-z]=[^\0,]+)*"
@@ -157,7 +157,7 @@ class ScramServer:
     """The server's side. Users who do not exist have a salt too, always the same, and fail at the
     proof like those whose password is wrong."""
 
-    verifier: Verifier = field(repr=False)
+    authenticator: Authenticator = field(repr=False)
     channel: Channel
     hash_name: str
     plus: bool = False
@@ -167,9 +167,9 @@ class ScramServer:
         self._take = self._client_first
 
     async def step(self, response: Secret | None) -> _Step:
-        """Ask the verifier for keys, check the proof, and prove to have had them. Raises
+        """Ask the authenticator for keys, check the proof, and prove to have had them. Raises
         GrammarError for what is no message of SCRAM, or does not fit the one before or the
-        channel; LocalProtocolError if the verifier gives keys of another hash."""
+        channel; LocalProtocolError if the authenticator gives keys of another hash."""
         if response is None:
             return b""
         take, self._take = self._take, _over
@@ -210,7 +210,7 @@ class ScramServer:
 
     async def _admit(self, opening: _Opening, signature: bytes) -> bytes | Denied:
         name = f"SCRAM-{self.hash_name}{'-PLUS' if self.plus else ''}"
-        end = await admit(self.verifier, name, opening.username, opening.authzid)
+        end = await admit(self.authenticator, name, opening.username, opening.authzid)
         if isinstance(end, Denied):
             return end
         self._take = functools.partial(self._acknowledged, end)
@@ -235,10 +235,12 @@ class ScramServer:
 
     async def _keys(self, username: str) -> tuple[bool, ScramKeys]:
         """Whether there is such a user, and keys in any case, which take as long to find."""
-        decoy = _decoy(self.verifier, self.channel, username, self.hash_name)
-        keys = await result(self.verifier.scram_keys(username, self.hash_name))
+        decoy = _decoy(self.authenticator, self.channel, username, self.hash_name)
+        keys = await result(self.authenticator.scram_keys(username, self.hash_name))
         if keys is not None and keys.hash_name != self.hash_name:
-            raise LocalProtocolError(f"the verifier gave keys that are not of {self.hash_name}")
+            raise LocalProtocolError(
+                f"the authenticator gave keys that are not of {self.hash_name}"
+            )
         return keys is not None, keys or decoy
 
 
@@ -247,14 +249,18 @@ def fresh_nonce(channel: Channel) -> str:
     return _base64(channel.random(18))
 
 
-def _decoy(verifier: Verifier, channel: Channel, username: str, hash_name: str) -> ScramKeys:
+def _decoy(
+    authenticator: Authenticator, channel: Channel, username: str, hash_name: str
+) -> ScramKeys:
     """Keys that nobody has: the same salt for the same name, which nobody can foretell."""
-    if verifier.decoy_key is None:  # past the setter of a frozen class, and once for all threads
-        vars(verifier).setdefault("decoy_key", Secret(channel.random(32)))
-    assert verifier.decoy_key is not None
-    iterations, size = verifier.decoy_shape(hash_name)
+    if (
+        authenticator.decoy_key is None
+    ):  # past the setter of a frozen class, and once for all threads
+        vars(authenticator).setdefault("decoy_key", Secret(channel.random(32)))
+    assert authenticator.decoy_key is not None
+    iterations, size = authenticator.decoy_shape(hash_name)
     made_of = f"{hash_name}:{username}".encode()
-    key = verifier.decoy_key.reveal()
+    key = authenticator.decoy_key.reveal()
     salt = hmac.digest(key, made_of, "sha512")[:size]
     return ScramKeys.of_salted(key, salt, iterations, hash_name)
 

@@ -1,4 +1,4 @@
-"""AUTH on a server: exchanges, checked against its verifier (RFC 4954)."""
+"""AUTH on a server: exchanges, checked against its authenticator (RFC 4954)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import GrammarError
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
-from ..ports import World
+from ..ports import Runtime
 from ..sasl import BY_NAME, Channel, Denied, Identity, RefusingChallenge, ServerExchange
 from .config import ServerConfig
 from .hooks import NO_LOGIN_NOW, failed
@@ -29,7 +29,7 @@ class Authentication:
     """The exchanges of one connection, one after the other."""
 
     _config: ServerConfig
-    _world: World
+    _runtime: Runtime
     _exchange: ServerExchange | None = field(default=None, init=False)
     _who: str = field(default="", init=False)
     refused: bool = field(default=False, init=False)
@@ -39,12 +39,12 @@ class Authentication:
         self, name: str, initial: Secret | None, channel: Channel, peer: tuple[str, int]
     ) -> bytes | Identity | Reply:
         """AUTH: the first challenge, who has logged in, or why nobody has."""
-        mechanism, verifier = BY_NAME[name], self._config.verifier
-        assert verifier is not None  # else nothing was offered
+        mechanism, authenticator = BY_NAME[name], self._config.authenticator
+        assert authenticator is not None  # else nothing was offered
         if mechanism.server_first and initial is not None:
             return _SERVER_FIRST
         self._who = f"of {peer[0]}, {peer[1]}, by {name}"
-        self._exchange, self.refused = mechanism.server(verifier, channel), False
+        self._exchange, self.refused = mechanism.server(authenticator, channel), False
         return await self.step(initial)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Reply:
@@ -57,7 +57,7 @@ class Authentication:
         except GrammarError as error:
             step = Denied(error.message)
         except Exception as error:
-            failed("the verifier", error, secret=True)
+            failed("the authenticator", error, secret=True)
             return await self._late(NO_LOGIN_NOW)
         if isinstance(step, Denied | RefusingChallenge):
             _log.info("login %s failed: %s", self._who, printable(step.reason))
@@ -66,5 +66,5 @@ class Authentication:
         return step
 
     async def _late(self, answer: T) -> T:
-        await self._world.sleep(self._config.limits.failed_login_delay)
+        await self._runtime.sleep(self._config.limits.failed_login_delay)
         return answer

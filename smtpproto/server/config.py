@@ -14,7 +14,7 @@ from ..grammar.secret import check_type
 from ..limits import Leniencies, Limits, Timeouts
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
-from ..sasl import Verifier
+from ..sasl import Authenticator
 from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, ContextSource
 from .networks import Network, to_networks
@@ -29,8 +29,8 @@ def _context_source(value: ContextSource | None) -> ContextSource | None:
     return value
 
 
-def _verifier(value: Verifier | None) -> Verifier | None:
-    check_type("verifier", value, Verifier)
+def _authenticator(value: Authenticator | None) -> Authenticator | None:
+    check_type("authenticator", value, Authenticator)
     return value
 
 
@@ -41,7 +41,7 @@ class ServerOptions(TypedDict, total=False):
     context: ContextSource | None
     implicit_tls: bool
     require_tls: bool
-    verifier: Verifier | None
+    authenticator: Authenticator | None
     mechanisms: Iterable[str] | None
     require_auth: bool
     auth_in_clear: bool
@@ -70,20 +70,20 @@ class ServerConfig:
     """TLS from the first octet instead of STARTTLS. Needs *context*."""
     require_tls: bool = False
     """Answer 530 to what comes before STARTTLS. Needs *context*."""
-    verifier: Verifier | None = field(default=None, converter=_verifier)
+    authenticator: Authenticator | None = field(default=None, converter=_authenticator)
     """Who may log in. What it can verify is offered by AUTH; None for no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
-    """The SASL mechanisms that may be offered; None for all that *verifier* can verify, but -PLUS
+    """The SASL mechanisms that may be offered. None: all that *authenticator* can verify, but -PLUS
     only with *tls-exporter*."""
     require_auth: bool = False
-    """Answer 530 to transactions before AUTH. Needs *verifier*."""
+    """Answer 530 to transactions before AUTH. Needs *authenticator*."""
     auth_in_clear: bool = False
     """Whether AUTH is offered without TLS."""
     lmtp: bool = False
     """LMTP instead of SMTP (RFC 2033); never on port 25."""
     submission: bool = False
     """A server for users, as on port 587 (RFC 6409): who wants to send logs in first, so that
-    *verifier* is needed; domains must be fully qualified; DSN is offered."""
+    *authenticator* is needed; domains must be fully qualified; DSN is offered."""
     extensions: Mapping[str, str | None] = field(factory=dict)
     """Keywords to offer besides the usual ones, with their parameters, which the handler then has
     to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""

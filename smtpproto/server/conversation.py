@@ -36,10 +36,10 @@ from ..grammar.command import (
 from ..grammar.extension_command import Auth, Bdat, Etrn, StartTLS, XClient, XForward
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..ports import Stream, World
-from ..protocol.automatic_replies import SHUTTING_DOWN, TIMED_OUT
+from ..ports import Runtime, Stream
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
+from ..protocol.server_replies import SHUTTING_DOWN, TIMED_OUT
 from ..sasl import BY_NAME, Channel, Identity
 from ..tls.context import Context
 from ..tls.filter import Filter
@@ -67,7 +67,7 @@ class Conversation:
     _stream: Stream
     _handler: Handler
     _config: ServerConfig
-    _world: World
+    _runtime: Runtime
 
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
@@ -84,7 +84,7 @@ class Conversation:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = ServerProtocol(hostname=self._config.hostname)  # until it is known
         self._delivery = Delivery(self._handler, self._flush)
-        self._authentication = Authentication(self._config, self._world)
+        self._authentication = Authentication(self._config, self._runtime)
 
     async def run(self) -> None:
         """Converse until the end; then close. Raises nothing of its own."""
@@ -121,7 +121,9 @@ class Conversation:
     async def _take_proxy_header(self) -> None:
         self._waiting = True
         try:
-            self._stream, header = await read_proxy_header(self._stream, self._world, self._config)
+            self._stream, header = await read_proxy_header(
+                self._stream, self._runtime, self._config
+            )
         finally:
             self._waiting = False
         if header.source is not None:
@@ -147,7 +149,7 @@ class Conversation:
             await self._flush()
         self._events += 1
         if self._events % _TURN == 0:
-            await self._world.checkpoint()
+            await self._runtime.checkpoint()
 
     async def _close(self) -> None:
         try:
@@ -162,7 +164,7 @@ class Conversation:
 
     async def _next_event(self) -> ServerEvent | None:
         """The next event; None at the end. Replies leave together when no more can be read."""
-        machine, now = self._machine, self._world.now
+        machine, now = self._machine, self._runtime.now
         deadline = None if machine.timeout is None else now() + machine.timeout
         while (event := machine.next_event()) is None and machine.phase is not Phase.CLOSED:
             await self._flush()
@@ -205,7 +207,7 @@ class Conversation:
 
     async def _start_tls(self, tls: Filter) -> None:
         """The handshake; :meth:`stop` ends it."""
-        stream = TLSStream(self._stream, tls, self._world.now)
+        stream = TLSStream(self._stream, tls, self._runtime.now)
         self._waiting = True  # before the look at _stopping, as in _receive
         try:
             if self._stopping:
@@ -286,9 +288,9 @@ class Conversation:
             case Noop() | Quit():
                 pass
             case Vrfy(name):
-                self._answer(await ask_names(handler.verify, session, name))
+                self._answer(await ask_names(handler.vrfy, session, name))
             case Expn(name):
-                self._answer(await ask_names(handler.expand, session, name))
+                self._answer(await ask_names(handler.expn, session, name))
             case Help(topic):
                 self._answer(await ask(handler.help, session, topic))
             case _:
@@ -317,7 +319,7 @@ class Conversation:
                 self._answer(await ask(handler.command, session, command))
 
     async def _hello(self, event: Ehlo) -> None:
-        if self._answer(await ask(self._handler.hello, self._session, event.host)):
+        if self._answer(await ask(self._handler.ehlo, self._session, event.host)):
             extended = not isinstance(event, Helo)
             self._session = evolve(self._session, hello=event.host, extended=extended)
             await self._dropped()
@@ -365,9 +367,9 @@ class Conversation:
         tls, impersonated = self._session.tls, self._session.impersonated is not None
         verified = tls is not None and tls.verified and not impersonated
         return Channel(
-            random=self._world.random,
-            in_thread=self._world.in_thread,
-            now=self._world.now(),
+            random=self._runtime.random,
+            in_thread=self._runtime.in_thread,
+            now=self._runtime.now(),
             secure=tls is not None,
             bindings={} if tls is None else tls.bindings,
             certificate=tls.peer_certificate if tls is not None and verified else None,

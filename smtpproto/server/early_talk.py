@@ -15,4 +15,4 @@ def talks_early(machine: ServerProtocol, event: ServerEvent) -> bool:
     last command of a group, or behind any where PIPELINING was not agreed on."""
     alone = "PIPELINING" not in machine.negotiated and not isinstance(event, Bdat)
     waits = isinstance(event, _LAST) or (isinstance(event, Command) and alone)
-    return waits and machine.behind
+    return waits and machine.has_unread_input

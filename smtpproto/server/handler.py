@@ -30,7 +30,7 @@ which is sent as soon as it is there (RFC 2033 4.2)."""
 
 Hook = Verdict | Awaitable[Verdict]
 MessageHook = Verdicts | Awaitable[Verdicts]
-Nothing = None | Awaitable[None]
+NoReply = None | Awaitable[None]
 
 
 @frozen(kw_only=True)
@@ -65,7 +65,7 @@ class Session:
 class Sink(Protocol):
     """Takes the content of one message as it comes. Each method plain or ``async``."""
 
-    def write(self, data: bytes) -> Nothing:
+    def write(self, data: bytes) -> NoReply:
         """Take a slice of content, at most 64 KiB. Lines end with CRLF, and dots are removed; what
         came by BDAT is as the client sent it, which may have a CR or LF alone (RFC 3030 3)."""
         ...
@@ -74,7 +74,7 @@ class Sink(Protocol):
         """The content is complete. What is durable when this accepts is the server's duty."""
         ...
 
-    def abort(self) -> Nothing:
+    def abort(self) -> NoReply:
         """There will be no commit: throw away what was written."""
         ...
 
@@ -97,13 +97,16 @@ class Handler:
         but QUIT (RFC 3207 4.1)."""
         return None
 
-    def hello(self, session: Session, host: Host) -> Hook:
+    def ehlo(self, session: Session, host: Host) -> Hook:
         """The client named itself."""
         return None
 
     def login(self, session: Session, identity: Identity) -> Hook:
-        """Somebody has proved to the server's verifier who they are. A reply keeps them out all the
-        same: 535 as a rule, 432 4.7.12 until a new password is set (RFC 4954 6)."""
+        """The client has proved its identity to the server's authenticator.
+
+        A negative reply refuses the login nevertheless: usually 535, or 432 4.7.12 until a new
+        password is set (RFC 4954 6).
+        """
         return None
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Hook:
@@ -125,12 +128,12 @@ class Handler:
         """A whole message is there. To accept it is to be responsible for it."""
         return Reply(554, "5.3.2", "No mail is accepted here")
 
-    def verify(self, session: Session, name: str) -> NamesHook:
+    def vrfy(self, session: Session, name: str) -> NamesHook:
         """VRFY: give the mailbox that *name* stands for, or a reply. Left alone the answer is 252,
         which tells nothing (RFC 5321 7.3); to tell a name that is a list, answer 550 or 252."""
         return None
 
-    def expand(self, session: Session, name: str) -> NamesHook:
+    def expn(self, session: Session, name: str) -> NamesHook:
         """EXPN: give the mailboxes of the list *name*, one at least, or a reply. Offered by servers
         whose handler defines this; else the answer is 502."""
         return None
@@ -147,11 +150,11 @@ class Handler:
         """A verb of one's own, as given to ``serve`` in *verbs*; None gives its usual reply."""
         return None
 
-    def reset(self, session: Session) -> Nothing:
+    def reset(self, session: Session) -> NoReply:
         """The open transaction was dropped, by RSET or EHLO."""
         return None
 
-    def close(self, session: Session) -> Nothing:
+    def close(self, session: Session) -> NoReply:
         """The connection ended, however it did."""
         return None
 

@@ -13,7 +13,7 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import result
 from ..protocol.server import ServerProtocol
-from .handler import Hook, Names, Nothing, Verdict
+from .handler import Hook, Names, NoReply, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -55,7 +55,7 @@ async def ask_login(hook: Callable[..., Hook], *arguments: object) -> Verdict:
     return NO_LOGIN_NOW if again else verdict
 
 
-async def notify(hook: Callable[..., Nothing], *arguments: object) -> None:
+async def notify(hook: Callable[..., NoReply], *arguments: object) -> None:
     """Call a hook that answers nothing."""
     try:
         await result(hook(*arguments))

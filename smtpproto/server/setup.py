@@ -24,7 +24,7 @@ def machine_for(
 ) -> ServerProtocol:
     """A machine for a connection from *peer*, which begins as *channel* says. Raises ValueError for
     offers that make no sense."""
-    hooks = {"EXPN": Handler.expand, "ETRN": Handler.etrn}
+    hooks = {"EXPN": Handler.expn, "ETRN": Handler.etrn}
     offered: dict[str, str | None] = {
         keyword: "" for keyword, hook in hooks.items() if _defines(handler, hook)
     }
@@ -49,10 +49,10 @@ def machine_for(
 def mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...]:
     """What can be offered for AUTH on *channel*; while nothing is said in clear, what can be under
     TLS."""
-    if config.verifier is None:
+    if config.authenticator is None:
         return ()
     secure = channel.secure or config.implicit_tls or not config.auth_in_clear
-    return offers(config.verifier, evolve(channel, secure=secure), config.mechanisms)
+    return offers(config.authenticator, evolve(channel, secure=secure), config.mechanisms)
 
 
 def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
@@ -80,7 +80,9 @@ def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
     if (config.require_auth or config.submission) and not mechanisms(config, _AT_BEST):
-        raise ValueError("require_auth and submission need a verifier that can verify something")
+        raise ValueError(
+            "require_auth and submission need an authenticator that can verify something"
+        )
     in_reach = config.context is not None or config.auth_in_clear
     if (config.require_auth or config.submission) and not in_reach:
         raise ValueError("require_auth and submission need TLS, a context; or auth_in_clear")

@@ -6,9 +6,9 @@ from attrs import define, evolve
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
-from ..ports import Stream, World
+from ..ports import Runtime, Stream
 from ..wire.proxy import ProxyHeader, ProxyReader
-from ..wire.stream_wrapper import Over
+from ..wire.stream_wrapper import StreamWrapper
 from .config import ServerConfig
 from .handler import Session
 from .networks import is_among
@@ -39,7 +39,7 @@ def _text(value: object) -> str:
 
 
 async def read_proxy_header(
-    stream: Stream, world: World, config: ServerConfig
+    stream: Stream, runtime: Runtime, config: ServerConfig
 ) -> tuple[Stream, ProxyHeader]:
     """Read the PROXY header that *stream* begins with; give also the stream behind it.
 
@@ -47,9 +47,9 @@ async def read_proxy_header(
     """
     reader, header = ProxyReader(), None
     timeout = config.timeouts.proxy
-    deadline = None if timeout is None else world.now() + timeout
+    deadline = None if timeout is None else runtime.now() + timeout
     while header is None:
-        left = None if deadline is None else max(deadline - world.now(), 0)
+        left = None if deadline is None else max(deadline - runtime.now(), 0)
         data = await stream.read(left)
         if not data:
             raise RemoteProtocolError("the connection ended in the PROXY header")
@@ -61,7 +61,7 @@ async def read_proxy_header(
 
 
 @define(eq=False)
-class _Behind(Over):
+class _Behind(StreamWrapper):
     """A stream of which *_first* was read already."""
 
     _first: bytes

@@ -86,7 +86,7 @@ class Simulation:
         """Let the clock jump."""
         await _Wait(lambda: False, self._now + seconds)
 
-    def slots(self, number: int) -> SimulatedSlots:
+    def semaphore(self, number: int) -> SimulatedSlots:
         """So many places; the seed decides who gets one."""
         return SimulatedSlots(self, number)
 

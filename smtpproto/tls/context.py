@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
-from .verify import ClientCertificate, Verify
+from .verify import ClientCertificate, TLSVerify
 
 
 @runtime_checkable
@@ -30,14 +30,14 @@ that was renewed is shown. To renew is to give another context, not to change th
 
 
 def client_context(
-    verify: Verify | None = None, certificate: ClientCertificate | None = None
+    verify: TLSVerify | None = None, certificate: ClientCertificate | None = None
 ) -> ssl.SSLContext:
     """A context for a client, TLS 1.2 at least; it verifies by name unless told otherwise.
 
     Fingerprints are not its business, but the filter's. Raises ValueError for CAs or a
     certificate that cannot be read.
     """
-    verify = verify or Verify.by_name()
+    verify = verify or TLSVerify.by_name()
     by_name = verify.at_all and not verify.fingerprints
     context = _verifying(verify.ca) if by_name else _trustful()
     context.hostname_checks_common_name = False  # but the names that are meant to be (RFC 9525 2)
@@ -99,7 +99,7 @@ def own_certificate(context: ssl.SSLContext) -> bytes | None:
     for each kind of key one that takes no other.
     """
     if context not in _own:
-        anything, *kinds = (_shown(context, client) for client in _inquirers())
+        anything, *kinds = (_redactor(context, client) for client in _inquirers())
         shown = {anything, *kinds} - {None, _UNSEEN}
         one = len(shown) == 1 and None in kinds  # who has both kinds of key has two certificates
         _own[context] = shown.pop() if one else None
@@ -115,7 +115,7 @@ def _inquirers() -> Iterator[ssl.SSLContext]:
         yield client
 
 
-def _shown(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
+def _redactor(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
     """What *inquirer* is shown, if anything. With TLS 1.3 it is done before the server is, which
     perhaps wants to see a certificate; with TLS 1.2 it then never is."""
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()

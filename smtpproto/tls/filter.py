@@ -151,7 +151,9 @@ _LINE = 200  # octets of a greeting, to be shown
 SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
 _OLD = "whether the peer knows TLS 1.2 or later"
 _RENEGOTIATES = "whether the peer can do without, or knows TLS 1.3"
-_ISSUER = "the CA in use: Verify.by_ca trusts another, Verify.by_fingerprint this one certificate"
+_ISSUER = (
+    "the CA in use: TLSVerify.by_ca trusts another, TLSVerify.by_fingerprint this one certificate"
+)
 _NO_CERTIFICATE = "which client certificate the server wants: set certificate"
 _CHECKS = {
     "HTTP_REQUEST": "whether this is the port meant: the client speaks HTTP",

@@ -84,7 +84,7 @@ class OpenSSLFilter(Filter):
         except Exception:  # a certificate that cannot be read raises as it likes
             self._records()
             self._alert = _BAD_CERTIFICATE
-            name = _shown(self._identity)
+            name = _redactor(self._identity)
             detail = f"certificate is not valid for {name!r}"
             raise failure("CERTIFICATE_VERIFY_FAILED", detail) from None
 
@@ -181,7 +181,7 @@ def _identity(name: str) -> DNS_ID | IPAddress_ID:
     return IPAddress_ID(name) if _is_address(name) else DNS_ID(_ascii(name))
 
 
-def _shown(identity: DNS_ID | IPAddress_ID) -> str:
+def _redactor(identity: DNS_ID | IPAddress_ID) -> str:
     return str(identity.ip) if isinstance(identity, IPAddress_ID) else identity.hostname.decode()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ..errors import ConnectionLost, SMTPError, TLSFailed, TransportError
 from ..limits import CHUNK
 from ..ports import Stream
-from ..wire.stream_wrapper import Over
+from ..wire.stream_wrapper import StreamWrapper
 from .context import Context, own_certificate
 from .filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, renegotiating, unusable
 
@@ -154,7 +154,7 @@ def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
     return failure(reason, getattr(error, "verify_message", ""))
 
 
-class TLSStream(Over):
+class TLSStream(StreamWrapper):
     """A stream that speaks TLS over another stream."""
 
     def __init__(self, stream: Stream, tls: Filter, now: Callable[[], float]) -> None:

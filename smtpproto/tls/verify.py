@@ -46,7 +46,7 @@ def _fingerprint(text: str) -> bytes:
 
 
 @frozen
-class Verify:
+class TLSVerify:
     """How a client verifies a server's certificate; see the class methods, which make it."""
 
     ca: str | None = field(default=None, converter=_text)

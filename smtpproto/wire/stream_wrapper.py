@@ -8,7 +8,7 @@ from ..ports import Stream
 
 
 @define(eq=False)
-class Over:
+class StreamWrapper:
     """Implements :class:`~smtpproto.ports.Stream` by another one, as it is: those that are made of
     it say only where they differ."""
 

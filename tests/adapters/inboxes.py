@@ -8,6 +8,7 @@ import threading
 from attrs import define, field
 
 from smtpproto import (
+    Authenticator,
     Envelope,
     ForwardPath,
     Handler,
@@ -15,11 +16,10 @@ from smtpproto import (
     Reply,
     Secret,
     Session,
-    Verifier,
 )
 
 
-class Ann(Verifier):
+class Ann(Authenticator):
     """Lets in who knows Ann's password."""
 
     def check_password(self, username: str, password: Secret) -> bool:

@@ -204,7 +204,7 @@ def test_the_certificate_must_have_the_name_that_was_dialled(
     }
     implicit = mode is TLSMode.IMPLICIT
     theirs: ServerOptions = {"context": certificates.server, "implicit_tls": implicit}
-    theirs["verifier"] = Ann()
+    theirs["authenticator"] = Ann()
     with served(Blocking, inbox, **theirs) as running:
         with pytest.raises(TLSFailed, match="check: the host name"):
             on_sockets.connect("127.0.0.1", running.port, **options)

@@ -167,7 +167,7 @@ def test_the_usual_ports(
         raise ConnectFailed(f"dialled {host} {port}")
 
     for module in (on_asyncio, on_trio, on_sockets):
-        monkeypatch.setattr(module.World, "dial", dial)
+        monkeypatch.setattr(module.Runtime, "dial", dial)
     host = "/run/x" if port == 0 else "mx.example"
     with pytest.raises(ConnectFailed, match=f"dialled {host} {port}"):
         connected(client, nothing, where, **options)
@@ -432,6 +432,6 @@ def test_the_whole_has_an_end_on_a_real_clock(client: type[Flavour]) -> None:
     near, far = socket.socketpair()
     with far:
         with pytest.raises(TimedOut, match=r"the whole operation.*phase: greeting"):
-            connected(client, nothing, "mx", 25, sock=near, timeouts=Timeouts(whole=0.05))
+            connected(client, nothing, "mx", 25, sock=near, timeouts=Timeouts(total=0.05))
         assert near.fileno() == -1
         assert far.recv(100) == b""  # nothing was sent

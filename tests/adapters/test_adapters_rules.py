@@ -81,7 +81,7 @@ def test_after_the_handshake_the_client_names_itself_first(
     assert lines[handshake + 1].startswith(f"C: {hello} ")
 
 
-class Misled(blocking.World):
+class Misled(blocking.Runtime):
     """A world whose DNS leads every name to a host of its own choice."""
 
     async def dial(

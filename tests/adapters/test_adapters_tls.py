@@ -12,13 +12,13 @@ from contextlib import contextmanager, suppress
 import pytest
 import trustme
 
-from smtpproto import Client, TimedOut, Timeouts, TLSFailed, TLSMode, Verify
+from smtpproto import Client, TimedOut, Timeouts, TLSFailed, TLSMode, TLSVerify
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Inbox
 from tests.support.certificates import der, server_context
 
 CA = trustme.CA()
-TRUST = Verify.by_ca(CA.cert_pem.bytes())
+TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
 MODES = [TLSMode.REQUIRED, TLSMode.IMPLICIT]
 
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)

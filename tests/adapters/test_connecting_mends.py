@@ -42,11 +42,11 @@ def full(tmp_path: Path) -> Iterator[socket.socket]:
 
 @unix
 def test_a_full_queue_is_waited_for(full: socket.socket) -> None:
-    class World(on_sockets.World):
+    class Runtime(on_sockets.Runtime):
         async def sleep(self, seconds: float) -> None:
             full.accept()[0].close()
 
-    with on_sockets.run(dialling.unix(World(), full.getsockname())) as ours:
+    with on_sockets.run(dialling.unix(Runtime(), full.getsockname())) as ours:
         assert ours.getpeername() == full.getsockname()
 
 

@@ -138,9 +138,9 @@ async def too_big(client: Client, inbox: Inbox) -> None:
 @scenario
 async def the_small_commands(client: Client, inbox: Inbox) -> None:
     assert (await client.noop()).code == 250
-    assert (await client.verify("bob")).code == 252
+    assert (await client.vrfy("bob")).code == 252
     assert (await client.help()).code == 214
-    assert (await client.reset()).code == 250
+    assert (await client.rset()).code == 250
     assert inbox.resets == 0  # there was no transaction
 
 
@@ -195,7 +195,7 @@ def test_contract(
     caplog.set_level(logging.DEBUG, "smtpproto")
     ours: ClientOptions = {"tls": mode, "context": certificates.client}
     theirs: ServerOptions = {
-        "verifier": Ann(),
+        "authenticator": Ann(),
         "context": certificates.server,
         "implicit_tls": mode is TLSMode.IMPLICIT,
         "limits": Limits(message_size=1_000_000, failed_login_delay=0),

@@ -10,7 +10,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from smtpproto import Handler, Secret, Verifier
+from smtpproto import Authenticator, Handler, Secret
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
@@ -64,7 +64,7 @@ def test_all_of_a_pool_is_closed_if_its_end_is_cancelled() -> None:
             members.append(Member())
             return cast(Client, members[-1])
 
-        pool = Pool(on_asyncio.World(), open_one)
+        pool = Pool(on_asyncio.Runtime(), open_one)
         await asyncio.gather(*(pool.send(b"x\r\n", TO_BOB) for _ in range(4)))
         closing = asyncio.create_task(pool.close())
         await asyncio.sleep(0)
@@ -95,7 +95,7 @@ def test_a_pool_that_another_thread_closes_as_a_connection_is_given_back() -> No
     async def open_one(*_: object) -> Client:
         return cast(Client, Member())
 
-    pool = Pool(on_sockets.World(), open_one, PoolConfig())
+    pool = Pool(on_sockets.Runtime(), open_one, PoolConfig())
     outcome: Any = on_sockets.run(pool.send(b"x\r\n", TO_BOB))
     assert outcome == "sent"
     assert ended == ["closed"]
@@ -104,7 +104,7 @@ def test_a_pool_that_another_thread_closes_as_a_connection_is_given_back() -> No
 def test_a_server_on_trio_ends_though_a_password_is_still_checked() -> None:
     asked, answer, ended = threading.Event(), threading.Event(), threading.Event()
 
-    class Slow(Verifier):
+    class Slow(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             asked.set()
             answer.wait(5)
@@ -113,7 +113,7 @@ def test_a_server_on_trio_ends_though_a_password_is_still_checked() -> None:
 
     async def main() -> None:
         async with (
-            on_trio.serve(Handler(), verifier=Slow(), auth_in_clear=True) as server,
+            on_trio.serve(Handler(), authenticator=Slow(), auth_in_clear=True) as server,
             await trio.open_tcp_stream("127.0.0.1", server.port) as stream,
         ):
             await stream.send_all(b"EHLO c.example\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\n")

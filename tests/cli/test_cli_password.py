@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from smtpproto import HashedPasswords, ScramKeys, Secret, StoredKeys, Verifier
+from smtpproto import Authenticator, HashedPasswords, ScramKeys, Secret, StoredKeys
 from smtpproto.cli import main
 from smtpproto.cli.options import UsageError
-from smtpproto.cli.serve import _verifier, add_options
+from smtpproto.cli.serve import _authenticator, add_options
 
 PASSWORD = "a horse of course"
 
@@ -29,10 +29,10 @@ def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return shown.out
 
 
-def verifier(users: Path) -> Verifier | None:
+def authenticator(users: Path) -> Authenticator | None:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return _verifier(parser.parse_args([f"--users={users}"]))
+    return _authenticator(parser.parse_args([f"--users={users}"]))
 
 
 @pytest.mark.parametrize("kind", ["SCRAM-SHA-256", "SCRAM-SHA-1"])
@@ -44,7 +44,7 @@ def test_keys_of_scram(
     assert name == "ann" and ScramKeys.parse(keys).iterations == 5000
     assert line(capsys, "ann", f"--kind={kind}", "--iterations=5000", word) != printed  # salt
     (tmp_path / "users").write_text(f"{printed}\n")
-    users = verifier(tmp_path / "users")
+    users = authenticator(tmp_path / "users")
     assert isinstance(users, StoredKeys)
     assert users.check_password("ann", Secret(PASSWORD))
     assert not users.check_password("ann", Secret("wrong"))
@@ -52,7 +52,7 @@ def test_keys_of_scram(
 
 def test_hashes_by_scrypt(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "users").write_text(line(capsys, "ann", "--kind=scrypt", word))
-    users = verifier(tmp_path / "users")
+    users = authenticator(tmp_path / "users")
     assert isinstance(users, HashedPasswords)
     assert users.check_password("ann", Secret(PASSWORD))
 
@@ -100,11 +100,11 @@ def test_a_file_of_users_of_two_kinds(
     both = line(capsys, "ann", word) + line(capsys, "bob", "--kind=scrypt", word)
     (tmp_path / "users").write_text(both)
     with pytest.raises(UsageError, match="not of both"):
-        verifier(tmp_path / "users")
+        authenticator(tmp_path / "users")
 
 
 def test_a_file_of_users_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("ann:SCRAM-SHA-256$nonsense\n")
     with pytest.raises(UsageError, match="'ann'") as caught:
-        verifier(tmp_path / "users")
+        authenticator(tmp_path / "users")
     assert "nonsense" not in str(caught.value)

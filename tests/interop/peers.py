@@ -13,6 +13,7 @@ import trio
 from attrs import frozen
 
 from smtpproto import (
+    Authenticator,
     Client,
     ClientConfig,
     Envelope,
@@ -25,7 +26,6 @@ from smtpproto import (
     Secret,
     Session,
     Timeouts,
-    Verifier,
 )
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
@@ -109,7 +109,7 @@ class Arrival:
         return [str(path) for path in self.envelope.recipients]
 
 
-class Accounts(Verifier):
+class Accounts(Authenticator):
     """Lets in who knows :data:`LOGIN`."""
 
     def check_password(self, username: str, password: Secret) -> bool:
@@ -221,7 +221,7 @@ def converse(
 
     async def in_blocking() -> T:
         config = ClientConfig(**options)
-        async with await open_client(blocking.World(), host, port, config) as client:
+        async with await open_client(blocking.Runtime(), host, port, config) as client:
             return await talk(client)
 
     match flavour:

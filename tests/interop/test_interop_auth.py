@@ -20,7 +20,7 @@ from smtpproto import (
     LoginRefused,
     NotOffered,
     TLSMode,
-    Verify,
+    TLSVerify,
 )
 from smtpproto.client.config import ClientOptions
 from smtpproto.sasl import Credential
@@ -55,7 +55,7 @@ class Peer:
     ) -> None:
         """Send a message as who has *credential*."""
         envelope = Envelope("ann@a.test", "alice@box.test")
-        options = {"verify": Verify.by_ca(self.ca), "trace": self._listen, **options}
+        options = {"verify": TLSVerify.by_ca(self.ca), "trace": self._listen, **options}
         options["login"] = credential
         send(flavour, self.port, PLAIN, envelope, **options)
 

@@ -93,7 +93,7 @@ def open_service(
         implicit_tls=implicit,
         require_tls=True,
         require_auth=True,
-        verifier=books,
+        authenticator=books,
         mechanisms=mechanisms or None,
     ) as port:
         yield Service(port, implicit, books, desk)

@@ -45,7 +45,7 @@ def gsasl(
     context.use_privatekey_file(certificate.chain)
     # It sees STARTTLS in lines only that are not the last.
     options: Any = {"context": context, "extensions": {"DSN": ""}}
-    with serving(request.param, desk, verifier=Open({LOGIN[0]: KEYS}), **options) as port:
+    with serving(request.param, desk, authenticator=Open({LOGIN[0]: KEYS}), **options) as port:
         server = ("--smtp", f"--connect=127.0.0.1:{port}", f"--x509-ca-file={certificate.ca}")
 
         def log_in(*login: str) -> str:

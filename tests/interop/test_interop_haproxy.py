@@ -149,7 +149,7 @@ def test_health_check_of_us(flavour: str, version: str) -> None:
     greeted: queue.Queue[Session] = queue.Queue()
 
     class Greeted(Handler):
-        def hello(self, session: Session, host: Host) -> None:
+        def ehlo(self, session: Session, host: Host) -> None:
             if host == "check.test":
                 greeted.put(session)
 

@@ -21,7 +21,7 @@ from smtpproto import (
     TLSFailed,
     TLSInfo,
     TLSMode,
-    Verify,
+    TLSVerify,
 )
 from smtpproto.grammar.domain import Host
 from tests.interop.openssl import recorded, s_client, s_server
@@ -33,7 +33,7 @@ from tests.support.tls_server import is_tls
 pytestmark = pytest.mark.peer("openssl")
 
 CA = trustme.CA()
-TRUST = Verify.by_ca(CA.cert_pem.bytes())
+TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
 GOOD = CA.issue_cert("127.0.0.1", "localhost")
 OLD = ("-cipher", "ALL:@SECLEVEL=0")
 
@@ -84,7 +84,7 @@ def test_a_server_that_is_not_good_enough(
 def test_a_fingerprint_is_enough(flavour: str, tmp_path: Path) -> None:
     """TLS is agreed, and then the greeting is waited for, which never comes."""
     leaf = expired(CA)
-    verify = Verify.by_fingerprint(hashlib.sha256(der(leaf)).hexdigest())
+    verify = TLSVerify.by_fingerprint(hashlib.sha256(der(leaf)).hexdigest())
     with (
         s_server(tmp_path / "log", written(leaf, tmp_path)) as port,
         pytest.raises(TimedOut) as caught,
@@ -141,7 +141,7 @@ class Seen(Handler):
     def tls(self, session: Session) -> None:
         self._infos.put(session.tls)
 
-    def hello(self, session: Session, host: Host) -> None:
+    def ehlo(self, session: Session, host: Host) -> None:
         if session.tls is None:
             self._infos.put(None)
 

@@ -17,7 +17,7 @@ import pytest
 from aiosmtpd.smtp import AuthResult
 from scramp import ScramClient, ScramException, ScramMechanism
 
-from smtpproto import BadCredentials, ScramKeys, Verifier
+from smtpproto import Authenticator, BadCredentials, ScramKeys
 from smtpproto.sasl import Identity
 from tests.interop.peers import LOGIN, PLAIN, Inbox, send, serving
 from tests.interop.programs import PATIENCE, Certificate, der
@@ -31,7 +31,7 @@ BOTH = [PLUS, "SCRAM-SHA-256"]
 # -- smtplib -------------------------------------------------------------------------------------
 
 
-class Keys(Verifier):
+class Keys(Authenticator):
     def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
         return ScramKeys.derive(LOGIN[1], salt=bytes(16), iterations=4096, hash_name=hash_name)
 
@@ -60,7 +60,7 @@ def log_in(
 ) -> None:
     """Let smtplib log in to our server and send a message. Without *binding* it is bound to what
     it sees of TLS."""
-    options: Any = {"context": certificate.server, "verifier": Keys(), "mechanisms": offered}
+    options: Any = {"context": certificate.server, "authenticator": Keys(), "mechanisms": offered}
     with (
         serving("blocking", inbox, **options) as port,
         smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client,

@@ -64,7 +64,7 @@ def test_tls_and_login(
             implicit_tls=implicit,
             require_tls=True,
             require_auth=True,
-            verifier=Accounts(),
+            authenticator=Accounts(),
             mechanisms="PLAIN",
         ) as port,
         dial_tls(port, certificate, implicit=implicit) as client,

@@ -34,7 +34,7 @@ def test_swaks_tls_and_login(
         implicit_tls=implicit,
         require_tls=True,
         require_auth=True,
-        verifier=Accounts(),
+        authenticator=Accounts(),
         mechanisms="PLAIN",
     ) as port:
         swaks_tls(port, DOTS, *tls, *login)
@@ -84,7 +84,7 @@ def test_curl_tls_and_login(
         implicit_tls=implicit,
         require_tls=True,
         require_auth=True,
-        verifier=Accounts(),
+        authenticator=Accounts(),
         mechanisms="PLAIN",
     ) as port:
         url = f"smtp{'s' * implicit}://127.0.0.1:{port}/client.a.test"

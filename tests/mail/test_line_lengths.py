@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from smtpproto import Client, Envelope, GrammarError, Leniencies, TLSMode, Tolerance
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientConfig
 from smtpproto.client.connection import start_client
 from smtpproto.mail.preparation import Content, Source
@@ -31,7 +31,7 @@ def send(source: Source, leniencies: Leniencies, script: str) -> None:
     config = ClientConfig(tls=TLSMode.NONE, leniencies=leniencies)
 
     async def main() -> None:
-        client: Client = await start_client(World(), stream, "", config, TLSMode.NONE)
+        client: Client = await start_client(Runtime(), stream, "", config, TLSMode.NONE)
         async with client:
             await client.send(source, Envelope("a@b.example", "c@d.example"))
 

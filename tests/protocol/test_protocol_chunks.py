@@ -22,8 +22,8 @@ from smtpproto.grammar.command import Data
 from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
-from smtpproto.protocol.automatic_replies import TIMED_OUT
 from smtpproto.protocol.phases import Phase
+from smtpproto.protocol.server_replies import TIMED_OUT
 
 from .machines import (
     MAIL,

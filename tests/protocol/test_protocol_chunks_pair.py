@@ -166,7 +166,7 @@ def test_they_stay_in_step(
     assert client.in_flight == 0
     where = Phase.READY if client.phase is Phase.FAILED else client.phase
     assert where is server.phase
-    assert not server.behind
+    assert not server.has_unread_input
     for envelope, content, said in pair.delivered:
         assert content == b"" or content in sent
         assert len(said) == (len(envelope.recipients) if lmtp else 1)

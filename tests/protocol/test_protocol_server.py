@@ -28,9 +28,9 @@ from smtpproto.grammar.extension_command import Auth, StartTLS
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.secret import Secret
 from smtpproto.limits import Limits, Timeouts
-from smtpproto.protocol.automatic_replies import TIMED_OUT
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
+from smtpproto.protocol.server_replies import TIMED_OUT
 
 HOST = "mx.example.org"
 SMALL = Limits(message_size=65536)

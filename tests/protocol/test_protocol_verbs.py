@@ -74,8 +74,8 @@ class XRaw(Command):
         return self.raw
 
 
-COUNT = Verb.own(XCount, usual=Reply(250, "2.0.0", "Counted"))
-SAY = Verb.own(XSay, yes={211, 250}, phases=[Phase.START, Phase.CHUNKS], keyword="XTALK")
+COUNT = Verb.own(XCount, default_reply=Reply(250, "2.0.0", "Counted"))
+SAY = Verb.own(XSay, accepted_codes={211, 250}, phases=[Phase.START, Phase.CHUNKS], keyword="XTALK")
 OWN = (COUNT, SAY)
 
 
@@ -102,7 +102,7 @@ def test_its_own_grammar_says_what_is_wrong() -> None:
 
 def test_only_its_codes_answer_it() -> None:
     for code, kind in ((211, XSay), (251, XCount), (354, XCount), (220, XSay)):
-        server = serving(verbs=(COUNT, Verb.own(XSay, yes={250})))
+        server = serving(verbs=(COUNT, Verb.own(XSay, accepted_codes={250})))
         server.machine.receive(b"XCOUNT 1\r\n" if kind is XCount else b"XSAY a\r\n")
         server.machine.next_event()
         with pytest.raises(LocalProtocolError, match="does not answer"):
@@ -180,7 +180,9 @@ def test_the_same_twice() -> None:
 def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
     """RFC 5321 F.1: TURN is 502, until somebody does implement it."""
     own = Verb.own(
-        type("Turn", (Text,), {"verb": "TURN"}), usual=Reply(250, None, "Turned"), keyword="XTURN"
+        type("Turn", (Text,), {"verb": "TURN"}),
+        default_reply=Reply(250, None, "Turned"),
+        keyword="XTURN",
     )
     assert serving().codes(b"TURN\r\n") == [502]
     assert serving(verbs=(own,)).codes(b"TURN\r\n") == [250]
@@ -317,7 +319,7 @@ def test_a_verb_that_fails_to_read() -> None:
         def read(cls, argument: str, reading: Reading) -> Number:
             return cls(str(int(argument)))
 
-    server = serving(verbs=(Verb.own(Number, usual=Reply(250, None, "OK")),))
+    server = serving(verbs=(Verb.own(Number, default_reply=Reply(250, None, "OK")),))
     assert server.said(b"XNUMBER x\r\n")[0].startswith("451 4.3.0 ")
     assert server.codes(b"XNUMBER 1\r\n") == [250]
 

@@ -108,7 +108,7 @@ def test_a_verb_of_ones_own_is_private_or_has_a_keyword() -> None:
         Verb.own(Foo)
     yes = Reply(250, "2.0.0", "Done")
     for command, keyword in ((Foo, "FOOBAR"), (XFoo, None)):
-        machine = server(verbs=(Verb.own(command, usual=yes, keyword=keyword),))
+        machine = server(verbs=(Verb.own(command, default_reply=yes, keyword=keyword),))
         assert any(line[4:] == (keyword or "XFOO") for line in feed(machine, OPEN)[1])
         assert feed(machine, b"%s\r\n" % command.verb.encode())[1] == ["250 2.0.0 Done"]
 

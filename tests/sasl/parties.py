@@ -14,6 +14,7 @@ from smtpproto.errors import GrammarError
 from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     BY_NAME,
+    Authenticator,
     Channel,
     ClientExchange,
     Credential,
@@ -22,7 +23,6 @@ from smtpproto.sasl import (
     ServerExchange,
     TokenClaim,
     TokenRefused,
-    Verifier,
 )
 from smtpproto.sasl.prepare import saslprep
 
@@ -38,8 +38,8 @@ def channel(**known: Any) -> Channel:
 
 
 @define(eq=False)
-class Users(Verifier):
-    """Knows all that a verifier can know; *passwords* by names, both prepared."""
+class Users(Authenticator):
+    """Knows all that an authenticator can know; *passwords* by names, both prepared."""
 
     passwords: Mapping[str, str] = field(factory=lambda: {"ann": "secret"})
     tokens: Mapping[str, str] = field(factory=dict)
@@ -78,8 +78,8 @@ def client(name: str, credential: Credential, known: Channel | None = None) -> C
     return BY_NAME[name].client(credential, known or channel())
 
 
-def server(name: str, verifier: Verifier, known: Channel | None = None) -> ServerExchange:
-    return BY_NAME[name].server(verifier, known or channel())
+def server(name: str, authenticator: Authenticator, known: Channel | None = None) -> ServerExchange:
+    return BY_NAME[name].server(authenticator, known or channel())
 
 
 def step(exchange: ServerExchange, response: bytes | str | None) -> bytes | Identity | Denied:

@@ -6,7 +6,7 @@ import secrets
 
 from attrs import define, field
 
-from smtpproto import Identity, Login, ScramKeys, Secret, Verifier
+from smtpproto import Authenticator, Identity, Login, ScramKeys, Secret
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import Channel, Denied
 from smtpproto.sasl.scram import ScramClient, ScramServer
@@ -23,7 +23,7 @@ End = Identity | Denied
 
 
 @define(eq=False)
-class Users(Verifier):
+class Users(Authenticator):
     """Passwords in clear, and who may act as whom."""
 
     passwords: dict[str, str]
@@ -50,9 +50,9 @@ LOGIN = Login("ann", "secret")
 
 
 def server_of(
-    verifier: Verifier = ANN, channel: Channel = PLAIN_CHANNEL, *, plus: bool = False
+    authenticator: Authenticator = ANN, channel: Channel = PLAIN_CHANNEL, *, plus: bool = False
 ) -> ScramServer:
-    return ScramServer(verifier, channel, "SHA-256", plus)
+    return ScramServer(authenticator, channel, "SHA-256", plus)
 
 
 def answer(server: ScramServer, response: str) -> str:

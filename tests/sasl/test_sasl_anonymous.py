@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
-from smtpproto.sasl import Anonymous, Denied, Identity, Verifier, offers
+from smtpproto.sasl import Anonymous, Authenticator, Denied, Identity, offers
 
 from .parties import Users, channel, client, outcome, server, step
 
@@ -75,7 +75,7 @@ def test_only_our_error_escapes(octets: bytes) -> None:
 
 def test_not_everywhere() -> None:
     assert isinstance(step(server("ANONYMOUS", Users()), "sirhc"), Denied)
-    assert offers(Verifier(), channel()) == ()
+    assert offers(Authenticator(), channel()) == ()
     assert "ANONYMOUS" in offers(Users(), channel(secure=False))
     with pytest.raises(RemoteProtocolError):
         client("ANONYMOUS", Anonymous()).step(b"who?")

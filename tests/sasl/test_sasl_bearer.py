@@ -253,7 +253,7 @@ def test_messages_that_are_none_of_xoauth2(message: bytes) -> None:
 @pytest.mark.parametrize("auth", [b"", b"auth=\1", b"auth=Bearer\1", b"auth=Bearer \1"])
 @pytest.mark.parametrize("more", [b"", b"foo=bar\1"])
 def test_without_a_token_nobody_comes_in(auth: bytes, more: bytes) -> None:
-    """Not even if the verifier says so, who cannot mean it."""
+    """Not even if the authenticator says so, who cannot mean it."""
     theirs = server("OAUTHBEARER", Users(tokens={"": "ann"}))
     said = step(theirs, b"n,a=ann,\1" + more + auth + b"\1")
     assert isinstance(said, bytes) and json.loads(said) == {"status": "invalid_token"}

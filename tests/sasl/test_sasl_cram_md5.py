@@ -11,7 +11,7 @@ from hypothesis import given
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
-from smtpproto.sasl import Channel, Denied, Identity, Login, ServerExchange, Verifier, offers
+from smtpproto.sasl import Authenticator, Channel, Denied, Identity, Login, ServerExchange, offers
 from smtpproto.sasl.prepare import saslprep
 
 from .parties import NAMES, Users, channel, client, outcome, server, step
@@ -26,7 +26,7 @@ def signed(name: str, secret: str, challenge: bytes) -> str:
     return f"{name} {hmac.new(secret.encode(), challenge, 'md5').hexdigest()}"
 
 
-def challenged(users: Verifier, known: Channel | None = None) -> tuple[bytes, ServerExchange]:
+def challenged(users: Authenticator, known: Channel | None = None) -> tuple[bytes, ServerExchange]:
     """A new exchange and its challenge."""
     exchange = server("CRAM-MD5", users, known)
     said = step(exchange, None)
@@ -153,13 +153,13 @@ def test_one_challenge() -> None:
 
 
 def test_only_who_has_shared_secrets_offers_it() -> None:
-    class Hashes(Verifier):
+    class Hashes(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             return False
 
-    class Secrets(Verifier):
+    class Secrets(Authenticator):
         def shared_secret(self, username: str) -> None: ...
 
-    assert offers(Verifier(), channel()) == ()
+    assert offers(Authenticator(), channel()) == ()
     assert "CRAM-MD5" not in offers(Hashes(), channel())
     assert offers(Secrets(), channel()) == ("CRAM-MD5",)

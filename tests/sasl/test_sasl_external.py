@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
-from smtpproto.sasl import Denied, External, Identity, Verifier, offers, usable
+from smtpproto.sasl import Authenticator, Denied, External, Identity, offers, usable
 from smtpproto.sasl.prepare import saslprep
 
 from .parties import CERTIFICATE, NAMES, Users, channel, client, outcome, server, step
@@ -42,7 +42,7 @@ def test_no_certificate_no_login() -> None:
     assert "EXTERNAL" not in offers(users, channel())
     assert "EXTERNAL" not in offers(users, channel(secure=False, certificate=CERTIFICATE))
     assert "EXTERNAL" in offers(users, KNOWN)
-    assert "EXTERNAL" not in offers(Verifier(), KNOWN)
+    assert "EXTERNAL" not in offers(Authenticator(), KNOWN)
 
 
 def test_it_is_used_under_tls_only() -> None:
@@ -52,7 +52,7 @@ def test_it_is_used_under_tls_only() -> None:
 
 @pytest.mark.parametrize("user", ["", None, True, b"ann"])
 def test_nobody_s_certificate(user: object) -> None:
-    class Odd(Verifier):
+    class Odd(Authenticator):
         def certificate_user(self, certificate: bytes) -> str | None:
             return user  # type: ignore[return-value]
 

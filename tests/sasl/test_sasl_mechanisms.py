@@ -15,6 +15,7 @@ from smtpproto.sasl import (
     BY_NAME,
     MECHANISMS,
     Anonymous,
+    Authenticator,
     BearerToken,
     Channel,
     Credential,
@@ -24,7 +25,6 @@ from smtpproto.sasl import (
     Login,
     ServerExchange,
     TokenClaim,
-    Verifier,
     offers,
     usable,
 )
@@ -170,7 +170,7 @@ def test_an_error_shows_no_secret(name: str) -> None:
 
 
 def test_verifiers_may_be_asynchronous() -> None:
-    class Waits(Verifier):
+    class Waits(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
             return (username, password) == ("ann", Secret("secret"))
 

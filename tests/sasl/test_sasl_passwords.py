@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import (
+    Authenticator,
     GrammarError,
     HashedPasswords,
     Identity,
@@ -18,7 +19,6 @@ from smtpproto import (
     ScramKeys,
     Secret,
     StoredKeys,
-    Verifier,
     hash_password,
 )
 from smtpproto.limits import SCRAM_ITERATIONS, SCRAM_USUAL
@@ -245,7 +245,7 @@ def test_keys_that_cannot_be_read(kept: str | list[str | ScramKeys]) -> None:
     assert GOOD[-20:-4] not in str(caught.value)
 
 
-MAKERS: list[Callable[[dict[str, str]], Verifier]] = [
+MAKERS: list[Callable[[dict[str, str]], Authenticator]] = [
     lambda names: HashedPasswords(dict.fromkeys(names, CHEAP)),
     lambda names: StoredKeys(dict.fromkeys(names, GOOD)),
 ]
@@ -253,7 +253,7 @@ READY = pytest.mark.parametrize("make", MAKERS, ids=["hashes", "keys"])
 
 
 @READY
-def test_names_are_prepared(make: Callable[[dict[str, str]], Verifier]) -> None:
+def test_names_are_prepared(make: Callable[[dict[str, str]], Authenticator]) -> None:
     users = make(dict.fromkeys(["\u2168", "bob"], ""))
     assert users.check_password("IX", Secret("secret")) is True
     assert users.check_password("\u2168", Secret("secret")) is False  # who asks has prepared it
@@ -265,13 +265,13 @@ def test_names_are_prepared(make: Callable[[dict[str, str]], Verifier]) -> None:
 
 
 @READY
-def test_no_hash_is_shown(make: Callable[[dict[str, str]], Verifier]) -> None:
+def test_no_hash_is_shown(make: Callable[[dict[str, str]], Authenticator]) -> None:
     users = make(dict.fromkeys(["ann", "bob"], ""))
     assert repr(users) == f"{type(users).__name__}(2 users)"
 
 
 @READY
-def test_users_are_read_once(make: Callable[[dict[str, str]], Verifier]) -> None:
+def test_users_are_read_once(make: Callable[[dict[str, str]], Authenticator]) -> None:
     names = {"ann": ""}
     users = make(names)
     names["bob"] = names.pop("ann")
@@ -281,7 +281,7 @@ def test_users_are_read_once(make: Callable[[dict[str, str]], Verifier]) -> None
 
 @READY
 def test_users_who_do_not_exist_cost_the_same(
-    make: Callable[[dict[str, str]], Verifier], monkeypatch: pytest.MonkeyPatch
+    make: Callable[[dict[str, str]], Authenticator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same computation, with the same costs; and nobody at all gets in by it."""
     users, costs = make({"ann": ""}), []

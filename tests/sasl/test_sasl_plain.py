@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
-from smtpproto.sasl import Denied, Identity, Login, Verifier
+from smtpproto.sasl import Authenticator, Denied, Identity, Login
 from smtpproto.sasl.prepare import saslprep
 
 from .parties import NAMES, SOFT_HYPHEN, Users, client, outcome, server, step
@@ -128,7 +128,7 @@ def test_who_may_act_as_whom_is_asked() -> None:
     assert step(server("PLAIN", users), "ann\0ann\0secret") == Identity("ann", "", "PLAIN")
     assert isinstance(step(server("PLAIN", users), "eve\0ann\0secret"), Denied)
 
-    class Usual(Verifier):
+    class Usual(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             return True
 

@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from smtpproto import (
+    Authenticator,
     GrammarError,
     Identity,
     LocalProtocolError,
@@ -20,7 +21,6 @@ from smtpproto import (
     ScramKeys,
     Secret,
     SMTPError,
-    Verifier,
 )
 from smtpproto.adapters.blocking import run
 from smtpproto.grammar.xtext import decode_base64, encode_base64
@@ -78,7 +78,7 @@ def published(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None
         "pencil", salt=decode_base64(salt.encode()), iterations=4096, hash_name=hash_name
     )
 
-    class Stored(Verifier):
+    class Stored(Authenticator):
         def scram_keys(self, username: str, hash_name: str) -> ScramKeys:
             assert username == "user"
             return stored
@@ -234,7 +234,7 @@ def test_logins_that_cannot_be_prepared(login: Login) -> None:
 
 
 def test_acting_as_another() -> None:
-    """Only with the verifier's leave; the proof of the server comes with it."""
+    """Only with the authenticator's leave; the proof of the server comes with it."""
     login = Login("ann", "secret", "bob")
     may = Users({"ann": "secret"}, {("ann", "bob")})
     client = ScramClient(login, PLAIN_CHANNEL, "SHA-256")
@@ -287,7 +287,7 @@ def test_not_even_a_right_proof_makes_a_user() -> None:
 
 
 def test_the_shape_of_those_who_do_not_exist() -> None:
-    class Strong(Verifier):
+    class Strong(Authenticator):
         def decoy_shape(self, hash_name: str) -> tuple[int, int]:
             return 20_000, 32
 
@@ -298,7 +298,7 @@ def test_the_shape_of_those_who_do_not_exist() -> None:
 def test_a_verifier_may_be_async_and_may_fail() -> None:
     keys = ScramKeys.derive("secret", salt=SALT, hash_name="SHA-1")
 
-    class Slow(Verifier):
+    class Slow(Authenticator):
         async def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
             if username == "ann":
                 return keys

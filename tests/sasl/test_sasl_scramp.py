@@ -9,7 +9,7 @@ import scramp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import Identity, Login, RemoteProtocolError, ScramKeys, Secret, Verifier
+from smtpproto import Authenticator, Identity, Login, RemoteProtocolError, ScramKeys, Secret
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied
 
@@ -31,7 +31,7 @@ def binding_of(mechanism: str) -> tuple[str, bytes] | None:
     return BINDING if mechanism.endswith("-PLUS") else None
 
 
-class Theirs(Verifier):
+class Theirs(Authenticator):
     """A user whose keys scramp made."""
 
     def __init__(self, mechanism: str, password: str) -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from smtpproto import (
     Anonymous,
+    Authenticator,
     HashedPasswords,
     Limits,
     Login,
     ScramKeys,
     Secret,
     StoredKeys,
-    Verifier,
     hash_password,
 )
 from smtpproto.adapters.blocking import run
@@ -27,15 +27,15 @@ CHANNEL = Channel(random=bytes, secure=True)
 SALT = bytes(16)
 
 
-def outcome(mechanism: str, response: bytes, verifier: Verifier) -> Any:
-    server = BY_NAME[mechanism].server(verifier, CHANNEL)
+def outcome(mechanism: str, response: bytes, authenticator: Authenticator) -> Any:
+    server = BY_NAME[mechanism].server(authenticator, CHANNEL)
     return run(server.step(Secret(response)))
 
 
 # -- in constant time ----------------------------------------------------------------------------
 
 
-class Shared(Verifier):
+class Shared(Authenticator):
     def shared_secret(self, username: str) -> Secret:
         return Secret("secret")
 
@@ -82,7 +82,7 @@ def test_what_must_not_tell_by_its_time(
 # -- a yes is True, and nothing like it ----------------------------------------------------------
 
 
-class Answers(Verifier):
+class Answers(Authenticator):
     """Knows ann; whether she may do more, it answers with something."""
 
     def __init__(self, answer: object) -> None:
@@ -100,11 +100,11 @@ class Answers(Verifier):
 
 @pytest.mark.parametrize("answer", [1, "yes", "no", [0], object(), None, False, True], ids=repr)
 def test_only_true_is_a_yes(answer: object) -> None:
-    verifier = Answers(answer)
+    authenticator = Answers(answer)
     ends = [
-        outcome("PLAIN", b"bob\0ann\0secret", verifier),
-        outcome("PLAIN", b"\0carl\0secret", verifier),
-        outcome("ANONYMOUS", b"", verifier),
+        outcome("PLAIN", b"bob\0ann\0secret", authenticator),
+        outcome("PLAIN", b"\0carl\0secret", authenticator),
+        outcome("ANONYMOUS", b"", authenticator),
     ]
     kind = Identity if answer is True else Denied
     assert all(isinstance(end, kind) for end in ends)
@@ -122,7 +122,7 @@ def test_nobody_without_a_name_or_a_password(response: bytes) -> None:
 
 @pytest.mark.parametrize("hashes", [(), ("SHA-256",), ("SHA-1",), ("SHA-256", "SHA-1")])
 def test_scram_is_offered_for_hashes_that_users_have_keys_for(hashes: tuple[str, ...]) -> None:
-    class Keys(Verifier):
+    class Keys(Authenticator):
         scram_hashes = hashes
 
         def scram_keys(self, username: str, hash_name: str) -> None: ...

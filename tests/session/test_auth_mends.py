@@ -17,9 +17,9 @@ from smtpproto import (
     Secret,
     ServerConfig,
     TLSMode,
-    Verify,
+    TLSVerify,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import Client, start_client
 from smtpproto.client.target import target
 from smtpproto.sasl import BearerToken, Login
@@ -33,7 +33,7 @@ def opened(script: str, **options: Any) -> Client:
     stream = ScriptedStream(script)
     config = ClientConfig(hello="c.example", login=ANN, login_in_clear=True, **options)
     try:
-        return run(start_client(World(), stream, "mx.example.org", config, TLSMode.NONE))
+        return run(start_client(Runtime(), stream, "mx.example.org", config, TLSMode.NONE))
     finally:
         stream.finish()
 
@@ -85,14 +85,14 @@ def test_client_options_of_a_wrong_type(options: dict[str, Any]) -> None:
 
 def test_a_verifier_is_no_class() -> None:
     """Nothing would be offered, and nobody would know why."""
-    with pytest.raises(TypeError, match="verifier"):
-        ServerConfig(verifier=HashedPasswords)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="authenticator"):
+        ServerConfig(authenticator=HashedPasswords)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fingerprints", [("ab" * 32,), (b"short",), (b"",)], ids=str)
 def test_fingerprints_that_no_certificate_has(fingerprints: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
-        Verify(fingerprints=fingerprints)
+        TLSVerify(fingerprints=fingerprints)
 
 
 # -- a password is not looked up in DNS ----------------------------------------------------------

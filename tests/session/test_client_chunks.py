@@ -19,7 +19,7 @@ from smtpproto import (
     TLSMode,
     TransportError,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
 
@@ -334,7 +334,7 @@ def test_after_a_cancelled_message_the_next_begins_with_rset(reads: int) -> None
 
     async def main() -> None:
         async with await start_client(
-            World(), stream, "mx", ClientConfig(), TLSMode.NONE
+            Runtime(), stream, "mx", ClientConfig(), TLSMode.NONE
         ) as client:
             with pytest.raises(GivenUp):
                 await client.send(LINES, TO_BOB)
@@ -350,7 +350,7 @@ def test_after_a_cancelled_message_by_data_the_connection_is_of_no_use() -> None
 
     async def main() -> None:
         async with await start_client(
-            World(), stream, "mx", ClientConfig(), TLSMode.NONE
+            Runtime(), stream, "mx", ClientConfig(), TLSMode.NONE
         ) as client:
             with pytest.raises(GivenUp):
                 await client.send(b"next\n", TO_BOB)

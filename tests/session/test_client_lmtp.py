@@ -16,7 +16,7 @@ from smtpproto import (
     TLSMode,
     TransportError,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.wire.proxy import ProxyHeader
@@ -187,7 +187,7 @@ def test_lmtp_does_not_fall_back_to_helo() -> None:
 @pytest.mark.req("RFC2033-4-01")
 def test_lmtp_is_not_for_port_25() -> None:
     with pytest.raises(ConnectFailed, match="25"):
-        run(open_client(World(), "127.0.0.1", 25, ClientConfig(lmtp=True)))
+        run(open_client(Runtime(), "127.0.0.1", 25, ClientConfig(lmtp=True)))
 
 
 # -- a proxy's word --------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_the_proxy_header_comes_before_all_else() -> None:
     stream, config = Seen(hello() + GOODBYE), ClientConfig(proxy=header)
 
     async def main() -> None:
-        async with await start_client(World(), stream, "mx", config, TLSMode.NONE):
+        async with await start_client(Runtime(), stream, "mx", config, TLSMode.NONE):
             pass
 
     run(main())
@@ -222,7 +222,7 @@ def test_a_link_lost_at_the_proxy_header_is_closed(error: TransportError) -> Non
 
     stream, config = Dead(hello()), ClientConfig(proxy=ProxyHeader(local=True))
     with pytest.raises(type(error)):
-        run(start_client(World(), stream, "mx", config, TLSMode.NONE))
+        run(start_client(Runtime(), stream, "mx", config, TLSMode.NONE))
     assert stream.closed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import BadCredentials, EncryptionRequired, LoginRefused, TLSMode
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientConfig
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
@@ -27,7 +27,7 @@ def refused(reply: str) -> LoginRefused:
     stream = ScriptedStream(SCRIPT.format(reply=reply))
     config = ClientConfig(login=("ann", "secret"), login_in_clear=True, tls=TLSMode.NONE)
     with pytest.raises(LoginRefused) as caught:
-        run(start_client(World(), stream, "mx.example.org", config, TLSMode.NONE))
+        run(start_client(Runtime(), stream, "mx.example.org", config, TLSMode.NONE))
     stream.finish()
     assert caught.value.reply.code == int(reply[:3])
     assert caught.value.command == "AUTH PLAIN"

@@ -8,7 +8,7 @@ import ssl
 import pytest
 
 from smtpproto import Client, Envelope, Handler, MailParameters, NotOffered, ServerConfig, TLSMode
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientConfig
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.testing.script import ScriptedStream
@@ -75,7 +75,7 @@ def test_offers_that_cannot_be_read_are_warned_of(
     config = ClientConfig(tls=TLSMode.NONE)
 
     async def main() -> Client:
-        async with await start_client(World(), stream, "", config, TLSMode.NONE) as client:
+        async with await start_client(Runtime(), stream, "", config, TLSMode.NONE) as client:
             return client
 
     with caplog.at_level(logging.WARNING, "smtpproto"):

@@ -26,7 +26,7 @@ from smtpproto import (
     TimedOut,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
@@ -66,7 +66,9 @@ def play(
     config = ClientConfig(**options)
 
     async def main() -> None:
-        client = await start_client(World(), stream, "mx.example.org", config, config.tls_mode(25))
+        client = await start_client(
+            Runtime(), stream, "mx.example.org", config, config.tls_mode(25)
+        )
         async with client:
             if talk is not None:
                 await talk(client)
@@ -465,7 +467,7 @@ def test_the_window_is_bounded() -> None:
 
     async def main() -> None:
         stream, config = Mute(PIPELINING), ClientConfig()
-        client = await start_client(World(), stream, "mx", config, TLSMode.NONE)
+        client = await start_client(Runtime(), stream, "mx", config, TLSMode.NONE)
         await client.send(b"hello", Envelope("ann@example.org", people))
 
     with pytest.raises(ConnectionLost):
@@ -615,7 +617,7 @@ def test_one_conversation_at_a_time() -> None:
 @pytest.mark.parametrize("text", ["x\r\nRCPT TO:<evil@x>", "x\ny", "x\0"])
 def test_no_argument_becomes_a_command(text: str) -> None:
     async def talk(client: Client) -> None:
-        for call in (client.verify, client.help):
+        for call in (client.vrfy, client.help):
             with pytest.raises(GrammarError):
                 await call(text)
         with pytest.raises(GrammarError):

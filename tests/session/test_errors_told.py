@@ -38,7 +38,7 @@ from smtpproto import (
     TLSFailed,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.client.pool import Pool
 from smtpproto.errors import CHECKS
@@ -290,7 +290,7 @@ def failed(failure: Failure, stream: ScriptedStream) -> SMTPError:
 
     async def main() -> None:
         config = ClientConfig(**failure.options)
-        async with await start_client(World(), stream, "mx", config, failure.mode) as client:
+        async with await start_client(Runtime(), stream, "mx", config, failure.mode) as client:
             if failure.talk is not None:
                 await failure.talk(client)
 
@@ -337,7 +337,7 @@ def test_no_answer_to_the_end_is_no_error(said: str) -> None:
 
     async def main() -> None:
         async with await start_client(
-            World(), stream, "mx", ClientConfig(), TLSMode.NONE
+            Runtime(), stream, "mx", ClientConfig(), TLSMode.NONE
         ) as client:
             outcomes.append(await client.send(b"hi\r\n", TO_BOB))
 
@@ -371,10 +371,10 @@ def test_a_connection_that_is_not_made(
 
 def test_no_time_to_connect_in() -> None:
     simulation = Simulation(1)
-    config = ClientConfig(timeouts=Timeouts(whole=0.0))
+    config = ClientConfig(timeouts=Timeouts(total=0.0))
     with pytest.raises(TimedOut) as caught:
         simulation.run(open_client(simulation, "mx.example.org", 25, config))
-    assert caught.value.phase == "connect" and "timeouts.whole" in caught.value.check
+    assert caught.value.phase == "connect" and "timeouts.total" in caught.value.check
     assert_told(caught.value)
 
 
@@ -383,7 +383,7 @@ def test_a_pool_that_is_closed_connects_no_more() -> None:
         raise AssertionError("connected")
 
     async def main() -> None:
-        pool = Pool(World(), never)
+        pool = Pool(Runtime(), never)
         await pool.close()
         await pool.send(b"hi\r\n", TO_BOB)
 

@@ -36,7 +36,7 @@ from smtpproto import (
     Timeouts,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.grammar.command import Command, Ehlo
 from smtpproto.mail.preparation import prepare
@@ -58,7 +58,7 @@ def send(script: str, source: Any = b"hello\r\n", times: int = 1) -> Outcome:
     async def main() -> Outcome:
         config = ClientConfig(tls=TLSMode.NONE)
         stream = ScriptedStream(script)
-        client = await start_client(World(), stream, "mx", config, TLSMode.NONE)
+        client = await start_client(Runtime(), stream, "mx", config, TLSMode.NONE)
         for _ in range(times - 1):
             with pytest.raises(SendRefused):
                 await client.send(source, TO_BOB)
@@ -72,7 +72,7 @@ def serve(script: str, source: Handler | Callable[[], Handler], **options: Any) 
     lines: list[str] = []
     config = ServerConfig(**options, trace=lambda who, line: lines.append(line))
     stream = ScriptedStream(script, plays="C")
-    run(Conversation(stream, handler_of(source), config, World()).run())
+    run(Conversation(stream, handler_of(source), config, Runtime()).run())
     stream.finish()
     return lines
 
@@ -148,7 +148,7 @@ def test_times_that_are_none(seconds: float) -> None:
 @pytest.mark.parametrize("port", [0, -1, 65536, 10**30])
 def test_ports_that_are_none(port: int) -> None:
     with pytest.raises(ConnectionError, match="no such port"):
-        run(open_client(World(), "localhost", port, ClientConfig()))
+        run(open_client(Runtime(), "localhost", port, ClientConfig()))
 
 
 @pytest.mark.parametrize("source", ["text", None, 7, [b"octets", "text"]])
@@ -211,7 +211,7 @@ def test_a_password_is_not_repeated_for_ever() -> None:
     stream = ScriptedStream(script)
     config = ClientConfig(login=("ann", "secret"), login_in_clear=True, tls=TLSMode.NONE)
     with pytest.raises(RemoteProtocolError):
-        run(start_client(World(), stream, "mx", config, TLSMode.NONE))
+        run(start_client(Runtime(), stream, "mx", config, TLSMode.NONE))
     stream.finish()
 
 
@@ -266,7 +266,7 @@ class Door(Handler):
 
 
 IN_CLEAR: dict[str, Any] = {
-    "verifier": Accounts(),
+    "authenticator": Accounts(),
     "mechanisms": "PLAIN",
     "auth_in_clear": True,
 }

@@ -23,7 +23,7 @@ from smtpproto import (
     Sink,
     TimedOut,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
 from smtpproto.server.setup import check
@@ -246,7 +246,7 @@ def test_stop_lets_a_message_in_chunks_come_to_its_end(n: int) -> None:
             octets("BDAT 3 LAST"), octets("3"), octets("MAIL FROM:<>"),
         ]
     )  # fmt: skip
-    stream.conversation = Conversation(stream, handler, ServerConfig(), World())
+    stream.conversation = Conversation(stream, handler, ServerConfig(), Runtime())
     stream.n = n
     run(stream.conversation.run())
     begun = n > 2

@@ -12,7 +12,7 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientConfig
 from smtpproto.client.connection import open_client
 from smtpproto.server.conversation import Conversation
@@ -24,7 +24,7 @@ from ..support.scripted_client import Feed, octets
 def written(*lines: str) -> list[list[str]]:
     """The codes of each write, when all *lines* come in one piece."""
     feed = Feed([octets("EHLO a.example"), octets(*lines)])
-    run(Conversation(feed, Handler(), ServerConfig(), World()).run())
+    run(Conversation(feed, Handler(), ServerConfig(), Runtime()).run())
     writes = [data.decode().splitlines() for data in feed.written]
     return [[line[:3] for line in lines if line[3] == " "] for lines in writes][2:]
 
@@ -54,7 +54,7 @@ def test_what_is_not_understood_is_answered_at_once(line: str) -> None:
 def test_nothing_is_held_while_input_is_waited_for() -> None:
     assert written("MAIL FROM:<>", "RCPT TO:<bob@example.org>", "RSET") == [["250", "250", "250"]]
     feed = Feed([octets("EHLO a.example"), octets("MAIL FROM:<>"), octets("RSET")])
-    run(Conversation(feed, Handler(), ServerConfig(), World()).run())
+    run(Conversation(feed, Handler(), ServerConfig(), Runtime()).run())
     assert [data[:4] for data in feed.written[2:]] == [b"250 ", b"250 "]
 
 

@@ -18,7 +18,7 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
@@ -126,7 +126,7 @@ def test_lmtp_verdicts_leave_one_by_one() -> None:
             seen.append(len([line for line in stream.said if line[4:].startswith(("2.0", "4.2"))]))
             yield verdict
 
-    run(Conversation(stream, Post(one_by_one), LMTP, World()).run())
+    run(Conversation(stream, Post(one_by_one), LMTP, Runtime()).run())
     assert seen == [0, 1, 2]
     assert stream.written[-3:] == [
         b"250 2.0.0 Message accepted\r\n",

@@ -43,10 +43,10 @@ class Directory(Handler):
     asked: list[str] = field(factory=list)
     users: list[str | None] = field(factory=list)
 
-    def verify(self, session: Session, name: str) -> Names:
+    def vrfy(self, session: Session, name: str) -> Names:
         return self._find(session, name)
 
-    async def expand(self, session: Session, name: str) -> Names:
+    async def expn(self, session: Session, name: str) -> Names:
         return self._find(session, name)
 
     def _find(self, session: Session, name: str) -> Names:
@@ -181,18 +181,18 @@ def test_a_client_asks_for_names() -> None:
 
     async def client() -> None:
         async with await open_client(simulation, "mx", 25, ClientConfig()) as one:
-            assert (await one.verify("bob", smtputf8=True)).text == "<bøb@bücher.example>"
-            assert (await one.verify("bob")).code == 252
-            lines = (await one.expand("staff", smtputf8=True)).lines
+            assert (await one.vrfy("bob", smtputf8=True)).text == "<bøb@bücher.example>"
+            assert (await one.vrfy("bob")).code == 252
+            lines = (await one.expn("staff", smtputf8=True)).lines
             assert lines == ("<bob@example.org>", "<bøb@bücher.example>")
-            assert (await one.expand("nobody")).code == 550
+            assert (await one.expn("nobody")).code == 550
             assert (await one.help()).code == 214
             with pytest.raises(NotOffered, match="ETRN"):
                 await one.etrn("example.org")
         async with await open_client(simulation, "mx", 26, ClientConfig()) as other:
             with pytest.raises(NotOffered, match="SMTPUTF8"):
-                await other.verify("bob", smtputf8=True)
-            assert (await other.verify("bob")).text == "<bob@example.org>"
+                await other.vrfy("bob", smtputf8=True)
+            assert (await other.vrfy("bob")).text == "<bob@example.org>"
 
     simulation.run(client())
 
@@ -238,7 +238,13 @@ class Echo(Handler):
 
 OWN = (
     Verb.own(XEcho),
-    Verb.own(XCount, usual=Reply(299), yes={299}, phases={Phase.READY}, keyword="XNUMBERS"),
+    Verb.own(
+        XCount,
+        default_reply=Reply(299),
+        accepted_codes={299},
+        phases={Phase.READY},
+        keyword="XNUMBERS",
+    ),
 )
 
 

@@ -67,7 +67,9 @@ def test_a_priority_is_for_those_who_logged_in() -> None:
             seen.append(parameters.mt_priority)
             return None
 
-    config = ServerConfig(extensions={"MT-PRIORITY": ""}, verifier=Accounts(), auth_in_clear=True)
+    config = ServerConfig(
+        extensions={"MT-PRIORITY": ""}, authenticator=Accounts(), auth_in_clear=True
+    )
     lines = ["MAIL FROM:<> MT-PRIORITY=3", "RSET", "MAIL FROM:<> MT-PRIORITY=-3", "RSET"]
     replies(Urgent(), *lines, LOGIN, lines[0], config=config)
     assert seen == [0, -3, 3]

@@ -21,7 +21,7 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.grammar.domain import Host
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Sink, handler_of
@@ -63,7 +63,7 @@ def play(
     config: ServerConfig | None = None,
 ) -> None:
     stream = ScriptedStream(script, plays="C")
-    conversation = Conversation(stream, handler_of(handler), config or ServerConfig(), World())
+    conversation = Conversation(stream, handler_of(handler), config or ServerConfig(), Runtime())
     run(conversation.run())
     stream.finish()
     assert stream.closed
@@ -88,7 +88,7 @@ class Recorder(Handler):
     def connect(self, session: Session) -> Reply | None:
         return self._called("connect", session)
 
-    async def hello(self, session: Session, host: Host) -> Reply | None:
+    async def ehlo(self, session: Session, host: Host) -> Reply | None:
         return self._called(f"hello {host}", session)
 
     def mail(
@@ -104,7 +104,7 @@ class Recorder(Handler):
     def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
         return self._called(f"message {body!r}", session)
 
-    def verify(self, session: Session, name: str) -> Reply | None:
+    def vrfy(self, session: Session, name: str) -> Reply | None:
         return self._called(f"verify {name}", session)
 
     async def reset(self, session: Session) -> None:
@@ -320,7 +320,7 @@ class Door(Handler):
 HELLO_AUTH = HELLO.replace("S: 250 HELP", "S: 250-HELP\nS: 250 AUTH PLAIN")
 WRONG = "S: 535 5.7.8 Authentication credentials invalid"
 IN_CLEAR = ServerConfig(
-    verifier=Accounts(),
+    authenticator=Accounts(),
     mechanisms="PLAIN",
     auth_in_clear=True,
     limits=Limits(failed_login_delay=0),
@@ -379,7 +379,7 @@ def test_no_login_in_clear_by_default(response: str) -> None:
         f"{HELLO}C: AUTH PLAIN {response}\n"
         f"S: 538 5.7.11 Encryption required for authentication{QUIT}",
         Door(),
-        ServerConfig(verifier=Accounts()),
+        ServerConfig(authenticator=Accounts()),
     )
 
 

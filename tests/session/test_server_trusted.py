@@ -90,7 +90,7 @@ def test_what_xclient_may_leave_open(attributes: str, peer: tuple[str, int]) -> 
 def test_xclient_takes_no_login_over(login: str) -> None:
     """Who logged in was the one who speaks for others."""
     config = ServerConfig(
-        xclient_from=[PEER], verifier=Accounts(), auth_in_clear=True, require_auth=True
+        xclient_from=[PEER], authenticator=Accounts(), auth_in_clear=True, require_auth=True
     )
     handler = Guard()
     said = replies(
@@ -105,7 +105,7 @@ def test_xclient_takes_no_login_over(login: str) -> None:
 
 def test_xclient_with_a_login_counts_as_one() -> None:
     config = ServerConfig(
-        xclient_from=[PEER], verifier=Accounts(), auth_in_clear=True, require_auth=True
+        xclient_from=[PEER], authenticator=Accounts(), auth_in_clear=True, require_auth=True
     )
     handler = Guard()
     said = replies(handler, "XCLIENT LOGIN=carl", "EHLO x", "MAIL FROM:<>", LOGIN, config=config)
@@ -188,7 +188,7 @@ def test_a_client_says_xclient_and_greets_again() -> None:
             assert (await client.command(XClient(told))).code == 220
             with pytest.raises(NotOffered, match="XFORWARD"):
                 await client.command(XForward(XForwardAttributes(name="x")))
-            await client.reset()
+            await client.rset()
 
     simulation.run(talk())
     assert handler.seen[-1].user == "carl"

@@ -1,4 +1,4 @@
-"""AUTH on a server: the verifier, the handler's word after it, and what failures cost."""
+"""AUTH on a server: the authenticator, the handler's word after it, and what failures cost."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import trio
 from attrs import define, evolve, field
 
 from smtpproto import (
+    Authenticator,
     Handler,
     Identity,
     Limits,
@@ -20,11 +21,10 @@ from smtpproto import (
     Secret,
     ServerConfig,
     Session,
-    Verifier,
 )
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import trio as on_trio
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
 from smtpproto.server.conversation import Conversation
 
@@ -32,10 +32,10 @@ from ..support.scripted_client import LOGIN, Accounts, Feed, octets
 
 WRONG = "AUTH PLAIN AGFubgB3cm9uZw=="
 AS_BOB = "AUTH PLAIN Ym9iAGFubgBzZWNyZXQ="  # bob NUL ann NUL secret
-CONFIG = ServerConfig(verifier=Accounts(), auth_in_clear=True)
+CONFIG = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
 
 
-class Clock(World):
+class Clock(Runtime):
     """Counts how long it sleeps, and does not."""
 
     def __init__(self) -> None:
@@ -95,20 +95,22 @@ def test_why_it_failed_is_for_the_log_alone(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.req("RFC4954-6-02")
 def test_a_verifier_that_fails_is_not_a_wrong_password(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Verifier):
+    class Broken(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             raise LookupError("SELECT ... WHERE password = " + password.reveal().decode())
 
-    replies, slept = said(LOGIN, config=evolve(CONFIG, verifier=Broken()))
+    replies, slept = said(LOGIN, config=evolve(CONFIG, authenticator=Broken()))
     assert replies == ["454 4.7.0 Temporary authentication failure"] and slept == [1.0]
-    assert "the verifier failed: LookupError" in caplog.text and "check_password" in caplog.text
+    assert (
+        "the authenticator failed: LookupError" in caplog.text and "check_password" in caplog.text
+    )
     assert "secret" not in caplog.text
 
 
-# -- verifiers -----------------------------------------------------------------------------------
+# -- authenticators ------------------------------------------------------------------------------
 
 
-class Yes(Verifier):
+class Yes(Authenticator):
     """Answers whatever it was made with."""
 
     def __init__(self, answer: Any) -> None:
@@ -121,19 +123,19 @@ class Yes(Verifier):
 @pytest.mark.parametrize("answer", [None, False, 0, 1, "yes", Reply(235), object()], ids=repr)
 def test_only_a_true_yes_is_one(answer: object) -> None:
     """A forgotten return, or a reply, lets nobody in."""
-    replies, _ = said(LOGIN, config=evolve(CONFIG, verifier=Yes(answer)))
+    replies, _ = said(LOGIN, config=evolve(CONFIG, authenticator=Yes(answer)))
     assert replies[0].startswith("535")
 
 
 def test_a_verifier_may_be_async() -> None:
-    class Slow(Verifier):
+    class Slow(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
             return (username, password) == ("ann", Secret("secret"))
 
         async def may_act_as(self, username: str, authzid: str) -> bool:
             return (username, authzid) == ("ann", "bob")
 
-    config = evolve(CONFIG, verifier=Slow())
+    config = evolve(CONFIG, authenticator=Slow())
     assert said(WRONG, AS_BOB, config=config)[0][1].startswith("235")
 
 
@@ -141,12 +143,12 @@ def test_passwords_are_checked_beside_the_loop_unless_async() -> None:
     """Where there is a loop to be held up: the blocking world has none."""
     inside: list[str] = []
 
-    class Plain(Verifier):
+    class Plain(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             inside.append("thread" if threaded else "here")
             return True
 
-    class Async(Verifier):
+    class Async(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
             inside.append("thread" if threaded else "here")
             return True
@@ -161,16 +163,16 @@ def test_passwords_are_checked_beside_the_loop_unless_async() -> None:
             threaded.clear()
 
     channel = Channel(random=bytes, in_thread=in_thread)
-    for verifier in (Plain(), Async()):
-        exchange: ServerExchange = BY_NAME["PLAIN"].server(verifier, channel)
+    for authenticator in (Plain(), Async()):
+        exchange: ServerExchange = BY_NAME["PLAIN"].server(authenticator, channel)
         assert run(exchange.step(Secret(b"\0ann\0x"))) == Identity("ann", mechanism="PLAIN")
     assert inside == ["thread", "here"]
 
 
 def test_asyncio_and_trio_have_threads() -> None:
     here = threading.get_ident()
-    assert asyncio.run(on_asyncio.World().in_thread(threading.get_ident)) != here
-    assert trio.run(on_trio.World().in_thread, threading.get_ident) != here
+    assert asyncio.run(on_asyncio.Runtime().in_thread(threading.get_ident)) != here
+    assert trio.run(on_trio.Runtime().in_thread, threading.get_ident) != here
 
 
 def test_who_may_act_as_whom_is_the_verifiers_to_say() -> None:
@@ -180,7 +182,7 @@ def test_who_may_act_as_whom_is_the_verifiers_to_say() -> None:
 
     handler = Guest()
     replies, _ = said(
-        AS_BOB, "MAIL FROM:<>", handler=handler, config=evolve(CONFIG, verifier=Managers())
+        AS_BOB, "MAIL FROM:<>", handler=handler, config=evolve(CONFIG, authenticator=Managers())
     )
     assert replies[0].startswith("235")
     assert handler.sessions[-1].user == "bob"
@@ -243,7 +245,7 @@ def test_a_handler_that_fails_lets_nobody_in() -> None:
 
 @pytest.mark.req("RFC4422-6.1.2-01")
 def test_a_server_offers_what_its_verifier_can_answer() -> None:
-    assert "AUTH" not in _offer(evolve(CONFIG, verifier=Verifier()))
+    assert "AUTH" not in _offer(evolve(CONFIG, authenticator=Authenticator()))
     assert "PLAIN" in _offer(CONFIG)["AUTH"]
     assert _offer(evolve(CONFIG, mechanisms=["plain"]))["AUTH"] == ["PLAIN"]
 
@@ -255,7 +257,7 @@ def test_mechanisms_that_nobody_knows_are_an_error() -> None:
 
 def _offer(config: ServerConfig) -> dict[str, list[str]]:
     feed = Feed([octets("EHLO client.example")])
-    run(Conversation(feed, Handler(), config, World()).run())
+    run(Conversation(feed, Handler(), config, Runtime()).run())
     words = [line[4:].split(" ") for line in feed.said[2:]]
     return {keyword: parameters for keyword, *parameters in words}
 

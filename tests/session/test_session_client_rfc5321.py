@@ -25,7 +25,7 @@ from smtpproto import (
     SendRefused,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from smtpproto.events import BodyChunk, asks
@@ -82,7 +82,9 @@ def play(
     config = ClientConfig(**options)
 
     async def main() -> None:
-        client = await start_client(World(), stream, "mx.example.org", config, config.tls_mode(25))
+        client = await start_client(
+            Runtime(), stream, "mx.example.org", config, config.tls_mode(25)
+        )
         async with client:
             if talk is not None:
                 await talk(client)
@@ -226,11 +228,11 @@ def test_commands_of_old_are_not_sent(name: str) -> None:
 @pytest.mark.req("RFC5321-3.5.2-07", "RFC5321-3.5.1-08", "RFC5321-3.5.1-13", "RFC5321-4.1.4-13")
 def test_what_servers_say_of_names_is_given_as_it_is() -> None:
     async def talk(client: Client) -> None:
-        ambiguous = await client.verify("smith")
+        ambiguous = await client.vrfy("smith")
         assert ambiguous == Reply(
             553, "5.1.4", ["Ambiguous; Possibilities are", "<ann@x.example>", "Smith, Bob"]
         )
-        assert (await client.expand("staff")).lines == ("Ann <ann@x.example>", "bob at home")
+        assert (await client.expn("staff")).lines == ("Ann <ann@x.example>", "bob at home")
 
     play(
         f"""{HELLO}

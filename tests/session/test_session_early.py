@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import Envelope, Handler, Reply, ServerConfig, Session
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Sink
 
@@ -52,7 +52,7 @@ class Strict(Handler):
 def talk(*pieces: bytes, config: ServerConfig | None = None) -> tuple[bool, bytes]:
     """Whether the client was caught, and what it was told."""
     handler, stream = Strict(), Pieces(list(pieces))
-    run(Conversation(stream, handler, config or ServerConfig(), World()).run())
+    run(Conversation(stream, handler, config or ServerConfig(), Runtime()).run())
     return handler.seen, stream.written
 
 

@@ -18,18 +18,18 @@ from smtpproto import (
     Session,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client
 from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     Anonymous,
+    Authenticator,
     BearerToken,
     Credential,
     Identity,
     Login,
     TokenClaim,
     TokenRefused,
-    Verifier,
 )
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
@@ -62,9 +62,9 @@ def test_the_two_challenges_of_login() -> None:
         S: 334 UGFzc3dvcmQ6
         C: c2VjcmV0
     """
-    verifier = Passwords()
-    assert serve(script + YES, verifier) == [Identity("ann", "", "LOGIN")]
-    assert verifier.asked == [("ann", Secret("secret"))]
+    authenticator = Passwords()
+    assert serve(script + YES, authenticator) == [Identity("ann", "", "LOGIN")]
+    assert authenticator.asked == [("ann", Secret("secret"))]
 
 
 @pytest.mark.req("SASL-LOGIN-05")
@@ -83,11 +83,11 @@ def test_a_login_that_fails_tells_nothing_and_may_be_tried_again() -> None:
 @pytest.mark.req("RFC4954-4-19")
 @pytest.mark.parametrize("name", ["a\x07nn", "\u00ad", "\u0627a"])
 def test_names_that_cannot_be_prepared_are_not_asked_about(name: str) -> None:
-    verifier = Passwords()
-    assert serve(f"C: AUTH LOGIN {base64(name)}\n{NO}", verifier) == []
+    authenticator = Passwords()
+    assert serve(f"C: AUTH LOGIN {base64(name)}\n{NO}", authenticator) == []
     message = base64(f"\0{name}\0secret")
-    assert serve(f"C: AUTH PLAIN {message}\n{NO}", verifier) == []
-    assert verifier.asked == []
+    assert serve(f"C: AUTH PLAIN {message}\n{NO}", authenticator) == []
+    assert authenticator.asked == []
 
 
 @pytest.mark.req("RFC4954-4-12")
@@ -103,7 +103,7 @@ def test_where_the_server_speaks_first_there_is_no_initial_response(response: st
 
 
 @frozen
-class Fixed(World):
+class Fixed(Runtime):
     """A blocking world in which nothing is left to chance."""
 
     def random(self, size: int) -> bytes:
@@ -159,14 +159,14 @@ def test_no_login_in_clear_by_default() -> None:
         plays="C",
     )
     config = server_config(Passwords(), auth_in_clear=False)
-    run(Conversation(stream, Hook(), config, World()).run())
+    run(Conversation(stream, Hook(), config, Runtime()).run())
     stream.finish()
 
 
 # -- under TLS -------------------------------------------------------------------------------
 
 
-class Tokens(Verifier):
+class Tokens(Authenticator):
     """Knows nothing but tokens."""
 
     def check_token(self, claim: TokenClaim) -> str | TokenRefused:
@@ -229,11 +229,13 @@ def test_a_message_without_a_token(contexts: Contexts) -> None:
 # -- what is offered -------------------------------------------------------------------------
 
 
-def offered(contexts: Contexts, verifier: Verifier, *, secure: bool, **options: Any) -> list[str]:
+def offered(
+    contexts: Contexts, authenticator: Authenticator, *, secure: bool, **options: Any
+) -> list[str]:
     """What EHLO lists behind AUTH."""
     simulation = Simulation(2)
     lists: list[str] = []
-    config = ServerConfig(context=contexts[1], verifier=verifier, **options)
+    config = ServerConfig(context=contexts[1], authenticator=authenticator, **options)
     simulation.listen(25, Handler(), config)
     mode = TLSMode.REQUIRED if secure else TLSMode.NONE
 
@@ -250,7 +252,7 @@ def offered(contexts: Contexts, verifier: Verifier, *, secure: bool, **options: 
 def test_what_is_offered_follows_from_what_can_be_verified(contexts: Contexts) -> None:
     passwords = ["PLAIN", "LOGIN"]
     for secure in (True, False):
-        assert offered(contexts, Verifier(), secure=secure, auth_in_clear=True) == []
+        assert offered(contexts, Authenticator(), secure=secure, auth_in_clear=True) == []
         assert offered(contexts, Passwords(), secure=secure, auth_in_clear=True) == passwords
     everything = ["CRAM-MD5", *passwords, "OAUTHBEARER", "XOAUTH2", "ANONYMOUS"]
     assert offered(contexts, Everything(), secure=True) == everything
@@ -267,7 +269,7 @@ def test_what_is_offered_follows_from_what_can_be_verified(contexts: Contexts) -
 def talk(contexts: Contexts, seed: int, login: Credential, mechanism: str, hook: Hook) -> None:
     """Log in over STARTTLS, and send a message. Raises what the client raises."""
     simulation = Simulation(seed)
-    server = ServerConfig(context=contexts[1], verifier=Everything(), require_auth=True)
+    server = ServerConfig(context=contexts[1], authenticator=Everything(), require_auth=True)
     simulation.listen(25, hook, server)
     config = ClientConfig(context=contexts[0], login=login, mechanisms=[mechanism])
 

@@ -23,7 +23,7 @@ from smtpproto import (
     Session,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.setup import check
@@ -49,7 +49,7 @@ class Answers(Handler):
 def test_what_is_no_reply_is_no_yes(falsy: object, caplog: pytest.LogCaptureFixture) -> None:
     lines = octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA", ".", "QUIT")
     feed = Feed([lines])
-    run(Conversation(feed, Answers(falsy), ServerConfig(), World()).run())
+    run(Conversation(feed, Answers(falsy), ServerConfig(), Runtime()).run())
     assert [line[:3] for line in feed.said[-2:]] == ["451", "221"]
     assert "answers a Reply or nothing" in caplog.text or falsy == ""
 
@@ -60,7 +60,7 @@ def test_no_sink_is_said_before_the_content(caplog: pytest.LogCaptureFixture) ->
             """A return was forgotten."""
 
     feed = Feed([octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA")])
-    run(Conversation(feed, Forgetful(), ServerConfig(), World()).run())
+    run(Conversation(feed, Forgetful(), ServerConfig(), Runtime()).run())
     assert feed.said[-1][:3] == "451"
     assert "neither a sink nor a reply" in caplog.text
 
@@ -81,7 +81,7 @@ def test_what_only_the_first_connection_shows_ends_that_one(
 
     config = ServerConfig(submission=True)  # which has no ETRN
     feed = Feed([octets("EHLO a.example")])
-    run(Conversation(feed, Queues(), config, World()).run())
+    run(Conversation(feed, Queues(), config, Runtime()).run())
     assert feed.closed and feed.said == []
     assert "ETRN is not offered by submission servers" in caplog.text
 
@@ -130,7 +130,7 @@ class Cancelled(BaseException):
 async def greeted(script: str) -> tuple[Client, ScriptedStream]:
     stream = ScriptedStream(f"S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n{script}")
     config = ClientConfig(tls=TLSMode.NONE)
-    return await start_client(World(), stream, "", config, TLSMode.NONE), stream
+    return await start_client(Runtime(), stream, "", config, TLSMode.NONE), stream
 
 
 def test_a_write_that_was_cancelled_ends_the_link() -> None:
@@ -182,7 +182,7 @@ def test_a_client_that_goes_between_lmtp_replies_is_no_fault_of_the_handler(
 
     said = ["LHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "RCPT TO:<d@c.example>"]
     gone = Gone([octets(*said, "DATA", ".")])
-    run(Conversation(gone, Mailboxes(), ServerConfig(lmtp=True), World()).run())
+    run(Conversation(gone, Mailboxes(), ServerConfig(lmtp=True), Runtime()).run())
     assert gone.said[-1].startswith("250 2.0.0 Message accepted")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 

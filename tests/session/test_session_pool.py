@@ -77,7 +77,7 @@ class Store(Handler):
 
 
 @define(eq=False)
-class World:
+class Runtime:
     """A server, and a pool to send to it."""
 
     seed: int = 1
@@ -92,7 +92,7 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.simulation = Simulation(self.seed, cut_at=self.cut_at)
         self.simulation.listen(25, self.store, ServerConfig(**self.server))
-        whole = self.client.timeouts.whole
+        whole = self.client.timeouts.total
         self.pool = Pool(self.simulation, self._open, PoolConfig(**self.pool_options), whole)
 
     async def _open(self, deadline: Deadline) -> Client:
@@ -127,16 +127,16 @@ async def send(pool: Pool, number: int, **options: Any) -> None:
 
 
 def test_one_connection_serves_one_after_the_other() -> None:
-    world = World()
+    runtime = Runtime()
 
     async def task(pool: Pool) -> None:
         for number in range(5):
             await send(pool, number)
 
-    world.run(task)
-    assert world.store.connections == 1
-    assert world.store.received == {body(number): 1 for number in range(5)}
-    assert world.store.open == 0
+    runtime.run(task)
+    assert runtime.store.connections == 1
+    assert runtime.store.received == {body(number): 1 for number in range(5)}
+    assert runtime.store.open == 0
 
 
 @pytest.mark.parametrize(
@@ -153,16 +153,16 @@ def test_one_connection_serves_one_after_the_other() -> None:
 )
 def test_connections_are_retired(options: dict[str, Any], connections: int) -> None:
     """Six messages, ten seconds apart."""
-    world = World(pool_options=options)
+    runtime = Runtime(pool_options=options)
 
     async def task(pool: Pool) -> None:
         for number in range(6):
             await send(pool, number)
-            await world.simulation.sleep(10)
+            await runtime.simulation.sleep(10)
 
-    world.run(task)
-    assert world.store.connections == connections
-    assert sum(world.store.received.values()) == 6
+    runtime.run(task)
+    assert runtime.store.connections == connections
+    assert sum(runtime.store.received.values()) == 6
 
 
 @pytest.mark.parametrize("option", ["max_messages", "max_idle", "max_age", "max_connections"])
@@ -173,26 +173,26 @@ def test_bounds_that_make_no_sense(option: str) -> None:
 
 def test_no_more_connections_than_allowed_at_once() -> None:
     for seed in range(30):
-        world = World(seed, pool_options={"max_connections": 3})
-        world.run(*(partial(send, number=number) for number in range(12)))
-        assert world.store.most <= 3
-        assert sum(world.store.received.values()) == 12
+        runtime = Runtime(seed, pool_options={"max_connections": 3})
+        runtime.run(*(partial(send, number=number) for number in range(12)))
+        assert runtime.store.most <= 3
+        assert sum(runtime.store.received.values()) == 12
 
 
 def test_a_refused_message_leaves_the_connection_to_the_next() -> None:
-    world = World()
+    runtime = Runtime()
 
     async def task(pool: Pool) -> None:
         with pytest.raises(SendRefused):
             await pool.send(b"x\r\n", Envelope("", "nobody@example.org"))
         await send(pool, 1)
 
-    world.run(task)
-    assert world.store.connections == 1
+    runtime.run(task)
+    assert runtime.store.connections == 1
 
 
 def test_a_pool_that_is_closed() -> None:
-    world = World()
+    runtime = Runtime()
 
     async def task(pool: Pool) -> None:
         await send(pool, 1)
@@ -201,13 +201,13 @@ def test_a_pool_that_is_closed() -> None:
         with pytest.raises(LocalProtocolError, match="closed"):
             await send(pool, 2)
 
-    world.run(task)
-    assert world.store.received == {body(1): 1}
+    runtime.run(task)
+    assert runtime.store.received == {body(1): 1}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_pool_that_is_closed_while_it_is_used(seed: int) -> None:
-    world = World(seed)
+    runtime = Runtime(seed)
     halfway: list[bool] = []
 
     def slow() -> Iterator[bytes]:
@@ -218,12 +218,12 @@ def test_a_pool_that_is_closed_while_it_is_used(seed: int) -> None:
         assert (await pool.send(slow(), TO_BOB)).accepted
 
     async def closer(pool: Pool) -> None:
-        await world.simulation.wait(lambda: bool(halfway), None)
+        await runtime.simulation.wait(lambda: bool(halfway), None)
         await pool.close()
 
-    world.simulation.run(sender(world.pool), closer(world.pool))
-    assert world.store.received == {b"x\r\n" * 30_000: 1}
-    assert world.simulation.now() == 0  # the server had a QUIT, and did not wait in vain
+    runtime.simulation.run(sender(runtime.pool), closer(runtime.pool))
+    assert runtime.store.received == {b"x\r\n" * 30_000: 1}
+    assert runtime.simulation.now() == 0  # the server had a QUIT, and did not wait in vain
 
 
 # -- what dies -----------------------------------------------------------------------------------
@@ -231,23 +231,23 @@ def test_a_pool_that_is_closed_while_it_is_used(seed: int) -> None:
 
 def test_a_connection_that_the_server_gave_up_meanwhile() -> None:
     """The server's time-out is the shorter one: each message finds a dead connection."""
-    world = World(
+    runtime = Runtime(
         server={"timeouts": Timeouts(command=5)}, pool_options={"max_idle": None, "max_age": None}
     )
 
     async def task(pool: Pool) -> None:
         for number in range(4):
             await send(pool, number)
-            await world.simulation.sleep(10)
+            await runtime.simulation.sleep(10)
 
-    world.run(task)
-    assert world.store.connections == 4
-    assert world.store.received == {body(number): 1 for number in range(4)}
+    runtime.run(task)
+    assert runtime.store.connections == 4
+    assert runtime.store.received == {body(number): 1 for number in range(4)}
 
 
 def test_behind_a_dead_connection_a_new_one_is_tried() -> None:
     """The others that were kept may be as dead, and each would cost its time."""
-    world = World(
+    runtime = Runtime(
         server={"timeouts": Timeouts(command=5)},
         pool_options={"max_connections": 3, "max_idle": None},
     )
@@ -258,42 +258,42 @@ def test_behind_a_dead_connection_a_new_one_is_tried() -> None:
     async def first(pool: Pool) -> None:
         assert (await pool.send(slowly(), TO_BOB)).accepted
 
-    world.simulation.run(*(first(world.pool) for _ in range(3)))
-    opened = world.store.connections
+    runtime.simulation.run(*(first(runtime.pool) for _ in range(3)))
+    opened = runtime.store.connections
     assert opened > 1
 
     async def later() -> None:
-        await world.simulation.sleep(10)
-        await send(world.pool, 9)
-        await world.pool.close()
+        await runtime.simulation.sleep(10)
+        await send(runtime.pool, 9)
+        await runtime.pool.close()
 
-    world.simulation.run(later())
-    assert world.store.connections == opened + 1
-    assert world.store.received[body(9)] == 1
+    runtime.simulation.run(later())
+    assert runtime.store.connections == opened + 1
+    assert runtime.store.received[body(9)] == 1
 
 
 def test_421_retires_one_connection_and_loses_nothing() -> None:
-    world = World(store=Store(closes=lambda number: number % 3 == 0))
+    runtime = Runtime(store=Store(closes=lambda number: number % 3 == 0))
 
     async def task(pool: Pool) -> None:
         for number in range(9):
             await send(pool, number)
 
-    world.run(task)
-    assert world.store.received == {body(number): 1 for number in range(9)}
-    assert world.store.connections == 5
+    runtime.run(task)
+    assert runtime.store.received == {body(number): 1 for number in range(9)}
+    assert runtime.store.connections == 5
 
 
 def test_a_server_that_always_says_421_is_not_asked_for_ever() -> None:
-    world = World(store=Store(closes=lambda number: True))
+    runtime = Runtime(store=Store(closes=lambda number: True))
 
     async def task(pool: Pool) -> None:
         with pytest.raises(SendRefused) as caught:
             await send(pool, 1)
         assert caught.value.reply.code == 421
 
-    world.run(task)
-    assert world.store.connections == 1
+    runtime.run(task)
+    assert runtime.store.connections == 1
 
 
 def test_what_cannot_be_opened_is_the_senders_to_know() -> None:
@@ -302,14 +302,14 @@ def test_what_cannot_be_opened_is_the_senders_to_know() -> None:
             super().connect(session)
             return Reply(421, "4.3.2", "Too many connections")
 
-    world = World(store=Full(), pool_options={"max_connections": 1})
+    runtime = Runtime(store=Full(), pool_options={"max_connections": 1})
 
     async def task(pool: Pool) -> None:
         with pytest.raises(Refusal, match="421"):
             await send(pool, 1)
 
-    world.run(task, task, task)
-    assert world.store.connections == 3  # each sender's own attempt, and the place was given back
+    runtime.run(task, task, task)
+    assert runtime.store.connections == 3  # each sender's own attempt, and the place was given back
 
 
 # -- content that can be read only once ----------------------------------------------------------
@@ -320,24 +320,24 @@ def pieces(*parts: bytes) -> Iterator[bytes]:
 
 
 def test_pieces_go_over_another_connection_if_nothing_was_read_of_them() -> None:
-    world = World(store=Store(closes=lambda number: number == 2))
+    runtime = Runtime(store=Store(closes=lambda number: number == 2))
 
     async def task(pool: Pool) -> None:
         await send(pool, 1)
         outcome = await pool.send(pieces(b"a\r\n", b"b\r\n"), TO_BOB)
         assert outcome.accepted
 
-    world.run(task)
-    assert world.store.received == {body(1): 1, b"a\r\nb\r\n": 1}
+    runtime.run(task)
+    assert runtime.store.received == {body(1): 1, b"a\r\nb\r\n": 1}
 
 
 def test_pieces_that_were_read_are_not_sent_in_part() -> None:
     """The link breaks after the first piece: half a message must not become a whole one."""
-    world = World(store=Store())
+    runtime = Runtime(store=Store())
 
     def cutting() -> Iterator[bytes]:
         yield b"first\r\n" * 40_000
-        for conversation in world.simulation.conversations:
+        for conversation in runtime.simulation.conversations:
             conversation._stream.cut()  # type: ignore[attr-defined]
         yield b"second\r\n" * 40_000
 
@@ -346,28 +346,28 @@ def test_pieces_that_were_read_are_not_sent_in_part() -> None:
         with pytest.raises(ConnectionLost):
             await pool.send(cutting(), TO_BOB)
 
-    world.run(task)
-    assert world.store.received == {body(1): 1}
-    assert world.store.connections == 1
+    runtime.run(task)
+    assert runtime.store.received == {body(1): 1}
+    assert runtime.store.connections == 1
 
 
 # -- what a server allows on one connection (RFC 9422) -------------------------------------------
 
 
 def test_as_many_messages_as_the_server_takes_on_a_connection() -> None:
-    world = World(server={"limits": Limits(transactions=2)})
+    runtime = Runtime(server={"limits": Limits(transactions=2)})
 
     async def task(pool: Pool) -> None:
         for number in range(5):
             await send(pool, number)
 
-    world.run(task)
-    assert world.store.connections == 3
-    assert sum(world.store.received.values()) == 5
+    runtime.run(task)
+    assert runtime.store.connections == 3
+    assert sum(runtime.store.received.values()) == 5
 
 
 def test_what_no_connection_takes_is_not_tried_for_ever() -> None:
-    world = World(
+    runtime = Runtime(
         server={"limits": Limits(transactions=2, message_size=65536)},
     )
 
@@ -376,8 +376,8 @@ def test_what_no_connection_takes_is_not_tried_for_ever() -> None:
         with pytest.raises(NotOffered):
             await pool.send(b"x" * 70 + b"\r\n" * 40_000, TO_BOB)
 
-    world.run(task)
-    assert world.store.connections == 2
+    runtime.run(task)
+    assert runtime.store.connections == 2
 
 
 # -- the law -------------------------------------------------------------------------------------
@@ -390,7 +390,7 @@ def test_accepted_is_received_exactly_once(offset: int) -> None:
     for seed in range(offset, offset + SEEDS):
         rng = random.Random(seed)
         store = Store(closes=lambda number, rng=rng: rng.random() < 0.2)  # type: ignore[misc]
-        world = World(
+        runtime = Runtime(
             seed,
             store,
             cut_at=rng.randint(0, 150),
@@ -411,7 +411,7 @@ def test_accepted_is_received_exactly_once(offset: int) -> None:
                 except SMTPError:
                     told[content] = "not taken"
 
-        world.run(*(partial(task, first=10 * each) for each in range(4)))
+        runtime.run(*(partial(task, first=10 * each) for each in range(4)))
         assert len(told) == 12
         for content, fate in told.items():
             count = store.received[content]

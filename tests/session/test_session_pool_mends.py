@@ -27,8 +27,8 @@ from smtpproto.adapters import blocking
 from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, _Member, make_pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
-from smtpproto.wire.stream_wrapper import Over
-from tests.session.test_session_pool import Store, World, body, send
+from smtpproto.wire.stream_wrapper import StreamWrapper
+from tests.session.test_session_pool import Runtime, Store, body, send
 from tests.support.dialogue import TO_BOB, hello, transaction
 
 SENT = transaction("bob@example.org")
@@ -36,7 +36,7 @@ BYE = "C: QUIT\nS: 221 bye\n"
 
 
 @define(eq=False)
-class Scripts(blocking.World):
+class Scripts(blocking.Runtime):
     """Whoever dials gets the next of some dialogues."""
 
     scripts: list[str]
@@ -64,19 +64,19 @@ async def once() -> AsyncIterator[bytes]:
 
 def test_an_outcome_waits_for_no_goodbye() -> None:
     """Who is cancelled meanwhile would send again what was accepted."""
-    world = World(pool_options={"max_messages": 1})
+    runtime = Runtime(pool_options={"max_messages": 1})
 
     async def task(pool: Pool) -> None:
         for number in range(3):
             await send(pool, number)
-            assert world.store.open == 1, "the one that is spent has not said QUIT yet"
-            assert world.store.most == 1, "and does so before another is opened"
+            assert runtime.store.open == 1, "the one that is spent has not said QUIT yet"
+            assert runtime.store.most == 1, "and does so before another is opened"
 
-    world.run(task)
-    assert (world.store.connections, world.store.open) == (3, 0)
+    runtime.run(task)
+    assert (runtime.store.connections, runtime.store.open) == (3, 0)
 
 
-class Mute(Over):
+class Mute(StreamWrapper):
     """What a server does now, nobody hears."""
 
     async def write(self, data: bytes, timeout: float | None) -> None: ...
@@ -126,19 +126,19 @@ def test_a_goodbye_that_nobody_answers_is_short() -> None:
     ids=["451 and gone", "451", "421 behind the last reply"],
 )
 def test_a_kept_connection_that_takes_no_more(end: str, content: bytes | None) -> None:
-    world = Scripts([hello() + SENT + end, hello() + SENT + BYE])
-    with blocking.Pool(world.pool()) as pool:
+    runtime = Scripts([hello() + SENT + end, hello() + SENT + BYE])
+    with blocking.Pool(runtime.pool()) as pool:
         for _ in range(2):
             assert pool.send(content or once(), TO_BOB).accepted
-    world.finish()
+    runtime.finish()
 
 
 def test_a_new_connection_that_refuses_for_now_is_not_asked_twice() -> None:
     refusal = "C: MAIL FROM:<ann@example.org>\nS: 451 4.7.1 Later\n"
-    world = Scripts([hello() + refusal + BYE])
-    with blocking.Pool(world.pool()) as pool, pytest.raises(SendRefused, match="Later"):
+    runtime = Scripts([hello() + refusal + BYE])
+    with blocking.Pool(runtime.pool()) as pool, pytest.raises(SendRefused, match="Later"):
         pool.send(b"hi\r\n", TO_BOB)
-    world.finish()
+    runtime.finish()
 
 
 def test_content_that_was_on_its_way_is_not_sent_in_part() -> None:
@@ -151,18 +151,18 @@ def test_content_that_was_on_its_way_is_not_sent_in_part() -> None:
             await super().write(data, timeout)
 
     begun = transaction("bob@example.org", "C: hi", "C: .", "S: 250 ok")
-    world = Scripts([])
-    world.scripts = [hello() + SENT + begun.rsplit("C: hi", 1)[0]]
+    runtime = Scripts([])
+    runtime.scripts = [hello() + SENT + begun.rsplit("C: hi", 1)[0]]
 
     async def dial(*_: object) -> Any:
-        return Breaking(world.scripts.pop(0))
+        return Breaking(runtime.scripts.pop(0))
 
-    world.dial = dial  # type: ignore[method-assign]
+    runtime.dial = dial  # type: ignore[method-assign]
 
     async def second() -> AsyncIterator[bytes]:
         yield b"second\r\n"
 
-    pool = blocking.Pool(world.pool())
+    pool = blocking.Pool(runtime.pool())
     assert pool.send(once(), TO_BOB).accepted
     with pytest.raises(ConnectionLost) as caught:
         pool.send(second(), TO_BOB)
@@ -190,36 +190,36 @@ class Slow(Store):
         return super().mail(session, sender, parameters)
 
 
-def slow_world() -> tuple[World, Slow]:
-    world = World(client=ClientConfig(timeouts=Timeouts(whole=1.5)))
-    world.store = Slow(simulation=world.simulation)
-    world.simulation.listen(25, world.store, ServerConfig())
-    return world, world.store
+def slow_world() -> tuple[Runtime, Slow]:
+    runtime = Runtime(client=ClientConfig(timeouts=Timeouts(total=1.5)))
+    runtime.store = Slow(simulation=runtime.simulation)
+    runtime.simulation.listen(25, runtime.store, ServerConfig())
+    return runtime, runtime.store
 
 
 def test_opening_and_message_have_one_time_together() -> None:
-    world, store = slow_world()
+    runtime, store = slow_world()
     store.patience = 1
 
     async def task(pool: Pool) -> None:
         with pytest.raises(TimedOut, match="the whole operation"):
             await send(pool, 0)
-        assert world.simulation.now() == pytest.approx(1.5)
+        assert runtime.simulation.now() == pytest.approx(1.5)
 
-    world.run(task)
+    runtime.run(task)
 
 
 def test_what_took_too_long_is_not_begun_again() -> None:
-    world, store = slow_world()
+    runtime, store = slow_world()
 
     async def task(pool: Pool) -> None:
         await send(pool, 0)
-        store.patience, before = 10, world.simulation.now()
+        store.patience, before = 10, runtime.simulation.now()
         with pytest.raises(TimedOut, match="the whole operation"):
             await send(pool, 1)
-        assert world.simulation.now() - before == pytest.approx(1.5)
+        assert runtime.simulation.now() - before == pytest.approx(1.5)
 
-    world.run(task)
+    runtime.run(task)
     assert store.connections == 1
     assert body(1) not in store.received
 
@@ -240,8 +240,8 @@ def test_a_bound_that_nothing_reaches_is_none() -> None:
 
 def test_what_is_closed_is_not_usable() -> None:
     async def main() -> None:
-        world = Scripts([hello()])
-        client: Client = await world.pool()._open(None)  # type: ignore[arg-type]
+        runtime = Scripts([hello()])
+        client: Client = await runtime.pool()._open(None)  # type: ignore[arg-type]
         assert client.usable
         await client.close()
         assert not client.usable
@@ -257,24 +257,24 @@ def test_a_message_that_is_refused_is_not_sent_again(reply: str) -> None:
     """It is not the connection's fault; the next one goes over it."""
     mail = "C: MAIL FROM:<ann@example.org>\nS: 250 ok\nC: RCPT TO:<bob@example.org>\n"
     begun = f"{mail}S: {reply}\nC: RSET\nS: 250 ok\n"
-    world = Scripts([hello() + SENT + begun + SENT + BYE])
-    with blocking.Pool(world.pool()) as pool:
+    runtime = Scripts([hello() + SENT + begun + SENT + BYE])
+    with blocking.Pool(runtime.pool()) as pool:
         assert pool.send(b"hi\r\n", TO_BOB).accepted
         with pytest.raises(SendRefused):
             pool.send(b"hi\r\n", TO_BOB)
         assert pool.send(b"hi\r\n", TO_BOB).accepted
-    world.finish()
+    runtime.finish()
 
 
 def test_what_this_server_cannot_take_is_not_the_connection_s_fault() -> None:
-    world = Scripts([hello() + SENT + SENT + BYE])
+    runtime = Scripts([hello() + SENT + SENT + BYE])
     foreign = Envelope("ann@example.org", "j\N{LATIN SMALL LETTER U WITH DIAERESIS}@example.org")
-    with blocking.Pool(world.pool()) as pool:
+    with blocking.Pool(runtime.pool()) as pool:
         assert pool.send(b"hi\r\n", TO_BOB).accepted
         with pytest.raises(NotOffered):
             pool.send(b"hi\r\n", foreign)
         assert pool.send(b"hi\r\n", TO_BOB).accepted
-    world.finish()
+    runtime.finish()
 
 
 @pytest.mark.parametrize("content", [b"hi\r\n", None], ids=["octets", "once"])
@@ -285,11 +285,11 @@ def test_a_kept_connection_that_is_dead_loses_no_message(
 ) -> None:
     """Wherever that shows before the content: at MAIL, RCPT or DATA."""
     dead = "".join(SENT.splitlines(keepends=True)[: 2 * answered + 1])
-    world = Scripts([hello() + SENT + dead + end, hello() + SENT + BYE])
-    with blocking.Pool(world.pool()) as pool:
+    runtime = Scripts([hello() + SENT + dead + end, hello() + SENT + BYE])
+    with blocking.Pool(runtime.pool()) as pool:
         for _ in range(2):
             assert pool.send(content or once(), TO_BOB).accepted
-    world.finish()
+    runtime.finish()
 
 
 def test_the_connection_that_was_used_last_is_the_next() -> None:
@@ -311,10 +311,10 @@ def test_the_connection_that_was_used_last_is_the_next() -> None:
     async def never(*_: object) -> Client:
         raise AssertionError("there are enough")
 
-    pool = Pool(blocking.World(), never)
+    pool = Pool(blocking.Runtime(), never)
     for number in range(3):
         member: Any = Member(number)
-        pool._keep(_Member(member, born=pool._world.now(), used=pool._world.now()))
+        pool._keep(_Member(member, born=pool._runtime.now(), used=pool._runtime.now()))
     for _ in range(3):
         blocking.run(pool.send(b"hi\r\n", TO_BOB))
     assert used == [2, 2, 2]

@@ -24,7 +24,7 @@ from smtpproto import (
     StoredKeys,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.grammar.xtext import decode_base64
 from smtpproto.sasl import Channel, scram
@@ -93,7 +93,7 @@ class Guard(Handler):
 
 def config_of(*mechanisms: str) -> ServerConfig:
     return ServerConfig(
-        verifier=StoredKeys(USERS),
+        authenticator=StoredKeys(USERS),
         mechanisms=mechanisms,
         auth_in_clear=True,
         limits=Limits(failed_login_delay=0),
@@ -110,7 +110,7 @@ def serve(mechanism: str, *lines: str, offered: str = "") -> list[Identity]:
     ]
     hello[-1] = hello[-1].replace("250-", "250 ")
     stream = ScriptedStream("\n".join([*hello, *lines, "C: QUIT", "S: 221 2.0.0 Bye"]), plays="C")
-    run(Conversation(stream, handler, config, World()).run())
+    run(Conversation(stream, handler, config, Runtime()).run())
     stream.finish()
     return handler.seen
 
@@ -124,7 +124,7 @@ def keywords(config: ServerConfig) -> list[str]:
             said.extend(data.decode().split("\r\n")[:-1])
 
     stream = Listening("C: EHLO client.example", plays="C")
-    run(Conversation(stream, Guard(), config, World()).run())
+    run(Conversation(stream, Guard(), config, Runtime()).run())
     return [line[4:] for line in said if line.startswith("250")]
 
 
@@ -230,7 +230,7 @@ def log_in(*lines: str, end: tuple[str, ...] = END) -> None:
     config = ClientConfig(login=("user", "pencil"), login_in_clear=True, tls=TLSMode.NONE)
 
     async def main() -> None:
-        async with await start_client(World(), stream, "mx.example.org", config, TLSMode.NONE):
+        async with await start_client(Runtime(), stream, "mx.example.org", config, TLSMode.NONE):
             pass
 
     try:

@@ -12,6 +12,7 @@ import pytest
 from attrs import define, evolve, field
 
 from smtpproto import (
+    Authenticator,
     Envelope,
     ForwardPath,
     Handler,
@@ -25,9 +26,8 @@ from smtpproto import (
     ServerConfig,
     ServerProtocol,
     Session,
-    Verifier,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.grammar.domain import Host
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import handler_of
@@ -75,7 +75,7 @@ def rcpt(recipient: str) -> str:
 
 def play(script: str, handler: Handler, config: ServerConfig | None = None) -> None:
     stream = ScriptedStream(script, plays="C")
-    conversation = Conversation(stream, handler_of(handler), config or ServerConfig(), World())
+    conversation = Conversation(stream, handler_of(handler), config or ServerConfig(), Runtime())
     run(conversation.run())
     stream.finish()
     assert stream.closed
@@ -276,11 +276,11 @@ class Directory(Handler):
     known: dict[str, object]
     asked: list[str] = field(factory=list)
 
-    def verify(self, session: Session, name: str) -> Reply | Mailbox | None:
+    def vrfy(self, session: Session, name: str) -> Reply | Mailbox | None:
         self.asked.append(f"VRFY {name}")
         return self.known.get(name, Reply(550, "5.1.1", "No such user"))  # type: ignore[return-value]
 
-    async def expand(self, session: Session, name: str) -> Reply | Iterable[Mailbox]:
+    async def expn(self, session: Session, name: str) -> Reply | Iterable[Mailbox]:
         self.asked.append(f"EXPN {name}")
         return self.known.get(name, Reply(550, "5.1.1", "No such list"))  # type: ignore[return-value]
 
@@ -382,13 +382,13 @@ def test_help_may_tell_what_this_is() -> None:
 
 
 class Door(Handler):
-    def hello(self, session: Session, host: Host) -> None:
+    def ehlo(self, session: Session, host: Host) -> None:
         assert session.user is None
 
 
 HELLO_AUTH = HELLO.replace("S: 250 HELP", "S: 250-HELP\nS: 250 AUTH PLAIN")
 IN_CLEAR = ServerConfig(
-    verifier=Accounts(),
+    authenticator=Accounts(),
     mechanisms="PLAIN",
     auth_in_clear=True,
     limits=Limits(failed_login_delay=0),
@@ -410,11 +410,11 @@ def test_every_wrong_login_gets_the_same_words() -> None:
 @pytest.mark.req("RFC4954-4-19")
 @pytest.mark.parametrize("name", ["an\x07n", "\u00ad", "\u0627a"])
 def test_a_name_that_cannot_be_prepared_is_not_even_asked_about(name: str) -> None:
-    class Asked(Verifier):
+    class Asked(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             raise AssertionError("asked")
 
-    config = evolve(IN_CLEAR, verifier=Asked())
+    config = evolve(IN_CLEAR, authenticator=Asked())
     no = "S: 535 5.7.8 Authentication credentials invalid\n"
     play(f"{HELLO_AUTH}C: AUTH PLAIN {plain('', name, 'x')}\n{no}{QUIT}", Handler(), config)
 
@@ -423,7 +423,7 @@ def test_a_name_that_cannot_be_prepared_is_not_even_asked_about(name: str) -> No
 def test_255_octets_each() -> None:
     name, password = "n" * 255, "p" * 255
     login = f"C: AUTH PLAIN {plain(name, name, password)}\nS: 235 2.7.0 Authentication successful\n"
-    config = evolve(IN_CLEAR, verifier=Accounts(**{name: password}))
+    config = evolve(IN_CLEAR, authenticator=Accounts(**{name: password}))
     play(f"{HELLO_AUTH}{login}{QUIT}", Door(), config)
 
 

@@ -135,7 +135,7 @@ def test_a_source_of_tokens_that_gives_none() -> None:
 
 def test_whose_login_failed_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smtpproto.server")
-    config = ServerConfig(verifier=Accounts(), auth_in_clear=True)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
     serve(Handler(), lines("EHLO a.example", "AUTH PLAIN AGFubgBndWVzcw=="), config=config)
     assert "login of 192.0.2.1, 4711, by PLAIN failed: wrong user name" in caplog.text
 

@@ -14,6 +14,7 @@ import pytest
 
 from smtpproto import (
     Anonymous,
+    Authenticator,
     BadCredentials,
     BearerToken,
     Client,
@@ -36,9 +37,8 @@ from smtpproto import (
     TLSMode,
     TokenClaim,
     TokenRefused,
-    Verifier,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.auth import _Attempt
 from smtpproto.client.connection import _server_name, start_client
 from smtpproto.sasl import Channel, Credential, RefusingChallenge
@@ -87,7 +87,7 @@ def test_codes_behind_which_none_will(code: int) -> None:
     config = ClientConfig(login=ANN, login_in_clear=True, tls=TLSMode.NONE)
     with pytest.raises(LoginRefused):
         try:
-            run(start_client(World(), stream, "mx", config, TLSMode.NONE))
+            run(start_client(Runtime(), stream, "mx", config, TLSMode.NONE))
         except AssertionError as error:  # QUIT, of which the script knows nothing
             assert "'QUIT'" in str(error)
             raise error.__context__ or error from None
@@ -141,7 +141,7 @@ def test_a_challenge_as_long_as_any() -> None:
     async def talk() -> Exception | None:
         stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
         client = await start_client(
-            World(), stream, "mx.example.org", ClientConfig(tls="none"), TLSMode.NONE
+            Runtime(), stream, "mx.example.org", ClientConfig(tls="none"), TLSMode.NONE
         )
         client._trusted = True
         try:
@@ -170,7 +170,7 @@ def test_a_channel_of_a_client(mode: TLSMode) -> None:
         return talk
 
     for offered, binds in ((["SCRAM-SHA-256-PLUS"], True), (["SCRAM-SHA-256"], False)):
-        server = serving(mode, context=GOOD, verifier=Keys(), mechanisms=offered)
+        server = serving(mode, context=GOOD, authenticator=Keys(), mechanisms=offered)
         ours = ClientConfig(tls=mode, verify=TRUST, server_name=NAMED)
         converse(server, ours, look(offered, binds))
 
@@ -178,7 +178,7 @@ def test_a_channel_of_a_client(mode: TLSMode) -> None:
 NAMED = "mx.example.org"
 
 
-class Keys(Verifier):
+class Keys(Authenticator):
     def scram_keys(self, username: str, hash_name: str) -> None: ...
 
 
@@ -188,7 +188,7 @@ def test_a_token_is_for_the_server_that_was_meant() -> None:
     async def main() -> None:
         stream = ScriptedStream("S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n")
         config = ClientConfig(tls="none", server_name=NAMED)
-        client = await start_client(World(), stream, "192.0.2.1", config, TLSMode.NONE)
+        client = await start_client(Runtime(), stream, "192.0.2.1", config, TLSMode.NONE)
         assert client._channel.host == NAMED
 
     run(main())
@@ -196,7 +196,7 @@ def test_a_token_is_for_the_server_that_was_meant() -> None:
 
 @pytest.mark.req("RFC4422-6.1.2-01")
 def test_what_a_server_is_not_to_offer() -> None:
-    config = ServerConfig(verifier=Accounts(), auth_in_clear=True, mechanisms=["LOGIN"])
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, mechanisms=["LOGIN"])
     answers = replies(Handler(), f"AUTH PLAIN {PLAIN}", config=config)
     assert answers[0].startswith("504 ")
 
@@ -205,7 +205,7 @@ def test_behind_a_unix_socket_is_this_machine() -> None:
     assert [_server_name(host) for host in ("/run/x", "mx")] == ["localhost", "mx"]
 
 
-class Elsewhere(World):
+class Elsewhere(Runtime):
     """Counts what is done in threads of their own."""
 
     def __init__(self) -> None:
@@ -224,18 +224,18 @@ class Elsewhere(World):
 
 def test_what_takes_long_holds_up_nobody() -> None:
     """On a server a hash, on a client the iterations of SCRAM."""
-    world = Elsewhere()
+    runtime = Elsewhere()
     feed = Feed([lines("EHLO a.example", f"AUTH PLAIN {PLAIN}", "QUIT")])
-    config = ServerConfig(verifier=Accounts(), auth_in_clear=True)
-    run(Conversation(feed, Handler(), config, world).run())
-    assert world.threads == 1 and any(line.startswith("235 ") for line in feed.said)
-    world = Elsewhere()
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
+    run(Conversation(feed, Handler(), config, runtime).run())
+    assert runtime.threads == 1 and any(line.startswith("235 ") for line in feed.said)
+    runtime = Elsewhere()
     script = f"{MX.format('LOGIN')}C: AUTH LOGIN\nS: 334 \nC: YW5u\n{NO}C: QUIT\nS: 221 bye\n"
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
     ours = ClientConfig(login=ANN, login_in_clear=True, tls="none")
     with pytest.raises(BadCredentials):
-        run(start_client(world, stream, "mx", ours, TLSMode.NONE))
-    assert world.threads == 1
+        run(start_client(runtime, stream, "mx", ours, TLSMode.NONE))
+    assert runtime.threads == 1
 
 
 # -- failures ------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_what_takes_long_holds_up_nobody() -> None:
 
 @pytest.mark.req("RFC4954-9-04")
 def test_failures_behind_challenges_count_too() -> None:
-    config = ServerConfig(verifier=Accounts(), auth_in_clear=True, limits=AT_ONCE)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=AT_ONCE)
     tries = ["AUTH LOGIN", "YW5u", "eA=="] * 3
     answers = replies(Handler(), *tries, "NOOP", config=config)
     assert [line[:3] for line in answers] == ["334", "334", "535"] * 3 + ["421"]
@@ -251,7 +251,7 @@ def test_failures_behind_challenges_count_too() -> None:
 
 def test_what_is_no_message_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "smtpproto")
-    config = ServerConfig(verifier=Accounts(), auth_in_clear=True)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
     wrong = base64("ann\0hunter2")
     replies(Handler(), f"AUTH PLAIN {wrong}", config=config)
     assert "not a PLAIN message" in caplog.text
@@ -259,7 +259,7 @@ def test_what_is_no_message_is_not_in_the_log(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_verifiers_words_are_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    class Odd(Verifier):
+    class Odd(Authenticator):
         def check_token(self, claim: TokenClaim) -> TokenRefused:
             return TokenRefused(status="no\r\nlogin of root succeeded")
 
@@ -267,7 +267,7 @@ def test_a_verifiers_words_are_one_line_in_the_log(caplog: pytest.LogCaptureFixt
     login = BearerToken("ann", "t0ken")
     with pytest.raises(BadCredentials):
         converse(
-            serving(TLSMode.IMPLICIT, context=GOOD, verifier=Odd()),
+            serving(TLSMode.IMPLICIT, context=GOOD, authenticator=Odd()),
             ClientConfig(tls="implicit", verify=TRUST, login=login),
             nothing,
         )
@@ -284,7 +284,7 @@ def test_challenges_are_not_in_the_trace(side: str) -> None:
         seen.append(f"{who}: {line}")
 
     if side == "server":
-        config = ServerConfig(verifier=Accounts(), auth_in_clear=True, trace=trace)
+        config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, trace=trace)
         replies(Handler(), "AUTH LOGIN", "YW5u", "c2VjcmV0", config=config)
     else:
         script = f"{MX.format('LOGIN')}C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YW5u\n{NO}"
@@ -330,7 +330,7 @@ def test_what_was_said_of_a_login_that_failed(
 
     async def main() -> None:
         config = ClientConfig(tls="none", login_in_clear=True)
-        client = await start_client(World(), stream, NAMED, config, TLSMode.NONE)
+        client = await start_client(Runtime(), stream, NAMED, config, TLSMode.NONE)
         client._trusted = True
         with pytest.raises(kind) as caught:
             await client.login(credential)
@@ -391,7 +391,7 @@ def test_opportunistic_tls_that_is_cut_may_give_way(end: str) -> None:
     server = TLSServer(GOOD, handshake=b"close") if end == "at once" else Cut(GOOD)
     ours = ClientConfig(tls="opportunistic", verify=TRUST)
     with pytest.raises((TLSFailed, ConnectionLost)) as caught:
-        run(start_client(World(), server, NAMED, ours, TLSMode.OPPORTUNISTIC))
+        run(start_client(Runtime(), server, NAMED, ours, TLSMode.OPPORTUNISTIC))
     assert caught.value.may_go_in_clear and caught.value.check
 
 
@@ -399,7 +399,7 @@ def test_a_handshake_that_ends_says_what_to_look_at() -> None:
     server = TLSServer(GOOD, handshake=b"close", implicit=True)
     ours = ClientConfig(verify=TRUST)
     with pytest.raises(TLSFailed) as caught:
-        run(start_client(World(), server, NAMED, ours, TLSMode.IMPLICIT))
+        run(start_client(Runtime(), server, NAMED, ours, TLSMode.IMPLICIT))
     assert "whether the peer speaks TLS" in caught.value.check
 
 
@@ -410,7 +410,7 @@ def test_limits_of_a_client_are_those_of_the_field() -> None:
 # -- tokens that are guessed ---------------------------------------------------------------------
 
 
-class Nobody(Verifier):
+class Nobody(Authenticator):
     def check_token(self, claim: TokenClaim) -> TokenRefused:
         return TokenRefused()
 
@@ -444,12 +444,12 @@ def test_a_refused_token_is_told_late(mechanism: str, caplog: pytest.LogCaptureF
     caplog.set_level(logging.INFO, "smtpproto")
     slept: list[float] = []
 
-    class Clock(World):
+    class Clock(Runtime):
         async def sleep(self, seconds: float) -> None:
             slept.append(seconds)
 
     async def main() -> None:
-        login = Authentication(ServerConfig(verifier=Nobody()), Clock())
+        login = Authentication(ServerConfig(authenticator=Nobody()), Clock())
         message = {"OAUTHBEARER": BEARER, "XOAUTH2": XOAUTH2}[mechanism]
         channel = Channel(random=bytes, secure=True)
         first = Secret(b64decode(message))

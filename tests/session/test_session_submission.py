@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from smtpproto import Handler, ServerConfig, Verifier
+from smtpproto import Authenticator, Handler, ServerConfig
 from smtpproto.server.setup import check
 
 from ..support.scripted_client import Accounts
@@ -15,14 +15,14 @@ from .test_session_tls_server import GOOD
 @pytest.mark.req("RFC6409-7-01")
 @pytest.mark.parametrize("config", [ServerConfig(submission=True), ServerConfig(require_auth=True)])
 def test_who_wants_logins_has_to_check_them(config: ServerConfig) -> None:
-    strangers: list[Verifier | None] = [None, Verifier()]
+    strangers: list[Authenticator | None] = [None, Authenticator()]
     for stranger in strangers:
-        with pytest.raises(ValueError, match="verifier"):
-            check(Handler, evolve(config, verifier=stranger), 587)
+        with pytest.raises(ValueError, match="authenticator"):
+            check(Handler, evolve(config, authenticator=stranger), 587)
     with pytest.raises(ValueError, match="TLS"):  # or AUTH is never offered
-        check(Handler, evolve(config, verifier=Accounts()), 587)
-    check(Handler, evolve(config, verifier=Accounts(), context=GOOD), 587)
-    check(Handler, evolve(config, verifier=Accounts(), auth_in_clear=True), 587)
+        check(Handler, evolve(config, authenticator=Accounts()), 587)
+    check(Handler, evolve(config, authenticator=Accounts(), context=GOOD), 587)
+    check(Handler, evolve(config, authenticator=Accounts(), auth_in_clear=True), 587)
 
 
 @pytest.mark.req("RFC2033-5-01")
@@ -44,6 +44,6 @@ def test_offers_that_make_no_sense_do_not_start(extensions: dict[str, str | None
 def test_mail_is_held_by_submission_servers_only() -> None:
     held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
     with pytest.raises(ValueError, match="submission"):
-        check(Handler, ServerConfig(extensions=held, verifier=Accounts()), 25)
-    config = ServerConfig(extensions=held, submission=True, verifier=Accounts(), context=GOOD)
+        check(Handler, ServerConfig(extensions=held, authenticator=Accounts()), 25)
+    config = ServerConfig(extensions=held, submission=True, authenticator=Accounts(), context=GOOD)
     check(Handler, config, 587)

@@ -26,10 +26,10 @@ from smtpproto import (
     TimedOut,
     TLSFailed,
     TLSMode,
+    TLSVerify,
     TransportError,
-    Verify,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from tests.support.certificates import (
@@ -43,7 +43,7 @@ from tests.support.certificates import (
 from tests.support.tls_server import TLSServer, is_tls
 
 CA = trustme.CA()
-TRUST = Verify.by_ca(CA.cert_pem.bytes())
+TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
 GOOD = server_context(CA.issue_cert(NAME))
 
 EHLO = b"EHLO [192.0.2.2]\r\n"
@@ -153,7 +153,7 @@ def play(
 
     async def main() -> Client:
         config = ClientConfig(**options)
-        async with await start_client(World(), server, name, config, mode) as client:
+        async with await start_client(Runtime(), server, name, config, mode) as client:
             await client.send(b"hi\r\n", Envelope("", "bob@example.org"))
             return client
 
@@ -254,13 +254,13 @@ def test_a_name_to_verify_that_is_not_the_host(implicit: bool) -> None:
 def test_login_goes_to_whom_a_fingerprint_names() -> None:
     leaf = self_signed("whatever.example")
     server = TLSServer(server_context(leaf))
-    right = Verify.by_fingerprint(leaf_fingerprint(leaf))
+    right = TLSVerify.by_fingerprint(leaf_fingerprint(leaf))
     client = play(server, TLSMode.REQUIRED, verify=right, login=("ann", "secret"))
     assert client.tls is not None and client.tls.verified
     assert AUTH in server.hidden
     wrong = TLSServer(server_context(leaf))
     with pytest.raises(TLSFailed, match="another fingerprint") as caught:
-        other = Verify.by_fingerprint("0" * 64)
+        other = TLSVerify.by_fingerprint("0" * 64)
         play(wrong, TLSMode.REQUIRED, verify=other, login=("ann", "secret"))
     assert (wrong.clear, wrong.hidden) == (BEGUN, b"")
     assert caught.value.command == "STARTTLS"
@@ -365,7 +365,7 @@ def test_a_greeting_in_clear_where_tls_was_expected_is_named_at_once(greeting: b
 
 def test_a_context_excludes_other_rules() -> None:
     context = ssl.create_default_context()
-    for verify in ("name", "none", TRUST, Verify.by_fingerprint("0" * 64)):
+    for verify in ("name", "none", TRUST, TLSVerify.by_fingerprint("0" * 64)):
         with pytest.raises(ValueError, match="rules of its own"):
             ClientConfig(context=context, verify=verify)
     with pytest.raises(ValueError, match="rules of its own"):
@@ -374,7 +374,7 @@ def test_a_context_excludes_other_rules() -> None:
 
 def test_what_cannot_be_read_is_known_at_once() -> None:
     with pytest.raises(ValueError, match="no certificates of CAs in nowhere"):
-        ClientConfig(verify=Verify.by_ca("nowhere"))
+        ClientConfig(verify=TLSVerify.by_ca("nowhere"))
     with pytest.raises(ValueError, match="no certificate and key in nowhere"):
         ClientConfig(certificate=ClientCertificate("nowhere"))
     with pytest.raises(ValueError, match='"name", "none"'):
@@ -392,17 +392,17 @@ def test_contexts_are_made_once() -> None:
 @pytest.mark.parametrize(
     ("mode", "options", "verify"),
     [
-        (TLSMode.REQUIRED, {}, Verify.by_name()),
-        (TLSMode.IMPLICIT, {}, Verify.by_name()),
-        (TLSMode.OPPORTUNISTIC, {}, Verify.nothing()),
-        (TLSMode.OPPORTUNISTIC, {"login": ("ann", "secret")}, Verify.by_name()),
-        (TLSMode.OPPORTUNISTIC, {"verify": "name"}, Verify.by_name()),
-        (TLSMode.REQUIRED, {"verify": "none"}, Verify.nothing()),
+        (TLSMode.REQUIRED, {}, TLSVerify.by_name()),
+        (TLSMode.IMPLICIT, {}, TLSVerify.by_name()),
+        (TLSMode.OPPORTUNISTIC, {}, TLSVerify.nothing()),
+        (TLSMode.OPPORTUNISTIC, {"login": ("ann", "secret")}, TLSVerify.by_name()),
+        (TLSMode.OPPORTUNISTIC, {"verify": "name"}, TLSVerify.by_name()),
+        (TLSMode.REQUIRED, {"verify": "none"}, TLSVerify.nothing()),
     ],
 )
 @pytest.mark.req("RFC8314-3.3-02")
 def test_how_servers_are_verified_unless_told(
-    mode: TLSMode, options: ClientOptions, verify: Verify
+    mode: TLSMode, options: ClientOptions, verify: TLSVerify
 ) -> None:
     config = ClientConfig(**options)
     assert config.verification(mode) == verify

@@ -71,7 +71,7 @@ def options(
     return ServerOptions(
         mechanisms=mechanisms,
         hostname=NAME,
-        verifier=KEYS,
+        authenticator=KEYS,
         context=context,
         implicit_tls=implicit,
         limits=Limits(failed_login_delay=0),

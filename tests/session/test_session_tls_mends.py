@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from smtpproto import (
+    Authenticator,
     BearerToken,
     ClientCertificate,
     ClientConfig,
@@ -26,9 +27,8 @@ from smtpproto import (
     TimedOut,
     TLSMode,
     TokenClaim,
-    Verifier,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import submit
 from smtpproto.client.connection import start_client
 from smtpproto.client.target import target
@@ -53,7 +53,7 @@ from tests.support.tls_server import TLSServer
 # -- the last words of a server ------------------------------------------------------------------
 
 
-class Slow(World):
+class Slow(Runtime):
     """Half a second passes whenever something is read."""
 
     seconds = 0.0
@@ -72,16 +72,16 @@ def test_last_words_are_not_waited_for_for_ever() -> None:
         async def read(self, timeout: float | None) -> bytes:
             if not self.broken:
                 return await super().read(timeout)
-            world.seconds += 0.5
+            runtime.seconds += 0.5
             self.reads += 1
             assert self.reads < 9
             return b"x"
 
-    world, stream = Slow(), Dripping("S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n")
+    runtime, stream = Slow(), Dripping("S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n")
 
     async def main() -> None:
         config = ClientConfig(tls=TLSMode.NONE)
-        client = await start_client(world, stream, "", config, TLSMode.NONE)
+        client = await start_client(runtime, stream, "", config, TLSMode.NONE)
         stream.write = lost  # type: ignore[method-assign]
         stream.broken = True
         with pytest.raises(ConnectionLost):
@@ -142,7 +142,7 @@ def test_what_is_said_in_the_middle_of_content_is_why_the_link_broke(
 
     async def main() -> None:
         config = ClientConfig(tls=TLSMode.NONE)
-        client = await start_client(World(), Full(""), "", config, TLSMode.NONE)
+        client = await start_client(Runtime(), Full(""), "", config, TLSMode.NONE)
         with pytest.raises(expected) as caught:
             await client.send(b"hello\r\n" * 3, TO_BOB)
         assert (caught.value.reply and caught.value.reply.code) == code
@@ -165,7 +165,7 @@ def test_a_silent_greeting_under_tls_is_not_for_want_of_tls() -> None:
 
     async def main() -> None:
         server, config = Mute(GOOD, implicit=True), ClientConfig(verify=TRUST)
-        await start_client(World(), server, NAME, config, TLSMode.IMPLICIT)
+        await start_client(Runtime(), server, NAME, config, TLSMode.IMPLICIT)
 
     with pytest.raises(TimedOut) as caught:
         run(main())
@@ -176,7 +176,7 @@ def test_a_silent_greeting_under_tls_is_not_for_want_of_tls() -> None:
 # -- who is trusted ------------------------------------------------------------------------------
 
 
-class Tokens(Verifier):
+class Tokens(Authenticator):
     """Takes all, and remembers that it was asked."""
 
     def __init__(self) -> None:
@@ -197,21 +197,21 @@ def test_no_token_for_whom_nothing_verified(
     mode: TLSMode, login: Credential, tmp_path: Path
 ) -> None:
     """Not even with *login_in_clear*: whoever gets a token may use it (RFC 6750 5.2)."""
-    verifier, own = Tokens(), str(tmp_path / "ann.pem")
+    authenticator, own = Tokens(), str(tmp_path / "ann.pem")
     CA.issue_cert("ann@example.org").private_key_and_cert_chain_pem.write_to_path(own)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     LEAF.configure_cert(context)
     CA.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    server = serving(mode, context=context, verifier=verifier)
+    server = serving(mode, context=context, authenticator=authenticator)
     ours: dict[str, Any] = {
         "tls": mode, "login": login, "certificate": ClientCertificate(own), "login_in_clear": True,
     }  # fmt: skip
     with pytest.raises(NotOffered, match="no mechanism in common"):
         converse(server, ClientConfig(verify="none", **ours), nothing)
-    assert verifier.asked == 0
+    assert authenticator.asked == 0
     converse(server, ClientConfig(verify=TRUST, **ours), nothing)
-    assert verifier.asked == 1
+    assert authenticator.asked == 1
 
 
 STRASSE = "stra\N{LATIN SMALL LETTER SHARP S}e.example"

@@ -14,6 +14,7 @@ import trustme
 from attrs import define, field
 
 from smtpproto import (
+    Authenticator,
     BadCredentials,
     Client,
     ClientCertificate,
@@ -32,9 +33,8 @@ from smtpproto import (
     TLSFailed,
     TLSInfo,
     TLSMode,
+    TLSVerify,
     TransportError,
-    Verifier,
-    Verify,
 )
 from smtpproto.client.connection import open_client
 from smtpproto.grammar.extension_command import XClient
@@ -46,7 +46,7 @@ from smtpproto.tls.binding import SERVER_END_POINT
 from tests.support.certificates import NAME, der, expired, server_context
 
 CA = trustme.CA()
-TRUST = Verify.by_ca(CA.cert_pem.bytes())
+TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
 LEAF = CA.issue_cert(NAME)
 GOOD = server_context(LEAF)
 AT_ONCE = Limits(failed_login_delay=0)
@@ -67,7 +67,7 @@ class Watcher(Handler):
     def connect(self, session: Session) -> None:
         self.said.append("connect")
 
-    def hello(self, session: Session, host: object) -> None:
+    def ehlo(self, session: Session, host: object) -> None:
         self.said.append("hello")
         self.tls_info.append(session.tls)
 
@@ -194,7 +194,7 @@ def asking(mode: ssl.VerifyMode) -> ssl.SSLContext:
     return context
 
 
-class Known(Verifier):
+class Known(Authenticator):
     def certificate_user(self, certificate: bytes) -> str | None:
         return "ann" if b"client.example" in certificate else None
 
@@ -224,7 +224,7 @@ def test_a_verified_certificate_is_there_for_handlers_and_for_external(
     handler = Watcher()
     offered: list[tuple[str, ...]] = []
     simulation = converse(
-        serving(mode, context=asking(asked), verifier=Known()),
+        serving(mode, context=asking(asked), authenticator=Known()),
         ClientConfig(tls=mode, verify=TRUST, certificate=shown if shows else None),
         lambda client: offered.append(client.extensions.mechanisms),
         handler=handler,
@@ -246,7 +246,7 @@ def logged_in(
         serving(
             mode,
             context=asking(ssl.CERT_OPTIONAL),
-            verifier=Known(),
+            authenticator=Known(),
             mechanisms=[mechanism],
             limits=AT_ONCE,
         ),
@@ -280,12 +280,12 @@ def test_logins_that_tls_takes_part_in(
 
 
 def test_nothing_of_the_kind_is_offered_in_clear() -> None:
-    config = ServerConfig(context=GOOD, verifier=Known(), auth_in_clear=True)
+    config = ServerConfig(context=GOOD, authenticator=Known(), auth_in_clear=True)
     offered: list[tuple[str, ...]] = []
     clear = ClientConfig(tls="none")
     converse(config, clear, lambda client: offered.append(client.extensions.mechanisms))
     assert offered == [SCRAM[2:]]
-    converse(ServerConfig(context=GOOD, verifier=Known()), clear, offered_none)
+    converse(ServerConfig(context=GOOD, authenticator=Known()), clear, offered_none)
 
 
 def offered_none(client: Client) -> None:
@@ -315,7 +315,7 @@ def test_the_certificate_of_one_who_speaks_for_another_is_not_that_other_s(
 ) -> None:
     simulation = Simulation(1)
     options: ServerOptions = {"context": asking(ssl.CERT_REQUIRED), "xclient_from": ["192.0.2.1"]}
-    options["verifier"] = Known()
+    options["authenticator"] = Known()
     simulation.listen(25, Handler(), ServerConfig(**options))
 
     async def main() -> None:

@@ -80,25 +80,25 @@ async def send(client: Client) -> Outcome:
 
 
 def play(
-    world: Slow, talk: Callable[[Client], Awaitable[Any]], **options: Unpack[ClientOptions]
+    runtime: Slow, talk: Callable[[Client], Awaitable[Any]], **options: Unpack[ClientOptions]
 ) -> Any:
     """What *talk* gave. Raises what the client did."""
     options.setdefault("tls", TLSMode.NONE)
-    options.setdefault("timeouts", Timeouts(whole=5))
+    options.setdefault("timeouts", Timeouts(total=5))
 
     async def client() -> Any:
         try:
-            async with await open_client(world, "mx", 25, ClientConfig(**options)) as opened:
+            async with await open_client(runtime, "mx", 25, ClientConfig(**options)) as opened:
                 return await talk(opened)
         finally:
-            world.over_at = world.now()
+            runtime.over_at = runtime.now()
 
-    return world.run(client())[0]
+    return runtime.run(client())[0]
 
 
-def timed_out(world: Slow, talk: Callable[[Client], Awaitable[Any]], **options: Any) -> TimedOut:
+def timed_out(runtime: Slow, talk: Callable[[Client], Awaitable[Any]], **options: Any) -> TimedOut:
     with pytest.raises(TimedOut, match="the whole operation took longer than 5 seconds") as caught:
-        play(world, talk, **options)
+        play(runtime, talk, **options)
     return caught.value
 
 
@@ -106,49 +106,49 @@ def timed_out(world: Slow, talk: Callable[[Client], Awaitable[Any]], **options: 
 
 
 def test_the_connection_is_part_of_opening() -> None:
-    world = Slow(pause=6)
-    assert timed_out(world, nothing).phase == "connect"
-    assert world.over_at == 5 and world.got == b""
+    runtime = Slow(pause=6)
+    assert timed_out(runtime, nothing).phase == "connect"
+    assert runtime.over_at == 5 and runtime.got == b""
 
 
 def test_opening_is_one_operation() -> None:
     """Each step is in time, all together are not."""
-    world = Slow(pause=2)
-    error = timed_out(world, nothing)
-    assert (error.phase, error.command, world.over_at) == ("hello", "EHLO [192.0.2.2]", 5)
-    assert world.got == EHLO
+    runtime = Slow(pause=2)
+    error = timed_out(runtime, nothing)
+    assert (error.phase, error.command, runtime.over_at) == ("hello", "EHLO [192.0.2.2]", 5)
+    assert runtime.got == EHLO
 
 
 def test_the_greeting_is_part_of_opening() -> None:
-    world = Slow(pause=2.25)
-    assert timed_out(world, nothing).phase == "hello"
-    world = Slow(pause=2.75)
-    assert timed_out(world, nothing).phase == "greeting"
-    assert world.got == b""
+    runtime = Slow(pause=2.25)
+    assert timed_out(runtime, nothing).phase == "hello"
+    runtime = Slow(pause=2.75)
+    assert timed_out(runtime, nothing).phase == "greeting"
+    assert runtime.got == b""
 
 
 @pytest.mark.parametrize("mode", [TLSMode.IMPLICIT, TLSMode.REQUIRED])
 def test_the_handshake_is_part_of_opening(mode: TLSMode) -> None:
-    world = Slow(pause=0.5, offer="STARTTLS")
+    runtime = Slow(pause=0.5, offer="STARTTLS")
 
     async def swallow() -> None:
-        while data := await world.far.read(None):
-            world.got += data
+        while data := await runtime.far.read(None):
+            runtime.got += data
 
     if mode is TLSMode.IMPLICIT:
-        world.serve = swallow  # type: ignore[method-assign]
-    assert timed_out(world, nothing, tls=mode).phase == "TLS"
-    clear, handshake, records = world.got.partition(b"\x16\x03")
+        runtime.serve = swallow  # type: ignore[method-assign]
+    assert timed_out(runtime, nothing, tls=mode).phase == "TLS"
+    clear, handshake, records = runtime.got.partition(b"\x16\x03")
     assert clear == (b"" if mode is TLSMode.IMPLICIT else EHLO + b"STARTTLS\r\n")
     assert handshake and b"EHLO" not in records
 
 
 def test_the_login_is_part_of_opening() -> None:
-    world = Slow(pause=1, silent="AUTH")
-    error = timed_out(world, nothing, login=("ann", "secret"), login_in_clear=True)
+    runtime = Slow(pause=1, silent="AUTH")
+    error = timed_out(runtime, nothing, login=("ann", "secret"), login_in_clear=True)
     assert error.command == "AUTH PLAIN ***" and "AGFub" not in str(error)
-    assert world.got == EHLO + b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n"
-    assert world.over_at == 5
+    assert runtime.got == EHLO + b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n"
+    assert runtime.over_at == 5
 
 
 # -- messages and commands -----------------------------------------------------------------------
@@ -160,89 +160,89 @@ def test_each_operation_has_the_whole_time() -> None:
         assert (await send(client)).accepted
         assert (await client.noop()).positive
 
-    world = Slow(pause=1)
-    play(world, three)
-    assert world.now() > 10
+    runtime = Slow(pause=1)
+    play(runtime, three)
+    assert runtime.now() > 10
 
 
 def test_a_message_is_one_operation() -> None:
-    world = Slow(pause=1.25)
+    runtime = Slow(pause=1.25)
 
     async def talk(client: Client) -> None:
-        started = world.now()
+        started = runtime.now()
         with pytest.raises(TimedOut, match="the whole") as caught:
             await client.send(b"hello\r\n", TO_BOB)
-        assert world.now() - started == 5
+        assert runtime.now() - started == 5
         assert caught.value.command == "DATA"
         assert not client.usable
         with pytest.raises(LocalProtocolError, match="over"):
             await client.noop()
 
-    world.silent = "DATA"
-    play(world, talk)
-    assert world.got == UP_TO_DATA
+    runtime.silent = "DATA"
+    play(runtime, talk)
+    assert runtime.got == UP_TO_DATA
 
 
 def test_a_command_is_one_operation() -> None:
-    world = Slow(pause=1, silent="NOOP")
+    runtime = Slow(pause=1, silent="NOOP")
 
     async def talk(client: Client) -> None:
         await client.noop()
 
-    assert timed_out(world, talk).command == "NOOP"
-    assert world.got == EHLO + b"NOOP\r\n"  # and no QUIT
+    assert timed_out(runtime, talk).command == "NOOP"
+    assert runtime.got == EHLO + b"NOOP\r\n"  # and no QUIT
 
 
 def test_a_time_out_of_a_phase_is_one_of_that_phase() -> None:
-    world = Slow(pause=1, silent="MAIL")
+    runtime = Slow(pause=1, silent="MAIL")
     with pytest.raises(TimedOut, match="silent") as caught:
-        play(world, send, timeouts=Timeouts(whole=50, mail=3))
+        play(runtime, send, timeouts=Timeouts(total=50, mail=3))
     assert "whole" not in str(caught.value)
 
 
 def test_behind_the_message_the_outcome_is_unknown() -> None:
-    world = Slow(pause=0.25, silent=".")
+    runtime = Slow(pause=0.25, silent=".")
     times = []
 
     async def talk(client: Client) -> Outcome:
-        times.append(world.now())
+        times.append(runtime.now())
         outcome = await send(client)
-        times.append(world.now())
+        times.append(runtime.now())
         assert not client.usable
         return outcome
 
-    outcome = play(world, talk)
+    outcome = play(runtime, talk)
     assert list(outcome.unknown) == list(TO_BOB.recipients)
     assert not outcome.accepted and not outcome.refused
     assert times[1] - times[0] == 5
-    assert world.got == UP_TO_DATA + b"hello\r\n.\r\n"
+    assert runtime.got == UP_TO_DATA + b"hello\r\n.\r\n"
 
 
 @pytest.mark.parametrize("offer", ["HELP", "CHUNKING"])
 def test_content_that_comes_too_late_is_not_ended(offer: str) -> None:
     """Nobody waits for it any more: the server must not take it for a whole message."""
-    world = Slow(pause=0.25, offer=offer)
+    runtime = Slow(pause=0.25, offer=offer)
 
     def blocks() -> Iterator[bytes]:
         yield b"first\r\n" * 200_000
-        world._now += 10  # the source takes its time
+        runtime._now += 10  # the source takes its time
 
     async def talk(client: Client) -> None:
         await client.send(blocks(), TO_BOB)
 
-    timed_out(world, talk)
-    assert b"first\r\n" in world.got
-    assert b"\r\n.\r\n" not in world.got and b"LAST" not in world.got
+    timed_out(runtime, talk)
+    assert b"first\r\n" in runtime.got
+    assert b"\r\n.\r\n" not in runtime.got and b"LAST" not in runtime.got
 
 
 def test_no_time_is_over_before_anything_is_sent() -> None:
-    world = Slow(pause=0)
+    runtime = Slow(pause=0)
     with pytest.raises(TimedOut, match="the whole operation took longer than 0 seconds") as caught:
-        play(world, send, timeouts=Timeouts(whole=0))
-    assert caught.value.phase == "connect" and world.got == b""
+        play(runtime, send, timeouts=Timeouts(total=0))
+    assert caught.value.phase == "connect" and runtime.got == b""
 
 
 @pytest.mark.parametrize("whole", [-1, 1e9, float("nan"), float("inf")])
 def test_what_is_no_time(whole: float) -> None:
     with pytest.raises(ValueError, match="whole must be"):
-        Timeouts(whole=whole)
+        Timeouts(total=whole)

@@ -9,13 +9,13 @@ from pathlib import Path
 import trustme
 
 from smtpproto import (
+    Authenticator,
     ClientCertificate,
     ClientConfig,
     Handler,
     ServerConfig,
     TLSMode,
-    Verifier,
-    Verify,
+    TLSVerify,
 )
 from smtpproto.client.connection import open_client
 from smtpproto.grammar.extension_command import XClient
@@ -24,7 +24,7 @@ from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import NAME, server_context
 
 
-class Known(Verifier):
+class Known(Authenticator):
     def certificate_user(self, certificate: bytes) -> str:
         return "proxy"
 
@@ -37,13 +37,13 @@ def test_the_certificate_shown_behind_xclient_is_not_that_of_the_other(tmp_path:
     context = server_context(ca.issue_cert(NAME))
     ca.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    server = ServerConfig(context=context, xclient_from=["192.0.2.1"], verifier=Known())
+    server = ServerConfig(context=context, xclient_from=["192.0.2.1"], authenticator=Known())
     simulation.listen(25, Handler(), server)
 
     async def main() -> None:
         config = ClientConfig(
             tls="none",
-            verify=Verify.by_ca(ca.cert_pem.bytes()),
+            verify=TLSVerify.by_ca(ca.cert_pem.bytes()),
             certificate=ClientCertificate(tmp_path / "proxy.pem"),
         )
         async with await open_client(simulation, NAME, 25, config) as client:

@@ -18,7 +18,7 @@ from smtpproto import (
     Session,
 )
 from smtpproto import replies as verdicts
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.grammar.domain import Host
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
@@ -38,7 +38,7 @@ class Giving(Handler):
     def connect(self, session: Session) -> Verdict:
         return self.answers.get("connect")
 
-    def hello(self, session: Session, host: Host) -> Verdict:
+    def ehlo(self, session: Session, host: Host) -> Verdict:
         return self.answers.get("hello")
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
@@ -51,7 +51,7 @@ class Giving(Handler):
 def said(hook: str, verdict: Reply, *lines: str) -> str:
     """The last reply to *lines*."""
     feed = Feed([octets(*lines)])
-    run(Conversation(feed, Giving(hook, verdict), ServerConfig(), World()).run())
+    run(Conversation(feed, Giving(hook, verdict), ServerConfig(), Runtime()).run())
     return feed.said[-1]
 
 

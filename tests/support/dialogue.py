@@ -15,7 +15,7 @@ from smtpproto import (
     SendRefused,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
@@ -43,7 +43,7 @@ def play(
     stream, config = ScriptedStream(script), ClientConfig(**options)
 
     async def main() -> None:
-        async with await start_client(World(), stream, "mx", config, TLSMode.NONE) as client:
+        async with await start_client(Runtime(), stream, "mx", config, TLSMode.NONE) as client:
             await talk(client)
 
     run(main())

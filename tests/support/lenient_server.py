@@ -14,7 +14,7 @@ from smtpproto import (
     Extensions,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import Client
 from smtpproto.client.link import Link
 from smtpproto.mail.plan import Plan
@@ -118,7 +118,7 @@ def converse(
     """Open a client on *stream*, with TLS as it were if *secure*, and do what *talk* gives."""
 
     async def main() -> None:
-        link = Link(stream, World(), ClientProtocol(secure=secure, lmtp=lmtp))
+        link = Link(stream, Runtime(), ClientProtocol(secure=secure, lmtp=lmtp))
         client = Client(link, ClientConfig(lmtp=lmtp), "mx.example.org")
         client._trusted = secure
         await client._open(TLSMode.NONE)

@@ -16,18 +16,18 @@ from smtpproto import (
     Session,
     TLSMode,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import start_client
 from smtpproto.grammar.secret import Secret
 from smtpproto.ports import Stream
 from smtpproto.sasl import (
+    Authenticator,
     BearerToken,
     Credential,
     Identity,
     Login,
     TokenClaim,
     TokenRefused,
-    Verifier,
 )
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
@@ -56,7 +56,7 @@ class Hook(Handler):
 
 
 @define(eq=False)
-class Passwords(Verifier):
+class Passwords(Authenticator):
     asked: list[tuple[str, Secret]] = field(factory=list)
 
     def check_password(self, username: str, password: Secret) -> bool:
@@ -94,18 +94,18 @@ NO = "S: 535 5.7.8 Authentication credentials invalid\n"
 BARE = dict.fromkeys(("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "HELP"))
 
 
-def server_config(verifier: Verifier, **options: Any) -> ServerConfig:
+def server_config(authenticator: Authenticator, **options: Any) -> ServerConfig:
     options = {"auth_in_clear": True, "extensions": BARE, "limits": AT_ONCE, **options}
-    return ServerConfig(hostname="mx.example.org", verifier=verifier, **options)
+    return ServerConfig(hostname="mx.example.org", authenticator=authenticator, **options)
 
 
 def serve(
-    script: str, verifier: Verifier, *, offered: str = "PLAIN LOGIN", **options: Any
+    script: str, authenticator: Authenticator, *, offered: str = "PLAIN LOGIN", **options: Any
 ) -> list[Identity]:
     """Serve the client of *script* in clear; who has logged in."""
     stream, handler = ScriptedStream(HELLO.format(offered) + script + BYE, plays="C"), Hook()
-    config = server_config(verifier, **options)
-    run(Conversation(stream, handler, config, World()).run())
+    config = server_config(authenticator, **options)
+    run(Conversation(stream, handler, config, Runtime()).run())
     stream.finish()
     return handler.identities
 
@@ -126,10 +126,12 @@ async def play(stream: Stream, script: str, plays: str) -> None:
     await stream.close()
 
 
-def serve_tls(contexts: Contexts, script: str, verifier: Verifier, **options: Any) -> Hook:
+def serve_tls(
+    contexts: Contexts, script: str, authenticator: Authenticator, **options: Any
+) -> Hook:
     """Serve the client of *script* under TLS from the first octet."""
     simulation, handler = Simulation(5), Hook()
-    config = server_config(verifier, context=contexts[1], implicit_tls=True, **options)
+    config = server_config(authenticator, context=contexts[1], implicit_tls=True, **options)
     simulation.listen(465, handler, config)
 
     async def peer() -> None:
@@ -187,7 +189,7 @@ def log_in(script: str, login: Credential, **options: Any) -> Exception | None:
     config = ClientConfig(**{"login_in_clear": True, "tls": TLSMode.NONE, **options})
 
     async def talk() -> Exception | None:
-        async with await start_client(World(), stream, "mx", config, TLSMode.NONE) as client:
+        async with await start_client(Runtime(), stream, "mx", config, TLSMode.NONE) as client:
             try:
                 await client.login(login)
             except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from smtpproto import (
+    Authenticator,
     Handler,
     MailParameters,
     Reply,
@@ -12,9 +13,8 @@ from smtpproto import (
     Secret,
     ServerConfig,
     Session,
-    Verifier,
 )
-from smtpproto.adapters.blocking import World, run
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
 
@@ -62,7 +62,7 @@ def octets(*lines: str) -> bytes:
 def serve(handler: Handler, *pieces: bytes | Exception, config: ServerConfig | None = None) -> Feed:
     """All of a connection."""
     stream = Feed(list(pieces))
-    run(Conversation(stream, handler, config or ServerConfig(), World()).run())
+    run(Conversation(stream, handler, config or ServerConfig(), Runtime()).run())
     assert stream.closed
     return stream
 
@@ -84,7 +84,7 @@ def keywords(handler: Handler, config: ServerConfig | None = None, hello: str = 
 LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
 
 
-class Accounts(Verifier):
+class Accounts(Authenticator):
     """Ann's password is "secret"; of "trouble" nobody can tell."""
 
     def __init__(self, **more: str) -> None:

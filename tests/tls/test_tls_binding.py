@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from smtpproto.tls.binding import SERVER_END_POINT, server_end_point
 from smtpproto.tls.context import client_context, own_certificate
 from smtpproto.tls.stream import TLSFilter
-from smtpproto.tls.verify import Verify
+from smtpproto.tls.verify import TLSVerify
 from tests.support.certificates import NAME, der, server_context
 
 RSA, EC = rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())
@@ -170,7 +170,7 @@ def bindings(*sides: TLSFilter) -> list[bytes]:
     return [side.info.bindings[SERVER_END_POINT] for side in sides]
 
 
-TRUSTFUL = client_context(Verify.nothing())
+TRUSTFUL = client_context(TLSVerify.nothing())
 
 
 @pytest.mark.parametrize("kind", [trustme.KeyType.ECDSA, trustme.KeyType.RSA])
@@ -192,7 +192,7 @@ def test_a_server_that_wants_a_certificate_has_a_binding_too() -> None:
     leaf.configure_cert(context)
     ca.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    client = client_context(Verify.nothing())
+    client = client_context(TLSVerify.nothing())
     ca.issue_cert("client.example").configure_cert(client)
     near, far = agreed(client, context)
     assert bindings(near, far) == [hashlib.sha256(der(leaf)).digest()] * 2

@@ -14,7 +14,7 @@ from smtpproto.errors import ConnectionLost, SMTPError, TimedOut, TLSFailed
 from smtpproto.limits import CHUNK
 from smtpproto.tls.context import client_context
 from smtpproto.tls.stream import TLSFilter, TLSStream
-from smtpproto.tls.verify import Verify
+from smtpproto.tls.verify import TLSVerify
 
 NAME = "mx.example.org"
 T = TypeVar("T")
@@ -172,13 +172,13 @@ def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
 
 
 @pytest.mark.req("RFC8314-4-01")
-@pytest.mark.parametrize("verify", [Verify.by_name(), Verify.nothing()], ids=["name", "none"])
-def test_tls_is_1_2_or_later(verify: Verify) -> None:
+@pytest.mark.parametrize("verify", [TLSVerify.by_name(), TLSVerify.nothing()], ids=["name", "none"])
+def test_tls_is_1_2_or_later(verify: TLSVerify) -> None:
     assert client_context(verify).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
 def test_unverified_is_tls_with_anybody() -> None:
-    client, server = pair(client_context(Verify.nothing()), name="mx.example.net")
+    client, server = pair(client_context(TLSVerify.nothing()), name="mx.example.net")
     shake_hands(client, server)
     client.write(b"x")
     move(client, server)

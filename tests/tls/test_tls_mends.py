@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from smtpproto import ClientCertificate, TLSFailed, Verify
+from smtpproto import ClientCertificate, TLSFailed, TLSVerify
 from smtpproto.tls.context import Context, client_context, own_certificate
 from smtpproto.tls.filter import Filter, failure
 from smtpproto.tls.openssl import OpenSSLFilter
@@ -71,7 +71,7 @@ def test_a_server_of_another_fingerprint_does_not_learn_who_we_are(tmp_path: Pat
     ca.issue_cert("ann@example.org").private_key_and_cert_chain_pem.write_to_path(
         str(tmp_path / "ann.pem")
     )
-    verify = Verify.by_fingerprint("00" * 32)
+    verify = TLSVerify.by_fingerprint("00" * 32)
     context = client_context(verify, ClientCertificate(tmp_path / "ann.pem"))
     client = TLSFilter(
         context, server_side=False, server_hostname=NAME, fingerprints=verify.fingerprints
@@ -102,7 +102,7 @@ def _asked_to_renegotiate(context: Context) -> tuple[Filter, Filter]:
 
 
 def test_contexts_of_ours_do_not_renegotiate() -> None:
-    client, _ = _asked_to_renegotiate(client_context(Verify.by_ca(CA.cert_pem.bytes())))
+    client, _ = _asked_to_renegotiate(client_context(TLSVerify.by_ca(CA.cert_pem.bytes())))
     assert client.read() == b"250 OK\r\n"
     client.write(b"NOOP\r\n")  # the server, which was told no, decides what comes of it
     assert client.data_to_send()
@@ -123,14 +123,14 @@ def test_what_cannot_be_said_meanwhile_is_no_closed_connection(library: Library)
 def test_no_ca_is_not_that_of_everybody(nothing: Any) -> None:
     """As of a variable that is not set: OpenSSL would take the system's."""
     with pytest.raises(ValueError, match="PEM"):
-        Verify.by_ca(nothing)
+        TLSVerify.by_ca(nothing)
 
 
 @pytest.mark.parametrize("kind", [str, bytes])
 def test_comments_around_a_certificate_may_have_any_letters(kind: type[str] | type[bytes]) -> None:
     text = "# F\N{LATIN SMALL LETTER O WITH DOUBLE ACUTE}tan\N{LATIN SMALL LETTER U WITH ACUTE}\n"
     text += CA.cert_pem.bytes().decode()
-    context = client_context(Verify.by_ca(text if kind is str else text.encode()))
+    context = client_context(TLSVerify.by_ca(text if kind is str else text.encode()))
     assert len(context.get_ca_certs()) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_log_of_keys_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "no" / "keys"))
-    for verify in (Verify.by_name(), Verify.by_ca(CA.cert_pem.bytes())):
+    for verify in (TLSVerify.by_name(), TLSVerify.by_ca(CA.cert_pem.bytes())):
         with pytest.raises(ValueError, match="No such file or directory"):
             client_context(verify)
 
@@ -150,7 +150,7 @@ def test_a_session_of_who_needs_a_name_for_it_is_explained() -> None:
 
 
 def test_what_fails_behind_the_handshake_is_no_longer_its_phase() -> None:
-    client, server = _asked_to_renegotiate(client_context(Verify.by_ca(CA.cert_pem.bytes())))
+    client, server = _asked_to_renegotiate(client_context(TLSVerify.by_ca(CA.cert_pem.bytes())))
     server.write(b"x")
     record = bytearray(server.data_to_send())
     record[-1] ^= 1
@@ -166,6 +166,6 @@ def test_a_common_name_is_no_host() -> None:
     """What a subject is called, anybody may be called; names of hosts have a field of their own."""
     authority = trustme.CA()
     leaf = issued(authority, subject=NAME)
-    near = client_of(client_context(Verify.by_ca(authority.cert_pem.bytes())))
+    near = client_of(client_context(TLSVerify.by_ca(authority.cert_pem.bytes())))
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED: Hostname mismatch"):
         agree(near, server_of(server(authority, [], ssl.CERT_NONE, leaf)))

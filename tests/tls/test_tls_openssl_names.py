@@ -60,7 +60,7 @@ def test_certificates_that_are_no_good(libraries: Pair, leaf: trustme.LeafCert, 
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED") as caught:
         shake_hands(client, server)
     usual = "the certificate's dates"  # pyOpenSSL does not say why
-    check = usual if near is PyOpenSSL or why == "EXPIRED" else "Verify.by_fingerprint"
+    check = usual if near is PyOpenSSL or why == "EXPIRED" else "TLSVerify.by_fingerprint"
     assert check in caught.value.check
     move(client, server)
     with pytest.raises(TLSFailed, match=why):

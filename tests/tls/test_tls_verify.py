@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import ClientCertificate, LocalProtocolError, Secret, TLSFailed, Verify
+from smtpproto import ClientCertificate, LocalProtocolError, Secret, TLSFailed, TLSVerify
 from smtpproto.tls.context import client_context
 from smtpproto.tls.stream import TLSFilter, begins_tls
 from smtpproto.tls.verify import has_fingerprint
@@ -28,7 +28,7 @@ def fingerprint(leaf: trustme.LeafCert) -> str:
 
 
 def shake(
-    verify: Verify,
+    verify: TLSVerify,
     leaf: trustme.LeafCert | ssl.SSLContext,
     name: str | None = NAME,
     certificate: ClientCertificate | None = None,
@@ -58,8 +58,8 @@ def shake(
 def test_fingerprints_may_have_colons_and_either_case(octets: list[bytes]) -> None:
     plain = [one.hex() for one in octets]
     colons = [one.hex(":").upper() for one in octets]
-    assert Verify.by_fingerprint(*plain) == Verify.by_fingerprint(*colons)
-    assert Verify.by_fingerprint(*plain).fingerprints == tuple(octets)
+    assert TLSVerify.by_fingerprint(*plain) == TLSVerify.by_fingerprint(*colons)
+    assert TLSVerify.by_fingerprint(*plain).fingerprints == tuple(octets)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,18 @@ def test_fingerprints_may_have_colons_and_either_case(octets: list[bytes]) -> No
 )
 def test_what_is_no_fingerprint(text: str) -> None:
     with pytest.raises(ValueError, match="SHA-256"):
-        Verify.by_fingerprint(text)
+        TLSVerify.by_fingerprint(text)
 
 
 def test_one_way_to_verify() -> None:
     with pytest.raises(ValueError, match="one at least"):
-        Verify.by_fingerprint()
+        TLSVerify.by_fingerprint()
     with pytest.raises(ValueError, match="one of them"):
-        Verify(ca="ca.pem", at_all=False)
+        TLSVerify(ca="ca.pem", at_all=False)
     with pytest.raises(ValueError, match="one of them"):
-        Verify(ca="ca.pem", fingerprints=(b"x" * 32,))
+        TLSVerify(ca="ca.pem", fingerprints=(b"x" * 32,))
     with pytest.raises(ValueError, match="PEM"):
-        Verify.by_ca(b"\x30\x82")
+        TLSVerify.by_ca(b"\x30\x82")
 
 
 @given(st.binary(), st.lists(st.binary(min_size=32, max_size=32)))
@@ -104,15 +104,15 @@ def test_a_ca_may_be_text_or_a_file(kind: str, tmp_path: Path) -> None:
         "Path": file,
     }
     ca = kinds[kind]
-    assert shake(Verify.by_ca(ca), LEAF)[0].verified
+    assert shake(TLSVerify.by_ca(ca), LEAF)[0].verified
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
-        shake(Verify.by_ca(ca), trustme.CA().issue_cert(NAME))
+        shake(TLSVerify.by_ca(ca), trustme.CA().issue_cert(NAME))
 
 
 def test_a_ca_may_be_below_another() -> None:
     between = CA.create_child_ca()
     leaf = between.issue_cert(NAME)
-    assert shake(Verify.by_ca(between.cert_pem.bytes()), leaf)[0].verified
+    assert shake(TLSVerify.by_ca(between.cert_pem.bytes()), leaf)[0].verified
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_a_ca_may_be_below_another() -> None:
         (LEAF, "mx.example.net", "Hostname mismatch", "server_name"),
         (LEAF, "192.0.2.1", "IP address mismatch", "server_name"),
         (expired(CA), NAME, "has expired", "the certificate's dates"),
-        (trustme.CA().issue_cert(NAME), NAME, "local issuer", "Verify.by_ca"),
-        (self_signed(), NAME, "self-signed", "Verify.by_fingerprint"),
+        (trustme.CA().issue_cert(NAME), NAME, "local issuer", "TLSVerify.by_ca"),
+        (self_signed(), NAME, "self-signed", "TLSVerify.by_fingerprint"),
     ],
     ids=["name", "address", "expired", "CA", "self-signed"],
 )
@@ -131,16 +131,16 @@ def test_certificates_that_fail_by_name_and_not_by_fingerprint(
     leaf: trustme.LeafCert, name: str, why: str, check: str
 ) -> None:
     with pytest.raises(TLSFailed, match=why) as caught:
-        shake(Verify.by_ca(PEM), leaf, name)
+        shake(TLSVerify.by_ca(PEM), leaf, name)
     assert caught.value.phase == "TLS"
     assert check in caught.value.check
-    assert shake(Verify.by_fingerprint("00" * 32, fingerprint(leaf)), leaf, name)[0].verified
-    assert not shake(Verify.nothing(), leaf, name)[0].verified
+    assert shake(TLSVerify.by_fingerprint("00" * 32, fingerprint(leaf)), leaf, name)[0].verified
+    assert not shake(TLSVerify.nothing(), leaf, name)[0].verified
 
 
 def test_another_fingerprint_fails_though_ca_and_name_are_good() -> None:
     with pytest.raises(TLSFailed, match="another fingerprint") as caught:
-        shake(Verify.by_fingerprint("00" * 32), LEAF)
+        shake(TLSVerify.by_fingerprint("00" * 32), LEAF)
     assert caught.value.phase == "TLS"
     assert caught.value.check
 
@@ -150,7 +150,7 @@ def test_addresses_are_verified_and_not_said(address: str) -> None:
     said: list[str | None] = []
     context = server_context(CA.issue_cert(address))
     context.sni_callback = lambda tls, name, _: said.append(name)
-    assert shake(Verify.by_ca(PEM), context, address)[0].verified
+    assert shake(TLSVerify.by_ca(PEM), context, address)[0].verified
     assert said[0] is None
 
 
@@ -158,37 +158,37 @@ def test_a_name_is_said_without_its_dot() -> None:
     said: list[str | None] = []
     context = server_context(LEAF)
     context.sni_callback = lambda tls, name, _: said.append(name)
-    assert shake(Verify.by_ca(PEM), context, NAME + ".")[0].verified
+    assert shake(TLSVerify.by_ca(PEM), context, NAME + ".")[0].verified
     assert said[0] == NAME
 
 
 @pytest.mark.parametrize("name", [".example", "a\0b", "x" * 64 + ".example", "", None])
 def test_what_cannot_be_a_name(name: str | None) -> None:
     with pytest.raises(LocalProtocolError, match="no TLS with this name"):
-        shake(Verify.by_ca(PEM), LEAF, name)
+        shake(TLSVerify.by_ca(PEM), LEAF, name)
 
 
 def test_a_context_for_the_other_side() -> None:
     with pytest.raises(LocalProtocolError, match="context"):
-        shake(Verify.by_ca(PEM), client_context())
+        shake(TLSVerify.by_ca(PEM), client_context())
 
 
 def test_cas_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere\.pem: No such file"):
-        client_context(Verify.by_ca(tmp_path / "nowhere.pem"))
+        client_context(TLSVerify.by_ca(tmp_path / "nowhere.pem"))
     with pytest.raises(ValueError, match="the text given"):
-        client_context(Verify.by_ca("-----BEGIN CERTIFICATE-----\n"))
+        client_context(TLSVerify.by_ca("-----BEGIN CERTIFICATE-----\n"))
     (tmp_path / "empty.pem").touch()
     with pytest.raises(ValueError, match=r"empty\.pem: "):
-        client_context(Verify.by_ca(tmp_path / "empty.pem"))
+        client_context(TLSVerify.by_ca(tmp_path / "empty.pem"))
 
 
 @pytest.mark.parametrize(
-    "verify", [Verify.by_name(), Verify.by_ca(PEM), Verify.by_fingerprint("00" * 32),
-               Verify.nothing()], ids=["name", "CA", "fingerprint", "none"],
+    "verify", [TLSVerify.by_name(), TLSVerify.by_ca(PEM), TLSVerify.by_fingerprint("00" * 32),
+               TLSVerify.nothing()], ids=["name", "CA", "fingerprint", "none"],
 )  # fmt: skip
 @pytest.mark.req("RFC8314-4-01")
-def test_contexts_of_ours_speak_1_2_at_least(verify: Verify) -> None:
+def test_contexts_of_ours_speak_1_2_at_least(verify: TLSVerify) -> None:
     assert client_context(verify).minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
@@ -247,7 +247,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> ClientCertificate:
 
 @pytest.mark.parametrize("mode", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
 def test_a_server_sees_and_verifies_it(mode: ssl.VerifyMode, shown: ClientCertificate) -> None:
-    near, far = shake(Verify.by_ca(PEM), server_that_asks(mode), certificate=shown)
+    near, far = shake(TLSVerify.by_ca(PEM), server_that_asks(mode), certificate=shown)
     assert near.info.verified
     assert far.info.verified
     assert far.info.peer_certificate
@@ -255,7 +255,7 @@ def test_a_server_sees_and_verifies_it(mode: ssl.VerifyMode, shown: ClientCertif
 
 
 def test_who_shows_none_is_not_verified() -> None:
-    info = shake(Verify.by_ca(PEM), server_that_asks(ssl.CERT_OPTIONAL))[1].info
+    info = shake(TLSVerify.by_ca(PEM), server_that_asks(ssl.CERT_OPTIONAL))[1].info
     assert (info.verified, info.peer_certificate) == (False, None)
 
 
@@ -276,18 +276,18 @@ def test_where_a_callback_changes_the_context_both_must_ask(
         tls.context = second
 
     first.sni_callback = choose
-    assert shake(Verify.by_ca(PEM), first, certificate=shown)[1].info.verified is verified
+    assert shake(TLSVerify.by_ca(PEM), first, certificate=shown)[1].info.verified is verified
 
 
 def test_a_stranger_s_certificate_fails(shown: ClientCertificate) -> None:
     context = server_that_asks(ssl.CERT_OPTIONAL, trustme.CA())
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
-        shake(Verify.by_ca(PEM), context, certificate=shown)
+        shake(TLSVerify.by_ca(PEM), context, certificate=shown)
 
 
 def test_a_certificate_that_is_wanted_and_not_shown_is_named() -> None:
     with pytest.raises(TLSFailed, match="PEER_DID_NOT_RETURN_A_CERTIFICATE") as caught:
-        shake(Verify.by_ca(PEM), server_that_asks(ssl.CERT_REQUIRED))
+        shake(TLSVerify.by_ca(PEM), server_that_asks(ssl.CERT_REQUIRED))
     assert "certificate to show" in caught.value.check
 
 
@@ -296,7 +296,7 @@ def test_a_key_that_does_not_open(password: str | None, shown: ClientCertificate
     """Nobody is asked at the terminal."""
     closed = ClientCertificate(shown.certfile, shown.keyfile, password)
     with pytest.raises(ValueError, match=r"no certificate and key in .*pem: ") as caught:
-        client_context(Verify.nothing(), closed)
+        client_context(TLSVerify.nothing(), closed)
     assert not password or password not in str(caught.value)
 
 
@@ -307,7 +307,7 @@ def test_a_certificate_that_is_not_there(shown: ClientCertificate) -> None:
         ClientCertificate(shown.certfile, shown.certfile),
     ):
         with pytest.raises(ValueError, match="no certificate and key in"):
-            client_context(Verify.nothing(), certificate)
+            client_context(TLSVerify.nothing(), certificate)
     assert ClientCertificate("a", password=Secret("b")) == ClientCertificate("a", password="b")
 
 
@@ -319,7 +319,7 @@ def test_a_certificate_that_is_not_there(shown: ClientCertificate) -> None:
     "greeting", [b"220 mx.example.org ESMTP\r\n", b"554 No\r\n", b"220-a\r\n220 b\r\n", b"421\r\n"]
 )
 def test_a_server_that_greets_in_clear_is_named(greeting: bytes, size: int) -> None:
-    client = TLSFilter(client_context(Verify.nothing()), server_side=False)
+    client = TLSFilter(client_context(TLSVerify.nothing()), server_side=False)
     client.handshake()
     client.data_to_send()
     with pytest.raises(TLSFailed, match="the server speaks plain SMTP here") as caught:
@@ -344,7 +344,7 @@ def test_a_client_that_speaks_in_clear_is_named(line: bytes, size: int) -> None:
 def test_what_is_neither_tls_nor_smtp(octets: bytes) -> None:
     for side in (
         TLSFilter(server_context(LEAF), server_side=True),
-        TLSFilter(client_context(Verify.nothing()), server_side=False),
+        TLSFilter(client_context(TLSVerify.nothing()), server_side=False),
     ):
         side.receive(octets)
         with pytest.raises(TLSFailed) as caught:
@@ -353,7 +353,7 @@ def test_what_is_neither_tls_nor_smtp(octets: bytes) -> None:
 
 
 def test_how_tls_begins() -> None:
-    hello = TLSFilter(client_context(Verify.nothing()), server_side=False)
+    hello = TLSFilter(client_context(TLSVerify.nothing()), server_side=False)
     hello.handshake()
     octets = hello.data_to_send()
     for begin in (octets, octets[:1], b"\x15\x03\x03\0\2\2\x28"):

@@ -41,7 +41,7 @@ class TokenRefused:
     openid_configuration: str = ""
 
 
-class Verifier:
+class Authenticator:
     """Who may log in. Define what you can answer: the mechanisms offered follow from it.
 
     Each method may be plain or ``async``. One that raises is answered with 454, try later; of the
@@ -97,21 +97,21 @@ class Verifier:
 
 
 async def password_matches(
-    verifier: Verifier, channel: Channel, username: str, password: Secret
+    authenticator: Authenticator, channel: Channel, username: str, password: Secret
 ) -> bool:
-    """Ask the verifier: in a thread, unless it is ``async``."""
-    check = functools.partial(verifier.check_password, username, password)
-    if inspect.iscoroutinefunction(verifier.check_password):
+    """Ask the authenticator: in a thread, unless it is ``async``."""
+    check = functools.partial(authenticator.check_password, username, password)
+    if inspect.iscoroutinefunction(authenticator.check_password):
         return await result(check()) is True
     return await result(await channel.in_thread(check)) is True
 
 
 async def admit(
-    verifier: Verifier, mechanism: str, username: str, authzid: str = ""
+    authenticator: Authenticator, mechanism: str, username: str, authzid: str = ""
 ) -> Identity | Denied:
     """*username* has proved who they are; may they act as *authzid*, if that is another?"""
     if authzid in ("", username):
         return Identity(username, mechanism=mechanism)
-    if await result(verifier.may_act_as(username, authzid)) is True:
+    if await result(authenticator.may_act_as(username, authzid)) is True:
         return Identity(username, authzid, mechanism)
     return Denied("not authorized to act as another")
