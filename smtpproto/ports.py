@@ -22,6 +22,11 @@ async def result(value: T | Awaitable[T]) -> T:
     return await value if isinstance(value, Awaitable) else value
 
 
+def is_path(host: str) -> bool:
+    """Return whether *host*, as :meth:`Runtime.dial` takes it, is the path of a Unix socket."""
+    return host.startswith("/")
+
+
 class Stream(Protocol):
     """A connected octet stream. Errors are this library's own (:class:`.TransportError`)."""
 

@@ -14,10 +14,11 @@ from typing import TypeVar, Unpack
 from ..client.config import ClientOptions
 from ..client.connection import open_client
 from ..client.pool import PoolOptions, make_pool
-from ..client.target import is_path, target
+from ..client.target import target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
+from ..ports import is_path
 from ..server.config import ServerConfig, ServerOptions
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource, handler_of

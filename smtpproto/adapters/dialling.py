@@ -18,10 +18,9 @@ from errno import (
     ENOENT,
 )
 
-from ..client.target import is_path
 from ..errors import ConnectFailed, TimedOut
 from ..grammar.printable import printable
-from ..ports import Runtime
+from ..ports import Runtime, is_path
 
 _CHECKS = {
     ECONNREFUSED: "whether a server listens there",

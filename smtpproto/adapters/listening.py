@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from ..client.target import is_path
+from ..ports import is_path
 
 
 def tcp(host: str, port: int) -> socket.socket:

@@ -13,10 +13,11 @@ import trio
 from ..client.config import ClientOptions
 from ..client.connection import Client, open_client
 from ..client.pool import Pool, PoolOptions, make_pool
-from ..client.target import is_path, target
+from ..client.target import target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
+from ..ports import is_path
 from ..server.config import ServerConfig, ServerOptions
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource, handler_of

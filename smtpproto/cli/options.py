@@ -6,8 +6,8 @@ import argparse
 import os
 import sys
 
-from ..client.target import is_path
 from ..grammar.secret import Secret
+from ..ports import is_path
 from ..sasl import Login
 
 

@@ -41,7 +41,7 @@ from ..limits import Tolerance
 from ..mail.plan import Plan, PlannedTransaction, plan
 from ..mail.preparation import Source
 from ..outcome import Outcome
-from ..ports import Runtime, Stream
+from ..ports import Runtime, Stream, is_path
 from ..protocol.client import ClientProtocol
 from ..sasl import Anonymous, Channel, Credential
 from ..tls.filter import Filter, TLSInfo, unusable
@@ -51,7 +51,6 @@ from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Link
 from .submit import submit
-from .target import is_path
 
 _log = logging.getLogger("smtpproto.client")
 

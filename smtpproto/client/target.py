@@ -23,6 +23,7 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.domain import Domain, in_ascii
+from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, TLSMode
 
@@ -73,11 +74,6 @@ def target(host: str, port: int | None = None, options: ClientOptions | None = N
             raise ValueError("no path has a NUL in it")
         return Target(host, 0, config)
     return Target(_name(host), _usual_port(config) if port is None else port, config)
-
-
-def is_path(host: str) -> bool:
-    """Whether *host* is the path of a Unix socket."""
-    return host.startswith("/")
 
 
 def _usual_port(config: ClientConfig) -> int:

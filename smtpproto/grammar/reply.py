@@ -158,8 +158,10 @@ def _fold(line: str, room: int) -> Iterable[str]:
     yield line
 
 
-def _refuse(_: str, error: GrammarError) -> None:
-    raise error
+def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
+    """Allow only what RFC 5321 4.2 asks to accept."""
+    if leniency != "bare_code":
+        raise error
 
 
 @frozen
@@ -206,13 +208,15 @@ class Reply:
 
     @classmethod
     def from_lines(
-        cls, lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None] = _refuse
+        cls,
+        lines: Sequence[bytes],
+        tolerate: Callable[[str, GrammarError], None] = _tolerate_bare_code,
     ) -> Self:
         """Build the reply that *lines* (without CRLF) make.
 
         *tolerate* is called with the name of each leniency that is needed and the error to raise
-        if it is not allowed (:meth:`.Reading.tolerate`); the default raises the error. The text may
-        be UTF-8 or anything; what cannot be printed is escaped.
+        if it is not allowed (:meth:`.Reading.tolerate`); the default allows a code without text
+        only. The text may be UTF-8 or anything; what cannot be printed is escaped.
         """
         codes, texts = [], []
         for number, line in enumerate(lines, 1):

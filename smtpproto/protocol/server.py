@@ -23,10 +23,9 @@ from ..events import (
 )
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
-from ..grammar.command_line import COMMANDS, read_command, read_verb
+from ..grammar.command_line import read_verb
 from ..grammar.extension import LONGEST_LINE, Extensions
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
-from ..grammar.reading import Reading
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
@@ -34,6 +33,7 @@ from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
+from .command_parser import parse_command
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
 from .reply_format import accepted_codes, default_reply, format_reply, with_detail
@@ -298,48 +298,27 @@ class ServerProtocol(ServerState):
             verb = read_verb(line, self.vocabulary.commands)
             refusal = server_rules.out_of_order(self, verb)
             if refusal is not None and verb != "BDAT":
-                return self._reject(self._redactor.line(line, self.vocabulary), refusal)
-            reading = self._reading(verb)
-            command = self._parse(verb, line, reading)
+                return self._reject(self._shown(line), refusal)
+            command, tolerated = parse_command(self, verb, line)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or server_rules.unacceptable(self, command)
         if isinstance(command, Bdat) and refusal is not None:
-            self._begin_chunk(command, (self._redactor.line(line, self.vocabulary), refusal))
+            self._begin_chunk(command, (self._shown(line), refusal))
             return self._read_chunk()
         if refusal is not None:
-            return self._reject(self._redactor.line(line, self.vocabulary), refusal)
+            return self._reject(self._shown(line), refusal)
         event = self._event(command)
-        if reading.used:
-            self._next, event = (
-                event,
-                Tolerated(tuple(reading.used), self._redactor.line(line, self.vocabulary)),
-            )
+        if tolerated:
+            self._next, event = event, Tolerated(tolerated, self._shown(line))
         return event
 
-    def _parse(self, verb: str, line: bytes, reading: Reading) -> Command:
-        """Read the argument. A verb of one's own may raise anything; a client learns no more."""
-        try:
-            return read_command(verb, line, reading, self.vocabulary.commands)
-        except GrammarError:
-            raise
-        except Exception as error:
-            if verb in COMMANDS:
-                raise
-            raise GrammarError(
-                f"{verb} cannot be read", reply=server_replies.CANNOT_READ
-            ) from error
-
-    def _reading(self, verb: str) -> Reading:
-        return Reading(
-            parameters=self.negotiated.parameters.get(verb),
-            utf8="SMTPUTF8" in self.negotiated,
-            leniencies=self.leniencies,
-        )
+    def _shown(self, line: bytes) -> str:
+        return self._redactor.line(line, self.vocabulary)
 
     def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
         """Refuse a line that is not in the grammar."""
-        reply, shown = with_detail(error), self._redactor.line(line, self.vocabulary)
+        reply, shown = with_detail(error), self._shown(line)
         if isinstance(error, ChunkError) and error.size is not None:
             self._errors += 1
             self._begin_chunk(Bdat(error.size), (shown, reply))
@@ -444,10 +423,10 @@ class ServerProtocol(ServerState):
         line = self._lines.read(self.limits.auth_line)
         if line is None:
             return None
-        reply = (
-            server_replies.AUTH_LINE_TOO_LONG if line is OVERLONG else server_replies.AUTH_CANCELLED
-        )
-        if line is not OVERLONG and line != b"*":
+        reply = server_replies.AUTH_CANCELLED
+        if line is OVERLONG:
+            reply = server_replies.AUTH_LINE_TOO_LONG
+        elif line != b"*":
             try:
                 return AuthResponse(Secret(decode_base64(line)))
             except GrammarError as error:

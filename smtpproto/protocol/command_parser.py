@@ -1,0 +1,33 @@
+"""Reads a command line as a server does: by what was negotiated, and with its leniencies."""
+
+from __future__ import annotations
+
+from ..grammar.command import Command
+from ..grammar.command_line import COMMANDS, read_command
+from ..grammar.reading import Reading
+from ..grammar.reply import GrammarError
+from . import server_replies
+from .server_state import ServerState
+
+
+def parse_command(server: ServerState, verb: str, line: bytes) -> tuple[Command, tuple[str, ...]]:
+    """Return the command of *line*, whose verb is *verb*, and the leniencies to report.
+
+    Raises GrammarError. The parser of an application's own verb may raise anything; the client
+    then gets a 451 that tells nothing more.
+    """
+    reading = Reading(
+        parameters=server.negotiated.parameters.get(verb),
+        utf8="SMTPUTF8" in server.negotiated,
+        leniencies=server.leniencies,
+    )
+    try:
+        command = read_command(verb, line, reading, server.vocabulary.commands)
+    except GrammarError:
+        raise
+    except Exception as error:
+        if verb in COMMANDS:
+            raise
+        fault = GrammarError(f"{verb} cannot be read", reply=server_replies.CANNOT_READ)
+        raise fault from error
+    return command, tuple(reading.used)
