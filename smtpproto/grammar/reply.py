@@ -158,7 +158,7 @@ def _fold(line: str, room: int) -> Iterable[str]:
     yield line
 
 
-def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
+def _strictly(leniency: str, error: GrammarError) -> None:
     """Allow only what RFC 5321 4.2 asks to accept."""
     if leniency != "bare_code":
         raise error
@@ -210,7 +210,7 @@ class Reply:
     def from_lines(
         cls,
         lines: Sequence[bytes],
-        tolerate: Callable[[str, GrammarError], None] = _tolerate_bare_code,
+        tolerate: Callable[[str, GrammarError], None] = _strictly,
     ) -> Self:
         """Build the reply that *lines* (without CRLF) make.
 
