@@ -15,15 +15,12 @@ from typing import Any
 
 import attrs
 
-from smtpproto.client.config import ClientConfig
-from smtpproto.client.pool import PoolConfig
-from smtpproto.grammar.extension import EXTENSIONS
-from smtpproto.grammar.reply import Reply
+from smtpproto import Reply
+from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.limits import Leniencies, Limits, Timeouts
-from smtpproto.protocol.phases import COLUMNS, ROWS, Phase
-from smtpproto.protocol.verbs import vocabulary
+from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
-from smtpproto.server.config import ServerConfig
+from smtpproto.server import ServerConfig
 
 PAGE = Path(__file__).with_name("tables.md")
 

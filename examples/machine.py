@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from smtpproto import ClientProtocol, Domain, ForwardPath, ReversePath, ServerProtocol
+from smtpproto.commands import Command, Data, Ehlo, Mail, Quit, Rcpt
 from smtpproto.events import Answer, BodyChunk
-from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Quit, Rcpt
 
 
 def pump(client: ClientProtocol, server: ServerProtocol) -> None:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from smtpproto import Command, GrammarError, Handler, Reply, Session, TLSMode, Verb
 from smtpproto.adapters.blocking import connect, serve
-from smtpproto.grammar.reading import Reading
+from smtpproto.commands import Reading
 
 
 @frozen

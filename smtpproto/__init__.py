@@ -1,12 +1,20 @@
 """SMTP for Python: one core without I/O for client and server, and thin adapters around it.
 
-The names below are the public ones, ring by ring; ``smtpproto.adapters`` has ``connect``,
-``pool`` and ``serve`` for asyncio, trio and blocking sockets.
+This module has what senders and receivers need. The other public modules are
+
+* ``smtpproto.adapters.asyncio``, ``.trio`` and ``.blocking``: ``connect``, ``pool`` and ``serve``;
+* ``smtpproto.commands`` and ``smtpproto.events``: what the machines take and report;
+* ``smtpproto.errors``, ``smtpproto.limits``, ``smtpproto.replies``: the tree of exceptions, the
+  bounds and leniencies, and ready replies for handlers;
+* ``smtpproto.sasl``: SASL without SMTP; ``smtpproto.mail``: what is done with a message;
+* ``smtpproto.ports``, ``smtpproto.client``, ``smtpproto.server`` and ``smtpproto.protocol``: for
+  adapters to other event loops, and for programs that drive the machines themselves;
+* ``smtpproto.testing``: tools to test mail code with.
+
+Every other module is internal and may change at any time.
 """
 
-from .client.config import ClientConfig, ClientOptions, TLSMode
-from .client.connection import Client
-from .client.pool import PoolOptions
+from .client import Client, ClientConfig, ClientOptions, PoolConfig, PoolOptions, TLSMode
 from .errors import (
     BadCredentials,
     ConnectFailed,
@@ -26,7 +34,7 @@ from .errors import (
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
 from .grammar.command import Command
-from .grammar.domain import AddressLiteral, Domain
+from .grammar.domain import AddressLiteral, Domain, Host
 from .grammar.dsn import Notify, OriginalRecipient, Ret
 from .grammar.envelope import Envelope
 from .grammar.extension import Extensions
@@ -35,14 +43,10 @@ from .grammar.reply import EnhancedCode, Reply
 from .grammar.scheduling import DeliverBy
 from .grammar.secret import Secret
 from .limits import Leniencies, Limits, Timeouts, Tolerance
-from .mail.lint import lint
-from .mail.plan import Plan, plan
-from .mail.preparation import Source
+from .mail import Plan, Source, lint, plan
 from .outcome import Outcome
 from .ports import Trace
-from .protocol.client import ClientProtocol
-from .protocol.server import ServerProtocol
-from .protocol.verbs import Verb
+from .protocol import ClientProtocol, Phase, ServerProtocol, Verb
 from .sasl import (
     Anonymous,
     Authenticator,
@@ -58,11 +62,12 @@ from .sasl import (
     TokenRefused,
     hash_password,
 )
-from .server.config import ServerConfig, ServerOptions
-from .server.handler import Handler, Session, Sink
+from .server import Handler, ServerConfig, ServerOptions, Session, Sink, Verdict, Verdicts
 from .tls.filter import TLSInfo
 from .tls.verify import ClientCertificate, TLSVerify
 from .wire.proxy import ProxyHeader
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AddressLiteral",
@@ -91,6 +96,7 @@ __all__ = [
     "GrammarError",
     "Handler",
     "HashedPasswords",
+    "Host",
     "Identity",
     "Leniencies",
     "Limits",
@@ -103,7 +109,9 @@ __all__ = [
     "Notify",
     "OriginalRecipient",
     "Outcome",
+    "Phase",
     "Plan",
+    "PoolConfig",
     "PoolOptions",
     "ProxyHeader",
     "RcptParameters",
@@ -135,6 +143,9 @@ __all__ = [
     "Trace",
     "TransportError",
     "Verb",
+    "Verdict",
+    "Verdicts",
+    "__version__",
     "hash_password",
     "lint",
     "plan",

@@ -12,6 +12,25 @@ from .grammar.command import Command, Noop, Quit, Rset
 from .grammar.reply import Reply
 from .grammar.secret import Secret
 
+__all__ = [
+    "Answer",
+    "AuthResponse",
+    "BodyChunk",
+    "BodyEnd",
+    "ChunkEnd",
+    "ClientEvent",
+    "Connected",
+    "Disconnected",
+    "Question",
+    "Rejected",
+    "Sent",
+    "ServerEvent",
+    "Step",
+    "Tolerated",
+    "Unsolicited",
+    "asks",
+]
+
 
 @frozen
 class Connected:

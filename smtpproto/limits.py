@@ -11,6 +11,8 @@ import enum
 from attrs import asdict, field, frozen
 from attrs.validators import ge, optional
 
+__all__ = ["CHUNK", "Leniencies", "Limits", "Timeouts", "Tolerance"]
+
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
 DOMAIN = 255  # RFC 5321 4.5.3.1.2
 LABEL = 63  # RFC 1035 2.3.4

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+__all__ = ["Runtime", "Semaphore", "Stream", "Trace", "is_path", "result"]
+
 T = TypeVar("T")
 
 Trace = Callable[[str, str], None]

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from .grammar.reply import Reply
 
+__all__ = [
+    "NOT_HONOURED_NOW",
+    "NO_MAIL_HERE",
+    "NO_SUCH_USER",
+    "NO_UTF8_HEADER",
+    "NULL_MX_RECIPIENT",
+    "NULL_MX_SENDER",
+    "PRIORITY_TOO_LOW",
+    "RELAYING_DENIED",
+]
+
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
 """For policy, at any command (RFC 5321 3.6.2, 7.9)."""
 

@@ -17,7 +17,7 @@ import trustme
 
 from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, TLSVerify
 from smtpproto.adapters import blocking
-from smtpproto.client.config import ClientOptions
+from smtpproto.client import ClientOptions
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

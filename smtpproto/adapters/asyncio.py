@@ -11,17 +11,18 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, Unpack, cast
 
-from ..client.config import ClientOptions
-from ..client.connection import Client, open_client
-from ..client.pool import Pool, PoolOptions, make_pool
-from ..client.target import target
+from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, open_client, target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..ports import is_path
-from ..server.config import ServerConfig, ServerOptions
-from ..server.conversation import Conversation
-from ..server.handler import HandlerSource, handler_of
-from ..server.setup import check
+from ..server import (
+    Conversation,
+    HandlerSource,
+    ServerConfig,
+    ServerOptions,
+    check_server,
+    handler_of,
+)
 from . import listening
 from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
@@ -104,7 +105,7 @@ class Server:
 
     async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         """Start listening, or to accept from *listener*."""
-        check(self._handler, self._config, port)
+        check_server(self._handler, self._config, port)
         loop = asyncio.get_running_loop()
         if listener is None:
             self._server = await loop.create_server(self._stream, host, port)

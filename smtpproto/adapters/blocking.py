@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar, Unpack
 
-from ..client.config import ClientOptions
-from ..client.connection import open_client
-from ..client.pool import PoolOptions, make_pool
-from ..client.target import target
+from ..client import ClientOptions, PoolOptions, make_pool, open_client, target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
-from ..server.config import ServerConfig, ServerOptions
-from ..server.conversation import Conversation
-from ..server.handler import HandlerSource, handler_of
-from ..server.setup import check
+from ..server import (
+    Conversation,
+    HandlerSource,
+    ServerConfig,
+    ServerOptions,
+    check_server,
+    handler_of,
+)
 from . import eyeballs, listening
 from .dialling import closed_on_error, dialling, unix
 from .facade import Client, Pool, run
@@ -93,7 +94,7 @@ class Server:
 
     def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         """Start listening, or to accept from *listener*."""
-        check(self._handler, self._config, port)
+        check_server(self._handler, self._config, port)
         self._listener = listener or listening.tcp(host, port)
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)

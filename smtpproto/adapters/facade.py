@@ -6,15 +6,14 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..client import connection
-from ..client import pool as pooling
+from ..client import Client as AsyncClient
+from ..client import Pool as AsyncPool
+from ..commands import Command
 from ..errors import LocalProtocolError
-from ..grammar.command import Command
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
-from ..mail.plan import Plan
-from ..mail.preparation import Source
+from ..mail import Plan, Source
 from ..outcome import Outcome
 from ..sasl import Credential
 from ..tls.filter import TLSInfo
@@ -34,9 +33,9 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Client:
-    """:class:`smtpproto.client.connection.Client` without ``await``."""
+    """:class:`smtpproto.client.Client` without ``await``."""
 
-    def __init__(self, client: connection.Client) -> None:
+    def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
     @property
@@ -108,9 +107,9 @@ class Client:
 
 
 class Pool:
-    """:class:`smtpproto.client.pool.Pool` without ``await``, for any number of threads."""
+    """:class:`smtpproto.client.Pool` without ``await``, for any number of threads."""
 
-    def __init__(self, pool: pooling.Pool) -> None:
+    def __init__(self, pool: AsyncPool) -> None:
         self._pool = pool
 
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:

@@ -10,18 +10,19 @@ from typing import TypeVar, Unpack
 
 import trio
 
-from ..client.config import ClientOptions
-from ..client.connection import Client, open_client
-from ..client.pool import Pool, PoolOptions, make_pool
-from ..client.target import target
+from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, open_client, target
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
-from ..server.config import ServerConfig, ServerOptions
-from ..server.conversation import Conversation
-from ..server.handler import HandlerSource, handler_of
-from ..server.setup import check
+from ..server import (
+    Conversation,
+    HandlerSource,
+    ServerConfig,
+    ServerOptions,
+    check_server,
+    handler_of,
+)
 from . import listening
 from .dialling import dialling, unix
 
@@ -127,7 +128,7 @@ class Server:
 
     async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
         """Start listening, or to accept from *listener*."""
-        check(self._handler, self._config, port)
+        check_server(self._handler, self._config, port)
         if listener is None:
             self._listeners = await trio.open_tcp_listeners(port, host=host)
         else:

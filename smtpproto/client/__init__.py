@@ -1,1 +1,26 @@
-"""Ring 4: a client's conversation, written once over the ports."""
+"""Ring 4: a client's conversation with a server, written once over :mod:`smtpproto.ports`.
+
+An adapter dials with :func:`open_client`, or hands a connected stream to :func:`start_client`; both
+return a :class:`Client` that has greeted, started TLS and logged in. :func:`target` turns the
+arguments of ``connect`` into host, port and configuration; :func:`make_pool` does so for ``pool``.
+"""
+
+from .config import ClientConfig, ClientOptions, TLSMode
+from .connection import Client, open_client, start_client
+from .pool import Pool, PoolConfig, PoolOptions, make_pool
+from .target import Target, target
+
+__all__ = [
+    "Client",
+    "ClientConfig",
+    "ClientOptions",
+    "Pool",
+    "PoolConfig",
+    "PoolOptions",
+    "TLSMode",
+    "Target",
+    "make_pool",
+    "open_client",
+    "start_client",
+    "target",
+]

@@ -1,1 +1,12 @@
-"""Ring 2: values on the message's side of the protocol."""
+"""Ring 2: the message's side: made ready to be sent, planned, checked.
+
+:func:`waive_tls` and :func:`waives_tls` set and read the header field ``TLS-Required: No``
+(RFC 8689 5).
+"""
+
+from .lint import lint
+from .plan import Plan, plan
+from .preparation import Source
+from .tls_required import waive_tls, waives_tls
+
+__all__ = ["Plan", "Source", "lint", "plan", "waive_tls", "waives_tls"]

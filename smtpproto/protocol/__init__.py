@@ -1,1 +1,23 @@
-"""Ring 3: who may say what, and when. State machines without I/O, time or threads."""
+"""Ring 3: both machines, and the tables that they follow.
+
+:data:`ROWS` and :data:`COLUMNS` are the phase table, :func:`vocabulary` returns the verbs of a
+session, and :data:`EXTENSIONS` says what each extension adds.
+"""
+
+from ..grammar.extension import EXTENSIONS
+from .client import ClientProtocol
+from .phases import COLUMNS, ROWS, Phase
+from .server import ServerProtocol
+from .verbs import Verb, Vocabulary, vocabulary
+
+__all__ = [
+    "COLUMNS",
+    "EXTENSIONS",
+    "ROWS",
+    "ClientProtocol",
+    "Phase",
+    "ServerProtocol",
+    "Verb",
+    "Vocabulary",
+    "vocabulary",
+]

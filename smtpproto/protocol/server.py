@@ -33,7 +33,7 @@ from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
-from .command_parser import parse_command
+from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
 from .reply_format import accepted_codes, default_reply, format_reply, with_detail
@@ -299,7 +299,7 @@ class ServerProtocol(ServerState):
             refusal = server_rules.out_of_order(self, verb)
             if refusal is not None and verb != "BDAT":
                 return self._reject(self._shown(line), refusal)
-            command, tolerated = parse_command(self, verb, line)
+            command, tolerated = read_negotiated(self, verb, line)
         except GrammarError as error:
             return self._misread(line, error)
         refusal = refusal or server_rules.unacceptable(self, command)

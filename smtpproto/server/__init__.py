@@ -1,1 +1,24 @@
-"""Ring 4: a server's conversation, written once over the ports."""
+"""Ring 4: a server's conversation with a client, written once over :mod:`smtpproto.ports`.
+
+An adapter calls :func:`check_server` before it listens, and runs one :class:`Conversation` for each
+connection, with the handler that :func:`handler_of` returns.
+"""
+
+from .config import ServerConfig, ServerOptions
+from .conversation import Conversation
+from .handler import Handler, HandlerSource, Session, Sink, Verdict, Verdicts, handler_of
+from .setup import check_server
+
+__all__ = [
+    "Conversation",
+    "Handler",
+    "HandlerSource",
+    "ServerConfig",
+    "ServerOptions",
+    "Session",
+    "Sink",
+    "Verdict",
+    "Verdicts",
+    "check_server",
+    "handler_of",
+]

@@ -67,7 +67,7 @@ def _check_context(context: Context) -> None:
         raise ValueError(f"context: {error.message}") from None
 
 
-def check(source: HandlerSource, config: ServerConfig, port: int) -> None:
+def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
     """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
     sense, AUTH required where nobody could log in, a context that is not for servers."""
     if config.lmtp and port == 25:

@@ -4,3 +4,8 @@
 against each other over a network with faults, from one integer; ``strategies`` are Hypothesis
 strategies for everything the grammar has (needs ``hypothesis``).
 """
+
+from .script import ScriptedStream
+from .simulation import Deadlock, Simulation
+
+__all__ = ["Deadlock", "ScriptedStream", "Simulation"]

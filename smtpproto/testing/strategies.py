@@ -35,6 +35,35 @@ from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
 from ..grammar.xtext import encode_xtext
 
+__all__ = [
+    "address_literals",
+    "commands",
+    "deliver_by",
+    "domains",
+    "enhanced_codes",
+    "envids",
+    "extensions",
+    "forward_paths",
+    "future_releases",
+    "hosts",
+    "local_parts",
+    "mail_parameters",
+    "mailboxes",
+    "messages",
+    "notify",
+    "offers",
+    "original_recipients",
+    "rcpt_parameters",
+    "replies",
+    "reverse_paths",
+    "session_limits",
+    "solicitations",
+    "splits",
+    "timestamps",
+    "valid_since",
+    "xtexts",
+]
+
 _LET_DIG = ascii_letters + digits
 _VCHAR = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 _DCONTENT = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="[\\]")

@@ -14,8 +14,8 @@ from smtpproto import Client, Handler
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client.config import ClientOptions
-from smtpproto.server.config import ServerOptions
+from smtpproto.client import ClientOptions
+from smtpproto.server import ServerOptions
 
 T = TypeVar("T")
 Source = Handler | Callable[[], Handler]

@@ -32,10 +32,9 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client.config import ClientOptions
-from smtpproto.client.pool import Pool
-from smtpproto.mail.plan import CHUNK
-from smtpproto.server.config import ServerOptions
+from smtpproto.client import ClientOptions, Pool
+from smtpproto.limits import CHUNK
+from smtpproto.server import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 

@@ -15,6 +15,7 @@ from smtpproto import (
     Envelope,
     Handler,
     MailParameters,
+    Outcome,
     Reply,
     ReversePath,
     Session,
@@ -22,8 +23,7 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client.pool import PoolOptions
-from smtpproto.outcome import Outcome
+from smtpproto.client import PoolOptions
 from tests.adapters.flavours import Blocking, served
 
 TO_BOB = Envelope("ann@example.org", "bob@example.org")

@@ -9,7 +9,7 @@ import pytest
 
 from smtpproto import Client, ClientConfig, Envelope, TimedOut, Timeouts, TLSFailed, TLSMode
 from smtpproto.adapters import blocking
-from smtpproto.client.connection import open_client
+from smtpproto.client import open_client
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Certificates, Inbox
 

@@ -19,8 +19,8 @@ from smtpproto import (
     SendRefused,
     TLSMode,
 )
-from smtpproto.client.config import ClientOptions
-from smtpproto.server.config import ServerOptions
+from smtpproto.client import ClientOptions
+from smtpproto.server import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 

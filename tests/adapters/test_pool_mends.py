@@ -14,8 +14,7 @@ from smtpproto import Authenticator, Handler, Secret
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client.connection import Client
-from smtpproto.client.pool import Pool, PoolConfig
+from smtpproto.client import Client, Pool, PoolConfig
 from tests.adapters.flavours import Blocking, served
 from tests.adapters.test_adapters_pool import TO_BOB, Store
 

@@ -10,6 +10,7 @@ from smtpproto import (
     Envelope,
     Handler,
     NotOffered,
+    ProxyHeader,
     Refusal,
     Reply,
     Session,
@@ -17,7 +18,6 @@ from smtpproto import (
     TLSMode,
     TransportError,
 )
-from smtpproto.wire.proxy import ProxyHeader
 
 from .flavours import FLAVOURS, Blocking, Flavour, served
 from .inboxes import Certificates

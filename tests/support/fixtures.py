@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""Fixtures of several folders; their conftest.py imports them."""
 
 from __future__ import annotations
 

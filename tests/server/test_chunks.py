@@ -26,7 +26,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
-from smtpproto.server.setup import check
+from smtpproto.server.setup import check_server
 
 from ..support.scripted_client import Feed, octets, replies, serve
 
@@ -118,7 +118,7 @@ def test_binary_content_is_not_for_data() -> None:
     assert [line[:9] for line in said[2:]] == ["503 5.5.1", "250 2.0.0"]
     alone = ServerConfig(extensions={"BINARYMIME": "", "CHUNKING": None})
     with pytest.raises(ValueError, match="BINARYMIME"):
-        check(Sinks, alone, 25)
+        check_server(Sinks, alone, 25)
 
 
 @pytest.mark.req("RFC3030-2-15", "RFC3030-2-19")

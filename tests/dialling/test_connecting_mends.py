@@ -15,11 +15,11 @@ from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import dialling, eyeballs
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client.target import target
+from smtpproto.client import target
 from tests.adapters.flavours import FLAVOURS, Asyncio, Flavour, Trio, served
 from tests.adapters.inboxes import Inbox
 from tests.adapters.test_adapters_connecting import connected, each_client, unix
-from tests.adapters.test_eyeballs import inet, inet6, nobody
+from tests.dialling.test_eyeballs import inet, inet6, nobody
 
 
 async def noop(client: Client) -> int:

@@ -10,7 +10,7 @@ from . import server_replies
 from .server_state import ServerState
 
 
-def parse_command(server: ServerState, verb: str, line: bytes) -> tuple[Command, tuple[str, ...]]:
+def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Command, tuple[str, ...]]:
     """Return the command of *line*, whose verb is *verb*, and the leniencies to report.
 
     Raises GrammarError. The parser of an application's own verb may raise anything; the client

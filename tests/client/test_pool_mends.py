@@ -28,7 +28,7 @@ from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, _Member, make_p
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.stream_wrapper import StreamWrapper
-from tests.session.test_session_pool import Runtime, Store, body, send
+from tests.client.test_pool import Runtime, Store, body, send
 from tests.support.dialogue import TO_BOB, hello, transaction
 
 SENT = transaction("bob@example.org")

@@ -33,9 +33,9 @@ from smtpproto.client import submit
 from smtpproto.client.connection import start_client
 from smtpproto.client.target import target
 from smtpproto.sasl import Credential
-from smtpproto.server.setup import check
+from smtpproto.server.setup import check_server
 from smtpproto.testing.script import ScriptedStream
-from tests.session.test_session_tls_server import (
+from tests.conversation.test_tls_server import (
     CA,
     GOOD,
     LEAF,
@@ -282,5 +282,5 @@ def test_what_is_no_context(context: Any) -> None:
 def test_a_context_for_clients_is_not_served() -> None:
     """Else STARTTLS would be offered, and answered 454 for ever."""
     with pytest.raises(ValueError, match="PROTOCOL_TLS_CLIENT"):
-        check(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
-    check(Handler(), ServerConfig(context=GOOD), 25)
+        check_server(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
+    check_server(Handler(), ServerConfig(context=GOOD), 25)

@@ -24,7 +24,7 @@ from smtpproto.grammar.reading import Reading
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
 from smtpproto.server.handler import Names, Verdict
-from smtpproto.server.setup import check
+from smtpproto.server.setup import check_server
 from smtpproto.testing.simulation import Simulation
 
 from ..support.scripted_client import keywords, octets, replies, serve
@@ -280,7 +280,7 @@ def test_verbs_of_ones_own_have_their_place() -> None:
     assert [line[:3] for line in said] == ["250", "250", "503", "250"]
     assert replies(Echo(), "XECHO hi")[0].startswith("500")
     with pytest.raises(ValueError, match="MAIL is taken"):
-        check(Handler, ServerConfig(verbs=(Verb.own(XTaken, keyword="XMAIL"),)), 25)
+        check_server(Handler, ServerConfig(verbs=(Verb.own(XTaken, keyword="XMAIL"),)), 25)
 
 
 @frozen

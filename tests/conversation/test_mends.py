@@ -26,7 +26,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.server.conversation import Conversation
-from smtpproto.server.setup import check
+from smtpproto.server.setup import check_server
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
@@ -70,7 +70,7 @@ def test_offers_that_make_no_sense_are_known_before_a_function_makes_a_handler()
         return Handler()
 
     with pytest.raises(ValueError, match="FOO"):
-        check(make, ServerConfig(extensions={"FOO": ""}), 25)
+        check_server(make, ServerConfig(extensions={"FOO": ""}), 25)
 
 
 def test_what_only_the_first_connection_shows_ends_that_one(

@@ -45,7 +45,7 @@ from smtpproto.sasl import Channel, Credential, RefusingChallenge
 from smtpproto.server.auth import Authentication
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
-from tests.session.test_session_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
+from tests.conversation.test_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
 from tests.support.logins import (
     AT_ONCE,
     BEARER,

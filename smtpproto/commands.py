@@ -1,0 +1,54 @@
+"""The commands of SMTP and LMTP, one class for each: what a client sends and a server receives.
+
+``bytes(command)`` is the command line without CRLF, and :func:`parse_command` reads one. A server
+machine reports commands as events; a client machine takes them in ``send``. Derive from
+:class:`Command`, or from :class:`Text` if the argument is text, for a verb of your own.
+"""
+
+from .grammar.command import (
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    Text,
+    Vrfy,
+)
+from .grammar.command_line import parse_command
+from .grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from .grammar.reading import Reading
+from .grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+
+__all__ = [
+    "Auth",
+    "Bdat",
+    "Command",
+    "Data",
+    "Ehlo",
+    "Etrn",
+    "Expn",
+    "Helo",
+    "Help",
+    "Lhlo",
+    "Mail",
+    "Noop",
+    "Quit",
+    "Rcpt",
+    "Reading",
+    "Rset",
+    "StartTLS",
+    "Text",
+    "Unavailable",
+    "Vrfy",
+    "XClient",
+    "XClientAttributes",
+    "XForward",
+    "XForwardAttributes",
+    "parse_command",
+]

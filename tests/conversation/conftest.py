@@ -1,0 +1,5 @@
+"""Fixtures."""
+
+from tests.support.fixtures import contexts, small_chunks
+
+__all__ = ["contexts", "small_chunks"]
