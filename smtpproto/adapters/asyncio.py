@@ -11,18 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, Unpack, cast
 
-from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, open_client, target
+from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..ports import is_path
-from ..server import (
-    Conversation,
-    HandlerSource,
-    ServerConfig,
-    ServerOptions,
-    check_server,
-    handler_of,
-)
+from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .dialling import closed_on_error, dialling, unix
 from .eyeballs import STAGGER
@@ -52,7 +46,7 @@ async def connect(
     Options: :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = target(host, port, options)
+    to = make_target(host, port, options)
     with closed_on_error(sock):
         opened = await open_client(Runtime(sock), to.host, to.port, to.config)
     async with opened as client:

@@ -11,19 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar, Unpack
 
-from ..client import ClientOptions, PoolOptions, make_pool, open_client, target
+from ..client import ClientOptions, PoolOptions, make_pool, make_target, open_client
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
-from ..server import (
-    Conversation,
-    HandlerSource,
-    ServerConfig,
-    ServerOptions,
-    check_server,
-    handler_of,
-)
+from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server.config import ServerConfig, ServerOptions
 from . import eyeballs, listening
 from .dialling import closed_on_error, dialling, unix
 from .facade import Client, Pool, run
@@ -48,7 +42,7 @@ def connect(
     Options: :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = target(host, port, options)
+    to = make_target(host, port, options)
     with closed_on_error(sock):
         return Client(run(open_client(Runtime(sock), to.host, to.port, to.config)))
 

@@ -10,19 +10,13 @@ from typing import TypeVar, Unpack
 
 import trio
 
-from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, open_client, target
+from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
-from ..server import (
-    Conversation,
-    HandlerSource,
-    ServerConfig,
-    ServerOptions,
-    check_server,
-    handler_of,
-)
+from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .dialling import dialling, unix
 
@@ -50,7 +44,7 @@ async def connect(
     Options: :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = target(host, port, options)
+    to = make_target(host, port, options)
     try:
         opened = await open_client(Runtime(stream), to.host, to.port, to.config)
     except BaseException:

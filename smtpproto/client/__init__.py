@@ -1,14 +1,14 @@
 """Ring 4: a client's conversation with a server, written once over :mod:`smtpproto.ports`.
 
 An adapter dials with :func:`open_client`, or hands a connected stream to :func:`start_client`; both
-return a :class:`Client` that has greeted, started TLS and logged in. :func:`target` turns the
+return a :class:`Client` that has greeted, started TLS and logged in. :func:`make_target` turns the
 arguments of ``connect`` into host, port and configuration; :func:`make_pool` does so for ``pool``.
 """
 
 from .config import ClientConfig, ClientOptions, TLSMode
 from .connection import Client, open_client, start_client
 from .pool import Pool, PoolConfig, PoolOptions, make_pool
-from .target import Target, target
+from .target import Target, make_target
 
 __all__ = [
     "Client",
@@ -20,7 +20,7 @@ __all__ = [
     "TLSMode",
     "Target",
     "make_pool",
+    "make_target",
     "open_client",
     "start_client",
-    "target",
 ]

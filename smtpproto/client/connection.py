@@ -38,7 +38,7 @@ from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..limits import Tolerance
-from ..mail.plan import Plan, PlannedTransaction, plan
+from ..mail.planning import Plan, PlannedTransaction, plan
 from ..mail.preparation import Source
 from ..outcome import Outcome
 from ..ports import Runtime, Stream, is_path
@@ -123,7 +123,7 @@ class Client:
     @error_context("plan")
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Say what :meth:`send` would send, and send nothing: see
-        :func:`~smtpproto.mail.plan.plan`. Raises NotOffered if it cannot be sent to this server."""
+        :func:`smtpproto.plan`. Raises NotOffered if it cannot be sent to this server."""
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
         private = isinstance(envelope, Envelope) and envelope.parameters.requiretls
         if private and not self._trusted:
@@ -319,7 +319,7 @@ async def open_client(
     runtime: Runtime, host: str, port: int, config: ClientConfig, within: Deadline | None = None
 ) -> Client:
     """Dial *port* of *host*, or the Unix socket at *host*, a path from the root, whose port is 0;
-    greet, upgrade and log in as *config* says. :func:`.address.target` makes the three. *within* is
+    greet, upgrade and log in as *config* says. :func:`.make_target` makes the three. *within* is
     an operation that has begun already, of which this is a part.
 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost; Refusal, LoginRefused; NotOffered,

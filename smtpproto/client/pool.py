@@ -21,7 +21,7 @@ from ..ports import Runtime, Semaphore
 from .config import ClientOptions
 from .connection import Client, open_client
 from .deadline import Deadline
-from .target import target
+from .target import make_target
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -232,10 +232,10 @@ def _untouched(error: SMTPError) -> bool:
 
 def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOptions) -> Pool:
     """The pool that the arguments of ``pool`` describe; nothing is connected yet. Raises as
-    :func:`.address.target` does."""
+    :func:`.make_target` does."""
     ours = {name: value for name, value in options.items() if name in _OWN}
     theirs = {name: value for name, value in options.items() if name not in _OWN}
-    to = target(host, port, cast(ClientOptions, theirs))
+    to = make_target(host, port, cast(ClientOptions, theirs))
     times = to.config.timeouts
     goodbye = _GOODBYE if times.quit is None else min(times.quit, _GOODBYE)
     config = evolve(to.config, timeouts=evolve(times, quit=goodbye))

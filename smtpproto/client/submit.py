@@ -15,7 +15,7 @@ from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mail.plan import CHUNK, Plan, PlannedTransaction
+from ..mail.planning import CHUNK, Plan, PlannedTransaction
 from ..outcome import Outcome
 from .link import Link
 

@@ -56,7 +56,7 @@ class Target:
     config: ClientConfig
 
 
-def target(host: str, port: int | None = None, options: ClientOptions | None = None) -> Target:
+def make_target(host: str, port: int | None = None, options: ClientOptions | None = None) -> Target:
     """The target that the arguments of ``connect`` describe. *host* may be a URL.
 
     *port* None: that of the URL's scheme; else 24 with ``lmtp=True``, 465 with TLS implicit, else

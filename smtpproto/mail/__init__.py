@@ -4,8 +4,8 @@
 (RFC 8689 5).
 """
 
-from .lint import lint
-from .plan import Plan, plan
+from .linting import lint
+from .planning import Plan, plan
 from .preparation import Source
 from .tls_required import waive_tls, waives_tls
 

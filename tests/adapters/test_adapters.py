@@ -52,7 +52,7 @@ def test_adapters_are_thin() -> None:
 
 
 def test_adapters_have_the_same_face() -> None:
-    for name in ("connect", "pool", "serve", "Server", "Stream", "World"):
+    for name in ("connect", "pool", "serve", "Server", "Stream", "Runtime"):
         assert all(hasattr(module, name) for module in MODULES), name
     for theirs, ours in ((Client, on_sockets.Client), (Pool, on_sockets.Pool)):
         for name in vars(theirs):

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto import ClientConfig, GrammarError, Login, TLSMode
-from smtpproto.client.target import read_url, target
+from smtpproto.client.target import make_target, read_url
 
 SECRET = "s3cr3t"
 
@@ -68,7 +68,7 @@ pieces = st.text("a1:/@[]?#%&=\n\0é ", max_size=6) | st.sampled_from(["?tls=", 
 def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
     url = f"smtp://ann:{before}{SECRET}{after}@mx.example{end}"
     try:
-        target(url)
+        make_target(url)
     except ValueError as error:
         assert SECRET not in f"{error} {error!r}"
         assert error.__suppress_context__ or error.__context__ is None
@@ -105,20 +105,20 @@ def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
     ],
 )
 def test_urls(url: str, host: str, port: int, mode: TLSMode, lmtp: bool) -> None:
-    there = target(url)
+    there = make_target(url)
     assert (there.host, there.port) == (host, port)
     assert there.config.tls_mode(port) is mode
     assert there.config.speaks_lmtp(port) is lmtp
 
 
 def test_user_and_password_are_decoded() -> None:
-    config = target("smtps://ann%40example.org:s%40c:r%3Aet@mail.example.org").config
+    config = make_target("smtps://ann%40example.org:s%40c:r%3Aet@mail.example.org").config
     assert config.login == Login("ann@example.org", "s@c:r:et")
     assert "s@c" not in repr(config)
 
 
 def test_hello_by_url() -> None:
-    assert target("smtp://mx.example?hello=c.example&tls=none").config.hello == "c.example"
+    assert make_target("smtp://mx.example?hello=c.example&tls=none").config.hello == "c.example"
 
 
 def test_what_others_read_is_passed_on() -> None:
@@ -169,7 +169,7 @@ def test_what_others_read_is_passed_on() -> None:
 )
 def test_what_is_no_url_of_ours(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        target(url)
+        make_target(url)
 
 
 @pytest.mark.parametrize(
@@ -185,12 +185,14 @@ def test_what_is_no_url_of_ours(url: str, words: str) -> None:
 def test_nothing_is_said_twice(url: str, port: int | None, options: dict[str, Any]) -> None:
     """Neither silently wins: one of them is what somebody did not mean."""
     with pytest.raises(ValueError, match="said by the URL already"):
-        target(url, port, options)  # type: ignore[arg-type]
+        make_target(url, port, options)  # type: ignore[arg-type]
 
 
 def test_none_says_nothing() -> None:
-    there = target("smtps://ann:x@mx.example", None, {"login": None, "tls": None, "hello": None})
-    assert there == target("smtps://ann:x@mx.example")
+    there = make_target(
+        "smtps://ann:x@mx.example", None, {"login": None, "tls": None, "hello": None}
+    )
+    assert there == make_target("smtps://ann:x@mx.example")
 
 
 @pytest.mark.parametrize(
@@ -204,21 +206,21 @@ def test_none_says_nothing() -> None:
     ],
 )
 def test_the_usual_port(options: dict[str, Any], port: int) -> None:
-    there = target("mx.example", None, options)  # type: ignore[arg-type]
+    there = make_target("mx.example", None, options)  # type: ignore[arg-type]
     assert there.port == port
-    assert target("mx.example", 2525, options).port == 2525  # type: ignore[arg-type]
+    assert make_target("mx.example", 2525, options).port == 2525  # type: ignore[arg-type]
 
 
 def test_a_path_has_no_port() -> None:
-    assert target("/run/x").port == target("/run/x", 0).port == 0
+    assert make_target("/run/x").port == make_target("/run/x", 0).port == 0
     with pytest.raises(ValueError, match="no port"):
-        target("/run/x", 24)
+        make_target("/run/x", 24)
 
 
 def test_a_host_of_u_labels_is_asked_for_in_ascii() -> None:
-    assert target("bücher.example").host == "xn--bcher-kva.example"
+    assert make_target("bücher.example").host == "xn--bcher-kva.example"
     with pytest.raises(GrammarError):
-        target("faß.example")
+        make_target("faß.example")
 
 
 # -- modes ---------------------------------------------------------------------------------------

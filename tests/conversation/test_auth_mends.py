@@ -21,7 +21,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import Client, start_client
-from smtpproto.client.target import target
+from smtpproto.client.target import make_target
 from smtpproto.sasl import BearerToken, Login
 from smtpproto.testing.script import ScriptedStream
 from tests.support.logins import ANN
@@ -109,7 +109,7 @@ def test_fingerprints_that_no_certificate_has(fingerprints: Any) -> None:
 )
 def test_a_url_without_its_beginning_is_no_host(host: str) -> None:
     with pytest.raises(GrammarError, match="smtp://") as caught:
-        target(host)
+        make_target(host)
     assert PASSWORD not in repr(caught.value) + str(caught.value)
 
 

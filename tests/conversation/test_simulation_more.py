@@ -27,7 +27,7 @@ from smtpproto import (
 )
 from smtpproto.client import submit
 from smtpproto.client.connection import Client, open_client
-from smtpproto.mail import plan as planning
+from smtpproto.mail import planning
 from smtpproto.mail.preparation import Source
 from smtpproto.testing.simulation import Simulation
 

@@ -26,7 +26,7 @@ from smtpproto import (
     TransportError,
 )
 from smtpproto.client.link import _WORDLESS
-from smtpproto.client.target import target
+from smtpproto.client.target import make_target
 from tests.support.dialogue import MAIL, TO_BOB, hello, play
 from tests.support.logins import base64
 from tests.support.scripted_client import Accounts, serve
@@ -81,12 +81,12 @@ def test_a_number_where_there_are_many(option: str, config: Any) -> None:
 @pytest.mark.parametrize("host", ["", "localhost:2525", "[::1]", "[::1]:25", "::1:x", "mx:smtp"])
 def test_a_host_is_no_more_than_a_host(host: str) -> None:
     with pytest.raises(GrammarError, match="without port and brackets"):
-        target(host)
+        make_target(host)
 
 
 @pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "192.0.2.1", "mx_1.example", "localhost"])
 def test_hosts(host: str) -> None:
-    assert target(host).host == host
+    assert make_target(host).host == host
 
 
 # -- what is told --------------------------------------------------------------------------------
@@ -187,5 +187,5 @@ def test_a_refused_token_is_told_by_its_name() -> None:
 def test_a_password_in_a_url_is_not_in_the_traceback() -> None:
     """The error below it has the octets, for who shows locals or formats it with more."""
     with pytest.raises(GrammarError, match="UTF-8") as caught:
-        target("smtp://ann:hunter2%ff@mx.example")
+        make_target("smtp://ann:hunter2%ff@mx.example")
     assert caught.value.__suppress_context__

@@ -31,7 +31,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import submit
 from smtpproto.client.connection import start_client
-from smtpproto.client.target import target
+from smtpproto.client.target import make_target
 from smtpproto.sasl import Credential
 from smtpproto.server.setup import check_server
 from smtpproto.testing.script import ScriptedStream
@@ -222,7 +222,7 @@ def test_a_name_to_verify_is_made_ascii_as_a_host_is(as_url: bool) -> None:
     """IDNA of 2003 makes another domain of this one, which may be another's."""
     with pytest.raises(GrammarError, match="no A-labels"):
         if as_url:
-            target(f"smtp://mx.example?server_name={STRASSE}")
+            make_target(f"smtp://mx.example?server_name={STRASSE}")
         else:
             ClientConfig(server_name=STRASSE)
     name = "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example"

@@ -242,7 +242,7 @@ def test_no_time_is_over_before_anything_is_sent() -> None:
     assert caught.value.phase == "connect" and runtime.got == b""
 
 
-@pytest.mark.parametrize("whole", [-1, 1e9, float("nan"), float("inf")])
-def test_what_is_no_time(whole: float) -> None:
-    with pytest.raises(ValueError, match="whole must be"):
-        Timeouts(total=whole)
+@pytest.mark.parametrize("total", [-1, 1e9, float("nan"), float("inf")])
+def test_what_is_no_time(total: float) -> None:
+    with pytest.raises(ValueError, match="total must be"):
+        Timeouts(total=total)

@@ -15,7 +15,7 @@ from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import dialling, eyeballs
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client import target
+from smtpproto.client import make_target
 from tests.adapters.flavours import FLAVOURS, Asyncio, Flavour, Trio, served
 from tests.adapters.inboxes import Inbox
 from tests.adapters.test_adapters_connecting import connected, each_client, unix
@@ -60,7 +60,7 @@ def test_a_queue_that_stays_full_is_a_time_out(client: type[Flavour], full: sock
 @unix
 def test_no_path_ends_at_a_nul() -> None:
     with pytest.raises(ValueError, match="NUL"):
-        target("/run/x\0y")
+        make_target("/run/x\0y")
 
 
 # -- whose turn it is ----------------------------------------------------------------------------

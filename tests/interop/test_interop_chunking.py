@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from smtpproto import Client, Envelope, NotOffered, Outcome, Reply
-from smtpproto.mail.plan import CHUNK
+from smtpproto.mail.planning import CHUNK
 from tests.interop.exim import Exim
 from tests.interop.mailboxes import trace_above
 from tests.interop.peers import DOTS, EIGHT_BIT, LARGE, PLAIN, Inbox, converse, send, serving

@@ -26,7 +26,7 @@ from smtpproto.client.connection import Client
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
 from smtpproto.grammar.envelope import Recipient
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
-from smtpproto.mail.plan import CHUNK, plan
+from smtpproto.mail.planning import CHUNK, plan
 from smtpproto.mail.preparation import Source
 
 from ..support.lenient_server import ALL, FORMS, TO_BOB, TO_FIVE, Obliging, converse, said

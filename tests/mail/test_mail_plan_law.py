@@ -22,8 +22,8 @@ from smtpproto import (
 )
 from smtpproto.client import submit
 from smtpproto.client.connection import Client
-from smtpproto.mail import plan as planning
-from smtpproto.mail.plan import plan
+from smtpproto.mail import planning
+from smtpproto.mail.planning import plan
 from smtpproto.mail.preparation import _header_section
 from smtpproto.testing import strategies
 

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from smtpproto.client import submit
-from smtpproto.mail import plan as planning
+from smtpproto.mail import planning
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import Client
 from smtpproto.client.link import Link
-from smtpproto.mail.plan import Plan
+from smtpproto.mail.planning import Plan
 from smtpproto.mail.preparation import Source
 
 SMALL = 16  # octets of a chunk, here
