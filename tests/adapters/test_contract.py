@@ -23,11 +23,11 @@ from smtpproto.client import ClientOptions
 from smtpproto.server import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
+from tests.support.envelopes import TO_BOB
 
 Scenario = Callable[[Client, Inbox], Awaitable[None]]
 SCENARIOS: list[Scenario] = []
 
-ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
 DOTS = b".\r\n..\r\n.x\r\n\r\n..\r\n."
 
 
@@ -38,7 +38,7 @@ def scenario(function: Scenario) -> Scenario:
 
 @scenario
 async def octets_arrive_as_they_are(client: Client, inbox: Inbox) -> None:
-    outcome = await client.send(DOTS, ANN_TO_BOB)
+    outcome = await client.send(DOTS, TO_BOB)
     ((session, envelope, body),) = inbox.mails
     assert body == DOTS + b"\r\n"  # the last line got its end
     assert envelope.recipients == (ForwardPath.of("bob@example.org"),)
@@ -84,23 +84,23 @@ async def nobody_accepted_is_an_error_and_the_session_goes_on(client: Client, in
     assert caught.value.reply.code == 550
     assert len(caught.value.outcome.refused) == 2
     assert not inbox.mails
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert len(inbox.mails) == 1
 
 
 @scenario
 async def a_failing_handler_is_451_without_its_secrets(client: Client, inbox: Inbox) -> None:
     with pytest.raises(SendRefused) as caught:
-        await client.send(b"raise\r\n", ANN_TO_BOB)
+        await client.send(b"raise\r\n", TO_BOB)
     assert caught.value.reply.code == 451 and "disk" not in str(caught.value.reply)
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert [body for _, _, body in inbox.mails] == [b"hello\r\n"]
 
 
 @scenario
 async def a_message_in_pieces(client: Client, inbox: Inbox) -> None:
     piece = b".line of text\n" * 1000
-    await client.send((piece for _ in range(50)), ANN_TO_BOB)
+    await client.send((piece for _ in range(50)), TO_BOB)
     assert inbox.mails[0][2] == piece.replace(b"\n", b"\r\n") * 50
 
 
@@ -110,7 +110,7 @@ async def internationalised_addresses(client: Client, inbox: Inbox) -> None:
     _, envelope, _ = inbox.mails[0]
     assert str(envelope.sender) == "änn@bücher.example"
     assert envelope.parameters.smtputf8
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert not inbox.mails[1][1].parameters.smtputf8
 
 
@@ -128,10 +128,10 @@ LINE = b"x" * 998 + b"\r\n"
 @scenario
 async def too_big(client: Client, inbox: Inbox) -> None:
     with pytest.raises(NotOffered):
-        await client.send(LINE * 1100, ANN_TO_BOB)
+        await client.send(LINE * 1100, TO_BOB)
     with pytest.raises(NotOffered, match="1000000"):  # known on the way only
-        await client.send(iter([LINE * 600] * 2), ANN_TO_BOB)
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+        await client.send(iter([LINE * 600] * 2), TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert len(inbox.mails) == 1
 
 
@@ -155,7 +155,7 @@ async def logging_in(client: Client, inbox: Inbox) -> None:
         await client.login(Login("ann", "wrong horse"))
     assert "wrong horse" not in str(caught.value)
     await client.login(Login("ann", "secret"))
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert inbox.mails[0][0].user == "ann"
 
 
@@ -166,9 +166,9 @@ async def a_source_that_fails_leaves_nothing_behind(client: Client, inbox: Inbox
         raise OSError("cannot read on")
 
     with pytest.raises(OSError, match="read on"):
-        await client.send(source(), ANN_TO_BOB)
+        await client.send(source(), TO_BOB)
     assert client.usable, "it was between two chunks, and RSET drops these"
-    await client.send(b"hello\r\n", ANN_TO_BOB)
+    await client.send(b"hello\r\n", TO_BOB)
     assert len(inbox.mails) == 1
 
 

@@ -16,7 +16,8 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.client import Client, Pool, PoolConfig
 from tests.adapters.flavours import Blocking, served
-from tests.adapters.test_adapters_pool import TO_BOB, Store
+from tests.adapters.test_pool import Store
+from tests.support.envelopes import TO_BOB
 
 
 def test_all_of_a_pool_is_closed_if_it_is_cancelled() -> None:

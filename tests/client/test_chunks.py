@@ -34,14 +34,13 @@ from ..support.dialogue import (
     PIPELINED_MAIL,
     PIPELINED_NEXT,
     RSET,
-    TO_BOB,
-    TO_THREE,
     codes,
     hello,
     play,
     refused,
     send,
 )
+from ..support.envelopes import TO_BOB, TO_THREE
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

@@ -30,6 +30,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
+from tests.support.envelopes import TO_BOB, TO_THREE
 
 HELLO = """
     S: 220 mx.example.org ESMTP
@@ -51,8 +52,6 @@ GOODBYE = """
     C: QUIT
     S: 221 bye
 """
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
-TO_THREE = Envelope("ann@example.org", ["a@b.example", "c@d.example", "e@f.example"])
 
 
 def play(

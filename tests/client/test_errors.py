@@ -47,8 +47,9 @@ from smtpproto.grammar.parameters import Body
 from smtpproto.grammar.reply import Reply
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
-from tests.support.dialogue import GOODBYE, RSET, TO_BOB, hello
+from tests.support.dialogue import GOODBYE, RSET, hello
 from tests.support.dialogue import MAIL as ACCEPTED
+from tests.support.envelopes import TO_BOB
 
 Talk = Callable[[Client], Awaitable[Any]]
 

@@ -28,9 +28,6 @@ from ..support.dialogue import (
     MAIL,
     NEXT,
     RSET,
-    TO_BOB,
-    TO_THREE,
-    TO_TWO,
     codes,
     hello,
     play,
@@ -38,6 +35,7 @@ from ..support.dialogue import (
     send,
     transaction,
 )
+from ..support.envelopes import TO_BOB, TO_THREE, TO_TWO
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

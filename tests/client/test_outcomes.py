@@ -12,20 +12,8 @@ from smtpproto import (
     SendRefused,
 )
 
-from ..support.dialogue import (
-    GOODBYE,
-    LINES,
-    LOCKSTEP,
-    MAIL,
-    RSET,
-    TO_BOB,
-    TO_THREE,
-    TO_TWO,
-    codes,
-    hello,
-    send,
-    transaction,
-)
+from ..support.dialogue import GOODBYE, LINES, LOCKSTEP, MAIL, RSET, codes, hello, send, transaction
+from ..support.envelopes import TO_BOB, TO_THREE, TO_TWO
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

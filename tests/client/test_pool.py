@@ -35,9 +35,9 @@ from smtpproto.client.connection import Client, open_client
 from smtpproto.client.deadline import Deadline
 from smtpproto.client.pool import Pool, PoolConfig
 from smtpproto.testing.simulation import Simulation
+from tests.support.envelopes import TO_BOB
 
 SEEDS = 300
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 CLOSING = Reply(421, "4.3.2", "Service closing")
 
 

@@ -29,7 +29,8 @@ from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.stream_wrapper import StreamWrapper
 from tests.client.test_pool import Runtime, Store, body, send
-from tests.support.dialogue import TO_BOB, hello, transaction
+from tests.support.dialogue import hello, transaction
+from tests.support.envelopes import TO_BOB
 
 SENT = transaction("bob@example.org")
 BYE = "C: QUIT\nS: 221 bye\n"

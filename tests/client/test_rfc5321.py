@@ -33,6 +33,7 @@ from smtpproto.grammar.command import Command, Mail, Rcpt
 from smtpproto.grammar.dsn import Notify
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.testing.script import ScriptedStream
+from tests.support.envelopes import TO_BOB
 
 HELLO = """
     S: 220 mx.example.org ESMTP
@@ -44,7 +45,6 @@ GOODBYE = """
     S: 221 bye
 """
 BOB = "bob@example.org"
-TO_BOB = Envelope("ann@example.org", BOB)
 
 
 def offering(*keywords: str) -> str:

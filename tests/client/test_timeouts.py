@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from attrs import evolve
 
-from smtpproto import Client, ClientConfig, Envelope, Outcome, TimedOut, Timeouts, TLSMode
+from smtpproto import Client, ClientConfig, Outcome, TimedOut, Timeouts, TLSMode
 from smtpproto.client.connection import start_client
 from smtpproto.testing.simulation import SimulatedStream, Simulation
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 REPLIES = {
     "greeting": "220 mx.example.org",
     "EHLO": "250 mx.example.org",

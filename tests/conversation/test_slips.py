@@ -27,7 +27,8 @@ from smtpproto import (
 )
 from smtpproto.client.link import _WORDLESS
 from smtpproto.client.target import make_target
-from tests.support.dialogue import MAIL, TO_BOB, hello, play
+from tests.support.dialogue import MAIL, hello, play
+from tests.support.envelopes import TO_BOB
 from tests.support.logins import base64
 from tests.support.scripted_client import Accounts, serve
 from tests.support.scripted_client import octets as lines

@@ -47,7 +47,7 @@ from tests.conversation.test_tls_server import (
     serving,
 )
 from tests.support.certificates import NAME
-from tests.support.dialogue import TO_BOB
+from tests.support.envelopes import TO_BOB
 from tests.support.tls_server import TLSServer
 
 # -- the last words of a server ------------------------------------------------------------------

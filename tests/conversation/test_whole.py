@@ -10,7 +10,6 @@ import pytest
 from smtpproto import (
     Client,
     ClientConfig,
-    Envelope,
     LocalProtocolError,
     Outcome,
     TimedOut,
@@ -20,8 +19,8 @@ from smtpproto import (
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import open_client
 from smtpproto.testing.simulation import SimulatedStream, Simulation, _Task
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 VERBS = {"EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "NOOP", "QUIT"}
 EHLO = b"EHLO [192.0.2.2]\r\n"
 UP_TO_DATA = (

@@ -18,7 +18,7 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.client import make_target
 from tests.adapters.flavours import FLAVOURS, Asyncio, Flavour, Trio, served
 from tests.adapters.inboxes import Inbox
-from tests.adapters.test_adapters_connecting import connected, each_client, unix
+from tests.adapters.test_connecting import connected, each_client, unix
 from tests.dialling.test_eyeballs import inet, inet6, nobody
 
 

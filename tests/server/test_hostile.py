@@ -43,10 +43,10 @@ from smtpproto.mail.preparation import prepare
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import WholeMessage, handler_of
 from smtpproto.testing.script import ScriptedStream
+from tests.support.envelopes import TO_BOB
 
 from ..support.scripted_client import Accounts
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 HELLO = "S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n"
 PIPELINING = "S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250-mx\nS: 250 PIPELINING\n"
 MAIL, RCPT = "C: MAIL FROM:<ann@example.org>\n", "C: RCPT TO:<bob@example.org>\n"

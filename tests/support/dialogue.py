@@ -19,6 +19,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
+from tests.support.envelopes import TO_BOB
 
 
 def hello(*keywords: str, verb: str = "EHLO") -> str:
@@ -30,9 +31,6 @@ def hello(*keywords: str, verb: str = "EHLO") -> str:
 GOODBYE = "\nC: QUIT\nS: 221 bye\n"
 LOCKSTEP = hello("CHUNKING")
 PIPELINED = hello("PIPELINING", "CHUNKING")
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
-TO_TWO = Envelope("ann@example.org", ["a@b.example", "c@d.example"])
-TO_THREE = Envelope("ann@example.org", ["a@b.example", "c@d.example", "e@f.example"])
 LINES = b"one..\r\ntwo..\r\nthree\r\nfour.\r\nfive.\r\nsix..\r\n"  # six chunks of seven octets
 
 

@@ -145,5 +145,4 @@ def said(planned: Plan) -> list[str]:
     return [bytes(command).decode() for command in planned.commands()]
 
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 TO_FIVE = Envelope("ann@example.org", [f"{name}@example.org" for name in "abcde"])

@@ -21,7 +21,7 @@ from smtpproto import Authenticator, BadCredentials, ScramKeys
 from smtpproto.sasl import Identity
 from tests.interop.peers import LOGIN, PLAIN, Inbox, send, serving
 from tests.interop.programs import PATIENCE, Certificate, der
-from tests.interop.test_interop_aiosmtpd import ENVELOPE, Received, aiosmtpd
+from tests.interop.test_aiosmtpd import ENVELOPE, Received, aiosmtpd
 
 PLUS = "SCRAM-SHA-256-PLUS"
 BINDING = "tls-server-end-point"

@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
-from smtpproto import Client, ClientConfig, Envelope, TimedOut, Timeouts, TLSFailed, TLSMode
+from smtpproto import Client, ClientConfig, TimedOut, Timeouts, TLSFailed, TLSMode
 from smtpproto.adapters import blocking
 from smtpproto.client import open_client
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Certificates, Inbox
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
 
 REPLIES = {

@@ -27,7 +27,8 @@ from smtpproto.mail.planning import plan
 from smtpproto.mail.preparation import _header_section
 from smtpproto.testing import strategies
 
-from ..support.lenient_server import ALL, FORMS, SMALL, TO_BOB, Obliging, converse, said
+from ..support.envelopes import TO_BOB
+from ..support.lenient_server import ALL, FORMS, SMALL, Obliging, converse, said
 
 
 def rich_offers() -> st.SearchStrategy[Extensions]:

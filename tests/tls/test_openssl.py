@@ -32,7 +32,7 @@ from tests.support.tls_libraries import (
     shake_hands,
     sides_of,
 )
-from tests.tls.test_tls_filter import CLEAR, Clock, Peer, run
+from tests.tls.test_filter import CLEAR, Clock, Peer, run
 
 # -- the same, whichever library is on which side ------------------------------------------------
 

@@ -18,7 +18,6 @@ import trio.testing
 from smtpproto import (
     Client,
     ConnectFailed,
-    Envelope,
     Handler,
     LocalProtocolError,
     NotOffered,
@@ -33,8 +32,8 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from tests.adapters.flavours import FLAVOURS, Asyncio, Blocking, Flavour, Trio, _Awaitable, served
 from tests.adapters.inboxes import Certificates, Inbox
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
 Talk = Callable[[Client], Awaitable[Any]]

@@ -29,7 +29,8 @@ from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.mail.planning import CHUNK, plan
 from smtpproto.mail.preparation import Source
 
-from ..support.lenient_server import ALL, FORMS, TO_BOB, TO_FIVE, Obliging, converse, said
+from ..support.envelopes import TO_BOB
+from ..support.lenient_server import ALL, FORMS, TO_FIVE, Obliging, converse, said
 
 
 def lines(

@@ -25,8 +25,8 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.client import PoolOptions
 from tests.adapters.flavours import Blocking, served
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 Run = Callable[[int, PoolOptions, int], list[Outcome]]
 
 

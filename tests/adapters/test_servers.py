@@ -18,7 +18,6 @@ from smtpproto import (
     ClientConfig,
     ConnectFailed,
     ConnectionLost,
-    Envelope,
     Handler,
     LocalProtocolError,
     ServerConfig,
@@ -37,8 +36,8 @@ from smtpproto.limits import CHUNK
 from smtpproto.server import ServerOptions
 from tests.adapters.flavours import FLAVOURS, Blocking, Flavour, served
 from tests.adapters.inboxes import Ann, Certificates, Inbox
+from tests.support.envelopes import TO_BOB
 
-ANN_TO_BOB = Envelope("ann@example.org", "bob@example.org")
 each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)
 each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
 MODULES = [on_asyncio, on_trio, on_sockets]
@@ -102,7 +101,7 @@ def test_a_message_in_flight_may_finish(server: type[Flavour], inbox: Inbox) -> 
             yield b"two\r\n"
 
         async def talk(client: Client) -> None:
-            assert (await client.send(content(), ANN_TO_BOB)).accepted
+            assert (await client.send(content(), TO_BOB)).accepted
 
         Blocking.client(running.port, talk)
         stopping.join(30)
@@ -156,12 +155,12 @@ def test_clients_are_served_side_by_side(server: type[Flavour], inbox: Inbox) ->
         async def outer(first: Client) -> None:
             def inner() -> None:
                 with on_sockets.connect("localhost", running.port) as second:
-                    second.send(b"second\r\n", ANN_TO_BOB)
+                    second.send(b"second\r\n", TO_BOB)
 
             thread = threading.Thread(target=inner)
             thread.start()
             thread.join(30)
-            await first.send(b"first\r\n", ANN_TO_BOB)
+            await first.send(b"first\r\n", TO_BOB)
 
         Blocking.client(running.port, outer)
     assert [body for _, _, body in inbox.mails] == [b"second\r\n", b"first\r\n"]

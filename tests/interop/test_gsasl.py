@@ -12,7 +12,7 @@ from smtpproto import ScramKeys, StoredKeys
 from smtpproto.sasl import Identity
 from tests.interop.peers import LOGIN, serving
 from tests.interop.programs import Certificate, program, run
-from tests.interop.test_interop_auth_clients import Desk
+from tests.interop.test_auth_clients import Desk
 
 KEYS = [
     str(ScramKeys.derive(LOGIN[1], salt=bytes(16), hash_name=name)) for name in ("SHA-256", "SHA-1")

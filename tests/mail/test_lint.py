@@ -9,8 +9,8 @@ import pytest
 
 from smtpproto import Domain, Envelope, GrammarError, Mailbox, lint
 from smtpproto.mail.preparation import Source
+from tests.support.envelopes import TO_BOB
 
-TO_BOB = Envelope("ann@example.org", "bob@example.org")
 FINE = b"From: ann@example.org\r\nTo: bob@example.org\r\n\r\nhello\tworld\r\n"
 
 

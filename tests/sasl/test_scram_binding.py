@@ -14,15 +14,7 @@ from smtpproto.adapters.blocking import run
 from smtpproto.sasl import Channel, usable
 from smtpproto.sasl.scram import ScramClient
 
-from .scram_pair import (
-    BOUND,
-    LOGIN,
-    PLAIN_CHANNEL,
-    Users,
-    converse,
-    final,
-    server_of,
-)
+from .scram_pair import BOUND, LOGIN, PLAIN_CHANNEL, Users, converse, final, server_of
 
 
 @pytest.mark.req("RFC5802-6-01")
