@@ -14,6 +14,8 @@ This module has what senders and receivers need. The other public modules are
 Every other module is internal and may change at any time.
 """
 
+__version__ = "0.1.0"
+
 from .client import Client, ClientConfig, ClientOptions, PoolConfig, PoolOptions, TLSMode
 from .errors import (
     BadCredentials,
