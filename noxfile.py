@@ -34,6 +34,13 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", "--diff")
 
 
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """Print the changelog that the notes in changes/ make, and leave them as they are."""
+    session.install("-e", ".", "towncrier>=24.8")
+    session.run("towncrier", "build", "--draft", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def requirements(session: nox.Session) -> None:
     """docs/requirements.md: which tests show which requirement. ``-- --check`` only looks."""
