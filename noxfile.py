@@ -14,21 +14,36 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The whole test suite, on each Python."""
+    """Run the ordinary test suite on each Python."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run the long tests, with Hypothesis at its full profile."""
+    session.install("-e", ".[dev]")
+    options = ["-m", "soak", "-n", "auto", "--hypothesis-profile", "nightly"]
+    session.run("python", "-m", "pytest", *options, *session.posargs)
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Run the tests against real programs, which .ci/peers installs."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def types(session: nox.Session) -> None:
-    """mypy, strict, on the library and all that uses it."""
+    """Check the library and everything that uses it with mypy, in strict mode."""
     session.install("-e", ".[dev]")
     session.run("mypy", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """ruff: rules and format."""
+    """Check the rules and the format with ruff."""
     session.install("ruff>=0.8")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
@@ -43,12 +58,12 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def requirements(session: nox.Session) -> None:
-    """docs/requirements.md: which tests show which requirement. ``-- --check`` only looks."""
+    """Write docs/requirements.md, the tests of each requirement; with ``-- --check`` compare it."""
     session.run(sys.executable, "docs/rfc/matrix.py", *session.posargs)
 
 
 @nox.session
 def tables(session: nox.Session) -> None:
-    """docs/tables.md: the phase table, the verbs, the extensions and the leniencies, as drawn."""
+    """Write docs/tables.md from the tables of the code; with ``-- --check`` compare it."""
     session.install("-e", ".")
     session.run("python", "docs/tables.py", *session.posargs)
