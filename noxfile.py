@@ -34,6 +34,13 @@ def interop(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-m", "interop", *session.posargs)
 
 
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure the branch coverage of the ordinary test suite and fail below the floor."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-n", "auto", "--cov", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def types(session: nox.Session) -> None:
     """Check the library and everything that uses it with mypy, in strict mode."""
