@@ -49,6 +49,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def pyright(session: nox.Session) -> None:
+    """Check with pyright that every public name of the library has a complete type."""
+    session.install("-e", ".[dev]", "pyright[nodejs]")
+    session.run("pyright", "--verifytypes", "smtpproto", "--ignoreexternal", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check the rules and the format with ruff."""
     session.install("ruff>=0.8")
