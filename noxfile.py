@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import zipfile
+from pathlib import Path
 
 import nox
 
@@ -10,6 +14,11 @@ nox.options.sessions = ["tests", "types", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
 PYTHONS = ["3.11", "3.12", "3.13"]
+DIST = Path("dist")
+TRY_WHEEL = """\
+import importlib.metadata, smtpproto, smtpproto.adapters.asyncio, smtpproto.adapters.blocking
+assert smtpproto.__version__ == importlib.metadata.version("smtpproto-sansio")
+"""
 
 
 @nox.session(python=PYTHONS)
@@ -61,6 +70,43 @@ def lint(session: nox.Session) -> None:
     session.install("ruff>=0.8")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check", "--diff")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist and the wheel into dist/, check both, and try the wheel alone."""
+    session.install("build", "twine")
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(DIST))
+    session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
+    (wheel,) = DIST.glob("*.whl")
+    check_wheel(session, wheel)
+    try_wheel(session, wheel.resolve())
+
+
+def check_wheel(session: nox.Session, wheel: Path) -> None:
+    """Fail unless *wheel* holds the library alone, is typed, and shows no relative links."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        readme = archive.read(metadata).decode()
+    others = [name for name in names if not re.match(r"smtpproto/|[^/]+\.dist-info/", name)]
+    if others:
+        session.error(f"the wheel holds files outside smtpproto/: {', '.join(others)}")
+    if "smtpproto/py.typed" not in names:
+        session.error("the wheel has no smtpproto/py.typed")
+    if links := re.findall(r"\]\((?!https://|#)[^)]*\)", readme):
+        session.error(f"the README on the package's page has relative links: {', '.join(links)}")
+
+
+def try_wheel(session: nox.Session, wheel: Path) -> None:
+    """Install *wheel* without extras into an empty environment, then import and run the library."""
+    directory = Path(session.create_tmp()).resolve() / "wheel"
+    session.run("python", "-m", "venv", "--clear", str(directory))
+    python = directory / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    session.run(str(python), "-m", "pip", "install", "-q", str(wheel), external=True)
+    for arguments in (["-c", TRY_WHEEL], ["-m", "smtpproto", "--help"]):
+        session.run(str(python), "-I", "-W", "error", *arguments, external=True, silent=True)
 
 
 @nox.session
