@@ -43,7 +43,7 @@ def test_the_readme_has_its_two_commands() -> None:
     ]
     assert [line.rpartition(" && ")[2] for line in indented] == [
         ".venv/bin/smtpproto demo",
-        ".venv/bin/python -m pytest",
+        ".venv/bin/python -m pytest -n auto",
     ]
 
 
