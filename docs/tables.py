@@ -98,8 +98,13 @@ def printed(reply: Reply) -> str:
 
 def extensions() -> Iterator[list[str]]:
     for keyword, row in EXTENSIONS.items():
-        octets = ", ".join(f"{verb} {count}" for verb, count in row.octets.items())
-        names = (sorted(row.verbs), sorted(row.mail), sorted(row.rcpt), sorted(row.needs))
+        octets = ", ".join(f"{verb} {count}" for verb, count in row.extra_octets.items())
+        names = (
+            sorted(row.verbs),
+            sorted(row.mail_parameters),
+            sorted(row.rcpt_parameters),
+            sorted(row.requires),
+        )
         yield [keyword, row.rfc, *map(", ".join, names), octets]
 
 

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from smtpproto import Command, GrammarError, Handler, Reply, Session, TLSMode, Verb
 from smtpproto.adapters.blocking import connect, serve
-from smtpproto.commands import Reading
+from smtpproto.commands import ParseContext
 
 
 @frozen
@@ -20,7 +20,7 @@ class Add(Command):
     other: int
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         words = argument.split(" ")
         if len(words) != 2 or not all(word.isascii() and word.isdigit() for word in words):
             raise GrammarError("XADD takes two numbers", reply=Reply(501, "5.5.4", "Bad numbers"))

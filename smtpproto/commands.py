@@ -2,7 +2,7 @@
 
 ``bytes(command)`` is the command line without CRLF, and :func:`parse_command` reads one. A server
 machine reports commands as events; a client machine takes them in ``send``. Derive from
-:class:`Command`, or from :class:`Text` if the argument is text, for a verb of your own.
+:class:`Command`, or from :class:`TextCommand` if the argument is text, for a verb of your own.
 """
 
 from .grammar.command import (
@@ -17,12 +17,12 @@ from .grammar.command import (
     Quit,
     Rcpt,
     Rset,
-    Text,
+    TextCommand,
     Vrfy,
 )
 from .grammar.command_line import parse_command
 from .grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
-from .grammar.reading import Reading
+from .grammar.parse_context import ParseContext
 from .grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 
 __all__ = [
@@ -38,12 +38,12 @@ __all__ = [
     "Lhlo",
     "Mail",
     "Noop",
+    "ParseContext",
     "Quit",
     "Rcpt",
-    "Reading",
     "Rset",
     "StartTLS",
-    "Text",
+    "TextCommand",
     "Unavailable",
     "Vrfy",
     "XClient",

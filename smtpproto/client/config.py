@@ -13,7 +13,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 from attrs.validators import instance_of
 
-from ..grammar.domain import Domain, Host, in_ascii, own_name
+from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.secret import check_type
 from ..limits import Leniencies, Limits, Timeouts
 from ..ports import Trace
@@ -40,7 +40,7 @@ class TLSMode(enum.Enum):
 
 
 def _optional_name(value: Host | str | None) -> Host | None:
-    return None if value is None else own_name(value)
+    return None if value is None else to_ascii_host(value)
 
 
 TLSName = Literal["none", "opportunistic", "required", "implicit"]
@@ -129,7 +129,7 @@ class ClientConfig:
     verify: TLSVerify | None = field(default=None, converter=_verify)
     """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
     against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
-    server_name: str | None = field(default=None, converter=optional(in_ascii))
+    server_name: str | None = field(default=None, converter=optional(to_a_labels))
     """The name to verify, and to say in SNI; None for the host that is dialled."""
     certificate: ClientCertificate | None = field(default=None, converter=_certificate)
     """What to show to a server that wants to see a certificate."""

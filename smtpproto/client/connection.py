@@ -234,7 +234,7 @@ class Client:
             reply = await self._link.ask(hello)
         usual = _OTHER_NAME if reply.permanent else ""
         _yes(reply, str(hello), _OTHER_LANGUAGE if reply.code in _UNKNOWN else usual)
-        if unread := self.extensions.unread:
+        if unread := self.extensions.malformed:
             _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
 
     async def _upgrade(self, mode: TLSMode) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 from attrs import frozen
 
 from ..errors import GrammarError
-from ..grammar.domain import Domain, in_ascii
+from ..grammar.domain import Domain, to_a_labels
 from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, TLSMode
@@ -89,7 +89,7 @@ def _name(host: str) -> str:
         raise GrammarError("not a host: there is an @ in it; a URL begins as smtp://")
     if not host or "[" in host or (":" in host and not _is_ipv6(host)):
         raise GrammarError("not a host: a name or an address, without port and brackets")
-    return in_ascii(host)
+    return to_a_labels(host)
 
 
 def _is_ipv6(host: str) -> bool:

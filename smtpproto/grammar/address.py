@@ -9,9 +9,9 @@ from typing import Self, TypeVar
 from attrs import field, frozen
 
 from .. import limits
-from .case import lower
+from .ascii_case import lower
 from .domain import Domain, Host, parse_host, text_of, to_host
-from .reading import Reading
+from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
 _SYNTAX = Reply(501, "5.1.3", "Syntax error in mailbox address")
@@ -54,7 +54,7 @@ class Mailbox:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``local-part@domain``, without brackets. Raises GrammarError."""
         text = text_of(data)
-        mailbox, end = _read_mailbox(text, 0, Reading())
+        mailbox, end = _read_mailbox(text, 0, ParseContext())
         if end != len(text):
             raise _error("nothing may follow the mailbox", text, end)
         return cls(mailbox.local_part, mailbox.domain)
@@ -95,7 +95,7 @@ class ReversePath:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<>``; a source route is read and dropped (RFC 5321 C)."""
         text = text_of(data)
-        path, end = read_reverse_path(text, 0, Reading())
+        path, end = read_reverse_path(text, 0, ParseContext())
         if end != len(text):
             raise _error("nothing may follow the path", text, end)
         return cls(path.mailbox)
@@ -135,7 +135,7 @@ class ForwardPath:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<Postmaster>``; a source route is read and dropped."""
         text = text_of(data)
-        path, end = read_forward_path(text, 0, Reading())
+        path, end = read_forward_path(text, 0, ParseContext())
         if end != len(text):
             raise _error("nothing may follow the path", text, end)
         return cls(path.mailbox)
@@ -181,30 +181,30 @@ class ForwardPath:
         return "Postmaster" if self.mailbox is None else str(self.mailbox)
 
 
-def read_reverse_path(text: str, at: int, reading: Reading) -> tuple[ReversePath, int]:
+def read_reverse_path(text: str, at: int, context: ParseContext) -> tuple[ReversePath, int]:
     """Read a Reverse-path that starts at *at*; give it and where it ends. Raises GrammarError."""
     if text.startswith("<>", at):
         return ReversePath(None), at + 2
-    mailbox, end = _read_path(text, at, reading)
+    mailbox, end = _read_path(text, at, context)
     return ReversePath(mailbox), end
 
 
-def read_forward_path(text: str, at: int, reading: Reading) -> tuple[ForwardPath, int]:
+def read_forward_path(text: str, at: int, context: ParseContext) -> tuple[ForwardPath, int]:
     """Read a Forward-path or ``<Postmaster>`` that starts at *at*; give it and its end."""
     end = at + len(_POSTMASTER) + 2
     if lower(text[at:end]) == f"<{_POSTMASTER}>":
         return ForwardPath(None), end
-    mailbox, end = _read_path(text, at, reading)
+    mailbox, end = _read_path(text, at, context)
     return ForwardPath(mailbox), end
 
 
-def _read_path(text: str, at: int, reading: Reading) -> tuple[Mailbox, int]:
+def _read_path(text: str, at: int, context: ParseContext) -> tuple[Mailbox, int]:
     """``"<" [ A-d-l ":" ] Mailbox ">"``."""
     if not text.startswith("<", at):
-        reading.tolerate("missing_brackets", _error("a path starts with '<'", text, at))
-        return _read_mailbox(text, at, reading)
+        context.tolerate("missing_brackets", _error("a path starts with '<'", text, at))
+        return _read_mailbox(text, at, context)
     start = _skip_route(text, at + 1)
-    mailbox, end = _read_mailbox(text, start, reading)
+    mailbox, end = _read_mailbox(text, start, context)
     if not text.startswith(">", end):
         raise _error("a path ends with '>'", text, end)
     if len(text[at : end + 1].encode()) > limits.PATH:
@@ -224,12 +224,12 @@ def _skip_route(text: str, at: int) -> int:
     return at
 
 
-def _read_mailbox(text: str, at: int, reading: Reading) -> tuple[Mailbox, int]:
-    local_part, end = _read_local_part(text, at, reading)
+def _read_mailbox(text: str, at: int, context: ParseContext) -> tuple[Mailbox, int]:
+    local_part, end = _read_local_part(text, at, context)
     long = len(text[at:end].encode()) > limits.LOCAL_PART
     if long:
         error = _error("local-part of more than 64 octets", text, at)
-        reading.tolerate("long_local_part", error)
+        context.tolerate("long_local_part", error)
     if not text.startswith("@", end):
         raise _error("'@' belongs after the local-part", text, end)
     found = _HOST.match(text, end + 1)
@@ -238,7 +238,7 @@ def _read_mailbox(text: str, at: int, reading: Reading) -> tuple[Mailbox, int]:
     return Mailbox(local_part, host, long=long), end + 1 + len(name)
 
 
-def _read_local_part(text: str, at: int, reading: Reading) -> tuple[str, int]:
+def _read_local_part(text: str, at: int, context: ParseContext) -> tuple[str, int]:
     """The meaning of the local-part at *at*, and where it ends."""
     if quoted := _QUOTED_STRING.match(text, at):
         return re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
@@ -247,10 +247,10 @@ def _read_local_part(text: str, at: int, reading: Reading) -> tuple[str, int]:
         raise _error("not a local-part", text, at)
     dotted = _DOT_STRING.match(text, at)
     if dotted is None:
-        reading.tolerate("loose_dots", _error("not a local-part", text, at))
+        context.tolerate("loose_dots", _error("not a local-part", text, at))
     elif dotted.end() != loose.end():
         error = _error("'@' belongs after the local-part", text, dotted.end())
-        reading.tolerate("loose_dots", error)
+        context.tolerate("loose_dots", error)
     return loose[0], loose.end()
 
 
@@ -271,7 +271,7 @@ def _error(message: str, text: str, at: int, beyond: int = 0) -> GrammarError:
     return GrammarError(message, offset=offset, reply=_SYNTAX)
 
 
-def path_told(reply: Reply) -> ForwardPath | None:
+def suggested_path(reply: Reply) -> ForwardPath | None:
     """The path that a 251 or 551 tells of, where the mailbox is now (RFC 5321 3.4); None if there
     is none that can be read. Whether to use it is for a person to decide (RFC 5321 7.4)."""
     for candidate in re.findall(r"<[^<>]*>", reply.text) if reply.code in (251, 551) else ():

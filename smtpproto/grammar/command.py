@@ -11,11 +11,11 @@ from typing import ClassVar, Self
 from attrs import field, frozen
 
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
-from .case import upper
+from .ascii_case import upper
 from .domain import AddressLiteral, Domain, Host, to_host
 from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
+from .parse_context import ParseContext
 from .printable import printable
-from .reading import Reading
 from .reply import GrammarError, Reply
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -36,7 +36,7 @@ class Command:
     verb: ClassVar[str]
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         """Build from what follows the verb and one space. Raises GrammarError."""
         if argument:
             raise GrammarError(f"{cls.verb} takes no argument", reply=ARGUMENT)
@@ -62,14 +62,14 @@ def _check_text(_: object, __: object, text: str) -> None:
 
 
 @frozen
-class Text(Command):
+class TextCommand(Command):
     """A command whose argument is text. RFC 5321's String is one atom or quoted string; here any
     printable text, since names with spaces and addresses in brackets are what people send."""
 
     text: str = field(default="", validator=_check_text)
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         return cls(argument.strip(" "))
 
     def argument(self) -> str:
@@ -77,7 +77,7 @@ class Text(Command):
 
 
 @frozen
-class _Name(Text):
+class _Name(TextCommand):
     """A command about a name. *smtputf8* says that the reply may be UTF-8 (RFC 6531 3.7.4.2)."""
 
     smtputf8: bool = field(default=False, kw_only=True)
@@ -87,8 +87,8 @@ class _Name(Text):
             raise GrammarError(f"{self.verb} needs an argument", reply=ARGUMENT)
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
-        match = _UTF8_FLAG.fullmatch(argument.strip(" ")) if reading.utf8 else None
+    def read(cls, argument: str, context: ParseContext) -> Self:
+        match = _UTF8_FLAG.fullmatch(argument.strip(" ")) if context.utf8 else None
         if match is None:
             return cls(argument.strip(" "))
         if match[2]:
@@ -112,11 +112,11 @@ class Ehlo(Command):
             raise GrammarError("a host names itself in ASCII (A-labels)", reply=ARGUMENT)
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         try:
             return cls(to_host(argument))
         except GrammarError as error:
-            reading.tolerate("loose_hello", error)
+            context.tolerate("loose_hello", error)
         return cls(Domain(argument.removesuffix("."), loose=True))
 
     def argument(self) -> str:
@@ -130,11 +130,11 @@ class Helo(Ehlo):
     verb = "HELO"
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
-        command = super().read(argument, reading)
+    def read(cls, argument: str, context: ParseContext) -> Self:
+        command = super().read(argument, context)
         if isinstance(command.host, AddressLiteral):
             error = GrammarError("HELO takes no address literal", reply=ARGUMENT)
-            reading.tolerate("hello_literal", error)
+            context.tolerate("hello_literal", error)
         return command
 
 
@@ -147,14 +147,14 @@ class Mail(Command):
     parameters: MailParameters = _OF_MAIL
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
-        start = _keyword("FROM:", argument, reading, _SENDER)
+    def read(cls, argument: str, context: ParseContext) -> Self:
+        start = _keyword("FROM:", argument, context, _SENDER)
         try:
-            path, end = read_reverse_path(argument, start, reading)
+            path, end = read_reverse_path(argument, start, context)
         except GrammarError as error:
             raise GrammarError(error.message, offset=error.offset, reply=_SENDER) from None
-        rest = _parameters(argument, end, reading, _SENDER)
-        return cls(path, MailParameters.read(rest, reading.parameters)) if rest else cls(path)
+        rest = _parameters(argument, end, context, _SENDER)
+        return cls(path, MailParameters.read(rest, context.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
         return f"FROM:<{self.path}> {self.parameters}".rstrip(" ")
@@ -169,29 +169,31 @@ class Rcpt(Command):
     parameters: RcptParameters = _OF_RCPT
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
-        start = _keyword("TO:", argument, reading, _RECIPIENT)
-        path, end = read_forward_path(argument, start, reading)
-        rest = _parameters(argument, end, reading, _RECIPIENT)
-        return cls(path, RcptParameters.read(rest, reading.parameters)) if rest else cls(path)
+    def read(cls, argument: str, context: ParseContext) -> Self:
+        start = _keyword("TO:", argument, context, _RECIPIENT)
+        path, end = read_forward_path(argument, start, context)
+        rest = _parameters(argument, end, context, _RECIPIENT)
+        return cls(path, RcptParameters.read(rest, context.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
         return f"TO:<{self.path}> {self.parameters}".rstrip(" ")
 
 
-def _keyword(keyword: str, argument: str, reading: Reading, reply: Reply) -> int:
+def _keyword(keyword: str, argument: str, context: ParseContext, reply: Reply) -> int:
     """Where the path begins behind *keyword*."""
     if upper(argument[: len(keyword)]) != keyword:
         raise GrammarError(f"{keyword!r} belongs here", reply=reply)
     at = len(keyword)
     while argument.startswith(" ", at):
         error = GrammarError("no space stands behind the colon", offset=at, reply=reply)
-        reading.tolerate("space_after_colon", error)
+        context.tolerate("space_after_colon", error)
         at += 1
     return at
 
 
-def _parameters(argument: str, end: int, reading: Reading, reply: Reply) -> tuple[Parameter, ...]:
+def _parameters(
+    argument: str, end: int, context: ParseContext, reply: Reply
+) -> tuple[Parameter, ...]:
     """The parameters behind a path that ends at *end*."""
     if end == len(argument):
         return ()
@@ -201,7 +203,7 @@ def _parameters(argument: str, end: int, reading: Reading, reply: Reply) -> tupl
     if blanks := _BLANKS.search(argument, end):
         offset = len(argument[: blanks.start()].encode()) + 1
         error = GrammarError("one space too many", offset=offset, reply=ARGUMENT)
-        reading.tolerate("extra_blanks", error)
+        context.tolerate("extra_blanks", error)
         argument = argument[:end] + _BLANKS.sub(" ", argument[end:])
     return read_parameters(argument, end + 1)
 
@@ -221,14 +223,14 @@ class Rset(Command):
 
 
 @frozen
-class Noop(Text):
+class Noop(TextCommand):
     """``NOOP [text]``: nothing but an answer."""
 
     verb = "NOOP"
 
 
 @frozen
-class Help(Text):
+class Help(TextCommand):
     """``HELP [topic]``."""
 
     verb = "HELP"

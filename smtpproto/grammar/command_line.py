@@ -21,7 +21,7 @@ from .command import (
     Vrfy,
 )
 from .extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
-from .reading import Reading
+from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
 _UNKNOWN = Reply(500, "5.5.1", "Command unrecognized")
@@ -53,32 +53,32 @@ def read_verb(line: bytes, commands: Commands = COMMANDS) -> str:
 
 
 def parse_command(
-    line: bytes, reading: Reading | None = None, commands: Commands = COMMANDS
+    line: bytes, context: ParseContext | None = None, commands: Commands = COMMANDS
 ) -> Command:
     """Read one command line, without CRLF.
 
-    *reading* (None: strict) says what is allowed besides the grammar, and learns what was needed.
+    *context* (None: strict) says what is allowed besides the grammar, and learns what was needed.
     Raises GrammarError; its offset counts from the start of the line.
     """
-    reading = Reading() if reading is None else reading
-    return read_command(read_verb(line, commands), line, reading, commands)
+    context = ParseContext() if context is None else context
+    return read_command(read_verb(line, commands), line, context, commands)
 
 
-def read_command(verb: str, line: bytes, reading: Reading, commands: Commands) -> Command:
+def read_command(verb: str, line: bytes, context: ParseContext, commands: Commands) -> Command:
     """As :func:`parse_command`, of a line whose verb was read."""
     kept = line.rstrip(b" \t")
     if len(kept) != len(line):
         error = GrammarError("blank at the end of the line", offset=len(kept), reply=CHARACTERS)
-        reading.tolerate("trailing_blanks", error)
+        context.tolerate("trailing_blanks", error)
     start = len(verb) + 1
     while kept.startswith(b" ", start):
         error = GrammarError("one space too many", offset=start, reply=CHARACTERS)
         if verb == "BDAT":  # who stands before us may read it otherwise, and its octets with it
             raise error
-        reading.tolerate("extra_blanks", error)
+        context.tolerate("extra_blanks", error)
         start += 1
     try:
-        return commands[verb].read(_text(kept, start), reading)
+        return commands[verb].read(_text(kept, start), context)
     except GrammarError as error:
         error.offset = min(start + error.offset, len(kept))  # a verb alone has none behind it
         raise

@@ -10,7 +10,7 @@ from typing import Self
 from attrs import field, frozen
 
 from .. import limits
-from .case import lower
+from .ascii_case import lower
 from .reply import GrammarError, Reply
 
 _SYNTAX = Reply(501, "5.5.2", "Syntax error in domain or address literal")
@@ -240,14 +240,14 @@ def to_host(value: Host | str) -> Host:
     return parse_host(value)
 
 
-def own_name(value: Host | str) -> Host:
+def to_ascii_host(value: Host | str) -> Host:
     """A host as it names itself: in ASCII, U-labels as A-labels (RFC 6531 3.7.1). Raises
     GrammarError, also for labels of which IDNA's editions of 2003 and 2008 make different names."""
     host = to_host(value)
     return host if isinstance(host, AddressLiteral) else host.a_labels()
 
 
-def in_ascii(name: str) -> str:
+def to_a_labels(name: str) -> str:
     """The name of a host as DNS and certificates have it, with A-labels for U-labels; what is in
     ASCII stays as it is. Raises GrammarError as :meth:`Domain.a_labels`."""
     return name if name.isascii() else str(Domain(name).a_labels())

@@ -10,8 +10,8 @@ from typing import Self
 from attrs import field, frozen
 
 from .address import ForwardPath
-from .case import lower, upper
-from .codec import SYNTAX
+from .ascii_case import lower, upper
+from .parameter_codec import SYNTAX
 from .reply import GrammarError
 from .unitext import decode_unitext, encode_unitext, is_unitext
 from .xtext import decode_xtext, encode_xtext

@@ -11,10 +11,10 @@ from typing import Self
 
 from attrs import field, frozen
 
-from .case import upper
-from .codec import within
+from .ascii_case import upper
+from .parameter_codec import within
 from .reply import GrammarError
-from .scheduling import LONGEST, read_hold_for, read_hold_until
+from .scheduling import MAX_SECONDS, read_hold_for, read_hold_until
 from .solicitation import read_solicitations
 from .timestamp import to_utc, write_timestamp
 
@@ -78,7 +78,7 @@ def read_names(text: str) -> tuple[str, ...]:
 class FutureRelease:
     """The most that FUTURERELEASE offers: *seconds* for HOLDFOR, *until* for HOLDUNTIL."""
 
-    seconds: int = field(validator=within(1, LONGEST))
+    seconds: int = field(validator=within(1, MAX_SECONDS))
     until: datetime = field(converter=to_utc)
 
     @classmethod
@@ -111,7 +111,7 @@ class SessionLimits:
         return cls(**{name: _limit(value) for name, value in _known_limits(text)})
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def parse_leniently(cls, text: str) -> Self:
         """Read what a peer says: bad syntax says nothing at all, a bad value nothing of that limit
         (RFC 9422 3)."""
         try:

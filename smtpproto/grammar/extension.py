@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from ..limits import COMMAND_LINE
 from . import ehlo_parameters
-from .case import upper
+from .ascii_case import upper
 from .ehlo_parameters import FutureRelease, SessionLimits
 from .reply import GrammarError, Reply
 
@@ -21,18 +21,20 @@ _PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
 
 @frozen(kw_only=True)
 class Extension:
-    """A row of the table. *verbs* are the commands it adds; *mail* and *rcpt* the parameters;
-    *octets* what it adds to a command's line limit (RFC 5321 4.5.3.1.4); *needs* the keywords that
-    it is offered with; *offer* reads what the keyword says, and raises GrammarError."""
+    """A row of the table. *verbs* are the commands that it adds; *mail_parameters* and
+    *rcpt_parameters* the parameters. *extra_octets* is what it adds to a command's line limit
+    (RFC 5321 4.5.3.1.4), *requires* the keywords that must be offered with it. *parse_parameters*
+    reads the parameters of the keyword, and raises GrammarError if they are malformed.
+    """
 
     keyword: str
     rfc: str
     verbs: frozenset[str] = frozenset()
-    mail: frozenset[str] = frozenset()
-    rcpt: frozenset[str] = frozenset()
-    octets: Mapping[str, int] = field(factory=dict)
-    needs: frozenset[str] = frozenset()
-    offer: Callable[[str], object] = ehlo_parameters.nothing
+    mail_parameters: frozenset[str] = frozenset()
+    rcpt_parameters: frozenset[str] = frozenset()
+    extra_octets: Mapping[str, int] = field(factory=dict)
+    requires: frozenset[str] = frozenset()
+    parse_parameters: Callable[[str], object] = ehlo_parameters.nothing
 
 
 def _table(*rows: Extension) -> Mapping[str, Extension]:
@@ -44,25 +46,30 @@ EXTENSIONS = _table(
     Extension(
         keyword="SIZE",
         rfc="1870",
-        mail=frozenset({"SIZE"}),
-        octets={"MAIL": 26},
-        offer=ehlo_parameters.read_size_limit,
+        mail_parameters=frozenset({"SIZE"}),
+        extra_octets={"MAIL": 26},
+        parse_parameters=ehlo_parameters.read_size_limit,
     ),
-    Extension(keyword="8BITMIME", rfc="6152", mail=frozenset({"BODY"}), octets={"MAIL": 14}),
+    Extension(
+        keyword="8BITMIME",
+        rfc="6152",
+        mail_parameters=frozenset({"BODY"}),
+        extra_octets={"MAIL": 14},
+    ),
     Extension(keyword="CHUNKING", rfc="3030", verbs=frozenset({"BDAT"})),
     Extension(
         keyword="BINARYMIME",
         rfc="3030",
-        mail=frozenset({"BODY"}),
-        octets={"MAIL": 16},
-        needs=frozenset({"CHUNKING"}),
+        mail_parameters=frozenset({"BODY"}),
+        extra_octets={"MAIL": 16},
+        requires=frozenset({"CHUNKING"}),
     ),
     Extension(
         keyword="SMTPUTF8",
         rfc="6531",
-        mail=frozenset({"SMTPUTF8"}),
-        octets={"MAIL": 10, "VRFY": 9, "EXPN": 9},
-        needs=frozenset({"8BITMIME"}),
+        mail_parameters=frozenset({"SMTPUTF8"}),
+        extra_octets={"MAIL": 10, "VRFY": 9, "EXPN": 9},
+        requires=frozenset({"8BITMIME"}),
     ),
     Extension(keyword="ENHANCEDSTATUSCODES", rfc="2034"),
     Extension(keyword="STARTTLS", rfc="3207", verbs=frozenset({"STARTTLS"})),
@@ -70,50 +77,55 @@ EXTENSIONS = _table(
         keyword="AUTH",
         rfc="4954",
         verbs=frozenset({"AUTH"}),
-        mail=frozenset({"AUTH"}),
-        octets={"MAIL": 500},
-        offer=ehlo_parameters.read_mechanisms,
+        mail_parameters=frozenset({"AUTH"}),
+        extra_octets={"MAIL": 500},
+        parse_parameters=ehlo_parameters.read_mechanisms,
     ),
     Extension(
         keyword="DSN",
         rfc="3461",
-        mail=frozenset({"RET", "ENVID"}),
-        rcpt=frozenset({"NOTIFY", "ORCPT"}),
-        octets={"MAIL": 524, "RCPT": 524},  # to 1036 in all (RFC 3461 5.4)
+        mail_parameters=frozenset({"RET", "ENVID"}),
+        rcpt_parameters=frozenset({"NOTIFY", "ORCPT"}),
+        extra_octets={"MAIL": 524, "RCPT": 524},  # to 1036 in all (RFC 3461 5.4)
     ),
     Extension(
-        keyword="REQUIRETLS", rfc="8689", mail=frozenset({"REQUIRETLS"}), octets={"MAIL": 11}
+        keyword="REQUIRETLS",
+        rfc="8689",
+        mail_parameters=frozenset({"REQUIRETLS"}),
+        extra_octets={"MAIL": 11},
     ),
     Extension(
         keyword="DELIVERBY",
         rfc="2852",
-        mail=frozenset({"BY"}),
-        octets={"MAIL": 17},
-        offer=ehlo_parameters.read_deliver_by,
+        mail_parameters=frozenset({"BY"}),
+        extra_octets={"MAIL": 17},
+        parse_parameters=ehlo_parameters.read_deliver_by,
     ),
     Extension(
         keyword="FUTURERELEASE",
         rfc="4865",
-        mail=frozenset({"HOLDFOR", "HOLDUNTIL"}),
-        octets={"MAIL": 34},
-        offer=ehlo_parameters.FutureRelease.parse,
+        mail_parameters=frozenset({"HOLDFOR", "HOLDUNTIL"}),
+        extra_octets={"MAIL": 34},
+        parse_parameters=ehlo_parameters.FutureRelease.parse,
     ),
     Extension(
         keyword="MT-PRIORITY",
         rfc="6710",
-        mail=frozenset({"MT-PRIORITY"}),
-        octets={"MAIL": 15},
-        offer=ehlo_parameters.read_policy,
+        mail_parameters=frozenset({"MT-PRIORITY"}),
+        extra_octets={"MAIL": 15},
+        parse_parameters=ehlo_parameters.read_policy,
     ),
-    Extension(keyword="RRVS", rfc="7293", rcpt=frozenset({"RRVS"}), octets={"RCPT": 33}),
+    Extension(
+        keyword="RRVS", rfc="7293", rcpt_parameters=frozenset({"RRVS"}), extra_octets={"RCPT": 33}
+    ),
     Extension(
         keyword="NO-SOLICITING",
         rfc="3865",
-        mail=frozenset({"SOLICIT"}),
-        octets={"MAIL": 1007},
-        offer=ehlo_parameters.read_unsolicited,
+        mail_parameters=frozenset({"SOLICIT"}),
+        extra_octets={"MAIL": 1007},
+        parse_parameters=ehlo_parameters.read_unsolicited,
     ),
-    Extension(keyword="LIMITS", rfc="9422", offer=ehlo_parameters.SessionLimits.parse),
+    Extension(keyword="LIMITS", rfc="9422", parse_parameters=ehlo_parameters.SessionLimits.parse),
     Extension(keyword="ETRN", rfc="1985", verbs=frozenset({"ETRN"})),
     Extension(keyword="EXPN", rfc="5321"),  # names of commands that RFC 5321 has anyway
     Extension(keyword="HELP", rfc="5321"),
@@ -122,18 +134,18 @@ EXTENSIONS = _table(
         keyword="XCLIENT",
         rfc="Postfix",
         verbs=frozenset({"XCLIENT"}),
-        offer=ehlo_parameters.read_names,
+        parse_parameters=ehlo_parameters.read_names,
     ),
     Extension(
         keyword="XFORWARD",
         rfc="Postfix",
         verbs=frozenset({"XFORWARD"}),
-        offer=ehlo_parameters.read_names,
+        parse_parameters=ehlo_parameters.read_names,
     ),
 )
 
 LONGEST_LINE = COMMAND_LINE + max(
-    sum(row.octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
+    sum(row.extra_octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
 )
 """Octets of the longest command line that there can be, AUTH apart."""
 
@@ -199,7 +211,7 @@ class Extensions:
     @property
     def limits(self) -> SessionLimits:
         """What LIMITS says, as far as it can be understood (RFC 9422 3)."""
-        return SessionLimits.read(self.keywords.get("LIMITS", ""))
+        return SessionLimits.parse_leniently(self.keywords.get("LIMITS", ""))
 
     @property
     def deliver_by_min(self) -> int | None:
@@ -225,13 +237,13 @@ class Extensions:
         return self._said("NO-SOLICITING") or ()
 
     @property
-    def unread(self) -> tuple[str, ...]:
+    def malformed(self) -> tuple[str, ...]:
         """The keywords whose parameters are not in the grammar, and so count as absent."""
         return tuple(row.keyword for row in self.rows if not self._is_read(row))
 
     def _is_read(self, row: Extension) -> bool:
         try:
-            row.offer(self.keywords[row.keyword])
+            row.parse_parameters(self.keywords[row.keyword])
         except GrammarError:
             return False
         return True
@@ -239,13 +251,13 @@ class Extensions:
     def _said(self, keyword: str) -> Any:
         """What the parameters of *keyword* mean; None if it is not there, or if they are bad."""
         try:
-            return EXTENSIONS[keyword].offer(self.keywords[keyword])
+            return EXTENSIONS[keyword].parse_parameters(self.keywords[keyword])
         except (KeyError, GrammarError):
             return None
 
     def line_limit(self, verb: str) -> int:
         """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""
-        return COMMAND_LINE + sum(row.octets.get(verb, 0) for row in self.rows)
+        return COMMAND_LINE + sum(row.extra_octets.get(verb, 0) for row in self.rows)
 
     @cached_property
     def rows(self) -> tuple[Extension, ...]:
@@ -261,6 +273,6 @@ class Extensions:
     def parameters(self) -> Mapping[str, frozenset[str]]:
         """The parameters that may go with MAIL and with RCPT."""
         return {
-            "MAIL": frozenset[str]().union(*(row.mail for row in self.rows)),
-            "RCPT": frozenset[str]().union(*(row.rcpt for row in self.rows)),
+            "MAIL": frozenset[str]().union(*(row.mail_parameters for row in self.rows)),
+            "RCPT": frozenset[str]().union(*(row.rcpt_parameters for row in self.rows)),
         }

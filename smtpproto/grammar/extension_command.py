@@ -8,10 +8,10 @@ from typing import Self
 from attrs import field, frozen
 
 from ..limits import CHUNK_SIZE_DIGITS
-from .case import upper
+from .ascii_case import upper
 from .command import ARGUMENT, Command, Ehlo
 from .domain import Domain
-from .reading import Reading
+from .parse_context import ParseContext
 from .reply import GrammarError
 from .secret import Secret
 from .xclient import XClientAttributes, XForwardAttributes
@@ -51,7 +51,7 @@ class Auth(Command):
             raise GrammarError("not a mechanism name", reply=ARGUMENT)
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         mechanism, space, initial = argument.partition(" ")
         if not space:
             return cls(upper(mechanism))
@@ -92,7 +92,7 @@ class Bdat(Command):
             raise ChunkError("not a chunk size", None)
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         match = _CHUNK.fullmatch(argument)
         if match is None or len(match[1]) > CHUNK_SIZE_DIGITS:
             raise ChunkError("BDAT needs the size of the chunk, in 1 to 20 digits", None)
@@ -122,7 +122,7 @@ class Etrn(Command):
             Domain(node.removeprefix("@"))
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         return cls(argument)
 
     def argument(self) -> str:
@@ -137,7 +137,7 @@ class XClient(Command):
     attributes: XClientAttributes
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         return cls(XClientAttributes.read(argument))
 
     def argument(self) -> str:
@@ -152,7 +152,7 @@ class XForward(Command):
     attributes: XForwardAttributes
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         return cls(XForwardAttributes.read(argument))
 
     def argument(self) -> str:

@@ -26,10 +26,10 @@ def check_offer(offered: Extensions) -> None:
 
 
 def _check_row(row: Extension, text: str, offered: Extensions) -> None:
-    if missing := sorted(row.needs - offered.keywords.keys()):
+    if missing := sorted(row.requires - offered.keywords.keys()):
         raise ValueError(f"{row.keyword} is offered only together with {', '.join(missing)}")
     try:
-        row.offer(text)
+        row.parse_parameters(text)
     except GrammarError as error:
         raise ValueError(f"{row.keyword} {text}".rstrip() + f": {error.message}") from None
 
@@ -47,7 +47,9 @@ def refusal_of(parameters: MailParameters | RcptParameters, offered: Extensions)
     return None if _holds(parameters, offered) else _TOO_LONG
 
 
-def why_not(parameters: MailParameters | RcptParameters, offered: Extensions) -> str | None:
+def not_offered_reason(
+    parameters: MailParameters | RcptParameters, offered: Extensions
+) -> str | None:
     """Why a client does not say *parameters* to a server that offers *offered*; None if it may."""
     verb = "MAIL" if isinstance(parameters, MailParameters) else "RCPT"
     for parameter in parameters.parameters():

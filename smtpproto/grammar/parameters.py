@@ -12,8 +12,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 
 from .address import ReversePath
-from .case import upper
-from .codec import SYNTAX, Codec, if_set, one_of, value_of, within, write_number
+from .ascii_case import upper
 from .dsn import (
     Notify,
     OriginalRecipient,
@@ -24,10 +23,11 @@ from .dsn import (
     to_notify,
     write_notify,
 )
+from .parameter_codec import SYNTAX, ParameterCodec, if_set, one_of, value_of, within, write_number
 from .reply import GrammarError, Reply
 from .rrvs import ValidSince
 from .scheduling import (
-    LONGEST,
+    MAX_SECONDS,
     PRIORITY_SYNTAX,
     DeliverBy,
     read_hold_for,
@@ -126,31 +126,33 @@ def _write_auth(path: ReversePath) -> str:
     return encode_xtext(str(path) or "<>")
 
 
-MAIL_CODECS: Mapping[str, Codec] = {
-    "SIZE": Codec("size", _read_size, write_number),  # RFC 1870 3
-    "BODY": Codec("body", one_of(Body), value_of),
-    "SMTPUTF8": Codec("smtputf8"),  # RFC 6531 3.1
-    "AUTH": Codec("auth", _read_auth, _write_auth),  # RFC 4954 5
-    "RET": Codec("ret", one_of(Ret), value_of),  # RFC 3461 4.3
-    "ENVID": Codec("envid", read_envid, encode_xtext),  # RFC 3461 4.4
-    "REQUIRETLS": Codec("requiretls"),  # RFC 8689 2
-    "BY": Codec("by", DeliverBy.parse),  # RFC 2852 4
-    "HOLDFOR": Codec("hold_for", read_hold_for, write_number),  # RFC 4865 3
-    "HOLDUNTIL": Codec("hold_until", read_hold_until, write_timestamp),
-    "MT-PRIORITY": Codec("mt_priority", read_priority, write_number, PRIORITY_SYNTAX),  # RFC 6710 7
-    "SOLICIT": Codec("solicit", read_solicitations, write_solicitations),  # RFC 3865 2.3
+MAIL_CODECS: Mapping[str, ParameterCodec] = {
+    "SIZE": ParameterCodec("size", _read_size, write_number),  # RFC 1870 3
+    "BODY": ParameterCodec("body", one_of(Body), value_of),
+    "SMTPUTF8": ParameterCodec("smtputf8"),  # RFC 6531 3.1
+    "AUTH": ParameterCodec("auth", _read_auth, _write_auth),  # RFC 4954 5
+    "RET": ParameterCodec("ret", one_of(Ret), value_of),  # RFC 3461 4.3
+    "ENVID": ParameterCodec("envid", read_envid, encode_xtext),  # RFC 3461 4.4
+    "REQUIRETLS": ParameterCodec("requiretls"),  # RFC 8689 2
+    "BY": ParameterCodec("by", DeliverBy.parse),  # RFC 2852 4
+    "HOLDFOR": ParameterCodec("hold_for", read_hold_for, write_number),  # RFC 4865 3
+    "HOLDUNTIL": ParameterCodec("hold_until", read_hold_until, write_timestamp),
+    "MT-PRIORITY": ParameterCodec(
+        "mt_priority", read_priority, write_number, PRIORITY_SYNTAX
+    ),  # RFC 6710 7
+    "SOLICIT": ParameterCodec("solicit", read_solicitations, write_solicitations),  # RFC 3865 2.3
 }
-RCPT_CODECS: Mapping[str, Codec] = {
-    "NOTIFY": Codec("notify", read_notify, write_notify),  # RFC 3461 4.1
-    "ORCPT": Codec("orcpt", OriginalRecipient.parse),  # RFC 3461 4.2
-    "RRVS": Codec("rrvs", ValidSince.parse),  # RFC 7293 3.1
+RCPT_CODECS: Mapping[str, ParameterCodec] = {
+    "NOTIFY": ParameterCodec("notify", read_notify, write_notify),  # RFC 3461 4.1
+    "ORCPT": ParameterCodec("orcpt", OriginalRecipient.parse),  # RFC 3461 4.2
+    "RRVS": ParameterCodec("rrvs", ValidSince.parse),  # RFC 7293 3.1
 }
 
 
 class _Typed:
     """Parameters as attributes; the codecs say which is which."""
 
-    _codecs: Mapping[str, Codec]
+    _codecs: Mapping[str, ParameterCodec]
 
     @classmethod
     def read(cls, parameters: tuple[Parameter, ...], allowed: Container[str] | None = None) -> Self:
@@ -210,7 +212,7 @@ class MailParameters(_Typed):
     envid: str | None = field(default=None, validator=if_set(check_envid))
     requiretls: bool = False
     by: DeliverBy | None = None
-    hold_for: int | None = field(default=None, validator=within(1, LONGEST))
+    hold_for: int | None = field(default=None, validator=within(1, MAX_SECONDS))
     hold_until: datetime | None = field(default=None, converter=optional(to_utc))
     mt_priority: int | None = field(default=None, validator=within(-9, 9, PRIORITY_SYNTAX))
     solicit: tuple[str, ...] | None = field(default=None, validator=if_set(check_solicitations))

@@ -215,8 +215,8 @@ class Reply:
         """Build the reply that *lines* (without CRLF) make.
 
         *tolerate* is called with the name of each leniency that is needed and the error to raise
-        if it is not allowed (:meth:`.Reading.tolerate`); the default allows a code without text
-        only. The text may be UTF-8 or anything; what cannot be printed is escaped.
+        if it is not allowed (:meth:`.ParseContext.tolerate`); the default allows a code without
+        text only. The text may be UTF-8 or anything; what cannot be printed is escaped.
         """
         codes, texts = [], []
         for number, line in enumerate(lines, 1):

@@ -9,7 +9,7 @@ from typing import Self
 
 from attrs import field, frozen
 
-from .codec import SYNTAX
+from .parameter_codec import SYNTAX
 from .reply import GrammarError
 from .timestamp import read_timestamp, to_utc, write_timestamp
 

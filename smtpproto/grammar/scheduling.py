@@ -9,11 +9,11 @@ from typing import Self
 
 from attrs import field, frozen
 
-from .codec import SYNTAX, within
+from .parameter_codec import SYNTAX, within
 from .reply import GrammarError, Reply
 from .timestamp import read_timestamp
 
-LONGEST = 999_999_999  # seconds, of BY and HOLDFOR
+MAX_SECONDS = 999_999_999  # seconds, of BY and HOLDFOR
 PRIORITY_SYNTAX = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
 
 _BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
@@ -36,7 +36,7 @@ class DeliverBy:
     *seconds* are -999999999 to 999999999, and more than 0 with RETURN.
     """
 
-    seconds: int = field(validator=within(-LONGEST, LONGEST))
+    seconds: int = field(validator=within(-MAX_SECONDS, MAX_SECONDS))
     mode: ByMode
     trace: bool = False
 
@@ -60,7 +60,7 @@ class DeliverBy:
 def read_hold_for(text: str) -> int:
     """Read the seconds of HOLDFOR (RFC 4865 3). Raises GrammarError."""
     if not _HOLD_FOR.fullmatch(text):
-        raise GrammarError(f"not 1 to {LONGEST} seconds", reply=SYNTAX)
+        raise GrammarError(f"not 1 to {MAX_SECONDS} seconds", reply=SYNTAX)
     return int(text)
 
 

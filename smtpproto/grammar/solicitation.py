@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .codec import SYNTAX
+from .parameter_codec import SYNTAX
 from .reply import GrammarError
 
 MAX_OCTETS = 1000

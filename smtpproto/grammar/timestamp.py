@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
-from .codec import SYNTAX
+from .parameter_codec import SYNTAX
 from .reply import GrammarError
 
 _DATE_TIME = re.compile(

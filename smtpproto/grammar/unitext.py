@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .case import upper
-from .codec import SYNTAX
+from .ascii_case import upper
+from .parameter_codec import SYNTAX
 from .reply import GrammarError
 
 _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from attrs import frozen
 
-from .case import lower, upper
+from .ascii_case import lower, upper
 from .parameters import Parameter, read_parameters
 from .reply import GrammarError, Reply
 from .xtext import decode_xtext, encode_xtext

@@ -9,13 +9,13 @@ from attrs import evolve, field, frozen
 
 from ..errors import GrammarError, NotOffered, error_context
 from ..grammar.address import ForwardPath
-from ..grammar.case import lower
+from ..grammar.ascii_case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
 from ..grammar.dsn import OriginalRecipient
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Bdat
-from ..grammar.offer_rules import why_not
+from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from .preparation import Content, Source, prepare
 
@@ -141,7 +141,7 @@ def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions)
 
 
 def _check(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
-    if (reason := why_not(parameters, offered)) is not None:
+    if (reason := not_offered_reason(parameters, offered)) is not None:
         raise NotOffered(reason)
 
 

@@ -13,9 +13,9 @@ from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth, Bdat, StartTLS, XClient
-from ..grammar.offer_rules import why_not
+from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
-from ..grammar.reading import Reading
+from ..grammar.parse_context import ParseContext
 from ..grammar.reply import Reply, parse_reply_line
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
@@ -96,10 +96,10 @@ class ClientProtocol:
         that makes no sense there, and for octets behind the 220 to STARTTLS.
         """
         try:
-            reading = Reading(leniencies=self.leniencies)
-            reply = self._read_reply(reading)
+            context = ParseContext(leniencies=self.leniencies)
+            reply = self._read_reply(context)
             if reply is not None:
-                return self._take(reply, tuple(reading.used))
+                return self._take(reply, tuple(context.used))
         except RemoteProtocolError:
             self._close()
             raise
@@ -298,7 +298,9 @@ class ClientProtocol:
             if command.mechanism not in offered.mechanisms:
                 text = f"the server does not offer AUTH {command.mechanism}"
                 raise NotOffered(text, command="AUTH")
-        if isinstance(command, Mail | Rcpt) and (reason := why_not(command.parameters, offered)):
+        if isinstance(command, Mail | Rcpt) and (
+            reason := not_offered_reason(command.parameters, offered)
+        ):
             raise NotOffered(reason, command=command.verb)
 
     def _enter(self, what: Command | Step, octets: bytes) -> Sent:
@@ -424,7 +426,7 @@ class ClientProtocol:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _read_reply(self, reading: Reading) -> Reply | None:
+    def _read_reply(self, context: ParseContext) -> Reply | None:
         while self.phase is not Phase.CLOSED:
             line = self._lines.read(self.limits.reply_line)
             if line is None:
@@ -436,7 +438,7 @@ class ClientProtocol:
             try:
                 if not parse_reply_line(line)[1]:
                     lines, self._reply, self._reply_size = self._reply, [], 0
-                    return Reply.from_lines(lines, reading.tolerate)
+                    return Reply.from_lines(lines, context.tolerate)
             except GrammarError as error:
                 raise RemoteProtocolError(error.message) from None
         return None

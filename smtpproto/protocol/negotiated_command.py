@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..grammar.command import Command
 from ..grammar.command_line import COMMANDS, read_command
-from ..grammar.reading import Reading
+from ..grammar.parse_context import ParseContext
 from ..grammar.reply import GrammarError
 from . import server_replies
 from .server_state import ServerState
@@ -16,13 +16,13 @@ def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Comman
     Raises GrammarError. The parser of an application's own verb may raise anything; the client
     then gets a 451 that tells nothing more.
     """
-    reading = Reading(
+    context = ParseContext(
         parameters=server.negotiated.parameters.get(verb),
         utf8="SMTPUTF8" in server.negotiated,
         leniencies=server.leniencies,
     )
     try:
-        command = read_command(verb, line, reading, server.vocabulary.commands)
+        command = read_command(verb, line, context, server.vocabulary.commands)
     except GrammarError:
         raise
     except Exception as error:
@@ -30,4 +30,4 @@ def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Comman
             raise
         fault = GrammarError(f"{verb} cannot be read", reply=server_replies.CANNOT_READ)
         raise fault from error
-    return command, tuple(reading.used)
+    return command, tuple(context.used)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import define, field, setters
 
-from ..grammar.domain import Host, own_name
+from ..grammar.domain import Host, to_ascii_host
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
@@ -21,7 +21,7 @@ from .verbs import Verb, Vocabulary, own_verbs
 class ServerState:
     """What :class:`~.server.ServerProtocol` is by its options and by what was said: see there."""
 
-    hostname: Host = field(converter=own_name)
+    hostname: Host = field(converter=to_ascii_host)
     lmtp: bool = False
     submission: bool = False
     starttls: bool = False

@@ -9,7 +9,7 @@ from typing import TypedDict
 from attrs import field, frozen
 from attrs.validators import instance_of
 
-from ..grammar.domain import Domain, Host, own_name
+from ..grammar.domain import Domain, Host, to_ascii_host
 from ..grammar.secret import check_type
 from ..limits import Leniencies, Limits, Timeouts
 from ..ports import Trace
@@ -62,7 +62,7 @@ class ServerOptions(TypedDict, total=False):
 class ServerConfig:
     """How a server behaves."""
 
-    hostname: Host = field(default=Domain("localhost"), converter=own_name)
+    hostname: Host = field(default=Domain("localhost"), converter=to_ascii_host)
     """The name it gives in greetings. A public server gives its DNS name."""
     context: ContextSource | None = field(default=None, converter=_context_source)
     """Certificate and rules for TLS, or what gives these for each handshake; None for no TLS."""

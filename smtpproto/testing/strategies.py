@@ -29,7 +29,7 @@ from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.reply import EnhancedCode, Reply
 from ..grammar.rrvs import NoSupport, ValidSince
-from ..grammar.scheduling import LONGEST, ByMode, DeliverBy
+from ..grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy
 from ..grammar.secret import Secret
 from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
@@ -228,10 +228,10 @@ def envids() -> SearchStrategy[str]:
 def deliver_by() -> SearchStrategy[DeliverBy]:
     """Values of BY (RFC 2852 4)."""
     late = st.builds(
-        DeliverBy, st.integers(-LONGEST, LONGEST), st.just(ByMode.NOTIFY), st.booleans()
+        DeliverBy, st.integers(-MAX_SECONDS, MAX_SECONDS), st.just(ByMode.NOTIFY), st.booleans()
     )
     return late | st.builds(
-        DeliverBy, st.integers(1, LONGEST), st.just(ByMode.RETURN), st.booleans()
+        DeliverBy, st.integers(1, MAX_SECONDS), st.just(ByMode.RETURN), st.booleans()
     )
 
 
@@ -247,7 +247,7 @@ def solicitations() -> SearchStrategy[tuple[str, ...]]:
 def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
     """Parameters of MAIL, none to all of them, of at most what each adds to the line."""
     by = draw(st.none() | deliver_by())
-    longest = LONGEST if by is None else by.seconds
+    longest = MAX_SECONDS if by is None else by.seconds
     hold_for = draw(st.none() | st.integers(1, longest)) if longest > 0 else None
     return MailParameters(
         size=draw(st.none() | st.integers(0, 10**20 - 1)),
@@ -345,7 +345,7 @@ def session_limits() -> SearchStrategy[SessionLimits]:
 
 def future_releases() -> SearchStrategy[FutureRelease]:
     """What FUTURERELEASE says (RFC 4865 3)."""
-    return st.builds(FutureRelease, st.integers(1, LONGEST), timestamps())
+    return st.builds(FutureRelease, st.integers(1, MAX_SECONDS), timestamps())
 
 
 _NUMBERS = st.integers(0, 10**20 - 1).map(str)
@@ -368,7 +368,7 @@ def offers(draw: DrawFn) -> Extensions:
     """EHLO keyword lists that a server may give: known keywords, those that they need, and what
     they may say."""
     keywords = draw(st.sets(st.sampled_from(sorted(EXTENSIONS))))
-    keywords |= {need for keyword in keywords for need in EXTENSIONS[keyword].needs}
+    keywords |= {need for keyword in keywords for need in EXTENSIONS[keyword].requires}
     none = st.just("")
     return Extensions({key: draw(_SAID.get(key, lambda: none)()) for key in sorted(keywords)})
 

@@ -15,7 +15,7 @@ from smtpproto.grammar.command_line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.parameters import Body, MailParameters
-from smtpproto.grammar.reading import Reading
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.secret import Secret
 
 ANN = ReversePath.of("ann@example.com")
@@ -181,10 +181,10 @@ def test_bad_parameters(parameters: str, code: int) -> None:
 @pytest.mark.req("RFC5321-4.1.1.11-01")
 def test_parameters_that_were_not_offered() -> None:
     line = b"MAIL FROM:<a@b> SIZE=1 BODY=7BIT"
-    assert parse_command(line, Reading(parameters={"SIZE", "BODY"})) == parse_command(line)
+    assert parse_command(line, ParseContext(parameters={"SIZE", "BODY"})) == parse_command(line)
     for offered in ((), {"SIZE"}, {"BODY"}):
         with pytest.raises(GrammarError) as caught:
-            parse_command(line, Reading(parameters=offered))
+            parse_command(line, ParseContext(parameters=offered))
         assert caught.value.reply is not None
         assert caught.value.reply.code == 555
     for parameter in (b"RET=FULL", b"SIZE=1"):

@@ -9,7 +9,7 @@ from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.extension import EXTENSIONS, Extensions
 from smtpproto.grammar.parameters import MAIL_CODECS, RCPT_CODECS
-from smtpproto.grammar.reading import Reading
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import Reply
 
 
@@ -150,7 +150,7 @@ def test_the_longest_lines_fit_the_limits_of_the_extensions_that_they_use() -> N
     for line in (LONGEST_MAIL, LONGEST_RCPT):
         verb = line[:4]
         assert len(line) + len("\r\n") <= everything.line_limit(verb)
-        command = parse_command(line.encode(), Reading(parameters=everything.parameters[verb]))
+        command = parse_command(line.encode(), ParseContext(parameters=everything.parameters[verb]))
         assert isinstance(command, Mail | Rcpt)
         used = {parameter.keyword for parameter in command.parameters.parameters()}
         assert used == everything.parameters[verb] - {"HOLDFOR"}  # not with HOLDUNTIL
@@ -187,4 +187,4 @@ def test_each_parameter_of_the_table_can_be_read_and_each_is_of_a_row() -> None:
     everything = Extensions(dict.fromkeys(EXTENSIONS, ""))
     assert everything.parameters == {"MAIL": MAIL_CODECS.keys(), "RCPT": RCPT_CODECS.keys()}
     for row in EXTENSIONS.values():
-        assert row.needs <= EXTENSIONS.keys()
+        assert row.requires <= EXTENSIONS.keys()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 
 from smtpproto import ClientConfig, Domain, ForwardPath, GrammarError, Reply
-from smtpproto.grammar.address import path_told
-from smtpproto.grammar.domain import own_name
+from smtpproto.grammar.address import suggested_path
+from smtpproto.grammar.domain import to_ascii_host
 from smtpproto.testing import strategies as our
 
 
@@ -23,7 +23,7 @@ from smtpproto.testing import strategies as our
 )
 def test_a_labels(name: str, ascii_name: str) -> None:
     assert str(Domain(name).a_labels()) == ascii_name
-    assert str(own_name(name)) == ascii_name
+    assert str(to_ascii_host(name)) == ascii_name
 
 
 @pytest.mark.parametrize("name", ["stra\u00dfe.example", "\u03c2.example", "a\u200db.example"])
@@ -57,10 +57,10 @@ def test_a_client_names_itself_in_ascii() -> None:
     ],
 )
 def test_the_path_that_a_reply_tells(reply: Reply, path: str | None) -> None:
-    assert path_told(reply) == (None if path is None else ForwardPath.of(path))
+    assert suggested_path(reply) == (None if path is None else ForwardPath.of(path))
 
 
 @pytest.mark.req("RFC6531-3.7.4.1-01")
 def test_a_path_in_utf8() -> None:
     told = "\u7528\u6237@\u4f8b\u3048.jp"
-    assert path_told(Reply.parse(f"551 <{told}>\r\n".encode())) == ForwardPath.of(told)
+    assert suggested_path(Reply.parse(f"551 <{told}>\r\n".encode())) == ForwardPath.of(told)

@@ -29,7 +29,7 @@ from smtpproto.grammar.parameters import (
     RcptParameters,
     read_parameters,
 )
-from smtpproto.grammar.reading import Reading
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
 from smtpproto.grammar.rrvs import NoSupport, ValidSince
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
@@ -127,7 +127,9 @@ PRODUCTIONS = {
         lambda text: encode_unitext(text).encode(),
     ),
     "session limits": Production(
-        our.session_limits(), lambda octets: SessionLimits.read(as_text(octets)), write_text
+        our.session_limits(),
+        lambda octets: SessionLimits.parse_leniently(as_text(octets)),
+        write_text,
     ),
     "future release": Production(
         our.future_releases(), lambda octets: FutureRelease.parse(as_text(octets)), write_text
@@ -246,7 +248,7 @@ def test_parameters_are_taken_only_if_offered(command: Command, data: DataObject
     offered = used | data.draw(st.sets(st.sampled_from(known)))
     offered -= data.draw(st.sets(st.sampled_from(known), max_size=1))
     try:
-        assert parse_command(bytes(command), Reading(parameters=offered)) == command
+        assert parse_command(bytes(command), ParseContext(parameters=offered)) == command
         assert used <= offered
     except GrammarError as error:
         assert not used <= offered

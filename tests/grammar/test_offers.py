@@ -49,7 +49,7 @@ def offered(*lines: str) -> Extensions:
 )  # fmt: skip
 def test_limits(line: str, limits: SessionLimits) -> None:
     assert offered(line).limits == limits
-    assert SessionLimits.read(str(limits)) == limits
+    assert SessionLimits.parse_leniently(str(limits)) == limits
 
 
 def test_limits_without_the_keyword_say_nothing() -> None:
@@ -145,7 +145,7 @@ PLAIN = {
 
 @pytest.mark.parametrize("keyword", sorted(PLAIN))
 def test_keywords_that_say_nothing(keyword: str) -> None:
-    others = dict.fromkeys(EXTENSIONS[keyword].needs, "")
+    others = dict.fromkeys(EXTENSIONS[keyword].requires, "")
     check_offer(Extensions({**others, keyword: ""}))
     assert Extensions({keyword: ""}).lines() == [keyword]
     with pytest.raises(ValueError, match=f"{keyword} x: takes no parameter"):

@@ -9,7 +9,7 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ReversePath
-from smtpproto.grammar.case import lower, upper
+from smtpproto.grammar.ascii_case import lower, upper
 from smtpproto.grammar.parameters import (
     Body,
     MailParameters,

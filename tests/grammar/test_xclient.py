@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, DrawFn, SearchStrategy
 
 from smtpproto.errors import GrammarError
-from smtpproto.grammar.case import lower
+from smtpproto.grammar.ascii_case import lower
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 

@@ -11,9 +11,9 @@ from attrs import frozen
 
 from smtpproto.errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from smtpproto.events import Rejected
-from smtpproto.grammar.command import Command, Expn, Help, Noop, Text, Vrfy
+from smtpproto.grammar.command import Command, Expn, Help, Noop, TextCommand, Vrfy
 from smtpproto.grammar.extension_command import Auth, Etrn, StartTLS, XClient, XForward
-from smtpproto.grammar.reading import Reading
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 from smtpproto.limits import Limits
@@ -47,7 +47,7 @@ class XCount(Command):
     number: int
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         if not argument.isdecimal():
             raise GrammarError("not a number", reply=Reply(501, "5.5.4", "Count, please"))
         return cls(int(argument))
@@ -57,7 +57,7 @@ class XCount(Command):
 
 
 @frozen
-class XSay(Text):
+class XSay(TextCommand):
     """``XSAY text``."""
 
     verb = "XSAY"
@@ -164,7 +164,7 @@ def test_what_is_offered_of_it() -> None:
     "verb", ["MAIL", "LHLO", "EHLO", "BDAT", "SIZE", "XCLIENT", "xsay", "X Y", ""]
 )
 def test_what_is_taken_or_no_verb(verb: str, lmtp: bool) -> None:
-    own = Verb.own(type("Own", (Text,), {"verb": verb}), keyword="XOWN")
+    own = Verb.own(type("Own", (TextCommand,), {"verb": verb}), keyword="XOWN")
     wanted = f"{verb} is taken" if verb.isupper() and verb != "X Y" else "not a verb"
     with pytest.raises(ValueError, match=wanted):
         vocabulary(lmtp=lmtp, own=(own,))
@@ -180,7 +180,7 @@ def test_the_same_twice() -> None:
 def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
     """RFC 5321 F.1: TURN is 502, until somebody does implement it."""
     own = Verb.own(
-        type("Turn", (Text,), {"verb": "TURN"}),
+        type("Turn", (TextCommand,), {"verb": "TURN"}),
         default_reply=Reply(250, None, "Turned"),
         keyword="XTURN",
     )
@@ -312,11 +312,11 @@ def test_xclient_that_cannot_be_read_changes_nothing() -> None:
 
 
 def test_a_verb_that_fails_to_read() -> None:
-    class Number(Text):
+    class Number(TextCommand):
         verb = "XNUMBER"
 
         @classmethod
-        def read(cls, argument: str, reading: Reading) -> Number:
+        def read(cls, argument: str, context: ParseContext) -> Number:
             return cls(str(int(argument)))
 
     server = serving(verbs=(Verb.own(Number, default_reply=Reply(250, None, "OK")),))

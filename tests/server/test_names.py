@@ -19,8 +19,8 @@ from smtpproto import (
     Session,
 )
 from smtpproto.client.connection import open_client
-from smtpproto.grammar.command import Command, Ehlo, Text
-from smtpproto.grammar.reading import Reading
+from smtpproto.grammar.command import Command, Ehlo, TextCommand
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
 from smtpproto.server.handler import Names, Verdict
@@ -201,7 +201,7 @@ def test_a_client_asks_for_names() -> None:
 
 
 @frozen
-class XEcho(Text):
+class XEcho(TextCommand):
     """``XECHO text``."""
 
     verb = "XECHO"
@@ -215,7 +215,7 @@ class XCount(Command):
     number: int = 0
 
     @classmethod
-    def read(cls, argument: str, reading: Reading) -> Self:
+    def read(cls, argument: str, context: ParseContext) -> Self:
         return cls(int(argument))
 
     def argument(self) -> str:

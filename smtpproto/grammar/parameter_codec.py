@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from .case import upper
+from .ascii_case import upper
 from .reply import GrammarError, Reply
 
 SYNTAX = Reply(501, "5.5.4", "Syntax error in parameter")
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=enum.Enum)
 
 
 @frozen
-class Codec:
+class ParameterCodec:
     """A row: *attribute* holds what *parse* makes of the value, and *write* gives the value back.
     Without *parse* the parameter takes no value: it is there or not. *fault* answers a parameter
     that is given twice."""

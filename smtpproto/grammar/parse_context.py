@@ -13,7 +13,7 @@ _STRICT = Leniencies.strict()
 
 
 @define(kw_only=True)
-class Reading:
+class ParseContext:
     """*parameters* are those that MAIL and RCPT may have, by keyword (None: all that are known).
     *utf8* is whether SMTPUTF8 was negotiated. *used* collects the leniencies to be reported."""
 
