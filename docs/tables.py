@@ -30,31 +30,32 @@ Drawn from the code by `nox -s tables`; do not edit.
 
 ## Phases
 
-What each command leads to in each phase (`smtpproto/protocol/phases.py`): the phase after success,
-or the reply to a command out of order, which a server gives and for which a client does not send
-it. `BDAT LAST` is the last chunk. LMTP has LHLO for EHLO and HELO, in the same row. In the phases
-that have no column no command is read. A server is never in *failed*: after a chunk that was
-refused it is *ready*, while a client says RSET first.
+What each command leads to in each phase (`smtpproto/protocol/phases.py`). A cell is the phase after
+success, or the reply to a command out of order: a server sends this reply, and a client does not
+send the command. `BDAT LAST` is the last chunk. In LMTP, LHLO takes the row of EHLO and HELO. In
+phases without a column no command is read. A server is never in *failed*: after it has refused a
+chunk it is *ready*, while the client must send RSET first.
 """
 REPLIES = """
-### What goes with each verb
+### Verbs
 
-Its extension's keyword, the codes that say yes, the usual one, whether it may stand inside a
-pipelined group (RFC 2920 3.1), and whether it may come before what a server requires.
+For each verb: the keyword of its extension, the reply codes that accept it, the default reply,
+whether it may stand inside a pipelined group (RFC 2920 3.1), and what it may come before where the
+server requires TLS or AUTH.
 """
 TABLE = """
 ## Extensions
 
-The rows of `smtpproto/grammar/extension.py`: what each adds. Octets are those a command line may
-have beyond 512 (RFC 5321 4.5.3.1.4).
+What each extension adds (`smtpproto/grammar/extension.py`). The last column is the number of octets
+that a command line may have beyond 512 (RFC 5321 4.5.3.1.4).
 """
 SASL = """
 ## SASL mechanisms
 
-The rows of `smtpproto/sasl/mechanisms.py`, the strongest first: what a client needs to log in by
-it, the method of an `Authenticator` without which a server does not offer it, and whether it may go
-without TLS where `login_in_clear` or `auth_in_clear` allow that. A client needs no leave for
-ANONYMOUS, which has no secret.
+The mechanisms (`smtpproto/sasl/mechanisms.py`), the strongest first: the client's credential, the
+method of an `Authenticator` that a server needs to offer it, and whether it may be used without TLS
+where `login_in_clear` or `auth_in_clear` allow that. ANONYMOUS carries no secret, so a client may
+always use it in clear.
 """
 OPTIONS = """
 ## Options
@@ -65,8 +66,8 @@ seconds, all sizes octets.
 LENIENT = """
 ## Leniencies
 
-What a peer may do beside the grammar (`smtpproto/limits.py`), by default. Each can be set to
-`ACCEPT`, `REPORT` (accept and report) or `REJECT`.
+What is accepted from a peer beyond the grammar (`smtpproto/limits.py`), with the defaults. Each can
+be set to `ACCEPT`, `REPORT` (accept and report) or `REJECT`.
 """
 
 
@@ -166,7 +167,9 @@ def page() -> str:
         PHASES,
         *table(head, rows),
         REPLIES,
-        *table(["verb", "keyword", "yes", "usual", "in a group", "before"], verbs()),
+        *table(
+            ["verb", "keyword", "accepted by", "default reply", "in a group", "before"], verbs()
+        ),
         TABLE,
         *table(["keyword", "RFC", "verbs", "MAIL", "RCPT", "needs", "octets"], extensions()),
         SASL,

@@ -38,10 +38,10 @@ HEAD = """\
 Written by `nox -s requirements`; do not edit. [rfc/README.md](rfc/README.md) explains rows, ids
 and waivers.
 
-Counted are the rows that a library of this kind can meet (layers core, adapter and config). A row
-is *covered* when a test names it with `@pytest.mark.req`, *waived* when the project says why it
-does not apply, else *open*. Rows on relaying (queues, routing, delivery reports) are counted apart:
-that ring is not built.
+The table counts the rows that a library of this kind can meet (layers core, adapter and config). A
+row is *covered* if a test names it with `@pytest.mark.req`, *waived* if the project states why it
+does not apply, and *open* otherwise. Rows on relaying (queues, routing, delivery reports) are
+counted apart, because that part is not built yet.
 """
 TABLE = """\
 | {} | rows | covered | waived | open | relay rows | of these covered |
