@@ -1,7 +1,7 @@
 """Ring 4: a server's conversation with a client, written once over :mod:`smtpproto.ports`.
 
-An adapter calls :func:`check_server` before it listens, and runs one :class:`Conversation` for each
-connection, with the handler that :func:`handler_of` returns.
+An adapter calls :func:`check_server` before it listens. For each connection it runs one
+:class:`Conversation`, with the handler that :func:`handler_of` returns.
 """
 
 from .config import ServerConfig, ServerOptions

@@ -1,4 +1,4 @@
-"""What can be chosen for a server; the defaults are the safe choice."""
+"""The options of a server; the defaults are the safe choice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..tls.context import Context, ContextSource
 from .networks import Network, to_networks
 
 _log = logging.getLogger("smtpproto.server")
-_RECIPIENTS = 100  # that every server takes (RFC 5321 4.5.3.1.8)
+_MINIMUM_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8
 
 
 def _context_source(value: ContextSource | None) -> ContextSource | None:
@@ -60,52 +60,63 @@ class ServerOptions(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class ServerConfig:
-    """How a server behaves."""
+    """The options of a server. Each is a keyword argument of ``serve``.
+
+    Raises ValueError for options that contradict one another, TypeError or GrammarError for values
+    of the wrong type or form.
+    """
 
     hostname: Host = field(default=Domain("localhost"), converter=to_ascii_host)
-    """The name it gives in greetings. A public server gives its DNS name."""
+    """The server's name in greetings: for a public server, its DNS name."""
     context: ContextSource | None = field(default=None, converter=_context_source)
-    """Certificate and rules for TLS, or what gives these for each handshake; None for no TLS."""
+    """Certificate and rules for TLS, or a callable that returns them for each handshake. None: no
+    TLS."""
     implicit_tls: bool = False
-    """TLS from the first octet instead of STARTTLS. Needs *context*."""
+    """Use TLS from the first octet instead of STARTTLS. Needs *context*."""
     require_tls: bool = False
-    """Answer 530 to what comes before STARTTLS. Needs *context*."""
+    """Answer 530 to commands before STARTTLS. Needs *context*."""
     authenticator: Authenticator | None = field(default=None, converter=_authenticator)
-    """Who may log in. What it can verify is offered by AUTH; None for no AUTH."""
+    """Decides who may log in. AUTH offers the mechanisms that it can verify. None: no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
-    """The SASL mechanisms that may be offered. None: all that *authenticator* can verify, but -PLUS
+    """The SASL mechanisms that AUTH may offer. None: all that *authenticator* can verify, but -PLUS
     only with *tls-exporter*."""
     require_auth: bool = False
     """Answer 530 to transactions before AUTH. Needs *authenticator*."""
     auth_in_clear: bool = False
-    """Whether AUTH is offered without TLS."""
+    """Offer AUTH also without TLS."""
     lmtp: bool = False
-    """LMTP instead of SMTP (RFC 2033); never on port 25."""
+    """Speak LMTP instead of SMTP (RFC 2033); not allowed on port 25."""
     submission: bool = False
-    """A server for users, as on port 587 (RFC 6409): who wants to send logs in first, so that
-    *authenticator* is needed; domains must be fully qualified; DSN is offered."""
+    """Accept mail from users (RFC 6409), usually on port 587: requires AUTH, so it needs
+    *authenticator*; requires fully qualified domains; offers DSN."""
     extensions: Mapping[str, str | None] = field(factory=dict)
-    """Keywords to offer besides the usual ones, with their parameters, which the handler then has
-    to honour (``{"DSN": ""}``); None for a usual one that is not to be offered."""
+    """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
+    honour them. None as parameters: do not offer this default keyword."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
-    """Verbs of one's own, for the handler's ``command``."""
+    """Verbs of your own, for the hook ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=to_networks)
-    """Addresses and networks (``"192.0.2.0/24"``) from which connections begin with a header of the
-    PROXY protocol, whose word for the real client is taken. A header from others is no command."""
+    """Addresses and networks (``"192.0.2.0/24"``) of trusted proxies. Their connections must begin
+    with a header of the PROXY protocol, and the client that it states is believed. A header from
+    any other peer is refused as an unknown command."""
     xclient_from: tuple[Network, ...] = field(default=(), converter=to_networks)
-    """Those that may say XCLIENT, and so be anybody."""
+    """Addresses and networks that may use XCLIENT, and so claim to be any client and user."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=to_networks)
-    """Those that may say XFORWARD."""
+    """Addresses and networks that may use XFORWARD."""
     limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    """Bounds on lines, messages, recipients, errors and logins."""
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    """How long the server waits for the client."""
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
+    """Which deviations from the grammar are accepted."""
     trace: Trace | None = None
-    """Called with each line of the dialogue, and who says it: see ``Trace``. Secrets are masked."""
+    """Called with each line of the dialogue and its speaker: see ``Trace``. Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if (self.implicit_tls or self.require_tls) and self.context is None:
-            raise ValueError("implicit_tls and require_tls need a context")
-        if self.limits.recipients < _RECIPIENTS:
+            raise ValueError("implicit_tls and require_tls need a context for TLS")
+        if self.limits.recipients < _MINIMUM_RECIPIENTS:
             _log.warning(
-                "a limit of less than %d recipients: clients may not expect it", _RECIPIENTS
+                "limits.recipients is %d, but clients expect at least %d (RFC 5321 4.5.3.1.8)",
+                self.limits.recipients,
+                _MINIMUM_RECIPIENTS,
             )

@@ -1,4 +1,4 @@
-"""The content of messages, on its way from a server's machine to the application's sinks."""
+"""The content of messages, on its way from the server's machine to the application's sinks."""
 
 from __future__ import annotations
 
@@ -15,78 +15,89 @@ from ..ports import result
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from .handler import Handler, Session, Sink, Verdict, Verdicts
-from .hooks import LOCAL_ERROR, answer, each, failed, notify
+from .hooks import (
+    LOCAL_ERROR,
+    answer_machine,
+    call_hook_without_reply,
+    iterate_verdicts,
+    log_failure,
+)
 
 
 @define(eq=False)
-class Delivery:
-    """A sink gets exactly one of commit and abort. *flush* sends the replies given so far."""
+class ContentWriter:
+    """Writes each message's content to a sink, and ends it by exactly one commit or abort.
+
+    *flush* sends the replies that the machine has queued.
+    """
 
     _handler: Handler
     _flush: Callable[[], Awaitable[None]]
     _sink: Sink | None = field(default=None, init=False)
 
     async def begin(self, machine: ServerProtocol, session: Session) -> None:
-        """DATA, or a BDAT, of which the first one of a message asks for a sink."""
+        """Answer DATA or BDAT. The first of them in a message asks the handler for a sink."""
         if machine.phase is not Phase.RCPT:
-            answer(machine, None)
+            answer_machine(machine, None)
             return
         try:
             sink: Sink | Reply = await result(self._handler.data(session, machine.envelope))
             if not isinstance(sink, Reply) and not hasattr(sink, "commit"):
-                raise TypeError(f"data gave neither a sink nor a reply: {type(sink).__name__}")
+                raise TypeError(f"data must return a Sink or a Reply, not {type(sink).__name__}")
         except Exception as error:
-            sink = failed("data", error)
+            log_failure("data", error)
+            sink = LOCAL_ERROR
         if isinstance(sink, Reply):
-            answer(machine, sink)
+            answer_machine(machine, sink)
         else:
             self._sink = sink
-            answer(machine, None)
+            answer_machine(machine, None)
 
     async def write(self, data: bytes) -> None:
-        """Pass content on; if the sink fails, the rest is read and thrown away."""
+        """Write *data* to the sink. If the sink fails, the rest of the content is discarded."""
         if self._sink is None:
             return
         try:
             await result(self._sink.write(data))
         except Exception as error:
-            failed("write", error)
+            log_failure("write", error)
             await self.abort()
 
     def end_chunk(self, machine: ServerProtocol) -> None:
-        """Answer for a chunk, which is taken if the sink took it."""
-        answer(machine, None if self._sink is not None else LOCAL_ERROR)
+        """Accept a chunk if the sink has taken it."""
+        answer_machine(machine, None if self._sink is not None else LOCAL_ERROR)
 
     async def commit(self, machine: ServerProtocol) -> None:
-        """The content is complete: answer for the message."""
+        """Commit the complete content, and answer for the message."""
         sink, self._sink = self._sink, None
         if sink is None:
             await self._answer(machine, LOCAL_ERROR)
             return
         try:
             await self._answer(machine, await result(sink.commit()))
-        except TransportError:  # the client's, in the middle of LMTP's replies
+        except TransportError:  # the link broke while LMTP's replies were sent
             raise
         except Exception as error:
-            await self._answer(machine, failed("commit", error))
+            log_failure("commit", error)
+            await self._answer(machine, LOCAL_ERROR)
 
     async def abort(self) -> None:
-        """There will be no commit."""
+        """Abort the sink, if one is open."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            await notify(methodcaller("abort"), sink)
+            await call_hook_without_reply(methodcaller("abort"), sink)
 
     async def _answer(self, machine: ServerProtocol, verdicts: Verdicts) -> None:
-        """Answer for each recipient in LMTP, one by one as the answers come, else once."""
+        """Answer once, or in LMTP once for each recipient, as soon as each verdict is known."""
         if not machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
             while machine.question is not None:
-                answer(machine, cast(Verdict, verdicts))
+                answer_machine(machine, cast(Verdict, verdicts))
             return
-        async with aclosing(each(verdicts)) as all_of_them:
-            async for verdict in all_of_them:
+        async with aclosing(iterate_verdicts(verdicts)) as one_by_one:
+            async for verdict in one_by_one:
                 if machine.question is None:
-                    raise LocalProtocolError("more answers than recipients")
-                answer(machine, verdict)
+                    raise LocalProtocolError("more verdicts than recipients; return one for each")
+                answer_machine(machine, verdict)
                 await self._flush()
         if machine.question is not None:
-            raise LocalProtocolError("fewer answers than recipients")
+            raise LocalProtocolError("fewer verdicts than recipients; return one for each")

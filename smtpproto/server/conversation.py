@@ -1,4 +1,4 @@
-"""A server's conversation: greet, ask the handler, answer."""
+"""A server's conversation with a client: greet, read a command, call the hook, reply."""
 
 from __future__ import annotations
 
@@ -46,23 +46,32 @@ from ..tls.filter import Filter
 from ..tls.stream import TLSStream, begins_tls, filter_for
 from .auth import Authentication
 from .config import ServerConfig
-from .content import Delivery
+from .content import ContentWriter
 from .early_talk import talks_early
 from .handler import Handler, Session, Verdict
-from .hooks import NO_TLS_NOW, answer, ask, ask_login, ask_names, failed, notify
+from .hooks import (
+    NO_TLS_NOW,
+    answer_machine,
+    call_hook,
+    call_hook_without_reply,
+    call_login_hook,
+    call_lookup_hook,
+    log_failure,
+)
 from .networks import is_among
-from .setup import machine_for, mechanisms
-from .trust import impersonated, read_proxy_header
+from .setup import make_machine, offered_mechanisms
+from .trust import impersonate, read_proxy_header
 
 _log = logging.getLogger("smtpproto.server")
 
-_AT_ONCE = (Ehlo, Data, ChunkEnd, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
-_TURN = 64  # events of one connection, which may all be in its buffer, before others get theirs
+# Replies to these events are sent before anything more is read (RFC 2920 3.2).
+_FLUSHED_AT_ONCE = (Ehlo, Data, ChunkEnd, BodyEnd, Vrfy, Expn, Noop, Quit, Rejected)
+_EVENTS_PER_TURN = 64  # a full buffer holds many commands: let other connections run in between
 
 
 @define(eq=False)
 class Conversation:
-    """One connection, from greeting to end."""
+    """One connection to a server, from the greeting to the end."""
 
     _stream: Stream
     _handler: Handler
@@ -71,54 +80,55 @@ class Conversation:
 
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
-    _delivery: Delivery = field(init=False)
-    _open: bool = field(default=False, init=False)  # a transaction, before the event at hand
+    _content: ContentWriter = field(init=False)
     _authentication: Authentication = field(init=False)
-    _events: int = field(default=0, init=False)
-    _stopping: bool = field(default=False, init=False)
-    _waiting: bool = field(default=False, init=False)
-    _silent: bool = field(default=True, init=False)  # the client, until now
-    _enough: Verdict = field(default=None, init=False)  # TLS from the first octet, or a refusal
+    _in_transaction: bool = field(default=False, init=False)  # as it was before the current event
+    _events: int = field(default=0, init=False)  # handled so far
+    _stopping: bool = field(default=False, init=False)  # stop() was called
+    _waiting: bool = field(default=False, init=False)  # for the client; stop() may interrupt
+    _nothing_received: bool = field(default=True, init=False)
+    _tls_refusal: Verdict = field(default=None, init=False)  # of implicit TLS: becomes the greeting
 
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
-        self._machine = ServerProtocol(hostname=self._config.hostname)  # until it is known
-        self._delivery = Delivery(self._handler, self._flush)
+        self._machine = ServerProtocol(hostname=self._config.hostname)  # replaced by _prepare
+        self._content = ContentWriter(self._handler, self._flush)
         self._authentication = Authentication(self._config, self._runtime)
 
     async def run(self) -> None:
-        """Converse until the end; then close. Raises nothing of its own."""
+        """Serve the client, then close the connection. Errors are logged, not raised."""
         _log.info("connection from %s, %s", *self._session.peer)
         try:
-            await self._begin()
+            await self._prepare()
             await self._converse()
         except SMTPError as error:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
-        except Exception as error:  # a fault of ours ends this connection, not the server
-            failed("the conversation", error)
+        except Exception as error:  # a bug ends this connection, not the server
+            log_failure("the conversation", error)
         finally:
             await self._close()
         _log.info("connection from %s, %s ended", *self._session.peer)
 
     def stop(self) -> None:
-        """Ask for an end: 421 to a client that is waited for, else after its message."""
+        """End the conversation with 421: at once if it waits for the client, but not within a
+        message. May be called from another thread."""
         self._stopping = True
         if self._waiting and not self._machine.in_message:
             self._stream.interrupt()
 
-    async def _begin(self) -> None:
-        """What comes before SMTP: a proxy's word for the client, and TLS from the first octet."""
+    async def _prepare(self) -> None:
+        """Do what comes before the greeting: read a PROXY header, start implicit TLS."""
         if is_among(self._session.peer[0], self._config.proxied_by):
-            await self._take_proxy_header()
+            await self._read_proxy_header()
         if self._config.implicit_tls:
-            await self._start_tls(self._filter())
-            verdict = await ask(self._handler.tls, self._session)
-            self._enough = None if verdict is None or verdict.positive else verdict
-        self._machine = machine_for(
+            await self._handshake(self._make_filter())
+            verdict = await call_hook(self._handler.tls, self._session)
+            self._tls_refusal = None if verdict is None or verdict.positive else verdict
+        self._machine = make_machine(
             type(self._handler), self._config, self._session.peer[0], self._channel
         )
 
-    async def _take_proxy_header(self) -> None:
+    async def _read_proxy_header(self) -> None:
         self._waiting = True
         try:
             self._stream, header = await read_proxy_header(
@@ -133,37 +143,42 @@ class Conversation:
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:
             await self._handle(event)
-            await self._between(event)
+            await self._after_event(event)
             self._note_transaction()
         await self._flush()
 
     def _note_transaction(self) -> None:
-        """What XFORWARD told is of one message only."""
-        was, self._open = self._open, self._machine.transaction.mail is not None
-        if was and not self._open:
+        """Note whether a transaction is open. When it ends, forget XFORWARD: it is for one message
+        only."""
+        was_open = self._in_transaction
+        self._in_transaction = self._machine.transaction.mail is not None
+        if was_open and not self._in_transaction:
             self._session = evolve(self._session, forwarded=None)
 
-    async def _between(self, event: ServerEvent) -> None:
-        """Send at once what RFC 2920 3.2 wants sent, and let others have their turn."""
-        if isinstance(event, _AT_ONCE):
+    async def _after_event(self, event: ServerEvent) -> None:
+        """Send the replies that must not wait (RFC 2920 3.2), and let other connections run."""
+        if isinstance(event, _FLUSHED_AT_ONCE):
             await self._flush()
         self._events += 1
-        if self._events % _TURN == 0:
+        if self._events % _EVENTS_PER_TURN == 0:
             await self._runtime.checkpoint()
 
     async def _close(self) -> None:
         try:
-            await self._delivery.abort()
-            await notify(self._handler.close, self._session)
+            await self._content.abort()
+            await call_hook_without_reply(self._handler.close, self._session)
         except Exception as error:
-            failed("the end of a conversation", error)
+            log_failure("the end of a conversation", error)
         finally:
             await self._stream.close()
 
     # -- octets ------------------------------------------------------------------------------
 
     async def _next_event(self) -> ServerEvent | None:
-        """The next event; None at the end. Replies leave together when no more can be read."""
+        """Return the next event, or None at the end.
+
+        Queued replies are sent together, when the buffer has no further event.
+        """
         machine, now = self._machine, self._runtime.now
         deadline = None if machine.timeout is None else now() + machine.timeout
         while (event := machine.next_event()) is None and machine.phase is not Phase.CLOSED:
@@ -174,12 +189,12 @@ class Conversation:
 
     async def _receive(self, timeout: float | None) -> None:
         machine = self._machine
-        self._waiting = True  # before the look at _stopping: stop() may run in another thread
+        self._waiting = True  # set before _stopping is read: stop() may run in another thread
         try:
-            data = b"" if self._may_stop else await self._stream.read(timeout)
-            self._listen(data)
-            if self._may_stop:
-                machine.hang_up(SHUTTING_DOWN)  # and what has come since stays unanswered
+            data = b"" if self._can_stop else await self._stream.read(timeout)
+            self._check_not_tls(data)
+            if self._can_stop:
+                machine.hang_up(SHUTTING_DOWN)  # data stays unanswered
             else:
                 machine.receive(data)
         except TimedOut:
@@ -189,15 +204,17 @@ class Conversation:
         finally:
             self._waiting = False
 
-    def _listen(self, data: bytes) -> None:
-        """Raise TLSFailed for a client whose first octets are TLS where none is expected: they are
-        no commands, and whatever was answered to them would not be understood."""
-        first, self._silent = self._silent, False
+    def _check_not_tls(self, data: bytes) -> None:
+        """Raise TLSFailed if the client's first octets are a TLS handshake, which is not expected
+        here. They are not commands, and the client would not understand an SMTP reply."""
+        first, self._nothing_received = self._nothing_received, False
         if first and begins_tls(data):
-            raise TLSFailed("the client speaks TLS here", check="its port, or implicit_tls")
+            raise TLSFailed(
+                "the client speaks TLS here", check="its port, or set implicit_tls=True"
+            )
 
     @property
-    def _may_stop(self) -> bool:
+    def _can_stop(self) -> bool:
         return self._stopping and not self._machine.in_message
 
     async def _flush(self) -> None:
@@ -205,10 +222,10 @@ class Conversation:
             self._trace_replies(data)
             await self._stream.write(data, self._config.timeouts.command)
 
-    async def _start_tls(self, tls: Filter) -> None:
-        """The handshake; :meth:`stop` ends it."""
+    async def _handshake(self, tls: Filter) -> None:
+        """Do the TLS handshake, which :meth:`stop` interrupts; then begin a new session."""
         stream = TLSStream(self._stream, tls, self._runtime.now)
-        self._waiting = True  # before the look at _stopping, as in _receive
+        self._waiting = True  # set before _stopping is read, as in _receive
         try:
             if self._stopping:
                 self._stream.interrupt()
@@ -218,27 +235,31 @@ class Conversation:
         self._stream = stream
         self._session = evolve(self._new_session(), tls=stream.info)
 
-    def _filter(self) -> Filter:
-        """TLS for a handshake that is about to begin. Raises TLSFailed if there can be none."""
+    def _make_filter(self) -> Filter:
+        """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
         source = self._config.context
         try:
             context = source if isinstance(source, Context) or source is None else source()
             if not isinstance(context, Context):
-                raise TypeError(f"no context for TLS, but a {type(context).__name__}")
+                raise TypeError(f"not a TLS context: {type(context).__name__}")
             return filter_for(context, server_side=True)
         except Exception as error:
-            failed("the context for TLS", error)
+            log_failure("the context for TLS", error)
             raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
     def _new_session(self) -> Session:
-        """The session as it was when it began: nothing said before TLS counts (RFC 3207 4.2), but
-        for whom a trusted peer speaks: the certificate is not of the one whose address it told."""
-        known = self._session
+        """Return the session as it was at the start, because nothing that the client said before
+        TLS counts (RFC 3207 4.2).
+
+        What trusted peers stated is kept: otherwise a certificate would be taken for that of the
+        client which XCLIENT states, though it is the trusted peer's own.
+        """
+        old = self._session
         return Session(
-            peer=known.peer,
-            lmtp=known.lmtp,
-            proxied=known.proxied,
-            impersonated=known.impersonated,
+            peer=old.peer,
+            lmtp=old.lmtp,
+            proxied=old.proxied,
+            impersonated=old.impersonated,
         )
 
     # -- events ------------------------------------------------------------------------------
@@ -248,21 +269,21 @@ class Conversation:
         self._note_early_talk(event)
         match event:
             case Command():
-                await self._obey(event)
+                await self._handle_command(event)
             case Connected():
-                greeting = self._enough or await ask(self._handler.connect, self._session)
-                self._answer(greeting)
+                verdict = self._tls_refusal or await call_hook(self._handler.connect, self._session)
+                self._answer(verdict)
             case AuthResponse(response):
-                await self._log_in(await self._authentication.step(response))
+                await self._answer_login(await self._authentication.step(response))
             case BodyChunk(data):
-                await self._delivery.write(data)
+                await self._content.write(data)
             case ChunkEnd():
-                self._delivery.end_chunk(self._machine)
+                self._content.end_chunk(self._machine)
             case BodyEnd():
-                await self._delivery.commit(self._machine)
+                await self._content.commit(self._machine)
             case Rejected() | Disconnected():
-                if not self._machine.in_message:  # chunks may go on after a bad command
-                    await self._delivery.abort()
+                if not self._machine.in_message:  # a bad command between chunks does not end them
+                    await self._content.abort()
             case Tolerated(leniencies, line):
                 _log.info("tolerated %s: %s", ", ".join(leniencies), line)
             case _:
@@ -272,98 +293,102 @@ class Conversation:
         if talks_early(self._machine, event):
             self._session = evolve(self._session, early_talk=True)
 
-    async def _obey(self, command: Command) -> None:
+    async def _handle_command(self, command: Command) -> None:
         handler, session = self._handler, self._session
         match command:
             case Ehlo():
-                await self._hello(command)
+                await self._handle_hello(command)
             case Mail(path, parameters):
-                self._answer(await ask(handler.mail, session, path, parameters))
+                self._answer(await call_hook(handler.mail, session, path, parameters))
             case Rcpt(path, parameters):
-                self._answer(await ask(handler.rcpt, session, path, parameters))
+                self._answer(await call_hook(handler.rcpt, session, path, parameters))
             case Data() | Bdat():
-                await self._delivery.begin(self._machine, session)
+                await self._content.begin(self._machine, session)
             case Rset():
-                await self._dropped()
+                await self._drop_transaction()
             case Noop() | Quit():
                 pass
             case Vrfy(name):
-                self._answer(await ask_names(handler.vrfy, session, name))
+                self._answer(await call_lookup_hook(handler.vrfy, session, name))
             case Expn(name):
-                self._answer(await ask_names(handler.expn, session, name))
+                self._answer(await call_lookup_hook(handler.expn, session, name))
             case Help(topic):
-                self._answer(await ask(handler.help, session, topic))
+                self._answer(await call_hook(handler.help, session, topic))
             case _:
-                await self._obey_extension(command)
+                await self._handle_extension(command)
 
-    async def _obey_extension(self, command: Command) -> None:
+    async def _handle_extension(self, command: Command) -> None:
         handler, session = self._handler, self._session
         match command:
             case StartTLS():
-                await self._upgrade()
+                await self._handle_starttls()
             case Auth(mechanism, initial):
-                begun = self._authentication.begin(
+                step = await self._authentication.begin(
                     mechanism, initial, self._bound_channel, session.peer
                 )
-                await self._log_in(await begun)
+                await self._answer_login(step)
             case Etrn(node):
-                self._answer(await ask(handler.etrn, session, node))
+                self._answer(await call_hook(handler.etrn, session, node))
             case XClient():
-                await self._impersonate(command)
+                await self._handle_xclient(command)
             case XForward(attributes):
                 self._answer(None)
                 known = session.forwarded
-                told = attributes if known is None else known.updated(attributes)
-                self._session = evolve(session, forwarded=told)
+                forwarded = attributes if known is None else known.updated(attributes)
+                self._session = evolve(session, forwarded=forwarded)
             case _:
-                self._answer(await ask(handler.command, session, command))
+                self._answer(await call_hook(handler.command, session, command))
 
-    async def _hello(self, event: Ehlo) -> None:
-        if self._answer(await ask(self._handler.ehlo, self._session, event.host)):
-            extended = not isinstance(event, Helo)
-            self._session = evolve(self._session, hello=event.host, extended=extended)
-            await self._dropped()
+    async def _handle_hello(self, command: Ehlo) -> None:
+        if self._answer(await call_hook(self._handler.ehlo, self._session, command.host)):
+            extended = not isinstance(command, Helo)
+            self._session = evolve(self._session, hello=command.host, extended=extended)
+            await self._drop_transaction()
 
-    async def _impersonate(self, command: XClient) -> None:
-        """XCLIENT: the session begins again, as that of another."""
-        session = impersonated(self._new_session(), self._session, command.attributes)
-        channel = evolve(self._channel, certificate=None)  # which is not that of the other
-        self._machine.mechanisms = mechanisms(self._config, channel)
-        if self._answer(await ask(self._handler.connect, session)):
+    async def _handle_xclient(self, command: XClient) -> None:
+        """Begin a new session, which is that of the client that XCLIENT states."""
+        session = impersonate(self._new_session(), self._session, command.attributes)
+        channel = evolve(self._channel, certificate=None)  # it belongs to the trusted peer
+        self._machine.mechanisms = offered_mechanisms(self._config, channel)
+        if self._answer(await call_hook(self._handler.connect, session)):
             self._session = session
 
-    async def _upgrade(self) -> None:
+    async def _handle_starttls(self) -> None:
         try:
-            tls = self._filter()
+            tls = self._make_filter()
         except TLSFailed:
             self._answer(NO_TLS_NOW)
             return
         if self._answer(None) and self._machine.phase is Phase.TLS:
             await self._flush()
-            await self._start_tls(tls)
-            verdict = await ask(self._handler.tls, self._session)
-            self._machine.tls_started(verdict, mechanisms=mechanisms(self._config, self._channel))
+            await self._handshake(tls)
+            verdict = await call_hook(self._handler.tls, self._session)
+            mechanisms = offered_mechanisms(self._config, self._channel)
+            self._machine.tls_started(verdict, mechanisms=mechanisms)
 
-    async def _log_in(self, step: bytes | Identity | Reply) -> None:
-        """Answer AUTH, or one of its responses."""
+    async def _answer_login(self, step: bytes | Identity | Reply) -> None:
+        """Answer AUTH or a response: with a challenge, a refusal, or the verdict of ``login``."""
         if isinstance(step, bytes):
             self._machine.challenge(step, refused=self._authentication.refused)
             return
         if isinstance(step, Reply):
             self._answer(step)
-        elif self._answer(await ask_login(self._handler.login, self._session, step)):
+        elif self._answer(await call_login_hook(self._handler.login, self._session, step)):
             self._session = evolve(self._session, user=step.user, identity=step)
 
     @property
     def _bound_channel(self) -> Channel:
-        """The channel, with bindings only if a client was offered to use them: what says that it
-        was not offered any would else be taken for the victim of a downgrade (RFC 5802 6)."""
+        """The channel, without bindings if no mechanism that uses them was offered.
+
+        Otherwise a client that says "you offered none" would look like the victim of a downgrade
+        (RFC 5802 6).
+        """
         offered = any(BY_NAME[name].binds for name in self._machine.mechanisms)
         return self._channel if offered else evolve(self._channel, bindings={})
 
     @property
     def _channel(self) -> Channel:
-        """What the exchanges of SASL may know of this connection."""
+        """What SASL exchanges may know of this connection."""
         tls, impersonated = self._session.tls, self._session.impersonated is not None
         verified = tls is not None and tls.verified and not impersonated
         return Channel(
@@ -377,14 +402,14 @@ class Conversation:
             port=self._stream.sockname[1],
         )
 
-    async def _dropped(self) -> None:
-        """Throw away what an open transaction had, and tell the handler that it is gone."""
-        await self._delivery.abort()
-        if self._open:
-            await notify(self._handler.reset, self._session)
+    async def _drop_transaction(self) -> None:
+        """Abort the content, and call the handler's ``reset`` if a transaction was open."""
+        await self._content.abort()
+        if self._in_transaction:
+            await call_hook_without_reply(self._handler.reset, self._session)
 
     def _answer(self, verdict: Verdict) -> bool:
-        return answer(self._machine, verdict)
+        return answer_machine(self._machine, verdict)
 
     # -- the trace ---------------------------------------------------------------------------
 

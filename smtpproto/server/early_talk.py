@@ -1,4 +1,4 @@
-"""Clients that talk before it is their turn, as programs that only send spam do."""
+"""Detection of clients that do not wait for replies, as spam programs do (RFC 2920 3.1)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from ..grammar.command import Command, Data, Ehlo, Expn, Noop, Quit, Vrfy
 from ..grammar.extension_command import Auth, Bdat
 from ..protocol.server import ServerProtocol
 
-_LAST = (Ehlo, Data, Vrfy, Expn, Noop, Quit, Auth)  # of a group (RFC 2920 3.1)
+_LAST_IN_GROUP = (Ehlo, Data, Vrfy, Expn, Noop, Quit, Auth)  # RFC 2920 3.1
 
 
 def talks_early(machine: ServerProtocol, event: ServerEvent) -> bool:
-    """Whether octets stand behind *event*, just given, that had to wait for its reply: behind the
-    last command of a group, or behind any where PIPELINING was not agreed on."""
+    """Return whether the client has sent octets after *event*, the current one, whose reply it had
+    to wait for: after the last command of a group, or after any command without PIPELINING."""
     alone = "PIPELINING" not in machine.negotiated and not isinstance(event, Bdat)
-    waits = isinstance(event, _LAST) or (isinstance(event, Command) and alone)
+    waits = isinstance(event, _LAST_IN_GROUP) or (isinstance(event, Command) and alone)
     return waits and machine.has_unread_input

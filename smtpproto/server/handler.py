@@ -1,4 +1,4 @@
-"""What an application answers: the hooks of a server, each plain or ``async``."""
+"""The application's side of a server: hooks, sinks, and the session that they see."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from ..wire.proxy import ProxyHeader
 _log = logging.getLogger("smtpproto.server")
 
 Verdict = Reply | None
-"""None accepts; a 4yz or 5yz reply refuses; a positive reply accepts with words of one's own."""
+"""What a hook decides: None accepts with the default reply, a 4yz or 5yz reply refuses, and a
+positive reply accepts with a text of your own."""
 
 Verdicts = Verdict | Iterable[Verdict] | AsyncIterable[Verdict]
-"""On a message: one for all recipients; or in LMTP one for each, in the envelope's order, each of
-which is sent as soon as it is there (RFC 2033 4.2)."""
+"""What a hook decides about a message: one verdict for all recipients. In LMTP it may also be one
+verdict for each recipient, in the envelope's order; each is sent as soon as it is known
+(RFC 2033 4.2)."""
 
 Hook = Verdict | Awaitable[Verdict]
 MessageHook = Verdicts | Awaitable[Verdicts]
@@ -35,172 +37,242 @@ NoReply = None | Awaitable[None]
 
 @frozen(kw_only=True)
 class Session:
-    """A connection as hooks see it: a value, new whenever something changed."""
+    """What is known about a connection and its client. A hook receives it as first argument.
+
+    A session is an immutable value: when something changes, the next hook receives a new one.
+    STARTTLS begins a new session, which keeps only what trusted peers stated (RFC 3207 4.2).
+    """
 
     peer: tuple[str, int]
-    """Address and port of the client."""
+    """Address and port of the client: as the socket has them, or as a trusted proxy (PROXY) or a
+    trusted client (XCLIENT) states them. An unknown address is ``""``."""
     hello: Host | None = None
-    """What the client calls itself. Anybody can say anything."""
+    """The name that the client gave in EHLO, HELO or LHLO; it proves nothing. None before that."""
     extended: bool = False
-    """Whether it said EHLO."""
+    """Whether the client greeted with EHLO or LHLO, and so may use extensions."""
     tls: TLSInfo | None = None
-    """What TLS agreed on; None in clear."""
+    """What the TLS handshake negotiated and verified; None without TLS."""
     user: str | None = None
-    """Who logged in; of somebody who acts as another, that other."""
+    """The user that the client acts for: who logged in, or the user that this one may act as. None
+    without a login. After XCLIENT it is the login that XCLIENT states."""
     identity: Identity | None = None
-    """Who logged in, in full: by which mechanism, and as whom."""
+    """The login in full: mechanism, user name and authorization identity. None without AUTH."""
     lmtp: bool = False
-    """Whether LMTP is spoken."""
+    """Whether the protocol is LMTP (RFC 2033) instead of SMTP."""
     early_talk: bool = False
-    """Whether the client did not wait for a reply that it had to wait for (RFC 2920 3.1). Programs
-    that only send spam do so, and may be refused."""
+    """Whether the client has sent commands without waiting for a reply that it had to wait for
+    (RFC 2920 3.1). Spam programs do this; a hook may refuse them."""
     proxied: ProxyHeader | None = None
-    """What a trusted proxy told of the client, *peer* included."""
+    """The header that a trusted proxy sent in front of the connection; *peer* is taken from it."""
     impersonated: XClientAttributes | None = None
-    """What a trusted client told of whom it speaks for (XCLIENT); *peer* and *user* are theirs."""
+    """What a trusted client stated by XCLIENT about the client that it speaks for; *peer* and
+    *user* are taken from it."""
     forwarded: XForwardAttributes | None = None
-    """What a trusted client told of where the next message came from (XFORWARD)."""
+    """What a trusted client stated by XFORWARD about the origin of the current or next message.
+    It is for logs: *peer* and *user* do not change."""
 
 
 class Sink(Protocol):
-    """Takes the content of one message as it comes. Each method plain or ``async``."""
+    """The receiver of one message's content, as :meth:`Handler.data` returns it.
+
+    The server calls :meth:`write` any number of times, then exactly one of :meth:`commit` and
+    :meth:`abort`. Each method may be plain or ``async``. If one raises, the client receives 451.
+    """
 
     def write(self, data: bytes) -> NoReply:
-        """Take a slice of content, at most 64 KiB. Lines end with CRLF, and dots are removed; what
-        came by BDAT is as the client sent it, which may have a CR or LF alone (RFC 3030 3)."""
+        """Store the next octets of content, at most 64 KiB.
+
+        From DATA, lines end with CRLF and dot-stuffing is removed. From BDAT, the octets are as the
+        client sent them, and may contain CR or LF alone (RFC 3030 3).
+        """
         ...
 
     def commit(self) -> MessageHook:
-        """The content is complete. What is durable when this accepts is the server's duty."""
+        """Accept or refuse the complete content, as :meth:`Handler.message` does.
+
+        To accept is to take responsibility: make the message durable before you return
+        (RFC 5321 4.2.5).
+        """
         ...
 
     def abort(self) -> NoReply:
-        """There will be no commit: throw away what was written."""
+        """Discard what was written: the message will not be completed."""
         ...
 
 
 class Handler:
-    """An application's side of a server. Define what you need; what you leave is sensible.
+    """An application's side of a server: subclass it, and define the hooks that you need.
 
-    A hook answers None to accept or a :class:`~smtpproto.grammar.reply.Reply`. One that raises
-    is answered with 451 4.3.0; of the exception only the log knows. Pass one instance to ``serve``
-    to share it among connections, or the class (any callable that makes one) for an instance per
-    connection, whose attributes are then that connection's state.
+    ::
+
+        class Inbox(Handler):
+            async def rcpt(self, session, recipient, parameters):
+                if recipient.domain != "example.org":
+                    return Reply(550, "5.7.1", "Relaying denied")
+
+            async def message(self, session, envelope, body):
+                await store(envelope, body)
+
+    Names follow one convention. A hook for a command bears its verb: *ehlo*, *mail*, *rcpt*,
+    *data*, *vrfy*, *expn*, *help*, *etrn*. A hook for another event bears the event's name:
+    *connect*, *tls*, *login*, *message*, *command*, *reset*, *close*.
+
+    A hook may be plain or ``async``. Its result decides what the client is told:
+
+    * None accepts with the default reply.
+    * A :class:`~smtpproto.grammar.reply.Reply` with a 4yz or 5yz code refuses, and one with a
+      positive code accepts with a text of your own. With 421 the connection ends.
+    * If the hook raises, or returns anything else, the client receives 451 4.3.0. The exception is
+      logged, and never shown to the client.
+
+    Commands reach a hook only if they are well-formed, in order and within the limits; the server
+    refuses all others itself. The hooks of one connection run one at a time.
+
+    Give ``serve`` an instance to share it among all connections. Or give it the class, or any
+    callable that returns a handler, to have an instance for each connection; its attributes are
+    then that connection's state.
     """
 
     def connect(self, session: Session) -> Hook:
-        """A client is there. Refuse with 554 (never here) or 421 (not now)."""
+        """A client has connected. Refuse it with 554 (permanently) or 421 (for now).
+
+        Called again after XCLIENT, with the session of the client that XCLIENT states.
+        """
         return None
 
     def tls(self, session: Session) -> Reply | Awaitable[Reply | None] | None:
-        """TLS is there: is what ``session.tls`` says enough? A reply, 554 as a rule, refuses all
-        but QUIT (RFC 3207 4.1)."""
+        """A TLS handshake has succeeded; ``session.tls`` says what it negotiated.
+
+        If you return a negative reply, usually 554, the server accepts only QUIT from then on
+        (RFC 3207 4.1).
+        """
         return None
 
     def ehlo(self, session: Session, host: Host) -> Hook:
-        """The client named itself."""
+        """EHLO, HELO or LHLO: the client names itself *host*, which proves nothing."""
         return None
 
     def login(self, session: Session, identity: Identity) -> Hook:
-        """The client has proved its identity to the server's authenticator.
+        """The server's authenticator has verified *identity*, by AUTH.
 
-        A negative reply refuses the login nevertheless: usually 535, or 432 4.7.12 until a new
-        password is set (RFC 4954 6).
+        Return a negative reply to refuse the login nevertheless: usually 535, or 432 4.7.12 if the
+        user must set a new password first (RFC 4954 6). If this hook raises, the client receives
+        454 4.7.0.
         """
         return None
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Hook:
-        """A transaction begins."""
+        """MAIL: a transaction begins. The sender of a bounce is the null path, ``<>``."""
         return None
 
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
-        """One more recipient. To accept everybody is to be an open relay."""
+        """RCPT: one more recipient. A server that accepts every recipient is an open relay."""
         return None
 
     def data(self, session: Session, envelope: Envelope) -> Sink | Reply | Awaitable[Sink | Reply]:
-        """The content is about to come: give a sink for it, or a reply that refuses.
+        """DATA, or the first BDAT of a message: return a sink for the content, or refuse it.
 
-        Left alone, the content is gathered (the limit on message size bounds it) for ``message``.
+        *envelope* holds the sender and the recipients that were accepted. The default collects the
+        content in memory, up to the limit on message size, and passes it to :meth:`message`.
         """
         return WholeMessage(self, session, envelope)
 
     def message(self, session: Session, envelope: Envelope, body: bytes) -> MessageHook:
-        """A whole message is there. To accept it is to be responsible for it."""
+        """A message is complete. The default refuses it.
+
+        To accept is to take responsibility: make the message durable before you return
+        (RFC 5321 4.2.5). With LMTP you may return a verdict for each recipient: see
+        :data:`Verdicts`.
+        """
         return Reply(554, "5.3.2", "No mail is accepted here")
 
-    def vrfy(self, session: Session, name: str) -> NamesHook:
-        """VRFY: give the mailbox that *name* stands for, or a reply. Left alone the answer is 252,
-        which tells nothing (RFC 5321 7.3); to tell a name that is a list, answer 550 or 252."""
+    def vrfy(self, session: Session, name: str) -> LookupHook:
+        """VRFY: return the mailbox of the user *name*, or a reply.
+
+        None, the default, answers 252, which reveals nothing (RFC 5321 7.3). If *name* is a mailing
+        list, answer 550 or 252.
+        """
         return None
 
-    def expn(self, session: Session, name: str) -> NamesHook:
-        """EXPN: give the mailboxes of the list *name*, one at least, or a reply. Offered by servers
-        whose handler defines this; else the answer is 502."""
+    def expn(self, session: Session, name: str) -> LookupHook:
+        """EXPN: return the mailboxes of the mailing list *name*, at least one, or a reply.
+
+        EXPN is offered only if the handler defines this hook; otherwise the server answers 502.
+        """
         return None
 
     def help(self, session: Session, topic: str) -> Hook:
-        """HELP. Left alone the answer lists the commands."""
+        """HELP, with an optional *topic* (else ``""``). The default lists the commands."""
         return None
 
     def etrn(self, session: Session, node: str) -> Hook:
-        """ETRN: start the queue for *node*. Offered by servers whose handler defines this."""
+        """ETRN: start the queue for *node* (RFC 1985).
+
+        ETRN is offered only if the handler defines this hook.
+        """
         return None
 
     def command(self, session: Session, command: Command) -> Hook:
-        """A verb of one's own, as given to ``serve`` in *verbs*; None gives its usual reply."""
+        """A verb of your own, from *verbs* of ``serve``. None answers with its default reply."""
         return None
 
     def reset(self, session: Session) -> NoReply:
-        """The open transaction was dropped, by RSET or EHLO."""
+        """The client has dropped the open transaction by RSET, EHLO or HELO."""
         return None
 
     def close(self, session: Session) -> NoReply:
-        """The connection ended, however it did."""
+        """The connection has ended, for whatever reason. Called once for each connection."""
         return None
 
 
-Names = Verdict | Mailbox | Iterable[Mailbox]
-NamesHook = Names | Awaitable[Names]
+LookupResult = Verdict | Mailbox | Iterable[Mailbox]
+LookupHook = LookupResult | Awaitable[LookupResult]
 
 HandlerSource = Handler | Callable[[], Handler]
-"""A handler to share, or what makes one for each connection."""
+"""A handler that all connections share, or a callable that makes one for each connection."""
 
 
 class WholeMessage:
-    """The sink that gathers content for :meth:`Handler.message`."""
+    """The default sink: collects the content in memory for :meth:`Handler.message`."""
 
     def __init__(self, handler: Handler, session: Session, envelope: Envelope) -> None:
-        self._handler, self._session, self._envelope = handler, session, envelope
-        self._body = bytearray()  # a list of slices would cost many times their size if small
+        self._handler = handler
+        self._session = session
+        self._envelope = envelope
+        self._body = bytearray()  # a list of small slices would need many times the memory
 
     def write(self, data: bytes) -> None:
+        """Append *data* to the content."""
         self._body += data
 
     def commit(self) -> MessageHook:
+        """Pass the content to the handler, and return its verdict."""
         body = bytes(self._body)
         self._body.clear()
         return self._handler.message(self._session, self._envelope, body)
 
     def abort(self) -> None:
+        """Discard the content."""
         self._body.clear()
 
 
 class _Unavailable(Handler):
-    """Stands in for a handler that could not be made."""
+    """The handler of a connection whose own handler could not be made."""
 
     def connect(self, session: Session) -> Hook:
         return Reply(421, "4.3.0", "Local error; closing transmission channel")
 
 
 def handler_of(source: HandlerSource) -> Handler:
-    """The handler for one connection; one that answers 421 if *source* raises."""
+    """Return the handler for a new connection; if *source* fails to make one, a handler that
+    answers 421."""
     if isinstance(source, Handler):
         return source
     try:
         handler = source()
         if isinstance(handler, Handler):
             return handler
-        _log.error("no handler was made, but a %s", type(handler).__name__)
+        _log.error("a handler was expected, but %r was made", type(handler).__name__)
     except Exception:
         _log.exception("the handler could not be made")
     return _Unavailable()

@@ -1,4 +1,4 @@
-"""Calling an application's hooks: plain or async, and whatever they raise or answer."""
+"""Calls of an application's hooks, plain or async, that survive whatever these raise or return."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..ports import result
 from ..protocol.server import ServerProtocol
-from .handler import Hook, Names, NoReply, Verdict
+from .handler import Hook, LookupResult, NoReply, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -22,81 +22,75 @@ NO_TLS_NOW = Reply(454, "4.7.0", "TLS not available due to temporary reason")
 NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 
 
-def failed(where: str, error: Exception, *, secret: bool = False) -> Reply:
-    """Log the error with its place; its text may be the client's, so it is escaped, and may have a
-    password in it if *secret*, so it is left out. Give what the client learns of it."""
+def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
+    """Log that *where* failed, with the error and its traceback.
+
+    The error's text is escaped, because it may quote the client. If *secret* it is left out,
+    because it may contain a password.
+    """
     place = "".join(traceback.format_tb(error.__traceback__))
-    told = type(error).__name__ if secret else printable(repr(error))
-    _log.error("%s failed: %s\n%s", where, told, place)
-    return LOCAL_ERROR
+    description = type(error).__name__ if secret else printable(repr(error))
+    _log.error("%s failed: %s\n%s", where, description, place)
 
 
-async def ask(
+async def call_hook(
     hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
 ) -> Verdict:
-    """Call a hook. If it raises, or answers what is no verdict, the client gets *failure*."""
+    """Return the verdict of *hook*, or *failure* if it raises or returns no verdict."""
     try:
-        return _verdict(await result(hook(*arguments)))
+        return _check_verdict(await result(hook(*arguments)))
     except Exception as error:
-        failed(getattr(hook, "__name__", "a hook"), error)
+        log_failure(_name_of(hook), error)
         return failure
 
 
-def _verdict(answered: object) -> Verdict:
-    if not isinstance(answered, Reply | None):
-        raise TypeError(f"a hook answers a Reply or nothing, not {type(answered).__name__}")
-    return answered
+async def call_login_hook(hook: Callable[..., Hook], *arguments: object) -> Verdict:
+    """Return the verdict of a hook on a login: 334 is a failure, because the exchange is over."""
+    verdict = await call_hook(hook, *arguments, failure=NO_LOGIN_NOW)
+    continues = isinstance(verdict, Reply) and verdict.intermediate
+    return NO_LOGIN_NOW if continues else verdict
 
 
-async def ask_login(hook: Callable[..., Hook], *arguments: object) -> Verdict:
-    """Call a hook that decides of a login, whose exchange is over."""
-    verdict = await ask(hook, *arguments, failure=NO_LOGIN_NOW)
-    again = isinstance(verdict, Reply) and verdict.intermediate
-    return NO_LOGIN_NOW if again else verdict
-
-
-async def notify(hook: Callable[..., NoReply], *arguments: object) -> None:
-    """Call a hook that answers nothing."""
+async def call_hook_without_reply(hook: Callable[..., NoReply], *arguments: object) -> None:
+    """Call a hook whose result the client does not see."""
     try:
         await result(hook(*arguments))
     except Exception as error:
-        failed(getattr(hook, "__name__", "a hook"), error)
+        log_failure(_name_of(hook), error)
 
 
-async def ask_names(hook: Callable[..., Names | Awaitable[Names]], *arguments: object) -> Verdict:
-    """Call VRFY's or EXPN's hook; mailboxes make a 250, one a line (RFC 5321 3.5.2)."""
+async def call_lookup_hook(
+    hook: Callable[..., LookupResult | Awaitable[LookupResult]], *arguments: object
+) -> Verdict:
+    """Return the verdict of the hook for VRFY or EXPN. Mailboxes become a 250 reply with one
+    mailbox on each line (RFC 5321 3.5.2)."""
     try:
         found = await result(hook(*arguments))
         if found is None or isinstance(found, Reply):
             return found
-        return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in _mailboxes(found)])
+        return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in _check_mailboxes(found)])
     except Exception as error:
-        return failed(hook.__name__, error)
+        log_failure(_name_of(hook), error)
+        return LOCAL_ERROR
 
 
-def _mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
-    """One or more; nothing else is an address that RCPT takes (RFC 5321 3.5.2)."""
-    mailboxes = [found] if isinstance(found, Mailbox) else list(found)
-    if not mailboxes or not all(isinstance(mailbox, Mailbox) for mailbox in mailboxes):
-        raise TypeError("a name stands for mailboxes, one at least")
-    return mailboxes
+def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
+    """Answer the machine's open question, and return whether the answer was positive.
 
-
-def answer(machine: ServerProtocol, verdict: Verdict) -> bool:
-    """Answer the machine's question; whether that was a yes."""
+    If *verdict* is no reply, or no answer to this question, the client receives LOCAL_ERROR.
+    """
     try:
-        machine.answer(_verdict(verdict))
+        machine.answer(_check_verdict(verdict))
     except (LocalProtocolError, GrammarError, TypeError) as error:
-        # No reply at all, or not one for this question.
-        failed("a hook's answer", error)
+        log_failure("a hook's answer", error)
         machine.answer(verdict := LOCAL_ERROR)
     return verdict is None or verdict.positive
 
 
-async def each(
+async def iterate_verdicts(
     verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
 ) -> AsyncGenerator[Verdict, None]:
-    """Verdicts one by one, whatever gives them."""
+    """Yield the verdicts one by one; an async generator is closed at the end."""
     if isinstance(verdicts, AsyncGenerator):
         async with aclosing(verdicts):
             async for verdict in verdicts:
@@ -107,3 +101,22 @@ async def each(
     else:
         for verdict in verdicts:
             yield verdict
+
+
+def _name_of(hook: Callable[..., object]) -> str:
+    return getattr(hook, "__name__", "a hook")
+
+
+def _check_verdict(value: object) -> Verdict:
+    if not isinstance(value, Reply | None):
+        raise TypeError(f"a hook must return a Reply or None, not {type(value).__name__}")
+    return value
+
+
+def _check_mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
+    """Return *found* as a list. Raise TypeError for anything but mailboxes, because the client may
+    use what it receives in RCPT (RFC 5321 3.5.2)."""
+    mailboxes = [found] if isinstance(found, Mailbox) else list(found)
+    if not mailboxes or not all(isinstance(mailbox, Mailbox) for mailbox in mailboxes):
+        raise TypeError("a hook for VRFY or EXPN must return one Mailbox or more, or a Reply")
+    return mailboxes

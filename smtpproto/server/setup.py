@@ -1,4 +1,4 @@
-"""The machine that a configuration and a handler make, and what cannot be served."""
+"""The machine for a connection, and the checks of a configuration before a server starts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from ..tls.context import Context
 from ..tls.stream import filter_for
 from .config import ServerConfig
 from .handler import Handler, HandlerSource
-from .trust import offers_to
+from .trust import trusted_offers
 
-# What no connection has at its start, for what a configuration could ever offer.
-_AT_BEST = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
+# Better than any connection is at its start: shows whatever a configuration could ever offer.
+_BEST_CHANNEL = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
 
 
-def machine_for(
+def make_machine(
     handler: type[Handler], config: ServerConfig, peer: str, channel: Channel
 ) -> ServerProtocol:
-    """A machine for a connection from *peer*, which begins as *channel* says. Raises ValueError for
-    offers that make no sense."""
+    """Return the machine for a connection from the address *peer*, whose security is *channel*.
+
+    Raises ValueError if the extensions to offer contradict one another.
+    """
     hooks = {"EXPN": Handler.expn, "ETRN": Handler.etrn}
     offered: dict[str, str | None] = {
-        keyword: "" for keyword, hook in hooks.items() if _defines(handler, hook)
+        keyword: "" for keyword, hook in hooks.items() if _overrides(handler, hook)
     }
     return ServerProtocol(
         hostname=config.hostname,
@@ -34,11 +36,11 @@ def machine_for(
         submission=config.submission,
         starttls=config.context is not None and not config.implicit_tls,
         secure=config.implicit_tls,
-        mechanisms=mechanisms(config, channel),
+        mechanisms=offered_mechanisms(config, channel),
         auth_in_clear=config.auth_in_clear,
         require_tls=config.require_tls,
         require_auth=config.require_auth,
-        extensions=offered | offers_to(peer, config) | dict(config.extensions),
+        extensions=offered | trusted_offers(peer, config) | dict(config.extensions),
         verbs=config.verbs,
         limits=config.limits,
         timeouts=config.timeouts,
@@ -46,17 +48,19 @@ def machine_for(
     )
 
 
-def mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...]:
-    """What can be offered for AUTH on *channel*; while nothing is said in clear, what can be under
-    TLS."""
+def offered_mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...]:
+    """Return the SASL mechanisms that AUTH can offer on *channel*.
+
+    If AUTH is not offered in clear, these are the mechanisms that TLS would allow.
+    """
     if config.authenticator is None:
         return ()
     secure = channel.secure or config.implicit_tls or not config.auth_in_clear
     return offers(config.authenticator, evolve(channel, secure=secure), config.mechanisms)
 
 
-def _defines(handler: type[Handler], hook: Callable[..., object]) -> bool:
-    """Whether the application has a hook of its own in place of this one."""
+def _overrides(handler: type[Handler], hook: Callable[..., object]) -> bool:
+    """Return whether *handler* defines *hook* itself."""
     return getattr(handler, hook.__name__) is not hook
 
 
@@ -68,21 +72,22 @@ def _check_context(context: Context) -> None:
 
 
 def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
-    """Raise ValueError for what cannot be served: LMTP on port 25 (RFC 2033 5), offers that make no
-    sense, AUTH required where nobody could log in, a context that is not for servers."""
+    """Raise ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
+    extensions that contradict one another, a required AUTH that could never succeed, or a TLS
+    context that is not for servers."""
     if config.lmtp and port == 25:
-        raise ValueError("LMTP is not for port 25 (RFC 2033 5)")
+        raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
     if config.context is not None and not callable(config.context):
         _check_context(config.context)
     kind = source if isinstance(source, type) else type(source)
-    kind = kind if issubclass(kind, Handler) else Handler  # what a function makes, nobody knows
-    offered = machine_for(kind, config, "", _AT_BEST).offered
+    kind = kind if issubclass(kind, Handler) else Handler  # a factory's handler is not known yet
+    offered = make_machine(kind, config, "", _BEST_CHANNEL).offered
     if "FUTURERELEASE" in offered and not config.submission:
-        raise ValueError("FUTURERELEASE is offered by submission servers only (RFC 4865 4.2)")
-    if (config.require_auth or config.submission) and not mechanisms(config, _AT_BEST):
+        raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")
+    if (config.require_auth or config.submission) and not offered_mechanisms(config, _BEST_CHANNEL):
         raise ValueError(
             "require_auth and submission need an authenticator that can verify something"
         )
     in_reach = config.context is not None or config.auth_in_clear
     if (config.require_auth or config.submission) and not in_reach:
-        raise ValueError("require_auth and submission need TLS, a context; or auth_in_clear")
+        raise ValueError("require_auth and submission need TLS: set context, or auth_in_clear=True")

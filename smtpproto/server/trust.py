@@ -1,4 +1,4 @@
-"""What only peers that the server was told to trust may say: who the real client is."""
+"""What only trusted peers may state about the real client: XCLIENT, XFORWARD, PROXY."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .handler import Session
 from .networks import is_among
 
 
-def offers_to(peer: str, config: ServerConfig) -> dict[str, str]:
-    """The keywords of XCLIENT and XFORWARD for those who may use them."""
+def trusted_offers(peer: str, config: ServerConfig) -> dict[str, str]:
+    """Return the keywords XCLIENT and XFORWARD, if the address *peer* may use these commands."""
     offered = {}
     if is_among(peer, config.xclient_from):
         offered["XCLIENT"] = " ".join(XClientAttributes.attributes)
@@ -24,26 +24,29 @@ def offers_to(peer: str, config: ServerConfig) -> dict[str, str]:
     return offered
 
 
-def impersonated(new: Session, old: Session, told: XClientAttributes) -> Session:
-    """A *new* session as XCLIENT tells of it; an address or port that it does not tell is as in the
-    *old* one. Who logged in there was not this client: without LOGIN nobody did."""
-    address = old.peer[0] if told.addr is None else _text(told.addr)
-    port = old.peer[1] if not isinstance(told.port, int) else told.port
-    user = told.login if isinstance(told.login, str) else None
-    return evolve(new, peer=(address, port), tls=old.tls, user=user, impersonated=told)
+def impersonate(new: Session, old: Session, attributes: XClientAttributes) -> Session:
+    """Return the session *new* with the client that XCLIENT's *attributes* state.
+
+    An address or port that they do not state is kept from *old*. A login is not kept: it was not
+    this client's.
+    """
+    address = old.peer[0] if attributes.addr is None else _to_text(attributes.addr)
+    port = old.peer[1] if not isinstance(attributes.port, int) else attributes.port
+    user = attributes.login if isinstance(attributes.login, str) else None
+    return evolve(new, peer=(address, port), tls=old.tls, user=user, impersonated=attributes)
 
 
-def _text(value: object) -> str:
-    """An attribute, "" for one that the client says it does not have."""
+def _to_text(value: object) -> str:
+    """Return an attribute's value as text; ``""`` if XCLIENT states that it is unavailable."""
     return "" if isinstance(value, Unavailable) else str(value)
 
 
 async def read_proxy_header(
     stream: Stream, runtime: Runtime, config: ServerConfig
 ) -> tuple[Stream, ProxyHeader]:
-    """Read the PROXY header that *stream* begins with; give also the stream behind it.
+    """Read the PROXY header at the start of *stream*; return the stream that follows it, and it.
 
-    Raises RemoteProtocolError for anything else, TransportError, TimedOut.
+    Raises RemoteProtocolError if there is no valid header, TransportError, TimedOut.
     """
     reader, header = ProxyReader(), None
     timeout = config.timeouts.proxy
@@ -56,18 +59,20 @@ async def read_proxy_header(
         try:
             header = reader.feed(data)
         except GrammarError as error:
-            raise RemoteProtocolError(f"no PROXY header: {error.message}", phase="proxy") from None
-    return (_Behind(stream, reader.rest) if reader.rest else stream), header
+            raise RemoteProtocolError(
+                f"invalid PROXY header: {error.message}", phase="proxy"
+            ) from None
+    return (_PrefixedStream(stream, reader.rest) if reader.rest else stream), header
 
 
 @define(eq=False)
-class _Behind(StreamWrapper):
-    """A stream of which *_first* was read already."""
+class _PrefixedStream(StreamWrapper):
+    """A stream of which the octets *_prefix* have been read already."""
 
-    _first: bytes
+    _prefix: bytes
 
     async def read(self, timeout: float | None) -> bytes:
-        if self._first:
-            data, self._first = self._first, b""
+        if self._prefix:
+            data, self._prefix = self._prefix, b""
             return data
         return await self._stream.read(timeout)

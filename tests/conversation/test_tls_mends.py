@@ -267,7 +267,7 @@ def test_what_is_no_verdict_on_tls(
             handler=Odd(),
         )  # fmt: skip
     assert caught.value.reply.code in (451, 554)
-    assert "answers a Reply or nothing" in caplog.text
+    assert "must return a Reply or None" in caplog.text
 
 
 @pytest.mark.parametrize(

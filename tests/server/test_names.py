@@ -23,7 +23,7 @@ from smtpproto.grammar.command import Command, Ehlo, TextCommand
 from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
-from smtpproto.server.handler import Names, Verdict
+from smtpproto.server.handler import LookupResult, Verdict
 from smtpproto.server.setup import check_server
 from smtpproto.testing.simulation import Simulation
 
@@ -43,16 +43,16 @@ class Directory(Handler):
     asked: list[str] = field(factory=list)
     users: list[str | None] = field(factory=list)
 
-    def vrfy(self, session: Session, name: str) -> Names:
+    def vrfy(self, session: Session, name: str) -> LookupResult:
         return self._find(session, name)
 
-    async def expn(self, session: Session, name: str) -> Names:
+    async def expn(self, session: Session, name: str) -> LookupResult:
         return self._find(session, name)
 
-    def _find(self, session: Session, name: str) -> Names:
+    def _find(self, session: Session, name: str) -> LookupResult:
         self.asked.append(name)
         self.users.append(session.user)
-        found: Names = self.names.get(name, Reply(550, "5.1.1", "No such name"))
+        found: LookupResult = self.names.get(name, Reply(550, "5.1.1", "No such name"))
         if isinstance(found, Exception):
             raise found
         return found
@@ -112,7 +112,7 @@ def test_without_hooks_nothing_is_told() -> None:
     assert said == [verify, verify, "502 5.5.1 Command not implemented"]
 
     class Silent(Directory):
-        def _find(self, session: Session, name: str) -> Names:
+        def _find(self, session: Session, name: str) -> LookupResult:
             return None
 
     assert replies(Silent({}), "VRFY bob", "VRFY carl") == [verify, verify]

@@ -437,7 +437,7 @@ def test_few_recipients_are_warned_of(
 ) -> None:
     with caplog.at_level(logging.WARNING, "smtpproto"):
         config = ServerConfig(limits=Limits(recipients=recipients))
-    assert ("less than 100 recipients" in caplog.text) == warned
+    assert ("clients expect at least 100" in caplog.text) == warned
     offered = ServerProtocol(hostname="mx.example", limits=config.limits).offered
     assert offered.limits.rcpt_max == recipients
 

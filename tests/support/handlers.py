@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from smtpproto import Envelope, Handler, Session
+from smtpproto import Envelope, Handler, MailParameters, Reply, ReversePath, Session
+from smtpproto.server.handler import Verdict
 
 
 @define(eq=False)
@@ -20,3 +21,20 @@ class Inbox(Handler):
 
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
         self.messages.append((session, envelope, body))
+
+
+@define(eq=False)
+class Guard(Handler):
+    """Keeps the session of each connect and MAIL, and refuses the client at address *refuse*."""
+
+    seen: list[Session] = field(factory=list)
+    refuse: str = "none"
+
+    def connect(self, session: Session) -> Verdict:
+        self.seen.append(session)
+        refused = session.peer[0] == self.refuse
+        return Reply(554, "5.7.1", "Not you") if refused else None
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
+        self.seen.append(session)
+        return None

@@ -1,33 +1,44 @@
-"""A client whose octets are written down, and handlers for it."""
+"""A client that plays prepared octets, and the replies that a server writes to it."""
 
 from __future__ import annotations
 
 from attrs import define, field
 
-from smtpproto import (
-    Authenticator,
-    Handler,
-    MailParameters,
-    Reply,
-    ReversePath,
-    Secret,
-    ServerConfig,
-    Session,
-)
+from smtpproto import Authenticator, Handler, Secret, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from smtpproto.server.handler import Verdict
+from tests.support.handlers import Guard
+
+__all__ = [
+    "LOGIN",
+    "PEER",
+    "Accounts",
+    "Feed",
+    "Guard",
+    "ScriptedClient",
+    "keywords",
+    "octets",
+    "replies",
+    "serve",
+]
 
 PEER = "192.0.2.1"
+LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
+"""The login of Ann, who is in :class:`Accounts`."""
 
 
 @define(eq=False)
-class Feed:
-    """A client that says *pieces*, each when it is asked for more, and then hangs up."""
+class ScriptedClient:
+    """The server's stream to a client that sends one of *pieces* at each read, then hangs up.
+
+    A piece that is an exception is raised.
+    """
 
     pieces: list[bytes | Exception]
     written: list[bytes] = field(factory=list)
+    """What the server wrote, one item for each write."""
     waits: list[float | None] = field(factory=list)
+    """The timeout of each read."""
     interrupted: bool = False
     closed: bool = False
     peername: tuple[str, int] = (PEER, 4711)
@@ -52,16 +63,23 @@ class Feed:
 
     @property
     def said(self) -> list[str]:
+        """The lines that the server wrote."""
         return b"".join(self.written).decode().split("\r\n")[:-1]
 
 
+Feed = ScriptedClient
+
+
 def octets(*lines: str) -> bytes:
+    """Return *lines* as octets, each with its CRLF."""
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def serve(handler: Handler, *pieces: bytes | Exception, config: ServerConfig | None = None) -> Feed:
-    """All of a connection."""
-    stream = Feed(list(pieces))
+def serve(
+    handler: Handler, *pieces: bytes | Exception, config: ServerConfig | None = None
+) -> ScriptedClient:
+    """Serve a client that sends *pieces*, until the connection is closed."""
+    stream = ScriptedClient(list(pieces))
     run(Conversation(stream, handler, config or ServerConfig(), Runtime()).run())
     assert stream.closed
     return stream
@@ -70,22 +88,25 @@ def serve(handler: Handler, *pieces: bytes | Exception, config: ServerConfig | N
 def replies(
     handler: Handler, *lines: str, config: ServerConfig | None = None, hello: str = "EHLO"
 ) -> list[str]:
-    """What is answered to *lines* behind the hello."""
-    feed = serve(handler, octets(f"{hello} client.example", *lines), config=config)
-    last = next(number for number, line in enumerate(feed.said) if line.startswith("250 "))
-    return feed.said[last + 1 :]
+    """Return the reply lines to *lines*, which the client sends together with its greeting."""
+    client = serve(handler, octets(f"{hello} client.example", *lines), config=config)
+    return after_hello(client)
+
+
+def after_hello(client: ScriptedClient) -> list[str]:
+    """Return the lines that the server wrote after its reply to the greeting."""
+    last = next(number for number, line in enumerate(client.said) if line.startswith("250 "))
+    return client.said[last + 1 :]
 
 
 def keywords(handler: Handler, config: ServerConfig | None = None, hello: str = "EHLO") -> set[str]:
-    feed = serve(handler, octets(f"{hello} client.example"), config=config)
-    return {line[4:] for line in feed.said[2:]}
-
-
-LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
+    """Return the keywords that the server offers, with their parameters."""
+    client = serve(handler, octets(f"{hello} client.example"), config=config)
+    return {line[4:] for line in client.said[2:]}
 
 
 class Accounts(Authenticator):
-    """Ann's password is "secret"; of "trouble" nobody can tell."""
+    """Knows Ann, whose password is "secret", and *more*; the user "trouble" makes it fail."""
 
     def __init__(self, **more: str) -> None:
         self.passwords = {"ann": "secret", **more}
@@ -95,20 +116,3 @@ class Accounts(Authenticator):
             raise LookupError("no directory")
         known = self.passwords.get(username)
         return known is not None and Secret(known) == password
-
-
-@define(eq=False)
-class Guard(Handler):
-    """Remembers the sessions it sees."""
-
-    seen: list[Session] = field(factory=list)
-    refuse: str = "nobody"
-
-    def connect(self, session: Session) -> Verdict:
-        self.seen.append(session)
-        no = session.peer[0] == self.refuse
-        return Reply(554, "5.7.1", "Not you") if no else None
-
-    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
-        self.seen.append(session)
-        return None
