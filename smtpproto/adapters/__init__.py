@@ -1,5 +1,6 @@
-"""Ring 5: the only I/O. One module per flavour, of the same shape, so that ``diff`` is the review.
+"""Ring 5: the only I/O. One module for each library, all of one shape: compare them with ``diff``.
 
-Each has ``connect``, ``pool`` and ``serve``, a stream and a world (see :mod:`smtpproto.ports`), and
-no conversation: that is in ``client/`` and ``server/``.
+Each module has the functions ``connect``, ``pool`` and ``serve``, and the classes ``Stream`` and
+``Runtime``, which implement the ports of :mod:`smtpproto.ports`. The conversations are in
+``client/`` and ``server/``.
 """

@@ -18,15 +18,15 @@ from ..ports import is_path
 from ..server import Conversation, HandlerSource, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
-from .dialling import closed_on_error, dialling, unix
-from .eyeballs import STAGGER
+from .dialling import close_on_error, connect_unix, map_connect_errors
+from .eyeballs import ATTEMPT_DELAY
 from .receive_buffer import receive_buffer
 
 __all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
 
 T = TypeVar("T")
 
-# Not the application's, which those who guess passwords could keep busy.
+# Not the loop's default executor: clients that guess passwords could exhaust its threads.
 _threads = ThreadPoolExecutor(thread_name_prefix="smtpproto")
 
 
@@ -38,17 +38,17 @@ async def connect(
     sock: socket.socket | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
-    """Connect, greet, upgrade to TLS and log in; quit at the end.
+    """Connect, greet, upgrade to TLS and log in; send QUIT when the block ends.
 
-    *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.client.target`. *sock*, a socket that is connected already, is used
-    instead of a new one, and closed at the end; *host* then only names the server for TLS.
-    Options: :class:`.ClientConfig`. Errors: see
+    *host* may also be a URL or the path of a Unix socket, which need no *port*: see
+    :mod:`~smtpproto.client.target`. If *sock* is given, the client uses this connection
+    instead of a new one and closes it at the end; TLS then verifies the server as *host*.
+    Options: see :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = make_target(host, port, options)
-    with closed_on_error(sock):
-        opened = await open_client(Runtime(sock), to.host, to.port, to.config)
+    target = make_target(host, port, options)
+    with close_on_error(sock):
+        opened = await open_client(Runtime(sock), target.host, target.port, target.config)
     async with opened as client:
         yield client
 
@@ -57,16 +57,16 @@ async def connect(
 async def pool(
     host: str, port: int | None = None, **options: Unpack[PoolOptions]
 ) -> AsyncIterator[Pool]:
-    """Keep connections to one server for many messages, and quit at the end.
+    """Keep connections to one server for many messages; send QUIT on each when the block ends.
 
-    See :class:`~smtpproto.client.pool.Pool`. Options:
-    :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
+    See :class:`~smtpproto.client.pool.Pool`. Options: see
+    :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    members = make_pool(Runtime(), host, port, options)
+    connections = make_pool(Runtime(), host, port, options)
     try:
-        yield members
+        yield connections
     finally:
-        await members.close()
+        await connections.close()
 
 
 @contextlib.asynccontextmanager
@@ -76,13 +76,13 @@ async def serve(
     port: int = 0,
     **options: Unpack[ServerOptions],
 ) -> AsyncIterator[Server]:
-    """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
-    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
+    """Serve *handler* on *host* and *port* (0: any free port) until the block ends; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.listen_unix`.
 
-    Options: :class:`.ServerConfig`. Raises OSError if it cannot listen.
+    Options: see :class:`.ServerConfig`. Raises OSError if the server cannot listen.
     """
     server = Server(handler, ServerConfig(**options))
-    with listening.unix(host, port) as listener:
+    with listening.listen_unix(host, port) as listener:
         await server.start(host, port, listener)
         try:
             yield server
@@ -91,14 +91,14 @@ async def serve(
 
 
 class Server:
-    """A server that is running."""
+    """A running server."""
 
     def __init__(self, handler: HandlerSource, config: ServerConfig) -> None:
         self._handler, self._config = handler, config
         self._running: dict[asyncio.Task[None], Conversation] = {}
 
     async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
-        """Start listening, or to accept from *listener*."""
+        """Listen on *host* and *port*, or accept connections from *listener* if it is given."""
         check_server(self._handler, self._config, port)
         loop = asyncio.get_running_loop()
         if listener is None:
@@ -108,29 +108,30 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 for a Unix socket."""
+        """The TCP port that the server listens on; 0 for a Unix socket."""
         return listening.port_of(self._server.sockets[0])
 
     async def wait(self) -> None:
-        """Wait until cancelled."""
+        """Wait until the caller is cancelled."""
         await asyncio.get_running_loop().create_future()
 
     async def stop(self, grace: float = 30) -> None:
-        """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
-        then cut what is left."""
+        """Stop accepting connections and send 421 to idle clients. Messages in flight have *grace*
+        seconds to finish; then close the remaining connections."""
         try:
             await self._stop_listening()
             for conversation in self._running.values():
                 conversation.stop()
             if self._running:
                 await asyncio.wait(list(self._running), timeout=grace)
-        finally:  # also if we are cancelled meanwhile
+        finally:  # also if this task is cancelled while it waits
             for task in self._running:
                 task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _stop_listening(self) -> None:
-        """Let what was just accepted arrive, which takes two turns: ``close`` would lose it."""
+        """Give connections that were just accepted the two loop turns they need to reach _accept;
+        ``close`` alone would lose them."""
         for listener in self._server.sockets:
             with contextlib.suppress(NotImplementedError):
                 asyncio.get_running_loop().remove_reader(listener.fileno())
@@ -151,7 +152,7 @@ class Server:
 
 
 class Runtime:
-    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+    """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
@@ -181,7 +182,7 @@ class Runtime:
         timeout: float | None,
         source: tuple[str, int] | None = None,
     ) -> Stream:
-        with dialling(host, port):
+        with map_connect_errors(host, port):
             async with asyncio.timeout(timeout):
                 return await self._connect(host, port, source)
 
@@ -190,20 +191,22 @@ class Runtime:
         if self._connected is not None:
             return (await loop.create_connection(Stream, sock=self._connected))[1]
         if is_path(host):
-            return (await loop.create_unix_connection(Stream, sock=await unix(self, host)))[1]
+            return (await loop.create_unix_connection(Stream, sock=await connect_unix(self, host)))[
+                1
+            ]
         _, stream = await loop.create_connection(
-            Stream, host, port, local_addr=source, happy_eyeballs_delay=STAGGER
+            Stream, host, port, local_addr=source, happy_eyeballs_delay=ATTEMPT_DELAY
         )
         return stream
 
 
 class Stream(asyncio.BufferedProtocol):
-    """The port :class:`smtpproto.ports.Stream`."""
+    """Implements :class:`smtpproto.ports.Stream`."""
 
     _transport: asyncio.Transport
 
-    def __init__(self, connected: Callable[[Stream], None] | None = None) -> None:
-        self._connected = connected
+    def __init__(self, on_connect: Callable[[Stream], None] | None = None) -> None:
+        self._on_connect = on_connect
         self._buffer = receive_buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
@@ -218,7 +221,7 @@ class Stream(asyncio.BufferedProtocol):
                 raise ConnectionLost(printable(str(self._error)))
             if self._ended:
                 return b""
-            await self._change(timeout)
+            await self._wait_for_change(timeout)
         data = self._received.popleft()
         if self._paused and not self._received:
             self._paused = False
@@ -229,14 +232,14 @@ class Stream(asyncio.BufferedProtocol):
         if not self._closed.done():
             self._transport.write(data)
         while self._full and not self._closed.done():
-            await self._change(timeout)
+            await self._wait_for_change(timeout)
         if self._closed.done():
             raise ConnectionLost("the connection is closed")
 
     async def close(self) -> None:
         self._transport.abort() if self._full else self._transport.close()
         try:
-            with contextlib.suppress(TimeoutError):  # what is buffered leaves, or nobody reads it
+            with contextlib.suppress(TimeoutError):  # the peer may not read what is buffered
                 async with asyncio.timeout(5):
                     await asyncio.shield(self._closed)
         finally:
@@ -258,7 +261,7 @@ class Stream(asyncio.BufferedProtocol):
         address = self._transport.get_extra_info(which)
         return address[:2] if isinstance(address, tuple) else ("", 0)
 
-    async def _change(self, timeout: float | None) -> None:
+    async def _wait_for_change(self, timeout: float | None) -> None:
         self._changed.clear()
         try:
             async with asyncio.timeout(timeout):
@@ -266,18 +269,18 @@ class Stream(asyncio.BufferedProtocol):
         except TimeoutError:
             raise TimedOut("the peer was silent for too long") from None
 
-    # What asyncio calls.
+    # asyncio calls the methods below.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._connected is not None:
-            self._connected(self)
+        if self._on_connect is not None:
+            self._on_connect(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._received:  # two slices wait: enough
+        if self._received:  # two slices are waiting, so stop reading for now
             self._paused = True
             self._transport.pause_reading()
         self._received.append(bytes(self._buffer[:nbytes]))
@@ -286,7 +289,7 @@ class Stream(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self._ended = True
         self._changed.set()
-        return True  # what is left to say can still be written
+        return True  # keep the transport open: replies can still be written
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended, self._error = True, exc

@@ -1,4 +1,4 @@
-"""SMTP over blocking sockets; a server runs a thread for each connection."""
+"""SMTP over blocking sockets; a server runs one thread for each connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..ports import is_path
 from ..server import Conversation, HandlerSource, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import eyeballs, listening
-from .dialling import closed_on_error, dialling, unix
+from .dialling import close_on_error, connect_unix, map_connect_errors
 from .facade import Client, Pool, run
 
 __all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "run", "serve"]
@@ -34,24 +34,24 @@ def connect(
     sock: socket.socket | None = None,
     **options: Unpack[ClientOptions],
 ) -> Client:
-    """Connect, greet, upgrade to TLS and log in. Use it in ``with``, to quit at the end.
+    """Connect, greet, upgrade to TLS and log in; in ``with``, send QUIT when the block ends.
 
-    *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.client.target`. *sock*, a socket that is connected already, is used
-    instead of a new one, and closed at the end; *host* then only names the server for TLS.
-    Options: :class:`.ClientConfig`. Errors: see
+    *host* may also be a URL or the path of a Unix socket, which need no *port*: see
+    :mod:`~smtpproto.client.target`. If *sock* is given, the client uses this connection
+    instead of a new one and closes it at the end; TLS then verifies the server as *host*.
+    Options: see :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = make_target(host, port, options)
-    with closed_on_error(sock):
-        return Client(run(open_client(Runtime(sock), to.host, to.port, to.config)))
+    target = make_target(host, port, options)
+    with close_on_error(sock):
+        return Client(run(open_client(Runtime(sock), target.host, target.port, target.config)))
 
 
 def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
-    """Keep connections to one server for many messages, and quit at the end; used in ``with``.
+    """Keep connections to one server for many messages; in ``with``, send QUIT at the end.
 
-    See :class:`~smtpproto.client.pool.Pool`. Options:
-    :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
+    See :class:`~smtpproto.client.pool.Pool`. Options: see
+    :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
     return Pool(make_pool(Runtime(), host, port, options))
 
@@ -63,14 +63,14 @@ def serve(
     port: int = 0,
     **options: Unpack[ServerOptions],
 ) -> Iterator[Server]:
-    """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
-    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
+    """Serve *handler* on *host* and *port* (0: any free port) until the block ends; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.listen_unix`.
 
-    Options: :class:`.ServerConfig`. Raises OSError if it cannot listen.
-    Hooks are called in the connections' threads; they may be ``async`` only if they never suspend.
+    Options: see :class:`.ServerConfig`. Raises OSError if the server cannot listen.
+    Hooks run in the threads of the connections. An ``async`` hook must never suspend.
     """
     server = Server(handler, ServerConfig(**options))
-    with listening.unix(host, port) as listener:
+    with listening.listen_unix(host, port) as listener:
         server.start(host, port, listener)
         try:
             yield server
@@ -79,7 +79,7 @@ def serve(
 
 
 class Server:
-    """A server that is running."""
+    """A running server."""
 
     def __init__(self, handler: HandlerSource, config: ServerConfig) -> None:
         self._handler, self._config = handler, config
@@ -87,25 +87,25 @@ class Server:
         self._stopping = threading.Event()
 
     def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
-        """Start listening, or to accept from *listener*."""
+        """Listen on *host* and *port*, or accept connections from *listener* if it is given."""
         check_server(self._handler, self._config, port)
-        self._listener = listener or listening.tcp(host, port)
+        self._listener = listener or listening.listen_tcp(host, port)
         self._wake, self._woken = socket.socketpair()
         self._acceptor = threading.Thread(target=self._accept_all, daemon=True)
         self._acceptor.start()
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 for a Unix socket."""
+        """The TCP port that the server listens on; 0 for a Unix socket."""
         return listening.port_of(self._listener)
 
     def wait(self) -> None:
-        """Wait until stopped."""
+        """Wait until the server is stopped."""
         self._stopping.wait()
 
     def stop(self, grace: float = 30) -> None:
-        """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
-        then cut what is left."""
+        """Stop accepting connections and send 421 to idle clients. Messages in flight have *grace*
+        seconds to finish; then close the remaining connections."""
         self._stopping.set()
         self._wake.close()
         self._acceptor.join()
@@ -117,7 +117,7 @@ class Server:
             thread.join(max(end - time.monotonic(), 0))
             if thread.is_alive():
                 stream.abort()
-                thread.join(1)  # a hook that is still busy is left to end by itself
+                thread.join(1)  # do not wait longer for a hook that is still busy
 
     def _accept_all(self) -> None:
         with self._listener, self._woken, selectors.DefaultSelector() as selector:
@@ -131,7 +131,7 @@ class Server:
     def _accept(self) -> None:
         try:
             stream = Stream(self._listener.accept()[0])
-        except OSError:  # no more files, most likely: let some connections end
+        except OSError:  # most likely too many open files: wait for some connections to end
             self._stopping.wait(1)
             return
         conversation = Conversation(stream, handler_of(self._handler), self._config, Runtime())
@@ -139,7 +139,7 @@ class Server:
         self._running[thread] = conversation, stream
         try:
             thread.start()
-        except RuntimeError:  # no more threads
+        except RuntimeError:  # the system starts no more threads
             del self._running[thread]
             run(stream.close())
 
@@ -151,7 +151,7 @@ class Server:
 
 
 class Runtime:
-    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+    """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
@@ -163,16 +163,16 @@ class Runtime:
         return secrets.token_bytes(size)
 
     async def checkpoint(self) -> None:
-        """Nothing to do: threads take turns by themselves."""
+        """Do nothing: the system switches between threads."""
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    def semaphore(self, number: int) -> _Slots:
-        return _Slots(number)
+    def semaphore(self, number: int) -> _Semaphore:
+        return _Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """At once: each connection has a thread already."""
+        """Call *function* at once: each connection has its own thread."""
         return function()
 
     async def dial(
@@ -184,14 +184,14 @@ class Runtime:
     ) -> Stream:
         if self._connected is not None:
             return Stream(self._connected)
-        with dialling(host, port):
+        with map_connect_errors(host, port):
             if is_path(host):
-                return Stream(await unix(self, host, timeout))
+                return Stream(await connect_unix(self, host, timeout))
             return Stream(eyeballs.connect(host, port, timeout, source))
 
 
-class _Slots:
-    """The port :class:`smtpproto.ports.Slots`."""
+class _Semaphore:
+    """Implements :class:`smtpproto.ports.Semaphore`."""
 
     def __init__(self, number: int) -> None:
         self._semaphore = threading.Semaphore(number)
@@ -204,11 +204,11 @@ class _Slots:
 
 
 class Stream:
-    """The port :class:`smtpproto.ports.Stream`."""
+    """Implements :class:`smtpproto.ports.Stream`."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        with contextlib.suppress(OSError):  # not TCP
+        with contextlib.suppress(OSError):  # the socket is not TCP
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def read(self, timeout: float | None) -> bytes:
@@ -238,7 +238,7 @@ class Stream:
             self._socket.shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
-        """Cut the connection, whatever a thread is doing with it."""
+        """Close the connection, also while another thread reads or writes."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -251,13 +251,13 @@ class Stream:
         return self._address(self._socket.getsockname)
 
     @staticmethod
-    def _address(ask: Callable[[], object]) -> tuple[str, int]:
+    def _address(get_name: Callable[[], object]) -> tuple[str, int]:
         with contextlib.suppress(OSError):
-            match ask():
+            match get_name():
                 case (str(host), int(port), *_):
                     return host, port
         return "", 0
 
 
 def _seconds(timeout: float | None) -> float | None:
-    return None if timeout is None else max(timeout, 0.001)  # 0 would mean not to block at all
+    return None if timeout is None else max(timeout, 0.001)  # 0 would make it non-blocking

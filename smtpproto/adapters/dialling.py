@@ -1,5 +1,4 @@
-"""Making connections, as far as adapters share it; what goes wrong is told so that one sees what to
-do."""
+"""What the adapters share to make connections; errors say what failed and what to check."""
 
 from __future__ import annotations
 
@@ -32,37 +31,43 @@ _CHECKS = {
     ENOENT: "the path, and whether the server runs",
     EACCES: "the permissions of the socket's file, or a firewall of this machine",
 }
-_ANYTHING = "host and port, whether the server runs, the network and firewalls on the way"
-_SILENCE = "host and port, the network and firewalls on the way"
-_AGAIN = 0.02  # seconds
-_PORT_25 = "; many providers block port 25 outward: a relay takes mail on 587 or 465"
+_CHECK_ALL = "host and port, whether the server runs, the network and firewalls on the way"
+_CHECK_ON_TIMEOUT = "host and port, the network and firewalls on the way"
+_RETRY_DELAY = 0.02  # seconds
+_PORT_25 = "; many providers block outgoing port 25: send through a relay on port 587 or 465"
 
 
 @contextmanager
-def dialling(host: str, port: int) -> Iterator[None]:
-    """Connect in this block: TimeoutError becomes TimedOut, what else the system or its resolver
-    raises ConnectFailed, with an error for each address that was tried."""
+def map_connect_errors(host: str, port: int) -> Iterator[None]:
+    """Raise the errors of a block that connects as this library's own.
+
+    TimeoutError becomes TimedOut. Other errors of the system and its resolver become ConnectFailed,
+    whose text has the error of each address that was tried.
+    """
     where = host if is_path(host) else f"{host}, port {port}"
     hint = _PORT_25 if port == 25 else ""
     try:
         yield
     except TimeoutError:
-        text = printable(f"no connection to {where} in time")
-        raise TimedOut(text, phase="connect", check=_SILENCE + hint) from None
+        text = printable(f"cannot connect to {where} in time")
+        raise TimedOut(text, phase="connect", check=_CHECK_ON_TIMEOUT + hint) from None
     except socket.gaierror as error:
-        text = printable(f"no address for {host}: {error}")
-        check = "the name, and the name resolution (DNS) of this machine"
+        text = printable(f"cannot resolve {host}: {error}")
+        check = "the name, and the DNS settings of this machine"
         raise ConnectFailed(text, phase="connect", check=check) from None
-    # The latter for what is no host name, or no socket that can be used.
+    # ValueError and the others: an invalid host name or port, or a socket that cannot be used.
     except (OSError, ValueError, OverflowError, TypeError) as error:
-        told = ", ".join(str(one) for one in _each(error))
-        text = printable(f"no connection to {where}: {told}")
-        raise ConnectFailed(text, phase="connect", check=_check(told, hint)) from None
+        reasons = ", ".join(str(one) for one in _errors_of_addresses(error))
+        text = printable(f"cannot connect to {where}: {reasons}")
+        raise ConnectFailed(text, phase="connect", check=_what_to_check(reasons, hint)) from None
 
 
-async def unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
-    """Connect to the server that listens at *path*; ask again as long as its queue is full, for
-    which sockets that do not block have no other way to wait. Raises OSError, TimeoutError."""
+async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
+    """Connect to the server that listens at *path*, and return the socket.
+
+    Retries while the server's queue is full, because the system cannot tell a non-blocking Unix
+    socket when there is room. Raises OSError, or TimeoutError after *timeout* seconds.
+    """
     end = None if timeout is None else runtime.now() + timeout
     while True:
         connecting = socket.socket(socket.AF_UNIX)
@@ -77,34 +82,35 @@ async def unix(runtime: Runtime, path: str, timeout: float | None = None) -> soc
             raise
         if end is not None and runtime.now() >= end:
             raise TimeoutError
-        await runtime.sleep(_AGAIN)
+        await runtime.sleep(_RETRY_DELAY)
 
 
 @contextmanager
-def closed_on_error(given: socket.socket | None) -> Iterator[None]:
-    """Close a socket that was given, if what is done in this block fails."""
+def close_on_error(connection: socket.socket | None) -> Iterator[None]:
+    """Close the caller's *connection*, if there is one, when the block raises."""
     try:
         yield
     except BaseException:
-        if given is not None:
-            given.close()
+        if connection is not None:
+            connection.close()
         raise
 
 
-def _each(error: BaseException) -> Iterator[BaseException]:
-    """The errors of each address, where there are several: they are then the cause, or a part."""
+def _errors_of_addresses(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error of each address: the members of a group, or the cause, or *error* itself."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
-            yield from _each(one)
+            yield from _errors_of_addresses(one)
     elif error.__cause__ is not None:
-        yield from _each(error.__cause__)
+        yield from _errors_of_addresses(error.__cause__)
     else:
         yield error
 
 
-def _check(told: str, hint: str) -> str:
-    """What to check. The codes are read from the text, in which asyncio has those of all."""
-    codes = {int(code) for code in re.findall(r"\[Errno (\d+)\]", told)}
-    checks = {_CHECKS.get(code, _ANYTHING) for code in codes} or {_ANYTHING}
+def _what_to_check(reasons: str, hint: str) -> str:
+    """Return what the user can check. The error codes are read from the text, because asyncio
+    raises one error whose text alone has the codes of all addresses."""
+    codes = {int(code) for code in re.findall(r"\[Errno (\d+)\]", reasons)}
+    checks = {_CHECKS.get(code, _CHECK_ALL) for code in codes} or {_CHECK_ALL}
     refused = codes == {ECONNREFUSED}
-    return (checks.pop() if len(checks) == 1 else _ANYTHING) + ("" if refused else hint)
+    return (checks.pop() if len(checks) == 1 else _CHECK_ALL) + ("" if refused else hint)

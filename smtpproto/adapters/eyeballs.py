@@ -1,4 +1,4 @@
-"""Happy eyeballs for blocking sockets (RFC 8305): a dead address costs a moment, not a time-out."""
+"""Happy eyeballs for blocking sockets (RFC 8305): a dead address costs 250 ms, not a time-out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from itertools import chain, zip_longest
 from types import TracebackType
 from typing import Any, Self
 
-STAGGER = 0.25  # seconds that an address has for itself (RFC 8305 5)
+ATTEMPT_DELAY = 0.25  # seconds before the next address is tried as well (RFC 8305 5)
 
-_LONGEST = 3600.0  # seconds that are waited at once: there is a limit to what the system takes
+_MAX_WAIT = 3600.0  # seconds in one call of select, which refuses much larger values
 
 AddressInfo = tuple[int, int, int, str, Any]
-"""What ``getaddrinfo`` gives for an address."""
+"""One entry of the list that ``getaddrinfo`` returns."""
 
 
 def connect(
@@ -27,43 +27,42 @@ def connect(
     source: tuple[str, int] | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> socket.socket:
-    """Connect to the address of *host* that answers first; *timeout* is for all together, but for
-    the name's resolution, which cannot be interrupted.
+    """Return a socket connected to the address of *host* that answers first.
 
-    Raises TimeoutError, or OSError of which the cause is a group with an error for each address.
+    *timeout* bounds all attempts together, but not the resolution of the name, which cannot be
+    interrupted. Raises TimeoutError, or an OSError whose cause is a group with the error of each
+    address.
     """
-    end = _later(now(), timeout)
-    addresses = deque(interleaved(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
+    end = float("inf") if timeout is None else now() + timeout
+    addresses = deque(interleave(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
     with _Race(source) as race:
-        turn = now()
+        next_start = now()
         while addresses or race.running:
             failed = len(race.errors)
-            if addresses and now() >= turn:
-                turn = now() + STAGGER
+            if addresses and now() >= next_start:
+                next_start = now() + ATTEMPT_DELAY
                 race.start(addresses.popleft())
-            if (winner := race.wait(min(end, turn if addresses else end) - now())) is not None:
+            until = min(end, next_start if addresses else end)
+            if (winner := race.wait(until - now())) is not None:
                 return winner
             if now() >= end:
                 raise TimeoutError
-            if len(race.errors) > failed:  # so that nobody has to be given more time
-                turn = now()
+            if len(race.errors) > failed:  # an attempt failed: start the next one at once
+                next_start = now()
     raise OSError("all addresses failed") from ExceptionGroup("all failed", race.errors)
 
 
-def interleaved(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
-    """*addresses*, their families by turns, the first one's first (RFC 8305 4)."""
+def interleave(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
+    """Return *addresses* with the families alternating, that of the first address first
+    (RFC 8305 4)."""
     families = defaultdict(list)
     for address in addresses:
         families[address[0]].append(address)
     return [one for one in chain(*zip_longest(*families.values())) if one is not None]
 
 
-def _later(now: float, timeout: float | None) -> float:
-    return float("inf") if timeout is None else now + timeout
-
-
 class _Race:
-    """Attempts side by side. At the end of the block all sockets are closed but the winner's."""
+    """Concurrent attempts to connect. The end of the block closes all sockets but the winner's."""
 
     def __init__(self, source: tuple[str, int] | None) -> None:
         self.errors: list[OSError] = []
@@ -80,21 +79,21 @@ class _Race:
         traceback: TracebackType | None,
     ) -> None:
         for key in list(self._selector.get_map().values()):
-            self._drop(key).close()
+            self._unregister(key).close()
         self._selector.close()
 
     @property
     def running(self) -> bool:
-        """Whether there is an attempt of which nothing is known yet."""
+        """Whether an attempt is still pending."""
         return bool(self._selector.get_map())
 
     def start(self, info: AddressInfo) -> None:
-        """Begin to connect to an address."""
+        """Start an attempt to connect to an address."""
         family, kind, protocol, _, address = info
         try:
             connecting = socket.socket(family, kind, protocol)
-        except OSError as error:  # of a family that this machine does not have
-            self._failed(error, address)
+        except OSError as error:  # this machine does not have the address family
+            self._add_error(error, address)
             return
         connecting.setblocking(False)
         try:
@@ -105,27 +104,27 @@ class _Race:
             pass
         except OSError as error:
             connecting.close()
-            self._failed(error, address)
+            self._add_error(error, address)
             return
         self._selector.register(connecting, selectors.EVENT_WRITE, address)
 
     def wait(self, seconds: float) -> socket.socket | None:
-        """Wait until an attempt has ended, at most *seconds*; the one that succeeded."""
+        """Wait at most *seconds* for an attempt to end; return its socket if it succeeded."""
         if not self.running:
             return None
-        for key, _ in self._selector.select(min(max(seconds, 0), _LONGEST)):
-            ended = self._drop(key)
+        for key, _ in self._selector.select(min(max(seconds, 0), _MAX_WAIT)):
+            ended = self._unregister(key)
             code = ended.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 return ended
             ended.close()
-            self._failed(OSError(code, os.strerror(code)), key.data)
+            self._add_error(OSError(code, os.strerror(code)), key.data)
         return None
 
-    def _drop(self, key: selectors.SelectorKey) -> socket.socket:
+    def _unregister(self, key: selectors.SelectorKey) -> socket.socket:
         self._selector.unregister(key.fileobj)
         assert isinstance(key.fileobj, socket.socket)
         return key.fileobj
 
-    def _failed(self, error: OSError, address: object) -> None:
+    def _add_error(self, error: OSError, address: object) -> None:
         self.errors.append(OSError(error.errno, f"{error.strerror} {address}"))

@@ -1,4 +1,4 @@
-"""Clients and pools without ``await``, for who has no event loop."""
+"""Clients and pools without ``await``, for programs without an event loop."""
 
 from __future__ import annotations
 
@@ -22,76 +22,102 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run *coroutine* to its end, which it reaches without suspending: see ``ports``."""
+    """Run *coroutine* to its end and return its result.
+
+    It must not suspend: see :mod:`smtpproto.ports`. Raises LocalProtocolError if it does.
+    """
     try:
         coroutine.send(None)
     except StopIteration as stop:
         result: T = stop.value
         return result
     coroutine.close()
-    raise LocalProtocolError("with blocking sockets nothing may be awaited that suspends")
+    raise LocalProtocolError(
+        "a coroutine suspended, and blocking sockets cannot resume it;"
+        " use hooks that never suspend, or smtpproto.adapters.asyncio"
+    )
 
 
 class Client:
-    """:class:`smtpproto.client.Client` without ``await``."""
+    """:class:`smtpproto.client.Client` without ``await``, whose methods say more."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
     @property
     def greeting(self) -> Reply:
+        """The server's greeting."""
         return self._client.greeting
 
     @property
     def extensions(self) -> Extensions:
+        """The extensions that the server offers."""
         return self._client.extensions
 
     @property
     def tls(self) -> TLSInfo | None:
+        """What TLS negotiated; None in clear."""
         return self._client.tls
 
     @property
     def tls_refused(self) -> Reply | None:
+        """The reply that refused STARTTLS, if the session went on in clear."""
         return self._client.tls_refused
 
     @property
     def usable(self) -> bool:
+        """Whether the client can send the next command."""
         return self._client.usable
 
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
+        """Send one message and return the outcome for each recipient.
+
+        Raises SendRefused, NotOffered or TransportError.
+        """
         return run(self._client.send(message, envelope))
 
     def login(self, login: Credential | tuple[str, str]) -> None:
+        """Log in with the strongest mechanism that both sides support (RFC 4954)."""
         run(self._client.login(login))
 
     def noop(self) -> Reply:
+        """Send NOOP and return the reply."""
         return run(self._client.noop())
 
     def rset(self) -> Reply:
+        """Send RSET and return the reply."""
         return run(self._client.rset())
 
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
+        """Return what :meth:`send` would send, without sending it. Raises NotOffered."""
         return self._client.plan(message, envelope)
 
     def vrfy(self, name: str, *, smtputf8: bool = False) -> Reply:
+        """Send VRFY and return the reply; *smtputf8* allows UTF-8 in it (RFC 6531 3.7.4.2)."""
         return run(self._client.vrfy(name, smtputf8=smtputf8))
 
     def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
+        """Send EXPN and return the reply; *smtputf8* allows UTF-8 in it."""
         return run(self._client.expn(name, smtputf8=smtputf8))
 
     def etrn(self, node: str) -> Reply:
+        """Ask the server to start its queue for *node* (RFC 1985); return the reply."""
         return run(self._client.etrn(node))
 
     def command(self, command: Command) -> Reply:
+        """Send any other command, for example XCLIENT, and return the reply."""
         return run(self._client.command(command))
 
     def help(self, topic: str = "") -> Reply:
+        """Send HELP and return the reply."""
         return run(self._client.help(topic))
 
     def quit(self) -> None:
+        """Send QUIT if possible, wait for the reply, and close. Never raises."""
         run(self._client.quit())
 
     def close(self) -> None:
+        """Close the connection without QUIT. Never raises."""
         run(self._client.close())
 
     def __enter__(self) -> Self:
@@ -107,15 +133,17 @@ class Client:
 
 
 class Pool:
-    """:class:`smtpproto.client.Pool` without ``await``, for any number of threads."""
+    """:class:`smtpproto.client.Pool` without ``await``. Any number of threads may use it."""
 
     def __init__(self, pool: AsyncPool) -> None:
         self._pool = pool
 
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
+        """Send one message over a free connection; see :meth:`Client.send`."""
         return run(self._pool.send(message, envelope))
 
     def close(self) -> None:
+        """Send QUIT on all connections, on those in use when they are free."""
         run(self._pool.close())
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Sockets that listen; a Unix socket's file is made, and taken away again."""
+"""Listening sockets; the file of a Unix socket is created and removed again."""
 
 from __future__ import annotations
 
@@ -13,74 +13,79 @@ from typing import Any, Protocol
 from ..ports import is_path
 
 
-def tcp(host: str, port: int) -> socket.socket:
-    """A socket that listens on *host* and *port*. Raises OSError."""
+def listen_tcp(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on *host* and *port*. Raises OSError."""
     family = socket.getaddrinfo(host, port, flags=socket.AI_PASSIVE)[0][0]
     return socket.create_server((host, port), family=family, backlog=1024)
 
 
 @contextmanager
-def unix(host: str, port: int) -> Iterator[socket.socket | None]:
-    """A socket that listens at *host*, if that is a path; the file is removed at the end.
+def listen_unix(host: str, port: int) -> Iterator[socket.socket | None]:
+    """Listen at *host* if it is a path, and remove the socket's file when the block ends.
 
-    The file of a server that is no more is replaced. Raises OSError if it cannot listen, as when
-    there is a file that is no socket, or a server that runs; ValueError for a path with a port.
-    Who may connect is said by the umask, or by the directory.
+    Yields None if *host* is not a path. Replaces a file that a dead server left. Raises ValueError
+    for a path with a port, and OSError if it cannot listen: for example, the file is not a socket,
+    or a server is running there. The umask and the directory's permissions decide who may connect.
     """
     if not is_path(host):
         yield None
         return
     if port:
-        raise ValueError("a Unix socket has no port")
-    _make_room(host)
+        raise ValueError(f"a Unix socket has no port, but port is {port}; leave it 0")
+    _remove_stale_socket(host)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(host)
-        made = _identity(host)
+        created = _file_id(host)
         try:
             listener.listen(1024)
             yield listener
         finally:
-            with suppress(OSError):  # it is gone already
-                if _identity(host) == made:  # not that of a server which came after us
+            with suppress(OSError):  # the file may be gone already
+                if _file_id(host) == created:  # not the file of another server that came later
                     os.unlink(host)
 
 
-class _Named(Protocol):
+class _HasAddress(Protocol):
     def getsockname(self) -> Any: ...
 
 
-def port_of(listener: _Named) -> int:
-    """The port that *listener* listens on; 0 for a Unix socket."""
+def port_of(listener: _HasAddress) -> int:
+    """Return the TCP port of *listener*; 0 for a Unix socket."""
     address = listener.getsockname()
     port: int = address[1] if isinstance(address, tuple) else 0
     return port
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _file_id(path: str) -> tuple[int, int]:
     status = os.lstat(path)
     return status.st_dev, status.st_ino
 
 
-def _make_room(path: str) -> None:
-    """Remove the file of a server that is no more."""
+def _remove_stale_socket(path: str) -> None:
+    """Remove the socket at *path* if its server is dead. Raises OSError for any other file."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise FileExistsError(errno.EEXIST, "there is a file that is no socket", path)
-    if not _is_dead(path):
-        raise OSError(errno.EADDRINUSE, "a server listens there already", path)
+        raise FileExistsError(
+            errno.EEXIST, "not a socket; remove the file or choose another path", path
+        )
+    if not _is_stale(path):
+        raise OSError(
+            errno.EADDRINUSE, "a server is listening there; stop it or choose another path", path
+        )
     os.unlink(path)
 
 
-def _is_dead(path: str) -> bool:
+def _is_stale(path: str) -> bool:
+    """Return whether no server listens at *path*."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             return True
-        except OSError:  # busy, or not for us to know
+        except OSError:  # the server is busy, or this user may not connect to it
             return False
     return False

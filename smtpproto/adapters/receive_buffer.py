@@ -1,4 +1,4 @@
-"""Where octets are received by asyncio, which reads into a buffer that it is given."""
+"""The buffer that asyncio reads into: its buffered protocols must provide one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ _shared = threading.local()
 
 
 def receive_buffer() -> memoryview:
-    """Where octets are received: one buffer for all streams of a loop, since they are copied out
-    before the next read, and a buffer each would be most of what an idle connection costs. Loops
-    of other threads have their own, and a proactor, which reads in the background, one a stream."""
+    """Return the buffer of a new stream.
+
+    All streams of an event loop share one: each stream copies the octets out before the next read,
+    and a buffer of its own would be most of what an idle connection costs. Loops in other threads
+    have their own buffer. On Windows the proactor loop reads in the background, so each stream has
+    its own.
+    """
     if sys.platform == "win32" or not hasattr(_shared, "buffer"):
         _shared.buffer = memoryview(bytearray(CHUNK))
     buffer: memoryview = _shared.buffer

@@ -18,14 +18,14 @@ from ..ports import is_path
 from ..server import Conversation, HandlerSource, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
-from .dialling import dialling, unix
+from .dialling import connect_unix, map_connect_errors
 
 __all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
 
 T = TypeVar("T")
 
-Given = trio.abc.Stream | trio.socket.SocketType | socket.socket
-"""A connection that somebody else has made."""
+Connection = trio.abc.Stream | trio.socket.SocketType | socket.socket
+"""A connection that the caller has made."""
 
 
 @contextlib.asynccontextmanager
@@ -33,49 +33,49 @@ async def connect(
     host: str,
     port: int | None = None,
     *,
-    stream: Given | None = None,
+    stream: Connection | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
-    """Connect, greet, upgrade to TLS and log in; quit at the end.
+    """Connect, greet, upgrade to TLS and log in; send QUIT when the block ends.
 
-    *host* may be a URL or the path of a Unix socket, and *port* None: see
-    :mod:`~smtpproto.client.target`. *stream*, trio's or a socket, connected already, is used
-    instead of a new one, and closed at the end; *host* then only names the server for TLS.
-    Options: :class:`.ClientConfig`. Errors: see
+    *host* may also be a URL or the path of a Unix socket, which need no *port*: see
+    :mod:`~smtpproto.client.target`. If *stream* is given, the client uses this connection
+    instead of a new one and closes it at the end; TLS then verifies the server as *host*.
+    Options: see :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    to = make_target(host, port, options)
+    target = make_target(host, port, options)
     try:
-        opened = await open_client(Runtime(stream), to.host, to.port, to.config)
+        opened = await open_client(Runtime(stream), target.host, target.port, target.config)
     except BaseException:
-        await _close(stream)
+        await _close_connection(stream)
         raise
     async with opened as client:
         yield client
 
 
-async def _close(given: Given | None) -> None:
-    """Close what was given, and could not be used."""
-    if isinstance(given, trio.abc.Stream):
-        await trio.aclose_forcefully(given)
-    elif given is not None:
-        given.close()
+async def _close_connection(connection: Connection | None) -> None:
+    """Close the caller's connection, which could not be used."""
+    if isinstance(connection, trio.abc.Stream):
+        await trio.aclose_forcefully(connection)
+    elif connection is not None:
+        connection.close()
 
 
 @contextlib.asynccontextmanager
 async def pool(
     host: str, port: int | None = None, **options: Unpack[PoolOptions]
 ) -> AsyncIterator[Pool]:
-    """Keep connections to one server for many messages, and quit at the end.
+    """Keep connections to one server for many messages; send QUIT on each when the block ends.
 
-    See :class:`~smtpproto.client.pool.Pool`. Options:
-    :class:`~smtpproto.client.pool.PoolConfig` and those of :func:`connect`.
+    See :class:`~smtpproto.client.pool.Pool`. Options: see
+    :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    members = make_pool(Runtime(), host, port, options)
+    connections = make_pool(Runtime(), host, port, options)
     try:
-        yield members
+        yield connections
     finally:
-        await members.close()
+        await connections.close()
 
 
 @contextlib.asynccontextmanager
@@ -85,14 +85,14 @@ async def serve(
     port: int = 0,
     **options: Unpack[ServerOptions],
 ) -> AsyncIterator[Server]:
-    """Serve *handler* on *host* and *port* (0: a free one) while the block runs; then stop.
-    *host* may be the path of a Unix socket: see :func:`.listening.unix`.
+    """Serve *handler* on *host* and *port* (0: any free port) until the block ends; then stop.
+    *host* may be the path of a Unix socket: see :func:`.listening.listen_unix`.
 
-    Options: :class:`.ServerConfig`. Raises OSError if it cannot listen.
+    Options: see :class:`.ServerConfig`. Raises OSError if the server cannot listen.
     """
-    async with _one_error(), trio.open_nursery() as nursery:
+    async with _single_error(), trio.open_nursery() as nursery:
         server = Server(handler, ServerConfig(**options), nursery)
-        with listening.unix(host, port) as listener:
+        with listening.listen_unix(host, port) as listener:
             await server.start(host, port, listener)
             try:
                 yield server
@@ -101,8 +101,9 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def _one_error() -> AsyncIterator[None]:
-    """Let an error leave the block as it is: our own tasks raise none that would join it."""
+async def _single_error() -> AsyncIterator[None]:
+    """Raise an error of the block itself, not the group that trio's nursery makes of it. The tasks
+    of the server raise none, so a group with one error holds the block's."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -112,7 +113,7 @@ async def _one_error() -> AsyncIterator[None]:
 
 
 class Server:
-    """A server that is running."""
+    """A running server."""
 
     def __init__(self, handler: HandlerSource, config: ServerConfig, nursery: trio.Nursery) -> None:
         self._handler, self._config, self._nursery = handler, config, nursery
@@ -121,7 +122,7 @@ class Server:
         self._idle = trio.Event()
 
     async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
-        """Start listening, or to accept from *listener*."""
+        """Listen on *host* and *port*, or accept connections from *listener* if it is given."""
         check_server(self._handler, self._config, port)
         if listener is None:
             self._listeners = await trio.open_tcp_listeners(port, host=host)
@@ -131,16 +132,16 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The port it listens on; 0 for a Unix socket."""
+        """The TCP port that the server listens on; 0 for a Unix socket."""
         return listening.port_of(self._listeners[0].socket)
 
     async def wait(self) -> None:
-        """Wait until cancelled."""
+        """Wait until the caller is cancelled."""
         await trio.sleep_forever()
 
     async def stop(self, grace: float = 30) -> None:
-        """Stop accepting, say 421 to the idle, let messages in flight finish for *grace* seconds,
-        then cut what is left."""
+        """Stop accepting connections and send 421 to idle clients. Messages in flight have *grace*
+        seconds to finish; then close the remaining connections."""
         self._accepting.cancel()
         for conversation in self._running:
             conversation.stop()
@@ -166,9 +167,9 @@ class Server:
 
 
 class Runtime:
-    """The port :class:`smtpproto.ports.World`. Who dials gets *connected*, if there is one."""
+    """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
-    def __init__(self, connected: Given | None = None) -> None:
+    def __init__(self, connected: Connection | None = None) -> None:
         self._connected = connected
 
     def now(self) -> float:
@@ -187,7 +188,7 @@ class Runtime:
         return trio.Semaphore(number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        # Left to end by itself if we are cancelled: a server that stops does not wait for it.
+        # A cancelled task abandons the thread, so a stopping server does not wait for it.
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
 
     async def dial(
@@ -197,7 +198,7 @@ class Runtime:
         timeout: float | None,
         source: tuple[str, int] | None = None,
     ) -> Stream:
-        with dialling(host, port):
+        with map_connect_errors(host, port):
             with trio.move_on_after(_seconds(timeout)):
                 return Stream(await self._connect(host, port, source))
             raise TimeoutError
@@ -205,23 +206,24 @@ class Runtime:
     async def _connect(
         self, host: str, port: int, source: tuple[str, int] | None
     ) -> trio.abc.Stream:
-        given = self._connected
-        if isinstance(given, socket.socket):
-            given = trio.socket.from_stdlib_socket(given)
-        if isinstance(given, trio.socket.SocketType):
-            return trio.SocketStream(given)
-        if given is not None:
-            return given
+        connected = self._connected
+        if isinstance(connected, socket.socket):
+            connected = trio.socket.from_stdlib_socket(connected)
+        if isinstance(connected, trio.socket.SocketType):
+            return trio.SocketStream(connected)
+        if connected is not None:
+            return connected
         if is_path(host):
-            return trio.SocketStream(trio.socket.from_stdlib_socket(await unix(self, host)))
+            return trio.SocketStream(trio.socket.from_stdlib_socket(await connect_unix(self, host)))
         if source is None or not source[1]:
             address = None if source is None else source[0]
             return await trio.open_tcp_stream(host, port, local_address=address)
-        return await _from_port(host, port, source)
+        return await _connect_from_port(host, port, source)
 
 
-async def _from_port(host: str, port: int, source: tuple[str, int]) -> trio.SocketStream:
-    """Connect from a port, which trio's happy eyeballs cannot: to one address after the other."""
+async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> trio.SocketStream:
+    """Connect from a given local port, to one address of *host* after the other. trio's happy
+    eyeballs cannot do this."""
     errors: list[OSError] = []
     for family, kind, protocol, _, address in await trio.socket.getaddrinfo(
         host, port, type=trio.socket.SOCK_STREAM
@@ -238,7 +240,7 @@ async def _from_port(host: str, port: int, source: tuple[str, int]) -> trio.Sock
 
 
 class Stream:
-    """The port :class:`smtpproto.ports.Stream`."""
+    """Implements :class:`smtpproto.ports.Stream`."""
 
     def __init__(self, connected: trio.abc.Stream) -> None:
         self._socket = connected
@@ -268,7 +270,7 @@ class Stream:
             raise ConnectionLost("the connection is closed") from None
 
     async def close(self) -> None:
-        with contextlib.suppress(trio.BrokenResourceError):  # of a stream of the user's
+        with contextlib.suppress(trio.BrokenResourceError):  # the caller's stream may raise it
             await self._socket.aclose()
 
     def interrupt(self) -> None:
@@ -284,7 +286,7 @@ class Stream:
         return self._address("getsockname")
 
     def _address(self, which: str) -> tuple[str, int]:
-        with contextlib.suppress(OSError, AttributeError):  # the latter for what has no socket
+        with contextlib.suppress(OSError, AttributeError):  # the caller's stream may have no socket
             match getattr(self._socket.socket, which)():  # type: ignore[attr-defined]
                 case (str(host), int(port), *_):
                     return host, port

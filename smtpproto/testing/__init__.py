@@ -1,8 +1,8 @@
-"""Ring 5: tools to test with, this library and yours.
+"""Ring 5: tools for tests, of this library and of programs that use it.
 
-``script`` plays a written dialogue as one side of a stream; ``simulation`` runs clients and servers
-against each other over a network with faults, from one integer; ``strategies`` are Hypothesis
-strategies for everything the grammar has (needs ``hypothesis``).
+``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
+each other over a network with faults; one integer reproduces a run. ``strategies`` has Hypothesis
+strategies for all values of the grammar, and needs ``hypothesis``.
 """
 
 from .script import ScriptedStream

@@ -1,4 +1,4 @@
-"""A stream whose other side is written down."""
+"""A stream whose peer follows a script."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import ConnectionLost, TimedOut
 
 
 class ScriptedStream:
-    """Plays one side of a dialogue of ``C:`` and ``S:`` lines; checks the other as it comes.
+    """A stream that plays one side of a dialogue of ``C:`` and ``S:`` lines and checks the other.
 
     ::
 
@@ -18,56 +18,59 @@ class ScriptedStream:
             S: 250 mx.example.org
         ''')
 
-    *plays* is "S" to test a client, "C" to test a server. Each line stands for its octets and
-    CRLF. ``S: <silence>`` times out, ``S: <reset>`` breaks the link; after the last line the stream
-    ends. What differs from the script raises AssertionError at once.
+    *plays* is "S" to test a client, "C" to test a server. CRLF is added to each line. A read at
+    ``S: <silence>`` raises TimedOut, at ``S: <reset>`` ConnectionLost; the stream ends after the
+    last line. A line that differs from the script raises AssertionError at once.
     """
 
-    peername = ("192.0.2.1", 25)
-    sockname = ("127.0.0.1", 49152)
+    peername: tuple[str, int] = ("192.0.2.1", 25)
+    sockname: tuple[str, int] = ("127.0.0.1", 49152)
 
     def __init__(self, script: str, *, plays: str = "S") -> None:
         lines = (line.lstrip() for line in script.split("\n"))
         self._script = deque((line[0], line[3:]) for line in lines if line)
         self._plays = plays
         self._pending = b""
-        self.closed = False
+        self.closed: bool = False
 
     async def read(self, timeout: float | None) -> bytes:
-        """All lines up to the other side's next."""
+        """Return the lines of this side up to the next line of the other side."""
         octets = b""
         while self._script and self._script[0][0] == self._plays:
             match self._script[0][1]:
                 case "<silence>" | "<reset>" as event:
-                    return octets or self._happen(event)
+                    return octets or self._fail(event)
                 case line:
                     octets += f"{line}\r\n".encode()
                     self._script.popleft()
         if self._script and not octets:
-            raise AssertionError(f"both wait; the script has {self._script[0][1]!r} next")
+            raise AssertionError(f"both sides wait; the script expects {self._script[0][1]!r}")
         return octets
 
     async def write(self, data: bytes, timeout: float | None) -> None:
+        """Compare each line with the script. Raises AssertionError if it differs."""
         self._pending += data
         while b"\r\n" in self._pending:
             line, _, self._pending = self._pending.partition(b"\r\n")
             expected = self._script.popleft() if self._script else ("", "<the end>")
-            said = line.decode()
-            if expected[0] == self._plays or expected[1] != said:
-                raise AssertionError(f"said {said!r}; the script has {expected[1]!r}")
+            actual = line.decode()
+            if expected[0] == self._plays or expected[1] != actual:
+                raise AssertionError(f"got {actual!r}; the script expects {expected[1]!r}")
 
     async def close(self) -> None:
+        """Set :attr:`closed`."""
         self.closed = True
 
     def interrupt(self) -> None:
+        """Drop the rest of the script, so that the next read returns ``b""``."""
         self._script.clear()
 
     def finish(self) -> None:
-        """Raise AssertionError unless all of the script was played."""
+        """Raise AssertionError unless the whole script was played."""
         if self._script or self._pending:
-            raise AssertionError(f"never said: {[line for _, line in self._script]}")
+            raise AssertionError(f"lines not played: {[line for _, line in self._script]}")
 
-    def _happen(self, event: str) -> bytes:
+    def _fail(self, event: str) -> bytes:
         self._script.popleft()
         if event == "<silence>":
             raise TimedOut("the script is silent")

@@ -1,4 +1,4 @@
-"""A network in memory with faults, and a clock that jumps: one integer reproduces a run.
+"""A network in memory with faults and a simulated clock; one integer reproduces a run.
 
 ::
 
@@ -11,9 +11,8 @@
 
     simulation.run(client())
 
-Nothing here waits for real: coroutines are stepped in an order that the seed decides, reads give
-what has arrived cut at places that the seed decides, and when all wait the clock jumps to the
-first deadline.
+No real time passes. The seed decides which coroutine runs next, and how much of what has arrived
+each read returns. When all coroutines wait, the clock jumps to the first deadline.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ T = TypeVar("T")
 
 
 class Deadlock(AssertionError):
-    """All wait, and nothing will ever happen."""
+    """All coroutines wait, and none has a deadline."""
 
 
 @define(eq=False)
 class _Wait:
-    """What a coroutine yields: wake me when *ready*, or at *deadline*."""
+    """What a coroutine yields to the scheduler: resume it when *ready*, or at *deadline*."""
 
     ready: Callable[[], bool]
     deadline: float
@@ -57,45 +56,45 @@ class _Task:
 
 
 class Simulation:
-    """A seeded world: network, clock and scheduler. Implements :class:`smtpproto.ports.World`.
+    """A seeded network, clock and scheduler. Implements :class:`smtpproto.ports.Runtime`.
 
-    *cut_at* breaks the connection at the n-th read or write on any stream, counted from 0; what
-    is on its way then arrives up to a place that the seed decides. None never does.
+    *cut_at* breaks the connection at the n-th read or write on any stream, counted from 0; of the
+    octets in flight, the seed decides how many arrive. None breaks no connection.
     """
 
     def __init__(self, seed: int, *, cut_at: int | None = None) -> None:
-        self.dice = random.Random(seed)
-        self.operations = 0
+        self.dice: random.Random = random.Random(seed)
+        self.operations: int = 0
         self._cut_at = cut_at
         self._now = 0.0
         self._tasks: list[_Task] = []
         self._servers: dict[int, tuple[HandlerSource, ServerConfig]] = {}
         self.conversations: list[Conversation] = []
 
-    # -- the world ---------------------------------------------------------------------------
+    # -- the runtime -------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Seconds since the start; they pass only when all wait."""
+        """Return the seconds since the start. The clock moves only when all coroutines wait."""
         return self._now
 
     def random(self, size: int) -> bytes:
-        """What the seed gives."""
+        """Return octets that the seed decides."""
         return self.dice.randbytes(size)
 
     async def sleep(self, seconds: float) -> None:
-        """Let the clock jump."""
+        """Wait until the clock has jumped *seconds* ahead."""
         await _Wait(lambda: False, self._now + seconds)
 
-    def semaphore(self, number: int) -> SimulatedSlots:
-        """So many places; the seed decides who gets one."""
-        return SimulatedSlots(self, number)
+    def semaphore(self, number: int) -> SimulatedSemaphore:
+        """Return a semaphore of *number* slots. The seed decides which waiter gets a free slot."""
+        return SimulatedSemaphore(self, number)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """There are no threads."""
+        """Call *function* at once: there are no threads."""
         return function()
 
     async def checkpoint(self) -> None:
-        """Let the seed choose who goes on."""
+        """Let the seed decide which coroutine runs next."""
         await _Wait(lambda: True, self._now)
 
     async def dial(
@@ -105,7 +104,7 @@ class Simulation:
         timeout: float | None,
         source: tuple[str, int] | None = None,
     ) -> SimulatedStream:
-        """Connect to what listens on *port*."""
+        """Connect to the server on *port*. Raises ConnectFailed if there is none."""
         if port not in self._servers:
             raise ConnectFailed(f"nothing listens on port {port}", phase="connect")
         handler, config = self._servers[port]
@@ -120,7 +119,7 @@ class Simulation:
         self._servers[port] = handler, config
 
     def pair(self) -> tuple[SimulatedStream, SimulatedStream]:
-        """Two streams, each the other's peer."""
+        """Return the two ends of a new connection."""
         near, far = SimulatedStream(self), SimulatedStream(self)
         near.peer, far.peer = far, near
         return near, far
@@ -128,9 +127,10 @@ class Simulation:
     # -- the scheduler -----------------------------------------------------------------------
 
     def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-        """Run *coroutines*, and the servers they dial, until all have ended; their results.
+        """Run *coroutines*, and the servers they dial, until all have ended; return their results.
 
-        An error that ends one of them is raised when all have ended. Raises Deadlock.
+        If one of them raises, that error is raised after all have ended. Raises Deadlock if all
+        wait and none has a deadline.
         """
         ours = [_Task(coroutine) for coroutine in coroutines]
         self._tasks += ours
@@ -146,7 +146,7 @@ class Simulation:
         return [task.result for task in ours]
 
     async def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
-        """Wait for *ready*, at most *timeout* seconds; whether it is."""
+        """Wait at most *timeout* seconds until *ready* is true; return whether it is."""
         deadline = float("inf") if timeout is None else self._now + timeout
         if not ready():
             await _Wait(ready, deadline)
@@ -169,19 +169,19 @@ class Simulation:
     def _jump(self) -> None:
         deadline = min(task.wait.deadline for task in self._tasks if task.wait is not None)
         if deadline == float("inf"):
-            raise Deadlock(f"{len(self._tasks)} coroutines wait for ever")
+            raise Deadlock(f"{len(self._tasks)} coroutines wait forever")
         self._now = deadline
 
     def count(self, stream: SimulatedStream) -> None:
-        """Count a read or a write, and cut the connection if it is the one."""
+        """Count a read or a write, and cut the connection if its number is *cut_at*."""
         if self.operations == self._cut_at:
             stream.cut()
         self.operations += 1
 
 
 @define(eq=False)
-class SimulatedSlots:
-    """Implements :class:`smtpproto.ports.Slots`."""
+class SimulatedSemaphore:
+    """Implements :class:`smtpproto.ports.Semaphore`."""
 
     _simulation: Simulation
     free: int
@@ -221,10 +221,10 @@ class SimulatedStream:
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         if not self._broken:
-            self.peer._arrived += data  # before the cut: it may lose any part of this
+            self.peer._arrived += data  # before the cut, which may lose any part of it
         self._simulation.count(self)
         if self._broken and self._simulation.dice.random() < 0.5:
-            raise ConnectionLost("broken pipe")  # the other half of the time nobody notices yet
+            raise ConnectionLost("broken pipe")  # half of the time the writer notices only later
 
     async def close(self) -> None:
         self._ended = self.peer._ended = True
@@ -233,7 +233,7 @@ class SimulatedStream:
         self._ended = True
 
     def cut(self) -> None:
-        """Break the connection; what has not been read arrives in part or not at all."""
+        """Break the connection. Of the unread octets, the seed decides how many still arrive."""
         for end in (self, self.peer):
             end._broken = end._ended = True
             del end._arrived[self._simulation.dice.randint(0, len(end._arrived)) :]

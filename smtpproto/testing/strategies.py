@@ -1,8 +1,8 @@
-"""Hypothesis strategies for the values of the grammar and for what travels beside them.
+"""Hypothesis strategies for the values of the grammar, and for messages.
 
-One function a value, as in ``@given(mailboxes())``; each reaches the whole space that the grammar
-allows, and the ends of its length limits often. They need Hypothesis, which the library itself does
-not. *smtputf8* adds what RFC 6531 allows; without it all is ASCII.
+There is one function for each kind of value: ``@given(mailboxes())``. Each covers all values that
+the grammar allows, and often draws values at the ends of the length limits. *smtputf8* adds what
+RFC 6531 allows; without it all values are ASCII. This module needs Hypothesis.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ def _octets(text: str) -> int:
 
 
 def _long(texts: SearchStrategy[str], size: int) -> SearchStrategy[str]:
-    """Some of *texts*, and some repeated until they have *size* characters."""
+    """Draw from *texts*, or repeat such a text until it has *size* characters."""
     return texts | texts.filter(bool).map(lambda text: (text * size)[:size])
 
 
 def _fit(text: str, fits: Callable[[str], bool]) -> str:
-    """The longest start of *text* that fits."""
+    """Return the longest start of *text* that fits."""
     while not fits(text):
         text = text[:-1]
     return text
@@ -114,13 +114,13 @@ def _u_labels() -> SearchStrategy[str]:
 
 
 def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
-    """Domains of 1 to 255 octets; with *u_labels* also internationalised ones (RFC 6531 3.3)."""
+    """Domains of 1 to 255 octets; *u_labels* adds internationalised ones (RFC 6531 3.3)."""
     return _domains(limits.DOMAIN, u_labels)
 
 
 @st.composite
 def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
-    """A domain of at most *room* octets, some of just that many."""
+    """A domain of at most *room* octets, and often of exactly *room*."""
     fill = draw(st.booleans())
     labels = _labels() | _u_labels() if u_labels else _labels()
     name = ""
@@ -130,13 +130,13 @@ def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
         name = longer
     while fill and (rest := room - _octets(name)) > 1:
         size = min(rest - 1, limits.LABEL)
-        size -= rest - size == 2  # else one octet is left, too little for a dot and a label
+        size -= rest - size == 2  # a single octet left over has no room for a dot and a label
         name = f"{name}.{'x' * size}"
     return Domain(name)
 
 
 def address_literals() -> SearchStrategy[AddressLiteral]:
-    """Literals of all three kinds (RFC 5321 4.1.3), of at most 255 octets."""
+    """IPv4, IPv6 and general address literals (RFC 5321 4.1.3) of at most 255 octets."""
     return _literals(limits.DOMAIN)
 
 
@@ -154,12 +154,12 @@ def _literals(draw: DrawFn, room: int) -> AddressLiteral:
 
 
 def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
-    """``Domain / address-literal``, as EHLO and mailboxes have them."""
+    """Domains and address literals: ``Domain / address-literal`` in EHLO and mailboxes."""
     return domains(u_labels=u_labels) | address_literals()
 
 
 def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
-    """What local-parts mean, unquoted: 1 to 64 octets when written, quotes and all."""
+    """Local-parts without quotes; 1 to 64 octets when written with the quotes they need."""
     text = st.text(_UNICODE if smtputf8 else _ASCII, min_size=1, max_size=limits.LOCAL_PART)
     dotted = st.lists(st.text(_ATEXT, min_size=1, max_size=8), min_size=1).map(".".join)
     return _long(dotted | text, limits.LOCAL_PART).map(
@@ -168,7 +168,7 @@ def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
 
 
 def mailboxes(*, smtputf8: bool = False) -> SearchStrategy[Mailbox]:
-    """Mailboxes of up to 320 octets: longer than a path may be (RFC 5321 4.5.3.1)."""
+    """Mailboxes of up to 320 octets, which is longer than a path may be (RFC 5321 4.5.3.1)."""
     return st.builds(Mailbox, local_parts(smtputf8=smtputf8), hosts(u_labels=smtputf8))
 
 
@@ -181,24 +181,24 @@ def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
 
 
 def reverse_paths(*, smtputf8: bool = False) -> SearchStrategy[ReversePath]:
-    """Senders, the null path among them."""
+    """Senders, including the null path ``<>``."""
     return st.builds(ReversePath, st.none() | _path_mailboxes(smtputf8))
 
 
 def forward_paths(*, smtputf8: bool = False) -> SearchStrategy[ForwardPath]:
-    """Recipients, the bare ``<Postmaster>`` among them."""
+    """Recipients, including the bare ``<Postmaster>``."""
     return st.builds(ForwardPath, st.none() | _path_mailboxes(smtputf8))
 
 
 def enhanced_codes(class_: int | None = None) -> SearchStrategy[EnhancedCode]:
-    """Enhanced status codes (RFC 3463), of one class if *class_* says so."""
+    """Enhanced status codes (RFC 3463), only of class *class_* if it is given."""
     classes = st.sampled_from((2, 4, 5) if class_ is None else (class_,))
     return st.builds(EnhancedCode, classes, st.integers(0, 999), st.integers(0, 999))
 
 
 @st.composite
 def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
-    """Replies of any of *codes*, with enhanced code or without, of one line or more."""
+    """Replies with one of *codes*, with or without enhanced code, of one or more lines."""
     code = draw(st.integers(200, 599) if codes is None else codes)
     short = st.text(_REPLY_TEXT, max_size=40)
     coded = st.builds(lambda code, text: f"{code} {text}", enhanced_codes(), short)
@@ -208,19 +208,19 @@ def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
         enhanced = draw(st.none() | enhanced_codes(code // 100))
         leading = EnhancedCode.at_start(lines[0])
         if enhanced is None and leading is not None and leading.class_ == code // 100:
-            enhanced = leading  # a reply never has its own enhanced code in the text alone
+            enhanced = leading  # parsing would read it from the text
     return Reply(code, enhanced, lines)
 
 
 def timestamps() -> SearchStrategy[datetime]:
-    """Instants in UTC, of whole seconds, from the first year to the last."""
+    """Instants in UTC, in whole seconds, from the year 1 to the year 9999."""
     first, last = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
     whole = st.integers(0, int((last - first).total_seconds()))
     return whole.map(lambda seconds: (first + timedelta(seconds=seconds)).replace(tzinfo=UTC))
 
 
 def envids() -> SearchStrategy[str]:
-    """Envelope identifiers (RFC 3461 4.4), decoded, of up to 100 octets of xtext."""
+    """Envelope identifiers (RFC 3461 4.4), decoded; up to 100 octets when written as xtext."""
     texts = _long(st.text(_ASCII, min_size=1, max_size=MAX_ENVID), MAX_ENVID)
     return texts.map(lambda text: _fit(text, lambda text: len(encode_xtext(text)) <= MAX_ENVID))
 
@@ -236,7 +236,7 @@ def deliver_by() -> SearchStrategy[DeliverBy]:
 
 
 def solicitations() -> SearchStrategy[tuple[str, ...]]:
-    """Solicitation class keywords (RFC 3865 2.2) of up to 1000 octets in all."""
+    """Solicitation class keywords (RFC 3865 2.2) of up to 1000 octets in total."""
     words = st.from_regex(r"[A-Za-z][A-Za-z0-9._:-]*", fullmatch=True)
     return _long(st.lists(words, min_size=1).map(",".join), 1000).map(
         lambda text: tuple(_fit(text[:1000], lambda text: text[-1] != ",").split(","))
@@ -245,7 +245,7 @@ def solicitations() -> SearchStrategy[tuple[str, ...]]:
 
 @st.composite
 def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
-    """Parameters of MAIL, none to all of them, of at most what each adds to the line."""
+    """Any set of MAIL parameters, each at most as long as its extension allows."""
     by = draw(st.none() | deliver_by())
     longest = MAX_SECONDS if by is None else by.seconds
     hold_for = draw(st.none() | st.integers(1, longest)) if longest > 0 else None
@@ -273,8 +273,8 @@ def notify() -> SearchStrategy[frozenset[Notify]]:
 
 @st.composite
 def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecipient:
-    """Values of ORCPT, of any address type, of up to 500 octets. Without *smtputf8* they are
-    written in ASCII, though the address may be none."""
+    """Values of ORCPT with any address type, of up to 500 octets. Without *smtputf8* the written
+    form is ASCII, even where the address is not."""
     kind = draw(st.sampled_from(["rfc822", "x400", "utf-8", "UTF-8"]) | st.from_regex(_ATOM))
     is_utf8 = kind.lower() == "utf-8"
     texts = st.text(_UNITEXT, min_size=1) if is_utf8 else st.text(_ASCII)
@@ -293,7 +293,7 @@ def valid_since() -> SearchStrategy[ValidSince]:
 
 
 def rcpt_parameters(*, smtputf8: bool = True) -> SearchStrategy[RcptParameters]:
-    """Parameters of RCPT, none to all of them. Without *smtputf8* they are written in ASCII."""
+    """Any set of RCPT parameters. Without *smtputf8* their written form is ASCII."""
     return st.builds(
         RcptParameters,
         notify=st.none() | notify(),
@@ -331,26 +331,26 @@ _BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
 
 
 def commands(verbs: Collection[str] = tuple(line.COMMANDS)) -> SearchStrategy[c.Command]:
-    """Commands, or those of *verbs* only. A line may be longer than a server takes."""
+    """Commands with one of *verbs*. A line may be longer than servers accept."""
     return st.sampled_from(sorted(verbs)).flatmap(
         lambda verb: _BY_VERB[verb]() if verb in _BY_VERB else st.builds(line.COMMANDS[verb])
     )
 
 
 def session_limits() -> SearchStrategy[SessionLimits]:
-    """Limits of a session (RFC 9422), none to all of them."""
+    """Any set of session limits (RFC 9422)."""
     limit = st.none() | st.integers(1, 999_999)
     return st.builds(SessionLimits, mail_max=limit, rcpt_max=limit, rcpt_domain_max=limit)
 
 
 def future_releases() -> SearchStrategy[FutureRelease]:
-    """What FUTURERELEASE says (RFC 4865 3)."""
+    """EHLO parameters of FUTURERELEASE (RFC 4865 3)."""
     return st.builds(FutureRelease, st.integers(1, MAX_SECONDS), timestamps())
 
 
 _NUMBERS = st.integers(0, 10**20 - 1).map(str)
 _NAMES = st.lists(st.text(ascii_uppercase, min_size=1, max_size=9), min_size=1, max_size=9)
-_SAID: Mapping[str, Callable[[], SearchStrategy[str]]] = {
+_EHLO_PARAMETERS: Mapping[str, Callable[[], SearchStrategy[str]]] = {
     "SIZE": lambda: st.just("") | _NUMBERS,
     "AUTH": lambda: _NAMES.map(" ".join),
     "DELIVERBY": lambda: st.from_regex(r"[0-9]{0,9}(,[!-+]{1,9}){0,3}", fullmatch=True),
@@ -365,32 +365,36 @@ _SAID: Mapping[str, Callable[[], SearchStrategy[str]]] = {
 
 @st.composite
 def offers(draw: DrawFn) -> Extensions:
-    """EHLO keyword lists that a server may give: known keywords, those that they need, and what
-    they may say."""
+    """EHLO keyword lists that a server may send: known keywords with valid parameters, and the
+    keywords that they need."""
     keywords = draw(st.sets(st.sampled_from(sorted(EXTENSIONS))))
     keywords |= {need for keyword in keywords for need in EXTENSIONS[keyword].requires}
     none = st.just("")
-    return Extensions({key: draw(_SAID.get(key, lambda: none)()) for key in sorted(keywords)})
+    return Extensions(
+        {key: draw(_EHLO_PARAMETERS.get(key, lambda: none)()) for key in sorted(keywords)}
+    )
 
 
 def extensions() -> SearchStrategy[Extensions]:
-    """EHLO keyword lists: known and unknown keywords that say anything, each line at most 512
-    octets on the wire."""
+    """EHLO keyword lists: known and unknown keywords with any parameters, valid or not. Each line
+    has at most 512 octets."""
     known = st.sampled_from(sorted(EXTENSIONS))
     other = st.from_regex(r"[A-Z0-9][A-Z0-9-]*", fullmatch=True)
     words = st.lists(_long(st.text(_VCHAR, min_size=1), 40), max_size=30).map(" ".join)
-    said = st.sampled_from(sorted(_SAID)).flatmap(lambda key: _SAID[key]())
+    parameters = st.sampled_from(sorted(_EHLO_PARAMETERS)).flatmap(
+        lambda key: _EHLO_PARAMETERS[key]()
+    )
 
     def fit(keywords: dict[str, str]) -> Extensions:
         return Extensions(
             {key: text[: _REPLY_LINE - len(key) - 1].rstrip() for key, text in keywords.items()}
         )
 
-    return offers() | st.dictionaries(known | other, words | said).map(fit)
+    return offers() | st.dictionaries(known | other, words | parameters).map(fit)
 
 
 def xtexts() -> SearchStrategy[str]:
-    """xtext (RFC 3461 4) with UTF-8 behind it, escapes where they are needed and elsewhere."""
+    """xtext (RFC 3461 4) of UTF-8, with the escapes it needs and with others."""
 
     def write(character: str, escape: bool) -> str:
         octets = character.encode()
@@ -401,8 +405,8 @@ def xtexts() -> SearchStrategy[str]:
 
 
 def messages(*, eight_bit: bool = True) -> SearchStrategy[bytes]:
-    """Contents of messages, empty or ended by CRLF: dots where they hurt, lines of up to 998
-    octets, anything but CR and LF inside them (RFC 5321 4.5.2, 4.5.3.1.6)."""
+    """Contents of messages, empty or ended by CRLF: lines of up to 998 octets without CR and LF,
+    many of which begin with dots (RFC 5321 4.5.2, 4.5.3.1.6)."""
     dots = (b".", b"..", b"", b" .", b". ", b".\0", b"\0.", b"QUIT", b"." * 998, b"x" * 998)
     octets = st.integers(0, 255 if eight_bit else 127).filter(lambda octet: octet not in b"\r\n")
     lines = st.sampled_from(dots) | st.lists(octets, max_size=80).map(bytes)
@@ -410,7 +414,7 @@ def messages(*, eight_bit: bool = True) -> SearchStrategy[bytes]:
 
 
 def splits(data: bytes) -> SearchStrategy[list[bytes]]:
-    """Ways to cut *data* into pieces, none of them empty: whole, octet by octet, at random."""
+    """Ways to cut *data* into non-empty pieces: whole, octet by octet, or at random."""
     inner = range(1, len(data))
     if not inner:
         return st.just([data] if data else [])

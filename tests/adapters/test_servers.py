@@ -358,7 +358,7 @@ def test_run_says_what_is_wrong() -> None:
     async def suspends() -> None:
         await Suspends()
 
-    with pytest.raises(LocalProtocolError, match="suspends"):
+    with pytest.raises(LocalProtocolError, match="a coroutine suspended"):
         on_sockets.run(suspends())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from smtpproto import Client, ConnectFailed, TimedOut, Timeouts
 from smtpproto.adapters import eyeballs
-from smtpproto.adapters.dialling import dialling
+from smtpproto.adapters.dialling import map_connect_errors
 from tests.adapters.flavours import FLAVOURS, Flavour, served
 from tests.adapters.inboxes import Inbox
 
@@ -106,7 +106,7 @@ def test_each_address_is_told(client: type[Flavour], resolve: Callable[..., None
     with pytest.raises(ConnectFailed) as caught:
         client.client(first, nothing)
     text = str(caught.value)
-    assert f"no connection to localhost, port {first}: " in text
+    assert f"cannot connect to localhost, port {first}: " in text
     assert f"('127.0.0.1', {first})" in text and f"('127.0.0.2', {second})" in text
     assert caught.value.phase == "connect"
     assert caught.value.check == "whether a server listens there"
@@ -118,7 +118,7 @@ def test_a_name_that_has_no_address(client: type[Flavour], monkeypatch: pytest.M
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ConnectFailed, match=r"no address for localhost.*not known.*DNS"):
+    with pytest.raises(ConnectFailed, match=r"cannot resolve localhost.*not known.*DNS"):
         client.client(25, nothing)
 
 
@@ -131,14 +131,14 @@ def test_a_name_that_has_no_address(client: type[Flavour], monkeypatch: pytest.M
         ([errno.ECONNREFUSED], 25, "whether a server listens there"),
         ([errno.ECONNREFUSED, errno.ECONNREFUSED], 587, "whether a server listens there"),
         ([errno.ENETUNREACH], 587, "this machine's network and routes"),
-        ([errno.EHOSTUNREACH], 25, "firewalls on the way; many providers block port 25"),
+        ([errno.EHOSTUNREACH], 25, "firewalls on the way; many providers block outgoing port 25"),
         ([errno.ENETUNREACH, errno.ECONNREFUSED], 587, "host and port, whether the server runs"),
         ([errno.EPIPE], 587, "host and port, whether the server runs"),
     ],
 )
 def test_what_to_check(codes: list[int], port: int, check: str) -> None:
     errors = [OSError(code, "words") for code in codes]
-    with pytest.raises(ConnectFailed) as caught, dialling("mx.example", port):
+    with pytest.raises(ConnectFailed) as caught, map_connect_errors("mx.example", port):
         raise OSError("all failed") from ExceptionGroup("all failed", errors)
     assert check in caught.value.check
     assert ("providers" in caught.value.check) == ("providers" in check)
@@ -146,12 +146,15 @@ def test_what_to_check(codes: list[int], port: int, check: str) -> None:
 
 
 def test_silence_on_port_25_may_be_the_provider_s() -> None:
-    with pytest.raises(TimedOut, match="providers block port 25"), dialling("mx.example", 25):
+    with (
+        pytest.raises(TimedOut, match="providers block outgoing port 25"),
+        map_connect_errors("mx.example", 25),
+    ):
         raise TimeoutError
 
 
 def test_what_is_told_is_one_line() -> None:
-    with pytest.raises(ConnectFailed) as caught, dialling("mx\r\n", 25):
+    with pytest.raises(ConnectFailed) as caught, map_connect_errors("mx\r\n", 25):
         raise OSError("first\r\nsecond")
     assert "\n" not in str(caught.value) and "\r" not in str(caught.value)
 
@@ -161,9 +164,9 @@ def test_what_is_told_is_one_line() -> None:
 
 def test_families_take_turns() -> None:
     four, six = [inet(port) for port in (1, 2)], [inet6(port) for port in (3, 4, 5)]
-    assert [info[4][1] for info in eyeballs.interleaved(six + four)] == [3, 1, 4, 2, 5]
-    assert [info[4][1] for info in eyeballs.interleaved(four + six)] == [1, 3, 2, 4, 5]
-    assert eyeballs.interleaved([]) == []
+    assert [info[4][1] for info in eyeballs.interleave(six + four)] == [3, 1, 4, 2, 5]
+    assert [info[4][1] for info in eyeballs.interleave(four + six)] == [1, 3, 2, 4, 5]
+    assert eyeballs.interleave([]) == []
 
 
 def test_losers_are_closed(resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:

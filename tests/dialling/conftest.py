@@ -1,0 +1,5 @@
+"""Fixtures."""
+
+from tests.adapters.conftest import inbox
+
+__all__ = ["inbox"]
