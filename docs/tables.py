@@ -88,9 +88,9 @@ def verbs() -> Iterator[list[str]]:
     rows = {**vocabulary().verbs, **vocabulary(lmtp=True).verbs}
     for name, verb in rows.items():
         codes = " ".join(map(str, sorted(verb.accepted_codes)))
-        early = {"": "", "auth": "AUTH", "auth tls": "AUTH, TLS"}[verb.early]
+        before = {"": "", "auth": "AUTH", "auth tls": "AUTH, TLS"}[verb.allowed_before]
         group = "yes" if verb.grouped else ""
-        yield [name, verb.keyword or "", codes, printed(verb.default_reply), group, early]
+        yield [name, verb.keyword or "", codes, printed(verb.default_reply), group, before]
 
 
 def printed(reply: Reply) -> str:

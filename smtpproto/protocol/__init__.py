@@ -1,4 +1,4 @@
-"""Ring 3: both machines, and the tables that they follow.
+"""Ring 3: the client and server protocol machines, and the tables that both follow.
 
 :data:`ROWS` and :data:`COLUMNS` are the phase table, :func:`vocabulary` returns the verbs of a
 session, and :data:`EXTENSIONS` says what each extension adds.

@@ -1,4 +1,4 @@
-"""Reads a command line as a server does: by what was negotiated, and with its leniencies."""
+"""Parses a command line as a server does: with the negotiated extensions and its leniencies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .server_state import ServerState
 def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Command, tuple[str, ...]]:
     """Return the command of *line*, whose verb is *verb*, and the leniencies to report.
 
-    Raises GrammarError. The parser of an application's own verb may raise anything; the client
-    then gets a 451 that tells nothing more.
+    Raises GrammarError. The parser of an application's own verb may raise any exception; the reply
+    is then a 451 without details.
     """
     context = ParseContext(
         parameters=server.negotiated.parameters.get(verb),
@@ -28,6 +28,6 @@ def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Comman
     except Exception as error:
         if verb in COMMANDS:
             raise
-        fault = GrammarError(f"{verb} cannot be read", reply=server_replies.CANNOT_READ)
+        fault = GrammarError(f"the parser of {verb} failed", reply=server_replies.PARSER_FAILED)
         raise fault from error
     return command, tuple(context.used)

@@ -1,6 +1,6 @@
-"""The phases of a session and the one table of what may be said in which (RFC 5321 4.1.4).
+"""The phases of a session, and the table of commands allowed in each (RFC 5321 4.1.4).
 
-Both machines use it: a server refuses what the table refuses, a client does not send it.
+Both machines use it: a server refuses what the table refuses, and a client does not send it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..grammar.reply import Reply
 
 
 class Phase(enum.Enum):
-    """Where a session stands."""
+    """The state of a session."""
 
     GREETING = "greeting"
     """The server has not greeted yet."""
@@ -23,22 +23,23 @@ class Phase(enum.Enum):
     MAIL = "mail"
     """A sender was accepted; no recipient yet."""
     RCPT = "rcpt"
-    """One recipient or more accepted."""
+    """One recipient or more were accepted."""
     CHUNKS = "chunks"
-    """One chunk or more accepted, the last still to come (RFC 3030)."""
+    """One chunk or more were accepted; the last is still to come (RFC 3030)."""
     FAILED = "failed"
-    """A chunk was refused: a client says RSET or QUIT next (RFC 3030 2). Servers are READY then."""
+    """On a client: a chunk was refused, so RSET or QUIT is next (RFC 3030 2). A server is READY."""
     BODY = "body"
     """Between 354 and the final dot."""
     CHUNK = "chunk"
-    """In the octets behind BDAT."""
+    """In the octets after BDAT."""
     AUTH = "auth"
     """In a SASL exchange: the client's next line is a response, not a command."""
     TLS = "tls"
     """Between the 220 to STARTTLS and the end of the handshake."""
     REFUSED = "refused"
-    """Greeted with 554: nothing but QUIT is of use (RFC 5321 3.1)."""
+    """Greeted with 554: only QUIT is accepted (RFC 5321 3.1)."""
     CLOSED = "closed"
+    """The session is over."""
 
 
 HELLO_FIRST = Reply(503, "5.5.1", "Send EHLO first")
@@ -55,10 +56,10 @@ _HELLO, _MAIL, _RCPT, _NEST, _OPEN, _RSET, _X = (
 )  # fmt: skip
 
 COLUMNS = (_S, _R, _M, _T, _C, Phase.FAILED, Phase.REFUSED)
-"""The phases in which commands are read at all."""
+"""The phases in which commands are read."""
 
-# What stands at (row, phase) is the phase after success, or the reply to a command out of order.
-# EHLO stands for HELO and LHLO as well.
+# Each cell is the phase after success, or the reply to a command out of order. The row EHLO is also
+# that of HELO and LHLO.
 ROWS: Mapping[str, tuple[Phase | Reply, ...]] = {
     #            start   ready     mail   rcpt        chunks refused chunk, refused service
     "EHLO":      (_R,     _R,       _R,    _R,         _R,    _RSET, _X),

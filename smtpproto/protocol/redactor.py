@@ -1,4 +1,4 @@
-"""Lines that were refused, as they may be shown."""
+"""Command lines for logs and events, without what may be a password."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .verbs import Vocabulary
 
 @define
 class Redactor:
-    """What stands behind AUTH may be a password; and so may a line after an AUTH that was refused,
-    from a client that goes on all the same."""
+    """Hides the argument of AUTH, and lines after a refused AUTH that have no known verb: a client
+    that ignores the refusal may send its password there."""
 
     after_auth: bool = False
 
-    def line(self, line: bytes, vocabulary: Vocabulary) -> str:
-        """*line*, escaped, or what stands in its place."""
+    def redact(self, line: bytes, vocabulary: Vocabulary) -> str:
+        """Return *line*, escaped, or asterisks in place of what may be secret."""
         verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
         if verb[:4] == b"AUTH":
             self.after_auth = True

@@ -36,51 +36,54 @@ from . import server_replies, server_rules
 from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
-from .reply_format import accepted_codes, default_reply, format_reply, with_detail
+from .reply_format import accepted_codes, default_reply, error_reply, format_reply
 from .server_offer import offer
 from .server_state import ServerState
 from .transaction import Transaction
 from .verbs import row_of, vocabulary
 
-_HELLOS = frozenset({"EHLO", "HELO", "LHLO"})  # answered without enhanced code (RFC 2034 3)
+_WITHOUT_ENHANCED_CODE = frozenset({"EHLO", "HELO", "LHLO"})  # RFC 2034 3
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ServerProtocol(ServerState):
-    """One connection as a server sees it.
+    """One connection, seen from the server.
 
-    Feed :meth:`receive`; take events with :meth:`next_event` until it gives None; then send what
-    :meth:`data_to_send` gives. Most events are questions: no further event is given until
-    :meth:`answer` was called, because the answer decides how the very next octets are read. What
-    needs no decision is answered at once, and reported as :class:`~.events.Rejected` if refused.
+    Pass what the client sends to :meth:`receive`, take events from :meth:`next_event` until it
+    returns None, then write to the client what :meth:`data_to_send` returns. Most events are
+    questions: the next event comes only after :meth:`answer`, because the answer decides how the
+    very next octets are read. What needs no decision is answered at once, and reported as
+    :class:`~.events.Rejected` if it is refused.
 
-    *lmtp* speaks LMTP (RFC 2033). *submission* takes mail from users (RFC 6409): after AUTH only,
-    with DSN, and to domains that are fully qualified. *starttls* offers STARTTLS; *secure* says
-    that TLS is active from the start. *mechanisms* are offered for AUTH, in clear only if
-    *auth_in_clear*. *require_tls* and *require_auth* answer 530 to what comes without. *extensions*
-    are keywords to offer besides the usual ones, with their parameters (``{"DSN": ""}``), or
-    instead of them; None for one that is not to be offered. *verbs* are those of one's own. Raises
-    ValueError for offers that make no sense.
+    *lmtp*: speak LMTP (RFC 2033). *submission*: accept mail from users (RFC 6409), only after AUTH,
+    with DSN, and only with fully qualified domains. *starttls*: offer STARTTLS. *secure*: TLS is
+    active from the start. *mechanisms*: those to offer for AUTH; without TLS only if
+    *auth_in_clear*. *require_tls*, *require_auth*: reply 530 to commands before TLS or AUTH.
+    *extensions*: keywords with their parameters (``{"DSN": ""}``), to offer besides the default
+    ones or in their place; None withdraws a keyword. *verbs*: additional verbs. Raises ValueError
+    if these contradict each other or an RFC.
     """
 
     question: Question | None = field(default=None, init=False)
     """The event that waits for :meth:`answer`."""
     owed: tuple[ForwardPath, ...] = field(default=(), init=False)
-    """In LMTP, the recipients whose reply to the message is still due, the next one first."""
+    """In LMTP, the recipients whose reply to the message is still due, the next first."""
     _lines: LineReader = field(init=False)
     _dots: DotReader = field(init=False)
-    _bdat: Bdat | None = field(default=None, init=False)  # whose octets are being read
+    _current_bdat: Bdat | None = field(default=None, init=False)  # its octets are being read
     _chunk: ChunkReader = field(init=False)
-    _refusal: tuple[str, Reply] | None = field(default=None, init=False)  # said behind the chunk
-    _outer: Phase = field(default=Phase.GREETING, init=False)  # where that BDAT came
-    _failed: int | None = field(default=None, init=False)  # replies still due to BDAT LAST
-    _next: ServerEvent | None = field(default=None, init=False)
+    # The redacted line of a refused BDAT and the reply, which is sent after the chunk.
+    _chunk_refusal: tuple[str, Reply] | None = field(default=None, init=False)
+    _phase_before_chunk: Phase = field(default=Phase.GREETING, init=False)
+    # How many replies BDAT LAST has after an earlier chunk was refused; None: one, as usual.
+    _replies_to_last_chunk: int | None = field(default=None, init=False)
+    _queued_event: ServerEvent | None = field(default=None, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _redactor: Redactor = field(factory=Redactor, init=False)
-    _errors: int = field(default=0, init=False)
+    _error_count: int = field(default=0, init=False)
     _failed_logins: int = field(default=0, init=False)
-    _login_refused: bool = field(default=False, init=False)  # by the last challenge
+    _refused_by_challenge: bool = field(default=False, init=False)  # by the last challenge
 
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
@@ -92,26 +95,25 @@ class ServerProtocol(ServerState):
     # -- octets in, events out, octets out ---------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take octets from the client; b"" for the end of the connection.
+        """Take octets from the client; b"" is the end of the connection.
 
-        Raises LocalProtocolError between the 220 to STARTTLS and :meth:`tls_started`: what arrives
-        then belongs to TLS.
+        Raises LocalProtocolError between the 220 to STARTTLS and :meth:`tls_started`.
         """
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:
             self._ended = True
-        elif self.phase is not Phase.CLOSED:  # where nothing would ever read it
+        elif self.phase is not Phase.CLOSED:  # after the end nothing would ever read them
             self._buffer.feed(data)
 
     def next_event(self) -> ServerEvent | None:
-        """Give the next event, or None if more octets are needed or the session is over.
+        """Return the next event, or None if more octets are needed or the session is over.
 
         Raises LocalProtocolError while a question is open.
         """
         if self.question is not None:
             raise LocalProtocolError(f"answer {type(self.question).__name__} first")
-        event, self._next = self._next, None
+        event, self._queued_event = self._queued_event, None
         event = event or self._read()
         if event is None and self._ended and self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSED
@@ -121,26 +123,26 @@ class ServerProtocol(ServerState):
         return event
 
     def data_to_send(self) -> bytes:
-        """Give the octets for the client that have gathered since the last call."""
+        """Return the octets for the client that have gathered since the last call."""
         data = b"".join(self._output)
         self._output.clear()
         return data
 
     @property
     def timeout(self) -> float | None:
-        """Seconds to wait for the client's next event (RFC 5321 4.5.3.2.7); None for ever."""
+        """Seconds to wait for the client's next event (RFC 5321 4.5.3.2.7), or None."""
         return self.timeouts.tls if self.phase is Phase.TLS else self.timeouts.command
 
     # -- answers -----------------------------------------------------------------------------
 
     def answer(self, reply: Reply | None = None) -> None:
-        """Answer the question last given; None is the usual yes.
+        """Answer the open question. None is its default reply; a negative reply refuses.
 
-        A negative reply refuses. The yes to BDAT is silent: what is said is the answer to the
-        ChunkEnd or BodyEnd that follows its octets; the no is said behind them (RFC 3030 2). In
-        LMTP, BodyEnd takes one answer for each of :attr:`owed`.
-        Raises LocalProtocolError if no question is open, or if the reply is positive but not one
-        for that question.
+        Accepting BDAT sends nothing: the reply to the client is the answer to the ChunkEnd or
+        BodyEnd after its octets. A refusal is sent after them, too (RFC 3030 2). In LMTP, BodyEnd
+        takes one answer for each recipient in :attr:`owed`.
+        Raises LocalProtocolError if no question is open, or for a positive reply that does not fit
+        the question.
         """
         question = self.question
         if question is None:
@@ -149,54 +151,55 @@ class ServerProtocol(ServerState):
         if reply.positive and reply.code not in accepted_codes(self, question):
             raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
         if self.submission and reply.code == 521:
-            raise LocalProtocolError("521 is not for submission servers (RFC 6409 7)")
+            raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")
         if isinstance(question, StartTLS) and reply.positive and self.has_unread_input:
             reply = server_replies.INJECTION
         if not (isinstance(question, Bdat) and reply.code != 421):
-            self._say(reply, question)
-        if isinstance(question, BodyEnd) and self._owes_more(reply):
+            self._send(reply, question)
+        if isinstance(question, BodyEnd) and self._more_replies_due(reply):
             return
         self.question = None
         if reply.positive:
-            self._accepted(question, reply)
+            self._after_accepting(question, reply)
         else:
-            self._refused(question, reply)
+            self._after_refusing(question, reply)
 
     def challenge(self, data: bytes, *, refused: bool = False) -> None:
-        """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4). *refused*: it
-        tells why the login has failed (RFC 7628 3.2.2), which counts even if it is cancelled."""
+        """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4). *refused*: the
+        challenge says why the login failed (RFC 7628 3.2.2); it counts as failed even if the client
+        cancels."""
         self.answer(Reply(334, None, encode_base64(data).decode()))
-        self._login_refused = refused
+        self._refused_by_challenge = refused
 
     def hang_up(self, reply: Reply) -> None:
-        """Say *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
-        self.question = self._next = None
-        self._say(reply)
+        """Send *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
+        self.question = self._queued_event = None
+        self._send(reply)
         self.phase = Phase.CLOSED
 
     def tls_started(
         self, refusal: Reply | None = None, *, mechanisms: tuple[str, ...] | None = None
     ) -> None:
-        """Tell that the handshake is done: the session is as new (RFC 3207 4.2).
+        """Restart the session after the TLS handshake (RFC 3207 4.2).
 
-        With a *refusal*, a 554 as a rule, what it agreed on is not enough (RFC 3207 4.1).
-        *mechanisms* are those that can be offered from now on, if they are others than before.
+        *refusal*: the reply, usually 554, to every command but QUIT, because TLS is too weak
+        (RFC 3207 4.1). *mechanisms*: those to offer from now on, if they change.
         """
         if self.phase is not Phase.TLS:
-            raise LocalProtocolError("no handshake was agreed")
+            raise LocalProtocolError("STARTTLS was not accepted")
         self.secure, self.authenticated = True, False
         self.mechanisms = self.mechanisms if mechanisms is None else mechanisms
         self.no_service = None if refusal is None or refusal.positive else refusal
-        self._start_again()
+        self._restart_session()
 
-    def _owes_more(self, reply: Reply) -> bool:
-        """Whether LMTP wants further replies to the message; 421 is the last in any case."""
+    def _more_replies_due(self, reply: Reply) -> bool:
+        """Return whether LMTP needs more replies to the message; none follows a 421."""
         self.owed = () if reply.code == 421 else self.owed[1:]
         return bool(self.owed)
 
-    # -- what answers lead to ----------------------------------------------------------------
+    # -- effects of answers ------------------------------------------------------------------
 
-    def _accepted(self, question: Question, reply: Reply) -> None:
+    def _after_accepting(self, question: Question, reply: Reply) -> None:
         match question:
             case Connected():
                 self.phase = Phase.START
@@ -210,12 +213,12 @@ class ServerProtocol(ServerState):
             case Bdat():
                 self._begin_chunk(question)
             case Command():
-                self._advance(question)
+                self._apply_table(question)
             case _:
                 assert_never(question)
 
-    def _advance(self, command: Command) -> None:
-        """Follow the table after a command that was accepted."""
+    def _apply_table(self, command: Command) -> None:
+        """Enter the phase that the table has for an accepted command."""
         phase = self.vocabulary.transitions[self.phase, row_of(command)]
         assert isinstance(phase, Phase)
         self.phase = phase
@@ -226,7 +229,7 @@ class ServerProtocol(ServerState):
             case Rset():
                 self._reset(phase)
             case Mail():
-                self.transaction, self._failed = Transaction(command), None
+                self.transaction, self._replies_to_last_chunk = Transaction(command), None
                 self.transactions += 1
             case Rcpt():
                 self.transaction.rcpts.append(command)
@@ -234,20 +237,20 @@ class ServerProtocol(ServerState):
                 self._dots = DotReader(self._buffer)
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
-                self._start_again()
+                self._restart_session()
 
-    def _refused(self, question: Question, reply: Reply) -> None:
+    def _after_refusing(self, question: Question, reply: Reply) -> None:
         match question:
             case Connected():
                 self.phase = Phase.REFUSED
             case Auth() | AuthResponse():
                 self._end_login(failed=reply.permanent)
-            case XClient():  # whom it speaks for is not wanted: nobody else is meant
+            case XClient():  # going on would give the refused client the proxy's rights
                 self.phase = Phase.REFUSED
             case Bdat():
                 self._begin_chunk(question, ("", reply))
             case ChunkEnd():
-                self._fail()
+                self._fail_transaction()
             case BodyEnd():
                 self._reset(Phase.READY)
         if reply.code == 421:
@@ -255,19 +258,19 @@ class ServerProtocol(ServerState):
 
     def _end_login(self, *, failed: bool) -> None:
         self.phase, self._redactor.after_auth = Phase.READY, True
-        self._failed_logins, self._login_refused = self._failed_logins + failed, False
+        self._failed_logins, self._refused_by_challenge = self._failed_logins + failed, False
         if self._failed_logins >= self.limits.failed_logins:
-            self.hang_up(server_replies.LOGINS)
+            self.hang_up(server_replies.TOO_MANY_LOGINS)
 
     def _reset(self, phase: Phase) -> None:
-        self.phase, self.transaction, self._failed = phase, Transaction(), None
+        self.phase, self.transaction, self._replies_to_last_chunk = phase, Transaction(), None
 
-    def _start_again(self) -> None:
+    def _restart_session(self) -> None:
         self.offered, self.negotiated = offer(self), Extensions()
         self._reset(Phase.START)
 
-    def _say(self, reply: Reply, question: Question | None = None, *, coded: bool = True) -> None:
-        self._output.append(bytes(format_reply(self, reply, question, coded=coded)))
+    def _send(self, reply: Reply, to: Question | None = None, *, with_code: bool = True) -> None:
+        self._output.append(bytes(format_reply(self, reply, to, with_code=with_code)))
 
     # -- reading, by phase -------------------------------------------------------------------
 
@@ -292,132 +295,134 @@ class ServerProtocol(ServerState):
             return None
         if line is OVERLONG:
             return self._reject("", server_replies.LINE_TOO_LONG, error=True)
-        if server_rules.too_long(self, line):
-            return self._lost(line, self._reject("", server_replies.LINE_TOO_LONG, error=True))
+        if server_rules.is_too_long(self, line):
+            rejected = self._reject("", server_replies.LINE_TOO_LONG, error=True)
+            return self._close_if_chunk_size_lost(line, rejected)
         try:
             verb = read_verb(line, self.vocabulary.commands)
-            refusal = server_rules.out_of_order(self, verb)
+            refusal = server_rules.check_order(self, verb)
             if refusal is not None and verb != "BDAT":
-                return self._reject(self._shown(line), refusal)
+                return self._reject(self._redacted(line), refusal)
             command, tolerated = read_negotiated(self, verb, line)
         except GrammarError as error:
-            return self._misread(line, error)
-        refusal = refusal or server_rules.unacceptable(self, command)
+            return self._reject_syntax(line, error)
+        refusal = refusal or server_rules.check_command(self, command)
         if isinstance(command, Bdat) and refusal is not None:
-            self._begin_chunk(command, (self._shown(line), refusal))
+            self._begin_chunk(command, (self._redacted(line), refusal))
             return self._read_chunk()
         if refusal is not None:
-            return self._reject(self._shown(line), refusal)
+            return self._reject(self._redacted(line), refusal)
         event = self._event(command)
         if tolerated:
-            self._next, event = event, Tolerated(tolerated, self._shown(line))
+            self._queued_event, event = event, Tolerated(tolerated, self._redacted(line))
         return event
 
-    def _shown(self, line: bytes) -> str:
-        return self._redactor.line(line, self.vocabulary)
+    def _redacted(self, line: bytes) -> str:
+        return self._redactor.redact(line, self.vocabulary)
 
-    def _misread(self, line: bytes, error: GrammarError) -> ServerEvent | None:
-        """Refuse a line that is not in the grammar."""
-        reply, shown = with_detail(error), self._shown(line)
+    def _reject_syntax(self, line: bytes, error: GrammarError) -> ServerEvent | None:
+        """Refuse a line that does not match the grammar."""
+        reply, redacted = error_reply(error), self._redacted(line)
         if isinstance(error, ChunkError) and error.size is not None:
-            self._errors += 1
-            self._begin_chunk(Bdat(error.size), (shown, reply))
+            self._error_count += 1
+            self._begin_chunk(Bdat(error.size), (redacted, reply))
             return self._read_chunk()
-        return self._lost(line, self._reject(shown, reply, error=True))
+        return self._close_if_chunk_size_lost(line, self._reject(redacted, reply, error=True))
 
-    def _lost(self, line: bytes, rejected: Rejected) -> Rejected:
-        """After a BDAT of no known size nobody can tell where commands go on, so none is read."""
+    def _close_if_chunk_size_lost(self, line: bytes, rejected: Rejected) -> Rejected:
+        """Close after a BDAT of unknown size: where the next command begins is unknown, too."""
         if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
-            self.hang_up(server_replies.LOST_CHUNK)
+            self.hang_up(server_replies.UNKNOWN_CHUNK_SIZE)
         return rejected
 
     def _event(self, command: Command) -> ServerEvent:
-        """Answer what needs no decision, and report the command."""
+        """Return the event for *command*. Answer it if it needs no decision."""
         self._redactor.after_auth = False
         command = server_rules.strip_untrusted(self, command)
         if isinstance(command, UNASKED):
-            self._say(default_reply(self, command))
-            self._advance(command)
+            self._send(default_reply(self, command))
+            self._apply_table(command)
         return command
 
     def _reject(self, line: str, reply: Reply, *, error: bool = False, times: int = 1) -> Rejected:
-        self._errors += error
-        if self._errors > self.limits.errors:
-            reply = server_replies.ERRORS
+        self._error_count += error
+        if self._error_count > self.limits.errors:
+            reply = server_replies.TOO_MANY_ERRORS
         if reply.code == 421:
             self.hang_up(reply)
         else:
             for _ in range(times):
-                self._say(reply, coded=line.partition(" ")[0].upper() not in _HELLOS)
+                verb = line.partition(" ")[0].upper()
+                self._send(reply, with_code=verb not in _WITHOUT_ENHANCED_CODE)
         return Rejected(line, reply)
 
     # -- reading content ---------------------------------------------------------------------
 
     def _read_body(self) -> ServerEvent | None:
-        """Content as it comes; or, once it is refused, nothing until its end is found."""
+        """Return content as it arrives. Once it is refused, discard the rest up to its end."""
         transaction = self.transaction
         while piece := self._dots.read():
             transaction.size += len(piece)
-            if self._body_fault() is None:
+            if self._content_refusal() is None:
                 return BodyChunk(piece)
         if not self._dots.done:
             return None
-        if (reply := self._body_fault()) is None:
-            return self._body_end()
+        if (reply := self._content_refusal()) is None:
+            return self._end_body()
         return self._reject_message(reply)
 
-    def _body_fault(self) -> Reply | None:
+    def _content_refusal(self) -> Reply | None:
         limit = self.limits.message_size
         if limit is not None and self.transaction.size > limit:
             return server_replies.TOO_BIG
         return server_replies.BARE_CR_OR_LF if self._dots.bare else None
 
-    def _body_end(self) -> BodyEnd:
+    def _end_body(self) -> BodyEnd:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
         return BodyEnd(self.transaction.size)
 
     def _reject_message(self, reply: Reply) -> Rejected:
-        """Refuse a message whose end was read: in LMTP, for each recipient."""
+        """Refuse a message whose end was read; in LMTP with one reply for each recipient."""
         times = len(self.transaction.rcpts) if self.lmtp else 1
         self._reset(Phase.READY)
         return self._reject("", reply, times=times)
 
     def _begin_chunk(self, bdat: Bdat, refusal: tuple[str, Reply] | None = None) -> None:
-        """Read the octets behind *bdat*; with a refusal, throw them away and then say it."""
-        self._bdat, self._refusal = bdat, refusal
+        """Read the octets after *bdat*. With a refusal, discard them and then send it."""
+        self._current_bdat, self._chunk_refusal = bdat, refusal
         self._chunk = ChunkReader(self._buffer, bdat.size)
-        self._outer, self.phase = self.phase, Phase.CHUNK
+        self._phase_before_chunk, self.phase = self.phase, Phase.CHUNK
 
     def _read_chunk(self) -> ServerEvent | None:
-        """Octets, whatever they are (RFC 3030 2): nobody looks for lines in them."""
+        """Return counted octets; they are never searched for lines (RFC 3030 2)."""
         while piece := self._chunk.read():
-            if self._refusal is None:
+            if self._chunk_refusal is None:
                 self.transaction.size += len(piece)
                 return BodyChunk(piece)
         if not self._chunk.done:
             return None
-        assert self._bdat is not None
-        if self._refusal is not None:
-            return self._reject_chunk(self._bdat, *self._refusal)
-        return self._body_end() if self._bdat.last else ChunkEnd(self._bdat.size)
+        assert self._current_bdat is not None
+        if self._chunk_refusal is not None:
+            return self._reject_chunk(self._current_bdat, *self._chunk_refusal)
+        return self._end_body() if self._current_bdat.last else ChunkEnd(self._current_bdat.size)
 
     def _reject_chunk(self, bdat: Bdat, line: str, reply: Reply) -> Rejected:
-        """Say what was decided before its octets came. What had been accepted fails with it."""
-        if self._outer in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
-            self._fail()
+        """Send the refusal that was decided at BDAT. An open transaction fails with the chunk."""
+        if self._phase_before_chunk in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
+            self._fail_transaction()
         else:
-            self.phase = self._outer
+            self.phase = self._phase_before_chunk
         times = 1
-        if bdat.last and self._failed is not None:
-            times, self._failed = self._failed, None
+        if bdat.last and self._replies_to_last_chunk is not None:
+            times, self._replies_to_last_chunk = self._replies_to_last_chunk, None
         return self._reject(line, reply, times=times)
 
-    def _fail(self) -> None:
-        """A chunk was refused, and its transaction with it. In LMTP the last one, which may be on
-        its way, still has a reply for each recipient, and none if there are none."""
+    def _fail_transaction(self) -> None:
+        """End the transaction of a refused chunk. In LMTP the last chunk, which may be in flight,
+        still has one reply for each recipient, and none without recipients."""
         recipients = len(self.transaction.rcpts)
         self._reset(Phase.READY)
-        self._failed = recipients if self.lmtp else None
+        self._replies_to_last_chunk = recipients if self.lmtp else None
 
     def _read_auth_response(self) -> ServerEvent | None:
         line = self._lines.read(self.limits.auth_line)
@@ -433,5 +438,5 @@ class ServerProtocol(ServerState):
                 reply = error.reply or server_replies.SYNTAX_ERROR
         rejected = self._reject("***", reply, error=True)
         if self.phase is not Phase.CLOSED:
-            self._end_login(failed=self._login_refused)
+            self._end_login(failed=self._refused_by_challenge)
         return rejected

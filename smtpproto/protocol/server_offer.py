@@ -1,4 +1,4 @@
-"""What a server offers in its reply to EHLO."""
+"""The extensions that a server offers in its reply to EHLO."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ..grammar.offer_rules import check_offer
 from ..limits import Limits
 from .server_state import ServerState
 
-_USUAL = (
+_ALWAYS = (
     "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
     "HELP",
 )  # fmt: skip
-_LARGEST = 999_999  # that LIMITS can say
+_LARGEST_LIMIT = 999_999  # RFC 9422 3: at most six digits
 
 
 def offer(server: ServerState) -> Extensions:
-    """What EHLO offers now, by what the server was told and by whether TLS is active. Raises
-    ValueError for what makes no sense."""
+    """Return the offer for the next EHLO, which depends on the options and on whether TLS is
+    active. Raise ValueError if the options contradict each other or an RFC."""
     size = server.limits.message_size
-    keywords: dict[str, str | None] = dict.fromkeys(_USUAL, "")
+    keywords: dict[str, str | None] = dict.fromkeys(_ALWAYS, "")
     keywords["SIZE"] = "" if size is None else str(size)
-    keywords["LIMITS"] = _limits(server.limits)
+    keywords["LIMITS"] = _limits_parameters(server.limits)
     if server.submission:
         keywords["DSN"] = ""
     if server.starttls and not server.secure:
@@ -35,23 +35,23 @@ def offer(server: ServerState) -> Extensions:
     keywords |= server.extensions
     if not server.secure:
         keywords["REQUIRETLS"] = None  # RFC 8689 2
-    usual = {key: text for key, text in keywords.items() if text is not None}
-    known = {key: text for key, text in usual.items() if key in EXTENSIONS or key not in own}
+    offered = {key: text for key, text in keywords.items() if text is not None}
+    known = {key: text for key, text in offered.items() if key in EXTENSIONS or key not in own}
     check_offer(Extensions(known))
-    _check_kind(server, usual)
-    return Extensions(usual)
+    _check_role(server, offered)
+    return Extensions(offered)
 
 
-def _check_kind(server: ServerState, offered: Mapping[str, str]) -> None:
-    """Raise ValueError for what a server of this kind must not, or must, offer."""
+def _check_role(server: ServerState, offered: Mapping[str, str]) -> None:
+    """Raise ValueError if a submission or LMTP server must not, or must, offer a keyword."""
     if "ETRN" in offered and server.submission:
         raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
     if server.lmtp and not offered.keys() >= {"PIPELINING", "ENHANCEDSTATUSCODES"}:
-        raise ValueError("LMTP has PIPELINING and ENHANCEDSTATUSCODES always (RFC 2033 5)")
+        raise ValueError("LMTP servers must offer PIPELINING and ENHANCEDSTATUSCODES (RFC 2033 5)")
 
 
-def _limits(limits: Limits) -> str | None:
-    """The parameters of LIMITS (RFC 9422): what is really applied."""
+def _limits_parameters(limits: Limits) -> str | None:
+    """Return the parameters of LIMITS (RFC 9422), or None if there are none to announce."""
     known = {"RCPTMAX": limits.recipients, "MAILMAX": limits.transactions}
-    said = [f"{name}={n}" for name, n in known.items() if n is not None and n <= _LARGEST]
-    return " ".join(said) or None
+    announced = {name: n for name, n in known.items() if n is not None and n <= _LARGEST_LIMIT}
+    return " ".join(f"{name}={n}" for name, n in announced.items()) or None

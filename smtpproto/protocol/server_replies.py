@@ -1,4 +1,4 @@
-"""The server machine's own words. Texts follow the RFCs' examples where these have some."""
+"""Replies that the server machine gives by itself. Texts follow the RFCs' examples if any."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 SYNTAX_ERROR = Reply(501, "5.5.2", "Syntax error")
 AUTH_LINE_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line is too long")
 AUTH_CANCELLED = Reply(501, "5.7.0", "Authentication cancelled")
-AUTH_IN_CLEAR = Reply(538, "5.7.11", "Encryption required for authentication")
-AUTH_DONE = Reply(503, "5.5.1", "Already authenticated")
-NO_MECHANISM = Reply(504, "5.5.4", "Unrecognized authentication mechanism")
+AUTH_NEEDS_TLS = Reply(538, "5.7.11", "Encryption required for authentication")
+ALREADY_AUTHENTICATED = Reply(503, "5.5.1", "Already authenticated")
+UNKNOWN_MECHANISM = Reply(504, "5.5.4", "Unrecognized authentication mechanism")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
 TLS_ACTIVE = Reply(503, "5.5.1", "TLS is already active")
 NEED_TLS = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
@@ -21,18 +21,18 @@ NEED_AUTH = Reply(530, "5.7.0", "Authentication required")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
 TOO_BIG = Reply(552, "5.3.4", "Message size exceeds fixed maximum message size")
 TOO_MANY_TRANSACTIONS = Reply(421, "4.7.0", "Too many messages on one connection; closing")
-BINARY_BY_DATA = Reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")
+BINARYMIME_NEEDS_BDAT = Reply(503, "5.5.1", "BODY=BINARYMIME needs BDAT")
 BARE_CR_OR_LF = Reply(554, "5.6.0", "CR or LF alone in message content")
-CANNOT_READ = Reply(451, "4.3.0", "Local error in processing")
+PARSER_FAILED = Reply(451, "4.3.0", "Local error in processing")
 UNQUALIFIED_SENDER = Reply(554, "5.1.8", "Sender's domain is not fully qualified")
 UNQUALIFIED_RECIPIENT = Reply(554, "5.1.2", "Recipient's domain is not fully qualified")
-ASCII_SENDER = Reply(550, "5.6.7", "Sender address needs SMTPUTF8")
-ASCII_RECIPIENT = Reply(553, "5.6.7", "Recipient address needs SMTPUTF8")
+SENDER_NEEDS_UTF8 = Reply(550, "5.6.7", "Sender address needs SMTPUTF8")
+RECIPIENT_NEEDS_UTF8 = Reply(553, "5.6.7", "Recipient address needs SMTPUTF8")
 
-INJECTION = Reply(421, "4.7.0", "Octets behind STARTTLS; closing transmission channel")
-LOST_CHUNK = Reply(421, "4.7.0", "Size of the chunk unknown; closing transmission channel")
-ERRORS = Reply(421, "4.7.0", "Too many errors; closing transmission channel")
-LOGINS = Reply(421, "4.7.0", "Too many failed logins; closing transmission channel")
+INJECTION = Reply(421, "4.7.0", "Octets after STARTTLS; closing transmission channel")
+UNKNOWN_CHUNK_SIZE = Reply(421, "4.7.0", "Size of the chunk unknown; closing transmission channel")
+TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors; closing transmission channel")
+TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many failed logins; closing transmission channel")
 TIMED_OUT = Reply(421, "4.4.2", "Timeout; closing transmission channel")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down; closing transmission channel")
 
@@ -40,20 +40,20 @@ SMTP_READY = Reply(220, None, "ESMTP ready")
 LMTP_READY = Reply(220, None, "LMTP ready")
 
 
-def commands(names: Iterable[str]) -> Reply:
-    """What HELP answers by itself."""
+def command_list(names: Iterable[str]) -> Reply:
+    """Return the default reply to HELP, which lists the verbs *names*."""
     return Reply(214, "2.0.0", f"Commands: {' '.join(names)}")
 
 
-# What the machine answers to what is no command, when the application has no words of its own.
-USUAL: Mapping[type[Question], Reply] = {
+# The replies to questions that are not commands, when the application answers None.
+DEFAULT_REPLIES: Mapping[type[Question], Reply] = {
     ChunkEnd: Reply(250, "2.0.0", "Chunk received"),
     BodyEnd: Reply(250, "2.0.0", "Message accepted"),
     AuthResponse: Reply(235, "2.7.0", "Authentication successful"),
 }
 
-# The codes that say yes; what is below 400 and not here is no answer to that question.
-YES: Mapping[type[Question], frozenset[int]] = {
+# The codes that accept a question. Any other code below 400 is no answer to that question.
+ACCEPTED_CODES: Mapping[type[Question], frozenset[int]] = {
     Connected: frozenset({220}),
     ChunkEnd: frozenset({250}),
     BodyEnd: frozenset({250}),

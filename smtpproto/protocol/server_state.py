@@ -1,4 +1,4 @@
-"""What a server's machine was told, and where it stands: what its rules go by."""
+"""The options and the state of a server machine, which its rules read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .verbs import Verb, Vocabulary, own_verbs
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ServerState:
-    """What :class:`~.server.ServerProtocol` is by its options and by what was said: see there."""
+    """Options and state of :class:`~.server.ServerProtocol`, which documents the options."""
 
     hostname: Host = field(converter=to_ascii_host)
     lmtp: bool = False
@@ -39,30 +39,29 @@ class ServerState:
     phase: Phase = field(default=Phase.GREETING, init=False)
     authenticated: bool = field(default=False, init=False)
     offered: Extensions = field(init=False)
-    """What EHLO offers now."""
+    """The offer for the next EHLO."""
     negotiated: Extensions = field(factory=Extensions, init=False)
-    """What the client was offered when it said EHLO; nothing after HELO."""
+    """The offer in the reply to the last EHLO; empty after HELO."""
     transaction: Transaction = field(factory=Transaction, init=False)
     transactions: int = field(default=0, init=False)
     """MAIL commands accepted so far."""
     vocabulary: Vocabulary = field(init=False)
     no_service: Reply | None = field(default=None, init=False)
-    """What every command but QUIT is answered, once :meth:`tls_started` said that TLS is not
-    enough."""
+    """The reply to every command but QUIT, if :meth:`tls_started` got a refusal."""
 
     _buffer: Buffer = field(factory=Buffer, init=False)
 
     @property
     def envelope(self) -> Envelope:
-        """The open transaction, as far as it was accepted."""
+        """The accepted sender and recipients of the open transaction."""
         return self.transaction.envelope
 
     @property
     def in_message(self) -> bool:
-        """Whether content has begun to come and its end has not."""
+        """Whether content has begun to arrive and has not ended."""
         return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
 
     @property
     def has_unread_input(self) -> bool:
-        """Whether octets have arrived that were not read."""
+        """Whether octets have arrived that were not read yet."""
         return bool(self._buffer)

@@ -1,4 +1,4 @@
-"""A mail transaction as a server has it (RFC 5321 3.3): sender, recipients, octets so far."""
+"""A mail transaction on a server (RFC 5321 3.3): sender, recipients and size so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..grammar.parameters import Body
 
 @define(eq=False)
 class Transaction:
-    """What was accepted since MAIL; without one, nothing."""
+    """The commands accepted since MAIL; *mail* is None while no transaction is open."""
 
     mail: Mail | None = None
     rcpts: list[Rcpt] = field(factory=list)
@@ -20,17 +20,17 @@ class Transaction:
 
     @property
     def utf8(self) -> bool:
-        """Whether MAIL said SMTPUTF8."""
+        """Whether MAIL had SMTPUTF8."""
         return self.mail is not None and self.mail.parameters.smtputf8
 
     @property
     def binary(self) -> bool:
-        """Whether MAIL said BODY=BINARYMIME."""
+        """Whether MAIL had BODY=BINARYMIME."""
         return self.mail is not None and self.mail.parameters.body is Body.BINARY_MIME
 
     @property
     def envelope(self) -> Envelope:
-        """As far as it was accepted."""
+        """The accepted sender and recipients, with their parameters."""
         if self.mail is None:
             return Envelope(None, ())
         return Envelope(

@@ -1,6 +1,6 @@
-"""What both machines know of each command, one row a verb, and the vocabulary of a session.
+"""The verbs of a session: one row for each command, which both machines follow.
 
-A verb of one's own is one more row: :meth:`Verb.own`.
+:meth:`Verb.own` makes a row for an application's own verb.
 """
 
 from __future__ import annotations
@@ -40,22 +40,25 @@ _NAME = re.compile(r"[A-Z][A-Z0-9-]*")
 
 @frozen(kw_only=True)
 class Verb:
-    """A row. *row* is its row of the phase table, *yes* the codes that say yes to it, *usual* the
-    yes of an application without words of its own. *wait* names the time-out for its reply.
-
-    *grouped*: it may stand inside a pipelined group (RFC 2920 3.1). *early*: it may come before
-    what a server requires, TLS (RFC 3207 4) or AUTH (RFC 4954 6). *keyword*: what EHLO must offer.
-    """
+    """A command and the rules for it."""
 
     command: type[Command]
     row: str
+    """The name of its row in the phase table."""
     default_reply: Reply
+    """The reply when the application answers None."""
     accepted_codes: frozenset[int] = _OK
-    wait: str = "other"
+    """The codes of replies that accept it."""
+    timeout: str = "other"
+    """The field of :class:`~smtpproto.limits.Timeouts` for a client's wait for the reply."""
     grouped: bool = False
-    early: str = ""
+    """Whether other commands may follow it in a pipelined group (RFC 2920 3.1)."""
+    allowed_before: str = ""
+    """What a server may require and this does not need: "tls" (RFC 3207 4), "auth" (RFC 4954 6)."""
     keyword: str | None = None
+    """The EHLO keyword that offers it, if any."""
     cells: tuple[Phase | Reply, ...] = field(factory=tuple)
+    """The row itself, if the phase table has none."""
 
     @classmethod
     def own(
@@ -67,15 +70,15 @@ class Verb:
         phases: Collection[Phase] = _TRANSACTION,
         keyword: str | None = None,
     ) -> Verb:
-        """A verb of one's own, which leaves the phase as it is.
+        """Return a verb of the application's own, which leaves the phase unchanged.
 
-        *phases* are those it may come in; in others the reply is 503. *usual* (502 unless given)
-        is the reply where the handler has none. *keyword* is what EHLO offers: the verb itself if
-        that begins with X. Other verbs belong to registered extensions, whose keyword has to be
-        given: ValueError without (RFC 5321 4.1.5).
+        *phases* are those in which it is allowed; in others the reply is 503. *default_reply* (502
+        unless given) is the reply when the handler answers None. EHLO offers *keyword*, by default
+        the verb itself if that begins with X. Raises ValueError for other verbs without a keyword:
+        they belong to registered extensions (RFC 5321 4.1.5).
         """
         if keyword is None and not command.verb.startswith("X"):
-            raise ValueError(f"{command.verb} is not private: what keyword offers it?")
+            raise ValueError(f"{command.verb} is not private; pass the keyword that offers it")
         return cls(
             command=command,
             row=command.verb,
@@ -92,9 +95,14 @@ def _refusal(phase: Phase) -> Reply:
     return NO_SERVICE if phase is Phase.REFUSED else Reply(503, "5.5.1", "Not now")
 
 
-def _hello(command: type[Ehlo], early: str) -> Verb:
-    default_reply = Reply(250, None, "greets you")
-    return Verb(command=command, row="EHLO", default_reply=default_reply, wait="hello", early=early)
+def _hello(command: type[Ehlo], allowed_before: str) -> Verb:
+    return Verb(
+        command=command,
+        row="EHLO",
+        default_reply=Reply(250, None, "greets you"),
+        timeout="hello",
+        allowed_before=allowed_before,
+    )
 
 
 _COMMON = (
@@ -102,7 +110,7 @@ _COMMON = (
         command=Mail,
         row="MAIL",
         default_reply=Reply(250, "2.1.0", "Sender OK"),
-        wait="mail",
+        timeout="mail",
         grouped=True,
     ),
     Verb(
@@ -110,7 +118,7 @@ _COMMON = (
         row="RCPT",
         default_reply=Reply(250, "2.1.5", "Recipient OK"),
         accepted_codes=frozenset({250, 251}),
-        wait="rcpt",
+        timeout="rcpt",
         grouped=True,
     ),
     Verb(
@@ -118,13 +126,13 @@ _COMMON = (
         row="DATA",
         default_reply=Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
         accepted_codes=frozenset({354}),
-        wait="data",
+        timeout="data",
     ),
     Verb(
         command=Bdat,
         row="BDAT",
         default_reply=Reply(250, "2.0.0", "Go on"),
-        wait="block",
+        timeout="block",
         grouped=True,
     ),
     Verb(
@@ -132,16 +140,18 @@ _COMMON = (
         row="RSET",
         default_reply=Reply(250, "2.0.0", "OK"),
         grouped=True,
-        early="auth",
+        allowed_before="auth",
     ),
-    Verb(command=Noop, row="NOOP", default_reply=Reply(250, "2.0.0", "OK"), early="auth tls"),
+    Verb(
+        command=Noop, row="NOOP", default_reply=Reply(250, "2.0.0", "OK"), allowed_before="auth tls"
+    ),
     Verb(
         command=Quit,
         row="QUIT",
         default_reply=Reply(221, "2.0.0", "Service closing transmission channel"),
         accepted_codes=frozenset({221}),
-        wait="quit",
-        early="auth tls",
+        timeout="quit",
+        allowed_before="auth tls",
     ),
     Verb(
         command=Vrfy,
@@ -160,7 +170,7 @@ _COMMON = (
     Verb(
         command=Help,
         row="HELP",
-        default_reply=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists those there are
+        default_reply=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists the verbs
         accepted_codes=frozenset({211, 214}),
     ),
     Verb(
@@ -168,15 +178,15 @@ _COMMON = (
         row="STARTTLS",
         default_reply=Reply(220, "2.0.0", "Ready to start TLS"),
         accepted_codes=frozenset({220}),
-        early="auth tls",
+        allowed_before="auth tls",
     ),
     Verb(
         command=Auth,
         row="AUTH",
         default_reply=Reply(235, "2.7.0", "Authentication successful"),
         accepted_codes=frozenset({235, 334}),
-        wait="auth",
-        early="auth",
+        timeout="auth",
+        allowed_before="auth",
     ),
     Verb(
         command=Etrn,
@@ -189,13 +199,13 @@ _COMMON = (
         row="XCLIENT",
         default_reply=Reply(220, None, "ESMTP ready"),
         accepted_codes=frozenset({220}),
-        early="auth tls",
+        allowed_before="auth tls",
     ),
     Verb(
         command=XForward,
         row="XFORWARD",
         default_reply=Reply(250, "2.0.0", "OK"),
-        early="auth tls",
+        allowed_before="auth tls",
     ),
 )
 _SMTP = (_hello(Ehlo, "auth tls"), _hello(Helo, "auth"), *_COMMON)
@@ -209,20 +219,20 @@ def row_of(command: Command) -> str:
 
 @frozen(eq=False)
 class Vocabulary:
-    """The verbs of a session."""
+    """The verbs of a session, by name."""
 
     verbs: Mapping[str, Verb]
     lmtp: bool
 
     @cached_property
     def commands(self) -> Mapping[str, type[Command]]:
-        """What reads each verb's argument."""
+        """The class of command that parses each verb's argument."""
         return {name: verb.command for name, verb in self.verbs.items()}
 
     @cached_property
     def transitions(self) -> Mapping[tuple[Phase, str], Phase | Reply]:
-        """What a row leads to in each phase in which commands are read at all: the phase after
-        success, or the reply to a command out of order. Rows are named by verb, and BDAT LAST."""
+        """The phase table by phase and row: the phase after success, or the reply to a command out
+        of order. It has the phases in which commands are read; rows are verbs and BDAT LAST."""
         rows = {name: verb.cells or ROWS[verb.row] for name, verb in self.verbs.items()}
         rows["BDAT LAST"] = ROWS["BDAT LAST"]
         return {
@@ -232,27 +242,27 @@ class Vocabulary:
         }
 
     def names(self, offered: Extensions) -> list[str]:
-        """The verbs that a server which offers *offered* takes, for people to read."""
+        """Return the verbs that a server with the offer *offered* implements, for HELP."""
         keywords = {name: verb.keyword for name, verb in self.verbs.items()} | {"EXPN": "EXPN"}
         return [name for name, key in keywords.items() if key is None or key in offered]
 
 
 def own_verbs(verbs: Iterable[Verb]) -> tuple[Verb, ...]:
-    """Verbs of one's own, in whatever they are given."""
+    """Return an application's own verbs as a tuple, which can be hashed."""
     return tuple(verbs)
 
 
 @cache
 def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
-    """The verbs of SMTP or LMTP, and *own* ones. Raises ValueError if these hide others, or
-    are not upper case."""
+    """Return the verbs of SMTP or LMTP, and *own* ones. Raise ValueError if an own name is not in
+    upper case, or is already taken."""
     known = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
     verbs = {name: evolve(verb, keyword=_OFFERED_BY.get(name)) for name, verb in known.items()}
     for verb in own:
         name = verb.command.verb
         if not _NAME.fullmatch(name):
-            raise ValueError(f"not a verb: {name!r}")
+            raise ValueError(f"not a verb: {name!r}; use A-Z, digits and hyphens")
         if name in verbs or name in COMMANDS or name in EXTENSIONS:
-            raise ValueError(f"{name} is taken")
+            raise ValueError(f"{name} is taken; choose another verb")
         verbs[name] = verb
     return Vocabulary(verbs, lmtp)

@@ -707,7 +707,7 @@ def test_octets_behind_starttls_close() -> None:
     machine = opened(starttls=True)
     events, out = feed(machine, b"STARTTLS\r\nRSET\r\n")
     assert [type(event) for event in events] == [Rejected]
-    assert out.startswith(b"421 4.7.0 mx.example.org Octets behind STARTTLS")
+    assert out.startswith(b"421 4.7.0 mx.example.org Octets after STARTTLS")
     assert machine.phase is Phase.CLOSED
 
     machine = opened(starttls=True)
