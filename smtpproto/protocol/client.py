@@ -70,7 +70,7 @@ class ClientProtocol:
     _reply_lines: list[bytes] = field(factory=list, init=False)
     _reply_size: int = field(default=0, init=False)
     _dots: DotWriter = field(factory=DotWriter, init=False)
-    _text: CanonicalText = field(factory=CanonicalText, init=False)
+    _text_checker: CanonicalText = field(factory=CanonicalText, init=False)
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _reported: bool = field(default=False, init=False)
@@ -82,10 +82,8 @@ class ClientProtocol:
     # -- octets in, events out, octets out ---------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Take octets from the server; b"" is the end of the connection.
-
-        Raises LocalProtocolError between the 220 to STARTTLS and :meth:`tls_started`.
-        """
+        """Take octets from the server; b"" is the end of the connection. Raises LocalProtocolError
+        between the 220 to STARTTLS and :meth:`tls_started`."""
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:
@@ -191,12 +189,12 @@ class ClientProtocol:
         line = self._checked_line(command)
         self._check_octets(data)
         if self._parameters.body is not Body.BINARY_MIME:
-            text = CanonicalText() if self._expected_phase is Phase.RCPT else self._text
+            checker = CanonicalText() if self._expected_phase is Phase.RCPT else self._text_checker
             try:
-                text.check(data, last=last)
+                checker.check(data, last=last)
             except GrammarError as error:
                 raise LocalProtocolError(error.message) from None
-            self._text = text
+            self._text_checker = checker
         self._expected_phase = self._phase_by_table(self._expected_phase, command)
         sent = self._record_end(command, line) if last else (self._record(command, line),)
         self._output.append(data)
