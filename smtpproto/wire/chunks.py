@@ -1,4 +1,4 @@
-"""Content of BDAT (RFC 3030): counted octets, whatever they are."""
+"""Content of BDAT (RFC 3030): counted octets of any value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .dots import has_bare
 
 
 class ChunkReader:
-    """Takes *size* octets from a buffer, and not one more."""
+    """Reads exactly *size* octets from a buffer."""
 
     def __init__(self, buffer: Buffer, size: int) -> None:
         self._buffer = buffer
@@ -17,27 +17,27 @@ class ChunkReader:
 
     @property
     def done(self) -> bool:
-        """Whether all were read."""
+        """Whether the whole chunk was read."""
         return self._left == 0
 
     def read(self) -> bytes:
-        """Give the next slice, at most 64 KiB; b"" at the end, or if more is needed."""
+        """Return the next slice, at most 64 KiB; b"" at the end, or if more octets must arrive."""
         piece = self._buffer.take(min(self._left, CHUNK))
         self._left -= len(piece)
         return piece
 
 
 class CanonicalText:
-    """Checks that text sent in pieces has its CR and LF only in pairs (RFC 3030 2)."""
+    """Checks that text sent in pieces has CR and LF only as CRLF (RFC 3030 2)."""
 
     def __init__(self) -> None:
-        self._cr = b""  # at the end of a piece, perhaps half of a CRLF
+        self._cr = b""  # a CR at the end of a piece may be half of a CRLF
 
     def check(self, data: bytes, *, last: bool) -> None:
-        """Look at the next piece. Raises GrammarError for a CR or LF alone; the piece is then as if
-        it had never been given."""
+        """Check the next piece. Raises GrammarError for a CR or LF alone, and then forgets the
+        piece."""
         data = self._cr + data
         held = b"\r" if data.endswith(b"\r") and not last else b""
         if has_bare(data.removesuffix(held)):
-            raise GrammarError("CR or LF alone in the content of a message")
+            raise GrammarError("CR or LF alone in the content; end every line with CRLF")
         self._cr = held

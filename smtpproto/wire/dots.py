@@ -1,6 +1,7 @@
-"""Content of DATA (RFC 5321 4.1.1.4, 4.5.2): dot-stuffed lines up to CRLF.CRLF, both ways.
+"""Content of DATA (RFC 5321 4.1.1.4, 4.5.2): dot-stuffed lines up to CRLF.CRLF, read and written.
 
-Both classes work on large slices: a search for the few places that matter, never a list of lines.
+Both classes work on large slices: they search for the few places that matter, and never make a
+list of lines.
 """
 
 from __future__ import annotations
@@ -14,36 +15,36 @@ _TAILS = tuple(_END[:n] for n in (4, 3, 2, 1))
 
 
 def has_bare(data: bytes) -> bool:
-    """Whether *data* has a CR or LF that is not part of a CRLF pair."""
+    """Return whether *data* has a CR or LF that is not part of a CRLF pair."""
     return len(data) - len(data.translate(None, b"\r\n")) != 2 * data.count(b"\r\n")
 
 
 class DotReader:
-    """Takes content from a buffer, up to the line of a lone dot and no further.
+    """Reads content from a buffer, up to the line of a lone dot and no further.
 
-    *done* tells that the end was read; *bare*, that a bare CR or LF was met (and passed on: it ends
-    neither a line nor the message).
+    *done* becomes True when the end of data was read, *bare* when a bare CR or LF was read. Such an
+    octet stays in the content: it ends neither a line nor the message.
     """
 
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
-        # The content begins at the start of a line, so as if a CRLF had just been read.
+        # The content begins at the start of a line, as if the reader had just read a CRLF.
         self._held = b"\r\n"
         self._virtual = 2
-        self.done = False
-        self.bare = False
+        self.done: bool = False
+        self.bare: bool = False
 
     def read(self) -> bytes:
-        """Give the next slice of content, at most 64 KiB; b"" at the end, or if more is needed."""
+        """Return the next slice, at most 64 KiB; b"" at the end, or if more octets must arrive."""
         piece = b""
         while self._buffer and not self.done and not piece:
             data = self._held + self._buffer.take(CHUNK - len(_END))
-            dots = b"\r\n." in data  # most often not: one search then tells all
+            dots = b"\r\n." in data  # usually False: one search is then enough
             piece = self._unstuff(self._frame(data, dots), dots)
         return piece
 
     def _frame(self, data: bytes, dots: bool) -> bytes:
-        """What of *data* cannot be the start of the end of data."""
+        """Return *data* without the end of data, or without the tail that may begin it."""
         end = data.find(_END) if dots else -1
         if end >= 0:
             self.done = True
@@ -53,6 +54,7 @@ class DotReader:
         return data[: len(data) - len(self._held)]
 
     def _unstuff(self, raw: bytes, dots: bool) -> bytes:
+        """Return *raw* without stuffed dots and without the CRLF that was not on the wire."""
         if not raw:
             return b""
         self.bare = self.bare or has_bare(raw)
@@ -63,23 +65,23 @@ class DotReader:
 
 
 class DotWriter:
-    """Stuffs content for the wire."""
+    """Writes content in its dot-stuffed form."""
 
     def __init__(self) -> None:
         self._cr = b""  # a CR at the end of a slice may be half of a CRLF
         self._line_start = True
 
     def encode(self, data: bytes) -> bytes:
-        """Give the wire form of the next slice of content.
+        """Return the wire form of the next slice of content.
 
-        Raises GrammarError for a CR or LF alone: such octets are how one message becomes two. The
-        slice is then as if it had never been given.
+        Raises GrammarError for a CR or LF alone, with which one message could be smuggled inside
+        another, and then forgets the slice.
         """
         data = self._cr + data
         held = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
         if has_bare(data):
-            raise GrammarError("CR or LF alone in the content of a message")
+            raise GrammarError("CR or LF alone in the content; end every line with CRLF")
         self._cr = held
         if not data:
             return b""
@@ -90,7 +92,7 @@ class DotWriter:
         return stuffed
 
     def finish(self) -> bytes:
-        """Give the end of data, after a CRLF if the content did not end with one."""
+        """Return the end of data, after a CRLF if the content does not end with one."""
         if self._cr:
-            raise GrammarError("CR alone at the end of a message")
+            raise GrammarError("CR alone at the end of the content; end every line with CRLF")
         return b".\r\n" if self._line_start else b"\r\n.\r\n"

@@ -1,4 +1,4 @@
-"""Lines (RFC 5321 2.3.8): ended by CRLF and by nothing else, bounded in length."""
+"""Lines (RFC 5321 2.3.8): ended only by CRLF, and bounded in length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .buffer import Buffer
 
 
 class Overlong(enum.Enum):
-    """Stands for a line that was too long; its octets are gone."""
+    """Stands for a line that was too long and was discarded."""
 
     LINE = "overlong line"
 
@@ -20,30 +20,30 @@ OVERLONG: Final = Overlong.LINE
 
 
 class LineReader:
-    """Takes lines from a buffer."""
+    """Reads lines from a buffer."""
 
     def __init__(self, buffer: Buffer) -> None:
         self._buffer = buffer
-        self._scanned = 0  # octets known to hold no CRLF
+        self._scanned = 0  # octets already searched for CRLF
         self._skipping = False
 
     def read(self, limit: int) -> bytes | Literal[Overlong.LINE] | None:
-        """Give the next line without its CRLF, or None if it is not complete.
+        """Return the next line without its CRLF, or None if it is not complete.
 
-        A line of more than *limit* octets, CRLF included, is swallowed up to its end and then given
-        as OVERLONG, once; no part of it is ever read as a line of its own.
+        A line of more than *limit* octets, CRLF included, is discarded up to its end and returned
+        once, as OVERLONG; no part of it is ever read as a line of its own.
         """
         end = self._buffer.find(b"\r\n", self._scanned)
         if end < 0:
-            self._hold(limit)
+            self._keep_incomplete(limit)
             return None
         line = self._buffer.take(end + 2)
         overlong = self._skipping or len(line) > limit
         self._scanned, self._skipping = 0, False
         return OVERLONG if overlong else line[:-2]
 
-    def _hold(self, limit: int) -> None:
-        """Keep an incomplete line if it can still fit, else only an octet that may be a CR."""
+    def _keep_incomplete(self, limit: int) -> None:
+        """Keep an incomplete line if it can still fit, else only its last octet: it may be a CR."""
         if self._skipping or len(self._buffer) >= limit:
             self._skipping = True
             self._buffer.take(len(self._buffer) - 1)
@@ -51,18 +51,20 @@ class LineReader:
 
 
 class LineLengths:
-    """Checks text that comes in pieces for lines of more than 1000 octets, CRLF included."""
+    """Checks text in pieces for lines of more than 1000 octets, CRLF included."""
 
     def __init__(self) -> None:
-        self._open = 0  # octets of the line that has not ended yet
+        self._unfinished = 0  # octets of the line that has not ended yet
 
     def check(self, data: bytes) -> None:
-        """Look at the next piece, of which every LF ends a line. Raises GrammarError."""
-        start = -self._open  # where the line at hand begins
-        while len(data) - start > TEXT_LINE:  # one look for each thousand octets
+        """Check the next piece; every LF ends a line. Raises GrammarError for a longer line."""
+        start = -self._unfinished  # where the current line begins
+        while len(data) - start > TEXT_LINE:  # one search for each thousand octets
             end = data.rfind(b"\n", max(start, 0), start + TEXT_LINE)
             if end < 0:
-                raise GrammarError(f"a line of more than {TEXT_LINE - 2} characters")
+                raise GrammarError(
+                    f"a line of more than {TEXT_LINE - 2} octets; shorten it, or encode the text"
+                )
             start = end + 1
         end = data.rfind(b"\n")
-        self._open = len(data) - end - 1 if end >= 0 else self._open + len(data)
+        self._unfinished = len(data) - end - 1 if end >= 0 else self._unfinished + len(data)

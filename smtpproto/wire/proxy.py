@@ -1,7 +1,7 @@
-"""The PROXY protocol: a proxy tells who the client is, before the first octet of SMTP or TLS.
+"""The PROXY protocol: a proxy names its client before the first octet of SMTP or TLS.
 
-Sections are those of HAProxy's proxy-protocol.txt. A header is believed without proof, so it may be
-read only where the configuration says that a proxy sends one (5), and from known proxies.
+Section numbers are those of HAProxy's proxy-protocol.txt. A header comes without proof, so a server
+reads one only where its configuration says that a proxy sends it (5), and only from known proxies.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ..errors import GrammarError
 
-Endpoint = tuple[str, int]  # the text of an IP address in its canonical form, and a port
+Endpoint = tuple[str, int]
+"""The text of an IP address in its canonical form, and a port."""
 
 V1_LINE = 107  # 2.1, with CRLF
-V2_HEADER = 4096  # all of it; 2.2 wants it smaller than an MSS, its length field allows 65551
+V2_HEADER = 4096  # the whole header; 2.2 asks for less than an MSS, the length field allows 65551
 
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _LOCAL, _PROXY = 0x20, 0x21  # version 2 and the command
@@ -31,9 +32,9 @@ _STARTS = (
     _SIGNATURE + bytes([_PROXY]),
 )
 
-_TEXT = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|TCP4 [0-9. ]*|TCP6 [0-9A-Fa-f:. ]*)")
+_V1_TEXT = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|TCP4 [0-9. ]*|TCP6 [0-9A-Fa-f:. ]*)")
 _PORT = "(0|[1-9][0-9]{0,4})"
-_TCP_LINE = re.compile(f"(PROXY TCP[46]) ([^ ]+) ([^ ]+) {_PORT} {_PORT}\r\n")
+_V1_TCP = re.compile(f"(PROXY TCP[46]) ([^ ]+) ([^ ]+) {_PORT} {_PORT}\r\n")
 
 _FIXED = 16  # signature, command, family, length
 _TCP = {4: 0x11, 6: 0x21}
@@ -44,20 +45,30 @@ _SSL_VERSION, _SSL_CN = 0x21, 0x22
 _CLIENT_SSL, _CERT_CONN, _CERT_SESS = 0x01, 0x02, 0x04
 
 
-def _check_text(_: object, __: object, text: Any) -> None:
+def _check_text(_: object, attribute: Attribute[str | None], text: Any) -> None:
     if text is None:
         return
     if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > V2_HEADER:
-        raise GrammarError("what is told of the client's TLS is not printable text")
+        raise GrammarError(
+            f"{attribute.name} must be printable text of at most {V2_HEADER} octets: {_shown(text)}"
+        )
+
+
+def _shown(value: object) -> str:
+    """Return the start of ``repr(value)``, for an error text."""
+    try:
+        return repr(value)[:60]
+    except ValueError:  # an int of too many digits
+        return type(value).__name__
 
 
 @frozen(kw_only=True)
 class ProxyTLS:
-    """The client's TLS, which ends at the proxy (2.2.6).
+    """The client's TLS connection, which ends at the proxy (2.2.6).
 
-    *version* is the proxy's word for it, e.g. "TLSv1.3". *common_name* is that of the client's
-    certificate, and anybody's claim unless *verified*. Both are printable text, None if not told.
-    What else may be told, as the cipher, is not kept.
+    *version* is the proxy's name for the version, for example "TLSv1.3". *common_name* comes from
+    the client's certificate; do not trust it unless *verified*. Both are printable text, or None if
+    the proxy does not send them. Other fields, for example the cipher, are dropped.
     """
 
     version: str | None = field(default=None, validator=_check_text)
@@ -65,12 +76,12 @@ class ProxyTLS:
     verified: bool = False
 
     def __bytes__(self) -> bytes:
-        """The value of PP2_TYPE_SSL."""
+        """Return the value of PP2_TYPE_SSL."""
         certificate = self.verified or self.common_name is not None
         client = _CLIENT_SSL | (_CERT_SESS if certificate else 0)
         texts = ((_SSL_VERSION, self.version), (_SSL_CN, self.common_name))
-        told = (_tlv(kind, text.encode()) for kind, text in texts if text is not None)
-        return b"".join((bytes([client]), (not self.verified).to_bytes(4), *told))
+        known = (_tlv(kind, text.encode()) for kind, text in texts if text is not None)
+        return b"".join((bytes([client]), (not self.verified).to_bytes(4), *known))
 
 
 def _tlv(kind: int, value: bytes) -> bytes:
@@ -83,7 +94,7 @@ def _address(text: Any) -> IPv4Address | IPv6Address:
     except ValueError:
         address = None
     if address is None or (isinstance(address, IPv6Address) and address.scope_id is not None):
-        raise GrammarError("not an IP address, or one with a zone")
+        raise GrammarError(f"not an IP address without a zone: {_shown(text)}")
     return address
 
 
@@ -92,28 +103,31 @@ def _endpoint(value: Endpoint | None) -> Endpoint | None:
         return None
     host, port = value
     if type(port) is not int or not 0 <= port <= 65535:
-        raise GrammarError("a port is 0 to 65535")
+        raise GrammarError(f"not a port from 0 to 65535: {_shown(port)}")
     return str(_address(host)), port
 
 
 def _check_tlvs(_: object, __: object, tlvs: tuple[tuple[Any, Any], ...]) -> None:
     for kind, value in tlvs:
         if type(kind) is not int or not 0 <= kind <= 255 or kind in (_CRC32C, _NOOP, _SSL):
-            raise GrammarError("not the type of a TLV that stands for itself")
+            raise GrammarError(
+                f"not a usable TLV type: {_shown(kind)}; pass 0 to 255, but not 0x03, 0x04 or 0x20"
+            )
         if not isinstance(value, bytes) or len(value) > V2_HEADER:
-            raise GrammarError(f"the value of a TLV is at most {V2_HEADER} octets")
+            raise GrammarError(f"the value of a TLV must be at most {V2_HEADER} octets of bytes")
 
 
 @frozen
 class ProxyHeader:
-    """Who is at the two ends of the connection that the proxy has taken.
+    """The two ends of the connection that the proxy has accepted.
 
-    *source* and *destination* are None where the proxy does not say: the ends are then those of the
-    real connection. So it is with UNKNOWN in version 1; with LOCAL, with UNSPEC, and with all but
-    TCP over IPv4 and IPv6 (which 2.2 lets one read as UNSPEC) in version 2. *local* tells that the
-    connection is the proxy's own, as for a health check. *tls* is None if the client did not use
-    TLS, or if the proxy does not say. *tlvs* are the other fields of version 2, as (type, octets).
-    Where there are no addresses there is nothing else. At most 4096 octets in version 2.
+    *source* and *destination* are None where the proxy does not name them; use the addresses of the
+    real connection then. This is so for UNKNOWN in version 1, and in version 2 for LOCAL, for
+    UNSPEC, and for everything but TCP over IPv4 and IPv6 (which 2.2 allows to read as UNSPEC).
+    *local* is True for a connection of the proxy itself, for example a health check. *tls* is None
+    if the client does not use TLS, or if the proxy sends nothing about it. *tlvs* are the other
+    fields of version 2, as (type, octets). A header without addresses has neither *tls* nor *tlvs*.
+    In version 2 a header has at most 4096 octets.
     """
 
     source: Endpoint | None = field(default=None, converter=_endpoint)
@@ -125,20 +139,21 @@ class ProxyHeader:
     def __attrs_post_init__(self) -> None:
         ends = self._ends()
         if len(ends) == 1 or len({address.version for address, _ in ends}) > 1:
-            raise GrammarError("source and destination are of one family, or both unknown")
+            raise GrammarError("source and destination must both be IPv4, both IPv6, or both None")
         if ends and self.local:
-            raise GrammarError("the ends of the proxy's own connection are not told")
+            raise GrammarError("a local header has no addresses; omit source and destination")
         if not ends and (self.tls is not None or self.tlvs):
-            raise GrammarError("without addresses there is nothing else")
+            raise GrammarError("a header without addresses has neither tls nor tlvs; omit them")
         if _FIXED + len(self._block()) > V2_HEADER:
-            raise GrammarError(f"PROXY header of more than {V2_HEADER} octets", offset=V2_HEADER)
+            raise GrammarError(f"a PROXY header of more than {V2_HEADER} octets", offset=V2_HEADER)
 
     def _ends(self) -> list[tuple[IPv4Address | IPv6Address, int]]:
+        """Return source and destination, or nothing if the proxy does not name them."""
         ends = (self.source, self.destination)
         return [(ip_address(end[0]), end[1]) for end in ends if end is not None]
 
     def _block(self) -> bytes:
-        """What stands behind the length in version 2."""
+        """Return the octets that follow the length in version 2."""
         ends = self._ends()
         addresses = (address.packed for address, _ in ends)
         ports = (port.to_bytes(2) for _, port in ends)
@@ -146,35 +161,36 @@ class ProxyHeader:
         return b"".join((*addresses, *ports, tls, *(_tlv(*tlv) for tlv in self.tlvs)))
 
     def __bytes__(self) -> bytes:
-        """The header in version 2, without a checksum: TCP has its own. Receivers may refuse one
-        that has no addresses and is not local either (2.2)."""
+        """Return the header in version 2, without a checksum: TCP has its own. Receivers may refuse
+        a header without addresses that is not local (2.2)."""
         command = _LOCAL if self.local else _PROXY
         family = next((_TCP[address.version] for address, _ in self._ends()), 0)
         block = self._block()
         return _SIGNATURE + bytes([command, family]) + len(block).to_bytes(2) + block
 
     def v1(self) -> bytes:
-        """The header in version 1, which has room for TCP's addresses and nothing else."""
+        """Return the header in version 1, which holds only addresses and ports of TCP."""
         if not self._ends():
             return b"PROXY UNKNOWN\r\n"
-        (source, port), (destination, its_port) = self._ends()
-        return f"PROXY TCP{source.version} {source} {destination} {port} {its_port}\r\n".encode()
+        (source, source_port), (destination, port) = self._ends()
+        ends = f"{source} {destination} {source_port} {port}"
+        return f"PROXY TCP{source.version} {ends}\r\n".encode()
 
 
 class ProxyReader:
-    """Reads the header at the start of a connection, of either version."""
+    """Reads the header, of either version, at the start of a connection."""
 
     def __init__(self) -> None:
         self._data = b""
-        self.rest = b""
-        """The octets behind the header, once it is read: they belong to SMTP or TLS."""
+        self.rest: bytes = b""
+        """The octets after the header, once it is read: they belong to SMTP or TLS."""
 
     def feed(self, data: bytes) -> ProxyHeader | None:
-        """Take the next octets; give the header, or None if it is not complete.
+        """Take the next octets; return the header, or None if it is not complete.
 
-        Raises GrammarError for anything else, at the first octet that no header has there; only
-        what stands for addresses, ports and TLVs is judged when all of it has come (2.1, 2.2). A
-        checksum among the TLVs must be right (2.2.3). After a header or an error, feed no more.
+        Raises GrammarError at the first octet that no header can have in its place. Addresses,
+        ports and TLVs are checked only when the header is complete (2.1, 2.2). A checksum among the
+        TLVs must be right (2.2.3). Do not call this again after a header or an error.
         """
         self._data += data
         _check_start(self._data)
@@ -190,48 +206,50 @@ class ProxyReader:
 
 
 def _check_start(data: bytes) -> None:
-    """Refuse what cannot become one of the starts."""
+    """Raise GrammarError if no header can begin with *data*."""
     for end in range(1, min(len(data), max(map(len, _STARTS))) + 1):
         if not any(start[:end] == data[: min(end, len(start))] for start in _STARTS):
             raise GrammarError("not a PROXY header", offset=end - 1)
 
 
 def _v1_line(data: bytes) -> bytes | None:
-    """The line that *data* begins with, with its CRLF, or None if it is not complete."""
-    match = _TEXT.match(data, 0, V1_LINE - 1)
+    """Return the line at the start of *data*, with its CRLF, or None if it is not complete."""
+    match = _V1_TEXT.match(data, 0, V1_LINE - 1)
     end = match.end() if match else 0
     ending = data[end : end + 2]
     if end > V1_LINE - 2 or not b"\r\n".startswith(ending):
-        raise GrammarError("a PROXY line ends with CRLF, within 107 octets", offset=end)
+        raise GrammarError(f"a PROXY line must end with CRLF within {V1_LINE} octets", offset=end)
     return data[: end + 2] if ending == b"\r\n" else None
 
 
 def _read_v1(line: bytes) -> ProxyHeader:
     if line.startswith(b"PROXY UNKNOWN"):
         return ProxyHeader()
-    match = _TCP_LINE.fullmatch(line.decode("ascii"))
+    match = _V1_TCP.fullmatch(line.decode("ascii"))
     if match is None:
-        raise GrammarError("a PROXY line has two addresses and two ports", offset=len(line))
-    start, source, destination, port, its_port = match.groups()
+        raise GrammarError("a PROXY line must have two addresses and two ports", offset=len(line))
+    start, source, destination, source_port, port = match.groups()
     try:
-        header = ProxyHeader((source, int(port)), (destination, int(its_port)))
+        header = ProxyHeader((source, int(source_port)), (destination, int(port)))
     except GrammarError as error:
         raise GrammarError(error.message, offset=match.start(2)) from None
     if not header.v1().startswith(start.encode()):
-        raise GrammarError("the addresses are of another family", offset=match.start(2))
+        raise GrammarError(f"the addresses do not fit {start}", offset=match.start(2))
     return header
 
 
 def _v2_block(data: bytes) -> bytes | None:
-    """The header that *data* begins with, or None if it is not complete."""
-    family = data[13] if data[12] == _PROXY and len(data) > 13 else 0  # with LOCAL it is ignored
+    """Return the header at the start of *data*, or None if it is not complete."""
+    family = data[13] if data[12] == _PROXY and len(data) > 13 else 0  # LOCAL ignores the family
     if family >> 4 > 3 or family & 0xF > 2:
-        raise GrammarError("not a family or protocol of PROXY version 2", offset=13)
+        raise GrammarError(
+            f"unknown family or protocol of a PROXY header: {family:#04x}", offset=13
+        )
     if len(data) < _FIXED:
         return None
     size = _FIXED + int.from_bytes(data[14:16])
     if not _FIXED + _ADDRESSES.get(family, 0) <= size <= V2_HEADER:
-        raise GrammarError("not a length that a PROXY header may have", offset=14)
+        raise GrammarError(f"a PROXY header must not have a length of {size} octets", offset=14)
     return data[:size] if len(data) >= size else None
 
 
@@ -255,6 +273,7 @@ def _read_v2(header: bytes) -> ProxyHeader:
 
 
 def _read_ends(block: bytes) -> tuple[Endpoint, Endpoint]:
+    """Read source and destination from the address block of version 2."""
     size = len(block) // 2 - 2
     source, destination = (str(ip_address(part)) for part in (block[:size], block[size : 2 * size]))
     return (source, int.from_bytes(block[-4:-2])), (destination, int.from_bytes(block[-2:]))
@@ -263,16 +282,16 @@ def _read_ends(block: bytes) -> tuple[Endpoint, Endpoint]:
 def _spans(
     data: bytes, at: int, end: int, *, once: Collection[int]
 ) -> Iterator[tuple[int, int, int]]:
-    """The TLVs that fill *data* from *at* to *end*: type, start and end of the value. The types in
-    *once* may not come again: with two of a kind, a sender and we could mean another."""
+    """Yield the TLVs that fill *data* from *at* to *end*: type, start and end of the value. Each
+    type in *once* may appear only once: otherwise sender and reader could use different ones."""
     seen = set()
     while at < end:
         kind, start = data[at], at + 3
         stop = start + int.from_bytes(data[at + 1 : start])
         if stop > end:
-            raise GrammarError("a TLV goes beyond the end", offset=at)
+            raise GrammarError("a TLV extends beyond the end", offset=at)
         if kind in seen:
-            raise GrammarError(f"TLV {kind:#04x} is given twice", offset=at)
+            raise GrammarError(f"TLV {kind:#04x} appears twice", offset=at)
         if kind in once:
             seen.add(kind)
         yield kind, start, stop
@@ -280,10 +299,10 @@ def _spans(
 
 
 def _read_tls(header: bytes, start: int, end: int) -> ProxyTLS | None:
-    """Read the value of PP2_TYPE_SSL; None if the client did not use TLS."""
+    """Read the value of PP2_TYPE_SSL. Return None if the client did not use TLS."""
     inner = start + 5
     if inner > end:
-        raise GrammarError("PP2_TYPE_SSL has 5 octets at least", offset=start)
+        raise GrammarError("PP2_TYPE_SSL must have at least 5 octets", offset=start)
     client, failure = header[start], header[start + 1 : inner]
     spans = _spans(header, inner, end, once=(_SSL_VERSION, _SSL_CN))
     texts = {kind: header[at:stop] for kind, at, stop in spans}
@@ -292,25 +311,26 @@ def _read_tls(header: bytes, start: int, end: int) -> ProxyTLS | None:
     verified = bool(client & (_CERT_CONN | _CERT_SESS)) and not any(failure)
     try:
         return ProxyTLS(
-            version=_text(texts.get(_SSL_VERSION)),
-            common_name=_text(texts.get(_SSL_CN)),
+            version=_decode(texts.get(_SSL_VERSION)),
+            common_name=_decode(texts.get(_SSL_CN)),
             verified=verified,
         )
     except ValueError:
-        raise GrammarError("PP2_TYPE_SSL holds what is not printable text", offset=start) from None
+        raise GrammarError("PP2_TYPE_SSL has text that is not printable", offset=start) from None
 
 
-def _text(octets: bytes | None) -> str | None:
+def _decode(octets: bytes | None) -> str | None:
     return None if octets is None else octets.decode()
 
 
 def _check_crc32c(header: bytes, start: int, end: int) -> None:
+    """Raise GrammarError if the checksum from *start* to *end* is not that of *header*."""
     if header[start:end] != _crc32c(header[:start] + bytes(4) + header[end:]).to_bytes(4):
-        raise GrammarError("the checksum of the PROXY header is wrong", offset=start)
+        raise GrammarError("the PROXY header has a wrong checksum", offset=start)
 
 
 def _crc32c(data: bytes) -> int:
-    """CRC-32C (RFC 4960 B)."""
+    """Return the CRC-32C of *data* (RFC 4960 B)."""
     crc = 0xFFFFFFFF
     for octet in data:
         crc ^= octet
