@@ -1,4 +1,4 @@
-"""Ring 2: the message's side: made ready to be sent, planned, checked.
+"""Ring 2: messages: how they are prepared for sending, planned and checked.
 
 :func:`waive_tls` and :func:`waives_tls` set and read the header field ``TLS-Required: No``
 (RFC 8689 5).

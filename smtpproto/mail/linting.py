@@ -1,4 +1,4 @@
-"""What others may not like about a message, though it can be sent."""
+"""Faults of a message that other systems may reject, although it can be sent."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ _FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
 
 
 def lint(message: Source, envelope: Envelope | None = None) -> list[str]:
-    """Say what is wrong with *message*, each fault once and with the line where it is first.
+    """Return the faults of *message*, each once, with the number of the line where it is first.
 
-    Faults are lines of more than 998 octets and local-parts of more than 64 (RFC 5321 4.5.3.1),
-    which are sent only where leniencies allow them; and, sent all the same, control characters
-    (4.1.1.4), a Return-Path field before delivery (4.4), and octets above 127 in what is not MIME
-    (2.4). Reads a file to its end, and goes back to where it was.
+    Lines of more than 998 octets and local-parts of more than 64 (RFC 5321 4.5.3.1) are sent only
+    if leniencies allow them. The other faults do not prevent sending: control characters (4.1.1.4),
+    a Return-Path field before delivery (4.4), and octets above 127 without MIME (2.4). A file is
+    read to its end, and then set back to its position.
 
-    Raises GrammarError for a message in pieces, which may be read only once, and as ``send`` does.
+    Raises GrammarError for a message in pieces, which may be readable only once, and where ``send``
+    raises it.
     """
     content, envelope = prepare(message, envelope, long_lines=True)
     if content.size is None:
-        raise GrammarError("a message in pieces may be read only once")
+        raise GrammarError("a message in pieces may be readable only once; pass octets or a file")
     found: dict[str, int] = {}
     for number, fault in _faults(_lines(content.source)):  # type: ignore[arg-type]  # it has a size
         found.setdefault(fault, number)
-    return [*_of(envelope), *(f"line {number}: {fault}" for fault, number in found.items())]
+    return [
+        *_long_addresses(envelope),
+        *(f"line {number}: {fault}" for fault, number in found.items()),
+    ]
 
 
-def _of(envelope: Envelope) -> Iterator[str]:
+def _long_addresses(envelope: Envelope) -> Iterator[str]:
+    """Yield a fault for each address whose local-part is too long."""
     paths: list[ReversePath | ForwardPath] = [envelope.sender, *envelope.recipients]
     for path in paths:
         if path.mailbox is not None and path.mailbox.long:
@@ -43,23 +48,25 @@ def _of(envelope: Envelope) -> Iterator[str]:
 
 
 def _lines(source: bytes | BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of *source*, whatever ends them."""
     if isinstance(source, bytes):
         yield from source.splitlines()
         return
     start = source.tell()
-    for part in source:  # which ends with LF, and may have CRs inside
+    for part in source:  # a part ends with LF and may have CRs inside
         yield from part.splitlines()
     source.seek(start)
 
 
 def _faults(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Yield the faults of the content, each with the number of its line."""
     in_header, fields = True, set[bytes]()
     for number, line in enumerate(lines, 1):
         in_header = in_header and bool(line)
         if in_header and (field := _FIELD.match(line)):
             fields.add(field[1].lower())
         if b"return-path" in fields:
-            yield number, "a Return-Path field, which only delivery adds"
+            yield number, "a Return-Path field, which only final delivery adds"
         if len(line) + 2 > TEXT_LINE:
             yield number, "more than 998 octets"
         if _CONTROL.search(line):

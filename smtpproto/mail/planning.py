@@ -1,4 +1,4 @@
-"""What will be sent for a message to a server that offers what it does: known before it is sent."""
+"""The plan of a message: the commands that a client will send to a server with a given offer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from ..grammar.parameters import Body, MailParameters, RcptParameters
 from .preparation import Content, Source, prepare
 
 CHUNK = 256 * 1024
-"""Octets of a BDAT: a server's refusal is read after each, so not too large (RFC 3030 2)."""
+"""Octets of one BDAT. It is not larger because a refusal is read only after it (RFC 3030 2)."""
 
-
-_ANOTHER = "fewer at once, or a new connection for the rest"
+_CHECK_LIMITS = "fewer recipients at once, or a new connection for the rest"
 
 
 @frozen
 class PlannedTransaction:
-    """MAIL and RCPTs, as they will be sent."""
+    """The MAIL and RCPT commands of one transaction."""
 
     mail: Mail
     rcpts: tuple[Rcpt, ...]
@@ -36,18 +35,18 @@ class PlannedTransaction:
 
 @frozen(kw_only=True)
 class Plan:
-    """How a message will be sent. ``str()`` shows it as the lines a client will say."""
+    """How a message will be sent. ``str()`` shows the lines that the client will send."""
 
     envelope: Envelope
     content: Content = field(repr=False)
     transactions: tuple[PlannedTransaction, ...]
-    """More than one where the server limits the recipients of each (RFC 9422)."""
+    """More than one if the server limits the recipients of a transaction (RFC 9422)."""
     chunked: bool
-    """Whether the content goes by BDAT (RFC 3030), not DATA."""
+    """Whether the content is sent with BDAT (RFC 3030) instead of DATA."""
 
     def commands(self) -> Iterator[Command]:
-        """All commands, if the server accepts everything; where the size is not known, without the
-        BDATs."""
+        """Yield all commands for a server that accepts everything. If the size of the content is
+        unknown, BDAT commands are left out."""
         for transaction in self.transactions:
             yield transaction.mail
             yield from transaction.rcpts
@@ -67,15 +66,16 @@ def plan(
     sent: Iterable[PlannedTransaction] = (),
     long_lines: bool = False,
 ) -> Plan:
-    """Say how *message* will be sent to a server that offers *offered*, over a connection on which
-    *sent* went before. Nothing is sent; a file is read to know its size. *long_lines* allows lines
-    of more than 998 characters.
+    """Return how *message* will be sent to a server that offers *offered*, over a connection that
+    has already carried *sent*. This sends nothing; it reads a file to find its size. *long_lines*
+    allows lines of more than 998 octets.
 
-    BDAT is used where BINARYMIME asks for it, and where it helps: for content of unknown size or
-    of more than one chunk, which can be refused before its end, and where DATA would cost a round
-    trip for want of PIPELINING. SMTPUTF8 is asked for only if something is not ASCII.
+    The plan uses BDAT for BINARYMIME, for content of unknown size or of more than one chunk, which
+    the server can then refuse before its end, and without PIPELINING, where DATA would cost a round
+    trip. It uses SMTPUTF8 only if an address or the header is not ASCII.
 
-    Raises NotOffered, which says why it cannot be sent, and GrammarError if there is no envelope.
+    Raises NotOffered with the reason if *message* cannot be sent, and GrammarError if there is no
+    envelope.
     """
     eight_bit = "8BITMIME" in offered
     content, envelope = prepare(message, envelope, eight_bit=eight_bit, long_lines=long_lines)
@@ -88,8 +88,8 @@ def plan(
         content = evolve(content, utf8_header=True)
     transactions = _split(mail, rcpts, list(sent), offered)
     if len(transactions) > 1 and content.once:
-        text = f"{len(transactions)} transactions; the content can be read only once"
-        raise NotOffered(text, check="content that can be read again, as octets or a file can")
+        text = f"{len(transactions)} transactions, but the content can be read only once"
+        raise NotOffered(text, check="the content: pass octets or a file, which can be read again")
     return Plan(
         envelope=envelope,
         content=content,
@@ -99,6 +99,10 @@ def plan(
 
 
 def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) -> MailParameters:
+    """Return the parameters of MAIL: those of *envelope*, with SIZE, BODY and SMTPUTF8.
+
+    Raises NotOffered.
+    """
     utf8 = not envelope.isascii or content.utf8_header
     if utf8 and "SMTPUTF8" not in offered:
         raise NotOffered("an address or header field that is not ASCII needs SMTPUTF8")
@@ -107,23 +111,24 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
     if content.eight_bit and not content.binary and "8BITMIME" not in offered:
         raise NotOffered("content with octets above 127 needs 8BITMIME")
     if content.size is not None and offered.size is not None and content.size > offered.size:
-        text = f"{content.size} octets; the server takes at most {offered.size}"
+        text = f"the message has {content.size} octets; the server accepts at most {offered.size}"
         raise NotOffered(text, check="the size of the message")
-    asked = envelope.parameters
+    requested = envelope.parameters
     parameters = evolve(
-        asked,
-        size=asked.size if content.size is None or "SIZE" not in offered else content.size,
+        requested,
+        size=requested.size if content.size is None or "SIZE" not in offered else content.size,
         body=_body(content, offered),
-        smtputf8=asked.smtputf8 or utf8,
+        smtputf8=requested.smtputf8 or utf8,
     )
-    _check(parameters, offered)
+    _require_offered(parameters, offered)
     if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
-        text = "notifications are not held (RFC 4865 5.1)"
-        raise NotOffered(text, check="the envelope: hold_for or hold_until, and no sender")
+        text = "a message without a sender must not be held (RFC 4865 5.1)"
+        raise NotOffered(text, check="the envelope: set a sender, or drop hold_for and hold_until")
     return parameters
 
 
 def _body(content: Content, offered: Extensions) -> Body | None:
+    """Return the value of BODY; 8BITMIME also for content that is not known to be ASCII."""
     if content.binary:
         return Body.BINARY_MIME
     eight_bit = content.eight_bit is not False and "8BITMIME" in offered
@@ -131,16 +136,17 @@ def _body(content: Content, offered: Extensions) -> Body | None:
 
 
 def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions) -> RcptParameters:
-    """Those asked for; with NOTIFY, ORCPT too says whom it is about (RFC 3461 4.2)."""
+    """Return the parameters of RCPT; with NOTIFY, ORCPT names the recipient (RFC 3461 4.2)."""
     parameters = envelope.parameters_of(path)
     if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
-        with contextlib.suppress(GrammarError):  # no room for it: it is no duty
+        with contextlib.suppress(GrammarError):  # it is optional, and may be too long
             parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
-    _check(parameters, offered)
+    _require_offered(parameters, offered)
     return parameters
 
 
-def _check(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
+def _require_offered(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
+    """Raise NotOffered if a parameter needs an extension that is not in *offered*."""
     if (reason := not_offered_reason(parameters, offered)) is not None:
         raise NotOffered(reason)
 
@@ -148,29 +154,34 @@ def _check(parameters: MailParameters | RcptParameters, offered: Extensions) -> 
 def _split(
     mail: Mail, rcpts: Sequence[Rcpt], sent: Sequence[PlannedTransaction], offered: Extensions
 ) -> tuple[PlannedTransaction, ...]:
-    """As many transactions as the server's limits ask for (RFC 9422)."""
+    """Split *rcpts* into as many transactions as the server's limits require (RFC 9422).
+
+    Raises NotOffered if the connection, with *sent*, would exceed a limit.
+    """
     limits = offered.limits
-    each = limits.rcpt_max or len(rcpts)
-    parts = [tuple(rcpts[at : at + each]) for at in range(0, len(rcpts), each)]
+    rcpt_max = limits.rcpt_max or len(rcpts)
+    parts = [tuple(rcpts[at : at + rcpt_max]) for at in range(0, len(rcpts), rcpt_max)]
     planned = tuple(PlannedTransaction(mail, part) for part in parts)
     count = len(sent) + len(planned)
     if limits.mail_max is not None and count > limits.mail_max:
-        text = f"{count} transactions; the server takes {limits.mail_max} a connection"
-        raise NotOffered(text, check=_ANOTHER)
-    if (most := limits.rcpt_domain_max) is not None:
+        text = f"{count} transactions; the server accepts {limits.mail_max} on a connection"
+        raise NotOffered(text, check=_CHECK_LIMITS)
+    if (domain_max := limits.rcpt_domain_max) is not None:
         domains = len(_domains([*sent, *planned]))
-        if domains > most:
-            text = f"recipients in {domains} domains; a connection may have {most}"
-            raise NotOffered(text, check=_ANOTHER)
+        if domains > domain_max:
+            text = f"recipients in {domains} domains; the server accepts {domain_max}"
+            raise NotOffered(f"{text} on a connection", check=_CHECK_LIMITS)
     return planned
 
 
 def _domains(transactions: Iterable[PlannedTransaction]) -> set[str]:
+    """Return the recipients' domains, in lower case."""
     paths = [rcpt.path for transaction in transactions for rcpt in transaction.rcpts]
     return {lower(str(path.domain)) for path in paths if path.domain is not None}
 
 
 def _chunked(content: Content, offered: Extensions) -> bool:
+    """Return whether to use BDAT; see :func:`plan`."""
     if "CHUNKING" not in offered:
         return False
     large = content.size is None or content.size > CHUNK
@@ -178,6 +189,7 @@ def _chunked(content: Content, offered: Extensions) -> bool:
 
 
 def _chunks(size: int | None) -> list[Bdat]:
+    """Return the BDAT commands for content of *size* octets, or none if the size is unknown."""
     if size is None:
         return []
     whole = (size - 1) // CHUNK if size else 0

@@ -1,4 +1,4 @@
-"""The content of a message: made ready to be sent, in slices, with what must be known before."""
+"""The content of a message, prepared for sending in slices, and what is known of it before."""
 
 from __future__ import annotations
 
@@ -30,41 +30,46 @@ from ..wire.dots import has_bare
 from ..wire.lines import LineLengths
 
 Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
-"""What can be sent: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
-pieces. Line ends may be CRLF, LF or CR: CRLF is what is sent."""
+"""A message to send: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
+pieces. Lines may end with CRLF, LF or CR; CRLF is sent."""
 
 _FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:.*\r\n(?:[ \t].*\r\n)*)*")
-_HEADER = 65536  # octets of a file in which its header section is looked for
+_HEADER = 65536  # octets of a message in which its header section is searched
 
 
 @frozen
 class Content:
-    """Content to send. *size* in octets as sent (RFC 1870 5); None if only the end will tell, as
-    for *eight_bit*. *utf8_header* tells that it cannot be sent without SMTPUTF8: it is about the
-    header section of the message; those of parts inside are not looked at, and RFC 6531 3.2 wants
-    them in ASCII as well."""
+    """Content to send.
+
+    *size* is in octets as sent (RFC 1870 5). *eight_bit* says whether there are octets above 127.
+    Both are None for content in pieces, where only the end tells. *utf8_header* says that the
+    content needs SMTPUTF8: it is about the header section of the message. The header sections of
+    its parts are not checked; RFC 6531 3.2 requires ASCII there, too.
+    """
 
     source: bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
     size: int | None = None
     eight_bit: bool | None = None
     utf8_header: bool = False
     binary: bool = False
-    """Sent octet by octet as it is; else every line end becomes CRLF, the last one included."""
+    """Whether the octets are sent unchanged. If not, every line ends with CRLF, the last too."""
     long_lines: bool = False
-    """Whether lines of more than 1000 octets, CRLF included, are sent. Else GrammarError."""
+    """Whether lines of more than 1000 octets, CRLF included, are sent. Otherwise GrammarError."""
     start: int | None = None
-    """Where in a file it begins; None for what is no file that can seek."""
+    """The position in a file where the content begins; None if it is not a seekable file."""
 
     @property
     def once(self) -> bool:
-        """Whether it can be read only once."""
+        """Whether the content can be read only once."""
         one_way = hasattr(self.source, "read") or isinstance(self.source, Iterator | AsyncIterator)
         return one_way and self.start is None
 
     async def slices(self) -> AsyncGenerator[bytes, None]:
-        """The content in slices of at most 128 KiB; the first may be longer by as much, since it
-        holds the header section of what was not measured. Raises GrammarError if this needs
-        SMTPUTF8 and nobody said so."""
+        """Yield the content in slices of at most 128 KiB.
+
+        If the content was not measured, the first slice holds the header section and may be longer
+        by as much. Raises GrammarError if that section needs SMTPUTF8 and *utf8_header* is False.
+        """
         start: bytes | None = b"" if self.size is None and not self.utf8_header else None
         async with contextlib.aclosing(self._slices()) as parts:
             async for part in parts:
@@ -79,6 +84,7 @@ class Content:
             yield _in_ascii(start)
 
     async def _slices(self) -> AsyncGenerator[bytes, None]:
+        """Yield the content in slices, without a look at its header section."""
         ends = self._line_ends()
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
@@ -100,8 +106,8 @@ class Content:
         return _AsTheyAre() if self.binary else _LineEnds(long=self.long_lines)
 
     async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
-        """The content in pieces of *size* octets, each with whether it is the last one, which may
-        have less."""
+        """Yield the content in pieces of *size* octets, each with whether it is the last one. The
+        last piece may be shorter."""
         gathered = bytearray()
         async with contextlib.aclosing(self.slices()) as slices:
             async for part in slices:
@@ -119,23 +125,26 @@ def prepare(
     eight_bit: bool = True,
     long_lines: bool = False,
 ) -> tuple[Content, Envelope]:
-    """Make *source* ready, with the envelope its header fields give if there is none.
+    """Prepare *source* for sending. Without *envelope*, make one from the header fields.
 
-    Blind copies are removed from an email object, which is written without octets above 127 if not
-    *eight_bit*; octets are sent as they are, but for line ends, and for these too if the
-    envelope's parameters say BINARYMIME. A file that can seek is read once to know its size, and
-    again from the same place whenever it is sent. Raises GrammarError if no envelope was given and
-    the header makes none, and for lines of more than 998 characters unless *long_lines* allows
-    them.
+    An email object is written without its Bcc fields, and in ASCII unless *eight_bit*. In all other
+    sources only line ends are changed, and nothing if the envelope's parameters have BINARYMIME. A
+    seekable file is read once to find its size, and again from the same position each time that it
+    is sent.
+
+    Raises GrammarError if there is no envelope and the header makes none, and for lines of more
+    than 998 octets unless *long_lines* allows them.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, TextIOBase):
-        raise GrammarError('a file that was opened for text: open it with "rb"')
+        raise GrammarError('a file that is opened for text; open it with "rb"')
     if not isinstance(envelope, Envelope | None):
         raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
     if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
-        raise GrammarError(f"not a message: {type(source).__name__}")
+        raise GrammarError(
+            f"not a message: {type(source).__name__}; pass an EmailMessage, octets or a binary file"
+        )
     if isinstance(source, Message):
         envelope = envelope or _envelope(source, blind=True)
         source = _flatten(source, utf8=not envelope.isascii, eight_bit=eight_bit)
@@ -143,7 +152,7 @@ def prepare(
         header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
         envelope = _envelope(header, blind=False)
     if not envelope.recipients:
-        raise GrammarError("an envelope needs a recipient")
+        raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
     content = Content(source, binary=binary, long_lines=long_lines)
     if isinstance(source, bytes) or _seekable(source):
@@ -152,7 +161,10 @@ def prepare(
 
 
 def repeater(source: Source) -> Callable[[], bool]:
-    """What makes *source* ready to be sent again from where it stands now; False if it cannot."""
+    """Return a function that resets *source* to where it is now, so that it can be sent again.
+
+    The function returns False if *source* can be read only once.
+    """
     if _seekable(source):
         start = source.tell()
         return lambda: source.seek(start) == start
@@ -161,7 +173,7 @@ def repeater(source: Source) -> Callable[[], bool]:
 
 
 def _measured(content: Content) -> Content:
-    """Read all of *content* to know what must be known before it is sent."""
+    """Read all of *content*. Return it with its size, eight_bit, utf8_header and start."""
     source = content.source
     start = source.tell() if _seekable(source) else None
     ends = content._line_ends()
@@ -179,11 +191,11 @@ def _measured(content: Content) -> Content:
 
 
 class _LineEnds:
-    """Turns CRLF, LF and CR into CRLF, slice by slice, and ends the last line if nobody did."""
+    """Turns CRLF, LF and CR into CRLF, slice by slice, and adds a missing last CRLF."""
 
     def __init__(self, *, long: bool) -> None:
-        self._cr = b""  # at the end of a slice, perhaps half of a CRLF
-        self._ended = True  # as nothing at all needs no end
+        self._cr = b""  # a CR at the end of a slice may be half of a CRLF
+        self._ended = True  # empty content needs no CRLF
         self._lengths = None if long else LineLengths()
 
     def convert(self, data: bytes) -> bytes:
@@ -215,6 +227,7 @@ class _AsTheyAre:
 
 
 def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    """Yield *source* in pieces of at most 64 KiB."""
     if isinstance(source, bytes):
         yield from _cut(source)
     elif (read := getattr(source, "read", None)) is not None:
@@ -226,25 +239,29 @@ def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _header_ends(start: bytes) -> bool:
-    """Whether a whole line stands behind the header section, or more than one has room for."""
+    """Return whether *start* has a whole line after the header section, or is too long to wait."""
     return start.find(b"\r\n", len(_header_section(start))) >= 0 or len(start) > _HEADER
 
 
 def _in_ascii(start: bytes) -> bytes:
-    """*start*, whose header section has to be ASCII."""
+    """Return *start*. Raise GrammarError if its header section is not ASCII."""
     if not _header_section(start).isascii():
-        raise GrammarError("a header field that is not ASCII: say MailParameters(smtputf8=True)")
+        raise GrammarError(
+            "a header field is not ASCII; set MailParameters(smtputf8=True) in the envelope"
+        )
     return start
 
 
 def _header_section(start: bytes) -> bytes:
+    """Return the header fields that *start* begins with."""
     found = _FIELDS.match(start)
     return found[0] if found else b""
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
+    """Return *data* in pieces of at most 64 KiB. Raises GrammarError if it is not octets."""
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise GrammarError(f"content is octets, not {type(data).__name__}")
+        raise GrammarError(f"content must be octets, not {type(data).__name__}")
     data = bytes(data)
     return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
 
@@ -255,10 +272,11 @@ def _seekable(source: object) -> TypeGuard[BinaryIO]:
 
 
 def _header_of(source: object) -> bytes:
+    """Return the start of *source*, which holds its header section. A file keeps its position."""
     if isinstance(source, bytes):
         return source[:_HEADER]
     if not _seekable(source):
-        raise GrammarError("give the envelope of a message that can be read only once")
+        raise GrammarError("a message that can be read only once needs an envelope; pass one")
     start = source.tell()
     header = source.read(_HEADER)
     source.seek(start)
@@ -266,7 +284,7 @@ def _header_of(source: object) -> bytes:
 
 
 def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
-    """The octets of *message*, without blind copies (RFC 5321 7.2)."""
+    """Return the octets of *message*, without its Bcc fields (RFC 5321 7.2)."""
     message = copy.copy(message)
     del message["Bcc"]
     del message["Resent-Bcc"]
@@ -275,31 +293,31 @@ def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
         form = form.clone(utf8=True)
     try:
         return message.as_bytes(policy=form)
-    except Exception as error:  # whatever the email package makes of what was put into it
-        raise GrammarError(f"not a message that can be written: {printable(str(error))}") from error
+    except Exception as error:  # the email package may raise any exception for bad contents
+        raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
 
 
 def _envelope(message: Message, *, blind: bool) -> Envelope:
-    """Sender and recipients as the header says, by the Resent- fields if it has been resent."""
+    """Return the sender and recipients of the header, or of its Resent- fields if there are any."""
     dates = message.get_all("Resent-Date", [])
     if len(dates) > 1:
-        raise GrammarError("resent more than once, and nobody can tell by whom: give the envelope")
+        raise GrammarError("more than one Resent-Date field; pass an envelope")
     resent = "Resent-" if dates else ""
     senders = _addresses(message, f"{resent}Sender") or _addresses(message, f"{resent}From")
     if not senders:
-        raise GrammarError("no Sender or From field to take the sender from")
+        raise GrammarError("no Sender or From field; add one, or pass an envelope")
     blind_copies = _addresses(message, f"{resent}Bcc")
     if blind_copies and not blind:
-        raise GrammarError("octets with a Bcc field would show it: give the envelope")
+        raise GrammarError("a Bcc field, which would be sent; remove it and pass an envelope")
     shown = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
     return Envelope(senders[0], dict.fromkeys(shown + blind_copies))
 
 
 def _addresses(message: Message, name: str) -> list[str]:
-    """The addresses of all fields called *name*; what is no address is left for Envelope to say."""
+    """Return the addresses of all fields called *name*. Envelope refuses those that are invalid."""
     read = policy.SMTP.header_factory
     try:
         fields = [read("To", str(value)) for value in message.get_all(name, [])]
         return [address.addr_spec for field in fields for address in field.addresses]
-    except Exception as error:  # as above; its parser of addresses is not without faults
-        raise GrammarError(f"cannot read {name}: {printable(str(error))}") from error
+    except Exception as error:  # the email package's parser of addresses may raise any exception
+        raise GrammarError(f"cannot read the field {name}: {printable(str(error))}") from error

@@ -1,4 +1,4 @@
-"""The header field ``TLS-Required: No`` (RFC 8689 3): a message that may go on without TLS."""
+"""The header field ``TLS-Required: No`` (RFC 8689 3): the message may be relayed without TLS."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ _FIELD = re.compile(rb"^TLS-Required[ \t]*:((?:.*\r?\n[ \t])*.*)$", re.IGNORECAS
 
 
 def waives_tls(header: bytes) -> bool:
-    """Whether a header section, of octets, has this field with the value No, in any case. Other
-    values mean nothing, and neither does a field given twice."""
+    """Return whether a header section has this field once, with the value No in any case.
+
+    Other values have no meaning, and neither has a field that appears twice.
+    """
     values = [value.strip().lower() for value in _FIELD.findall(header)]
     return values == [b"no"]
 
 
 def waive_tls(message: Message) -> None:
-    """Say in *message* that to arrive is worth more than to be encrypted on its way. It has then
-    one such field, whatever it had before."""
+    """Set the field in *message*: delivery matters more than encryption on the way.
+
+    Afterwards the message has exactly one such field.
+    """
     del message["TLS-Required"]
     message["TLS-Required"] = "No"

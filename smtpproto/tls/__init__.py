@@ -1,1 +1,1 @@
-"""Ring 2: TLS as a filter over memory: contexts, whom to believe, what to bind a login to."""
+"""Ring 2: TLS as a filter over memory: contexts, verification of peers, bindings for logins."""

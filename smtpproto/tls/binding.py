@@ -1,6 +1,6 @@
-"""Channel bindings for TLS: what a login can be tied to (RFC 5056).
+"""Channel bindings for TLS: values that tie a login to a connection or a server (RFC 5056).
 
-Of a certificate nothing is read here but by which algorithm it was signed.
+This module reads nothing from a certificate but its signature algorithm.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-EXPORTER = "tls-exporter"  # of the connection itself (RFC 9266)
-SERVER_END_POINT = "tls-server-end-point"
+EXPORTER = "tls-exporter"  # unique to the connection (RFC 9266)
+SERVER_END_POINT = "tls-server-end-point"  # of the server's certificate (RFC 5929 4)
 
-_OID, _HASH, _MASK = 0x06, 0xA0, 0xA1  # tags; the latter two are fields of RSASSA-PSS
+_OID = 0x06  # the tag of an object identifier
+_PSS_HASH, _PSS_MASK = 0xA0, 0xA1  # the tags of two fields of RSASSA-PSS-params
 _RSA = bytes.fromhex("2a864886f70d0101")  # 1.2.840.113549.1.1
 _ECDSA = bytes.fromhex("2a8648ce3d0403")  # 1.2.840.10045.4.3
 _NIST_SIGNATURES = bytes.fromhex("6086480165030403")  # 2.16.840.1.101.3.4.3
@@ -21,10 +22,11 @@ _PSS, _MGF1 = _RSA + b"\x0a", _RSA + b"\x08"
 
 
 def _rows(arc: bytes, first: int, *names: str) -> dict[bytes, str]:
+    """Return rows of a table: *names* by the object identifiers below *arc*, from *first* on."""
     return {arc + bytes([first + number]): name for number, name in enumerate(names)}
 
 
-# The hash of each algorithm, by its object identifier in DER.
+# The hash that each algorithm uses, by the object identifier in DER.
 _SHA2, _SHA3 = ("sha256", "sha384", "sha512"), ("sha3_224", "sha3_256", "sha3_384", "sha3_512")
 _HASHES: Mapping[bytes, str] = {
     _SHA1: "sha1",
@@ -43,10 +45,11 @@ _SIGNATURES: Mapping[bytes, str] = {
 
 
 def server_end_point(certificate: bytes) -> bytes | None:
-    """The binding *tls-server-end-point*: a hash of the server's *certificate* (RFC 5929 4.1).
+    """Return the binding *tls-server-end-point*: a hash of the server's *certificate* in DER
+    (RFC 5929 4.1).
 
-    None where it is not defined: the signature has no hash of its own, as Ed25519, or two different
-    ones, or is not known here; or *certificate* is not DER.
+    Return None where it is not defined: the signature algorithm has no hash (for example Ed25519),
+    has two different ones or is unknown here, or *certificate* is not DER.
     """
     try:
         name = _signature_hash(certificate)
@@ -54,26 +57,27 @@ def server_end_point(certificate: bytes) -> bytes | None:
         return None
     if name is None:
         return None
+    # RFC 5929 4.1: SHA-256 replaces the two broken hashes.
     return hashlib.new("sha256" if name in ("md5", "sha1") else name, certificate).digest()
 
 
 def _signature_hash(certificate: bytes) -> str | None:
-    """The hash of the signature algorithm (RFC 5280 4.1.1.2)."""
+    """Return the hash that the signature algorithm uses (RFC 5280 4.1.1.2)."""
     _, (_, algorithm), _ = _elements(_inner(certificate))
     identifier, parameters = _algorithm(algorithm)
     return _pss_hash(parameters) if identifier == _PSS else _SIGNATURES.get(identifier)
 
 
 def _pss_hash(parameters: bytes) -> str | None:
-    """The hash of RSASSA-PSS, if it is one for message and mask (RFC 4055 3.1)."""
-    given = dict(_elements(parameters))
+    """Return the hash of RSASSA-PSS if message and mask use the same one (RFC 4055 3.1)."""
+    fields = dict(_elements(parameters))
     message: str | None = "sha1"
     mask: str | None = "sha1"
-    if _HASH in given:
-        message = _hash(_inner(given[_HASH]))
-    if _MASK in given:
-        generator, of = _algorithm(_inner(given[_MASK]))
-        mask = _hash(of) if generator == _MGF1 else None
+    if _PSS_HASH in fields:
+        message = _hash(_inner(fields[_PSS_HASH]))
+    if _PSS_MASK in fields:
+        generator, hash_algorithm = _algorithm(_inner(fields[_PSS_MASK]))
+        mask = _hash(hash_algorithm) if generator == _MGF1 else None
     return message if message == mask else None
 
 
@@ -82,21 +86,21 @@ def _hash(algorithm: bytes) -> str | None:
 
 
 def _inner(octets: bytes) -> bytes:
-    """The content of the one element in *octets*."""
+    """Return the content of the only element in *octets*."""
     [(_, content)] = _elements(octets)
     return content
 
 
 def _algorithm(content: bytes) -> tuple[bytes, bytes]:
-    """An AlgorithmIdentifier's object identifier, and the content of its parameters."""
+    """Return the object identifier of an AlgorithmIdentifier and the content of its parameters."""
     (tag, identifier), *parameters = _elements(content)
     if tag != _OID:
-        raise ValueError("no object identifier")
+        raise ValueError("an algorithm without an object identifier")
     return identifier, parameters[0][1] if parameters else b""
 
 
 def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
-    """The tag and the content of each element of DER. Raises ValueError, IndexError."""
+    """Yield the tag and the content of each element of DER. Raises ValueError or IndexError."""
     at = 0
     while at < len(octets):
         tag, length = octets[at], octets[at + 1]
@@ -106,6 +110,6 @@ def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
             length = int.from_bytes(octets[at : at + size])
             at += size
         if at + length > len(octets):
-            raise ValueError("an element that is cut off")
+            raise ValueError("an incomplete element")
         yield tag, octets[at : at + length]
         at += length

@@ -1,4 +1,4 @@
-"""Contexts for TLS: those of our own making, and what a server's context shows of itself."""
+"""Contexts for TLS: how a client's is made, and which certificate a server's shows."""
 
 from __future__ import annotations
 
@@ -12,72 +12,76 @@ from .verify import ClientCertificate, TLSVerify
 
 @runtime_checkable
 class OpenSSLContext(Protocol):
-    """By what ``OpenSSL.SSL.Context`` of pyOpenSSL is known where that need not be installed."""
+    """The methods that identify pyOpenSSL's ``OpenSSL.SSL.Context`` without an import of it."""
 
-    def get_verify_mode(self) -> int: ...
+    def get_verify_mode(self) -> int:
+        """Return the flags of verification."""
+        ...
 
-    def get_verify_depth(self) -> int: ...
+    def get_verify_depth(self) -> int:
+        """Return the maximum length of a certificate chain."""
+        ...
 
 
 Context = ssl.SSLContext | OpenSSLContext
-"""Certificates and rules for TLS: ``ssl.SSLContext``; or ``OpenSSL.SSL.Context``, by which logins
-are bound to the connection itself (RFC 9266). That needs ``smtpproto-sansio[tls-exporter]``."""
+"""Certificates and rules for TLS: an ``ssl.SSLContext``, or an ``OpenSSL.SSL.Context``, which can
+bind a login to the connection itself (RFC 9266) and needs ``smtpproto-sansio[tls-exporter]``."""
 
 
 ContextSource = Context | Callable[[], Context]
-"""A context, or what gives one for each handshake, as soon as it begins: from then on a certificate
-that was renewed is shown. To renew is to give another context, not to change the one given."""
+"""A context, or a function that returns one and is called as each handshake begins. To renew a
+certificate, return another context; do not change the one that is in use."""
 
 
 def client_context(
     verify: TLSVerify | None = None, certificate: ClientCertificate | None = None
 ) -> ssl.SSLContext:
-    """A context for a client, TLS 1.2 at least; it verifies by name unless told otherwise.
+    """Return a client's context, with TLS 1.2 or later. By default it verifies the server's name.
 
-    Fingerprints are not its business, but the filter's. Raises ValueError for CAs or a
+    The context does not check fingerprints: the filter does. Raises ValueError for CAs or a
     certificate that cannot be read.
     """
     verify = verify or TLSVerify.by_name()
     by_name = verify.at_all and not verify.fingerprints
-    context = _verifying(verify.ca) if by_name else _trustful()
-    context.hostname_checks_common_name = False  # but the names that are meant to be (RFC 9525 2)
-    context.options |= ssl.OP_NO_RENEGOTIATION  # what is said meanwhile could not be answered
+    context = _verifying_context(verify.ca) if by_name else _unverifying_context()
+    context.hostname_checks_common_name = False  # only a subjectAltName counts (RFC 9525 2)
+    context.options |= ssl.OP_NO_RENEGOTIATION  # the filter cannot write during a renegotiation
     if certificate is not None:
-        _show(context, certificate)
+        _load_certificate(context, certificate)
     return context
 
 
-def _verifying(ca: str | None) -> ssl.SSLContext:
+def _verifying_context(ca: str | None) -> ssl.SSLContext:
     pem = ca is not None and "-----BEGIN" in ca
     try:
         if ca is None:
             return ssl.create_default_context()
-        # Around certificates there may be comments in any letters, which ssl refuses in text.
+        # PEM may have comments around certificates; ssl refuses text that is not ASCII.
         text = ca.encode("ascii", "replace").decode() if pem else None
         context = ssl.create_default_context(cafile=None if pem else ca, cadata=text)
     except (OSError, ValueError) as error:
-        where = "the text given" if pem else ca or "the system's store"
-        raise ValueError(f"no certificates of CAs in {where}: {_reason(error)}") from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # of a CA that is not a root, too
+        where = "the given PEM text" if pem else ca or "the system's store"
+        raise ValueError(f"cannot read CA certificates from {where}: {_reason(error)}") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # trust a CA that is not a root, too
     return context
 
 
-def _trustful() -> ssl.SSLContext:
+def _unverifying_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _show(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
-    def password() -> bytes:  # without it, OpenSSL would ask whoever sits at the terminal
+def _load_certificate(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
+    def password() -> bytes:  # without this function, OpenSSL would prompt at the terminal
         return b"" if certificate.password is None else certificate.password.reveal()
 
     try:
         context.load_cert_chain(certificate.certfile, certificate.keyfile, password)
     except (OSError, ValueError) as error:
         where = certificate.certfile
-        raise ValueError(f"no certificate and key in {where}: {_reason(error)}") from None
+        raise ValueError(f"cannot read certificate and key of {where}: {_reason(error)}") from None
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -87,55 +91,59 @@ def _reason(error: OSError | ValueError) -> str:
 # -- a server's own certificate ------------------------------------------------------------------
 
 _FLIGHTS = 5  # more than any handshake has
-_UNSEEN = b""  # a certificate that a server shows to those only who show it one
-_own: WeakKeyDictionary[ssl.SSLContext, bytes | None] = WeakKeyDictionary()
+_HIDDEN = b""  # stands for a certificate that a server shows only to a client that shows one
+_own_certificates: WeakKeyDictionary[ssl.SSLContext, bytes | None] = WeakKeyDictionary()
 
 
 def own_certificate(context: ssl.SSLContext) -> bytes | None:
-    """The certificate, in DER, that a server with *context* shows; None if that cannot be told, as
-    when it has several: which one a client gets is between it and OpenSSL.
+    """Return the certificate, in DER, that a server with *context* shows. Return None if it cannot
+    be known, for example if there are several: then OpenSSL chooses one for each client.
 
-    The standard library does not say, so clients in memory ask: one that takes any certificate, and
-    for each kind of key one that takes no other.
+    The standard library does not tell, so clients in memory shake hands with the context: one that
+    accepts any kind of key, and one for each kind that accepts no other.
     """
-    if context not in _own:
-        anything, *kinds = (_redactor(context, client) for client in _inquirers())
-        shown = {anything, *kinds} - {None, _UNSEEN}
-        one = len(shown) == 1 and None in kinds  # who has both kinds of key has two certificates
-        _own[context] = shown.pop() if one else None
-    return _own[context]
+    if context not in _own_certificates:
+        any_kind, *kinds = (_shown_certificate(context, probe) for probe in _probes())
+        shown = {any_kind, *kinds} - {None, _HIDDEN}
+        one = len(shown) == 1 and None in kinds  # with both kinds of key there are two certificates
+        _own_certificates[context] = shown.pop() if one else None
+    return _own_certificates[context]
 
 
-def _inquirers() -> Iterator[ssl.SSLContext]:
-    yield _trustful()
+def _probes() -> Iterator[ssl.SSLContext]:
+    """Yield contexts of clients: for any kind of key, for RSA only, and for ECDSA only."""
+    yield _unverifying_context()
     for kind in ("aRSA", "aECDSA"):
-        client = _trustful()
-        client.maximum_version = ssl.TLSVersion.TLSv1_2  # later, ciphers say nothing of keys
+        client = _unverifying_context()
+        client.maximum_version = ssl.TLSVersion.TLSv1_2  # later, a cipher does not select a key
         client.set_ciphers(kind)
         yield client
 
 
-def _redactor(context: ssl.SSLContext, inquirer: ssl.SSLContext) -> bytes | None:
-    """What *inquirer* is shown, if anything. With TLS 1.3 it is done before the server is, which
-    perhaps wants to see a certificate; with TLS 1.2 it then never is."""
+def _shown_certificate(context: ssl.SSLContext, probe: ssl.SSLContext) -> bytes | None:
+    """Return the certificate that a server with *context* shows to *probe*, or None.
+
+    A server may ask for a client certificate, which *probe* lacks. With TLS 1.3 the client is done
+    before the server finds out; with TLS 1.2 its handshake fails, and the result is _HIDDEN.
+    """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = inquirer.wrap_bio(to_client, to_server)
+    client = probe.wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)
     for _ in range(_FLIGHTS):
         try:
-            if _done(client):
-                # What a callback for names did to this handshake it may not have done to others.
+            if _handshake_done(client):
+                # An SNI callback that changed the context here may act differently for others.
                 return client.getpeercert(True) if server.context is context else None
-            _done(server)
+            _handshake_done(server)
         except ssl.SSLError as error:
-            return _UNSEEN if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else None
+            return _HIDDEN if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else None
         except ValueError:
             break
     return None
 
 
-def _done(side: ssl.SSLObject) -> bool:
-    """Take a handshake as far as it goes; whether it is done."""
+def _handshake_done(side: ssl.SSLObject) -> bool:
+    """Continue the handshake of *side* as far as possible. Return whether it is done."""
     try:
         side.do_handshake()
     except ssl.SSLWantReadError:

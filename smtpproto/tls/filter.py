@@ -1,4 +1,4 @@
-"""What each TLS filter is and does, whichever library is below it."""
+"""The TLS filter, its result and its errors, independent of the library below it."""
 
 from __future__ import annotations
 
@@ -17,33 +17,34 @@ from .verify import has_fingerprint
 
 @frozen
 class TLSInfo:
-    """What a handshake agreed on. *peer_certificate* is in DER, None if the peer showed none."""
+    """The result of a handshake. *peer_certificate* is in DER, or None if the peer showed none."""
 
     version: str
     cipher: str
     peer_certificate: bytes | None = field(repr=False)
     verified: bool = False
-    """Whether the peer was verified: as a client by name or fingerprint, as a server by a CA."""
+    """Whether this side verified the peer: a server by name or fingerprint, a client by a CA."""
     bindings: Mapping[str, bytes] = field(factory=dict, repr=False, hash=False)
-    """What a login can be tied to, by name (RFC 5056), the one to prefer first."""
+    """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
 
 
 class Filter(ABC):
     """One side of a TLS connection, without I/O."""
 
     def __init__(self, *, server_side: bool, fingerprints: tuple[bytes, ...]) -> None:
-        """*fingerprints*, if any, are those of which the peer must have one."""
+        """Without *fingerprints* (SHA-256), the context verifies the peer; with them, the peer's
+        certificate must match one."""
         self._server_side = server_side
         self._fingerprints = fingerprints
-        self._first = b""
+        self._first_octets = b""
 
     def handshake(self) -> bool:
-        """Take the handshake as far as the octets received allow; whether it is done.
+        """Continue the handshake as far as the received octets allow. Return whether it is done.
 
-        Raises TLSFailed; :meth:`data_to_send` then holds the alert for the peer.
+        Raises TLSFailed; :meth:`data_to_send` then returns the alert for the peer.
         """
-        if failure := _not_tls(self._first, server_side=self._server_side):
-            raise failure
+        if error := _plain_smtp(self._first_octets, server_side=self._server_side):
+            raise error
         try:
             if not self._step():
                 return False
@@ -51,11 +52,12 @@ class Filter(ABC):
             error.phase = "TLS"
             raise
         if self._fingerprints and not self.verified:
-            self.data_to_send()  # our own certificate, in TLS 1.3: not for whoever that is
+            # Drop the records: in TLS 1.3 they hold our certificate, and the peer is a stranger.
+            self.data_to_send()
             raise TLSFailed(
                 f"TLS failed: the certificate has another fingerprint: {self._fingerprint}",
                 phase="TLS",
-                check="whether the server has a new certificate, of which its owner has told you",
+                check="whether the server's owner confirms a new certificate and this fingerprint",
             )
         return True
 
@@ -68,18 +70,19 @@ class Filter(ABC):
 
     @property
     def _fingerprint(self) -> str:
+        """SHA-256 of the peer's certificate, in hexadecimal digits."""
         return hashlib.sha256(self.peer_certificate or b"").hexdigest()
 
     @property
     def bindings(self) -> Mapping[str, bytes]:
-        """What a login can be tied to, the one to prefer first."""
+        """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
         certificate = self.own_certificate if self._server_side else self.peer_certificate
         binding = None if certificate is None else server_end_point(certificate)
         return {} if binding is None else {SERVER_END_POINT: binding}
 
     @property
     def info(self) -> TLSInfo:
-        """What the handshake agreed on."""
+        """The result of the handshake."""
         return TLSInfo(
             version=self.version,
             cipher=self.cipher,
@@ -89,47 +92,48 @@ class Filter(ABC):
         )
 
     def receive(self, octets: bytes) -> None:
-        """Take what arrived; b"" for the end."""
-        self._first += octets[: _LINE - len(self._first)]
+        """Take octets that have arrived; b"" is the end of the stream."""
+        self._first_octets += octets[: _LINE - len(self._first_octets)]
         self._take(octets)
 
     @abstractmethod
     def read(self) -> bytes | None:
-        """Give plain octets, at most 64 KiB; None if more must arrive; b"" at the end.
+        """Return plain octets, at most 64 KiB; None if more must arrive; b"" at the end.
 
-        An end without close_notify is an end like another: SMTP says itself when it is finished.
+        The end needs no close_notify, because SMTP itself shows whether a message is complete.
         """
 
     @abstractmethod
     def write(self, octets: bytes) -> None:
-        """Take plain octets; :meth:`data_to_send` gives the records."""
+        """Encrypt plain octets; :meth:`data_to_send` returns the records."""
 
     @abstractmethod
     def close(self) -> None:
-        """Prepare close_notify, if the connection still can."""
+        """Prepare close_notify, if it can still be sent."""
 
     @abstractmethod
     def data_to_send(self) -> bytes:
-        """The records for the peer."""
+        """Return the records to send to the peer."""
 
     @property
     @abstractmethod
     def version(self) -> str:
-        """Of TLS, as "TLSv1.3"."""
+        """The version of TLS, for example "TLSv1.3"."""
 
     @property
     @abstractmethod
-    def cipher(self) -> str: ...
+    def cipher(self) -> str:
+        """The name of the cipher suite, or "" before the handshake."""
 
     @property
     @abstractmethod
     def peer_certificate(self) -> bytes | None:
-        """The peer's certificate in DER; None if it showed none."""
+        """The peer's certificate in DER, or None if it showed none."""
 
     @property
     @abstractmethod
     def own_certificate(self) -> bytes | None:
-        """What a server showed, in DER; None if that cannot be told."""
+        """The certificate, in DER, that this server showed, or None if it cannot be known."""
 
     @abstractmethod
     def _step(self) -> bool:
@@ -147,16 +151,19 @@ class Filter(ABC):
 
 # -- names and failures --------------------------------------------------------------------------
 
-_LINE = 200  # octets of a greeting, to be shown
+_LINE = 200  # octets of a greeting to quote in an error
 SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
-_OLD = "whether the peer knows TLS 1.2 or later"
-_RENEGOTIATES = "whether the peer can do without, or knows TLS 1.3"
+_OLD = "whether the peer supports TLS 1.2 or later"
+_RENEGOTIATES = "whether the peer can avoid renegotiation, or support TLS 1.3"
 _ISSUER = (
-    "the CA in use: TLSVerify.by_ca trusts another, TLSVerify.by_fingerprint this one certificate"
+    "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
+    " TLSVerify.by_fingerprint"
 )
-_NO_CERTIFICATE = "which client certificate the server wants: set certificate"
+_NO_CERTIFICATE = "which client certificate the server wants; then set certificate"
+_DATES = "the certificate's dates, and the clock of this machine"
+_NAME = "the host name; set server_name if the certificate is for another"
 _CHECKS = {
-    "HTTP_REQUEST": "whether this is the port meant: the client speaks HTTP",
+    "HTTP_REQUEST": "whether this is the right port: the client speaks HTTP",
     "CERTIFICATE_VERIFY_FAILED": "the host name, the CA in use and the certificate's dates",
     "TLSV1_ALERT_UNKNOWN_CA": "whether the peer trusts the CA of your certificate",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _NO_CERTIFICATE,
@@ -165,45 +172,46 @@ _CHECKS = {
     "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
     "WRONG_VERSION_NUMBER": SPEAKS_TLS,
     "RECORD_LAYER_FAILURE": SPEAKS_TLS,
-    "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context: it needs set_session_id",
+    "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context; call its set_session_id",
 }
 _CERTIFICATE_CHECKS = {
     "issuer certificate": _ISSUER,
     "self-signed": _ISSUER,
     "self signed": _ISSUER,
-    "expired": "the certificate's dates, and the clock of this machine",
-    "not yet valid": "the certificate's dates, and the clock of this machine",
-    "mismatch": "the host name: server_name, if the certificate is for another",
-    "not valid for": "the host name: server_name, if the certificate is for another",
+    "expired": _DATES,
+    "not yet valid": _DATES,
+    "mismatch": _NAME,
+    "not valid for": _NAME,
 }
-"""By what OpenSSL says of a certificate, if anything."""
+"""What to check, by a part of OpenSSL's message about a certificate."""
 _COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = re.compile(rb"[2-5][0-9]{2}[- \r\n]")
 
 
 def plain_name(host: str | None, *, required: bool) -> str | None:
-    """*host* as certificates and SNI have it: without the dot of the root, or the zone of an
-    address. Raises ValueError if there is none though it is *required*."""
+    """Return *host* as certificates and SNI write it: without the root's dot or an address's zone.
+    Raises ValueError if it is empty although *required*."""
     if host:
         return host.partition("%")[0] if ":" in host else host.rstrip(".")
     if required:
-        raise ValueError("there is none to verify")
+        raise ValueError("there is no name to verify")
     return None
 
 
 def unusable(error: object) -> LocalProtocolError:
-    """The error for a filter that cannot be made."""
+    """Return the error for a filter that cannot be made."""
     return LocalProtocolError(
-        f"no TLS with this name and context: {printable(str(error))}",
+        f"cannot use TLS with this name and context: {printable(str(error))}",
         phase="TLS",
-        check="the host or server_name, and the kind of context",
+        check="host or server_name, and whether the context is for this side",
     )
 
 
-def _not_tls(first: bytes, *, server_side: bool) -> TLSFailed | None:
-    """The error for a peer whose *first* octets are SMTP in clear."""
+def _plain_smtp(first: bytes, *, server_side: bool) -> TLSFailed | None:
+    """Return the error for a peer whose *first* octets are SMTP in clear, or None."""
     if server_side and _COMMAND.match(first):
-        text, check = "the client speaks plain SMTP here", "whether it wants STARTTLS, on 25 or 587"
+        text = "the client speaks plain SMTP here"
+        check = "whether the client should use STARTTLS, on 25 or 587"
     elif not server_side and _REPLY.match(first):
         text = f"the server speaks plain SMTP here: {printable(first.splitlines()[0])}"
         check = 'the port: use STARTTLS here (tls="required"), or the port for implicit TLS'
@@ -213,17 +221,17 @@ def _not_tls(first: bytes, *, server_side: bool) -> TLSFailed | None:
 
 
 def failure(reason: str, detail: str = "") -> TLSFailed:
-    """The error for what OpenSSL calls *reason*."""
+    """Return the error for OpenSSL's *reason*, with its message about the certificate if any."""
     text = printable(f"{reason}: {detail}" if detail else reason)
-    checks = (check for said, check in _CERTIFICATE_CHECKS.items() if said in detail)
+    checks = (check for part, check in _CERTIFICATE_CHECKS.items() if part in detail)
     return TLSFailed(f"TLS failed: {text}", check=next(checks, _CHECKS.get(reason, "")))
 
 
-def renegotiating() -> TLSFailed:
-    """The error for a peer that begins TLS 1.2 anew, in the middle of a session."""
+def renegotiation() -> TLSFailed:
+    """Return the error for a peer that starts a new handshake of TLS 1.2 during a session."""
     return TLSFailed("TLS failed: the peer wants to renegotiate", check=_RENEGOTIATES)
 
 
-def ended() -> TLSFailed:
-    """The error for an end that is none of TLS."""
+def closed_by_peer() -> TLSFailed:
+    """Return the error for an end of the stream during the handshake or within a record."""
     return TLSFailed("TLS failed: the peer closed the connection")

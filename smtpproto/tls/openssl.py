@@ -1,7 +1,7 @@
-"""TLS over pyOpenSSL: unlike ``ssl`` it can export keying material (RFC 5705), by which a login is
-bound to the connection itself (RFC 9266).
+"""TLS over pyOpenSSL: unlike ``ssl`` it can export keying material (RFC 5705), which binds a login
+to the connection itself (RFC 9266).
 
-An extra: imported only where there is a context of it, and by nothing else.
+pyOpenSSL is an extra: this module is imported only for a context of pyOpenSSL.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..errors import ConnectionLost, TLSFailed
 from ..limits import CHUNK
 from .binding import EXPORTER
 from .context import OpenSSLContext
-from .filter import Filter, ended, failure, plain_name, renegotiating, unusable
+from .filter import Filter, closed_by_peer, failure, plain_name, renegotiation, unusable
 
 _LABEL, _SIZE = b"EXPORTER-Channel-Binding", 32  # RFC 9266 2
 _BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # a fatal alert in clear (RFC 8446 6)
 
 
 class OpenSSLFilter(Filter):
-    """A filter of pyOpenSSL."""
+    """A filter that uses pyOpenSSL."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class OpenSSLFilter(Filter):
         server_hostname: str | None = None,
         fingerprints: tuple[bytes, ...] = (),
     ) -> None:
-        """See :class:`.TLSFilter`. A client verifies the name if *context* has ``VERIFY_PEER``; the
-        certificate itself is verified by *context*, as its own callbacks say."""
+        """See :class:`.TLSFilter`. A client verifies the server's name if *context* has
+        ``VERIFY_PEER``; *context* and its callbacks verify the certificate."""
         super().__init__(server_side=server_side, fingerprints=fingerprints)
         self._alert = b""
         try:
             if not isinstance(context, SSL.Context):
-                raise TypeError(f"not a context, but a {type(context).__name__}")
+                raise TypeError(f"not a TLS context: {type(context).__name__}")
             self._tls = SSL.Connection(context)
             by_name = not server_side and bool(context.get_verify_mode() & SSL.VERIFY_PEER)
             name = plain_name(server_hostname, required=by_name)
@@ -51,7 +51,7 @@ class OpenSSLFilter(Filter):
             raise unusable(_reason(error) if isinstance(error, SSL.Error) else error) from None
 
     def _begin(self, name: str | None) -> None:
-        """Take the first step, which shows whether the context is for this side."""
+        """Start the handshake. This fails if the context is for the other side."""
         if self._server_side:
             self._tls.set_accept_state()
         else:
@@ -73,24 +73,27 @@ class OpenSSLFilter(Filter):
         return done
 
     def _check_name(self, done: bool) -> None:
-        """Raise TLSFailed if the server's certificate is for another name, as soon as there is one:
-        nothing but an alert goes out then, least of all a certificate of ours."""
+        """Raise TLSFailed if the server's certificate is for another name.
+
+        The check is made as soon as the certificate is there, so that nothing but an alert goes to
+        the wrong server, and in particular not our certificate.
+        """
         certificate = self._tls.get_peer_certificate()
         if self._identity is None or not (certificate or done):
             return
         try:
             patterns = extract_patterns(certificate) if certificate else []
             verify_service_identity(patterns, [self._identity], [])
-        except Exception:  # a certificate that cannot be read raises as it likes
-            self._records()
+        except Exception:  # a malformed certificate may raise any exception
+            self._records()  # drop them
             self._alert = _BAD_CERTIFICATE
-            name = _redactor(self._identity)
+            name = _identity_text(self._identity)
             detail = f"certificate is not valid for {name!r}"
             raise failure("CERTIFICATE_VERIFY_FAILED", detail) from None
 
     @property
     def _verified_by_context(self) -> bool:
-        # By neither context, if a callback for names has changed it, unless both want it.
+        # An SNI callback may have replaced the context; then both contexts must ask for it.
         modes = self._tls.get_verify_mode(), self._tls.get_context().get_verify_mode()
         asked = all(mode & SSL.VERIFY_PEER for mode in modes)
         named = self._server_side or self._identity is not None
@@ -98,8 +101,8 @@ class OpenSSLFilter(Filter):
 
     @property
     def bindings(self) -> Mapping[str, bytes]:
-        """Under TLS 1.3 with *tls-exporter*. Before, that is safe only with an extended master
-        secret (RFC 9266 4), of which pyOpenSSL does not tell."""
+        """See :attr:`.Filter.bindings`. *tls-exporter* is included only under TLS 1.3: before, it
+        is safe only with an extended master secret (RFC 9266 4), which pyOpenSSL cannot report."""
         if self._tls.get_protocol_version() != SSL.TLS1_3_VERSION:
             return super().bindings
         return {EXPORTER: self._tls.export_keying_material(_LABEL, _SIZE), **super().bindings}
@@ -140,9 +143,9 @@ class OpenSSLFilter(Filter):
         try:
             self._tls.sendall(octets)
         except SSL.WantReadError:
-            raise renegotiating() from None
+            raise renegotiation() from None
         except SSL.Error as error:
-            raise ConnectionLost(f"TLS connection is closed: {_reason(error)}") from None
+            raise ConnectionLost(f"the TLS connection is closed: {_reason(error)}") from None
 
     def close(self) -> None:
         with contextlib.suppress(SSL.Error):
@@ -172,16 +175,16 @@ def _is_address(name: str) -> bool:
 
 
 def _ascii(name: str) -> str:
-    """With A-labels, as ``ssl`` has it too. Raises ValueError for what cannot be a name."""
+    """Return *name* with A-labels, as ``ssl`` writes it. Raises ValueError for an invalid name."""
     return name.encode("idna").decode("ascii")
 
 
 def _identity(name: str) -> DNS_ID | IPAddress_ID:
-    """What the certificate must be for. Raises ValueError for what cannot be a name."""
+    """Return the identity that the certificate must have. Raises ValueError for an invalid name."""
     return IPAddress_ID(name) if _is_address(name) else DNS_ID(_ascii(name))
 
 
-def _redactor(identity: DNS_ID | IPAddress_ID) -> str:
+def _identity_text(identity: DNS_ID | IPAddress_ID) -> str:
     return str(identity.ip) if isinstance(identity, IPAddress_ID) else identity.hostname.decode()
 
 
@@ -195,11 +198,11 @@ def _der(certificate: crypto.X509 | None) -> bytes | None:
 
 
 def _failure(error: SSL.Error) -> TLSFailed:
-    return ended() if isinstance(error, SSL.SysCallError) else failure(_reason(error))
+    return closed_by_peer() if isinstance(error, SSL.SysCallError) else failure(_reason(error))
 
 
 def _reason(error: SSL.Error) -> str:
-    """As ``ssl`` names it: that of the last entry of OpenSSL's queue."""
+    """Return the reason of the last entry in OpenSSL's error queue, spelled as ``ssl`` does."""
     match error.args:
         case ([*_, (_, _, str(reason))],) if reason:
             return reason.upper().replace(" ", "_")

@@ -1,8 +1,8 @@
 """TLS over ``ssl.MemoryBIO`` (RFC 3207, RFC 8314), written once, below the ports.
 
-:class:`TLSFilter` turns plain octets into records and back, without I/O. :class:`TLSStream` puts it
-over any :class:`~smtpproto.ports.Stream`, so that adapters move octets and know nothing of TLS.
-:func:`filter_for` gives the filter that fits a context.
+:class:`TLSFilter` turns plain octets into records and back, without I/O. :class:`TLSStream` applies
+it to any :class:`~smtpproto.ports.Stream`, so that adapters move octets and know nothing of TLS.
+:func:`filter_for` makes the filter that fits a context.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ from ..limits import CHUNK
 from ..ports import Stream
 from ..wire.stream_wrapper import StreamWrapper
 from .context import Context, own_certificate
-from .filter import SPEAKS_TLS, Filter, TLSInfo, ended, failure, plain_name, renegotiating, unusable
+from .filter import (
+    SPEAKS_TLS,
+    Filter,
+    TLSInfo,
+    closed_by_peer,
+    failure,
+    plain_name,
+    renegotiation,
+    unusable,
+)
 
 
 def filter_for(
@@ -26,7 +35,10 @@ def filter_for(
     server_hostname: str | None = None,
     fingerprints: tuple[bytes, ...] = (),
 ) -> Filter:
-    """The filter for *context*, of the library that this is of; see :class:`TLSFilter`."""
+    """Return a filter of the library that *context* belongs to; see :class:`TLSFilter`.
+
+    Raises LocalProtocolError as :class:`TLSFilter` does, and if pyOpenSSL is not installed.
+    """
     if isinstance(context, ssl.SSLContext):
         return TLSFilter(
             context,
@@ -35,9 +47,9 @@ def filter_for(
             fingerprints=fingerprints,
         )
     try:
-        from .openssl import OpenSSLFilter  # noqa: PLC0415 - needs what is not always there
+        from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
     except ImportError as error:
-        raise unusable(f"{error}; it is in smtpproto-sansio[tls-exporter]") from None
+        raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
     return OpenSSLFilter(
         context,
         server_side=server_side,
@@ -47,7 +59,7 @@ def filter_for(
 
 
 class TLSFilter(Filter):
-    """A filter of the standard library's ``ssl``."""
+    """A filter that uses the standard library's ``ssl``."""
 
     def __init__(
         self,
@@ -57,11 +69,12 @@ class TLSFilter(Filter):
         server_hostname: str | None = None,
         fingerprints: tuple[bytes, ...] = (),
     ) -> None:
-        """*server_hostname* is what a client verifies, if *context* does, and says in SNI, if it is
-        no address. *fingerprints*, if any, are those of which the peer must have one.
+        """Make one side of a connection.
 
-        Raises LocalProtocolError for what cannot be the name of a host, and for a context that is
-        made for the other side.
+        *server_hostname* is the name that a client verifies, if *context* verifies names, and sends
+        in SNI unless it is an address. With *fingerprints* (SHA-256), the peer's certificate must
+        match one. Raises LocalProtocolError for a name that no host can have, and for a context
+        that is made for the other side.
         """
         super().__init__(server_side=server_side, fingerprints=fingerprints)
         self._incoming = ssl.MemoryBIO()
@@ -88,7 +101,7 @@ class TLSFilter(Filter):
     def _verified_by_context(self) -> bool:
         if not self._server_side:
             return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
-        # By neither context, if a callback for names has changed it, unless both want it.
+        # An SNI callback may have replaced the context; then both contexts must ask for it.
         modes = self._verify_mode, self.object.context.verify_mode
         return self.peer_certificate is not None and ssl.CERT_NONE not in modes
 
@@ -129,9 +142,9 @@ class TLSFilter(Filter):
         try:
             self.object.write(octets)
         except ssl.SSLWantReadError:
-            raise renegotiating() from None
+            raise renegotiation() from None
         except ssl.SSLError as error:
-            raise ConnectionLost(f"TLS connection is closed: {error.reason}") from None
+            raise ConnectionLost(f"the TLS connection is closed: {error.reason}") from None
 
     def close(self) -> None:
         with contextlib.suppress(ssl.SSLError):
@@ -142,14 +155,14 @@ class TLSFilter(Filter):
 
 
 def begins_tls(octets: bytes) -> bool:
-    """Whether *octets*, the first to arrive, are of TLS: an alert or a handshake (RFC 8446 5.1).
-    Neither a command nor a reply begins so."""
+    """Return whether *octets*, the first to arrive, are TLS: an alert or handshake (RFC 8446 5.1).
+    No command and no reply begins like that."""
     return octets[:1] in (b"\x15", b"\x16") and octets[1:2] in (b"", b"\x03")
 
 
 def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
     if isinstance(error, ssl.SSLEOFError):
-        return ended()
+        return closed_by_peer()
     reason = getattr(error, "reason", None) or "no reason given"
     return failure(reason, getattr(error, "verify_message", ""))
 
@@ -158,15 +171,15 @@ class TLSStream(StreamWrapper):
     """A stream that speaks TLS over another stream."""
 
     def __init__(self, stream: Stream, tls: Filter, now: Callable[[], float]) -> None:
-        """*now* gives the seconds by which time-outs are counted."""
+        """Put *tls* over *stream*. *now* returns the seconds of a clock, to measure time-outs."""
         super().__init__(stream)
         self._filter = tls
         self._now = now
         self._interrupted = False
 
     async def handshake(self, timeout: float | None) -> None:
-        """Agree on TLS within *timeout* seconds. Raises TLSFailed, TimedOut, ConnectionLost, each
-        of the phase "TLS"."""
+        """Shake hands within *timeout* seconds. Raises TLSFailed, TimedOut or ConnectionLost, with
+        the phase "TLS"."""
         left = self._countdown(timeout)
         try:
             while not self._filter.handshake():
@@ -180,21 +193,24 @@ class TLSStream(StreamWrapper):
                 await self._flush(timeout)
 
     async def read(self, timeout: float | None) -> bytes:
-        left = self._countdown(timeout)  # for all the octets of a record, not for each
+        """See :meth:`.Stream.read`; *timeout* is for a whole record."""
+        left = self._countdown(timeout)
         while (octets := self._filter.read()) is None:
             await self._flush(left())
             records = await self._stream.read(left())
             if not records and self._interrupted:
-                return b""  # TLS has not ended: there is a 421 to be written
+                return b""  # TLS stays open: the server still has to write 421
             self._filter.receive(records)
         return octets
 
     async def write(self, data: bytes, timeout: float | None) -> None:
+        """See :meth:`.Stream.write`."""
         for start in range(0, len(data), CHUNK):
             self._filter.write(data[start : start + CHUNK])
             await self._flush(timeout)
 
     async def close(self) -> None:
+        """Send close_notify if possible, and close the stream."""
         self._filter.close()
         try:
             with contextlib.suppress(SMTPError):
@@ -203,16 +219,17 @@ class TLSStream(StreamWrapper):
             await self._stream.close()
 
     def interrupt(self) -> None:
+        """See :meth:`.Stream.interrupt`."""
         self._interrupted = True
         self._stream.interrupt()
 
     @property
     def info(self) -> TLSInfo:
-        """What was agreed."""
+        """The result of the handshake."""
         return self._filter.info
 
     def _countdown(self, timeout: float | None) -> Callable[[], float | None]:
-        """What is left of *timeout*, whenever it is asked."""
+        """Return a function that returns how much of *timeout* is left."""
         if timeout is None:
             return lambda: None
         deadline = self._now() + timeout

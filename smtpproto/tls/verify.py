@@ -1,4 +1,4 @@
-"""Whose certificate a client takes, and the one it shows itself: values, without TLS."""
+"""How a client verifies a server, and the certificate that it shows: values, without TLS."""
 
 from __future__ import annotations
 
@@ -16,89 +16,101 @@ _SHA256 = 32  # octets
 
 
 class Path(Protocol):
-    """A path that is no string, as those of ``pathlib``."""
+    """A path that is not a string, for example ``pathlib.Path``."""
 
-    def __fspath__(self) -> str: ...
+    def __fspath__(self) -> str:
+        """Return the path as text."""
+        ...
 
 
-def _text(value: str | bytes | Path | None) -> str | None:
-    """A path, or PEM, as text. Raises ValueError for octets that are no PEM, and for nothing: by
-    that OpenSSL would understand the system's CAs."""
+def _ca_text(value: str | bytes | Path | None) -> str | None:
+    """Return a path, or PEM, as text. Raises ValueError for octets that are not PEM, and for empty
+    text, which OpenSSL would take for the system's CAs."""
     if isinstance(value, bytes):
         if b"-----BEGIN" not in value:
-            raise ValueError("certificates of CAs are given as PEM")
+            raise ValueError("CA certificates in octets must be PEM")
         return value.decode(errors="replace")
     text = value if value is None or isinstance(value, str) else value.__fspath__()
     if text == "":
-        raise ValueError("no CA: it is a path, or PEM")
+        raise ValueError("an empty CA; pass PEM, or the path of a PEM file")
     return text
 
 
-def _all_octets(values: Iterable[bytes]) -> tuple[bytes, ...]:
+def _octet_strings(values: Iterable[bytes]) -> tuple[bytes, ...]:
     return tuple(map(bytes, values))
 
 
 def _fingerprint(text: str) -> bytes:
-    """SHA-256 in hexadecimal digits, with or without colons. Raises ValueError."""
+    """Return the octets of a SHA-256 in hexadecimal digits, with or without colons.
+
+    Raises ValueError for any other text.
+    """
     if not re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text):
-        raise ValueError("a fingerprint is SHA-256: 64 hexadecimal digits")
+        raise ValueError(f"not a SHA-256 fingerprint: {text[:100]!r}; pass 64 hexadecimal digits")
     return bytes.fromhex(text.replace(":", ""))
 
 
 @frozen
 class TLSVerify:
-    """How a client verifies a server's certificate; see the class methods, which make it."""
+    """How a client verifies a server's certificate. Use the class methods to make one."""
 
-    ca: str | None = field(default=None, converter=_text)
-    """The CAs to trust: PEM, or the path of a file of it; None for the system's."""
-    fingerprints: tuple[bytes, ...] = field(default=(), converter=_all_octets)
-    """SHA-256 of the certificates to take, in octets; then neither CA nor name counts."""
+    ca: str | None = field(default=None, converter=_ca_text)
+    """The CAs to trust: PEM, or the path of a PEM file. None: the system's."""
+    fingerprints: tuple[bytes, ...] = field(default=(), converter=_octet_strings)
+    """SHA-256 of the certificates to accept, 32 octets each; CA and name then do not count."""
     at_all: bool = True
-    """Whether anything is verified."""
+    """Whether the client verifies anything."""
 
     def __attrs_post_init__(self) -> None:
         if (self.ca is not None) + bool(self.fingerprints) + (not self.at_all) > 1:
-            raise ValueError("verify by CA, by fingerprint, or not at all: one of them")
-        if any(len(one) != _SHA256 for one in self.fingerprints):
-            raise ValueError("a fingerprint is SHA-256: 32 octets")
+            raise ValueError("set only one of ca, fingerprints and at_all=False")
+        for fingerprint in self.fingerprints:
+            if (size := len(fingerprint)) != _SHA256:
+                raise ValueError(f"a SHA-256 fingerprint has {_SHA256} octets, not {size}")
 
     @classmethod
     def by_name(cls) -> Self:
-        """The certificate must be of one of the system's CAs, and for the server's name."""
+        """Require a certificate that one of the system's CAs issued for the server's name."""
         return cls()
 
     @classmethod
     def by_ca(cls, ca: str | bytes | Path) -> Self:
-        """Likewise, of one of the CAs in *ca*: PEM, or the path of a file of it. Raises ValueError
-        if that is empty."""
+        """Require a certificate that one of the CAs in *ca* issued for the server's name.
+
+        *ca* is PEM, or the path of a PEM file. Raises ValueError if it is empty.
+        """
         return cls(ca=ca or "")
 
     @classmethod
     def by_fingerprint(cls, *fingerprints: str) -> Self:
-        """The certificate must be one of these, whoever issued it and for whatever name: SHA-256 as
-        64 hexadecimal digits, with or without colons. Raises ValueError."""
+        """Require one of these certificates, whatever its issuer and names.
+
+        *fingerprints* are SHA-256 in 64 hexadecimal digits, with or without colons. Raises
+        ValueError for any other text, and if there is none.
+        """
         if not fingerprints:
-            raise ValueError("verify by fingerprint needs one at least")
+            raise ValueError("by_fingerprint needs at least one fingerprint")
         return cls(fingerprints=tuple(map(_fingerprint, fingerprints)))
 
     @classmethod
     def nothing(cls) -> Self:
-        """Anybody's certificate will do: TLS then keeps out only who does not take part."""
+        """Accept any certificate. TLS then protects against passive eavesdroppers only."""
         return cls(at_all=False)
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """What ``"name"`` or ``"none"`` stands for. Raises ValueError for others."""
+        """Return the value for ``"name"`` or ``"none"``. Raises ValueError for any other name."""
         match name:
             case "name":
                 return cls.by_name()
             case "none":
                 return cls.nothing()
-        raise ValueError('verify is "name", "none" or a Verify')
+        raise ValueError('verify must be "name", "none" or a TLSVerify')
 
 
 def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) -> bool:
-    """Whether *certificate*, in DER, is one of those; the time taken does not tell which."""
+    """Return whether *certificate*, in DER, has one of *fingerprints* (SHA-256), in a time that
+    does not depend on which one."""
     own = hashlib.sha256(certificate or b"").digest()
     matches = [hmac.compare_digest(own, other) for other in fingerprints]
     return certificate is not None and any(matches)
@@ -118,11 +130,11 @@ def _optional_path(value: str | Path | None) -> str | None:
 
 @frozen
 class ClientCertificate:
-    """What a client shows of itself: a certificate and its key, in files of PEM."""
+    """A client's certificate and its private key, in PEM files."""
 
     certfile: str = field(converter=_path)
-    """The certificate, and those that lead to its CA; also the key, if it has no file of its own.
-    """
+    """The path of the certificate and its chain, and of the key unless *keyfile* has it."""
     keyfile: str | None = field(default=None, converter=_optional_path)
+    """The path of the key."""
     password: Secret | None = field(default=None, converter=_secret)
-    """By which the key is encrypted."""
+    """The password that decrypts the key."""

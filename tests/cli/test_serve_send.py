@@ -202,7 +202,7 @@ def test_the_limit_on_size_holds(message: str, capsys: pytest.CaptureFixture[str
         file.write(b"x\n" * 65536)
         file.flush()
         assert send(server.port, message) == 2
-    assert "takes at most 65536" in capsys.readouterr().err
+    assert "accepts at most 65536" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -386,8 +386,8 @@ def test_a_name_that_is_no_host_name(message: str, capsys: pytest.CaptureFixture
         (["send", "--login=ann", "--password-env=WORD"], "variable WORD is not set"),
         (["send", "--login=ann", "--password-file=nowhere"], "No such file"),
         (["send", "--login=ann", "--password-file=empty"], "cannot be empty"),
-        (["send", "--ca=nowhere"], "no certificates of CAs in nowhere: No such file"),
-        (["send", "--ca=message.eml"], "no certificates of CAs in message.eml: NO_CERT"),
+        (["send", "--ca=nowhere"], "cannot read CA certificates from nowhere: No such file"),
+        (["send", "--ca=message.eml"], "cannot read CA certificates from message.eml: NO_CERT"),
         (["send", "nowhere"], "No such file"),
         (["send", "empty"], "no Sender or From field"),
         (["send", "--from=ann", "--to=b@b.test", "message.eml"], "check: --from, --to"),

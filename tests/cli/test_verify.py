@@ -60,7 +60,7 @@ def test_it_is_enough(options: list[str], tmp_path: Path, monkeypatch: pytest.Mo
         (["--verify=name"], "CERTIFICATE_VERIFY_FAILED"),
         (["--ca=ca"], "CERTIFICATE_VERIFY_FAILED"),
         ([f"--fingerprint={PRINT}"], "another fingerprint"),
-        (["--fingerprint=ab"], "a fingerprint is SHA-256: 64 hexadecimal digits"),
+        (["--fingerprint=ab"], "not a SHA-256 fingerprint"),
     ],
 )
 def test_it_is_not(

@@ -231,7 +231,7 @@ def test_a_link_lost_at_the_proxy_header_is_closed(error: TransportError) -> Non
 def test_a_second_message_that_mailmax_excludes_needs_another_connection() -> None:
     async def talk(client: Client) -> None:
         await client.send(b"hi\n", TO_BOB)
-        with pytest.raises(NotOffered, match="2 transactions; the server takes 1"):
+        with pytest.raises(NotOffered, match="2 transactions; the server accepts 1"):
             await client.send(b"hi\n", TO_BOB)
         assert client.usable
 

@@ -373,9 +373,9 @@ def test_a_context_excludes_other_rules() -> None:
 
 
 def test_what_cannot_be_read_is_known_at_once() -> None:
-    with pytest.raises(ValueError, match="no certificates of CAs in nowhere"):
+    with pytest.raises(ValueError, match="cannot read CA certificates from nowhere"):
         ClientConfig(verify=TLSVerify.by_ca("nowhere"))
-    with pytest.raises(ValueError, match="no certificate and key in nowhere"):
+    with pytest.raises(ValueError, match="cannot read certificate and key of nowhere"):
         ClientConfig(certificate=ClientCertificate("nowhere"))
     with pytest.raises(ValueError, match='"name", "none"'):
         ClientConfig(verify="always")  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ def test_nothing_is_wrong(message: Source) -> None:
         (b"To: x\r\n\r\na\x1b[2J\r\n\x00", "line 3: a control character"),
         (b"To: \x7f\r\n\r\n", "line 1: a control character"),
         (b"To: x\r\nRETURN-path : <a@b.example>\r\n\r\nReturn-Path: <>\r\n",
-         "line 2: a Return-Path field, which only delivery adds"),
+         "line 2: a Return-Path field, which only final delivery adds"),
         (b"To: x\r\n\r\n" + b"x" * 999 + b"\r\n", "line 3: more than 998 octets"),
     ],
 )  # fmt: skip

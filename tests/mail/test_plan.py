@@ -121,7 +121,7 @@ def test_size_is_what_will_be_sent() -> None:
 @pytest.mark.req("RFC1870-7-01")
 def test_a_message_that_is_too_big_for_the_server() -> None:
     assert mail_line({"SIZE": "7"}) == "<ann@example.org> SIZE=7"
-    assert "7 octets; the server takes at most 6" in refused({"SIZE": "6"})
+    assert "7 octets; the server accepts at most 6" in refused({"SIZE": "6"})
     assert mail_line({"SIZE": "0"}) == "<ann@example.org> SIZE=7"  # no fixed maximum
 
 
@@ -302,7 +302,7 @@ def test_future_release() -> None:
         with_parameters(hold_for=1, hold_until=until)
     assert "HOLDFOR" in refused({}, held)
     for null in (evolve(held, sender=""), evolve(with_parameters(hold_until=until), sender="")):
-        assert "notifications are not held" in refused(FUTURE, null)
+        assert "a message without a sender must not be held" in refused(FUTURE, null)
 
 
 def test_priorities() -> None:

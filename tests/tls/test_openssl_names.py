@@ -180,7 +180,7 @@ def test_what_is_said_in_sni(library: Library, name: str, said: str | None) -> N
 @each_library
 @pytest.mark.parametrize("name", [".example", "a\0b", "x" * 64 + ".example", "", None])
 def test_what_cannot_be_a_name(library: Library, name: str | None) -> None:
-    with pytest.raises(LocalProtocolError, match="no TLS with this name") as caught:
+    with pytest.raises(LocalProtocolError, match="cannot use TLS with this name") as caught:
         client_of(context_of(library, False), name)
     assert caught.value.phase == "TLS"
 
@@ -208,7 +208,7 @@ def test_what_is_no_context() -> None:
 
         get_verify_depth = get_verify_mode
 
-    with pytest.raises(LocalProtocolError, match="but a Another"):
+    with pytest.raises(LocalProtocolError, match="not a TLS context: Another"):
         client_of(Another())
 
 
