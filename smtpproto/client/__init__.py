@@ -1,8 +1,9 @@
 """Ring 4: a client's conversation with a server, written once over :mod:`smtpproto.ports`.
 
-An adapter dials with :func:`open_client`, or hands a connected stream to :func:`start_client`; both
-return a :class:`Client` that has greeted, started TLS and logged in. :func:`make_target` turns the
-arguments of ``connect`` into host, port and configuration; :func:`make_pool` does so for ``pool``.
+An adapter dials with :func:`open_client`, or passes a connected stream to :func:`start_client`;
+both return a :class:`Client` that has greeted, started TLS and logged in. :func:`make_target` turns
+the arguments of ``connect`` into a :class:`Target`: host, port and configuration.
+:func:`make_pool` turns the arguments of ``pool`` into a :class:`Pool`.
 """
 
 from .config import ClientConfig, ClientOptions, TLSMode

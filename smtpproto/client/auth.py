@@ -1,4 +1,4 @@
-"""AUTH as a client: the strongest mechanism that both sides know (RFC 4954)."""
+"""AUTH on the client's side: the strongest mechanism that both sides know (RFC 4954)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from ..sasl import BY_NAME, BearerToken, Channel, ClientExchange, Credential, Me
 from ..tls.binding import EXPORTER
 from .link import Link
 
-_OTHER_MECHANISM = frozenset({504, 534})  # not known, too weak: another one may do (RFC 4954 6)
+# The mechanism is unknown or too weak; another one may be accepted (RFC 4954 6).
+_TRY_ANOTHER_MECHANISM = frozenset({504, 534})
 _ERRORS: dict[int, type[LoginRefused]] = {
     523: EncryptionRequired,
     524: EncryptionRequired,
@@ -42,10 +43,11 @@ async def log_in(
     channel: Channel,
     allowed: Collection[str] | None,
 ) -> None:
-    """Log in, with the next mechanism if the server finds one too weak.
+    """Log in with the strongest mechanism; try the next one if the server refuses the mechanism.
 
-    Raises NotOffered if there is none in common, LoginRefused, RemoteProtocolError if the server
-    does not prove who it is, and what the source of a token raises.
+    *allowed* names the mechanisms that may be used; None allows all. Raises NotOffered if there is
+    no mechanism in common, LoginRefused, RemoteProtocolError if the server does not prove its
+    identity, and whatever the source of a token raises.
     """
     offered = link.machine.extensions.mechanisms
     mechanisms = usable(credential, offered, channel, allowed)
@@ -54,29 +56,30 @@ async def log_in(
         raise NotOffered(
             f"no mechanism in common; the server offers {' '.join(offered) or 'none'}; "
             f"this login could use {possible or 'none'}",
-            check="the kind of login, mechanisms, whether the server wants TLS first, and verify",
+            check="mechanisms, verify, the kind of login, whether the server wants TLS first",
         )
     if isinstance(credential, BearerToken):
         credential = await credential.fetched()
-    ways = deque(_ways(mechanisms, channel))
+    candidates = deque(_candidates(mechanisms, channel))
     while True:
-        attempt = _Attempt.of(link, credential, *ways.popleft())
+        attempt = _Attempt.of(link, credential, *candidates.popleft())
         reply = await attempt.run()
         if reply.positive:
             return
         if attempt.unbound(reply):
-            ways = deque(_without(ways, attempt.binding, exporter=EXPORTER in channel.bindings))
-        elif reply.code not in _OTHER_MECHANISM:
-            ways.clear()
-        if not ways:
+            has_exporter = EXPORTER in channel.bindings
+            candidates = deque(_without(candidates, attempt.binding, exporter=has_exporter))
+        elif reply.code not in _TRY_ANOTHER_MECHANISM:
+            candidates.clear()
+        if not candidates:
             raise _refused(attempt, reply)
 
 
-_Way = tuple[Mechanism, Channel]
+_Candidate = tuple[Mechanism, Channel]
 
 
-def _ways(mechanisms: Iterable[Mechanism], channel: Channel) -> Iterator[_Way]:
-    """Each mechanism; one with channel binding once for each kind of binding."""
+def _candidates(mechanisms: Iterable[Mechanism], channel: Channel) -> Iterator[_Candidate]:
+    """Yield each mechanism; one with channel binding, once for each binding of *channel*."""
     for mechanism in mechanisms:
         if not mechanism.binds:
             yield mechanism, channel
@@ -85,11 +88,16 @@ def _ways(mechanisms: Iterable[Mechanism], channel: Channel) -> Iterator[_Way]:
             yield mechanism, evolve(channel, bindings={name: octets})
 
 
-def _without(ways: Iterable[_Way], refused: str, *, exporter: bool) -> Iterator[_Way]:
-    """The ways that are left for a server that does not know a kind of binding. If there was
-    *tls-exporter*, which every server of TLS 1.3 with -PLUS knows (RFC 9266), then none without a
-    binding: it may be somebody in between who refuses them."""
-    for mechanism, channel in ways:
+def _without(
+    candidates: Iterable[_Candidate], refused: str, *, exporter: bool
+) -> Iterator[_Candidate]:
+    """Yield the candidates that are left after the server refused the binding *refused*.
+
+    With *exporter*, the connection has *tls-exporter*, which every server that offers -PLUS under
+    TLS 1.3 knows (RFC 9266). A refusal may then come from an attacker in between, so candidates
+    without a binding are dropped.
+    """
+    for mechanism, channel in candidates:
         left = refused not in channel.bindings if mechanism.binds else not exporter
         if left:
             yield mechanism, channel
@@ -97,37 +105,40 @@ def _without(ways: Iterable[_Way], refused: str, *, exporter: bool) -> Iterator[
 
 @define(eq=False)
 class _Attempt:
-    """One exchange."""
+    """One AUTH exchange."""
 
     link: Link
     mechanism: Mechanism
     exchange: ClientExchange
     binding: str
-    """What it is bound to, if it is."""
+    """The name of the channel binding in use; "" for none."""
     _challenged: bool = field(default=False, init=False)
 
     @classmethod
     def of(cls, link: Link, credential: Credential, mechanism: Mechanism, channel: Channel) -> Self:
-        """An attempt by *mechanism*, with the one binding of *channel* if it needs one."""
+        """Return an attempt by *mechanism*, bound to the one binding of *channel* if it binds."""
         binding = next(iter(channel.bindings)) if mechanism.binds else ""
         return cls(link, mechanism, mechanism.client(credential, channel), binding)
 
     async def run(self) -> Reply:
-        """The reply that ends it. Raises RemoteProtocolError for a yes that was not earned."""
-        reply = await self.link.ask(self._first())
+        """Return the reply that ends the exchange.
+
+        Raises RemoteProtocolError if the server accepts before the exchange is complete.
+        """
+        reply = await self.link.request(self._first())
         while reply.intermediate:
             reply = await self.link.respond(await self._response(reply))
             self._challenged = True
         if reply.positive:
-            self._believe()
+            self._finish()
         return reply
 
     def unbound(self, reply: Reply) -> bool:
-        """Whether it is the binding that the server refuses: it has seen nothing else yet."""
+        """Return whether *reply* refuses the binding: the server has seen nothing else yet."""
         return bool(self.binding) and not self._challenged and reply.permanent
 
     def _first(self) -> Auth:
-        """AUTH, with the initial response if the line has room for it (RFC 4954 4)."""
+        """Return AUTH, with the initial response if it fits in the line (RFC 4954 4)."""
         command = Auth(self.mechanism.name, self.exchange.initial())
         fits = len(bytes(command)) + 2 <= self.link.machine.extensions.line_limit("AUTH")
         return command if fits else Auth(self.mechanism.name)
@@ -135,38 +146,42 @@ class _Attempt:
     async def _response(self, reply: Reply) -> Secret:
         try:
             challenge = decode_base64("".join(reply.lines).encode())
-            # SCRAM has to hash thousands of times
+            # In a thread, because SCRAM hashes thousands of times.
             return await self.link.runtime.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
             await self._cancel()
             raise RemoteProtocolError(error.message, command=self.command) from None
 
     async def _cancel(self) -> None:
-        """Say ``*``, to which yes is no answer. If none comes, what made us say it stands."""
+        """Send ``*``; abandon the link if the server accepts that as a login.
+
+        A failure here is ignored, because the caller raises the error that led to it.
+        """
         with suppress(TransportError, RemoteProtocolError):
             if (await self.link.respond(None)).positive:
-                self.link.give_up()
+                self.link.abandon()
 
-    def _believe(self) -> None:
-        """Take the server's yes, or have no more to do with it."""
+    def _finish(self) -> None:
+        """Complete the exchange after a positive reply, or abandon the link and raise
+        RemoteProtocolError."""
         try:
             self.exchange.finish()
         except RemoteProtocolError as error:
-            self.link.give_up()
+            self.link.abandon()
             raise RemoteProtocolError(error.message, command=self.command) from None
 
     @property
     def command(self) -> str:
-        """The command, as errors show it."""
+        """The command as errors show it."""
         return f"AUTH {self.mechanism.name}"
 
 
 def _refused(attempt: _Attempt, reply: Reply) -> LoginRefused:
     kind, details = _ERRORS.get(reply.code, LoginRefused), dict(attempt.exchange.details)
-    told = ", ".join(f"{name} {value}" for name, value in details.items())
-    text = f"login refused ({told})" if told else "login refused"
+    listed = ", ".join(f"{name} {value}" for name, value in details.items())
+    text = f"login refused ({listed})" if listed else "login refused"
     error = kind(text, reply, command=attempt.command)
-    error.details = details  # which can be pickled
+    error.details = details  # a dict, since the mapping itself may not be picklable
     if kind is BadCredentials and attempt.mechanism.takes is BearerToken:
         error.check = "the token, and what the reply says"
     return error

@@ -1,4 +1,4 @@
-"""What can be chosen for a client's connection; the defaults are the safe choice."""
+"""The options of a client's connection. The defaults are the safe choice."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class TLSMode(enum.Enum):
 
     NONE = "none"
     OPPORTUNISTIC = "opportunistic"
-    """STARTTLS if the server offers it, else in clear (RFC 3207)."""
+    """STARTTLS if the server offers it, otherwise no TLS (RFC 3207)."""
     REQUIRED = "required"
-    """STARTTLS, or nothing is sent."""
+    """STARTTLS; without it the client sends no mail and no login."""
     IMPLICIT = "implicit"
     """TLS from the first octet (RFC 8314 3.3)."""
 
 
-def _optional_name(value: Host | str | None) -> Host | None:
+def _optional_host(value: Host | str | None) -> Host | None:
     return None if value is None else to_ascii_host(value)
 
 
@@ -47,15 +47,15 @@ TLSName = Literal["none", "opportunistic", "required", "implicit"]
 VerifyName = Literal["name", "none"]
 
 
-def _mode(value: TLSMode | TLSName | None) -> TLSMode | None:
+def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
     try:
         return None if value is None else TLSMode(value)
     except ValueError:
         known = ", ".join(mode.value for mode in TLSMode)
-        raise ValueError(f"tls is one of {known}, not {value!r}") from None
+        raise ValueError(f"not a value of tls: {value!r}; use one of {known}") from None
 
 
-def _verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
+def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
     if isinstance(value, str):
         return TLSVerify.named(value)
     check_type("verify", value, TLSVerify)
@@ -63,7 +63,7 @@ def _verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
 
 
 def to_credential(value: Credential | tuple[str, str]) -> Credential:
-    """A credential, or user name and password. Raises TypeError."""
+    """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
     if isinstance(value, tuple):
         return Login(*value)
     check_type("login", value, Credential)
@@ -81,18 +81,22 @@ def _context(value: Context | None) -> Context | None:
 
 
 def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
-    """An address and its port, 0 for any. Raises ValueError for what is none."""
+    """Return an address and its port, 0 for any. Raises ValueError if either is invalid."""
     if value is None:
         return None
     address, port = (value, 0) if isinstance(value, str) else value
-    ip_address(address)
+    try:
+        ip_address(address)
+    except ValueError:
+        text = f"source is not an IP address: {address!r}; use one of this machine's addresses"
+        raise ValueError(text) from None
     if not 0 <= port < 65536:
-        raise ValueError(f"no such port: {port}")
+        raise ValueError(f"source has no such port: {port}; use 0 for any, or 1 to 65535")
     return address, port
 
 
 class ClientOptions(TypedDict, total=False):
-    """The keyword arguments of ``connect``: see :class:`ClientConfig`."""
+    """The keyword arguments of ``connect``; :class:`ClientConfig` describes them."""
 
     hello: Host | str | None
     login: Credential | tuple[str, str] | None
@@ -115,55 +119,65 @@ class ClientOptions(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class ClientConfig:
-    """How a client behaves."""
+    """The options of a client."""
 
-    hello: Host | None = field(default=None, converter=_optional_name)
-    """The name to give in EHLO; None for the literal of the local address (RFC 5321 4.1.4)."""
+    hello: Host | None = field(default=None, converter=_optional_host)
+    """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
     login: Credential | None = field(default=None, converter=optional(to_credential))
-    """User name and password; or a Login, BearerToken, External or Anonymous."""
+    """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
-    """The SASL mechanisms that may be used; None for all, but -PLUS only with *tls-exporter*."""
-    tls: TLSMode | None = field(default=None, converter=_mode)
-    """When to use TLS. None: implicit on port 465; required on 587 and with a login; none on a Unix
-    socket; else opportunistic."""
-    verify: TLSVerify | None = field(default=None, converter=_verify)
-    """How the server is verified; ``"name"`` and ``"none"`` will do for a Verify. None: by name,
-    against the system's CAs; if TLS is opportunistic and there is no login, not at all."""
+    """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""
+    tls: TLSMode | None = field(default=None, converter=_tls_mode)
+    """When to use TLS. None: implicit on port 465; none on a Unix socket; required on port 587 and
+    with a login; otherwise opportunistic."""
+    verify: TLSVerify | None = field(default=None, converter=_tls_verify)
+    """How to verify the server: a TLSVerify, ``"name"`` or ``"none"``. None: by name, against the
+    system's CAs; but not at all if TLS is opportunistic and there is no login."""
     server_name: str | None = field(default=None, converter=optional(to_a_labels))
-    """The name to verify, and to say in SNI; None for the host that is dialled."""
+    """The name to verify, and to send in SNI; None for the host that is dialled."""
     certificate: ClientCertificate | None = field(default=None, converter=_certificate)
-    """What to show to a server that wants to see a certificate."""
+    """The certificate to present if the server asks for one."""
     context: Context | None = field(default=None, converter=_context)
-    """Certificates and rules of one's own, instead of *verify* and *certificate*."""
+    """A TLS context of your own, instead of *verify* and *certificate*."""
     login_in_clear: bool = False
-    """Whether to log in without TLS, or to a server that TLS has not verified, too."""
+    """Whether to log in even without TLS, or to a server that TLS has not verified."""
     lmtp: bool | None = None
-    """LMTP instead of SMTP (RFC 2033); never on port 25. None: on port 24."""
+    """Whether to speak LMTP instead of SMTP (RFC 2033); never on port 25. None: on port 24 only."""
     source: tuple[str, int] | None = field(default=None, converter=_source)
-    """The address to connect from, alone or with a port."""
+    """The IP address to connect from, alone or with a port."""
     proxy: ProxyHeader | None = None
-    """What to say of the real client before anything else, to a server that expects it."""
+    """A PROXY header that describes the real client, for a server that expects one. It is sent
+    first."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
-    """Verbs of one's own."""
+    """Verbs of your own."""
     limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    """Bounds on what the server may send."""
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    """How long to wait for the server."""
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
+    """What the server may do beyond the grammar."""
     trace: Trace | None = None
-    """Called with each line of the dialogue, and who says it: see ``Trace``. Secrets are masked."""
+    """Called with each line of the dialogue and its sender: see ``Trace``. Secrets are masked."""
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.hello, Domain) and "." not in str(self.hello):
-            _log.warning("hello is not fully qualified: servers may refuse %s", self.hello)
+            _log.warning(
+                "hello is not fully qualified, and some servers refuse such a name: %s", self.hello
+            )
         if self.verify is not None or self.certificate is not None:
             if self.context is not None:
-                raise ValueError("a context has rules of its own: no verify or certificate with it")
+                text = "context has rules of its own; leave out verify and certificate"
+                raise ValueError(text)
             for mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
-                self.tls_context(mode)  # so that what cannot be read is known at once
+                self.tls_context(mode)  # reports at once any file that cannot be read
 
     def tls_mode(self, port: int) -> TLSMode:
-        """The mode for *port*: as was said, else implicit on 465; required on 587 (RFC 8314 5.2)
-        and with a login; none for a Unix socket (0), which nobody can listen in on; else
-        opportunistic."""
+        """Return when to use TLS on *port*; 0 stands for a Unix socket.
+
+        That is ``tls`` if it was given. The defaults: implicit on 465; none on a Unix socket, on
+        which nobody can eavesdrop; required on 587 (RFC 8314 5.2) and with a login; otherwise
+        opportunistic.
+        """
         if self.tls is not None:
             return self.tls
         if port == 465:
@@ -174,18 +188,21 @@ class ClientConfig:
         return TLSMode.REQUIRED if required else TLSMode.OPPORTUNISTIC
 
     def speaks_lmtp(self, port: int) -> bool:
-        """Whether it is LMTP on *port*: as was said, else on 24."""
+        """Return whether to speak LMTP on *port*: ``lmtp`` if it was given, else on 24 only."""
         return port == 24 if self.lmtp is None else self.lmtp
 
     def verification(self, mode: TLSMode) -> TLSVerify:
-        """How the server is verified in *mode*, unless *context* says how."""
+        """Return how to verify the server in *mode*; it has no effect if ``context`` is set."""
         if self.verify is not None:
             return self.verify
-        loose = mode is TLSMode.OPPORTUNISTIC and self.login is None
-        return TLSVerify.nothing() if loose else TLSVerify.by_name()
+        unverified = mode is TLSMode.OPPORTUNISTIC and self.login is None
+        return TLSVerify.nothing() if unverified else TLSVerify.by_name()
 
     def tls_context(self, mode: TLSMode) -> Context:
-        """The context for *mode*, which is made once."""
+        """Return the TLS context for *mode*; each one is made once.
+
+        Raises ValueError for a certificate or CA file that cannot be read.
+        """
         if self.context is not None:
             return self.context
         verify = self.verification(mode)

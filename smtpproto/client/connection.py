@@ -1,4 +1,4 @@
-"""A client's conversation: greet, upgrade, log in, submit, quit."""
+"""A client's conversation: greet, start TLS, log in, send messages, quit."""
 
 from __future__ import annotations
 
@@ -54,20 +54,22 @@ from .submit import submit
 
 _log = logging.getLogger("smtpproto.client")
 
-_NO_STARTTLS = 'whether this port is for tls="implicit", or somebody hides the offer'
-_NO_SERVICE = "whether this server takes mail, and from the address of this host, now"
-_OTHER_NAME = "whether the server wants another name: set hello"
-_OTHER_LANGUAGE = "lmtp: whether this port is for SMTP or for LMTP"
-_UNKNOWN = (500, 502)  # what is said to a verb that is not known
-_NO_TLS_NOW = "whether the server can do TLS now; else another time"
+_CHECK_STARTTLS = 'whether this port needs tls="implicit", or something on the way hides the offer'
+_CHECK_SERVICE = "whether this server takes mail now, and from this host's address"
+_CHECK_HELLO = "whether the server wants another name: set hello"
+_CHECK_LMTP = "lmtp: whether this port is for SMTP or for LMTP"
+_CHECK_TLS = "whether the server can do TLS now; if not, try again later"
+_UNKNOWN_COMMAND = (500, 502)  # replies to a verb that the server does not know
 
 
 @define(eq=False)
 class Client:
-    """A connection to a server, greeted and ready to send. One conversation at a time.
+    """A connection to a server that is ready for messages.
 
-    ``async with`` quits at the end. Every method may raise :class:`~smtpproto.errors.SMTPError`;
-    after a TransportError or RemoteProtocolError the connection is of no more use.
+    It has greeted, and has started TLS and logged in as configured. It runs one conversation at a
+    time. ``async with`` quits at the end. Every method may raise
+    :class:`~smtpproto.errors.SMTPError`; after a TransportError or RemoteProtocolError the
+    connection cannot be used any more.
     """
 
     _link: Link
@@ -77,107 +79,125 @@ class Client:
     """The server's greeting."""
     _sent: list[PlannedTransaction] = field(factory=list, init=False)
     tls_refused: Reply | None = field(default=None, init=False)
-    """What the server, which had offered it, answered to STARTTLS, if the session went on in clear.
-    """
-    _trusted: bool = field(default=False, init=False)  # TLS, and with whom we meant to speak
+    """The reply to STARTTLS, if the server offered it, then refused it, and the session went on in
+    clear; else None."""
+    _trusted: bool = field(default=False, init=False)  # TLS is active and verified the server
 
     @property
     def extensions(self) -> Extensions:
-        """What the server offers."""
+        """The extensions that the server offers."""
         return self._link.machine.extensions
 
     @property
     def tls(self) -> TLSInfo | None:
-        """What TLS agreed on; None in clear."""
+        """The parameters of TLS; None in clear."""
         return self._link.tls
 
     @property
     def usable(self) -> bool:
-        """Whether all that was said has its reply, so that the next command can be sent."""
+        """Whether the next command can be sent: every command before it has its reply."""
         return self._link.usable
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
         """Send one message.
 
-        *message* is an ``EmailMessage``, octets, a file or octets in pieces, and is never held
-        whole if it comes in pieces. *envelope* is taken from its header fields unless given; blind
-        copies are then removed from an email object.
+        *message* is an ``EmailMessage``, bytes, a file or an iterable of bytes. An iterable may be
+        ``async``, and is never held in memory as a whole. *envelope* None: sender and recipients
+        come from the header fields, and Bcc is removed from an ``EmailMessage``.
 
-        Gives the outcome for each recipient. Raises :class:`~smtpproto.errors.SendRefused` if it
-        was accepted for nobody, :class:`~smtpproto.errors.NotOffered` if this server cannot take
-        it, and TransportError if the link died before the final dot, so that nothing was accepted.
+        Returns the outcome for each recipient. Raises :class:`~smtpproto.errors.SendRefused` if the
+        server accepted the message for no recipient, :class:`~smtpproto.errors.NotOffered` if this
+        server cannot take it, and TransportError if the connection failed before the final dot, so
+        that nothing was accepted.
         """
         return await self._send(message, envelope)
 
     async def _send(
         self, message: Source, envelope: Envelope | None, within: Deadline | None = None
     ) -> Outcome:
-        """As :meth:`send`, as part of an operation that has begun already."""
+        """Send one message as :meth:`send` does, as part of the operation *within*."""
         planned = self.plan(message, envelope)
         with self._link.conversation("transaction", within):
             limits = self.extensions.limits
             if limits.per_connection:
-                self._sent += planned.transactions  # to be counted; else they are nobody's concern
+                self._sent += planned.transactions  # kept only where they must be counted
             return await submit(self._link, planned)
 
     @error_context("plan")
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
-        """Say what :meth:`send` would send, and send nothing: see
-        :func:`smtpproto.plan`. Raises NotOffered if it cannot be sent to this server."""
+        """Return what :meth:`send` would send, and send nothing: see :func:`smtpproto.plan`.
+
+        Raises NotOffered if the message cannot be sent to this server.
+        """
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
-        private = isinstance(envelope, Envelope) and envelope.parameters.requiretls
-        if private and not self._trusted:
-            text = "REQUIRETLS needs TLS with a server that was verified (RFC 8689 4.2)"
+        requires_tls = isinstance(envelope, Envelope) and envelope.parameters.requiretls
+        if requires_tls and not self._trusted:
+            text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
             raise NotOffered(text, check="tls and verify")
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
     async def login(self, login: Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides know (RFC 4954).
 
-        Raises LoginRefused if the server says no, NotOffered if there is no common mechanism,
-        LocalProtocolError in clear unless the configuration allows it.
+        Raises LoginRefused if the server refuses it, NotOffered if there is no common mechanism,
+        and LocalProtocolError without verified TLS unless ``login_in_clear`` is set.
         """
         with self._link.conversation("login"):
             await self._log_in(to_credential(login))
 
     async def noop(self) -> Reply:
-        """NOOP."""
+        """Send NOOP and return the reply."""
         return await self._ask(Noop())
 
     async def rset(self) -> Reply:
-        """RSET."""
+        """Send RSET, which ends a transaction, and return the reply."""
         return await self._ask(Rset())
 
     async def vrfy(self, name: str, *, smtputf8: bool = False) -> Reply:
-        """VRFY: 250 it exists, 252 cannot tell, 5yz it does not. *smtputf8* lets the reply be UTF-8
-        (RFC 6531 3.7.4.2). What a reply says is for people to read, not for programs."""
+        """Send VRFY and return the reply: 250 if *name* exists, 252 if the server cannot tell, 5yz
+        if it does not exist.
+
+        *smtputf8* allows UTF-8 in the reply (RFC 6531 3.7.4.2). The text of the reply is meant for
+        people, not for programs.
+        """
         return await self._ask(Vrfy(name, smtputf8=smtputf8))
 
     async def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
-        """EXPN: 250 with the members of a list, one a line."""
+        """Send EXPN and return the reply: 250 with the members of the list *name*, one a line.
+
+        *smtputf8* allows UTF-8 in the reply.
+        """
         return await self._ask(Expn(name, smtputf8=smtputf8))
 
     async def help(self, topic: str = "") -> Reply:
-        """HELP."""
+        """Send HELP and return the reply."""
         return await self._ask(Help(topic))
 
     async def etrn(self, node: str) -> Reply:
-        """ETRN: ask the server to start its queue for *node* (RFC 1985)."""
+        """Send ETRN, which asks the server to start its queue for *node* (RFC 1985), and return the
+        reply."""
         return await self._ask(Etrn(node))
 
     async def command(self, command: Command) -> Reply:
-        """Say any command that the session allows, as XCLIENT or a verb of one's own. Raises
-        LocalProtocolError for those that this class has methods of their own for."""
+        """Send any other command, for example XCLIENT or a verb of your own; return the reply.
+
+        Raises LocalProtocolError for the commands that connecting, :meth:`send` and :meth:`login`
+        send.
+        """
         with self._link.conversation():
             if isinstance(command, Ehlo | Mail | Rcpt | Data | StartTLS | Auth):
-                raise LocalProtocolError("connect, send and login say this", command=command.verb)
-            reply = await self._link.ask(command)
+                text = "connect, send and login send this command; call these instead"
+                raise LocalProtocolError(text, command=command.verb)
+            reply = await self._link.request(command)
             if isinstance(command, XClient) and reply.positive:
                 await self._hello()
         return reply
 
     async def quit(self) -> None:
-        """QUIT if the session can, wait for the reply, close. Never raises; may be called twice."""
+        """Send QUIT if the session allows it, wait for the reply, and close the connection.
+
+        Never raises an SMTPError; may be called twice.
+        """
         try:
             if self._link.usable:
                 with contextlib.suppress(SMTPError):
@@ -186,8 +206,8 @@ class Client:
             await self.close()
 
     async def close(self) -> None:
-        """Close the connection without a word. Never raises; may be called twice."""
-        self._link.give_up()
+        """Close the connection without QUIT. Never raises; may be called twice."""
+        self._link.abandon()
         await self._link.stream.close()
 
     async def __aenter__(self) -> Self:
@@ -208,71 +228,73 @@ class Client:
             if self._config.proxy is not None:
                 await self._link.preface(bytes(self._config.proxy))
             if mode is TLSMode.IMPLICIT:
-                self._link.step = "TLS"
+                self._link.error_phase = "TLS"
                 await self._start_tls(self._filter(mode))
-            self.greeting = await self._greeted()
+            self.greeting = await self._read_greeting()
             await self._hello()
             if mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
                 await self._upgrade(mode)
             if self._config.login is not None:
                 await self._log_in(self._config.login)
 
-    async def _greeted(self) -> Reply:
-        self._link.step = "greeting"
+    async def _read_greeting(self) -> Reply:
+        self._link.error_phase = "greeting"
         greeting = self._link.machine.unanswered[0]
-        return _yes(await self._link.reply_to(greeting), "", _NO_SERVICE)
+        return _positive(await self._link.reply_to(greeting), "", _CHECK_SERVICE)
 
     async def _hello(self) -> None:
-        """EHLO, or HELO where that is not known (RFC 5321 3.2); in LMTP, LHLO."""
-        self._link.step = "hello"
+        """Send EHLO, or HELO if the server does not know EHLO (RFC 5321 3.2); in LMTP, LHLO."""
+        self._link.error_phase = "hello"
         host = self._config.hello or _literal(self._link.stream)
         lmtp = self._link.machine.lmtp
         hello: Command = Lhlo(host) if lmtp else Ehlo(host)
-        reply = await self._link.ask(hello)
-        if reply.code in (*_UNKNOWN, 504) and not lmtp:
+        reply = await self._link.request(hello)
+        if reply.code in (*_UNKNOWN_COMMAND, 504) and not lmtp:
             hello = Helo(host)
-            reply = await self._link.ask(hello)
-        usual = _OTHER_NAME if reply.permanent else ""
-        _yes(reply, str(hello), _OTHER_LANGUAGE if reply.code in _UNKNOWN else usual)
-        if unread := self.extensions.malformed:
-            _log.warning("the server's EHLO parameters cannot be read: %s", " ".join(unread))
+            reply = await self._link.request(hello)
+        check = _CHECK_HELLO if reply.permanent else ""
+        _positive(reply, str(hello), _CHECK_LMTP if reply.code in _UNKNOWN_COMMAND else check)
+        if malformed := self.extensions.malformed:
+            _log.warning("ignoring EHLO parameters that cannot be read: %s", " ".join(malformed))
 
     async def _upgrade(self, mode: TLSMode) -> None:
-        """STARTTLS. What TLS could not give, nobody gets in clear if it is required."""
+        """Start TLS if the server offers it. Raises SMTPError if TLS is required and fails."""
         required = mode is TLSMode.REQUIRED
-        self._link.step = "TLS"
+        self._link.error_phase = "TLS"
         if "STARTTLS" not in self.extensions:
             if required:
                 text = "TLS is required, and the server does not offer STARTTLS"
-                raise NotOffered(text, command="STARTTLS", check=_NO_STARTTLS)
+                raise NotOffered(text, command="STARTTLS", check=_CHECK_STARTTLS)
             return
-        tls = self._filter(mode)  # which may not be possible
+        tls = self._filter(mode)  # before STARTTLS, since it may raise
         try:
-            reply = await self._link.ask(StartTLS())
-            if required or reply.positive or self._link.over:
-                _yes(reply, "STARTTLS", _NO_TLS_NOW)
+            reply = await self._link.request(StartTLS())
+            if required or reply.positive or self._link.ended:
+                _positive(reply, "STARTTLS", _CHECK_TLS)
                 await self._start_tls(tls)
                 self._link.machine.tls_started()
                 await self._hello()
             else:
-                _log.warning("no TLS, the server refused STARTTLS: %s", reply)
+                _log.warning("going on in clear: the server refused STARTTLS: %s", reply)
                 self.tls_refused = reply
         except SMTPError as error:
-            self._note_failed_tls(error, mode)
+            self._complete_tls_error(error, mode)
             raise
 
-    def _note_failed_tls(self, error: SMTPError, mode: TLSMode) -> None:
-        """What an error between STARTTLS and the end of the EHLO behind it is to say."""
+    def _complete_tls_error(self, error: SMTPError, mode: TLSMode) -> None:
+        """Complete an error raised between STARTTLS and the end of the EHLO that follows it."""
         if error.command in ("", "STARTTLS"):
             error.phase, error.command = "TLS", "STARTTLS"
-            error.check = error.check or _NO_TLS_NOW
+            error.check = error.check or _CHECK_TLS
         if isinstance(error, TransportError):
-            clear_will_do = self._config.login is None or self._config.login_in_clear
-            error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_will_do
+            clear_is_enough = self._config.login is None or self._config.login_in_clear
+            error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_is_enough
 
     def _filter(self, mode: TLSMode) -> Filter:
-        """TLS for a handshake that is about to begin. Raises LocalProtocolError if there can be
-        none."""
+        """Return the TLS filter for a handshake that is about to begin.
+
+        Raises LocalProtocolError if the context or the server's name cannot be used.
+        """
         try:
             context = self._config.tls_context(mode)
         except ValueError as error:
@@ -289,16 +311,17 @@ class Client:
         self._trusted = self.tls is not None and self.tls.verified
 
     async def _log_in(self, credential: Credential) -> None:
-        self._link.step = "login"
+        self._link.error_phase = "login"
         if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
-            why = "tls: there is none" if self.tls is None else "verify: nobody was verified"
-            check = f"{why}; or set login_in_clear to log in all the same"
+            unverified = "verify: the server's certificate was not verified"
+            why = "tls: this connection has none" if self.tls is None else unverified
+            check = f"{why}; or set login_in_clear=True to log in anyway"
             raise LocalProtocolError("no login without verified TLS", check=check)
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
 
     @property
     def _channel(self) -> Channel:
-        """What the exchanges of SASL may know of this connection."""
+        """What a SASL exchange may know of this connection."""
         runtime, offered = self._link.runtime, self.extensions.mechanisms
         return Channel(
             random=runtime.random,
@@ -312,21 +335,22 @@ class Client:
 
     async def _ask(self, command: Command) -> Reply:
         with self._link.conversation():
-            return await self._link.ask(command)
+            return await self._link.request(command)
 
 
 async def open_client(
     runtime: Runtime, host: str, port: int, config: ClientConfig, within: Deadline | None = None
 ) -> Client:
-    """Dial *port* of *host*, or the Unix socket at *host*, a path from the root, whose port is 0;
-    greet, upgrade and log in as *config* says. :func:`.make_target` makes the three. *within* is
-    an operation that has begun already, of which this is a part.
+    """Connect to *port* of *host*; greet, start TLS and log in as *config* says.
+
+    *host* may be the absolute path of a Unix socket, with *port* 0. :func:`.make_target` makes
+    *host*, *port* and *config*. *within* is the operation that this is part of, if there is one.
 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost; Refusal, LoginRefused; NotOffered,
-    LocalProtocolError (as for a login without TLS), RemoteProtocolError; and GrammarError for a
-    credential that cannot be said. The connection is then closed.
+    LocalProtocolError (for example for a login without TLS), RemoteProtocolError; and GrammarError
+    for a credential that the mechanism cannot send. After an error the connection is closed.
     """
-    if reason := _impossible(host, port, config):
+    if reason := _why_impossible(host, port, config):
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
     machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
@@ -338,25 +362,32 @@ async def open_client(
     return await _opened(Client(link, config, _server_name(host)), mode)
 
 
-def _impossible(host: str, port: int, config: ClientConfig) -> str:
-    """Why there can be no such connection, or nothing."""
+def _why_impossible(host: str, port: int, config: ClientConfig) -> str:
+    """Return why there can be no such connection, or ""."""
     if is_path(host):
-        return "a Unix socket is not connected to from an address" if config.source else ""
+        return (
+            "a Unix socket is not dialled from an address; leave out source"
+            if config.source
+            else ""
+        )
     if not 0 < port < 65536:
-        return f"no such port: {port}"
-    wrong = config.lmtp and port == 25
-    return "LMTP is not spoken on port 25 (RFC 2033 4)" if wrong else ""
+        return f"no such port: {port}; a port is 1 to 65535"
+    lmtp_on_25 = config.lmtp and port == 25
+    return "LMTP must not be used on port 25 (RFC 2033 4); use port 24" if lmtp_on_25 else ""
 
 
 def _server_name(host: str) -> str:
-    """The name that a server's certificate must have: behind a Unix socket is this machine."""
+    """Return the name that the server's certificate must have; for a Unix socket, localhost."""
     return "localhost" if is_path(host) else host
 
 
 async def start_client(
     runtime: Runtime, stream: Stream, server_name: str, config: ClientConfig, mode: TLSMode
 ) -> Client:
-    """As :func:`open_client`, over a stream that is connected already."""
+    """Do what :func:`open_client` does, over a *stream* that is already connected.
+
+    *server_name* is the name to verify. *mode* overrides ``config.tls``.
+    """
     machine = _machine(config, mode, lmtp=bool(config.lmtp))
     link = Link(stream, runtime, machine, config.trace)
     return await _opened(Client(link, config, server_name), mode)
@@ -374,27 +405,29 @@ def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtoc
 
 
 async def _opened(client: Client, mode: TLSMode) -> Client:
-    """*client* when it has greeted and all that is done, or closed."""
+    """Open *client* and return it, or close it if that fails."""
     try:
         await client._open(mode)
     except SMTPError:
-        await client.quit()  # if the session still can
+        await client.quit()  # sends QUIT only if the session allows it
         raise
     except BaseException:
         await client.close()
         raise
-    _log.info("connected to %s, %s", *client._link.stream.peername)
+    _log.info("connected to %s, port %s", *client._link.stream.peername)
     return client
 
 
-def _yes(reply: Reply, command: str, check: str) -> Reply:
+def _positive(reply: Reply, command: str, check: str) -> Reply:
+    """Return *reply*, or raise Refusal if it is negative; *command* "" stands for connecting."""
     if not reply.positive:
-        raise Refusal("the server refused", reply, command=command, check=check)
+        text = f"the server refused {command.partition(' ')[0] or 'the connection'}"
+        raise Refusal(text, reply, command=command, check=check)
     return reply
 
 
 def _literal(stream: Stream) -> Host:
-    """The local address as a literal, which needs no DNS (RFC 5321 4.1.4)."""
+    """Return the local address as a literal, which needs no DNS (RFC 5321 4.1.4)."""
     address = stream.sockname[0].partition("%")[0]
     if not address:
         return Domain("localhost")

@@ -1,4 +1,4 @@
-"""The time of a whole operation, beside those of its phases (``Timeouts.total``)."""
+"""The time limit of a whole operation (``Timeouts.total``), besides those of its phases."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from ..wire.stream_wrapper import StreamWrapper
 
 @define(eq=False)
 class Deadline:
-    """When the operation that is going on has to be over.
+    """The time at which the current operation must have ended.
 
-    *now* gives seconds; *whole* is what each operation has of them, None for no bound.
+    *now* returns seconds of a monotonic clock. *total* is the number of seconds that each operation
+    may take; None means no limit.
     """
 
     _now: Callable[[], float]
     _total: float | None
     _end: float | None = field(default=None, init=False)
 
-    def start(self, larger: Deadline | None = None) -> None:
-        """An operation begins, unless one is going on of which this is a part; it may also be part
-        of a *larger* one, which has begun before."""
-        if larger is not None:
-            self._end = larger._end
+    def start(self, enclosing: Deadline | None = None) -> None:
+        """Begin an operation, unless one is already under way.
+
+        With *enclosing*, this operation is part of the one that *enclosing* measures.
+        """
+        if enclosing is not None:
+            self._end = enclosing._end
         elif self._total is not None and self._end is None:
             self._end = self._now() + self._total
 
     def stop(self) -> None:
-        """The operation is over."""
+        """End the operation."""
         self._end = None
 
     @property
@@ -42,12 +45,15 @@ class Deadline:
     def check(self, phase: str = "") -> None:
         """Raise TimedOut if the time is over."""
         if self.passed:
-            raise self._over(phase)
+            raise self._error(phase)
 
     @contextmanager
     def within(self, timeout: float | None, phase: str = "") -> Iterator[float | None]:
-        """Wait in this block, at most the seconds that it gives: *timeout* or what is left of the
-        whole. TimedOut then says which it was. Raises it at once if nothing is left."""
+        """Yield the seconds that one wait in this block may take.
+
+        That is *timeout*, or what is left for the whole operation if that is less. A TimedOut from
+        the block then names the limit that was reached. Raises TimedOut at once if no time is left.
+        """
         self.check(phase)
         left = None if self._end is None else self._end - self._now()
         if left is None or (timeout is not None and timeout < left):
@@ -56,26 +62,28 @@ class Deadline:
         try:
             yield left
         except TimedOut as error:
-            raise self._over(error.phase) from None
+            raise self._error(error.phase) from None
 
-    def _over(self, phase: str) -> TimedOut:
+    def _error(self, phase: str) -> TimedOut:
         return TimedOut(
             f"the whole operation took longer than {self._total:g} seconds",
             phase=phase,
-            check="timeouts.total, or why the server is slow",
+            check="timeouts.total, and why the server is slow",
         )
 
 
 @define(eq=False)
 class DeadlineStream(StreamWrapper):
-    """A stream below TLS that is waited for until the deadline at most."""
+    """A stream below TLS whose waits all end at the deadline."""
 
     _deadline: Deadline
 
     async def read(self, timeout: float | None) -> bytes:
+        """Read as :meth:`.Stream.read` does, until the deadline at most."""
         with self._deadline.within(timeout) as seconds:
             return await self._stream.read(seconds)
 
     async def write(self, data: bytes, timeout: float | None) -> None:
+        """Write as :meth:`.Stream.write` does, until the deadline at most."""
         with self._deadline.within(timeout) as seconds:
             await self._stream.write(data, seconds)

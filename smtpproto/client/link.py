@@ -1,4 +1,4 @@
-"""A client's machine and stream, put together: say, wait for the reply."""
+"""One connection of a client: the protocol machine together with the stream that carries it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from ..errors import (
     ConnectionLost,
@@ -31,174 +31,167 @@ from .deadline import Deadline, DeadlineStream
 
 _log = logging.getLogger("smtpproto.client")
 
-_LAST_WORDS = 1.0  # seconds, for all of them: on a broken link they are there, or never come
+# Seconds to read what a server sent before the link broke: either it has arrived, or never will.
+_DRAIN_TIMEOUT = 1.0
 
-_SAID = "what the reply says"
-_WORDLESS = 'whether this port wants TLS from the first octet, as 465 does: tls="implicit"'
+_CHECK_REPLY = "what the reply says"
+_CHECK_IMPLICIT_TLS = (
+    'whether this port wants TLS from the first octet, as port 465 does: tls="implicit"'
+)
 
-_OPEN = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
+_TRANSACTION_PHASES = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
+
+
+def _default_deadline(link: Link) -> Deadline:
+    return Deadline(link.runtime.now, link.machine.timeouts.total)
 
 
 @define(eq=False)
 class Link:
-    """One connection. Replies are kept until they are asked for, so commands may run ahead."""
+    """One connection of a client: sends commands and pairs each one with its reply.
+
+    A reply is kept until :meth:`reply_to` fetches it, so commands may be pipelined.
+    """
 
     stream: Stream
     runtime: Runtime
     machine: ClientProtocol
     trace: Trace | None = None
-    deadline: Deadline = field()
+    deadline: Deadline = field(default=Factory(_default_deadline, takes_self=True))
 
     tls: TLSInfo | None = field(default=None, init=False)
+    closing_reply: Reply | None = field(default=None, init=False)
+    """The 421 that ended the session. It counts as the reply to every unanswered command."""
+    error_phase: str = field(default="", init=False)
+    """The phase that errors name, for example "login"."""
     _replies: dict[Sent, Reply] = field(factory=dict, init=False)
-    closing: Reply | None = field(default=None, init=False)
-    """The 421 that ended the session: the reply also to all that it left unanswered."""
-    step: str = field(default="", init=False)
-    """What is going on, as errors name it."""
     _busy: bool = field(default=False, init=False)
     _broken: bool = field(default=False, init=False)
-    _silent: bool = field(default=True, init=False)  # the server, until now
-
-    @deadline.default
-    def _own_deadline(self) -> Deadline:
-        return Deadline(self.runtime.now, self.machine.timeouts.total)
+    _server_silent: bool = field(default=True, init=False)  # no octet has arrived yet
 
     def __attrs_post_init__(self) -> None:
         self.stream = DeadlineStream(self.stream, self.deadline)
 
     @contextmanager
-    def conversation(self, step: str = "session", within: Deadline | None = None) -> Iterator[None]:
-        """Keep others out for a while: two conversations at once would mix up their replies. What
-        happens in it is one operation, or the rest of the one that has begun, or of *within*.
-        Errors name the *step*, which may change meanwhile."""
-        self._check_free(step)
-        self._busy, self.step = True, step
+    def conversation(
+        self, phase: str = "session", within: Deadline | None = None
+    ) -> Iterator[None]:
+        """Reserve the link for one conversation; a second one would mix up the replies.
+
+        The block is one operation for ``Timeouts.total``, or part of the operation that *within*
+        measures. Errors name *phase*, unless the block sets ``error_phase`` to a later one. Raises
+        LocalProtocolError if the link is in use or the connection has ended.
+        """
+        self._check_free(phase)
+        self._busy, self.error_phase = True, phase
         self.deadline.start(within)
         try:
             yield
         except SMTPError as error:
-            error.complete(self.step)
+            error.complete(self.error_phase)
             raise
         finally:
             self.deadline.stop()
             self._busy = False
 
-    def _check_free(self, step: str) -> None:
+    def _check_free(self, phase: str) -> None:
         if self._busy:
             text = "this client is in use: one conversation at a time"
-            raise LocalProtocolError(text, phase=step, check="a client for each task, or a pool")
-        if self.over and self.closing is None:
-            text = "this connection is over"
-            raise LocalProtocolError(text, phase=step, check="a new one, and earlier errors")
+            check = "whether each task has a client of its own; a pool is shared safely"
+            raise LocalProtocolError(text, phase=phase, check=check)
+        if self.ended and self.closing_reply is None:
+            text = "this connection is over; open a new one"
+            check = "whether an earlier error, quit() or close() ended it"
+            raise LocalProtocolError(text, phase=phase, check=check)
 
     @property
     def usable(self) -> bool:
-        """Whether both sides agree on where the session stands, so that it can go on."""
+        """Whether the next command can be sent: no reply is outstanding and the link is free."""
         machine = self.machine
-        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self.over)
+        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self.ended)
 
     @property
-    def over(self) -> bool:
-        """Whether nothing can be said any more: the session has ended, or the link failed."""
+    def ended(self) -> bool:
+        """Whether nothing more can be sent: the session has ended, or the link has failed."""
         return self._broken or self.machine.phase is Phase.CLOSED
 
     @property
-    def midway(self) -> bool:
-        """Whether a transaction is open, or replies are still to come."""
-        return not self.over and (self.machine.phase in _OPEN or bool(self.machine.unanswered))
+    def needs_reset(self) -> bool:
+        """Whether RSET must precede the next message: a transaction is open, or replies are
+        outstanding."""
+        in_transaction = self.machine.phase in _TRANSACTION_PHASES
+        return not self.ended and (in_transaction or bool(self.machine.unanswered))
 
-    async def ask(self, command: Command) -> Reply:
-        """Say *command* and give its reply."""
-        return await self.reply_to(await self.say(command))
+    # -- sending -----------------------------------------------------------------------------
 
-    async def say(self, command: Command) -> Sent:
-        """Say *command*, ahead of replies to come if it may be, within the window."""
-        await self._room()
-        return self._note(self.machine.send(command))
+    async def request(self, command: Command) -> Reply:
+        """Send *command* and return its reply."""
+        return await self.reply_to(await self.send(command))
 
-    async def say_if_allowed(self, command: Command) -> Sent | None:
-        """As :meth:`say`, but None if replies that came meanwhile have put it out of order."""
-        await self._room()
+    async def send(self, command: Command) -> Sent:
+        """Queue *command* as soon as the pipeline window has room, and return its ledger entry."""
+        await self._wait_until_ready()
+        return self._trace_sent(self.machine.send(command))
+
+    async def send_if_allowed(self, command: Command) -> Sent | None:
+        """Do the same as :meth:`send`, but return None if a reply that arrived while waiting has
+        put *command* out of order."""
+        await self._wait_until_ready()
         allowed = self.machine.allows(command.verb)
-        return self._note(self.machine.send(command)) if allowed else None
+        return self._trace_sent(self.machine.send(command)) if allowed else None
 
-    def end_body(self) -> tuple[Sent, ...]:
-        """Say that the content is complete; give what its replies will name. Raises TimedOut, and
-        says nothing, if there is no time left to do it in."""
-        self._check_time()
-        sent = self.machine.end_body()
-        self.show("C", str(Step.BODY_END.value))
+    def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
+        """Queue a BDAT command with its octets, and return the entries that its replies will name.
+
+        Raises TimedOut, and queues nothing, if the operation's time is over.
+        """
+        self._check_deadline()
+        sent = self.machine.send_chunk(data, last=last)
+        self.trace_line("C", str(sent[0]))
+        self.trace_line("C", f"[{len(data)} octets of content]")
         return sent
 
-    def say_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
-        """Say a BDAT with its octets; give what its replies will name. Raises TimedOut likewise."""
-        self._check_time()
-        sent = self.machine.send_chunk(data, last=last)
-        self.show("C", str(sent[0]))
-        self.show("C", f"[{len(data)} octets of content]")
+    def end_body(self) -> tuple[Sent, ...]:
+        """Queue the end of the content, and return the entries that its replies will name.
+
+        Raises TimedOut, and queues nothing, if the operation's time is over.
+        """
+        self._check_deadline()
+        sent = self.machine.end_body()
+        self.trace_line("C", str(Step.BODY_END.value))
         return sent
 
     async def respond(self, response: Secret | None) -> Reply:
-        """Say a SASL response and give its reply."""
+        """Send a SASL response, or ``*`` for None, and return the reply."""
         sent = self.machine.respond(response)
-        self.show("C", "*" if response is None else "***")
+        self.trace_line("C", "*" if response is None else "***")
         return await self.reply_to(sent)
 
-    async def reply_to(self, sent: Sent) -> Reply:
-        """Wait for the reply to *sent*. Raises TransportError, RemoteProtocolError."""
-        while sent not in self._replies:
-            await self._take()
-        return self._replies.pop(sent)
-
     async def flush(self) -> None:
-        """Send what was said."""
+        """Write what is queued. Raises TransportError."""
         if data := self.machine.data_to_send():
             try:
                 await self.stream.write(data, self.machine.timeouts.block)
             except TransportError as error:
                 if isinstance(error, ConnectionLost):
-                    error.reply = await self._last_words()
-                raise self._explained(error) from None
-            except BaseException:  # cancelled: nobody knows how much has left
+                    error.reply = await self._drain()
+                raise self._broken_by(error) from None
+            except BaseException:  # cancelled: nothing tells how many octets were written
                 self._broken = True
                 raise
 
     async def preface(self, octets: bytes) -> None:
-        """Send what comes before the session, and before TLS."""
+        """Write *octets* before the session and before TLS. Raises TransportError."""
         try:
             await self.stream.write(octets, self.machine.timeouts.block)
         except TransportError as error:
-            raise self._explained(error) from None
-
-    async def _last_words(self) -> Reply | None:
-        """Read what the server has said before the link broke: it may be why. Give the reply that
-        is no answer to anything, if there is one, as in the middle of a message."""
-        machine, now = self.machine, self.runtime.now
-        end = now() + _LAST_WORDS
-        try:
-            while now() < end:
-                while (event := machine.next_event()) is not None:
-                    self._note_event(event)
-                if not (data := await self.stream.read(end - now())):
-                    break
-                machine.receive(data)
-        except (TransportError, RemoteProtocolError) as error:
-            return error.reply
-        return None
-
-    def _check_time(self) -> None:
-        try:
-            self.deadline.check()
-        except TimedOut as error:
-            raise self._explained(error) from None
-
-    def known(self, sent: Sent) -> Reply | None:
-        """The reply to *sent* if it has come, without waiting for it."""
-        return self._replies.get(sent)
+            raise self._broken_by(error) from None
 
     async def start_tls(self, tls: Filter) -> None:
-        """Put TLS on the stream. Raises TLSFailed, TimedOut, ConnectionLost; the link is then of no
-        more use, so that nothing more is said in clear (RFC 3207 4)."""
+        """Put TLS on the stream. Raises TLSFailed, TimedOut or ConnectionLost.
+
+        After an error the link is broken, so that nothing more is sent in clear (RFC 3207 4).
+        """
         stream = TLSStream(self.stream, tls, self.runtime.now)
         try:
             await stream.handshake(self.machine.timeouts.tls)
@@ -206,45 +199,66 @@ class Link:
             self._broken = True
             raise
         self.stream, self.tls = stream, stream.info
-        self.show("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
+        self.trace_line("*", f"TLS: {self.tls.version}, {self.tls.cipher}")
 
-    def give_up(self) -> None:
-        """Say nothing more: what the server says cannot be trusted."""
+    def abandon(self) -> None:
+        """Send nothing more on this link."""
         self._broken = True
 
-    async def _room(self) -> None:
-        """Wait until one more command may be said."""
+    def _check_deadline(self) -> None:
+        try:
+            self.deadline.check()
+        except TimedOut as error:
+            raise self._broken_by(error) from None
+
+    async def _wait_until_ready(self) -> None:
+        """Wait until one more command may be sent within the window."""
         machine = self.machine
         if not machine.unanswered and (event := machine.next_event()) is not None:
-            self._note_event(event)  # said before it was asked anything
+            self._handle_event(event)  # the server sent it before it was asked for anything
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
         ):
-            await self._take()
+            await self._handle_next_event()
 
-    async def _take(self) -> None:
-        """Send what was said, and wait for one reply to anything."""
+    # -- receiving ---------------------------------------------------------------------------
+
+    async def reply_to(self, sent: Sent) -> Reply:
+        """Return the reply to *sent*; wait for it if it has not arrived.
+
+        Raises TransportError or RemoteProtocolError.
+        """
+        while sent not in self._replies:
+            await self._handle_next_event()
+        return self._replies.pop(sent)
+
+    def reply_if_arrived(self, sent: Sent) -> Reply | None:
+        """Return the reply to *sent* if it has arrived, else None; never wait."""
+        return self._replies.get(sent)
+
+    async def _handle_next_event(self) -> None:
+        """Write what is queued, then wait for one event and handle it."""
         await self.flush()
-        self._note_event(await self._next_event())
+        self._handle_event(await self._read_event())
 
-    def _note_event(self, event: ClientEvent) -> None:
+    def _handle_event(self, event: ClientEvent) -> None:
         match event:
             case Answer(sent, reply, leniencies):
                 if leniencies:
                     _log.info("reply to %s tolerated: %s", sent, ", ".join(leniencies))
-                self._show_reply(reply)
+                self._trace_reply(reply)
                 self._replies[sent] = reply
-                self.closing = reply if reply.code == 421 else None
+                self.closing_reply = reply if reply.code == 421 else None
             case Unsolicited(reply):
-                self._show_reply(reply)
-                error = ConnectionLost("the server is closing", reply=reply, check=_SAID)
-                raise self._explained(error)
-            case Disconnected(unanswered) if self.closing is not None:
-                self._replies |= dict.fromkeys(unanswered, self.closing)
+                self._trace_reply(reply)
+                error = ConnectionLost("the server is closing", reply=reply, check=_CHECK_REPLY)
+                raise self._broken_by(error)
+            case Disconnected(unanswered) if self.closing_reply is not None:
+                self._replies |= dict.fromkeys(unanswered, self.closing_reply)
             case Disconnected():
-                raise self._explained(ConnectionLost("the server closed the connection"))
+                raise self._broken_by(ConnectionLost("the server closed the connection"))
 
-    async def _next_event(self) -> ClientEvent:
+    async def _read_event(self) -> ClientEvent:
         machine, now = self.machine, self.runtime.now
         deadline = None if machine.timeout is None else now() + machine.timeout
         try:
@@ -252,38 +266,59 @@ class Link:
                 left = None if deadline is None else max(deadline - now(), 0)
                 self._receive(await self.stream.read(left))
         except (TransportError, RemoteProtocolError) as error:
-            raise self._explained(error) from None
+            raise self._broken_by(error) from None
         return event
 
     def _receive(self, data: bytes) -> None:
-        first, self._silent = self._silent, self._silent and not data
+        first, self._server_silent = self._server_silent, self._server_silent and not data
         if first and self.tls is None and begins_tls(data):
             check = 'tls="implicit", or another port'
             raise TLSFailed("the server speaks TLS here", check=check)
         self.machine.receive(data)
 
-    def _explained(self, error: SMTPError) -> SMTPError:
-        """*error*, after which the link is of no more use, saying where the conversation stood."""
+    async def _drain(self) -> Reply | None:
+        """Read what the server sent before the link broke, since it may say why.
+
+        Return the reply that answers no command, such as a refusal in the middle of the content, or
+        None if there is none.
+        """
+        machine, now = self.machine, self.runtime.now
+        end = now() + _DRAIN_TIMEOUT
+        try:
+            while now() < end:
+                while (event := machine.next_event()) is not None:
+                    self._handle_event(event)
+                if not (data := await self.stream.read(end - now())):
+                    break
+                machine.receive(data)
+        except (TransportError, RemoteProtocolError) as error:
+            return error.reply
+        return None
+
+    def _broken_by(self, error: SMTPError) -> SMTPError:
+        """Mark the link as broken, and return *error* with the command and phase that it hit."""
         self._broken = True
         waiting = self.machine.unanswered
         if waiting and waiting[0].what is not Step.GREETING:
             error.command = error.command or str(waiting[0])
-        error.phase = error.phase or self.step
-        wordless = error.phase == "greeting" and self._silent and self.tls is None
-        if wordless and not error.check:
-            error.check = _WORDLESS
+        error.phase = error.phase or self.error_phase
+        no_greeting = error.phase == "greeting" and self._server_silent and self.tls is None
+        if no_greeting and not error.check:
+            error.check = _CHECK_IMPLICIT_TLS
         return error
 
-    def _note(self, sent: Sent) -> Sent:
-        self.show("C", str(sent))
+    # -- tracing -----------------------------------------------------------------------------
+
+    def trace_line(self, speaker: str, line: str) -> None:
+        """Pass a line to the trace: *speaker* is "C", "S" or "*" (see :data:`.Trace`)."""
+        if self.trace is not None:
+            self.trace(speaker, line)
+
+    def _trace_sent(self, sent: Sent) -> Sent:
+        self.trace_line("C", str(sent))
         return sent
 
-    def show(self, who: str, line: str) -> None:
-        """Give the trace a line."""
-        if self.trace is not None:
-            self.trace(who, line)
-
-    def _show_reply(self, reply: Reply) -> None:
+    def _trace_reply(self, reply: Reply) -> None:
         if self.trace is not None:
             for line in bytes(reply).decode().removesuffix("\r\n").split("\r\n"):
                 secret = reply.code == 334 and reply.text

@@ -1,4 +1,4 @@
-"""A pool of clients to one server: connections that are kept for the next message."""
+"""A pool of clients of one server: it keeps connections open for the next message."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .target import make_target
 
 _log = logging.getLogger("smtpproto.client")
 
-_BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # to which an answer is missing
-_GOODBYE = 1.0  # seconds for the reply to QUIT: somebody waits for the next connection
+_BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # commands sent before any content
+_QUIT_TIMEOUT = 1.0  # seconds for the reply to QUIT, because a sender may be waiting meanwhile
 
 
 class PoolOptions(ClientOptions, total=False):
-    """The keyword arguments of ``pool``: see :class:`PoolConfig` and
-    :class:`.ClientConfig`."""
+    """The keyword arguments of ``pool``; :class:`PoolConfig` and :class:`.ClientConfig` describe
+    them."""
 
     max_connections: int
     max_messages: int | None
@@ -40,45 +40,48 @@ class PoolOptions(ClientOptions, total=False):
 
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:  # nor NaN
-        raise ValueError(f"{attribute.name} must be None or more than 0")
+    if value is not None and not value > 0:  # refuses NaN too
+        raise ValueError(f"{attribute.name} must be None or greater than 0, not {value}")
 
 
 @frozen(kw_only=True)
 class PoolConfig:
-    """How many connections a pool keeps, and for how long. None is no bound."""
+    """How many connections a pool keeps, and for how long. None means no limit."""
 
     max_connections: int = field(default=4, validator=[instance_of(int), ge(1)])
-    """At the same time; who comes then waits for one."""
+    """Connections open at the same time. While all are in use, ``send`` waits for one."""
     max_messages: int | None = field(default=100, validator=_positive)
-    """Sent over one connection."""
+    """Messages sent over one connection."""
     max_idle: float | None = field(default=60, validator=_positive)
-    """Seconds without a message; servers hang up after 300 (RFC 5321 4.5.3.2.7), many sooner.
-    Looked at whenever the pool is used: nothing runs in the background."""
+    """Seconds that a connection is kept without a message. Servers close idle connections after
+    300 (RFC 5321 4.5.3.2.7), many of them sooner. The pool checks this whenever it is used; nothing
+    runs in the background."""
     max_age: float | None = field(default=3600, validator=_positive)
-    """Seconds since it was opened."""
+    """Seconds that a connection is kept after it was opened."""
 
 
-_OWN = frozenset(attribute.name for attribute in attrs.fields(PoolConfig))
+_POOL_OPTIONS = frozenset(attribute.name for attribute in attrs.fields(PoolConfig))
 
 
 @define(eq=False)
-class _Member:
+class _Connection:
+    """A client of the pool, and how it was used. Times are those of ``Runtime.now``."""
+
     client: Client
-    born: float
-    used: float
+    opened_at: float
+    used_at: float
     messages: int = 0
-    spent: bool = False  # for anything more
+    exhausted: bool = False  # the server takes nothing more on it
 
 
 @define(eq=False)
 class Pool:
-    """Sends messages over connections that are opened when needed and kept for the next.
+    """Sends messages over connections that it opens when needed and keeps for the next message.
 
-    May be used by many tasks or threads at once; each connection serves one of them at a time. A
-    connection that was kept and proves dead, or whose server says 421, is retired, and a message of
-    which nothing was accepted goes over another, unless its content can be read only once and was
-    on its way.
+    Many tasks or threads may use a pool at once; each connection serves one of them at a time. If a
+    kept connection proves dead, or its server replies 421, the pool retires it. If nothing of the
+    message was accepted, the pool then sends it over a new connection, unless its content can be
+    read only once and was partly sent.
     """
 
     _runtime: Runtime
@@ -86,18 +89,18 @@ class Pool:
     _config: PoolConfig = field(factory=PoolConfig)
     _total: float | None = None
     _semaphore: Semaphore = field(init=False)
-    _idle: deque[_Member] = field(factory=deque, init=False)  # the one used last is the last
+    _idle: deque[_Connection] = field(factory=deque, init=False)  # the last one was used last
     _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._semaphore = self._runtime.semaphore(self._config.max_connections)
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:
-        """Send one message: see :meth:`~smtpproto.client.connection.Client.send`.
+        """Send one message as :meth:`~smtpproto.client.connection.Client.send` does.
 
         Raises what that raises, and what opening a connection raises: see
-        :func:`~smtpproto.client.connection.open_client`. ``Timeouts.total`` bounds opening and
-        message together, but not the wait for a connection that others use.
+        :func:`~smtpproto.client.connection.open_client`. ``Timeouts.total`` limits opening and
+        sending together, but not the wait for a connection that others use.
         """
         await self._semaphore.acquire()
         try:
@@ -108,136 +111,146 @@ class Pool:
             self._semaphore.release()
 
     async def close(self) -> None:
-        """Quit all connections; those that are in use, when they are free. May be called twice."""
+        """Quit all connections; each one in use, as soon as it is free. May be called twice."""
         self._closed = True
-        async with AsyncExitStack() as kept:  # each, even if we are cancelled at one of them
-            with suppress(IndexError):  # all, though other threads take and give meanwhile
+        async with AsyncExitStack() as idle:  # quits all, even if this task is cancelled meanwhile
+            with suppress(IndexError):  # pop until empty: other threads may use the deque meanwhile
                 while True:
-                    kept.push_async_callback(self._retire, self._idle.pop())
+                    idle.push_async_callback(self._retire, self._idle.pop())
 
     async def _send(
         self, message: Source, envelope: Envelope | None, deadline: Deadline
     ) -> Outcome:
-        """Over one connection; if that had been kept and failed, over a new one, as the others that
-        are kept may be as dead."""
-        again = repeater(message)
-        member = await self._take() or await self._opened(deadline)
-        kept = member.messages > 0
+        """Send over a kept connection; if that fails, over a new one, because the other kept ones
+        may be dead as well."""
+        rewind = repeater(message)
+        connection = await self._take_idle() or await self._open_new(deadline)
+        kept = connection.messages > 0
         try:
-            return await self._over(member, message, envelope, deadline)
+            return await self._send_over(connection, message, envelope, deadline)
         except (TransportError, SendRefused, NotOffered) as error:
-            another = kept and member.spent and not deadline.passed
-            if not (another and (again() or _untouched(error))):
+            another = kept and connection.exhausted and not deadline.passed
+            if not (another and (rewind() or _content_unread(error))):
                 raise
-            _log.info("sent again over another connection: %s", error)
-        return await self._over(await self._opened(deadline), message, envelope, deadline)
+            _log.info("sending again over another connection: %s", error)
+        connection = await self._open_new(deadline)
+        return await self._send_over(connection, message, envelope, deadline)
 
-    async def _over(
-        self, member: _Member, message: Source, envelope: Envelope | None, deadline: Deadline
+    async def _send_over(
+        self,
+        connection: _Connection,
+        message: Source,
+        envelope: Envelope | None,
+        deadline: Deadline,
     ) -> Outcome:
-        member.messages += 1
+        connection.messages += 1
         try:
-            outcome = await member.client._send(message, envelope, deadline)
+            outcome = await connection.client._send(message, envelope, deadline)
         except BaseException as error:
-            member.spent = _ends_connection(error, member)
-            await self._give_back(member)
+            connection.exhausted = _exhausts(error, connection)
+            await self._put_back(connection)
             raise
-        # Nothing is to come between the outcome and who waits for it, and may be cancelled: if this
-        # one can take no more, whoever looks next retires it.
-        self._keep(member)
+        # Await nothing once the outcome is known: a task cancelled here would lose it. If this
+        # connection can take no more, the next call of send retires it.
+        self._keep(connection)
         if self._closed:
             await self.close()
         return outcome
 
     # -- connections -------------------------------------------------------------------------
 
-    async def _take(self) -> _Member | None:
-        """The connection used last, which is the likeliest to live."""
+    async def _take_idle(self) -> _Connection | None:
+        """Return the connection used last, which is the most likely to work, or None."""
         if self._closed:
-            raise LocalProtocolError("this pool is closed", phase="connect", check="a new one")
-        for member in self._pop_expired():
-            await self._retire(member)
-        with suppress(IndexError):  # another thread may have been quicker
+            check = "whether close() was called too early; open a new pool to send more"
+            raise LocalProtocolError("this pool is closed", phase="connect", check=check)
+        for connection in self._pop_expired():
+            await self._retire(connection)
+        with suppress(IndexError):  # another thread may have emptied the deque
             return self._idle.pop()
         return None
 
-    async def _opened(self, deadline: Deadline) -> _Member:
+    async def _open_new(self, deadline: Deadline) -> _Connection:
         client = await self._open(deadline)
         now = self._runtime.now()
-        return _Member(client, born=now, used=now)
+        return _Connection(client, opened_at=now, used_at=now)
 
-    async def _give_back(self, member: _Member) -> None:
-        """Behind an error: keep it or retire it."""
-        if self._is_spent(member):
-            await self._retire(member)
+    async def _put_back(self, connection: _Connection) -> None:
+        """Keep or retire *connection* after an error."""
+        if self._is_expired(connection):
+            await self._retire(connection)
             return
-        self._keep(member)
+        self._keep(connection)
         if self._closed:
             await self.close()
 
-    def _keep(self, member: _Member) -> None:
-        member.used = self._runtime.now()
-        self._idle.append(member)
+    def _keep(self, connection: _Connection) -> None:
+        connection.used_at = self._runtime.now()
+        self._idle.append(connection)
 
-    def _pop_expired(self) -> Iterator[_Member]:
-        """Take out those kept too long, each at most once, whatever other threads do meanwhile."""
+    def _pop_expired(self) -> Iterator[_Connection]:
+        """Remove and yield the expired connections; look at each one once, even if other threads
+        use the deque meanwhile."""
         for _ in range(len(self._idle)):
             with suppress(IndexError):
-                member = self._idle.popleft()
-                if self._is_spent(member):
-                    yield member
+                connection = self._idle.popleft()
+                if self._is_expired(connection):
+                    yield connection
                 else:
-                    self._idle.append(member)
+                    self._idle.append(connection)
 
-    def _is_spent(self, member: _Member) -> bool:
+    def _is_expired(self, connection: _Connection) -> bool:
         now, config = self._runtime.now(), self._config
         return (
-            member.spent
-            or not member.client.usable
-            or _reached(member.messages, config.max_messages)
-            or _reached(now - member.born, config.max_age)
-            or _reached(now - member.used, config.max_idle)
+            connection.exhausted
+            or not connection.client.usable
+            or _reached(connection.messages, config.max_messages)
+            or _reached(now - connection.opened_at, config.max_age)
+            or _reached(now - connection.used_at, config.max_idle)
         )
 
-    async def _retire(self, member: _Member) -> None:
-        """QUIT, if it still can be said."""
-        await member.client.quit()
+    async def _retire(self, connection: _Connection) -> None:
+        await connection.client.quit()
 
 
-def _reached(value: float, bound: float | None) -> bool:
-    return bound is not None and value >= bound
+def _reached(value: float, limit: float | None) -> bool:
+    return limit is not None and value >= limit
 
 
-def _ends_connection(error: BaseException, member: _Member) -> bool:
-    """Whether it is the connection that can take no more, and not the message that is refused."""
+def _exhausts(error: BaseException, connection: _Connection) -> bool:
+    """Return whether *error* ends the use of the connection, rather than refusing the message."""
     match error:
         case SendRefused():
-            # Some servers say 451 instead of 421 as they hang up, to MAIL as it seems; others that
-            # this connection has had its share.
-            used_up = member.messages > 1 and error.command == "MAIL" and error.reply.transient
+            # Some servers reply 451 to MAIL, instead of 421, when they close an idle connection;
+            # others do so when the connection has carried as many messages as they allow.
+            used_up = connection.messages > 1 and error.command == "MAIL" and error.reply.transient
             return error.reply.code == 421 or used_up
-        case NotOffered():  # here: what RFC 9422 allows on one connection may be used up
-            return member.client.extensions.limits.per_connection
+        case NotOffered():  # the limits per connection of RFC 9422 may have been reached
+            return connection.client.extensions.limits.per_connection
         case _:
             return isinstance(error, TransportError)
 
 
-def _untouched(error: SMTPError) -> bool:
-    """Whether nothing was read of the content, so that even one that can be read only once can be
-    sent again: what was left unanswered came before it, or nothing was said at all."""
+def _content_unread(error: SMTPError) -> bool:
+    """Return whether *error* came before any content was read.
+
+    Then even content that can be read only once can be sent again.
+    """
     if isinstance(error, NotOffered):
         return error.phase == "plan"
     return error.command.split(" ")[0] in _BEFORE_CONTENT
 
 
 def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOptions) -> Pool:
-    """The pool that the arguments of ``pool`` describe; nothing is connected yet. Raises as
-    :func:`.make_target` does."""
-    ours = {name: value for name, value in options.items() if name in _OWN}
-    theirs = {name: value for name, value in options.items() if name not in _OWN}
-    to = make_target(host, port, cast(ClientOptions, theirs))
-    times = to.config.timeouts
-    goodbye = _GOODBYE if times.quit is None else min(times.quit, _GOODBYE)
-    config = evolve(to.config, timeouts=evolve(times, quit=goodbye))
-    opening = partial(open_client, runtime, to.host, to.port, config)
-    return Pool(runtime, opening, PoolConfig(**cast(Any, ours)), times.total)
+    """Return the pool that the arguments of ``pool`` describe, without connecting yet.
+
+    Raises what :func:`.make_target` raises, and ValueError or TypeError for *options* of the pool.
+    """
+    pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
+    client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
+    target = make_target(host, port, cast(ClientOptions, client_options))
+    timeouts = target.config.timeouts
+    quit_timeout = _QUIT_TIMEOUT if timeouts.quit is None else min(timeouts.quit, _QUIT_TIMEOUT)
+    config = evolve(target.config, timeouts=evolve(timeouts, quit=quit_timeout))
+    opener = partial(open_client, runtime, target.host, target.port, config)
+    return Pool(runtime, opener, PoolConfig(**cast(Any, pool_options)), timeouts.total)

@@ -202,7 +202,7 @@ def test_on_port_24_lmtp_is_spoken(client: type[Flavour]) -> None:
 def test_a_path_speaks_lmtp_by_name(client: type[Flavour]) -> None:
     with pytest.raises(ConnectFailed, match="port 25"):
         connected(client, nothing, "localhost", 25, lmtp=True)
-    with pytest.raises(ValueError, match="said by the URL already"):
+    with pytest.raises(ValueError, match="already set by the URL"):
         connected(client, nothing, "lmtp://localhost", lmtp=True)
 
 

@@ -24,7 +24,7 @@ from smtpproto import (
     Timeouts,
 )
 from smtpproto.adapters import blocking
-from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, _Member, make_pool
+from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, _Connection, make_pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from smtpproto.wire.stream_wrapper import StreamWrapper
@@ -315,7 +315,7 @@ def test_the_connection_that_was_used_last_is_the_next() -> None:
     pool = Pool(blocking.Runtime(), never)
     for number in range(3):
         member: Any = Member(number)
-        pool._keep(_Member(member, born=pool._runtime.now(), used=pool._runtime.now()))
+        pool._keep(_Connection(member, opened_at=pool._runtime.now(), used_at=0))
     for _ in range(3):
         blocking.run(pool.send(b"hi\r\n", TO_BOB))
     assert used == [2, 2, 2]

@@ -184,7 +184,7 @@ def test_what_is_no_url_of_ours(url: str, words: str) -> None:
 )
 def test_nothing_is_said_twice(url: str, port: int | None, options: dict[str, Any]) -> None:
     """Neither silently wins: one of them is what somebody did not mean."""
-    with pytest.raises(ValueError, match="said by the URL already"):
+    with pytest.raises(ValueError, match="already set by the URL"):
         make_target(url, port, options)  # type: ignore[arg-type]
 
 

@@ -25,7 +25,7 @@ from smtpproto import (
     StoredKeys,
     TransportError,
 )
-from smtpproto.client.link import _WORDLESS
+from smtpproto.client.link import _CHECK_IMPLICIT_TLS
 from smtpproto.client.target import make_target
 from tests.support.dialogue import MAIL, hello, play
 from tests.support.envelopes import TO_BOB
@@ -98,7 +98,7 @@ def test_a_port_that_waits_for_tls_says_nothing(words: str) -> None:
     """As does a server of ours with implicit TLS, until its patience ends before a client's."""
     with pytest.raises(TransportError) as caught:
         play(words, nothing)
-    assert caught.value.check == _WORDLESS
+    assert caught.value.check == _CHECK_IMPLICIT_TLS
 
 
 @pytest.mark.parametrize("code", [500, 502])

@@ -202,7 +202,7 @@ def test_a_refusal_that_is_passed_over_is_told(caplog: pytest.LogCaptureFixture)
         client = play(SERVERS["refuses"](False), TLSMode.OPPORTUNISTIC)
     assert client.tls_refused is not None
     assert client.tls_refused.code == 454
-    assert caplog.messages == ["no TLS, the server refused STARTTLS: 454 4.7.0 not now"]
+    assert caplog.messages == ["going on in clear: the server refused STARTTLS: 454 4.7.0 not now"]
     for name in ("agrees", "does not offer"):
         assert play(SERVERS[name](False), TLSMode.OPPORTUNISTIC).tls_refused is None
 
