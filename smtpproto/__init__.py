@@ -1,15 +1,18 @@
 """SMTP for Python: one core without I/O for client and server, and thin adapters around it.
 
-This module has what senders and receivers need. The other public modules are
+This module exports the names that programs need to send and receive mail. The other public modules
+are
 
 * ``smtpproto.adapters.asyncio``, ``.trio`` and ``.blocking``: ``connect``, ``pool`` and ``serve``;
-* ``smtpproto.commands`` and ``smtpproto.events``: what the machines take and report;
-* ``smtpproto.errors``, ``smtpproto.limits``, ``smtpproto.replies``: the tree of exceptions, the
-  bounds and leniencies, and ready replies for handlers;
-* ``smtpproto.sasl``: SASL without SMTP; ``smtpproto.mail``: what is done with a message;
+* ``smtpproto.commands`` and ``smtpproto.events``: the commands that the protocol machines take, and
+  the events that they report;
+* ``smtpproto.errors``, ``smtpproto.limits`` and ``smtpproto.replies``: the tree of exceptions; all
+  bounds, time-outs and leniencies; ready-made replies for handlers;
+* ``smtpproto.sasl``: SASL without SMTP;
+* ``smtpproto.mail``: preparing a message, planning how to send it, and checking it;
 * ``smtpproto.ports``, ``smtpproto.client``, ``smtpproto.server`` and ``smtpproto.protocol``: for
-  adapters to other event loops, and for programs that drive the machines themselves;
-* ``smtpproto.testing``: tools to test mail code with.
+  adapters to other event loops, and for programs that drive the protocol machines themselves;
+* ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.
 """

@@ -1,8 +1,9 @@
-"""The commands of SMTP and LMTP, one class for each: what a client sends and a server receives.
+"""The commands of SMTP and LMTP, one class for each.
 
-``bytes(command)`` is the command line without CRLF, and :func:`parse_command` reads one. A server
-machine reports commands as events; a client machine takes them in ``send``. Derive from
-:class:`Command`, or from :class:`TextCommand` if the argument is text, for a verb of your own.
+``bytes(command)`` is the command line without CRLF, and :func:`parse_command` reads one. A client
+machine sends commands with ``send``; a server machine reports the commands that it receives as
+events. For a verb of your own derive from :class:`Command`, or from :class:`TextCommand` if its
+argument is text.
 """
 
 from .grammar.command import (

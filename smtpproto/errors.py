@@ -1,25 +1,25 @@
-"""Ring 0: every exception of the library, one tree.
+"""Ring 0: all exceptions of the library, as one tree.
 
 ::
 
-    SMTPError                      everything below; catch this to catch all of it
+    SMTPError                      any error of this library
     ├── GrammarError               octets or arguments outside the grammar  (also ValueError)
-    ├── LocalProtocolError         this side asked for what it may not do; nothing was sent
-    │   └── NotOffered             ... because the server did not offer the extension
-    ├── RemoteProtocolError        the peer broke the protocol; the link is of no more use
-    ├── Refusal                    the peer answered no: 4yz (try later) or 5yz (do not)
-    │   ├── SendRefused            ... to a message, for all its recipients
-    │   └── LoginRefused           ... to a login; by itself: not now, ask nobody for a password
-    │       ├── BadCredentials     ... user name or password are wrong: ask for others
-    │       └── EncryptionRequired ... which wants TLS first
-    └── TransportError             the link itself failed
-        ├── ConnectFailed          it could not be made                     (also ConnectionError)
+    ├── LocalProtocolError         your program did what is not allowed now; nothing was sent
+    │   └── NotOffered             the server did not offer an extension that is needed
+    ├── RemoteProtocolError        the peer broke the protocol; the connection is of no more use
+    ├── Refusal                    the peer refused: 4yz (try later) or 5yz (permanent)
+    │   ├── SendRefused            the server refused a message for all its recipients
+    │   └── LoginRefused           the server refused a login; the password may still be right
+    │       ├── BadCredentials     the user name or password is wrong: ask for new ones
+    │       └── EncryptionRequired the server requires TLS before this login
+    └── TransportError             the connection failed
+        ├── ConnectFailed          it could not be opened                   (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
         ├── TLSFailed              TLS could not be agreed or verified      (also ConnectionError)
-        └── TimedOut               the peer was silent for too long         (also TimeoutError)
+        └── TimedOut               the peer did not answer in time          (also TimeoutError)
 
-Each error says what failed, in which phase, at which command, with which reply, and what to check
-next; the text of :class:`str` joins these, escaped, on one line.
+Each error has, as attributes, what failed, the phase, the command, the reply, and what to check
+next. ``str(error)`` joins them on one line, escaped.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 
 @contextmanager
 def error_context(phase: str) -> Iterator[None]:
-    """Complete the errors that leave this block, or the function that this decorates."""
+    """Add *phase* and advice to errors that leave this block, or the decorated function."""
     try:
         yield
     except SMTPError as error:
@@ -60,43 +60,46 @@ def error_context(phase: str) -> Iterator[None]:
 
 
 class LocalProtocolError(SMTPError):
-    """This side asked for something that is not allowed now. Nothing was sent."""
+    """The program asked for something that is not allowed now. Nothing was sent."""
 
-    default_check = "what this program asks for, and when"
+    default_check = "the calls that this program makes, and their order"
 
 
 class NotOffered(LocalProtocolError):
-    """The server did not offer the extension that this needs. Nothing was sent; of content whose
-    size was not known before, nothing that counts."""
+    """The server did not offer an extension that is needed.
 
-    default_check = "what the server offers; some offer more over TLS or after a login"
+    Nothing was sent, or, for content of unknown size, the server discards what was sent.
+    """
+
+    default_check = "the extensions that the server offers; some offer more after TLS or a login"
 
 
 class RemoteProtocolError(SMTPError):
-    """The peer broke the protocol. What it says next cannot be trusted; close the link."""
+    """The peer broke the protocol. Close the connection: its further replies mean nothing."""
 
-    default_check = "whether this is the peer that is meant, and its log"
+    default_check = "that this is the host and port you meant, and the peer's log"
 
 
 CHECKS = (
-    ("530", "whether the server wants TLS or a login first: tls, login"),
-    ("534", "what the reply says: it may want another kind of login"),
-    ("4", "the same again later: the reply may say why not now"),
-    ("5.1.", "the addresses of sender and recipients"),
+    ("530", "whether the server requires TLS or a login first: set tls or login"),
+    ("534", "what the reply says: the server may require another kind of login"),
+    ("4", "what the reply says, and try again later"),
+    ("5.1.", "the addresses of the sender and the recipients"),
     ("5.2.", "the recipient's mailbox, and the size of the message"),
     ("5.3.4", "the size of the message"),
-    ("5.5.", "the dialogue: trace shows it"),
+    ("5.5.", "the commands and replies of the session: set trace to see them"),
     ("5.6.", "the content of the message"),
-    ("5.7.", "the server's policy: what the reply says of login, TLS, addresses or content"),
+    ("5.7.", "what the reply says about login, TLS, addresses or content: the server's policy"),
     ("552", "the size of the message, and the recipient's mailbox"),
-    ("553", "the addresses of sender and recipients"),
+    ("553", "the addresses of the sender and the recipients"),
     ("5", "what the reply says, and the server's log"),
 )
-"""What to check after a refusal: the first row with which its code or enhanced code begins."""
+"""What to check after a refusal. The first row applies whose text starts the reply code or the
+enhanced status code."""
 
 
 class Refusal(SMTPError):
-    """The peer answered 4yz or 5yz. ``reply`` is never None here."""
+    """The peer refused with 4yz or 5yz. ``reply`` is never None here."""
 
     reply: Reply
 
@@ -113,59 +116,60 @@ class Refusal(SMTPError):
 
 
 class SendRefused(Refusal):
-    """A message was accepted for nobody. ``outcome`` has the reply for each recipient."""
+    """The server accepted the message for no recipient. ``outcome`` has the reply for each."""
 
     outcome: Outcome
 
     def __init__(self, reply: Reply, outcome: Outcome, *, command: str) -> None:
-        super().__init__("the message was accepted for nobody", reply, command=command)
+        super().__init__(
+            "the server refused the message for all recipients", reply, command=command
+        )
         self.outcome = outcome
 
 
 class LoginRefused(Refusal):
-    """The server did not let us log in. If it is not one of the two below, the credentials may well
-    be right (RFC 4954 6).
+    """The server refused the login.
 
-    *details* are what the mechanism told of it: ``status``, ``scope`` and ``openid-configuration``
-    of OAuth (RFC 7628 3.2.2).
+    Unless the error is one of the two subclasses, the credentials may be right (RFC 4954 6): try
+    again later, and do not ask the user for a new password.
     """
 
     details: Mapping[str, str] = {}
+    """The reasons that the mechanism carried: ``status``, ``scope`` and ``openid-configuration`` of
+    OAuth (RFC 7628 3.2.2), or ``scram-error``."""
 
 
 class BadCredentials(LoginRefused):
-    """User name or password are wrong, or may not be used so (535)."""
+    """The user name or password is wrong, or not valid for this login (535)."""
 
-    default_check = "user name, password, and what the reply says"
+    default_check = "the user name and password, and what the reply says"
 
 
 class EncryptionRequired(LoginRefused):
-    """The mechanism, or any, is allowed under TLS only (538, 523, 524)."""
+    """The server allows this login only under TLS (538, 523, 524)."""
 
-    default_check = "tls: the server wants it before the login"
+    default_check = "the option tls: the server requires TLS before the login"
 
 
 class TransportError(SMTPError):
-    """The link failed.
-
-    *may_go_in_clear* says that it was TLS that failed, or the first words under it, where TLS was
-    only opportunistic: whoever wants mail to arrive rather than to be hidden (RFC 7435) may send it
-    over a new connection with ``tls="none"``. On this one nothing more is said.
-    """
+    """The connection failed."""
 
     may_go_in_clear: bool = False
+    """Whether opportunistic TLS failed, in the handshake or in the first command after it. If
+    delivery matters more than secrecy (RFC 7435), the caller may send over a new connection with
+    ``tls="none"``. Nothing more is sent on this one."""
 
 
 class ConnectFailed(TransportError, ConnectionError):
-    """No connection could be made."""
+    """The connection could not be opened."""
 
-    default_check = "host and port, and whether the server runs"
+    default_check = "the host and port, and that the server is running"
 
 
 class ConnectionLost(TransportError, ConnectionError):
     """The connection ended in the middle of a conversation."""
 
-    default_check = "the peer's log, and the network on the way"
+    default_check = "the peer's log, and the network in between"
 
 
 class TLSFailed(TransportError, ConnectionError):
@@ -175,6 +179,6 @@ class TLSFailed(TransportError, ConnectionError):
 
 
 class TimedOut(TransportError, TimeoutError):
-    """The peer was silent for longer than the phase allows."""
+    """The peer did not answer within the time that the phase allows."""
 
-    default_check = "whether the peer is slow or gone; timeouts says how long to wait"
+    default_check = "whether the peer is slow or down; set timeouts to wait longer"

@@ -1,4 +1,4 @@
-"""What the machines report. On the server's side, commands are events themselves."""
+"""The events that the protocol machines report. On a server, commands are events themselves."""
 
 from __future__ import annotations
 
@@ -34,71 +34,74 @@ __all__ = [
 
 @frozen
 class Connected:
-    """A client is there and waits for the greeting. To be answered: 220, 554 or 421."""
+    """A client has connected and waits for the greeting. Answer it: 220, 554 or 421."""
 
     early_talk: bool = False
-    """Octets came before the greeting, as some abusers send them (RFC 5321 4.3.1)."""
+    """Whether the client sent octets before the greeting (RFC 5321 4.3.1), as some spammers do."""
 
 
 @frozen
 class AuthResponse:
-    """The client's next response in a SASL exchange, decoded. To be answered as Auth is."""
+    """The client's next response in a SASL exchange. Answer it, in the same way as Auth."""
 
     response: Secret
+    """The response, decoded from base64."""
 
 
 @frozen
 class BodyChunk:
-    """A slice of content, at most 64 KiB, dots removed. Not to be answered."""
+    """A slice of content, at most 64 KiB, with dot-stuffing removed. It takes no answer."""
 
     data: bytes = field(repr=lambda data: f"<{len(data)} octets>")
 
 
 @frozen
 class ChunkEnd:
-    """All octets of a BDAT but the last one were read. To be answered; no means: none of it."""
+    """A BDAT chunk, but not the last one, was read. Answer it; a refusal fails the transaction."""
 
     size: int
-    """Octets of this chunk."""
+    """The size of this chunk, in octets."""
 
 
 @frozen
 class BodyEnd:
-    """The whole content was read. To be answered: with 250 the message is the server's duty. In
-    LMTP to be answered once for each recipient, in their order (RFC 2033 4.2)."""
+    """The whole content was read. Answer it; with 250 the server takes responsibility for the
+    message. In LMTP answer once for each recipient, in their order (RFC 2033 4.2)."""
 
     size: int
-    """Octets of content (RFC 1870 5)."""
+    """The size of the content, in octets (RFC 1870 5)."""
 
 
 @frozen
 class Tolerated:
-    """The command that is the next event took a leniency. Not to be answered."""
+    """The command in the next event needed a leniency. It takes no answer."""
 
     leniencies: tuple[str, ...]
-    """Names of :class:`~smtpproto.limits.Leniencies`."""
+    """The names of attributes of :class:`~smtpproto.limits.Leniencies`."""
     line: str
-    """The line as it may be shown."""
+    """The command line, escaped, with secrets masked."""
 
 
 @frozen
 class Rejected:
-    """The machine refused something by itself. Not to be answered."""
+    """The machine itself refused a command or a message. It takes no answer."""
 
     line: str
-    """What was refused, as it may be shown; "" for a message."""
+    """The refused line, escaped, with secrets masked; "" for a message."""
     reply: Reply
+    """The reply that the machine sends."""
 
 
 @frozen
 class Disconnected:
-    """The end. On a client's side *unanswered* are the steps whose outcome is not known."""
+    """The connection has ended."""
 
     unanswered: tuple[Sent, ...] = ()
+    """On a client, what was sent and got no reply, so that its outcome is unknown."""
 
 
 class Step(enum.Enum):
-    """What a server answers besides commands."""
+    """A step, other than a command, that the server answers with a reply."""
 
     GREETING = "greeting"
     AUTH_RESPONSE = "AUTH response"
@@ -107,48 +110,50 @@ class Step(enum.Enum):
 
 @frozen(eq=False)
 class Sent:
-    """An entry of the client's ledger: something sent that awaits its one reply."""
+    """An entry in the client's ledger: a command or step that awaits exactly one reply."""
 
     what: Command | Step
     octets: int = 0
+    """The octets that this occupies of the pipelining window."""
     recipient: ForwardPath | None = None
-    """In LMTP, whose reply to the message this is."""
+    """In LMTP, the recipient to whom this reply to the message belongs."""
 
     def __str__(self) -> str:
-        """The command line, secrets masked, or the name of the step."""
+        """Return the command line with secrets masked, or the name of the step."""
         return self.what.value if isinstance(self.what, Step) else str(self.what)
 
 
 @frozen
 class Answer:
-    """The reply to something sent. *leniencies* are those it took, to be reported."""
+    """A reply, with the ledger entry that it answers."""
 
     sent: Sent
     reply: Reply
     leniencies: tuple[str, ...] = ()
+    """The leniencies, by name, that reading the reply needed and that are to be reported."""
 
 
 @frozen
 class Unsolicited:
-    """A 421 that answers nothing: the server is closing the connection (RFC 5321 3.8)."""
+    """A 421 that answers no command: the server is closing the connection (RFC 5321 3.8)."""
 
     reply: Reply
 
 
 Question = Connected | Command | AuthResponse | ChunkEnd | BodyEnd
-"""The events of a server that must be answered before the next is given. Of the commands, RSET,
-NOOP and QUIT are none: see :func:`asks`."""
+"""The server events that must be answered before the machine returns the next one. The commands
+RSET, NOOP and QUIT are excepted: see :func:`asks`."""
 
 ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
 ClientEvent = Answer | Unsolicited | Disconnected
 
 
 UNASKED = (Rset, Noop, Quit)
-"""The commands that need no decision."""
+"""The commands that the server machine answers by itself."""
 
-_QUESTIONS = (Command, Connected, AuthResponse, ChunkEnd, BodyEnd)  # quicker than the union
+_QUESTIONS = (Command, Connected, AuthResponse, ChunkEnd, BodyEnd)  # isinstance is faster than on |
 
 
 def asks(event: ServerEvent | None) -> TypeGuard[Question]:
-    """Whether a server must answer *event* before the next is given."""
+    """Return whether the server must answer *event* before the machine returns the next one."""
     return isinstance(event, _QUESTIONS) and not isinstance(event, UNASKED)

@@ -1,4 +1,4 @@
-"""What became of a message that was sent."""
+"""The outcome of sending a message, for each recipient."""
 
 from __future__ import annotations
 
@@ -19,47 +19,53 @@ _QUEUE_ID = re.compile(
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of a message, recipient by recipient. Each is in exactly one of the three.
+    """The outcome of sending one message.
 
-    *accepted* maps to the reply with which the server took over the message for the recipient, the
-    same one for all but in LMTP, which has one for each.
-    *refused* maps to the reply that refused: to RCPT, or to MAIL, DATA or the message for all.
-    *unknown* maps to the reply to RCPT, for those accepted before the link died between the end of
-    the message and its reply: the server may have taken the message or not, and sending it again
-    may deliver it twice (RFC 5321 4.5.3.2.6).
+    Each recipient is in exactly one of *accepted*, *refused* and *unknown*.
     """
 
     envelope: Envelope
     accepted: Mapping[ForwardPath, Reply] = field(factory=dict)
+    """The recipients for whom the server has accepted the message, each with the reply that
+    accepted it. With LMTP each recipient has a reply of its own; otherwise all share one."""
     refused: Mapping[ForwardPath, Reply] = field(factory=dict)
+    """The refused recipients, each with the reply that refused it: the one to its RCPT, or the one
+    to MAIL, to DATA or to the message, which refuses all of them."""
     unknown: Mapping[ForwardPath, Reply] = field(factory=dict)
+    """The recipients whose delivery cannot be determined, each with the reply to its RCPT. The
+    connection was lost after the end of the message and before the reply: the server may have
+    accepted the message, and to send it again may deliver it twice (RFC 5321 4.5.3.2.6)."""
     rcpt: Mapping[ForwardPath, Reply] = field(factory=dict)
-    """The replies to RCPT, as far as there are any."""
+    """The replies to RCPT that arrived."""
     reply: Reply | None = None
-    """The last reply to the message itself, or to MAIL or DATA if it refused; None if there was
-    none."""
+    """The last reply to the message itself, or to MAIL or DATA if that refused; None if none
+    arrived."""
 
     @property
     def queue_ids(self) -> tuple[str, ...]:
-        """The names that the server says it keeps the message under, as far as its words show."""
+        """The server's queue ids of the message, where the text of a reply shows one."""
         found = (_QUEUE_ID.search(reply.text) for reply in dict.fromkeys(self.accepted.values()))
         return tuple(dict.fromkeys(match[1] or match[2] for match in found if match))
 
     @property
     def retry(self) -> tuple[ForwardPath, ...]:
-        """Those for whom the same may be tried later: the refused with a 4yz, or with a 552 to RCPT
-        when others were accepted, which is an old word for 452 (RFC 5321 4.5.3.1.10); and the
-        unknown, whom it may reach twice."""
-        some = any(reply.positive for reply in self.rcpt.values())
+        """The recipients to try again later.
+
+        These are the ones refused with 4yz; the ones whose RCPT got 552 while the server accepted
+        others, because old servers send 552 for 452 (RFC 5321 4.5.3.1.10); and the *unknown* ones,
+        who may get the message twice.
+        """
+        any_accepted = any(reply.positive for reply in self.rcpt.values())
         refused = [
             path
             for path, reply in self.refused.items()
-            if reply.transient or (some and reply.code == 552 and self.rcpt.get(path) == reply)
+            if reply.transient
+            or (any_accepted and reply.code == 552 and self.rcpt.get(path) == reply)
         ]
         return (*refused, *self.unknown)
 
     def __or__(self, other: Outcome) -> Outcome:
-        """Both, of one message sent in several transactions."""
+        """Return the joint outcome of one message that was sent in several transactions."""
         return Outcome(
             envelope=self.envelope,
             accepted={**self.accepted, **other.accepted},

@@ -1,27 +1,35 @@
-"""Ring 0: what the library asks of the outside world.
+"""Ring 0: the protocols for all that the library needs from outside: streams, a clock, dialling.
 
-Conversations (``client/`` and ``server/``) are written once, as plain ``async def``, over these two
-protocols. Each adapter implements them: asyncio and trio natively. The blocking adapter's methods
-block inside the call and never suspend, so a coroutine made of nothing but them runs to its end at
-the first ``send(None)``: no event loop, no threads, the same conversation.
+The conversations in ``client/`` and ``server/`` are written once, as ``async def``, over
+:class:`Stream` and :class:`Runtime`. Each adapter implements these two.
+
+**Why ``async def`` works over blocking sockets.** ``await`` alone needs no event loop: it runs the
+awaited coroutine, and goes back to a loop only if that coroutine suspends. The methods of the
+asyncio and trio adapters suspend until the socket is ready. Those of the blocking adapter are
+``async def`` too, but inside they make an ordinary blocking call, and never suspend. So a
+conversation over them runs from start to end, like an ordinary function, in the one call of
+``coroutine.send(None)`` that ``smtpproto.adapters.blocking.run`` makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 __all__ = ["Runtime", "Semaphore", "Stream", "Trace", "is_path", "result"]
 
 T = TypeVar("T")
 
 Trace = Callable[[str, str], None]
-"""Called with "C" or "S" (who speaks; "*" for what neither says) and a line safe to show."""
+"""A function that is called with each line of the dialogue, secrets masked, and its sender: "C" for
+the client, "S" for the server, "*" for a note about the connection."""
 
 
 async def result(value: T | Awaitable[T]) -> T:
-    """What a function of the application gave, plain or ``async``: waited for if need be."""
-    return await value if isinstance(value, Awaitable) else value
+    """Return what a function of the application returned; await it first if it is awaitable."""
+    if isinstance(value, Awaitable):
+        return await cast("Awaitable[T]", value)
+    return value
 
 
 def is_path(host: str) -> bool:
@@ -30,79 +38,82 @@ def is_path(host: str) -> bool:
 
 
 class Stream(Protocol):
-    """A connected octet stream. Errors are this library's own (:class:`.TransportError`)."""
+    """A connected stream of octets. Its methods raise only :class:`.TransportError`."""
 
     async def read(self, timeout: float | None) -> bytes:
-        """Give what has arrived, at most 64 KiB; ``b""`` at the end.
+        """Return the octets that have arrived, at most 64 KiB, or ``b""`` at the end.
 
-        Waits at most *timeout* seconds (None: for ever), then raises :class:`.TimedOut`.
-        Raises :class:`.ConnectionLost` if the link breaks.
+        Raises :class:`.TimedOut` if none arrive within *timeout* seconds (None: no limit), and
+        :class:`.ConnectionLost` if the connection breaks.
         """
         ...
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        """Take all of *data*, waiting while the peer does not read.
+        """Write all of *data*; wait while the peer does not read.
 
-        Raises :class:`.TimedOut` or :class:`.ConnectionLost` as :meth:`read` does.
+        Raises :class:`.TimedOut` and :class:`.ConnectionLost`, like :meth:`read`.
         """
         ...
 
     async def close(self) -> None:
-        """End the link. Never raises, may be called twice."""
+        """Close the connection. Never raises, and may be called twice."""
         ...
 
     def interrupt(self) -> None:
-        """Make a pending or the next :meth:`read` give ``b""``, so that a server can stop."""
+        """Make the pending or the next :meth:`read` return ``b""``, so that a server can stop."""
         ...
 
     @property
     def peername(self) -> tuple[str, int]:
-        """Address and port of the peer; ``("", 0)`` where there is none."""
+        """The address and port of the peer; ``("", 0)`` if it has none."""
         ...
 
     @property
     def sockname(self) -> tuple[str, int]:
-        """Address and port of this side; ``("", 0)`` where there is none."""
+        """The address and port of this side; ``("", 0)`` if it has none."""
         ...
 
 
 class Semaphore(Protocol):
-    """A number of places; who finds none free waits."""
+    """A counting semaphore: a number of slots, each free or taken."""
 
     async def acquire(self) -> object:
-        """Take one."""
+        """Take a slot; wait until one is free."""
         ...
 
     def release(self) -> None:
-        """Give one back."""
+        """Free a slot."""
         ...
 
 
 class Runtime(Protocol):
-    """What conversations need besides a stream."""
+    """What conversations need besides a stream: a clock, randomness, waiting, threads, dialling."""
 
     def now(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Return the time of a monotonic clock, in seconds."""
         ...
 
     def random(self, size: int) -> bytes:
-        """*size* octets that nobody can guess."""
+        """Return *size* octets of cryptographically strong randomness."""
         ...
 
     async def checkpoint(self) -> None:
-        """Let others have their turn."""
+        """Let the other tasks run."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Wait that long."""
+        """Wait for *seconds*."""
         ...
 
     def semaphore(self, number: int) -> Semaphore:
-        """So many places, all free."""
+        """Return a semaphore with *number* slots, all free."""
         ...
 
     async def in_thread(self, function: Callable[[], T]) -> T:
-        """Call *function*, which takes long, without holding others up."""
+        """Call *function*, which is slow, without delaying other connections; return its result.
+
+        If each connection has a thread of its own, this may call it directly.
+        """
         ...
 
     async def dial(
@@ -112,9 +123,9 @@ class Runtime(Protocol):
         timeout: float | None,
         source: tuple[str, int] | None = None,
     ) -> Stream:
-        """Connect to *port* of *host*, or to the Unix socket at *host*, a path from the root.
+        """Connect to *port* of *host*, or to the Unix socket at *host* if that is an absolute path.
 
-        *source* is the address to connect from, with the port or 0 for any. Raises
-        :class:`.ConnectFailed` or :class:`.TimedOut`.
+        *source* is the address and port to connect from; port 0 is any. Raises
+        :class:`.ConnectFailed`, or :class:`.TimedOut` after *timeout* seconds (None: no limit).
         """
         ...

@@ -1,4 +1,4 @@
-"""Replies that applications give often, with the codes that are registered for them."""
+"""Ready-made replies for handlers, with the codes that are registered for them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ __all__ = [
 ]
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
-"""For policy, at any command (RFC 5321 3.6.2, 7.9)."""
+"""Refuses by policy, after any command (RFC 5321 3.6.2, 7.9)."""
 
 NO_SUCH_USER = Reply(550, "5.1.1", "No such user here")
+"""Refuses a recipient whose mailbox does not exist (RFC 5321 3.3)."""
 
 NO_MAIL_HERE = Reply(521, "5.3.2", "This host accepts no mail")
-"""As a greeting, from a host that never takes any (RFC 7504 3); to refuse some, greet with 554."""
+"""The greeting of a host that never accepts mail (RFC 7504 3). To refuse one client, greet it with
+554."""
 
 NULL_MX_RECIPIENT = Reply(556, "5.1.10", "The recipient's domain accepts no mail")
-"""The domain has a null MX (RFC 7505 4.1, RFC 7504 4)."""
+"""Refuses a recipient whose domain has a null MX (RFC 7505 4.1, RFC 7504 4)."""
 
 NULL_MX_SENDER = Reply(550, "5.7.27", "The sender's domain accepts no mail, so no bounces")
-"""RFC 7505 4.2."""
+"""Refuses a sender whose domain has a null MX (RFC 7505 4.2)."""
 
 NO_UTF8_HEADER = Reply(554, "5.6.9", "A recipient cannot take header fields in UTF-8")
-"""After the content; at RCPT ``session`` and MAIL's parameters tell as much (RFC 6531 3.5)."""
+"""Refuses a message after its content (RFC 6531 3.5). A handler that checks SMTPUTF8 in the
+parameters of MAIL can refuse earlier, after RCPT."""
 
 NOT_HONOURED_NOW = Reply(455, "4.5.4", "Parameter cannot be honoured now")
-"""For MAIL or RCPT with a parameter that may be honoured later (RFC 5321 4.1.1.11)."""
+"""Refuses MAIL or RCPT with a parameter that the server may honour later (RFC 5321 4.1.1.11)."""
 
 PRIORITY_TOO_LOW = Reply(550, "5.7.15", "Priority level is too low")
-"""RFC 6710 4.1."""
+"""Refuses MAIL whose MT-PRIORITY is lower than the server accepts now (RFC 6710 4.1)."""

@@ -286,7 +286,7 @@ def test_login_with_the_password_in_the_environment(
         capsys.readouterr()
         monkeypatch.setenv("WORD", "wrong")
         assert send(server.port, *to, message) == 2
-    assert_one_line(capsys, "535 5.7.8", "check: user name, password")
+    assert_one_line(capsys, "535 5.7.8", "check: the user name and password")
 
 
 @pytest.mark.req("RFC8314-5.1-01", "RFC8314-5.2-01", "RFC8314-4-02")

@@ -357,7 +357,7 @@ def test_no_answer_to_the_end_is_no_error(said: str) -> None:
         ("localhost", 0, {}, "arguments"),
         ("localhost", 25, {"lmtp": True}, "arguments"),
         ("/run/x.sock", 0, {"source": "127.0.0.1"}, "arguments"),
-        ("localhost", 2, {}, "whether the server runs"),
+        ("localhost", 2, {}, "that the server is running"),
     ],
 )
 def test_a_connection_that_is_not_made(
