@@ -1,4 +1,4 @@
-"""ANONYMOUS (RFC 4505): anybody may come in, and can leave a trace."""
+"""ANONYMOUS (RFC 4505): a login without credentials, which can leave a trace."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from .authenticator import Authenticator
 from .credentials import Anonymous
 from .exchange import Channel, Denied, Identity
 from .prepare import check_trace
-from .single_message import OneMessage
+from .single_message import SingleMessageClient
 
-_LONGEST = 255  # characters (RFC 4505 2)
+_MAX_TRACE = 255  # characters (RFC 4505 2)
 
 
-class AnonymousClient(OneMessage):
-    """The client's side: the trace, or nothing. Raises GrammarError for one of more than 255
-    characters, or with some that RFC 4505 3 prohibits."""
+class AnonymousClient(SingleMessageClient):
+    """The client's side: the trace, or an empty message.
+
+    Raises GrammarError for a trace of more than 255 characters, or with characters that RFC 4505 3
+    prohibits.
+    """
 
     def __init__(self, credential: Anonymous, channel: Channel) -> None:
         super().__init__("ANONYMOUS", Secret(_checked(credential.trace)))
@@ -26,14 +29,16 @@ class AnonymousClient(OneMessage):
 
 @define(eq=False)
 class AnonymousServer:
-    """The server's side. Who comes in is called ``anonymous``; the trace, which proves nothing, the
-    authenticator alone learns."""
+    """The server's side.
+
+    The user is called ``anonymous``. Only the authenticator gets the trace, which proves nothing.
+    """
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the authenticator.
+        """Ask the authenticator whether an anonymous client may log in.
 
         Raises GrammarError if the trace is not UTF-8, is longer than 255 characters, or contains
         characters that RFC 4505 3 prohibits.
@@ -46,12 +51,13 @@ class AnonymousServer:
             raise GrammarError("not UTF-8") from None
         if await result(self.authenticator.allow_anonymous(trace)) is True:
             return Identity("anonymous", mechanism="ANONYMOUS")
-        return Denied(f"nobody without a name: {trace!r}")
+        return Denied(f"anonymous login not allowed, trace: {trace!r}")
 
 
 def _checked(trace: str) -> str:
-    """Addresses are not looked into (RFC 4505 2): the trace means something to people only."""
-    if len(trace) > _LONGEST:
-        raise GrammarError("a trace of more than 255 characters")
+    """Return *trace* if it is valid. Its form as an address or token is not checked: only people
+    read it (RFC 4505 2)."""
+    if len(trace) > _MAX_TRACE:
+        raise GrammarError(f"a trace of {len(trace)} characters; at most 255 are allowed")
     check_trace(trace)
     return trace

@@ -1,4 +1,4 @@
-"""What a server asks to learn whether somebody is who they say."""
+"""The authenticator: the class that decides who may log in to a server."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class TokenClaim:
-    """A bearer token and what was said with it (RFC 7628 3.1)."""
+    """A bearer token, and what the client sent with it (RFC 7628 3.1)."""
 
     token: Secret
-    """Empty if the client brought none, to learn what kind is wanted: it is refused whatever you
-    say, but :class:`TokenRefused` tells it."""
+    """The token. It is empty if the client sent none, to learn what kind the server wants: the
+    login then fails in any case, and the client gets the :class:`TokenRefused` that you return."""
     username: str = ""
-    """Whom the client wants to be; "" leaves it to the token."""
+    """The user that the client wants to be; "" leaves it to the token."""
     host: str = ""
+    """The name of the server that the client dialled; if it is not "", check that it is yours."""
     port: int = 0
-    """The server as the client sees it; check them if they are given."""
+    """The port that the client dialled; if it is not 0, check that it is yours."""
 
 
 @frozen(kw_only=True)
 class TokenRefused:
-    """Why a token is not enough, told to the client (RFC 7628 3.2.2)."""
+    """Why a token is refused. The client gets it (RFC 7628 3.2.2)."""
 
     status: str = "invalid_token"
     scope: str = ""
@@ -42,76 +43,87 @@ class TokenRefused:
 
 
 class Authenticator:
-    """Who may log in. Define what you can answer: the mechanisms offered follow from it.
+    """The class that decides who may log in. Derive from it.
 
-    Each method may be plain or ``async``. One that raises is answered with 454, try later; of the
-    exception only the log knows. Names and passwords come prepared by SASLprep (RFC 4013), as
-    those that they are compared with should be. Say no with False or None: both are the default.
+    Define the methods that you can answer: they decide which mechanisms the server offers. Each may
+    be plain or ``async``. A method accepts with True, or with what its docstring names; it refuses
+    with False or None, which are the defaults. If it raises, the client gets 454 (try again later),
+    and only the log shows the exception.
+
+    Names and passwords arrive prepared by SASLprep (RFC 4013). Prepare those in your user database
+    too.
     """
 
     scram_hashes: Collection[str] = ("SHA-256", "SHA-1")
-    """The hashes for which users have keys, so that SCRAM is offered for no others."""
+    """The hashes for which all users have keys. SCRAM is offered for no others."""
 
     decoy_key: Secret | None = None
-    """What the salts are made of that SCRAM tells of users who do not exist: nobody else may know
-    it. None for a new one at the first login; give one where several processes serve, or where one
-    that is started again is not to tell by new salts who is no user."""
+    """The key from which SCRAM makes the salts of users who do not exist. Keep it secret.
+
+    None makes a new key at the first login. Set it if several processes serve the same users, or if
+    the server restarts: otherwise a changed salt reveals that a user does not exist."""
 
     def check_password(self, username: str, password: Secret) -> bool | Awaitable[bool]:
-        """Whether it is *username*'s password: PLAIN and LOGIN. If plain, this is called in a
-        thread of its own where there is a loop to be held up: a good hash takes long."""
+        """Return True if *password* is the password of *username*: PLAIN and LOGIN.
+
+        A plain method is called in a thread if there is an event loop, because a good password hash
+        is slow.
+        """
         return False
 
     def scram_keys(
         self, username: str, hash_name: str
     ) -> ScramKeys | Awaitable[ScramKeys | None] | None:
-        """*username*'s keys for *hash_name* (``SHA-1`` or ``SHA-256``): SCRAM."""
+        """Return the keys of *username* for *hash_name*, ``SHA-1`` or ``SHA-256``: SCRAM."""
         return None
 
     def decoy_shape(self, hash_name: str) -> tuple[int, int]:
-        """The iterations, and the octets of the salt (64 at most), that SCRAM tells of users who do
-        not exist. Those of your users' keys: then nobody can tell who is one."""
+        """Return the iterations and the salt's size that SCRAM shows for users who do not exist.
+
+        The size is in octets, 64 at most. Return those of your real users' keys: then they do not
+        reveal who exists.
+        """
         return SCRAM_USUAL, 16
 
     def shared_secret(self, username: str) -> Secret | Awaitable[Secret | None] | None:
-        """*username*'s password itself: CRAM-MD5, which cannot do with less."""
+        """Return the password of *username*: CRAM-MD5, which needs the password itself."""
         return None
 
     def check_token(
         self, claim: TokenClaim
     ) -> str | TokenRefused | Awaitable[str | TokenRefused | None] | None:
-        """Whose token it is: OAUTHBEARER and XOAUTH2."""
+        """Return the user to whom the token belongs: OAUTHBEARER and XOAUTH2."""
         return None
 
     def certificate_user(self, certificate: bytes) -> str | Awaitable[str | None] | None:
-        """Whose certificate (DER) it is, which TLS has verified: EXTERNAL."""
+        """Return the user to whom *certificate* (DER) belongs: EXTERNAL. TLS has verified it."""
         return None
 
     def allow_anonymous(self, trace: str) -> bool | Awaitable[bool]:
-        """Whether anybody may come in, who left *trace*: ANONYMOUS."""
+        """Return True to let in an anonymous client that sent *trace*: ANONYMOUS."""
         return False
 
     def may_act_as(self, username: str, authzid: str) -> bool | Awaitable[bool]:
-        """Whether *username*, who is known by now, may act as another."""
+        """Return True if *username*, who is verified, may act as the user *authzid*."""
         return False
 
 
 async def password_matches(
     authenticator: Authenticator, channel: Channel, username: str, password: Secret
 ) -> bool:
-    """Ask the authenticator: in a thread, unless it is ``async``."""
+    """Return whether the authenticator accepts the password. Call it in a thread if it is plain."""
     check = functools.partial(authenticator.check_password, username, password)
     if inspect.iscoroutinefunction(authenticator.check_password):
         return await result(check()) is True
     return await result(await channel.in_thread(check)) is True
 
 
-async def admit(
+async def authorize(
     authenticator: Authenticator, mechanism: str, username: str, authzid: str = ""
 ) -> Identity | Denied:
-    """*username* has proved who they are; may they act as *authzid*, if that is another?"""
+    """Return the result for a verified user, who may want to act as the user *authzid*."""
     if authzid in ("", username):
         return Identity(username, mechanism=mechanism)
     if await result(authenticator.may_act_as(username, authzid)) is True:
         return Identity(username, authzid, mechanism)
-    return Denied("not authorized to act as another")
+    return Denied("not authorized to act as another user")

@@ -1,6 +1,7 @@
-"""OAUTHBEARER (RFC 7628) and Google's XOAUTH2, which came before it: a token of OAuth 2.0.
+"""OAUTHBEARER (RFC 7628) and its predecessor, Google's XOAUTH2: a login with an OAuth 2.0 token.
 
-A server that says no says why in a challenge, which the client answers with nothing that matters.
+A server that refuses the token sends its reasons in a challenge. The client answers this challenge
+with a dummy response, and the login fails.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
 from ..ports import result
-from .authenticator import Authenticator, TokenClaim, TokenRefused, admit
+from .authenticator import Authenticator, TokenClaim, TokenRefused, authorize
 from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep
@@ -27,68 +28,81 @@ _TOKEN = re.compile(rb"[!-~]+")
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
 _PORT = re.compile(rb"[1-9][0-9]{0,4}")
 
-# RFC 7628 3.1, RFC 5801 4: no channel is bound ("p="), and this is no foreign mechanism ("F").
+# RFC 7628 3.1 and RFC 5801 4, without channel binding ("p=") and non-standard mechanisms ("F").
 _OAUTHBEARER = re.compile(
     rb"[ny],(?:a=((?:[^\x00\x01,=]|=2C|=3D)+))?,\x01((?:[A-Za-z]+=[\t\n\r -~]*\x01)*)\x01"
 )
 _XOAUTH2 = re.compile(rb"user=([^\x01]+)\x01auth=([\t\n\r -~]*)\x01\x01")
 
 _DETAILS = ("status", "schemes", "scope", "openid-configuration")
-_LONGEST_NO = 8192  # octets of JSON that are read: nobody has more to say
-_HTTP = {"invalid_token": "401", "insufficient_scope": "403"}  # RFC 6750 3.1
+_MAX_REFUSAL = 8192  # octets of the server's JSON; a longer text is ignored
+_HTTP_STATUS = {"invalid_token": "401", "insufficient_scope": "403"}  # RFC 6750 3.1
 
 
 @define(eq=False)
 class _BearerClient:
-    """What both have in common."""
+    """What the client's sides of both mechanisms share."""
 
     _mechanism: str
     _message: Secret
     _dummy: Secret
     details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
-    _asked: bool = field(default=False, init=False)
+    _initial_requested: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
 
     def initial(self) -> Secret:
-        """User name and token."""
+        """Return the message: user name and token."""
         return self._message
 
     def step(self, challenge: bytes) -> Secret:
-        """To the empty challenge of a server that wants to ask, the same. Any other is a no, whose
-        reason is then in *details*."""
+        """Return the message again for one empty challenge, which asks for the initial response.
+
+        Any other challenge is a refusal: *details* then has its reasons, and this returns the dummy
+        response. Raises RemoteProtocolError for a challenge after a refusal.
+        """
         if self._refused:
-            raise RemoteProtocolError(f"a challenge in {self._mechanism} behind its no")
-        if not (challenge or self._asked):
-            self._asked = True
+            raise RemoteProtocolError(
+                f"the server sent a challenge in {self._mechanism} after it had refused the token"
+            )
+        if not (challenge or self._initial_requested):
+            self._initial_requested = True
             return self._message
         self._refused = True
-        self.details = _read_no(challenge)
+        self.details = _read_refusal(challenge)
         return self._dummy
 
     def finish(self) -> None:
-        """Nothing is proved to a client, but a no stays a no."""
+        """Raise RemoteProtocolError if the server refused the token and now accepts the login."""
         if self._refused:
-            raise RemoteProtocolError(f"a yes in {self._mechanism} behind its no")
+            raise RemoteProtocolError(
+                f"the server accepted the login by {self._mechanism} after it had refused the token"
+            )
 
 
 class OAuthBearerClient(_BearerClient):
-    """The client's side of OAUTHBEARER. Says which server it means, if it knows. Raises
-    GrammarError for a token with other than visible ASCII, or a name that SASLprep prohibits."""
+    """The client's side of OAUTHBEARER. It sends the server's name and port, if they are known.
+
+    Raises GrammarError for a token that is not visible ASCII, and for a user name that SASLprep
+    prohibits.
+    """
 
     def __init__(self, credential: BearerToken, channel: Channel) -> None:
         name = saslprep(credential.username).replace("=", "=3D").replace(",", "=2C")
-        said = [f"n,a={name}," if name else "n,,"]
+        fields = [f"n,a={name}," if name else "n,,"]
         if channel.host and channel.host.isascii() and channel.host.isprintable():
-            said.append(f"host={channel.host}")
+            fields.append(f"host={channel.host}")
         if channel.port:
-            said.append(f"port={channel.port}")
-        start = "\1".join(said).encode()
+            fields.append(f"port={channel.port}")
+        start = "\1".join(fields).encode()
         message = Secret(start + b"\1auth=Bearer " + _token(credential) + b"\1\1")
         super().__init__("OAUTHBEARER", message, Secret(b"\1"))
 
 
 class XOAuth2Client(_BearerClient):
-    """The client's side of XOAUTH2. Raises GrammarError as the other, and without a user name."""
+    """The client's side of XOAUTH2.
+
+    Raises GrammarError like :class:`OAuthBearerClient`, and for an empty user name.
+    """
 
     def __init__(self, credential: BearerToken, channel: Channel) -> None:
         name = saslprep(credential.username).encode()
@@ -101,28 +115,30 @@ class XOAuth2Client(_BearerClient):
 def _token(credential: BearerToken) -> bytes:
     token = credential.reveal()
     if not _TOKEN.fullmatch(token):
-        raise GrammarError("not a bearer token")
+        raise GrammarError("not a bearer token: it must be visible ASCII, without spaces")
     return token
 
 
-def _read_no(challenge: bytes) -> Mapping[str, str]:
-    """What is known of a server's JSON (RFC 7628 3.2.2), made safe to show. Whatever else it sends
-    is no reason either to fail."""
-    if len(challenge) > _LONGEST_NO:
+def _read_refusal(challenge: bytes) -> Mapping[str, str]:
+    """Return the known members of a server's JSON (RFC 7628 3.2.2), escaped.
+
+    Anything that cannot be read is ignored: the token is refused in any case.
+    """
+    if len(challenge) > _MAX_REFUSAL:
         return {}
     try:
-        told = json.loads(challenge.decode())
+        read = json.loads(challenge.decode())
     except (ValueError, RecursionError):
         return {}
-    if not isinstance(told, dict):
+    if not isinstance(read, dict):
         return {}
-    known = {name: told[name] for name in _DETAILS if isinstance(told.get(name), str | int)}
+    known = {name: read[name] for name in _DETAILS if isinstance(read.get(name), str | int)}
     return MappingProxyType({name: printable(str(value)) for name, value in known.items()})
 
 
 @define(eq=False)
 class _BearerServer(ABC):
-    """What both have in common."""
+    """What the server's sides of both mechanisms share."""
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel
@@ -131,7 +147,7 @@ class _BearerServer(ABC):
     mechanism: ClassVar[str]
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the authenticator whose token it is.
+        """Ask the authenticator to whom the token belongs.
 
         A refusal is first sent as a challenge; whatever the client responds, the login then fails.
         Raises GrammarError if the response is not a message of the mechanism.
@@ -140,24 +156,24 @@ class _BearerServer(ABC):
             return b""
         if self._denied is not None:
             return self._denied
-        claim = self.read(response.reveal())
+        claim = self.read_claim(response.reveal())
         verdict = await result(self.authenticator.check_token(claim))
-        # A client may come without a token to learn what kind is wanted (RFC 7628 4.3).
+        # A client may send no token, to learn what kind is wanted (RFC 7628 4.3). It never gets in.
         if isinstance(verdict, str) and verdict and claim.token.reveal():
-            return await admit(self.authenticator, self.mechanism, verdict, claim.username)
+            return await authorize(self.authenticator, self.mechanism, verdict, claim.username)
         refused = verdict if isinstance(verdict, TokenRefused) else TokenRefused()
         self._denied = Denied(f"token refused: {refused.status}")
-        told = {name: value for name, value in self.tell(refused).items() if value}
-        octets = json.dumps(told, separators=(",", ":")).encode()
+        members = {name: value for name, value in self.refusal(refused).items() if value}
+        octets = json.dumps(members, separators=(",", ":")).encode()
         return RefusingChallenge(octets, self._denied.reason)
 
     @abstractmethod
-    def read(self, message: bytes) -> TokenClaim:
-        """What a client claims. Raises GrammarError."""
+    def read_claim(self, message: bytes) -> TokenClaim:
+        """Return what the client claims. Raises GrammarError if *message* is malformed."""
 
     @abstractmethod
-    def tell(self, refused: TokenRefused) -> dict[str, str]:
-        """The members of the JSON object; empty ones are left out."""
+    def refusal(self, refused: TokenRefused) -> dict[str, str]:
+        """Return the members of the JSON object to send; empty ones are left out."""
 
 
 class OAuthBearerServer(_BearerServer):
@@ -165,25 +181,25 @@ class OAuthBearerServer(_BearerServer):
 
     mechanism = "OAUTHBEARER"
 
-    def read(self, message: bytes) -> TokenClaim:
-        """Read *message* strictly; keys that are not known do not count (RFC 7628 3.1)."""
+    def read_claim(self, message: bytes) -> TokenClaim:
+        """Read *message* strictly, but ignore unknown keys (RFC 7628 3.1)."""
         match = _OAUTHBEARER.fullmatch(message)
         if match is None:
             raise GrammarError("not an OAUTHBEARER message")
         pairs = [part.split(b"=", 1) for part in match[2].split(b"\1")[:-1]]
         known = {key: value for key, value in pairs if key in (b"auth", b"host", b"port")}
         if len(known) != sum(key in known for key, _ in pairs):
-            raise GrammarError("a key twice in an OAUTHBEARER message")
+            raise GrammarError("an OAUTHBEARER message that has a key twice")
         name = (match[1] or b"").replace(b"=2C", b",").replace(b"=3D", b"=")
         return TokenClaim(
-            token=_presented(known.get(b"auth", b"")),
+            token=_bearer_token(known.get(b"auth", b"")),
             username=prepared(name) if name else "",
             host=known.get(b"host", b"").decode(),
             port=_port(known[b"port"]) if b"port" in known else 0,
         )
 
-    def tell(self, refused: TokenRefused) -> dict[str, str]:
-        """RFC 7628 3.2.2."""
+    def refusal(self, refused: TokenRefused) -> dict[str, str]:
+        """Return the members of RFC 7628 3.2.2."""
         return {
             "status": refused.status,
             "scope": refused.scope,
@@ -196,26 +212,26 @@ class XOAuth2Server(_BearerServer):
 
     mechanism = "XOAUTH2"
 
-    def read(self, message: bytes) -> TokenClaim:
+    def read_claim(self, message: bytes) -> TokenClaim:
         """Read *message* strictly."""
         match = _XOAUTH2.fullmatch(message)
         if match is None:
             raise GrammarError("not an XOAUTH2 message")
-        return TokenClaim(token=_presented(match[2]), username=prepared(match[1]))
+        return TokenClaim(token=_bearer_token(match[2]), username=prepared(match[1]))
 
-    def tell(self, refused: TokenRefused) -> dict[str, str]:
-        """As Google tells it: with the status that HTTP would have (RFC 6750 3.1)."""
-        status = _HTTP.get(refused.status, "400")
+    def refusal(self, refused: TokenRefused) -> dict[str, str]:
+        """Return the members that Google sends, with a status as in HTTP (RFC 6750 3.1)."""
+        status = _HTTP_STATUS.get(refused.status, "400")
         return {"status": status, "schemes": "bearer", "scope": refused.scope}
 
 
-def _presented(auth: bytes) -> Secret:
-    """The token in *auth*; none if there is nothing, or something of another scheme."""
+def _bearer_token(auth: bytes) -> Secret:
+    """Return the token in *auth*; empty if there is none, or if the scheme is not Bearer."""
     match = _BEARER.fullmatch(auth)
     return Secret(match[1] if match else b"")
 
 
 def _port(digits: bytes) -> int:
     if not _PORT.fullmatch(digits) or int(digits) > 65535:
-        raise GrammarError("not a port")
+        raise GrammarError("not a port in an OAUTHBEARER message")
     return int(digits)

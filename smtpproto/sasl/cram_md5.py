@@ -1,4 +1,4 @@
-"""CRAM-MD5 (RFC 2195): the password itself is not sent, but the server has to know it."""
+"""CRAM-MD5 (RFC 2195): the password is not sent, but the server has to store it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret
 from ..ports import result
-from .authenticator import Authenticator, admit
+from .authenticator import Authenticator, authorize
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
@@ -27,37 +27,50 @@ def _digest(secret: bytes, challenge: bytes) -> bytes:
 
 @define(eq=False)
 class CramMD5Client:
-    """The client's side; user name and password are prepared by SASLprep. Raises GrammarError for
-    what SASLprep prohibits, for what is empty or not UTF-8, and for an *authzid*, which CRAM-MD5
-    cannot say."""
+    """The client's side. SASLprep prepares the user name and the password.
+
+    Raises GrammarError for characters that SASLprep prohibits, for an empty user name or password,
+    for a password that is not UTF-8, and for an *authzid*, which CRAM-MD5 cannot carry.
+    """
 
     login: Login
     channel: Channel
     details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
     _username: bytes = field(init=False)
     _password: Secret = field(init=False)
-    _asked: bool = field(default=False, init=False)
+    _answered: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.login.authzid:
-            raise GrammarError("CRAM-MD5 cannot say whom to act as")
+            raise GrammarError("CRAM-MD5 cannot carry an authzid")
         self._username = saslprep(self.login.username).encode()
         self._password = Secret(prepared(self.login.password.reveal()))
         if not self._username:
             raise GrammarError("user name and password cannot be empty")
 
     def initial(self) -> None:
-        """None: the server has the first word."""
+        """Return None: the server speaks first."""
 
     def step(self, challenge: bytes) -> Secret:
-        """``username SP digest``."""
-        if self._asked or not challenge:
-            raise RemoteProtocolError("CRAM-MD5 has one challenge, which is not empty")
-        self._asked = True
+        """Return ``username SP digest``.
+
+        Raises RemoteProtocolError for an empty challenge, and for a second one.
+        """
+        if self._answered or not challenge:
+            raise RemoteProtocolError("CRAM-MD5 has exactly one challenge, which is not empty")
+        self._answered = True
         return Secret(self._username + b" " + _digest(self._password.reveal(), challenge))
 
     def finish(self) -> None:
-        """Nothing is proved to a client."""
+        """Do nothing: the server proves nothing in CRAM-MD5."""
+
+
+def _new_challenge(server: CramMD5Server) -> bytes:
+    """Return ``<random.timestamp@host>``, which is never used again."""
+    channel = server.channel
+    number = int.from_bytes(channel.random(16), "big")
+    host = channel.host if _HOST.fullmatch(channel.host) else "localhost"
+    return f"<{number}.{int(channel.now)}@{host}>".encode()
 
 
 @define(eq=False)
@@ -66,20 +79,15 @@ class CramMD5Server:
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel
-    _challenge: bytes = field(init=False)
-
-    @_challenge.default
-    def _new(self) -> bytes:
-        """``<random.timestamp@host>``, which never comes again."""
-        channel = self.channel
-        number = int.from_bytes(channel.random(16), "big")
-        host = channel.host if _HOST.fullmatch(channel.host) else "localhost"
-        return f"<{number}.{int(channel.now)}@{host}>".encode()
+    _challenge: bytes = field(default=Factory(_new_challenge, takes_self=True), init=False)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Compare digests: for who is not known, or has no secret, with one that nobody can guess,
-        so that it takes as long. Raises GrammarError for what is no ``username SP digest``, or a
-        name that SASLprep prohibits."""
+        """Compare the client's digest with the one made from the authenticator's secret.
+
+        For a user who does not exist or has no secret a random secret is used, so that the time is
+        the same. Raises GrammarError for a response that is not ``username SP digest``, and for a
+        name that SASLprep prohibits.
+        """
         if response is None:
             return self._challenge
         username, digest = self._read(response)
@@ -88,10 +96,10 @@ class CramMD5Server:
         expected = _digest(known or self.channel.random(16), self._challenge)
         if not hmac.compare_digest(expected, digest):
             return Denied(f"wrong user name or password: {username!r}")
-        return await admit(self.authenticator, "CRAM-MD5", username)
+        return await authorize(self.authenticator, "CRAM-MD5", username)
 
     def _read(self, response: Secret) -> tuple[str, bytes]:
-        """The user name is all before the last space: names may have spaces."""
+        """Split *response* at the last space, because a user name may contain spaces."""
         name, _, digest = response.reveal().rpartition(b" ")
         if not _DIGEST.fullmatch(digest):
             raise GrammarError("not a user name and a digest of 32 hexadecimal digits")

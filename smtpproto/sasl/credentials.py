@@ -1,4 +1,4 @@
-"""What a client logs in with."""
+"""The credentials that a client logs in with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _secret(value: Secret | str | bytes) -> Secret:
 
 @frozen
 class Login:
-    """A user name and its password. *authzid* is the identity to act as, if not *username*."""
+    """A user name and its password. *authzid* is the user to act as, if that is another one."""
 
     username: str
     password: Secret = field(converter=_secret)
@@ -36,40 +36,46 @@ def _token(value: TokenText | TokenSource) -> Secret | TokenSource:
 class BearerToken:
     """An OAuth 2.0 access token, for OAUTHBEARER and XOAUTH2.
 
-    *token* may be a function, plain or ``async``, which is called for each login: tokens expire.
+    Tokens expire, so *token* may be a function, plain or ``async``, which is called for each login.
     """
 
     username: str
     token: Secret | TokenSource = field(converter=_token, repr=False)
 
     async def fetched(self) -> BearerToken:
-        """The same with a token at hand. Raises what the function raises, and TypeError for what it
-        gives that is no token."""
+        """Return a credential that holds the token itself, not a function.
+
+        Raises what the function raises, and TypeError if it does not return a token.
+        """
         if isinstance(self.token, Secret):
             return self
         token = await result(self.token())
         if not isinstance(token, Secret | str | bytes):
-            raise TypeError(f"the function for a token gave a {type(token).__name__}")
+            kind = type(token).__name__
+            raise TypeError(f"the token function returned {kind}, not a Secret, str or bytes")
         return BearerToken(self.username, token)
 
     def reveal(self) -> bytes:
-        """The token itself. Raises GrammarError if it is still to be fetched."""
+        """Return the token itself. Raises GrammarError if it must be fetched first."""
         if not isinstance(self.token, Secret):
-            raise GrammarError("a token that was not fetched")
+            raise GrammarError("the token has not been fetched; await fetched() first")
         return self.token.reveal()
 
 
 @frozen
 class External:
-    """What TLS knows already: the client's certificate (EXTERNAL)."""
+    """The client certificate that TLS has presented (EXTERNAL). *authzid* is the user to act as."""
 
     authzid: str = ""
 
 
 @frozen
 class Anonymous:
-    """Nobody in particular. *trace* tells the server's people whom to ask: an address, or a token
-    that means something to you."""
+    """An anonymous login.
+
+    *trace* tells the administrators of the server whom to ask: an email address, or a token that
+    means something to you.
+    """
 
     trace: str = ""
 

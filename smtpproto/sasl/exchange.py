@@ -1,4 +1,4 @@
-"""What every mechanism has in common: the two sides of an exchange, and how one ends."""
+"""What all mechanisms share: the two sides of an exchange, its channel, and its results."""
 
 from __future__ import annotations
 
@@ -12,62 +12,67 @@ from ..grammar.secret import Secret
 Check = Callable[[], bool | Awaitable[bool]]
 
 
-async def _at_once(check: Check) -> bool | Awaitable[bool]:
+async def _call_directly(check: Check) -> bool | Awaitable[bool]:
     return check()
 
 
 @frozen(kw_only=True)
 class Channel:
-    """What an exchange may know of the connection that it runs on."""
+    """What an exchange may know about the connection that it runs on."""
 
     random: Callable[[int], bytes] = field(repr=False)
-    """Gives that many octets which nobody can guess."""
+    """Returns so many octets of cryptographically strong randomness, for example
+    ``secrets.token_bytes``."""
     in_thread: Callable[[Check], Awaitable[bool | Awaitable[bool]]] = field(
-        default=_at_once, repr=False
+        default=_call_directly, repr=False
     )
-    """Calls a function that takes long, so that nobody else has to wait."""
+    """Calls a slow function in a thread, so that it does not delay other connections. The default
+    calls it directly."""
     now: float = 0.0
-    """Seconds, of any clock that goes on."""
+    """The time of any clock that advances, in seconds."""
     secure: bool = False
-    """Whether TLS is active; for a client, with a server that it has verified."""
+    """Whether TLS is active and, on a client, has verified the server."""
     bindings: Mapping[str, bytes] = field(factory=dict, repr=False)
-    """Channel bindings by their names (RFC 5056), the one to prefer first."""
+    """The channel bindings by name (RFC 5056), the preferred one first."""
     peer_binds: bool = False
-    """Whether the server offered any mechanism that is bound to the channel (``-PLUS``)."""
+    """Whether the server offered a mechanism with channel binding (``-PLUS``)."""
     certificate: bytes | None = field(default=None, repr=False)
     """The peer's certificate in DER, if TLS has verified it."""
     host: str = ""
-    """The server's name: as a client dialled it, as a server calls itself."""
+    """The server's name: on a client the one that it dialled, on a server its own."""
     port: int = 0
-    """The server's port; 0 if not known."""
+    """The server's port; 0 if unknown."""
 
 
 @frozen
 class Identity:
-    """Who has logged in."""
+    """The user who has logged in."""
 
     username: str
-    """Whose credentials they are."""
+    """The user whose credentials were verified."""
     authzid: str = ""
-    """Whom they act as, if that is another."""
+    """The user that *username* acts as, if that is another one."""
     mechanism: str = ""
+    """The name of the mechanism."""
 
     @property
     def user(self) -> str:
-        """Whom the session belongs to."""
+        """The user to whom the session belongs: *authzid* if there is one, else *username*."""
         return self.authzid or self.username
 
 
 @frozen
 class Denied:
-    """A login that failed. *reason* is for the log of the server: no client learns it."""
+    """A failed login. *reason* is for the server's log; the client does not learn it."""
 
     reason: str
 
 
 class RefusingChallenge(bytes):
-    """A challenge that tells the client why its login has failed (RFC 7628 3.2.2), whatever it
-    answers. *reason* is for the log of the server."""
+    """A challenge that tells the client why its login fails (RFC 7628 3.2.2).
+
+    The login has failed whatever the client responds. *reason* is for the server's log.
+    """
 
     reason: str
 
@@ -78,35 +83,43 @@ class RefusingChallenge(bytes):
 
 
 class ClientExchange(Protocol):
-    """A client's side of one exchange. Made of a credential and a :class:`Channel`."""
+    """The client's side of one exchange, made of a credential and a :class:`Channel`."""
 
     def initial(self) -> Secret | None:
-        """The response to send before any challenge; None if the server speaks first."""
+        """Return the response to send before any challenge; None if the server speaks first."""
         ...
 
     def step(self, challenge: bytes) -> Secret:
-        """The response to *challenge*. Raises :class:`.RemoteProtocolError` if it makes none."""
+        """Return the response to *challenge*.
+
+        Raises :class:`.RemoteProtocolError` if the mechanism does not allow the challenge.
+        """
         ...
 
     def finish(self) -> None:
-        """The server says yes. Raises :class:`.RemoteProtocolError` if that cannot be: it has not
-        proved who it is, or has said no before."""
+        """Confirm that the server may accept the login now.
+
+        Raises :class:`.RemoteProtocolError` if it may not: it has not proved its own identity, or
+        has refused the login before.
+        """
         ...
 
     @property
     def details(self) -> Mapping[str, str]:
-        """What the server told of its no, as OAuth's ``status``; empty as a rule."""
+        """The server's reasons for a refusal, for example OAuth's ``status``; often empty."""
         ...
 
 
 class ServerExchange(Protocol):
-    """The server side of an exchange, made of an :class:`.Authenticator` and a :class:`Channel`."""
+    """The server's side of one exchange, made of an :class:`.Authenticator` and a
+    :class:`Channel`."""
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Take a response, or None if the client sent none at first; give the next challenge, or
-        how the exchange ended. A :class:`RefusingChallenge` is both.
+        """Take a response, or None if the client sent no initial one.
 
-        Suspends only if the authenticator does. Raises :class:`.GrammarError` for a response that
-        the mechanism does not allow, and whatever the authenticator raises.
+        Returns the next challenge, or the result: :class:`Identity` or :class:`Denied`. A
+        :class:`RefusingChallenge` is both a challenge and a failed login. Suspends only if the
+        authenticator does. Raises :class:`.GrammarError` for a response that the mechanism does not
+        allow, and whatever the authenticator raises.
         """
         ...

@@ -1,4 +1,4 @@
-"""EXTERNAL (RFC 4422 A): who the client is, TLS knows from its certificate."""
+"""EXTERNAL (RFC 4422 A): the client's certificate in TLS says who the client is."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from attrs import define, field
 
 from ..grammar.secret import Secret
 from ..ports import result
-from .authenticator import Authenticator, admit
+from .authenticator import Authenticator, authorize
 from .credentials import External
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
-from .single_message import OneMessage
+from .single_message import SingleMessageClient
 
 
-class ExternalClient(OneMessage):
-    """The client's side: whom to act as, or nothing. Raises GrammarError for what SASLprep
-    prohibits."""
+class ExternalClient(SingleMessageClient):
+    """The client's side: the user to act as, or an empty message.
+
+    Raises GrammarError for characters that SASLprep prohibits.
+    """
 
     def __init__(self, credential: External, channel: Channel) -> None:
         super().__init__("EXTERNAL", Secret(saslprep(credential.authzid)))
@@ -29,7 +31,7 @@ class ExternalServer:
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask the authenticator whose certificate it is.
+        """Ask the authenticator to whom the certificate belongs.
 
         Raises GrammarError if the identity is not UTF-8, or if SASLprep prohibits it.
         """
@@ -38,8 +40,8 @@ class ExternalServer:
         authzid = prepared(octets) if (octets := response.reveal()) else ""
         certificate = self.channel.certificate
         if certificate is None:
-            return Denied("no certificate")
+            return Denied("no verified client certificate")
         username = await result(self.authenticator.certificate_user(certificate))
         if not isinstance(username, str) or not username:
-            return Denied("nobody's certificate")
-        return await admit(self.authenticator, "EXTERNAL", username, authzid)
+            return Denied("the client certificate belongs to no user")
+        return await authorize(self.authenticator, "EXTERNAL", username, authzid)

@@ -1,5 +1,5 @@
-"""LOGIN (draft-murchison-sasl-login): user name and password, each asked for. Only for servers and
-clients that know nothing better."""
+"""LOGIN (draft-murchison-sasl-login): the server asks for user name and password in turn. Only for
+peers that support nothing better."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret
-from .authenticator import Authenticator, admit, password_matches
+from .authenticator import Authenticator, authorize, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
@@ -18,8 +18,11 @@ from .prepare import prepared, saslprep
 
 @define(eq=False)
 class LoginClient:
-    """The client's side. Raises GrammarError for an empty user name or password, for what SASLprep
-    prohibits, and for an *authzid*, which LOGIN cannot say."""
+    """The client's side.
+
+    Raises GrammarError for an empty user name or password, for characters that SASLprep prohibits,
+    and for an *authzid*, which LOGIN cannot carry.
+    """
 
     login: Login
     channel: Channel
@@ -29,36 +32,39 @@ class LoginClient:
     def __attrs_post_init__(self) -> None:
         name, password = saslprep(self.login.username), self.login.password
         if self.login.authzid:
-            raise GrammarError("LOGIN cannot say whom to act as")
+            raise GrammarError("LOGIN cannot carry an authzid")
         if not (name and password.reveal()):
             raise GrammarError("user name and password cannot be empty")
         self._responses = [Secret(name), password]
 
     def initial(self) -> None:
-        """None: not every server takes the user name with AUTH."""
+        """Return None: not every server accepts the user name as an initial response."""
 
     def step(self, challenge: bytes) -> Secret:
-        """The user name, then the password, whatever the server calls them."""
+        """Return the user name, then the password; the text of the prompts does not matter.
+
+        Raises RemoteProtocolError for a third challenge.
+        """
         if not self._responses:
-            raise RemoteProtocolError("a third challenge in LOGIN, which has two")
+            raise RemoteProtocolError("the server sent a third challenge in LOGIN, which has two")
         return self._responses.pop(0)
 
     def finish(self) -> None:
-        """Nothing is proved to a client."""
+        """Do nothing: the server proves nothing in LOGIN."""
 
 
 @define(eq=False)
 class LoginServer:
-    """The server's side. An initial response is the user name, as some clients mean it."""
+    """The server's side. It takes an initial response as the user name, as some clients send it."""
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel
     _username: str = field(default="", init=False)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Ask for user name and password, prepare them (RFC 4954 4) and ask the authenticator.
+        """Ask for user name and password, prepare them (RFC 4954 4), ask the authenticator.
 
-        Raises GrammarError if one is empty, is not UTF-8, or is prohibited by SASLprep.
+        Raises GrammarError if one of them is empty, is not UTF-8, or is prohibited by SASLprep.
         """
         if response is None:
             return b"Username:"
@@ -70,4 +76,4 @@ class LoginServer:
             self.authenticator, self.channel, self._username, Secret(text)
         ):
             return Denied(f"wrong user name or password: {self._username!r}")
-        return await admit(self.authenticator, "LOGIN", self._username)
+        return await authorize(self.authenticator, "LOGIN", self._username)

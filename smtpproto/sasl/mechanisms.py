@@ -1,4 +1,4 @@
-"""The mechanisms, one row each, and which of them may be used."""
+"""The table of mechanisms, and the rules which of them may be used on a connection."""
 
 from __future__ import annotations
 
@@ -19,49 +19,52 @@ from .login import LoginClient, LoginServer
 from .plain import PlainClient, PlainServer
 from .scram import ScramClient, ScramServer
 
-_USUAL_BINDING = "tls-exporter"
+_DEFAULT_BINDING = "tls-exporter"
 
 
 @frozen(kw_only=True)
 class Mechanism:
-    """What is known of a mechanism."""
+    """A row of the table: a mechanism, its two sides, and its properties."""
 
     name: str
     client: Callable[[Any, Channel], ClientExchange]
-    """Makes the client's side, of a credential of the kind that *takes* says."""
+    """Makes the client's side from a credential of the class *takes*."""
     server: Callable[[Authenticator, Channel], ServerExchange]
+    """Makes the server's side."""
     takes: type[Credential]
+    """The class of the client's credential."""
     asks: str
-    """The method of the authenticator without which a server cannot offer it."""
+    """The name of the authenticator's method that it needs: a server whose authenticator does not
+    define the method does not offer the mechanism."""
     server_first: bool = False
-    """Whether the server has the first word, so that no initial response is allowed."""
+    """Whether the server speaks first, so that the client must not send an initial response."""
     acts_as: bool = True
-    """Whether a client can say whom it acts as, if that is another."""
+    """Whether the message can name another user to act as (*authzid*)."""
     in_clear: bool = True
-    """Whether it may be used without TLS by those who allow that."""
+    """Whether it may be used without TLS where the configuration allows logins in clear."""
     hash_name: str = ""
-    """SCRAM's hash, for which users need keys."""
+    """The hash of SCRAM, for which users need keys; "" for other mechanisms."""
     binds: bool = False
     """Whether it needs a channel binding."""
     certificate: bool = False
     """Whether it needs the client's certificate."""
 
     def says(self, credential: Credential) -> bool:
-        """Whether it can say all that is in *credential*."""
-        whom = getattr(credential, "authzid", "")
-        return isinstance(credential, self.takes) and (self.acts_as or not whom)
+        """Return whether it can carry *credential*, including its *authzid*."""
+        authzid = getattr(credential, "authzid", "")
+        return isinstance(credential, self.takes) and (self.acts_as or not authzid)
 
     def fits(self, channel: Channel, allowed: Collection[str] | None) -> bool:
-        """Whether it can be used on *channel* and is among *allowed*, if these are named.
+        """Return whether it can be used on *channel*, and is in *allowed* (None: all are).
 
-        With a binding it has to be named unless there is *tls-exporter*: that is the one which
-        everybody with -PLUS knows (RFC 9266), and who knows no other would be refused.
+        With a binding other than *tls-exporter* it must be named in *allowed*. All programs that
+        support -PLUS know *tls-exporter* (RFC 9266); one that knows no other would fail to log in.
         """
         named = allowed is not None and self.name in allowed
         if not (named or allowed is None):
             return False
         if self.binds:
-            return _USUAL_BINDING in channel.bindings or (named and bool(channel.bindings))
+            return _DEFAULT_BINDING in channel.bindings or (named and bool(channel.bindings))
         return self.in_clear or channel.secure
 
 
@@ -139,9 +142,10 @@ MECHANISMS: tuple[Mechanism, ...] = (
         asks="allow_anonymous",
     ),
 )
-"""All that is known here, the strongest first."""
+"""All supported mechanisms, the strongest first."""
 
 BY_NAME = {mechanism.name: mechanism for mechanism in MECHANISMS}
+"""The same, by name."""
 
 
 def usable(
@@ -150,7 +154,11 @@ def usable(
     channel: Channel,
     allowed: Collection[str] | None = None,
 ) -> tuple[Mechanism, ...]:
-    """What a client can log in with, the strongest first; *allowed* are those it wants to use."""
+    """Return the mechanisms that a client can use, the strongest first.
+
+    *offered* are the names that the server offers, *allowed* those that the client may use (None:
+    all).
+    """
     return tuple(
         mechanism
         for mechanism in MECHANISMS
@@ -163,7 +171,10 @@ def usable(
 def offers(
     authenticator: Authenticator, channel: Channel, allowed: Collection[str] | None = None
 ) -> tuple[str, ...]:
-    """What a server with *authenticator* can offer on *channel*, the strongest first."""
+    """Return the names of the mechanisms that a server can offer, the strongest first.
+
+    *allowed* are the names that it may offer (None: all).
+    """
     return tuple(
         mechanism.name
         for mechanism in MECHANISMS
@@ -176,10 +187,12 @@ def offers(
 
 
 def mechanism_names(value: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Names of mechanisms, in any case. Raises ValueError for those that are not known here."""
+    """Return the names in upper case; None stays None. Raises ValueError for an unknown name."""
     if value is None:
         return None
     names = tuple(name.upper() for name in ([value] if isinstance(value, str) else value))
     if unknown := [name for name in names if name not in BY_NAME]:
-        raise ValueError(f"not a mechanism known here: {', '.join(unknown)}")
+        raise ValueError(
+            f"unknown SASL mechanism: {', '.join(unknown)}; known are {', '.join(BY_NAME)}"
+        )
     return names

@@ -6,17 +6,20 @@ from attrs import define, field
 
 from ..errors import GrammarError
 from ..grammar.secret import Secret
-from .authenticator import Authenticator, admit, password_matches
+from .authenticator import Authenticator, authorize, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
-from .single_message import OneMessage
+from .single_message import SingleMessageClient
 
 
-class PlainClient(OneMessage):
-    """The client's side: ``[authzid] NUL authcid NUL passwd``, with names that SASLprep prepared
-    (RFC 4954 4). Raises GrammarError for a NUL in the login, an empty part, or what SASLprep
-    prohibits."""
+class PlainClient(SingleMessageClient):
+    """The client's side: ``[authzid] NUL authcid NUL passwd``, the names prepared by SASLprep
+    (RFC 4954 4).
+
+    Raises GrammarError for a NUL in the login, for an empty user name or password, and for
+    characters that SASLprep prohibits.
+    """
 
     def __init__(self, login: Login, channel: Channel) -> None:
         names = saslprep(login.authzid), saslprep(login.username)
@@ -36,20 +39,22 @@ class PlainServer:
     channel: Channel
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:
-        """Split the message, prepare its parts (RFC 4616 2, RFC 4954 4) and ask the authenticator.
-        Raises GrammarError unless it has two NULs, is UTF-8, and has a user name and a password."""
+        """Split the message, prepare its parts (RFC 4616 2, RFC 4954 4), ask the authenticator.
+
+        Raises GrammarError unless the message is UTF-8, has two NULs, a user name and a password.
+        """
         if response is None:
             return b""
         authzid, username, password = self._read(response)
         if not await password_matches(self.authenticator, self.channel, username, password):
             return Denied(f"wrong user name or password: {username!r}")
-        return await admit(self.authenticator, "PLAIN", username, authzid)
+        return await authorize(self.authenticator, "PLAIN", username, authzid)
 
     def _read(self, response: Secret) -> tuple[str, str, Secret]:
         try:
             authzid, username, password = response.reveal().split(b"\0")
         except ValueError:
-            raise GrammarError("not a PLAIN message") from None
+            raise GrammarError("not a PLAIN message: it must have exactly two NULs") from None
         return (
             prepared(authzid) if authzid else "",
             prepared(username),

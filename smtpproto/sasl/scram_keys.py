@@ -1,4 +1,5 @@
-"""What a server keeps of a password for SCRAM (RFC 5802 3, RFC 5803): it cannot log in with it."""
+"""The keys that a server stores for SCRAM (RFC 5802 3, RFC 5803). They do not reveal the password,
+and nobody can log in with them."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
 from .prepare import prepared, prepared_text
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
-"""The names in mechanisms, and those of hashlib; the strongest first."""
+"""The name of each hash in mechanisms and in hashlib, the strongest first."""
 
 _STORED = re.compile(
     r"SCRAM-(SHA-256|SHA-1) *\$ *([1-9][0-9]{0,9}):([^$:]+?) *\$ *([^$:]+):([^$:]+)"
@@ -24,11 +25,11 @@ _STORED = re.compile(
 
 @frozen(repr=False)
 class ScramKeys:
-    """The keys of one user for one hash. ``str`` gives the form of RFC 5803, for a file or a
-    database; the representation shows nothing.
+    """The keys of one user for one hash.
 
-    Raises GrammarError for a hash that is not SHA-1 or SHA-256, iterations outside of
-    :data:`.limits.SCRAM_ITERATIONS`, no salt, or keys that the hash does not make.
+    ``str(keys)`` is the form of RFC 5803, to store in a file or a database; ``repr`` shows no key.
+    Raises GrammarError for a hash other than SHA-1 and SHA-256, for iterations outside
+    :data:`.limits.SCRAM_ITERATIONS`, for an empty salt, and for keys of the wrong length.
     """
 
     hash_name: str
@@ -41,7 +42,7 @@ class ScramKeys:
         _check(self.hash_name, self.iterations, self.salt)
         size = hashlib.new(HASHES[self.hash_name]).digest_size
         if not len(self.stored_key) == len(self.server_key) == size:
-            raise GrammarError(f"keys of SCRAM that {self.hash_name} does not make")
+            raise GrammarError(f"SCRAM keys for {self.hash_name} must have {size} octets each")
 
     @classmethod
     def derive(
@@ -52,47 +53,49 @@ class ScramKeys:
         iterations: int = SCRAM_USUAL,
         hash_name: str = "SHA-256",
     ) -> ScramKeys:
-        """Make keys of *password* and a random *salt*, which should have 16 octets or more. Raises
-        GrammarError also for a password that SASLprep prohibits, or leaves nothing of."""
+        """Return the keys of *password*; *salt* should be 16 random octets or more.
+
+        Raises GrammarError like the class, and for a password that SASLprep prohibits or empties.
+        """
         salted = salted_password(password, salt, iterations, hash_name)
         return cls.of_salted(salted, salt, iterations, hash_name)
 
     @classmethod
     def of_salted(cls, salted: bytes, salt: bytes, iterations: int, hash_name: str) -> ScramKeys:
-        """The keys that SaltedPassword gives."""
+        """Return the keys of a SaltedPassword."""
         stored = _hash(client_key(salted, hash_name), hash_name)
         server = hmac.digest(salted, b"Server Key", HASHES[hash_name])
         return cls(hash_name, iterations, salt, stored, server)
 
     @classmethod
     def parse(cls, text: str) -> ScramKeys:
-        """Read what ``str`` gives. Raises GrammarError, which does not show it."""
+        """Read what ``str(keys)`` returned. Raises GrammarError, which does not show *text*."""
         match = _STORED.fullmatch(text)
         if match is None:
-            raise GrammarError("not keys of SCRAM as RFC 5803 writes them")
+            raise GrammarError("not SCRAM keys in the form of RFC 5803")
         salt, stored, server = (decode_base64(part.encode()) for part in match.groups()[2:])
         return cls(match[1], int(match[2]), salt, stored, server)
 
     def matches(self, password: Secret | str) -> bool:
-        """Whether they were made of *password*. Takes as long as the iterations take."""
+        """Return whether the keys are those of *password*. This takes as long as to derive them."""
         salted = salted_password(password, self.salt, self.iterations, self.hash_name)
         key = _hash(client_key(salted, self.hash_name), self.hash_name)
         return hmac.compare_digest(key, self.stored_key)
 
     def masked(self, octets: bytes, message: bytes) -> bytes:
-        """*octets* XOR ClientSignature: of ClientKey, ClientProof, and the other way round."""
+        """Return *octets* XOR ClientSignature, which turns ClientKey into ClientProof and back."""
         signature = hmac.digest(self.stored_key, message, HASHES[self.hash_name])
         return bytes(a ^ b for a, b in zip(octets, signature, strict=True))
 
     def proved(self, proof: bytes, message: bytes) -> bool:
-        """Whether *proof* (ClientProof) is that of who knows the password; in constant time."""
+        """Return whether *proof*, a ClientProof, proves the password. Compares in constant time."""
         if len(proof) != len(self.stored_key):
             return False
         key = _hash(self.masked(proof, message), self.hash_name)
         return hmac.compare_digest(key, self.stored_key)
 
     def signature(self, message: bytes) -> bytes:
-        """ServerSignature, which proves to the client that its peer has the keys."""
+        """Return ServerSignature, which proves to the client that the server has the keys."""
         return hmac.digest(self.server_key, message, HASHES[self.hash_name])
 
     def __str__(self) -> str:
@@ -106,26 +109,29 @@ class ScramKeys:
 
 
 def salted_password(password: Secret | str, salt: bytes, iterations: int, hash_name: str) -> bytes:
-    """SaltedPassword: ``Hi`` of what SASLprep makes of *password* (RFC 5802 2.2, 3)."""
+    """Return SaltedPassword: ``Hi`` of *password*, prepared by SASLprep (RFC 5802 2.2, 3)."""
     _check(hash_name, iterations, salt)
     text = prepared(password.reveal()) if isinstance(password, Secret) else prepared_text(password)
     return hashlib.pbkdf2_hmac(HASHES[hash_name], text.encode(), salt, iterations)
 
 
 def client_key(salted: bytes, hash_name: str) -> bytes:
-    """What proves to a server that its peer knows the password (RFC 5802 3)."""
+    """Return ClientKey, from which a client proves that it knows the password (RFC 5802 3)."""
     return hmac.digest(salted, b"Client Key", HASHES[hash_name])
 
 
 def _check(hash_name: str, iterations: int, salt: bytes) -> None:
-    """On both sides: fewer iterations are an attack on the password, more on who computes."""
+    """Raise GrammarError for unsafe parameters, on both sides.
+
+    With too few iterations the password could be guessed; too many would waste our CPU.
+    """
     if hash_name not in HASHES:
-        raise GrammarError(f"SCRAM with {hash_name!r} is not known here")
+        raise GrammarError(f"SCRAM with {hash_name!r} is not supported; use SHA-256 or SHA-1")
     fewest, most = SCRAM_ITERATIONS
     if not fewest <= iterations <= most:
-        raise GrammarError(f"{iterations} iterations: only {fewest} to {most} are safe")
+        raise GrammarError(f"{iterations} iterations: SCRAM allows only {fewest} to {most}")
     if not salt:
-        raise GrammarError("no salt")
+        raise GrammarError("the salt is empty")
 
 
 def _hash(octets: bytes, hash_name: str) -> bytes:

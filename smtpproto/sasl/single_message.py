@@ -1,4 +1,4 @@
-"""Mechanisms in which a client says all in one message."""
+"""The client's side of mechanisms in which the client sends a single message."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from ..grammar.secret import Secret
 
 
 @define(eq=False)
-class OneMessage:
-    """The client's side of such a mechanism."""
+class SingleMessageClient:
+    """The client's side of a mechanism with a single message."""
 
     mechanism: str
     message: Secret
     details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
-    _asked: bool = field(default=False, init=False)
+    _initial_requested: bool = field(default=False, init=False)
 
     def initial(self) -> Secret:
-        """The message."""
+        """Return the message."""
         return self.message
 
     def step(self, challenge: bytes) -> Secret:
-        """The same message, to the empty challenge of a server that wants it asked for."""
-        if challenge or self._asked:
-            raise RemoteProtocolError(f"a challenge in {self.mechanism}, which has none")
-        self._asked = True
+        """Return the message again for one empty challenge, which asks for the initial response.
+
+        Raises RemoteProtocolError for any other challenge.
+        """
+        if challenge or self._initial_requested:
+            raise RemoteProtocolError(
+                f"the server sent a challenge in {self.mechanism}, which has none"
+            )
+        self._initial_requested = True
         return self.message
 
     def finish(self) -> None:
-        """Nothing is proved to a client."""
+        """Do nothing: the server proves nothing in these mechanisms."""

@@ -130,7 +130,7 @@ def test_whether_there_was_no_tls_or_nobody_was_verified() -> None:
 
 def test_a_source_of_tokens_that_gives_none() -> None:
     source: Any = lambda: None  # noqa: E731
-    with pytest.raises(TypeError, match="the function for a token gave a NoneType"):
+    with pytest.raises(TypeError, match="the token function returned NoneType"):
         BearerToken("ann", source).fetched().send(None)
 
 
