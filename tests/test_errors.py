@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from smtpproto import errors
+from smtpproto import GrammarError, Outcome, Refusal, Reply, SendRefused, TimedOut, errors
 from smtpproto.errors import CHECKS, SMTPError
+from tests.support.envelopes import TO_BOB
 
 PAGE = (Path(__file__).parent.parent / "docs" / "errors.md").read_text()
 BUILTIN = (ValueError, ConnectionError, TimeoutError)
@@ -43,3 +45,15 @@ def test_the_page_has_what_errors_say() -> None:
     kinds = [name.lstrip(" │├└─") for name, _ in drawn(SMTPError)]
     usual = {name: getattr(errors, name).default_check for name in kinds}
     assert told == {**{name: check for name, check in usual.items() if check}, **dict(CHECKS)}
+
+
+def test_errors_can_be_pickled() -> None:
+    refusal = SendRefused(Reply(550, "5.1.1", "No"), Outcome(envelope=TO_BOB), command="RCPT")
+    for error in (
+        refusal,
+        Refusal("x", Reply(450)),
+        TimedOut("x", phase="mail"),
+        GrammarError("x"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and str(again) == str(error)

@@ -1,9 +1,8 @@
-"""AUTH on a server: the authenticator, the handler's word after it, and what failures cost."""
+"""AUTH on a server: what is offered, the authenticator, the login hook."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,106 +11,90 @@ import pytest
 import trio
 from attrs import define, evolve, field
 
-from smtpproto import (
-    Authenticator,
-    Handler,
-    Identity,
-    Limits,
-    Reply,
-    Secret,
-    ServerConfig,
-    Session,
-)
+from smtpproto import Authenticator, Handler, Identity, Reply, Secret, ServerConfig, Session
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import trio as on_trio
-from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
-from smtpproto.server.conversation import Conversation
+from tests.support.handlers import Guard
+from tests.support.scripted_client import LOGIN, Accounts, keywords
+from tests.support.server_dialogue import HELLO, HELLO_WITH_AUTH, PLAIN_IN_CLEAR, QUIT, play
+from tests.support.server_logins import AS_BOB, CONFIG, WRONG_PASSWORD, log_in, plain
 
-from ..support.scripted_client import LOGIN, Accounts, Feed, octets
-
-WRONG = "AUTH PLAIN AGFubgB3cm9uZw=="
-AS_BOB = "AUTH PLAIN Ym9iAGFubgBzZWNyZXQ="  # bob NUL ann NUL secret
-CONFIG = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
-
-
-class Clock(Runtime):
-    """Counts how long it sleeps, and does not."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+# -- offers ----------------------------------------------------------------------------------------
 
 
-def said(
-    *lines: str, config: ServerConfig = CONFIG, handler: Handler | None = None
-) -> tuple[list[str], list[float]]:
-    """What is answered to *lines* behind EHLO, and how long each failure waited."""
-    feed, clock = Feed([octets("EHLO client.example", *lines)]), Clock()
-    run(Conversation(feed, handler or Handler(), config, clock).run())
-    last = next(number for number, line in enumerate(feed.said) if line.startswith("250 "))
-    return feed.said[last + 1 :], clock.slept
+def offered(config: ServerConfig) -> dict[str, list[str]]:
+    """Return the keywords that the server offers, with their parameters."""
+    words = [line.split(" ") for line in keywords(Handler(), config)]
+    return {keyword: parameters for keyword, *parameters in words}
 
 
-# -- failures ------------------------------------------------------------------------------------
+@pytest.mark.req("RFC4422-6.1.2-01")
+def test_auth_offers_the_mechanisms_that_the_authenticator_can_verify() -> None:
+    assert "AUTH" not in offered(evolve(CONFIG, authenticator=Authenticator()))
+    assert "PLAIN" in offered(CONFIG)["AUTH"]
+    assert offered(evolve(CONFIG, mechanisms=["plain"]))["AUTH"] == ["PLAIN"]
 
 
-@pytest.mark.req("RFC4954-9-02", "RFC4954-9-04")
-def test_failures_are_delayed_and_counted_and_end_in_421() -> None:
-    replies, slept = said(WRONG, WRONG, "NOOP", WRONG, "NOOP")
-    assert [line[:9] for line in replies] == [
-        "535 5.7.8", "535 5.7.8", "250 2.0.0", "535 5.7.8", "421 4.7.0",
-    ]  # fmt: skip
-    assert slept == [1.0] * 3
+def test_an_unknown_mechanism_in_the_configuration_raises_value_error() -> None:
+    with pytest.raises(ValueError, match="FROBNICATE"):
+        ServerConfig(mechanisms=["PLAIN", "FROBNICATE"])
 
 
-def test_the_delay_is_the_servers_to_choose() -> None:
-    config = evolve(CONFIG, limits=Limits(failed_login_delay=7.5, failed_logins=4))
-    replies, slept = said(WRONG, WRONG, WRONG, LOGIN, config=config)
-    assert replies[-1].startswith("235") and slept == [7.5] * 3
-    with pytest.raises(ValueError, match="failed_login_delay"):
-        Limits(failed_login_delay=-1)
-
-
-def test_nothing_waits_for_those_who_know_their_password() -> None:
-    assert said(LOGIN)[1] == []
-
-
-def test_what_is_no_message_of_the_mechanism_costs_the_same() -> None:
-    replies, slept = said("AUTH PLAIN AAAA", "AUTH PLAIN =")
-    assert [line[:9] for line in replies] == ["535 5.7.8"] * 2 and len(slept) == 2
-
-
-def test_why_it_failed_is_for_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "smtpproto"):
-        replies, _ = said(WRONG, AS_BOB)
-    assert len(set(replies)) == 1
-    assert "wrong user name or password: 'ann'" in caplog.text
-    assert "not authorized to act as another" in caplog.text
-    assert not any(secret in caplog.text for secret in ("secret", "AGFub", "Ym9i"))
-
-
-@pytest.mark.req("RFC4954-6-02")
-def test_a_verifier_that_fails_is_not_a_wrong_password(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Authenticator):
-        def check_password(self, username: str, password: Secret) -> bool:
-            raise LookupError("SELECT ... WHERE password = " + password.reveal().decode())
-
-    replies, slept = said(LOGIN, config=evolve(CONFIG, authenticator=Broken()))
-    assert replies == ["454 4.7.0 Temporary authentication failure"] and slept == [1.0]
-    assert (
-        "the authenticator failed: LookupError" in caplog.text and "check_password" in caplog.text
+@pytest.mark.req(
+    "RFC4954-4-28", "RFC4954-4-29", "RFC4954-6-07", "RFC4616-5-01", "RFC8314-4.1-01", "RFC4954-9-03"
+)
+@pytest.mark.parametrize("response", ["AGFubgBzZWNyZXQ=", "AGFubgB3cm9uZw=="])
+def test_by_default_auth_in_clear_is_answered_with_538_for_any_password(response: str) -> None:
+    play(
+        f"{HELLO}C: AUTH PLAIN {response}\n"
+        f"S: 538 5.7.11 Encryption required for authentication{QUIT}",
+        Handler(),
+        ServerConfig(authenticator=Accounts()),
     )
-    assert "secret" not in caplog.text
 
 
-# -- authenticators ------------------------------------------------------------------------------
+# -- authenticators -----------------------------------------------------------------------------
 
 
-class Yes(Authenticator):
-    """Answers whatever it was made with."""
+@pytest.mark.req(
+    "RFC4954-4-08",
+    "RFC4954-4-21",
+    "RFC4954-4-20",
+    "RFC4954-8-01",
+    "RFC4422-3.4.1-01",
+    "RFC5321-7.9-01",
+    "RFC4422-3.3-01",
+)
+def test_plain_with_and_without_initial_response() -> None:
+    handler = Guard()
+    play(
+        f"""{HELLO_WITH_AUTH}
+        C: auth plain AGFubgB3cm9uZw==
+        S: 535 5.7.8 Authentication credentials invalid
+        C: AUTH PLAIN
+        S: 334
+        C: AGFubgBzZWNyZXQ=
+        S: 235 2.7.0 Authentication successful
+        C: MAIL FROM:<>
+        S: 250 2.1.0 Sender OK{QUIT}""".replace("334\n", "334 \n"),
+        handler,
+        PLAIN_IN_CLEAR,
+    )
+    assert [session.user for session in handler.seen] == [None, "ann"]
+
+
+@pytest.mark.req("RFC4616-2-03")
+def test_plain_accepts_names_and_passwords_of_255_octets() -> None:
+    name, password = "n" * 255, "p" * 255
+    login = f"C: AUTH PLAIN {plain(name, name, password)}\nS: 235 2.7.0 Authentication successful\n"
+    config = evolve(PLAIN_IN_CLEAR, authenticator=Accounts(**{name: password}))
+    play(f"{HELLO_WITH_AUTH}{login}{QUIT}", Handler(), config)
+
+
+class FixedAnswer(Authenticator):
+    """Answers each password with *answer*."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -120,14 +103,18 @@ class Yes(Authenticator):
         return self.answer
 
 
-@pytest.mark.parametrize("answer", [None, False, 0, 1, "yes", Reply(235), object()], ids=repr)
-def test_only_a_true_yes_is_one(answer: object) -> None:
-    """A forgotten return, or a reply, lets nobody in."""
-    replies, _ = said(LOGIN, config=evolve(CONFIG, authenticator=Yes(answer)))
+@pytest.mark.parametrize(
+    "answer",
+    [None, False, 0, 1, "yes", Reply(235), object()],
+    ids=["None", "False", "0", "1", "text", "reply", "object"],
+)
+def test_only_true_from_the_authenticator_accepts_a_login(answer: object) -> None:
+    """A forgotten return statement, or a reply as in a hook, must not let everybody in."""
+    replies, _ = log_in(LOGIN, config=evolve(CONFIG, authenticator=FixedAnswer(answer)))
     assert replies[0].startswith("535")
 
 
-def test_a_verifier_may_be_async() -> None:
+def test_an_authenticator_may_be_async() -> None:
     class Slow(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
             return (username, password) == ("ann", Secret("secret"))
@@ -136,21 +123,20 @@ def test_a_verifier_may_be_async() -> None:
             return (username, authzid) == ("ann", "bob")
 
     config = evolve(CONFIG, authenticator=Slow())
-    assert said(WRONG, AS_BOB, config=config)[0][1].startswith("235")
+    assert log_in(WRONG_PASSWORD, AS_BOB, config=config)[0][1].startswith("235")
 
 
-def test_passwords_are_checked_beside_the_loop_unless_async() -> None:
-    """Where there is a loop to be held up: the blocking world has none."""
+def test_a_plain_authenticator_runs_in_a_thread_and_an_async_one_does_not() -> None:
     inside: list[str] = []
 
     class Plain(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
-            inside.append("thread" if threaded else "here")
+            inside.append("thread" if threaded else "loop")
             return True
 
     class Async(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
-            inside.append("thread" if threaded else "here")
+            inside.append("thread" if threaded else "loop")
             return True
 
     threaded: list[bool] = []
@@ -166,22 +152,22 @@ def test_passwords_are_checked_beside_the_loop_unless_async() -> None:
     for authenticator in (Plain(), Async()):
         exchange: ServerExchange = BY_NAME["PLAIN"].server(authenticator, channel)
         assert run(exchange.step(Secret(b"\0ann\0x"))) == Identity("ann", mechanism="PLAIN")
-    assert inside == ["thread", "here"]
+    assert inside == ["thread", "loop"]
 
 
-def test_asyncio_and_trio_have_threads() -> None:
+def test_in_thread_of_asyncio_and_trio_uses_another_thread() -> None:
     here = threading.get_ident()
     assert asyncio.run(on_asyncio.Runtime().in_thread(threading.get_ident)) != here
     assert trio.run(on_trio.Runtime().in_thread, threading.get_ident) != here
 
 
-def test_who_may_act_as_whom_is_the_verifiers_to_say() -> None:
+def test_the_authenticator_decides_who_may_act_as_another_user() -> None:
     class Managers(Accounts):
         def may_act_as(self, username: str, authzid: str) -> bool:
             return (username, authzid) == ("ann", "bob")
 
-    handler = Guest()
-    replies, _ = said(
+    handler = LoginRecorder()
+    replies, _ = log_in(
         AS_BOB, "MAIL FROM:<>", handler=handler, config=evolve(CONFIG, authenticator=Managers())
     )
     assert replies[0].startswith("235")
@@ -189,11 +175,18 @@ def test_who_may_act_as_whom_is_the_verifiers_to_say() -> None:
     assert handler.sessions[-1].identity == Identity("ann", "bob", "PLAIN")
 
 
-# -- the handler's word --------------------------------------------------------------------------
+def test_a_wrong_password_ends_the_exchange_with_denied() -> None:
+    exchange = BY_NAME["PLAIN"].server(Accounts(), Channel(random=bytes))
+    assert isinstance(run(exchange.step(Secret(b"\0ann\0wrong"))), Denied)
+
+
+# -- the login hook -----------------------------------------------------------------------------
 
 
 @define(eq=False)
-class Guest(Handler):
+class LoginRecorder(Handler):
+    """Keeps identities and sessions; answers each login with *answer*."""
+
     answer: Reply | None = None
     sessions: list[Session] = field(factory=list)
     identities: list[Identity] = field(factory=list)
@@ -207,9 +200,9 @@ class Guest(Handler):
         self.sessions.append(session)
 
 
-def test_the_handler_is_told_who_logged_in() -> None:
-    handler = Guest()
-    said(LOGIN, "MAIL FROM:<>", handler=handler)
+def test_the_login_hook_receives_the_identity() -> None:
+    handler = LoginRecorder()
+    log_in(LOGIN, "MAIL FROM:<>", handler=handler)
     assert handler.identities == [Identity("ann", mechanism="PLAIN")]
     assert handler.sessions[-1].user == "ann"
 
@@ -224,44 +217,24 @@ def test_the_handler_is_told_who_logged_in() -> None:
     ],
     ids=lambda reply: str(reply.code),
 )
-def test_the_handler_may_keep_out_who_was_verified(reply: Reply) -> None:
-    handler = Guest(reply)
-    replies, _ = said(LOGIN, "MAIL FROM:<>", handler=handler)
+def test_the_login_hook_may_refuse_a_verified_identity(reply: Reply) -> None:
+    handler = LoginRecorder(reply)
+    replies, _ = log_in(LOGIN, "MAIL FROM:<>", handler=handler)
     assert replies[0] == str(reply)
     assert handler.sessions[-1].user is None and handler.sessions[-1].identity is None
 
 
-def test_a_handler_that_fails_lets_nobody_in() -> None:
-    class Broken(Guest):
+def test_a_login_hook_that_raises_is_answered_with_454() -> None:
+    class Broken(LoginRecorder):
         def login(self, session: Session, identity: Identity) -> Reply | None:
             raise RuntimeError("no quota table")
 
-    replies, _ = said(LOGIN, handler=Broken())
+    replies, _ = log_in(LOGIN, handler=Broken())
     assert replies == ["454 4.7.0 Temporary authentication failure"]
 
 
-# -- what is offered -----------------------------------------------------------------------------
-
-
-@pytest.mark.req("RFC4422-6.1.2-01")
-def test_a_server_offers_what_its_verifier_can_answer() -> None:
-    assert "AUTH" not in _offer(evolve(CONFIG, authenticator=Authenticator()))
-    assert "PLAIN" in _offer(CONFIG)["AUTH"]
-    assert _offer(evolve(CONFIG, mechanisms=["plain"]))["AUTH"] == ["PLAIN"]
-
-
-def test_mechanisms_that_nobody_knows_are_an_error() -> None:
-    with pytest.raises(ValueError, match="FROBNICATE"):
-        ServerConfig(mechanisms=["PLAIN", "FROBNICATE"])
-
-
-def _offer(config: ServerConfig) -> dict[str, list[str]]:
-    feed = Feed([octets("EHLO client.example")])
-    run(Conversation(feed, Handler(), config, Runtime()).run())
-    words = [line[4:].split(" ") for line in feed.said[2:]]
-    return {keyword: parameters for keyword, *parameters in words}
-
-
-def test_denied_is_no_identity() -> None:
-    exchange = BY_NAME["PLAIN"].server(Accounts(), Channel(random=bytes))
-    assert isinstance(run(exchange.step(Secret(b"\0ann\0wrong"))), Denied)
+def test_a_login_hook_that_answers_334_is_answered_with_454() -> None:
+    handler = LoginRecorder(Reply(334, None, "x"))  # the exchange is over
+    answers, _ = log_in(LOGIN, "MAIL FROM:<>", handler=handler)
+    assert answers == ["454 4.7.0 Temporary authentication failure", "250 2.1.0 Sender OK"]
+    assert handler.sessions[-1].user is None

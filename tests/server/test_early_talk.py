@@ -1,59 +1,37 @@
-"""Clients that talk before it is their turn (RFC 2920 3.1)."""
+"""Clients that send commands without waiting for a reply (RFC 2920 3.1)."""
 
 from __future__ import annotations
 
 import pytest
 
-from smtpproto import Envelope, Handler, Reply, ServerConfig, Session
-from smtpproto.adapters.blocking import Runtime, run
-from smtpproto.server.conversation import Conversation
-from smtpproto.server.handler import Sink
+from smtpproto import Envelope, Reply, ServerConfig, Session, Sink
+from tests.support.handlers import Inbox
+from tests.support.scripted_client import serve
 
 EHLO, HELO = b"EHLO client.example\r\n", b"HELO client.example\r\n"
 GROUP = b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
 BDAT = b"BDAT 3 LAST\r\nx\r\n"
 
 
-class Pieces:
-    """A client that sends each piece once the replies before it were written, then goes away."""
+class StrictInbox(Inbox):
+    """Refuses the messages of clients that do not wait for replies."""
 
-    peername = sockname = ("192.0.2.1", 25)
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self.pieces, self.written = pieces, b""
-
-    async def read(self, timeout: float | None) -> bytes:
-        return self.pieces.pop(0) if self.pieces else b""
-
-    async def write(self, data: bytes, timeout: float | None) -> None:
-        self.written += data
-
-    async def close(self) -> None: ...
-
-    def interrupt(self) -> None: ...
-
-
-class Strict(Handler):
-    """Refuses the messages of such clients."""
-
-    seen = False
+    early_talk = False
 
     def data(self, session: Session, envelope: Envelope) -> Sink | Reply:
         if session.early_talk:
             return Reply(554, "5.7.1", "You do not wait for replies")
         return super().data(session, envelope)  # type: ignore[return-value]
 
-    def message(self, *_: object) -> None: ...
-
     def close(self, session: Session) -> None:
-        self.seen = session.early_talk
+        self.early_talk = session.early_talk
 
 
 def talk(*pieces: bytes, config: ServerConfig | None = None) -> tuple[bool, bytes]:
-    """Whether the client was caught, and what it was told."""
-    handler, stream = Strict(), Pieces(list(pieces))
-    run(Conversation(stream, handler, config or ServerConfig(), Runtime()).run())
-    return handler.seen, stream.written
+    """Return whether the client was noticed, and what the server wrote."""
+    inbox = StrictInbox()
+    client = serve(inbox, *pieces, config=config)
+    return inbox.early_talk, b"".join(client.written)
 
 
 @pytest.mark.req("SMUGGLING-08")
@@ -66,10 +44,11 @@ def talk(*pieces: bytes, config: ServerConfig | None = None) -> tuple[bool, byte
         [HELO, GROUP, b"DATA\r\n"],
         [EHLO, b"MAIL FROM:<>\r\nVRFY a\r\nQUIT\r\n"],
     ],
+    ids=["EHLO", "DATA", "NOOP", "HELO", "VRFY"],
 )
-def test_who_does_not_wait_is_noticed(pieces: list[bytes]) -> None:
-    seen, written = talk(*pieces)
-    assert seen
+def test_a_client_that_does_not_wait_for_a_reply_is_noticed(pieces: list[bytes]) -> None:
+    noticed, written = talk(*pieces)
+    assert noticed
     assert b"354" not in written
 
 
@@ -81,14 +60,15 @@ def test_who_does_not_wait_is_noticed(pieces: list[bytes]) -> None:
         [HELO, *GROUP.splitlines(keepends=True), b"DATA\r\n", b".\r\n"],
         [EHLO, b"NOOP\r\n", b"FOO\r\nRSET\r\n", b"QUIT\r\n"],
     ],
+    ids=["DATA", "BDAT", "HELO", "NOOP"],
 )
-def test_who_waits_is_not(pieces: list[bytes]) -> None:
-    seen, written = talk(*pieces)
-    assert not seen
+def test_a_client_that_waits_for_replies_is_not_noticed(pieces: list[bytes]) -> None:
+    noticed, written = talk(*pieces)
+    assert not noticed
     assert b"\n554" not in written
 
 
-def test_the_octets_of_a_chunk_are_no_early_talk() -> None:
+def test_the_octets_after_bdat_are_not_early_talk() -> None:
     config = ServerConfig(extensions={"PIPELINING": None})
     group = GROUP.splitlines(keepends=True)
     assert not talk(EHLO, *group, BDAT, b"QUIT\r\n", config=config)[0]

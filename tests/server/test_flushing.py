@@ -1,10 +1,11 @@
-"""When replies leave (RFC 2920 3.2): in order, and what must not wait does not."""
+"""When replies are sent: together, in order, and before the server waits (RFC 2920 3.2)."""
 
 from __future__ import annotations
 
 import pytest
 
 from smtpproto import (
+    ClientConfig,
     ForwardPath,
     Handler,
     RcptParameters,
@@ -12,20 +13,15 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
-from smtpproto.adapters.blocking import Runtime, run
-from smtpproto.client.config import ClientConfig
 from smtpproto.client.connection import open_client
-from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import Simulation
+from tests.support.scripted_client import octets, serve
 
-from ..support.scripted_client import Feed, octets
 
-
-def written(*lines: str) -> list[list[str]]:
-    """The codes of each write, when all *lines* come in one piece."""
-    feed = Feed([octets("EHLO a.example"), octets(*lines)])
-    run(Conversation(feed, Handler(), ServerConfig(), Runtime()).run())
-    writes = [data.decode().splitlines() for data in feed.written]
+def codes_by_write(*lines: str) -> list[list[str]]:
+    """Send *lines* in one piece after EHLO; return the reply codes of each write of the server."""
+    client = serve(Handler(), octets("EHLO a.example"), octets(*lines))
+    writes = [data.decode().splitlines() for data in client.written]
     return [[line[:3] for line in lines if line[3] == " "] for lines in writes][2:]
 
 
@@ -37,29 +33,33 @@ def written(*lines: str) -> list[list[str]]:
         ("DATA", "503"), ("QUIT", "221"), ("TURN", "502"),
     ],
 )  # fmt: skip
-def test_replies_that_are_not_held(line: str, code: str) -> None:
-    """They leave before what comes behind is read, with those that waited before them."""
-    writes = written("RSET", "MAIL FROM:<>", line, "RSET")
+def test_the_replies_to_these_commands_are_sent_before_reading_on(line: str, code: str) -> None:
+    """They are sent together with the replies queued before them."""
+    writes = codes_by_write("RSET", "MAIL FROM:<>", line, "RSET")
     assert writes[0] == ["250", "250", code]
     assert writes[1:] == ([] if line == "QUIT" else [["250"]])
 
 
 @pytest.mark.req("RFC2920-3.2-06")
 @pytest.mark.parametrize("line", ["FOO", "", "MAILFROM:<>", "X" * 600])
-def test_what_is_not_understood_is_answered_at_once(line: str) -> None:
-    assert written("MAIL FROM:<>", line, "RCPT TO:<bob@example.org>") == [["250", "500"], ["250"]]
+def test_the_reply_to_an_invalid_command_is_sent_at_once(line: str) -> None:
+    assert codes_by_write("MAIL FROM:<>", line, "RCPT TO:<bob@example.org>") == [
+        ["250", "500"],
+        ["250"],
+    ]
 
 
 @pytest.mark.req("RFC2920-3.2-07")
-def test_nothing_is_held_while_input_is_waited_for() -> None:
-    assert written("MAIL FROM:<>", "RCPT TO:<bob@example.org>", "RSET") == [["250", "250", "250"]]
-    feed = Feed([octets("EHLO a.example"), octets("MAIL FROM:<>"), octets("RSET")])
-    run(Conversation(feed, Handler(), ServerConfig(), Runtime()).run())
-    assert [data[:4] for data in feed.written[2:]] == [b"250 ", b"250 "]
+def test_all_replies_are_sent_before_the_server_waits_for_input() -> None:
+    assert codes_by_write("MAIL FROM:<>", "RCPT TO:<bob@example.org>", "RSET") == [
+        ["250", "250", "250"]
+    ]
+    client = serve(Handler(), octets("EHLO a.example"), octets("MAIL FROM:<>"), octets("RSET"))
+    assert [data[:4] for data in client.written[2:]] == [b"250 ", b"250 "]
 
 
-class Slow(Handler):
-    """The first recipient takes longest."""
+class SlowHandler(Handler):
+    """Takes longest for the first recipient."""
 
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
@@ -73,20 +73,19 @@ class Slow(Handler):
 
 
 @pytest.mark.req("RFC2920-3.2-01")
-def test_replies_in_the_order_of_commands() -> None:
-    """However long each hook takes."""
+def test_replies_are_sent_in_the_order_of_the_commands_however_slow_the_hooks() -> None:
     simulation = Simulation(1)
-    simulation.listen(25, Slow(simulation), ServerConfig())
+    simulation.listen(25, SlowHandler(simulation), ServerConfig())
 
     async def talk() -> list[str]:
         link = (await open_client(simulation, "mx.example", 25, ClientConfig()))._link
         await link.stream.write(
             octets("MAIL FROM:<>", *(f"RCPT TO:<{n}@example.org>" for n in range(5)), "QUIT"), None
         )
-        said = b""
+        received = b""
         while data := await link.stream.read(None):
-            said += data
-        return said.decode().splitlines()
+            received += data
+        return received.decode().splitlines()
 
     (lines,) = simulation.run(talk())
     assert [line[:3] for line in lines] == ["250", *["550"] * 5, "221"]

@@ -1,4 +1,4 @@
-"""Replies that applications give often, as clients see them."""
+"""Ready replies of smtpproto.replies, as clients see them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,19 @@ from smtpproto import (
     RcptParameters,
     Reply,
     ReversePath,
-    ServerConfig,
     Session,
 )
 from smtpproto import replies as verdicts
-from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.grammar.domain import Host
-from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import Verdict
+from tests.support.scripted_client import octets, serve
 
-from ..support.scripted_client import Feed, octets
-
-ALL = {name: reply for name, reply in vars(verdicts).items() if isinstance(reply, Reply)}
+READY_REPLIES = {name: reply for name, reply in vars(verdicts).items() if isinstance(reply, Reply)}
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"
 
 
-class Giving(Handler):
-    """Answers one hook with *verdict*."""
+class AnsweringHandler(Handler):
+    """Answers the hook named *hook* with *verdict*."""
 
     def __init__(self, hook: str, verdict: Verdict) -> None:
         self.answers = {hook: verdict}
@@ -39,7 +35,7 @@ class Giving(Handler):
         return self.answers.get("connect")
 
     def ehlo(self, session: Session, host: Host) -> Verdict:
-        return self.answers.get("hello")
+        return self.answers.get("ehlo")
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
         return self.answers.get("mail")
@@ -48,19 +44,17 @@ class Giving(Handler):
         return self.answers.get("rcpt")
 
 
-def said(hook: str, verdict: Reply, *lines: str) -> str:
-    """The last reply to *lines*."""
-    feed = Feed([octets(*lines)])
-    run(Conversation(feed, Giving(hook, verdict), ServerConfig(), Runtime()).run())
-    return feed.said[-1]
+def last_reply(hook: str, verdict: Reply, *lines: str) -> str:
+    """Send *lines*; return the last line of the last reply."""
+    return serve(AnsweringHandler(hook, verdict), octets(*lines)).lines[-1]
 
 
-HELLO, MAIL, RCPT = "EHLO a.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"
+EHLO, MAIL, RCPT = "EHLO a.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_codes_are_registered_and_go_together(name: str) -> None:
-    reply = ALL[name]
+@pytest.mark.parametrize("name", READY_REPLIES)
+def test_codes_of_ready_replies_are_registered(name: str) -> None:
+    reply = READY_REPLIES[name]
     with CODES.open(newline="") as file:
         rows = list(csv.DictReader(file))
     replies = [row for row in rows if row["kind"] == "reply" and row["code"] == str(reply.code)]
@@ -71,24 +65,24 @@ def test_codes_are_registered_and_go_together(name: str) -> None:
 
 
 @pytest.mark.req("RFC5321-3.6.2-01", "RFC5321-7.9-02")
-def test_policy_is_550_at_each_command() -> None:
-    no = verdicts.RELAYING_DENIED
-    assert said("hello", no, HELLO) == "550 Relaying denied"  # no code in reply to EHLO
-    assert said("mail", no, HELLO, MAIL) == "550 5.7.1 Relaying denied"
-    assert said("rcpt", no, HELLO, MAIL, RCPT) == "550 5.7.1 Relaying denied"
+def test_relaying_denied_is_550_at_each_command() -> None:
+    refusal = verdicts.RELAYING_DENIED
+    assert last_reply("ehlo", refusal, EHLO) == "550 Relaying denied"  # no code in reply to EHLO
+    assert last_reply("mail", refusal, EHLO, MAIL) == "550 5.7.1 Relaying denied"
+    assert last_reply("rcpt", refusal, EHLO, MAIL, RCPT) == "550 5.7.1 Relaying denied"
 
 
 @pytest.mark.req("RFC7504-3-01")
-def test_a_host_that_takes_no_mail_greets_with_521() -> None:
-    assert said("connect", verdicts.NO_MAIL_HERE).startswith("521 ")
+def test_a_host_that_never_accepts_mail_greets_with_521() -> None:
+    assert last_reply("connect", verdicts.NO_MAIL_HERE).startswith("521 ")
 
 
 @pytest.mark.req("RFC7504-4-01", "RFC7505-4.1-01")
-def test_a_recipient_with_a_null_mx() -> None:
-    line = said("rcpt", verdicts.NULL_MX_RECIPIENT, HELLO, MAIL, RCPT)
+def test_a_recipient_with_a_null_mx_is_refused_with_556() -> None:
+    line = last_reply("rcpt", verdicts.NULL_MX_RECIPIENT, EHLO, MAIL, RCPT)
     assert line.startswith("556 5.1.10 ")
 
 
 @pytest.mark.req("RFC7505-4.1-02")
-def test_a_sender_with_a_null_mx() -> None:
-    assert said("mail", verdicts.NULL_MX_SENDER, HELLO, MAIL).startswith("550 5.7.27 ")
+def test_a_sender_with_a_null_mx_is_refused_with_550_5_7_27() -> None:
+    assert last_reply("mail", verdicts.NULL_MX_SENDER, EHLO, MAIL).startswith("550 5.7.27 ")

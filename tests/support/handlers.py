@@ -19,8 +19,9 @@ class Inbox(Handler):
         """The content of each message, in the order of arrival."""
         return [body for _, _, body in self.messages]
 
-    def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Verdict:
         self.messages.append((session, envelope, body))
+        return None
 
 
 @define(eq=False)

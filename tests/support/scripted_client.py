@@ -37,15 +37,15 @@ class ScriptedClient:
     pieces: list[bytes | Exception]
     written: list[bytes] = field(factory=list)
     """What the server wrote, one item for each write."""
-    waits: list[float | None] = field(factory=list)
-    """The timeout of each read."""
+    timeouts: list[float | None] = field(factory=list)
+    """The timeout that the server passed to each read."""
     interrupted: bool = False
     closed: bool = False
     peername: tuple[str, int] = (PEER, 4711)
     sockname: tuple[str, int] = ("192.0.2.2", 25)
 
     async def read(self, timeout: float | None) -> bytes:
-        self.waits.append(timeout)
+        self.timeouts.append(timeout)
         piece = self.pieces.pop(0) if self.pieces else b""
         if isinstance(piece, Exception):
             raise piece
@@ -62,9 +62,11 @@ class ScriptedClient:
         self.pieces.clear()
 
     @property
-    def said(self) -> list[str]:
+    def lines(self) -> list[str]:
         """The lines that the server wrote."""
         return b"".join(self.written).decode().split("\r\n")[:-1]
+
+    said = lines
 
 
 Feed = ScriptedClient
@@ -95,14 +97,14 @@ def replies(
 
 def after_hello(client: ScriptedClient) -> list[str]:
     """Return the lines that the server wrote after its reply to the greeting."""
-    last = next(number for number, line in enumerate(client.said) if line.startswith("250 "))
-    return client.said[last + 1 :]
+    last = next(number for number, line in enumerate(client.lines) if line.startswith("250 "))
+    return client.lines[last + 1 :]
 
 
 def keywords(handler: Handler, config: ServerConfig | None = None, hello: str = "EHLO") -> set[str]:
     """Return the keywords that the server offers, with their parameters."""
     client = serve(handler, octets(f"{hello} client.example"), config=config)
-    return {line[4:] for line in client.said[2:]}
+    return {line[4:] for line in client.lines[2:]}
 
 
 class Accounts(Authenticator):

@@ -1,0 +1,73 @@
+"""Configurations that a server refuses to start with."""
+
+from __future__ import annotations
+
+import pytest
+import trustme
+from attrs import evolve
+
+from smtpproto import Authenticator, Handler, Limits, ServerConfig
+from smtpproto.server.setup import check_server
+from tests.support.certificates import NAME, server_context
+from tests.support.scripted_client import Accounts
+
+CONTEXT = server_context(trustme.CA().issue_cert(NAME))
+
+
+@pytest.mark.req("RFC6409-7-01")
+@pytest.mark.parametrize(
+    "config",
+    [ServerConfig(submission=True), ServerConfig(require_auth=True)],
+    ids=["submission", "require_auth"],
+)
+def test_required_logins_need_an_authenticator_and_tls_or_auth_in_clear(
+    config: ServerConfig,
+) -> None:
+    useless: list[Authenticator | None] = [None, Authenticator()]
+    for authenticator in useless:
+        with pytest.raises(ValueError, match="authenticator"):
+            check_server(Handler, evolve(config, authenticator=authenticator), 587)
+    with pytest.raises(ValueError, match="TLS"):  # otherwise AUTH is never offered
+        check_server(Handler, evolve(config, authenticator=Accounts()), 587)
+    check_server(Handler, evolve(config, authenticator=Accounts(), context=CONTEXT), 587)
+    check_server(Handler, evolve(config, authenticator=Accounts(), auth_in_clear=True), 587)
+
+
+@pytest.mark.req("RFC2033-5-01")
+def test_lmtp_must_not_use_port_25() -> None:
+    with pytest.raises(ValueError, match="25"):
+        check_server(Handler, ServerConfig(lmtp=True), 25)
+    check_server(Handler, ServerConfig(lmtp=True), 24)
+
+
+@pytest.mark.parametrize(
+    "extensions", [{"BINARYMIME": "", "CHUNKING": None}, {"SIZE": "x"}, {"FOO": ""}]
+)
+def test_extensions_that_cannot_be_offered_raise_value_error(
+    extensions: dict[str, str | None],
+) -> None:
+    with pytest.raises(ValueError):
+        check_server(Handler, ServerConfig(extensions=extensions), 25)
+
+
+@pytest.mark.req("RFC4865-4.2-01")
+def test_only_submission_servers_may_offer_futurerelease() -> None:
+    held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
+    with pytest.raises(ValueError, match="submission"):
+        check_server(Handler, ServerConfig(extensions=held, authenticator=Accounts()), 25)
+    config = ServerConfig(
+        extensions=held, submission=True, authenticator=Accounts(), context=CONTEXT
+    )
+    check_server(Handler, config, 587)
+
+
+def test_tls_options_without_a_context_raise_value_error() -> None:
+    with pytest.raises(ValueError, match="context"):
+        ServerConfig(implicit_tls=True)
+    with pytest.raises(ValueError, match="context"):
+        ServerConfig(require_tls=True)
+
+
+def test_a_message_size_below_64_kib_raises_value_error() -> None:
+    with pytest.raises(ValueError, match="65536"):
+        Limits(message_size=1)
