@@ -105,8 +105,8 @@ def test_each_recipient_gets_its_own_verdict_or_451_where_there_is_none(
 def test_only_accepted_recipients_get_a_reply_in_their_order() -> None:
     handler = VerdictHandler(lambda: [None, FULL], picky=True)
     answers = replies(handler, *THREE_RECIPIENTS, "QUIT", config=LMTP, hello="LHLO")
-    codes = [line[:3] for line in answers]
-    assert codes == "250 250 550 250 354 250 452 221".split()
+    codes = " ".join(line[:3] for line in answers)
+    assert codes == "250 250 550 250 354 250 452 221"
     twice = [*THREE_RECIPIENTS[:2], THREE_RECIPIENTS[1], *THREE_RECIPIENTS[4:]]
     answers = replies(VerdictHandler(lambda: None), *twice, config=LMTP, hello="LHLO")
     assert [line[:3] for line in answers[4:]] == ["250", "250"]
