@@ -101,7 +101,7 @@ enhanced status code."""
 class Refusal(SMTPError):
     """The peer refused with 4yz or 5yz. ``reply`` is never None here."""
 
-    reply: Reply
+    reply: Reply  # pyright: ignore[reportIncompatibleVariableOverride] - never None here
 
     def __init__(
         self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""

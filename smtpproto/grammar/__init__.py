@@ -1,6 +1,7 @@
-"""Ring 1: values <-> octets. Pure and stateless.
+"""Ring 1: converts between values and octets. Pure and stateless.
 
-Every value is frozen and cannot exist invalid; ``parse`` reads octets, ``bytes(value)`` writes the
-canonical form, and ``parse(bytes(value)) == value``. What does not fit raises
-:class:`~smtpproto.errors.GrammarError`, which carries the offset and the reply a server would give.
+Every value is frozen and cannot be built invalid. ``parse`` reads octets, ``bytes(value)`` writes
+the canonical form, and ``parse(bytes(value)) == value``. Input outside the grammar raises
+:class:`~smtpproto.errors.GrammarError`, which carries the offset of the fault and the reply that a
+server would send.
 """

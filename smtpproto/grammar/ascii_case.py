@@ -1,4 +1,7 @@
-"""Case of ASCII letters only: ``str.upper`` makes SIZE of a keyword that begins with a long s."""
+"""Change of case for ASCII letters only.
+
+``str.upper`` would turn U+017F (long s) into S, and so read ``\\u017fIZE`` as the keyword SIZE.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def upper(text: str) -> str:
-    """*text* with a-z in upper case, other characters as they are."""
+    """Return *text* with a-z in upper case and all other characters unchanged."""
     return text.upper() if text.isascii() else text.translate(_UPPER)
 
 
 def lower(text: str) -> str:
-    """*text* with A-Z in lower case, other characters as they are."""
+    """Return *text* with A-Z in lower case and all other characters unchanged."""
     return text.lower() if text.isascii() else text.translate(_LOWER)

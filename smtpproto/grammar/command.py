@@ -1,6 +1,7 @@
-"""Commands of RFC 5321 4.1.1: one class for each. A command's ``bytes()`` is its line without CRLF.
+"""Commands of RFC 5321 4.1.1, one class for each.
 
-The extensions' commands are in ``extended``, the reader of lines in ``line``.
+``bytes(command)`` is its line without CRLF. The commands of extensions are in
+``extension_command``; ``command_line`` reads lines.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Self
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .ascii_case import upper
@@ -19,52 +20,60 @@ from .printable import printable
 from .reply import GrammarError, Reply
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_BLANKS = re.compile(r" {2,}")
+_SPACES = re.compile(r" {2,}")
 _UTF8_FLAG = re.compile(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
 
-ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
-CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")
-_OF_MAIL, _OF_RCPT = MailParameters(), RcptParameters()  # none, the same for all: they are frozen
-_SENDER = Reply(501, "5.1.7", "Syntax error in sender address")
-_RECIPIENT = Reply(501, "5.1.3", "Syntax error in recipient address")
+BAD_ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
+BAD_CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")
+_BAD_SENDER = Reply(501, "5.1.7", "Syntax error in sender address")
+_BAD_RECIPIENT = Reply(501, "5.1.3", "Syntax error in recipient address")
+
+# Frozen, so all commands without parameters share them.
+_NO_MAIL_PARAMETERS, _NO_RCPT_PARAMETERS = MailParameters(), RcptParameters()
 
 
 @frozen
 class Command:
-    """Base of all commands: a verb and what stands behind it."""
+    """Base class of all commands: a verb and its argument."""
 
     verb: ClassVar[str]
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        """Build from what follows the verb and one space. Raises GrammarError."""
+        """Return the command with *argument*, the text after the verb and one space. Raises
+        GrammarError."""
         if argument:
-            raise GrammarError(f"{cls.verb} takes no argument", reply=ARGUMENT)
+            raise GrammarError(f"{cls.verb} takes no argument", reply=BAD_ARGUMENT)
         return cls()
 
     def argument(self) -> str:
-        """What follows the verb, "" for nothing."""
+        """Return the text after the verb, "" if there is none."""
         return ""
 
     def __bytes__(self) -> bytes:
         return f"{self.verb} {self.argument()}".rstrip(" ").encode()
 
     def __str__(self) -> str:
-        """The line as it may be shown: escaped, secrets masked."""
+        """Return the line as it may be shown: escaped, with secrets masked."""
         return printable(bytes(self))
 
 
-def _check_text(_: object, __: object, text: str) -> None:
+def _check_text(_instance: object, _attribute: Attribute[str], text: str) -> None:
     if CONTROL.search(text):
-        raise GrammarError("control character in the argument of a command", reply=CHARACTERS)
+        message = "control character in the argument of a command"
+        raise GrammarError(message, reply=BAD_CHARACTERS)
     if text != text.strip(" "):
-        raise GrammarError("blank before or after the argument of a command", reply=ARGUMENT)
+        message = "space before or after the argument of a command"
+        raise GrammarError(message, reply=BAD_ARGUMENT)
 
 
 @frozen
 class TextCommand(Command):
-    """A command whose argument is text. RFC 5321's String is one atom or quoted string; here any
-    printable text, since names with spaces and addresses in brackets are what people send."""
+    """A command whose argument is text.
+
+    RFC 5321's String is one atom or quoted string. Any printable text is accepted here, since
+    clients send names with spaces and addresses in brackets.
+    """
 
     text: str = field(default="", validator=_check_text)
 
@@ -77,14 +86,15 @@ class TextCommand(Command):
 
 
 @frozen
-class _Name(TextCommand):
-    """A command about a name. *smtputf8* says that the reply may be UTF-8 (RFC 6531 3.7.4.2)."""
+class _NameCommand(TextCommand):
+    """A command that asks about a name."""
 
     smtputf8: bool = field(default=False, kw_only=True)
+    """Whether the reply may be UTF-8 (RFC 6531 3.7.4.2)."""
 
     def __attrs_post_init__(self) -> None:
         if not self.text:
-            raise GrammarError(f"{self.verb} needs an argument", reply=ARGUMENT)
+            raise GrammarError(f"{self.verb} needs an argument", reply=BAD_ARGUMENT)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -92,11 +102,18 @@ class _Name(TextCommand):
         if match is None:
             return cls(argument.strip(" "))
         if match[2]:
-            raise GrammarError("SMTPUTF8 takes no value", offset=match.start(2), reply=ARGUMENT)
+            offset = match.start(2)
+            raise GrammarError("SMTPUTF8 takes no value", offset=offset, reply=BAD_ARGUMENT)
         return cls(match[1], smtputf8=True)
 
     def argument(self) -> str:
         return f"{self.text} SMTPUTF8" if self.smtputf8 else self.text
+
+
+def _check_ascii(_instance: object, _attribute: Attribute[Host], host: Host) -> None:
+    if not host.isascii:
+        message = "a host must name itself in ASCII, with A-labels"
+        raise GrammarError(message, reply=BAD_ARGUMENT)
 
 
 @frozen
@@ -104,12 +121,7 @@ class Ehlo(Command):
     """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
 
     verb = "EHLO"
-    host: Host = field(converter=to_host)
-
-    @host.validator
-    def _check(self, _: object, host: Host) -> None:
-        if not host.isascii:
-            raise GrammarError("a host names itself in ASCII (A-labels)", reply=ARGUMENT)
+    host: Host = field(converter=to_host, validator=_check_ascii)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -125,7 +137,8 @@ class Ehlo(Command):
 
 @frozen
 class Helo(Ehlo):
-    """``HELO host``. Its grammar has domains only; literals are read too, as clients send them."""
+    """``HELO host``. The grammar has domains only; address literals are read too, since clients
+    send them."""
 
     verb = "HELO"
 
@@ -133,27 +146,27 @@ class Helo(Ehlo):
     def read(cls, argument: str, context: ParseContext) -> Self:
         command = super().read(argument, context)
         if isinstance(command.host, AddressLiteral):
-            error = GrammarError("HELO takes no address literal", reply=ARGUMENT)
+            error = GrammarError("HELO takes no address literal", reply=BAD_ARGUMENT)
             context.tolerate("hello_literal", error)
         return command
 
 
 @frozen
 class Mail(Command):
-    """``MAIL FROM:<reverse-path> parameters``: a transaction begins."""
+    """``MAIL FROM:<reverse-path> parameters``: starts a transaction."""
 
     verb = "MAIL"
     path: ReversePath
-    parameters: MailParameters = _OF_MAIL
+    parameters: MailParameters = _NO_MAIL_PARAMETERS
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        start = _keyword("FROM:", argument, context, _SENDER)
+        start = _path_start("FROM:", argument, context, _BAD_SENDER)
         try:
             path, end = read_reverse_path(argument, start, context)
         except GrammarError as error:
-            raise GrammarError(error.message, offset=error.offset, reply=_SENDER) from None
-        rest = _parameters(argument, end, context, _SENDER)
+            raise GrammarError(error.message, offset=error.offset, reply=_BAD_SENDER) from None
+        rest = _read_parameters(argument, end, context, _BAD_SENDER)
         return cls(path, MailParameters.read(rest, context.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
@@ -162,69 +175,69 @@ class Mail(Command):
 
 @frozen
 class Rcpt(Command):
-    """``RCPT TO:<forward-path> parameters``: one more recipient."""
+    """``RCPT TO:<forward-path> parameters``: adds a recipient."""
 
     verb = "RCPT"
     path: ForwardPath
-    parameters: RcptParameters = _OF_RCPT
+    parameters: RcptParameters = _NO_RCPT_PARAMETERS
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        start = _keyword("TO:", argument, context, _RECIPIENT)
+        start = _path_start("TO:", argument, context, _BAD_RECIPIENT)
         path, end = read_forward_path(argument, start, context)
-        rest = _parameters(argument, end, context, _RECIPIENT)
+        rest = _read_parameters(argument, end, context, _BAD_RECIPIENT)
         return cls(path, RcptParameters.read(rest, context.parameters)) if rest else cls(path)
 
     def argument(self) -> str:
         return f"TO:<{self.path}> {self.parameters}".rstrip(" ")
 
 
-def _keyword(keyword: str, argument: str, context: ParseContext, reply: Reply) -> int:
-    """Where the path begins behind *keyword*."""
+def _path_start(keyword: str, argument: str, context: ParseContext, reply: Reply) -> int:
+    """Return where the path after *keyword* starts."""
     if upper(argument[: len(keyword)]) != keyword:
-        raise GrammarError(f"{keyword!r} belongs here", reply=reply)
+        raise GrammarError(f"expected {keyword!r}", reply=reply)
     at = len(keyword)
     while argument.startswith(" ", at):
-        error = GrammarError("no space stands behind the colon", offset=at, reply=reply)
+        error = GrammarError("no space may follow the colon", offset=at, reply=reply)
         context.tolerate("space_after_colon", error)
         at += 1
     return at
 
 
-def _parameters(
+def _read_parameters(
     argument: str, end: int, context: ParseContext, reply: Reply
 ) -> tuple[Parameter, ...]:
-    """The parameters behind a path that ends at *end*."""
+    """Return the parameters after a path that ends at *end*."""
     if end == len(argument):
         return ()
     if argument[end] != " ":
         offset = len(argument[:end].encode())
-        raise GrammarError("a space stands before parameters", offset=offset, reply=reply)
-    if blanks := _BLANKS.search(argument, end):
-        offset = len(argument[: blanks.start()].encode()) + 1
-        error = GrammarError("one space too many", offset=offset, reply=ARGUMENT)
+        raise GrammarError("a space must follow the path", offset=offset, reply=reply)
+    if spaces := _SPACES.search(argument, end):
+        offset = len(argument[: spaces.start()].encode()) + 1
+        error = GrammarError("more than one space", offset=offset, reply=BAD_ARGUMENT)
         context.tolerate("extra_blanks", error)
-        argument = argument[:end] + _BLANKS.sub(" ", argument[end:])
+        argument = argument[:end] + _SPACES.sub(" ", argument[end:])
     return read_parameters(argument, end + 1)
 
 
 @frozen
 class Data(Command):
-    """``DATA``: the content follows once the server has said 354."""
+    """``DATA``: the client sends the content after the server's 354."""
 
     verb = "DATA"
 
 
 @frozen
 class Rset(Command):
-    """``RSET``: forget the transaction."""
+    """``RSET``: aborts the transaction."""
 
     verb = "RSET"
 
 
 @frozen
 class Noop(TextCommand):
-    """``NOOP [text]``: nothing but an answer."""
+    """``NOOP [text]``: only asks for a reply."""
 
     verb = "NOOP"
 
@@ -238,20 +251,20 @@ class Help(TextCommand):
 
 @frozen
 class Quit(Command):
-    """``QUIT``: the last command."""
+    """``QUIT``: the last command of a session."""
 
     verb = "QUIT"
 
 
 @frozen
-class Vrfy(_Name):
-    """``VRFY name [SMTPUTF8]``: does this user exist?"""
+class Vrfy(_NameCommand):
+    """``VRFY name [SMTPUTF8]``: asks whether a user exists."""
 
     verb = "VRFY"
 
 
 @frozen
-class Expn(_Name):
-    """``EXPN name [SMTPUTF8]``: who is on this list?"""
+class Expn(_NameCommand):
+    """``EXPN name [SMTPUTF8]``: asks for the members of a mailing list."""
 
     verb = "EXPN"

@@ -1,11 +1,11 @@
-"""The reader of command lines: a verb, and the class that reads what stands behind it."""
+"""Reads command lines: the verb, then the argument by the class of the command."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from .command import (
-    CHARACTERS,
+    BAD_CHARACTERS,
     CONTROL,
     Command,
     Data,
@@ -38,12 +38,15 @@ COMMANDS: Commands = {
         StartTLS, Auth, Etrn, XClient, XForward,
     )
 }  # fmt: skip
-"""All that this library knows; a session has those of its vocabulary."""
+"""All commands that this library knows. A session uses those of its vocabulary."""
 
 
 def read_verb(line: bytes, commands: Commands = COMMANDS) -> str:
-    """The verb that *line* (without CRLF) begins with, upper case. Raises GrammarError with reply
-    500 if it is none of *commands*, 502 if nobody implements it any more."""
+    """Return the verb at the start of *line* (without CRLF), in upper case.
+
+    Raises GrammarError, with reply 502 for a command that RFC 5321 retired and 500 for any other
+    that is not in *commands*.
+    """
     verb = line.partition(b" ")[0].rstrip(b"\t").upper().decode("ascii", "replace")
     if verb in commands:
         return verb
@@ -55,42 +58,43 @@ def read_verb(line: bytes, commands: Commands = COMMANDS) -> str:
 def parse_command(
     line: bytes, context: ParseContext | None = None, commands: Commands = COMMANDS
 ) -> Command:
-    """Read one command line, without CRLF.
+    """Parse one command line, without CRLF.
 
-    *context* (None: strict) says what is allowed besides the grammar, and learns what was needed.
-    Raises GrammarError; its offset counts from the start of the line.
+    *context* says which leniencies are allowed, and collects those that were needed; None is
+    strict. Raises GrammarError, whose offset counts from the start of the line.
     """
     context = ParseContext() if context is None else context
     return read_command(read_verb(line, commands), line, context, commands)
 
 
 def read_command(verb: str, line: bytes, context: ParseContext, commands: Commands) -> Command:
-    """As :func:`parse_command`, of a line whose verb was read."""
+    """Parse *line* as :func:`parse_command` does, where :func:`read_verb` has returned *verb*."""
     kept = line.rstrip(b" \t")
     if len(kept) != len(line):
-        error = GrammarError("blank at the end of the line", offset=len(kept), reply=CHARACTERS)
+        message = "space or tab at the end of the line"
+        error = GrammarError(message, offset=len(kept), reply=BAD_CHARACTERS)
         context.tolerate("trailing_blanks", error)
     start = len(verb) + 1
     while kept.startswith(b" ", start):
-        error = GrammarError("one space too many", offset=start, reply=CHARACTERS)
-        if verb == "BDAT":  # who stands before us may read it otherwise, and its octets with it
+        error = GrammarError("more than one space", offset=start, reply=BAD_CHARACTERS)
+        if verb == "BDAT":  # a relay in front may read the chunk size otherwise: smuggling
             raise error
         context.tolerate("extra_blanks", error)
         start += 1
     try:
-        return commands[verb].read(_text(kept, start), context)
+        return commands[verb].read(_decode_argument(kept, start), context)
     except GrammarError as error:
-        error.offset = min(start + error.offset, len(kept))  # a verb alone has none behind it
+        error.offset = min(start + error.offset, len(kept))  # a verb alone has no argument
         raise
 
 
-def _text(line: bytes, start: int) -> str:
-    """What stands behind the verb. Offsets of errors count from there."""
+def _decode_argument(line: bytes, start: int) -> str:
+    """Return the text from *start*. The offsets of errors count from there."""
     try:
         argument = line[start:].decode()
     except UnicodeDecodeError as error:
-        raise GrammarError("not UTF-8", offset=error.start, reply=CHARACTERS) from None
+        raise GrammarError("not UTF-8", offset=error.start, reply=BAD_CHARACTERS) from None
     if control := CONTROL.search(argument):
         offset = len(argument[: control.start()].encode())
-        raise GrammarError("control character", offset=offset, reply=CHARACTERS)
+        raise GrammarError("control character", offset=offset, reply=BAD_CHARACTERS)
     return argument

@@ -1,4 +1,4 @@
-"""Delivery status notifications, as MAIL and RCPT ask for them (RFC 3461 4, RFC 6533 3)."""
+"""Requests for delivery status notifications in MAIL and RCPT (RFC 3461 4, RFC 6533 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from .address import ForwardPath
 from .ascii_case import lower, upper
-from .parameter_codec import SYNTAX
+from .parameter_codec import BAD_PARAMETER
 from .reply import GrammarError
 from .unitext import decode_unitext, encode_unitext, is_unitext
 from .xtext import decode_xtext, encode_xtext
@@ -20,20 +20,20 @@ MAX_ENVID = 100  # octets of xtext (RFC 3461 5.4)
 MAX_ORCPT = 500  # octets of the value (RFC 3461 5.4)
 
 _PRINTABLE = re.compile(r"[ -~]*")
-_ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; "=" stands in no value
+_ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; no value may contain "="
 _REGISTERED = frozenset({"rfc822", "utf-8", "x400"})  # IANA, Mail Address Types
 _UTF8 = "utf-8"
 
 
 class Ret(enum.Enum):
-    """What a notification of failure returns (RFC 3461 4.3)."""
+    """How much of the message a notification of failure returns (RFC 3461 4.3)."""
 
     FULL = "FULL"
     HDRS = "HDRS"
 
 
 class Notify(enum.Enum):
-    """When to notify the sender (RFC 3461 4.1). NEVER stands alone."""
+    """When the sender is notified (RFC 3461 4.1). NEVER excludes all others."""
 
     NEVER = "NEVER"
     SUCCESS = "SUCCESS"
@@ -42,54 +42,63 @@ class Notify(enum.Enum):
 
 
 def to_notify(value: Iterable[Notify] | None) -> frozenset[Notify] | None:
-    """Take any collection as a set. Raises GrammarError if it is empty, or NEVER with others."""
+    """Return any collection as a set. Raises GrammarError if it is empty, or if it contains NEVER
+    and others."""
     if value is None:
         return None
     notify = frozenset(value)
     if not notify or (Notify.NEVER in notify and len(notify) > 1):
-        raise GrammarError("NEVER alone, or some of the others", reply=SYNTAX)
+        raise GrammarError("must be NEVER alone, or at least one other", reply=BAD_PARAMETER)
     return notify
 
 
 def read_notify(text: str) -> frozenset[Notify] | None:
-    """Read ``"NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" )``; a list of RFC 822 may have empty
-    elements, and here the same twice. Raises GrammarError."""
+    """Read ``"NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" )``. Raises GrammarError.
+
+    Empty elements are accepted, as in any list of RFC 822, and repeated ones too.
+    """
     by_name = {member.value: member for member in Notify}
     names = [upper(name) for name in text.split(",") if name]
     if not all(name in by_name for name in names):
-        raise GrammarError(f"not a list of {', '.join(by_name)}", reply=SYNTAX)
+        raise GrammarError(f"must be a list of {', '.join(by_name)}", reply=BAD_PARAMETER)
     return to_notify(by_name[name] for name in names)
 
 
 def write_notify(notify: frozenset[Notify]) -> str:
-    """Write the words in the order of the RFC."""
+    """Write *notify* as a list, in the order of the RFC."""
     return ",".join(member.value for member in Notify if member in notify)
 
 
 def check_envid(envid: str) -> None:
-    """Raise GrammarError unless *envid* is printable ASCII, not empty, and fits when written."""
+    """Raise GrammarError unless *envid* is printable ASCII, not empty, and at most 100 octets of
+    xtext."""
     if not envid or not _PRINTABLE.fullmatch(envid):
-        raise GrammarError("an envelope identifier is printable ASCII", reply=SYNTAX)
+        raise GrammarError("an envelope identifier must be printable ASCII", reply=BAD_PARAMETER)
     if len(encode_xtext(envid)) > MAX_ENVID:
-        raise GrammarError("envelope identifier of more than 100 octets", reply=SYNTAX)
+        raise _long_envid()
 
 
 def read_envid(text: str) -> str:
     """Read the value of ENVID (RFC 3461 4.4). Raises GrammarError."""
     if len(text) > MAX_ENVID:
-        raise GrammarError("envelope identifier of more than 100 octets", reply=SYNTAX)
+        raise _long_envid()
     envid = decode_xtext(text)
     check_envid(envid)
     return envid
 
 
+def _long_envid() -> GrammarError:
+    message = f"envelope identifier of more than {MAX_ENVID} octets"
+    return GrammarError(message, reply=BAD_PARAMETER)
+
+
 @frozen
 class OriginalRecipient:
-    r"""``addr-type ";" address``: whom the sender meant (RFC 3461 4.2).
+    r"""``addr-type ";" address``: the recipient that the sender originally named (RFC 3461 4.2).
 
-    *address* is the decoded text. It need not be an address of its type; it is printable ASCII, and
-    for the type utf-8 also what RFC 6533 3 encodes. That type is written in ASCII, as ``\x{E9}``,
-    unless this would be longer than 500 octets. Raises GrammarError.
+    *address* is the decoded text: printable ASCII, or for the type utf-8 also what RFC 6533 3
+    encodes. It need not be an address of its type. The type utf-8 is written in ASCII (``\x{E9}``)
+    unless that would take more than 500 octets. Raises GrammarError.
     """
 
     addr_type: str = field()
@@ -97,21 +106,24 @@ class OriginalRecipient:
 
     def __attrs_post_init__(self) -> None:
         if not _ADDR_TYPE.fullmatch(self.addr_type):
-            raise GrammarError("not an address type", reply=SYNTAX)
+            raise GrammarError("not an address type", reply=BAD_PARAMETER)
         fits = is_unitext if self.is_utf8 else _PRINTABLE.fullmatch
         if not fits(self.address):
-            raise GrammarError(f"not text for the type {self.addr_type}", reply=SYNTAX)
+            message = f"characters that the type {self.addr_type} does not allow"
+            raise GrammarError(message, reply=BAD_PARAMETER)
         if len(str(self).encode()) > MAX_ORCPT:
-            raise GrammarError("original recipient of more than 500 octets", reply=SYNTAX)
+            raise _long_orcpt()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the value of ORCPT, of type utf-8 in any of its three forms. Raises GrammarError."""
+        """Read the value of ORCPT, with the type utf-8 in any of its three forms. Raises
+        GrammarError."""
         if len(text.encode("utf-8", "replace")) > MAX_ORCPT:
-            raise GrammarError("original recipient of more than 500 octets", reply=SYNTAX)
+            raise _long_orcpt()
         addr_type, semicolon, encoded = text.partition(";")
         if not semicolon:
-            raise GrammarError("an address type and ';' belong before the address", reply=SYNTAX)
+            message = "an address type and ';' must precede the address"
+            raise GrammarError(message, reply=BAD_PARAMETER)
         decode = decode_unitext if lower(addr_type) == _UTF8 else decode_xtext
         try:
             return cls(addr_type, decode(encoded))
@@ -121,7 +133,7 @@ class OriginalRecipient:
 
     @classmethod
     def of(cls, path: ForwardPath) -> Self:
-        """The recipient of RCPT itself, as who first submits a message gives it."""
+        """Return the recipient of RCPT itself, as the first sender of a message gives it."""
         return cls("rfc822" if path.isascii else _UTF8, str(path))
 
     @property
@@ -131,12 +143,12 @@ class OriginalRecipient:
 
     @property
     def isascii(self) -> bool:
-        """Whether it can be written without SMTPUTF8."""
+        """Whether the value can be written without SMTPUTF8."""
         return str(self).isascii()
 
     @property
     def is_registered(self) -> bool:
-        """Whether the address type is in IANA's registry; others are passed on as they are."""
+        """Whether the address type is in IANA's registry. Other types are relayed unchanged."""
         return lower(self.addr_type) in _REGISTERED
 
     def __str__(self) -> str:
@@ -146,3 +158,8 @@ class OriginalRecipient:
         if len(text) > MAX_ORCPT:
             text = f"{self.addr_type};{encode_unitext(self.address, seven_bit=False)}"
         return text
+
+
+def _long_orcpt() -> GrammarError:
+    message = f"original recipient of more than {MAX_ORCPT} octets"
+    return GrammarError(message, reply=BAD_PARAMETER)

@@ -1,8 +1,9 @@
-"""The envelope (RFC 5321 2.3.1): who sends, who receives; apart from the content."""
+"""The envelope (RFC 5321 2.3.1): the sender and the recipients, apart from the content."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from attrs import field, frozen
 
@@ -11,7 +12,7 @@ from .parameters import MailParameters, RcptParameters
 from .reply import GrammarError
 
 Recipient = ForwardPath | Mailbox | str
-ForEach = (  # a mapping's type of keys is invariant
+ParametersByRecipient = (  # Mapping is invariant in its keys, so each type needs its own
     Mapping[Recipient, RcptParameters]
     | Mapping[ForwardPath, RcptParameters]
     | Mapping[Mailbox, RcptParameters]
@@ -21,52 +22,57 @@ ForEach = (  # a mapping's type of keys is invariant
 _NO_PARAMETERS = RcptParameters()
 
 
-def _sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
+def _to_sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
     return ReversePath.of(value)
 
 
-def _recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, ...]:
+def _to_recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, ...]:
     if isinstance(values, ForwardPath | Mailbox | str | bytes) or values is None:
         values = [values]
     return tuple(ForwardPath.of(value) for value in values)
 
 
-def _for_each(
-    values: RcptParameters | ForEach,
-) -> Mapping[ForwardPath, RcptParameters] | RcptParameters:
-    if isinstance(values, RcptParameters):
-        return values
+def _to_rcpt_parameters(
+    values: RcptParameters | ParametersByRecipient,
+) -> Mapping[ForwardPath, RcptParameters]:
+    if isinstance(values, RcptParameters):  # the constructor sets them for each recipient
+        return cast("Mapping[ForwardPath, RcptParameters]", values)
     return {ForwardPath.of(path): parameters for path, parameters in values.items()}
 
 
 @frozen
 class Envelope:
-    """Sender and recipients; plain addresses will do: ``Envelope("ann@a.test", ["bob@b.test"])``.
+    """The sender and the recipients of a message: ``Envelope("ann@a.test", ["bob@b.test"])``.
 
-    *sender* ``""`` is the null reverse-path. *parameters* are those of MAIL and *rcpt_parameters*
-    those of RCPT, one for all or one for each: given by the client on a server's side; on a
-    client's, what is asked for (``RcptParameters(notify={Notify.FAILURE})``), while size, BODY and
-    SMTPUTF8 are added as the content needs. Raises GrammarError for a bad address.
+    Addresses may be text; a *sender* of ``""`` is the null reverse-path. *parameters* are those of
+    MAIL, *rcpt_parameters* those of RCPT: one value for all recipients, or one for each.
+
+    On a server the parameters are those that the client sent. On a client they are requests, for
+    example ``RcptParameters(notify={Notify.FAILURE})``; the client adds SIZE, BODY and SMTPUTF8 as
+    the content needs them. Raises GrammarError for a malformed address.
     """
 
-    sender: ReversePath = field(converter=_sender)
-    recipients: tuple[ForwardPath, ...] = field(converter=_recipients)
+    sender: ReversePath = field(converter=_to_sender)
+    recipients: tuple[ForwardPath, ...] = field(converter=_to_recipients)
     parameters: MailParameters = field(factory=MailParameters)
-    rcpt_parameters: Mapping[ForwardPath, RcptParameters] = field(factory=dict, converter=_for_each)
+    rcpt_parameters: Mapping[ForwardPath, RcptParameters] = field(
+        factory=dict, converter=_to_rcpt_parameters
+    )
 
     def __attrs_post_init__(self) -> None:
         given = self.rcpt_parameters
         if isinstance(given, RcptParameters):
             object.__setattr__(self, "rcpt_parameters", dict.fromkeys(self.recipients, given))
-        elif strangers := given.keys() - set(self.recipients):
-            raise GrammarError(f"parameters for {min(map(str, strangers))!r}, who is no recipient")
+        elif unknown := given.keys() - set(self.recipients):
+            address = min(map(str, unknown))
+            raise GrammarError(f"rcpt_parameters has {address!r}, which is not a recipient")
 
     @property
     def isascii(self) -> bool:
-        """Whether it can be sent without SMTPUTF8."""
+        """Whether the envelope can be sent without SMTPUTF8."""
         addresses = self.sender.isascii and all(path.isascii for path in self.recipients)
         return addresses and all(str(each).isascii() for each in self.rcpt_parameters.values())
 
     def parameters_of(self, recipient: ForwardPath) -> RcptParameters:
-        """The parameters of RCPT for *recipient*; none set if there are none."""
+        """Return the RCPT parameters of *recipient*; none of them is set if it has no entry."""
         return self.rcpt_parameters.get(recipient, _NO_PARAMETERS)

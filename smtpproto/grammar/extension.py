@@ -1,4 +1,4 @@
-"""Service extensions (RFC 5321 2.2): the table, and the lists that EHLO replies give."""
+"""Service extensions (RFC 5321 2.2): the table of them, and the keywords of an EHLO reply."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ..limits import COMMAND_LINE
 from . import ehlo_parameters
@@ -21,20 +21,25 @@ _PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
 
 @frozen(kw_only=True)
 class Extension:
-    """A row of the table. *verbs* are the commands that it adds; *mail_parameters* and
-    *rcpt_parameters* the parameters. *extra_octets* is what it adds to a command's line limit
-    (RFC 5321 4.5.3.1.4), *requires* the keywords that must be offered with it. *parse_parameters*
-    reads the parameters of the keyword, and raises GrammarError if they are malformed.
-    """
+    """A row of the table."""
 
     keyword: str
     rfc: str
+
     verbs: frozenset[str] = frozenset()
+    """The commands that the extension adds."""
+
     mail_parameters: frozenset[str] = frozenset()
     rcpt_parameters: frozenset[str] = frozenset()
+
     extra_octets: Mapping[str, int] = field(factory=dict)
+    """What the extension adds to the line limit of a command, by verb (RFC 5321 4.5.3.1.4)."""
+
     requires: frozenset[str] = frozenset()
-    parse_parameters: Callable[[str], object] = ehlo_parameters.nothing
+    """The keywords that must be offered too."""
+
+    parse_parameters: Callable[[str], object] = ehlo_parameters.read_no_parameters
+    """Reads the text after the keyword, and raises GrammarError if it is malformed."""
 
 
 def _table(*rows: Extension) -> Mapping[str, Extension]:
@@ -86,7 +91,7 @@ EXTENSIONS = _table(
         rfc="3461",
         mail_parameters=frozenset({"RET", "ENVID"}),
         rcpt_parameters=frozenset({"NOTIFY", "ORCPT"}),
-        extra_octets={"MAIL": 524, "RCPT": 524},  # to 1036 in all (RFC 3461 5.4)
+        extra_octets={"MAIL": 524, "RCPT": 524},  # 1036 in total (RFC 3461 5.4)
     ),
     Extension(
         keyword="REQUIRETLS",
@@ -113,7 +118,7 @@ EXTENSIONS = _table(
         rfc="6710",
         mail_parameters=frozenset({"MT-PRIORITY"}),
         extra_octets={"MAIL": 15},
-        parse_parameters=ehlo_parameters.read_policy,
+        parse_parameters=ehlo_parameters.read_priority_policy,
     ),
     Extension(
         keyword="RRVS", rfc="7293", rcpt_parameters=frozenset({"RRVS"}), extra_octets={"RCPT": 33}
@@ -127,52 +132,55 @@ EXTENSIONS = _table(
     ),
     Extension(keyword="LIMITS", rfc="9422", parse_parameters=ehlo_parameters.SessionLimits.parse),
     Extension(keyword="ETRN", rfc="1985", verbs=frozenset({"ETRN"})),
-    Extension(keyword="EXPN", rfc="5321"),  # names of commands that RFC 5321 has anyway
+    # RFC 5321 defines these commands, so their keywords add no verb.
+    Extension(keyword="EXPN", rfc="5321"),
     Extension(keyword="HELP", rfc="5321"),
     Extension(keyword="VRFY", rfc="5321"),
     Extension(
         keyword="XCLIENT",
         rfc="Postfix",
         verbs=frozenset({"XCLIENT"}),
-        parse_parameters=ehlo_parameters.read_names,
+        parse_parameters=ehlo_parameters.read_attribute_names,
     ),
     Extension(
         keyword="XFORWARD",
         rfc="Postfix",
         verbs=frozenset({"XFORWARD"}),
-        parse_parameters=ehlo_parameters.read_names,
+        parse_parameters=ehlo_parameters.read_attribute_names,
     ),
 )
 
 LONGEST_LINE = COMMAND_LINE + max(
     sum(row.extra_octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
 )
-"""Octets of the longest command line that there can be, AUTH apart."""
+"""The octets of the longest possible command line, except AUTH."""
+
+
+def _check_keywords(
+    _instance: object, _attribute: Attribute[Mapping[str, str]], keywords: Mapping[str, str]
+) -> None:
+    for keyword, parameters in keywords.items():
+        if not _KEYWORD.fullmatch(keyword) or keyword != upper(keyword):
+            raise GrammarError(f"not an EHLO keyword in upper case: {keyword!r}")
+        if parameters and not _PARAMETERS.fullmatch(parameters):
+            raise GrammarError(f"not EHLO parameters: {parameters!r}")
 
 
 @frozen
 class Extensions:
-    """The keywords of one EHLO reply, each with its parameters as one string.
+    """The keywords of one EHLO reply, in upper case, each with its parameters as one string.
 
-    Keywords are upper case and looked up in any case: ``"size" in extensions``.
+    Lookup ignores case: ``"size" in extensions``.
     """
 
-    keywords: Mapping[str, str] = field(factory=dict)
-
-    @keywords.validator
-    def _check(self, _: object, keywords: Mapping[str, str]) -> None:
-        for keyword, parameters in keywords.items():
-            if not _KEYWORD.fullmatch(keyword) or keyword != upper(keyword):
-                raise GrammarError(f"not an EHLO keyword: {keyword!r}")
-            if parameters and not _PARAMETERS.fullmatch(parameters):
-                raise GrammarError(f"not EHLO parameters: {parameters!r}")
+    keywords: Mapping[str, str] = field(factory=dict, validator=_check_keywords)
 
     @classmethod
     def from_reply(cls, reply: Reply) -> Extensions:
         """Read the lines after the first of a reply to EHLO (RFC 5321 4.1.1.1).
 
-        Lenient: lines that are no keyword line are passed over, blanks are collapsed, the last of
-        equal keywords counts, and the old ``AUTH=`` form is read as ``AUTH``.
+        Lines that are not keyword lines are ignored, repeated blanks are collapsed, the last of
+        equal keywords counts, and the old form ``AUTH=`` is read as ``AUTH``.
         """
         keywords: dict[str, str] = {}
         for line in reply.lines[1:]:
@@ -188,7 +196,7 @@ class Extensions:
         return cls(keywords)
 
     def lines(self) -> list[str]:
-        """The keyword lines of an EHLO reply."""
+        """Return the keyword lines of an EHLO reply."""
         return [f"{keyword} {text}".rstrip() for keyword, text in self.keywords.items()]
 
     def __contains__(self, keyword: object) -> bool:
@@ -199,79 +207,79 @@ class Extensions:
 
     @property
     def size(self) -> int | None:
-        """The largest message in octets, or None where SIZE gives no limit (RFC 1870 3)."""
-        size: int | None = self._said("SIZE")
+        """The largest message in octets, or None if SIZE gives no limit (RFC 1870 3)."""
+        size: int | None = self._parsed("SIZE")
         return size
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
-        """The SASL mechanisms of AUTH, upper case."""
+        """The SASL mechanisms of AUTH, in upper case."""
         return tuple(upper(self.keywords.get("AUTH", "")).split())
 
     @property
     def limits(self) -> SessionLimits:
-        """What LIMITS says, as far as it can be understood (RFC 9422 3)."""
+        """The limits of LIMITS, without those that are malformed (RFC 9422 3)."""
         return SessionLimits.parse_leniently(self.keywords.get("LIMITS", ""))
 
     @property
     def deliver_by_min(self) -> int | None:
-        """The least seconds of ``BY=...;R``, or None where DELIVERBY says nothing (RFC 2852 2)."""
-        seconds: int | None = self._said("DELIVERBY")
+        """The minimum seconds of ``BY=...;R``, or None if DELIVERBY gives none (RFC 2852 2)."""
+        seconds: int | None = self._parsed("DELIVERBY")
         return seconds
 
     @property
     def future_release(self) -> FutureRelease | None:
-        """The longest that FUTURERELEASE lets a message be held, None if it does not say."""
-        longest: FutureRelease | None = self._said("FUTURERELEASE")
+        """How long FUTURERELEASE allows a message to be held, or None."""
+        longest: FutureRelease | None = self._parsed("FUTURERELEASE")
         return longest
 
     @property
     def priority_policy(self) -> str | None:
         """The Priority Assignment Policy of MT-PRIORITY, or None (RFC 6710 3)."""
-        policy: str | None = self._said("MT-PRIORITY")
+        policy: str | None = self._parsed("MT-PRIORITY")
         return policy
 
     @property
     def solicitations(self) -> tuple[str, ...]:
-        """The classes of messages that NO-SOLICITING does not want (RFC 3865 2.1)."""
-        return self._said("NO-SOLICITING") or ()
+        """The classes of messages that NO-SOLICITING refuses (RFC 3865 2.1)."""
+        return self._parsed("NO-SOLICITING") or ()
 
     @property
     def malformed(self) -> tuple[str, ...]:
-        """The keywords whose parameters are not in the grammar, and so count as absent."""
-        return tuple(row.keyword for row in self.rows if not self._is_read(row))
+        """The keywords whose parameters are malformed, and so count as absent."""
+        return tuple(row.keyword for row in self.rows if not self._is_well_formed(row))
 
-    def _is_read(self, row: Extension) -> bool:
+    def _is_well_formed(self, row: Extension) -> bool:
         try:
             row.parse_parameters(self.keywords[row.keyword])
         except GrammarError:
             return False
         return True
 
-    def _said(self, keyword: str) -> Any:
-        """What the parameters of *keyword* mean; None if it is not there, or if they are bad."""
+    def _parsed(self, keyword: str) -> Any:
+        """Return the value of the parameters of *keyword*, None if they are absent or malformed."""
         try:
             return EXTENSIONS[keyword].parse_parameters(self.keywords[keyword])
         except (KeyError, GrammarError):
             return None
 
     def line_limit(self, verb: str) -> int:
-        """The longest command line for *verb* in octets, with CRLF (RFC 5321 4.5.3.1.4)."""
+        """Return the octets of the longest line for *verb*, with CRLF (RFC 5321 4.5.3.1.4)."""
         return COMMAND_LINE + sum(row.extra_octets.get(verb, 0) for row in self.rows)
 
     @cached_property
     def rows(self) -> tuple[Extension, ...]:
-        """The rows of the table that are offered."""
+        """The rows of the table whose keywords are offered."""
         return tuple(EXTENSIONS[keyword] for keyword in self.keywords if keyword in EXTENSIONS)
 
     @cached_property
     def verbs(self) -> frozenset[str]:
-        """The commands that may be used besides those of RFC 5321."""
+        """The commands that the extensions add to those of RFC 5321."""
         return frozenset[str]().union(*(row.verbs for row in self.rows))
 
     @cached_property
     def parameters(self) -> Mapping[str, frozenset[str]]:
-        """The parameters that may go with MAIL and with RCPT."""
+        """The keywords of the parameters that MAIL and RCPT may have, by verb."""
         return {
             "MAIL": frozenset[str]().union(*(row.mail_parameters for row in self.rows)),
             "RCPT": frozenset[str]().union(*(row.rcpt_parameters for row in self.rows)),

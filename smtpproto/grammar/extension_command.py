@@ -1,15 +1,15 @@
-"""Commands that extensions add: LHLO, STARTTLS, AUTH, BDAT, ETRN, XCLIENT, XFORWARD."""
+"""Commands of extensions and of LMTP: LHLO, STARTTLS, AUTH, BDAT, ETRN, XCLIENT, XFORWARD."""
 
 from __future__ import annotations
 
 import re
 from typing import Self
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ..limits import CHUNK_SIZE_DIGITS
 from .ascii_case import upper
-from .command import ARGUMENT, Command, Ehlo
+from .command import BAD_ARGUMENT, Command, Ehlo
 from .domain import Domain
 from .parse_context import ParseContext
 from .reply import GrammarError
@@ -24,7 +24,7 @@ _QUEUE = re.compile(r"[!-~]{1,255}")
 
 @frozen
 class Lhlo(Ehlo):
-    """``LHLO host``: what LMTP has for EHLO (RFC 2033 4.1)."""
+    """``LHLO host``: LMTP's counterpart of EHLO (RFC 2033 4.1)."""
 
     verb = "LHLO"
 
@@ -36,19 +36,21 @@ class StartTLS(Command):
     verb = "STARTTLS"
 
 
+def _check_mechanism(_instance: object, _attribute: Attribute[str], mechanism: str) -> None:
+    if not _MECHANISM.fullmatch(mechanism):
+        raise GrammarError("not a mechanism name", reply=BAD_ARGUMENT)
+
+
 @frozen
 class Auth(Command):
-    """``AUTH mechanism [initial-response]`` (RFC 4954). *initial* is the decoded response; None for
-    none, which differs from an empty one (sent as "=")."""
+    """``AUTH mechanism [initial-response]`` (RFC 4954)."""
 
     verb = "AUTH"
-    mechanism: str = field()
-    initial: Secret | None = None
+    mechanism: str = field(validator=_check_mechanism)
 
-    @mechanism.validator
-    def _check(self, _: object, mechanism: str) -> None:
-        if not _MECHANISM.fullmatch(mechanism):
-            raise GrammarError("not a mechanism name", reply=ARGUMENT)
+    initial: Secret | None = None
+    """The decoded initial response. None is no response, which differs from an empty one (sent as
+    "=")."""
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -57,7 +59,7 @@ class Auth(Command):
             return cls(upper(mechanism))
         octets = b"" if initial == "=" else decode_base64(initial.encode()) if initial else None
         if octets is None or (not octets and initial != "="):
-            raise GrammarError("an empty response is written as '='", reply=ARGUMENT)
+            raise GrammarError("an empty response must be written as '='", reply=BAD_ARGUMENT)
         return cls(upper(mechanism), Secret(octets))
 
     def argument(self) -> str:
@@ -70,56 +72,62 @@ class Auth(Command):
 
 
 class ChunkError(GrammarError):
-    """A BDAT that cannot be taken. *size* octets follow it all the same; None if nobody can tell,
-    so that what comes next cannot be read as commands."""
+    """A BDAT command that is refused although its chunk follows."""
+
+    size: int | None
+    """The octets that follow. None if the size cannot be read: then it is unknown where the next
+    command starts."""
 
     def __init__(self, message: str, size: int | None) -> None:
-        super().__init__(message, reply=ARGUMENT)
+        super().__init__(message, reply=BAD_ARGUMENT)
         self.size = size
+
+
+def _check_size(_instance: object, _attribute: Attribute[int], size: int) -> None:
+    if not 0 <= size < 10**CHUNK_SIZE_DIGITS:
+        raise ChunkError("not a chunk size", None)
 
 
 @frozen
 class Bdat(Command):
-    """``BDAT chunk-size [LAST]`` (RFC 3030 2): *size* octets of content follow the line at once."""
+    """``BDAT chunk-size [LAST]`` (RFC 3030 2): *size* octets of content follow the line."""
 
     verb = "BDAT"
-    size: int = field()
+    size: int = field(validator=_check_size)
     last: bool = False
-
-    @size.validator
-    def _check(self, _: object, size: int) -> None:
-        if not 0 <= size < 10**CHUNK_SIZE_DIGITS:
-            raise ChunkError("not a chunk size", None)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
         match = _CHUNK.fullmatch(argument)
         if match is None or len(match[1]) > CHUNK_SIZE_DIGITS:
-            raise ChunkError("BDAT needs the size of the chunk, in 1 to 20 digits", None)
+            raise ChunkError(f"BDAT needs a chunk size of 1 to {CHUNK_SIZE_DIGITS} digits", None)
         size, mark = int(match[1]), match[2]
         if mark is not None and upper(mark) != "LAST":
-            raise ChunkError("nothing but LAST may follow the size of the chunk", size)
+            raise ChunkError("only LAST may follow the chunk size", size)
         return cls(size, mark is not None)
 
     def argument(self) -> str:
         return f"{self.size} LAST" if self.last else str(self.size)
 
 
+def _check_node(_instance: object, _attribute: Attribute[str], node: str) -> None:
+    if node.startswith("#"):
+        if not _QUEUE.fullmatch(node, 1):
+            raise GrammarError("not the name of a queue", reply=BAD_ARGUMENT)
+    else:
+        Domain(node.removeprefix("@"))
+
+
 @frozen
 class Etrn(Command):
-    """``ETRN node`` (RFC 1985): start the queue for a domain (``example.org``), for it and what is
-    below it (``@example.org``), or one with a name of its own (``#queue``)."""
+    """``ETRN node`` (RFC 1985): starts a queue.
+
+    *node* is a domain (``example.org``), a domain with its subdomains (``@example.org``), or the
+    name of a queue (``#queue``).
+    """
 
     verb = "ETRN"
-    node: str = field()
-
-    @node.validator
-    def _check(self, _: object, node: str) -> None:
-        if node.startswith("#"):
-            if not _QUEUE.fullmatch(node, 1):
-                raise GrammarError("not the name of a queue", reply=ARGUMENT)
-        else:
-            Domain(node.removeprefix("@"))
+    node: str = field(validator=_check_node)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -131,7 +139,7 @@ class Etrn(Command):
 
 @frozen
 class XClient(Command):
-    """``XCLIENT attribute=value ...``: a trusted client speaks for another (Postfix)."""
+    """``XCLIENT attribute=value ...`` (Postfix): a trusted client acts for another one."""
 
     verb = "XCLIENT"
     attributes: XClientAttributes
@@ -146,7 +154,8 @@ class XClient(Command):
 
 @frozen
 class XForward(Command):
-    """``XFORWARD attribute=value ...``: whom a message came from, for the log (Postfix)."""
+    """``XFORWARD attribute=value ...`` (Postfix): a trusted client tells where a message came from,
+    for the log."""
 
     verb = "XFORWARD"
     attributes: XForwardAttributes

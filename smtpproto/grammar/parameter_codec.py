@@ -1,4 +1,4 @@
-"""How a typed parameter of MAIL or RCPT becomes an attribute, and back."""
+"""Converts the value of a MAIL or RCPT parameter into a typed attribute, and back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import enum
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import Attribute, frozen
 
 from .ascii_case import upper
 from .reply import GrammarError, Reply
 
-SYNTAX = Reply(501, "5.5.4", "Syntax error in parameter")
+BAD_PARAMETER = Reply(501, "5.5.4", "Syntax error in parameter")
 
 T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)
@@ -19,66 +19,76 @@ E = TypeVar("E", bound=enum.Enum)
 
 @frozen
 class ParameterCodec:
-    """A row: *attribute* holds what *parse* makes of the value, and *write* gives the value back.
-    Without *parse* the parameter takes no value: it is there or not. *fault* answers a parameter
-    that is given twice."""
+    """A row of :data:`~.parameters.MAIL_CODECS` or ``RCPT_CODECS``: how one parameter is read and
+    written."""
 
     attribute: str
-    parse: Callable[[str], Any] | None = None
-    write: Callable[[Any], str] = str
-    fault: Reply = SYNTAX
+    """The name of the attribute of MailParameters or RcptParameters."""
 
-    def read(self, value: str | None) -> Any:
-        """The attribute for *value*, None for a parameter without one. Raises GrammarError."""
-        if self.parse is None:
+    parse_value: Callable[[str], Any] | None = None
+    """Returns the attribute for a value, or raises GrammarError. None: the parameter takes no
+    value, and the attribute is a flag."""
+
+    write_value: Callable[[Any], str] = str
+    """Returns the value for an attribute."""
+
+    error_reply: Reply = BAD_PARAMETER
+    """The reply if the parameter is given twice, or without the value that it needs."""
+
+    def parse(self, value: str | None) -> Any:
+        """Return the attribute for *value*, None for a parameter without one. Raises
+        GrammarError."""
+        if self.parse_value is None:
             if value is not None:
-                raise GrammarError("takes no value", reply=SYNTAX)
+                raise GrammarError("takes no value", reply=BAD_PARAMETER)
             return True
         if value is None:
-            raise GrammarError("needs a value", reply=self.fault)
-        return self.parse(value)
+            raise GrammarError("needs a value", reply=self.error_reply)
+        return self.parse_value(value)
 
-    def written(self, attribute: Any) -> str | None:
-        """The value for an attribute that is set."""
-        return None if self.parse is None else self.write(attribute)
+    def write(self, attribute: Any) -> str | None:
+        """Return the value for an *attribute* that is set, None if the parameter takes none."""
+        return None if self.parse_value is None else self.write_value(attribute)
 
 
-def one_of(kind: type[E]) -> Callable[[str], E]:
-    """Give a reader of the values of *kind*, in any case."""
+def enum_parser(kind: type[E]) -> Callable[[str], E]:
+    """Return a function that parses the values of *kind*, in any case."""
 
-    def read(value: str) -> E:
+    def parse(value: str) -> E:
         try:
             return kind(upper(value))
         except ValueError:
             names = ", ".join(member.value for member in kind)
-            raise GrammarError(f"not one of {names}", reply=SYNTAX) from None
+            raise GrammarError(f"must be one of {names}", reply=BAD_PARAMETER) from None
 
-    return read
+    return parse
 
 
-def value_of(member: enum.Enum) -> str:
-    """The word of a member, as it is written."""
+def enum_value(member: enum.Enum) -> str:
+    """Return the value of *member* as it is written."""
     return str(member.value)
 
 
-def if_set(check: Callable[[T], None]) -> Callable[[Any, Any, T | None], None]:
-    """Give an attrs validator that applies *check* to all but None."""
+write_number = "{:d}".format
 
-    def validator(_: object, __: object, value: T | None) -> None:
+Validator = Callable[[Any, "Attribute[Any]", Any], None]
+
+
+def optional_check(check: Callable[[T], None]) -> Validator:
+    """Return an attrs validator that calls *check* with every value but None."""
+
+    def validate(_instance: object, _attribute: Attribute[Any], value: T | None) -> None:
         if value is not None:
             check(value)
 
-    return validator
+    return validate
 
 
-def within(low: int, high: int, fault: Reply = SYNTAX) -> Callable[[Any, Any, Any], None]:
-    """Give an attrs validator of whole numbers from *low* to *high*, and of None."""
+def in_range(low: int, high: int, reply: Reply = BAD_PARAMETER) -> Validator:
+    """Return an attrs validator that accepts None and integers from *low* to *high*."""
 
-    def check(_: object, attribute: Any, number: object) -> None:
+    def validate(_instance: object, attribute: Attribute[Any], number: object) -> None:
         if number is not None and not (isinstance(number, int) and low <= number <= high):
-            raise GrammarError(f"{attribute.name} is {low} to {high}", reply=fault)
+            raise GrammarError(f"{attribute.name} must be {low} to {high}", reply=reply)
 
-    return check
-
-
-write_number = "{:d}".format
+    return validate

@@ -1,4 +1,4 @@
-"""One reading of a peer's octets: what may be there, and which leniencies it took."""
+"""The settings of a parser, and the leniencies that it needed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ _STRICT = Leniencies.strict()
 
 @define(kw_only=True)
 class ParseContext:
-    """*parameters* are those that MAIL and RCPT may have, by keyword (None: all that are known).
-    *utf8* is whether SMTPUTF8 was negotiated. *used* collects the leniencies to be reported."""
+    """The settings for parsing one command line or reply. The default is strict."""
 
     parameters: Container[str] | None = None
+    """The keywords of the parameters that MAIL or RCPT may have. None: all that this library
+    knows."""
+
     utf8: bool = True
+    """Whether SMTPUTF8 was negotiated."""
+
     leniencies: Leniencies = _STRICT
+
     used: list[str] = field(factory=list, init=False)
+    """The leniencies that the parser needed and that are to be reported, by name."""
 
     def tolerate(self, leniency: str, error: GrammarError) -> None:
-        """Go on in spite of *error* if *leniency* allows it; else raise it."""
+        """Raise *error* unless the setting named *leniency* allows the parser to go on."""
         tolerance: Tolerance = getattr(self.leniencies, leniency)
         if tolerance is Tolerance.REJECT:
             raise error

@@ -1,12 +1,12 @@
-"""Peer-supplied text, made safe to show."""
+"""Makes text from a peer safe to show."""
 
 from __future__ import annotations
 
 
 def printable(text: bytes | str) -> str:
-    """Give *text* with everything that is not a printable character escaped.
+    """Return *text* with everything that is not a printable character escaped.
 
-    Octets that are not UTF-8 appear as ``\\xff``, controls as ``\\r``, ``\\x1b`` ..., so that the
+    Octets that are not UTF-8 become ``\\xff``, control characters ``\\r``, ``\\x1b`` and so on: the
     result never breaks a line or moves a cursor.
     """
     if isinstance(text, bytes):

@@ -1,4 +1,4 @@
-"""Require-Recipient-Valid-Since (RFC 7293): the parameter of RCPT."""
+"""Require-Recipient-Valid-Since (RFC 7293): the RRVS parameter of RCPT."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from datetime import datetime
 from typing import Self
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
-from .parameter_codec import SYNTAX
+from .parameter_codec import BAD_PARAMETER
 from .reply import GrammarError
 from .timestamp import read_timestamp, to_utc, write_timestamp
 
@@ -17,31 +17,35 @@ _RRVS = re.compile(r"([^;.]*)(?:;([CR]))?", re.IGNORECASE | re.ASCII)
 
 
 class NoSupport(enum.Enum):
-    """What to do where the next server does not know RRVS (RFC 7293 5.1.1)."""
+    """What a server does with the message if the next server does not offer RRVS (RFC 7293
+    5.1.1)."""
 
     REJECT = "R"
     CONTINUE = "C"
 
 
+def _check_whole_seconds(_instance: object, _attribute: Attribute[datetime], at: datetime) -> None:
+    if at.microsecond:
+        raise GrammarError("RRVS takes whole seconds", reply=BAD_PARAMETER)
+
+
 @frozen
 class ValidSince:
-    """The value of RRVS: the mailbox must have been its owner's ever *since*, an instant of whole
-    seconds, kept in UTC. *action* is None where the client did not say it; it means REJECT then."""
+    """The value of RRVS: deliver only if the mailbox has had the same owner ever *since*.
 
-    since: datetime = field(converter=to_utc)
+    *since* is an instant of whole seconds, kept in UTC. *action* is None if the client gave none,
+    which means REJECT.
+    """
+
+    since: datetime = field(converter=to_utc, validator=_check_whole_seconds)
     action: NoSupport | None = None
-
-    @since.validator
-    def _check(self, _: object, since: datetime) -> None:
-        if since.microsecond:
-            raise GrammarError("RRVS takes whole seconds", reply=SYNTAX)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``date-time [ ";" ( "C" / "R" ) ]``, without time-secfrac. Raises GrammarError."""
         match = _RRVS.fullmatch(text)
         if match is None:
-            raise GrammarError("not a date-time and an action", reply=SYNTAX)
+            raise GrammarError("must be a date-time and an action", reply=BAD_PARAMETER)
         action = NoSupport(match[2].upper()) if match[2] else None
         return cls(read_timestamp(match[1]), action)
 

@@ -1,4 +1,5 @@
-"""When a message is to be delivered, and before which others (RFC 2852, RFC 4865, RFC 6710)."""
+"""When and in which order a message is delivered: BY (RFC 2852), HOLDFOR and HOLDUNTIL (RFC 4865),
+MT-PRIORITY (RFC 6710)."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from typing import Self
 
 from attrs import field, frozen
 
-from .parameter_codec import SYNTAX, within
+from .parameter_codec import BAD_PARAMETER, in_range
 from .reply import GrammarError, Reply
 from .timestamp import read_timestamp
 
-MAX_SECONDS = 999_999_999  # seconds, of BY and HOLDFOR
-PRIORITY_SYNTAX = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
+MAX_SECONDS = 999_999_999  # of BY and HOLDFOR
+BAD_PRIORITY = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
 
 _BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
 _HOLD_FOR = re.compile(r"[1-9][0-9]{0,8}")
@@ -22,7 +23,7 @@ _PRIORITY = re.compile(r"0|-?[1-9]")
 
 
 class ByMode(enum.Enum):
-    """What to do with a message that is late (RFC 2852 4)."""
+    """What a server does with a message that it cannot deliver in time (RFC 2852 4)."""
 
     RETURN = "R"
     NOTIFY = "N"
@@ -30,26 +31,26 @@ class ByMode(enum.Enum):
 
 @frozen
 class DeliverBy:
-    """The value of BY: deliver within *seconds*, else act as *mode* says; *trace* asks each
-    relay for a notification (RFC 2852 4).
+    """The value of BY (RFC 2852 4): deliver within *seconds*, else act as *mode* says.
 
-    *seconds* are -999999999 to 999999999, and more than 0 with RETURN.
+    *seconds* are -999999999 to 999999999; with RETURN they must be above 0. *trace* asks each relay
+    for a notification.
     """
 
-    seconds: int = field(validator=within(-MAX_SECONDS, MAX_SECONDS))
+    seconds: int = field(validator=in_range(-MAX_SECONDS, MAX_SECONDS))
     mode: ByMode
     trace: bool = False
 
     def __attrs_post_init__(self) -> None:
         if self.mode is ByMode.RETURN and self.seconds <= 0:
-            raise GrammarError("by-mode R needs a by-time above 0", reply=SYNTAX)
+            raise GrammarError("by-mode R needs a by-time above 0", reply=BAD_PARAMETER)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``by-time ";" by-mode [ "T" ]``. Raises GrammarError."""
         match = _BY.fullmatch(text)
         if match is None:
-            raise GrammarError("not a by-value", reply=SYNTAX)
+            raise GrammarError("not a by-value", reply=BAD_PARAMETER)
         seconds, mode, trace = match.groups()
         return cls(int(seconds), ByMode(mode.upper()), bool(trace))
 
@@ -60,19 +61,19 @@ class DeliverBy:
 def read_hold_for(text: str) -> int:
     """Read the seconds of HOLDFOR (RFC 4865 3). Raises GrammarError."""
     if not _HOLD_FOR.fullmatch(text):
-        raise GrammarError(f"not 1 to {MAX_SECONDS} seconds", reply=SYNTAX)
+        raise GrammarError(f"must be 1 to {MAX_SECONDS} seconds", reply=BAD_PARAMETER)
     return int(text)
 
 
 def read_hold_until(text: str) -> datetime:
     """Read the instant of HOLDUNTIL, which is written in UTC (RFC 4865 3). Raises GrammarError."""
     if text[-1:] not in ("Z", "z"):
-        raise GrammarError("not a date-time in UTC", reply=SYNTAX)
+        raise GrammarError("not a date-time in UTC", reply=BAD_PARAMETER)
     return read_timestamp(text)
 
 
 def read_priority(text: str) -> int:
     """Read the value of MT-PRIORITY, -9 to 9 (RFC 6710 7). Raises GrammarError."""
     if not _PRIORITY.fullmatch(text):
-        raise GrammarError("not a priority from -9 to 9", reply=PRIORITY_SYNTAX)
+        raise GrammarError("must be a priority from -9 to 9", reply=BAD_PRIORITY)
     return int(text)

@@ -1,4 +1,4 @@
-"""Ring 0: a value that can be carried, compared and used, but not printed."""
+"""A value that can be carried, compared and used, but not printed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from .reply import GrammarError
 class Secret:
     """Octets that no repr, log or transcript shows.
 
-    Built from ``bytes`` or ``str`` (as UTF-8; GrammarError if it cannot be; TypeError for anything
-    else). :meth:`reveal` is the one way out, so that a search for it finds each place where a
-    secret leaves its wrapper.
+    Built from octets or from ``str``, which is encoded as UTF-8. Raises GrammarError if the text
+    cannot be encoded, TypeError for any other type. Only :meth:`reveal` returns the octets, so a
+    search for it finds every place where a secret leaves its wrapper.
     """
 
     __slots__ = ("_octets",)
 
     def __init__(self, value: bytes | str) -> None:
-        # Of a number, bytes() would make so many NULs.
+        # bytes(8) would be eight NULs, so numbers must not get that far.
         if not isinstance(value, str | bytes | bytearray | memoryview):
-            raise TypeError(f"a secret is bytes or str, not {type(value).__name__}")
+            raise TypeError(f"a secret must be bytes or str, not {type(value).__name__}")
         try:
             self._octets = value.encode() if isinstance(value, str) else bytes(value)
-        except UnicodeEncodeError:  # whose text would be the secret
-            raise GrammarError("a secret that UTF-8 cannot hold") from None
+        except UnicodeEncodeError:  # its text would contain the secret
+            raise GrammarError("a secret cannot be encoded as UTF-8") from None
 
     def reveal(self) -> bytes:
-        """The octets themselves."""
+        """Return the octets."""
         return self._octets
 
     def __eq__(self, other: object) -> bool:
@@ -44,11 +44,13 @@ class Secret:
         return "Secret(***)"
 
     def __reduce__(self) -> str:
-        raise TypeError("a Secret is not pickled or copied")
+        raise TypeError("a Secret cannot be pickled or copied")
 
 
 def check_type(name: str, value: object, kind: type | UnionType) -> None:
-    """Raise TypeError if *value* is neither None nor a *kind*. The message does not show it: a
-    password that was passed in the wrong way must not appear in logs."""
+    """Raise TypeError unless *value* is None or a *kind*.
+
+    The message does not show *value*: it may be a password passed as the wrong argument.
+    """
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} cannot be of the type {type(value).__name__}")

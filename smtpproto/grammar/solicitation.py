@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from .parameter_codec import SYNTAX
+from .parameter_codec import BAD_PARAMETER
 from .reply import GrammarError
 
-MAX_OCTETS = 1000
+MAX_OCTETS = 1000  # of a list of keywords, commas included
 
 _KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
 
@@ -20,13 +20,15 @@ def read_solicitations(text: str) -> tuple[str, ...]:
 
 
 def write_solicitations(keywords: tuple[str, ...]) -> str:
-    """Write what :func:`read_solicitations` reads."""
+    """Write *keywords* as a list with commas."""
     return ",".join(keywords)
 
 
 def check_solicitations(keywords: tuple[str, ...]) -> None:
-    """Raise GrammarError unless these are one keyword or more, of at most 1000 octets in all."""
+    """Raise GrammarError unless *keywords* are at least one keyword, and at most 1000 octets when
+    written."""
     if not keywords or not all(_KEYWORD.fullmatch(keyword) for keyword in keywords):
-        raise GrammarError("not solicitation class keywords", reply=SYNTAX)
+        raise GrammarError("not a list of solicitation class keywords", reply=BAD_PARAMETER)
     if len(write_solicitations(keywords)) > MAX_OCTETS:
-        raise GrammarError("solicitation class keywords of more than 1000 octets", reply=SYNTAX)
+        message = f"solicitation class keywords of more than {MAX_OCTETS} octets"
+        raise GrammarError(message, reply=BAD_PARAMETER)

@@ -1,4 +1,4 @@
-"""What enhanced status codes mean (RFC 3463 3, and the registry that RFC 5248 made)."""
+"""The meanings of enhanced status codes (RFC 3463 3, and the registry of RFC 5248)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 MEANINGS: Mapping[tuple[int, int], str] = {
     (0, 0): "Undefined status; only the class is known.",
-    (1, 0): "Something about the address caused this.",
+    (1, 0): "Unspecified address status.",
     (1, 1): "Recipient mailbox does not exist (local-part invalid).",
     (1, 2): "Recipient's domain does not exist or cannot accept mail.",
     (1, 3): "Recipient address is syntactically invalid.",
@@ -17,22 +17,22 @@ MEANINGS: Mapping[tuple[int, int], str] = {
     (1, 8): "Sender's domain does not exist or cannot take replies.",
     (1, 9): (
         "Recipient address was valid but the message went to a system without "
-        "message tracking; no more can be said (only with action relayed)."
+        "message tracking; its further delivery is unknown (only with action relayed)."
     ),
     (1, 10): "Recipient's domain has a null MX.",
-    (2, 0): "Something about the mailbox.",
+    (2, 0): "Unspecified mailbox status.",
     (2, 1): "Mailbox exists but is disabled.",
     (2, 2): "Mailbox full (per-user quota).",
     (2, 3): "Message longer than the mailbox's administrative limit.",
     (2, 4): "Mailing list could not be expanded.",
-    (3, 0): "Something about the destination system.",
+    (3, 0): "Unspecified mail system status.",
     (3, 1): "System storage full.",
     (3, 2): "Host does not accept mail now, or at all.",
     (3, 3): "Selected features not supported by the system.",
     (3, 4): "Message too big for the system.",
     (3, 5): "System misconfigured.",
     (3, 6): "Requested priority was changed; text gives the new one.",
-    (4, 0): "Something about the network.",
+    (4, 0): "Unspecified network or routing status.",
     (4, 1): "No answer from the host.",
     (4, 2): "Connection lost or bad.",
     (4, 3): "Directory (DNS) server failure.",
@@ -40,14 +40,14 @@ MEANINGS: Mapping[tuple[int, int], str] = {
     (4, 5): "Mail system congested.",
     (4, 6): "Routing loop detected.",
     (4, 7): "Delivery time expired.",
-    (5, 0): "Something about the protocol.",
+    (5, 0): "Unspecified protocol status.",
     (5, 1): "Invalid command, or out of sequence.",
     (5, 2): "Syntax error.",
     (5, 3): "Too many recipients.",
     (5, 4): "Invalid command arguments.",
     (5, 5): "Protocol version mismatch.",
     (5, 6): "Authentication exchange line too long.",
-    (6, 0): "Something about the content.",
+    (6, 0): "Unspecified content status.",
     (6, 1): "Media not supported.",
     (6, 2): "Conversion required and prohibited.",
     (6, 3): "Conversion required but not supported.",
@@ -58,7 +58,7 @@ MEANINGS: Mapping[tuple[int, int], str] = {
     (6, 8): "Reply needs UTF-8 but the client did not permit it.",
     (6, 9): "UTF-8 header message cannot go to one or more recipients.",
     (6, 10): "Deprecated duplicate of X.6.8.",
-    (7, 0): "Something about security.",
+    (7, 0): "Unspecified security status.",
     (7, 1): "Not authorised; message refused.",
     (7, 2): "Mailing list expansion prohibited for this sender.",
     (7, 3): "Security conversion required but impossible.",
@@ -90,4 +90,4 @@ MEANINGS: Mapping[tuple[int, int], str] = {
     (7, 29): "ARC validation failed.",
     (7, 30): "REQUIRETLS support required and not found at the next hop.",
 }
-"""By subject and detail; docs/rfc/codes.csv has the sources."""
+"""Meanings by subject and detail. docs/rfc/codes.csv has the sources."""

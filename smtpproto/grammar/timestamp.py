@@ -1,11 +1,11 @@
-"""Internet date-time (RFC 3339 5.6), as values of parameters have it."""
+"""Date-times on the Internet (RFC 3339 5.6), as parameters write them."""
 
 from __future__ import annotations
 
 import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
-from .parameter_codec import SYNTAX
+from .parameter_codec import BAD_PARAMETER
 from .reply import GrammarError
 
 _DATE_TIME = re.compile(
@@ -15,10 +15,10 @@ _DATE_TIME = re.compile(
 
 
 def to_utc(when: datetime) -> datetime:
-    """The same instant in UTC. Raises GrammarError for a time without a zone, or one that is out of
-    the years 1 to 9999 there."""
+    """Return the same instant in UTC. Raises GrammarError if *when* has no time zone, or if its
+    year in UTC is not 1 to 9999."""
     if when.utcoffset() is None:
-        raise GrammarError("a date-time needs its offset from UTC", reply=SYNTAX)
+        raise GrammarError("a date-time needs its offset from UTC", reply=BAD_PARAMETER)
     try:
         return when.astimezone(UTC)
     except OverflowError:
@@ -26,8 +26,11 @@ def to_utc(when: datetime) -> datetime:
 
 
 def read_timestamp(text: str) -> datetime:
-    """Read ``date-time``; give it in UTC. A leap second is read as the second after it; digits
-    beyond microseconds are dropped. Raises GrammarError."""
+    """Read ``date-time`` and return it in UTC.
+
+    A leap second is read as the second after it; digits beyond microseconds are dropped. Raises
+    GrammarError.
+    """
     match = _DATE_TIME.fullmatch(text)
     if match is None:
         raise _not_a_date_time()
@@ -41,7 +44,8 @@ def read_timestamp(text: str) -> datetime:
 
 
 def _after_leap(when: datetime) -> datetime:
-    """The second after one that was written as 60: these end a day of UTC (RFC 3339 5.7)."""
+    """Return the second after *when*, whose second was written as 60. Raises GrammarError if it is
+    not 23:59 in UTC: leap seconds occur only there (RFC 3339 5.7)."""
     if (when.hour, when.minute) != (23, 59) or when.year == MAXYEAR:
         raise _not_a_date_time()
     return when + timedelta(seconds=1)
@@ -54,4 +58,4 @@ def write_timestamp(when: datetime) -> str:
 
 
 def _not_a_date_time() -> GrammarError:
-    return GrammarError("not a date-time of RFC 3339", reply=SYNTAX)
+    return GrammarError("not a date-time of RFC 3339", reply=BAD_PARAMETER)

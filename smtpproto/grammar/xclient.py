@@ -1,7 +1,7 @@
 """Attributes of XCLIENT and XFORWARD (Postfix's XCLIENT_README and XFORWARD_README).
 
-A trusted client says with them for whom it speaks: XCLIENT changes who the server takes it for,
-XFORWARD only what is logged.
+A trusted client describes with them the client it acts for. XCLIENT replaces the client's identity
+for the server; XFORWARD changes only what is logged.
 """
 
 from __future__ import annotations
@@ -19,62 +19,67 @@ from .parameters import Parameter, read_parameters
 from .reply import GrammarError, Reply
 from .xtext import decode_xtext, encode_xtext
 
-_LONGEST = 255  # characters of a value (Note 1 of both)
+_LONGEST = 255  # characters of a value (Note 1 of both files)
 _LONGEST_PROTOCOL = 64
 _IPV6 = "IPV6:"
 
-# What can stand in a header without ending, quoting or commenting anything: Postfix has "?" in the
-# place of the others, XFORWARD_README forbids them (Note 1).
+# Printable ASCII without spaces and without the characters that are special in header fields.
+# Postfix replaces all others by "?"; XFORWARD_README forbids them (Note 1).
 _WORD = re.compile(r"[!#-'*-:=?A-\[\]-~]+")
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 
-_SYNTAX = Reply(501, "5.5.4", "Bad attribute")
+_BAD_ATTRIBUTE = Reply(501, "5.5.4", "Bad attribute")
 
 
 class Unavailable(enum.Enum):
-    """Stands for a value that the sender has not: for good or, with NAME of XCLIENT, for now."""
+    """A marker for a value that the sender does not have.
+
+    TEMPUNAVAIL means that it may become available later. Only NAME of XCLIENT allows it.
+    """
 
     UNAVAILABLE = "[UNAVAILABLE]"
     TEMPUNAVAIL = "[TEMPUNAVAIL]"
 
 
 @frozen
-class _Kind:
-    """What the value of an attribute may be: *meaning* reads its text, or it is in *missing*."""
+class _AttributeType:
+    """How the value of an attribute is read."""
 
-    meaning: Callable[[str], Any]
-    missing: frozenset[Unavailable] = frozenset({Unavailable.UNAVAILABLE})
+    parse: Callable[[str], Any]
+
+    markers: frozenset[Unavailable] = frozenset({Unavailable.UNAVAILABLE})
+    """The markers that may replace a value."""
 
     def read(self, text: str) -> Any:
         try:
-            value = Unavailable(upper(text))
+            marker = Unavailable(upper(text))
         except ValueError:
-            return self.meaning(text)
-        if value not in self.missing:
-            raise _error(f"{value.value} is no value of this attribute")
-        return value
+            return self.parse(text)
+        if marker not in self.markers:
+            raise _error(f"{marker.value} is not allowed for this attribute")
+        return marker
 
 
 def _error(message: str) -> GrammarError:
-    return GrammarError(message, reply=_SYNTAX)
+    return GrammarError(message, reply=_BAD_ATTRIBUTE)
 
 
-def _word(longest: int) -> Callable[[str], str]:
-    def read(text: str) -> str:
+def _word_parser(longest: int) -> Callable[[str], str]:
+    def parse(text: str) -> str:
         if not _WORD.fullmatch(text) or len(text) > longest:
-            raise _error(f"not 1 to {longest} characters that may stand in a header")
+            raise _error(f"must be 1 to {longest} characters that header fields allow unquoted")
         return text
 
-    return read
+    return parse
 
 
-def _text(text: str) -> str:
+def _parse_text(text: str) -> str:
     if not text or not text.isprintable() or len(text) > _LONGEST:
-        raise _error(f"not 1 to {_LONGEST} printable characters")
+        raise _error(f"must be 1 to {_LONGEST} printable characters")
     return text
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
+def _parse_address(text: str) -> IPv4Address | IPv6Address:
     tagged = upper(text[: len(_IPV6)]) == _IPV6
     try:
         address = ip_address(text[len(_IPV6) :] if tagged else text)
@@ -82,23 +87,23 @@ def _address(text: str) -> IPv4Address | IPv6Address:
         raise _error("not an IP address") from None
     zone = isinstance(address, IPv6Address) and address.scope_id is not None
     if zone or tagged is not isinstance(address, IPv6Address):
-        raise _error(f"not an IPv4 address, or {_IPV6} and an IPv6 address without a zone")
+        raise _error(f"must be an IPv4 address, or {_IPV6} and an IPv6 address without a zone")
     return address
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not _PORT.fullmatch(text) or int(text) > 65535:
-        raise _error("a port is 0 to 65535")
+        raise _error("a port must be 0 to 65535")
     return int(text)
 
 
-def _one_of(*names: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
+def _choice_parser(*names: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
         if upper(text) not in names:
-            raise _error(f"not one of {', '.join(names)}")
+            raise _error(f"must be one of {', '.join(names)}")
         return upper(text)
 
-    return read
+    return parse
 
 
 def _write(value: Any) -> str:
@@ -108,46 +113,49 @@ def _write(value: Any) -> str:
 
 
 class _Attributes:
-    """Named values, one of them at least. What can be built is what can be written and read."""
+    """Named values, at least one. Values that could not be written and read cannot be built."""
 
     attributes: ClassVar[tuple[str, ...]]
-    """The names, as they stand behind the keyword in a reply to EHLO."""
+    """The attribute names, in the order in which the keyword lists them in a reply to EHLO."""
 
-    _kinds: ClassVar[Mapping[str, _Kind]]
+    _types: ClassVar[Mapping[str, _AttributeType]]
 
     def __attrs_post_init__(self) -> None:
         if not self._given():
-            raise _error("an attribute at least is needed")
+            raise _error("at least one attribute is needed")
         for name, value in self._given().items():
-            if self._kinds[name].read(_write(value)) != value:
+            if self._types[name].read(_write(value)) != value:
                 raise _error(f"not a value of {name}")
 
     def _given(self) -> dict[str, Any]:
+        """Return the values that are not None, by attribute name."""
         values = ((name, getattr(self, lower(name))) for name in self.attributes)
         return {name: value for name, value in values if value is not None}
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read ``name=value *( SP name=value )``, each name once. Raises GrammarError."""
+        """Read ``name=value *( SP name=value )``, where each name may occur once. Raises
+        GrammarError."""
         values, at = {}, 0
         for parameter in read_parameters(text):
             try:
-                values[lower(parameter.keyword)] = cls._value(parameter)
+                values[lower(parameter.keyword)] = cls._read_value(parameter)
             except GrammarError as error:
                 message = f"{parameter.keyword}: {error.message}"
-                raise GrammarError(message, offset=at, reply=_SYNTAX) from None
+                raise GrammarError(message, offset=at, reply=_BAD_ATTRIBUTE) from None
             at += len(str(parameter)) + len(" ")
         return cls(**values)
 
     @classmethod
-    def _value(cls, parameter: Parameter) -> Any:
-        kind = cls._kinds.get(parameter.keyword)
-        if kind is None or parameter.value is None:
-            raise _error("not an attribute with its value")
-        return kind.read(decode_xtext(parameter.value))
+    def _read_value(cls, parameter: Parameter) -> Any:
+        attribute_type = cls._types.get(parameter.keyword)
+        if attribute_type is None or parameter.value is None:
+            raise _error("not a known attribute with a value")
+        return attribute_type.read(decode_xtext(parameter.value))
 
     def updated(self, later: Self) -> Self:
-        """These, with what *later* gives in their place: a set may come in several commands."""
+        """Return these values, replaced by those that *later* has: a client may send them in
+        several commands."""
         given = self._given() | later._given()
         return type(self)(**{lower(name): value for name, value in given.items()})
 
@@ -157,23 +165,23 @@ class _Attributes:
 
 
 _XCLIENT = {
-    "NAME": _Kind(_word(_LONGEST), frozenset(Unavailable)),
-    "ADDR": _Kind(_address),
-    "PORT": _Kind(_port),
-    "PROTO": _Kind(_one_of("SMTP", "ESMTP"), frozenset()),
-    "HELO": _Kind(_word(_LONGEST)),
-    "LOGIN": _Kind(_text),
-    "DESTADDR": _Kind(_address),
-    "DESTPORT": _Kind(_port),
+    "NAME": _AttributeType(_word_parser(_LONGEST), frozenset(Unavailable)),
+    "ADDR": _AttributeType(_parse_address),
+    "PORT": _AttributeType(_parse_port),
+    "PROTO": _AttributeType(_choice_parser("SMTP", "ESMTP"), frozenset()),
+    "HELO": _AttributeType(_word_parser(_LONGEST)),
+    "LOGIN": _AttributeType(_parse_text),
+    "DESTADDR": _AttributeType(_parse_address),
+    "DESTPORT": _AttributeType(_parse_port),
 }
 _XFORWARD = {
-    "NAME": _Kind(_word(_LONGEST)),
-    "ADDR": _Kind(_address),
-    "PORT": _Kind(_port),
-    "PROTO": _Kind(_word(_LONGEST_PROTOCOL)),
-    "HELO": _Kind(_word(_LONGEST)),
-    "IDENT": _Kind(_word(_LONGEST)),
-    "SOURCE": _Kind(_one_of("LOCAL", "REMOTE")),
+    "NAME": _AttributeType(_word_parser(_LONGEST)),
+    "ADDR": _AttributeType(_parse_address),
+    "PORT": _AttributeType(_parse_port),
+    "PROTO": _AttributeType(_word_parser(_LONGEST_PROTOCOL)),
+    "HELO": _AttributeType(_word_parser(_LONGEST)),
+    "IDENT": _AttributeType(_word_parser(_LONGEST)),
+    "SOURCE": _AttributeType(_choice_parser("LOCAL", "REMOTE")),
 }
 
 _Address = IPv4Address | IPv6Address | Unavailable | None
@@ -181,40 +189,47 @@ _Address = IPv4Address | IPv6Address | Unavailable | None
 
 @frozen(kw_only=True)
 class XClientAttributes(_Attributes):
-    """The client that XCLIENT puts in the place of the real one. None is what is not said.
-
-    *name* is its host name, *login* its SASL login name: printable, the one text that may have
-    spaces or be other than ASCII. *destaddr* and *destport* are the server's end.
-    """
+    """The client that XCLIENT puts in place of the real one. None is an attribute not given."""
 
     attributes = tuple(_XCLIENT)
-    _kinds = _XCLIENT
+    _types = _XCLIENT
 
     name: str | Unavailable | None = None
+    """The client's host name."""
+
     addr: _Address = None
     port: int | Unavailable | None = None
     proto: Literal["SMTP", "ESMTP"] | None = None
     helo: str | Unavailable | None = None
+
     login: str | Unavailable | None = None
+    """The client's SASL login name. Printable; it alone may contain spaces and non-ASCII text."""
+
     destaddr: _Address = None
+    """The server's address."""
+
     destport: int | Unavailable | None = None
+    """The server's port."""
 
 
 @frozen(kw_only=True)
 class XForwardAttributes(_Attributes):
-    """Where a message came from, for the log of the next server. None is what is not said.
-
-    *proto* may be any protocol's name, up to 64 characters. *ident* is the message's name in the
-    log of the host before. *source* tells whether that host sees the origin as local.
-    """
+    """Where a message came from, for the log of the next server. None is an attribute not given."""
 
     attributes = tuple(_XFORWARD)
-    _kinds = _XFORWARD
+    _types = _XFORWARD
 
     name: str | Unavailable | None = None
     addr: _Address = None
     port: int | Unavailable | None = None
+
     proto: str | Unavailable | None = None
+    """The name of any protocol, at most 64 characters."""
+
     helo: str | Unavailable | None = None
+
     ident: str | Unavailable | None = None
+    """The message's identifier in the log of the previous host."""
+
     source: Literal["LOCAL", "REMOTE"] | Unavailable | None = None
+    """Whether the previous host regards the message's origin as local."""

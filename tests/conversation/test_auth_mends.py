@@ -54,7 +54,7 @@ C: AUTH PLAIN AGFubgBzZWNyZXQ=
 def test_a_secret_of_a_wrong_type(value: Any) -> None:
     """``bytes(7)`` are seven NULs: a PIN that is a number would be another password."""
     for make in (Secret, lambda it: Login("ann", it), lambda it: BearerToken("ann", it)):
-        with pytest.raises(TypeError, match="a secret is bytes or str"):
+        with pytest.raises(TypeError, match="a secret must be bytes or str"):
             make(value)
 
 

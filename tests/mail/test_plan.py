@@ -422,7 +422,7 @@ def test_parameters_for_all_or_for_some() -> None:
         assert one.parameters_of(c) == some and one.parameters_of(a) == RcptParameters()
         assert one.rcpt_parameters == {c: some}
     assert Envelope("", to).rcpt_parameters == {}
-    with pytest.raises(GrammarError, match="who is no recipient"):
+    with pytest.raises(GrammarError, match="not a recipient"):
         Envelope("", to, rcpt_parameters={"e@f.example": some})
     with pytest.raises(GrammarError):
         Envelope("", to, rcpt_parameters={"not an address": some})
