@@ -138,7 +138,7 @@ class Conversation:
             self._waiting = False
         if header.source is not None:
             self._session = evolve(self._session, peer=header.source, proxied=header)
-            _log.info("for %s, %s", *self._session.peer)
+            _log.info("the proxy states that the client is %s, %s", *self._session.peer)
 
     async def _converse(self) -> None:
         while (event := await self._next_event()) is not None:

@@ -117,20 +117,21 @@ class Handler:
     *data*, *vrfy*, *expn*, *help*, *etrn*. A hook for another event bears the event's name:
     *connect*, *tls*, *login*, *message*, *command*, *reset*, *close*.
 
-    A hook may be plain or ``async``. Its result decides what the client is told:
+    A hook may be plain or ``async``. Use plain hooks with a blocking server; with asyncio or trio,
+    a plain hook that waits holds up all connections. The result decides what the client is told:
 
     * None accepts with the default reply.
     * A :class:`~smtpproto.grammar.reply.Reply` with a 4yz or 5yz code refuses, and one with a
       positive code accepts with a text of your own. With 421 the connection ends.
-    * If the hook raises, or returns anything else, the client receives 451 4.3.0. The exception is
-      logged, and never shown to the client.
+    * If the hook raises, or returns a value of another type, the client receives 451 4.3.0. The
+      error is logged, and never shown to the client.
 
     Commands reach a hook only if they are well-formed, in order and within the limits; the server
     refuses all others itself. The hooks of one connection run one at a time.
 
     Give ``serve`` an instance to share it among all connections. Or give it the class, or any
     callable that returns a handler, to have an instance for each connection; its attributes are
-    then that connection's state.
+    then that connection's state. A blocking server calls a shared handler from many threads.
     """
 
     def connect(self, session: Session) -> Hook:
@@ -140,7 +141,7 @@ class Handler:
         """
         return None
 
-    def tls(self, session: Session) -> Reply | Awaitable[Reply | None] | None:
+    def tls(self, session: Session) -> Hook:
         """A TLS handshake has succeeded; ``session.tls`` says what it negotiated.
 
         If you return a negative reply, usually 554, the server accepts only QUIT from then on
