@@ -1,1 +1,1 @@
-"""A package, so that its conftest is not taken for another one."""
+"""Tests of the adapters that use public names of smtpproto only."""

@@ -38,7 +38,7 @@ def peak() -> int:
 
 
 class Digest(Handler):
-    """Streams one message into a hash, and answers with it."""
+    """Streams one message into a hash, and replies with the digest."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -54,7 +54,7 @@ class Digest(Handler):
         return Reply(250, "2.0.0", self._hash.hexdigest())
 
     def abort(self) -> None:
-        raise AssertionError("the message was cut")
+        raise AssertionError("the message was aborted")
 
     def close(self, session: Session) -> None:
         self.done.set()

@@ -1,4 +1,4 @@
-"""Fixtures of the contract suite."""
+"""Fixtures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def certificates() -> Certificates:
     ca.issue_cert("localhost").configure_cert(server)
     client = ssl.create_default_context()
     ca.configure_trust(client)
-    return Certificates(server, client, ssl.create_default_context())
+    return Certificates(server, client)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the scenarios share: certificates, and a handler that takes and misbehaves."""
+"""What the tests of the adapters serve: certificates, an authenticator and an inbox."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from smtpproto import (
     Authenticator,
     Envelope,
     ForwardPath,
-    Handler,
     RcptParameters,
     Reply,
     Secret,
     Session,
 )
+from tests.support import handlers
 
 
 class Ann(Authenticator):
-    """Lets in who knows Ann's password."""
+    """Knows one user, ann, whose password is "secret"."""
 
     def check_password(self, username: str, password: Secret) -> bool:
         return username == "ann" and password == Secret("secret")
@@ -28,20 +28,21 @@ class Ann(Authenticator):
 
 @define(frozen=True)
 class Certificates:
-    """TLS for both sides; *strange* trusts nobody we know."""
+    """TLS contexts of a server for localhost and of a client that trusts its CA."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
-    strange: ssl.SSLContext
 
 
 @define(eq=False)
-class Inbox(Handler):
-    """Takes mail for example.org; async and plain hooks, and some that misbehave."""
+class Inbox(handlers.Inbox):
+    """Keeps messages for example.org. It has async and plain hooks, some of which raise: for the
+    recipient *trouble*, and for content that begins with "raise"."""
 
-    mails: list[tuple[Session, Envelope, bytes]] = field(factory=list)
     closed: threading.Event = field(factory=threading.Event)
+    """Set when a connection has ended."""
     resets: int = 0
+    """How often the reset hook was called."""
 
     async def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
@@ -55,8 +56,8 @@ class Inbox(Handler):
     async def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
         if b"raise" in body[:20]:
             raise OSError("disk full")
-        self.mails.append((session, envelope, body))
-        return Reply(250, "2.0.0", f"queued as {len(self.mails)}")
+        self.messages.append((session, envelope, body))
+        return Reply(250, "2.0.0", f"queued as {len(self.messages)}")
 
     def reset(self, session: Session) -> None:
         self.resets += 1

@@ -1,4 +1,4 @@
-"""One contract, every pairing: each scenario on 3 clients x 3 servers, in clear and in TLS."""
+"""The contract of the adapters: each scenario with every client and server, in clear and in TLS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from smtpproto import (
 )
 from smtpproto.client import ClientOptions
 from smtpproto.server import ServerOptions
-from tests.adapters.flavours import FLAVOURS, Flavour, served
+from tests.adapters.harness import ADAPTERS, Adapter, running_server
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 from tests.support.envelopes import TO_BOB
 
@@ -39,8 +39,8 @@ def scenario(function: Scenario) -> Scenario:
 @scenario
 async def octets_arrive_as_they_are(client: Client, inbox: Inbox) -> None:
     outcome = await client.send(DOTS, TO_BOB)
-    ((session, envelope, body),) = inbox.mails
-    assert body == DOTS + b"\r\n"  # the last line got its end
+    ((session, envelope, body),) = inbox.messages
+    assert body == DOTS + b"\r\n"  # the client ends the last line with CRLF
     assert envelope.recipients == (ForwardPath.of("bob@example.org"),)
     assert (session.tls is None) == (client.tls is None)
     assert outcome.reply is not None and outcome.reply.text == "queued as 1"
@@ -56,7 +56,7 @@ async def an_email_object_needs_no_envelope(client: Client, inbox: Inbox) -> Non
     message.set_content(".\nGrüße\n", cte="8bit")
     outcome = await client.send(message)
     assert list(map(str, outcome.accepted)) == ["bob@example.org", "carol@example.org"]
-    _, envelope, body = inbox.mails[0]
+    _, envelope, body = inbox.messages[0]
     assert len(envelope.recipients) == 2
     assert b"carol" not in body and "\r\n.\r\nGrüße\r\n".encode() in body
 
@@ -74,69 +74,75 @@ async def recipients_have_their_own_replies(client: Client, inbox: Inbox) -> Non
         "trouble@example.org": 451,
     }
     assert all("secret" not in str(reply) for reply in outcome.refused.values())
-    assert len(inbox.mails[0][1].recipients) == 2
+    assert len(inbox.messages[0][1].recipients) == 2
 
 
 @scenario
-async def nobody_accepted_is_an_error_and_the_session_goes_on(client: Client, inbox: Inbox) -> None:
+async def a_message_without_accepted_recipients_raises_send_refused(
+    client: Client, inbox: Inbox
+) -> None:
     with pytest.raises(SendRefused) as caught:
         await client.send(b"hello\r\n", Envelope("", ["x@elsewhere.test", "y@elsewhere.test"]))
     assert caught.value.reply.code == 550
     assert len(caught.value.outcome.refused) == 2
-    assert not inbox.mails
+    assert not inbox.messages
     await client.send(b"hello\r\n", TO_BOB)
-    assert len(inbox.mails) == 1
+    assert len(inbox.messages) == 1
 
 
 @scenario
-async def a_failing_handler_is_451_without_its_secrets(client: Client, inbox: Inbox) -> None:
+async def a_handler_that_raises_gives_451_without_its_error_text(
+    client: Client, inbox: Inbox
+) -> None:
     with pytest.raises(SendRefused) as caught:
         await client.send(b"raise\r\n", TO_BOB)
     assert caught.value.reply.code == 451 and "disk" not in str(caught.value.reply)
     await client.send(b"hello\r\n", TO_BOB)
-    assert [body for _, _, body in inbox.mails] == [b"hello\r\n"]
+    assert [body for _, _, body in inbox.messages] == [b"hello\r\n"]
 
 
 @scenario
-async def a_message_in_pieces(client: Client, inbox: Inbox) -> None:
+async def a_message_in_pieces_arrives_whole(client: Client, inbox: Inbox) -> None:
     piece = b".line of text\n" * 1000
     await client.send((piece for _ in range(50)), TO_BOB)
-    assert inbox.mails[0][2] == piece.replace(b"\n", b"\r\n") * 50
+    assert inbox.messages[0][2] == piece.replace(b"\n", b"\r\n") * 50
 
 
 @scenario
-async def internationalised_addresses(client: Client, inbox: Inbox) -> None:
+async def smtputf8_is_used_only_for_internationalised_addresses(
+    client: Client, inbox: Inbox
+) -> None:
     await client.send(b"hello\r\n", Envelope("änn@bücher.example", "bob@example.org"))
-    _, envelope, _ = inbox.mails[0]
+    _, envelope, _ = inbox.messages[0]
     assert str(envelope.sender) == "änn@bücher.example"
     assert envelope.parameters.smtputf8
     await client.send(b"hello\r\n", TO_BOB)
-    assert not inbox.mails[1][1].parameters.smtputf8
+    assert not inbox.messages[1][1].parameters.smtputf8
 
 
 @scenario
-async def more_recipients_than_one_transaction_may_have(client: Client, inbox: Inbox) -> None:
+async def too_many_recipients_are_split_into_transactions(client: Client, inbox: Inbox) -> None:
     people = [f"r{number}@example.org" for number in range(1010)]
     outcome = await client.send(b"hello\r\n", Envelope("ann@example.org", people))
     assert len(outcome.accepted) == 1010
-    assert [len(envelope.recipients) for _, envelope, _ in inbox.mails] == [1000, 10]
+    assert [len(envelope.recipients) for _, envelope, _ in inbox.messages] == [1000, 10]
 
 
 LINE = b"x" * 998 + b"\r\n"
 
 
 @scenario
-async def too_big(client: Client, inbox: Inbox) -> None:
+async def a_message_over_the_size_limit_raises_not_offered(client: Client, inbox: Inbox) -> None:
     with pytest.raises(NotOffered):
         await client.send(LINE * 1100, TO_BOB)
-    with pytest.raises(NotOffered, match="1000000"):  # known on the way only
+    with pytest.raises(NotOffered, match="1000000"):  # its size is unknown before
         await client.send(iter([LINE * 600] * 2), TO_BOB)
     await client.send(b"hello\r\n", TO_BOB)
-    assert len(inbox.mails) == 1
+    assert len(inbox.messages) == 1
 
 
 @scenario
-async def the_small_commands(client: Client, inbox: Inbox) -> None:
+async def noop_vrfy_help_and_rset_get_their_replies(client: Client, inbox: Inbox) -> None:
     assert (await client.noop()).code == 250
     assert (await client.vrfy("bob")).code == 252
     assert (await client.help()).code == 214
@@ -156,37 +162,38 @@ async def logging_in(client: Client, inbox: Inbox) -> None:
     assert "wrong horse" not in str(caught.value)
     await client.login(Login("ann", "secret"))
     await client.send(b"hello\r\n", TO_BOB)
-    assert inbox.mails[0][0].user == "ann"
+    assert inbox.messages[0][0].user == "ann"
 
 
 @scenario
-async def a_source_that_fails_leaves_nothing_behind(client: Client, inbox: Inbox) -> None:
+async def a_source_that_raises_sends_no_part_of_its_message(client: Client, inbox: Inbox) -> None:
     def source() -> Iterator[bytes]:
         yield b"x" * 100
         raise OSError("cannot read on")
 
     with pytest.raises(OSError, match="read on"):
         await client.send(source(), TO_BOB)
-    assert client.usable, "it was between two chunks, and RSET drops these"
+    assert client.usable, "RSET drops the chunks that the server has"
     await client.send(b"hello\r\n", TO_BOB)
-    assert len(inbox.mails) == 1
+    assert len(inbox.messages) == 1
 
 
-# Which scenario shows what: logging_in 4954-4-30, all in TLS 8314-3.3, the_small_commands
-# 4.1.1.8-01, recipients_have_their_own_replies 4.1.1.3-08, octets_arrive_as_they_are 4.2-13.
+# The requirements and the scenarios that prove them: RFC 4954 4-30 logging_in; RFC 8314 all with
+# TLS; RFC 5321 4.1.1.8-01 noop_vrfy_help_and_rset_get_their_replies,
+# 4.1.1.3-08 recipients_have_their_own_replies, 4.2-13 octets_arrive_as_they_are.
 MODES = [TLSMode.NONE, TLSMode.REQUIRED, TLSMode.IMPLICIT]
 
 
 @pytest.mark.req("RFC4954-4-30", "RFC8314-3.3-01", "RFC8314-3.3-04", "RFC5321-4.1.1.8-01",
                  "RFC5321-4.1.1.3-08", "RFC5321-4.2-13")  # fmt: skip
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: f"{flavour.name}-server")
-@pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: f"{flavour.name}-client")
+@pytest.mark.parametrize("server", ADAPTERS, ids=lambda adapter: f"{adapter.name}-server")
+@pytest.mark.parametrize("client", ADAPTERS, ids=lambda adapter: f"{adapter.name}-client")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda function: function.__name__)
 def test_contract(
     scenario: Scenario,
-    client: type[Flavour],
-    server: type[Flavour],
+    client: type[Adapter],
+    server: type[Adapter],
     mode: TLSMode,
     certificates: Certificates,
     inbox: Inbox,
@@ -200,7 +207,7 @@ def test_contract(
         "implicit_tls": mode is TLSMode.IMPLICIT,
         "limits": Limits(message_size=1_000_000, failed_login_delay=0),
     }
-    with served(server, inbox, **theirs) as running:
+    with running_server(server, inbox, **theirs) as running:
         client.client(running.port, lambda opened: scenario(opened, inbox), **ours)
         assert inbox.closed.wait(30)
     assert "horse" not in caplog.text

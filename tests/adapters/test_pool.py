@@ -1,10 +1,11 @@
-"""Pools over real sockets: many senders at once, dead connections, and an orderly end."""
+"""Pools over real sockets: concurrent senders, lost connections, limits, and the end of a pool."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import trio
@@ -23,11 +24,11 @@ from smtpproto import (
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.client import PoolOptions
-from tests.adapters.flavours import Blocking, served
+from smtpproto.client import Client, Pool, PoolConfig, PoolOptions
+from tests.adapters.harness import Blocking, running_server
 from tests.support.envelopes import TO_BOB
 
-Run = Callable[[int, PoolOptions, int], list[Outcome]]
+SendAll = Callable[[int, PoolOptions, int], list[Outcome]]
 
 
 def with_asyncio(port: int, options: PoolOptions, messages: int) -> list[Outcome]:
@@ -43,13 +44,16 @@ def with_trio(port: int, options: PoolOptions, messages: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
     async def main() -> None:
-        async with on_trio.pool("localhost", port, **options) as pool, trio.open_nursery() as all_:
+        async with (
+            on_trio.pool("localhost", port, **options) as pool,
+            trio.open_nursery() as senders,
+        ):
 
             async def send(number: int) -> None:
                 outcomes.append(await pool.send(b"%d\r\n" % number, TO_BOB))
 
             for number in range(messages):
-                all_.start_soon(send, number)
+                senders.start_soon(send, number)
 
     trio.run(main)
     return outcomes
@@ -70,18 +74,20 @@ def with_threads(port: int, options: PoolOptions, messages: int) -> list[Outcome
     return outcomes
 
 
-each_pool = pytest.mark.parametrize("run", [with_asyncio, with_trio, with_threads])
+each_pool = pytest.mark.parametrize(
+    "send_all", [with_asyncio, with_trio, with_threads], ids=lambda function: function.__name__
+)
 
 
 @define(eq=False)
-class Store(Handler):
-    """Counts; says 421 to every *closing*-th MAIL."""
+class CountingInbox(Handler):
+    """Keeps bodies and counts connections; replies 421 to every *closing*-th MAIL."""
 
     closing: int = 0
     bodies: list[bytes] = field(factory=list)
     connections: int = 0
     open: int = 0
-    most: int = 0
+    max_open: int = 0
     mails: int = 0
     _lock: threading.Lock = field(factory=threading.Lock)
     ended: threading.Event = field(factory=threading.Event)
@@ -90,7 +96,7 @@ class Store(Handler):
         with self._lock:
             self.connections += 1
             self.open += 1
-            self.most = max(self.most, self.open)
+            self.max_open = max(self.max_open, self.open)
 
     def mail(self, session: Session, sender: ReversePath, _: MailParameters) -> Reply | None:
         with self._lock:
@@ -109,51 +115,135 @@ class Store(Handler):
 
 
 @each_pool
-def test_many_senders_share_few_connections(run: Run) -> None:
-    store = Store()
-    with served(Blocking, store) as running:
-        outcomes = run(running.port, {"max_connections": 3}, 30)
-        assert store.ended.wait(30), "the pool has closed what it kept"
-    assert sorted(map(int, store.bodies)) == list(range(30))
+def test_concurrent_senders_share_at_most_max_connections(send_all: SendAll) -> None:
+    inbox = CountingInbox()
+    with running_server(Blocking, inbox) as running:
+        outcomes = send_all(running.port, {"max_connections": 3}, 30)
+        assert inbox.ended.wait(30), "the pool closes its connections"
+    assert sorted(map(int, inbox.bodies)) == list(range(30))
     assert all(outcome.accepted for outcome in outcomes) and len(outcomes) == 30
-    assert store.most <= 3
+    assert inbox.max_open <= 3
 
 
 @each_pool
-def test_421_loses_no_message(run: Run) -> None:
-    """One place, so that what is refused was on a connection that had been kept."""
-    store = Store(closing=4)
-    with served(Blocking, store) as running:
-        outcomes = run(running.port, {"max_connections": 1}, 20)
-    assert sorted(map(int, store.bodies)) == list(range(20))
-    assert len(outcomes) == 20 and store.connections == 7  # three messages each
+def test_a_message_refused_with_421_is_sent_again_on_a_new_connection(send_all: SendAll) -> None:
+    """With one connection, each 421 comes on a connection that the pool had kept."""
+    inbox = CountingInbox(closing=4)
+    with running_server(Blocking, inbox) as running:
+        outcomes = send_all(running.port, {"max_connections": 1}, 20)
+    assert sorted(map(int, inbox.bodies)) == list(range(20))
+    assert len(outcomes) == 20 and inbox.connections == 7  # three messages each
 
 
 @each_pool
-def test_a_connection_serves_as_many_messages_as_it_may(run: Run) -> None:
-    store = Store()
-    with served(Blocking, store) as running:
-        run(running.port, {"max_connections": 1, "max_messages": 5}, 20)
-    assert store.connections == 4 and len(store.bodies) == 20
+def test_a_connection_serves_at_most_max_messages(send_all: SendAll) -> None:
+    inbox = CountingInbox()
+    with running_server(Blocking, inbox) as running:
+        send_all(running.port, {"max_connections": 1, "max_messages": 5}, 20)
+    assert inbox.connections == 4 and len(inbox.bodies) == 20
 
 
-def test_a_server_that_went_away_and_came_back() -> None:
-    """The kept connection is dead, and only the next message notices."""
-    store = Store()
-    with served(Blocking, store) as running:
+def test_a_pool_connects_again_to_a_server_that_was_restarted() -> None:
+    """The kept connection is dead, which the pool notices only at the next message."""
+    inbox = CountingInbox()
+    with running_server(Blocking, inbox) as running:
         port = running.port
         pool = on_sockets.pool("localhost", port)
         assert pool.send(b"1\r\n", TO_BOB).accepted
     with pytest.raises(ConnectFailed):
         pool.send(b"2\r\n", TO_BOB)
-    with on_sockets.serve(store, port=port):
+    with on_sockets.serve(inbox, port=port):
         assert pool.send(b"3\r\n", TO_BOB).accepted
         pool.close()
-    assert store.bodies == [b"1\r\n", b"3\r\n"]
+    assert inbox.bodies == [b"1\r\n", b"3\r\n"]
 
 
-def test_nothing_is_connected_before_the_first_message() -> None:
-    store = Store()
-    with served(Blocking, store) as running, on_sockets.pool("localhost", running.port):
+def test_a_pool_does_not_connect_before_the_first_message() -> None:
+    inbox = CountingInbox()
+    with running_server(Blocking, inbox) as running, on_sockets.pool("localhost", running.port):
         pass
-    assert store.connections == 0
+    assert inbox.connections == 0
+
+
+# -- cancellation and closing --------------------------------------------------------------------
+
+
+def test_a_cancelled_trio_pool_closes_all_its_connections() -> None:
+    """In a cancelled scope trio cancels every wait, including that for the reply to QUIT."""
+    inbox = CountingInbox()
+
+    async def main(port: int) -> None:
+        with trio.CancelScope() as scope:
+            async with on_trio.pool("localhost", port) as pool:
+                async with trio.open_nursery() as senders:
+                    for _ in range(4):
+                        senders.start_soon(pool.send, b"x\r\n", TO_BOB)
+                scope.cancel()
+                await trio.sleep_forever()
+        assert await trio.to_thread.run_sync(inbox.ended.wait, 10)
+        assert inbox.connections > 1
+
+    with running_server(Blocking, inbox) as running:
+        trio.run(main, running.port)
+
+
+def test_an_asyncio_pool_cancelled_while_closing_closes_all_its_connections() -> None:
+    """asyncio cancels once, here while the first QUIT waits for its reply."""
+
+    @define(eq=False)
+    class FakeClient:
+        usable: bool = True
+        closed: list[str] = field(factory=list)
+
+        async def _send(self, *_: object) -> str:
+            await asyncio.sleep(0)
+            return "sent"
+
+        async def quit(self) -> None:
+            try:
+                await asyncio.sleep(0)
+            finally:
+                self.closed.append("closed")
+
+    async def main() -> None:
+        members: list[FakeClient] = []
+
+        async def open_one(*_: object) -> Client:
+            members.append(FakeClient())
+            return cast(Client, members[-1])
+
+        pool = Pool(on_asyncio.Runtime(), open_one)
+        await asyncio.gather(*(pool.send(b"x\r\n", TO_BOB) for _ in range(4)))
+        closing = asyncio.create_task(pool.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert [member.closed for member in members] == [["closed"]] * 4
+
+    asyncio.run(main())
+
+
+def test_a_pool_closed_by_another_thread_during_a_send_closes_that_connection() -> None:
+    """The pool is closed after the send has begun, and before it returns the connection."""
+    closed: list[str] = []
+
+    class FakeClient:
+        usable = True
+
+        async def _send(self, *_: object) -> str:
+            other = threading.Thread(target=lambda: on_sockets.run(pool.close()))
+            other.start()
+            other.join()
+            return "sent"
+
+        async def quit(self) -> None:
+            closed.append("closed")
+
+    async def open_one(*_: object) -> Client:
+        return cast(Client, FakeClient())
+
+    pool = Pool(on_sockets.Runtime(), open_one, PoolConfig())
+    outcome: Any = on_sockets.run(pool.send(b"x\r\n", TO_BOB))
+    assert outcome == "sent"
+    assert closed == ["closed"]

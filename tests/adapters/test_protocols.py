@@ -1,4 +1,4 @@
-"""LMTP, submission, PROXY and TLS that is not enough, over real sockets on each adapter."""
+"""LMTP, the PROXY header and an extension that is not offered, over real sockets."""
 
 from __future__ import annotations
 
@@ -11,47 +11,18 @@ from smtpproto import (
     Handler,
     NotOffered,
     ProxyHeader,
-    Refusal,
     Reply,
     Session,
     Timeouts,
     TLSMode,
     TransportError,
 )
-
-from .flavours import FLAVOURS, Blocking, Flavour, served
-from .inboxes import Certificates
-
-each_server = pytest.mark.parametrize("server", FLAVOURS, ids=lambda flavour: flavour.name)
-each_client = pytest.mark.parametrize("client", FLAVOURS, ids=lambda flavour: flavour.name)
+from tests.adapters.connections import must_not_connect
+from tests.adapters.harness import Adapter, Blocking, each_client, each_server, running_server
 
 
-class Picky(Handler):
-    """Finds every TLS too weak."""
-
-    def tls(self, session: Session) -> Reply:
-        assert session.tls is not None
-        return Reply(554, "5.7.0", f"Not with {session.tls.version}")
-
-
-@pytest.mark.req("RFC3207-4.1-01", "RFC3207-4.1-02")
-@pytest.mark.parametrize("mode", [TLSMode.REQUIRED, TLSMode.IMPLICIT], ids=lambda mode: mode.value)
-@each_server
-def test_tls_that_is_not_enough(
-    server: type[Flavour], mode: TLSMode, certificates: Certificates
-) -> None:
-    async def nothing(client: Client) -> None:
-        raise AssertionError("this must not be reached")
-
-    implicit = mode is TLSMode.IMPLICIT
-    with served(server, Picky(), context=certificates.server, implicit_tls=implicit) as running:
-        with pytest.raises(Refusal, match="Not with TLS") as caught:
-            Blocking.client(running.port, nothing, tls=mode, context=certificates.client)
-        assert caught.value.reply.code == 554
-
-
-class Shared(Handler):
-    """Keeps what it is told; takes mail for b, not for c."""
+class PeersAndMail(Handler):
+    """Keeps the address of each client; accepts mail by LMTP for the local-part b only."""
 
     def __init__(self) -> None:
         self.peers: list[tuple[str, int]] = []
@@ -67,7 +38,9 @@ class Shared(Handler):
 
 @each_server
 @each_client
-def test_lmtp(client: type[Flavour], server: type[Flavour]) -> None:
+def test_lmtp_has_one_reply_for_each_recipient(
+    client: type[Adapter], server: type[Adapter]
+) -> None:
     async def talk(client: Client) -> None:
         outcome = await client.send(
             b"hello\r\n", Envelope("a@x.example", ["b@x.example", "c@x.example"])
@@ -75,51 +48,53 @@ def test_lmtp(client: type[Flavour], server: type[Flavour]) -> None:
         assert [str(path) for path in outcome.accepted] == ["b@x.example"]
         assert [str(reply) for reply in outcome.refused.values()] == ["452 4.2.2 Mailbox full"]
 
-    with served(server, Shared(), lmtp=True) as running:
+    with running_server(server, PeersAndMail(), lmtp=True) as running:
         client.client(running.port, talk, tls=TLSMode.NONE, lmtp=True)
 
 
 @each_client
 @pytest.mark.req("RFC2033-4-01")
-def test_lmtp_is_not_spoken_on_port_25(client: type[Flavour]) -> None:
-    async def nothing(client: Client) -> None: ...
-
+def test_a_client_refuses_lmtp_on_port_25(client: type[Adapter]) -> None:
     with pytest.raises(ConnectFailed, match="25"):
-        client.client(25, nothing, lmtp=True)
+        client.client(25, must_not_connect, lmtp=True)
 
 
 @each_server
 @each_client
-def test_a_proxy_s_word_for_the_client(client: type[Flavour], server: type[Flavour]) -> None:
+def test_a_proxy_header_gives_the_client_s_address(
+    client: type[Adapter], server: type[Adapter]
+) -> None:
     async def talk(client: Client) -> None:
         assert "LIMITS" in client.extensions
 
     header = ProxyHeader(("192.0.2.7", 4711), ("192.0.2.1", 25))
-    handler = Shared()
-    with served(server, handler, proxied_by=["127.0.0.0/8", "::1"]) as running:
+    handler = PeersAndMail()
+    with running_server(server, handler, proxied_by=["127.0.0.0/8", "::1"]) as running:
         client.client(running.port, talk, tls=TLSMode.NONE, proxy=header)
     assert handler.peers == [("192.0.2.7", 4711)]
 
 
 @each_server
-def test_without_a_proxy_s_header_nobody_is_greeted(server: type[Flavour]) -> None:
-    async def nothing(client: Client) -> None: ...
-
-    handler, soon = Shared(), Timeouts(proxy=0.1)
+def test_a_connection_without_the_proxy_header_is_closed_without_a_greeting(
+    server: type[Adapter],
+) -> None:
+    handler, soon = PeersAndMail(), Timeouts(proxy=0.1)
     local = ["127.0.0.0/8", "::1"]
     with (
-        served(server, handler, proxied_by=local, timeouts=soon) as running,
+        running_server(server, handler, proxied_by=local, timeouts=soon) as running,
         pytest.raises(TransportError),
     ):
-        Blocking.client(running.port, nothing, tls=TLSMode.NONE)
+        Blocking.client(running.port, must_not_connect, tls=TLSMode.NONE)
     assert not handler.peers
 
 
 @each_client
-def test_what_cannot_be_sent_is_known_before(client: type[Flavour]) -> None:
+def test_a_message_that_needs_smtputf8_raises_not_offered_without_it(
+    client: type[Adapter],
+) -> None:
     async def talk(client: Client) -> None:
         with pytest.raises(NotOffered, match="SMTPUTF8"):
             await client.send(b"hello\r\n", Envelope("a@x.example", "b\u00f6b@x.example"))
 
-    with served(Blocking, Shared(), extensions={"SMTPUTF8": None}) as running:
+    with running_server(Blocking, PeersAndMail(), extensions={"SMTPUTF8": None}) as running:
         client.client(running.port, talk, tls=TLSMode.NONE)

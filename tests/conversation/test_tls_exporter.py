@@ -35,7 +35,7 @@ from smtpproto.tls.binding import EXPORTER, SERVER_END_POINT
 from smtpproto.tls.context import Context, ContextSource
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import TLSStream
-from tests.adapters.flavours import Blocking, served
+from tests.adapters.harness import Blocking, running_server
 from tests.interop.programs import program, run
 from tests.support.certificates import NAME
 from tests.support.tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
@@ -385,7 +385,7 @@ def test_over_sockets(tls: str) -> None:
         return bindings(client.tls)
 
     config = options(PyOpenSSL.server(leaf), implicit=tls == "implicit")
-    with served(Blocking, handler, **config) as server:
+    with running_server(Blocking, handler, **config) as server:
         found = Blocking.client(
             server.port, scenario, context=PyOpenSSL.client(CA), tls=TLSMode(tls), login=LOGIN
         )
@@ -400,7 +400,7 @@ def test_openssl_s_own_tool_exports_the_same(starttls: bool, tmp_path: Path) -> 
     handler = Guard()
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = options(PyOpenSSL.server(LEAF), implicit=not starttls)
-    with served(Blocking, handler, **config) as server:
+    with running_server(Blocking, handler, **config) as server:
         said = run(
             program("openssl"), "s_client", "-connect", f"127.0.0.1:{server.port}",
             "-servername", NAME, "-CAfile", tmp_path / "ca.pem", "-verify_return_error",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from attrs import define, field
 
 from smtpproto import Envelope, Handler, MailParameters, Reply, ReversePath, Session
@@ -19,7 +21,9 @@ class Inbox(Handler):
         """The content of each message, in the order of arrival."""
         return [body for _, _, body in self.messages]
 
-    def message(self, session: Session, envelope: Envelope, body: bytes) -> Verdict:
+    def message(
+        self, session: Session, envelope: Envelope, body: bytes
+    ) -> Verdict | Awaitable[Verdict]:
         self.messages.append((session, envelope, body))
         return None
 

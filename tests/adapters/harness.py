@@ -1,4 +1,4 @@
-"""The three adapters behind one face, so that one scenario runs on each."""
+"""The three adapters with one interface, so that one test runs on each of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol, TypeVar, Unpack
 
+import pytest
 import trio
 
 from smtpproto import Client, Handler
@@ -18,20 +19,21 @@ from smtpproto.client import ClientOptions
 from smtpproto.server import ServerOptions
 
 T = TypeVar("T")
+HOST = "127.0.0.1"
 Source = Handler | Callable[[], Handler]
 
 
-class Running(Protocol):
-    """A server in a thread of its own."""
+class RunningServer(Protocol):
+    """A server that runs in its own thread."""
 
     port: int
 
     def stop(self) -> None:
-        """Stop it gracefully and wait for that."""
+        """Stop the server gracefully and wait until it has stopped."""
 
 
-class _Awaitable:
-    """A blocking client with the face of the others; nothing it does suspends."""
+class AwaitableClient:
+    """A blocking client whose methods can be awaited like those of the others; none suspends."""
 
     def __init__(self, client: on_sockets.Client) -> None:
         self._client = client
@@ -47,19 +49,19 @@ class _Awaitable:
         return call
 
 
-class _Thread:
-    """A server in a thread; *start* is given what to call when it runs."""
+class _ServerThread:
+    """A thread that runs a server. *start* must call :meth:`running` once the server listens."""
 
     port: int
 
-    def __init__(self, start: Callable[[_Thread], None]) -> None:
+    def __init__(self, start: Callable[[_ServerThread], None]) -> None:
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=[start], daemon=True)
         self._thread.start()
         assert self._ready.wait(30)
 
-    def _run(self, start: Callable[[_Thread], None]) -> None:
+    def _run(self, start: Callable[[_ServerThread], None]) -> None:
         try:
             start(self)
         except BaseException as error:
@@ -67,14 +69,15 @@ class _Thread:
         finally:
             self._ready.set()
 
-    def running(self, port: int, leave: Callable[[], object]) -> None:
-        self.port, self._leave = port, leave
+    def running(self, port: int, stop: Callable[[], object]) -> None:
+        """Report that the server listens on *port*; *stop* ends it from another thread."""
+        self.port, self._stop = port, stop
         self._ready.set()
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            with suppress(RuntimeError):  # it has just ended by itself
-                self._leave()
+            with suppress(RuntimeError):  # the event loop may just have ended
+                self._stop()
         self._thread.join(60)
         assert not self._thread.is_alive()
         if self._error is not None:
@@ -82,18 +85,20 @@ class _Thread:
 
 
 class Asyncio:
+    """The asyncio adapter: see :class:`Adapter`."""
+
     name = "asyncio"
 
     @staticmethod
-    def serve(handler: Source, **options: Unpack[ServerOptions]) -> Running:
-        async def main(thread: _Thread) -> None:
+    def serve(handler: Source, host: str = HOST, **options: Unpack[ServerOptions]) -> RunningServer:
+        async def main(thread: _ServerThread) -> None:
             done = asyncio.Event()
             loop = asyncio.get_running_loop()
-            async with on_asyncio.serve(handler, **options) as server:
+            async with on_asyncio.serve(handler, host, **options) as server:
                 thread.running(server.port, lambda: loop.call_soon_threadsafe(done.set))
                 await done.wait()
 
-        return _Thread(lambda thread: asyncio.run(main(thread)))
+        return _ServerThread(lambda thread: asyncio.run(main(thread)))
 
     @staticmethod
     def client(
@@ -107,18 +112,20 @@ class Asyncio:
 
 
 class Trio:
+    """The trio adapter: see :class:`Adapter`."""
+
     name = "trio"
 
     @staticmethod
-    def serve(handler: Source, **options: Unpack[ServerOptions]) -> Running:
-        async def main(thread: _Thread) -> None:
+    def serve(handler: Source, host: str = HOST, **options: Unpack[ServerOptions]) -> RunningServer:
+        async def main(thread: _ServerThread) -> None:
             done = trio.Event()
             token = trio.lowlevel.current_trio_token()
-            async with on_trio.serve(handler, **options) as server:
+            async with on_trio.serve(handler, host, **options) as server:
                 thread.running(server.port, lambda: token.run_sync_soon(done.set))
                 await done.wait()
 
-        return _Thread(lambda thread: trio.run(main, thread))
+        return _ServerThread(lambda thread: trio.run(main, thread))
 
     @staticmethod
     def client(
@@ -132,17 +139,19 @@ class Trio:
 
 
 class Blocking:
+    """The adapter for blocking sockets: see :class:`Adapter`."""
+
     name = "blocking"
 
     @staticmethod
-    def serve(handler: Source, **options: Unpack[ServerOptions]) -> Running:
-        def main(thread: _Thread) -> None:
+    def serve(handler: Source, host: str = HOST, **options: Unpack[ServerOptions]) -> RunningServer:
+        def main(thread: _ServerThread) -> None:
             done = threading.Event()
-            with on_sockets.serve(handler, **options) as server:
+            with on_sockets.serve(handler, host, **options) as server:
                 thread.running(server.port, done.set)
                 done.wait()
 
-        return _Thread(main)
+        return _ServerThread(main)
 
     @staticmethod
     def client(
@@ -152,35 +161,44 @@ class Blocking:
             return await scenario(client)
 
         with on_sockets.connect("localhost", port, **options) as client:
-            return on_sockets.run(main(_Awaitable(client)))
+            return on_sockets.run(main(AwaitableClient(client)))
 
 
-class Flavour(Protocol):
+class Adapter(Protocol):
+    """An adapter under test. Each of its functions takes the same arguments for all adapters."""
+
     name: str
 
     @staticmethod
-    def serve(handler: Source, **options: Unpack[ServerOptions]) -> Running: ...
+    def serve(handler: Source, host: str = HOST, **options: Unpack[ServerOptions]) -> RunningServer:
+        """Start a server in a thread."""
 
     @staticmethod
     def client(
         port: int, scenario: Callable[[Client], Awaitable[T]], **options: Unpack[ClientOptions]
-    ) -> T: ...
+    ) -> T:
+        """Connect to *port* of localhost and return the result of *scenario*."""
 
 
-FLAVOURS: list[type[Flavour]] = [Asyncio, Trio, Blocking]
+ADAPTERS: list[type[Adapter]] = [Asyncio, Trio, Blocking]
+
+each_client = pytest.mark.parametrize("client", ADAPTERS, ids=lambda adapter: adapter.name)
+each_server = pytest.mark.parametrize("server", ADAPTERS, ids=lambda adapter: adapter.name)
 
 
 @contextmanager
-def _served(flavour: type[Flavour], handler: Source, options: ServerOptions) -> Iterator[Running]:
-    server = flavour.serve(handler, **options)
+def _running_server(
+    adapter: type[Adapter], handler: Source, host: str, options: ServerOptions
+) -> Iterator[RunningServer]:
+    server = adapter.serve(handler, host, **options)
     try:
         yield server
     finally:
         server.stop()
 
 
-def served(
-    flavour: type[Flavour], handler: Source, **options: Unpack[ServerOptions]
-) -> AbstractContextManager[Running]:
-    """A server of *flavour* while the block runs."""
-    return _served(flavour, handler, options)
+def running_server(
+    adapter: type[Adapter], handler: Source, host: str = HOST, **options: Unpack[ServerOptions]
+) -> AbstractContextManager[RunningServer]:
+    """Run a server of *adapter* until the block ends. *host* may be the path of a Unix socket."""
+    return _running_server(adapter, handler, host, options)

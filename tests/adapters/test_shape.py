@@ -1,0 +1,41 @@
+"""The three adapters have the same public names and signatures, and stay thin."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from attrs import fields
+
+from smtpproto import Client, ClientConfig, ServerConfig
+from smtpproto.adapters import asyncio as on_asyncio
+from smtpproto.adapters import blocking as on_sockets
+from smtpproto.adapters import trio as on_trio
+from smtpproto.client import ClientOptions, Pool
+from smtpproto.server import ServerOptions
+
+MODULES = [on_asyncio, on_trio, on_sockets]
+
+
+def test_an_adapter_has_fewer_than_250_lines() -> None:
+    for module in MODULES:
+        path = Path(inspect.getfile(module))
+        code = [line for line in path.read_text().splitlines() if line.strip()]
+        assert len(code) < 250, path
+
+
+def test_adapters_have_the_same_names_signatures_and_options() -> None:
+    for name in ("connect", "pool", "serve", "Server", "Stream", "Runtime"):
+        assert all(hasattr(module, name) for module in MODULES), name
+    for theirs, ours in ((Client, on_sockets.Client), (Pool, on_sockets.Pool)):
+        for name in vars(theirs):
+            if name.startswith("_") or not callable(getattr(theirs, name)):
+                continue
+            expected = inspect.signature(getattr(theirs, name))
+            assert list(inspect.signature(getattr(ours, name)).parameters) == [*expected.parameters]
+    for options, config in ((ClientOptions, ClientConfig), (ServerOptions, ServerConfig)):
+        assert set(options.__annotations__) == {one.name for one in fields(config)}
+
+
+def test_the_blocking_adapter_exports_what_the_others_do() -> None:
+    assert {"pool", "Pool", "connect", "serve"} <= set(on_sockets.__all__)
