@@ -13,69 +13,77 @@ from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Anonymous, Authenticator, Denied, Identity, offers
 
-from .parties import Users, channel, client, outcome, server, step
+from .exchanges import Users, log_in, make_channel, make_client, make_server, step
 
-NOBODY = Identity("anonymous", "", "ANONYMOUS")
-LONG = "\U0001f600" * 255
+ANONYMOUS = Identity("anonymous", "", "ANONYMOUS")
+LONGEST = "\U0001f600" * 255
 
 
-def test_the_example() -> None:
+def test_the_example_of_rfc_4505() -> None:
     message = b64decode("c2lyaGM=")
-    assert client("ANONYMOUS", Anonymous("sirhc")).initial() == Secret(message)
-    users, theirs = Users(anonymous=True), server("ANONYMOUS", Users(anonymous=True))
-    assert step(theirs, None) == b""
-    assert step(theirs, message) == NOBODY
-    assert step(server("ANONYMOUS", users), message) == NOBODY
-    assert users.asked == ["sirhc"]
+    assert make_client("ANONYMOUS", Anonymous("sirhc")).initial() == Secret(message)
+    users, server = Users(anonymous=True), make_server("ANONYMOUS", Users(anonymous=True))
+    assert step(server, None) == b""
+    assert step(server, message) == ANONYMOUS
+    assert step(make_server("ANONYMOUS", users), message) == ANONYMOUS
+    assert users.calls == ["sirhc"]
 
 
 @pytest.mark.parametrize(
-    "trace", ["", "ann@example.org", "\u00ad\u00a0 \u2168", "e\u0301", "\u0627\u0628", LONG]
+    "trace", ["", "ann@example.org", "\u00ad\u00a0 \u2168", "e\u0301", "\u0627\u0628", LONGEST]
 )
-def test_a_trace_arrives_as_it_is(trace: str) -> None:
+def test_a_trace_arrives_unchanged(trace: str) -> None:
     users = Users(anonymous=True)
-    assert outcome(client("ANONYMOUS", Anonymous(trace)), server("ANONYMOUS", users)) == NOBODY
-    assert users.asked == [trace]
+    client, server = make_client("ANONYMOUS", Anonymous(trace)), make_server("ANONYMOUS", users)
+    assert log_in(client, server) == ANONYMOUS
+    assert users.calls == [trace]
 
 
 @pytest.mark.parametrize(
-    "trace", ["a\0b", "\x7f", "\u0085", "\ue000", "\ufffd", "\u200e", "\u0627a\u0628", LONG + "a"]
+    "trace",
+    ["a\0b", "\x7f", "\u0085", "\ue000", "\ufffd", "\u200e", "\u0627a\u0628", LONGEST + "a"],
 )
-def test_what_no_trace_has(trace: str) -> None:
+def test_both_sides_refuse_an_invalid_trace(trace: str) -> None:
     users = Users(anonymous=True)
     with pytest.raises(GrammarError):
-        client("ANONYMOUS", Anonymous(trace))
+        make_client("ANONYMOUS", Anonymous(trace))
     with pytest.raises(GrammarError):
-        step(server("ANONYMOUS", users), trace)
-    assert users.asked == []
+        step(make_server("ANONYMOUS", users), trace)
+    assert users.calls == []
 
 
 @given(st.text(), st.booleans())
-def test_both_sides_agree_on_traces(trace: str, asked: bool) -> None:
+def test_the_server_accepts_each_trace_that_a_client_sends(trace: str, on_request: bool) -> None:
     try:
-        ours = client("ANONYMOUS", Anonymous(trace))
+        client = make_client("ANONYMOUS", Anonymous(trace))
     except GrammarError:
         return
     assert not any(map(stringprep.in_table_c21_c22, trace))
     users = Users(anonymous=True)
-    assert outcome(ours, server("ANONYMOUS", users), asked=asked) == NOBODY
-    assert users.asked == [trace]
+    assert log_in(client, make_server("ANONYMOUS", users), on_request=on_request) == ANONYMOUS
+    assert users.calls == [trace]
 
 
 @given(st.binary())
-def test_only_our_error_escapes(octets: bytes) -> None:
+def test_the_server_raises_only_grammar_errors(octets: bytes) -> None:
     users = Users(anonymous=True)
     try:
-        said = step(server("ANONYMOUS", users), octets)
+        result = step(make_server("ANONYMOUS", users), octets)
     except GrammarError:
-        assert users.asked == []
+        assert users.calls == []
         return
-    assert said == NOBODY and users.asked == [octets.decode()]
+    assert result == ANONYMOUS and users.calls == [octets.decode()]
 
 
-def test_not_everywhere() -> None:
-    assert isinstance(step(server("ANONYMOUS", Users()), "sirhc"), Denied)
-    assert offers(Authenticator(), channel()) == ()
-    assert "ANONYMOUS" in offers(Users(), channel(secure=False))
+def test_anonymous_login_needs_the_authenticators_permission() -> None:
+    assert isinstance(step(make_server("ANONYMOUS", Users()), "sirhc"), Denied)
+    assert offers(Authenticator(), make_channel()) == ()
+
+
+def test_anonymous_is_offered_without_tls() -> None:
+    assert "ANONYMOUS" in offers(Users(), make_channel(secure=False))
+
+
+def test_the_client_refuses_a_challenge() -> None:
     with pytest.raises(RemoteProtocolError):
-        client("ANONYMOUS", Anonymous()).step(b"who?")
+        make_client("ANONYMOUS", Anonymous()).step(b"who?")

@@ -15,75 +15,75 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import BearerToken, Denied, Identity, TokenClaim, TokenRefused, offers, usable
 from smtpproto.sasl.prepare import saslprep
 
-from .parties import NAMES, Users, channel, client, outcome, server, step
+from .exchanges import NAMES, Users, log_in, make_channel, make_client, make_server, step
 
 BOTH = ["OAUTHBEARER", "XOAUTH2"]
 TOKEN = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="
 USER = "user@example.com"
-SERVER = channel(host="server.example.com", port=587)
+SERVER = make_channel(host="server.example.com", port=587)
 
-# RFC 7628 4.1: in IMAP, and the same in SMTP.
-IMAP = (
+# RFC 7628 4.1: the example for IMAP, and the same for SMTP.
+IMAP_MESSAGE = (
     "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9QmVhcmVyI"
     "HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
 )
-SMTP = (
+SMTP_MESSAGE = (
     "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9NTg3AWF1dGg9QmVhcmVyI"
     "HZGOWRmdDRxbVRjMk52YjNSbGNrQmhiSFJoZG1semRHRXVZMjl0Q2c9PQEB"
 )
-# 4.3
+# RFC 7628 4.3: a client asks what the server wants, and the answer.
 QUERY = "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9AQE="
 ANSWER = (
     "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIiwib3BlbmlkLWNvbmZpZ3VyYXRp"
     "b24iOiJodHRwczovL2V4YW1wbGUuY29tLy53ZWxsLWtub3duL29wZW5pZC1jb25maWd1cmF0aW9uIn0="
 )
-# 4.4
+# RFC 7628 4.4: a message, and the refusal.
 MALFORMED = (
     "bix1c2VyPXNvbWV1c2VyQGV4YW1wbGUuY29tLAFhdXRoPUJlYXJlciB2RjlkZnQ0cW1UYzJOdmIzUmxja0JoZEhSaGRt"
     "bHpkR0V1WTI5dENnPT0BAQ=="
 )
-NO = (
+REFUSAL = (
     "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NoZW1lcyI6ImJlYXJlciBtYWMiLCJzY29wZSI6Imh0dHBzOi8vbWFp"
     "bC5leGFtcGxlLmNvbS8ifQ=="
 )
 
 
 @pytest.mark.req("RFC7628-3.1-01", "RFC7628-3.1-03")
-@pytest.mark.parametrize(("port", "message"), [(143, IMAP), (587, SMTP)])
-def test_the_examples(port: int, message: str) -> None:
+@pytest.mark.parametrize(("port", "message"), [(143, IMAP_MESSAGE), (587, SMTP_MESSAGE)])
+def test_the_examples_of_rfc_7628_4_1(port: int, message: str) -> None:
     octets = b64decode(message)
-    where = channel(host="server.example.com", port=port)
-    said = client("OAUTHBEARER", BearerToken(USER, TOKEN), where).initial()
-    assert said is not None and b64encode(said.reveal()).decode() == message
+    channel = make_channel(host="server.example.com", port=port)
+    initial = make_client("OAUTHBEARER", BearerToken(USER, TOKEN), channel).initial()
+    assert initial is not None and b64encode(initial.reveal()).decode() == message
     users = Users(tokens={TOKEN: USER})
-    assert step(server("OAUTHBEARER", users), octets) == Identity(USER, "", "OAUTHBEARER")
-    assert users.asked == [
+    assert step(make_server("OAUTHBEARER", users), octets) == Identity(USER, "", "OAUTHBEARER")
+    assert users.calls == [
         TokenClaim(token=Secret(TOKEN), username=USER, host="server.example.com", port=port)
     ]
 
 
-def test_the_example_of_who_asks_what_token_is_wanted() -> None:
+def test_a_client_without_a_token_learns_what_the_server_wants() -> None:
     wanted = TokenRefused(
         scope="example_scope",
         openid_configuration="https://example.com/.well-known/openid-configuration",
     )
     users = Users(tokens={"": USER}, refused=wanted)
-    assert isinstance(step(server("OAUTHBEARER", users), b64decode(QUERY)), bytes)
+    assert isinstance(step(make_server("OAUTHBEARER", users), b64decode(QUERY)), bytes)
     users = Users(refused=wanted)
-    theirs = server("OAUTHBEARER", users)
-    assert step(theirs, b64decode(QUERY)) == b64decode(ANSWER)
-    assert isinstance(step(theirs, b"\1"), Denied)
-    assert users.asked[0].token == Secret("")
+    server = make_server("OAUTHBEARER", users)
+    assert step(server, b64decode(QUERY)) == b64decode(ANSWER)
+    assert isinstance(step(server, b"\1"), Denied)
+    assert users.calls[0].token == Secret("")
 
 
-def test_the_example_of_a_no() -> None:
-    """The message there is malformed: "user=" in place of "a="."""
+def test_the_refusal_of_rfc_7628_4_4() -> None:
+    """The message in this example is malformed: it has "user=" instead of "a="."""
     with pytest.raises(GrammarError):
-        step(server("OAUTHBEARER", Users()), b64decode(MALFORMED))
-    exchange = client("OAUTHBEARER", BearerToken(USER, TOKEN))
-    exchange.initial()
-    assert exchange.step(b64decode(NO)) == Secret(b"\1")
-    assert dict(exchange.details) == {
+        step(make_server("OAUTHBEARER", Users()), b64decode(MALFORMED))
+    client = make_client("OAUTHBEARER", BearerToken(USER, TOKEN))
+    client.initial()
+    assert client.step(b64decode(REFUSAL)) == Secret(b"\1")
+    assert dict(client.details) == {
         "status": "invalid_token",
         "schemes": "bearer mac",
         "scope": "https://mail.example.com/",
@@ -92,8 +92,8 @@ def test_the_example_of_a_no() -> None:
 
 @pytest.mark.req("XOAUTH2-01")
 def test_the_message_of_xoauth2() -> None:
-    said = client("XOAUTH2", BearerToken("u", "t")).initial()
-    assert said == Secret(b"user=u\x01auth=Bearer t\x01\x01")
+    initial = make_client("XOAUTH2", BearerToken("u", "t")).initial()
+    assert initial == Secret(b"user=u\x01auth=Bearer t\x01\x01")
 
 
 @pytest.mark.parametrize(
@@ -105,61 +105,71 @@ def test_the_message_of_xoauth2() -> None:
         ("", "b\u00fccher.example", 0, b"n,,\1auth=Bearer t\1\1"),
     ],
 )
-def test_what_a_client_knows(username: str, host: str, port: int, message: bytes) -> None:
-    known = channel(host=host, port=port)
-    assert client("OAUTHBEARER", BearerToken(username, "t"), known).initial() == Secret(message)
+def test_the_client_sends_user_host_and_port_if_it_knows_them(
+    username: str, host: str, port: int, message: bytes
+) -> None:
+    known = make_channel(host=host, port=port)
+    assert make_client("OAUTHBEARER", BearerToken(username, "t"), known).initial() == Secret(
+        message
+    )
 
 
 TOKENS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
 
 
 @given(NAMES, TOKENS, st.integers(1, 65535), st.booleans(), st.sampled_from(BOTH))
-def test_what_a_client_says_a_server_understands(
-    name: str, token: str, port: int, asked: bool, mechanism: str
+def test_client_and_server_agree(
+    name: str, token: str, port: int, on_request: bool, mechanism: str
 ) -> None:
-    where, user = channel(host="mx.example.org", port=port), saslprep(name)
+    channel, user = make_channel(host="mx.example.org", port=port), saslprep(name)
     users = Users(tokens={token: user})
-    ours = client(mechanism, BearerToken(name, token), where)
-    assert outcome(ours, server(mechanism, users), asked=asked) == Identity(user, "", mechanism)
-    (claim,) = users.asked
+    client = make_client(mechanism, BearerToken(name, token), channel)
+    assert log_in(client, make_server(mechanism, users), on_request=on_request) == Identity(
+        user, "", mechanism
+    )
+    (claim,) = users.calls
     assert (claim.token, claim.username) == (Secret(token), user)
-    seen = (where.host, port) if mechanism == "OAUTHBEARER" else ("", 0)
+    seen = (channel.host, port) if mechanism == "OAUTHBEARER" else ("", 0)
     assert (claim.host, claim.port) == seen
 
 
 @pytest.mark.parametrize("mechanism", BOTH)
-def test_who_claims_to_be_another(mechanism: str) -> None:
+def test_a_token_of_another_user_needs_permission_to_act_as(mechanism: str) -> None:
     token = BearerToken("bob", "t")
     users = Users(tokens={"t": "ann"})
-    assert isinstance(outcome(client(mechanism, token), server(mechanism, users)), Denied)
+    assert isinstance(log_in(make_client(mechanism, token), make_server(mechanism, users)), Denied)
     users.proxies = [("ann", "bob")]
-    said = outcome(client(mechanism, token), server(mechanism, users))
-    assert said == Identity("ann", "bob", mechanism)
+    result = log_in(make_client(mechanism, token), make_server(mechanism, users))
+    assert result == Identity("ann", "bob", mechanism)
 
 
-def test_a_token_may_say_who_it_is() -> None:
+def test_oauthbearer_needs_no_user_name_and_xoauth2_does() -> None:
     users = Users(tokens={"t": "ann"})
-    said = outcome(client("OAUTHBEARER", BearerToken("", "t")), server("OAUTHBEARER", users))
-    assert said == Identity("ann", "", "OAUTHBEARER")
+    result = log_in(
+        make_client("OAUTHBEARER", BearerToken("", "t")), make_server("OAUTHBEARER", users)
+    )
+    assert result == Identity("ann", "", "OAUTHBEARER")
     with pytest.raises(GrammarError):
-        client("XOAUTH2", BearerToken("", "t"))
+        make_client("XOAUTH2", BearerToken("", "t"))
 
 
 @pytest.mark.parametrize("mechanism", BOTH)
 @pytest.mark.parametrize("token", ["", "q9 x", "q9\1x", "q9\r\nx", "q9\u00e4", b"q9\xff"])
-def test_what_no_token_has(mechanism: str, token: str | bytes) -> None:
+def test_the_client_refuses_an_invalid_token_and_does_not_show_it(
+    mechanism: str, token: str | bytes
+) -> None:
     with pytest.raises(GrammarError) as caught:
-        client(mechanism, BearerToken("ann", token))
+        make_client(mechanism, BearerToken("ann", token))
     assert "q9" not in str(caught.value)
 
 
 @pytest.mark.parametrize("mechanism", BOTH)
-def test_what_no_name_has(mechanism: str) -> None:
+def test_the_client_refuses_a_control_character_in_the_user_name(mechanism: str) -> None:
     with pytest.raises(GrammarError):
-        client(mechanism, BearerToken("a\1b", "t"))
+        make_client(mechanism, BearerToken("a\1b", "t"))
 
 
-# -- the server's side -----------------------------------------------------------------------
+# -- the server's side ---------------------------------------------------------------------------
 
 AUTH = b"auth=Bearer t\1"
 
@@ -178,16 +188,16 @@ AUTH = b"auth=Bearer t\1"
         b"n,,\1port=65535\1host=\1" + AUTH + b"\1",
     ],
 )
-def test_messages(message: bytes) -> None:
-    said = step(server("OAUTHBEARER", Users(tokens={"t": "ann"})), message)
-    assert said == Identity("ann", "", "OAUTHBEARER")
+def test_the_server_accepts_valid_messages(message: bytes) -> None:
+    result = step(make_server("OAUTHBEARER", Users(tokens={"t": "ann"})), message)
+    assert result == Identity("ann", "", "OAUTHBEARER")
 
 
 @pytest.mark.parametrize(
     "message",
     [
         b"",
-        b"\1",  # nothing but the dummy (RFC 7628 3.1)
+        b"\1",  # only the dummy response (RFC 7628 3.1)
         b"\1\1",
         b"n,,",
         b"n,,\1",
@@ -221,11 +231,11 @@ def test_messages(message: bytes) -> None:
         b"n,,\1port=x\1" + AUTH + b"\1",
     ],
 )
-def test_messages_that_are_none(message: bytes) -> None:
+def test_the_server_refuses_malformed_messages(message: bytes) -> None:
     users = Users(tokens={"t": "ann"})
     with pytest.raises(GrammarError):
-        step(server("OAUTHBEARER", users), message)
-    assert users.asked == []
+        step(make_server("OAUTHBEARER", users), message)
+    assert users.calls == []
 
 
 @pytest.mark.parametrize(
@@ -243,35 +253,38 @@ def test_messages_that_are_none(message: bytes) -> None:
         b"n,a=ann,\1" + AUTH + b"\1",
     ],
 )
-def test_messages_that_are_none_of_xoauth2(message: bytes) -> None:
+def test_the_server_refuses_malformed_messages_of_xoauth2(message: bytes) -> None:
     users = Users(tokens={"t": "ann"})
     with pytest.raises(GrammarError):
-        step(server("XOAUTH2", users), message)
-    assert users.asked == []
+        step(make_server("XOAUTH2", users), message)
+    assert users.calls == []
 
 
 @pytest.mark.parametrize("auth", [b"", b"auth=\1", b"auth=Bearer\1", b"auth=Bearer \1"])
 @pytest.mark.parametrize("more", [b"", b"foo=bar\1"])
-def test_without_a_token_nobody_comes_in(auth: bytes, more: bytes) -> None:
-    """Not even if the authenticator says so, who cannot mean it."""
-    theirs = server("OAUTHBEARER", Users(tokens={"": "ann"}))
-    said = step(theirs, b"n,a=ann,\1" + more + auth + b"\1")
-    assert isinstance(said, bytes) and json.loads(said) == {"status": "invalid_token"}
-    assert isinstance(step(theirs, b"\1"), Denied)
+def test_a_login_without_a_token_fails_even_if_the_authenticator_accepts(
+    auth: bytes, more: bytes
+) -> None:
+    server = make_server("OAUTHBEARER", Users(tokens={"": "ann"}))
+    challenge = step(server, b"n,a=ann,\1" + more + auth + b"\1")
+    assert isinstance(challenge, bytes) and json.loads(challenge) == {"status": "invalid_token"}
+    assert isinstance(step(server, b"\1"), Denied)
 
 
 @pytest.mark.parametrize("auth", [b"MAC t", b"Bearert", b"Basic YW5uOnNlY3JldA==", b"Bearer t t"])
-def test_other_schemes(auth: bytes) -> None:
+def test_a_token_of_another_scheme_does_not_count(auth: bytes) -> None:
     users = Users(tokens={"t": "ann"})
-    assert isinstance(step(server("OAUTHBEARER", users), b"n,,\1auth=" + auth + b"\1\1"), bytes)
-    said = step(server("XOAUTH2", users), b"user=ann\1auth=" + auth + b"\1\1")
-    assert isinstance(said, bytes)
-    assert [claim.token for claim in users.asked] == [Secret("")] * 2
+    assert isinstance(
+        step(make_server("OAUTHBEARER", users), b"n,,\1auth=" + auth + b"\1\1"), bytes
+    )
+    challenge = step(make_server("XOAUTH2", users), b"user=ann\1auth=" + auth + b"\1\1")
+    assert isinstance(challenge, bytes)
+    assert [claim.token for claim in users.calls] == [Secret("")] * 2
 
 
 @pytest.mark.req("RFC7628-3.2.2-01")
 @pytest.mark.parametrize(
-    ("refused", "told", "google"),
+    ("refused", "expected_fields", "expected_google"),
     [
         (None, {"status": "invalid_token"}, {"status": "401", "schemes": "bearer"}),
         (
@@ -287,57 +300,61 @@ def test_other_schemes(auth: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("dummy", [b"\1", b"", AUTH])
-def test_why_not(refused: TokenRefused | None, told: object, google: object, dummy: bytes) -> None:
-    """And whatever the client answers, it is no."""
+def test_the_client_learns_why_and_the_login_fails_whatever_it_responds(
+    refused: TokenRefused | None, expected_fields: object, expected_google: object, dummy: bytes
+) -> None:
     users = Users(tokens={"t": "ann"}, refused=refused)
-    for name, expected in (("OAUTHBEARER", told), ("XOAUTH2", google)):
-        theirs, ours = server(name, users), client(name, BearerToken("ann", "wrong"))
-        said = run(theirs.step(ours.initial()))
-        assert isinstance(said, bytes) and json.loads(said) == expected
-        ours.step(said)
-        assert dict(ours.details) == expected
-        assert isinstance(step(theirs, dummy), Denied)
-        again = client(name, BearerToken("ann", "t")).initial()
-        assert isinstance(run(theirs.step(again)), Denied)
+    for name, expected in (("OAUTHBEARER", expected_fields), ("XOAUTH2", expected_google)):
+        server, client = make_server(name, users), make_client(name, BearerToken("ann", "wrong"))
+        challenge = run(server.step(client.initial()))
+        assert isinstance(challenge, bytes) and json.loads(challenge) == expected
+        client.step(challenge)
+        assert dict(client.details) == expected
+        assert isinstance(step(server, dummy), Denied)
+        again = make_client(name, BearerToken("ann", "t")).initial()
+        assert isinstance(run(server.step(again)), Denied)
 
 
 @pytest.mark.req("RFC7628-3.2-01")
-def test_who_means_another_server() -> None:
+def test_the_authenticator_can_refuse_a_token_meant_for_another_server() -> None:
     class Strict(Users):
         def check_token(self, claim: TokenClaim) -> str | None:
             here = (claim.host, claim.port) == (SERVER.host, SERVER.port)
             return "ann" if here else None
 
     token = BearerToken("ann", "t")
-    here = outcome(client("OAUTHBEARER", token, SERVER), server("OAUTHBEARER", Strict()))
+    here = log_in(make_client("OAUTHBEARER", token, SERVER), make_server("OAUTHBEARER", Strict()))
     assert isinstance(here, Identity)
-    for elsewhere in (channel(host="evil.example", port=587), channel(host=SERVER.host, port=25)):
-        ours = client("OAUTHBEARER", token, elsewhere)
-        assert isinstance(outcome(ours, server("OAUTHBEARER", Strict())), Denied)
+    for elsewhere in (
+        make_channel(host="evil.example", port=587),
+        make_channel(host=SERVER.host, port=25),
+    ):
+        client = make_client("OAUTHBEARER", token, elsewhere)
+        assert isinstance(log_in(client, make_server("OAUTHBEARER", Strict())), Denied)
 
 
-# -- the client's side -----------------------------------------------------------------------
+# -- the client's side ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("mechanism", "dummy"), [("OAUTHBEARER", b"\1"), ("XOAUTH2", b"")])
-def test_a_no_stays_a_no(mechanism: str, dummy: bytes) -> None:
-    exchange = client(mechanism, BearerToken("ann", "t"))
-    exchange.finish()
-    assert exchange.step(b'{"status":"invalid_token"}') == Secret(dummy)
+def test_a_server_cannot_accept_or_go_on_after_a_refusal(mechanism: str, dummy: bytes) -> None:
+    client = make_client(mechanism, BearerToken("ann", "t"))
+    client.finish()
+    assert client.step(b'{"status":"invalid_token"}') == Secret(dummy)
     with pytest.raises(RemoteProtocolError):
-        exchange.finish()
+        client.finish()
     with pytest.raises(RemoteProtocolError):
-        exchange.step(b"{}")
+        client.step(b"{}")
 
 
 @pytest.mark.parametrize("mechanism", BOTH)
-def test_a_server_may_ask_once(mechanism: str) -> None:
-    exchange = client(mechanism, BearerToken("ann", "t"))
-    assert exchange.step(b"") == exchange.initial()
-    exchange.finish()
-    assert exchange.step(b"") != exchange.initial()
+def test_one_empty_challenge_requests_the_initial_response(mechanism: str) -> None:
+    client = make_client(mechanism, BearerToken("ann", "t"))
+    assert client.step(b"") == client.initial()
+    client.finish()
+    assert client.step(b"") != client.initial()
     with pytest.raises(RemoteProtocolError):
-        exchange.finish()
+        client.finish()
 
 
 @pytest.mark.parametrize(
@@ -362,36 +379,38 @@ def test_a_server_may_ask_once(mechanism: str) -> None:
     ],
 )
 @pytest.mark.parametrize("mechanism", BOTH)
-def test_json_of_a_hostile_server(
+def test_only_known_and_escaped_details_are_kept_of_the_servers_json(
     mechanism: str, challenge: bytes, details: dict[str, str]
 ) -> None:
-    exchange = client(mechanism, BearerToken("ann", "t"))
-    exchange.step(challenge)
-    assert dict(exchange.details) == details
+    client = make_client(mechanism, BearerToken("ann", "t"))
+    client.step(challenge)
+    assert dict(client.details) == details
 
 
 @given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
-def test_any_challenge_is_a_no(challenge: bytes) -> None:
-    exchange = client("OAUTHBEARER", BearerToken("ann", "t"))
-    exchange.step(b"")
-    assert exchange.step(challenge) == Secret(b"\1")
+def test_any_challenge_after_the_message_is_a_refusal(challenge: bytes) -> None:
+    client = make_client("OAUTHBEARER", BearerToken("ann", "t"))
+    client.step(b"")
+    assert client.step(challenge) == Secret(b"\1")
     with pytest.raises(RemoteProtocolError):
-        exchange.finish()
+        client.finish()
 
 
-# -- when they are used ----------------------------------------------------------------------
+# -- when tokens are used ------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC7628-3-01")
-def test_never_in_clear() -> None:
-    token, clear = BearerToken("ann", "t"), channel(secure=False)
+def test_tokens_are_never_used_in_clear() -> None:
+    token, clear = BearerToken("ann", "t"), make_channel(secure=False)
     assert usable(token, BOTH, clear) == ()
     offered = offers(Users(), clear)
     assert "PLAIN" in offered and not set(BOTH) & set(offered)
-    assert set(BOTH) <= set(offers(Users(), channel()))
+    assert set(BOTH) <= set(offers(Users(), make_channel()))
 
 
 @pytest.mark.req("XOAUTH2-04")
-def test_the_standard_comes_first() -> None:
-    first, second = usable(BearerToken("ann", "t"), ["XOAUTH2", "PLAIN", "OAUTHBEARER"], channel())
+def test_oauthbearer_is_preferred_to_xoauth2() -> None:
+    first, second = usable(
+        BearerToken("ann", "t"), ["XOAUTH2", "PLAIN", "OAUTHBEARER"], make_channel()
+    )
     assert (first.name, second.name) == ("OAUTHBEARER", "XOAUTH2")

@@ -14,51 +14,53 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Authenticator, Channel, Denied, Identity, Login, ServerExchange, offers
 from smtpproto.sasl.prepare import saslprep
 
-from .parties import NAMES, Users, channel, client, outcome, server, step
+from .exchanges import NAMES, Users, log_in, make_channel, make_client, make_server, step
 
 CHALLENGE = b"<1896.697170952@postoffice.reston.mci.net>"
 RESPONSE = b"tim b913a602c7eda7a495b4e6e7334d3890"
 TIM = Login("tim", "tanstaaftanstaaf")
-MSG_ID = re.compile(rb"<\d+\.\d+@[a-z0-9.-]+>")
+MESSAGE_ID = re.compile(rb"<\d+\.\d+@[a-z0-9.-]+>")
 
 
-def signed(name: str, secret: str, challenge: bytes) -> str:
+def response_to(challenge: bytes, name: str, secret: str) -> str:
     return f"{name} {hmac.new(secret.encode(), challenge, 'md5').hexdigest()}"
 
 
-def challenged(users: Authenticator, known: Channel | None = None) -> tuple[bytes, ServerExchange]:
-    """A new exchange and its challenge."""
-    exchange = server("CRAM-MD5", users, known)
-    said = step(exchange, None)
-    assert isinstance(said, bytes)
-    return said, exchange
+def challenged(
+    users: Authenticator, channel: Channel | None = None
+) -> tuple[bytes, ServerExchange]:
+    """Return the challenge of a new exchange, and the server's side."""
+    server = make_server("CRAM-MD5", users, channel)
+    challenge = step(server, None)
+    assert isinstance(challenge, bytes)
+    return challenge, server
 
 
 @pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
-def test_the_example() -> None:
-    exchange = client("CRAM-MD5", TIM)
-    assert exchange.initial() is None
-    assert exchange.step(CHALLENGE) == Secret(RESPONSE)
-    known = channel(
+def test_the_example_of_rfc_2195() -> None:
+    client = make_client("CRAM-MD5", TIM)
+    assert client.initial() is None
+    assert client.step(CHALLENGE) == Secret(RESPONSE)
+    channel = make_channel(
         random=lambda size: (1896).to_bytes(size, "big"),
         now=697170952.7,
         host="postoffice.reston.mci.net",
     )
-    theirs = server("CRAM-MD5", Users({"tim": "tanstaaftanstaaf"}), known)
-    assert step(theirs, None) == CHALLENGE
-    assert step(theirs, RESPONSE) == Identity("tim", "", "CRAM-MD5")
+    server = make_server("CRAM-MD5", Users({"tim": "tanstaaftanstaaf"}), channel)
+    assert step(server, None) == CHALLENGE
+    assert step(server, RESPONSE) == Identity("tim", "", "CRAM-MD5")
 
 
 @given(NAMES, NAMES)
-def test_what_a_client_says_a_server_understands(name: str, password: str) -> None:
+def test_client_and_server_agree(name: str, password: str) -> None:
     users = Users({saslprep(name): saslprep(password)})
-    said = outcome(client("CRAM-MD5", Login(name, password)), server("CRAM-MD5", users))
-    assert said == Identity(saslprep(name), "", "CRAM-MD5")
+    result = log_in(make_client("CRAM-MD5", Login(name, password)), make_server("CRAM-MD5", users))
+    assert result == Identity(saslprep(name), "", "CRAM-MD5")
 
 
 @pytest.mark.req("RFC2195-2-01")
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "sent"),
     [
         ("mx.example.org", b"mx.example.org"),
         ("", b"localhost"),
@@ -68,27 +70,27 @@ def test_what_a_client_says_a_server_understands(name: str, password: str) -> No
         ("a>b", b"localhost"),
     ],
 )
-def test_challenges_are_message_ids_and_never_the_same(host: str, said: bytes) -> None:
-    known = channel(random=random.Random(1).randbytes, host=host, now=12.5)
-    challenges = {challenged(Users(), known)[0] for _ in range(100)}
+def test_each_challenge_is_a_new_message_id(host: str, sent: bytes) -> None:
+    channel = make_channel(random=random.Random(1).randbytes, host=host, now=12.5)
+    challenges = {challenged(Users(), channel)[0] for _ in range(100)}
     assert len(challenges) == 100
     for challenge in challenges:
-        assert MSG_ID.fullmatch(challenge)
-        assert challenge.endswith(b".12@" + said + b">")
+        assert MESSAGE_ID.fullmatch(challenge)
+        assert challenge.endswith(b".12@" + sent + b">")
 
 
 @pytest.mark.req("RFC2195-2-03")
-def test_a_user_name_may_have_spaces() -> None:
-    challenge, exchange = challenged(Users({"joe user": "x"}))
-    said = step(exchange, signed("joe user", "x", challenge))
-    assert said == Identity("joe user", "", "CRAM-MD5")
+def test_a_user_name_may_contain_spaces() -> None:
+    challenge, server = challenged(Users({"joe user": "x"}))
+    result = step(server, response_to(challenge, "joe user", "x"))
+    assert result == Identity("joe user", "", "CRAM-MD5")
 
 
-def test_a_response_is_good_for_one_challenge() -> None:
-    known = channel()
-    challenge, first = challenged(Users(), known)
-    response = signed("ann", "secret", challenge)
-    _, second = challenged(Users(), known)
+def test_a_response_answers_only_its_own_challenge() -> None:
+    channel = make_channel()
+    challenge, first = challenged(Users(), channel)
+    response = response_to(challenge, "ann", "secret")
+    _, second = challenged(Users(), channel)
     assert isinstance(step(second, response), Denied)
     assert step(first, response) == Identity("ann", "", "CRAM-MD5")
 
@@ -96,12 +98,11 @@ def test_a_response_is_good_for_one_challenge() -> None:
 @pytest.mark.parametrize(
     ("name", "secret"), [("ann", "wrong"), ("ann", ""), ("bob", "secret"), ("bob", ""), ("eve", "")]
 )
-def test_wrong_ones(name: str, secret: str) -> None:
-    """Nobody whose secret is empty, or who is not known, has a digest."""
+def test_a_wrong_secret_an_empty_one_or_an_unknown_user_is_denied(name: str, secret: str) -> None:
     users = Users({"ann": "secret", "eve": ""})
-    challenge, exchange = challenged(users)
-    assert isinstance(step(exchange, signed(name, secret, challenge)), Denied)
-    assert users.asked == [name]
+    challenge, server = challenged(users)
+    assert isinstance(step(server, response_to(challenge, name, secret)), Denied)
+    assert users.calls == [name]
 
 
 @pytest.mark.parametrize(
@@ -119,13 +120,13 @@ def test_wrong_ones(name: str, secret: str) -> None:
         lambda response: "\x07" + response,
     ],
 )
-def test_only_a_name_and_a_digest_in_small_letters(change: object) -> None:
+def test_a_response_must_be_a_name_and_a_lower_case_digest(change: object) -> None:
     assert callable(change)
     users = Users()
-    challenge, exchange = challenged(users)
+    challenge, server = challenged(users)
     with pytest.raises(GrammarError):
-        step(exchange, change(signed("ann", "secret", challenge)))
-    assert users.asked == []
+        step(server, change(response_to(challenge, "ann", "secret")))
+    assert users.calls == []
 
 
 @pytest.mark.parametrize(
@@ -137,22 +138,23 @@ def test_only_a_name_and_a_digest_in_small_letters(change: object) -> None:
         Login("ann", Secret(b"\xff")),
         Login("ann", "x", "bob"),
     ],
+    ids=["no name", "no password", "NUL", "not UTF-8", "authzid"],
 )
-def test_what_it_cannot_say(login: Login) -> None:
+def test_the_client_refuses_a_login_that_cram_md5_cannot_carry(login: Login) -> None:
     with pytest.raises(GrammarError):
-        client("CRAM-MD5", login)
+        make_client("CRAM-MD5", login)
 
 
-def test_one_challenge() -> None:
-    exchange = client("CRAM-MD5", TIM)
+def test_the_client_answers_one_challenge_that_is_not_empty() -> None:
+    client = make_client("CRAM-MD5", TIM)
     with pytest.raises(RemoteProtocolError):
-        exchange.step(b"")
-    exchange.step(CHALLENGE)
+        client.step(b"")
+    client.step(CHALLENGE)
     with pytest.raises(RemoteProtocolError):
-        exchange.step(CHALLENGE)
+        client.step(CHALLENGE)
 
 
-def test_only_who_has_shared_secrets_offers_it() -> None:
+def test_only_an_authenticator_with_shared_secrets_offers_cram_md5() -> None:
     class Hashes(Authenticator):
         def check_password(self, username: str, password: Secret) -> bool:
             return False
@@ -160,6 +162,6 @@ def test_only_who_has_shared_secrets_offers_it() -> None:
     class Secrets(Authenticator):
         def shared_secret(self, username: str) -> None: ...
 
-    assert offers(Authenticator(), channel()) == ()
-    assert "CRAM-MD5" not in offers(Hashes(), channel())
-    assert offers(Secrets(), channel()) == ("CRAM-MD5",)
+    assert offers(Authenticator(), make_channel()) == ()
+    assert "CRAM-MD5" not in offers(Hashes(), make_channel())
+    assert offers(Secrets(), make_channel()) == ("CRAM-MD5",)

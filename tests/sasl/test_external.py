@@ -11,63 +11,75 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Authenticator, Denied, External, Identity, offers, usable
 from smtpproto.sasl.prepare import saslprep
 
-from .parties import CERTIFICATE, NAMES, Users, channel, client, outcome, server, step
+from .exchanges import (
+    CERTIFICATE,
+    NAMES,
+    Users,
+    log_in,
+    make_channel,
+    make_client,
+    make_server,
+    step,
+)
 
-KNOWN = channel(certificate=CERTIFICATE)
+WITH_CERTIFICATE = make_channel(certificate=CERTIFICATE)
 
 
 @pytest.mark.req("RFC4422-A-01")
 @given(st.just("") | NAMES, st.booleans())
-def test_the_certificate_says_who_it_is_and_the_client_whom_it_acts_as(
-    authzid: str, asked: bool
+def test_the_certificate_names_the_user_and_the_client_whom_it_acts_as(
+    authzid: str, on_request: bool
 ) -> None:
-    whom = saslprep(authzid)
-    ours = client("EXTERNAL", External(authzid))
-    assert ours.initial() == Secret(whom)
-    users = Users(certificates={CERTIFICATE: "ann"}, proxies=[("ann", whom)])
-    said = outcome(ours, server("EXTERNAL", users, KNOWN), asked=asked)
-    assert said == Identity("ann", whom, "EXTERNAL")
+    prepared = saslprep(authzid)
+    client = make_client("EXTERNAL", External(authzid))
+    assert client.initial() == Secret(prepared)
+    users = Users(certificates={CERTIFICATE: "ann"}, proxies=[("ann", prepared)])
+    server = make_server("EXTERNAL", users, WITH_CERTIFICATE)
+    result = log_in(client, server, on_request=on_request)
+    assert result == Identity("ann", prepared, "EXTERNAL")
 
 
-def test_whom_one_may_act_as() -> None:
+def test_acting_as_another_user_needs_permission() -> None:
     users = Users(certificates={CERTIFICATE: "ann"})
-    assert step(server("EXTERNAL", users, KNOWN), "ann") == Identity("ann", "", "EXTERNAL")
-    assert isinstance(step(server("EXTERNAL", users, KNOWN), "bob"), Denied)
+    server = make_server("EXTERNAL", users, WITH_CERTIFICATE)
+    assert step(server, "ann") == Identity("ann", "", "EXTERNAL")
+    assert isinstance(step(make_server("EXTERNAL", users, WITH_CERTIFICATE), "bob"), Denied)
 
 
 @pytest.mark.req("RFC4422-A-02")
-def test_no_certificate_no_login() -> None:
+def test_external_needs_a_verified_certificate_under_tls() -> None:
     users = Users(certificates={CERTIFICATE: "ann"})
-    assert isinstance(step(server("EXTERNAL", users, channel()), ""), Denied)
-    assert "EXTERNAL" not in offers(users, channel())
-    assert "EXTERNAL" not in offers(users, channel(secure=False, certificate=CERTIFICATE))
-    assert "EXTERNAL" in offers(users, KNOWN)
-    assert "EXTERNAL" not in offers(Authenticator(), KNOWN)
+    assert isinstance(step(make_server("EXTERNAL", users, make_channel()), ""), Denied)
+    assert "EXTERNAL" not in offers(users, make_channel())
+    assert "EXTERNAL" not in offers(users, make_channel(secure=False, certificate=CERTIFICATE))
+    assert "EXTERNAL" in offers(users, WITH_CERTIFICATE)
+    assert "EXTERNAL" not in offers(Authenticator(), WITH_CERTIFICATE)
 
 
-def test_it_is_used_under_tls_only() -> None:
-    assert [row.name for row in usable(External(), ["EXTERNAL"], channel())] == ["EXTERNAL"]
-    assert usable(External(), ["EXTERNAL"], channel(secure=False)) == ()
+def test_the_client_uses_external_only_under_tls() -> None:
+    (mechanism,) = usable(External(), ["EXTERNAL"], make_channel())
+    assert mechanism.name == "EXTERNAL"
+    assert usable(External(), ["EXTERNAL"], make_channel(secure=False)) == ()
 
 
 @pytest.mark.parametrize("user", ["", None, True, b"ann"])
-def test_nobody_s_certificate(user: object) -> None:
+def test_a_certificate_without_a_user_name_is_denied(user: object) -> None:
     class Odd(Authenticator):
         def certificate_user(self, certificate: bytes) -> str | None:
             return user  # type: ignore[return-value]
 
-    assert isinstance(step(server("EXTERNAL", Odd(), KNOWN), ""), Denied)
+    assert isinstance(step(make_server("EXTERNAL", Odd(), WITH_CERTIFICATE), ""), Denied)
 
 
 @pytest.mark.parametrize("authzid", [b"\xff", b"\0", b"ann\0", b"\x07", "\u00ad".encode()])
-def test_identities_that_are_none(authzid: bytes) -> None:
+def test_the_server_refuses_an_invalid_authzid(authzid: bytes) -> None:
     users = Users(certificates={CERTIFICATE: "ann"})
     with pytest.raises(GrammarError):
-        step(server("EXTERNAL", users, KNOWN), authzid)
+        step(make_server("EXTERNAL", users, WITH_CERTIFICATE), authzid)
 
 
-def test_what_a_client_does_not_say() -> None:
+def test_the_client_refuses_an_invalid_authzid_and_a_challenge() -> None:
     with pytest.raises(GrammarError):
-        client("EXTERNAL", External("a\0b"))
+        make_client("EXTERNAL", External("a\0b"))
     with pytest.raises(RemoteProtocolError):
-        client("EXTERNAL", External()).step(b"who?")
+        make_client("EXTERNAL", External()).step(b"who?")

@@ -1,4 +1,4 @@
-"""LOGIN, which no RFC describes."""
+"""LOGIN (draft-murchison-sasl-login)."""
 
 from __future__ import annotations
 
@@ -11,27 +11,38 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Denied, Identity, Login, usable
 from smtpproto.sasl.prepare import saslprep
 
-from .parties import NAMES, SOFT_HYPHEN, Users, channel, client, outcome, server, step
+from .exchanges import (
+    NAMES,
+    SOFT_HYPHEN,
+    Users,
+    log_in,
+    make_channel,
+    make_client,
+    make_server,
+    step,
+)
 
 ANN = Login("ann", "secret")
 
 
 @given(NAMES, NAMES)
-def test_what_a_client_says_a_server_understands(name: str, password: str) -> None:
+def test_client_and_server_agree(name: str, password: str) -> None:
     users = Users({saslprep(name): saslprep(password)})
-    said = outcome(client("LOGIN", Login(name, password)), server("LOGIN", users))
-    assert said == Identity(saslprep(name), "", "LOGIN")
+    result = log_in(make_client("LOGIN", Login(name, password)), make_server("LOGIN", users))
+    assert result == Identity(saslprep(name), "", "LOGIN")
 
 
 @pytest.mark.req("SASL-LOGIN-04")
 @given(st.binary(), st.binary(), st.binary())
-def test_prompts_mean_nothing(first: bytes, second: bytes, third: bytes) -> None:
-    exchange = client("LOGIN", ANN)
-    assert exchange.initial() is None
-    assert exchange.step(first) == Secret("ann")
-    assert exchange.step(second) == Secret("secret")
+def test_the_client_answers_any_two_prompts_and_refuses_a_third(
+    first: bytes, second: bytes, third: bytes
+) -> None:
+    client = make_client("LOGIN", ANN)
+    assert client.initial() is None
+    assert client.step(first) == Secret("ann")
+    assert client.step(second) == Secret("secret")
     with pytest.raises(RemoteProtocolError):
-        exchange.step(third)
+        client.step(third)
 
 
 @pytest.mark.req("SASL-LOGIN-04")
@@ -44,54 +55,56 @@ def test_prompts_mean_nothing(first: bytes, second: bytes, third: bytes) -> None
         (b"Password:",) * 2,
     ],
 )
-def test_prompts_that_servers_have(prompts: tuple[bytes, bytes]) -> None:
-    exchange = client("LOGIN", ANN)
-    assert [exchange.step(prompt) for prompt in prompts] == [Secret("ann"), Secret("secret")]
+def test_the_client_answers_the_prompts_of_known_servers(prompts: tuple[bytes, bytes]) -> None:
+    client = make_client("LOGIN", ANN)
+    assert [client.step(prompt) for prompt in prompts] == [Secret("ann"), Secret("secret")]
 
 
-def test_a_server_asks_for_both() -> None:
-    exchange = server("LOGIN", Users())
-    assert step(exchange, None) == b"Username:"
-    assert step(exchange, "ann") == b"Password:"
-    assert step(exchange, "secret") == Identity("ann", "", "LOGIN")
+def test_the_server_asks_for_user_name_and_password() -> None:
+    server = make_server("LOGIN", Users())
+    assert step(server, None) == b"Username:"
+    assert step(server, "ann") == b"Password:"
+    assert step(server, "secret") == Identity("ann", "", "LOGIN")
 
 
 def test_an_initial_response_is_the_user_name() -> None:
-    exchange = server("LOGIN", Users())
-    assert step(exchange, f"a{SOFT_HYPHEN}nn") == b"Password:"
-    assert step(exchange, f"sec{SOFT_HYPHEN}ret") == Identity("ann", "", "LOGIN")
+    server = make_server("LOGIN", Users())
+    assert step(server, f"a{SOFT_HYPHEN}nn") == b"Password:"
+    assert step(server, f"sec{SOFT_HYPHEN}ret") == Identity("ann", "", "LOGIN")
 
 
 @pytest.mark.parametrize("responses", [("ann", "wrong"), ("bob", "secret"), ("secret", "ann")])
-def test_wrong_ones(responses: tuple[str, str]) -> None:
-    exchange = server("LOGIN", Users())
-    assert step(exchange, responses[0]) == b"Password:"
-    assert isinstance(step(exchange, responses[1]), Denied)
+def test_a_wrong_name_or_password_is_denied(responses: tuple[str, str]) -> None:
+    server = make_server("LOGIN", Users())
+    assert step(server, responses[0]) == b"Password:"
+    assert isinstance(step(server, responses[1]), Denied)
 
 
-@pytest.mark.parametrize("bad", [b"", b"\xff", b"a\0b", b"\x07", SOFT_HYPHEN.encode()])
-def test_what_cannot_be_prepared_fails(bad: bytes) -> None:
+@pytest.mark.parametrize("response", [b"", b"\xff", b"a\0b", b"\x07", SOFT_HYPHEN.encode()])
+def test_the_server_refuses_a_response_that_cannot_be_prepared(response: bytes) -> None:
     users = Users()
     with pytest.raises(GrammarError):
-        step(server("LOGIN", users), bad)
-    exchange = server("LOGIN", users)
-    step(exchange, b"ann")
+        step(make_server("LOGIN", users), response)
+    server = make_server("LOGIN", users)
+    step(server, b"ann")
     with pytest.raises(GrammarError):
-        step(exchange, bad)
-    assert users.asked == []
+        step(server, response)
+    assert users.calls == []
 
 
 @pytest.mark.parametrize(
-    "login", [Login("", "x"), Login("ann", ""), Login("a\0nn", "x"), Login("ann", "x", "bob")]
+    "login",
+    [Login("", "x"), Login("ann", ""), Login("a\0nn", "x"), Login("ann", "x", "bob")],
+    ids=["no name", "no password", "NUL", "authzid"],
 )
-def test_what_it_cannot_say(login: Login) -> None:
+def test_the_client_refuses_a_login_that_login_cannot_carry(login: Login) -> None:
     with pytest.raises(GrammarError):
-        client("LOGIN", login)
+        make_client("LOGIN", login)
 
 
-def test_it_is_the_last_choice_and_none_for_who_acts_as_another() -> None:
-    names = [row.name for row in usable(ANN, ["LOGIN", "PLAIN", "CRAM-MD5"], channel())]
+def test_login_is_the_last_choice_and_is_not_used_to_act_as_another_user() -> None:
+    names = [row.name for row in usable(ANN, ["LOGIN", "PLAIN", "CRAM-MD5"], make_channel())]
     assert names == ["CRAM-MD5", "PLAIN", "LOGIN"]
-    deputy = Login("ann", "secret", "bob")
-    names = [row.name for row in usable(deputy, ["LOGIN", "PLAIN", "CRAM-MD5"], channel())]
+    for_bob = Login("ann", "secret", "bob")
+    names = [row.name for row in usable(for_bob, ["LOGIN", "PLAIN", "CRAM-MD5"], make_channel())]
     assert names == ["PLAIN"]

@@ -1,4 +1,4 @@
-"""What holds for all of them."""
+"""The table of mechanisms, and laws that hold for each of them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,29 @@ from smtpproto.sasl import (
     usable,
 )
 
-from .parties import CERTIFICATE, Users, channel, client, end, outcome, server
+from .exchanges import (
+    CERTIFICATE,
+    Users,
+    log_in,
+    make_channel,
+    make_client,
+    make_server,
+    result_of,
+)
 
-WHERE = channel(host="mx.example.org", port=587, certificate=CERTIFICATE)
+CHANNEL = make_channel(host="mx.example.org", port=587, certificate=CERTIFICATE)
 
 
-class Careful(Users):
-    """Looks at what a token was meant for."""
+class UsersOfThisServer(Users):
+    """Accepts a token only if the client dialled this server."""
 
     def check_token(self, claim: TokenClaim) -> str | None:
-        told = (claim.host, claim.port)
-        good = told in ((WHERE.host, WHERE.port), ("", 0)) and claim.token == Secret("secret")
-        return "ann" if good else None
+        here = (claim.host, claim.port) in ((CHANNEL.host, CHANNEL.port), ("", 0))
+        return "ann" if here and claim.token == Secret("secret") else None
 
 
 def users() -> Users:
-    return Careful(certificates={CERTIFICATE: "ann"}, anonymous=True)
+    return UsersOfThisServer(certificates={CERTIFICATE: "ann"}, anonymous=True)
 
 
 CREDENTIALS: dict[str, Credential] = {
@@ -56,136 +63,146 @@ CREDENTIALS: dict[str, Credential] = {
     "EXTERNAL": External(),
     "ANONYMOUS": Anonymous("trace"),
 }
-SECRETS = [name for name in CREDENTIALS if name not in ("EXTERNAL", "ANONYMOUS")]
+WITH_SECRET = [name for name in CREDENTIALS if name not in ("EXTERNAL", "ANONYMOUS")]
 
 
-def test_the_order() -> None:
-    ours = [mechanism.name for mechanism in MECHANISMS if not mechanism.name.startswith("SCRAM")]
-    assert ours == list(CREDENTIALS)
-    assert set(CREDENTIALS) <= set(offers(users(), WHERE))
+# -- the table -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CREDENTIALS)
-def test_one_of_each(name: str) -> None:
-    said = outcome(client(name, CREDENTIALS[name], WHERE), server(name, users(), WHERE))
-    assert said == Identity("anonymous" if name == "ANONYMOUS" else "ann", "", name)
+def test_mechanisms_after_scram_stand_in_the_order_of_strength() -> None:
+    names = [mechanism.name for mechanism in MECHANISMS if not mechanism.name.startswith("SCRAM")]
+    assert names == list(CREDENTIALS)
+    assert set(CREDENTIALS) <= set(offers(users(), CHANNEL))
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_each_takes_its_kind_of_credential(name: str) -> None:
+def test_each_mechanism_takes_only_its_kind_of_credential(name: str) -> None:
     for other, credential in CREDENTIALS.items():
         fits = BY_NAME[other].takes is BY_NAME[name].takes
-        assert bool(usable(credential, [name], WHERE)) == fits
-        assert usable(credential, [name], WHERE, allowed=["PLAIN-CLIENTTOKEN"]) == ()
+        assert bool(usable(credential, [name], CHANNEL)) == fits
+        assert usable(credential, [name], CHANNEL, allowed=["PLAIN-CLIENTTOKEN"]) == ()
+
+
+@pytest.mark.parametrize("hashes", [(), ("SHA-256",), ("SHA-1",), ("SHA-256", "SHA-1")])
+def test_scram_is_offered_for_the_hashes_that_the_authenticator_names(
+    hashes: tuple[str, ...],
+) -> None:
+    class Keys(Authenticator):
+        scram_hashes = hashes
+
+        def scram_keys(self, username: str, hash_name: str) -> None: ...
+
+    assert offers(Keys(), make_channel()) == tuple(f"SCRAM-{name}" for name in hashes)
+
+
+# -- laws ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_client_and_server_agree(name: str) -> None:
+    client, server = (
+        make_client(name, CREDENTIALS[name], CHANNEL),
+        make_server(name, users(), CHANNEL),
+    )
+    user = "anonymous" if name == "ANONYMOUS" else "ann"
+    assert log_in(client, server) == Identity(user, "", name)
 
 
 def repeatable() -> Channel:
-    """A channel on which the same is said each time."""
-    return channel(random=lambda size: b"\1" * size, host=WHERE.host, port=WHERE.port)
+    """Return a channel on which each exchange has the same messages."""
+    return make_channel(random=lambda size: b"\1" * size, host=CHANNEL.host, port=CHANNEL.port)
 
 
 def started(name: str) -> ServerExchange:
-    exchange = server(name, users(), repeatable())
+    """Return a server that waits for the client's first response."""
+    server = make_server(name, users(), repeatable())
     if BY_NAME[name].server_first:
-        run(exchange.step(None))
-    return exchange
+        run(server.step(None))
+    return server
 
 
-def responses(name: str) -> list[bytes]:
-    """What a client says that knows the secret."""
-    ours, theirs = client(name, CREDENTIALS[name], WHERE), server(name, users(), repeatable())
-    said, spoken = run(theirs.step(response := ours.initial())), [response]
-    while isinstance(said, bytes):
-        spoken.append(ours.step(said))
-        said = run(theirs.step(spoken[-1]))
-    assert isinstance(said, Identity)
-    return [response.reveal() for response in spoken if response is not None]
+def valid_responses(name: str) -> list[bytes]:
+    """Return the responses of a client that knows the secret."""
+    client = make_client(name, CREDENTIALS[name], CHANNEL)
+    server = make_server(name, users(), repeatable())
+    responses = [client.initial()]
+    challenge = run(server.step(responses[0]))
+    while isinstance(challenge, bytes):
+        responses.append(client.step(challenge))
+        challenge = run(server.step(responses[-1]))
+    assert isinstance(challenge, Identity)
+    return [response.reveal() for response in responses if response is not None]
 
 
-def meaning(name: str, message: bytes) -> bytes:
-    """*message* with what may be written in more ways than one written in one (RFC 7628 3.1)."""
+def normalized(name: str, message: bytes) -> bytes:
+    """Write in one way what RFC 7628 3.1 allows to write in several ways."""
     if "AUTH" not in name:
         return message
     return re.sub(rb"(?i)bearer +", b"bearer ", re.sub(rb"^y,", b"n,", message))
 
 
 @given(st.data())
-@pytest.mark.parametrize("name", SECRETS)
-def test_with_one_octet_changed_nobody_comes_in(name: str, data: st.DataObject) -> None:
-    """Or with one more, or one less. Only our error escapes."""
-    spoken = responses(name)
-    assert isinstance(end(started(name), spoken), Identity)
-    which = data.draw(st.integers(0, len(spoken) - 1))
-    message = spoken[which]
+@pytest.mark.parametrize("name", WITH_SECRET)
+def test_a_response_with_one_octet_changed_added_or_removed_fails(
+    name: str, data: st.DataObject
+) -> None:
+    responses = valid_responses(name)
+    assert isinstance(result_of(started(name), responses), Identity)
+    which = data.draw(st.integers(0, len(responses) - 1))
+    message = responses[which]
     start = data.draw(st.integers(0, len(message)))
     stop = data.draw(st.sampled_from([start, start + 1]))
-    spoken[which] = message[:start] + data.draw(st.binary(max_size=1)) + message[stop:]
-    assume(meaning(name, spoken[which]) != meaning(name, message))
-    assert not isinstance(end(started(name), spoken), Identity)
+    responses[which] = message[:start] + data.draw(st.binary(max_size=1)) + message[stop:]
+    assume(normalized(name, responses[which]) != normalized(name, message))
+    assert not isinstance(result_of(started(name), responses), Identity)
 
 
 @given(st.lists(st.binary() | st.sampled_from([b"ann", b"\0", b"\1", b" ", b"="]), max_size=4))
-@pytest.mark.parametrize("name", SECRETS)
-def test_who_knows_nothing_does_not_come_in(name: str, said: list[bytes]) -> None:
-    assert not isinstance(end(started(name), said), Identity)
+@pytest.mark.parametrize("name", WITH_SECRET)
+def test_random_responses_fail(name: str, responses: list[bytes]) -> None:
+    assert not isinstance(result_of(started(name), responses), Identity)
 
 
 @given(st.lists(st.binary(), max_size=4))
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_only_our_error_escapes_to_a_client(name: str, challenges: list[bytes]) -> None:
-    exchange = client(name, CREDENTIALS[name], WHERE)
-    exchange.initial()
+def test_random_challenges_raise_only_remote_protocol_errors(
+    name: str, challenges: list[bytes]
+) -> None:
+    client = make_client(name, CREDENTIALS[name], CHANNEL)
+    client.initial()
     try:
         for challenge in challenges:
-            assert isinstance(exchange.step(challenge), Secret)
-        exchange.finish()
+            assert isinstance(client.step(challenge), Secret)
+        client.finish()
     except RemoteProtocolError as error:
         assert "secret" not in str(error)
 
 
+# -- secrets -------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_no_secret_is_shown(name: str) -> None:
+def test_no_repr_shows_a_secret(name: str) -> None:
     credential = CREDENTIALS[name]
-    ours, theirs = client(name, credential, WHERE), server(name, users(), repeatable())
-    shown = [repr(credential), repr(ours), repr(theirs), repr(ours.initial())]
-    outcome(ours, theirs)
-    shown += [repr(ours), repr(theirs)]
+    client = make_client(name, credential, CHANNEL)
+    server = make_server(name, users(), repeatable())
+    shown = [repr(credential), repr(client), repr(server), repr(client.initial())]
+    log_in(client, server)
+    shown += [repr(client), repr(server)]
     for text in shown:
         assert "secret" not in text and "\1" not in text
 
 
-@pytest.mark.parametrize("name", SECRETS)
-def test_why_a_login_failed_shows_no_secret(name: str) -> None:
+@pytest.mark.parametrize("name", WITH_SECRET)
+def test_the_reason_of_a_failed_login_shows_no_secret(name: str) -> None:
     wrong = BearerToken("ann", "wr0ng") if "AUTH" in name else Login("ann", "wr0ng")
-    said = outcome(client(name, wrong, WHERE), server(name, users(), WHERE))
-    assert isinstance(said, Denied) and "wr0ng" not in said.reason
+    result = log_in(make_client(name, wrong, CHANNEL), make_server(name, users(), CHANNEL))
+    assert isinstance(result, Denied) and "wr0ng" not in result.reason
 
 
-@pytest.mark.parametrize("name", [name for name in SECRETS if name != "CRAM-MD5"])
-def test_an_error_shows_no_secret(name: str) -> None:
-    theirs = server(name, users(), WHERE)
+@pytest.mark.parametrize("name", [name for name in WITH_SECRET if name != "CRAM-MD5"])
+def test_a_grammar_error_shows_no_secret(name: str) -> None:
+    server = make_server(name, users(), CHANNEL)
     with pytest.raises(GrammarError) as caught:
-        run(theirs.step(Secret(b"wr0ng\0\xff\0\0\1")))
+        run(server.step(Secret(b"wr0ng\0\xff\0\0\1")))
     assert "wr0ng" not in str(caught.value)
-
-
-def test_verifiers_may_be_asynchronous() -> None:
-    class Waits(Authenticator):
-        async def check_password(self, username: str, password: Secret) -> bool:
-            return (username, password) == ("ann", Secret("secret"))
-
-        async def shared_secret(self, username: str) -> Secret | None:
-            return Secret("secret") if username == "ann" else None
-
-        async def check_token(self, claim: TokenClaim) -> str | None:
-            return "ann" if claim.token == Secret("secret") else None
-
-        async def certificate_user(self, certificate: bytes) -> str | None:
-            return "ann" if certificate == CERTIFICATE else None
-
-        async def allow_anonymous(self, trace: str) -> bool:
-            return trace == "trace"
-
-    for name, credential in CREDENTIALS.items():
-        ours = client(name, credential, WHERE)
-        assert isinstance(outcome(ours, server(name, Waits(), WHERE)), Identity)

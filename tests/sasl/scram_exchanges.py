@@ -1,4 +1,4 @@
-"""The two sides of SCRAM, talked to in text."""
+"""Both sides of SCRAM, whose messages are handled as text, and an authenticator for SCRAM."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from smtpproto.sasl import Channel, Denied
 from smtpproto.sasl.scram import ScramClient, ScramServer
 
 SALT = bytes(range(16))
-PLAIN_CHANNEL = Channel(random=secrets.token_bytes)
+UNBOUND = Channel(random=secrets.token_bytes)
 BOUND = Channel(
     random=secrets.token_bytes,
     bindings={"tls-exporter": b"exported", "tls-unique": b"unique"},
     peer_binds=True,
 )
 HASHES = ["SHA-256", "SHA-1"]
-End = Identity | Denied
+Result = Identity | Denied
 
 
 @define(eq=False)
-class Users(Authenticator):
-    """Passwords in clear, and who may act as whom."""
+class ScramUsers(Authenticator):
+    """Derives keys from passwords, and records the calls. *proxies* may act as others."""
 
     passwords: dict[str, str]
-    may: set[tuple[str, str]] = field(factory=set)
-    asked: list[tuple[str, str]] = field(factory=list)
+    proxies: set[tuple[str, str]] = field(factory=set)
+    calls: list[tuple[str, str]] = field(factory=list)
 
     def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
-        self.asked.append((username, hash_name))
+        self.calls.append((username, hash_name))
         if username not in self.passwords:
             return None
         return ScramKeys.derive(
@@ -42,32 +42,34 @@ class Users(Authenticator):
         return 4096, len(SALT)
 
     def may_act_as(self, username: str, authzid: str) -> bool:
-        return (username, authzid) in self.may
+        return (username, authzid) in self.proxies
 
 
-ANN = Users({"ann": "secret"})
+USERS = ScramUsers({"ann": "secret"})
 LOGIN = Login("ann", "secret")
 
 
-def server_of(
-    authenticator: Authenticator = ANN, channel: Channel = PLAIN_CHANNEL, *, plus: bool = False
+def make_server(
+    authenticator: Authenticator = USERS, channel: Channel = UNBOUND, *, plus: bool = False
 ) -> ScramServer:
+    """Return the server's side of SCRAM-SHA-256, or of SCRAM-SHA-256-PLUS."""
     return ScramServer(authenticator, channel, "SHA-256", plus)
 
 
-def answer(server: ScramServer, response: str) -> str:
-    """The challenge to *response*."""
+def challenge_after(server: ScramServer, response: str) -> str:
+    """Return the challenge that follows *response*."""
     challenge = run(server.step(Secret(response)))
     assert isinstance(challenge, bytes), challenge
     return challenge.decode()
 
 
-def finale(server: ScramServer, response: str) -> bytes | End:
+def step(server: ScramServer, response: str) -> bytes | Result:
+    """Return the challenge or the result that follows *response*."""
     return run(server.step(Secret(response)))
 
 
-def converse(client: ScramClient, server: ScramServer) -> End:
-    """The whole exchange; the client is content with how it ends."""
+def log_in(client: ScramClient, server: ScramServer) -> Result:
+    """Run the whole exchange and return its result."""
     challenge = run(server.step(client.initial()))
     while isinstance(challenge, bytes):
         challenge = run(server.step(client.step(challenge)))
@@ -76,7 +78,7 @@ def converse(client: ScramClient, server: ScramServer) -> End:
     return challenge
 
 
-def final(client: ScramClient, server: ScramServer) -> tuple[str, str]:
-    """The server's first message and the client's final one."""
-    first = answer(server, client.initial().reveal().decode())
-    return first, client.step(first.encode()).reveal().decode()
+def first_and_final(client: ScramClient, server: ScramServer) -> tuple[str, str]:
+    """Return the server-first-message and the client-final-message, which is not yet sent."""
+    server_first = challenge_after(server, client.initial().reveal().decode())
+    return server_first, client.step(server_first.encode()).reveal().decode()

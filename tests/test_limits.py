@@ -1,0 +1,14 @@
+"""The bounds that users can set."""
+
+from __future__ import annotations
+
+import pytest
+
+from smtpproto import Limits
+
+
+@pytest.mark.req("RFC4954-9-02")
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_fewer_than_three_failed_logins_are_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="failed_logins"):
+        Limits(failed_logins=number)
