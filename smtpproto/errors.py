@@ -6,7 +6,7 @@
     ├── GrammarError               octets or arguments outside the grammar  (also ValueError)
     ├── LocalProtocolError         your program did what is not allowed now; nothing was sent
     │   └── NotOffered             the server did not offer an extension that is needed
-    ├── RemoteProtocolError        the peer broke the protocol; the connection is of no more use
+    ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
     ├── Refusal                    the peer refused: 4yz (try later) or 5yz (permanent)
     │   ├── SendRefused            the server refused a message for all its recipients
     │   └── LoginRefused           the server refused a login; the password may still be right

@@ -1,4 +1,4 @@
-"""What the library says by itself is in the registry: docs/rfc/codes.csv."""
+"""The codes of the library's own replies are in the registry, docs/rfc/codes.csv."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import vocabulary
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {"cli", "testing"}  # programs, and what makes server_replies at random
+OUTSIDE = {"cli", "testing"}  # programs, and strategies that make random replies
 NO_RFC = {"XCLIENT", "XFORWARD"}
 
 
@@ -28,7 +28,7 @@ def rows(kind: str) -> list[dict[str, str]]:
 
 
 def literals() -> Iterator[tuple[str, int, str | None]]:
-    """Every ``Reply(code, enhanced, ...)`` in the library's source, with its place."""
+    """Yield each ``Reply(code, enhanced, ...)`` in the library's source, with its place."""
     for file in sorted((ROOT / "smtpproto").rglob("*.py")):
         if OUTSIDE & set(file.parts):
             continue
@@ -52,13 +52,15 @@ TOGETHER = {
 }
 
 
-def test_all_were_found() -> None:
+def test_the_search_finds_the_replies_in_the_source() -> None:
     assert len(LITERALS) > 60
 
 
 @pytest.mark.req("RFC5321-4.2-03", "RFC3463-3-01", "RFC5248-3-01")
 @pytest.mark.parametrize(("code", "enhanced"), LITERALS)
-def test_every_reply_has_registered_codes_that_go_together(code: int, enhanced: str | None) -> None:
+def test_each_reply_has_registered_codes_that_belong_together(
+    code: int, enhanced: str | None
+) -> None:
     assert code in CODES
     if enhanced is None:
         return
@@ -69,7 +71,7 @@ def test_every_reply_has_registered_codes_that_go_together(code: int, enhanced: 
 
 @pytest.mark.req("RFC5321-4.3.1-05")
 @pytest.mark.parametrize("verb", sorted({*vocabulary().verbs, "LHLO"} - NO_RFC))
-def test_what_says_yes_to_each_command_is_in_its_table(verb: str) -> None:
+def test_the_accepting_codes_of_each_command_are_registered_for_it(verb: str) -> None:
     row = vocabulary(lmtp=verb == "LHLO").verbs[verb]
     assert (
         row.default_reply.code in row.accepted_codes
@@ -78,7 +80,7 @@ def test_what_says_yes_to_each_command_is_in_its_table(verb: str) -> None:
     assert {(verb, code) for code in row.accepted_codes} <= BY_COMMAND
 
 
-# Lines, in one session, that are refused unasked in every way there is.
+# The lines of one session. The machine itself refuses most of them, each for another reason.
 REFUSED = [
     b"MAIL FROM:<>", b"EHLO", b"EHLO a b", b"EHLO client.example", b"HELO", b"FOO", b"SEND",
     b"x" * 600, b"RCPT TO:<a@b.example>", b"DATA", b"BDAT 0", b"EXPN a", b"STARTTLS", b"VRFY",
@@ -91,11 +93,11 @@ REFUSED = [
 
 
 @pytest.mark.req("RFC5321-4.3.1-05")
-def test_refusals_are_in_the_table_of_their_command() -> None:
+def test_the_codes_of_refusals_are_registered_for_their_command() -> None:
     server = ServerProtocol(hostname="mx.example.org", mechanisms=("PLAIN",), secure=True)
     assert isinstance(server.next_event(), Connected)
     server.answer()
-    seen = 0
+    refusals = 0
     for line in REFUSED:
         server.receive(line + b"\r\n")
         event = server.next_event()
@@ -104,12 +106,12 @@ def test_refusals_are_in_the_table_of_their_command() -> None:
         elif isinstance(event, Rejected):
             verb, code = line.split()[0].decode(), event.reply.code
             assert {(verb, code), ("ANY", code)} & BY_COMMAND, line
-            seen += 1
-    assert seen > 25
+            refusals += 1
+    assert refusals > 25
 
 
 @pytest.mark.req("RFC5321-4.2-14")
-def test_usual_texts_are_those_of_the_examples() -> None:
+def test_default_texts_are_those_of_the_rfcs_examples() -> None:
     """RFC 5321 4.2.3, 4.3.2 and D; RFC 1870 6.1; RFC 3207 4; RFC 4954 4."""
     verbs = vocabulary().verbs
     assert {verbs[verb].default_reply.text for verb in ("RSET", "NOOP")} == {"OK"}

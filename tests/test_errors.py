@@ -1,4 +1,4 @@
-"""The tree of errors, as it is drawn in two places, is what the classes are."""
+"""The tree of errors: its drawings and the tables of docs/errors.md match the classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUILTIN = (ValueError, ConnectionError, TimeoutError)
 
 
 def drawn(kind: type[SMTPError], first: str = "", others: str = "") -> Iterator[tuple[str, str]]:
-    """A line for each class: its name in the tree, and the built-in that it also is."""
+    """Yield for each class its line in the tree, and the name of its built-in base if any."""
     also = [base.__name__ for base in kind.__bases__ if base in BUILTIN]
     yield first + kind.__name__, "".join(also)
     subclasses = [one for one in kind.__subclasses__() if one.__name__ in errors.__all__]
@@ -26,25 +26,28 @@ def drawn(kind: type[SMTPError], first: str = "", others: str = "") -> Iterator[
         yield from drawn(one, others + mark, others + rest)
 
 
-def read(text: str) -> list[tuple[str, str]]:
-    """The same, as it stands in *text*."""
+def tree_in(text: str) -> list[tuple[str, str]]:
+    """Return the same, read from the drawing in *text*."""
     lines = re.findall(r"^ *([ │├└─]*\b[A-Z]\w+) .*?(?:\(also (\w+)\))?$", text, re.MULTILINE)
     return [(name.strip(), also) for name, also in lines]
 
 
-def test_the_tree_is_drawn_as_it_is() -> None:
+def test_both_drawings_of_the_tree_match_the_classes() -> None:
     tree = [(name.strip(), also) for name, also in drawn(SMTPError)]
     docstring = errors.__doc__ or ""
-    assert read(docstring.partition("::")[2].partition("Each error")[0]) == tree
-    assert read(PAGE.split("```")[1]) == tree
+    assert tree_in(docstring.partition("::")[2].partition("Each error")[0]) == tree
+    assert tree_in(PAGE.split("```")[1]) == tree
 
 
-def test_the_page_has_what_errors_say() -> None:
+def test_the_tables_of_the_page_match_the_checks() -> None:
     rows = re.findall(r"^\| `(.*?)` \|.*?([^|]*) \|$", PAGE, re.MULTILINE)
-    told = {name: check.strip() for name, check in rows}
+    documented = {name: check.strip() for name, check in rows}
     kinds = [name.lstrip(" │├└─") for name, _ in drawn(SMTPError)]
-    usual = {name: getattr(errors, name).default_check for name in kinds}
-    assert told == {**{name: check for name, check in usual.items() if check}, **dict(CHECKS)}
+    defaults = {name: getattr(errors, name).default_check for name in kinds}
+    assert documented == {
+        **{name: check for name, check in defaults.items() if check},
+        **dict(CHECKS),
+    }
 
 
 def test_errors_can_be_pickled() -> None:

@@ -1,4 +1,4 @@
-"""The public modules, their names, and that programs need no others."""
+"""The public modules export their names, and programs need no other modules."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ PROGRAMS = sorted(
     [*ROOT.glob("examples/*.py"), *ROOT.glob("tests/adapters/*.py"), ROOT / "docs/tables.py"]
 )
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-ALIASES = {"Credential", "Host", "Source", "Trace", "Verdict", "Verdicts"}  # of types that are ours
+ALIASES = {"Credential", "Host", "Source", "Trace", "Verdict", "Verdicts"}  # unions, not classes
 
 
 def imports(source: str) -> Iterator[tuple[str, str]]:
-    """Each module of smtpproto that *source* imports from, and the name ("" for the module)."""
+    """Yield each module of smtpproto that *source* imports, and the name that it imports from it
+    ("" for the module itself)."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from ((one.name, "") for one in node.names if one.name.startswith("smtpproto"))
@@ -49,6 +50,7 @@ def imports(source: str) -> Iterator[tuple[str, str]]:
 
 
 def check_imports(source: str) -> None:
+    """Check that *source* imports only public names."""
     for module, name in imports(source):
         if f"{module}.{name}" in PUBLIC:
             continue
@@ -68,19 +70,19 @@ def test_snippets_in_documents_import_public_names_only(path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", PUBLIC)
-def test_each_public_module_lists_its_names_and_has_them(module: str) -> None:
+def test_each_public_module_has_the_names_that_it_lists(module: str) -> None:
     public = importlib.import_module(module)
     assert public.__doc__
     assert len(public.__all__) == len(set(public.__all__))
     assert all(hasattr(public, name) for name in public.__all__)
 
 
-def test_the_package_names_every_public_module() -> None:
+def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
     named = set(re.findall(r"``(smtpproto[.a-z]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
     whole = {"smtpproto.adapters" + name if name.startswith(".") else name for name in named}
     assert whole == set(PUBLIC) - {"smtpproto", "smtpproto.testing.strategies"}
 
 
-def test_names_of_senders_and_receivers_are_classes_and_functions_of_this_package() -> None:
+def test_exported_names_are_classes_and_functions_of_this_package() -> None:
     for name in set(smtpproto.__all__) - ALIASES - {"__version__"}:
         assert getattr(smtpproto, name).__module__.startswith("smtpproto.")

@@ -14,12 +14,16 @@ from smtpproto.errors import GrammarError
 from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     BY_NAME,
+    Anonymous,
     Authenticator,
+    BearerToken,
     Channel,
     ClientExchange,
     Credential,
     Denied,
+    External,
     Identity,
+    Login,
     ServerExchange,
     TokenClaim,
     TokenRefused,
@@ -35,6 +39,19 @@ CERTIFICATE = b"a certificate"
 def make_channel(**options: Any) -> Channel:
     """Return a channel with TLS."""
     return Channel(**{"random": random.Random(7).randbytes, "secure": True, **options})
+
+
+CHANNEL = make_channel(host="mx.example.org", port=587, certificate=CERTIFICATE)
+CREDENTIALS: dict[str, Credential] = {
+    "CRAM-MD5": Login("ann", "secret"),
+    "PLAIN": Login("ann", "secret"),
+    "LOGIN": Login("ann", "secret"),
+    "OAUTHBEARER": BearerToken("ann", "secret"),
+    "XOAUTH2": BearerToken("ann", "secret"),
+    "EXTERNAL": External(),
+    "ANONYMOUS": Anonymous("trace"),
+}
+"""A credential for each mechanism but SCRAM, in the order of the table."""
 
 
 @define(eq=False)

@@ -9,8 +9,15 @@ import pytest
 from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import Authenticator, Denied, Identity, TokenClaim
 
-from .exchanges import CERTIFICATE, log_in, make_client, make_server, step
-from .test_mechanisms import CHANNEL, CREDENTIALS
+from .exchanges import (
+    CERTIFICATE,
+    CHANNEL,
+    CREDENTIALS,
+    log_in,
+    make_client,
+    make_server,
+    step,
+)
 
 
 class Returns(Authenticator):

@@ -14,13 +14,10 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.sasl import (
     BY_NAME,
     MECHANISMS,
-    Anonymous,
     Authenticator,
     BearerToken,
     Channel,
-    Credential,
     Denied,
-    External,
     Identity,
     Login,
     ServerExchange,
@@ -31,6 +28,8 @@ from smtpproto.sasl import (
 
 from .exchanges import (
     CERTIFICATE,
+    CHANNEL,
+    CREDENTIALS,
     Users,
     log_in,
     make_channel,
@@ -38,8 +37,6 @@ from .exchanges import (
     make_server,
     result_of,
 )
-
-CHANNEL = make_channel(host="mx.example.org", port=587, certificate=CERTIFICATE)
 
 
 class UsersOfThisServer(Users):
@@ -54,15 +51,6 @@ def users() -> Users:
     return UsersOfThisServer(certificates={CERTIFICATE: "ann"}, anonymous=True)
 
 
-CREDENTIALS: dict[str, Credential] = {
-    "CRAM-MD5": Login("ann", "secret"),
-    "PLAIN": Login("ann", "secret"),
-    "LOGIN": Login("ann", "secret"),
-    "OAUTHBEARER": BearerToken("ann", "secret"),
-    "XOAUTH2": BearerToken("ann", "secret"),
-    "EXTERNAL": External(),
-    "ANONYMOUS": Anonymous("trace"),
-}
 WITH_SECRET = [name for name in CREDENTIALS if name not in ("EXTERNAL", "ANONYMOUS")]
 
 

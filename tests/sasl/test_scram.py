@@ -1,10 +1,9 @@
-"""SCRAM (RFC 5802, RFC 7677): the published examples, laws, and who may log in."""
+"""SCRAM (RFC 5802, RFC 7677): the examples of the RFCs, and laws."""
 
 from __future__ import annotations
 
 import hmac
 import itertools
-import re
 import string
 
 import pytest
@@ -15,7 +14,6 @@ from smtpproto import (
     Authenticator,
     GrammarError,
     Identity,
-    LocalProtocolError,
     Login,
     RemoteProtocolError,
     ScramKeys,
@@ -23,28 +21,26 @@ from smtpproto import (
     SMTPError,
 )
 from smtpproto.adapters.blocking import run
-from smtpproto.grammar.xtext import decode_base64, encode_base64
+from smtpproto.grammar.xtext import decode_base64
 from smtpproto.sasl import BY_NAME, MECHANISMS, Denied, scram
 from smtpproto.sasl.prepare import prepared_text
 from smtpproto.sasl.scram import ScramClient, ScramServer
-from smtpproto.sasl.scram_keys import client_key
 
-from .scram_pair import (
-    ANN,
+from .scram_exchanges import (
     BOUND,
     HASHES,
     LOGIN,
-    PLAIN_CHANNEL,
     SALT,
-    Users,
-    answer,
-    converse,
-    final,
-    finale,
-    server_of,
+    UNBOUND,
+    USERS,
+    ScramUsers,
+    challenge_after,
+    first_and_final,
+    log_in,
+    make_server,
 )
 
-# -- the published examples ------------------------------------------------------------------
+# -- the examples of the RFCs --------------------------------------------------------------------
 
 SHA1 = (
     "SHA-1",
@@ -69,10 +65,12 @@ SHA256 = (
 )
 
 
-def published(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides say what the RFC has, octet for octet."""
-    hash_name, salt, c_nonce, s_nonce, first, server_first, client_final, server_final = example
-    nonces = iter([c_nonce, s_nonce])
+def check_example(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check that both sides send the messages of the RFC, octet for octet."""
+    hash_name, salt, client_nonce, server_nonce, first, server_first, client_final, server_final = (
+        example
+    )
+    nonces = iter([client_nonce, server_nonce])
     monkeypatch.setattr(scram, "fresh_nonce", lambda channel: next(nonces))
     stored = ScramKeys.derive(
         "pencil", salt=decode_base64(salt.encode()), iterations=4096, hash_name=hash_name
@@ -83,8 +81,8 @@ def published(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None
             assert username == "user"
             return stored
 
-    client = ScramClient(Login("user", "pencil"), PLAIN_CHANNEL, hash_name)
-    server = ScramServer(Stored(), PLAIN_CHANNEL, hash_name)
+    client = ScramClient(Login("user", "pencil"), UNBOUND, hash_name)
+    server = ScramServer(Stored(), UNBOUND, hash_name)
     assert client.initial() == Secret(first)
     assert run(server.step(Secret(first))) == server_first.encode()
     assert client.step(server_first.encode()) == Secret(client_final)
@@ -95,97 +93,100 @@ def published(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_example_of_rfc_5802(monkeypatch: pytest.MonkeyPatch) -> None:
-    published(SHA1, monkeypatch)
+    check_example(SHA1, monkeypatch)
 
 
 @pytest.mark.req("RFC7677-3-02")
 def test_the_example_of_rfc_7677(monkeypatch: pytest.MonkeyPatch) -> None:
-    published(SHA256, monkeypatch)
+    check_example(SHA256, monkeypatch)
 
 
-# -- laws ------------------------------------------------------------------------------------
+# -- laws ----------------------------------------------------------------------------------------
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 
 
-def _good(text: str) -> bool:
+def _can_be_prepared(text: str) -> bool:
     try:
         return bool(prepared_text(text))
     except GrammarError:
         return False
 
 
-GOOD = st.one_of(st.text(string.ascii_letters + ",= ", min_size=1), TEXT.filter(_good))
+PREPARABLE = st.one_of(
+    st.text(string.ascii_letters + ",= ", min_size=1), TEXT.filter(_can_be_prepared)
+)
 
 
-@given(GOOD, GOOD, st.sampled_from(HASHES), st.booleans(), st.booleans())
+@given(PREPARABLE, PREPARABLE, st.sampled_from(HASHES), st.booleans(), st.booleans())
 def test_client_and_server_agree(
-    name: str, password: str, hash_name: str, plus: bool, other: bool
+    name: str, password: str, hash_name: str, plus: bool, as_office: bool
 ) -> None:
-    users = Users({prepared_text(name): password}, {(prepared_text(name), "office")})
-    login = Login(name, password, "office" if other else "")
-    channel = BOUND if plus else PLAIN_CHANNEL
+    users = ScramUsers({prepared_text(name): password}, {(prepared_text(name), "office")})
+    login = Login(name, password, "office" if as_office else "")
+    channel = BOUND if plus else UNBOUND
     client, server = (
         ScramClient(login, channel, hash_name, plus),
         ScramServer(users, channel, hash_name, plus),
     )
     mechanism = f"SCRAM-{hash_name}{'-PLUS' if plus else ''}"
-    identity = Identity(prepared_text(name), "office" if other else "", mechanism)
-    assert converse(client, server) == identity
+    identity = Identity(prepared_text(name), "office" if as_office else "", mechanism)
+    assert log_in(client, server) == identity
     assert not client.details
 
 
-@given(GOOD, GOOD, st.sampled_from(HASHES))
-def test_a_wrong_password_fails(right: str, wrong: str, hash_name: str) -> None:
+@given(PREPARABLE, PREPARABLE, st.sampled_from(HASHES))
+def test_a_wrong_password_is_denied_and_the_server_proves_nothing(
+    right: str, wrong: str, hash_name: str
+) -> None:
     assume(prepared_text(right) != prepared_text(wrong))
-    client = ScramClient(Login("ann", wrong), PLAIN_CHANNEL, hash_name)
-    server = ScramServer(Users({"ann": right}), PLAIN_CHANNEL, hash_name)
-    assert isinstance(converse(client, server), Denied)
+    client = ScramClient(Login("ann", wrong), UNBOUND, hash_name)
+    server = ScramServer(ScramUsers({"ann": right}), UNBOUND, hash_name)
+    assert isinstance(log_in(client, server), Denied)
     with pytest.raises(RemoteProtocolError):
         client.finish()
 
 
-def _mutated(message: bytes, place: int, what: int) -> bytes:
-    """*message* with an octet more, less, or another."""
-    place %= len(message) + 1
-    head, tail = message[:place], message[place:]
-    if what < 256:
-        return head + bytes([what]) + tail[1:]
-    return head + bytes([what - 256]) + tail if what < 512 else head + tail[1:]
+def _mutated(message: bytes, position: int, change: int) -> bytes:
+    """Return *message* with one octet added, removed or replaced."""
+    position %= len(message) + 1
+    head, tail = message[:position], message[position:]
+    if change < 256:
+        return head + bytes([change]) + tail[1:]
+    return head + bytes([change - 256]) + tail if change < 512 else head + tail[1:]
 
 
 @given(st.integers(0, 4), st.integers(0, 500), st.integers(0, 512), st.booleans())
-def test_what_is_changed_on_its_way_never_succeeds(
-    which: int, place: int, what: int, plus: bool
+def test_an_exchange_with_a_changed_message_fails_with_our_error(
+    which: int, position: int, change: int, plus: bool
 ) -> None:
-    """And nothing escapes but our errors."""
-    channel, number = (BOUND if plus else PLAIN_CHANNEL), itertools.count()
+    channel, count = (BOUND if plus else UNBOUND), itertools.count()
     client = ScramClient(LOGIN, channel, "SHA-256", plus)
-    server = ScramServer(ANN, channel, "SHA-256", plus)
+    server = ScramServer(USERS, channel, "SHA-256", plus)
 
-    def on_its_way(message: bytes) -> bytes:
-        if next(number) != which:
+    def tamper(message: bytes) -> bytes:
+        if next(count) != which:
             return message
-        changed = _mutated(message, place, what)
+        changed = _mutated(message, position, change)
         assume(changed != message)
         return changed
 
     with pytest.raises(SMTPError):
         response = client.initial()
         while True:
-            challenge = run(server.step(Secret(on_its_way(response.reveal()))))
+            challenge = run(server.step(Secret(tamper(response.reveal()))))
             if isinstance(challenge, Denied):
                 raise RemoteProtocolError("a login that failed")
             if isinstance(challenge, Identity):
-                client.finish()  # which says no
+                client.finish()  # must raise
                 pytest.fail("a login that succeeded")
-            response = client.step(on_its_way(challenge))
+            response = client.step(tamper(challenge))
 
 
 @given(st.lists(st.one_of(st.binary(), TEXT.map(str.encode)), max_size=4), st.booleans())
-def test_only_our_errors_escape(messages: list[bytes], plus: bool) -> None:
+def test_random_messages_raise_only_our_errors(messages: list[bytes], plus: bool) -> None:
     client = ScramClient(LOGIN, BOUND, "SHA-256", plus)
-    server = ScramServer(ANN, BOUND, "SHA-256", plus)
+    server = ScramServer(USERS, BOUND, "SHA-256", plus)
     for message in messages:
         with pytest.raises(GrammarError):
             run(server.step(Secret(message)))
@@ -194,164 +195,48 @@ def test_only_our_errors_escape(messages: list[bytes], plus: bool) -> None:
                 client.step(message)
 
 
-# -- names, passwords, users -----------------------------------------------------------------
-
-
-@pytest.mark.req("RFC5802-5.1-10")
-def test_names_and_passwords_are_prepared() -> None:
-    """Whichever side does it, or does not: the client's name is prepared by the server again."""
-    users = Users({"IX": "IX"}, {("IX", "IX2")})
-    login = Login("\u2168", "I\u00adX", "\u21682")
-    client = ScramClient(login, PLAIN_CHANNEL, "SHA-256")
-    assert client.initial().reveal().startswith(b"n,a=IX2,n=IX,r=")
-    assert converse(client, server_of(users)) == Identity("IX", "IX2", "SCRAM-SHA-256")
-    users.asked.clear()
-    answer(server_of(users), "n,,n=\u2168,r=n")
-    assert users.asked == [("IX", "SHA-256")]
-    kept = ScramKeys.derive("\u2168", salt=SALT)
-    assert kept == ScramKeys.derive("IX", salt=SALT) and kept.matches(Secret("\u2168"))
-
-
-@pytest.mark.req("RFC5802-5.1-10")
-@pytest.mark.parametrize(
-    "login",
-    [
-        Login("", "secret"),
-        Login("\u00ad", "secret"),
-        Login("a\x07", "secret"),
-        Login("ann", ""),
-        Login("ann", "\u00ad"),
-        Login("ann", "a\x07"),
-        Login("ann", Secret(b"\xff")),
-        Login("ann", "secret", "\u00ad"),
-        Login("ann", "secret", "a\x07"),
-        Login("\ud800", "secret"),
-    ],
-)
-def test_logins_that_cannot_be_prepared(login: Login) -> None:
-    with pytest.raises(GrammarError):
-        ScramClient(login, PLAIN_CHANNEL, "SHA-256")
-
-
-def test_acting_as_another() -> None:
-    """Only with the authenticator's leave; the proof of the server comes with it."""
-    login = Login("ann", "secret", "bob")
-    may = Users({"ann": "secret"}, {("ann", "bob")})
-    client = ScramClient(login, PLAIN_CHANNEL, "SHA-256")
-    assert converse(client, server_of(may)) == Identity("ann", "bob", "SCRAM-SHA-256")
-    client = ScramClient(login, PLAIN_CHANNEL, "SHA-256")
-    assert isinstance(converse(client, server_of()), Denied)
-    with pytest.raises(RemoteProtocolError):
-        client.finish()
-
-
-@pytest.mark.req("RFC5802-5.1-11")
-@pytest.mark.parametrize("hash_name", HASHES)
-def test_users_who_do_not_exist(hash_name: str) -> None:
-    """The same salt each time, another for each name, hash and server; no at the proof only."""
-
-    def first(users: Users, name: str, hash_name: str = hash_name) -> str:
-        server = ScramServer(users, PLAIN_CHANNEL, hash_name)
-        return answer(server, f"n,,n={name},r=n").partition(",")[2]
-
-    users, other = Users({"ann": "secret"}), Users({"ann": "secret"})
-    said = first(users, "nobody")
-    assert re.fullmatch(r"s=[A-Za-z0-9+/]{22}==,i=4096", said)
-    assert len(said) == len(first(users, "ann"))
-    assert said == first(users, "nobody") == first(users, "nobody")
-    assert said != first(users, "nobod")
-    assert said != first(users, "nobody", "SHA-1" if hash_name == "SHA-256" else "SHA-256")
-    assert said != first(other, "nobody")
-    other.decoy_key = users.decoy_key
-    assert said == first(other, "nobody")
-    client = ScramClient(Login("nobody", "secret"), PLAIN_CHANNEL, hash_name)
-    end = converse(client, ScramServer(users, PLAIN_CHANNEL, hash_name))
-    assert end == Denied("wrong user name or password: 'nobody'")
-    client = ScramClient(Login("ann", "wrong"), PLAIN_CHANNEL, hash_name)
-    end = converse(client, ScramServer(users, PLAIN_CHANNEL, hash_name))
-    assert end == Denied("wrong user name or password: 'ann'")
-
-
-def test_not_even_a_right_proof_makes_a_user() -> None:
-    users = Users({})
-    users.decoy_key = Secret(b"known")
-    server, bare = server_of(users), "n=nobody,r=n"
-    first = answer(server, f"n,,{bare}")
-    nonce = first[2:].split(",")[0]
-    signed = f"{bare},{first},c=biws,r={nonce}".encode()
-    keys = ScramKeys.of_salted(b"known", SALT, 4096, "SHA-256")
-    proof = keys.masked(client_key(b"known", "SHA-256"), signed)
-    assert keys.proved(proof, signed)
-    end = finale(server, f"c=biws,r={nonce},p={encode_base64(proof).decode()}")
-    assert isinstance(end, Denied)
-
-
-def test_the_shape_of_those_who_do_not_exist() -> None:
-    class Strong(Authenticator):
-        def decoy_shape(self, hash_name: str) -> tuple[int, int]:
-            return 20_000, 32
-
-    first = answer(server_of(Strong()), "n,,n=nobody,r=n")
-    assert re.fullmatch(r"r=[^,]+,s=[A-Za-z0-9+/]{43}=,i=20000", first)
-
-
-def test_a_verifier_may_be_async_and_may_fail() -> None:
-    keys = ScramKeys.derive("secret", salt=SALT, hash_name="SHA-1")
-
-    class Slow(Authenticator):
-        async def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
-            if username == "ann":
-                return keys
-            raise OSError("no database")
-
-    client = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-1")
-    server = ScramServer(Slow(), PLAIN_CHANNEL, "SHA-1")
-    assert isinstance(converse(client, server), Identity)
-    with pytest.raises(OSError, match="no database"):
-        run(server_of(Slow()).step(Secret("n,,n=bob,r=n")))
-    with pytest.raises(LocalProtocolError, match="SHA-256"):  # whose keys these are not
-        run(server_of(Slow()).step(Secret("n,,n=ann,r=n")))
-
-
-@pytest.mark.req("RFC5802-7-01")
-def test_proofs_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared = []
-
-    def compare(a: bytes, b: bytes) -> bool:
-        compared.append((a, b))
-        return a == b
-
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    monkeypatch.setattr(hmac, "compare_digest", compare)
-    assert isinstance(converse(client, server), Identity)
-    stored = ScramKeys.derive("secret", salt=SALT, iterations=4096).stored_key
-    assert compared[0] == (stored, stored)  # the client's proof, on the server
-    assert len(compared[1][0]) == 32  # the server's, on the client
-    assert len(compared) == 2
-
-
-# -- mechanisms, representations -------------------------------------------------------------
+# -- mechanisms and secrets ----------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC5802-4-01")
-def test_the_mechanisms_strongest_first() -> None:
+def test_scram_mechanisms_are_first_in_the_table_the_strongest_first() -> None:
     names = [row.name for row in MECHANISMS if row.name.startswith("SCRAM-")]
     assert names == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
     assert [row.name for row in MECHANISMS][:4] == names
     assert all(len(row.name) <= 20 for row in MECHANISMS)
     for name in names:
-        client = BY_NAME[name].client(LOGIN, BOUND if "PLUS" in name else PLAIN_CHANNEL)
-        server = BY_NAME[name].server(ANN, BOUND if "PLUS" in name else PLAIN_CHANNEL)
+        client = BY_NAME[name].client(LOGIN, BOUND if "PLUS" in name else UNBOUND)
+        server = BY_NAME[name].server(USERS, BOUND if "PLUS" in name else UNBOUND)
         assert isinstance(client, ScramClient) and isinstance(server, ScramServer)
-        assert converse(client, server) == Identity("ann", mechanism=name)
+        assert log_in(client, server) == Identity("ann", mechanism=name)
 
 
-def test_no_secret_is_shown() -> None:
-    client, server = ScramClient(LOGIN, BOUND, "SHA-256", True), server_of(channel=BOUND, plus=True)
+def test_no_repr_shows_a_secret() -> None:
+    client, server = (
+        ScramClient(LOGIN, BOUND, "SHA-256", True),
+        make_server(channel=BOUND, plus=True),
+    )
     shown = [client, server]
-    _, said = final(client, server)
+    _, client_final = first_and_final(client, server)
     shown += [client, server]
-    client.step(answer(server, said).encode())
+    client.step(challenge_after(server, client_final).encode())
     for text in map(repr, [*shown, client, server]):
-        for secret in ("secret", "exported", "unique", said.rpartition("p=")[2]):
+        for secret in ("secret", "exported", "unique", client_final.rpartition("p=")[2]):
             assert secret not in text
+
+
+@pytest.mark.req("RFC5802-7-01")
+def test_both_proofs_are_compared_with_compare_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    comparisons = []
+
+    def compare(a: bytes, b: bytes) -> bool:
+        comparisons.append((a, b))
+        return a == b
+
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert isinstance(log_in(client, server), Identity)
+    stored = ScramKeys.derive("secret", salt=SALT, iterations=4096).stored_key
+    assert comparisons[0] == (stored, stored)  # on the server: the client's proof
+    assert len(comparisons[1][0]) == 32  # on the client: the server's proof
+    assert len(comparisons) == 2

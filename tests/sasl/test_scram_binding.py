@@ -1,4 +1,4 @@
-"""SCRAM and the channel it runs on (RFC 5802 6): flags, bindings, and who sits between."""
+"""Channel binding in SCRAM (RFC 5802 6): flags, bindings, and attackers in the middle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smtpproto.adapters.blocking import run
 from smtpproto.sasl import Channel, usable
 from smtpproto.sasl.scram import ScramClient
 
-from .scram_pair import BOUND, LOGIN, PLAIN_CHANNEL, Users, converse, final, server_of
+from .scram_exchanges import BOUND, LOGIN, UNBOUND, ScramUsers, first_and_final, log_in, make_server
 
 
 @pytest.mark.req("RFC5802-6-01")
@@ -27,8 +27,9 @@ from .scram_pair import BOUND, LOGIN, PLAIN_CHANNEL, Users, converse, final, ser
         (False, False, "n"),
     ],
 )
-def test_what_a_client_says_of_binding(binds: bool, peer_binds: bool, flag: str) -> None:
-    """By the mechanism that it chooses of those that are offered."""
+def test_the_clients_flag_follows_from_both_sides_support(
+    binds: bool, peer_binds: bool, flag: str
+) -> None:
     offered = ["SCRAM-SHA-256", *(["SCRAM-SHA-256-PLUS"] if peer_binds else [])]
     channel = evolve(BOUND, peer_binds=peer_binds, bindings=BOUND.bindings if binds else {})
     chosen = usable(LOGIN, offered, channel)[0]
@@ -37,29 +38,29 @@ def test_what_a_client_says_of_binding(binds: bool, peer_binds: bool, flag: str)
     assert first is not None and first.reveal().decode().startswith(f"{flag},,n=ann,")
 
 
-def test_a_client_that_was_offered_plus_and_may_not_use_it() -> None:
-    """It saw the offer, so it does not say that it did not."""
+def test_a_client_that_may_not_use_the_offered_plus_sends_n() -> None:
+    """The flag "y" would claim that the server did not offer -PLUS."""
     (chosen,) = usable(LOGIN, ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"], BOUND, ["SCRAM-SHA-256"])
     first = chosen.client(LOGIN, BOUND).initial()
     assert first is not None and first.reveal().startswith(b"n,,n=ann,")
 
 
-def test_no_plus_without_a_binding() -> None:
+def test_the_client_refuses_plus_without_a_binding() -> None:
     with pytest.raises(GrammarError, match="bind"):
-        ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256", plus=True)
+        ScramClient(LOGIN, UNBOUND, "SHA-256", plus=True)
 
 
-def test_the_client_prefers_the_first_binding_and_the_server_takes_any() -> None:
+def test_the_client_uses_its_first_binding_and_the_server_accepts_any() -> None:
     assert (
         ScramClient(LOGIN, BOUND, "SHA-256", plus=True)
         .initial()
         .reveal()
         .startswith(b"p=tls-exporter,,")
     )
-    turned = evolve(BOUND, bindings=dict(reversed([*BOUND.bindings.items()])))
-    client = ScramClient(LOGIN, turned, "SHA-256", plus=True)
+    reversed_channel = evolve(BOUND, bindings=dict(reversed([*BOUND.bindings.items()])))
+    client = ScramClient(LOGIN, reversed_channel, "SHA-256", plus=True)
     assert client.initial().reveal().startswith(b"p=tls-unique,,")
-    assert isinstance(converse(client, server_of(channel=BOUND, plus=True)), Identity)
+    assert isinstance(log_in(client, make_server(channel=BOUND, plus=True)), Identity)
 
 
 @pytest.mark.parametrize(
@@ -71,41 +72,43 @@ def test_the_client_prefers_the_first_binding_and_the_server_takes_any() -> None
         ("p=unknown,,", BOUND, True),
         ("p=tls-unique-for-telnet,,", BOUND, True),
         ("p=tls-unique,,", BOUND, False),
-        ("p=tls-unique,,", PLAIN_CHANNEL, False),
-        ("p=tls-unique,,", PLAIN_CHANNEL, True),
+        ("p=tls-unique,,", UNBOUND, False),
+        ("p=tls-unique,,", UNBOUND, True),
     ],
     ids=lambda value: str(value) if isinstance(value, str | bool) else f"{len(value.bindings)}",
 )
-def test_flags_that_fail(header: str, channel: Channel, plus: bool) -> None:
-    users = Users({"ann": "secret"})
+def test_the_server_refuses_a_flag_that_contradicts_its_offer(
+    header: str, channel: Channel, plus: bool
+) -> None:
+    users = ScramUsers({"ann": "secret"})
     with pytest.raises(GrammarError):
-        run(server_of(users, channel, plus=plus).step(Secret(f"{header}n=ann,r=n")))
-    assert users.asked == []
+        run(make_server(users, channel, plus=plus).step(Secret(f"{header}n=ann,r=n")))
+    assert users.calls == []
 
 
-def test_a_bound_server_takes_clients_that_cannot_bind() -> None:
-    client = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256")
-    assert isinstance(converse(client, server_of(channel=BOUND)), Identity)
+def test_a_server_with_bindings_accepts_a_client_that_cannot_bind() -> None:
+    client = ScramClient(LOGIN, UNBOUND, "SHA-256")
+    assert isinstance(log_in(client, make_server(channel=BOUND)), Identity)
 
 
-def test_somebody_who_takes_plus_out_of_the_offer_is_noticed() -> None:
+def test_an_attacker_who_removes_plus_from_the_offer_is_detected() -> None:
     client = ScramClient(LOGIN, evolve(BOUND, peer_binds=False), "SHA-256")
     with pytest.raises(GrammarError, match="offer"):
-        converse(client, server_of(channel=BOUND))
+        log_in(client, make_server(channel=BOUND))
 
 
 @pytest.mark.req("RFC5802-5.1-05")
-def test_somebody_in_between_is_noticed() -> None:
-    """Who knows all of both connections, but they are two."""
+def test_an_attacker_between_two_connections_is_detected() -> None:
+    """The attacker holds both connections, but their bindings differ."""
     other = evolve(BOUND, bindings={"tls-exporter": b"another"})
     client = ScramClient(LOGIN, other, "SHA-256", plus=True)
     with pytest.raises(GrammarError, match="bound"):
-        converse(client, server_of(channel=BOUND, plus=True))
+        log_in(client, make_server(channel=BOUND, plus=True))
 
 
 @pytest.mark.req("RFC5802-5.1-05")
 @pytest.mark.parametrize(
-    ("said", "changed"),
+    ("original", "changed"),
     [
         ("c=biws", "c=eSws"),  # y,,
         ("c=biws", "c=bixhPW9mZmljZSw="),  # n,a=office,
@@ -116,9 +119,9 @@ def test_somebody_in_between_is_noticed() -> None:
         ("c=biws", "c="),
     ],
 )
-def test_the_header_is_said_twice(said: str, changed: str) -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    _, message = final(client, server)
-    assert message.startswith(said)
+def test_the_final_message_must_repeat_the_header(original: str, changed: str) -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    _, message = first_and_final(client, server)
+    assert message.startswith(original)
     with pytest.raises(GrammarError):
-        run(server.step(Secret(message.replace(said, changed, 1))))
+        run(server.step(Secret(message.replace(original, changed, 1))))

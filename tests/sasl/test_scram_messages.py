@@ -1,4 +1,4 @@
-"""The messages of SCRAM (RFC 5802 5, 7): which are taken, and which are not."""
+"""The messages of SCRAM (RFC 5802 5, 7): which ones each side accepts."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from smtpproto.sasl import Channel, Denied
 from smtpproto.sasl.scram import ScramClient
 from smtpproto.sasl.scram_keys import client_key, salted_password
 
-from .scram_pair import (
+from .scram_exchanges import (
     BOUND,
     LOGIN,
-    PLAIN_CHANNEL,
     SALT,
-    Users,
-    answer,
-    converse,
-    final,
-    finale,
-    server_of,
+    UNBOUND,
+    ScramUsers,
+    challenge_after,
+    first_and_final,
+    log_in,
+    make_server,
+    step,
 )
 
-# -- the client's first message --------------------------------------------------------------
+# -- the client's first message ------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC5802-5.1-01")
@@ -50,15 +50,15 @@ from .scram_pair import (
         ("\u00fc\U0001fae0", "n=\u00fc\U0001fae0"),
     ],
 )
-def test_how_names_are_sent(name: str, sent: str) -> None:
-    client = ScramClient(Login(name, "secret", name), PLAIN_CHANNEL, "SHA-256")
+def test_comma_and_equals_sign_in_names_are_escaped(name: str, sent: str) -> None:
+    client = ScramClient(Login(name, "secret", name), UNBOUND, "SHA-256")
     header, authzid, username, _ = client.initial().reveal().decode().split(",")
     assert (header, authzid, username) == ("n", f"a{sent[1:]}", sent)
-    users = Users({name: "secret"})
-    assert converse(client, server_of(users)) == Identity(
+    users = ScramUsers({name: "secret"})
+    assert log_in(client, make_server(users)) == Identity(
         name, mechanism="SCRAM-SHA-256"
-    )  # who acts as themselves
-    assert users.asked == [(name, "SHA-256")]
+    )  # acting as oneself needs no permission
+    assert users.calls == [(name, "SHA-256")]
 
 
 @pytest.mark.req("RFC5802-7-01")
@@ -104,78 +104,78 @@ def test_how_names_are_sent(name: str, sent: str) -> None:
         "",
     ],
 )
-def test_first_messages_that_are_none(message: str) -> None:
-    users = Users({"ann": "secret"})
-    server = server_of(users)
+def test_the_server_refuses_malformed_first_messages(message: str) -> None:
+    users = ScramUsers({"ann": "secret"})
+    server = make_server(users)
     with pytest.raises(GrammarError):
         run(server.step(Secret(message)))
-    assert users.asked == []
-    with pytest.raises(GrammarError):  # and there is no second try
+    assert users.calls == []
+    with pytest.raises(GrammarError):  # a second attempt is refused
         run(server.step(Secret("n,,n=ann,r=n")))
 
 
 @pytest.mark.parametrize(
     ("header", "channel", "plus"),
     [
-        ("n,,", PLAIN_CHANNEL, False),
-        ("y,,", PLAIN_CHANNEL, False),
+        ("n,,", UNBOUND, False),
+        ("y,,", UNBOUND, False),
         ("p=tls-unique,,", BOUND, True),
-        ("n,a=office,", PLAIN_CHANNEL, False),
+        ("n,a=office,", UNBOUND, False),
     ],
 )
-def test_first_messages(header: str, channel: Channel, plus: bool) -> None:
-    server = server_of(channel=channel, plus=plus)
-    assert answer(server, f"{header}n=ann,r=n").startswith("r=n")
+def test_the_server_accepts_first_messages(header: str, channel: Channel, plus: bool) -> None:
+    server = make_server(channel=channel, plus=plus)
+    assert challenge_after(server, f"{header}n=ann,r=n").startswith("r=n")
 
 
-def test_a_message_that_is_not_utf_8() -> None:
+def test_both_sides_refuse_messages_that_are_not_utf_8() -> None:
     for message in (b"n,,n=\xff,r=n", b"\x80"):
         with pytest.raises(GrammarError):
-            run(server_of().step(Secret(message)))
+            run(make_server().step(Secret(message)))
     with pytest.raises(RemoteProtocolError):
-        ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-1").step(b"r=\xff")
+        ScramClient(LOGIN, UNBOUND, "SHA-1").step(b"r=\xff")
 
 
-def test_the_first_message_on_demand() -> None:
-    """A server that got no initial response asks for it with an empty challenge; but once."""
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
+def test_one_empty_challenge_requests_the_first_message() -> None:
+    """A server that got no initial response requests it with one empty challenge."""
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
     assert run(server.step(None)) == b""
     first = client.step(b"")
     assert first == client.initial()
-    answer(server, first.reveal().decode())
+    challenge_after(server, first.reveal().decode())
     with pytest.raises(RemoteProtocolError):
         client.step(b"")
 
 
-# -- nonces ----------------------------------------------------------------------------------
+# -- nonces --------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC5802-5.1-04")
-def test_nonces_are_printable_and_fresh() -> None:
-    """18 octets of the world's each; the server's goes on with the client's."""
+def test_each_nonce_is_printable_and_new() -> None:
+    """Each side draws 18 random octets; the server's nonce extends the client's."""
     sizes = []
 
     def random(size: int) -> bytes:
         sizes.append(size)
         return secrets.token_bytes(size)
 
-    channel, seen = evolve(PLAIN_CHANNEL, random=random), set()
+    channel, seen = evolve(UNBOUND, random=random), set()
     for _ in range(20):
         client = ScramClient(LOGIN, channel, "SHA-256")
-        said = client.initial().reveal().decode().partition("r=")[2]
-        first = answer(server_of(channel=channel), f"n,,n=ann,r={said}")
+        client_nonce = client.initial().reveal().decode().partition("r=")[2]
+        first = challenge_after(make_server(channel=channel), f"n,,n=ann,r={client_nonce}")
         nonce = first[2:].split(",")[0]
-        assert nonce.startswith(said) and len(nonce) == 2 * len(said)
+        assert nonce.startswith(client_nonce) and len(nonce) == 2 * len(client_nonce)
         assert re.fullmatch(r"[!-+\--~]{48}", nonce)
-        seen |= {said, nonce[len(said) :]}
+        seen |= {client_nonce, nonce[len(client_nonce) :]}
     assert len(seen) == 40
     assert min(sizes) == 18
 
 
 @pytest.mark.req("RFC5802-5.1-04")
 @pytest.mark.parametrize("change", ["shorter", "same", "other", "none"])
-def test_a_client_wants_its_nonce_and_more(change: str) -> None:
-    client = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256")
+def test_the_servers_nonce_must_extend_the_clients(change: str) -> None:
+    client = ScramClient(LOGIN, UNBOUND, "SHA-256")
     ours = client.initial().reveal().decode().partition("r=")[2]
     nonce = {"shorter": ours[:-1], "same": ours, "other": f"x{ours}y", "none": "fresh"}[change]
     with pytest.raises(RemoteProtocolError):
@@ -184,10 +184,10 @@ def test_a_client_wants_its_nonce_and_more(change: str) -> None:
 
 @pytest.mark.req("RFC5802-5.1-04")
 @pytest.mark.parametrize("change", ["truncated", "longer", "client's", "other", "replay"])
-def test_a_server_wants_the_sum_of_both(change: str) -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    _, said = final(client, server)
-    nonce = said.split(",")[1]
+def test_the_final_message_must_have_the_nonce_of_this_exchange(change: str) -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    _, client_final = first_and_final(client, server)
+    nonce = client_final.split(",")[1]
     changed = {
         "truncated": nonce[:-1],
         "longer": f"{nonce}x",
@@ -195,41 +195,41 @@ def test_a_server_wants_the_sum_of_both(change: str) -> None:
         "other": f"r=x{nonce[2:]}",
         "replay": nonce,
     }[change]
-    if change == "replay":  # the whole final message of one exchange in another
-        server = server_of()
-        answer(server, client.initial().reveal().decode())
+    if change == "replay":  # a final message of another exchange
+        server = make_server()
+        challenge_after(server, client.initial().reveal().decode())
     with pytest.raises(GrammarError, match="nonce"):
-        run(server.step(Secret(said.replace(nonce, changed))))
+        run(server.step(Secret(client_final.replace(nonce, changed))))
 
 
-# -- what follows ----------------------------------------------------------------------------
+# -- the other messages --------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC5802-7-01")
 @pytest.mark.parametrize(
     "change",
     [
-        lambda said: f"m=x,{said}",
-        lambda said: said.replace(",p=", ",m=x,p="),
-        lambda said: said.partition(",p=")[0],
-        lambda said: said.partition(",p=")[0] + ",p=",
-        lambda said: said.partition(",p=")[0] + ",p=*",
-        lambda said: said.partition(",p=")[0] + ",p=AAAA",
-        lambda said: f"{said},x=1",
-        lambda said: f"{said}=",
-        lambda said: said.replace("c=", "C="),
-        lambda said: said.replace(",p=", ",r=x,p="),
-        lambda said: "",
-        lambda said: "*",
+        lambda message: f"m=x,{message}",
+        lambda message: message.replace(",p=", ",m=x,p="),
+        lambda message: message.partition(",p=")[0],
+        lambda message: message.partition(",p=")[0] + ",p=",
+        lambda message: message.partition(",p=")[0] + ",p=*",
+        lambda message: message.partition(",p=")[0] + ",p=AAAA",
+        lambda message: f"{message},x=1",
+        lambda message: f"{message}=",
+        lambda message: message.replace("c=", "C="),
+        lambda message: message.replace(",p=", ",r=x,p="),
+        lambda message: "",
+        lambda message: "*",
     ],
 )
-def test_final_messages_that_are_none(change: Callable[[str], str]) -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    _, said = final(client, server)
+def test_the_server_refuses_malformed_final_messages(change: Callable[[str], str]) -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    _, client_final = first_and_final(client, server)
     with suppress(GrammarError):
-        assert isinstance(finale(server, change(said)), Denied)
-    with pytest.raises(GrammarError):  # and there is no second try
-        finale(server, said)
+        assert isinstance(step(server, change(client_final)), Denied)
+    with pytest.raises(GrammarError):  # a second attempt is refused
+        step(server, client_final)
 
 
 @pytest.mark.req("RFC5802-5.1-06", "RFC5802-5.1-08", "RFC5802-7-01")
@@ -261,8 +261,8 @@ def test_final_messages_that_are_none(change: Callable[[str], str]) -> None:
         "x",
     ],
 )
-def test_server_first_messages_that_are_none(message: str) -> None:
-    client = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256")
+def test_the_client_refuses_malformed_server_first_messages(message: str) -> None:
+    client = ScramClient(LOGIN, UNBOUND, "SHA-256")
     nonce = client.initial().reveal().decode().partition("r=")[2] + "more"
     with pytest.raises(RemoteProtocolError):
         client.step(message.format(nonce).encode())
@@ -276,83 +276,85 @@ def test_server_first_messages_that_are_none(message: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda said: "v=" + "A" * 43 + "=",
-        lambda said: "v=AAAA",
-        lambda said: "v=",
-        lambda said: "v=*",
-        lambda said: said[2:],
-        lambda said: f"m=x,{said}",
-        lambda said: f"{said},m=x",
-        lambda said: f"{said},v=AAAA",
-        lambda said: "",
+        lambda message: "v=" + "A" * 43 + "=",
+        lambda message: "v=AAAA",
+        lambda message: "v=",
+        lambda message: "v=*",
+        lambda message: message[2:],
+        lambda message: f"m=x,{message}",
+        lambda message: f"{message},m=x",
+        lambda message: f"{message},v=AAAA",
+        lambda message: "",
     ],
 )
-def test_a_server_that_does_not_prove_itself(change: Callable[[str], str]) -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    _, said = final(client, server)
+def test_the_client_refuses_a_missing_or_wrong_server_proof(change: Callable[[str], str]) -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    _, client_final = first_and_final(client, server)
     with pytest.raises(RemoteProtocolError):
-        client.step(change(answer(server, said)).encode())
+        client.step(change(challenge_after(server, client_final)).encode())
     with pytest.raises(RemoteProtocolError):
         client.finish()
 
 
 @pytest.mark.req("RFC5802-5-02")
-def test_a_yes_without_any_proof() -> None:
-    """Whenever the server says 235, it has to have proved itself before."""
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
+def test_the_client_does_not_accept_success_before_the_servers_proof() -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
     with pytest.raises(RemoteProtocolError, match="prove"):
         client.finish()
-    _, said = final(client, server)
+    _, client_final = first_and_final(client, server)
     with pytest.raises(RemoteProtocolError, match="prove"):
         client.finish()
-    client.step(answer(server, said).encode())
+    client.step(challenge_after(server, client_final).encode())
     client.finish()
     with pytest.raises(RemoteProtocolError, match="end"):
         client.step(b"")
 
 
-def test_the_client_answers_the_last_message_with_nothing() -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    _, said = final(client, server)
-    last = answer(server, said)
+def test_the_client_sends_an_empty_response_to_the_servers_proof() -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    _, client_final = first_and_final(client, server)
+    last = challenge_after(server, client_final)
     assert last.startswith("v=")
     assert client.step(last.encode()) == Secret("")
-    assert finale(server, "") == Identity("ann", mechanism="SCRAM-SHA-256")
+    assert step(server, "") == Identity("ann", mechanism="SCRAM-SHA-256")
     with pytest.raises(GrammarError):
-        finale(server, "")
+        step(server, "")
 
 
-def test_a_server_wants_nothing_in_answer_to_its_last() -> None:
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    answer(server, final(client, server)[1])
+def test_the_response_to_the_servers_proof_must_be_empty() -> None:
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    challenge_after(server, first_and_final(client, server)[1])
     with pytest.raises(GrammarError, match="empty"):
-        finale(server, "x")
+        step(server, "x")
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["final", "first"])
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("message", "reason"),
     [
         ("e=invalid-proof", "invalid-proof"),
         ("e=unknown-user,x=1", "unknown-user"),
         ("e=\x1b[2J", "\\x1b[2J"),
     ],
 )
-def test_a_server_s_no(said: str, told: str, first: bool) -> None:
-    """It is answered with nothing, so that the reply can come; a yes would be a lie now."""
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
+def test_a_servers_error_is_a_refusal_whose_reason_is_kept(
+    message: str, reason: str, first: bool
+) -> None:
+    """The client sends an empty response, after which the reply follows. An acceptance is now an
+    error."""
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
     if not first:
-        final(client, server)
-    assert client.step(said.encode()) == Secret("")
-    assert client.details == {"scram-error": told}
+        first_and_final(client, server)
+    assert client.step(message.encode()) == Secret("")
+    assert client.details == {"scram-error": reason}
     with pytest.raises(RemoteProtocolError):
         client.finish()
     with pytest.raises(RemoteProtocolError):
-        client.step(said.encode())
+        client.step(message.encode())
 
 
 def signed(*messages: str) -> tuple[str, str]:
-    """ClientProof and ServerSignature of *messages*, with ann's password."""
+    """Return ClientProof and ServerSignature for *messages*, made with ann's password."""
     keys, octets = (
         ScramKeys.derive("secret", salt=SALT, iterations=4096),
         ",".join(messages).encode(),
@@ -369,42 +371,42 @@ EXTENSIONS = pytest.mark.parametrize(
 
 @pytest.mark.req("RFC5802-5.1-09")
 @EXTENSIONS
-def test_a_server_ignores_extensions_that_it_does_not_know(extension: str) -> None:
-    """They are signed like the rest."""
-    server, bare = server_of(), f"n=ann,r=n{extension}"
-    first = answer(server, f"n,,{bare}")
+def test_the_server_ignores_unknown_extensions(extension: str) -> None:
+    """The extensions are signed with the rest of the message."""
+    server, bare = make_server(), f"n=ann,r=n{extension}"
+    first = challenge_after(server, f"n,,{bare}")
     without_proof = f"c=biws,r={first[2:].split(',')[0]}{extension}"
     proof, signature = signed(bare, first, without_proof)
-    assert answer(server, f"{without_proof},p={proof}") == f"v={signature}"
+    assert challenge_after(server, f"{without_proof},p={proof}") == f"v={signature}"
 
 
 @pytest.mark.req("RFC5802-5.1-09")
 @EXTENSIONS
-def test_a_client_ignores_extensions_that_it_does_not_know(extension: str) -> None:
-    client = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256")
+def test_the_client_ignores_unknown_extensions(extension: str) -> None:
+    client = ScramClient(LOGIN, UNBOUND, "SHA-256")
     bare = client.initial().reveal().decode().removeprefix("n,,")
     nonce = bare.partition("r=")[2] + "more"
     first = f"r={nonce},s={encode_base64(SALT).decode()},i=4096{extension}"
-    said = client.step(first.encode()).reveal().decode()
+    client_final = client.step(first.encode()).reveal().decode()
     proof, signature = signed(bare, first, f"c=biws,r={nonce}")
-    assert said == f"c=biws,r={nonce},p={proof}"
+    assert client_final == f"c=biws,r={nonce},p={proof}"
     assert client.step(f"v={signature}{extension}".encode()) == Secret("")
     client.finish()
 
 
 @pytest.mark.req("RFC5802-5.1-03")
-def test_mandatory_extensions_are_failures() -> None:
-    """Nobody here knows one; with them at the start of each message in turn, all else is right."""
+def test_a_mandatory_extension_is_refused_in_each_message() -> None:
+    """Each message in turn begins with m=, and is otherwise valid."""
     with pytest.raises(GrammarError):
-        run(server_of().step(Secret("n,,m=x,n=ann,r=n")))
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    first = answer(server, client.initial().reveal().decode())
+        run(make_server().step(Secret("n,,m=x,n=ann,r=n")))
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    first = challenge_after(server, client.initial().reveal().decode())
     with pytest.raises(RemoteProtocolError):
         client.step(f"m=x,{first}".encode())
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
     with pytest.raises(GrammarError):
-        finale(server, f"m=x,{final(client, server)[1]}")
-    client, server = ScramClient(LOGIN, PLAIN_CHANNEL, "SHA-256"), server_of()
-    last = answer(server, final(client, server)[1])
+        step(server, f"m=x,{first_and_final(client, server)[1]}")
+    client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
+    last = challenge_after(server, first_and_final(client, server)[1])
     with pytest.raises(RemoteProtocolError):
         client.step(f"m=x,{last}".encode())
