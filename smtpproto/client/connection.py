@@ -57,7 +57,7 @@ _log = logging.getLogger("smtpproto.client")
 _CHECK_STARTTLS = 'whether this port needs tls="implicit", or something on the way hides the offer'
 _CHECK_SERVICE = "whether this server takes mail now, and from this host's address"
 _CHECK_HELLO = "whether the server wants another name: set hello"
-_CHECK_LMTP = "lmtp: whether this port is for SMTP or for LMTP"
+_CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
 _CHECK_TLS = "whether the server can do TLS now; if not, try again later"
 _UNKNOWN_COMMAND = (500, 502)  # replies to a verb that the server does not know
 

@@ -1,7 +1,6 @@
-"""Each failure that a client can meet: what its error tells, and which octets were sent by then.
+"""Each failure that a client can meet: what its error says, and which octets were sent before it.
 
-That of the handshake of TLS is in test_session_tls, that of the connection itself in
-adapters/test_eyeballs and adapters/test_adapters_connecting.
+The failures of a TLS handshake are in tests/conversation, those of dialling in tests/adapters.
 """
 
 from __future__ import annotations
@@ -54,19 +53,19 @@ from tests.support.envelopes import TO_BOB
 Talk = Callable[[Client], Awaitable[Any]]
 
 
-class Heard(ScriptedStream):
-    """Keeps the octets that it was sent."""
+class RecordingStream(ScriptedStream):
+    """A scripted stream that keeps the octets written to it."""
 
-    heard = b""
+    written = b""
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        self.heard += data
+        self.written += data
         await super().write(data, timeout)
 
 
 @frozen
 class Failure:
-    """A dialogue, what is done in it, and the error that comes of it."""
+    """A dialogue, what the client does in it, and the error that it raises."""
 
     name: str
     script: str
@@ -99,7 +98,7 @@ async def after_quit(client: Client) -> None:
     await client.send(b"hi\r\n", TO_BOB)
 
 
-async def after_it_was_lost(client: Client) -> None:
+async def after_a_lost_link(client: Client) -> None:
     with pytest.raises(ConnectionLost):
         await client.noop()
     await client.noop()
@@ -113,7 +112,7 @@ async def two_at_once(client: Client) -> None:
     await client.send(pieces(), TO_BOB)
 
 
-async def too_much(client: Client) -> None:
+async def more_than_size(client: Client) -> None:
     await client.send(iter([b"x" * 998 + b"\r\n"]), TO_BOB)
 
 
@@ -127,10 +126,10 @@ DATA = RCPT + "S: 250 ok\nC: DATA\n"
 END = DATA + "S: 354 go\nC: hi\nC: .\n"
 BDAT = hello("CHUNKING") + ACCEPTED
 GROWING = hello("CHUNKING", "SIZE 500") + ACCEPTED
-
 REQUIRED: dict[str, Any] = {"mode": TLSMode.REQUIRED}
 LOGIN: dict[str, Any] = {"options": {"login": ("ann", "secret"), "login_in_clear": True}}
 MAIL_LINE, RCPT_LINE = "MAIL FROM:<ann@example.org>", "RCPT TO:<bob@example.org>"
+
 
 GREETINGS = [
     Failure("no service", f"S: 554 no{GOODBYE}", Refusal, "greeting", "", 554, check="takes mail"),
@@ -204,10 +203,10 @@ RESET = ("S: <reset>", ConnectionLost, "log")
 GARBAGE = ("S: what", RemoteProtocolError, "meant")
 TRANSACTIONS = [
     *(
-        Failure(f"{command[:4]} {said or 'closed'}", script + said, error, "transaction", command,
-                check=check, talk=sending())
+        Failure(f"{command[:4]} {ending or 'closed'}", script + ending, error, "transaction",
+                command, check=check, talk=sending())
         for script, command in [(MAIL, MAIL_LINE), (RCPT, RCPT_LINE), (DATA, "DATA")]
-        for said, error, check in [SILENT, CLOSED, RESET, GARBAGE]
+        for ending, error, check in [SILENT, CLOSED, RESET, GARBAGE]
     ),
     *(
         Failure(f"{command} {reply}", f"{script}S: {reply}\n{end}{GOODBYE}", SendRefused,
@@ -236,7 +235,7 @@ TRANSACTIONS = [
     Failure("no octets", f"{DATA}S: 354 go\n", GrammarError,
             "transaction", check="", talk=sending(["no octets"])),
     Failure("a message that grows", f"{GROWING}{RSET}{GOODBYE}", NotOffered, "transaction", "BDAT",
-            check="size", talk=too_much),
+            check="size", talk=more_than_size),
     Failure("two at once", f"{DATA}S: 354 go\n", LocalProtocolError, "session", check="pool",
             talk=two_at_once),
 ]  # fmt: skip
@@ -273,9 +272,10 @@ SESSIONS = [
     Failure("after quit", f"{hello()}{GOODBYE}", LocalProtocolError, "transaction",
             check="quit()", talk=after_quit),
     Failure("after an error", f"{hello()}C: NOOP\nS: <reset>", LocalProtocolError, "session",
-            check="earlier", talk=after_it_was_lost),
+            check="earlier", talk=after_a_lost_link),
 ]  # fmt: skip
 ALL = [*GREETINGS, *HELLOS, *UPGRADES, *LOGINS, *TRANSACTIONS, *PLANS, *SESSIONS]
+
 
 ALSO: dict[type[SMTPError], type[Exception]] = {
     GrammarError: ValueError,
@@ -286,8 +286,8 @@ ALSO: dict[type[SMTPError], type[Exception]] = {
 }
 
 
-def failed(failure: Failure, stream: ScriptedStream) -> SMTPError:
-    """The error of *failure*, against *stream*."""
+def error_of(failure: Failure, stream: ScriptedStream) -> SMTPError:
+    """Return the error of *failure*, played on *stream*."""
 
     async def main() -> None:
         config = ClientConfig(**failure.options)
@@ -300,12 +300,12 @@ def failed(failure: Failure, stream: ScriptedStream) -> SMTPError:
     return caught.value
 
 
-def assert_told(error: SMTPError) -> None:
-    """One printable line with no secret, the same behind a pickle."""
+def check_text(error: SMTPError) -> None:
+    """Check that the text is one printable line without a secret, and survives pickling."""
     text = str(error)
     assert text.isprintable()
     assert "secret" not in text and "AGFub" not in text
-    if not isinstance(error, GrammarError):  # which says where
+    if not isinstance(error, GrammarError):  # whose text gives the offset instead
         for part in (error.phase, error.command, str(error.reply or ""), error.check):
             assert part in text
         assert error.check
@@ -316,25 +316,25 @@ def assert_told(error: SMTPError) -> None:
 
 
 @pytest.mark.parametrize("failure", ALL, ids=lambda failure: failure.name)
-def test_a_failure(failure: Failure) -> None:
-    stream = Heard(failure.script)
-    error = failed(failure, stream)
+def test_an_error_tells_phase_command_reply_and_what_to_check(failure: Failure) -> None:
+    stream = RecordingStream(failure.script)
+    error = error_of(failure, stream)
     stream.finish()
     lines = [line.lstrip() for line in failure.script.splitlines()]
-    said = [line[3:] for line in lines if line.startswith("C:")]
-    assert stream.heard == b"".join(line.encode() + b"\r\n" for line in said)
+    expected = [line[3:] for line in lines if line.startswith("C:")]
+    assert stream.written == b"".join(line.encode() + b"\r\n" for line in expected)
     assert stream.closed
     assert type(error) is failure.error
     assert (error.phase, error.command) == (failure.phase, failure.command)
     assert getattr(error.reply, "code", None) == failure.code
     assert failure.check in error.check
-    assert_told(error)
+    check_text(error)
 
 
-@pytest.mark.parametrize("said", ["S: <silence>", "S: <reset>", "", "S: what"])
-def test_no_answer_to_the_end_is_no_error(said: str) -> None:
-    """The server may have all of it."""
-    stream, outcomes = Heard(END + said), []
+@pytest.mark.parametrize("ending", ["S: <silence>", "S: <reset>", "", "S: what"])
+def test_no_reply_after_the_final_dot_is_not_an_error(ending: str) -> None:
+    """The server may have the whole message."""
+    stream, outcomes = RecordingStream(END + ending), []
 
     async def main() -> None:
         async with await start_client(
@@ -344,11 +344,11 @@ def test_no_answer_to_the_end_is_no_error(said: str) -> None:
 
     run(main())
     stream.finish()
-    assert stream.heard.endswith(b"DATA\r\nhi\r\n.\r\n")
+    assert stream.written.endswith(b"DATA\r\nhi\r\n.\r\n")
     assert outcomes[0].unknown and not outcomes[0].accepted and not outcomes[0].refused
 
 
-# -- where nothing can be sent -------------------------------------------------------------------
+# -- connections that cannot be made -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -360,26 +360,26 @@ def test_no_answer_to_the_end_is_no_error(said: str) -> None:
         ("localhost", 2, {}, "that the server is running"),
     ],
 )
-def test_a_connection_that_is_not_made(
+def test_a_connection_that_cannot_be_made_raises_connect_failed(
     host: str, port: int, options: dict[str, Any], check: str
 ) -> None:
-    simulation = Simulation(1)  # in which nothing listens
+    simulation = Simulation(1)  # nothing listens in it
     with pytest.raises(ConnectFailed) as caught:
         simulation.run(open_client(simulation, host, port, ClientConfig(**options)))
     assert caught.value.phase == "connect" and check in caught.value.check
-    assert_told(caught.value)
+    check_text(caught.value)
 
 
-def test_no_time_to_connect_in() -> None:
+def test_connecting_without_time_left_raises_timed_out() -> None:
     simulation = Simulation(1)
     config = ClientConfig(timeouts=Timeouts(total=0.0))
     with pytest.raises(TimedOut) as caught:
         simulation.run(open_client(simulation, "mx.example.org", 25, config))
     assert caught.value.phase == "connect" and "timeouts.total" in caught.value.check
-    assert_told(caught.value)
+    check_text(caught.value)
 
 
-def test_a_pool_that_is_closed_connects_no_more() -> None:
+def test_a_closed_pool_does_not_connect() -> None:
     async def never(*_: object) -> Client:
         raise AssertionError("connected")
 
@@ -391,15 +391,15 @@ def test_a_pool_that_is_closed_connects_no_more() -> None:
     with pytest.raises(LocalProtocolError) as caught:
         run(main())
     assert caught.value.phase == "connect" and "open a new pool" in caught.value.check
-    assert_told(caught.value)
+    check_text(caught.value)
 
 
 # -- what to check -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("start", [start for start, _ in CHECKS])
-def test_every_row_of_the_checks_is_reached(start: str) -> None:
-    """None is hidden behind one above it."""
+def test_every_row_of_checks_is_the_first_that_fits_some_reply(start: str) -> None:
+    """No row hides one below it."""
     code = f"{start}0" if start.endswith(".") else start
     reply = Reply(500, code, "no") if "." in code else Reply(int(f"{code}50"[:3]), None, "no")
     error = Refusal("refused", reply)

@@ -1,49 +1,38 @@
-"""LMTP, the word of a proxy, limits of a connection, as dialogues."""
+"""LMTP (RFC 2033): one reply for each recipient that was accepted."""
 
 from __future__ import annotations
 
 import pytest
 
 from smtpproto import (
-    Client,
     ClientConfig,
     ConnectFailed,
-    ConnectionLost,
-    NotOffered,
     SendRefused,
     SMTPError,
-    TimedOut,
-    TLSMode,
-    TransportError,
 )
 from smtpproto.adapters.blocking import Runtime, run
-from smtpproto.client.connection import open_client, start_client
-from smtpproto.testing.script import ScriptedStream
-from smtpproto.wire.proxy import ProxyHeader
-
-from ..support.dialogue import (
+from smtpproto.client.connection import open_client
+from tests.support.dialogue import (
     GOODBYE,
-    KEPT,
     LINES,
     MAIL,
     NEXT,
+    OK,
     RSET,
     codes,
     hello,
-    play,
-    refused,
     send,
-    transaction,
+    send_refused_then_next,
 )
-from ..support.envelopes import TO_BOB, TO_THREE, TO_TWO
+from tests.support.envelopes import TO_THREE, TO_TWO
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
-# -- LMTP ------------------------------------------------------------------------------------------
-
 LMTP = hello("PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SIZE", verb="LHLO")
-TO_THREE_BY_LMTP = """
+
+
+THREE_RECIPIENTS = """
     C: MAIL FROM:<ann@example.org> SIZE=4
     C: RCPT TO:<a@b.example>
     C: RCPT TO:<c@d.example>
@@ -59,9 +48,12 @@ TO_THREE_BY_LMTP = """
 """
 
 
+# -- one reply for each recipient ----------------------------------------------------------------
+
+
 @pytest.mark.req("RFC2033-4.2-04", "RFC2033-5-08")
-def test_lmtp_has_a_reply_for_each_recipient_that_was_accepted() -> None:
-    script = LMTP + TO_THREE_BY_LMTP.format("550 5.1.1 no")
+def test_each_accepted_recipient_has_its_own_reply() -> None:
+    script = LMTP + THREE_RECIPIENTS.format("550 5.1.1 no")
     outcome = send(
         f"{script}S: 250-2.0.0 a\nS: 250 2.0.0 queued as 4F2A\nS: 452 4.2.2 full{GOODBYE}",
         TO_THREE,
@@ -79,21 +71,21 @@ def test_lmtp_has_a_reply_for_each_recipient_that_was_accepted() -> None:
 
 @pytest.mark.req("RFC2033-5-08")
 @pytest.mark.parametrize("pattern", range(1, 8))
-def test_lmtp_expects_as_many_replies_as_recipients_were_accepted(pattern: int) -> None:
-    yes = [bool(pattern & 1 << bit) for bit in range(3)]
-    script = LMTP + TO_THREE_BY_LMTP.replace("S: 250 ok", "S: {}").format(
-        "250 ok", *("250 ok" if each else "550 no" for each in yes)
+def test_as_many_replies_are_read_as_recipients_were_accepted(pattern: int) -> None:
+    accepted = [bool(pattern & 1 << bit) for bit in range(3)]
+    script = LMTP + THREE_RECIPIENTS.replace("S: 250 ok", "S: {}").format(
+        "250 ok", *("250 ok" if each else "550 no" for each in accepted)
     )
-    outcome = send(f"{script}{KEPT * sum(yes)}{GOODBYE}", TO_THREE, b"hi\n", lmtp=True)
+    outcome = send(f"{script}{OK * sum(accepted)}{GOODBYE}", TO_THREE, b"hi\n", lmtp=True)
     assert list(outcome.accepted) == [
-        path for path, each in zip(TO_THREE.recipients, yes, strict=True) if each
+        path for path, each in zip(TO_THREE.recipients, accepted, strict=True) if each
     ]
 
 
-def test_lmtp_refused_for_all() -> None:
+def test_a_message_refused_for_every_recipient_raises_send_refused() -> None:
     with pytest.raises(SendRefused) as caught:
         send(
-            LMTP + TO_THREE_BY_LMTP.format("250 ok") + "S: 452 full\n" * 3 + GOODBYE,
+            LMTP + THREE_RECIPIENTS.format("250 ok") + "S: 452 full\n" * 3 + GOODBYE,
             TO_THREE,
             b"hi\n",
             lmtp=True,
@@ -103,11 +95,10 @@ def test_lmtp_refused_for_all() -> None:
 
 @pytest.mark.req("RFC2033-5-07")
 @pytest.mark.parametrize("end", ["", "S: <reset>", "S: <silence>", "S: what"])
-def test_lmtp_lost_after_some_replies(end: str) -> None:
-    """Those that came count. The others are not refused for good: to send again to them may deliver
-    twice, not to do so may lose the message."""
+def test_recipients_without_a_reply_are_unknown_if_the_link_is_lost(end: str) -> None:
+    """The replies that came count. Sending again to the others may deliver the message twice."""
     outcome = send(
-        f"{LMTP}{TO_THREE_BY_LMTP.format('250 ok')}S: 250 2.0.0 kept\n{end}",
+        f"{LMTP}{THREE_RECIPIENTS.format('250 ok')}S: 250 2.0.0 kept\n{end}",
         TO_THREE,
         b"hi\n",
         lmtp=True,
@@ -117,9 +108,9 @@ def test_lmtp_lost_after_some_replies(end: str) -> None:
     assert not outcome.refused
 
 
-def test_lmtp_lost_after_a_refusal() -> None:
+def test_a_refusal_that_came_before_the_link_was_lost_counts() -> None:
     outcome = send(
-        f"{LMTP}{TO_THREE_BY_LMTP.format('250 ok')}S: 550 5.2.1 no\n",
+        f"{LMTP}{THREE_RECIPIENTS.format('250 ok')}S: 550 5.2.1 no\n",
         TO_THREE,
         b"hi\n",
         lmtp=True,
@@ -127,9 +118,9 @@ def test_lmtp_lost_after_a_refusal() -> None:
     assert codes(outcome.refused) == {"a@b.example": 550} and len(outcome.unknown) == 2
 
 
-def test_lmtp_421_after_some_replies() -> None:
+def test_421_refuses_the_recipients_without_a_reply() -> None:
     outcome = send(
-        f"{LMTP}{TO_THREE_BY_LMTP.format('250 ok')}S: 250 kept\nS: 421 4.3.2 closing",
+        f"{LMTP}{THREE_RECIPIENTS.format('250 ok')}S: 250 kept\nS: 421 4.3.2 closing",
         TO_THREE,
         b"hi\n",
         lmtp=True,
@@ -138,8 +129,11 @@ def test_lmtp_421_after_some_replies() -> None:
     assert codes(outcome.refused) == {"c@d.example": 421, "e@f.example": 421}
 
 
-def test_lmtp_by_chunks() -> None:
-    """The last one is said when it is known how many replies it gets (RFC 2033 4.3)."""
+# -- BDAT ----------------------------------------------------------------------------------------
+
+
+def test_the_last_chunk_waits_for_the_replies_before_it() -> None:
+    """Only they tell how many replies the last chunk gets (RFC 2033 4.3)."""
     outcome = send(
         f"""{hello("PIPELINING", "CHUNKING", verb="LHLO")}
         C: MAIL FROM:<ann@example.org>
@@ -165,8 +159,8 @@ def test_lmtp_by_chunks() -> None:
 
 
 @pytest.mark.req("RFC3030-2-12")
-def test_lmtp_with_a_chunk_refused() -> None:
-    outcome = refused(
+def test_a_refused_chunk_refuses_the_message() -> None:
+    outcome = send_refused_then_next(
         f"""{hello("CHUNKING", verb="LHLO")}{MAIL}
         C: BDAT 7
         C: one..
@@ -177,64 +171,15 @@ def test_lmtp_with_a_chunk_refused() -> None:
     assert codes(outcome.refused) == {"bob@example.org": 452}
 
 
-def test_lmtp_does_not_fall_back_to_helo() -> None:
+# -- LHLO and ports ------------------------------------------------------------------------------
+
+
+def test_a_refused_lhlo_is_not_followed_by_helo() -> None:
     with pytest.raises(SMTPError, match="refused"):
         send(f"S: 220 mx\nC: LHLO [127.0.0.1]\nS: 500 what{GOODBYE}", lmtp=True)
 
 
 @pytest.mark.req("RFC2033-4-01")
-def test_lmtp_is_not_for_port_25() -> None:
+def test_lmtp_on_port_25_is_refused() -> None:
     with pytest.raises(ConnectFailed, match="25"):
         run(open_client(Runtime(), "127.0.0.1", 25, ClientConfig(lmtp=True)))
-
-
-# -- a proxy's word --------------------------------------------------------------------------------
-
-
-def test_the_proxy_header_comes_before_all_else() -> None:
-    written = []
-
-    class Seen(ScriptedStream):
-        async def write(self, data: bytes, timeout: float | None) -> None:
-            written.append(data)
-            if len(written) > 1:
-                await super().write(data, timeout)
-
-    header = ProxyHeader(("198.51.100.7", 4711), ("192.0.2.1", 25))
-    stream, config = Seen(hello() + GOODBYE), ClientConfig(proxy=header)
-
-    async def main() -> None:
-        async with await start_client(Runtime(), stream, "mx", config, TLSMode.NONE):
-            pass
-
-    run(main())
-    stream.finish()
-    assert written[:2] == [bytes(header), b"EHLO [127.0.0.1]\r\n"]
-
-
-@pytest.mark.parametrize("error", [TimedOut("slow"), ConnectionLost("gone")])
-def test_a_link_lost_at_the_proxy_header_is_closed(error: TransportError) -> None:
-    class Dead(ScriptedStream):
-        async def write(self, data: bytes, timeout: float | None) -> None:
-            raise error
-
-    stream, config = Dead(hello()), ClientConfig(proxy=ProxyHeader(local=True))
-    with pytest.raises(type(error)):
-        run(start_client(Runtime(), stream, "mx", config, TLSMode.NONE))
-    assert stream.closed
-
-
-# -- limits and use --------------------------------------------------------------------------------
-
-
-@pytest.mark.req("RFC9422-3-06", "RFC9422-4-02")
-def test_a_second_message_that_mailmax_excludes_needs_another_connection() -> None:
-    async def talk(client: Client) -> None:
-        await client.send(b"hi\n", TO_BOB)
-        with pytest.raises(NotOffered, match="2 transactions; the server accepts 1"):
-            await client.send(b"hi\n", TO_BOB)
-        assert client.usable
-
-    script = hello("LIMITS MAILMAX=1") + transaction("bob@example.org") + GOODBYE
-    play(script, talk)
-    play(script.replace("EHLO", "LHLO"), talk, lmtp=True)

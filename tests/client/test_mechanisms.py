@@ -1,4 +1,4 @@
-"""The mechanisms of SASL on a client, octet by octet."""
+"""The SASL mechanisms of a client, octet by octet."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from smtpproto.sasl import (
     External,
     Login,
 )
-
-from ..support.logins import (
+from tests.support.logins import (
     ANN,
     BEARER,
     JSON,
@@ -35,22 +34,24 @@ from ..support.logins import (
     log_in,
 )
 
+# -- tokens --------------------------------------------------------------------------------------
+
 
 @pytest.mark.req("XOAUTH2-01")
-def test_xoauth2_of_a_client(contexts: Contexts) -> None:
+def test_xoauth2_sends_the_token_in_the_initial_response(contexts: Contexts) -> None:
     script = MX.format("PLAIN XOAUTH2") + f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
     assert client_tls(contexts, script, TOKEN) is None
 
 
 @pytest.mark.req("XOAUTH2-04")
-def test_oauthbearer_of_a_client(contexts: Contexts) -> None:
+def test_oauthbearer_is_preferred_to_xoauth2(contexts: Contexts) -> None:
     script = MX.format("XOAUTH2 OAUTHBEARER") + f"C: AUTH OAUTHBEARER {BEARER}\nS: 235 ok"
     assert client_tls(contexts, script, TOKEN) is None
 
 
 @pytest.mark.req("XOAUTH2-02")
-def test_why_a_token_is_refused_by_xoauth2(contexts: Contexts) -> None:
-    """The client says CRLF and nothing else, and then learns the code."""
+def test_xoauth2_reports_why_the_token_was_refused(contexts: Contexts) -> None:
+    """The client answers the challenge with an empty line, and then gets the code."""
     script = MX.format("XOAUTH2") + (
         f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 535-5.7.8 no\nS: 535 5.7.8 no"
     )
@@ -65,10 +66,10 @@ def test_why_a_token_is_refused_by_xoauth2(contexts: Contexts) -> None:
 
 
 @pytest.mark.req("RFC7628-3.2.3-01")
-def test_why_a_token_is_refused_by_oauthbearer(contexts: Contexts) -> None:
-    told = '{"status":"invalid_token","openid-configuration":"https://example.org/x"}'
+def test_oauthbearer_reports_why_the_token_was_refused(contexts: Contexts) -> None:
+    details = '{"status":"invalid_token","openid-configuration":"https://example.org/x"}'
     script = MX.format("OAUTHBEARER") + (
-        f"C: AUTH OAUTHBEARER {BEARER}\nS: 334 {base64(told)}\nC: AQ==\nS: 535 5.7.8 no"
+        f"C: AUTH OAUTHBEARER {BEARER}\nS: 334 {base64(details)}\nC: AQ==\nS: 535 5.7.8 no"
     )
     error = client_tls(contexts, script, TOKEN)
     assert isinstance(error, BadCredentials)
@@ -82,10 +83,10 @@ def test_why_a_token_is_refused_by_oauthbearer(contexts: Contexts) -> None:
 @pytest.mark.parametrize(
     ("mechanism", "message", "dummy"), [("OAUTHBEARER", BEARER, "AQ=="), ("XOAUTH2", XOAUTH2, "")]
 )
-def test_a_yes_behind_a_no_is_none(
+def test_235_after_a_refused_token_is_a_protocol_error(
     contexts: Contexts, mechanism: str, message: str, dummy: str
 ) -> None:
-    """And nothing more is said on such a connection."""
+    """The client sends nothing more on such a connection."""
     script = MX.format(mechanism) + (
         f"C: AUTH {mechanism} {message}\nS: 334 {base64(JSON)}\nC: {dummy}\nS: 235 ok"
     )
@@ -95,7 +96,7 @@ def test_a_yes_behind_a_no_is_none(
 
 
 @pytest.mark.parametrize("code", ["235 ok", "334 "])
-def test_a_yes_to_a_login_that_was_cancelled_is_none(contexts: Contexts, code: str) -> None:
+def test_235_or_334_to_a_cancelled_login_is_a_protocol_error(contexts: Contexts, code: str) -> None:
     script = MX.format("XOAUTH2") + (
         f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 334 \nC: *\nS: {code}"
     )
@@ -103,100 +104,11 @@ def test_a_yes_to_a_login_that_was_cancelled_is_none(contexts: Contexts, code: s
     assert isinstance(error, RemoteProtocolError)
 
 
-def test_a_long_token_goes_in_two_steps(contexts: Contexts) -> None:
+def test_a_token_too_long_for_the_line_waits_for_the_challenge(contexts: Contexts) -> None:
     long = "x" * 9000
     message = base64(f"user=ann\1auth=Bearer {long}\1\1")
     script = MX.format("XOAUTH2") + f"C: AUTH XOAUTH2\nS: 334 \nC: {message}\nS: 235 ok"
     assert client_tls(contexts, script, BearerToken("ann", long)) is None
-
-
-@pytest.mark.req("RFC4954-4-11")
-@pytest.mark.parametrize(("authzid", "response"), [("", "="), ("bob", "Ym9i")])
-def test_external_of_a_client(contexts: Contexts, authzid: str, response: str) -> None:
-    script = MX.format("EXTERNAL PLAIN") + f"C: AUTH EXTERNAL {response}\nS: 235 ok"
-    assert client_tls(contexts, script, External(authzid)) is None
-
-
-@pytest.mark.req("XOAUTH2-03")
-@pytest.mark.parametrize("credential", [TOKEN, External()])
-def test_what_needs_tls_is_not_said_in_clear(credential: Credential) -> None:
-    """Whatever is allowed."""
-    error = log_in(MX.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
-    assert isinstance(error, NotOffered)
-
-
-@pytest.mark.req("SASL-LOGIN-04")
-@pytest.mark.parametrize(
-    "prompts",
-    [
-        ("VXNlcm5hbWU6", "UGFzc3dvcmQ6"),
-        ("VXNlciBOYW1lAA==", "UGFzc3dvcmQA"),  # as the draft has them
-        ("", ""),
-        ("UGFzc3dvcmQ6", "VXNlcm5hbWU6"),
-    ],
-)
-def test_login_of_a_client(prompts: tuple[str, str]) -> None:
-    first, second = prompts
-    script = MX.format("LOGIN") + (
-        f"C: AUTH LOGIN\nS: 334 {first}\nC: YW5u\nS: 334 {second}\nC: c2VjcmV0\nS: 235 ok"
-    )
-    assert log_in(script, ANN) is None
-
-
-def test_a_third_prompt_is_cancelled() -> None:
-    script = MX.format("LOGIN") + (
-        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 334 \nC: *\nS: 501 no"
-    )
-    assert isinstance(log_in(script, ANN), RemoteProtocolError)
-
-
-@pytest.mark.req("SASL-LOGIN-01")
-def test_plain_goes_before_login() -> None:
-    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 ok"
-    assert log_in(script, ANN) is None
-
-
-@pytest.mark.req("SASL-LOGIN-02")
-def test_no_login_in_clear_unless_asked_for() -> None:
-    error = log_in(MX.format("LOGIN"), ANN, login_in_clear=False)
-    assert isinstance(error, LocalProtocolError)
-
-
-@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
-def test_who_acts_as_another_needs_a_mechanism_that_can_say_it(mechanism: str) -> None:
-    assert isinstance(log_in(MX.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
-
-
-@pytest.mark.req("RFC4954-6-04")
-@pytest.mark.parametrize("code", [534, 504])
-def test_a_mechanism_that_is_refused_gives_way_to_the_next(code: int) -> None:
-    script = MX.format("LOGIN PLAIN CRAM-MD5") + (
-        f"C: AUTH CRAM-MD5\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
-        f"C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
-        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 235 ok"
-    )
-    assert log_in(script, ANN) is None
-    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
-    assert isinstance(log_in(script, ANN), BadCredentials)
-
-
-@pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
-def test_cram_md5_of_a_client() -> None:
-    """RFC 2195 2."""
-    script = MX.format("PLAIN CRAM-MD5") + (
-        "C: AUTH CRAM-MD5\n"
-        "S: 334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n"
-        "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\n"
-        "S: 235 ok"
-    )
-    assert log_in(script, Login("tim", "tanstaaftanstaaf")) is None
-
-
-def test_anonymous_needs_no_tls() -> None:
-    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
-    assert log_in(script, Anonymous("sirhc"), login_in_clear=False) is None
-    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS =\nS: 535 no"
-    assert isinstance(log_in(script, Anonymous()), BadCredentials)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -217,14 +129,12 @@ def test_a_token_is_fetched_once_for_each_login(contexts: Contexts, asynchronous
         f"C: AUTH OAUTHBEARER {BEARER}\nS: 504 no\nC: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
     )
     assert client_tls(contexts, script, credential) is None
-    assert len(calls) == 1  # for two mechanisms
+    assert len(calls) == 1  # although two mechanisms were tried
     assert client_tls(contexts, script, credential) is None
     assert len(calls) == 2
 
 
-def test_a_token_that_cannot_be_had(contexts: Contexts) -> None:
-    """Nothing of it is said."""
-
+def test_a_token_that_is_missing_or_malformed_is_not_sent(contexts: Contexts) -> None:
     def gone() -> str:
         raise LookupError("expired")
 
@@ -232,3 +142,101 @@ def test_a_token_that_cannot_be_had(contexts: Contexts) -> None:
     assert isinstance(client_tls(contexts, script, BearerToken("ann", gone)), LookupError)
     bad = client_tls(contexts, script, BearerToken("ann", lambda: "a b"))
     assert isinstance(bad, GrammarError)
+
+
+# -- EXTERNAL and ANONYMOUS ----------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC4954-4-11")
+@pytest.mark.parametrize(("authzid", "response"), [("", "="), ("bob", "Ym9i")])
+def test_external_sends_the_authzid(contexts: Contexts, authzid: str, response: str) -> None:
+    script = MX.format("EXTERNAL PLAIN") + f"C: AUTH EXTERNAL {response}\nS: 235 ok"
+    assert client_tls(contexts, script, External(authzid)) is None
+
+
+@pytest.mark.req("XOAUTH2-03")
+@pytest.mark.parametrize("credential", [TOKEN, External()])
+def test_tokens_and_external_are_not_sent_in_clear_even_if_login_in_clear_is_set(
+    credential: Credential,
+) -> None:
+    error = log_in(MX.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
+    assert isinstance(error, NotOffered)
+
+
+def test_anonymous_needs_no_tls() -> None:
+    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
+    assert log_in(script, Anonymous("sirhc"), login_in_clear=False) is None
+    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS =\nS: 535 no"
+    assert isinstance(log_in(script, Anonymous()), BadCredentials)
+
+
+# -- passwords -----------------------------------------------------------------------------------
+
+
+@pytest.mark.req("SASL-LOGIN-04")
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        ("VXNlcm5hbWU6", "UGFzc3dvcmQ6"),
+        ("VXNlciBOYW1lAA==", "UGFzc3dvcmQA"),  # as the draft has them
+        ("", ""),
+        ("UGFzc3dvcmQ6", "VXNlcm5hbWU6"),
+    ],
+)
+def test_login_sends_user_name_then_password_whatever_the_prompts_say(
+    prompts: tuple[str, str],
+) -> None:
+    first, second = prompts
+    script = MX.format("LOGIN") + (
+        f"C: AUTH LOGIN\nS: 334 {first}\nC: YW5u\nS: 334 {second}\nC: c2VjcmV0\nS: 235 ok"
+    )
+    assert log_in(script, ANN) is None
+
+
+def test_a_third_prompt_of_login_cancels_it() -> None:
+    script = MX.format("LOGIN") + (
+        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 334 \nC: *\nS: 501 no"
+    )
+    assert isinstance(log_in(script, ANN), RemoteProtocolError)
+
+
+@pytest.mark.req("SASL-LOGIN-01")
+def test_plain_is_preferred_to_login() -> None:
+    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 ok"
+    assert log_in(script, ANN) is None
+
+
+@pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
+def test_cram_md5_gives_the_digest_of_the_rfc() -> None:
+    """RFC 2195 2."""
+    script = MX.format("PLAIN CRAM-MD5") + (
+        "C: AUTH CRAM-MD5\n"
+        "S: 334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n"
+        "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\n"
+        "S: 235 ok"
+    )
+    assert log_in(script, Login("tim", "tanstaaftanstaaf")) is None
+
+
+@pytest.mark.req("SASL-LOGIN-02")
+def test_login_is_not_used_in_clear_by_default() -> None:
+    error = log_in(MX.format("LOGIN"), ANN, login_in_clear=False)
+    assert isinstance(error, LocalProtocolError)
+
+
+@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
+def test_login_and_cram_md5_are_not_used_with_an_authzid(mechanism: str) -> None:
+    assert isinstance(log_in(MX.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
+
+
+@pytest.mark.req("RFC4954-6-04")
+@pytest.mark.parametrize("code", [534, 504])
+def test_a_mechanism_refused_as_too_weak_is_followed_by_the_next(code: int) -> None:
+    script = MX.format("LOGIN PLAIN CRAM-MD5") + (
+        f"C: AUTH CRAM-MD5\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
+        f"C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
+        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 235 ok"
+    )
+    assert log_in(script, ANN) is None
+    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
+    assert isinstance(log_in(script, ANN), BadCredentials)

@@ -1,4 +1,4 @@
-"""Where to connect: ports, modes and URLs."""
+"""Where to connect: hosts, ports and URLs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smtpproto import ClientConfig, GrammarError, Login, TLSMode
+from smtpproto import GrammarError, Login, TLSMode
 from smtpproto.client.target import make_target, read_url
 
 SECRET = "s3cr3t"
@@ -21,7 +21,11 @@ def _plain(text: str) -> bool:
 
 
 words = st.text(st.characters(codec="utf-8"), min_size=1).filter(_plain)
+
+
 ports = st.integers(1, 65535)
+
+
 hosts = st.one_of(
     st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z][a-z0-9]{0,9}){1,3}", fullmatch=True),
     st.ip_addresses(v=4).map(str),
@@ -41,18 +45,20 @@ def bracketed(host: str) -> str:
 
 
 @given(words, words, hosts, ports)
-def test_what_is_quoted_comes_back(user: str, password: str, host: str, port: int) -> None:
+def test_percent_encoded_credentials_are_decoded(
+    user: str, password: str, host: str, port: int
+) -> None:
     url = f"smtp://{quoted(user)}:{quoted(password)}@{bracketed(host)}:{port}"
     assert read_url(url) == (host, port, {"lmtp": False, "login": Login(user, password)})
 
 
 @given(words.map(lambda text: "/" + text))
-def test_paths_come_back(path: str) -> None:
+def test_percent_encoded_paths_are_decoded(path: str) -> None:
     assert read_url("lmtp://" + quote(path)) == (path, 0, {"lmtp": True})
 
 
 @given(st.one_of(st.text(), st.text("smtp:/@[]?#%a1&=\n", max_size=30).map("smtp://".__add__)))
-def test_only_our_errors_escape(url: str) -> None:
+def test_any_text_is_a_url_or_raises_grammar_error(url: str) -> None:
     try:
         host, port, _ = read_url(url)
     except GrammarError:
@@ -65,7 +71,7 @@ pieces = st.text("a1:/@[]?#%&=\n\0é ", max_size=6) | st.sampled_from(["?tls=", 
 
 @example("1?tls=", "", "")
 @given(pieces, pieces, pieces)
-def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
+def test_no_error_about_a_url_shows_the_password(before: str, after: str, end: str) -> None:
     url = f"smtp://ann:{before}{SECRET}{after}@mx.example{end}"
     try:
         make_target(url)
@@ -74,7 +80,7 @@ def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
         assert error.__suppress_context__ or error.__context__ is None
 
 
-# -- examples ------------------------------------------------------------------------------------
+# -- URLs ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -104,24 +110,26 @@ def test_no_error_has_the_password(before: str, after: str, end: str) -> None:
         ("smtp://m%78.example", "mx.example", 25, TLSMode.OPPORTUNISTIC, False),
     ],
 )
-def test_urls(url: str, host: str, port: int, mode: TLSMode, lmtp: bool) -> None:
-    there = make_target(url)
-    assert (there.host, there.port) == (host, port)
-    assert there.config.tls_mode(port) is mode
-    assert there.config.speaks_lmtp(port) is lmtp
+def test_a_url_sets_host_port_tls_mode_and_protocol(
+    url: str, host: str, port: int, mode: TLSMode, lmtp: bool
+) -> None:
+    target = make_target(url)
+    assert (target.host, target.port) == (host, port)
+    assert target.config.tls_mode(port) is mode
+    assert target.config.speaks_lmtp(port) is lmtp
 
 
-def test_user_and_password_are_decoded() -> None:
+def test_user_and_password_may_contain_encoded_delimiters() -> None:
     config = make_target("smtps://ann%40example.org:s%40c:r%3Aet@mail.example.org").config
     assert config.login == Login("ann@example.org", "s@c:r:et")
     assert "s@c" not in repr(config)
 
 
-def test_hello_by_url() -> None:
+def test_a_url_may_set_hello() -> None:
     assert make_target("smtp://mx.example?hello=c.example&tls=none").config.hello == "c.example"
 
 
-def test_what_others_read_is_passed_on() -> None:
+def test_verify_and_server_name_are_passed_on_as_text() -> None:
     _, _, options = read_url("smtp://mx.example?verify=no&server_name=b%2Ba.example")
     assert options == {"lmtp": False, "verify": "no", "server_name": "b+a.example"}
 
@@ -151,7 +159,7 @@ def test_what_others_read_is_passed_on() -> None:
         ("smtp://2001:db8::1", "not a URL"),
         ("smtp://[192.0.2.1]", "host name"),
         ("smtp://[::1", "not a URL"),
-        ("smtp://faß.example", "host name"),  # two editions of IDNA make two names of it
+        ("smtp://faß.example", "host name"),  # IDNA 2003 and 2008 make different names of it
         ("smtp://mx.example?tls", "parameters"),
         ("smtp://mx.example?login=ann", "parameters"),
         ("smtp://mx.example?tls=none&tls=none", "twice"),
@@ -167,7 +175,7 @@ def test_what_others_read_is_passed_on() -> None:
         ("lmtp:///run/%00", "control"),
     ],
 )
-def test_what_is_no_url_of_ours(url: str, words: str) -> None:
+def test_an_invalid_url_is_refused(url: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make_target(url)
 
@@ -182,17 +190,22 @@ def test_what_is_no_url_of_ours(url: str, words: str) -> None:
         ("lmtp://mx.example", None, {"lmtp": True}),
     ],
 )
-def test_nothing_is_said_twice(url: str, port: int | None, options: dict[str, Any]) -> None:
-    """Neither silently wins: one of them is what somebody did not mean."""
+def test_an_argument_that_the_url_already_sets_is_refused(
+    url: str, port: int | None, options: dict[str, Any]
+) -> None:
+    """Neither of the two wins silently."""
     with pytest.raises(ValueError, match="already set by the URL"):
         make_target(url, port, options)  # type: ignore[arg-type]
 
 
-def test_none_says_nothing() -> None:
-    there = make_target(
+def test_an_argument_of_none_counts_as_not_given() -> None:
+    target = make_target(
         "smtps://ann:x@mx.example", None, {"login": None, "tls": None, "hello": None}
     )
-    assert there == make_target("smtps://ann:x@mx.example")
+    assert target == make_target("smtps://ann:x@mx.example")
+
+
+# -- hosts and ports -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,64 +218,19 @@ def test_none_says_nothing() -> None:
         ({"lmtp": False}, 587),
     ],
 )
-def test_the_usual_port(options: dict[str, Any], port: int) -> None:
-    there = make_target("mx.example", None, options)  # type: ignore[arg-type]
-    assert there.port == port
+def test_the_default_port_follows_from_tls_and_lmtp(options: dict[str, Any], port: int) -> None:
+    target = make_target("mx.example", None, options)  # type: ignore[arg-type]
+    assert target.port == port
     assert make_target("mx.example", 2525, options).port == 2525  # type: ignore[arg-type]
 
 
-def test_a_path_has_no_port() -> None:
+def test_the_path_of_a_unix_socket_has_no_port() -> None:
     assert make_target("/run/x").port == make_target("/run/x", 0).port == 0
     with pytest.raises(ValueError, match="no port"):
         make_target("/run/x", 24)
 
 
-def test_a_host_of_u_labels_is_asked_for_in_ascii() -> None:
+def test_u_labels_of_a_host_become_a_labels() -> None:
     assert make_target("bücher.example").host == "xn--bcher-kva.example"
     with pytest.raises(GrammarError):
         make_target("faß.example")
-
-
-# -- modes ---------------------------------------------------------------------------------------
-
-ANN: dict[str, Any] = {"login": ("ann", "secret")}
-
-
-@pytest.mark.parametrize(
-    ("port", "options", "mode"),
-    [
-        (465, {}, TLSMode.IMPLICIT),
-        (587, {}, TLSMode.REQUIRED),
-        (25, {}, TLSMode.OPPORTUNISTIC),
-        (24, {}, TLSMode.OPPORTUNISTIC),
-        (2525, {}, TLSMode.OPPORTUNISTIC),
-        (0, {}, TLSMode.NONE),
-        (465, ANN, TLSMode.IMPLICIT),
-        (587, ANN, TLSMode.REQUIRED),
-        (25, ANN, TLSMode.REQUIRED),
-        (2525, ANN, TLSMode.REQUIRED),
-        (0, ANN, TLSMode.NONE),
-    ],
-)
-def test_the_mode_that_makes_sense(port: int, options: dict[str, Any], mode: TLSMode) -> None:
-    assert ClientConfig(**options).tls_mode(port) is mode
-    for said in TLSMode:
-        assert ClientConfig(tls=said, **options).tls_mode(port) is said
-
-
-@pytest.mark.parametrize(("port", "lmtp"), [(24, True), (25, False), (587, False), (0, False)])
-def test_lmtp_is_spoken_on_port_24(port: int, lmtp: bool) -> None:
-    assert ClientConfig().speaks_lmtp(port) is lmtp
-    for said in (True, False):
-        assert ClientConfig(lmtp=said).speaks_lmtp(port) is said
-
-
-@pytest.mark.parametrize("source", ["mx.example", "", ("127.0.0.1", 65536), ("127.0.0.1", -1)])
-def test_what_is_no_source(source: Any) -> None:
-    with pytest.raises(ValueError, match=r"address|port"):
-        ClientConfig(source=source)
-
-
-def test_a_source_may_have_a_port() -> None:
-    assert ClientConfig(source="127.0.0.1").source == ("127.0.0.1", 0)
-    assert ClientConfig(source=("::1", 4000)).source == ("::1", 4000)

@@ -1,4 +1,4 @@
-"""How long a client waits, phase by phase (RFC 5321 4.5.3.2), on a clock that jumps."""
+"""How long a client waits, phase by phase (RFC 5321 4.5.3.2), on a simulated clock."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ REPLIES = {
 }
 
 
-class Slow(SimulatedStream):
-    """Takes some seconds for each write of content; a shorter time-out is over before."""
+class SlowStream(SimulatedStream):
+    """Takes *seconds* for each write of content, or raises TimedOut if the timeout is shorter."""
 
     seconds = 0.0
 
@@ -37,13 +37,13 @@ class Slow(SimulatedStream):
         await super().write(data, timeout)
 
 
-class Played:
-    """A client against a server that waits *pause* seconds before each reply, and is silent
-    for ever once it should say that of *stalls*."""
+class TimedDialogue:
+    """A client against a server that waits *pause* seconds before each reply, and never sends the
+    reply of the phase *stalls*."""
 
     def __init__(self, *, stalls: str = "", pause: float = 0.0, per_block: float = 0.0) -> None:
         self.simulation = Simulation(0)
-        self.near, self.far = Slow(self.simulation), SimulatedStream(self.simulation)
+        self.near, self.far = SlowStream(self.simulation), SimulatedStream(self.simulation)
         self.near.peer, self.far.peer = self.far, self.near
         self.near.seconds, self.pause, self.stalls = per_block, pause, stalls
         self.silent_at = 0.0
@@ -51,7 +51,7 @@ class Played:
     def run(
         self, talk: Callable[[Client], Awaitable[Outcome]], timeouts: Timeouts
     ) -> Outcome | None:
-        """What *talk* gave. Raises what the client did."""
+        """Return what *talk* returned. Raises what the client raised."""
 
         async def client() -> Outcome:
             config = ClientConfig(timeouts=timeouts)
@@ -63,8 +63,8 @@ class Played:
         return outcome
 
     async def server(self) -> None:
-        asked, octets = iter(REPLIES), b""
-        for phase in asked:
+        phases, octets = iter(REPLIES), b""
+        for phase in phases:
             while phase != "greeting" and not self._complete(phase, octets):
                 if not (data := await self.far.read(None)):
                     return
@@ -108,38 +108,38 @@ async def long(client: Client) -> Outcome:
         ("DATA", "DATA", 120),
     ],
 )
-def test_a_server_that_stalls(phase: str, command: str, seconds: float) -> None:
-    """The time of that phase, not one for all, and not a second before it is over."""
-    played = Played(stalls=phase)
+def test_each_phase_has_its_own_timeout(phase: str, command: str, seconds: float) -> None:
+    """Not a second before it is over."""
+    dialogue = TimedDialogue(stalls=phase)
     with pytest.raises(TimedOut) as caught:
-        played.run(short, Timeouts())
+        dialogue.run(short, Timeouts())
     assert caught.value.command == command
-    assert played.simulation.now() - played.silent_at == seconds
+    assert dialogue.simulation.now() - dialogue.silent_at == seconds
 
 
 @pytest.mark.req("RFC5321-4.5.3.2-01", "RFC5321-4.5.3.2.6-01")
-def test_a_server_that_stalls_behind_the_message() -> None:
-    played = Played(stalls="end of data")
-    outcome = played.run(short, Timeouts())
+def test_no_reply_to_the_final_dot_within_ten_minutes_is_an_unknown_outcome() -> None:
+    dialogue = TimedDialogue(stalls="end of data")
+    outcome = dialogue.run(short, Timeouts())
     assert outcome is not None and list(outcome.unknown) == list(TO_BOB.recipients)
-    assert played.simulation.now() - played.silent_at == 600
+    assert dialogue.simulation.now() - dialogue.silent_at == 600
 
 
 @pytest.mark.req("RFC5321-4.5.3.2-03", "RFC5321-4.5.3.2-04", "RFC5321-4.5.3.2.5-01")
-def test_what_is_slow_but_steady_goes_on() -> None:
-    """Each block takes nearly the three minutes for one, the whole more than any time-out."""
-    played = Played(per_block=179, pause=110)
-    outcome = played.run(long, Timeouts())
+def test_a_slow_but_steady_message_does_not_time_out() -> None:
+    """Each block takes nearly its three minutes, and all of them more than any timeout."""
+    dialogue = TimedDialogue(per_block=179, pause=110)
+    outcome = dialogue.run(long, Timeouts())
     assert outcome is not None and outcome.accepted
-    assert played.simulation.now() > 20 * 179
+    assert dialogue.simulation.now() > 20 * 179
 
 
 @pytest.mark.req("RFC5321-4.5.3.2-01", "RFC5321-4.5.3.2.5-01")
-def test_a_block_that_is_not_taken() -> None:
-    played = Played(per_block=181)
+def test_a_block_that_is_not_taken_within_three_minutes_times_out() -> None:
+    dialogue = TimedDialogue(per_block=181)
     with pytest.raises(TimedOut):
-        played.run(long, Timeouts())
-    assert played.simulation.now() == 180
+        dialogue.run(long, Timeouts())
+    assert dialogue.simulation.now() == 180
 
 
 @pytest.mark.req("RFC5321-4.5.3.2-02")
@@ -147,8 +147,8 @@ def test_a_block_that_is_not_taken() -> None:
     ("name", "phase"), [("greeting", "greeting"), ("hello", "EHLO"), ("mail", "MAIL"),
     ("rcpt", "RCPT"), ("data", "DATA")]
 )  # fmt: skip
-def test_each_time_can_be_chosen(name: str, phase: str) -> None:
-    played = Played(stalls=phase)
+def test_each_timeout_is_an_option(name: str, phase: str) -> None:
+    dialogue = TimedDialogue(stalls=phase)
     with pytest.raises(TimedOut):
-        played.run(short, evolve(Timeouts(), **{name: 7}))
-    assert played.simulation.now() - played.silent_at == 7
+        dialogue.run(short, evolve(Timeouts(), **{name: 7}))
+    assert dialogue.simulation.now() - dialogue.silent_at == 7

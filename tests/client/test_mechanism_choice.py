@@ -1,4 +1,4 @@
-"""Which mechanism a client logs in with, and what it does when the server does not like one."""
+"""Which mechanism a client logs in with, and when it tries another."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from smtpproto import (
     Anonymous,
     BadCredentials,
     BearerToken,
-    Client,
     External,
     LocalProtocolError,
     Login,
     LoginRefused,
     NotOffered,
-    RemoteProtocolError,
-    SMTPError,
 )
 from smtpproto.sasl import MECHANISMS, Channel, Credential, usable
-
-from ..support.dialogue import GOODBYE, hello, play
+from tests.support.dialogue import GOODBYE, hello, play
 
 ANN = Login("ann", "secret")
+
+
 CLEAR = Channel(random=bytes)
+
+
 TLS = Channel(random=bytes, secure=True)
+
+
 BOUND = Channel(random=bytes, secure=True, bindings={"tls-exporter": b"x"})
+
+
 ALL = [mechanism.name for mechanism in MECHANISMS]
 
 
@@ -35,8 +39,11 @@ def names(credential: Credential, channel: Channel, offered: list[str] = ALL) ->
     return [mechanism.name for mechanism in usable(credential, offered, channel)]
 
 
+# -- which mechanisms a credential may use -------------------------------------------------------
+
+
 @pytest.mark.req("SASL-LOGIN-01", "XOAUTH2-04")
-def test_the_strongest_first() -> None:
+def test_the_strongest_usable_mechanism_comes_first() -> None:
     scram = ["SCRAM-SHA-256", "SCRAM-SHA-1"]
     plus = [f"{name}-PLUS" for name in scram]
     simple = ["CRAM-MD5", "PLAIN", "LOGIN"]
@@ -50,25 +57,22 @@ def test_the_strongest_first() -> None:
 
 @pytest.mark.req("RFC7628-3-01", "XOAUTH2-03")
 @pytest.mark.parametrize("credential", [BearerToken("ann", "t"), External()], ids=type)
-def test_what_is_never_used_in_clear(credential: Credential) -> None:
-    """Not even by those who allow logins in clear."""
+def test_tokens_and_external_are_never_used_in_clear(credential: Credential) -> None:
+    """Not even with *login_in_clear*."""
     assert names(credential, CLEAR) == []
-    script = hello(f"AUTH {' '.join(ALL)}") + GOODBYE  # and no AUTH in between
+    script = hello(f"AUTH {' '.join(ALL)}") + GOODBYE  # without AUTH
     with pytest.raises(NotOffered):
         logged_in(script, credential, login_in_clear=True)
 
 
-def test_whom_to_act_as_is_never_left_unsaid() -> None:
+def test_a_login_with_authzid_uses_no_mechanism_that_cannot_send_it() -> None:
     assert not {"LOGIN", "CRAM-MD5"} & set(names(Login("ann", "x", "bob"), TLS))
 
 
 def logged_in(script: str, login: Credential, **options: Any) -> list[str]:
-    """Log in against *script*; the trace."""
+    """Log in against *script*, and return the trace."""
     lines: list[str] = []
-
-    async def nothing(client: Client) -> None: ...
-
-    play(script, nothing, login=login, trace=lambda _, line: lines.append(line), **options)
+    play(script, login=login, trace=lambda _, line: lines.append(line), **options)
     return lines
 
 
@@ -77,11 +81,13 @@ def response(text: str) -> str:
 
 
 PLAIN = f"C: AUTH PLAIN {response(chr(0) + 'ann' + chr(0) + 'secret')}\n"
+
+
 IN_CLEAR: dict[str, Any] = {"login_in_clear": True}
 
 
 @pytest.mark.req("RFC4422-6.1.2-01")
-def test_only_mechanisms_that_are_allowed_are_used() -> None:
+def test_only_mechanisms_in_the_option_are_used() -> None:
     script = hello("AUTH CRAM-MD5 LOGIN PLAIN")
     lines = logged_in(f"{script}{PLAIN}S: 235 ok{GOODBYE}", ANN, mechanisms="plain", **IN_CLEAR)
     assert "AUTH PLAIN ***" in lines
@@ -89,21 +95,40 @@ def test_only_mechanisms_that_are_allowed_are_used() -> None:
         logged_in(f"{script}{GOODBYE}", ANN, mechanisms=["SCRAM-SHA-256"], **IN_CLEAR)
 
 
-def test_a_client_with_a_mechanism_that_nobody_knows() -> None:
+def test_an_unknown_mechanism_in_the_option_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="FROBNICATE"):
         logged_in("", ANN, mechanisms=["FROBNICATE"])
 
 
+def test_the_error_lists_the_mechanisms_that_the_server_offers() -> None:
+    with pytest.raises(NotOffered) as caught:
+        logged_in(f"{hello('AUTH GSSAPI NTLM')}{GOODBYE}", ANN, **IN_CLEAR)
+    assert "GSSAPI NTLM" in str(caught.value) and caught.value.phase == "login"
+
+
+def test_a_token_is_not_fetched_if_no_mechanism_can_use_it() -> None:
+    def source() -> str:
+        raise LookupError("the identity provider is down")
+
+    token = BearerToken("ann", source)
+    with pytest.raises(NotOffered):
+        logged_in(f"{hello('AUTH PLAIN')}{GOODBYE}", token, **IN_CLEAR)
+    assert "source" not in repr(token)
+
+
+# -- the next mechanism --------------------------------------------------------------------------
+
+
 @pytest.mark.req("RFC4954-6-04", "RFC4954-4-27")
 @pytest.mark.parametrize("code", [504, 534])
-def test_a_mechanism_that_is_too_weak_is_followed_by_the_next(code: int) -> None:
+def test_504_or_534_makes_the_client_try_the_next_mechanism(code: int) -> None:
     script = hello("AUTH CRAM-MD5 PLAIN LOGIN")
     refused = f"C: AUTH CRAM-MD5\nS: {code} not that one\n"
     logged_in(f"{script}{refused}{PLAIN}S: 235 ok{GOODBYE}", ANN, **IN_CLEAR)
 
 
 @pytest.mark.req("RFC4954-6-04")
-def test_the_last_refusal_is_the_one_that_is_told() -> None:
+def test_the_refusal_of_the_last_mechanism_is_raised() -> None:
     script = hello("AUTH CRAM-MD5 PLAIN")
     refused = "C: AUTH CRAM-MD5\nS: 504 5.5.4 unknown\n"
     with pytest.raises(LoginRefused) as caught:
@@ -111,50 +136,25 @@ def test_the_last_refusal_is_the_one_that_is_told() -> None:
     assert (caught.value.reply.code, caught.value.command) == (534, "AUTH PLAIN")
 
 
-def test_a_wrong_password_is_not_tried_in_other_ways() -> None:
+def test_a_wrong_password_is_not_tried_with_another_mechanism() -> None:
     script = hello("AUTH PLAIN LOGIN")
     with pytest.raises(BadCredentials):
         logged_in(f"{script}{PLAIN}S: 535 5.7.8 no{GOODBYE}", ANN, **IN_CLEAR)
 
 
-def test_nothing_in_common() -> None:
-    with pytest.raises(NotOffered) as caught:
-        logged_in(f"{hello('AUTH GSSAPI NTLM')}{GOODBYE}", ANN, **IN_CLEAR)
-    assert "GSSAPI NTLM" in str(caught.value) and caught.value.phase == "login"
+# -- in clear ------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC8314-5.1-01", "RFC4954-9-03", "SASL-LOGIN-02")
 @pytest.mark.parametrize("credential", [ANN, BearerToken("ann", "t"), External()], ids=type)
-def test_no_login_in_clear_unless_that_is_said(credential: Credential) -> None:
-    """Of all mechanisms that a server may offer, none is begun."""
+def test_no_credential_is_sent_in_clear_by_default(credential: Credential) -> None:
+    """The client starts no mechanism, whichever ones the server offers."""
     script = hello(f"AUTH {' '.join(ALL)}") + GOODBYE
     with pytest.raises(LocalProtocolError, match="login_in_clear"):
         logged_in(script, credential)
 
 
-def test_nobody_in_particular_may_log_in_in_clear() -> None:
+def test_anonymous_may_log_in_in_clear() -> None:
     trace = response("sirhc")
     logged_in(f"{hello('AUTH ANONYMOUS')}C: AUTH ANONYMOUS {trace}\nS: 235 ok{GOODBYE}",
               Anonymous("sirhc"))  # fmt: skip
-
-
-def test_a_token_that_cannot_be_had_is_the_callers_error() -> None:
-    def source() -> str:
-        raise LookupError("the identity provider is down")
-
-    token = BearerToken("ann", source)
-    with pytest.raises(NotOffered):  # who asks for none does not need one
-        logged_in(f"{hello('AUTH PLAIN')}{GOODBYE}", token, **IN_CLEAR)
-    assert "source" not in repr(token)
-
-
-def test_every_login_error_is_one_of_ours() -> None:
-    with pytest.raises(SMTPError):
-        logged_in(f"{hello()}{GOODBYE}", ANN, **IN_CLEAR)
-
-
-def test_a_yes_to_a_no_is_not_believed() -> None:
-    """A challenge that makes no sense is answered by "*": to say 235 to that is no login."""
-    script = f"{hello('AUTH PLAIN')}{PLAIN}S: 334 !!!\nC: *\nS: 235 welcome\n"
-    with pytest.raises(RemoteProtocolError):
-        logged_in(script, ANN, **IN_CLEAR)  # and not a word more

@@ -1,0 +1,168 @@
+"""Messages whose source fails, and messages that are cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from smtpproto import (
+    Client,
+    ClientConfig,
+    Envelope,
+    LocalProtocolError,
+    SendRefused,
+    SMTPError,
+    TLSMode,
+)
+from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.client.connection import start_client
+from smtpproto.testing.script import ScriptedStream
+from tests.support.dialogue import (
+    GOODBYE,
+    LINES,
+    LOCKSTEP,
+    MAIL,
+    NEXT,
+    PIPELINED,
+    PIPELINED_MAIL,
+    PIPELINED_NEXT,
+    RSET,
+    hello,
+    play,
+    send,
+)
+from tests.support.envelopes import TO_BOB
+
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
+
+# -- sources that fail ---------------------------------------------------------------------------
+
+
+class SourceError(Exception):
+    """Raised by the source of a message."""
+
+
+def failing(after: int) -> Iterator[bytes]:
+    """Yield so many chunks of LINES, then raise SourceError."""
+    yield LINES[: 7 * after]
+    raise SourceError
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_source_that_fails_between_chunks_resets_the_transaction(pipelined: bool) -> None:
+    """The client reads the replies to the chunks in flight, and the next message is sent."""
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(SourceError):
+            await client.send(failing(3), TO_BOB)
+        assert client.usable
+        await client.send(b"next\n", Envelope("", "z@z.example"))
+
+    chunks = [["C: BDAT 7", f"C: {line}", "S: 250 ok"] for line in ("one..", "two..")]
+    if pipelined:
+        chunks = [*(chunk[:2] for chunk in chunks), ["C: RSET"], ["S: 250 ok"] * 3]
+    else:
+        chunks.append(["C: RSET", "S: 250 ok"])
+    middle = "\n".join(line for chunk in chunks for line in chunk)
+    start = PIPELINED + PIPELINED_MAIL if pipelined else LOCKSTEP + MAIL
+    play(f"{start}{middle}\n{PIPELINED_NEXT if pipelined else NEXT}{GOODBYE}", talk)
+
+
+def test_a_source_that_fails_during_data_ends_the_connection() -> None:
+    """A dot would turn what was sent of it into a message."""
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(SourceError):
+            await client.send(failing(1), TO_BOB)
+        assert not client.usable
+        with pytest.raises(LocalProtocolError):
+            await client.send(b"next\n", TO_BOB)
+
+    stream = play(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: one..\n", talk)
+    assert stream.closed
+
+
+def test_the_error_of_the_source_is_raised_even_if_the_link_then_fails() -> None:
+    async def talk(client: Client) -> None:
+        with pytest.raises(SourceError):
+            await client.send(failing(3), TO_BOB)
+        assert not client.usable
+
+    play(f"{PIPELINED}{PIPELINED_MAIL}C: BDAT 7\nC: one..\nC: BDAT 7\nC: two..\nC: RSET", talk)
+
+
+def test_an_asynchronous_source_is_closed_when_a_chunk_is_refused() -> None:
+    ends = []
+
+    async def source() -> AsyncIterator[bytes]:
+        try:
+            yield LINES
+        finally:
+            ends.append("closed")
+
+    with pytest.raises(SendRefused):
+        send(f"{LOCKSTEP}{MAIL}C: BDAT 7\nC: one..\nS: 552 no\n{RSET}{GOODBYE}", body=source())
+    assert ends == ["closed"]
+
+
+# -- cancellation --------------------------------------------------------------------------------
+
+
+class Cancelled(BaseException):
+    """Stands for a cancellation."""
+
+
+class CancellingStream(ScriptedStream):
+    """A scripted stream whose read number *n*, counted from 0, is cancelled."""
+
+    def __init__(self, script: str, n: int) -> None:
+        super().__init__(script)
+        self.left = n
+
+    async def read(self, timeout: float | None) -> bytes:
+        self.left -= 1
+        if self.left == -1:
+            raise Cancelled
+        return await super().read(timeout)
+
+
+async def opened(stream: ScriptedStream) -> Client:
+    return await start_client(Runtime(), stream, "mx", ClientConfig(), TLSMode.NONE)
+
+
+@pytest.mark.parametrize("reads", range(2, 6))
+def test_after_a_cancelled_message_the_next_begins_with_rset(reads: int) -> None:
+    lines = [
+        ["C: MAIL FROM:<ann@example.org>", "S: 250 ok"],
+        ["C: RCPT TO:<bob@example.org>", "S: 250 ok"],
+        ["C: BDAT 7", "C: one..", "S: 250 ok"],
+        ["C: BDAT 7", "C: two..", "S: 250 ok"],
+    ]
+    said = "\n".join(line for step in lines[: reads - 1] for line in step)
+    stream = CancellingStream(f"{LOCKSTEP}{said}\n{RSET}{NEXT}{GOODBYE}", reads)
+
+    async def main() -> None:
+        async with await opened(stream) as client:
+            with pytest.raises(Cancelled):
+                await client.send(LINES, TO_BOB)
+            await client.send(b"next\n", Envelope("", "z@z.example"))
+
+    run(main())
+    stream.finish()
+
+
+def test_a_message_cancelled_during_data_ends_the_connection() -> None:
+    """A dot would turn what was sent of it into a message."""
+    stream = CancellingStream(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: next\nC: .\n", 4)
+
+    async def main() -> None:
+        async with await opened(stream) as client:
+            with pytest.raises(Cancelled):
+                await client.send(b"next\n", TO_BOB)
+            with pytest.raises(SMTPError):
+                await client.send(b"next\n", TO_BOB)
+            assert not client.usable
+
+    run(main())

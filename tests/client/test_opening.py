@@ -1,0 +1,190 @@
+"""Opening a connection: the greeting, the client's name in EHLO, and STARTTLS that fails."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from smtpproto import (
+    Client,
+    ClientConfig,
+    GrammarError,
+    NotOffered,
+    Refusal,
+    RemoteProtocolError,
+    SMTPError,
+    TimedOut,
+    TLSMode,
+)
+from tests.support.dialogue import GOODBYE, hello, play
+
+HELLO = hello()
+STARTTLS_REFUSED = f"{hello('STARTTLS')}C: STARTTLS\nS: 454 4.7.0 not now\n{GOODBYE}"
+
+
+# -- greeting and goodbye ------------------------------------------------------------------------
+
+
+@pytest.mark.req(
+    "RFC5321-2.2.1-02",
+    "RFC5321-4.1.1.10-03",
+    "RFC5321-4.1.1.10-04",
+    "RFC5321-4.1.4-18",
+    "RFC5321-4.1.1.1-02",
+    "RFC5321-4.1.1.1-04",
+    "RFC5321-4.1.4-09",
+    "RFC5321-F.3-01",
+)
+def test_a_session_begins_with_ehlo_and_ends_with_quit() -> None:
+    play(HELLO + GOODBYE)
+
+
+@pytest.mark.req("RFC5321-2.2.1-03", "RFC5321-3.2-02")
+@pytest.mark.parametrize("code", [500, 502, 504])
+def test_helo_follows_an_ehlo_that_the_server_does_not_know(code: int) -> None:
+    play(f"""
+        S: 220-mx.example.org greets
+        S: 220 in two lines
+        C: EHLO [127.0.0.1]
+        S: {code} what?
+        C: HELO [127.0.0.1]
+        S: 250 mx.example.org
+        {GOODBYE}
+    """)
+
+
+@pytest.mark.req("RFC5321-4.1.4-19")
+def test_a_554_greeting_is_answered_with_quit() -> None:
+    with pytest.raises(Refusal) as caught:
+        play(f"S: 554 no service for you\n{GOODBYE}")
+    assert caught.value.reply.code == 554
+    assert caught.value.phase == "greeting"
+
+
+@pytest.mark.req("RFC7504-3-04")
+def test_a_521_greeting_is_a_permanent_refusal() -> None:
+    with pytest.raises(Refusal) as caught:
+        play(f"S: 521 mx.example.org takes no mail\n{GOODBYE}")
+    assert caught.value.reply.permanent
+    assert caught.value.phase == "greeting"
+
+
+@pytest.mark.req("RFC5321-3.8-06")
+def test_a_421_greeting_is_a_refusal() -> None:
+    with pytest.raises(Refusal) as caught:
+        play("S: 421 mx closing")
+    assert caught.value.reply.code == 421
+
+
+def test_the_error_for_a_silent_server_suggests_implicit_tls() -> None:
+    with pytest.raises(TimedOut, match="TLS from the first octet") as caught:
+        play("S: <silence>")
+    assert caught.value.phase == "greeting"
+
+
+def test_whatever_the_server_sends_first_raises_smtperror_at_most() -> None:
+    for line in ("", "x", "220", "199 a", "600 b", "220-a", "2200 b", "\xff", "354 c", "220 \x1b"):
+        try:
+            play(f"S: {line}\n")
+        except SMTPError:
+            continue
+        except AssertionError as error:
+            assert "EHLO" in str(error)  # the client went on, past the end of the script
+
+
+# -- the client's name ---------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC5321-4.1.1.1-01", "RFC5321-4.1.4-09")
+@pytest.mark.parametrize(
+    ("address", "literal"),
+    [
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("2001:db8::1", "[IPv6:2001:db8::1]"),
+        ("fe80::1%eth0", "[IPv6:fe80::1]"),
+    ],
+)
+def test_without_a_name_ehlo_has_the_local_address_as_a_literal(address: str, literal: str) -> None:
+    script = HELLO.replace("[127.0.0.1]", literal)
+    play(f"{script}{GOODBYE}", sockname=(address, 49152))
+
+
+@pytest.mark.req("RFC5321-2.3.4-01", "RFC5321-4.1.4-08")
+def test_a_name_replaces_the_literal_in_ehlo_and_helo() -> None:
+    named = HELLO.replace("[127.0.0.1]", "client.example.org")
+    play(f"{named}{GOODBYE}", hello="client.example.org")
+    old = named.replace("250 mx", "502 what?\nC: HELO client.example.org\nS: 250 mx")
+    play(f"{old}{GOODBYE}", hello="client.example.org")
+
+
+def test_the_name_in_ehlo_must_be_a_valid_host() -> None:
+    play(f"S: 220 mx\nC: EHLO ann.example\nS: 250 mx\n{GOODBYE}", hello="ann.example")
+    with pytest.raises(GrammarError):
+        ClientConfig(hello="ann.example\r\nQUIT")
+
+
+def test_the_error_for_a_refused_ehlo_suggests_another_name() -> None:
+    with pytest.raises(Refusal, match="set hello"):
+        play(f"S: 220 mx\nC: EHLO [127.0.0.1]\nS: 550 who?\n{GOODBYE}")
+
+
+@pytest.mark.req("RFC5321-2.3.5-01")
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [("client", True), ("localhost", True), ("client.example.org", False), ("[192.0.2.1]", False)],
+)
+def test_a_name_that_is_not_fully_qualified_is_logged_as_a_warning(
+    name: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "smtpproto"):
+        ClientConfig(hello=name)
+        ClientConfig()
+    assert ("not fully qualified" in caplog.text) == warned
+
+
+# -- EHLO keywords -------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC4865-3-01")
+@pytest.mark.parametrize(
+    ("keyword", "malformed"),
+    [("FUTURERELEASE 86400 2030-01-01T00:00:00Z", False), ("FUTURERELEASE 86400", True)],
+)
+def test_a_malformed_ehlo_keyword_is_logged_and_ignored(
+    keyword: str, malformed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def look(client: Client) -> None:
+        assert (client.extensions.future_release is None) == malformed
+
+    with caplog.at_level(logging.WARNING, "smtpproto"):
+        play(hello(keyword) + GOODBYE, look)
+    assert ("FUTURERELEASE" in caplog.text) == malformed
+
+
+# -- STARTTLS ------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC3207-6-06", "RFC3207-6-01")
+def test_required_tls_that_is_not_offered_ends_the_session() -> None:
+    with pytest.raises(NotOffered, match="STARTTLS"):
+        play(HELLO + GOODBYE, tls=TLSMode.REQUIRED)
+
+
+@pytest.mark.req("RFC3207-6-06")
+def test_required_tls_that_is_refused_ends_the_session() -> None:
+    with pytest.raises(Refusal, match="454"):
+        play(STARTTLS_REFUSED, tls=TLSMode.REQUIRED)
+
+
+@pytest.mark.req("RFC3207-6-02", "RFC3207-4-03")
+def test_opportunistic_tls_goes_on_in_clear_if_starttls_is_missing_or_refused() -> None:
+    play(HELLO + GOODBYE, tls=TLSMode.OPPORTUNISTIC)
+    play(STARTTLS_REFUSED, tls=TLSMode.OPPORTUNISTIC)
+
+
+@pytest.mark.req("RFC3207-6-05")
+def test_octets_after_the_reply_to_starttls_end_the_session() -> None:
+    with pytest.raises(RemoteProtocolError, match="injecting"):
+        script = f"{hello('STARTTLS')}C: STARTTLS\nS: 220 go\nS: 250-evil\n"
+        play(script, tls=TLSMode.REQUIRED)
