@@ -30,7 +30,7 @@ from smtpproto.server.setup import check_server
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
-from ..support.scripted_client import Feed, octets
+from ..support.scripted_client import ScriptedClient, octets
 
 TO_TWO = Envelope("ann@example.org", ["bob@example.org", "carol@example.org"])
 
@@ -48,10 +48,10 @@ class Answers(Handler):
 @pytest.mark.parametrize("falsy", [False, 0, ""])
 def test_what_is_no_reply_is_no_yes(falsy: object, caplog: pytest.LogCaptureFixture) -> None:
     lines = octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA", ".", "QUIT")
-    feed = Feed([lines])
-    run(Conversation(feed, Answers(falsy), ServerConfig(), Runtime()).run())
-    assert [line[:3] for line in feed.said[-2:]] == ["451", "221"]
-    assert "answers a Reply or nothing" in caplog.text or falsy == ""
+    client = ScriptedClient([lines])
+    run(Conversation(client, Answers(falsy), ServerConfig(), Runtime()).run())
+    assert [line[:3] for line in client.lines[-2:]] == ["451", "221"]
+    assert "must return a Reply or None" in caplog.text or falsy == ""
 
 
 def test_no_sink_is_said_before_the_content(caplog: pytest.LogCaptureFixture) -> None:
@@ -59,10 +59,12 @@ def test_no_sink_is_said_before_the_content(caplog: pytest.LogCaptureFixture) ->
         def data(self, session: Session, envelope: Envelope) -> None:  # type: ignore[override]
             """A return was forgotten."""
 
-    feed = Feed([octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA")])
-    run(Conversation(feed, Forgetful(), ServerConfig(), Runtime()).run())
-    assert feed.said[-1][:3] == "451"
-    assert "neither a sink nor a reply" in caplog.text
+    client = ScriptedClient(
+        [octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA")]
+    )
+    run(Conversation(client, Forgetful(), ServerConfig(), Runtime()).run())
+    assert client.lines[-1][:3] == "451"
+    assert "must return a Sink or a Reply" in caplog.text
 
 
 def test_offers_that_make_no_sense_are_known_before_a_function_makes_a_handler() -> None:
@@ -80,9 +82,9 @@ def test_what_only_the_first_connection_shows_ends_that_one(
         def etrn(self, session: Session, node: str) -> None: ...
 
     config = ServerConfig(submission=True)  # which has no ETRN
-    feed = Feed([octets("EHLO a.example")])
-    run(Conversation(feed, Queues(), config, Runtime()).run())
-    assert feed.closed and feed.said == []
+    client = ScriptedClient([octets("EHLO a.example")])
+    run(Conversation(client, Queues(), config, Runtime()).run())
+    assert client.closed and client.lines == []
     assert "ETRN is not offered by submission servers" in caplog.text
 
 
@@ -174,7 +176,7 @@ def test_a_client_that_goes_between_lmtp_replies_is_no_fault_of_the_handler(
         def message(self, session: Session, envelope: Envelope, body: bytes) -> list[Reply | None]:
             return [None, None]
 
-    class Gone(Feed):
+    class Gone(ScriptedClient):
         async def write(self, data: bytes, timeout: float | None) -> None:
             await super().write(data, timeout)
             if b"Message accepted" in data:
@@ -183,7 +185,7 @@ def test_a_client_that_goes_between_lmtp_replies_is_no_fault_of_the_handler(
     said = ["LHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "RCPT TO:<d@c.example>"]
     gone = Gone([octets(*said, "DATA", ".")])
     run(Conversation(gone, Mailboxes(), ServerConfig(lmtp=True), Runtime()).run())
-    assert gone.said[-1].startswith("250 2.0.0 Message accepted")
+    assert gone.lines[-1].startswith("250 2.0.0 Message accepted")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 

@@ -59,7 +59,7 @@ from tests.support.logins import (
     log_in,
     serve_tls,
 )
-from tests.support.scripted_client import Accounts, Feed, replies
+from tests.support.scripted_client import Accounts, ScriptedClient, replies
 from tests.support.scripted_client import octets as lines
 from tests.support.tls_server import TLSServer
 
@@ -225,10 +225,10 @@ class Elsewhere(Runtime):
 def test_what_takes_long_holds_up_nobody() -> None:
     """On a server a hash, on a client the iterations of SCRAM."""
     runtime = Elsewhere()
-    feed = Feed([lines("EHLO a.example", f"AUTH PLAIN {PLAIN}", "QUIT")])
+    client = ScriptedClient([lines("EHLO a.example", f"AUTH PLAIN {PLAIN}", "QUIT")])
     config = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
-    run(Conversation(feed, Handler(), config, runtime).run())
-    assert runtime.threads == 1 and any(line.startswith("235 ") for line in feed.said)
+    run(Conversation(client, Handler(), config, runtime).run())
+    assert runtime.threads == 1 and any(line.startswith("235 ") for line in client.lines)
     runtime = Elsewhere()
     script = f"{MX.format('LOGIN')}C: AUTH LOGIN\nS: 334 \nC: YW5u\n{NO}C: QUIT\nS: 221 bye\n"
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))

@@ -7,20 +7,6 @@ from attrs import define, field
 from smtpproto import Authenticator, Handler, Secret, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from tests.support.handlers import Guard
-
-__all__ = [
-    "LOGIN",
-    "PEER",
-    "Accounts",
-    "Feed",
-    "Guard",
-    "ScriptedClient",
-    "keywords",
-    "octets",
-    "replies",
-    "serve",
-]
 
 PEER = "192.0.2.1"
 LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
@@ -65,11 +51,6 @@ class ScriptedClient:
     def lines(self) -> list[str]:
         """The lines that the server wrote."""
         return b"".join(self.written).decode().split("\r\n")[:-1]
-
-    said = lines
-
-
-Feed = ScriptedClient
 
 
 def octets(*lines: str) -> bytes:
