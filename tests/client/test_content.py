@@ -63,6 +63,36 @@ def test_a_file_that_cannot_seek_is_read_once() -> None:
     send(CONTENT, body=Pipe(b"one\n.two"))
 
 
+@pytest.mark.parametrize(
+    ("source", "end"),
+    [
+        ("text", GOODBYE),
+        (None, GOODBYE),
+        (7, GOODBYE),
+        ([b"octets\n", "text"], f"{MAIL}C: DATA\nS: 354 go\nC: octets\n"),
+    ],
+    ids=["text", "None", "number", "list with text"],
+)
+def test_a_source_that_is_not_a_message_raises_grammar_error(source: object, end: str) -> None:
+    with pytest.raises(GrammarError):
+        send(HELLO + end, body=source)
+
+
+def test_an_asynchronous_source_is_closed_when_sending_fails() -> None:
+    closed: list[bool] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"caf\xe9\r\n"
+        finally:
+            closed.append(True)
+
+    with pytest.raises(LocalProtocolError):
+        send(f"{HELLO}{MAIL}C: DATA\nS: 354 go\n", body=pieces())
+    assert closed == [True]
+
+
 @pytest.mark.req("RFC6152-3-03")
 @pytest.mark.parametrize("fill", ["x", "\u00e9"])
 def test_dots_are_stuffed_in_lines_of_998_octets(fill: str) -> None:

@@ -76,6 +76,20 @@ def test_a_challenge_that_is_not_base64_cancels_the_login() -> None:
         )
 
 
+def test_a_second_challenge_of_plain_cancels_the_login() -> None:
+    exchange = f"S: 334 \nC: {SECRET_RESPONSE}\n"
+    with pytest.raises(RemoteProtocolError):
+        play(
+            f"""{AUTH}
+            C: AUTH PLAIN {SECRET_RESPONSE}
+            {exchange}S: 334
+            C: *
+            S: 501 cancelled
+            {GOODBYE}""",
+            **IN_CLEAR,
+        )
+
+
 def test_235_to_a_cancelled_login_is_not_accepted() -> None:
     """The client sends nothing more on such a connection, not even QUIT."""
     script = f"{AUTH}C: AUTH PLAIN {SECRET_RESPONSE}\nS: 334 !!!\nC: *\nS: 235 welcome\n"

@@ -24,14 +24,14 @@ from smtpproto.sasl import (
 from tests.support.logins import (
     ANN,
     BEARER,
-    JSON,
-    MX,
+    OFFER,
     TOKEN,
+    TOKEN_REFUSAL,
     XOAUTH2,
     Contexts,
     base64,
-    client_tls,
     log_in,
+    log_in_under_tls,
 )
 
 # -- tokens --------------------------------------------------------------------------------------
@@ -39,23 +39,24 @@ from tests.support.logins import (
 
 @pytest.mark.req("XOAUTH2-01")
 def test_xoauth2_sends_the_token_in_the_initial_response(contexts: Contexts) -> None:
-    script = MX.format("PLAIN XOAUTH2") + f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
-    assert client_tls(contexts, script, TOKEN) is None
+    script = OFFER.format("PLAIN XOAUTH2") + f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
+    assert log_in_under_tls(contexts, script, TOKEN) is None
 
 
 @pytest.mark.req("XOAUTH2-04")
 def test_oauthbearer_is_preferred_to_xoauth2(contexts: Contexts) -> None:
-    script = MX.format("XOAUTH2 OAUTHBEARER") + f"C: AUTH OAUTHBEARER {BEARER}\nS: 235 ok"
-    assert client_tls(contexts, script, TOKEN) is None
+    script = OFFER.format("XOAUTH2 OAUTHBEARER") + f"C: AUTH OAUTHBEARER {BEARER}\nS: 235 ok"
+    assert log_in_under_tls(contexts, script, TOKEN) is None
 
 
 @pytest.mark.req("XOAUTH2-02")
 def test_xoauth2_reports_why_the_token_was_refused(contexts: Contexts) -> None:
     """The client answers the challenge with an empty line, and then gets the code."""
-    script = MX.format("XOAUTH2") + (
-        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 535-5.7.8 no\nS: 535 5.7.8 no"
+    script = OFFER.format("XOAUTH2") + (
+        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(TOKEN_REFUSAL)}\nC: \n"
+        "S: 535-5.7.8 no\nS: 535 5.7.8 no"
     )
-    error = client_tls(contexts, script, TOKEN)
+    error = log_in_under_tls(contexts, script, TOKEN)
     assert isinstance(error, BadCredentials)
     assert error.details == {
         "status": "400",
@@ -68,10 +69,10 @@ def test_xoauth2_reports_why_the_token_was_refused(contexts: Contexts) -> None:
 @pytest.mark.req("RFC7628-3.2.3-01")
 def test_oauthbearer_reports_why_the_token_was_refused(contexts: Contexts) -> None:
     details = '{"status":"invalid_token","openid-configuration":"https://example.org/x"}'
-    script = MX.format("OAUTHBEARER") + (
+    script = OFFER.format("OAUTHBEARER") + (
         f"C: AUTH OAUTHBEARER {BEARER}\nS: 334 {base64(details)}\nC: AQ==\nS: 535 5.7.8 no"
     )
-    error = client_tls(contexts, script, TOKEN)
+    error = log_in_under_tls(contexts, script, TOKEN)
     assert isinstance(error, BadCredentials)
     assert error.details == {
         "status": "invalid_token",
@@ -87,28 +88,28 @@ def test_235_after_a_refused_token_is_a_protocol_error(
     contexts: Contexts, mechanism: str, message: str, dummy: str
 ) -> None:
     """The client sends nothing more on such a connection."""
-    script = MX.format(mechanism) + (
-        f"C: AUTH {mechanism} {message}\nS: 334 {base64(JSON)}\nC: {dummy}\nS: 235 ok"
+    script = OFFER.format(mechanism) + (
+        f"C: AUTH {mechanism} {message}\nS: 334 {base64(TOKEN_REFUSAL)}\nC: {dummy}\nS: 235 ok"
     )
-    error = client_tls(contexts, script, TOKEN, quits=False)
+    error = log_in_under_tls(contexts, script, TOKEN, quits=False)
     assert isinstance(error, RemoteProtocolError)
     assert (error.phase, error.command) == ("login", f"AUTH {mechanism}")
 
 
 @pytest.mark.parametrize("code", ["235 ok", "334 "])
 def test_235_or_334_to_a_cancelled_login_is_a_protocol_error(contexts: Contexts, code: str) -> None:
-    script = MX.format("XOAUTH2") + (
-        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(JSON)}\nC: \nS: 334 \nC: *\nS: {code}"
+    script = OFFER.format("XOAUTH2") + (
+        f"C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {base64(TOKEN_REFUSAL)}\nC: \nS: 334 \nC: *\nS: {code}"
     )
-    error = client_tls(contexts, script, TOKEN, quits=False)
+    error = log_in_under_tls(contexts, script, TOKEN, quits=False)
     assert isinstance(error, RemoteProtocolError)
 
 
 def test_a_token_too_long_for_the_line_waits_for_the_challenge(contexts: Contexts) -> None:
     long = "x" * 9000
     message = base64(f"user=ann\1auth=Bearer {long}\1\1")
-    script = MX.format("XOAUTH2") + f"C: AUTH XOAUTH2\nS: 334 \nC: {message}\nS: 235 ok"
-    assert client_tls(contexts, script, BearerToken("ann", long)) is None
+    script = OFFER.format("XOAUTH2") + f"C: AUTH XOAUTH2\nS: 334 \nC: {message}\nS: 235 ok"
+    assert log_in_under_tls(contexts, script, BearerToken("ann", long)) is None
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -125,12 +126,12 @@ def test_a_token_is_fetched_once_for_each_login(contexts: Contexts, asynchronous
     source: Callable[[], Any] = later if asynchronous else token
     credential = BearerToken("ann", source)
     assert "t0ken" not in repr(credential)
-    script = MX.format("OAUTHBEARER XOAUTH2") + (
+    script = OFFER.format("OAUTHBEARER XOAUTH2") + (
         f"C: AUTH OAUTHBEARER {BEARER}\nS: 504 no\nC: AUTH XOAUTH2 {XOAUTH2}\nS: 235 ok"
     )
-    assert client_tls(contexts, script, credential) is None
+    assert log_in_under_tls(contexts, script, credential) is None
     assert len(calls) == 1  # although two mechanisms were tried
-    assert client_tls(contexts, script, credential) is None
+    assert log_in_under_tls(contexts, script, credential) is None
     assert len(calls) == 2
 
 
@@ -138,9 +139,9 @@ def test_a_token_that_is_missing_or_malformed_is_not_sent(contexts: Contexts) ->
     def gone() -> str:
         raise LookupError("expired")
 
-    script = MX.format("OAUTHBEARER")
-    assert isinstance(client_tls(contexts, script, BearerToken("ann", gone)), LookupError)
-    bad = client_tls(contexts, script, BearerToken("ann", lambda: "a b"))
+    script = OFFER.format("OAUTHBEARER")
+    assert isinstance(log_in_under_tls(contexts, script, BearerToken("ann", gone)), LookupError)
+    bad = log_in_under_tls(contexts, script, BearerToken("ann", lambda: "a b"))
     assert isinstance(bad, GrammarError)
 
 
@@ -150,8 +151,8 @@ def test_a_token_that_is_missing_or_malformed_is_not_sent(contexts: Contexts) ->
 @pytest.mark.req("RFC4954-4-11")
 @pytest.mark.parametrize(("authzid", "response"), [("", "="), ("bob", "Ym9i")])
 def test_external_sends_the_authzid(contexts: Contexts, authzid: str, response: str) -> None:
-    script = MX.format("EXTERNAL PLAIN") + f"C: AUTH EXTERNAL {response}\nS: 235 ok"
-    assert client_tls(contexts, script, External(authzid)) is None
+    script = OFFER.format("EXTERNAL PLAIN") + f"C: AUTH EXTERNAL {response}\nS: 235 ok"
+    assert log_in_under_tls(contexts, script, External(authzid)) is None
 
 
 @pytest.mark.req("XOAUTH2-03")
@@ -159,14 +160,14 @@ def test_external_sends_the_authzid(contexts: Contexts, authzid: str, response: 
 def test_tokens_and_external_are_not_sent_in_clear_even_if_login_in_clear_is_set(
     credential: Credential,
 ) -> None:
-    error = log_in(MX.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
+    error = log_in(OFFER.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
     assert isinstance(error, NotOffered)
 
 
 def test_anonymous_needs_no_tls() -> None:
-    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
+    script = OFFER.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
     assert log_in(script, Anonymous("sirhc"), login_in_clear=False) is None
-    script = MX.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS =\nS: 535 no"
+    script = OFFER.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS =\nS: 535 no"
     assert isinstance(log_in(script, Anonymous()), BadCredentials)
 
 
@@ -187,14 +188,14 @@ def test_login_sends_user_name_then_password_whatever_the_prompts_say(
     prompts: tuple[str, str],
 ) -> None:
     first, second = prompts
-    script = MX.format("LOGIN") + (
+    script = OFFER.format("LOGIN") + (
         f"C: AUTH LOGIN\nS: 334 {first}\nC: YW5u\nS: 334 {second}\nC: c2VjcmV0\nS: 235 ok"
     )
     assert log_in(script, ANN) is None
 
 
 def test_a_third_prompt_of_login_cancels_it() -> None:
-    script = MX.format("LOGIN") + (
+    script = OFFER.format("LOGIN") + (
         "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 334 \nC: *\nS: 501 no"
     )
     assert isinstance(log_in(script, ANN), RemoteProtocolError)
@@ -202,14 +203,14 @@ def test_a_third_prompt_of_login_cancels_it() -> None:
 
 @pytest.mark.req("SASL-LOGIN-01")
 def test_plain_is_preferred_to_login() -> None:
-    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 ok"
+    script = OFFER.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 235 ok"
     assert log_in(script, ANN) is None
 
 
 @pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
 def test_cram_md5_gives_the_digest_of_the_rfc() -> None:
     """RFC 2195 2."""
-    script = MX.format("PLAIN CRAM-MD5") + (
+    script = OFFER.format("PLAIN CRAM-MD5") + (
         "C: AUTH CRAM-MD5\n"
         "S: 334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\n"
         "C: dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\n"
@@ -220,23 +221,23 @@ def test_cram_md5_gives_the_digest_of_the_rfc() -> None:
 
 @pytest.mark.req("SASL-LOGIN-02")
 def test_login_is_not_used_in_clear_by_default() -> None:
-    error = log_in(MX.format("LOGIN"), ANN, login_in_clear=False)
+    error = log_in(OFFER.format("LOGIN"), ANN, login_in_clear=False)
     assert isinstance(error, LocalProtocolError)
 
 
 @pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
 def test_login_and_cram_md5_are_not_used_with_an_authzid(mechanism: str) -> None:
-    assert isinstance(log_in(MX.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
+    assert isinstance(log_in(OFFER.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
 
 
 @pytest.mark.req("RFC4954-6-04")
 @pytest.mark.parametrize("code", [534, 504])
 def test_a_mechanism_refused_as_too_weak_is_followed_by_the_next(code: int) -> None:
-    script = MX.format("LOGIN PLAIN CRAM-MD5") + (
+    script = OFFER.format("LOGIN PLAIN CRAM-MD5") + (
         f"C: AUTH CRAM-MD5\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
         f"C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
         "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 235 ok"
     )
     assert log_in(script, ANN) is None
-    script = MX.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
+    script = OFFER.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
     assert isinstance(log_in(script, ANN), BadCredentials)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import (
+    Client,
     ClientConfig,
     ConnectionLost,
     Envelope,
+    RemoteProtocolError,
     SendRefused,
     TimedOut,
     TLSMode,
@@ -18,10 +20,14 @@ from smtpproto.testing.script import ScriptedStream
 from tests.support.dialogue import (
     GOODBYE,
     MAIL,
+    RSET,
     hello,
+    mail,
+    play,
+    rcpt,
     send,
 )
-from tests.support.envelopes import TO_THREE
+from tests.support.envelopes import TO_BOB, TO_THREE
 
 HELLO = hello()
 PIPELINING = hello(
@@ -29,6 +35,7 @@ PIPELINING = hello(
 )
 
 
+GROUP = "C: MAIL FROM:<ann@example.org>\nC: RCPT TO:<bob@example.org>\nC: DATA\n"
 BEFORE_CONTENT = f"{HELLO}{MAIL}C: DATA\nS: 354 go\n"
 
 
@@ -179,6 +186,32 @@ def test_a_link_lost_before_the_final_dot_is_a_transport_error(steps: int, end: 
     with pytest.raises((ConnectionLost, TimedOut)) as caught:
         send(f"{HELLO}{done}C: {lines[steps]}\n{end}")
     assert caught.value.command == lines[steps]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"{HELLO}{MAIL}C: DATA\nS: 554 spam\nC: RSET\n",
+        f"{HELLO}{mail()}{rcpt(reply='554 no')}C: RSET\n",
+        f"{hello('PIPELINING')}{GROUP}S: 554 blocked\n",
+        f"{hello('PIPELINING')}{GROUP}S: 250 ok\nS: 554 no\n",
+    ],
+    ids=["at DATA", "at RCPT", "at MAIL in a group", "at RCPT in a group"],
+)
+def test_a_refusal_is_raised_even_if_the_link_is_lost_after_it(script: str) -> None:
+    with pytest.raises(SendRefused) as caught:
+        send(script)
+    assert caught.value.reply.code == 554
+
+
+def test_a_stray_reply_is_not_taken_for_the_reply_to_the_next_command() -> None:
+    async def talk(client: Client) -> None:
+        with pytest.raises(SendRefused):
+            await client.send(b"hello\r\n", TO_BOB)
+        with pytest.raises(RemoteProtocolError, match="nothing was sent for"):
+            await client.send(b"hello\r\n", TO_BOB)
+
+    play(f"{HELLO}{mail()}{rcpt(reply='550 no')}{RSET}S: 250 stray\n", talk)
 
 
 # -- 421 -----------------------------------------------------------------------------------------

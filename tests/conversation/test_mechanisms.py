@@ -36,15 +36,15 @@ from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
 from ..support.logins import (
+    ACCEPTED,
     ANN,
-    BYE,
-    HELLO,
-    NO,
+    OUR_OFFER,
+    QUIT,
+    REFUSED,
     TOKEN,
-    YES,
+    AllMechanisms,
     Contexts,
-    Everything,
-    Hook,
+    LoginRecorder,
     Passwords,
     base64,
     serve,
@@ -63,20 +63,20 @@ def test_the_two_challenges_of_login() -> None:
         C: c2VjcmV0
     """
     authenticator = Passwords()
-    assert serve(script + YES, authenticator) == [Identity("ann", "", "LOGIN")]
+    assert serve(script + ACCEPTED, authenticator) == [Identity("ann", "", "LOGIN")]
     assert authenticator.asked == [("ann", Secret("secret"))]
 
 
 @pytest.mark.req("SASL-LOGIN-05")
 def test_login_with_the_user_name_at_once() -> None:
     script = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\n"
-    assert serve(script + YES, Passwords()) == [Identity("ann", "", "LOGIN")]
+    assert serve(script + ACCEPTED, Passwords()) == [Identity("ann", "", "LOGIN")]
 
 
 def test_a_login_that_fails_tells_nothing_and_may_be_tried_again() -> None:
-    wrong = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: d3Jvbmc=\n" + NO
-    empty = "C: AUTH LOGIN =\n" + NO
-    right = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\n" + YES
+    wrong = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: d3Jvbmc=\n" + REFUSED
+    empty = "C: AUTH LOGIN =\n" + REFUSED
+    right = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\n" + ACCEPTED
     assert serve(wrong + empty + right, Passwords()) == [Identity("ann", "", "LOGIN")]
 
 
@@ -84,9 +84,9 @@ def test_a_login_that_fails_tells_nothing_and_may_be_tried_again() -> None:
 @pytest.mark.parametrize("name", ["a\x07nn", "\u00ad", "\u0627a"])
 def test_names_that_cannot_be_prepared_are_not_asked_about(name: str) -> None:
     authenticator = Passwords()
-    assert serve(f"C: AUTH LOGIN {base64(name)}\n{NO}", authenticator) == []
+    assert serve(f"C: AUTH LOGIN {base64(name)}\n{REFUSED}", authenticator) == []
     message = base64(f"\0{name}\0secret")
-    assert serve(f"C: AUTH PLAIN {message}\n{NO}", authenticator) == []
+    assert serve(f"C: AUTH PLAIN {message}\n{REFUSED}", authenticator) == []
     assert authenticator.asked == []
 
 
@@ -98,7 +98,7 @@ def test_where_the_server_speaks_first_there_is_no_initial_response(response: st
         S: 501 5.7.0 This mechanism has no initial response
         C: AUTH PLAIN AGFubgBzZWNyZXQ=
     """
-    said = serve(script + YES, Everything(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
+    said = serve(script + ACCEPTED, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
     assert said == [Identity("ann", "", "PLAIN")]
 
 
@@ -119,11 +119,11 @@ DIGEST = hmac.new(b"secret", CHALLENGE.encode(), hashlib.md5).hexdigest()
 
 @pytest.mark.parametrize(("digest", "good"), [(DIGEST, True), (DIGEST[::-1], False)])
 def test_cram_md5_of_a_server(digest: str, good: bool) -> None:
-    hello = HELLO.format("CRAM-MD5 PLAIN LOGIN ANONYMOUS")
+    hello = OUR_OFFER.format("CRAM-MD5 PLAIN LOGIN ANONYMOUS")
     script = f"C: AUTH CRAM-MD5\nS: 334 {base64(CHALLENGE)}\nC: {base64(f'ann {digest}')}\n"
-    end = YES if good else NO
-    stream, handler = ScriptedStream(hello + script + end + BYE, plays="C"), Hook()
-    run(Conversation(stream, handler, server_config(Everything()), Fixed()).run())
+    end = ACCEPTED if good else REFUSED
+    stream, handler = ScriptedStream(hello + script + end + QUIT, plays="C"), LoginRecorder()
+    run(Conversation(stream, handler, server_config(AllMechanisms()), Fixed()).run())
     stream.finish()
     assert handler.identities == ([Identity("ann", "", "CRAM-MD5")] if good else [])
 
@@ -138,8 +138,8 @@ def test_cram_md5_of_a_server(digest: str, good: bool) -> None:
     ],
 )
 def test_anonymous_of_a_server(first: str, rest: str, good: bool) -> None:
-    script = f"C: {first}\n{rest}{YES if good else NO}"
-    said = serve(script, Everything(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
+    script = f"C: {first}\n{rest}{ACCEPTED if good else REFUSED}"
+    said = serve(script, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
     assert said == ([Identity("anonymous", "", "ANONYMOUS")] if good else [])
 
 
@@ -147,19 +147,19 @@ def test_anonymous_of_a_server(first: str, rest: str, good: bool) -> None:
 @pytest.mark.parametrize("mechanism", ["EXTERNAL", "OAUTHBEARER", "XOAUTH2"])
 def test_what_needs_tls_is_not_known_in_clear(mechanism: str) -> None:
     script = f"C: AUTH {mechanism} =\nS: 504 5.5.4 Unrecognized authentication mechanism\n"
-    serve(script, Everything(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
+    serve(script, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
 
 
 @pytest.mark.req("SASL-LOGIN-02")
 def test_no_login_in_clear_by_default() -> None:
     stream = ScriptedStream(
-        HELLO.replace("S: 250-ENH", "S: 250 ENH").replace("S: 250 AUTH {}\n", "")
+        OUR_OFFER.replace("S: 250-ENH", "S: 250 ENH").replace("S: 250 AUTH {}\n", "")
         + "C: AUTH LOGIN\nS: 538 5.7.11 Encryption required for authentication\n"
-        + BYE,
+        + QUIT,
         plays="C",
     )
     config = server_config(Passwords(), auth_in_clear=False)
-    run(Conversation(stream, Hook(), config, Runtime()).run())
+    run(Conversation(stream, LoginRecorder(), config, Runtime()).run())
     stream.finish()
 
 
@@ -174,7 +174,7 @@ class Tokens(Authenticator):
         return "ann" if good else TokenRefused(scope="mail")
 
 
-TOKENS = HELLO.format("OAUTHBEARER XOAUTH2")
+TOKENS = OUR_OFFER.format("OAUTHBEARER XOAUTH2")
 WRONG = {
     "OAUTHBEARER": "n,,\1auth=Bearer wr0ng\1\1",
     "XOAUTH2": "user=ann\1auth=Bearer wr0ng\1\1",
@@ -197,7 +197,7 @@ S: 334 {base64(TOLD[mechanism])}
 C: {dummy}
 """
     good = f"C: AUTH {mechanism} {base64(WRONG[mechanism].replace('wr0ng', 't0ken'))}\n"
-    hook = serve_tls(contexts, TOKENS + script + NO + good + YES + BYE, Tokens())
+    hook = serve_tls(contexts, TOKENS + script + REFUSED + good + ACCEPTED + QUIT, Tokens())
     assert hook.identities == [Identity("ann", "", mechanism)]
 
 
@@ -208,12 +208,12 @@ S: 334 {base64(TOLD["OAUTHBEARER"])}
 C: *
 S: 501 5.7.0 Authentication cancelled
 """
-    assert serve_tls(contexts, TOKENS + script + BYE, Tokens()).identities == []
+    assert serve_tls(contexts, TOKENS + script + QUIT, Tokens()).identities == []
 
 
 @pytest.mark.req("RFC7628-3.2.3-02")
 def test_the_dummy_alone_fails(contexts: Contexts) -> None:
-    script = TOKENS + "C: AUTH OAUTHBEARER AQ==\n" + NO + BYE
+    script = TOKENS + "C: AUTH OAUTHBEARER AQ==\n" + REFUSED + QUIT
     assert serve_tls(contexts, script, Tokens()).identities == []
 
 
@@ -222,7 +222,7 @@ def test_a_message_without_a_token(contexts: Contexts) -> None:
     message = base64("n,a=ann,\1host=mx.example.org\1\1")
     told = base64(TOLD["OAUTHBEARER"])
     script = f"C: AUTH OAUTHBEARER {message}\nS: 334 {told}\nC: AQ==\n"
-    hook = serve_tls(contexts, TOKENS + script + NO + BYE, Tokens())
+    hook = serve_tls(contexts, TOKENS + script + REFUSED + QUIT, Tokens())
     assert hook.identities == []
 
 
@@ -255,21 +255,23 @@ def test_what_is_offered_follows_from_what_can_be_verified(contexts: Contexts) -
         assert offered(contexts, Authenticator(), secure=secure, auth_in_clear=True) == []
         assert offered(contexts, Passwords(), secure=secure, auth_in_clear=True) == passwords
     everything = ["CRAM-MD5", *passwords, "OAUTHBEARER", "XOAUTH2", "ANONYMOUS"]
-    assert offered(contexts, Everything(), secure=True) == everything
-    assert offered(contexts, Everything(), secure=False) == []
-    clear = offered(contexts, Everything(), secure=False, auth_in_clear=True)
+    assert offered(contexts, AllMechanisms(), secure=True) == everything
+    assert offered(contexts, AllMechanisms(), secure=False) == []
+    clear = offered(contexts, AllMechanisms(), secure=False, auth_in_clear=True)
     assert clear == ["CRAM-MD5", *passwords, "ANONYMOUS"]
-    some = offered(contexts, Everything(), secure=True, mechanisms=["XOAUTH2", "LOGIN"])
+    some = offered(contexts, AllMechanisms(), secure=True, mechanisms=["XOAUTH2", "LOGIN"])
     assert some == ["LOGIN", "XOAUTH2"]
 
 
 # -- both sides ------------------------------------------------------------------------------
 
 
-def talk(contexts: Contexts, seed: int, login: Credential, mechanism: str, hook: Hook) -> None:
+def talk(
+    contexts: Contexts, seed: int, login: Credential, mechanism: str, hook: LoginRecorder
+) -> None:
     """Log in over STARTTLS, and send a message. Raises what the client raises."""
     simulation = Simulation(seed)
-    server = ServerConfig(context=contexts[1], authenticator=Everything(), require_auth=True)
+    server = ServerConfig(context=contexts[1], authenticator=AllMechanisms(), require_auth=True)
     simulation.listen(25, hook, server)
     config = ClientConfig(context=contexts[0], login=login, mechanisms=[mechanism])
 
@@ -280,7 +282,7 @@ def talk(contexts: Contexts, seed: int, login: Credential, mechanism: str, hook:
     simulation.run(main())
 
 
-class Accepting(Hook):
+class Accepting(LoginRecorder):
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
 
 

@@ -47,11 +47,11 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from tests.conversation.test_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
 from tests.support.logins import (
-    AT_ONCE,
     BEARER,
-    HELLO,
-    MX,
-    NO,
+    NO_DELAY,
+    OFFER,
+    OUR_OFFER,
+    REFUSED,
     TOKEN,
     XOAUTH2,
     Contexts,
@@ -75,14 +75,14 @@ PLAIN = base64("\0ann\0secret")
 @pytest.mark.parametrize("code", [504, 534])
 def test_codes_behind_which_another_mechanism_may_do(code: int) -> None:
     first = f"C: AUTH PLAIN {PLAIN}\nS: {code} 5.5.4 Not this one\n"
-    assert log_in(f"{MX.format('PLAIN LOGIN')}{first}C: AUTH LOGIN\n{NO}", ANN) is not None
+    assert log_in(f"{OFFER.format('PLAIN LOGIN')}{first}C: AUTH LOGIN\n{REFUSED}", ANN) is not None
 
 
 @pytest.mark.parametrize("code", [421, 432, 454, 500, 501, 523, 524, 530, 535, 538, 550])
 def test_codes_behind_which_none_will(code: int) -> None:
     """The password is wrong, or it is not the mechanism's fault: no other is to be tried."""
     first = f"C: AUTH PLAIN {PLAIN}\nS: {code} 5.7.0 No\n"
-    script = MX.format("PLAIN LOGIN") + first
+    script = OFFER.format("PLAIN LOGIN") + first
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
     config = ClientConfig(login=ANN, login_in_clear=True, tls=TLSMode.NONE)
     with pytest.raises(LoginRefused):
@@ -127,7 +127,7 @@ def test_a_long_password_goes_in_two_steps(length: int, fits: bool) -> None:
     said = base64(f"\0ann\0{password}")
     assert len(f"AUTH PLAIN {said}\r\n") == (509 if fits else 513)
     first = f"C: AUTH PLAIN {said}\n" if fits else f"C: AUTH PLAIN\nS: 334 \nC: {said}\n"
-    error = log_in(f"{MX.format('PLAIN')}{first}{NO}", Login("ann", password))
+    error = log_in(f"{OFFER.format('PLAIN')}{first}{REFUSED}", Login("ann", password))
     assert isinstance(error, BadCredentials)
 
 
@@ -136,7 +136,8 @@ def test_a_challenge_as_long_as_any() -> None:
     """12288 octets in base64; a token's refusal may have many."""
     told = base64(b'{"status":"invalid_token","more":"' + b"x" * 9180 + b'"}')
     assert len(told) == 12288
-    script = f"{MX.format('OAUTHBEARER')}C: AUTH OAUTHBEARER {BEARER}\nS: 334 {told}\nC: AQ==\n{NO}"
+    offer = OFFER.format("OAUTHBEARER")
+    script = f"{offer}C: AUTH OAUTHBEARER {BEARER}\nS: 334 {told}\nC: AQ==\n{REFUSED}"
 
     async def talk() -> Exception | None:
         stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
@@ -230,7 +231,9 @@ def test_what_takes_long_holds_up_nobody() -> None:
     run(Conversation(client, Handler(), config, runtime).run())
     assert runtime.threads == 1 and any(line.startswith("235 ") for line in client.lines)
     runtime = Elsewhere()
-    script = f"{MX.format('LOGIN')}C: AUTH LOGIN\nS: 334 \nC: YW5u\n{NO}C: QUIT\nS: 221 bye\n"
+    script = (
+        f"{OFFER.format('LOGIN')}C: AUTH LOGIN\nS: 334 \nC: YW5u\n{REFUSED}C: QUIT\nS: 221 bye\n"
+    )
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
     ours = ClientConfig(login=ANN, login_in_clear=True, tls="none")
     with pytest.raises(BadCredentials):
@@ -243,7 +246,7 @@ def test_what_takes_long_holds_up_nobody() -> None:
 
 @pytest.mark.req("RFC4954-9-04")
 def test_failures_behind_challenges_count_too() -> None:
-    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=AT_ONCE)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=NO_DELAY)
     tries = ["AUTH LOGIN", "YW5u", "eA=="] * 3
     answers = replies(Handler(), *tries, "NOOP", config=config)
     assert [line[:3] for line in answers] == ["334", "334", "535"] * 3 + ["421"]
@@ -287,7 +290,7 @@ def test_challenges_are_not_in_the_trace(side: str) -> None:
         config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, trace=trace)
         replies(Handler(), "AUTH LOGIN", "YW5u", "c2VjcmV0", config=config)
     else:
-        script = f"{MX.format('LOGIN')}C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YW5u\n{NO}"
+        script = f"{OFFER.format('LOGIN')}C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YW5u\n{REFUSED}"
         assert log_in(script, ANN, trace=trace) is not None
     assert "S: 334 ***" in seen
     assert not any("VXNlcm5hbWU6" in line for line in seen)
@@ -325,7 +328,7 @@ def test_what_was_said_of_a_login_that_failed(
     """This, and no more: no password behind a no, no mail, and QUIT only where it can be said."""
     credential, begun = BEGUN[mechanism]
     goodbye = "C: QUIT\nS: 221 bye\n" if end.startswith(("S: 535", "S: 454")) else ""
-    script = MX.format(mechanism).replace("192.0.2.2", "127.0.0.1") + begun + end + goodbye
+    script = OFFER.format(mechanism).replace("192.0.2.2", "127.0.0.1") + begun + end + goodbye
     stream = ScriptedStream(script)
 
     async def main() -> None:
@@ -435,7 +438,7 @@ def test_a_refused_token_counts_however_it_ends(
     told = base64(f'{{"status":"{why}"{more}}}')
     one = f"C: AUTH {mechanism} {said}\nS: 334 {told}\nC: {end}\nS: {no}\n"
     gone = "S: 421 4.7.0 mx.example.org Too many failed logins; closing transmission channel\n"
-    script = HELLO.format("OAUTHBEARER XOAUTH2") + one * 3 + gone
+    script = OUR_OFFER.format("OAUTHBEARER XOAUTH2") + one * 3 + gone
     assert serve_tls(contexts, script, Nobody()).identities == []
 
 

@@ -1,4 +1,4 @@
-"""Servers and clients that log in against a script, in clear and under TLS."""
+"""Logins of a client to a scripted server, and the reverse, in clear and under TLS."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ from smtpproto.tls.stream import TLSFilter, TLSStream
 
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
-AT_ONCE = Limits(failed_login_delay=0)
+NO_DELAY = Limits(failed_login_delay=0)
 ANN = Login("ann", "secret")
 TOKEN = BearerToken("ann", "t0ken")
 
 
 def base64(octets: bytes | str) -> str:
+    """Return base64 of octets, or of text in UTF-8."""
     return b64encode(octets.encode() if isinstance(octets, str) else octets).decode()
 
 
 @define(eq=False)
-class Hook(Handler):
-    """Remembers who has logged in."""
+class LoginRecorder(Handler):
+    """Records the identities that logged in."""
 
     identities: list[Identity] = field(factory=list)
 
@@ -57,6 +58,8 @@ class Hook(Handler):
 
 @define(eq=False)
 class Passwords(Authenticator):
+    """Knows Ann's password, and records what it was asked."""
+
     asked: list[tuple[str, Secret]] = field(factory=list)
 
     def check_password(self, username: str, password: Secret) -> bool:
@@ -64,8 +67,8 @@ class Passwords(Authenticator):
         return (username, password) == ("ann", Secret("secret"))
 
 
-class Everything(Passwords):
-    """Verifies all that is known."""
+class AllMechanisms(Passwords):
+    """Allows every mechanism: Ann's password, token and certificate, and one anonymous user."""
 
     def shared_secret(self, username: str) -> Secret | None:
         return Secret("secret") if username == "ann" else None
@@ -81,56 +84,63 @@ class Everything(Passwords):
         return trace == "ann@example.org"
 
 
-HELLO = """\
+# The dialogue of our server up to EHLO; put in the mechanisms with format().
+OUR_OFFER = """\
 S: 220 mx.example.org ESMTP ready
 C: EHLO c.example
 S: 250-mx.example.org greets you
 S: 250-ENHANCEDSTATUSCODES
 S: 250 AUTH {}
 """
-BYE = "C: QUIT\nS: 221 2.0.0 mx.example.org Service closing transmission channel\n"
-YES = "S: 235 2.7.0 Authentication successful\n"
-NO = "S: 535 5.7.8 Authentication credentials invalid\n"
-BARE = dict.fromkeys(("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "HELP"))
+QUIT = "C: QUIT\nS: 221 2.0.0 mx.example.org Service closing transmission channel\n"
+ACCEPTED = "S: 235 2.7.0 Authentication successful\n"
+REFUSED = "S: 535 5.7.8 Authentication credentials invalid\n"
+NO_EXTENSIONS = dict.fromkeys(
+    ("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "HELP")
+)
 
 
 def server_config(authenticator: Authenticator, **options: Any) -> ServerConfig:
-    options = {"auth_in_clear": True, "extensions": BARE, "limits": AT_ONCE, **options}
+    """Return the configuration of a server that offers no extension but AUTH, even in clear."""
+    options = {"auth_in_clear": True, "extensions": NO_EXTENSIONS, "limits": NO_DELAY, **options}
     return ServerConfig(hostname="mx.example.org", authenticator=authenticator, **options)
 
 
 def serve(
     script: str, authenticator: Authenticator, *, offered: str = "PLAIN LOGIN", **options: Any
 ) -> list[Identity]:
-    """Serve the client of *script* in clear; who has logged in."""
-    stream, handler = ScriptedStream(HELLO.format(offered) + script + BYE, plays="C"), Hook()
+    """Serve the client of *script* in clear; return the identities that logged in."""
+    stream, handler = (
+        ScriptedStream(OUR_OFFER.format(offered) + script + QUIT, plays="C"),
+        LoginRecorder(),
+    )
     config = server_config(authenticator, **options)
     run(Conversation(stream, handler, config, Runtime()).run())
     stream.finish()
     return handler.identities
 
 
-async def play(stream: Stream, script: str, plays: str) -> None:
-    """Play one side of *script* over *stream*, up to its end; the other says nothing more."""
-    said = b""
+async def play_side(stream: Stream, script: str, plays: str) -> None:
+    """Play one side of *script* over *stream*; the other side must then close the stream."""
+    received = b""
     for line in script.splitlines():
         octets = f"{line[3:]}\r\n".encode()
         if line[0] == plays:
             await stream.write(octets, None)
             continue
-        while b"\r\n" not in said:
-            said += await stream.read(None) or b"<the end>\r\n"
-        first, said = said.split(b"\r\n", 1)
+        while b"\r\n" not in received:
+            received += await stream.read(None) or b"<the end>\r\n"
+        first, received = received.split(b"\r\n", 1)
         assert first + b"\r\n" == octets
-    assert said + await stream.read(None) == b""
+    assert received + await stream.read(None) == b""
     await stream.close()
 
 
 def serve_tls(
     contexts: Contexts, script: str, authenticator: Authenticator, **options: Any
-) -> Hook:
-    """Serve the client of *script* under TLS from the first octet."""
-    simulation, handler = Simulation(5), Hook()
+) -> LoginRecorder:
+    """Serve the client of *script* under implicit TLS; return the handler."""
+    simulation, handler = Simulation(5), LoginRecorder()
     config = server_config(authenticator, context=contexts[1], implicit_tls=True, **options)
     simulation.listen(465, handler, config)
 
@@ -139,16 +149,19 @@ def serve_tls(
         filtered = TLSFilter(contexts[0], server_side=False, server_hostname="mx.example.org")
         stream = TLSStream(dialled, filtered, simulation.now)
         await stream.handshake(None)
-        await play(stream, script, "C")
+        await play_side(stream, script, "C")
 
     simulation.run(peer())
     return handler
 
 
-def client_tls(
+def log_in_under_tls(
     contexts: Contexts, script: str, login: Credential, *, quits: bool = True, **options: Any
 ) -> Exception | None:
-    """Log in, under TLS, to the server of *script*; the error. Then quit, if that can be."""
+    """Log in, under TLS, to the server of *script*, and return the error.
+
+    The client must then send QUIT if *quits*, and close the stream without it if not.
+    """
     simulation = Simulation(5)
     near, far = simulation.pair()
     config = ClientConfig(tls=TLSMode.IMPLICIT, context=contexts[0], **options)
@@ -157,7 +170,7 @@ def client_tls(
     async def peer() -> None:
         stream = TLSStream(far, TLSFilter(contexts[1], server_side=True), simulation.now)
         await stream.handshake(None)
-        await play(stream, script.strip() + goodbye, "S")
+        await play_side(stream, script.strip() + goodbye, "S")
 
     async def ours() -> Exception | None:
         name = "mx.example.org"
@@ -176,14 +189,15 @@ def client_tls(
     return error
 
 
-MX = "S: 220 mx\nC: EHLO [192.0.2.2]\nS: 250-mx\nS: 250 AUTH {}\n"
+# The dialogue of a client up to EHLO; put in the mechanisms with format().
+OFFER = "S: 220 mx\nC: EHLO [192.0.2.2]\nS: 250-mx\nS: 250 AUTH {}\n"
 BEARER = base64("n,a=ann,\1host=mx.example.org\1port=25\1auth=Bearer t0ken\1\1")
 XOAUTH2 = base64("user=ann\1auth=Bearer t0ken\1\1")
-JSON = '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
+TOKEN_REFUSAL = '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
 
 
 def log_in(script: str, login: Credential, **options: Any) -> Exception | None:
-    """Log in, in clear, to the server of *script*, and quit; the error."""
+    """Log in, in clear, to the server of *script*, and quit; return the error."""
     script = script.replace("192.0.2.2", "127.0.0.1").rstrip() + "\nC: QUIT\nS: 221 bye"
     stream = ScriptedStream(script)
     config = ClientConfig(**{"login_in_clear": True, "tls": TLSMode.NONE, **options})
