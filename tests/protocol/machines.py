@@ -1,4 +1,4 @@
-"""Machines that are ready for a test, and what is said to them."""
+"""Protocol machines driven by hand: servers with an application, clients, and their octets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from smtpproto.errors import LocalProtocolError
+from smtpproto.errors import LocalProtocolError, RemoteProtocolError
 from smtpproto.events import (
     Answer,
     BodyChunk,
+    ClientEvent,
     Connected,
+    Disconnected,
     Question,
     Rejected,
     Sent,
@@ -19,12 +21,13 @@ from smtpproto.events import (
     asks,
 )
 from smtpproto.grammar.address import ForwardPath, ReversePath
-from smtpproto.grammar.command import Command, Ehlo, Mail, Rcpt
+from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Quit, Rcpt
 from smtpproto.grammar.domain import Domain
-from smtpproto.grammar.extension_command import Lhlo
+from smtpproto.grammar.extension_command import Auth, Lhlo
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
 from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 
 HOST = "mx.example.org"
@@ -32,176 +35,272 @@ EHLO = Ehlo(Domain("client.example"))
 LHLO = Lhlo(Domain("client.example"))
 MAIL = Mail(ReversePath.of("ann@example.org"))
 RCPT = Rcpt(ForwardPath.of("bob@example.org"))
-CARL = Rcpt(ForwardPath.of("carl@example.org"))
+RCPT_CARL = Rcpt(ForwardPath.of("carl@example.org"))
 
-Verdict = Callable[[Question], Reply | None]
+EHLO_LINE = b"EHLO client.example\r\n"
+MAIL_LINE = b"MAIL FROM:<ann@example.org>\r\n"
+RCPT_LINE = b"RCPT TO:<bob@example.org>\r\n"
+ENVELOPE_LINES = MAIL_LINE + RCPT_LINE
+TO_DATA = ENVELOPE_LINES + b"DATA\r\n"
+
+LOOKS_LIKE_COMMANDS = b"\r\n.\r\nQUIT\r\nMAIL FROM:<x@y>\r\nRSET\r\n\0\xff\r\nDATA\r\n"
+"""Content that a machine reads as commands, or as an end of data, if it loses count."""
 
 
-def yes(_: Question) -> None:
-    """What an application says that has no words of its own."""
+# -- octets ------------------------------------------------------------------------------------
 
 
-def no_to(kind: type, reply: Reply, *, after: int = 0) -> Verdict:
-    """Says *reply* to questions of that *kind*, after so many of them."""
+def lines_of(octets: bytes) -> list[str]:
+    """Return the lines of *octets*, which are whole lines in UTF-8."""
+    assert not octets or octets.endswith(b"\r\n")
+    return octets.decode().split("\r\n")[:-1]
+
+
+def codes_of(lines: Iterable[str]) -> list[int]:
+    """Return the code of each reply; a reply of several lines counts once."""
+    return [int(line[:3]) for line in lines if line[3:4] != "-"]
+
+
+def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
+    """Return *data* cut at *positions*, without empty pieces."""
+    ends = [*sorted(min(position, len(data)) for position in positions), len(data)]
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False) if start < end]
+
+
+def single_octets(data: bytes) -> list[bytes]:
+    """Return each octet of *data*."""
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+# -- the server --------------------------------------------------------------------------------
+
+Application = Callable[[Question], Reply | None]
+
+
+def accept(_: Question) -> None:
+    """Answer every question with the default reply."""
+
+
+def challenge_auth(question: Question) -> Reply | None:
+    """Answer AUTH without an initial response with an empty challenge, and accept the rest."""
+    return Reply(334) if isinstance(question, Auth) and question.initial is None else None
+
+
+def reply_to(kind: type, reply: Reply, *, after: int = 0) -> Application:
+    """Return an application that replies *reply* to questions of *kind*, but for the first
+    *after* of them, and accepts all others."""
     seen = iter(range(1 << 30))
 
-    def verdict(question: Question) -> Reply | None:
+    def application(question: Question) -> Reply | None:
         return reply if isinstance(question, kind) and next(seen) >= after else None
 
-    return verdict
+    return application
 
 
-class Serving:
-    """A server's machine with an application, and all that happened."""
+class ServerDriver:
+    """A server machine whose questions *application* answers, and the events so far."""
 
-    def __init__(self, verdict: Verdict = yes, **options: Any) -> None:
+    def __init__(self, application: Application = accept, **options: Any) -> None:
         self.machine = ServerProtocol(**({"hostname": HOST} | options))
-        self.verdict = verdict
+        self.application = application
         self.events: list[ServerEvent] = []
-        self.answers: list[Reply | None] = []
 
     def feed(self, *data: bytes) -> bytes:
-        """Feed, answer all questions; give what was said."""
+        """Feed each piece and answer all questions. Return the octets sent."""
         for piece in filter(None, data):
             self.machine.receive(piece)
-            self.work()
+            self.handle_events()
         return self.machine.data_to_send()
+
+    def feed_events(self, *data: bytes) -> tuple[list[ServerEvent], bytes]:
+        """Feed each piece and answer all questions. Return the new events and the octets sent."""
+        before = len(self.events)
+        sent = self.feed(*data)
+        return self.events[before:], sent
 
     def end(self) -> bytes:
-        """The client ends the connection; give what was said."""
+        """End the connection as a client. Return the octets sent."""
         self.machine.receive(b"")
-        self.work()
+        self.handle_events()
         return self.machine.data_to_send()
 
-    def work(self) -> None:
+    def handle_events(self) -> None:
+        """Take all events and answer the questions among them."""
         while (event := self.machine.next_event()) is not None:
             self.events.append(event)
             self.answer(event)
 
     def answer(self, event: ServerEvent) -> None:
+        """Answer *event* until it is no longer the open question: in LMTP more than once."""
         while asks(event) and self.machine.question is event:
-            self.machine.answer(self.verdict(event))
+            self.machine.answer(self.application(event))
 
-    def said(self, *data: bytes) -> list[str]:
-        """Feed; give the lines of the replies."""
+    def ask(self, data: bytes) -> ServerEvent:
+        """Feed *data* and return the next event, without an answer."""
+        self.machine.receive(data)
+        event = self.machine.next_event()
+        assert event is not None
+        return event
+
+    def lines(self, *data: bytes) -> list[str]:
+        """Feed each piece and answer all questions. Return the lines of the replies."""
         return lines_of(self.feed(*data))
 
     def codes(self, *data: bytes) -> list[int]:
-        """Feed; give the codes of the replies."""
-        return codes(self.said(*data))
+        """Feed each piece and answer all questions. Return the codes of the replies."""
+        return codes_of(self.lines(*data))
 
     @property
     def rejected(self) -> list[Rejected]:
+        """The commands and messages that the machine refused by itself."""
         return [event for event in self.events if isinstance(event, Rejected)]
 
     @property
     def content(self) -> bytes:
-        return b"".join(event.data for event in self.events if isinstance(event, BodyChunk))
+        """The content of all messages so far."""
+        return content_of(self.events)
 
 
-def lines_of(octets: bytes) -> list[str]:
-    """Whole lines of UTF-8."""
-    assert not octets or octets.endswith(b"\r\n")
-    return octets.decode().split("\r\n")[:-1]
-
-
-def codes(lines: Iterable[str]) -> list[int]:
-    """The codes of replies, each but once."""
-    return [int(line[:3]) for line in lines if line[3:4] != "-"]
-
-
-def serving(*data: bytes, verdict: Verdict = yes, **options: Any) -> Serving:
-    """Greeted, EHLO (LHLO) and *data* said, their events and replies forgotten."""
-    server = Serving(**options)
-    hello = b"LHLO" if server.machine.lmtp else b"EHLO"
-    server.feed(hello + b" client.example\r\n", *data)
+def greeted_server(**options: Any) -> ServerDriver:
+    """Return a server that has sent its greeting; the events begin after that."""
+    server = ServerDriver(**options)
+    server.handle_events()
+    name = "LMTP" if server.machine.lmtp else "ESMTP"
+    assert lines_of(server.machine.data_to_send()) == [f"220 {HOST} {name} ready"]
     server.events.clear()
-    server.verdict = verdict
     return server
 
 
-def merged(events: Iterable[ServerEvent]) -> list[ServerEvent]:
-    """*events* with slices of content that follow each other as one."""
-    whole: list[ServerEvent] = []
+def ready_server(*data: bytes, application: Application = accept, **options: Any) -> ServerDriver:
+    """Return a server after EHLO (LHLO) and *data*, all accepted; the events begin after that."""
+    server = greeted_server(**options)
+    server.feed(b"LHLO client.example\r\n" if server.machine.lmtp else EHLO_LINE, *data)
+    server.events.clear()
+    server.application = application
+    return server
+
+
+def content_of(events: Iterable[ServerEvent]) -> bytes:
+    """Return the content in *events*."""
+    return b"".join(event.data for event in events if isinstance(event, BodyChunk))
+
+
+def merge_content(events: Iterable[ServerEvent]) -> list[ServerEvent]:
+    """Return *events* without Connected, and with adjacent slices of content as one."""
+    merged: list[ServerEvent] = []
     for event in events:
-        last = whole[-1] if whole else None
+        last = merged[-1] if merged else None
         if isinstance(event, BodyChunk) and isinstance(last, BodyChunk):
-            whole[-1] = BodyChunk(last.data + event.data)
+            merged[-1] = BodyChunk(last.data + event.data)
         elif not isinstance(event, Connected):
-            whole.append(event)
-    return whole
-
-
-def pieces(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """*data*, cut at *cuts*."""
-    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False) if start < end]
-
-
-def octets(data: bytes) -> list[bytes]:
-    """Each octet of *data*."""
-    return [data[i : i + 1] for i in range(len(data))]
+            merged.append(event)
+    return merged
 
 
 # -- the client --------------------------------------------------------------------------------
 
 
-def offer(*keywords: str) -> bytes:
-    """An EHLO reply."""
+def ehlo_reply(*keywords: str) -> bytes:
+    """Return the octets of a reply to EHLO that offers *keywords*."""
     return bytes(Reply(250, None, [f"{HOST} greets you", *keywords]))
 
 
-def calling(*keywords: str, **options: Any) -> ClientProtocol:
-    """A client, greeted, EHLO (LHLO) done, offered *keywords*."""
+def greeted_client(**options: Any) -> ClientProtocol:
+    """Return a client that has read the greeting."""
     client = ClientProtocol(**options)
-    hears(client, b"220 mx.example.org ready\r\n")
+    assert client.data_to_send() == b""
+    receive(client, b"220 mx.example.org ready\r\n")
+    return client
+
+
+def ready_client(*keywords: str, **options: Any) -> ClientProtocol:
+    """Return a client after EHLO (LHLO), which was offered *keywords*."""
+    client = greeted_client(**options)
     client.send(LHLO if client.lmtp else EHLO)
-    hears(client, offer(*keywords))
+    receive(client, ehlo_reply(*keywords))
     client.data_to_send()
     return client
 
 
-def hears(client: ClientProtocol, *data: bytes) -> list[Answer]:
-    """Feed; give the answers, where nothing else comes."""
-    answers = []
+def client_with_recipient(
+    *keywords: str, parameters: MailParameters | None = None, **options: Any
+) -> ClientProtocol:
+    """Return a client with an open transaction of one recipient."""
+    client = ready_client(*keywords, **options)
+    exchange(client, Mail(MAIL.path, parameters or MailParameters()), RCPT)
+    return client
+
+
+def client_in_body(*keywords: str, parameters: MailParameters | None = None) -> ClientProtocol:
+    """Return a client that has read 354 and may send content."""
+    client = client_with_recipient(*keywords, parameters=parameters)
+    exchange(client, Data(), reply=b"354 go\r\n")
+    assert client.phase is Phase.BODY
+    return client
+
+
+def receive_events(client: ClientProtocol, *data: bytes) -> list[ClientEvent]:
+    """Feed each piece; b"" is the end of the connection. Return all events."""
+    events = []
     for piece in data:
         client.receive(piece)
         while (event := client.next_event()) is not None:
-            assert isinstance(event, Answer)
-            answers.append(event)
+            events.append(event)
+    return events
+
+
+def receive(client: ClientProtocol, *data: bytes) -> list[Answer]:
+    """Feed each piece. Return the events, which must all be answers."""
+    answers = []
+    for event in receive_events(client, *data):
+        assert isinstance(event, Answer)
+        answers.append(event)
     return answers
 
 
-def says(client: ClientProtocol, *commands: Command, reply: bytes = b"250 ok\r\n") -> None:
-    """Say *commands*, each answered with *reply*; what was sent is thrown away."""
+def receive_codes(client: ClientProtocol, *data: bytes) -> list[int]:
+    """Feed each piece. Return the codes of the answers, where no other events come."""
+    return [answer.reply.code for answer in receive(client, *data)]
+
+
+def exchange(client: ClientProtocol, *commands: Command, reply: bytes = b"250 ok\r\n") -> None:
+    """Send each command and feed *reply* to it; drop the octets sent."""
     for command in commands:
         client.send(command)
-        hears(client, reply)
+        receive(client, reply)
     client.data_to_send()
 
 
-def with_recipient(
-    *keywords: str, parameters: MailParameters | None = None, **options: Any
-) -> ClientProtocol:
-    """A client with an open transaction of one recipient."""
-    client = calling(*keywords, **options)
-    says(client, Mail(MAIL.path, parameters or MailParameters()), RCPT)
-    return client
-
-
-def refuses(
+def assert_refused(
     client: ClientProtocol,
-    say: Callable[[], object],
+    send: Callable[[], object],
     kind: type[LocalProtocolError] = LocalProtocolError,
     match: str | None = None,
 ) -> None:
-    """That saying it raises *kind*, sends nothing and changes nothing."""
+    """Assert that *send* raises *kind*, sends nothing and changes nothing."""
     before = (client.phase, client.unanswered, client.in_flight)
     with pytest.raises(kind, match=match):
-        say()
+        send()
     assert client.data_to_send() == b""
     assert (client.phase, client.unanswered, client.in_flight) == before
 
 
-def sent_by(answers: Iterable[Answer]) -> list[Sent]:
+def assert_protocol_error(client: ClientProtocol, data: bytes, match: str | None = None) -> None:
+    """Assert that *data* raises RemoteProtocolError, and that the client is closed after that."""
+    client.data_to_send()
+    client.receive(data)
+    with pytest.raises(RemoteProtocolError, match=match):
+        while client.next_event() is not None:
+            pass
+    assert client.phase is Phase.CLOSED
+    assert isinstance(client.next_event(), Disconnected)
+    assert client.next_event() is None
+    for verb in ("NOOP", "QUIT", "MAIL"):
+        assert not client.allows(verb)
+    assert_refused(client, lambda: client.send(Quit()))
+    assert receive_events(client, b"250 ok\r\n") == []
+
+
+def sent_of(answers: Iterable[Answer]) -> list[Sent]:
+    """Return what each answer answers."""
     return [answer.sent for answer in answers]

@@ -26,24 +26,26 @@ from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server_replies import TIMED_OUT
 
 from .machines import (
+    ENVELOPE_LINES,
+    LOOKS_LIKE_COMMANDS,
     MAIL,
-    Serving,
-    Verdict,
-    codes,
+    MAIL_LINE,
+    RCPT_LINE,
+    Application,
+    ServerDriver,
+    accept,
+    codes_of,
+    cut,
     lines_of,
-    merged,
-    no_to,
-    octets,
-    pieces,
-    serving,
-    yes,
+    merge_content,
+    ready_server,
+    reply_to,
+    single_octets,
 )
 
-TO_RCPT = b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
-EVIL = b"\r\n.\r\nQUIT\r\nMAIL FROM:<x@y>\r\nRSET\r\n\0\xff\r\nDATA\r\n"
 LARGEST = 65536
 SMALL = Limits(message_size=LARGEST)
-FULL = Reply(452, "4.3.1", "Disk full")
+DISK_FULL = Reply(452, "4.3.1", "Disk full")
 
 
 def bdat(content: bytes, tail: str = "") -> bytes:
@@ -54,9 +56,9 @@ def last(content: bytes) -> bytes:
     return bdat(content, " LAST")
 
 
-def ready(**options: Any) -> Serving:
+def ready(**options: Any) -> ServerDriver:
     """A server with one recipient accepted."""
-    return serving(TO_RCPT, **options)
+    return ready_server(ENVELOPE_LINES, **options)
 
 
 # -- a message in chunks -----------------------------------------------------------------------
@@ -67,13 +69,13 @@ def ready(**options: Any) -> Serving:
 def test_a_message_in_chunks(step: int) -> None:
     """Octets are content whatever they are; each chunk has its 250, and none before its end."""
     server = ready()
-    data = bdat(EVIL) + bdat(b"..\r\n") + last(b"\r\n.\r\n")
-    assert server.codes(*pieces(data, range(step, len(data), step))) == [250] * 3
-    content = EVIL + b"..\r\n" + b"\r\n.\r\n"
+    data = bdat(LOOKS_LIKE_COMMANDS) + bdat(b"..\r\n") + last(b"\r\n.\r\n")
+    assert server.codes(*cut(data, range(step, len(data), step))) == [250] * 3
+    content = LOOKS_LIKE_COMMANDS + b"..\r\n" + b"\r\n.\r\n"
     assert server.content == content
     assert [event for event in server.events if not isinstance(event, BodyChunk)] == [
-        Bdat(len(EVIL)),
-        ChunkEnd(len(EVIL)),
+        Bdat(len(LOOKS_LIKE_COMMANDS)),
+        ChunkEnd(len(LOOKS_LIKE_COMMANDS)),
         Bdat(4),
         ChunkEnd(4),
         Bdat(5, last=True),
@@ -82,7 +84,7 @@ def test_a_message_in_chunks(step: int) -> None:
     assert server.machine.phase is Phase.READY
 
 
-def test_nothing_is_said_before_the_octets_of_a_chunk_have_come() -> None:
+def test_nothing_is_said_before_the_dataof_a_chunk_have_come() -> None:
     server = ready()
     assert server.feed(b"BDAT 3\r\n") == b""
     assert server.machine.in_message
@@ -106,8 +108,8 @@ def test_the_last_chunk_may_be_empty() -> None:
 def test_both_ways_in_one_session() -> None:
     server = ready()
     assert server.codes(b"DATA\r\n..text\r\n.\r\n") == [354, 250]
-    assert server.codes(TO_RCPT, last(b".text\r\n")) == [250, 250, 250]
-    assert server.codes(TO_RCPT, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
+    assert server.codes(ENVELOPE_LINES, last(b".text\r\n")) == [250, 250, 250]
+    assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\n"
     assert server.machine.transactions == 3
 
@@ -116,16 +118,16 @@ def test_both_ways_in_one_session() -> None:
 def test_after_the_last_chunk_there_is_no_transaction() -> None:
     server = ready()
     assert server.codes(last(b"text\r\n")) == [250]
-    assert server.codes(bdat(EVIL), last(EVIL)) == [503, 503]
+    assert server.codes(bdat(LOOKS_LIKE_COMMANDS), last(LOOKS_LIKE_COMMANDS)) == [503, 503]
     assert server.content == b"text\r\n"
-    assert server.codes(TO_RCPT) == [250, 250]
+    assert server.codes(ENVELOPE_LINES) == [250, 250]
 
 
 @pytest.mark.req("RFC3030-2-15")
 def test_after_data_there_is_no_transaction() -> None:
     server = ready()
     assert server.codes(b"DATA\r\ntext\r\n.\r\n") == [354, 250]
-    assert server.codes(last(EVIL), b"NOOP\r\n") == [503, 250]
+    assert server.codes(last(LOOKS_LIKE_COMMANDS), b"NOOP\r\n") == [503, 250]
     assert server.content == b"text\r\n"
 
 
@@ -135,7 +137,7 @@ def test_rset_between_chunks_clears_them_all() -> None:
     assert server.codes(bdat(b"first"), b"RSET\r\n") == [250, 250]
     assert server.machine.transaction.size == 0
     server.events.clear()
-    assert server.codes(TO_RCPT, last(b"second")) == [250, 250, 250]
+    assert server.codes(ENVELOPE_LINES, last(b"second")) == [250, 250, 250]
     assert server.content == b"second"
     assert server.events[-1] == BodyEnd(6)
 
@@ -143,12 +145,12 @@ def test_rset_between_chunks_clears_them_all() -> None:
 @pytest.mark.req("RFC3030-2-14")
 def test_data_does_not_follow_chunks() -> None:
     server = ready()
-    assert server.said(bdat(b"first"), b"DATA\r\n")[1].startswith("503 5.5.1 ")
+    assert server.lines(bdat(b"first"), b"DATA\r\n")[1].startswith("503 5.5.1 ")
     assert server.machine.phase is Phase.CHUNKS
-    assert server.codes(b"RSET\r\n", TO_RCPT, b"DATA\r\n") == [250, 250, 250, 354]
+    assert server.codes(b"RSET\r\n", ENVELOPE_LINES, b"DATA\r\n") == [250, 250, 250, 354]
 
 
-@pytest.mark.parametrize("line", [TO_RCPT[:29], TO_RCPT[29:], b"STARTTLS\r\n", b"AUTH PLAIN\r\n"])
+@pytest.mark.parametrize("line", [MAIL_LINE, RCPT_LINE, b"STARTTLS\r\n", b"AUTH PLAIN\r\n"])
 def test_between_chunks_the_envelope_is_closed(line: bytes) -> None:
     server = ready(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
     assert server.codes(bdat(b"first"), line, last(b"")) == [250, 503, 250]
@@ -160,7 +162,9 @@ def test_between_chunks_there_may_be_other_commands() -> None:
     lines = b"NOOP\r\nVRFY a\r\nHELP\r\nFOO\r\n"
     assert server.codes(bdat(b"a"), lines, last(b"b")) == [250, 250, 252, 214, 500, 250]
     assert server.content == b"ab"
-    assert server.codes(TO_RCPT, bdat(b"a"), b"EHLO a.example\r\n", last(EVIL)) == [
+    assert server.codes(
+        ENVELOPE_LINES, bdat(b"a"), b"EHLO a.example\r\n", last(LOOKS_LIKE_COMMANDS)
+    ) == [
         *[250] * 4,
         503,
     ], "EHLO clears them as RSET does"
@@ -181,10 +185,10 @@ def test_between_chunks_there_may_be_other_commands() -> None:
         (b"", {"require_auth": True}, 530),
         (b"", {"extensions": {"CHUNKING": None}}, 502),
         (b"HELO a.example\r\n", {}, 503),
-        (b"HELO a.example\r\n" + TO_RCPT, {}, 503),
+        (b"HELO a.example\r\n" + ENVELOPE_LINES, {}, 503),
     ],
 )
-def test_octets_of_a_refused_chunk_are_no_commands(
+def test_dataof_a_refused_chunk_are_no_commands(
     before: bytes, options: dict[str, object], code: int, mark: str
 ) -> None:
     server = ready(**options)
@@ -192,11 +196,16 @@ def test_octets_of_a_refused_chunk_are_no_commands(
     server.events.clear()
     phase = server.machine.phase
     in_transaction = phase in (Phase.MAIL, Phase.RCPT)
-    assert server.feed(b"BDAT %d%s\r\n" % (len(EVIL), mark.encode()), EVIL[:-1]) == b""
-    refusal = server.codes(EVIL[-1:])
+    assert (
+        server.feed(
+            b"BDAT %d%s\r\n" % (len(LOOKS_LIKE_COMMANDS), mark.encode()), LOOKS_LIKE_COMMANDS[:-1]
+        )
+        == b""
+    )
+    refusal = server.codes(LOOKS_LIKE_COMMANDS[-1:])
     assert refusal == [503 if code == 553 else code], "one reply, after the last octet"
     assert len(server.events) == 1
-    assert server.rejected[0].line == f"BDAT {len(EVIL)}{mark}"
+    assert server.rejected[0].line == f"BDAT {len(LOOKS_LIKE_COMMANDS)}{mark}"
     assert server.content == b""
     assert server.machine.phase is (Phase.READY if in_transaction else phase)
     assert server.codes(b"NOOP\r\nQUIT\r\n") == [250, 221]
@@ -205,16 +214,18 @@ def test_octets_of_a_refused_chunk_are_no_commands(
 def test_a_message_behind_one_that_failed_has_its_own_sender() -> None:
     """MAIL that was pipelined behind a refused chunk opens a transaction: else its recipients would
     be those of the sender before."""
-    server = serving(b"MAIL FROM:<eve@example.org>\r\n")
-    assert server.codes(last(b"a") + TO_RCPT + last(b"b")) == [503, 250, 250, 250]
+    server = ready_server(b"MAIL FROM:<eve@example.org>\r\n")
+    assert server.codes(last(b"a") + ENVELOPE_LINES + last(b"b")) == [503, 250, 250, 250]
     assert server.content == b"b"
     assert MAIL in server.events
 
 
 def test_before_ehlo_and_where_there_is_no_service() -> None:
     for greeting in (None, Reply(554, None, "No")):
-        server = Serving(no_to(Connected, greeting) if greeting else yes)
-        assert server.codes(last(EVIL), bdat(EVIL), b"QUIT\r\n")[1:] == [503, 503, 221]
+        server = ServerDriver(reply_to(Connected, greeting) if greeting else accept)
+        assert server.codes(last(LOOKS_LIKE_COMMANDS), bdat(LOOKS_LIKE_COMMANDS), b"QUIT\r\n")[
+            1:
+        ] == [503, 503, 221]
         assert server.content == b""
 
 
@@ -222,8 +233,8 @@ def test_no_transaction_no_chunk_in_a_session_that_knows_none() -> None:
     """A client that was told of no CHUNKING and chunks all the same means content by it."""
     server = ready(extensions={"CHUNKING": None})
     assert "CHUNKING" not in server.machine.offered
-    assert server.said(last(EVIL)) == ["502 5.5.1 Command not implemented"]
-    assert server.codes(TO_RCPT, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
+    assert server.lines(last(LOOKS_LIKE_COMMANDS)) == ["502 5.5.1 Command not implemented"]
+    assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
 
 
 @pytest.mark.req("RFC3030-2-01")
@@ -253,15 +264,15 @@ def test_a_chunk_that_is_too_big(size: int) -> None:
     server = ready(limits=SMALL)
     assert server.feed(b"BDAT %d LAST\r\n" % size) == b""
     come = 0
-    while come < min(size, 3 * 10**5) - len(EVIL):
-        piece = (EVIL * 1000)[: size - come]
+    while come < min(size, 3 * 10**5) - len(LOOKS_LIKE_COMMANDS):
+        piece = (LOOKS_LIKE_COMMANDS * 1000)[: size - come]
         assert server.feed(piece) == b"" or come + len(piece) == size
         come += len(piece)
         assert len(server.machine._buffer) == 0
     assert server.content == b""
     if size == LARGEST + 1:
         server = ready(limits=SMALL)
-        refusal = server.said(last((EVIL * 2000)[:size]), b"NOOP\r\n")
+        refusal = server.lines(last((LOOKS_LIKE_COMMANDS * 2000)[:size]), b"NOOP\r\n")
         assert refusal == [
             "552 5.3.4 Message size exceeds fixed maximum message size",
             "250 2.0.0 OK",
@@ -288,7 +299,7 @@ def test_chunks_count_together(sizes: tuple[int, ...], wanted: list[int]) -> Non
     assert server.codes(*data, last(b"x" * sizes[-1])) == wanted
     assert server.machine.phase is Phase.READY
     assert any(isinstance(event, BodyEnd) for event in server.events) == (wanted[-1] == 250)
-    assert server.codes(TO_RCPT, last(b"x" * LARGEST)) == [250, 250, 250], "counted anew"
+    assert server.codes(ENVELOPE_LINES, last(b"x" * LARGEST)) == [250, 250, 250], "counted anew"
 
 
 @pytest.mark.parametrize("tail", [b"5 FOO", b"5 LAST FOO", b"5 LASTING", b"5 6", b"00005 -"])
@@ -317,8 +328,8 @@ def test_a_size_that_nobody_knows_closes(argument: bytes) -> None:
         server = ready(**more)
         server.feed(before)
         server.events.clear()
-        lines = server.said(b"bDaT" + argument + b"\r\n" + EVIL)
-        assert codes(lines) in ([501, 421], [500, 421])
+        lines = server.lines(b"bDaT" + argument + b"\r\n" + LOOKS_LIKE_COMMANDS)
+        assert codes_of(lines) in ([501, 421], [500, 421])
         assert lines[1] == (
             "421 4.7.0 mx.example.org Size of the chunk unknown; closing transmission channel"
         )
@@ -330,7 +341,7 @@ def test_a_size_that_nobody_knows_closes(argument: bytes) -> None:
 def test_blanks_at_the_end_are_no_part_of_it() -> None:
     server = ready()
     assert server.codes(b"BDAT 3  LAST\r\nQUI", b"NOOP\r\n") == [501, 250]
-    assert server.codes(TO_RCPT, b"BDAT 3 LAST \t\r\nabc") == [250, 250, 250]
+    assert server.codes(ENVELOPE_LINES, b"BDAT 3 LAST \t\r\nabc") == [250, 250, 250]
 
 
 def test_many_bad_chunks_close() -> None:
@@ -347,40 +358,45 @@ def test_many_bad_chunks_close() -> None:
 @pytest.mark.parametrize("good", [0, 1])
 def test_a_refused_chunk_fails_the_transaction(kind: type, good: int) -> None:
     """Its octets are read first; those on their way behind it are read and refused, too."""
-    server = ready(verdict=no_to(kind, FULL, after=good))
-    data = bdat(b"good" if good else EVIL) + bdat(EVIL) + bdat(EVIL) + last(EVIL)
-    lines = server.said(data + b"NOOP\r\n")
+    server = ready(application=reply_to(kind, DISK_FULL, after=good))
+    data = (
+        bdat(b"good" if good else LOOKS_LIKE_COMMANDS)
+        + bdat(LOOKS_LIKE_COMMANDS)
+        + bdat(LOOKS_LIKE_COMMANDS)
+        + last(LOOKS_LIKE_COMMANDS)
+    )
+    lines = server.lines(data + b"NOOP\r\n")
     wanted = [250, 452, 503, 503, 250] if good else [452, 503, 503, 503, 250]
-    assert codes(lines) == wanted
+    assert codes_of(lines) == wanted
     assert lines[good] == "452 4.3.1 Disk full"
     assert not any(isinstance(event, BodyEnd) for event in server.events)
     assert server.machine.phase is Phase.READY
     assert server.machine.envelope.recipients == ()
-    server.verdict = yes
-    assert server.codes(b"RSET\r\n", TO_RCPT, last(b"x")) == [250, 250, 250, 250]
+    server.application = accept
+    assert server.codes(b"RSET\r\n", ENVELOPE_LINES, last(b"x")) == [250, 250, 250, 250]
 
 
 @pytest.mark.req("RFC3030-2-09")
 def test_a_chunk_refused_at_its_command_gives_no_content_and_no_early_reply() -> None:
-    server = ready(verdict=no_to(Bdat, FULL))
+    server = ready(application=reply_to(Bdat, DISK_FULL))
     assert server.feed(b"BDAT 5\r\n", b"QUIT") == b""
     assert server.feed(b"\n") == b"452 4.3.1 Disk full\r\n"
     assert server.content == b""
-    assert server.events == [Bdat(5), Rejected("", FULL)]
+    assert server.events == [Bdat(5), Rejected("", DISK_FULL)]
 
 
 @pytest.mark.parametrize("kind", [Bdat, BodyEnd])
 def test_the_last_chunk_may_be_refused(kind: type) -> None:
-    server = ready(verdict=no_to(kind, Reply(554, "5.6.0", "No")))
-    assert server.codes(last(EVIL), b"DATA\r\n") == [554, 503]
+    server = ready(application=reply_to(kind, Reply(554, "5.6.0", "No")))
+    assert server.codes(last(LOOKS_LIKE_COMMANDS), b"DATA\r\n") == [554, 503]
     assert server.machine.phase is Phase.READY
 
 
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd, BodyEnd])
 def test_421_to_a_chunk_closes(kind: type) -> None:
-    server = ready(verdict=no_to(kind, Reply(421, "4.3.2", "Bye")))
-    chunk = last(EVIL) if kind is BodyEnd else bdat(EVIL)
-    assert server.said(chunk, b"NOOP\r\n") == ["421 4.3.2 mx.example.org Bye"]
+    server = ready(application=reply_to(kind, Reply(421, "4.3.2", "Bye")))
+    chunk = last(LOOKS_LIKE_COMMANDS) if kind is BodyEnd else bdat(LOOKS_LIKE_COMMANDS)
+    assert server.lines(chunk, b"NOOP\r\n") == ["421 4.3.2 mx.example.org Bye"]
     assert server.machine.phase is Phase.CLOSED
     assert server.machine.next_event() is None
 
@@ -389,15 +405,15 @@ def test_hanging_up_in_the_middle_of_a_chunk() -> None:
     server = ready()
     server.feed(b"BDAT 99\r\nabc")
     server.machine.hang_up(TIMED_OUT)
-    assert codes(lines_of(server.feed(b"def") + server.end())) == [421]
+    assert codes_of(lines_of(server.feed(b"def") + server.end())) == [421]
     assert server.content == b"abc"
 
 
 def test_answers_that_do_not_suit() -> None:
-    server = ready(verdict=yes)
+    server = ready(application=accept)
     machine = server.machine
-    for octets_, kind in ((b"BDAT 1\r\n", Bdat), (b"a", ChunkEnd)):
-        machine.receive(octets_)
+    for data, kind in ((b"BDAT 1\r\n", Bdat), (b"a", ChunkEnd)):
+        machine.receive(data)
         while not isinstance(event := machine.next_event(), kind):
             assert isinstance(event, BodyChunk)
         for code in (220, 221, 251, 354):
@@ -407,13 +423,13 @@ def test_answers_that_do_not_suit() -> None:
             machine.next_event()
         assert machine.data_to_send() == b""
         machine.answer()
-    assert codes(lines_of(machine.data_to_send())) == [250]
+    assert codes_of(lines_of(machine.data_to_send())) == [250]
 
 
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("come", [b"", b"abc"])
 def test_the_end_in_the_middle_of_a_chunk(come: bytes, refused: bool) -> None:
-    server = ready(verdict=no_to(Bdat, FULL) if refused else yes)
+    server = ready(application=reply_to(Bdat, DISK_FULL) if refused else accept)
     assert server.feed(bdat(b"a") if not refused else b"NOOP\r\n") != b""
     assert server.feed(b"BDAT 4 LAST\r\n" + come) + server.end() == b""
     assert server.events[-1] == Disconnected()
@@ -425,7 +441,7 @@ def test_the_end_in_the_middle_of_a_chunk(come: bytes, refused: bool) -> None:
 @given(st.binary(max_size=1200), st.lists(st.integers(0, 1300), max_size=5))
 @example(b"\xff" * 20000, [])
 @example(b"\n" * 600, [20])
-def test_octets_that_were_not_counted_are_commands_that_nobody_knows(
+def test_datathat_were_not_counted_are_commands_that_nobody_knows(
     content: bytes, cuts: list[int]
 ) -> None:
     """A client that counts too low: what is left over is refused line by line, in step."""
@@ -433,7 +449,7 @@ def test_octets_that_were_not_counted_are_commands_that_nobody_knows(
         content = b"\0" + content.replace(b"\r\n", b"\r\n\0")
     server = ready(limits=Limits(errors=1000))
     data = b"BDAT 0 LAST\r\n" + content + b"\r\nNOOP\r\n"
-    assert server.codes(*pieces(data, cuts)) == [250, *[500] * (content.count(b"\r\n") + 1), 250]
+    assert server.codes(*cut(data, cuts)) == [250, *[500] * (content.count(b"\r\n") + 1), 250]
 
 
 # -- BINARYMIME --------------------------------------------------------------------------------
@@ -446,33 +462,33 @@ ALL = bytes(range(256))
 
 @pytest.mark.req("RFC3030-3-04", "SMUGGLING-04")
 @pytest.mark.parametrize("cut", [0, 1, 13, 255])
-def test_all_octets_are_preserved(cut: int) -> None:
-    server = serving(BINARY_MAIL, **BINARY)
-    assert server.codes(*octets(bdat(ALL[:cut]) + last(ALL[cut:]))) == [250, 250]
+def test_all_dataare_preserved(cut: int) -> None:
+    server = ready_server(BINARY_MAIL, **BINARY)
+    assert server.codes(*single_octets(bdat(ALL[:cut]) + last(ALL[cut:]))) == [250, 250]
     assert server.content == ALL
 
 
 @pytest.mark.req("RFC3030-3-06")
 def test_binary_content_does_not_come_by_data() -> None:
-    server = serving(BINARY_MAIL, **BINARY)
-    assert server.said(b"DATA\r\n") == ["503 5.5.1 BODY=BINARYMIME needs BDAT"]
+    server = ready_server(BINARY_MAIL, **BINARY)
+    assert server.lines(b"DATA\r\n") == ["503 5.5.1 BODY=BINARYMIME needs BDAT"]
     assert not any(isinstance(event, Data) for event in server.events)
     assert server.machine.phase is Phase.RCPT
     assert server.codes(last(ALL)) == [250]
-    assert server.codes(TO_RCPT, b"DATA\r\n") == [250, 250, 354], "of that transaction only"
+    assert server.codes(ENVELOPE_LINES, b"DATA\r\n") == [250, 250, 354], "of that transaction only"
 
 
 @pytest.mark.req("RFC3030-3-12")
 @pytest.mark.parametrize("parameter", [b"", b" BODY=7BIT", b" BODY=8BITMIME"])
 def test_what_was_announced_is_not_compared_with_what_comes(parameter: bytes) -> None:
-    server = serving(BINARY_MAIL.replace(b" BODY=BINARYMIME", parameter), **BINARY)
+    server = ready_server(BINARY_MAIL.replace(b" BODY=BINARYMIME", parameter), **BINARY)
     head = b"Content-Transfer-Encoding: binary\r\n\r\n"
     assert server.codes(last(head + ALL)) == [250]
     assert server.content == head + ALL
 
 
 def test_binarymime_is_not_taken_unless_offered() -> None:
-    server = serving()
+    server = ready_server()
     assert server.codes(BINARY_MAIL[:45]) == [555]
     assert server.codes(b"MAIL FROM:<> BODY=BINARY\r\n") == [501]
 
@@ -480,65 +496,65 @@ def test_binarymime_is_not_taken_unless_offered() -> None:
 @pytest.mark.req("RFC3030-3-01")
 def test_binarymime_needs_chunking() -> None:
     with pytest.raises(ValueError, match="CHUNKING"):
-        Serving(extensions={"BINARYMIME": "", "CHUNKING": None})
+        ServerDriver(extensions={"BINARYMIME": "", "CHUNKING": None})
     with pytest.raises(ValueError, match="no parameter"):
-        Serving(extensions={"BINARYMIME": "x"})
+        ServerDriver(extensions={"BINARYMIME": "x"})
 
 
 # -- laws --------------------------------------------------------------------------------------
 
 
-CONTENT = st.sampled_from([b"", b"x", EVIL, b"\r\n.\r\n", b"QUIT\r\n", b"a\r\n" * 50, b"\r", b"\n"])
+CONTENT = st.sampled_from(
+    [b"", b"x", LOOKS_LIKE_COMMANDS, b"\r\n.\r\n", b"QUIT\r\n", b"a\r\n" * 50, b"\r", b"\n"]
+)
 CHUNKS = st.builds(bdat, CONTENT, st.sampled_from(["", "", "", " LAST", " last", " FOO"]))
 STREAM = st.lists(
     CHUNKS
-    | st.just(TO_RCPT)
+    | st.just(ENVELOPE_LINES)
     | st.sampled_from([
-        b"RSET\r\n", b"NOOP\r\n", TO_RCPT[:29], TO_RCPT[29:], b"DATA\r\nBDAT 9\r\n.\r\n",
+        b"RSET\r\n", b"NOOP\r\n", MAIL_LINE, RCPT_LINE, b"DATA\r\nBDAT 9\r\n.\r\n",
         b"FOO\r\n",
         BINARY_MAIL, b"EHLO a.example\r\n", b"HELO a.example\r\n", b"BDAT 5", b"BDAT\r\n",
         b"BDAT 70000\r\n" + b"y" * 70000, b"BDAT -1\r\n", b"BDAT 99999 LAST\r\nQUIT\r\n",
     ]),
     max_size=12,
 ).map(b"".join)  # fmt: skip
-VERDICTS = st.lists(st.sampled_from([None, None, None, 452, 550, 421]), max_size=12)
+CODES = st.lists(st.sampled_from([None, None, None, 452, 550, 421]), max_size=12)
 
 
-def by(codes: list[int | None]) -> Verdict:
-    """An application that says these, then yes."""
+def replying_with(codes: list[int | None]) -> Application:
+    """An application that exchange these, then accept."""
     left = iter(codes)
 
-    def verdict(_: object) -> Reply | None:
+    def application(_: object) -> Reply | None:
         code = next(left, None)
         return None if code is None else Reply(code, None, "No")
 
-    return verdict
+    return application
 
 
-def history(parts: list[bytes], verdicts: list[int | None]) -> tuple[list[ServerEvent], bytes]:
-    server = serving(verdict=by(verdicts), limits=SMALL, **BINARY)
+def history(parts: list[bytes], codes: list[int | None]) -> tuple[list[ServerEvent], bytes]:
+    server = ready_server(application=replying_with(codes), limits=SMALL, **BINARY)
     said = b"".join(server.feed(part) for part in parts)
-    return merged(server.events), said
+    return merge_content(server.events), said
 
 
-@given(STREAM, VERDICTS, st.lists(st.integers(0, 800), max_size=6))
-@example(TO_RCPT + bdat(EVIL) + last(b""), [], [70, 80, 90])
-def test_the_split_does_not_matter(
-    data: bytes, verdicts: list[int | None], cuts: list[int]
-) -> None:
-    whole = history([data], verdicts)
-    assert history(pieces(data, cuts), verdicts) == whole
+@given(STREAM, CODES, st.lists(st.integers(0, 800), max_size=6))
+@example(ENVELOPE_LINES + bdat(LOOKS_LIKE_COMMANDS) + last(b""), [], [70, 80, 90])
+def test_the_split_does_not_matter(data: bytes, codes: list[int | None], cuts: list[int]) -> None:
+    whole = history([data], codes)
+    assert history(cut(data, cuts), codes) == whole
     if len(data) < 2000:
-        assert history(octets(data), verdicts) == whole
+        assert history(single_octets(data), codes) == whole
 
 
-@given(STREAM, VERDICTS)
-def test_one_reply_to_each(data: bytes, verdicts: list[int | None]) -> None:
+@given(STREAM, CODES)
+def test_one_reply_to_each(data: bytes, codes: list[int | None]) -> None:
     """To each command but BDAT, to each chunk's end, to each rejection: one. A BDAT of unknown
     size has its 421 besides."""
-    events, said = history([data], verdicts)
+    events, said = history([data], codes)
     counted = sum(not isinstance(event, BodyChunk | Bdat) for event in events)
-    replies = codes(lines_of(said))
+    replies = codes_of(lines_of(said))
     lost = said.count(b"Size of the chunk unknown")
     closed_at_bdat = replies[-1:] == [421] and isinstance(events[-1], Bdat)
     assert len(replies) == counted + lost + closed_at_bdat

@@ -18,16 +18,27 @@ from smtpproto.limits import Timeouts
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 
-from .machines import EHLO, LHLO, MAIL, RCPT, calling, hears, pieces, refuses, says, with_recipient
+from .machines import (
+    EHLO,
+    LHLO,
+    MAIL,
+    RCPT,
+    assert_refused,
+    client_with_recipient,
+    cut,
+    exchange,
+    ready_client,
+    receive,
+)
 
-EVIL = b"\r\n.\r\nQUIT\r\n.\r\n"
+CONTENT = b"\r\n.\r\nQUIT\r\n.\r\n"
 OK = b"250 ok\r\n"
 NO = b"552 Too much\r\n"
 BINARY = MailParameters(body=Body.BINARY_MIME)
 ALL = bytes(range(256))
 
 
-def bare(data: bytes) -> bool:
+def has_bare_cr_or_lf(data: bytes) -> bool:
     return data.replace(b"\r\n", b"").translate(None, b"\r\n") != data.replace(b"\r\n", b"")
 
 
@@ -36,91 +47,91 @@ def bare(data: bytes) -> bool:
 
 @pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")
 def test_a_chunk_is_its_line_and_its_octets() -> None:
-    client = with_recipient("CHUNKING")
-    (first,) = client.send_chunk(EVIL, last=False)
-    assert client.data_to_send() == b"BDAT %d\r\n" % len(EVIL) + EVIL
+    client = client_with_recipient("CHUNKING")
+    (first,) = client.send_chunk(CONTENT, last=False)
+    assert client.data_to_send() == b"BDAT %d\r\n" % len(CONTENT) + CONTENT
     assert client.unanswered == (first,)
-    assert first.what == Bdat(len(EVIL))
-    assert str(first) == f"BDAT {len(EVIL)}"
-    assert hears(client, OK)[0].sent is first
+    assert first.what == Bdat(len(CONTENT))
+    assert str(first) == f"BDAT {len(CONTENT)}"
+    assert receive(client, OK)[0].sent is first
     assert client.phase is Phase.CHUNKS
     (last,) = client.send_chunk(b".", last=True)
     assert client.data_to_send() == b"BDAT 1 LAST\r\n."
-    assert hears(client, OK)[0].sent is last
-    says(client, MAIL, RCPT)
+    assert receive(client, OK)[0].sent is last
+    exchange(client, MAIL, RCPT)
 
 
 @pytest.mark.req("RFC3030-2-07")
 def test_the_last_chunk_may_be_empty() -> None:
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     client.send_chunk(b"text\r\n", last=False)
-    hears(client, OK)
+    receive(client, OK)
     client.send_chunk(b"", last=True)
     assert client.data_to_send() == b"BDAT 6\r\ntext\r\nBDAT 0 LAST\r\n"
-    hears(client, OK)
+    receive(client, OK)
     assert client.phase is Phase.READY
 
 
 def test_bdat_goes_with_its_octets() -> None:
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     for command in (Bdat(0), Bdat(5, last=True)):
-        refuses(client, partial(client.send, command), match="send_chunk")
+        assert_refused(client, partial(client.send, command), match="send_chunk")
 
 
 @pytest.mark.req("RFC3030-2-03")
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING", "BINARYMIME"), ("XCHUNKING",)])
 def test_no_chunks_unless_offered(keywords: tuple[str, ...]) -> None:
     """And DATA is there for those that have none."""
-    client = with_recipient(*keywords)
-    refuses(client, lambda: client.send_chunk(b"x", last=True), NotOffered, match="CHUNKING")
+    client = client_with_recipient(*keywords)
+    assert_refused(client, lambda: client.send_chunk(b"x", last=True), NotOffered, match="CHUNKING")
     client.send(Data())
-    hears(client, b"354 go\r\n")
+    receive(client, b"354 go\r\n")
     assert client.data_to_send() == b"DATA\r\n"
 
 
 def test_the_last_list_counts() -> None:
-    client = calling("CHUNKING")
-    says(client, EHLO, reply=b"250 mx\r\n")
-    says(client, MAIL, RCPT)
-    refuses(client, lambda: client.send_chunk(b"", last=True), NotOffered)
+    client = ready_client("CHUNKING")
+    exchange(client, EHLO, reply=b"250 mx\r\n")
+    exchange(client, MAIL, RCPT)
+    assert_refused(client, lambda: client.send_chunk(b"", last=True), NotOffered)
 
 
 # -- what is in order --------------------------------------------------------------------------
 
 
 def test_no_chunk_without_a_recipient() -> None:
-    client = calling("CHUNKING", "PIPELINING")
-    refuses(client, lambda: client.send_chunk(b"", last=True), match="MAIL first")
+    client = ready_client("CHUNKING", "PIPELINING")
+    assert_refused(client, lambda: client.send_chunk(b"", last=True), match="MAIL first")
     client.send(MAIL)
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"", last=True), match="recipients")
+    assert_refused(client, lambda: client.send_chunk(b"", last=True), match="recipients")
 
 
 def test_nothing_follows_the_last_chunk() -> None:
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"", last=True)
     client.data_to_send()
     for _ in range(2):
         for last in (False, True):
-            refuses(client, partial(client.send_chunk, b"", last=last), match="MAIL first")
-        hears(client, *[OK] if client.unanswered else [])
+            assert_refused(client, partial(client.send_chunk, b"", last=last), match="MAIL first")
+        receive(client, *[OK] if client.unanswered else [])
 
 
 @pytest.mark.req("RFC3030-2-16")
 def test_data_and_chunks_are_not_mixed() -> None:
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=False)
     client.data_to_send()
-    refuses(client, lambda: client.send(Data()), match="BDAT")
-    hears(client, OK)
-    refuses(client, lambda: client.send(Data()), match="BDAT")
-    says(client, Rset())
-    says(client, MAIL, RCPT)
+    assert_refused(client, lambda: client.send(Data()), match="BDAT")
+    receive(client, OK)
+    assert_refused(client, lambda: client.send(Data()), match="BDAT")
+    exchange(client, Rset())
+    exchange(client, MAIL, RCPT)
     client.send(Data())
     client.data_to_send()
     for _ in range(2):
-        refuses(client, lambda: client.send_chunk(b"a", last=True))
-        hears(client, *[b"354 go\r\n"] if client.unanswered else [])
+        assert_refused(client, lambda: client.send_chunk(b"a", last=True))
+        receive(client, *[b"354 go\r\n"] if client.unanswered else [])
 
 
 @pytest.mark.req("RFC3030-2-10", "RFC3030-2-12")
@@ -128,72 +139,72 @@ def test_data_and_chunks_are_not_mixed() -> None:
 @pytest.mark.parametrize("good", [0, 1])
 @pytest.mark.parametrize("reply", [NO, b"451 Later\r\n", b"503 What\r\n"])
 def test_after_a_refused_chunk_rset_comes_first(reply: bytes, good: int, lmtp: bool) -> None:
-    client = with_recipient("CHUNKING", lmtp=lmtp)
+    client = client_with_recipient("CHUNKING", lmtp=lmtp)
     for answer in [OK] * good + [reply]:
         client.send_chunk(b"text", last=False)
-        hears(client, answer)
+        receive(client, answer)
     client.data_to_send()
     assert client.phase is Phase.FAILED
     for last in (False, True):
-        refuses(client, partial(client.send_chunk, b"a", last=last), match="RSET")
+        assert_refused(client, partial(client.send_chunk, b"a", last=last), match="RSET")
     for command in (MAIL, RCPT, Data(), Noop(), Vrfy("a"), LHLO if lmtp else EHLO):
-        refuses(client, partial(client.send, command), match="RSET")
+        assert_refused(client, partial(client.send, command), match="RSET")
     assert client.allows("RSET")
     assert client.allows("QUIT")
-    says(client, Rset(), MAIL, RCPT)
+    exchange(client, Rset(), MAIL, RCPT)
     client.send_chunk(b"b", last=True)
     assert client.data_to_send() == b"BDAT 1 LAST\r\nb"
 
 
 @pytest.mark.req("RFC3030-2-10")
 def test_chunks_that_were_on_their_way_are_accounted_for() -> None:
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     sent = [client.send_chunk(b"a", last=number == 3)[0] for number in range(4)]
-    answers = hears(client, OK + NO + b"503 no\r\n")
+    answers = receive(client, OK + NO + b"503 no\r\n")
     assert [answer.sent for answer in answers] == sent[:3]
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"", last=True))
-    assert [answer.sent for answer in hears(client, b"503 no\r\n")] == sent[3:]
-    says(client, Rset())
+    assert_refused(client, lambda: client.send_chunk(b"", last=True))
+    assert [answer.sent for answer in receive(client, b"503 no\r\n")] == sent[3:]
+    exchange(client, Rset())
     assert client.phase is Phase.READY
 
 
 def test_a_last_chunk_refused() -> None:
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a", last=True)
-    hears(client, NO)
+    receive(client, NO)
     client.data_to_send()
-    refuses(client, lambda: client.send(MAIL), match="RSET")
+    assert_refused(client, lambda: client.send(MAIL), match="RSET")
 
 
 def test_a_chunk_behind_recipients_that_were_all_refused() -> None:
     """503 to it leaves a transaction that nobody knows the state of (RFC 3030 2)."""
-    client = calling("CHUNKING", "PIPELINING")
+    client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
     client.send_chunk(b"a", last=True)
     client.data_to_send()
-    assert len(hears(client, OK, b"550 no\r\n", b"503 no\r\n")) == 3
+    assert len(receive(client, OK, b"550 no\r\n", b"503 no\r\n")) == 3
     assert client.phase is Phase.FAILED
-    refuses(client, lambda: client.send(RCPT), match="RSET")
+    assert_refused(client, lambda: client.send(RCPT), match="RSET")
 
 
 def test_what_a_server_takes_behind_a_refused_chunk_is_followed() -> None:
     """A second message in the same group, and a server that needs no RSET: both see it alike."""
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=True)
     for command in (MAIL, RCPT):
         client.send(command)
     client.send_chunk(b"b", last=True)
-    hears(client, NO, OK, OK)
-    hears(client, OK)
+    receive(client, NO, OK, OK)
+    receive(client, OK)
     assert client.phase is Phase.READY
     client.data_to_send()
-    says(client, MAIL)
+    exchange(client, MAIL)
 
 
 def test_421_to_a_chunk_closes() -> None:
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=False)
     (last,) = client.send_chunk(b"a", last=True)
     client.receive(b"421 bye\r\n250 ok\r\n")
@@ -204,7 +215,7 @@ def test_421_to_a_chunk_closes() -> None:
 
 def test_a_chunk_has_no_3yz() -> None:
     for last in (False, True):
-        client = with_recipient("CHUNKING")
+        client = client_with_recipient("CHUNKING")
         client.send_chunk(b"a", last=last)
         client.receive(b"354 go\r\n")
         with pytest.raises(RemoteProtocolError):
@@ -213,7 +224,7 @@ def test_a_chunk_has_no_3yz() -> None:
 
 @pytest.mark.parametrize("lasts", [(False,), (True,), (False, True)])
 def test_the_end_before_the_reply(lasts: tuple[bool, ...]) -> None:
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     sent = tuple(client.send_chunk(b"a", last=last)[0] for last in lasts)
     client.receive(b"")
     assert client.next_event() == Disconnected(sent)
@@ -223,7 +234,7 @@ def test_the_end_before_the_reply(lasts: tuple[bool, ...]) -> None:
 
 
 def test_a_whole_message_is_one_group() -> None:
-    client = calling("CHUNKING", "PIPELINING")
+    client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
     client.send_chunk(b"a", last=False)
@@ -231,36 +242,36 @@ def test_a_whole_message_is_one_group() -> None:
     client.send(Quit())
     octets = client.data_to_send()
     assert octets.endswith(b"BDAT 1\r\naBDAT 1 LAST\r\nbQUIT\r\n")
-    said = [str(answer.sent)[:4] for answer in hears(client, OK * 4)]
+    said = [str(answer.sent)[:4] for answer in receive(client, OK * 4)]
     assert said == ["MAIL", "RCPT", "BDAT", "BDAT"]
 
 
 def test_without_pipelining_each_chunk_waits_for_its_reply() -> None:
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a", last=False)
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"b", last=True), match="wait")
-    refuses(client, lambda: client.send(Noop()), match="wait")
-    hears(client, OK)
+    assert_refused(client, lambda: client.send_chunk(b"b", last=True), match="wait")
+    assert_refused(client, lambda: client.send(Noop()), match="wait")
+    receive(client, OK)
     client.send_chunk(b"b", last=True)
 
 
 def test_octets_in_flight_are_those_of_the_lines() -> None:
     """What a server must answer before it reads on, not what it swallows."""
-    client = with_recipient("CHUNKING", "PIPELINING")
+    client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"x" * 5000, last=False)
     assert client.in_flight == len(b"BDAT 5000\r\n")
-    hears(client, OK)
+    receive(client, OK)
     assert client.in_flight == 0
 
 
 def test_time_to_wait() -> None:
     """A chunk in its time; the last as the final dot (RFC 5321 4.5.3.2.6)."""
-    client = with_recipient("CHUNKING", "PIPELINING", timeouts=Timeouts(block=3, final=7))
+    client = client_with_recipient("CHUNKING", "PIPELINING", timeouts=Timeouts(block=3, final=7))
     client.send_chunk(b"a", last=False)
     client.send_chunk(b"a", last=True)
     assert client.timeout == 3
-    hears(client, OK)
+    receive(client, OK)
     assert client.timeout == 7
 
 
@@ -277,8 +288,8 @@ def test_time_to_wait() -> None:
 @example(b"a\n", [1])
 def test_text_has_crlf_only_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     """What is refused sends nothing; what is sent is what was given."""
-    for parts in (pieces(data, cuts), [data], [data[i : i + 1] for i in range(len(data))]):
-        client = with_recipient("CHUNKING", "PIPELINING")
+    for parts in (cut(data, cuts), [data], [data[i : i + 1] for i in range(len(data))]):
+        client = client_with_recipient("CHUNKING", "PIPELINING")
         sent = b""
         refused = False
         for number, part in enumerate([*parts, b""]):
@@ -290,28 +301,28 @@ def test_text_has_crlf_only_however_it_is_cut(data: bytes, cuts: list[int]) -> N
                 refused = True
                 break
             sent += client.data_to_send().split(b"\r\n", 1)[1]
-        assert refused is bare(data)
+        assert refused is has_bare_cr_or_lf(data)
         assert data.startswith(sent)
         assert refused or sent == data
 
 
 def test_a_message_begins_anew() -> None:
     """A CR at the end of a chunk of a transaction that was given up is nothing to the next."""
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
-    hears(client, OK)
-    says(client, Rset(), MAIL, RCPT)
+    receive(client, OK)
+    exchange(client, Rset(), MAIL, RCPT)
     client.send_chunk(b"b\r\n", last=True)
     assert client.data_to_send() == b"BDAT 3 LAST\r\nb\r\n"
 
 
 def test_a_refused_piece_was_never_given() -> None:
-    client = with_recipient("CHUNKING")
+    client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
-    hears(client, OK)
+    receive(client, OK)
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"b", last=True), match="CR or LF alone")
-    refuses(client, lambda: client.send_chunk(b"\xff", last=True), match="above 127")
+    assert_refused(client, lambda: client.send_chunk(b"b", last=True), match="CR or LF alone")
+    assert_refused(client, lambda: client.send_chunk(b"\xff", last=True), match="above 127")
     client.send_chunk(b"\nb", last=True)
     assert client.data_to_send() == b"BDAT 2 LAST\r\n\nb"
 
@@ -333,7 +344,7 @@ def test_a_refused_piece_was_never_given() -> None:
 def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allowed: bool) -> None:
     offered = ("CHUNKING", "8BITMIME", "SMTPUTF8", "BINARYMIME", "PIPELINING")
     for first, last in itertools.product([b"", b"a"], [True, False]):
-        client = with_recipient(*offered, parameters=parameters)
+        client = client_with_recipient(*offered, parameters=parameters)
         if first:
             client.send_chunk(first, last=False)
             client.data_to_send()
@@ -341,23 +352,25 @@ def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allow
             client.send_chunk(octets, last=last)
             assert client.data_to_send().endswith(octets)
         elif octets != b"\r" or last:
-            refuses(client, partial(client.send_chunk, octets, last=last))
+            assert_refused(client, partial(client.send_chunk, octets, last=last))
 
 
 @pytest.mark.req("RFC3030-3-04")
 @given(st.lists(st.integers(0, 256), max_size=4))
 def test_binary_octets_leave_as_they_are(cuts: list[int]) -> None:
-    client = with_recipient("CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY)
-    for part in pieces(ALL, cuts):
+    client = client_with_recipient(
+        "CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY
+    )
+    for part in cut(ALL, cuts):
         client.send_chunk(part, last=False)
         assert client.data_to_send() == b"BDAT %d\r\n" % len(part) + part
 
 
 @pytest.mark.req("RFC3030-3-07")
 def test_binary_content_does_not_go_by_data() -> None:
-    client = with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY)
-    refuses(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
-    says(client, Rset(), MAIL, RCPT)
+    client = client_with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY)
+    assert_refused(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
+    exchange(client, Rset(), MAIL, RCPT)
     client.send(Data())
 
 
@@ -365,17 +378,17 @@ def test_binary_content_does_not_go_by_data() -> None:
 @pytest.mark.parametrize("keywords", [(), ("CHUNKING",), ("8BITMIME", "CHUNKING", "PIPELINING")])
 def test_binarymime_only_where_offered(keywords: tuple[str, ...]) -> None:
     """And without it no binary octets leave."""
-    client = calling(*keywords)
-    refuses(client, lambda: client.send(Mail(MAIL.path, BINARY)), NotOffered)
+    client = ready_client(*keywords)
+    assert_refused(client, lambda: client.send(Mail(MAIL.path, BINARY)), NotOffered)
 
 
 def test_the_values_of_body_are_offered_one_by_one() -> None:
-    client = calling("CHUNKING", "BINARYMIME")
+    client = ready_client("CHUNKING", "BINARYMIME")
     mail = Mail(MAIL.path, MailParameters(body=Body.EIGHT_BIT_MIME))
-    refuses(client, lambda: client.send(mail), NotOffered)
+    assert_refused(client, lambda: client.send(mail), NotOffered)
     client.send(Mail(MAIL.path, BINARY))
 
 
 def test_no_chunk_where_there_is_nothing_to_say() -> None:
-    for client in (ClientProtocol(), calling("CHUNKING")):
-        refuses(client, partial(client.send_chunk, b"", last=True))
+    for client in (ClientProtocol(), ready_client("CHUNKING")):
+        assert_refused(client, partial(client.send_chunk, b"", last=True))

@@ -19,14 +19,14 @@ from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 
-from .machines import CARL, EHLO, HOST, LHLO, MAIL, RCPT
+from .machines import EHLO, HOST, LHLO, MAIL, RCPT, RCPT_CARL
 
 BINARY = Mail(MAIL.path, MailParameters(body=Body.BINARY_MIME))
 CONTENT = [b"", b"a", b"\r\n.\r\n", b"QUIT\r\n", b"\r", b"\n", b"\xff\0"]
 Chunk = tuple[bytes, bool]
 Step = Command | Chunk
 CHUNKS: list[Step] = [(content, last) for content in CONTENT for last in (False, True)]
-OTHERS: list[Step] = [MAIL, RCPT, CARL, Rset(), Data(), *CHUNKS[:2]]
+OTHERS: list[Step] = [MAIL, RCPT, RCPT_CARL, Rset(), Data(), *CHUNKS[:2]]
 TOSSES = [False] * 5 + [True]  # whether to say no
 NO = Reply(452, "4.3.1", "Full")
 
@@ -78,10 +78,10 @@ class Pair:
         """Steps; most often one that brings a transaction on."""
         client = self.client
         if client.allows("BDAT"):
-            more: list[Step] = [RCPT, CARL] * 8 if client.allows("RCPT") else []
+            more: list[Step] = [RCPT, RCPT_CARL] * 8 if client.allows("RCPT") else []
             return [*CHUNKS * 2, *more, *[Data()] * 6, *OTHERS]
         usual: list[Step] = [Rset()] if client.phase is Phase.FAILED else [MAIL, BINARY]
-        return [*([RCPT, CARL] if client.allows("RCPT") else usual) * 15, *OTHERS]
+        return [*([RCPT, RCPT_CARL] if client.allows("RCPT") else usual) * 15, *OTHERS]
 
     def settle(self, cut: int = 1 << 20) -> None:
         """Carry all there is to the server and back, *cut* octets at once."""
@@ -187,7 +187,7 @@ def test_they_stay_in_step(
 
 def test_what_is_sent_is_what_arrives() -> None:
     pair = Pair(lmtp=False, pipelining=True, tosses=[])
-    for step in (BINARY, RCPT, CARL, (bytes(range(256)), False), (b"\r\n.\r\n", True)):
+    for step in (BINARY, RCPT, RCPT_CARL, (bytes(range(256)), False), (b"\r\n.\r\n", True)):
         assert pair.say(step)
     pair.settle(3)
     envelope = Envelope(

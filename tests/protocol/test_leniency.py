@@ -21,7 +21,15 @@ from smtpproto.limits import Leniencies, Tolerance
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 
-from .machines import RCPT, calling, hears, refuses, serving
+from .machines import (
+    MAIL_LINE,
+    RCPT,
+    RCPT_LINE,
+    assert_refused,
+    ready_client,
+    ready_server,
+    receive,
+)
 
 NAMES = [field.name for field in fields(Leniencies)]
 LONG = "x" * 65
@@ -35,7 +43,7 @@ def only(**tolerances: Tolerance) -> Leniencies:
 
 @frozen
 class Line:
-    """A command that a server meets: its line, what it means, the code that refuses it."""
+    """A command that a server meets: its line, what it means, the code that assert_refused it."""
 
     line: bytes
     meaning: Command
@@ -51,7 +59,6 @@ class Lines:
     meaning: Reply
 
 
-FROM = b"MAIL FROM:<ann@example.org>\r\n"
 ANN = ReversePath.of("ann@example.org")
 
 
@@ -63,23 +70,23 @@ EXAMPLES: dict[str, list[Line | Lines]] = {
     "trailing_blanks": [
         Line(b"NOOP ", Noop()),
         Line(b"NOOP \t ", Noop()),
-        Line(FROM[:-2] + b"\t", Mail(ANN)),
+        Line(MAIL_LINE[:-2] + b"\t", Mail(ANN)),
         Line(b"EHLO a.test ", Ehlo(Domain("a.test"))),
     ],
     "extra_blanks": [
         Line(b"MAIL  FROM:<ann@example.org>", Mail(ANN)),
-        Line(b"RCPT   TO:<bob@example.org>", RCPT, before=FROM),
+        Line(b"RCPT   TO:<bob@example.org>", RCPT, before=MAIL_LINE),
         Line(b"MAIL FROM:<ann@example.org>  SIZE=5", Mail(ANN, MailParameters(size=5))),
         Line(b"EHLO  a.test", Ehlo(Domain("a.test"))),
     ],
     "space_after_colon": [
         Line(b"MAIL FROM: <ann@example.org>", Mail(ANN)),
-        Line(b"RCPT TO:  <bob@example.org>", RCPT, before=FROM),
+        Line(b"RCPT TO:  <bob@example.org>", RCPT, before=MAIL_LINE),
     ],
     "missing_brackets": [
         Line(b"MAIL FROM:ann@example.org", Mail(ANN)),
         Line(b"MAIL FROM:ann@example.org SIZE=5", Mail(ANN, MailParameters(size=5))),
-        Line(b"RCPT TO:bob@example.org", RCPT, before=FROM),
+        Line(b"RCPT TO:bob@example.org", RCPT, before=MAIL_LINE),
     ],
     "loose_dots": [
         Line(b"MAIL FROM:<a..b@b.test>", Mail(loose("a..b"))),
@@ -88,7 +95,7 @@ EXAMPLES: dict[str, list[Line | Lines]] = {
         Line(
             b"RCPT TO:<a.@b.test>",
             Rcpt(ForwardPath(Mailbox("a.", Domain("b.test")))),
-            before=FROM,
+            before=MAIL_LINE,
         ),
     ],
     "long_local_part": [
@@ -128,11 +135,11 @@ def test_each_leniency_has_an_example() -> None:
 @pytest.mark.parametrize(("name", "example"), ON_SERVERS)
 def test_on_a_server(name: str, example: Line) -> None:
     for tolerance in (ACCEPT, REPORT):
-        server = serving(example.before, leniencies=only(**{name: tolerance}))
+        server = ready_server(example.before, leniencies=only(**{name: tolerance}))
         assert server.codes(example.line + b"\r\n") == [250]
         told = Tolerated((name,), example.line.decode().replace("\t", "\\t"))
         assert server.events == ([told] if tolerance is REPORT else []) + [example.meaning]
-    server = serving(example.before, leniencies=only())
+    server = ready_server(example.before, leniencies=only())
     phase = server.machine.phase
     assert server.codes(example.line + b"\r\n") == [example.code]
     (event,) = server.events
@@ -143,14 +150,14 @@ def test_on_a_server(name: str, example: Line) -> None:
 @pytest.mark.parametrize(("name", "example"), ON_CLIENTS)
 def test_on_a_client(name: str, example: Lines) -> None:
     for tolerance in (ACCEPT, REPORT):
-        client = calling(leniencies=only(**{name: tolerance}))
+        client = ready_client(leniencies=only(**{name: tolerance}))
         sent = client.send(Noop())
-        (answer,) = hears(client, example.octets)
+        (answer,) = receive(client, example.octets)
         reported = (name,) if tolerance is REPORT else ()
         assert answer == Answer(sent, example.meaning, reported)
         client.send(Noop())
-        assert hears(client, b"250 ok\r\n")[0].leniencies == (), "of that reply only"
-    client = calling(leniencies=only())
+        assert receive(client, b"250 ok\r\n")[0].leniencies == (), "of that reply only"
+    client = ready_client(leniencies=only())
     client.send(Noop())
     client.receive(example.octets)
     with pytest.raises(RemoteProtocolError):
@@ -159,7 +166,7 @@ def test_on_a_client(name: str, example: Lines) -> None:
 
 
 def test_several_at_once_are_reported_once() -> None:
-    server = serving(leniencies=Leniencies(trailing_blanks=REPORT))
+    server = ready_server(leniencies=Leniencies(trailing_blanks=REPORT))
     assert server.codes(b"MAIL  FROM:  <ann@example.org>  SIZE=5 \r\nNOOP\r\n") == [250, 250]
     assert [type(event) for event in server.events] == [Tolerated, Mail, Noop]
     assert isinstance(server.events[0], Tolerated)
@@ -171,14 +178,14 @@ def test_several_at_once_are_reported_once() -> None:
 
 
 def test_a_command_that_is_refused_reports_no_leniency() -> None:
-    server = serving()
+    server = ready_server()
     assert server.codes(b"RCPT TO: <bob@example.org>\r\n", b"MAIL FROM: <ann@>\r\n") == [503, 501]
     assert {type(event) for event in server.events} == {Rejected}
 
 
 def test_what_is_answered_at_once_is_reported_too() -> None:
     for line in (b"RSET ", b"NOOP ", b"QUIT "):
-        server = serving(leniencies=only(trailing_blanks=REPORT))
+        server = ready_server(leniencies=only(trailing_blanks=REPORT))
         assert server.codes(line + b"\r\n") == [221 if line == b"QUIT " else 250]
         assert [type(event).__name__.upper() for event in server.events] == [
             "TOLERATED",
@@ -187,9 +194,7 @@ def test_what_is_answered_at_once_is_reported_too() -> None:
 
 
 def test_a_chunk_may_be_reported() -> None:
-    server = serving(
-        FROM, b"RCPT TO:<bob@example.org>\r\n", leniencies=only(trailing_blanks=REPORT)
-    )
+    server = ready_server(MAIL_LINE, RCPT_LINE, leniencies=only(trailing_blanks=REPORT))
     assert server.codes(b"BDAT 4 LAST \r\ntext") == [250]
     assert server.events[0] == Tolerated(("trailing_blanks",), "BDAT 4 LAST ")
     assert server.content == b"text"
@@ -216,7 +221,7 @@ def test_the_defaults() -> None:
 def test_no_leniency_makes_a_path_longer(bracket: bytes) -> None:
     """256 octets with the brackets, whether they are there or not (RFC 5321 4.5.3.1.3)."""
     for size, code in ((247, 250), (248, 501), (400, 501)):
-        server = serving(leniencies=only(long_local_part=ACCEPT, missing_brackets=ACCEPT))
+        server = ready_server(leniencies=only(long_local_part=ACCEPT, missing_brackets=ACCEPT))
         path = bracket % (b"x" * size + b"@b.test")
         assert server.codes(b"MAIL FROM:" + path + b"\r\n") == [code]
 
@@ -273,7 +278,7 @@ HELLOS = st.tuples(
 @example('MAIL FROM:<"a.."@b>')
 @example("EHLO a.test. ")
 def test_strict_is_the_grammar_and_nothing_else(line: str) -> None:
-    server = serving(leniencies=Leniencies.strict())
+    server = ready_server(leniencies=Leniencies.strict())
     (code,) = server.codes(f"{line}\r\n".encode())
     match = GRAMMAR.fullmatch(line)
     wanted = match is not None and len(match["local"] or "") <= 64
@@ -284,7 +289,7 @@ def test_strict_is_the_grammar_and_nothing_else(line: str) -> None:
 @given(MAILS | HELLOS)
 def test_what_strict_takes_all_take_alike(line: str) -> None:
     strict, lenient = (
-        serving(leniencies=leniencies) for leniencies in (Leniencies.strict(), Leniencies())
+        ready_server(leniencies=leniencies) for leniencies in (Leniencies.strict(), Leniencies())
     )
     if strict.codes(f"{line}\r\n".encode()) == [250]:
         assert lenient.codes(f"{line}\r\n".encode()) == [250]
@@ -296,28 +301,28 @@ def test_what_strict_takes_all_take_alike(line: str) -> None:
 
 def test_a_client_sends_nothing_that_only_leniency_made() -> None:
     for leniencies in (Leniencies(), Leniencies.strict()):
-        client = calling(leniencies=leniencies)
+        client = ready_client(leniencies=leniencies)
         hello = Ehlo(Domain("a_b", loose=True))
-        refuses(client, partial(client.send, hello), match="underscores")
+        assert_refused(client, partial(client.send, hello), match="underscores")
         long = Mail(ReversePath(Mailbox(LONG, Domain("b.test"), long=True)))
-        refuses(client, partial(client.send, long), match="64 octets")
+        assert_refused(client, partial(client.send, long), match="64 octets")
         client.send(Mail(loose("a..b")))
         assert client.data_to_send() == b'MAIL FROM:<"a..b"@b.test>\r\n'
 
 
 def test_a_long_local_part_is_sent_where_it_is_granted() -> None:
-    client = calling(leniencies=Leniencies(long_local_part=ACCEPT))
+    client = ready_client(leniencies=Leniencies(long_local_part=ACCEPT))
     client.send(Mail(ReversePath(Mailbox(LONG, Domain("b.test"), long=True))))
     assert client.data_to_send() == b"MAIL FROM:<%s@b.test>\r\n" % LONG.encode()
 
 
 def test_a_greeting_may_be_lenient() -> None:
     client = ClientProtocol(leniencies=only(bare_code=REPORT))
-    (answer,) = hears(client, b"220\r\n")
+    (answer,) = receive(client, b"220\r\n")
     assert answer.leniencies == ("bare_code",)
 
 
 @pytest.mark.parametrize("line", [b"BDAT  5", b"BDAT   0 LAST"])
 def test_no_leniency_touches_where_a_chunk_begins(line: bytes) -> None:
-    server = serving(b"MAIL FROM:<>\r\nRCPT TO:<b@c.example>\r\n", leniencies=Leniencies())
+    server = ready_server(b"MAIL FROM:<>\r\nRCPT TO:<b@c.example>\r\n", leniencies=Leniencies())
     assert server.codes(line + b"\r\n") == [501, 421]

@@ -22,32 +22,34 @@ from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 
 from .machines import (
-    CARL,
     EHLO,
+    ENVELOPE_LINES,
     HOST,
     LHLO,
     MAIL,
+    MAIL_LINE,
     RCPT,
-    Serving,
-    calling,
-    codes,
-    hears,
+    RCPT_CARL,
+    RCPT_LINE,
+    ServerDriver,
+    assert_refused,
+    codes_of,
+    exchange,
     lines_of,
-    no_to,
-    refuses,
-    says,
-    serving,
+    ready_client,
+    ready_server,
+    receive,
+    reply_to,
 )
 
-FROM = b"MAIL FROM:<ann@example.org>\r\n"
-BOB = b"RCPT TO:<bob@example.org>\r\n"
-TO_DATA = FROM + BOB + b"RCPT TO:<carl@example.org>\r\n" + BOB + b"DATA\r\n"
 OK = b"250 2.0.0 ok\r\n"
-PATHS = (RCPT.path, CARL.path, RCPT.path)
+THREE_RECIPIENTS = ENVELOPE_LINES + b"RCPT TO:<carl@example.org>\r\n" + RCPT_LINE
+THREE_TO_DATA = THREE_RECIPIENTS + b"DATA\r\n"
+PATHS = (RCPT.path, RCPT_CARL.path, RCPT.path)
 
 
-def lmtp(*data: bytes, **options: Any) -> Serving:
-    return serving(*data, lmtp=True, **options)
+def lmtp(*data: bytes, **options: Any) -> ServerDriver:
+    return ready_server(*data, lmtp=True, **options)
 
 
 class Asked:
@@ -65,11 +67,11 @@ class Asked:
         return next(self.replies, None)
 
 
-def asked(*replies: Reply | None, data: bytes = TO_DATA) -> tuple[Serving, Asked]:
-    verdict = Asked(*replies)
-    server = lmtp(data, verdict=verdict)
-    verdict.machine = server.machine
-    return server, verdict
+def asked(*replies: Reply | None, data: bytes = THREE_TO_DATA) -> tuple[ServerDriver, Asked]:
+    application = Asked(*replies)
+    server = lmtp(data, application=application)
+    application.machine = server.machine
+    return server, application
 
 
 # -- the server: hellos ------------------------------------------------------------------------
@@ -77,8 +79,8 @@ def asked(*replies: Reply | None, data: bytes = TO_DATA) -> tuple[Serving, Asked
 
 @pytest.mark.req("RFC2033-4.1-01", "RFC2033-5-02", "RFC2033-5-03")
 def test_lhlo_is_ehlo() -> None:
-    server = Serving(lmtp=True)
-    lines = server.said(b"lhlo client.example\r\n")[1:]
+    server = ServerDriver(lmtp=True)
+    lines = server.lines(b"lhlo client.example\r\n")[1:]
     assert server.events[-1] == LHLO
     assert lines[0] == "250-mx.example.org greets you"
     keywords = [line[4:] for line in lines[1:]]
@@ -86,18 +88,20 @@ def test_lhlo_is_ehlo() -> None:
     assert keywords == server.machine.offered.lines()
     assert server.machine.negotiated == server.machine.offered
     assert server.machine.phase is Phase.READY
-    server.feed(FROM + BOB)
+    server.feed(MAIL_LINE + RCPT_LINE)
     assert server.codes(b"LHLO client.example\r\n", b"DATA\r\n") == [250, 503]
     for keyword in ("PIPELINING", "ENHANCEDSTATUSCODES"):
         with pytest.raises(ValueError, match="RFC 2033 5"):
-            Serving(lmtp=True, extensions={keyword: None})
+            ServerDriver(lmtp=True, extensions={keyword: None})
 
 
 @pytest.mark.req("RFC2033-4.1-02")
-@pytest.mark.parametrize("before", [b"", b"LHLO a.example\r\n", b"LHLO a.example\r\n" + FROM + BOB])
+@pytest.mark.parametrize(
+    "before", [b"", b"LHLO a.example\r\n", b"LHLO a.example\r\n" + MAIL_LINE + RCPT_LINE]
+)
 @pytest.mark.parametrize("line", [b"EHLO a.example\r\n", b"HELO a.example\r\n", b"ehlo\r\n"])
 def test_lmtp_knows_no_ehlo_and_no_helo(before: bytes, line: bytes) -> None:
-    server = Serving(lmtp=True)
+    server = ServerDriver(lmtp=True)
     server.feed(before or b"NOOP\r\n")
     phase, envelope = server.machine.phase, server.machine.envelope
     assert server.codes(line) == [500]
@@ -109,21 +113,21 @@ def test_lmtp_knows_no_ehlo_and_no_helo(before: bytes, line: bytes) -> None:
 
 @pytest.mark.req("RFC2033-4.1-03")
 def test_smtp_knows_no_lhlo() -> None:
-    server = Serving()
+    server = ServerDriver()
     assert server.codes(b"LHLO client.example\r\n")[1:] == [500]
     assert server.machine.phase is Phase.START
     assert server.codes(b"EHLO client.example\r\n", b"LHLO client.example\r\n") == [250, 500]
 
 
 def test_before_lhlo() -> None:
-    server = Serving(lmtp=True)
-    assert server.codes(FROM, BOB, b"DATA\r\n", b"NOOP\r\n")[1:] == [503, 503, 503, 250]
+    server = ServerDriver(lmtp=True)
+    assert server.codes(MAIL_LINE, RCPT_LINE, b"DATA\r\n", b"NOOP\r\n")[1:] == [503, 503, 503, 250]
 
 
 @pytest.mark.parametrize(("line", "code"), [(b"LHLO\r\n", 501), (b"LHLO \xc3\xa9.x\r\n", 501)])
 def test_a_bad_lhlo_changes_nothing(line: bytes, code: int) -> None:
-    server = Serving(lmtp=True)
-    assert server.said(line)[1].startswith(f"{code} ")
+    server = ServerDriver(lmtp=True)
+    assert server.lines(line)[1].startswith(f"{code} ")
     assert server.machine.phase is Phase.START
 
 
@@ -133,17 +137,17 @@ def test_a_bad_lhlo_changes_nothing(line: bytes, code: int) -> None:
 @pytest.mark.req("RFC2033-4.2-02")
 def test_one_reply_for_each_recipient_in_their_order() -> None:
     full = Reply(452, "4.2.2", "Over quota")
-    server, verdict = asked(None, full, Reply(250, "2.0.0", "Twice"))
-    assert server.said(b"text\r\n.\r\n") == [
+    server, application = asked(None, full, Reply(250, "2.0.0", "Twice"))
+    assert server.lines(b"text\r\n.\r\n") == [
         "250 2.0.0 Message accepted",
         "452 4.2.2 Over quota",
         "250 2.0.0 Twice",
     ]
-    assert verdict.owed == list(PATHS), "duplicates included"
+    assert application.owed == list(PATHS), "duplicates included"
     assert server.events[-1] == BodyEnd(6)
     assert server.machine.owed == ()
     assert server.machine.phase is Phase.READY
-    assert server.codes(b"DATA\r\n", FROM, b"DATA\r\n") == [503, 250, 503], "all is forgotten"
+    assert server.codes(b"DATA\r\n", MAIL_LINE, b"DATA\r\n") == [503, 250, 503], "all is forgotten"
 
 
 @pytest.mark.req("RFC2033-4.2-02", "RFC2033-5-09")
@@ -153,11 +157,11 @@ def test_refused_recipients_have_none(good: list[bool], chunks: bool, data: st.D
         data.draw(st.sampled_from([None, Reply(550, None, "No"), Reply(452, None, "a\nb")]))
         for _ in range(sum(good))
     ]
-    server, verdict = asked(*replies, data=FROM)
-    server.verdict = lambda question: (
+    server, application = asked(*replies, data=MAIL_LINE)
+    server.application = lambda question: (
         Reply(550, "5.1.1", "Unknown")
         if isinstance(question, Rcpt) and "no" in str(question.path)
-        else verdict(question)
+        else application(question)
     )
     for number, yes in enumerate(good):
         server.feed(b"RCPT TO:<%s%d@b.example>\r\n" % (b"yes" if yes else b"no", number))
@@ -165,25 +169,31 @@ def test_refused_recipients_have_none(good: list[bool], chunks: bool, data: st.D
     if not any(good):
         assert server.codes(content if chunks else b"DATA\r\n") == ([] if chunks else [503])
         return
-    lines = server.said(content)[0 if chunks else 1 :]
-    assert codes(lines) == [250 if reply is None else reply.code for reply in replies]
+    lines = server.lines(content)[0 if chunks else 1 :]
+    assert codes_of(lines) == [250 if reply is None else reply.code for reply in replies]
     assert all(line[4:].startswith(f"{line[0]}.0.0 ") for line in lines), "each with its code"
-    assert [str(path) for path in verdict.owed] == [
+    assert [str(path) for path in application.owed] == [
         f"yes{number}@b.example" for number, yes in enumerate(good) if yes
     ]
 
 
 @pytest.mark.req("RFC2033-4.2-01")
 def test_data_without_recipients() -> None:
-    server = lmtp(verdict=no_to(Rcpt, Reply(550, "5.1.1", "Unknown")))
-    assert server.codes(FROM, b"DATA\r\n", BOB, BOB, b"DATA\r\n") == [250, 503, 550, 550, 503]
+    server = lmtp(application=reply_to(Rcpt, Reply(550, "5.1.1", "Unknown")))
+    assert server.codes(MAIL_LINE, b"DATA\r\n", RCPT_LINE, RCPT_LINE, b"DATA\r\n") == [
+        250,
+        503,
+        550,
+        550,
+        503,
+    ]
     assert not any(isinstance(event, Data) for event in server.events)
     assert server.machine.phase is Phase.MAIL
 
 
 @pytest.mark.req("RFC2033-4.2-03")
 def test_a_positive_reply_is_said_when_the_application_has_said_it() -> None:
-    server = lmtp(TO_DATA)
+    server = lmtp(THREE_TO_DATA)
     machine = server.machine
     machine.receive(b"text\r\n.\r\n")
     machine.next_event()
@@ -199,7 +209,7 @@ def test_a_positive_reply_is_said_when_the_application_has_said_it() -> None:
 
 
 def test_no_other_answer_suits() -> None:
-    server = lmtp(TO_DATA)
+    server = lmtp(THREE_TO_DATA)
     machine = server.machine
     machine.receive(b".\r\n")
     assert isinstance(machine.next_event(), BodyEnd)
@@ -227,8 +237,8 @@ def test_421_is_the_last_reply(before: int) -> None:
     ],
 )
 def test_what_the_machine_refuses_it_refuses_to_each(content: bytes, reply: str) -> None:
-    server = lmtp(TO_DATA, limits=Limits(message_size=65536))
-    assert server.said(content + b".\r\n") == [reply] * 3
+    server = lmtp(THREE_TO_DATA, limits=Limits(message_size=65536))
+    assert server.lines(content + b".\r\n") == [reply] * 3
     assert len(server.rejected) == 1
     assert not any(isinstance(event, BodyEnd) for event in server.events)
     assert server.codes(b"DATA\r\n") == [503]
@@ -237,24 +247,21 @@ def test_what_the_machine_refuses_it_refuses_to_each(content: bytes, reply: str)
 # -- the server: chunks ------------------------------------------------------------------------
 
 
-TO_RCPT = TO_DATA.removesuffix(b"DATA\r\n")
-
-
 @pytest.mark.req("RFC2033-4.3-01", "RFC2033-4.3-02")
 def test_replies_to_chunks() -> None:
     full = Reply(452, "4.2.2", "Over quota")
-    server, verdict = asked(None, full, None, data=TO_RCPT)
+    server, application = asked(None, full, None, data=THREE_RECIPIENTS)
     assert server.codes(b"BDAT 4\r\ntext") == [250]
     assert server.codes(b"BDAT 0\r\n") == [250]
     assert server.codes(b"BDAT 2 LAST\r\n\r\n") == [250, 452, 250]
-    assert verdict.owed == list(PATHS)
+    assert application.owed == list(PATHS)
 
 
 @pytest.mark.req("RFC2033-4.3-01")
-@pytest.mark.parametrize("before", [FROM, FROM + b"RCPT TO:<\xc3\xa9@b.example>\r\n"])
+@pytest.mark.parametrize("before", [MAIL_LINE, MAIL_LINE + b"RCPT TO:<\xc3\xa9@b.example>\r\n"])
 def test_the_last_chunk_without_recipients_has_no_reply(before: bytes) -> None:
     server = lmtp(before)
-    assert server.said(b"BDAT 6 LAST\r\nQUIT\r\n") == []
+    assert server.lines(b"BDAT 6 LAST\r\nQUIT\r\n") == []
     assert [rejected.reply.code for rejected in server.rejected] == [503]
     assert server.codes(b"BDAT 6\r\nQUIT\r\n", b"NOOP\r\n") == [503, 250], "any other has one"
 
@@ -263,15 +270,17 @@ def test_the_last_chunk_without_recipients_has_no_reply(before: bytes) -> None:
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd])
 def test_the_replies_to_chunks_that_follow_a_refused_one(kind: type) -> None:
     """They were on their way: the client counts on one for each recipient of the last."""
-    server = lmtp(TO_RCPT, verdict=no_to(kind, Reply(452, "4.3.1", "Disk full")))
+    server = lmtp(THREE_RECIPIENTS, application=reply_to(kind, Reply(452, "4.3.1", "Disk full")))
     data = b"BDAT 4\r\nQUIT" * 2 + b"BDAT 4 LAST\r\nQUIT"
     assert server.codes(data, b"NOOP\r\n") == [452, 503, 503, 503, 503, 250]
     assert server.codes(b"BDAT 4 LAST\r\nQUIT") == [503], "of that transaction only"
-    for again in (b"RSET\r\n", FROM, b"LHLO a.example\r\n"):
-        server = lmtp(TO_RCPT, verdict=no_to(kind, Reply(452, "4.3.1", "Disk full")))
+    for again in (b"RSET\r\n", MAIL_LINE, b"LHLO a.example\r\n"):
+        server = lmtp(
+            THREE_RECIPIENTS, application=reply_to(kind, Reply(452, "4.3.1", "Disk full"))
+        )
         assert server.codes(b"BDAT 4\r\nQUIT", again) == [452, 250]
-        assert len(server.codes(b"BDAT 4 LAST\r\nQUIT")) == (0 if again == FROM else 1)
-    server = lmtp(FROM)
+        assert len(server.codes(b"BDAT 4 LAST\r\nQUIT")) == (0 if again == MAIL_LINE else 1)
+    server = lmtp(MAIL_LINE)
     assert server.codes(data, b"NOOP\r\n") == [503, 503, 250], "none of no recipients"
 
 
@@ -283,11 +292,11 @@ def test_a_refused_chunk_has_one_reply_and_a_refused_last_one_one_for_each() -> 
         (Bdat, b"BDAT 4 LAST\r\ntext", 3),
         (BodyEnd, b"BDAT 4 LAST\r\ntext", 3),
     ):
-        server = lmtp(TO_RCPT, verdict=no_to(kind, full))
-        assert server.said(line) == ["452 4.3.1 Disk full"] * replies
+        server = lmtp(THREE_RECIPIENTS, application=reply_to(kind, full))
+        assert server.lines(line) == ["452 4.3.1 Disk full"] * replies
         assert server.machine.phase is Phase.READY
         assert server.codes(b"NOOP\r\n") == [250]
-    server = lmtp(TO_RCPT, limits=Limits(message_size=65536))
+    server = lmtp(THREE_RECIPIENTS, limits=Limits(message_size=65536))
     assert server.codes(b"BDAT 65537 LAST\r\n" + b"x" * 65537) == [552] * 3
 
 
@@ -296,26 +305,26 @@ def test_a_refused_chunk_has_one_reply_and_a_refused_last_one_one_for_each() -> 
 
 def in_body(*replies: bytes, keywords: tuple[str, ...] = ()) -> ClientProtocol:
     """A client after 354, whose recipients (Bob, Carl, Bob ...) had these replies."""
-    client = calling(*keywords, lmtp=True)
-    says(client, MAIL)
-    for rcpt, reply in zip([RCPT, CARL, RCPT, CARL], replies, strict=False):
-        says(client, rcpt, reply=reply)
-    says(client, Data(), reply=b"354 go\r\n")
+    client = ready_client(*keywords, lmtp=True)
+    exchange(client, MAIL)
+    for rcpt, reply in zip([RCPT, RCPT_CARL, RCPT, RCPT_CARL], replies, strict=False):
+        exchange(client, rcpt, reply=reply)
+    exchange(client, Data(), reply=b"354 go\r\n")
     return client
 
 
 def test_the_client_says_lhlo() -> None:
     client = ClientProtocol(lmtp=True)
-    hears(client, b"220 ready\r\n")
+    receive(client, b"220 ready\r\n")
     for hello in (EHLO, Helo(Domain("a.example"))):
-        refuses(client, partial(client.send, hello), match="not a verb")
+        assert_refused(client, partial(client.send, hello), match="not a verb")
     client.send(LHLO)
     assert client.data_to_send() == b"LHLO client.example\r\n"
-    hears(client, b"250-mx\r\n250-PIPELINING\r\n250 SIZE\r\n")
+    receive(client, b"250-mx\r\n250-PIPELINING\r\n250 SIZE\r\n")
     assert client.extensions.lines() == ["PIPELINING", "SIZE"]
     smtp = ClientProtocol()
-    hears(smtp, b"220 ready\r\n")
-    refuses(smtp, lambda: smtp.send(LHLO), match="not a verb")
+    receive(smtp, b"220 ready\r\n")
+    assert_refused(smtp, lambda: smtp.send(LHLO), match="not a verb")
 
 
 @pytest.mark.req("RFC2033-5-06")
@@ -324,25 +333,25 @@ def test_each_reply_is_given_as_it_comes() -> None:
     client.send_body(b"text\r\n")
     sent = client.end_body()
     assert client.data_to_send() == b"text\r\n.\r\n"
-    assert [entry.recipient for entry in sent] == [RCPT.path, CARL.path, CARL.path]
+    assert [entry.recipient for entry in sent] == [RCPT.path, RCPT_CARL.path, RCPT_CARL.path]
     assert {entry.what for entry in sent} == {Step.BODY_END}
     for number, reply in enumerate((OK, b"452 4.2.2 full\r\n", OK)):
         assert client.unanswered == sent[number:]
-        (answer,) = hears(client, reply)
+        (answer,) = receive(client, reply)
         assert answer.sent is sent[number]
         assert bytes(answer.reply) == reply
     assert client.phase is Phase.READY
     assert client.unanswered == ()
-    says(client, MAIL)
+    exchange(client, MAIL)
 
 
 @pytest.mark.req("RFC2033-4.2-04")
 def test_a_reply_of_two_lines_is_one_reply() -> None:
     client = in_body(OK, OK)
     client.end_body()
-    answers = hears(client, b"250-a\r\n250 b\r\n452 c\r\n")
+    answers = receive(client, b"250-a\r\n250 b\r\n452 c\r\n")
     assert [answer.reply for answer in answers] == [Reply(250, None, "a\nb"), Reply(452, None, "c")]
-    assert [answer.sent.recipient for answer in answers] == [RCPT.path, CARL.path]
+    assert [answer.sent.recipient for answer in answers] == [RCPT.path, RCPT_CARL.path]
 
 
 @pytest.mark.req("RFC2033-5-07")
@@ -351,7 +360,7 @@ def test_the_end_after_some_replies(come: int) -> None:
     """What was said counts; whose reply did not come is named."""
     client = in_body(OK, OK, OK)
     sent = client.end_body()
-    answers = hears(client, *[OK] * come)
+    answers = receive(client, *[OK] * come)
     assert [answer.sent for answer in answers] == list(sent[:come])
     client.receive(b"")
     assert client.next_event() == Disconnected(sent[come:])
@@ -379,10 +388,10 @@ def test_a_reply_too_many() -> None:
 
 def test_yes_to_data_without_recipients_makes_no_sense() -> None:
     """RFC 2033 4.2: it has 503; behind it, nobody could tell how many replies come."""
-    client = calling("PIPELINING", lmtp=True)
+    client = ready_client("PIPELINING", lmtp=True)
     for command in (MAIL, RCPT, Data()):
         client.send(command)
-    hears(client, OK, b"550 no\r\n")
+    receive(client, OK, b"550 no\r\n")
     client.receive(b"354 go\r\n")
     with pytest.raises(RemoteProtocolError):
         client.next_event()
@@ -391,28 +400,28 @@ def test_yes_to_data_without_recipients_makes_no_sense() -> None:
 
 def test_recipients_are_those_of_this_transaction() -> None:
     """Even if the next one was under way before the replies to this one."""
-    client = calling("PIPELINING", lmtp=True)
-    for command in (MAIL, RCPT, RCPT, Rset(), MAIL, CARL, Data()):
+    client = ready_client("PIPELINING", lmtp=True)
+    for command in (MAIL, RCPT, RCPT, Rset(), MAIL, RCPT_CARL, Data()):
         client.send(command)
-    hears(client, OK * 6, b"354 go\r\n")
-    assert [entry.recipient for entry in client.end_body()] == [CARL.path]
+    receive(client, OK * 6, b"354 go\r\n")
+    assert [entry.recipient for entry in client.end_body()] == [RCPT_CARL.path]
 
 
 def test_chunks_are_not_pipelined() -> None:
     """How many replies the last one has is known when those before it have come."""
-    client = calling("PIPELINING", "CHUNKING", lmtp=True)
+    client = ready_client("PIPELINING", "CHUNKING", lmtp=True)
     client.send(MAIL)
     client.send(RCPT)
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"a", last=True), match="not known")
-    hears(client, OK, OK)
+    assert_refused(client, lambda: client.send_chunk(b"a", last=True), match="not known")
+    receive(client, OK, OK)
     client.send_chunk(b"a", last=False)
     client.data_to_send()
-    refuses(client, lambda: client.send_chunk(b"a", last=False), match="wait")
-    hears(client, OK)
+    assert_refused(client, lambda: client.send_chunk(b"a", last=False), match="wait")
+    receive(client, OK)
     client.send_chunk(b"b", last=True)
     client.data_to_send()
-    refuses(client, lambda: client.send(MAIL), match="wait")
+    assert_refused(client, lambda: client.send(MAIL), match="wait")
 
 
 @pytest.mark.req("RFC2033-5-08")
@@ -420,18 +429,18 @@ def test_chunks_are_not_pipelined() -> None:
 def test_as_many_replies_are_expected_as_recipients_were_accepted(
     good: list[bool], chunks: bool
 ) -> None:
-    client = calling("PIPELINING", "CHUNKING", lmtp=True)
+    client = ready_client("PIPELINING", "CHUNKING", lmtp=True)
     rcpts = [Rcpt(ForwardPath.of(f"{number}@b.example")) for number in range(len(good))]
     for command in (MAIL, *rcpts):
         client.send(command)
-    hears(client, OK, *[OK if yes else b"550 no\r\n" for yes in good])
+    receive(client, OK, *[OK if yes else b"550 no\r\n" for yes in good])
     if not any(good):
         client.data_to_send()
-        refuses(client, lambda: client.send_chunk(b"", last=True))
-        refuses(client, lambda: client.send(Data()))
+        assert_refused(client, lambda: client.send_chunk(b"", last=True))
+        assert_refused(client, lambda: client.send(Data()))
         return
     if not chunks:
-        says(client, Data(), reply=b"354 go\r\n")
+        exchange(client, Data(), reply=b"354 go\r\n")
     sent = client.send_chunk(b"", last=True) if chunks else client.end_body()
     wanted = [rcpt.path for rcpt, yes in zip(rcpts, good, strict=True) if yes]
     assert [entry.recipient for entry in sent] == wanted
@@ -442,7 +451,7 @@ def test_as_many_replies_are_expected_as_recipients_were_accepted(
 
 
 class Pair:
-    """Both machines; the application knows the recipients whose number is *good*, and says
+    """Both machines; the application knows the recipients whose number is *good*, and exchange
     *verdicts* of their message, then yes."""
 
     def __init__(self, good: list[bool], verdicts: list[int | None], cut: int) -> None:

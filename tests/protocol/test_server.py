@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -19,7 +19,6 @@ from smtpproto.events import (
     Disconnected,
     Rejected,
     ServerEvent,
-    asks,
 )
 from smtpproto.grammar.command import Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from smtpproto.grammar.envelope import Envelope
@@ -32,59 +31,28 @@ from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.server_replies import TIMED_OUT
 
-HOST = "mx.example.org"
+from .machines import (
+    EHLO_LINE,
+    ENVELOPE_LINES,
+    HOST,
+    MAIL_LINE,
+    RCPT_LINE,
+    TO_DATA,
+    ServerDriver,
+    challenge_auth,
+    codes_of,
+    content_of,
+    cut,
+    greeted_server,
+    lines_of,
+    merge_content,
+    ready_server,
+    reply_to,
+    single_octets,
+)
+
 SMALL = Limits(message_size=65536)
-OPEN = b"EHLO client.example\r\n"
-TO_DATA = b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"
 SECRET = base64.b64encode(b"\0ann\0hunter2hunter2")
-
-
-def server(**options: object) -> ServerProtocol:
-    """Greeted."""
-    machine = ServerProtocol(**({"hostname": HOST} | options))  # type: ignore[arg-type]
-    machine.next_event()
-    machine.answer()
-    assert machine.data_to_send() == b"220 mx.example.org ESMTP ready\r\n"
-    return machine
-
-
-def opened(**options: object) -> ServerProtocol:
-    """Greeted, EHLO done."""
-    machine = server(**options)
-    feed(machine, OPEN)
-    return machine
-
-
-def feed(machine: ServerProtocol, *data: bytes) -> tuple[list[ServerEvent], bytes]:
-    """Feed, take all events, answer each with the usual, but AUTH without initial response with
-    a challenge; give the events and what was said."""
-    events: list[ServerEvent] = []
-    for piece in data:
-        machine.receive(piece)
-        while (event := machine.next_event()) is not None:
-            events.append(event)
-            if isinstance(event, Auth) and event.initial is None:
-                machine.challenge(b"")
-            elif asks(event):
-                machine.answer()
-    return events, machine.data_to_send()
-
-
-def said(machine: ServerProtocol, *data: bytes) -> list[str]:
-    """The replies, as lines."""
-    return feed(machine, *data)[1].decode("ascii").split("\r\n")[:-1]
-
-
-def codes(lines: Iterable[str]) -> list[int]:
-    """The codes of replies, each but once."""
-    return [int(line[:3]) for line in lines if line[3] == " "]
-
-
-def ask(machine: ServerProtocol, data: bytes) -> ServerEvent:
-    machine.receive(data)
-    event = machine.next_event()
-    assert event is not None
-    return event
 
 
 # -- its name ----------------------------------------------------------------------------------
@@ -93,36 +61,39 @@ def ask(machine: ServerProtocol, data: bytes) -> ServerEvent:
 @pytest.mark.req("RFC5321-4.3.1-04", "RFC5321-4.1.1.1-07", "RFC5321-4.1.1.1-05")
 @pytest.mark.parametrize("name", [HOST, "[192.0.2.1]", "[IPv6:2001:db8::1]"])
 def test_it_names_itself(name: str) -> None:
-    machine = ServerProtocol(hostname=name)
-    machine.next_event()
-    machine.answer(Reply(220, None, "ready\nand glad"))
-    assert machine.data_to_send() == f"220-{name} ready\r\n220 and glad\r\n".encode()
-    assert said(machine, b"HELO a.example\r\n") == [f"250 {name} greets you"]
-    assert said(machine, OPEN)[0] == f"250-{name} greets you"
-    assert said(machine, b"QUIT\r\n") == [f"221 2.0.0 {name} Service closing transmission channel"]
+    server = ServerDriver(reply_to(Connected, Reply(220, None, "ready\nand glad")), hostname=name)
+    server.handle_events()
+    assert server.machine.data_to_send() == f"220-{name} ready\r\n220 and glad\r\n".encode()
+    assert server.lines(b"HELO a.example\r\n") == [f"250 {name} greets you"]
+    assert server.lines(EHLO_LINE)[0] == f"250-{name} greets you"
+    assert server.lines(b"QUIT\r\n") == [f"221 2.0.0 {name} Service closing transmission channel"]
 
 
 @pytest.mark.req("RFC5321-3.8-04")
-@pytest.mark.parametrize("before", [b"", OPEN, OPEN + TO_DATA, OPEN + TO_DATA + b"text\r\n"])
+@pytest.mark.parametrize(
+    "before", [b"", EHLO_LINE, EHLO_LINE + TO_DATA, EHLO_LINE + TO_DATA + b"text\r\n"]
+)
 def test_421_may_be_said_at_any_time(before: bytes) -> None:
-    machine = server()
-    feed(machine, before)
-    machine.hang_up(TIMED_OUT)
-    assert machine.data_to_send() == (
+    server = greeted_server()
+    server.feed(before)
+    server.machine.hang_up(TIMED_OUT)
+    assert server.machine.data_to_send() == (
         b"421 4.4.2 mx.example.org Timeout; closing transmission channel\r\n"
     )
-    assert machine.phase is Phase.CLOSED
-    assert feed(machine, b"NOOP\r\n", b"") == ([], b"")
+    assert server.machine.phase is Phase.CLOSED
+    events = list(server.events)
+    assert server.feed(b"NOOP\r\n") + server.end() == b""
+    assert server.events == events
 
 
 def test_hanging_up_drops_the_question() -> None:
-    machine = server()
-    ask(machine, OPEN)
-    machine.hang_up(TIMED_OUT)
-    assert machine.question is None
-    assert machine.next_event() is None
+    server = greeted_server()
+    server.ask(EHLO_LINE)
+    server.machine.hang_up(TIMED_OUT)
+    assert server.machine.question is None
+    assert server.machine.next_event() is None
     with pytest.raises(LocalProtocolError):
-        machine.answer()
+        server.machine.answer()
 
 
 @pytest.mark.req("RFC6531-3.7.1-02")
@@ -131,7 +102,8 @@ def test_its_name_is_ascii() -> None:
     assert str(machine.hostname) == "xn--bcher-kva.example"
     machine.next_event()
     machine.answer()
-    ask(machine, b"EHLO client.example\r\n")
+    machine.receive(EHLO_LINE)
+    machine.next_event()
     machine.answer()
     greeting, hello, *_ = machine.data_to_send().decode("ascii").split("\r\n")
     assert "xn--bcher-kva.example" in greeting
@@ -155,15 +127,15 @@ def test_greetings() -> None:
 @pytest.mark.req("RFC5321-3.1-03", "RFC5321-3.1-04")
 @pytest.mark.parametrize("options", [{}, {"require_tls": True}, {"require_auth": True}])
 def test_refused_sessions_know_quit_only(options: dict[str, bool]) -> None:
-    machine = ServerProtocol(hostname=HOST, **options)  # type: ignore[arg-type]
-    machine.next_event()
-    machine.answer(Reply(554, "5.7.1", "No service here"))
-    assert codes(said(machine)) == [554]
+    refuse = reply_to(Connected, Reply(554, "5.7.1", "No service here"))
+    server = ServerDriver(refuse, **options)
+    server.handle_events()
+    assert server.codes() == [554]
     for verb in (b"EHLO a.example", b"HELO a.example", b"MAIL FROM:<>", b"NOOP", b"RSET"):
-        assert codes(said(machine, verb + b"\r\n")) == [503]
+        assert server.codes(verb + b"\r\n") == [503]
     for verb in (b"AUTH PLAIN", b"STARTTLS", b"VRFY a", b"DATA", b"MAIL"):
-        assert codes(said(machine, verb + b"\r\n")) == [503]
-    assert codes(said(machine, b"QUIT\r\n")) == [221]
+        assert server.codes(verb + b"\r\n") == [503]
+    assert server.codes(b"QUIT\r\n") == [221]
 
 
 # -- EHLO, HELO --------------------------------------------------------------------------------
@@ -171,7 +143,7 @@ def test_refused_sessions_know_quit_only(options: dict[str, bool]) -> None:
 
 @pytest.mark.req("RFC2034-3-01", "RFC6531-3.1-01", "RFC5321-2.4-10", "RFC5321-4.3.2-03")
 def test_what_ehlo_offers() -> None:
-    assert said(server(), OPEN) == [
+    assert greeted_server().lines(EHLO_LINE) == [
         "250-mx.example.org greets you",
         "250-PIPELINING",
         "250-SIZE 33554432",
@@ -205,57 +177,60 @@ def test_what_ehlo_offers() -> None:
 def test_what_ehlo_offers_depends(
     options: dict[str, object], present: list[str], absent: list[str]
 ) -> None:
-    lines = [line[4:] for line in said(server(mechanisms=("PLAIN", "LOGIN"), **options), OPEN)]
+    lines = [
+        line[4:]
+        for line in greeted_server(mechanisms=("PLAIN", "LOGIN"), **options).lines(EHLO_LINE)
+    ]
     assert set(present) <= set(lines)
     assert not set(absent) & set(lines)
 
 
 @pytest.mark.req("RFC5321-3.2-01", "RFC5321-F.3-02", "RFC5321-4.1.1.11-01", "RFC2034-4-05")
 def test_helo_negotiates_nothing() -> None:
-    machine = server(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
-    events, out = feed(machine, b"HELO client.example\r\n")
-    assert out == b"250 mx.example.org greets you\r\n"
+    server = greeted_server(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
+    events, sent = server.feed_events(b"HELO client.example\r\n")
+    assert sent == b"250 mx.example.org greets you\r\n"
     assert isinstance(events[0], Helo)
-    assert said(machine, b"STARTTLS\r\n", b"AUTH PLAIN\r\n") == ["503 5.5.1 Send EHLO first"] * 2
+    assert server.lines(b"STARTTLS\r\n", b"AUTH PLAIN\r\n") == ["503 5.5.1 Send EHLO first"] * 2
     for parameter in (b"SIZE=1", b"BODY=8BITMIME", b"SMTPUTF8", b"AUTH=<>"):
-        assert codes(said(machine, b"MAIL FROM:<> %s\r\n" % parameter)) == [555]
-    lines = said(machine, TO_DATA, b"x\r\n.\r\n")
-    assert codes(lines) == [250, 250, 354, 250]
+        assert server.codes(b"MAIL FROM:<> %s\r\n" % parameter) == [555]
+    lines = server.lines(TO_DATA, b"x\r\n.\r\n")
+    assert codes_of(lines) == [250, 250, 354, 250]
     assert lines[0].startswith("250 2.1.0 ")
 
 
 @pytest.mark.req("RFC5321-4.1.1.1-08", "RFC5321-4.1.4-05", "RFC5321-3.3-08")
 @pytest.mark.parametrize("hello", [b"EHLO b.example\r\n", b"HELO b.example\r\n", b"RSET\r\n"])
 def test_what_clears_the_transaction(hello: bytes) -> None:
-    machine = opened()
-    feed(machine, b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n")
-    assert machine.envelope == Envelope("ann@example.org", ["bob@example.org"])
-    feed(machine, hello)
-    assert machine.envelope == Envelope(None, ())
-    assert said(machine, b"RCPT TO:<bob@example.org>\r\n") == ["503 5.5.1 Send MAIL first"]
-    assert codes(said(machine, b"MAIL FROM:<>\r\n")) == [250]
+    server = ready_server()
+    server.feed(b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n")
+    assert server.machine.envelope == Envelope("ann@example.org", ["bob@example.org"])
+    server.feed(hello)
+    assert server.machine.envelope == Envelope(None, ())
+    assert server.lines(b"RCPT TO:<bob@example.org>\r\n") == ["503 5.5.1 Send MAIL first"]
+    assert server.codes(b"MAIL FROM:<>\r\n") == [250]
 
 
 @pytest.mark.req("RFC5321-4.1.4-06", "RFC5321-4.1.4-07")
 @pytest.mark.parametrize("hello", [b"EHLO", b"EHLO a b", b"HELO", b"EHLO \xc3\xa9.example"])
 def test_a_bad_hello_changes_nothing(hello: bytes) -> None:
-    machine = opened()
-    feed(machine, b"MAIL FROM:<ann@example.org>\r\n")
-    assert codes(said(machine, hello + b"\r\n")) == [501]
-    assert codes(said(machine, b"RCPT TO:<bob@example.org>\r\n")) == [250]
-    ask(machine, b"EHLO c.example\r\n")
-    machine.answer(Reply(550, "5.7.1", "Not you"))
-    assert machine.data_to_send() == b"550 Not you\r\n"
-    assert codes(said(machine, b"DATA\r\n")) == [354]
+    server = ready_server()
+    server.feed(b"MAIL FROM:<ann@example.org>\r\n")
+    assert server.codes(hello + b"\r\n") == [501]
+    assert server.codes(b"RCPT TO:<bob@example.org>\r\n") == [250]
+    server.ask(b"EHLO c.example\r\n")
+    server.machine.answer(Reply(550, "5.7.1", "Not you"))
+    assert server.machine.data_to_send() == b"550 Not you\r\n"
+    assert server.codes(b"DATA\r\n") == [354]
 
 
 @pytest.mark.req("RFC5321-4.1.4-02", "RFC5321-4.1.4-03", "RFC5321-4.1.1.5-02")
 def test_before_ehlo() -> None:
-    machine = server(starttls=True)
+    server = greeted_server(starttls=True)
     lines = b"NOOP\r\nHELP\r\nVRFY bob\r\nEXPN list\r\nRSET\r\n"
-    assert codes(said(machine, lines)) == [250, 214, 252, 502, 250]
-    assert codes(said(machine, TO_DATA + b"STARTTLS\r\n")) == [503, 503, 503, 503]
-    assert codes(said(machine, OPEN, b"MAIL FROM:<>\r\n")) == [250, 250]
+    assert server.codes(lines) == [250, 214, 252, 502, 250]
+    assert server.codes(TO_DATA + b"STARTTLS\r\n") == [503, 503, 503, 503]
+    assert server.codes(EHLO_LINE, b"MAIL FROM:<>\r\n") == [250, 250]
 
 
 # -- forms of replies --------------------------------------------------------------------------
@@ -263,7 +238,7 @@ def test_before_ehlo() -> None:
 
 # All that a machine can be made to say, in one session.
 EVERYTHING = [
-    OPEN,
+    EHLO_LINE,
     b"EHLO\r\nHELO a b\r\n",
     b"FOO\r\nTURN\r\nNOOP\r\nRSET\r\nHELP\r\nVRFY a\r\nEXPN a\r\n" + b"x" * 600 + b"\r\n",
     b"AUTH PLAIN\r\n*\r\nAUTH PLAIN\r\n!\r\nAUTH X\r\nAUTH PLAIN\r\n\r\nAUTH PLAIN\r\n",
@@ -281,8 +256,14 @@ EVERYTHING = [
 def everything() -> list[tuple[str, bytes]]:
     """Each reply line, with the line that it answers as far as that matters here."""
     limits = Limits(message_size=65536, recipients=100)
-    machine = opened(limits=limits, starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
-    return [(line, data) for data in EVERYTHING for line in said(machine, data)]
+    server = ready_server(
+        limits=limits,
+        starttls=True,
+        mechanisms=("PLAIN",),
+        auth_in_clear=True,
+        application=challenge_auth,
+    )
+    return [(line, data) for data in EVERYTHING for line in server.lines(data)]
 
 
 @pytest.mark.req("RFC2034-3-02", "RFC2034-4-01")
@@ -318,18 +299,18 @@ def test_replies_have_text_and_no_odd_codes() -> None:
 )
 @pytest.mark.req("RFC2034-4-04")
 def test_an_answer_is_put_in_form(reply: Reply, wire: bytes) -> None:
-    machine = opened()
-    ask(machine, b"MAIL FROM:<>\r\n")
-    machine.answer(reply)
-    assert machine.data_to_send() == wire
+    server = ready_server()
+    server.ask(b"MAIL FROM:<>\r\n")
+    server.machine.answer(reply)
+    assert server.machine.data_to_send() == wire
 
 
 @pytest.mark.req("RFC5321-4.5.3.1.5-01")
 def test_no_reply_line_is_too_long() -> None:
-    machine = opened()
-    ask(machine, b"VRFY a\r\n")
-    machine.answer(Reply(421, "4.0.0", "word " * 300))
-    lines = machine.data_to_send().split(b"\r\n")
+    server = ready_server()
+    server.ask(b"VRFY a\r\n")
+    server.machine.answer(Reply(421, "4.0.0", "word " * 300))
+    lines = server.machine.data_to_send().split(b"\r\n")
     assert max(map(len, lines)) <= 510
     assert all(line.startswith(b"421") for line in lines[:-1])
 
@@ -338,7 +319,7 @@ def test_no_reply_line_is_too_long() -> None:
 
 
 WRONG = {
-    OPEN: [220, 251, 354, 334, 221, 399],
+    EHLO_LINE: [220, 251, 354, 334, 221, 399],
     b"MAIL FROM:<>\r\n": [220, 251, 252, 354, 299],
     b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n": [252, 354, 220],
     TO_DATA: [250, 334, 355, 220],
@@ -355,59 +336,59 @@ WRONG = {
 @pytest.mark.req("RFC5321-4.3.1-06")
 @pytest.mark.parametrize("data", WRONG)
 def test_answers_that_do_not_suit_are_refused_and_say_nothing(data: bytes) -> None:
-    machine = opened(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
+    server = ready_server(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
     *before, last = data.splitlines(keepends=True)
     for line in before:
-        ask(machine, line)
-        machine.answer(Reply(334, None, "") if line.startswith(b"AUTH") else None)
-    question = ask(machine, last)
-    machine.data_to_send()
-    phase = machine.phase
+        server.ask(line)
+        server.machine.answer(Reply(334, None, "") if line.startswith(b"AUTH") else None)
+    question = server.ask(last)
+    server.machine.data_to_send()
+    phase = server.machine.phase
     for code in WRONG[data]:
         with pytest.raises(LocalProtocolError):
-            machine.answer(Reply(code))
-        assert machine.data_to_send() == b""
-        assert (machine.question, machine.phase) == (question, phase)
-    machine.answer()
-    assert machine.data_to_send()
+            server.machine.answer(Reply(code))
+        assert server.machine.data_to_send() == b""
+        assert (server.machine.question, server.machine.phase) == (question, phase)
+    server.machine.answer()
+    assert server.machine.data_to_send()
 
 
 def test_no_event_before_the_answer_and_no_answer_without_a_question() -> None:
-    machine = server()
+    server = greeted_server()
     with pytest.raises(LocalProtocolError):
-        machine.answer()
+        server.machine.answer()
     with pytest.raises(LocalProtocolError):
-        machine.answer(Reply(550))
+        server.machine.answer(Reply(550))
     with pytest.raises(LocalProtocolError):
-        machine.challenge(b"")
+        server.machine.challenge(b"")
     with pytest.raises(LocalProtocolError):
-        machine.tls_started()
-    ask(machine, OPEN + b"NOOP\r\n")
+        server.machine.tls_started()
+    server.ask(EHLO_LINE + b"NOOP\r\n")
     for _ in range(2):
         with pytest.raises(LocalProtocolError, match="answer Ehlo first"):
-            machine.next_event()
-    assert machine.data_to_send() == b""
-    machine.answer()
-    assert isinstance(machine.next_event(), Noop)
+            server.machine.next_event()
+    assert server.machine.data_to_send() == b""
+    server.machine.answer()
+    assert isinstance(server.machine.next_event(), Noop)
     with pytest.raises(LocalProtocolError):
-        machine.answer()
-    assert isinstance(ask(machine, b"MAIL FROM:<>\r\n"), Mail)
+        server.machine.answer()
+    assert isinstance(server.ask(b"MAIL FROM:<>\r\n"), Mail)
     with pytest.raises(LocalProtocolError):
-        machine.challenge(b"x")
-    machine.answer()
+        server.machine.challenge(b"x")
+    server.machine.answer()
 
 
 @pytest.mark.req("RFC2920-3.2-02", "RFC2920-3.2-09")
 def test_a_group_is_answered_in_order_and_together() -> None:
-    machine = opened()
-    machine.receive(
+    server = ready_server()
+    server.machine.receive(
         b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@f.example>\r\n"
     )
     for code in (250, 550, 251):
-        machine.next_event()
-        machine.answer(Reply(code))
-    assert codes(machine.data_to_send().decode().splitlines()) == [250, 550, 251]
-    assert machine.envelope == Envelope("a@b.example", ["e@f.example"])
+        server.machine.next_event()
+        server.machine.answer(Reply(code))
+    assert codes_of(lines_of(server.machine.data_to_send())) == [250, 550, 251]
+    assert server.machine.envelope == Envelope("a@b.example", ["e@f.example"])
 
 
 # -- order -------------------------------------------------------------------------------------
@@ -415,58 +396,60 @@ def test_a_group_is_answered_in_order_and_together() -> None:
 
 @pytest.mark.req("RFC5321-4.1.4-15", "RFC5321-4.1.4-16")
 def test_nested_and_bad_mail_leave_the_transaction() -> None:
-    machine = opened()
-    lines = said(machine, b"MAIL FROM:bad\r\n", b"MAIL FROM:<ann@example.org>\r\n")
-    assert codes(lines) == [501, 250]
-    assert said(machine, b"MAIL FROM:<eve@example.org>\r\n") == [
+    server = ready_server()
+    lines = server.lines(b"MAIL FROM:bad\r\n", b"MAIL FROM:<ann@example.org>\r\n")
+    assert codes_of(lines) == [501, 250]
+    assert server.lines(b"MAIL FROM:<eve@example.org>\r\n") == [
         "503 5.5.1 Transaction already open"
     ]
-    assert codes(said(machine, b"RCPT TO:<bob@example.org>\r\n")) == [250]
-    assert machine.envelope == Envelope("ann@example.org", ["bob@example.org"])
+    assert server.codes(b"RCPT TO:<bob@example.org>\r\n") == [250]
+    assert server.machine.envelope == Envelope("ann@example.org", ["bob@example.org"])
 
 
 @pytest.mark.req("RFC5321-4.1.1.5-01", "RFC5321-4.1.1.5-03", "RFC5321-4.1.1.5-05")
 def test_rset_forgets_the_transaction_only() -> None:
-    machine = opened(mechanisms=("PLAIN",), secure=True, require_auth=True)
-    feed(machine, b"AUTH PLAIN %s\r\n" % SECRET, TO_DATA[:-6])
-    events, out = feed(machine, b"RSET\r\n")
+    server = ready_server(mechanisms=("PLAIN",), secure=True, require_auth=True)
+    server.feed(b"AUTH PLAIN %s\r\n" % SECRET, ENVELOPE_LINES)
+    events, sent = server.feed_events(b"RSET\r\n")
     assert events == [Rset()]
-    assert out == b"250 2.0.0 OK\r\n"
-    assert machine.envelope == Envelope(None, ())
-    assert codes(said(machine, TO_DATA)) == [250, 250, 354]
+    assert sent == b"250 2.0.0 OK\r\n"
+    assert server.machine.envelope == Envelope(None, ())
+    assert server.codes(TO_DATA) == [250, 250, 354]
 
 
 @pytest.mark.req("RFC5321-4.1.1.6-01", "RFC5321-4.1.1.7-01", "RFC5321-4.1.1.8-03")
 def test_what_leaves_the_transaction_alone() -> None:
-    machine = opened()
-    feed(machine, b"MAIL FROM:<>\r\nVRFY a\r\nEXPN a\r\nHELP\r\nNOOP\r\nFOO\r\nDATA x\r\n")
-    assert codes(said(machine, b"RCPT TO:<bob@example.org>\r\n")) == [250]
+    server = ready_server()
+    server.feed(b"MAIL FROM:<>\r\nVRFY a\r\nEXPN a\r\nHELP\r\nNOOP\r\nFOO\r\nDATA x\r\n")
+    assert server.codes(b"RCPT TO:<bob@example.org>\r\n") == [250]
 
 
 @pytest.mark.req("RFC5321-4.1.1.10-01", "RFC5321-4.1.1.10-07")
 def test_quit_ends_it_all() -> None:
-    machine = opened()
-    events, out = feed(machine, TO_DATA[:-6] + b"QUIT\r\nNOOP\r\n")
+    server = ready_server()
+    events, sent = server.feed_events(ENVELOPE_LINES + b"QUIT\r\nNOOP\r\n")
     assert isinstance(events[-1], Quit)
-    assert out.endswith(b"221 2.0.0 mx.example.org Service closing transmission channel\r\n")
-    assert machine.phase is Phase.CLOSED
-    assert feed(machine, b"NOOP\r\n", b"") == ([], b"")
+    assert sent.endswith(b"221 2.0.0 mx.example.org Service closing transmission channel\r\n")
+    assert server.machine.phase is Phase.CLOSED
+    events = list(server.events)
+    assert server.feed(b"NOOP\r\n") + server.end() == b""
+    assert server.events == events
 
 
 @pytest.mark.req("RFC5321-2.4-05")
 def test_half_a_command_is_nothing() -> None:
-    machine = opened()
+    server = ready_server()
     for octet in (b"Q", b"UIT", b"\r"):
-        assert feed(machine, octet) == ([], b"")
-    assert codes(said(machine, b"\n")) == [221]
+        assert server.feed_events(octet) == ([], b"")
+    assert server.codes(b"\n") == [221]
 
 
 @pytest.mark.req("RFC5321-2.3.8-01", "SMUGGLING-07")
 def test_bare_ends_do_not_end_commands() -> None:
-    machine = opened()
-    assert feed(machine, b"NOOP\n") == ([], b"")
-    assert codes(said(machine, b"NOOP\r\nNOOP\r\n")) == [500, 250]
-    assert codes(said(machine, b"NOOP\rNOOP\r\nNOOP x\nQUIT\r\nNOOP\r\n")) == [500, 501, 250]
+    server = ready_server()
+    assert server.feed_events(b"NOOP\n") == ([], b"")
+    assert server.codes(b"NOOP\r\nNOOP\r\n") == [500, 250]
+    assert server.codes(b"NOOP\rNOOP\r\nNOOP x\nQUIT\r\nNOOP\r\n") == [500, 501, 250]
 
 
 @pytest.mark.req("RFC5321-4.1.1-01", "RFC5321-2.4-01")
@@ -474,7 +457,7 @@ def test_bare_ends_do_not_end_commands() -> None:
     "line", [b"noop ", b"NoOp\t", b"rset  ", b"RSET\t", b"Quit \t ", b"mail from:<>  "]
 )
 def test_case_and_blanks_at_the_end_do_not_matter(line: bytes) -> None:
-    assert codes(said(opened(), line + b"\r\n"))[0] in (250, 221)
+    assert ready_server().codes(line + b"\r\n")[0] in (250, 221)
 
 
 @pytest.mark.req("RFC3207-4-05", "RFC3207-4-06", "RFC3207-6-01")
@@ -489,16 +472,16 @@ def test_case_and_blanks_at_the_end_do_not_matter(line: bytes) -> None:
 @pytest.mark.parametrize("require_auth", [False, True])
 def test_tls_required(line: bytes, code: int, require_auth: bool) -> None:
     options = {"starttls": True, "mechanisms": ("PLAIN",), "require_auth": require_auth}
-    machine = opened(require_tls=True, **options)
-    lines = said(machine, line + b"\r\n")
-    assert codes(lines) == [code]
+    server = ready_server(require_tls=True, **options)
+    lines = server.lines(line + b"\r\n")
+    assert codes_of(lines) == [code]
     assert code != 530 or lines == ["530 5.7.0 Must issue a STARTTLS command first"]
-    machine = opened(require_tls=True, secure=True, mechanisms=("PLAIN",))
-    assert 530 not in codes(said(machine, line + b"\r\n"))
+    server = ready_server(require_tls=True, secure=True, mechanisms=("PLAIN",))
+    assert 530 not in server.codes(line + b"\r\n")
 
 
 def test_tls_required_of_helo() -> None:
-    assert said(server(require_tls=True), b"HELO a.example\r\n") == [
+    assert greeted_server(require_tls=True).lines(b"HELO a.example\r\n") == [
         "530 Must issue a STARTTLS command first"
     ]
 
@@ -514,9 +497,11 @@ def test_tls_required_of_helo() -> None:
     ],
 )  # fmt: skip
 def test_auth_required(line: bytes, code: int) -> None:
-    machine = opened(require_auth=True, mechanisms=("PLAIN",), auth_in_clear=True, starttls=True)
-    lines = said(machine, line + b"\r\n")
-    assert codes(lines) == [code]
+    server = ready_server(
+        require_auth=True, mechanisms=("PLAIN",), auth_in_clear=True, starttls=True
+    )
+    lines = server.lines(line + b"\r\n")
+    assert codes_of(lines) == [code]
     assert code != 530 or lines == ["530 5.7.0 Authentication required"]
 
 
@@ -543,78 +528,80 @@ def test_auth_required(line: bytes, code: int) -> None:
     ],
 )
 def test_syntax(line: bytes, reply: str) -> None:
-    machine = opened()
-    event = ask(machine, line + b"\r\n")
+    server = ready_server()
+    event = server.ask(line + b"\r\n")
     assert isinstance(event, Rejected)
-    assert machine.data_to_send().decode().startswith(reply)
-    assert codes(said(machine, b"NOOP\r\n")) == [250]
+    assert server.machine.data_to_send().decode().startswith(reply)
+    assert server.codes(b"NOOP\r\n") == [250]
 
 
 def test_rejected_tells_what_and_why() -> None:
-    machine = opened()
-    event = ask(machine, b"FOO \x1b[31m\xff\r\n")
+    server = ready_server()
+    event = server.ask(b"FOO \x1b[31m\xff\r\n")
     assert event == Rejected("FOO \\x1b[31m\\xff", Reply(500, "5.5.1", event.reply.text))  # type: ignore[union-attr]
-    event = ask(machine, b"MAIL FROM:<a@b_.example>\r\n")
+    event = server.ask(b"MAIL FROM:<a@b_.example>\r\n")
     assert isinstance(event, Rejected)
     assert "at octet 13" in event.reply.text
 
 
 @pytest.mark.req("RFC6531-3.5-01", "RFC6531-3.5-02", "RFC6531-3.2-01", "RFC5321-2.4-09")
 def test_utf8_addresses_need_smtputf8() -> None:
-    machine = opened()
+    server = ready_server()
     address = "\u7528\u6237@\u4f8b\u3048.jp".encode()
-    assert said(machine, b"MAIL FROM:<%s>\r\n" % address) == [
+    assert server.lines(b"MAIL FROM:<%s>\r\n" % address) == [
         "550 5.6.7 Sender address needs SMTPUTF8"
     ]
-    feed(machine, b"MAIL FROM:<a@b.example>\r\n")
-    assert said(machine, b"RCPT TO:<%s>\r\n" % address) == [
+    server.feed(b"MAIL FROM:<a@b.example>\r\n")
+    assert server.lines(b"RCPT TO:<%s>\r\n" % address) == [
         "553 5.6.7 Recipient address needs SMTPUTF8"
     ]
-    assert codes(said(machine, b"RCPT TO:<a@b.example>\r\nRSET\r\n")) == [250, 250]
+    assert server.codes(b"RCPT TO:<a@b.example>\r\nRSET\r\n") == [250, 250]
     data = b"MAIL FROM:<%s> SMTPUTF8\r\nRCPT TO:<%s>\r\n" % (address, address)
-    assert codes(said(machine, data)) == [250, 250]
-    assert machine.envelope.sender.mailbox is not None
-    assert bytes(machine.envelope.sender.mailbox) == address
+    assert server.codes(data) == [250, 250]
+    assert server.machine.envelope.sender.mailbox is not None
+    assert bytes(server.machine.envelope.sender.mailbox) == address
 
 
 @pytest.mark.req("RFC5321-4.5.3.1.8-02", "RFC5321-4.5.3.1.10-01", "RFC5321-4.5.3.1.8-06")
 def test_too_many_recipients() -> None:
-    machine = opened(limits=Limits(recipients=100))
-    feed(machine, b"MAIL FROM:<>\r\n")
-    events, out = feed(machine, b"".join(b"RCPT TO:<u%d@b.example>\r\n" % i for i in range(102)))
-    assert codes(out.decode().splitlines()) == [250] * 100 + [452] * 2
-    assert b"452 4.5.3 Too many recipients" in out
+    server = ready_server(limits=Limits(recipients=100))
+    server.feed(b"MAIL FROM:<>\r\n")
+    events, sent = server.feed_events(
+        b"".join(b"RCPT TO:<u%d@b.example>\r\n" % i for i in range(102))
+    )
+    assert codes_of(lines_of(sent)) == [250] * 100 + [452] * 2
+    assert b"452 4.5.3 Too many recipients" in sent
     assert isinstance(events[-1], Rejected)
-    assert len(machine.envelope.recipients) == 100
-    assert codes(said(machine, b"DATA\r\n", b".\r\n")) == [354, 250]
+    assert len(server.machine.envelope.recipients) == 100
+    assert server.codes(b"DATA\r\n", b".\r\n") == [354, 250]
 
 
 @pytest.mark.req("RFC2920-3.2-04")
 def test_refused_recipients_do_not_count() -> None:
-    machine = opened(limits=Limits(recipients=100))
-    feed(machine, b"MAIL FROM:<>\r\n")
+    server = ready_server(limits=Limits(recipients=100))
+    server.feed(b"MAIL FROM:<>\r\n")
     for _ in range(101):
-        assert isinstance(ask(machine, b"RCPT TO:<a@b.example>\r\n"), Rcpt)
-        machine.answer(Reply(550))
-    assert machine.phase is Phase.MAIL
-    events, out = feed(machine, b"DATA\r\n", b".\r\n")
-    assert codes(out.decode().splitlines())[-2:] == [503, 500]
+        assert isinstance(server.ask(b"RCPT TO:<a@b.example>\r\n"), Rcpt)
+        server.machine.answer(Reply(550))
+    assert server.machine.phase is Phase.MAIL
+    events, sent = server.feed_events(b"DATA\r\n", b".\r\n")
+    assert codes_of(lines_of(sent))[-2:] == [503, 500]
     assert not any(isinstance(event, BodyEnd) for event in events)
 
 
 @pytest.mark.req("RFC1870-6.1-01", "RFC1870-7-02", "RFC1870-6.1-03", "RFC5321-4.5.3.1.7-04")
 def test_declared_size() -> None:
-    machine = opened(limits=SMALL)
-    assert said(machine, b"MAIL FROM:<> SIZE=65537\r\n") == [
+    server = ready_server(limits=SMALL)
+    assert server.lines(b"MAIL FROM:<> SIZE=65537\r\n") == [
         "552 5.3.4 Message size exceeds fixed maximum message size"
     ]
-    assert codes(said(machine, b"MAIL FROM:<> SIZE=10\r\n", TO_DATA[29:])) == [250, 250, 354]
-    events, out = feed(machine, b"x" * 100 + b"\r\n.\r\n")
+    assert server.codes(b"MAIL FROM:<> SIZE=10\r\n", RCPT_LINE + b"DATA\r\n") == [250, 250, 354]
+    events, sent = server.feed_events(b"x" * 100 + b"\r\n.\r\n")
     assert events[-1] == BodyEnd(102)
-    assert out.startswith(b"250 ")
-    assert codes(said(machine, b"MAIL FROM:<> SIZE=65536\r\n")) == [250]
-    unlimited = opened(limits=Limits(message_size=None))
-    assert codes(said(unlimited, b"MAIL FROM:<> SIZE=%d\r\n" % (10**20 - 1))) == [250]
+    assert sent.startswith(b"250 ")
+    assert server.codes(b"MAIL FROM:<> SIZE=65536\r\n") == [250]
+    unlimited = ready_server(limits=Limits(message_size=None))
+    assert unlimited.codes(b"MAIL FROM:<> SIZE=%d\r\n" % (10**20 - 1)) == [250]
 
 
 @pytest.mark.req("RFC1870-4-02", "RFC5321-4.5.3.1.7-01")
@@ -622,22 +609,22 @@ def test_declared_size() -> None:
 @pytest.mark.parametrize("step", [1000, 10**6])
 def test_real_size(size: int, step: int) -> None:
     """Stuffed dots and the end do not count; what is too big is drained, and the session lives."""
-    machine = opened(limits=SMALL)
-    feed(machine, TO_DATA)
+    server = ready_server(limits=SMALL)
+    server.feed(TO_DATA)
     content = b".".ljust(size - 2, b"x") + b"\r\n"
     wire = b"." + content + b".\r\nNOOP\r\n"
-    events, out = feed(machine, *(wire[i : i + step] for i in range(0, len(wire), step)))
-    body = b"".join(event.data for event in events if isinstance(event, BodyChunk))
+    events, sent = server.feed_events(*(wire[i : i + step] for i in range(0, len(wire), step)))
+    body = content_of(events)
     if size <= 65536:
         assert body == content
         assert events[-2] == BodyEnd(size)
-        assert codes(out.decode().splitlines()) == [250, 250]
+        assert codes_of(lines_of(sent)) == [250, 250]
     else:
         assert len(body) <= 65536
         assert [type(event) for event in events[-2:]] == [Rejected, Noop]
-        assert codes(out.decode().splitlines()) == [552, 250]
-    assert machine.envelope == Envelope(None, ())
-    assert codes(said(machine, TO_DATA)) == [250, 250, 354]
+        assert codes_of(lines_of(sent)) == [552, 250]
+    assert server.machine.envelope == Envelope(None, ())
+    assert server.codes(TO_DATA) == [250, 250, 354]
 
 
 # -- content -----------------------------------------------------------------------------------
@@ -657,24 +644,24 @@ def test_real_size(size: int, step: int) -> None:
 )
 def test_bare_cr_or_lf(content: bytes) -> None:
     """Refused behind the true end; the command behind it is the next one, and the session lives."""
-    machine = opened()
-    feed(machine, TO_DATA)
-    events, out = feed(machine, content + b"\r\n.\r\nNOOP\r\n")
+    server = ready_server()
+    server.feed(TO_DATA)
+    events, sent = server.feed_events(content + b"\r\n.\r\nNOOP\r\n")
     assert [type(event) for event in events][-2:] == [Rejected, Noop]
     assert not any(isinstance(event, BodyEnd) for event in events)
-    assert out == b"554 5.6.0 CR or LF alone in message content\r\n250 2.0.0 OK\r\n"
-    assert codes(said(machine, TO_DATA, b"good\r\n.\r\n")) == [250, 250, 354, 250]
+    assert sent == b"554 5.6.0 CR or LF alone in message content\r\n250 2.0.0 OK\r\n"
+    assert server.codes(TO_DATA, b"good\r\n.\r\n") == [250, 250, 354, 250]
 
 
 @pytest.mark.req("RFC5321-4.1.1.4-02", "RFC1870-6-03")
 def test_content_arrives() -> None:
-    machine = opened()
-    feed(machine, TO_DATA)
-    assert feed(machine, b".\r\n")[0] == [BodyEnd(0)]
-    machine = opened()
-    feed(machine, TO_DATA)
-    events, _ = feed(machine, b"..a\r\n", b"QUIT\r\n.", b"\r\n")
-    assert b"".join(e.data for e in events if isinstance(e, BodyChunk)) == b".a\r\nQUIT\r\n"
+    server = ready_server()
+    server.feed(TO_DATA)
+    assert server.feed_events(b".\r\n")[0] == [BodyEnd(0)]
+    server = ready_server()
+    server.feed(TO_DATA)
+    events, _ = server.feed_events(b"..a\r\n", b"QUIT\r\n.", b"\r\n")
+    assert content_of(events) == b".a\r\nQUIT\r\n"
     assert events[-1] == BodyEnd(10)
     assert "QUIT" not in repr(events)
 
@@ -682,20 +669,20 @@ def test_content_arrives() -> None:
 @pytest.mark.parametrize("code", [250, 451, 554])
 @pytest.mark.req("RFC5321-4.1.1.4-07")
 def test_after_the_content_the_transaction_is_over(code: int) -> None:
-    machine = opened()
-    feed(machine, TO_DATA)
-    ask(machine, b".\r\n")
-    machine.answer(Reply(code))
-    assert machine.envelope == Envelope(None, ())
-    assert codes(said(machine, TO_DATA)) == [code, 250, 250, 354]
+    server = ready_server()
+    server.feed(TO_DATA)
+    server.ask(b".\r\n")
+    server.machine.answer(Reply(code))
+    assert server.machine.envelope == Envelope(None, ())
+    assert server.codes(TO_DATA) == [code, 250, 250, 354]
 
 
 def test_refusing_data_leaves_the_transaction() -> None:
-    machine = opened()
-    feed(machine, TO_DATA[:-6])
-    ask(machine, b"DATA\r\n")
-    machine.answer(Reply(451))
-    assert codes(said(machine, b"DATA\r\n")) == [451, 354]
+    server = ready_server()
+    server.feed(ENVELOPE_LINES)
+    server.ask(b"DATA\r\n")
+    server.machine.answer(Reply(451))
+    assert server.codes(b"DATA\r\n") == [451, 354]
 
 
 # -- STARTTLS ----------------------------------------------------------------------------------
@@ -704,23 +691,23 @@ def test_refusing_data_leaves_the_transaction() -> None:
 @pytest.mark.req("RFC3207-6-04", "RFC3207-4-01", "RFC3207-4-02")
 def test_octets_behind_starttls_close() -> None:
     """In the same read, or in a later one before the answer."""
-    machine = opened(starttls=True)
-    events, out = feed(machine, b"STARTTLS\r\nRSET\r\n")
+    server = ready_server(starttls=True)
+    events, sent = server.feed_events(b"STARTTLS\r\nRSET\r\n")
     assert [type(event) for event in events] == [Rejected]
-    assert out.startswith(b"421 4.7.0 mx.example.org Octets after STARTTLS")
-    assert machine.phase is Phase.CLOSED
+    assert sent.startswith(b"421 4.7.0 mx.example.org Octets after STARTTLS")
+    assert server.machine.phase is Phase.CLOSED
 
-    machine = opened(starttls=True)
-    assert isinstance(ask(machine, b"STARTTLS\r\n"), StartTLS)
-    machine.receive(b"R")
-    machine.answer()
-    assert machine.data_to_send().startswith(b"421 4.7.0 ")
-    assert machine.phase is Phase.CLOSED
+    server = ready_server(starttls=True)
+    assert isinstance(server.ask(b"STARTTLS\r\n"), StartTLS)
+    server.machine.receive(b"R")
+    server.machine.answer()
+    assert server.machine.data_to_send().startswith(b"421 4.7.0 ")
+    assert server.machine.phase is Phase.CLOSED
 
-    machine = opened(starttls=True)
-    assert isinstance(ask(machine, b"STARTTLS\r\n"), StartTLS)
-    machine.answer(Reply(454, "4.7.0", "TLS not available now"))
-    assert codes(said(machine, b"NOOP\r\nSTARTTLS x\r\n")) == [454, 250, 501]
+    server = ready_server(starttls=True)
+    assert isinstance(server.ask(b"STARTTLS\r\n"), StartTLS)
+    server.machine.answer(Reply(454, "4.7.0", "TLS not available now"))
+    assert server.codes(b"NOOP\r\nSTARTTLS x\r\n") == [454, 250, 501]
 
 
 @pytest.mark.req(
@@ -732,79 +719,93 @@ def test_octets_behind_starttls_close() -> None:
     "RFC3207-4-02",
 )
 def test_after_the_handshake_the_session_is_new() -> None:
-    machine = opened(starttls=True, mechanisms=("PLAIN",))
-    events, out = feed(machine, b"STARTTLS\r\n")
+    server = ready_server(starttls=True, mechanisms=("PLAIN",))
+    events, sent = server.feed_events(b"STARTTLS\r\n")
     assert events == [StartTLS()]
-    assert out == b"220 2.0.0 Ready to start TLS\r\n"
-    assert machine.timeout == Timeouts().tls
+    assert sent == b"220 2.0.0 Ready to start TLS\r\n"
+    assert server.machine.timeout == Timeouts().tls
     with pytest.raises(LocalProtocolError):
-        machine.receive(b"\x16\x03\x01")
-    machine.tls_started()
-    assert feed(machine) == ([], b"")
-    assert (machine.phase, machine.secure) == (Phase.START, True)
-    assert codes(said(machine, b"MAIL FROM:<>\r\nAUTH PLAIN\r\nSTARTTLS\r\n")) == [503, 503, 503]
-    lines = said(machine, OPEN)
+        server.machine.receive(b"\x16\x03\x01")
+    server.machine.tls_started()
+    assert server.feed_events() == ([], b"")
+    assert (server.machine.phase, server.machine.secure) == (Phase.START, True)
+    assert server.codes(b"MAIL FROM:<>\r\nAUTH PLAIN\r\nSTARTTLS\r\n") == [503, 503, 503]
+    lines = server.lines(EHLO_LINE)
     assert "250-AUTH PLAIN" in lines or "250 AUTH PLAIN" in lines
     assert not any("STARTTLS" in line for line in lines)
-    assert said(machine, b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
+    assert server.lines(b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
 
 
 @pytest.mark.req("RFC3207-4.2-01")
 def test_tls_forgets_that_somebody_logged_in() -> None:
-    machine = opened(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True, require_auth=True)
-    assert codes(said(machine, b"AUTH PLAIN =\r\n", b"STARTTLS\r\n")) == [235, 220]
-    machine.tls_started()
-    assert not machine.authenticated
-    assert codes(said(machine, OPEN, b"MAIL FROM:<>\r\n")) == [250, 530]
+    server = ready_server(
+        starttls=True, mechanisms=("PLAIN",), auth_in_clear=True, require_auth=True
+    )
+    assert server.codes(b"AUTH PLAIN =\r\n", b"STARTTLS\r\n") == [235, 220]
+    server.machine.tls_started()
+    assert not server.machine.authenticated
+    assert server.codes(EHLO_LINE, b"MAIL FROM:<>\r\n") == [250, 530]
 
 
 @pytest.mark.req("RFC8314-3.3-03")
 def test_implicit_tls_has_no_starttls() -> None:
-    machine = opened(starttls=True, secure=True)
-    assert said(machine, b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
+    server = ready_server(starttls=True, secure=True)
+    assert server.lines(b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
+
+
+@pytest.mark.req("RFC3207-4.1-03")
+def test_tls_that_is_not_enough() -> None:
+    server = ready_server(starttls=True)
+    assert server.codes(b"STARTTLS\r\n") == [220]
+    server.machine.tls_started(Reply(554, "5.7.0", "Not with this cipher"))
+    for command in (b"EHLO client.example", b"MAIL FROM:<a@b.example>", b"NOOP", b"RSET", b"DATA"):
+        assert isinstance(server.ask(command + b"\r\n"), Rejected)
+        reply = server.machine.data_to_send()
+        assert reply[:4] == b"554 "
+        assert reply.endswith(b"Not with this cipher\r\n")
+    assert server.codes(b"QUIT\r\n") == [221]
+    assert server.machine.phase is Phase.CLOSED
 
 
 # -- AUTH --------------------------------------------------------------------------------------
 
 
-def authenticating(**options: object) -> ServerProtocol:
-    """In an exchange."""
-    machine = opened(secure=True, mechanisms=("PLAIN", "LOGIN"), **options)
-    assert isinstance(ask(machine, b"AUTH LOGIN\r\n"), Auth)
-    machine.challenge(b"Username:")
-    assert machine.data_to_send() == b"334 VXNlcm5hbWU6\r\n"
-    return machine
+def server_in_exchange(**options: Any) -> ServerDriver:
+    """Return a server that has sent a challenge of AUTH LOGIN."""
+    server = ready_server(secure=True, mechanisms=("PLAIN", "LOGIN"), **options)
+    assert isinstance(server.ask(b"AUTH LOGIN\r\n"), Auth)
+    server.machine.challenge(b"Username:")
+    assert server.machine.data_to_send() == b"334 VXNlcm5hbWU6\r\n"
+    return server
 
 
 @pytest.mark.req("RFC4954-4-06", "RFC4954-4-08", "RFC4954-4-21", "RFC4954-4-24", "RFC4422-3.8-01")
 def test_an_exchange() -> None:
-    machine = authenticating()
-    assert ask(machine, b"YW5u\r\n") == AuthResponse(Secret(b"ann"))
-    machine.challenge(b"")
-    assert machine.data_to_send() == b"334 \r\n"
-    assert ask(machine, b"\r\n") == AuthResponse(Secret(b""))
-    machine.answer(Reply(535, "5.7.8", "No"))
-    assert not machine.authenticated
-    assert said(machine, b"AUTH PLAIN =\r\n") == [
+    server = server_in_exchange()
+    assert server.ask(b"YW5u\r\n") == AuthResponse(Secret(b"ann"))
+    server.machine.challenge(b"")
+    assert server.machine.data_to_send() == b"334 \r\n"
+    assert server.ask(b"\r\n") == AuthResponse(Secret(b""))
+    server.machine.answer(Reply(535, "5.7.8", "No"))
+    assert not server.machine.authenticated
+    assert server.lines(b"AUTH PLAIN =\r\n") == [
         "535 5.7.8 No",
         "235 2.7.0 Authentication successful",
     ]
-    assert machine.authenticated
-    assert codes(said(machine, b"AUTH PLAIN\r\n", b"MAIL FROM:<>\r\n")) == [503, 250]
+    assert server.machine.authenticated
+    assert server.codes(b"AUTH PLAIN\r\n", b"MAIL FROM:<>\r\n") == [503, 250]
 
 
 @pytest.mark.req("RFC4954-4-02", "RFC4954-4-03", "RFC4954-4-05", "RFC4954-8-01", "RFC4422-A-02")
 def test_when_auth_is_refused_unasked() -> None:
-    machine = opened(secure=True, mechanisms=("PLAIN",))
-    assert said(machine, b"AUTH CRAM-MD5\r\n") == [
-        "504 5.5.4 Unrecognized authentication mechanism"
-    ]
-    assert codes(said(machine, b"AUTH EXTERNAL =\r\n")) == [504]
-    assert codes(said(machine, b"AUTH\r\nAUTH !\r\nAUTH PLAIN =x\r\n")) == [501, 501, 501]
-    assert said(machine, b"AUTH PLAIN !!!\r\n")[0].startswith("501 5.5.2 ")
-    assert codes(said(machine, b"MAIL FROM:<>\r\nAUTH PLAIN\r\nRSET\r\n")) == [250, 503, 250]
-    assert codes(said(machine, b"auth plain =\r\nAUTH PLAIN\r\n")) == [235, 503]
-    assert said(opened(mechanisms=("PLAIN",)), b"AUTH PLAIN %s\r\n" % SECRET) == [
+    server = ready_server(secure=True, mechanisms=("PLAIN",))
+    assert server.lines(b"AUTH CRAM-MD5\r\n") == ["504 5.5.4 Unrecognized authentication mechanism"]
+    assert server.codes(b"AUTH EXTERNAL =\r\n") == [504]
+    assert server.codes(b"AUTH\r\nAUTH !\r\nAUTH PLAIN =x\r\n") == [501, 501, 501]
+    assert server.lines(b"AUTH PLAIN !!!\r\n")[0].startswith("501 5.5.2 ")
+    assert server.codes(b"MAIL FROM:<>\r\nAUTH PLAIN\r\nRSET\r\n") == [250, 503, 250]
+    assert server.codes(b"auth plain =\r\nAUTH PLAIN\r\n") == [235, 503]
+    assert ready_server(mechanisms=("PLAIN",)).lines(b"AUTH PLAIN %s\r\n" % SECRET) == [
         "538 5.7.11 Encryption required for authentication"
     ]
 
@@ -826,52 +827,52 @@ def test_when_auth_is_refused_unasked() -> None:
     ids=lambda value: repr(value)[:20],
 )
 def test_what_ends_an_exchange(line: bytes, reply: str) -> None:
-    machine = authenticating()
-    machine.receive(line + b"\r\nNOOP\r\n")
-    event = machine.next_event()
+    server = server_in_exchange()
+    server.machine.receive(line + b"\r\nNOOP\r\n")
+    event = server.machine.next_event()
     assert isinstance(event, Rejected)
     assert event.line == "***"
-    assert (machine.phase, machine.authenticated) == (Phase.READY, False)
-    assert said(machine) == [reply]
-    assert codes(said(machine, b"AUTH PLAIN =\r\n")) == [250, 235]
+    assert (server.machine.phase, server.machine.authenticated) == (Phase.READY, False)
+    assert server.lines() == [reply]
+    assert server.codes(b"AUTH PLAIN =\r\n") == [250, 235]
 
 
 @pytest.mark.req("RFC4954-4-16", "RFC4954-4-17")
 def test_the_longest_line_of_an_exchange() -> None:
     """12288 octets with CRLF are taken (12286 before it are no base64), one more is not."""
-    assert ask(authenticating(), b"A" * 12284 + b"\r\n") == AuthResponse(Secret(bytes(9213)))
+    assert server_in_exchange().ask(b"A" * 12284 + b"\r\n") == AuthResponse(Secret(bytes(9213)))
     for length, reply in ((12286, b"501 5.5.2 "), (12287, b"500 5.5.6 ")):
-        machine = authenticating()
-        assert isinstance(ask(machine, b"A" * length + b"\r\n"), Rejected)
-        assert machine.data_to_send().startswith(reply)
+        server = server_in_exchange()
+        assert isinstance(server.ask(b"A" * length + b"\r\n"), Rejected)
+        assert server.machine.data_to_send().startswith(reply)
 
 
 @pytest.mark.parametrize("line", [b"QUIT", b"NOOP", b"RSET", b"DATA", b"AUTH"])
 def test_a_response_that_looks_like_a_command_is_a_response(line: bytes) -> None:
-    event = ask(authenticating(), line + b"\r\n")
+    event = server_in_exchange().ask(line + b"\r\n")
     assert event == AuthResponse(Secret(base64.b64decode(line)))
 
 
 @pytest.mark.req("RFC4954-9-02", "RFC4954-9-04")
 def test_the_third_failure_closes() -> None:
-    machine = opened(secure=True, mechanisms=("PLAIN",))
+    server = ready_server(secure=True, mechanisms=("PLAIN",))
     for count in (1, 2, 3):
-        ask(machine, b"AUTH PLAIN %s\r\n" % SECRET)
-        machine.answer(Reply(535, "5.7.8", "No"))
-        assert (machine.phase is Phase.CLOSED) == (count == 3)
-    assert codes(said(machine)) == [535, 535, 535, 421]
+        server.ask(b"AUTH PLAIN %s\r\n" % SECRET)
+        server.machine.answer(Reply(535, "5.7.8", "No"))
+        assert (server.machine.phase is Phase.CLOSED) == (count == 3)
+    assert server.codes() == [535, 535, 535, 421]
 
 
 def test_temporary_failures_and_cancels_are_no_failed_logins() -> None:
-    machine = opened(secure=True, mechanisms=("PLAIN",))
+    server = ready_server(secure=True, mechanisms=("PLAIN",))
     for _ in range(5):
-        ask(machine, b"AUTH PLAIN %s\r\n" % SECRET)
-        machine.answer(Reply(454, "4.7.0", "Later"))
-        ask(machine, b"AUTH PLAIN\r\n")
-        machine.challenge(b"")
-        assert isinstance(ask(machine, b"*\r\n"), Rejected)
-    assert codes(said(machine)) == [454, 334, 501] * 5
-    assert machine.phase is Phase.READY
+        server.ask(b"AUTH PLAIN %s\r\n" % SECRET)
+        server.machine.answer(Reply(454, "4.7.0", "Later"))
+        server.ask(b"AUTH PLAIN\r\n")
+        server.machine.challenge(b"")
+        assert isinstance(server.ask(b"*\r\n"), Rejected)
+    assert server.codes() == [454, 334, 501] * 5
+    assert server.machine.phase is Phase.READY
 
 
 @pytest.mark.parametrize("lead", [b"AUTH PLAIN ", b"auth plain ", b"AUTH PLAIN  ", b"AUTHPLAIN ",
@@ -879,20 +880,20 @@ def test_temporary_failures_and_cancels_are_no_failed_logins() -> None:
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("tail", [b"", b"!", b" x", b"\0"])
 def test_no_secret_is_shown(lead: bytes, secure: bool, tail: bytes) -> None:
-    machine = opened(secure=secure, mechanisms=("PLAIN",))
-    events, out = feed(machine, lead + SECRET + tail + b"\r\n")
+    server = ready_server(secure=secure, mechanisms=("PLAIN",))
+    events, sent = server.feed_events(lead + SECRET + tail + b"\r\n")
     assert SECRET.decode() not in repr(events) + "".join(map(str, events))
     assert "hunter2" not in repr(events) + "".join(map(str, events))
-    assert SECRET not in out
+    assert SECRET not in sent
 
 
 def test_no_secret_of_an_exchange_is_shown() -> None:
     for tail in (b"", b"!", b"=", b"\n"):
-        events, out = feed(authenticating(), SECRET + tail + b"\r\n")
+        events, sent = server_in_exchange().feed_events(SECRET + tail + b"\r\n")
         assert len(events) == 1
         assert SECRET.decode() not in repr(events)
         assert "hunter2" not in repr(events)
-        assert SECRET not in out
+        assert SECRET not in sent
 
 
 # -- bounds ------------------------------------------------------------------------------------
@@ -927,40 +928,40 @@ FULL = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
 def test_line_limits(verb: bytes, options: dict[str, object], limit: int) -> None:
     """At the limit a line is read, one octet above it is not, and both have one reply."""
     for length, too_long in ((limit - 1, False), (limit, False), (limit + 1, True)):
-        machine = opened(**options)
+        server = ready_server(**options)
         line = verb.ljust(length - 2, b"x") + b"\r\n"
-        lines = said(machine, line[:300], line[300:] + b"NOOP\r\n")
-        assert len(codes(lines)) == 2
+        lines = server.lines(line[:300], line[300:] + b"NOOP\r\n")
+        assert len(codes_of(lines)) == 2
         assert (lines[0] == "500 5.5.2 Line too long") == too_long
         assert lines[-1] == "250 2.0.0 OK"
 
 
 @pytest.mark.req("RFC5321-2.3.8-02")
 def test_an_endless_line_has_one_reply() -> None:
-    machine = opened()
+    server = ready_server()
     for _ in range(100):
-        assert feed(machine, b"x" * 10000) == ([], b"")
-    events, out = feed(machine, b"\nQUIT\r\nNOOP\r\n")
+        assert server.feed_events(b"x" * 10000) == ([], b"")
+    events, sent = server.feed_events(b"\nQUIT\r\nNOOP\r\n")
     assert events == [Rejected("", Reply(500, "5.5.2", "Line too long")), Noop()]
-    assert codes(out.decode().splitlines()) == [500, 250]
+    assert codes_of(lines_of(sent)) == [500, 250]
 
 
 def test_too_many_errors_close() -> None:
-    machine = opened(limits=Limits(errors=3))
-    assert codes(said(machine, b"FOO\r\n" * 3 + b"NOOP\r\nDATA\r\n")) == [500] * 3 + [250, 503]
-    assert said(machine, b"MAIL FROM:x\r\nNOOP\r\n") == [
+    server = ready_server(limits=Limits(errors=3))
+    assert server.codes(b"FOO\r\n" * 3 + b"NOOP\r\nDATA\r\n") == [500] * 3 + [250, 503]
+    assert server.lines(b"MAIL FROM:x\r\nNOOP\r\n") == [
         "421 4.7.0 mx.example.org Too many errors; closing transmission channel"
     ]
-    assert machine.phase is Phase.CLOSED
+    assert server.machine.phase is Phase.CLOSED
 
 
 @pytest.mark.req("RFC5321-3.8-01", "RFC5321-4.1.1.10-02")
 def test_other_errors_do_not_close() -> None:
-    machine = opened(limits=Limits(errors=3))
-    assert codes(said(machine, b"DATA\r\n" * 100)) == [503] * 100
-    machine = opened()
-    assert codes(said(machine, b"FOO\r\n" * 50)) == [500] * 50
-    assert machine.phase is Phase.READY
+    server = ready_server(limits=Limits(errors=3))
+    assert server.codes(b"DATA\r\n" * 100) == [503] * 100
+    server = ready_server()
+    assert server.codes(b"FOO\r\n" * 50) == [500] * 50
+    assert server.machine.phase is Phase.READY
 
 
 # -- the end -----------------------------------------------------------------------------------
@@ -968,47 +969,50 @@ def test_other_errors_do_not_close() -> None:
 
 ENDS = {
     "start": b"NO",
-    "half a line": OPEN + b"NOOP",
-    "ready": OPEN,
-    "mail": OPEN + TO_DATA[:29],
-    "rcpt": OPEN + TO_DATA[:-6],
-    "body": OPEN + TO_DATA + b"text\r\n.\r",
-    "tls": OPEN + b"STARTTLS\r\n",
+    "half a line": EHLO_LINE + b"NOOP",
+    "ready": EHLO_LINE,
+    "mail": EHLO_LINE + MAIL_LINE,
+    "rcpt": EHLO_LINE + ENVELOPE_LINES,
+    "body": EHLO_LINE + TO_DATA + b"text\r\n.\r",
+    "tls": EHLO_LINE + b"STARTTLS\r\n",
 }
 
 
 @pytest.mark.req("RFC5321-4.1.1.10-05")
 @pytest.mark.parametrize("data", ENDS.values(), ids=ENDS)
 def test_the_end_is_reported_once(data: bytes) -> None:
-    machine = server(starttls=True)
-    feed(machine, data)
-    events, out = feed(machine, b"")
-    assert events == [Disconnected()]
-    assert out == b""
-    assert machine.phase is Phase.CLOSED
-    assert feed(machine, b"") == ([], b"")
+    server = greeted_server(starttls=True)
+    server.feed(data)
+    server.events.clear()
+    for _ in range(2):
+        assert server.end() == b""
+        assert server.events == [Disconnected()]
+        assert server.machine.phase is Phase.CLOSED
 
 
 def test_the_end_before_the_greeting_and_in_an_exchange() -> None:
-    machine = ServerProtocol(hostname=HOST)
-    assert [type(event) for event in feed(machine, b"")[0]] == [Connected, Disconnected]
-    assert feed(authenticating(), b"AA", b"")[0] == [Disconnected()]
+    server = ServerDriver()
+    server.end()
+    assert [type(event) for event in server.events] == [Connected, Disconnected]
+    server = server_in_exchange()
+    assert server.feed(b"AA") + server.end() == b""
+    assert server.events == [Disconnected()]
 
 
 def test_commands_that_came_before_the_end_are_served() -> None:
-    machine = server()
-    machine.receive(OPEN + TO_DATA + b"x\r\n.\r\n")
-    machine.receive(b"")
-    events, _ = feed(machine, b"")
-    assert [type(event) for event in events][-2:] == [BodyEnd, Disconnected]
+    server = greeted_server()
+    server.machine.receive(EHLO_LINE + TO_DATA + b"x\r\n.\r\n")
+    server.machine.receive(b"")
+    server.end()
+    assert [type(event) for event in server.events][-2:] == [BodyEnd, Disconnected]
 
 
 def test_time_to_wait() -> None:
     times = Timeouts(command=7, tls=3)
-    machine = opened(timeouts=times, starttls=True)
-    assert machine.timeout == 7
-    feed(machine, b"STARTTLS\r\n")
-    assert machine.timeout == 3
+    server = ready_server(timeouts=times, starttls=True)
+    assert server.machine.timeout == 7
+    server.feed(b"STARTTLS\r\n")
+    assert server.machine.timeout == 3
 
 
 # -- laws --------------------------------------------------------------------------------------
@@ -1016,7 +1020,7 @@ def test_time_to_wait() -> None:
 
 STREAM = st.lists(
     st.sampled_from([
-        OPEN, b"HELO a.example\r\n", b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<c@d.example>\r\n",
+        EHLO_LINE, b"HELO a.example\r\n", b"MAIL FROM:<a@b.example>\r\n", b"RCPT TO:<c@d.example>\r\n",
         b"DATA\r\n", b"x\r\n", b"..\r\n", b".\r\n", b"\n", b"\r", b"RSET\r\n", b"NOOP\r\n",
         b"FOO\r\n",
         b"AUTH PLAIN\r\n", b"AAAA\r\n", b"*\r\n", b"STARTTLS\r\n", b"x" * 600 + b"\r\n",
@@ -1027,64 +1031,55 @@ CUTS = st.lists(st.integers(0, 300), max_size=6)
 
 
 def history(parts: list[bytes]) -> tuple[list[ServerEvent], bytes]:
-    machine = server(mechanisms=("PLAIN",), auth_in_clear=True, starttls=True)
-    events, out = [], b""
-    for part in filter(None, parts):
-        some, said_now = feed(machine, part)
-        events += some
-        out += said_now
-    merged: list[ServerEvent] = []
-    for event in events:
-        last = merged[-1] if merged else None
-        if isinstance(event, BodyChunk) and isinstance(last, BodyChunk):
-            merged[-1] = BodyChunk(last.data + event.data)
-        else:
-            merged.append(event)
-    return merged, out
+    """Return the events and the octets sent when *parts* are fed one by one."""
+    server = greeted_server(mechanisms=("PLAIN",), auth_in_clear=True, starttls=True)
+    server.application = challenge_auth
+    sent = server.feed(*parts)
+    return merge_content(server.events), sent
 
 
 @pytest.mark.req("RFC2920-3.2-08")
 @given(STREAM, CUTS)
-@example(OPEN + TO_DATA + b"x\r\n.\r\nNOOP\r\n", [3, 40, 100])
+@example(EHLO_LINE + TO_DATA + b"x\r\n.\r\nNOOP\r\n", [3, 40, 100])
 def test_the_split_does_not_matter(data: bytes, cuts: list[int]) -> None:
     """Except for what is behind STARTTLS, where it must: so there is nothing behind it here."""
     head, found, _ = data.partition(b"STARTTLS\r\n")
     data = head + found
     whole = history([data])
-    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    parts = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-    assert history(parts) == whole
-    assert history([data[i : i + 1] for i in range(len(data))]) == whole
+    assert history(cut(data, cuts)) == whole
+    assert history(single_octets(data)) == whole
 
 
 @pytest.mark.req("RFC5321-4.2-01", "RFC5321-4.1.1.4-08")
 @given(STREAM)
 def test_one_reply_to_each(data: bytes) -> None:
     """Events that are commands, ends of content or rejections, and replies: as many."""
-    events, out = history([data])
+    events, sent = history([data])
     counted = [event for event in events if not isinstance(event, BodyChunk)]
-    assert len(codes(out.decode().splitlines())) == len(counted)
+    assert len(codes_of(lines_of(sent))) == len(counted)
 
 
 def test_an_ehlo_event_has_what_was_said() -> None:
-    event = ask(server(), b"eHlO [192.0.2.1]\r\n")
+    event = greeted_server().ask(b"eHlO [192.0.2.1]\r\n")
     assert isinstance(event, Ehlo)
     assert not isinstance(event, Helo)
     assert str(event.host) == "[192.0.2.1]"
 
 
 def test_after_the_end_nothing_is_kept() -> None:
-    machine = server()
-    feed(machine, b"QUIT\r\n")
+    server = greeted_server()
+    server.feed(b"QUIT\r\n")
     for _ in range(100):
-        machine.receive(b"x" * 10000)
-    assert len(machine._buffer) == 0
+        server.machine.receive(b"x" * 10000)
+    assert len(server.machine._buffer) == 0
 
 
 @pytest.mark.parametrize("text", ["AUTH\nSIZE 1\nX-MINE", "x" * 900])
 def test_words_of_ones_own_in_the_reply_to_ehlo_are_no_keywords(text: str) -> None:
-    machine = server()
-    machine.receive(OPEN)
-    machine.next_event()
-    machine.answer(Reply(250, None, text))
-    assert Extensions.from_reply(Reply.parse(machine.data_to_send())) == machine.offered
+    server = greeted_server()
+    server.machine.receive(EHLO_LINE)
+    server.machine.next_event()
+    server.machine.answer(Reply(250, None, text))
+    assert (
+        Extensions.from_reply(Reply.parse(server.machine.data_to_send())) == server.machine.offered
+    )

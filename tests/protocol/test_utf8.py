@@ -12,12 +12,21 @@ from smtpproto.grammar.command import Command, Data, Expn, Mail, Rcpt, Vrfy
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
 
-from .machines import MAIL, RCPT, calling, hears, no_to, refuses, says, serving
+from .machines import (
+    MAIL,
+    MAIL_LINE,
+    RCPT,
+    RCPT_LINE,
+    assert_refused,
+    exchange,
+    ready_client,
+    ready_server,
+    receive,
+    reply_to,
+)
 
 PATH = "<\u7528\u6237@\u4f8b\u3048.jp>"
-PLAIN = b"MAIL FROM:<ann@example.org>\r\n"
-UTF8 = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
-BOB = b"RCPT TO:<bob@example.org>\r\n"
+UTF8_MAIL_LINE = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
 
 
 # -- the server: RCPT --------------------------------------------------------------------------
@@ -32,26 +41,33 @@ BOB = b"RCPT TO:<bob@example.org>\r\n"
     ],
 )
 def test_a_path_of_utf_8_is_told_to_who_said_smtputf8(reply: Reply, plain: str) -> None:
-    server = serving(verdict=no_to(Rcpt, reply))
-    assert server.said(PLAIN + BOB)[1] == plain
+    server = ready_server(application=reply_to(Rcpt, reply))
+    assert server.lines(MAIL_LINE + RCPT_LINE)[1] == plain
     assert len(server.machine.transaction.rcpts) == reply.positive, "its meaning stays"
-    assert server.said(b"RSET\r\n" + UTF8 + BOB)[2] == bytes(reply).decode().rstrip()
+    assert (
+        server.lines(b"RSET\r\n" + UTF8_MAIL_LINE + RCPT_LINE)[2] == bytes(reply).decode().rstrip()
+    )
     ascii_path = Reply(reply.code, reply.enhanced, "try <a@b.example>")
-    server.verdict = no_to(Rcpt, ascii_path)
-    assert server.said(b"RSET\r\n" + PLAIN + BOB)[2] == bytes(ascii_path).decode().rstrip()
+    server.application = reply_to(Rcpt, ascii_path)
+    assert (
+        server.lines(b"RSET\r\n" + MAIL_LINE + RCPT_LINE)[2] == bytes(ascii_path).decode().rstrip()
+    )
 
 
 @pytest.mark.parametrize("code", [250, 450, 550])
 def test_other_text_to_rcpt_is_escaped(code: int) -> None:
-    server = serving(verdict=no_to(Rcpt, Reply(code, None, "caf\u00e9")))
-    assert server.said(PLAIN + BOB)[1] == f"{code} {code // 100}.0.0 caf\\xe9"
-    assert server.said(b"RSET\r\n" + UTF8 + BOB)[2] == f"{code} {code // 100}.0.0 caf\u00e9"
+    server = ready_server(application=reply_to(Rcpt, Reply(code, None, "caf\u00e9")))
+    assert server.lines(MAIL_LINE + RCPT_LINE)[1] == f"{code} {code // 100}.0.0 caf\\xe9"
+    assert (
+        server.lines(b"RSET\r\n" + UTF8_MAIL_LINE + RCPT_LINE)[2]
+        == f"{code} {code // 100}.0.0 caf\u00e9"
+    )
 
 
 @pytest.mark.parametrize("kind", [Mail, Data, BodyEnd])
 def test_no_other_reply_of_a_transaction_has_utf_8(kind: type) -> None:
-    server = serving(verdict=no_to(kind, Reply(550, None, "caf\u00e9")))
-    said = server.feed(UTF8, BOB, b"DATA\r\n.\r\n")
+    server = ready_server(application=reply_to(kind, Reply(550, None, "caf\u00e9")))
+    said = server.feed(UTF8_MAIL_LINE, RCPT_LINE, b"DATA\r\n.\r\n")
     assert b"550 5.0.0 caf\\xe9\r\n" in said
     assert said.isascii()
 
@@ -59,20 +75,26 @@ def test_no_other_reply_of_a_transaction_has_utf_8(kind: type) -> None:
 @pytest.mark.req("RFC6531-3.5-03", "RFC6531-3.5-04")
 def test_a_recipient_that_takes_no_utf_8() -> None:
     """The application knows at RCPT, and may say so as late as after the content."""
-    server = serving()
+    server = ready_server()
     seen: list[bool] = []
 
-    def verdict(question: object) -> Reply | None:
+    def application(question: object) -> Reply | None:
         if isinstance(question, Rcpt):
             seen.append(server.machine.envelope.parameters.smtputf8)
             return Reply(550, "5.6.7", "No UTF-8 for him") if seen[-1] else None
         return None
 
-    server.verdict = verdict
-    assert server.codes(PLAIN, BOB, b"RSET\r\n", UTF8, BOB) == [250, 250, 250, 250, 550]
+    server.application = application
+    assert server.codes(MAIL_LINE, RCPT_LINE, b"RSET\r\n", UTF8_MAIL_LINE, RCPT_LINE) == [
+        250,
+        250,
+        250,
+        250,
+        550,
+    ]
     assert seen == [False, True]
-    server.verdict = no_to(BodyEnd, Reply(554, "5.6.9", "UTF-8 header not permitted"))
-    assert server.said(BOB, b"DATA\r\n.\r\n")[-1] == "554 5.6.9 UTF-8 header not permitted"
+    server.application = reply_to(BodyEnd, Reply(554, "5.6.9", "UTF-8 header not permitted"))
+    assert server.lines(RCPT_LINE, b"DATA\r\n.\r\n")[-1] == "554 5.6.9 UTF-8 header not permitted"
 
 
 # -- the server: VRFY and EXPN -----------------------------------------------------------------
@@ -83,9 +105,11 @@ def test_a_recipient_that_takes_no_utf_8() -> None:
 @pytest.mark.parametrize("offered", [True, False])
 def test_utf_8_goes_to_who_asked_for_it(verb: bytes, kind: type[Vrfy], offered: bool) -> None:
     found = Reply(250, None, ["Ann <ann@example.org>", f"J\u00f6rg {PATH}"])
-    server = serving(verdict=no_to(kind, found), extensions={} if offered else {"SMTPUTF8": None})
-    assert server.said(verb + b" ann\r\n") == ["252 2.6.8 The name needs SMTPUTF8 to be shown"]
-    said = server.said(verb + b" ann smtputf8\r\n")
+    server = ready_server(
+        application=reply_to(kind, found), extensions={} if offered else {"SMTPUTF8": None}
+    )
+    assert server.lines(verb + b" ann\r\n") == ["252 2.6.8 The name needs SMTPUTF8 to be shown"]
+    said = server.lines(verb + b" ann smtputf8\r\n")
     if not offered:
         assert said[0].startswith("252 2.6.8 ")
         assert server.events[-1] == kind("ann smtputf8"), "no parameter, if it was not offered"
@@ -93,18 +117,20 @@ def test_utf_8_goes_to_who_asked_for_it(verb: bytes, kind: type[Vrfy], offered: 
     assert said == ["250-2.0.0 Ann <ann@example.org>", f"250 2.0.0 J\u00f6rg {PATH}"]
     assert server.events[-1] == kind("ann", smtputf8=True)
     assert server.codes(verb + b" ann SMTPUTF8=1\r\n") == [501]
-    server.verdict = no_to(kind, Reply(550, None, f"{PATH} is gone"))
-    assert server.said(verb + b" ann\r\n") == ["550 5.6.8 The reply needs SMTPUTF8 to be shown"]
-    assert server.said(verb + b" ann SMTPUTF8\r\n") == [f"550 5.0.0 {PATH} is gone"]
+    server.application = reply_to(kind, Reply(550, None, f"{PATH} is gone"))
+    assert server.lines(verb + b" ann\r\n") == ["550 5.6.8 The reply needs SMTPUTF8 to be shown"]
+    assert server.lines(verb + b" ann SMTPUTF8\r\n") == [f"550 5.0.0 {PATH} is gone"]
 
 
 def test_smtputf8_of_a_transaction_is_none_of_vrfy() -> None:
-    server = serving(UTF8, verdict=no_to(Vrfy, Reply(250, None, PATH)))
+    server = ready_server(UTF8_MAIL_LINE, application=reply_to(Vrfy, Reply(250, None, PATH)))
     assert server.feed(b"VRFY ann\r\n").isascii()
 
 
 def test_replies_to_anything_else_are_ascii() -> None:
-    server = serving(UTF8, verdict=no_to(Command, Reply(550, None, "caf\u00e9")))
+    server = ready_server(
+        UTF8_MAIL_LINE, application=reply_to(Command, Reply(550, None, "caf\u00e9"))
+    )
     assert server.feed(b"HELP\r\n", b"DATA\r\n", b"EHLO a.example\r\n").isascii()
     server.machine.hang_up(Reply(421, None, "caf\u00e9"))
     assert server.machine.data_to_send() == b"421 4.0.0 mx.example.org caf\\xe9\r\n"
@@ -116,20 +142,20 @@ def test_replies_to_anything_else_are_ascii() -> None:
 @pytest.mark.req("RFC6531-3.7.4.2-03", "RFC6531-3.7.4.2-04")
 @pytest.mark.parametrize("kind", [Vrfy, Expn])
 def test_a_client_asks_for_utf_8_where_it_is_offered(kind: type[Vrfy]) -> None:
-    client = calling("8BITMIME")
+    client = ready_client("8BITMIME")
     command = kind("\u7528", smtputf8=True)
-    refuses(client, partial(client.send, command), NotOffered, match="SMTPUTF8")
-    client = calling("8BITMIME", "SMTPUTF8")
-    refuses(client, partial(client.send, kind("\u7528")), match="SMTPUTF8")
+    assert_refused(client, partial(client.send, command), NotOffered, match="SMTPUTF8")
+    client = ready_client("8BITMIME", "SMTPUTF8")
+    assert_refused(client, partial(client.send, kind("\u7528")), match="SMTPUTF8")
     client.send(command)
     assert client.data_to_send() == f"{kind.verb} \u7528 SMTPUTF8\r\n".encode()
-    (answer,) = hears(client, f"250-a {PATH}\r\n250 {PATH}\r\n".encode())
+    (answer,) = receive(client, f"250-a {PATH}\r\n250 {PATH}\r\n".encode())
     assert answer.reply.lines == (f"a {PATH}", PATH)
 
 
 def test_a_client_reads_a_path_of_utf_8() -> None:
-    client = calling("8BITMIME", "SMTPUTF8")
-    says(client, Mail(MAIL.path, MailParameters(smtputf8=True)))
+    client = ready_client("8BITMIME", "SMTPUTF8")
+    exchange(client, Mail(MAIL.path, MailParameters(smtputf8=True)))
     client.send(RCPT)
-    (answer,) = hears(client, f"551 5.1.6 try {PATH}\r\n".encode())
+    (answer,) = receive(client, f"551 5.1.6 try {PATH}\r\n".encode())
     assert answer.reply == Reply(551, "5.1.6", f"try {PATH}")

@@ -23,20 +23,19 @@ from smtpproto.protocol.verbs import Verb, vocabulary
 from .machines import (
     EHLO,
     MAIL,
+    MAIL_LINE,
     RCPT,
-    Serving,
-    calling,
-    codes,
-    hears,
-    no_to,
-    refuses,
-    says,
-    serving,
-    with_recipient,
+    RCPT_LINE,
+    ServerDriver,
+    assert_refused,
+    client_with_recipient,
+    codes_of,
+    exchange,
+    ready_client,
+    ready_server,
+    receive,
+    reply_to,
 )
-
-FROM = b"MAIL FROM:<ann@example.org>\r\n"
-BOB = b"RCPT TO:<bob@example.org>\r\n"
 
 
 @frozen
@@ -83,26 +82,26 @@ OWN = (COUNT, SAY)
 
 
 def test_a_verb_of_ones_own_is_a_question() -> None:
-    server = serving(verbs=OWN)
-    assert server.said(b"xcount 007\r\n") == ["250 2.0.0 Counted"]
+    server = ready_server(verbs=OWN)
+    assert server.lines(b"xcount 007\r\n") == ["250 2.0.0 Counted"]
     assert server.events == [XCount(7)]
     assert server.machine.phase is Phase.READY
-    server.verdict = no_to(XCount, Reply(250, None, "one\ntwo"))
-    assert server.said(b"XCOUNT 2\r\n") == ["250-2.0.0 one", "250 2.0.0 two"]
-    server.verdict = no_to(XCount, Reply(452, "4.3.1", "No room"))
-    assert server.said(b"XCOUNT 2\r\n") == ["452 4.3.1 No room"]
+    server.application = reply_to(XCount, Reply(250, None, "one\ntwo"))
+    assert server.lines(b"XCOUNT 2\r\n") == ["250-2.0.0 one", "250 2.0.0 two"]
+    server.application = reply_to(XCount, Reply(452, "4.3.1", "No room"))
+    assert server.lines(b"XCOUNT 2\r\n") == ["452 4.3.1 No room"]
 
 
 def test_its_own_grammar_says_what_is_wrong() -> None:
-    server = serving(verbs=OWN)
-    lines = server.said(b"XCOUNT 1x\r\n", b"XCOUNT\r\n", b"XCOUNT 1\0\r\n", b"XCOUNTS 1\r\n")
-    assert codes(lines) == [501, 501, 501, 500]
+    server = ready_server(verbs=OWN)
+    lines = server.lines(b"XCOUNT 1x\r\n", b"XCOUNT\r\n", b"XCOUNT 1\0\r\n", b"XCOUNTS 1\r\n")
+    assert codes_of(lines) == [501, 501, 501, 500]
     assert lines[0] == "501 5.5.4 Count, please: not a number (at octet 7)"
 
 
 def test_only_its_codes_answer_it() -> None:
     for code, kind in ((211, XSay), (251, XCount), (354, XCount), (220, XSay)):
-        server = serving(verbs=(COUNT, Verb.own(XSay, accepted_codes={250})))
+        server = ready_server(verbs=(COUNT, Verb.own(XSay, accepted_codes={250})))
         server.machine.receive(b"XCOUNT 1\r\n" if kind is XCount else b"XSAY a\r\n")
         server.machine.next_event()
         with pytest.raises(LocalProtocolError, match="does not answer"):
@@ -110,8 +109,8 @@ def test_only_its_codes_answer_it() -> None:
 
 
 def test_without_an_answer_it_is_not_implemented() -> None:
-    server = serving(verbs=(Verb.own(XSay),))
-    assert server.said(b"XSAY hello\r\n") == ["502 5.5.1 Command not implemented"]
+    server = ready_server(verbs=(Verb.own(XSay),))
+    assert server.lines(b"XSAY hello\r\n") == ["502 5.5.1 Command not implemented"]
     assert server.events == [XSay("hello")]
 
 
@@ -120,14 +119,14 @@ def test_without_an_answer_it_is_not_implemented() -> None:
     [
         (b"", Phase.START, 503, 211),
         (b"EHLO a.example\r\n", Phase.READY, 250, 503),
-        (b"EHLO a.example\r\n" + FROM, Phase.MAIL, 250, 503),
-        (b"EHLO a.example\r\n" + FROM + BOB, Phase.RCPT, 250, 503),
-        (b"EHLO a.example\r\n" + FROM + BOB + b"BDAT 0\r\n", Phase.CHUNKS, 503, 211),
+        (b"EHLO a.example\r\n" + MAIL_LINE, Phase.MAIL, 250, 503),
+        (b"EHLO a.example\r\n" + MAIL_LINE + RCPT_LINE, Phase.RCPT, 250, 503),
+        (b"EHLO a.example\r\n" + MAIL_LINE + RCPT_LINE + b"BDAT 0\r\n", Phase.CHUNKS, 503, 211),
     ],
 )
 def test_where_it_may_stand(before: bytes, phase: Phase, count: int, say: int) -> None:
     """It leaves the phase as it is. What comes before EHLO was not negotiated, so not even SAY."""
-    server = Serving(no_to(XSay, Reply(211, None, "said")), verbs=OWN)
+    server = ServerDriver(reply_to(XSay, Reply(211, None, "said")), verbs=OWN)
     server.feed(before or b"NOOP\r\n")
     envelope = server.machine.envelope
     assert server.codes(b"XCOUNT 1\r\n") == [count]
@@ -137,26 +136,26 @@ def test_where_it_may_stand(before: bytes, phase: Phase, count: int, say: int) -
 
 
 def test_where_there_is_no_service_there_is_none_of_it() -> None:
-    server = Serving(lambda _: Reply(554, None, "No"), verbs=OWN)
+    server = ServerDriver(lambda _: Reply(554, None, "No"), verbs=OWN)
     assert server.codes(b"XCOUNT 1\r\n")[1:] == [503]
 
 
 def test_helo_does_not_negotiate_it_and_what_is_required_comes_first() -> None:
-    server = Serving(verbs=OWN)
+    server = ServerDriver(verbs=OWN)
     assert server.codes(b"HELO a.example\r\n", b"XCOUNT 1\r\n")[1:] == [250, 503]
-    assert serving(verbs=OWN, require_tls=True).codes(b"XCOUNT 1\r\n") == [530]
-    assert serving(verbs=OWN, require_auth=True).codes(b"XCOUNT 1\r\n") == [530]
+    assert ready_server(verbs=OWN, require_tls=True).codes(b"XCOUNT 1\r\n") == [530]
+    assert ready_server(verbs=OWN, require_auth=True).codes(b"XCOUNT 1\r\n") == [530]
 
 
 def test_what_is_offered_of_it() -> None:
-    assert [*serving(verbs=OWN).machine.offered][-2:] == ["XCOUNT", "XTALK"]
-    machine = serving(verbs=OWN, extensions={"XTALK": "EN DE", "XCOUNT": None}).machine
+    assert [*ready_server(verbs=OWN).machine.offered][-2:] == ["XCOUNT", "XTALK"]
+    machine = ready_server(verbs=OWN, extensions={"XTALK": "EN DE", "XCOUNT": None}).machine
     assert machine.offered.keywords["XTALK"] == "EN DE"
     assert "XCOUNT" not in machine.offered
-    server = serving(verbs=OWN, extensions={"XCOUNT": None})
+    server = ready_server(verbs=OWN, extensions={"XCOUNT": None})
     assert server.codes(b"XCOUNT 1\r\n") == [502], "what is not offered is not there"
     own = Verb.own(XSay, keyword="SIZE")
-    assert serving(verbs=(own,)).machine.offered.size == 32 * 1024 * 1024
+    assert ready_server(verbs=(own,)).machine.offered.size == 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize("lmtp", [False, True])
@@ -169,7 +168,7 @@ def test_what_is_taken_or_no_verb(verb: str, lmtp: bool) -> None:
     with pytest.raises(ValueError, match=wanted):
         vocabulary(lmtp=lmtp, own=(own,))
     with pytest.raises(ValueError, match=wanted):
-        Serving(lmtp=lmtp, verbs=(own,))
+        ServerDriver(lmtp=lmtp, verbs=(own,))
 
 
 def test_the_same_twice() -> None:
@@ -184,44 +183,44 @@ def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
         default_reply=Reply(250, None, "Turned"),
         keyword="XTURN",
     )
-    assert serving().codes(b"TURN\r\n") == [502]
-    assert serving(verbs=(own,)).codes(b"TURN\r\n") == [250]
+    assert ready_server().codes(b"TURN\r\n") == [502]
+    assert ready_server(verbs=(own,)).codes(b"TURN\r\n") == [250]
 
 
 # -- verbs of one's own, on a client -----------------------------------------------------------
 
 
 def test_a_client_says_it_where_it_is_offered() -> None:
-    client = calling("XCOUNT", "PIPELINING", verbs=OWN)
+    client = ready_client("XCOUNT", "PIPELINING", verbs=OWN)
     sent = client.send(XCount(7))
     assert client.data_to_send() == b"XCOUNT 7\r\n"
-    refuses(client, lambda: client.send(MAIL), match="wait")
+    assert_refused(client, lambda: client.send(MAIL), match="wait")
     assert client.timeout == client.timeouts.other
-    (answer,) = hears(client, b"250-seven\r\n250 indeed\r\n")
+    (answer,) = receive(client, b"250-seven\r\n250 indeed\r\n")
     assert answer.sent is sent
     assert client.phase is Phase.READY
-    refuses(client, lambda: client.send(XSay("a")), match="out of order")
-    client = calling("PIPELINING", verbs=OWN)
-    refuses(client, lambda: client.send(XCount(7)), NotOffered, match="XCOUNT")
-    client = calling("XCOUNT")
-    refuses(client, lambda: client.send(XCount(7)), match="not a verb of this session")
+    assert_refused(client, lambda: client.send(XSay("a")), match="out of order")
+    client = ready_client("PIPELINING", verbs=OWN)
+    assert_refused(client, lambda: client.send(XCount(7)), NotOffered, match="XCOUNT")
+    client = ready_client("XCOUNT")
+    assert_refused(client, lambda: client.send(XCount(7)), match="not a verb of this session")
 
 
 def test_a_client_says_it_where_it_may_stand() -> None:
-    client = with_recipient("XCOUNT", "XTALK", "CHUNKING", verbs=OWN)
-    says(client, XCount(1))
-    refuses(client, lambda: client.send(XSay("a")), match="out of order")
+    client = client_with_recipient("XCOUNT", "XTALK", "CHUNKING", verbs=OWN)
+    exchange(client, XCount(1))
+    assert_refused(client, lambda: client.send(XSay("a")), match="out of order")
     client.send_chunk(b"", last=False)
-    hears(client, b"250 ok\r\n")
+    receive(client, b"250 ok\r\n")
     client.data_to_send()
-    says(client, XSay("a"))
+    exchange(client, XSay("a"))
     assert client.phase is Phase.CHUNKS
-    refuses(client, lambda: client.send(XCount(1)), match="out of order")
+    assert_refused(client, lambda: client.send(XCount(1)), match="out of order")
 
 
 @pytest.mark.parametrize("reply", [b"354 go\r\n", b"334 \r\n"])
 def test_3yz_makes_no_sense_to_it(reply: bytes) -> None:
-    client = calling("XCOUNT", verbs=OWN)
+    client = ready_client("XCOUNT", verbs=OWN)
     client.send(XCount(1))
     client.receive(reply)
     with pytest.raises(RemoteProtocolError):
@@ -230,8 +229,8 @@ def test_3yz_makes_no_sense_to_it(reply: bytes) -> None:
 
 @pytest.mark.parametrize("raw", ["a\r\nQUIT", "a\n", "a\0", "\x7f", "\u00e9", "x" * 506])
 def test_nothing_of_it_ends_the_line(raw: str) -> None:
-    client = calling("XRAW", verbs=(Verb.own(XRaw),))
-    refuses(client, lambda: client.send(XRaw(raw)))
+    client = ready_client("XRAW", verbs=(Verb.own(XRaw),))
+    assert_refused(client, lambda: client.send(XRaw(raw)))
     client.send(XRaw("x" * 505))
 
 
@@ -247,23 +246,28 @@ def test_nothing_of_it_ends_the_line(raw: str) -> None:
     ],
 )
 def test_etrn(line: bytes, node: str) -> None:
-    server = serving(extensions={"ETRN": ""})
+    server = ready_server(extensions={"ETRN": ""})
     assert server.codes(line + b"\r\n") == [251]
     assert server.events == [Etrn(node)]
     for code in (250, 252, 253, 458, 459):
-        server.verdict = no_to(Etrn, Reply(code, None, "So"))
+        server.application = reply_to(Etrn, Reply(code, None, "So"))
         assert server.codes(line + b"\r\n") == [code]
     assert server.machine.phase is Phase.READY
-    assert server.codes(b"ETRN\r\n", b"ETRN a b\r\n", FROM, line + b"\r\n") == [501, 501, 250, 503]
-    assert serving().codes(line + b"\r\n") == [502]
+    assert server.codes(b"ETRN\r\n", b"ETRN a b\r\n", MAIL_LINE, line + b"\r\n") == [
+        501,
+        501,
+        250,
+        503,
+    ]
+    assert ready_server().codes(line + b"\r\n") == [502]
 
 
 def test_etrn_on_a_client() -> None:
-    client = calling("ETRN", "PIPELINING")
+    client = ready_client("ETRN", "PIPELINING")
     client.send(Etrn("example.org"))
     assert client.data_to_send() == b"ETRN example.org\r\n"
-    refuses(client, lambda: client.send(MAIL), match="wait")
-    refuses(calling(), partial(calling().send, Etrn("a.b")), NotOffered)
+    assert_refused(client, lambda: client.send(MAIL), match="wait")
+    assert_refused(ready_client(), partial(ready_client().send, Etrn("a.b")), NotOffered)
 
 
 # -- XCLIENT, XFORWARD -------------------------------------------------------------------------
@@ -274,20 +278,20 @@ FULL: dict[str, Any] = {"mechanisms": ("PLAIN",), "auth_in_clear": True, "extens
 
 
 def test_after_xclient_the_session_begins_again() -> None:
-    server = serving(**FULL)
-    lines = server.said(b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
+    server = ready_server(**FULL)
+    lines = server.lines(b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
     assert lines == ["220 mx.example.org ESMTP ready"], "a greeting, so without enhanced code"
     assert server.events == [
         XClient(XClientAttributes(name="a.example", addr=IPv4Address("192.0.2.1")))
     ]
     assert server.machine.phase is Phase.START
     assert [*server.machine.negotiated] == []
-    assert server.codes(FROM, b"EHLO a.example\r\n", FROM) == [503, 250, 250]
+    assert server.codes(MAIL_LINE, b"EHLO a.example\r\n", MAIL_LINE) == [503, 250, 250]
     assert server.codes(b"XCLIENT NAME=a.example\r\n") == [503], "not in a transaction"
 
 
 def test_xclient_says_who_logged_in() -> None:
-    server = serving(b"AUTH PLAIN AGEAYg==\r\n", **FULL)
+    server = ready_server(b"AUTH PLAIN AGEAYg==\r\n", **FULL)
     assert server.machine.authenticated
     server.feed(b"XCLIENT LOGIN=ann\r\nEHLO a.example\r\n")
     assert server.machine.authenticated
@@ -297,15 +301,15 @@ def test_xclient_says_who_logged_in() -> None:
 
 def test_after_xclient_was_refused_nobody_is_served() -> None:
     """Else who is not wanted would have the rights of the one that speaks for it."""
-    server = serving(**FULL, verdict=no_to(XClient, Reply(550, "5.7.0", "Not you")))
-    assert server.said(b"XCLIENT NAME=a.example\r\n") == ["550 5.7.0 Not you"]
+    server = ready_server(**FULL, application=reply_to(XClient, Reply(550, "5.7.0", "Not you")))
+    assert server.lines(b"XCLIENT NAME=a.example\r\n") == ["550 5.7.0 Not you"]
     assert server.machine.phase is Phase.REFUSED
     assert server.codes(b"MAIL FROM:<>\r\n", b"XCLIENT NAME=b.example\r\n") == [503, 503]
     assert server.codes(b"QUIT\r\n") == [221]
 
 
 def test_xclient_that_cannot_be_read_changes_nothing() -> None:
-    server = serving(**FULL)
+    server = ready_server(**FULL)
     assert server.codes(b"XCLIENT\r\n", b"XCLIENT FOO\r\n") == [501, 501]
     assert server.machine.phase is Phase.READY
     assert "SIZE" in server.machine.negotiated
@@ -319,19 +323,19 @@ def test_a_verb_that_fails_to_read() -> None:
         def read(cls, argument: str, context: ParseContext) -> Number:
             return cls(str(int(argument)))
 
-    server = serving(verbs=(Verb.own(Number, default_reply=Reply(250, None, "OK")),))
-    assert server.said(b"XNUMBER x\r\n")[0].startswith("451 4.3.0 ")
+    server = ready_server(verbs=(Verb.own(Number, default_reply=Reply(250, None, "OK")),))
+    assert server.lines(b"XNUMBER x\r\n")[0].startswith("451 4.3.0 ")
     assert server.codes(b"XNUMBER 1\r\n") == [250]
 
 
 def test_a_short_bound_on_auth_lines_cuts_no_others() -> None:
-    server = serving(extensions={"DSN": ""}, limits=Limits(auth_line=512))
+    server = ready_server(extensions={"DSN": ""}, limits=Limits(auth_line=512))
     line = b"RCPT TO:<bob@example.org> ORCPT=rfc822;" + b"x" * 480
     assert server.codes(b"MAIL FROM:<>\r\n", line + b"\r\n") == [250, 250]
 
 
 def test_a_yes_to_tls_in_words_of_one_s_own_is_no_refusal() -> None:
-    server = serving(starttls=True)
+    server = ready_server(starttls=True)
     server.machine.receive(b"STARTTLS\r\n")
     server.machine.next_event()
     server.machine.answer()
@@ -343,7 +347,7 @@ def test_a_yes_to_tls_in_words_of_one_s_own_is_no_refusal() -> None:
 
 @pytest.mark.parametrize("falsy", [False, "", 0, []])
 def test_what_is_no_reply_is_no_yes(falsy: Any) -> None:
-    machine = serving().machine
+    machine = ready_server().machine
     machine.receive(b"MAIL FROM:<>\r\n")
     machine.next_event()
     with pytest.raises(AttributeError):
@@ -352,45 +356,45 @@ def test_what_is_no_reply_is_no_yes(falsy: Any) -> None:
 
 
 def test_xclient_on_a_client() -> None:
-    client = calling("XCLIENT NAME LOGIN", "AUTH PLAIN")
-    says(client, XClient(XClientAttributes(login="ann")), reply=b"220 mx ready\r\n")
+    client = ready_client("XCLIENT NAME LOGIN", "AUTH PLAIN")
+    exchange(client, XClient(XClientAttributes(login="ann")), reply=b"220 mx ready\r\n")
     assert client.phase is Phase.START
     assert client.authenticated
     assert [*client.extensions] == []
-    refuses(client, lambda: client.send(MAIL), match="EHLO")
+    assert_refused(client, lambda: client.send(MAIL), match="EHLO")
     client.send(EHLO)
-    hears(client, b"250-mx\r\n250-XCLIENT LOGIN\r\n250 AUTH PLAIN\r\n")
+    receive(client, b"250-mx\r\n250-XCLIENT LOGIN\r\n250 AUTH PLAIN\r\n")
     client.data_to_send()
-    refuses(client, lambda: client.send(Auth("PLAIN")), match="already")
+    assert_refused(client, lambda: client.send(Auth("PLAIN")), match="already")
     gone = XClient(XClientAttributes(login=Unavailable.UNAVAILABLE))
-    says(client, gone, reply=b"220 mx ready\r\n")
-    says(client, EHLO, reply=b"250-mx\r\n250 AUTH PLAIN\r\n")
+    exchange(client, gone, reply=b"220 mx ready\r\n")
+    exchange(client, EHLO, reply=b"250-mx\r\n250 AUTH PLAIN\r\n")
     client.send(Auth("PLAIN"))
 
 
 def test_xclient_refused_on_a_client() -> None:
-    client = calling("XCLIENT NAME", "PIPELINING")
-    says(client, XClient(XClientAttributes(name="a.example")), reply=b"550 no\r\n")
+    client = ready_client("XCLIENT NAME", "PIPELINING")
+    exchange(client, XClient(XClientAttributes(name="a.example")), reply=b"550 no\r\n")
     assert client.phase is Phase.READY
     assert "PIPELINING" in client.extensions
 
 
 def test_xforward() -> None:
     line = b"XFORWARD NAME=a.example ADDR=[UNAVAILABLE]\r\n"
-    server = serving(**FULL)
-    assert server.codes(line, line, FROM) == [250, 250, 250]
+    server = ready_server(**FULL)
+    assert server.codes(line, line, MAIL_LINE) == [250, 250, 250]
     assert server.events[0] == server.events[1]
     assert isinstance(server.events[0], XForward)
     assert server.events[0].attributes.name == "a.example"
     assert server.events[0].attributes.addr is Unavailable.UNAVAILABLE
     assert server.codes(line) == [503]
-    assert serving().codes(line) == [502]
-    client = calling("XFORWARD NAME")
-    says(client, XForward(XForwardAttributes(name="a.example")))
+    assert ready_server().codes(line) == [502]
+    client = ready_client("XFORWARD NAME")
+    exchange(client, XForward(XForwardAttributes(name="a.example")))
     assert client.phase is Phase.READY
-    refuses(
-        calling(),
-        partial(calling().send, XForward(XForwardAttributes(name="a.example"))),
+    assert_refused(
+        ready_client(),
+        partial(ready_client().send, XForward(XForwardAttributes(name="a.example"))),
         NotOffered,
     )
 
@@ -398,8 +402,8 @@ def test_xforward() -> None:
 @pytest.mark.parametrize("line", [b"XCLIENT NAME=a.example\r\n", b"XFORWARD NAME=a.example\r\n"])
 def test_a_trusted_proxy_needs_no_login_and_no_tls(line: bytes) -> None:
     for server in (
-        serving(extensions=X, require_auth=True),
-        serving(extensions=X, require_tls=True),
+        ready_server(extensions=X, require_auth=True),
+        ready_server(extensions=X, require_tls=True),
     ):
         assert server.codes(line) == [220 if line.startswith(b"XCLIENT") else 250]
 
@@ -409,16 +413,18 @@ def test_a_trusted_proxy_needs_no_login_and_no_tls(line: bytes) -> None:
 
 @pytest.mark.req("RFC5321-3.5.3-01")
 def test_nobody_is_verified_unasked() -> None:
-    server = serving()
+    server = ready_server()
     assert server.codes(b"VRFY bob\r\n", b"VRFY <bob@example.org>\r\n") == [252, 252]
     assert server.codes(b"EXPN list\r\n") == [502]
 
 
 @pytest.mark.req("RFC5321-3.5.1-01", "RFC5321-3.5.1-07", "RFC5321-3.5.2-09")
 def test_who_wants_to_can_verify_and_expand() -> None:
-    server = serving(verdict=no_to(Command, Reply(250, None, "A <a@b.example>\n<c@b.example>")))
+    server = ready_server(
+        application=reply_to(Command, Reply(250, None, "A <a@b.example>\n<c@b.example>"))
+    )
     for verb, kind in ((b"VRFY", Vrfy), (b"EXPN", Expn)):
-        assert server.said(verb + b" bob@example.org\r\n") == [
+        assert server.lines(verb + b" bob@example.org\r\n") == [
             "250-2.0.0 A <a@b.example>",
             "250 2.0.0 <c@b.example>",
         ]
@@ -427,23 +433,31 @@ def test_who_wants_to_can_verify_and_expand() -> None:
 
 @pytest.mark.req("RFC5321-4.1.1.8-02")
 def test_help() -> None:
-    server = serving(verdict=no_to(Help, Reply(211, None, "Of MAIL")))
-    assert server.said(b"HELP\r\nHELP MAIL\r\n") == ["211 2.0.0 Of MAIL"] * 2
+    server = ready_server(application=reply_to(Help, Reply(211, None, "Of MAIL")))
+    assert server.lines(b"HELP\r\nHELP MAIL\r\n") == ["211 2.0.0 Of MAIL"] * 2
     assert server.events == [Help(), Help("MAIL")]
-    assert serving().codes(b"HELP MAIL\r\n") == [214]
+    assert ready_server().codes(b"HELP MAIL\r\n") == [214]
 
 
 @pytest.mark.req("RFC5321-4.1.1.9-02")
 def test_noop_takes_any_argument() -> None:
-    server = serving()
-    assert server.said(b"NOOP\r\nNOOP foo bar\r\n") == ["250 2.0.0 OK"] * 2
+    server = ready_server()
+    assert server.lines(b"NOOP\r\nNOOP foo bar\r\n") == ["250 2.0.0 OK"] * 2
     assert server.events == [Noop(), Noop("foo bar")]
 
 
 @pytest.mark.req("RFC5321-4.5.1-01")
 def test_the_least_that_a_server_implements() -> None:
-    lines = [b"HELO a.example", b"EHLO a.example", FROM[:-2], BOB[:-2], b"DATA", b".", b"RSET"]
-    server = Serving()
+    lines = [
+        b"HELO a.example",
+        b"EHLO a.example",
+        MAIL_LINE[:-2],
+        RCPT_LINE[:-2],
+        b"DATA",
+        b".",
+        b"RSET",
+    ]
+    server = ServerDriver()
     replies = server.codes(*[line + b"\r\n" for line in [*lines, b"NOOP", b"VRFY a", b"QUIT"]])
     assert replies == [220, 250, 250, 250, 250, 354, 250, 250, 250, 252, 221]
 
@@ -460,14 +474,18 @@ def test_what_is_offered_is_there() -> None:
         "XCLIENT": b"XCLIENT NAME=a.example",
         "XFORWARD": b"XFORWARD NAME=a.example",
     }
-    machine = serving(**options).machine
+    machine = ready_server(**options).machine
     assert lines.keys() == {
         *machine.offered.verbs - {"BDAT"},
         *["CHUNKING", "HELP"],
     }, "each keyword that stands for a verb"
     for keyword, line in lines.items():
-        server = serving(FROM, BOB, **options) if keyword == "CHUNKING" else serving(**options)
-        server.verdict = no_to(Auth, Reply(535, None, "No"))
+        server = (
+            ready_server(MAIL_LINE, RCPT_LINE, **options)
+            if keyword == "CHUNKING"
+            else ready_server(**options)
+        )
+        server.application = reply_to(Auth, Reply(535, None, "No"))
         assert server.codes(line + b"\r\n")[0] not in (500, 502)
         assert not any(isinstance(event, Rejected) for event in server.events)
 
@@ -477,7 +495,7 @@ def test_what_ends_a_group() -> None:
     """STARTTLS, AUTH, ETRN and what this library does not know; not BDAT."""
     offered = ("PIPELINING", "STARTTLS", "AUTH PLAIN", "ETRN", "CHUNKING", "XCOUNT")
     for command in (StartTLS(), Auth("PLAIN"), Etrn("a.example"), XCount(1)):
-        client = calling(*offered, verbs=OWN)
+        client = ready_client(*offered, verbs=OWN)
         client.send(command)
         client.data_to_send()
         assert not client.ready
@@ -485,7 +503,7 @@ def test_what_ends_a_group() -> None:
             with pytest.raises(LocalProtocolError):
                 client.send(behind)
         assert client.data_to_send() == b""
-    client = calling(*offered, verbs=OWN)
+    client = ready_client(*offered, verbs=OWN)
     client.send(MAIL)
     client.send(RCPT)
     client.send_chunk(b"", last=True)
