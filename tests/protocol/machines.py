@@ -24,8 +24,9 @@ from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Quit, Rcpt
 from smtpproto.grammar.domain import Domain
 from smtpproto.grammar.extension_command import Auth, Lhlo
-from smtpproto.grammar.parameters import MailParameters
+from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.limits import Limits
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
@@ -42,6 +43,18 @@ MAIL_LINE = b"MAIL FROM:<ann@example.org>\r\n"
 RCPT_LINE = b"RCPT TO:<bob@example.org>\r\n"
 ENVELOPE_LINES = MAIL_LINE + RCPT_LINE
 TO_DATA = ENVELOPE_LINES + b"DATA\r\n"
+MAIL_COMMAND = MAIL_LINE.removesuffix(b"\r\n")
+RCPT_COMMAND = RCPT_LINE.removesuffix(b"\r\n")
+
+OFFER = ("PIPELINING", "SIZE 1000000", "8BITMIME", "SMTPUTF8", "STARTTLS", "AUTH PLAIN LOGIN")
+SMALL_MESSAGES = Limits(message_size=65536)
+DISK_FULL = Reply(452, "4.3.1", "Disk full")
+PROXY_EXTENSIONS = {"XCLIENT": "NAME ADDR LOGIN", "XFORWARD": "NAME ADDR"}
+
+ALL_OCTETS = bytes(range(256))
+BINARYMIME: dict[str, Any] = {"extensions": {"BINARYMIME": ""}}
+BINARY_PARAMETERS = MailParameters(body=Body.BINARY_MIME)
+BINARY_ENVELOPE_LINES = MAIL_COMMAND + b" BODY=BINARYMIME\r\n" + RCPT_LINE
 
 LOOKS_LIKE_COMMANDS = b"\r\n.\r\nQUIT\r\nMAIL FROM:<x@y>\r\nRSET\r\n\0\xff\r\nDATA\r\n"
 """Content that a machine reads as commands, or as an end of data, if it loses count."""
@@ -70,6 +83,16 @@ def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
 def single_octets(data: bytes) -> list[bytes]:
     """Return each octet of *data*."""
     return [data[i : i + 1] for i in range(len(data))]
+
+
+def bdat(content: bytes, tail: str = "") -> bytes:
+    """Return BDAT, with *tail* after its size, and the octets of *content*."""
+    return b"BDAT %d%s\r\n%s" % (len(content), tail.encode(), content)
+
+
+def bdat_last(content: bytes) -> bytes:
+    """Return BDAT LAST and the octets of *content*."""
+    return bdat(content, " LAST")
 
 
 # -- the server --------------------------------------------------------------------------------
@@ -150,6 +173,10 @@ class ServerDriver:
         """Feed each piece and answer all questions. Return the codes of the replies."""
         return codes_of(self.lines(*data))
 
+    def keywords(self) -> list[str]:
+        """Send EHLO. Return the lines of the offer in its reply."""
+        return [line[4:] for line in self.lines(EHLO_LINE)[1:]]
+
     @property
     def rejected(self) -> list[Rejected]:
         """The commands and messages that the machine refused by itself."""
@@ -177,6 +204,20 @@ def ready_server(*data: bytes, application: Application = accept, **options: Any
     server.feed(b"LHLO client.example\r\n" if server.machine.lmtp else EHLO_LINE, *data)
     server.events.clear()
     server.application = application
+    return server
+
+
+def server_with_recipient(**options: Any) -> ServerDriver:
+    """Return a server with an open transaction of one recipient."""
+    return ready_server(ENVELOPE_LINES, **options)
+
+
+def server_in_exchange(**options: Any) -> ServerDriver:
+    """Return a server that has sent a challenge of AUTH LOGIN."""
+    server = ready_server(secure=True, mechanisms=("PLAIN", "LOGIN"), **options)
+    assert isinstance(server.ask(b"AUTH LOGIN\r\n"), Auth)
+    server.machine.challenge(b"Username:")
+    assert server.machine.data_to_send() == b"334 VXNlcm5hbWU6\r\n"
     return server
 
 

@@ -19,6 +19,8 @@ from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
+    ALL_OCTETS,
+    BINARY_PARAMETERS,
     EHLO,
     LHLO,
     MAIL,
@@ -34,8 +36,6 @@ from .machines import (
 CONTENT = b"\r\n.\r\nQUIT\r\n.\r\n"
 OK = b"250 ok\r\n"
 NO = b"552 Too much\r\n"
-BINARY = MailParameters(body=Body.BINARY_MIME)
-ALL = bytes(range(256))
 
 
 def has_bare_cr_or_lf(data: bytes) -> bool:
@@ -334,11 +334,11 @@ def test_a_refused_piece_was_never_given() -> None:
         (MailParameters(body=Body.SEVEN_BIT), b"\xff", False),
         (MailParameters(body=Body.EIGHT_BIT_MIME), b"\xff", True),
         (MailParameters(smtputf8=True), b"\xff", True),
-        (BINARY, b"\xff", True),
+        (BINARY_PARAMETERS, b"\xff", True),
         (MailParameters(body=Body.EIGHT_BIT_MIME), b"\r", False),
         (MailParameters(body=Body.EIGHT_BIT_MIME, smtputf8=True), b"\n", False),
-        (BINARY, b"\r", True),
-        (BINARY, b"\n\r\0", True),
+        (BINARY_PARAMETERS, b"\r", True),
+        (BINARY_PARAMETERS, b"\n\r\0", True),
     ],
 )
 def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allowed: bool) -> None:
@@ -359,16 +359,16 @@ def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allow
 @given(st.lists(st.integers(0, 256), max_size=4))
 def test_binary_octets_leave_as_they_are(cuts: list[int]) -> None:
     client = client_with_recipient(
-        "CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY
+        "CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY_PARAMETERS
     )
-    for part in cut(ALL, cuts):
+    for part in cut(ALL_OCTETS, cuts):
         client.send_chunk(part, last=False)
         assert client.data_to_send() == b"BDAT %d\r\n" % len(part) + part
 
 
 @pytest.mark.req("RFC3030-3-07")
 def test_binary_content_does_not_go_by_data() -> None:
-    client = client_with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY)
+    client = client_with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY_PARAMETERS)
     assert_refused(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
     exchange(client, Rset(), MAIL, RCPT)
     client.send(Data())
@@ -379,14 +379,14 @@ def test_binary_content_does_not_go_by_data() -> None:
 def test_binarymime_only_where_offered(keywords: tuple[str, ...]) -> None:
     """And without it no binary octets leave."""
     client = ready_client(*keywords)
-    assert_refused(client, lambda: client.send(Mail(MAIL.path, BINARY)), NotOffered)
+    assert_refused(client, lambda: client.send(Mail(MAIL.path, BINARY_PARAMETERS)), NotOffered)
 
 
 def test_the_values_of_body_are_offered_one_by_one() -> None:
     client = ready_client("CHUNKING", "BINARYMIME")
     mail = Mail(MAIL.path, MailParameters(body=Body.EIGHT_BIT_MIME))
     assert_refused(client, lambda: client.send(mail), NotOffered)
-    client.send(Mail(MAIL.path, BINARY))
+    client.send(Mail(MAIL.path, BINARY_PARAMETERS))
 
 
 def test_no_chunk_where_there_is_nothing_to_say() -> None:

@@ -26,8 +26,10 @@ from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
 from .machines import (
     EHLO,
     MAIL,
+    MAIL_COMMAND,
     MAIL_LINE,
     RCPT,
+    RCPT_COMMAND,
     RCPT_LINE,
     ServerDriver,
     assert_refused,
@@ -39,7 +41,7 @@ from .machines import (
     reply_to,
 )
 
-ALL: dict[str, Any] = {
+ALL_EXTENSIONS: dict[str, Any] = {
     "secure": True,
     "mechanisms": ("PLAIN",),
     "extensions": {
@@ -53,15 +55,6 @@ ALL: dict[str, Any] = {
         "NO-SOLICITING": "",
     },
 }
-MAIL_COMMAND = MAIL_LINE.removesuffix(b"\r\n")
-RCPT_COMMAND = RCPT_LINE.removesuffix(b"\r\n")
-
-
-def lines(machine_says: ServerDriver) -> list[str]:
-    """The keyword lines of its EHLO reply."""
-    return [line[4:] for line in machine_says.lines(b"EHLO a.example\r\n")[1:]]
-
-
 # -- the list ----------------------------------------------------------------------------------
 
 
@@ -75,7 +68,7 @@ def test_nothing_need_be_offered() -> None:
 
 @pytest.mark.req("RFC5321-2.4-10", "RFC6531-3.1-01", "RFC2034-3-01")
 def test_the_usual_list() -> None:
-    assert lines(ready_server()) == [
+    assert ready_server().keywords() == [
         "PIPELINING", "SIZE 33554432", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS RCPTMAX=1000",
         "ENHANCEDSTATUSCODES", "HELP",
     ]  # fmt: skip
@@ -94,7 +87,7 @@ def test_the_usual_list() -> None:
 def test_offers_that_make_no_sense(extensions: dict[str, str | None]) -> None:
     with pytest.raises(ValueError, match=r"."):
         ServerDriver(extensions=extensions)
-    assert "XFOO a b" in lines(ready_server(extensions={"XFOO": "a b"}))
+    assert "XFOO a b" in ready_server(extensions={"XFOO": "a b"}).keywords()
 
 
 @pytest.mark.req("RFC9422-3-05", "RFC9422-4-02")
@@ -139,7 +132,7 @@ def test_what_the_last_list_says_to_a_client() -> None:
     )
     assert (client.extensions.limits.mail_max, client.extensions.limits.rcpt_max) == (2, 5)
     client.send(Mail(ReversePath.of("\u00e9@b.example"), MailParameters(smtputf8=True)))
-    assert "PIPELINING" in lines(ready_server())
+    assert "PIPELINING" in ready_server().keywords()
     assert client.ready, "what stands behind PIPELINING and SMTPUTF8 exchange nothing"
     receive(client, b"250 ok\r\n")
     client.data_to_send()
@@ -155,7 +148,7 @@ def test_what_is_offered_is_taken_and_the_rest_is_not(
     mail: MailParameters, rcpt: RcptParameters
 ) -> None:
     """Whatever it is: 250 where its keywords are offered, 555 where they are not."""
-    server = ready_server(**ALL, limits=Limits(message_size=None))
+    server = ready_server(**ALL_EXTENSIONS, limits=Limits(message_size=None))
     for command in (Mail(MAIL.path, mail), Rcpt(RCPT.path, rcpt)):
         assert server.codes(bytes(command) + b"\r\n") == [250]
     assert server.machine.transaction.rcpts[0].parameters == rcpt
@@ -190,7 +183,7 @@ def test_a_deliver_by_time_that_cannot_be_honoured(code: int) -> None:
     assert server.events[0].parameters.by == DeliverBy(300, ByMode.RETURN)
 
 
-HELD = "3600 2030-01-01T00:00:00Z"
+FUTURE_RELEASE = "3600 2030-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -203,14 +196,14 @@ HELD = "3600 2030-01-01T00:00:00Z"
 )  # fmt: skip
 def test_future_release(held: bytes, code: int) -> None:
     line = MAIL_COMMAND + b" " + held + b"\r\n"
-    assert ready_server(extensions={"FUTURERELEASE": HELD}).codes(line) == [code]
+    assert ready_server(extensions={"FUTURERELEASE": FUTURE_RELEASE}).codes(line) == [code]
     if code == 250:
         assert ready_server().codes(line) == [555]
 
 
 @pytest.mark.req("RFC4865-4.1-01")
 def test_a_client_holds_no_longer_than_offered() -> None:
-    client = ready_client("FUTURERELEASE " + HELD)
+    client = ready_client("FUTURERELEASE " + FUTURE_RELEASE)
     assert_refused(
         client,
         lambda: client.send(Mail(MAIL.path, MailParameters(hold_for=3601))),
@@ -244,7 +237,7 @@ def test_priority(value: bytes, code: int) -> None:
 @pytest.mark.parametrize("login", [False, True])
 def test_who_has_not_logged_in_is_not_believed(login: bool) -> None:
     """Whom it speaks for (RFC 4954 5), and that its message goes first (RFC 6710 4.1)."""
-    server = ready_server(**ALL)
+    server = ready_server(**ALL_EXTENSIONS)
     if login:
         server.feed(b"AUTH PLAIN AGEAYg==\r\n")
         server.events.clear()
@@ -259,7 +252,7 @@ def test_who_has_not_logged_in_is_not_believed(login: bool) -> None:
 
 @pytest.mark.req("RFC4954-5-02")
 def test_auth_may_be_said_without_a_login() -> None:
-    server = ready_server(**ALL)
+    server = ready_server(**ALL_EXTENSIONS)
     assert server.codes(MAIL_COMMAND + b" AUTH=<>\r\n") == [250]
 
 
@@ -268,14 +261,14 @@ def test_requiretls_on_a_server() -> None:
     options: dict[str, Any] = {"extensions": {"REQUIRETLS": ""}, "starttls": True}
     server = ready_server(**options)
     line = MAIL_COMMAND + b" REQUIRETLS\r\n"
-    assert "REQUIRETLS" not in lines(server)
+    assert "REQUIRETLS" not in server.keywords()
     assert server.codes(line) == [555]
     server.feed(b"STARTTLS\r\n")
     server.machine.tls_started()
-    assert "REQUIRETLS" in lines(server)
+    assert "REQUIRETLS" in server.keywords()
     assert server.codes(line, RCPT_LINE) == [250, 250]
     assert server.machine.envelope.parameters.requiretls
-    assert "REQUIRETLS" not in lines(ready_server(secure=True))
+    assert "REQUIRETLS" not in ready_server(secure=True).keywords()
 
 
 @pytest.mark.req("RFC8689-2-03", "RFC8689-2-05")
@@ -346,7 +339,7 @@ def test_a_client_says_no_utf_8_in_orcpt_where_smtputf8_is_not_offered() -> None
 
 # -- line limits -------------------------------------------------------------------------------
 
-GROWS = [
+LINE_OCTETS = [
     ("8BITMIME", {}, 14, 0),
     ("BINARYMIME", {"8BITMIME": "", "CHUNKING": ""}, 16, 0),
     ("SIZE", {}, 26, 0),
@@ -373,11 +366,11 @@ def longest(server: ServerDriver, verb: bytes) -> int:
 @pytest.mark.req(
     "RFC3030-3-03", "RFC2852-2-02", "RFC4865-3-03", "RFC6710-3-02", "RFC8689-2-02",
 )  # fmt: skip
-@pytest.mark.parametrize(("keyword", "needs", "mail", "rcpt"), GROWS)
+@pytest.mark.parametrize(("keyword", "needs", "mail", "rcpt"), LINE_OCTETS)
 def test_lines_grow_with_what_is_offered(
     keyword: str, needs: dict[str, str], mail: int, rcpt: int
 ) -> None:
-    said = {"FUTURERELEASE": HELD}.get(keyword, "")
+    said = {"FUTURERELEASE": "3600 2030-01-01T00:00:00Z"}.get(keyword, "")
     nothing: dict[str, str | None] = dict.fromkeys(EXTENSIONS)
     many = Limits(errors=10**6)
     for verb, more in ((b"MAIL ", mail), (b"RCPT ", rcpt), (b"VRFY ", 9 * (keyword[:4] == "SMTP"))):
@@ -467,7 +460,7 @@ def test_replies_to_starttls() -> None:
     assert server.machine.phase is Phase.READY
     assert server.codes(b"STARTTLS now\r\n") == [501]
     assert ready_server().codes(b"STARTTLS\r\n") == [502]
-    assert "STARTTLS" not in lines(ready_server())
+    assert "STARTTLS" not in ready_server().keywords()
     server = ready_server(MAIL_LINE, starttls=True)
     assert server.codes(b"STARTTLS\r\n") == [503], "not in a transaction"
     assert server.codes(b"RSET\r\nSTARTTLS\r\n") == [250, 220]

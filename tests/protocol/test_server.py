@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -23,7 +22,7 @@ from smtpproto.events import (
 from smtpproto.grammar.command import Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.extension import Extensions
-from smtpproto.grammar.extension_command import Auth, StartTLS
+from smtpproto.grammar.extension_command import StartTLS
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.secret import Secret
 from smtpproto.limits import Limits, Timeouts
@@ -37,6 +36,7 @@ from .machines import (
     HOST,
     MAIL_LINE,
     RCPT_LINE,
+    SMALL_MESSAGES,
     TO_DATA,
     ServerDriver,
     challenge_auth,
@@ -48,10 +48,10 @@ from .machines import (
     merge_content,
     ready_server,
     reply_to,
+    server_in_exchange,
     single_octets,
 )
 
-SMALL = Limits(message_size=65536)
 SECRET = base64.b64encode(b"\0ann\0hunter2hunter2")
 
 
@@ -171,7 +171,7 @@ def test_what_ehlo_offers() -> None:
         ({"starttls": True, "secure": True}, ["AUTH PLAIN LOGIN"], ["STARTTLS"]),
         ({"auth_in_clear": True}, ["AUTH PLAIN LOGIN"], ["STARTTLS"]),
         ({"limits": Limits(message_size=None)}, ["SIZE"], ["STARTTLS", "AUTH PLAIN LOGIN"]),
-        ({"limits": SMALL}, ["SIZE 65536"], []),
+        ({"limits": SMALL_MESSAGES}, ["SIZE 65536"], []),
     ],
 )
 def test_what_ehlo_offers_depends(
@@ -409,7 +409,7 @@ def test_nested_and_bad_mail_leave_the_transaction() -> None:
 @pytest.mark.req("RFC5321-4.1.1.5-01", "RFC5321-4.1.1.5-03", "RFC5321-4.1.1.5-05")
 def test_rset_forgets_the_transaction_only() -> None:
     server = ready_server(mechanisms=("PLAIN",), secure=True, require_auth=True)
-    server.feed(b"AUTH PLAIN %s\r\n" % SECRET, ENVELOPE_LINES)
+    server.feed(b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n", ENVELOPE_LINES)
     events, sent = server.feed_events(b"RSET\r\n")
     assert events == [Rset()]
     assert sent == b"250 2.0.0 OK\r\n"
@@ -591,7 +591,7 @@ def test_refused_recipients_do_not_count() -> None:
 
 @pytest.mark.req("RFC1870-6.1-01", "RFC1870-7-02", "RFC1870-6.1-03", "RFC5321-4.5.3.1.7-04")
 def test_declared_size() -> None:
-    server = ready_server(limits=SMALL)
+    server = ready_server(limits=SMALL_MESSAGES)
     assert server.lines(b"MAIL FROM:<> SIZE=65537\r\n") == [
         "552 5.3.4 Message size exceeds fixed maximum message size"
     ]
@@ -609,7 +609,7 @@ def test_declared_size() -> None:
 @pytest.mark.parametrize("step", [1000, 10**6])
 def test_real_size(size: int, step: int) -> None:
     """Stuffed dots and the end do not count; what is too big is drained, and the session lives."""
-    server = ready_server(limits=SMALL)
+    server = ready_server(limits=SMALL_MESSAGES)
     server.feed(TO_DATA)
     content = b".".ljust(size - 2, b"x") + b"\r\n"
     wire = b"." + content + b".\r\nNOOP\r\n"
@@ -770,15 +770,6 @@ def test_tls_that_is_not_enough() -> None:
 # -- AUTH --------------------------------------------------------------------------------------
 
 
-def server_in_exchange(**options: Any) -> ServerDriver:
-    """Return a server that has sent a challenge of AUTH LOGIN."""
-    server = ready_server(secure=True, mechanisms=("PLAIN", "LOGIN"), **options)
-    assert isinstance(server.ask(b"AUTH LOGIN\r\n"), Auth)
-    server.machine.challenge(b"Username:")
-    assert server.machine.data_to_send() == b"334 VXNlcm5hbWU6\r\n"
-    return server
-
-
 @pytest.mark.req("RFC4954-4-06", "RFC4954-4-08", "RFC4954-4-21", "RFC4954-4-24", "RFC4422-3.8-01")
 def test_an_exchange() -> None:
     server = server_in_exchange()
@@ -899,7 +890,7 @@ def test_no_secret_of_an_exchange_is_shown() -> None:
 # -- bounds ------------------------------------------------------------------------------------
 
 
-FULL = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
+ALL_OPTIONS = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
 
 
 @pytest.mark.req(
@@ -909,20 +900,20 @@ FULL = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
     ("verb", "options", "limit"),
     [
         (b"NOOP ", {}, 512),
-        (b"noop ", FULL, 512),
-        (b"HELP ", FULL, 512),
-        (b"VRFY ", FULL, 512 + 9),
-        (b"EXPN ", FULL, 512 + 9),
-        (b"RCPT ", FULL, 512),
-        (b"STARTTLS ", FULL, 512),
-        (b"EHLO ", FULL, 512),
+        (b"noop ", ALL_OPTIONS, 512),
+        (b"HELP ", ALL_OPTIONS, 512),
+        (b"VRFY ", ALL_OPTIONS, 512 + 9),
+        (b"EXPN ", ALL_OPTIONS, 512 + 9),
+        (b"RCPT ", ALL_OPTIONS, 512),
+        (b"STARTTLS ", ALL_OPTIONS, 512),
+        (b"EHLO ", ALL_OPTIONS, 512),
         (b"MAIL ", {}, 512 + 26 + 14 + 10),
         (b"mail ", {}, 512 + 26 + 14 + 10),
-        (b"MAIL ", FULL, 512 + 26 + 14 + 10 + 500),
-        (b"AUTH ", FULL, 12288),
-        (b"MAILX ", FULL, 512),
-        (b"AUTHX ", FULL, 512),
-        (b"FOO ", FULL, 512),
+        (b"MAIL ", ALL_OPTIONS, 512 + 26 + 14 + 10 + 500),
+        (b"AUTH ", ALL_OPTIONS, 12288),
+        (b"MAILX ", ALL_OPTIONS, 512),
+        (b"AUTHX ", ALL_OPTIONS, 512),
+        (b"FOO ", ALL_OPTIONS, 512),
     ],
 )
 def test_line_limits(verb: bytes, options: dict[str, object], limit: int) -> None:

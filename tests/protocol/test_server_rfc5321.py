@@ -12,13 +12,13 @@ from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.extension_command import Auth
 from smtpproto.grammar.reply import Reply
-from smtpproto.limits import Limits
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.verbs import Verb
 
 from .machines import (
     EHLO_LINE,
     ENVELOPE_LINES,
+    SMALL_MESSAGES,
     TO_DATA,
     codes_of,
     content_of,
@@ -27,7 +27,7 @@ from .machines import (
     ready_server,
 )
 
-NOTHING: dict[str, str | None] = dict.fromkeys(
+NO_EXTENSIONS: dict[str, str | None] = dict.fromkeys(
     ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
      "HELP"]
 )  # fmt: skip
@@ -38,7 +38,7 @@ NOTHING: dict[str, str | None] = dict.fromkeys(
 
 @pytest.mark.req("RFC5321-2.2.1-01")
 def test_no_extension_at_all() -> None:
-    server = greeted_server(extensions=NOTHING)
+    server = greeted_server(extensions=NO_EXTENSIONS)
     assert server.lines(EHLO_LINE) == ["250 mx.example.org greets you"]
     assert server.codes(TO_DATA + b"x\r\n.\r\n") == [250, 250, 354, 250]
 
@@ -114,7 +114,7 @@ ENABLED: dict[str, object] = {
     ],
 )
 def test_what_is_offered_is_known(keyword: str, line: bytes, code: int) -> None:
-    for options, offered in ((ENABLED, True), ({"extensions": NOTHING}, False)):
+    for options, offered in ((ENABLED, True), ({"extensions": NO_EXTENSIONS}, False)):
         server = greeted_server(**options)
         keywords = [line[4:].split()[0] for line in server.lines(EHLO_LINE)[1:]]
         assert (keyword in keywords) == offered
@@ -186,7 +186,7 @@ def test_what_stands_behind_noop_does_not_matter(argument: bytes) -> None:
 
 # -- sizes -------------------------------------------------------------------------------------
 
-DOMAIN = b".".join([b"d" * 63] * 3 + [b"d" * 63])  # 255 octets
+DOMAIN_OF_255_OCTETS = b".".join([b"d" * 63] * 3 + [b"d" * 63])  # 255 octets
 
 
 @pytest.mark.req("RFC5321-4.5.3.1-01")
@@ -194,9 +194,9 @@ DOMAIN = b".".join([b"d" * 63] * 3 + [b"d" * 63])  # 255 octets
     "line",
     [
         b"MAIL FROM:<%s@b.example>" % (b"l" * 64),
-        b"EHLO " + DOMAIN,
-        b"MAIL FROM:<%s@%s>" % (b"l" * 64, DOMAIN[: 256 - 2 - 65 - 1] + b"x"),
-        b"RCPT TO:<%s@%s>" % (b"l" * 64, DOMAIN[: 256 - 2 - 65 - 1] + b"x"),
+        b"EHLO " + DOMAIN_OF_255_OCTETS,
+        b"MAIL FROM:<%s@%s>" % (b"l" * 64, DOMAIN_OF_255_OCTETS[: 256 - 2 - 65 - 1] + b"x"),
+        b"RCPT TO:<%s@%s>" % (b"l" * 64, DOMAIN_OF_255_OCTETS[: 256 - 2 - 65 - 1] + b"x"),
         b"NOOP " + b"x" * (512 - 7),
     ],
     ids=["local-part", "domain", "reverse-path", "forward-path", "command line"],
@@ -219,7 +219,7 @@ def test_least_recipients() -> None:
 
 @pytest.mark.req("RFC5321-4.5.3.1-01")
 def test_least_message() -> None:
-    server = ready_server(limits=Limits(message_size=65536))
+    server = ready_server(limits=SMALL_MESSAGES)
     server.feed(TO_DATA)
     body = (b"x" * 62 + b"\r\n") * 1024
     assert len(body) == 65536

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from ipaddress import IPv4Address
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from attrs import frozen
 
-from smtpproto.errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from smtpproto.errors import LocalProtocolError, NotOffered, RemoteProtocolError
 from smtpproto.events import Rejected
 from smtpproto.grammar.command import Command, Expn, Help, Noop, TextCommand, Vrfy
 from smtpproto.grammar.extension_command import Auth, Etrn, StartTLS, XClient, XForward
@@ -24,6 +24,7 @@ from .machines import (
     EHLO,
     MAIL,
     MAIL_LINE,
+    PROXY_EXTENSIONS,
     RCPT,
     RCPT_LINE,
     ServerDriver,
@@ -36,30 +37,7 @@ from .machines import (
     receive,
     reply_to,
 )
-
-
-@frozen
-class XCount(Command):
-    """``XCOUNT number``."""
-
-    verb = "XCOUNT"
-    number: int
-
-    @classmethod
-    def read(cls, argument: str, context: ParseContext) -> Self:
-        if not argument.isdecimal():
-            raise GrammarError("not a number", reply=Reply(501, "5.5.4", "Count, please"))
-        return cls(int(argument))
-
-    def argument(self) -> str:
-        return str(self.number)
-
-
-@frozen
-class XSay(TextCommand):
-    """``XSAY text``."""
-
-    verb = "XSAY"
+from .own_verbs import OWN_VERBS, XCOUNT_VERB, XCount, XSay
 
 
 @frozen
@@ -73,16 +51,11 @@ class XRaw(Command):
         return self.raw
 
 
-COUNT = Verb.own(XCount, default_reply=Reply(250, "2.0.0", "Counted"))
-SAY = Verb.own(XSay, accepted_codes={211, 250}, phases=[Phase.START, Phase.CHUNKS], keyword="XTALK")
-OWN = (COUNT, SAY)
-
-
 # -- verbs of one's own, on a server -----------------------------------------------------------
 
 
 def test_a_verb_of_ones_own_is_a_question() -> None:
-    server = ready_server(verbs=OWN)
+    server = ready_server(verbs=OWN_VERBS)
     assert server.lines(b"xcount 007\r\n") == ["250 2.0.0 Counted"]
     assert server.events == [XCount(7)]
     assert server.machine.phase is Phase.READY
@@ -93,7 +66,7 @@ def test_a_verb_of_ones_own_is_a_question() -> None:
 
 
 def test_its_own_grammar_says_what_is_wrong() -> None:
-    server = ready_server(verbs=OWN)
+    server = ready_server(verbs=OWN_VERBS)
     lines = server.lines(b"XCOUNT 1x\r\n", b"XCOUNT\r\n", b"XCOUNT 1\0\r\n", b"XCOUNTS 1\r\n")
     assert codes_of(lines) == [501, 501, 501, 500]
     assert lines[0] == "501 5.5.4 Count, please: not a number (at octet 7)"
@@ -101,7 +74,7 @@ def test_its_own_grammar_says_what_is_wrong() -> None:
 
 def test_only_its_codes_answer_it() -> None:
     for code, kind in ((211, XSay), (251, XCount), (354, XCount), (220, XSay)):
-        server = ready_server(verbs=(COUNT, Verb.own(XSay, accepted_codes={250})))
+        server = ready_server(verbs=(XCOUNT_VERB, Verb.own(XSay, accepted_codes={250})))
         server.machine.receive(b"XCOUNT 1\r\n" if kind is XCount else b"XSAY a\r\n")
         server.machine.next_event()
         with pytest.raises(LocalProtocolError, match="does not answer"):
@@ -125,8 +98,8 @@ def test_without_an_answer_it_is_not_implemented() -> None:
     ],
 )
 def test_where_it_may_stand(before: bytes, phase: Phase, count: int, say: int) -> None:
-    """It leaves the phase as it is. What comes before EHLO was not negotiated, so not even SAY."""
-    server = ServerDriver(reply_to(XSay, Reply(211, None, "said")), verbs=OWN)
+    """It leaves the phase as it is. What comes before EHLO was not negotiated, so not even XSAY_VERB."""
+    server = ServerDriver(reply_to(XSay, Reply(211, None, "said")), verbs=OWN_VERBS)
     server.feed(before or b"NOOP\r\n")
     envelope = server.machine.envelope
     assert server.codes(b"XCOUNT 1\r\n") == [count]
@@ -136,23 +109,23 @@ def test_where_it_may_stand(before: bytes, phase: Phase, count: int, say: int) -
 
 
 def test_where_there_is_no_service_there_is_none_of_it() -> None:
-    server = ServerDriver(lambda _: Reply(554, None, "No"), verbs=OWN)
+    server = ServerDriver(lambda _: Reply(554, None, "No"), verbs=OWN_VERBS)
     assert server.codes(b"XCOUNT 1\r\n")[1:] == [503]
 
 
 def test_helo_does_not_negotiate_it_and_what_is_required_comes_first() -> None:
-    server = ServerDriver(verbs=OWN)
+    server = ServerDriver(verbs=OWN_VERBS)
     assert server.codes(b"HELO a.example\r\n", b"XCOUNT 1\r\n")[1:] == [250, 503]
-    assert ready_server(verbs=OWN, require_tls=True).codes(b"XCOUNT 1\r\n") == [530]
-    assert ready_server(verbs=OWN, require_auth=True).codes(b"XCOUNT 1\r\n") == [530]
+    assert ready_server(verbs=OWN_VERBS, require_tls=True).codes(b"XCOUNT 1\r\n") == [530]
+    assert ready_server(verbs=OWN_VERBS, require_auth=True).codes(b"XCOUNT 1\r\n") == [530]
 
 
 def test_what_is_offered_of_it() -> None:
-    assert [*ready_server(verbs=OWN).machine.offered][-2:] == ["XCOUNT", "XTALK"]
-    machine = ready_server(verbs=OWN, extensions={"XTALK": "EN DE", "XCOUNT": None}).machine
+    assert [*ready_server(verbs=OWN_VERBS).machine.offered][-2:] == ["XCOUNT", "XTALK"]
+    machine = ready_server(verbs=OWN_VERBS, extensions={"XTALK": "EN DE", "XCOUNT": None}).machine
     assert machine.offered.keywords["XTALK"] == "EN DE"
     assert "XCOUNT" not in machine.offered
-    server = ready_server(verbs=OWN, extensions={"XCOUNT": None})
+    server = ready_server(verbs=OWN_VERBS, extensions={"XCOUNT": None})
     assert server.codes(b"XCOUNT 1\r\n") == [502], "what is not offered is not there"
     own = Verb.own(XSay, keyword="SIZE")
     assert ready_server(verbs=(own,)).machine.offered.size == 32 * 1024 * 1024
@@ -173,7 +146,7 @@ def test_what_is_taken_or_no_verb(verb: str, lmtp: bool) -> None:
 
 def test_the_same_twice() -> None:
     with pytest.raises(ValueError, match="XCOUNT is taken"):
-        vocabulary(own=(COUNT, COUNT))
+        vocabulary(own=(XCOUNT_VERB, XCOUNT_VERB))
 
 
 def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
@@ -191,7 +164,7 @@ def test_a_verb_that_nobody_implements_any_more_may_be_ones_own() -> None:
 
 
 def test_a_client_says_it_where_it_is_offered() -> None:
-    client = ready_client("XCOUNT", "PIPELINING", verbs=OWN)
+    client = ready_client("XCOUNT", "PIPELINING", verbs=OWN_VERBS)
     sent = client.send(XCount(7))
     assert client.data_to_send() == b"XCOUNT 7\r\n"
     assert_refused(client, lambda: client.send(MAIL), match="wait")
@@ -200,14 +173,14 @@ def test_a_client_says_it_where_it_is_offered() -> None:
     assert answer.sent is sent
     assert client.phase is Phase.READY
     assert_refused(client, lambda: client.send(XSay("a")), match="out of order")
-    client = ready_client("PIPELINING", verbs=OWN)
+    client = ready_client("PIPELINING", verbs=OWN_VERBS)
     assert_refused(client, lambda: client.send(XCount(7)), NotOffered, match="XCOUNT")
     client = ready_client("XCOUNT")
     assert_refused(client, lambda: client.send(XCount(7)), match="not a verb of this session")
 
 
 def test_a_client_says_it_where_it_may_stand() -> None:
-    client = client_with_recipient("XCOUNT", "XTALK", "CHUNKING", verbs=OWN)
+    client = client_with_recipient("XCOUNT", "XTALK", "CHUNKING", verbs=OWN_VERBS)
     exchange(client, XCount(1))
     assert_refused(client, lambda: client.send(XSay("a")), match="out of order")
     client.send_chunk(b"", last=False)
@@ -220,7 +193,7 @@ def test_a_client_says_it_where_it_may_stand() -> None:
 
 @pytest.mark.parametrize("reply", [b"354 go\r\n", b"334 \r\n"])
 def test_3yz_makes_no_sense_to_it(reply: bytes) -> None:
-    client = ready_client("XCOUNT", verbs=OWN)
+    client = ready_client("XCOUNT", verbs=OWN_VERBS)
     client.send(XCount(1))
     client.receive(reply)
     with pytest.raises(RemoteProtocolError):
@@ -273,12 +246,15 @@ def test_etrn_on_a_client() -> None:
 # -- XCLIENT, XFORWARD -------------------------------------------------------------------------
 
 
-X = {"XCLIENT": "NAME ADDR LOGIN", "XFORWARD": "NAME ADDR"}
-FULL: dict[str, Any] = {"mechanisms": ("PLAIN",), "auth_in_clear": True, "extensions": X}
+PROXY_OPTIONS: dict[str, Any] = {
+    "mechanisms": ("PLAIN",),
+    "auth_in_clear": True,
+    "extensions": PROXY_EXTENSIONS,
+}
 
 
 def test_after_xclient_the_session_begins_again() -> None:
-    server = ready_server(**FULL)
+    server = ready_server(**PROXY_OPTIONS)
     lines = server.lines(b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
     assert lines == ["220 mx.example.org ESMTP ready"], "a greeting, so without enhanced code"
     assert server.events == [
@@ -291,7 +267,7 @@ def test_after_xclient_the_session_begins_again() -> None:
 
 
 def test_xclient_says_who_logged_in() -> None:
-    server = ready_server(b"AUTH PLAIN AGEAYg==\r\n", **FULL)
+    server = ready_server(b"AUTH PLAIN AGEAYg==\r\n", **PROXY_OPTIONS)
     assert server.machine.authenticated
     server.feed(b"XCLIENT LOGIN=ann\r\nEHLO a.example\r\n")
     assert server.machine.authenticated
@@ -301,7 +277,9 @@ def test_xclient_says_who_logged_in() -> None:
 
 def test_after_xclient_was_refused_nobody_is_served() -> None:
     """Else who is not wanted would have the rights of the one that speaks for it."""
-    server = ready_server(**FULL, application=reply_to(XClient, Reply(550, "5.7.0", "Not you")))
+    server = ready_server(
+        **PROXY_OPTIONS, application=reply_to(XClient, Reply(550, "5.7.0", "Not you"))
+    )
     assert server.lines(b"XCLIENT NAME=a.example\r\n") == ["550 5.7.0 Not you"]
     assert server.machine.phase is Phase.REFUSED
     assert server.codes(b"MAIL FROM:<>\r\n", b"XCLIENT NAME=b.example\r\n") == [503, 503]
@@ -309,7 +287,7 @@ def test_after_xclient_was_refused_nobody_is_served() -> None:
 
 
 def test_xclient_that_cannot_be_read_changes_nothing() -> None:
-    server = ready_server(**FULL)
+    server = ready_server(**PROXY_OPTIONS)
     assert server.codes(b"XCLIENT\r\n", b"XCLIENT FOO\r\n") == [501, 501]
     assert server.machine.phase is Phase.READY
     assert "SIZE" in server.machine.negotiated
@@ -381,7 +359,7 @@ def test_xclient_refused_on_a_client() -> None:
 
 def test_xforward() -> None:
     line = b"XFORWARD NAME=a.example ADDR=[UNAVAILABLE]\r\n"
-    server = ready_server(**FULL)
+    server = ready_server(**PROXY_OPTIONS)
     assert server.codes(line, line, MAIL_LINE) == [250, 250, 250]
     assert server.events[0] == server.events[1]
     assert isinstance(server.events[0], XForward)
@@ -402,8 +380,8 @@ def test_xforward() -> None:
 @pytest.mark.parametrize("line", [b"XCLIENT NAME=a.example\r\n", b"XFORWARD NAME=a.example\r\n"])
 def test_a_trusted_proxy_needs_no_login_and_no_tls(line: bytes) -> None:
     for server in (
-        ready_server(extensions=X, require_auth=True),
-        ready_server(extensions=X, require_tls=True),
+        ready_server(extensions=PROXY_EXTENSIONS, require_auth=True),
+        ready_server(extensions=PROXY_EXTENSIONS, require_tls=True),
     ):
         assert server.codes(line) == [220 if line.startswith(b"XCLIENT") else 250]
 
@@ -464,7 +442,12 @@ def test_the_least_that_a_server_implements() -> None:
 
 @pytest.mark.req("RFC5321-4.2.4-02")
 def test_what_is_offered_is_there() -> None:
-    options: dict[str, Any] = {**FULL, "starttls": True, "extensions": {**X, "ETRN": ""}}
+    options: dict[str, Any] = {
+        "mechanisms": ("PLAIN",),
+        "auth_in_clear": True,
+        "starttls": True,
+        "extensions": {**PROXY_EXTENSIONS, "ETRN": ""},
+    }
     lines = {
         "CHUNKING": b"BDAT 0",
         "STARTTLS": b"STARTTLS",
@@ -495,7 +478,7 @@ def test_what_ends_a_group() -> None:
     """STARTTLS, AUTH, ETRN and what this library does not know; not BDAT."""
     offered = ("PIPELINING", "STARTTLS", "AUTH PLAIN", "ETRN", "CHUNKING", "XCOUNT")
     for command in (StartTLS(), Auth("PLAIN"), Etrn("a.example"), XCount(1)):
-        client = ready_client(*offered, verbs=OWN)
+        client = ready_client(*offered, verbs=OWN_VERBS)
         client.send(command)
         client.data_to_send()
         assert not client.ready
@@ -503,7 +486,7 @@ def test_what_ends_a_group() -> None:
             with pytest.raises(LocalProtocolError):
                 client.send(behind)
         assert client.data_to_send() == b""
-    client = ready_client(*offered, verbs=OWN)
+    client = ready_client(*offered, verbs=OWN_VERBS)
     client.send(MAIL)
     client.send(RCPT)
     client.send_chunk(b"", last=True)
