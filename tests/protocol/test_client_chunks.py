@@ -1,4 +1,4 @@
-"""CHUNKING and BINARYMIME (RFC 3030) as a client speaks them."""
+"""CHUNKING (RFC 3030) on a client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError, NotOffered, RemoteProtocolError
 from smtpproto.events import Disconnected
-from smtpproto.grammar.command import Data, Mail, Noop, Quit, Rset, Vrfy
+from smtpproto.grammar.command import Data, Noop, Quit, Rset, Vrfy
 from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.limits import Timeouts
@@ -19,7 +19,6 @@ from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
-    ALL_OCTETS,
     BINARY_PARAMETERS,
     EHLO,
     LHLO,
@@ -34,15 +33,14 @@ from .machines import (
 )
 
 CONTENT = b"\r\n.\r\nQUIT\r\n.\r\n"
+
 OK = b"250 ok\r\n"
+
 NO = b"552 Too much\r\n"
 
 
 def has_bare_cr_or_lf(data: bytes) -> bool:
     return data.replace(b"\r\n", b"").translate(None, b"\r\n") != data.replace(b"\r\n", b"")
-
-
-# -- what is sent ------------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")
@@ -72,7 +70,7 @@ def test_the_last_chunk_may_be_empty() -> None:
     assert client.phase is Phase.READY
 
 
-def test_bdat_goes_with_its_octets() -> None:
+def test_bdat_is_sent_only_with_its_octets() -> None:
     client = client_with_recipient("CHUNKING")
     for command in (Bdat(0), Bdat(5, last=True)):
         assert_refused(client, partial(client.send, command), match="send_chunk")
@@ -80,7 +78,7 @@ def test_bdat_goes_with_its_octets() -> None:
 
 @pytest.mark.req("RFC3030-2-03")
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING", "BINARYMIME"), ("XCHUNKING",)])
-def test_no_chunks_unless_offered(keywords: tuple[str, ...]) -> None:
+def test_without_chunking_only_data_is_allowed(keywords: tuple[str, ...]) -> None:
     """And DATA is there for those that have none."""
     client = client_with_recipient(*keywords)
     assert_refused(client, lambda: client.send_chunk(b"x", last=True), NotOffered, match="CHUNKING")
@@ -89,17 +87,14 @@ def test_no_chunks_unless_offered(keywords: tuple[str, ...]) -> None:
     assert client.data_to_send() == b"DATA\r\n"
 
 
-def test_the_last_list_counts() -> None:
+def test_chunking_must_be_in_the_last_offer() -> None:
     client = ready_client("CHUNKING")
     exchange(client, EHLO, reply=b"250 mx\r\n")
     exchange(client, MAIL, RCPT)
     assert_refused(client, lambda: client.send_chunk(b"", last=True), NotOffered)
 
 
-# -- what is in order --------------------------------------------------------------------------
-
-
-def test_no_chunk_without_a_recipient() -> None:
+def test_a_chunk_needs_a_recipient() -> None:
     client = ready_client("CHUNKING", "PIPELINING")
     assert_refused(client, lambda: client.send_chunk(b"", last=True), match="MAIL first")
     client.send(MAIL)
@@ -107,7 +102,7 @@ def test_no_chunk_without_a_recipient() -> None:
     assert_refused(client, lambda: client.send_chunk(b"", last=True), match="recipients")
 
 
-def test_nothing_follows_the_last_chunk() -> None:
+def test_no_chunk_follows_the_last() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"", last=True)
     client.data_to_send()
@@ -138,7 +133,9 @@ def test_data_and_chunks_are_not_mixed() -> None:
 @pytest.mark.parametrize("lmtp", [False, True])
 @pytest.mark.parametrize("good", [0, 1])
 @pytest.mark.parametrize("reply", [NO, b"451 Later\r\n", b"503 What\r\n"])
-def test_after_a_refused_chunk_rset_comes_first(reply: bytes, good: int, lmtp: bool) -> None:
+def test_after_a_refused_chunk_only_rset_and_quit_are_allowed(
+    reply: bytes, good: int, lmtp: bool
+) -> None:
     client = client_with_recipient("CHUNKING", lmtp=lmtp)
     for answer in [OK] * good + [reply]:
         client.send_chunk(b"text", last=False)
@@ -157,7 +154,7 @@ def test_after_a_refused_chunk_rset_comes_first(reply: bytes, good: int, lmtp: b
 
 
 @pytest.mark.req("RFC3030-2-10")
-def test_chunks_that_were_on_their_way_are_accounted_for() -> None:
+def test_chunks_in_flight_after_a_refused_one_have_their_replies() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     sent = [client.send_chunk(b"a", last=number == 3)[0] for number in range(4)]
     answers = receive(client, OK + NO + b"503 no\r\n")
@@ -169,7 +166,7 @@ def test_chunks_that_were_on_their_way_are_accounted_for() -> None:
     assert client.phase is Phase.READY
 
 
-def test_a_last_chunk_refused() -> None:
+def test_after_a_refused_last_chunk_rset_comes_first() -> None:
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a", last=True)
     receive(client, NO)
@@ -177,7 +174,7 @@ def test_a_last_chunk_refused() -> None:
     assert_refused(client, lambda: client.send(MAIL), match="RSET")
 
 
-def test_a_chunk_behind_recipients_that_were_all_refused() -> None:
+def test_a_refused_chunk_without_recipients_needs_rset() -> None:
     """503 to it leaves a transaction that nobody knows the state of (RFC 3030 2)."""
     client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
@@ -189,7 +186,7 @@ def test_a_chunk_behind_recipients_that_were_all_refused() -> None:
     assert_refused(client, lambda: client.send(RCPT), match="RSET")
 
 
-def test_what_a_server_takes_behind_a_refused_chunk_is_followed() -> None:
+def test_mail_accepted_after_a_refused_chunk_opens_a_transaction() -> None:
     """A second message in the same group, and a server that needs no RSET: both see it alike."""
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=True)
@@ -213,7 +210,7 @@ def test_421_to_a_chunk_closes() -> None:
     assert client.next_event() == Disconnected((last,))
 
 
-def test_a_chunk_has_no_3yz() -> None:
+def test_3yz_to_a_chunk_is_a_protocol_error() -> None:
     for last in (False, True):
         client = client_with_recipient("CHUNKING")
         client.send_chunk(b"a", last=last)
@@ -223,17 +220,14 @@ def test_a_chunk_has_no_3yz() -> None:
 
 
 @pytest.mark.parametrize("lasts", [(False,), (True,), (False, True)])
-def test_the_end_before_the_reply(lasts: tuple[bool, ...]) -> None:
+def test_disconnected_names_the_unanswered_chunks(lasts: tuple[bool, ...]) -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     sent = tuple(client.send_chunk(b"a", last=last)[0] for last in lasts)
     client.receive(b"")
     assert client.next_event() == Disconnected(sent)
 
 
-# -- pipelining --------------------------------------------------------------------------------
-
-
-def test_a_whole_message_is_one_group() -> None:
+def test_a_whole_message_may_be_one_group() -> None:
     client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
@@ -256,7 +250,7 @@ def test_without_pipelining_each_chunk_waits_for_its_reply() -> None:
     client.send_chunk(b"b", last=True)
 
 
-def test_octets_in_flight_are_those_of_the_lines() -> None:
+def test_in_flight_counts_the_bdat_lines_and_not_the_octets() -> None:
     """What a server must answer before it reads on, not what it swallows."""
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"x" * 5000, last=False)
@@ -265,7 +259,7 @@ def test_octets_in_flight_are_those_of_the_lines() -> None:
     assert client.in_flight == 0
 
 
-def test_time_to_wait() -> None:
+def test_the_timeout_of_the_last_chunk_is_that_of_the_final_dot() -> None:
     """A chunk in its time; the last as the final dot (RFC 5321 4.5.3.2.6)."""
     client = client_with_recipient("CHUNKING", "PIPELINING", timeouts=Timeouts(block=3, final=7))
     client.send_chunk(b"a", last=False)
@@ -273,9 +267,6 @@ def test_time_to_wait() -> None:
     assert client.timeout == 3
     receive(client, OK)
     assert client.timeout == 7
-
-
-# -- octets ------------------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC3030-2-17")
@@ -286,7 +277,9 @@ def test_time_to_wait() -> None:
 @example(b"a\r\nb", [2])
 @example(b"a\r", [1])
 @example(b"a\n", [1])
-def test_text_has_crlf_only_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
+def test_chunks_with_a_bare_cr_or_lf_are_not_sent_however_they_are_cut(
+    data: bytes, cuts: list[int]
+) -> None:
     """What is refused sends nothing; what is sent is what was given."""
     for parts in (cut(data, cuts), [data], [data[i : i + 1] for i in range(len(data))]):
         client = client_with_recipient("CHUNKING", "PIPELINING")
@@ -306,7 +299,7 @@ def test_text_has_crlf_only_however_it_is_cut(data: bytes, cuts: list[int]) -> N
         assert refused or sent == data
 
 
-def test_a_message_begins_anew() -> None:
+def test_a_cr_at_the_end_of_an_aborted_chunk_is_forgotten() -> None:
     """A CR at the end of a chunk of a transaction that was given up is nothing to the next."""
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
@@ -316,7 +309,7 @@ def test_a_message_begins_anew() -> None:
     assert client.data_to_send() == b"BDAT 3 LAST\r\nb\r\n"
 
 
-def test_a_refused_piece_was_never_given() -> None:
+def test_a_chunk_that_raised_leaves_no_trace() -> None:
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
     receive(client, OK)
@@ -341,7 +334,9 @@ def test_a_refused_piece_was_never_given() -> None:
         (BINARY_PARAMETERS, b"\n\r\0", True),
     ],
 )
-def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allowed: bool) -> None:
+def test_octets_need_the_body_parameter_that_covers_them(
+    parameters: MailParameters, octets: bytes, allowed: bool
+) -> None:
     offered = ("CHUNKING", "8BITMIME", "SMTPUTF8", "BINARYMIME", "PIPELINING")
     for first, last in itertools.product([b"", b"a"], [True, False]):
         client = client_with_recipient(*offered, parameters=parameters)
@@ -355,40 +350,6 @@ def test_which_octets_need_what(parameters: MailParameters, octets: bytes, allow
             assert_refused(client, partial(client.send_chunk, octets, last=last))
 
 
-@pytest.mark.req("RFC3030-3-04")
-@given(st.lists(st.integers(0, 256), max_size=4))
-def test_binary_octets_leave_as_they_are(cuts: list[int]) -> None:
-    client = client_with_recipient(
-        "CHUNKING", "8BITMIME", "BINARYMIME", "PIPELINING", parameters=BINARY_PARAMETERS
-    )
-    for part in cut(ALL_OCTETS, cuts):
-        client.send_chunk(part, last=False)
-        assert client.data_to_send() == b"BDAT %d\r\n" % len(part) + part
-
-
-@pytest.mark.req("RFC3030-3-07")
-def test_binary_content_does_not_go_by_data() -> None:
-    client = client_with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY_PARAMETERS)
-    assert_refused(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
-    exchange(client, Rset(), MAIL, RCPT)
-    client.send(Data())
-
-
-@pytest.mark.req("RFC3030-3-10")
-@pytest.mark.parametrize("keywords", [(), ("CHUNKING",), ("8BITMIME", "CHUNKING", "PIPELINING")])
-def test_binarymime_only_where_offered(keywords: tuple[str, ...]) -> None:
-    """And without it no binary octets leave."""
-    client = ready_client(*keywords)
-    assert_refused(client, lambda: client.send(Mail(MAIL.path, BINARY_PARAMETERS)), NotOffered)
-
-
-def test_the_values_of_body_are_offered_one_by_one() -> None:
-    client = ready_client("CHUNKING", "BINARYMIME")
-    mail = Mail(MAIL.path, MailParameters(body=Body.EIGHT_BIT_MIME))
-    assert_refused(client, lambda: client.send(mail), NotOffered)
-    client.send(Mail(MAIL.path, BINARY_PARAMETERS))
-
-
-def test_no_chunk_where_there_is_nothing_to_say() -> None:
+def test_a_chunk_is_out_of_order_before_mail() -> None:
     for client in (ClientProtocol(), ready_client("CHUNKING")):
         assert_refused(client, partial(client.send_chunk, b"", last=True))

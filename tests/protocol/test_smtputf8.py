@@ -1,4 +1,4 @@
-"""UTF-8 in replies goes only to who asked for it (RFC 6531 3.7.4)."""
+"""SMTPUTF8 (RFC 6531): addresses, and UTF-8 in replies only for clients that asked for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from functools import partial
 import pytest
 
 from smtpproto.errors import NotOffered
-from smtpproto.events import BodyEnd
-from smtpproto.grammar.command import Command, Data, Expn, Mail, Rcpt, Vrfy
+from smtpproto.events import (
+    BodyEnd,
+)
+from smtpproto.grammar.address import ForwardPath
+from smtpproto.grammar.command import (
+    Command,
+    Data,
+    Expn,
+    Mail,
+    Rcpt,
+    Vrfy,
+)
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
 
@@ -17,8 +27,12 @@ from .machines import (
     MAIL_LINE,
     RCPT,
     RCPT_LINE,
+    TO_DATA,
     assert_refused,
+    content_of,
     exchange,
+    greeted_server,
+    lines_of,
     ready_client,
     ready_server,
     receive,
@@ -26,10 +40,71 @@ from .machines import (
 )
 
 PATH = "<\u7528\u6237@\u4f8b\u3048.jp>"
+
 UTF8_MAIL_LINE = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
 
 
-# -- the server: RCPT --------------------------------------------------------------------------
+@pytest.mark.req("RFC6531-3.5-01", "RFC6531-3.5-02", "RFC6531-3.2-01", "RFC5321-2.4-09")
+def test_addresses_in_utf8_are_refused_without_smtputf8() -> None:
+    server = ready_server()
+    address = "\u7528\u6237@\u4f8b\u3048.jp".encode()
+    assert server.lines(b"MAIL FROM:<%s>\r\n" % address) == [
+        "550 5.6.7 Sender address needs SMTPUTF8"
+    ]
+    server.feed(b"MAIL FROM:<a@b.example>\r\n")
+    assert server.lines(b"RCPT TO:<%s>\r\n" % address) == [
+        "553 5.6.7 Recipient address needs SMTPUTF8"
+    ]
+    assert server.codes(b"RCPT TO:<a@b.example>\r\nRSET\r\n") == [250, 250]
+    data = b"MAIL FROM:<%s> SMTPUTF8\r\nRCPT TO:<%s>\r\n" % (address, address)
+    assert server.codes(data) == [250, 250]
+    assert server.machine.envelope.sender.mailbox is not None
+    assert bytes(server.machine.envelope.sender.mailbox) == address
+
+
+@pytest.mark.req("RFC6531-3.1-05")
+def test_smtputf8_is_offered_only_with_8bitmime() -> None:
+    with pytest.raises(ValueError, match="8BITMIME"):
+        greeted_server(extensions={"8BITMIME": None})
+    server = ready_server()
+    assert {"SMTPUTF8", "8BITMIME"} <= set(server.machine.offered)
+    data = TO_DATA.replace(b"org>\r\n", b"org> SMTPUTF8 BODY=8BITMIME\r\n", 1)
+    assert server.codes(data) == [250, 250, 354]
+    events, _ = server.feed_events(b"caf\xc3\xa9\r\n.\r\n")
+    assert content_of(events) == b"caf\xc3\xa9\r\n"
+
+
+@pytest.mark.req("RFC6531-3.2-12")
+def test_a_client_without_smtputf8_sees_no_difference() -> None:
+    data = TO_DATA + b"x\r\n.\r\nVRFY bob\r\nRCPT TO:<\xff>\r\nQUIT\r\n"
+    assert ready_server().feed_events(data) == ready_server(
+        extensions={"SMTPUTF8": None}
+    ).feed_events(data)
+    server = ready_server()
+    server.machine.receive(b"VRFY bob\r\n")
+    assert server.machine.next_event() == Vrfy("bob")
+
+
+@pytest.mark.req("RFC6531-3.2-12")
+def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
+    """The same octets both ways, whether it is offered or not, but for the list itself."""
+    client_says, server_says = set(), set()
+    for extensions in ({}, {"SMTPUTF8": None}):
+        server = ready_server(extensions=extensions)
+        client = ready_client(*server.machine.offered.lines())
+        for command in (MAIL, RCPT, Rcpt(ForwardPath.of("xn--bcher-kva.example".join("a@ ")[:-1]))):
+            client.send(command)
+        client.send(Data())
+        up = client.data_to_send()
+        down = server.feed(up)
+        receive(client, down)
+        client.send_body(b"text\r\n")
+        client.end_body()
+        rest = client.data_to_send()
+        client_says.add(up + rest)
+        server_says.add(down + server.feed(rest))
+    assert len(client_says) == len(server_says) == 1
+    assert lines_of(*server_says)[-1].startswith("250 ")
 
 
 @pytest.mark.req("RFC6531-3.7.4.1-02", "RFC6531-3.7.4.1-03")
@@ -40,7 +115,7 @@ UTF8_MAIL_LINE = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
         (Reply(551, "5.7.1", f"User not local; try {PATH}"), "550 5.1.6 Mailbox has moved"),
     ],
 )
-def test_a_path_of_utf_8_is_told_to_who_said_smtputf8(reply: Reply, plain: str) -> None:
+def test_a_forward_path_in_utf8_is_sent_only_after_smtputf8(reply: Reply, plain: str) -> None:
     server = ready_server(application=reply_to(Rcpt, reply))
     assert server.lines(MAIL_LINE + RCPT_LINE)[1] == plain
     assert len(server.machine.transaction.rcpts) == reply.positive, "its meaning stays"
@@ -55,7 +130,7 @@ def test_a_path_of_utf_8_is_told_to_who_said_smtputf8(reply: Reply, plain: str) 
 
 
 @pytest.mark.parametrize("code", [250, 450, 550])
-def test_other_text_to_rcpt_is_escaped(code: int) -> None:
+def test_other_text_to_rcpt_is_escaped_without_smtputf8(code: int) -> None:
     server = ready_server(application=reply_to(Rcpt, Reply(code, None, "caf\u00e9")))
     assert server.lines(MAIL_LINE + RCPT_LINE)[1] == f"{code} {code // 100}.0.0 caf\\xe9"
     assert (
@@ -65,7 +140,7 @@ def test_other_text_to_rcpt_is_escaped(code: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [Mail, Data, BodyEnd])
-def test_no_other_reply_of_a_transaction_has_utf_8(kind: type) -> None:
+def test_other_replies_of_a_transaction_are_ascii(kind: type) -> None:
     server = ready_server(application=reply_to(kind, Reply(550, None, "caf\u00e9")))
     said = server.feed(UTF8_MAIL_LINE, RCPT_LINE, b"DATA\r\n.\r\n")
     assert b"550 5.0.0 caf\\xe9\r\n" in said
@@ -73,7 +148,7 @@ def test_no_other_reply_of_a_transaction_has_utf_8(kind: type) -> None:
 
 
 @pytest.mark.req("RFC6531-3.5-03", "RFC6531-3.5-04")
-def test_a_recipient_that_takes_no_utf_8() -> None:
+def test_the_application_may_refuse_smtputf8_at_rcpt_or_after_the_content() -> None:
     """The application knows at RCPT, and may say so as late as after the content."""
     server = ready_server()
     seen: list[bool] = []
@@ -97,13 +172,12 @@ def test_a_recipient_that_takes_no_utf_8() -> None:
     assert server.lines(RCPT_LINE, b"DATA\r\n.\r\n")[-1] == "554 5.6.9 UTF-8 header not permitted"
 
 
-# -- the server: VRFY and EXPN -----------------------------------------------------------------
-
-
 @pytest.mark.req("RFC6531-3.7.4.2-01", "RFC6531-3.7.4.2-02", "RFC6531-3.7.4.2-07")
 @pytest.mark.parametrize(("verb", "kind"), [(b"VRFY", Vrfy), (b"EXPN", Expn)])
 @pytest.mark.parametrize("offered", [True, False])
-def test_utf_8_goes_to_who_asked_for_it(verb: bytes, kind: type[Vrfy], offered: bool) -> None:
+def test_vrfy_and_expn_reply_in_utf8_only_if_asked(
+    verb: bytes, kind: type[Vrfy], offered: bool
+) -> None:
     found = Reply(250, None, ["Ann <ann@example.org>", f"J\u00f6rg {PATH}"])
     server = ready_server(
         application=reply_to(kind, found), extensions={} if offered else {"SMTPUTF8": None}
@@ -122,12 +196,12 @@ def test_utf_8_goes_to_who_asked_for_it(verb: bytes, kind: type[Vrfy], offered: 
     assert server.lines(verb + b" ann SMTPUTF8\r\n") == [f"550 5.0.0 {PATH} is gone"]
 
 
-def test_smtputf8_of_a_transaction_is_none_of_vrfy() -> None:
+def test_smtputf8_of_mail_does_not_apply_to_vrfy() -> None:
     server = ready_server(UTF8_MAIL_LINE, application=reply_to(Vrfy, Reply(250, None, PATH)))
     assert server.feed(b"VRFY ann\r\n").isascii()
 
 
-def test_replies_to_anything_else_are_ascii() -> None:
+def test_all_other_replies_are_ascii() -> None:
     server = ready_server(
         UTF8_MAIL_LINE, application=reply_to(Command, Reply(550, None, "caf\u00e9"))
     )
@@ -136,12 +210,9 @@ def test_replies_to_anything_else_are_ascii() -> None:
     assert server.machine.data_to_send() == b"421 4.0.0 mx.example.org caf\\xe9\r\n"
 
 
-# -- the client --------------------------------------------------------------------------------
-
-
 @pytest.mark.req("RFC6531-3.7.4.2-03", "RFC6531-3.7.4.2-04")
 @pytest.mark.parametrize("kind", [Vrfy, Expn])
-def test_a_client_asks_for_utf_8_where_it_is_offered(kind: type[Vrfy]) -> None:
+def test_a_client_asks_for_utf8_only_if_offered(kind: type[Vrfy]) -> None:
     client = ready_client("8BITMIME")
     command = kind("\u7528", smtputf8=True)
     assert_refused(client, partial(client.send, command), NotOffered, match="SMTPUTF8")
@@ -153,7 +224,7 @@ def test_a_client_asks_for_utf_8_where_it_is_offered(kind: type[Vrfy]) -> None:
     assert answer.reply.lines == (f"a {PATH}", PATH)
 
 
-def test_a_client_reads_a_path_of_utf_8() -> None:
+def test_a_client_reads_a_path_in_utf8() -> None:
     client = ready_client("8BITMIME", "SMTPUTF8")
     exchange(client, Mail(MAIL.path, MailParameters(smtputf8=True)))
     client.send(RCPT)

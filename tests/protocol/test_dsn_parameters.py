@@ -1,0 +1,96 @@
+"""Parameters of DSN (RFC 3461) and ORCPT in UTF-8 (RFC 6533)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smtpproto.errors import NotOffered
+from smtpproto.events import BodyEnd
+from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.dsn import OriginalRecipient
+from smtpproto.grammar.parameters import RcptParameters
+from smtpproto.grammar.reply import Reply
+
+from .machines import (
+    MAIL,
+    MAIL_COMMAND,
+    MAIL_LINE,
+    RCPT,
+    RCPT_COMMAND,
+    assert_refused,
+    exchange,
+    ready_client,
+    ready_server,
+    reply_to,
+)
+
+DSN: dict[str, Any] = {"extensions": {"DSN": ""}}
+
+UTF8_ONLY = OriginalRecipient("utf-8", "\u7528" * 70)  # too long when written in ASCII
+
+MAIL_DSN = [b"", b" RET=FULL", b" RET=HDRS ENVID=QQ314159", b" ENVID=+2B"]
+
+RCPT_DSN = [b"", b" NOTIFY=NEVER", b" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", b" ORCPT=x;y"]
+
+
+@pytest.mark.req(
+    "RFC3461-5.1-01", "RFC3461-5.1-03", "RFC3461-5.1-05", "RFC3461-5.1-06", "RFC3461-4.4-03"
+)
+def test_dsn_parameters_change_no_reply() -> None:
+    """To accepted and refused senders and recipients alike."""
+
+    def replies(kind: type, mail: bytes, rcpt: bytes) -> list[str]:
+        server = ready_server(**DSN, application=reply_to(kind, Reply(550, "5.1.1", "Unknown")))
+        return server.lines(
+            MAIL_COMMAND + mail + b"\r\n", RCPT_COMMAND + rcpt + b"\r\n", b"DATA\r\n.\r\n"
+        )
+
+    for kind in (Mail, Rcpt, BodyEnd):
+        seen = {tuple(replies(kind, mail, rcpt)) for mail in MAIL_DSN for rcpt in RCPT_DSN}
+        assert seen == {tuple(replies(kind, b"", b""))}
+
+
+@pytest.mark.req("RFC3461-4.2-06")
+def test_the_address_of_orcpt_is_not_checked() -> None:
+    server = ready_server(MAIL_LINE, **DSN)
+    line = RCPT_COMMAND + b" ORCPT=rfc822;not+20an+20address\r\n"
+    assert server.codes(line) == [250]
+    assert server.machine.transaction.rcpts[0].parameters.orcpt == OriginalRecipient(
+        "rfc822", "not an address"
+    )
+
+
+@pytest.mark.req("RFC6533-3-01")
+def test_orcpt_may_be_utf_8_if_dsn_and_smtputf8_are_offered() -> None:
+    orcpt = " ORCPT=utf-8;\u7528\u6237@\u4f8b\u3048.jp".encode()
+    assert ready_server(MAIL_LINE, **DSN).codes(RCPT_COMMAND + orcpt + b"\r\n") == [250]
+    alone = ready_server(MAIL_LINE, extensions={"DSN": "", "SMTPUTF8": None})
+    assert alone.codes(RCPT_COMMAND + b" ORCPT=utf-8;\\x{7528}@b.example\r\n") == [250]
+    assert alone.lines(RCPT_COMMAND + b" ORCPT=" + str(UTF8_ONLY).encode() + b"\r\n") == [
+        "501 5.5.4 ORCPT needs SMTPUTF8"
+    ], "what cannot be passed on in ASCII"
+
+
+@pytest.mark.req("RFC6533-3-02")
+def test_a_client_sends_orcpt_in_ascii_if_smtputf8_is_not_offered() -> None:
+    client = ready_client("DSN")
+    exchange(client, MAIL)
+    long = Rcpt(RCPT.path, RcptParameters(orcpt=UTF8_ONLY))
+    assert_refused(client, lambda: client.send(long), NotOffered, match="SMTPUTF8")
+    client.send(Rcpt(RCPT.path, RcptParameters(orcpt=OriginalRecipient("utf-8", "\u7528@b"))))
+    assert client.data_to_send() == RCPT_COMMAND + b" ORCPT=utf-8;\\x{7528}@b\r\n"
+
+
+@pytest.mark.req("RFC3461-5.4-03")
+@pytest.mark.parametrize("size", [1035, 1036])
+def test_lines_with_dsn_parameters_may_have_1036_octets(size: int) -> None:
+    """Of what may stand in it: path, NOTIFY and ORCPT; the rest is blanks."""
+    server = ready_server(MAIL_LINE, **DSN)
+    path = b"a" * 64 + b"@" + b"b" * 63 + b"." + b"c" * 63 + b"." + b"d" * 59
+    line = b"RCPT TO:<" + path + b"> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;"
+    line += b"e" * 480
+    assert server.codes(line.ljust(size - 2) + b"\r\n") == [250]
+    line = MAIL_COMMAND + b" RET=FULL ENVID=" + b"e" * 94
+    assert ready_server(**DSN).codes(line.ljust(size - 2) + b"\r\n") == [250]

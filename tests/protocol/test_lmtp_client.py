@@ -1,0 +1,176 @@
+"""LMTP (RFC 2033) on a client."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto.errors import RemoteProtocolError
+from smtpproto.events import Answer, Disconnected, Step
+from smtpproto.grammar.address import ForwardPath
+from smtpproto.grammar.command import Data, Helo, Rcpt, Rset
+from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.reply import Reply
+from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.phases import Phase
+
+from .machines import (
+    EHLO,
+    LHLO,
+    MAIL,
+    RCPT,
+    RCPT_CARL,
+    assert_refused,
+    exchange,
+    ready_client,
+    receive,
+)
+
+OK = b"250 2.0.0 ok\r\n"
+
+
+def in_body(*replies: bytes, keywords: tuple[str, ...] = ()) -> ClientProtocol:
+    """A client after 354, whose recipients (Bob, Carl, Bob ...) had these replies."""
+    client = ready_client(*keywords, lmtp=True)
+    exchange(client, MAIL)
+    for rcpt, reply in zip([RCPT, RCPT_CARL, RCPT, RCPT_CARL], replies, strict=False):
+        exchange(client, rcpt, reply=reply)
+    exchange(client, Data(), reply=b"354 go\r\n")
+    return client
+
+
+def test_an_lmtp_client_sends_lhlo() -> None:
+    client = ClientProtocol(lmtp=True)
+    receive(client, b"220 ready\r\n")
+    for hello in (EHLO, Helo(Domain("a.example"))):
+        assert_refused(client, partial(client.send, hello), match="not a verb")
+    client.send(LHLO)
+    assert client.data_to_send() == b"LHLO client.example\r\n"
+    receive(client, b"250-mx\r\n250-PIPELINING\r\n250 SIZE\r\n")
+    assert client.extensions.lines() == ["PIPELINING", "SIZE"]
+    smtp = ClientProtocol()
+    receive(smtp, b"220 ready\r\n")
+    assert_refused(smtp, lambda: smtp.send(LHLO), match="not a verb")
+
+
+@pytest.mark.req("RFC2033-5-06")
+def test_each_reply_names_its_recipient_as_it_arrives() -> None:
+    client = in_body(OK, OK, b"550 no\r\n", OK)
+    client.send_body(b"text\r\n")
+    sent = client.end_body()
+    assert client.data_to_send() == b"text\r\n.\r\n"
+    assert [entry.recipient for entry in sent] == [RCPT.path, RCPT_CARL.path, RCPT_CARL.path]
+    assert {entry.what for entry in sent} == {Step.BODY_END}
+    for number, reply in enumerate((OK, b"452 4.2.2 full\r\n", OK)):
+        assert client.unanswered == sent[number:]
+        (answer,) = receive(client, reply)
+        assert answer.sent is sent[number]
+        assert bytes(answer.reply) == reply
+    assert client.phase is Phase.READY
+    assert client.unanswered == ()
+    exchange(client, MAIL)
+
+
+@pytest.mark.req("RFC2033-4.2-04")
+def test_a_reply_of_two_lines_counts_as_one() -> None:
+    client = in_body(OK, OK)
+    client.end_body()
+    answers = receive(client, b"250-a\r\n250 b\r\n452 c\r\n")
+    assert [answer.reply for answer in answers] == [Reply(250, None, "a\nb"), Reply(452, None, "c")]
+    assert [answer.sent.recipient for answer in answers] == [RCPT.path, RCPT_CARL.path]
+
+
+@pytest.mark.req("RFC2033-5-07")
+@pytest.mark.parametrize("come", [0, 1, 2])
+def test_disconnected_names_the_recipients_without_a_reply(come: int) -> None:
+    """What was said counts; whose reply did not come is named."""
+    client = in_body(OK, OK, OK)
+    sent = client.end_body()
+    answers = receive(client, *[OK] * come)
+    assert [answer.sent for answer in answers] == list(sent[:come])
+    client.receive(b"")
+    assert client.next_event() == Disconnected(sent[come:])
+
+
+def test_421_leaves_the_remaining_recipients_unanswered() -> None:
+    client = in_body(OK, OK, OK)
+    sent = client.end_body()
+    client.receive(OK + b"421 4.3.2 bye\r\n")
+    assert [client.next_event(), client.next_event()] == [
+        Answer(sent[0], Reply(250, "2.0.0", "ok")),
+        Answer(sent[1], Reply(421, "4.3.2", "bye")),
+    ]
+    assert client.next_event() == Disconnected(sent[2:])
+
+
+def test_one_reply_too_many_is_a_protocol_error() -> None:
+    client = in_body(OK)
+    client.end_body()
+    client.receive(OK + OK)
+    assert isinstance(client.next_event(), Answer)
+    with pytest.raises(RemoteProtocolError):
+        client.next_event()
+
+
+def test_354_without_an_accepted_recipient_is_a_protocol_error() -> None:
+    """RFC 2033 4.2: it has 503; behind it, nobody could tell how many replies come."""
+    client = ready_client("PIPELINING", lmtp=True)
+    for command in (MAIL, RCPT, Data()):
+        client.send(command)
+    receive(client, OK, b"550 no\r\n")
+    client.receive(b"354 go\r\n")
+    with pytest.raises(RemoteProtocolError):
+        client.next_event()
+    assert client.phase is Phase.CLOSED
+
+
+def test_replies_are_expected_for_the_recipients_of_the_same_transaction() -> None:
+    """Even if the next one was under way before the replies to this one."""
+    client = ready_client("PIPELINING", lmtp=True)
+    for command in (MAIL, RCPT, RCPT, Rset(), MAIL, RCPT_CARL, Data()):
+        client.send(command)
+    receive(client, OK * 6, b"354 go\r\n")
+    assert [entry.recipient for entry in client.end_body()] == [RCPT_CARL.path]
+
+
+def test_chunks_are_not_pipelined() -> None:
+    """How many replies the last one has is known when those before it have come."""
+    client = ready_client("PIPELINING", "CHUNKING", lmtp=True)
+    client.send(MAIL)
+    client.send(RCPT)
+    client.data_to_send()
+    assert_refused(client, lambda: client.send_chunk(b"a", last=True), match="not known")
+    receive(client, OK, OK)
+    client.send_chunk(b"a", last=False)
+    client.data_to_send()
+    assert_refused(client, lambda: client.send_chunk(b"a", last=False), match="wait")
+    receive(client, OK)
+    client.send_chunk(b"b", last=True)
+    client.data_to_send()
+    assert_refused(client, lambda: client.send(MAIL), match="wait")
+
+
+@pytest.mark.req("RFC2033-5-08")
+@given(st.lists(st.booleans(), min_size=1, max_size=6), st.booleans())
+def test_as_many_replies_are_expected_as_recipients_were_accepted(
+    good: list[bool], chunks: bool
+) -> None:
+    client = ready_client("PIPELINING", "CHUNKING", lmtp=True)
+    rcpts = [Rcpt(ForwardPath.of(f"{number}@b.example")) for number in range(len(good))]
+    for command in (MAIL, *rcpts):
+        client.send(command)
+    receive(client, OK, *[OK if yes else b"550 no\r\n" for yes in good])
+    if not any(good):
+        client.data_to_send()
+        assert_refused(client, lambda: client.send_chunk(b"", last=True))
+        assert_refused(client, lambda: client.send(Data()))
+        return
+    if not chunks:
+        exchange(client, Data(), reply=b"354 go\r\n")
+    sent = client.send_chunk(b"", last=True) if chunks else client.end_body()
+    wanted = [rcpt.path for rcpt, yes in zip(rcpts, good, strict=True) if yes]
+    assert [entry.recipient for entry in sent] == wanted
+    assert client.unanswered == sent

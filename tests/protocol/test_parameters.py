@@ -1,0 +1,196 @@
+"""Parameters of MAIL and RCPT, on both machines."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from smtpproto.errors import GrammarError, NotOffered
+from smtpproto.grammar.address import ReversePath
+from smtpproto.grammar.command import Mail, Rcpt
+from smtpproto.grammar.extension import EXTENSIONS
+from smtpproto.grammar.parameters import MailParameters, RcptParameters
+from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.scheduling import ByMode, DeliverBy
+from smtpproto.limits import Limits
+from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
+
+from .machines import (
+    MAIL,
+    MAIL_COMMAND,
+    MAIL_LINE,
+    RCPT,
+    RCPT_LINE,
+    assert_refused,
+    exchange,
+    lines_of,
+    ready_client,
+    ready_server,
+    reply_to,
+)
+
+ALL_EXTENSIONS: dict[str, Any] = {
+    "secure": True,
+    "mechanisms": ("PLAIN",),
+    "extensions": {
+        "BINARYMIME": "",
+        "DSN": "",
+        "REQUIRETLS": "",
+        "DELIVERBY": "",
+        "FUTURERELEASE": "999999999 9999-12-31T23:59:59Z",
+        "MT-PRIORITY": "",
+        "RRVS": "",
+        "NO-SOLICITING": "",
+    },
+}
+
+FUTURE_RELEASE = "3600 2030-01-01T00:00:00Z"
+
+
+@pytest.mark.req("RFC4954-5-02")
+@pytest.mark.parametrize("value", [b"<>", b"ann@example.org"])
+def test_the_auth_parameter_becomes_empty_without_a_login(value: bytes) -> None:
+    server = ready_server(mechanisms=("PLAIN",), secure=True)
+    events, sent = server.feed_events(b"MAIL FROM:<a@b.example> AUTH=%s\r\n" % value)
+    assert lines_of(sent) == ["250 2.1.0 Sender OK"]
+    (mail,) = events
+    assert isinstance(mail, Mail)
+    assert mail.parameters.auth is not None and mail.parameters.auth.mailbox is None
+
+
+@given(mail_parameters(), rcpt_parameters())
+def test_a_parameter_is_accepted_if_and_only_if_it_was_offered(
+    mail: MailParameters, rcpt: RcptParameters
+) -> None:
+    """Whatever it is: 250 where its keywords are offered, 555 where they are not."""
+    server = ready_server(**ALL_EXTENSIONS, limits=Limits(message_size=None))
+    for command in (Mail(MAIL.path, mail), Rcpt(RCPT.path, rcpt)):
+        assert server.codes(bytes(command) + b"\r\n") == [250]
+    assert server.machine.transaction.rcpts[0].parameters == rcpt
+    server = ready_server(extensions=dict.fromkeys(EXTENSIONS))
+    for command in (Mail(MAIL.path, mail), Rcpt(RCPT.path, rcpt)):
+        line = bytes(command) + b"\r\n"
+        no = 500 if len(line) > 512 else 555
+        assert server.codes(line) == [no if command.parameters.parameters() else 250]
+        server.codes(MAIL_LINE)
+
+
+@pytest.mark.req("RFC2852-3-01", "RFC2852-4-03")
+@pytest.mark.parametrize(
+    ("by", "code"),
+    [
+        (b"239;R", 555), (b"240;R", 250), (b"239;N", 250), (b"0;N", 250), (b"-1;N", 250),
+        (b"0;R", 501), (b"-1;R", 501), (b"239;RT", 555), (b"1", 501),
+    ],
+)  # fmt: skip
+def test_deliver_by_times_are_checked_against_the_offer(by: bytes, code: int) -> None:
+    server = ready_server(extensions={"DELIVERBY": "240"})
+    assert server.codes(MAIL_COMMAND + b" BY=" + by + b"\r\n") == [code]
+
+
+@pytest.mark.req("RFC2852-4-04")
+@pytest.mark.parametrize("code", [455, 555])
+def test_the_application_may_refuse_a_deliver_by_time(code: int) -> None:
+    no = Reply(code, None, "Cannot")
+    server = ready_server(extensions={"DELIVERBY": ""}, application=reply_to(Mail, no))
+    assert server.codes(MAIL_COMMAND + b" BY=300;R\r\n") == [code]
+    assert isinstance(server.events[0], Mail)
+    assert server.events[0].parameters.by == DeliverBy(300, ByMode.RETURN)
+
+
+@pytest.mark.parametrize(
+    ("held", "code"),
+    [
+        (b"HOLDFOR=3600", 250), (b"HOLDFOR=3601", 501), (b"HOLDFOR=0", 501),
+        (b"HOLDUNTIL=2030-01-01T00:00:00Z", 250), (b"HOLDUNTIL=2030-01-01T00:00:01Z", 501),
+        (b"HOLDFOR=1 HOLDUNTIL=2029-01-01T00:00:00Z", 501), (b"HOLDFOR", 501),
+    ],
+)  # fmt: skip
+def test_future_release_times_are_checked_against_the_offer(held: bytes, code: int) -> None:
+    line = MAIL_COMMAND + b" " + held + b"\r\n"
+    assert ready_server(extensions={"FUTURERELEASE": FUTURE_RELEASE}).codes(line) == [code]
+    if code == 250:
+        assert ready_server().codes(line) == [555]
+
+
+@pytest.mark.req("RFC4865-4.1-01")
+def test_a_client_holds_no_longer_than_offered() -> None:
+    client = ready_client("FUTURERELEASE " + FUTURE_RELEASE)
+    assert_refused(
+        client,
+        lambda: client.send(Mail(MAIL.path, MailParameters(hold_for=3601))),
+        NotOffered,
+        match="Held longer",
+    )
+    both = {"hold_for": 1, "hold_until": client.extensions.future_release.until}  # type: ignore[union-attr]
+    with pytest.raises(GrammarError):
+        MailParameters(**both)  # type: ignore[arg-type]
+    client.send(Mail(MAIL.path, MailParameters(hold_for=3600)))
+
+
+def test_a_client_sends_no_deliver_by_time_below_the_minimum() -> None:
+    client = ready_client("DELIVERBY 240", "DSN")
+    soon = Mail(MAIL.path, MailParameters(by=DeliverBy(239, ByMode.RETURN)))
+    assert_refused(client, lambda: client.send(soon), NotOffered, match="minimum")
+    exchange(client, Mail(MAIL.path, MailParameters(by=DeliverBy(240, ByMode.RETURN))))
+
+
+@pytest.mark.req("RFC6710-4.1-01")
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [(b"=9", 250), (b"=-9", 250), (b"=0", 250), (b"=10", 501), (b"=+1", 501), (b"", 501)],
+)
+def test_priorities_from_minus_9_to_9_are_accepted(value: bytes, code: int) -> None:
+    server = ready_server(extensions={"MT-PRIORITY": ""})
+    said = server.lines(MAIL_COMMAND + b" MT-PRIORITY" + value + b"\r\n")
+    assert said[0].startswith("250 " if code == 250 else "501 5.5.2 ")
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_auth_and_positive_priorities_are_dropped_without_a_login(login: bool) -> None:
+    """Whom it speaks for (RFC 4954 5), and that its message goes first (RFC 6710 4.1)."""
+    server = ready_server(**ALL_EXTENSIONS)
+    if login:
+        server.feed(b"AUTH PLAIN AGEAYg==\r\n")
+        server.events.clear()
+    for priority in (-3, 0, 4):
+        server.feed(MAIL_COMMAND + b" AUTH=ann@example.org MT-PRIORITY=%d\r\nRSET\r\n" % priority)
+        mail = server.events[0]
+        assert isinstance(mail, Mail)
+        assert mail.parameters.auth == ReversePath.of("ann@example.org" if login else "")
+        assert mail.parameters.mt_priority == (priority if login or priority < 0 else 0)
+        server.events.clear()
+
+
+@pytest.mark.req("RFC4954-5-02")
+def test_an_empty_auth_parameter_needs_no_login() -> None:
+    server = ready_server(**ALL_EXTENSIONS)
+    assert server.codes(MAIL_COMMAND + b" AUTH=<>\r\n") == [250]
+
+
+@pytest.mark.req("RFC8689-2-06", "RFC8689-4.1-01")
+def test_a_server_offers_requiretls_only_under_tls() -> None:
+    options: dict[str, Any] = {"extensions": {"REQUIRETLS": ""}, "starttls": True}
+    server = ready_server(**options)
+    line = MAIL_COMMAND + b" REQUIRETLS\r\n"
+    assert "REQUIRETLS" not in server.keywords()
+    assert server.codes(line) == [555]
+    server.feed(b"STARTTLS\r\n")
+    server.machine.tls_started()
+    assert "REQUIRETLS" in server.keywords()
+    assert server.codes(line, RCPT_LINE) == [250, 250]
+    assert server.machine.envelope.parameters.requiretls
+    assert "REQUIRETLS" not in ready_server(secure=True).keywords()
+
+
+@pytest.mark.req("RFC8689-2-03", "RFC8689-2-05")
+def test_a_client_sends_requiretls_only_under_tls() -> None:
+    mail = Mail(MAIL.path, MailParameters(requiretls=True))
+    for client in (ready_client("REQUIRETLS"), ready_client(secure=True)):
+        assert_refused(client, partial(client.send, mail), NotOffered, match="REQUIRETLS")
+    client = ready_client("REQUIRETLS", secure=True)
+    client.send(mail)
+    assert client.data_to_send() == MAIL_COMMAND + b" REQUIRETLS\r\n"

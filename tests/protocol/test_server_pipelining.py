@@ -1,0 +1,118 @@
+"""Pipelined commands (RFC 2920) on a server, and input split anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from smtpproto.events import (
+    BodyChunk,
+    BodyEnd,
+    ServerEvent,
+)
+from smtpproto.grammar.command import Rcpt
+from smtpproto.grammar.envelope import Envelope
+from smtpproto.grammar.reply import Reply
+
+from .machines import (
+    EHLO_LINE,
+    MAIL_LINE,
+    RCPT_LINE,
+    TO_DATA,
+    ServerDriver,
+    challenge_auth,
+    codes_of,
+    cut,
+    greeted_server,
+    lines_of,
+    merge_content,
+    ready_server,
+    single_octets,
+)
+
+STREAM = st.lists(
+    st.sampled_from([
+        EHLO_LINE, b"HELO a.example\r\n", MAIL_LINE, RCPT_LINE,
+        b"DATA\r\n", b"x\r\n", b"..\r\n", b".\r\n", b"\n", b"\r", b"RSET\r\n", b"NOOP\r\n",
+        b"FOO\r\n",
+        b"AUTH PLAIN\r\n", b"AAAA\r\n", b"*\r\n", b"STARTTLS\r\n", b"x" * 600 + b"\r\n",
+        b"QUIT\r\n", b"VRFY a\r\n", b"MAIL FROM:<> SIZE=99999999999\r\n",
+    ]), max_size=15,
+).map(b"".join)  # fmt: skip
+
+CUTS = st.lists(st.integers(0, 300), max_size=6)
+
+
+def history(parts: list[bytes]) -> tuple[list[ServerEvent], bytes]:
+    """Return the events and the octets sent when *parts* are fed one by one."""
+    server = greeted_server(mechanisms=("PLAIN",), auth_in_clear=True, starttls=True)
+    server.application = challenge_auth
+    sent = server.feed(*parts)
+    return merge_content(server.events), sent
+
+
+def known(good: list[bool]) -> tuple[ServerDriver, bytes]:
+    """A server that knows the recipients whose number is *good*, and RCPT for all."""
+
+    def application(question: object) -> Reply | None:
+        no = isinstance(question, Rcpt) and not good[int(str(question.path)[0])]
+        return Reply(550, "5.1.1", "Unknown") if no else None
+
+    lines = b"".join(b"RCPT TO:<%d@b.example>\r\n" % number for number in range(len(good)))
+    return ready_server(application=application), lines
+
+
+@pytest.mark.req("RFC2920-3.2-02", "RFC2920-3.2-09")
+def test_replies_to_a_group_are_in_order_and_leave_together() -> None:
+    server = ready_server()
+    server.machine.receive(
+        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@f.example>\r\n"
+    )
+    for code in (250, 550, 251):
+        server.machine.next_event()
+        server.machine.answer(Reply(code))
+    assert codes_of(lines_of(server.machine.data_to_send())) == [250, 550, 251]
+    assert server.machine.envelope == Envelope("a@b.example", ["e@f.example"])
+
+
+@pytest.mark.req("RFC2920-3.2-08")
+@given(STREAM, CUTS)
+@example(EHLO_LINE + TO_DATA + b"x\r\n.\r\nNOOP\r\n", [3, 40, 100])
+def test_events_and_replies_do_not_depend_on_how_input_is_split(
+    data: bytes, cuts: list[int]
+) -> None:
+    """Except for what is behind STARTTLS, where it must: so there is nothing behind it here."""
+    head, found, _ = data.partition(b"STARTTLS\r\n")
+    data = head + found
+    whole = history([data])
+    assert history(cut(data, cuts)) == whole
+    assert history(single_octets(data)) == whole
+
+
+@pytest.mark.req("RFC5321-4.2-01", "RFC5321-4.1.1.4-08")
+@given(STREAM)
+def test_every_command_content_and_rejection_has_one_reply(data: bytes) -> None:
+    """Events that are commands, ends of content or rejections, and replies: as many."""
+    events, sent = history([data])
+    counted = [event for event in events if not isinstance(event, BodyChunk)]
+    assert len(codes_of(lines_of(sent))) == len(counted)
+
+
+@pytest.mark.req("RFC2920-3.2-03")
+@given(st.lists(st.booleans(), max_size=5))
+def test_data_is_accepted_if_one_recipient_of_the_group_was(good: list[bool]) -> None:
+    """Whichever it is: 354 if and only if one at least was accepted."""
+    server, rcpts = known(good)
+    replies = server.codes(MAIL_LINE + rcpts + b"DATA\r\n")
+    assert replies == [250, *[250 if yes else 550 for yes in good], 354 if any(good) else 503]
+
+
+@pytest.mark.req("RFC2920-3.2-04")
+@pytest.mark.parametrize("content", [b"DATA\r\n.\r\n", b"BDAT 0 LAST\r\n", b"DATA\r\nx\r\n.\r\n"])
+@pytest.mark.parametrize("good", [[], [False], [False, False]])
+def test_a_message_without_recipients_is_never_reported(content: bytes, good: list[bool]) -> None:
+    server, rcpts = known(good)
+    server.feed(MAIL_LINE + rcpts + content)
+    assert not any(isinstance(event, BodyEnd) for event in server.events)
+    assert server.codes(b"RSET\r\n" + MAIL_LINE) == [250, 250]

@@ -1,0 +1,172 @@
+"""The form of a server's replies, and the answers to its questions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from smtpproto.errors import LocalProtocolError
+from smtpproto.grammar.command import (
+    Mail,
+    Noop,
+)
+from smtpproto.grammar.reply import Reply
+from smtpproto.limits import Limits
+
+from .machines import (
+    EHLO_LINE,
+    TO_DATA,
+    challenge_auth,
+    greeted_server,
+    ready_server,
+)
+
+# All that a machine can be made to say, in one session.
+EVERYTHING = [
+    EHLO_LINE,
+    b"EHLO\r\nHELO a b\r\n",
+    b"FOO\r\nTURN\r\nNOOP\r\nRSET\r\nHELP\r\nVRFY a\r\nEXPN a\r\n" + b"x" * 600 + b"\r\n",
+    b"AUTH PLAIN\r\n*\r\nAUTH PLAIN\r\n!\r\nAUTH X\r\nAUTH PLAIN\r\n\r\nAUTH PLAIN\r\n",
+    b"AUTH PLAIN =\r\n",
+    b"RCPT TO:<a@b.example>\r\nDATA\r\nMAIL FROM:x\r\nMAIL FROM:<> FOO\r\n",
+    b"MAIL FROM:<> SIZE=99999\r\n",
+    b"MAIL FROM:<\xc3\xa9@b.example>\r\nMAIL FROM:<>\r\nMAIL FROM:<>\r\n",
+    b"RCPT TO:<\xc3\xa9@b.example>\r\n",
+    b"RCPT TO:<a>\r\nDATA\r\n" + b"RCPT TO:<a@b.example>\r\n" * 101 + b"DATA\r\n",
+    b"x\r\n.\r\n" + TO_DATA + b"x\n\r\n.\r\n" + TO_DATA + b"x" * 70000 + b"\r\n.\r\n",
+    b"STARTTLS\r\nNOOP\r\n",
+]
+
+
+def everything() -> list[tuple[str, bytes]]:
+    """Each reply line, with the line that it answers as far as that matters here."""
+    limits = Limits(message_size=65536, recipients=100)
+    server = ready_server(
+        limits=limits,
+        starttls=True,
+        mechanisms=("PLAIN",),
+        auth_in_clear=True,
+        application=challenge_auth,
+    )
+    return [(line, data) for data in EVERYTHING for line in server.lines(data)]
+
+
+WRONG = {
+    EHLO_LINE: [220, 251, 354, 334, 221, 399],
+    b"MAIL FROM:<>\r\n": [220, 251, 252, 354, 299],
+    b"MAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\n": [252, 354, 220],
+    TO_DATA: [250, 334, 355, 220],
+    TO_DATA + b".\r\n": [354, 251, 220, 235],
+    b"VRFY a\r\n": [334, 354, 214],
+    b"EXPN a\r\n": [251, 354],
+    b"HELP\r\n": [250, 354],
+    b"STARTTLS\r\n": [250, 354, 334],
+    b"AUTH PLAIN\r\n": [250, 220, 354],
+    b"AUTH PLAIN\r\nAAAA\r\n": [250, 220, 354],
+}
+
+
+@pytest.mark.req("RFC2034-3-02", "RFC2034-4-01")
+def test_all_replies_have_enhanced_codes_but_those_to_hellos_and_3yz() -> None:
+    for line, data in everything():
+        if data in EVERYTHING[:2] or line.startswith("3"):
+            assert not re.match(r"... ?-?[0-9]\.[0-9]", line), line
+        else:
+            assert re.match(r"([245])[0-9]{2}[ -]\1\.[0-9]{1,3}\.[0-9]{1,3} \S", line), line
+
+
+@pytest.mark.req("RFC5321-4.2-05", "RFC5321-4.2.1-06")
+def test_all_replies_have_text_and_a_code_of_rfc_5321() -> None:
+    seen = set()
+    for line, _ in everything():
+        if line != "334 ":  # the one text that is not for people
+            assert re.match(r"[2345][0-5][0-9][ -]\S", line)
+            seen.add(int(line[:3]))
+    assert seen == {
+        214, 235, 250, 252, 354, 421, 452, 500, 501, 502, 503, 504, 550, 552, 553, 554, 555
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "wire"),
+    [
+        (Reply(250), b"250 2.0.0 \r\n"),
+        (Reply(450, None, "later"), b"450 4.0.0 later\r\n"),
+        (Reply(550, "5.1.1", "a\nb\nc"), b"550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n"),
+        (Reply(550, None, "caf\u00e9 \u2028"), b"550 5.0.0 caf\\xe9 \r\n"),
+        (Reply(421, None, "bye"), b"421 4.0.0 mx.example.org bye\r\n"),
+    ],
+)
+@pytest.mark.req("RFC2034-4-04")
+def test_answers_get_enhanced_codes_and_the_host_name(reply: Reply, wire: bytes) -> None:
+    server = ready_server()
+    server.ask(b"MAIL FROM:<>\r\n")
+    server.machine.answer(reply)
+    assert server.machine.data_to_send() == wire
+
+
+@pytest.mark.req("RFC5321-4.5.3.1.5-01")
+def test_long_reply_texts_are_folded_to_512_octets() -> None:
+    server = ready_server()
+    server.ask(b"VRFY a\r\n")
+    server.machine.answer(Reply(421, "4.0.0", "word " * 300))
+    lines = server.machine.data_to_send().split(b"\r\n")
+    assert max(map(len, lines)) <= 510
+    assert all(line.startswith(b"421") for line in lines[:-1])
+
+
+@pytest.mark.req("RFC5321-4.3.1-06")
+@pytest.mark.parametrize("data", WRONG)
+def test_a_code_that_does_not_answer_the_question_raises_and_sends_nothing(data: bytes) -> None:
+    server = ready_server(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
+    *before, last = data.splitlines(keepends=True)
+    for line in before:
+        server.ask(line)
+        server.machine.answer(Reply(334, None, "") if line.startswith(b"AUTH") else None)
+    question = server.ask(last)
+    server.machine.data_to_send()
+    phase = server.machine.phase
+    for code in WRONG[data]:
+        with pytest.raises(LocalProtocolError):
+            server.machine.answer(Reply(code))
+        assert server.machine.data_to_send() == b""
+        assert (server.machine.question, server.machine.phase) == (question, phase)
+    server.machine.answer()
+    assert server.machine.data_to_send()
+
+
+def test_questions_and_answers_alternate() -> None:
+    server = greeted_server()
+    with pytest.raises(LocalProtocolError):
+        server.machine.answer()
+    with pytest.raises(LocalProtocolError):
+        server.machine.answer(Reply(550))
+    with pytest.raises(LocalProtocolError):
+        server.machine.challenge(b"")
+    with pytest.raises(LocalProtocolError):
+        server.machine.tls_started()
+    server.ask(EHLO_LINE + b"NOOP\r\n")
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="answer Ehlo first"):
+            server.machine.next_event()
+    assert server.machine.data_to_send() == b""
+    server.machine.answer()
+    assert isinstance(server.machine.next_event(), Noop)
+    with pytest.raises(LocalProtocolError):
+        server.machine.answer()
+    assert isinstance(server.ask(b"MAIL FROM:<>\r\n"), Mail)
+    with pytest.raises(LocalProtocolError):
+        server.machine.challenge(b"x")
+    server.machine.answer()
+
+
+@pytest.mark.parametrize("falsy", [False, "", 0, []])
+def test_an_answer_that_is_neither_reply_nor_none_raises(falsy: Any) -> None:
+    machine = ready_server().machine
+    machine.receive(b"MAIL FROM:<>\r\n")
+    machine.next_event()
+    with pytest.raises(AttributeError):
+        machine.answer(falsy)
+    assert machine.question is not None
