@@ -51,7 +51,9 @@ def test_a_server_refuses_data_after_body_binarymime() -> None:
     assert not any(isinstance(event, Data) for event in server.events)
     assert server.machine.phase is Phase.RCPT
     assert server.codes(bdat_last(ALL_OCTETS)) == [250]
-    assert server.codes(ENVELOPE_LINES, b"DATA\r\n") == [250, 250, 354], "of that transaction only"
+    assert server.codes(ENVELOPE_LINES, b"DATA\r\n") == [250, 250, 354], (
+        "the rule applies to that transaction only"
+    )
 
 
 @pytest.mark.req("RFC3030-3-12")
@@ -101,7 +103,6 @@ def test_a_client_does_not_send_binary_content_with_data() -> None:
 @pytest.mark.req("RFC3030-3-10")
 @pytest.mark.parametrize("keywords", [(), ("CHUNKING",), ("8BITMIME", "CHUNKING", "PIPELINING")])
 def test_a_client_sends_body_binarymime_only_if_offered(keywords: tuple[str, ...]) -> None:
-    """And without it no binary octets leave."""
     client = ready_client(*keywords)
     assert_refused(client, lambda: client.send(Mail(MAIL.path, BINARY_PARAMETERS)), NotOffered)
 

@@ -1,4 +1,4 @@
-"""Both machines, back to back: whatever is said, answered and cut, they stay in step."""
+"""Both machines back to back, with random commands, answers and splits."""
 
 from __future__ import annotations
 
@@ -56,21 +56,20 @@ SENDERS = [
 RECIPIENTS = [
     Rcpt(ForwardPath.of(to)) for to in ("bob@example.org", "Postmaster", "\u00e9@b.example")
 ]
-OTHERS: list[Command] = [
+OTHER_COMMANDS: list[Command] = [
     Ehlo(NAME), Helo(NAME), Rset(), Noop("x"), Help(), Vrfy("a"), Expn("a"), StartTLS(),
     *[Auth("PLAIN"), Auth("PLAIN", Secret(b"hunter2"))] * 3, Quit(),
 ]  # fmt: skip
 LINES = st.lists(st.sampled_from([".", "..", "a", "", "QUIT", ".a", "\u00e9", "\0"]), max_size=6)
-NO = [Reply(450, None, "Later"), Reply(550, "5.7.1", "No"), Reply(599, None, "a\nb")]
-GONE = Reply(421, "4.3.2", "Gone")
+REFUSALS = [Reply(450, None, "Later"), Reply(550, "5.7.1", "No"), Reply(599, None, "a\nb")]
+CLOSING = Reply(421, "4.3.2", "Gone")
 CHALLENGE = Reply(334)
 ALL = 1 << 20
-
 T = TypeVar("T")
 
 
 class Pair:
-    """The two machines, and the octets between them. Without *data* the server says yes."""
+    """Both machines, and the octets in transit. Without *data* the server accepts everything."""
 
     def __init__(self, data: st.DataObject | None = None) -> None:
         self.data = data
@@ -78,11 +77,11 @@ class Pair:
         self.server = ServerProtocol(
             hostname="mx.example.org", starttls=True, mechanisms=("PLAIN",), auth_in_clear=True
         )
-        self.up = b""
-        self.down = b""
-        self.said = 1  # the greeting counts as asked for
+        self.to_server = b""
+        self.to_client = b""
+        self.sent_count = 1  # the greeting, which answers no command
         self.answers: list[Answer] = []
-        self.questions = 0  # events of the server that have one reply each
+        self.reply_count = 0  # server events that have one reply each
         self.rejected: list[Rejected] = []
         self.body = b""
         self.content = b""
@@ -97,40 +96,40 @@ class Pair:
 
     # -- the client's user ---------------------------------------------------------------------
 
-    def speak(self) -> None:
-        """Say something that may or may not be in order."""
+    def send_something(self) -> None:
+        """Send a random command, response or content, which may be out of order."""
         client = self.client
         try:
             if client.phase is Phase.BODY and not client.unanswered:
-                self.write()
+                self.send_content()
             elif client.phase is Phase.AUTH and not client.unanswered:
                 client.respond(self.draw(st.sampled_from([None, Secret(b""), Secret(b"x")])))
             else:
-                client.send(self.draw(st.sampled_from(self.thoughts())))
-            self.said += 1
+                client.send(self.draw(st.sampled_from(self.choices())))
+            self.sent_count += 1
         except LocalProtocolError:
             assert client.data_to_send() == b""
-        self.up += client.data_to_send()
+        self.to_server += client.data_to_send()
 
-    def thoughts(self) -> list[Command]:
-        """All commands; most often the one that brings a transaction on."""
-        rest = [*OTHERS, *SENDERS, *RECIPIENTS, Data()]
-        for verb, usual in (("DATA", [Data()] * 99), ("RCPT", RECIPIENTS * 33), ("MAIL", SENDERS)):
+    def choices(self) -> list[Command]:
+        """Return commands to choose from, most of them the next step of a transaction."""
+        rest = [*OTHER_COMMANDS, *SENDERS, *RECIPIENTS, Data()]
+        for verb, likely in (("DATA", [Data()] * 99), ("RCPT", RECIPIENTS * 33), ("MAIL", SENDERS)):
             if self.client.allows(verb):
-                return [*usual, *usual, *rest]
+                return [*likely, *likely, *rest]
         return [*[Ehlo(NAME)] * 60, *rest]
 
-    def write(self) -> None:
+    def send_content(self) -> None:
         content = "\r\n".join(self.draw(LINES)).encode()
         try:
             for octet in content:
                 self.client.send_body(bytes([octet]))
-        except LocalProtocolError:  # 8-bit content that was not announced: say something else
+        except LocalProtocolError:  # 8-bit content needs BODY=8BITMIME: send the lines before it
             content = content[: content.index(b"\xc3")]
         self.client.end_body()
         self.sent.append(content + b"\r\n" if content and content[-2:] != b"\r\n" else content)
 
-    def listen(self) -> None:
+    def read_replies(self) -> None:
         while (event := self.client.next_event()) is not None:
             if isinstance(event, Answer):
                 self.answers.append(event)
@@ -151,16 +150,16 @@ class Pair:
                 self.content += event.data
                 continue
             assert not isinstance(event, Disconnected)
-            self.questions += 1
+            self.reply_count += 1
             if isinstance(event, Rejected):
                 self.rejected.append(event)
             if asks(event):
                 self.reply(event)
-        self.down += self.server.data_to_send()
+        self.to_client += self.server.data_to_send()
 
     def reply(self, event: ServerEvent) -> None:
         envelope = self.server.envelope
-        reply = self.verdict(event)
+        reply = self.choose_reply(event)
         if isinstance(event, Auth | AuthResponse) and reply == CHALLENGE:
             self.server.challenge(b"more")
             return
@@ -171,41 +170,41 @@ class Pair:
                 self.accepted.append((envelope, self.content))
             self.content = b""
 
-    def verdict(self, event: ServerEvent) -> Reply | None:
+    def choose_reply(self, event: ServerEvent) -> Reply | None:
         if self.data is None:
             return None
-        usual: list[Reply | None] = [None] * 40
+        likely: list[Reply | None] = [None] * 40
         challenges = [CHALLENGE] * 20 if isinstance(event, Auth | AuthResponse) else []
-        return self.draw(st.sampled_from([*usual, *challenges, *NO * 3, GONE]))
+        return self.draw(st.sampled_from([*likely, *challenges, *REFUSALS * 3, CLOSING]))
 
     # -- the network ---------------------------------------------------------------------------
 
     def carry(self, count: int) -> None:
-        """At most *count* octets each way."""
-        piece, self.up = self.up[:count], self.up[count:]
+        """Carry at most *count* octets each way."""
+        piece, self.to_server = self.to_server[:count], self.to_server[count:]
         if piece and self.server.phase is not Phase.CLOSED:
             self.server.receive(piece)
         self.serve()
-        piece, self.down = self.down[:count], self.down[count:]
+        piece, self.to_client = self.to_client[:count], self.to_client[count:]
         if piece:
             self.client.receive(piece)
-        self.listen()
+        self.read_replies()
 
     def settle(self, count: int = ALL) -> None:
-        """Carry all there is, *count* octets at once."""
-        self.up += self.client.data_to_send()
+        """Carry all octets, *count* at a time."""
+        self.to_server += self.client.data_to_send()
         self.carry(count)
-        while self.up or self.down:
+        while self.to_server or self.to_client:
             self.carry(count)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.data())
-def test_they_stay_in_step(data: st.DataObject) -> None:
+def test_both_machines_agree_whatever_is_sent_answered_and_split(data: st.DataObject) -> None:
     pair = Pair(data)
     pair.settle()
     for carried in data.draw(st.lists(st.sampled_from([0, 3, 30, ALL]), min_size=8, max_size=40)):
-        pair.speak()
+        pair.send_something()
         if carried == ALL:
             pair.settle()
         elif carried:
@@ -217,17 +216,17 @@ def test_they_stay_in_step(data: st.DataObject) -> None:
 
     if pair.ended:
         assert client.phase is server.phase is Phase.CLOSED
-        assert len(pair.answers) + len(client.unanswered) == pair.said
+        assert len(pair.answers) + len(client.unanswered) == pair.sent_count
     else:
-        assert client.phase is server.phase, "they agree where they are"
+        assert client.phase is server.phase, "both are in the same phase"
         assert client.unanswered == ()
         assert client.in_flight == 0
-        assert len(pair.answers) == pair.said == pair.questions, "one reply to each"
+        assert len(pair.answers) == pair.sent_count == pair.reply_count, "each has one reply"
         assert client.authenticated == server.authenticated
         assert client.secure == server.secure
     for rejected in pair.rejected:
         cancelled = rejected.line == "***" and rejected.reply.code == 501
-        assert cancelled or rejected.reply.code == 503, "it is out of order only after a refusal"
+        assert cancelled or rejected.reply.code == 503, "the others follow a refusal"
 
     ends = [answer.reply for answer in pair.answers if answer.sent.what is Step.BODY_END]
     taken = [sent for sent, reply in zip(pair.sent, ends, strict=False) if reply.positive]
@@ -247,7 +246,9 @@ CONTENT = st.lists(
 
 @pytest.mark.req("SMUGGLING-05", "RFC5321-4.5.2-04", "RFC5321-3.3-10", "RFC1870-5-01")
 @given(CONTENT, st.integers(1, 40), st.integers(1, 40))
-def test_content_arrives_octet_for_octet(content: bytes, slices: int, count: int) -> None:
+def test_content_arrives_octet_for_octet_however_it_is_split(
+    content: bytes, slices: int, count: int
+) -> None:
     pair = Pair()
     client = pair.client
     pair.settle(count)

@@ -1,4 +1,4 @@
-"""Both machines back to back, in SMTP and LMTP: random messages, chunks and refusals."""
+"""Both machines back to back in SMTP and LMTP, with random messages, chunks and refusals."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ CONTENT = [b"", b"a", b"\r\n.\r\n", b"QUIT\r\n", b"\r", b"\n", b"\xff\0"]
 Chunk = tuple[bytes, bool]
 Step = Command | Chunk
 CHUNKS: list[Step] = [(content, last) for content in CONTENT for last in (False, True)]
-OTHERS: list[Step] = [MAIL, RCPT, RCPT_CARL, Rset(), Data(), *CHUNKS[:2]]
-TOSSES = [False] * 5 + [True]  # whether to say no
-NO = Reply(452, "4.3.1", "Full")
+OTHER_STEPS: list[Step] = [MAIL, RCPT, RCPT_CARL, Rset(), Data(), *CHUNKS[:2]]
+REFUSALS = [False] * 5 + [True]  # whether the server refuses
+DISK_FULL = Reply(452, "4.3.1", "Full")
 
 
 @define
 class Pair:
-    """A client that says what is in order, a server that says yes or no by the toss."""
+    """A client that sends what is in order, and a server that accepts or refuses at random."""
 
     lmtp: bool
     pipelining: bool
-    tosses: list[bool]
+    refusals: list[bool]
     client: ClientProtocol = field(init=False)
     server: ServerProtocol = field(init=False)
-    up: bytes = b""
-    promised: int = 0
+    to_server: bytes = b""
+    expected_replies: int = 0
     answers: list[Answer] = field(factory=list)
     content: bytes = b""
     delivered: list[tuple[Envelope, bytes, list[bool]]] = field(factory=list)
@@ -54,49 +54,49 @@ class Pair:
             extensions={"BINARYMIME": ""}
             | ({} if self.pipelining or self.lmtp else {"PIPELINING": None}),
         )
-        tosses, self.tosses = self.tosses, []
+        refusals, self.refusals = self.refusals, []
         self.settle()
         self.client.send(LHLO if self.lmtp else EHLO)
         self.settle()
-        self.tosses, self.answers = tosses, []
+        self.refusals, self.answers = refusals, []
 
-    def say(self, step: Step) -> bool:
-        """Say it if it is in order; else nothing has left."""
+    def send(self, step: Step) -> bool:
+        """Send *step* if it is in order. Return whether it was; if not, nothing was sent."""
         try:
             if isinstance(step, Command):
                 self.client.send(step)
-                self.promised += 1
+                self.expected_replies += 1
             else:
-                self.promised += len(self.client.send_chunk(step[0], last=step[1]))
+                self.expected_replies += len(self.client.send_chunk(step[0], last=step[1]))
         except LocalProtocolError:
             assert self.client.data_to_send() == b""
             return False
-        self.up += self.client.data_to_send()
+        self.to_server += self.client.data_to_send()
         return True
 
-    def thoughts(self) -> list[Step]:
-        """Steps; most often one that brings a transaction on."""
+    def choices(self) -> list[Step]:
+        """Return steps to choose from, most of them the next of a transaction."""
         client = self.client
         if client.allows("BDAT"):
             more: list[Step] = [RCPT, RCPT_CARL] * 8 if client.allows("RCPT") else []
-            return [*CHUNKS * 2, *more, *[Data()] * 6, *OTHERS]
-        usual: list[Step] = [Rset()] if client.phase is Phase.FAILED else [MAIL, BINARY]
-        return [*([RCPT, RCPT_CARL] if client.allows("RCPT") else usual) * 15, *OTHERS]
+            return [*CHUNKS * 2, *more, *[Data()] * 6, *OTHER_STEPS]
+        likely: list[Step] = [Rset()] if client.phase is Phase.FAILED else [MAIL, BINARY]
+        return [*([RCPT, RCPT_CARL] if client.allows("RCPT") else likely) * 15, *OTHER_STEPS]
 
     def settle(self, cut: int = 1 << 20) -> None:
-        """Carry all there is to the server and back, *cut* octets at once."""
-        self.up += self.client.data_to_send()
-        while self.up:
-            piece, self.up = self.up[:cut], self.up[cut:]
+        """Carry all octets to the server, *cut* at a time, and the replies back."""
+        self.to_server += self.client.data_to_send()
+        while self.to_server:
+            piece, self.to_server = self.to_server[:cut], self.to_server[cut:]
             self.server.receive(piece)
             self.serve()
         self.serve()
-        self.listen()
+        self.read_replies()
         if self.client.phase is Phase.BODY:
-            self.promised += len(self.client.end_body())
+            self.expected_replies += len(self.client.end_body())
             self.settle(cut)
 
-    def listen(self) -> None:
+    def read_replies(self) -> None:
         octets = self.server.data_to_send()
         for i in range(len(octets)):
             self.client.receive(octets[i : i + 1])
@@ -109,7 +109,7 @@ class Pair:
             if isinstance(event, BodyChunk):
                 self.content += event.data
             if isinstance(event, Rejected):
-                assert event.reply.code in (452, 503), "only what a refusal has put out of order"
+                assert event.reply.code in (452, 503), "the others follow a refusal"
                 self.content = b""
             if asks(event):
                 self.reply(event)
@@ -119,17 +119,17 @@ class Pair:
             assert event.size == len(self.content)
             self.deliver()
             return
-        no = bool(self.tosses) and self.tosses.pop()
-        if isinstance(event, Mail) or (isinstance(event, Bdat | ChunkEnd) and no):
+        refuse = bool(self.refusals) and self.refusals.pop()
+        if isinstance(event, Mail) or (isinstance(event, Bdat | ChunkEnd) and refuse):
             self.content = b""
-        self.server.answer(NO if no else None)
+        self.server.answer(DISK_FULL if refuse else None)
 
     def deliver(self) -> None:
-        envelope, said = self.server.envelope, []
+        envelope, accepted = self.server.envelope, []
         while isinstance(self.server.question, BodyEnd):
-            said.append(not (bool(self.tosses) and self.tosses.pop()))
-            self.server.answer(None if said[-1] else NO)
-        self.delivered.append((envelope, self.content, said))
+            accepted.append(not (bool(self.refusals) and self.refusals.pop()))
+            self.server.answer(None if accepted[-1] else DISK_FULL)
+        self.delivered.append((envelope, self.content, accepted))
         self.content = b""
 
 
@@ -140,55 +140,55 @@ def is_last(answer: Answer) -> bool:
 
 @pytest.mark.req("RFC2033-5-08")
 @settings(max_examples=300)
-@given(st.booleans(), st.booleans(), st.lists(st.sampled_from(TOSSES), max_size=30), st.data())
-def test_they_stay_in_step(
-    lmtp: bool, pipelining: bool, tosses: list[bool], data: st.DataObject
+@given(st.booleans(), st.booleans(), st.lists(st.sampled_from(REFUSALS), max_size=30), st.data())
+def test_both_machines_agree_on_random_chunks_and_refusals(
+    lmtp: bool, pipelining: bool, refusals: list[bool], data: st.DataObject
 ) -> None:
-    pair = Pair(lmtp, pipelining, tosses)
+    pair = Pair(lmtp, pipelining, refusals)
     sent: list[bytes] = []
-    whole = b""
+    message = b""
     for settled in data.draw(st.lists(st.booleans(), min_size=12, max_size=40)):
         if settled:
             pair.settle(7)
-        step = data.draw(st.sampled_from(pair.thoughts()))
-        if not pair.say(step):
-            pair.settle(7)  # it may have been too early only
+        step = data.draw(st.sampled_from(pair.choices()))
+        if not pair.send(step):
+            pair.settle(7)  # it may only have been too early
             continue
         if isinstance(step, Mail):
-            whole = b""
+            message = b""
         if not isinstance(step, Command):
-            whole += step[0]
-            sent += [whole] if step[1] else []
+            message += step[0]
+            sent += [message] if step[1] else []
     pair.settle(5)
     client, server = pair.client, pair.server
     assert client.unanswered == ()
-    assert len(pair.answers) == pair.promised, "as many replies as were promised"
+    assert len(pair.answers) == pair.expected_replies, "as many replies as the client expected"
     assert client.in_flight == 0
-    where = Phase.READY if client.phase is Phase.FAILED else client.phase
-    assert where is server.phase
+    phase = Phase.READY if client.phase is Phase.FAILED else client.phase
+    assert phase is server.phase
     assert not server.has_unread_input
-    for envelope, content, said in pair.delivered:
+    for envelope, content, accepted in pair.delivered:
         assert content == b"" or content in sent
-        assert len(said) == (len(envelope.recipients) if lmtp else 1)
+        assert len(accepted) == (len(envelope.recipients) if lmtp else 1)
     ends = [answer for answer in pair.answers if is_last(answer)]
     if lmtp:
         taken = [answer.sent.recipient for answer in ends if answer.reply.positive]
         assert taken == [
             path
-            for envelope, _, said in pair.delivered
-            for path, yes in zip(envelope.recipients, said, strict=True)
-            if yes
-        ], "each recipient by its own reply"
+            for envelope, _, accepted in pair.delivered
+            for path, accept in zip(envelope.recipients, accepted, strict=True)
+            if accept
+        ], "each recipient has its own reply"
     else:
         assert sum(answer.reply.positive for answer in ends) == sum(
-            said[0] for _, _, said in pair.delivered
+            accepted[0] for _, _, accepted in pair.delivered
         )
 
 
-def test_what_is_sent_is_what_arrives() -> None:
-    pair = Pair(lmtp=False, pipelining=True, tosses=[])
+def test_binary_content_arrives_octet_for_octet() -> None:
+    pair = Pair(lmtp=False, pipelining=True, refusals=[])
     for step in (BINARY, RCPT, RCPT_CARL, (bytes(range(256)), False), (b"\r\n.\r\n", True)):
-        assert pair.say(step)
+        assert pair.send(step)
     pair.settle(3)
     envelope = Envelope(
         "ann@example.org", ["bob@example.org", "carl@example.org"], BINARY.parameters

@@ -21,8 +21,8 @@ from .machines import (
 
 
 class Pair:
-    """Both machines; the application knows the recipients whose number is *good*, and exchange
-    *verdicts* of their message, then yes."""
+    """Both machines. The application accepts the recipients whose item in *good* is true, and
+    replies with *verdicts* to their message, then accepts."""
 
     def __init__(self, good: list[bool], verdicts: list[int | None], cut: int) -> None:
         self.client = ClientProtocol(lmtp=True)

@@ -33,9 +33,7 @@ from .machines import (
 )
 
 CONTENT = b"\r\n.\r\nQUIT\r\n.\r\n"
-
 OK = b"250 ok\r\n"
-
 NO = b"552 Too much\r\n"
 
 
@@ -79,7 +77,7 @@ def test_bdat_is_sent_only_with_its_octets() -> None:
 @pytest.mark.req("RFC3030-2-03")
 @pytest.mark.parametrize("keywords", [(), ("PIPELINING", "BINARYMIME"), ("XCHUNKING",)])
 def test_without_chunking_only_data_is_allowed(keywords: tuple[str, ...]) -> None:
-    """And DATA is there for those that have none."""
+    """DATA remains available."""
     client = client_with_recipient(*keywords)
     assert_refused(client, lambda: client.send_chunk(b"x", last=True), NotOffered, match="CHUNKING")
     client.send(Data())
@@ -175,7 +173,7 @@ def test_after_a_refused_last_chunk_rset_comes_first() -> None:
 
 
 def test_a_refused_chunk_without_recipients_needs_rset() -> None:
-    """503 to it leaves a transaction that nobody knows the state of (RFC 3030 2)."""
+    """After 503 to a chunk the state of the transaction is undefined (RFC 3030 2)."""
     client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
@@ -187,7 +185,7 @@ def test_a_refused_chunk_without_recipients_needs_rset() -> None:
 
 
 def test_mail_accepted_after_a_refused_chunk_opens_a_transaction() -> None:
-    """A second message in the same group, and a server that needs no RSET: both see it alike."""
+    """The second message is in the same group, and the server needs no RSET."""
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=True)
     for command in (MAIL, RCPT):
@@ -236,8 +234,8 @@ def test_a_whole_message_may_be_one_group() -> None:
     client.send(Quit())
     octets = client.data_to_send()
     assert octets.endswith(b"BDAT 1\r\naBDAT 1 LAST\r\nbQUIT\r\n")
-    said = [str(answer.sent)[:4] for answer in receive(client, OK * 4)]
-    assert said == ["MAIL", "RCPT", "BDAT", "BDAT"]
+    verbs = [str(answer.sent)[:4] for answer in receive(client, OK * 4)]
+    assert verbs == ["MAIL", "RCPT", "BDAT", "BDAT"]
 
 
 def test_without_pipelining_each_chunk_waits_for_its_reply() -> None:
@@ -251,7 +249,7 @@ def test_without_pipelining_each_chunk_waits_for_its_reply() -> None:
 
 
 def test_in_flight_counts_the_bdat_lines_and_not_the_octets() -> None:
-    """What a server must answer before it reads on, not what it swallows."""
+    """Only commands have replies that could block the server."""
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"x" * 5000, last=False)
     assert client.in_flight == len(b"BDAT 5000\r\n")
@@ -260,7 +258,7 @@ def test_in_flight_counts_the_bdat_lines_and_not_the_octets() -> None:
 
 
 def test_the_timeout_of_the_last_chunk_is_that_of_the_final_dot() -> None:
-    """A chunk in its time; the last as the final dot (RFC 5321 4.5.3.2.6)."""
+    """Other chunks have the timeout of a data block (RFC 5321 4.5.3.2.5)."""
     client = client_with_recipient("CHUNKING", "PIPELINING", timeouts=Timeouts(block=3, final=7))
     client.send_chunk(b"a", last=False)
     client.send_chunk(b"a", last=True)
@@ -280,7 +278,7 @@ def test_the_timeout_of_the_last_chunk_is_that_of_the_final_dot() -> None:
 def test_chunks_with_a_bare_cr_or_lf_are_not_sent_however_they_are_cut(
     data: bytes, cuts: list[int]
 ) -> None:
-    """What is refused sends nothing; what is sent is what was given."""
+    """A chunk that raises sends nothing; all others are sent unchanged."""
     for parts in (cut(data, cuts), [data], [data[i : i + 1] for i in range(len(data))]):
         client = client_with_recipient("CHUNKING", "PIPELINING")
         sent = b""
@@ -300,7 +298,7 @@ def test_chunks_with_a_bare_cr_or_lf_are_not_sent_however_they_are_cut(
 
 
 def test_a_cr_at_the_end_of_an_aborted_chunk_is_forgotten() -> None:
-    """A CR at the end of a chunk of a transaction that was given up is nothing to the next."""
+    """It is not half of a CRLF in the next transaction."""
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
     receive(client, OK)

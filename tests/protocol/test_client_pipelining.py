@@ -37,13 +37,12 @@ from .machines import (
 from .own_verbs import OWN_VERBS, XCount
 
 MUST_END_A_GROUP = [EHLO, Helo(EHLO.host), Vrfy("a"), Expn("a"), Help(), Noop(), Quit()]
-
 MAY_BE_FOLLOWED = [MAIL, RCPT, Rset()]
 
 
 @pytest.mark.req("RFC2920-3.1-07", "RFC2920-3.1-08", "RFC2920-3.1-01", "RFC5321-4.2-11")
 def test_replies_are_matched_to_commands_by_counting() -> None:
-    """All replies read the same; some have two lines; each still finds its command."""
+    """All replies have the same text, and some have two lines."""
     commands = (Rset(), MAIL, RCPT, RCPT, Rset(), MAIL, RCPT, RCPT, RCPT)
     data = b"250 ok\r\n250-ok\r\n250 ok\r\n" * 4 + b"250 ok\r\n"
     for position in range(1, len(data) + 1):
@@ -76,7 +75,7 @@ def test_in_flight_counts_the_octets_of_unanswered_commands() -> None:
 def test_only_mail_rcpt_and_rset_may_be_followed_in_a_group(
     first: Command, second: Command
 ) -> None:
-    """MAIL, RCPT, RSET may be followed by anything that is then in order; all others by nothing."""
+    """Any command that is in order may follow these three; none may follow the others."""
     client = ready_client(*OFFER)
     if isinstance(first, Rcpt | Data):
         client.send(MAIL)
@@ -132,13 +131,13 @@ def test_the_next_transaction_may_be_pipelined_after_the_content() -> None:
 
 
 def test_a_negative_reply_in_a_group_changes_what_is_allowed() -> None:
-    """What is allowed next follows what is really known."""
+    """``allows`` assumes success only for replies still outstanding."""
     client = ready_client("PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
     assert client.allows("DATA")
     receive(client, b"550 no\r\n")
-    assert not client.allows("DATA"), "the sender was refused, so the recipient will be"
+    assert not client.allows("DATA"), "the sender was refused, so the recipient will be, too"
     assert not client.allows("RCPT")
     receive(client, b"503 no\r\n")
     assert client.phase is Phase.READY
@@ -147,7 +146,7 @@ def test_a_negative_reply_in_a_group_changes_what_is_allowed() -> None:
     client.send(RCPT)
     client.send(RCPT)
     receive(client, b"250 ok\r\n550 no\r\n")
-    assert client.allows("DATA"), "the other one may yet be accepted"
+    assert client.allows("DATA"), "the other recipient may still be accepted"
     receive(client, b"550 no\r\n")
     assert client.phase is Phase.MAIL
     assert not client.allows("DATA")
@@ -168,16 +167,16 @@ def test_after_354_without_recipients_an_empty_message_is_sent() -> None:
 
 @pytest.mark.req("RFC2920-3.1-03")
 def test_own_verbs_starttls_auth_and_etrn_end_a_group() -> None:
-    """STARTTLS, AUTH, ETRN and what this library does not know; not BDAT."""
+    """BDAT does not end a group."""
     offered = ("PIPELINING", "STARTTLS", "AUTH PLAIN", "ETRN", "CHUNKING", "XCOUNT")
     for command in (StartTLS(), Auth("PLAIN"), Etrn("a.example"), XCount(1)):
         client = ready_client(*offered, verbs=OWN_VERBS)
         client.send(command)
         client.data_to_send()
         assert not client.ready
-        for behind in (Noop(), MAIL):
+        for following in (Noop(), MAIL):
             with pytest.raises(LocalProtocolError):
-                client.send(behind)
+                client.send(following)
         assert client.data_to_send() == b""
     client = ready_client(*offered, verbs=OWN_VERBS)
     client.send(MAIL)

@@ -56,7 +56,11 @@ def outcome(parts: list[bytes]) -> tuple[list[tuple[str, Reply]], str, Phase]:
                 if isinstance(event, Answer):
                     taken.append((str(event.sent), event.reply))
     except RemoteProtocolError as error:
-        return [], error.message, client.phase  # what was taken before it depends on who drives
+        return (
+            [],
+            error.message,
+            client.phase,
+        )  # how many answers came before it depends on the split
     return taken, "", client.phase
 
 

@@ -92,16 +92,16 @@ def test_a_session_opens_with_ehlo_or_with_helo_after_its_refusal() -> None:
 
 
 @pytest.mark.req("RFC3207-6-05")
-@pytest.mark.parametrize("behind", [b"2", b"250 fake\r\n", b"\x16\x03\x03", b"\r\n", b"\0"])
-def test_octets_after_220_to_starttls_are_a_protocol_error(behind: bytes) -> None:
-    assert_protocol_error(upgrading(), b"220 go\r\n" + behind, "injecting")
+@pytest.mark.parametrize("injected", [b"2", b"250 fake\r\n", b"\x16\x03\x03", b"\r\n", b"\0"])
+def test_octets_after_220_to_starttls_are_a_protocol_error(injected: bytes) -> None:
+    assert_protocol_error(upgrading(), b"220 go\r\n" + injected, "injecting")
     client = upgrading()
     client.receive(b"220 g")
-    assert_protocol_error(client, b"o\r\n" + behind, "injecting")
+    assert_protocol_error(client, b"o\r\n" + injected, "injecting")
     client = upgrading()
     assert receive_codes(client, b"220 go\r\n") == [220]
     with pytest.raises(LocalProtocolError):
-        client.receive(behind)  # they are the business of TLS, which will not take them
+        client.receive(injected)  # they belong to the TLS handshake, which rejects them
 
 
 @pytest.mark.req("RFC3207-4.2-02", "RFC3207-4.2-05")
@@ -235,7 +235,7 @@ def test_a_client_reads_limits_from_the_last_offer() -> None:
     assert (client.extensions.limits.mail_max, client.extensions.limits.rcpt_max) == (2, 5)
     client.send(Mail(ReversePath.of("\u00e9@b.example"), MailParameters(smtputf8=True)))
     assert "PIPELINING" in ready_server().keywords()
-    assert client.ready, "what stands behind PIPELINING and SMTPUTF8 exchange nothing"
+    assert client.ready, "parameters after PIPELINING and SMTPUTF8 are ignored"
     receive(client, b"250 ok\r\n")
     client.data_to_send()
     exchange(client, EHLO, reply=b"250 mx\r\n")

@@ -31,7 +31,6 @@ DSN: dict[str, Any] = {"extensions": {"DSN": ""}}
 UTF8_ONLY = OriginalRecipient("utf-8", "\u7528" * 70)  # too long when written in ASCII
 
 MAIL_DSN = [b"", b" RET=FULL", b" RET=HDRS ENVID=QQ314159", b" ENVID=+2B"]
-
 RCPT_DSN = [b"", b" NOTIFY=NEVER", b" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", b" ORCPT=x;y"]
 
 
@@ -39,7 +38,7 @@ RCPT_DSN = [b"", b" NOTIFY=NEVER", b" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", 
     "RFC3461-5.1-01", "RFC3461-5.1-03", "RFC3461-5.1-05", "RFC3461-5.1-06", "RFC3461-4.4-03"
 )
 def test_dsn_parameters_change_no_reply() -> None:
-    """To accepted and refused senders and recipients alike."""
+    """The replies to accepted and refused senders and recipients are the same."""
 
     def replies(kind: type, mail: bytes, rcpt: bytes) -> list[str]:
         server = ready_server(**DSN, application=reply_to(kind, Reply(550, "5.1.1", "Unknown")))
@@ -70,7 +69,7 @@ def test_orcpt_may_be_utf_8_if_dsn_and_smtputf8_are_offered() -> None:
     assert alone.codes(RCPT_COMMAND + b" ORCPT=utf-8;\\x{7528}@b.example\r\n") == [250]
     assert alone.lines(RCPT_COMMAND + b" ORCPT=" + str(UTF8_ONLY).encode() + b"\r\n") == [
         "501 5.5.4 ORCPT needs SMTPUTF8"
-    ], "what cannot be passed on in ASCII"
+    ], "an address that cannot be written in ASCII is refused"
 
 
 @pytest.mark.req("RFC6533-3-02")
@@ -86,7 +85,7 @@ def test_a_client_sends_orcpt_in_ascii_if_smtputf8_is_not_offered() -> None:
 @pytest.mark.req("RFC3461-5.4-03")
 @pytest.mark.parametrize("size", [1035, 1036])
 def test_lines_with_dsn_parameters_may_have_1036_octets(size: int) -> None:
-    """Of what may stand in it: path, NOTIFY and ORCPT; the rest is blanks."""
+    """Path, NOTIFY and ORCPT at their longest; the rest is filled with blanks."""
     server = ready_server(MAIL_LINE, **DSN)
     path = b"a" * 64 + b"@" + b"b" * 63 + b"." + b"c" * 63 + b"." + b"d" * 59
     line = b"RCPT TO:<" + path + b"> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;"

@@ -33,7 +33,7 @@ OK = b"250 2.0.0 ok\r\n"
 
 
 def in_body(*replies: bytes, keywords: tuple[str, ...] = ()) -> ClientProtocol:
-    """A client after 354, whose recipients (Bob, Carl, Bob ...) had these replies."""
+    """Return a client after 354 whose recipients (Bob, Carl, Bob ...) had these replies."""
     client = ready_client(*keywords, lmtp=True)
     exchange(client, MAIL)
     for rcpt, reply in zip([RCPT, RCPT_CARL, RCPT, RCPT_CARL], replies, strict=False):
@@ -86,7 +86,7 @@ def test_a_reply_of_two_lines_counts_as_one() -> None:
 @pytest.mark.req("RFC2033-5-07")
 @pytest.mark.parametrize("come", [0, 1, 2])
 def test_disconnected_names_the_recipients_without_a_reply(come: int) -> None:
-    """What was said counts; whose reply did not come is named."""
+    """Replies that arrived are reported as answers."""
     client = in_body(OK, OK, OK)
     sent = client.end_body()
     answers = receive(client, *[OK] * come)
@@ -116,7 +116,7 @@ def test_one_reply_too_many_is_a_protocol_error() -> None:
 
 
 def test_354_without_an_accepted_recipient_is_a_protocol_error() -> None:
-    """RFC 2033 4.2: it has 503; behind it, nobody could tell how many replies come."""
+    """The only reply is 503: content would have no reply (RFC 2033 4.2)."""
     client = ready_client("PIPELINING", lmtp=True)
     for command in (MAIL, RCPT, Data()):
         client.send(command)
@@ -128,7 +128,7 @@ def test_354_without_an_accepted_recipient_is_a_protocol_error() -> None:
 
 
 def test_replies_are_expected_for_the_recipients_of_the_same_transaction() -> None:
-    """Even if the next one was under way before the replies to this one."""
+    """The next transaction was pipelined before the replies to this one arrived."""
     client = ready_client("PIPELINING", lmtp=True)
     for command in (MAIL, RCPT, RCPT, Rset(), MAIL, RCPT_CARL, Data()):
         client.send(command)
@@ -137,7 +137,7 @@ def test_replies_are_expected_for_the_recipients_of_the_same_transaction() -> No
 
 
 def test_chunks_are_not_pipelined() -> None:
-    """How many replies the last one has is known when those before it have come."""
+    """The number of replies to the last chunk is known after the replies before it."""
     client = ready_client("PIPELINING", "CHUNKING", lmtp=True)
     client.send(MAIL)
     client.send(RCPT)
@@ -162,7 +162,7 @@ def test_as_many_replies_are_expected_as_recipients_were_accepted(
     rcpts = [Rcpt(ForwardPath.of(f"{number}@b.example")) for number in range(len(good))]
     for command in (MAIL, *rcpts):
         client.send(command)
-    receive(client, OK, *[OK if yes else b"550 no\r\n" for yes in good])
+    receive(client, OK, *[OK if accepted else b"550 no\r\n" for accepted in good])
     if not any(good):
         client.data_to_send()
         assert_refused(client, lambda: client.send_chunk(b"", last=True))
@@ -171,6 +171,6 @@ def test_as_many_replies_are_expected_as_recipients_were_accepted(
     if not chunks:
         exchange(client, Data(), reply=b"354 go\r\n")
     sent = client.send_chunk(b"", last=True) if chunks else client.end_body()
-    wanted = [rcpt.path for rcpt, yes in zip(rcpts, good, strict=True) if yes]
+    wanted = [rcpt.path for rcpt, accepted in zip(rcpts, good, strict=True) if accepted]
     assert [entry.recipient for entry in sent] == wanted
     assert client.unanswered == sent

@@ -33,9 +33,7 @@ from .machines import (
 )
 
 THREE_RECIPIENTS = ENVELOPE_LINES + b"RCPT TO:<carl@example.org>\r\n" + RCPT_LINE
-
 THREE_TO_DATA = THREE_RECIPIENTS + b"DATA\r\n"
-
 PATHS = (RCPT.path, RCPT_CARL.path, RCPT.path)
 
 
@@ -43,8 +41,8 @@ def lmtp(*data: bytes, **options: Any) -> ServerDriver:
     return ready_server(*data, lmtp=True, **options)
 
 
-class Asked:
-    """Says these to each recipient's message, then yes; learns who was asked about."""
+class PerRecipient:
+    """Answers BodyEnd with *replies*, then accepts; *owed* are the recipients asked about."""
 
     def __init__(self, *replies: Reply | None) -> None:
         self.replies = iter(replies)
@@ -58,8 +56,10 @@ class Asked:
         return next(self.replies, None)
 
 
-def asked(*replies: Reply | None, data: bytes = THREE_TO_DATA) -> tuple[ServerDriver, Asked]:
-    application = Asked(*replies)
+def server_with_replies(
+    *replies: Reply | None, data: bytes = THREE_TO_DATA
+) -> tuple[ServerDriver, PerRecipient]:
+    application = PerRecipient(*replies)
     server = lmtp(data, application=application)
     application.machine = server.machine
     return server, application
@@ -122,17 +122,19 @@ def test_a_bad_lhlo_changes_nothing(line: bytes, code: int) -> None:
 @pytest.mark.req("RFC2033-4.2-02")
 def test_content_has_one_reply_for_each_recipient_in_order() -> None:
     full = Reply(452, "4.2.2", "Over quota")
-    server, application = asked(None, full, Reply(250, "2.0.0", "Twice"))
+    server, application = server_with_replies(None, full, Reply(250, "2.0.0", "Twice"))
     assert server.lines(b"text\r\n.\r\n") == [
         "250 2.0.0 Message accepted",
         "452 4.2.2 Over quota",
         "250 2.0.0 Twice",
     ]
-    assert application.owed == list(PATHS), "duplicates included"
+    assert application.owed == list(PATHS), "a duplicate has a reply of its own"
     assert server.events[-1] == BodyEnd(6)
     assert server.machine.owed == ()
     assert server.machine.phase is Phase.READY
-    assert server.codes(b"DATA\r\n", MAIL_LINE, b"DATA\r\n") == [503, 250, 503], "all is forgotten"
+    assert server.codes(b"DATA\r\n", MAIL_LINE, b"DATA\r\n") == [503, 250, 503], (
+        "the transaction is over"
+    )
 
 
 @pytest.mark.req("RFC2033-4.2-02", "RFC2033-5-09")
@@ -144,23 +146,25 @@ def test_refused_recipients_have_no_reply_after_the_content(
         data.draw(st.sampled_from([None, Reply(550, None, "No"), Reply(452, None, "a\nb")]))
         for _ in range(sum(good))
     ]
-    server, application = asked(*replies, data=MAIL_LINE)
+    server, application = server_with_replies(*replies, data=MAIL_LINE)
     server.application = lambda question: (
         Reply(550, "5.1.1", "Unknown")
         if isinstance(question, Rcpt) and "no" in str(question.path)
         else application(question)
     )
-    for number, yes in enumerate(good):
-        server.feed(b"RCPT TO:<%s%d@b.example>\r\n" % (b"yes" if yes else b"no", number))
+    for number, is_good in enumerate(good):
+        server.feed(b"RCPT TO:<%s%d@b.example>\r\n" % (b"yes" if is_good else b"no", number))
     content = b"BDAT 4 LAST\r\ntext" if chunks else b"DATA\r\ntext\r\n.\r\n"
     if not any(good):
         assert server.codes(content if chunks else b"DATA\r\n") == ([] if chunks else [503])
         return
     lines = server.lines(content)[0 if chunks else 1 :]
     assert codes_of(lines) == [250 if reply is None else reply.code for reply in replies]
-    assert all(line[4:].startswith(f"{line[0]}.0.0 ") for line in lines), "each with its code"
+    assert all(line[4:].startswith(f"{line[0]}.0.0 ") for line in lines), (
+        "each has an enhanced code"
+    )
     assert [str(path) for path in application.owed] == [
-        f"yes{number}@b.example" for number, yes in enumerate(good) if yes
+        f"yes{number}@b.example" for number, is_good in enumerate(good) if is_good
     ]
 
 
@@ -209,7 +213,7 @@ def test_only_250_accepts_content_for_a_recipient() -> None:
 
 @pytest.mark.parametrize("before", [0, 1, 2])
 def test_421_is_the_last_reply(before: int) -> None:
-    server, _ = asked(*[None] * before, Reply(421, "4.3.2", "Bye"))
+    server, _ = server_with_replies(*[None] * before, Reply(421, "4.3.2", "Bye"))
     assert server.codes(b"text\r\n.\r\nNOOP\r\n") == [250] * before + [421]
     assert server.machine.owed == ()
     assert server.machine.phase is Phase.CLOSED
@@ -236,7 +240,7 @@ def test_content_refused_by_the_machine_has_one_reply_for_each_recipient(
 @pytest.mark.req("RFC2033-4.3-01", "RFC2033-4.3-02")
 def test_only_the_last_chunk_has_one_reply_for_each_recipient() -> None:
     full = Reply(452, "4.2.2", "Over quota")
-    server, application = asked(None, full, None, data=THREE_RECIPIENTS)
+    server, application = server_with_replies(None, full, None, data=THREE_RECIPIENTS)
     assert server.codes(b"BDAT 4\r\ntext") == [250]
     assert server.codes(b"BDAT 0\r\n") == [250]
     assert server.codes(b"BDAT 2 LAST\r\n\r\n") == [250, 452, 250]
@@ -249,17 +253,19 @@ def test_the_last_chunk_without_recipients_has_no_reply(before: bytes) -> None:
     server = lmtp(before)
     assert server.lines(b"BDAT 6 LAST\r\nQUIT\r\n") == []
     assert [rejected.reply.code for rejected in server.rejected] == [503]
-    assert server.codes(b"BDAT 6\r\nQUIT\r\n", b"NOOP\r\n") == [503, 250], "any other has one"
+    assert server.codes(b"BDAT 6\r\nQUIT\r\n", b"NOOP\r\n") == [503, 250], "any other chunk has one"
 
 
 @pytest.mark.req("RFC2033-4.3-01", "RFC2033-4.3-02")
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd])
 def test_the_last_chunk_after_a_refused_one_has_one_reply_for_each_recipient(kind: type) -> None:
-    """They were on their way: the client counts on one for each recipient of the last."""
+    """They were in flight, so the client expects one reply for each recipient to the last."""
     server = lmtp(THREE_RECIPIENTS, application=reply_to(kind, Reply(452, "4.3.1", "Disk full")))
     data = b"BDAT 4\r\nQUIT" * 2 + b"BDAT 4 LAST\r\nQUIT"
     assert server.codes(data, b"NOOP\r\n") == [452, 503, 503, 503, 503, 250]
-    assert server.codes(b"BDAT 4 LAST\r\nQUIT") == [503], "of that transaction only"
+    assert server.codes(b"BDAT 4 LAST\r\nQUIT") == [503], (
+        "the rule applies to that transaction only"
+    )
     for again in (b"RSET\r\n", MAIL_LINE, b"LHLO a.example\r\n"):
         server = lmtp(
             THREE_RECIPIENTS, application=reply_to(kind, Reply(452, "4.3.1", "Disk full"))
@@ -267,7 +273,9 @@ def test_the_last_chunk_after_a_refused_one_has_one_reply_for_each_recipient(kin
         assert server.codes(b"BDAT 4\r\nQUIT", again) == [452, 250]
         assert len(server.codes(b"BDAT 4 LAST\r\nQUIT")) == (0 if again == MAIL_LINE else 1)
     server = lmtp(MAIL_LINE)
-    assert server.codes(data, b"NOOP\r\n") == [503, 503, 250], "none of no recipients"
+    assert server.codes(data, b"NOOP\r\n") == [503, 503, 250], (
+        "without recipients the last chunk has no reply"
+    )
 
 
 def test_a_refused_last_chunk_has_one_reply_for_each_recipient() -> None:

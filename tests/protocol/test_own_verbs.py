@@ -43,7 +43,7 @@ class XFoo(Command):
 
 @frozen
 class XRaw(Command):
-    """A command whose value lets anything through."""
+    """A command whose argument is not checked."""
 
     verb = "XRAW"
     raw: str
@@ -66,9 +66,9 @@ def test_every_verb_belongs_to_an_rfc_or_is_private() -> None:
 def test_an_own_verb_must_begin_with_x_or_have_a_keyword() -> None:
     with pytest.raises(ValueError, match="FOO is not private"):
         Verb.own(Foo)
-    yes = Reply(250, "2.0.0", "Done")
+    done = Reply(250, "2.0.0", "Done")
     for command, keyword in ((Foo, "FOOBAR"), (XFoo, None)):
-        server = greeted_server(verbs=(Verb.own(command, default_reply=yes, keyword=keyword),))
+        server = greeted_server(verbs=(Verb.own(command, default_reply=done, keyword=keyword),))
         assert any(line[4:] == (keyword or "XFOO") for line in server.lines(EHLO_LINE))
         assert server.lines(b"%s\r\n" % command.verb.encode()) == ["250 2.0.0 Done"]
 
@@ -107,7 +107,7 @@ def test_an_own_verb_without_a_default_reply_is_refused_with_502() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "phase", "count", "say"),
+    ("before", "phase", "count", "xsay_code"),
     [
         (b"", Phase.START, 503, 211),
         (b"EHLO a.example\r\n", Phase.READY, 250, 503),
@@ -117,14 +117,14 @@ def test_an_own_verb_without_a_default_reply_is_refused_with_502() -> None:
     ],
 )
 def test_an_own_verb_is_allowed_in_its_phases_only(
-    before: bytes, phase: Phase, count: int, say: int
+    before: bytes, phase: Phase, count: int, xsay_code: int
 ) -> None:
-    """It leaves the phase unchanged. XSAY may come in START but needs EHLO, so it is refused, too."""
+    """It leaves the phase unchanged. XSAY may come in START but needs EHLO, so it is refused."""
     server = ServerDriver(reply_to(XSay, Reply(211, None, "said")), verbs=OWN_VERBS)
     server.feed(before or b"NOOP\r\n")
     envelope = server.machine.envelope
     assert server.codes(b"XCOUNT 1\r\n") == [count]
-    assert server.codes(b"XSAY a\r\n") == [503 if phase is Phase.START else say]
+    assert server.codes(b"XSAY a\r\n") == [503 if phase is Phase.START else xsay_code]
     assert server.machine.phase is phase
     assert server.machine.envelope == envelope
 
@@ -147,7 +147,9 @@ def test_the_keyword_of_an_own_verb_is_offered_unless_withdrawn() -> None:
     assert machine.offered.keywords["XTALK"] == "EN DE"
     assert "XCOUNT" not in machine.offered
     server = ready_server(verbs=OWN_VERBS, extensions={"XCOUNT": None})
-    assert server.codes(b"XCOUNT 1\r\n") == [502], "what is not offered is not there"
+    assert server.codes(b"XCOUNT 1\r\n") == [502], (
+        "a verb whose keyword is withdrawn is not implemented"
+    )
     own = Verb.own(XSay, keyword="SIZE")
     assert ready_server(verbs=(own,)).machine.offered.size == 32 * 1024 * 1024
 
@@ -171,7 +173,7 @@ def test_the_same_own_verb_twice_raises_value_error() -> None:
 
 
 def test_a_retired_verb_may_be_an_own_verb() -> None:
-    """RFC 5321 F.1: TURN is 502, until somebody does implement it."""
+    """TURN (RFC 5321 F.1) is refused with 502 unless the application implements it."""
     own = Verb.own(
         type("Turn", (TextCommand,), {"verb": "TURN"}),
         default_reply=Reply(250, None, "Turned"),

@@ -65,7 +65,7 @@ def test_the_auth_parameter_becomes_empty_without_a_login(value: bytes) -> None:
 def test_a_parameter_is_accepted_if_and_only_if_it_was_offered(
     mail: MailParameters, rcpt: RcptParameters
 ) -> None:
-    """Whatever it is: 250 where its keywords are offered, 555 where they are not."""
+    """The reply is 250 if its keyword is offered, and 555 if not."""
     server = ready_server(**ALL_EXTENSIONS, limits=Limits(message_size=None))
     for command in (Mail(MAIL.path, mail), Rcpt(RCPT.path, rcpt)):
         assert server.codes(bytes(command) + b"\r\n") == [250]
@@ -73,8 +73,8 @@ def test_a_parameter_is_accepted_if_and_only_if_it_was_offered(
     server = ready_server(extensions=dict.fromkeys(EXTENSIONS))
     for command in (Mail(MAIL.path, mail), Rcpt(RCPT.path, rcpt)):
         line = bytes(command) + b"\r\n"
-        no = 500 if len(line) > 512 else 555
-        assert server.codes(line) == [no if command.parameters.parameters() else 250]
+        refusal = 500 if len(line) > 512 else 555
+        assert server.codes(line) == [refusal if command.parameters.parameters() else 250]
         server.codes(MAIL_LINE)
 
 
@@ -94,8 +94,8 @@ def test_deliver_by_times_are_checked_against_the_offer(by: bytes, code: int) ->
 @pytest.mark.req("RFC2852-4-04")
 @pytest.mark.parametrize("code", [455, 555])
 def test_the_application_may_refuse_a_deliver_by_time(code: int) -> None:
-    no = Reply(code, None, "Cannot")
-    server = ready_server(extensions={"DELIVERBY": ""}, application=reply_to(Mail, no))
+    refusal = Reply(code, None, "Cannot")
+    server = ready_server(extensions={"DELIVERBY": ""}, application=reply_to(Mail, refusal))
     assert server.codes(MAIL_COMMAND + b" BY=300;R\r\n") == [code]
     assert isinstance(server.events[0], Mail)
     assert server.events[0].parameters.by == DeliverBy(300, ByMode.RETURN)
@@ -145,13 +145,13 @@ def test_a_client_sends_no_deliver_by_time_below_the_minimum() -> None:
 )
 def test_priorities_from_minus_9_to_9_are_accepted(value: bytes, code: int) -> None:
     server = ready_server(extensions={"MT-PRIORITY": ""})
-    said = server.lines(MAIL_COMMAND + b" MT-PRIORITY" + value + b"\r\n")
-    assert said[0].startswith("250 " if code == 250 else "501 5.5.2 ")
+    lines = server.lines(MAIL_COMMAND + b" MT-PRIORITY" + value + b"\r\n")
+    assert lines[0].startswith("250 " if code == 250 else "501 5.5.2 ")
 
 
 @pytest.mark.parametrize("login", [False, True])
 def test_auth_and_positive_priorities_are_dropped_without_a_login(login: bool) -> None:
-    """Whom it speaks for (RFC 4954 5), and that its message goes first (RFC 6710 4.1)."""
+    """AUTH becomes ``<>`` (RFC 4954 5), and a priority above 0 becomes 0 (RFC 6710 4.1)."""
     server = ready_server(**ALL_EXTENSIONS)
     if login:
         server.feed(b"AUTH PLAIN AGEAYg==\r\n")

@@ -1,4 +1,4 @@
-"""Every phase x every command, on both machines, against RFC 5321 4.1.4 written out by hand."""
+"""Every phase and every command on both machines, compared with RFC 5321 4.1.4."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from smtpproto.protocol.phases import COLUMNS, Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.protocol.verbs import vocabulary
 
-# A line for each command, what it is on a client's side, and the reply of one that accepts it.
+# For each command its line, the object that a client sends, and the code that accepts it.
 LINES: Mapping[str, bytes] = {
     "EHLO": b"EHLO client.example",
     "HELO": b"HELO client.example",
@@ -55,7 +55,7 @@ LINES: Mapping[str, bytes] = {
     "BDAT": b"BDAT 0",
     "BDAT LAST": b"BDAT 0 LAST",
 }
-SAID: Mapping[str, Command] = {
+COMMANDS_BY_ROW: Mapping[str, Command] = {
     "EHLO": Ehlo(Domain("client.example")),
     "HELO": Helo(Domain("client.example")),
     "MAIL": Mail(ReversePath.of("ann@example.org")),
@@ -75,14 +75,14 @@ SAID: Mapping[str, Command] = {
     "BDAT": Bdat(0),
     "BDAT LAST": Bdat(0, last=True),
 }
-YES = {
+ACCEPTED_CODES = {
     "DATA": 354, "QUIT": 221, "STARTTLS": 220, "AUTH": 235, "HELP": 214, "VRFY": 252, "ETRN": 251,
     "XCLIENT": 220,
 }  # fmt: skip
 OFFERED = {"ETRN": "", "XCLIENT": "NAME", "XFORWARD": "NAME"}
 
-# RFC 5321 4.1.4, 3.1 (refused), RFC 3207 4, RFC 4954 4, RFC 3030 2: the phase after success, or the
-# refusal. The order is that of PHASES. "=" is: no change. A server is never in the phase FAILED.
+# RFC 5321 4.1.4, 3.1 (refused), RFC 3207 4, RFC 4954 4, RFC 3030 2: the phase after success, or
+# the refusal, in the order of PHASES. "=" means no change. A server is never in the phase FAILED.
 PHASES = (
     Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED, Phase.REFUSED,
 )  # fmt: skip
@@ -106,22 +106,22 @@ EXPECTED: Mapping[str, str] = {
     "XCLIENT":   "503    start  503    503    503    503    503",
     "XFORWARD":  "503    =      503    503    503    503    503",
 }  # fmt: skip
-QUESTIONS = EXPECTED.keys() - {"RSET", "NOOP", "QUIT"}  # the rest is answered without asking
-CELLS = [
+QUESTIONS = EXPECTED.keys() - {"RSET", "NOOP", "QUIT"}  # the machine answers the others
+ALL_CELLS = [
     pytest.param(phase, verb, cell, id=f"{phase.value}-{verb}")
     for verb, row in EXPECTED.items()
     for phase, cell in zip(PHASES, row.split(), strict=True)
 ]
 SERVER_PHASES = [phase for phase in PHASES if phase is not Phase.FAILED]
-ON_SERVERS = [cell for cell in CELLS if cell.values[0] is not Phase.FAILED]
-ASKED = [
+SERVER_CELLS = [cell for cell in ALL_CELLS if cell.values[0] is not Phase.FAILED]
+QUESTION_CELLS = [
     cell
-    for cell in ON_SERVERS
+    for cell in SERVER_CELLS
     if cell.values[1] in QUESTIONS and cell.values[2] != "503"
     if cell.values[1]
-    not in ("BDAT", "BDAT LAST", "XCLIENT")  # what their refusal changes is elsewhere
+    not in ("BDAT", "BDAT LAST", "XCLIENT")  # tested elsewhere: their refusal changes the phase
 ]
-OTHER_LINES = {
+BAD_LINES = {
     b"FOO": 500,
     b"XFOO bar": 500,
     b"": 500,
@@ -135,12 +135,13 @@ OTHER_LINES = {
 } | {verb.encode(): 502 for verb in sorted(RETIRED)}
 
 
-def after(phase: Phase, cell: str) -> Phase:
+def phase_after(phase: Phase, cell: str) -> Phase:
+    """Return the phase that *cell* leads to from *phase*."""
     return phase if cell in ("503", "=") else Phase(cell)
 
 
 def server_in(phase: Phase) -> ServerProtocol:
-    """A server that got there by a session, not by assignment; its output was taken."""
+    """Return a server that reached *phase* by a session, with its output read."""
     server = ServerProtocol(
         hostname="mx.example.org",
         starttls=True,
@@ -168,11 +169,12 @@ def server_in(phase: Phase) -> ServerProtocol:
 
 
 def one_reply(server: ServerProtocol) -> Reply:
-    """What was said, which is exactly one reply."""
+    """Return the output, which must be exactly one reply."""
     return Reply.parse(server.data_to_send())
 
 
 def ask(server: ServerProtocol, line: bytes) -> object:
+    """Feed *line* and return the next event, without an answer."""
     server.receive(line + b"\r\n")
     return server.next_event()
 
@@ -180,17 +182,22 @@ def ask(server: ServerProtocol, line: bytes) -> object:
 # -- the server --------------------------------------------------------------------------------
 
 
-def test_the_expectation_is_total() -> None:
-    assert EXPECTED.keys() == LINES.keys() == SAID.keys() == {*vocabulary().verbs, "BDAT LAST"}
+def test_the_expected_table_has_every_verb_and_phase() -> None:
+    assert (
+        EXPECTED.keys()
+        == LINES.keys()
+        == COMMANDS_BY_ROW.keys()
+        == {*vocabulary().verbs, "BDAT LAST"}
+    )
     assert {*vocabulary().verbs, *vocabulary(lmtp=True).verbs} == COMMANDS.keys()
     assert PHASES == COLUMNS
 
 
-def test_the_table_is_total() -> None:
+def test_the_phase_table_has_every_verb_and_phase() -> None:
     assert vocabulary().transitions.keys() == set(itertools.product(COLUMNS, EXPECTED))
 
 
-def test_lmtp_has_lhlo_for_ehlo_and_helo() -> None:
+def test_in_lmtp_lhlo_has_the_row_of_ehlo() -> None:
     smtp, lmtp = vocabulary().transitions, vocabulary(lmtp=True).transitions
     hellos = {"EHLO", "HELO", "LHLO"}
     assert {cell: phase for cell, phase in smtp.items() if cell[1] not in hellos} == {
@@ -208,8 +215,10 @@ def test_lmtp_has_lhlo_for_ehlo_and_helo() -> None:
     "RFC5321-3.3-11",
     "RFC3207-6-07",
 )
-@pytest.mark.parametrize(("phase", "verb", "cell"), ON_SERVERS)
-def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
+@pytest.mark.parametrize(("phase", "verb", "cell"), SERVER_CELLS)
+def test_an_accepted_command_leads_to_the_phase_in_the_table(
+    phase: Phase, verb: str, cell: str
+) -> None:
     server = server_in(phase)
     event = ask(server, LINES[verb])
     if cell == "503":
@@ -217,28 +226,28 @@ def test_server_accepting(phase: Phase, verb: str, cell: str) -> None:
         assert event.reply.code == 503
         assert event.line == ("AUTH ***" if verb == "AUTH" else LINES[verb].decode())
     else:
-        assert event == SAID[verb]
+        assert event == COMMANDS_BY_ROW[verb]
         assert (server.question is event) == (verb in QUESTIONS)
         if verb in QUESTIONS:
-            assert not server.data_to_send(), "nothing is said before the answer"
+            assert not server.data_to_send(), "no reply is sent before the answer"
             server.answer(Reply(250, "2.0.0", "OK") if verb == "EXPN" else None)
         if verb.startswith("BDAT"):
-            assert not server.data_to_send(), "nothing is said before its octets were read"
+            assert not server.data_to_send(), "no reply is sent before its octets were read"
             assert asks(server.next_event())
             server.answer()
-    code = 503 if cell == "503" else YES.get(verb, 250)
+    code = 503 if cell == "503" else ACCEPTED_CODES.get(verb, 250)
     assert one_reply(server).code == code
-    failed = phase is Phase.MAIL and verb.startswith("BDAT")  # the transaction, not just a command
-    assert server.phase is (Phase.READY if failed else after(phase, cell))
+    failed = phase is Phase.MAIL and verb.startswith("BDAT")  # the whole transaction fails
+    assert server.phase is (Phase.READY if failed else phase_after(phase, cell))
     assert server.next_event() is None
     assert not server.data_to_send()
 
 
 @pytest.mark.req("RFC5321-4.1.4-07")
-@pytest.mark.parametrize(("phase", "verb", "cell"), ASKED)
+@pytest.mark.parametrize(("phase", "verb", "cell"), QUESTION_CELLS)
 @pytest.mark.parametrize("code", [400, 421, 451, 500, 550, 599])
-def test_server_refusing(phase: Phase, verb: str, cell: str, code: int) -> None:
-    """A refusal changes nothing, whatever its code; 421 closes."""
+def test_a_refused_command_keeps_the_phase(phase: Phase, verb: str, cell: str, code: int) -> None:
+    """A refusal changes nothing, whatever its code, except that 421 closes."""
     server = server_in(phase)
     ask(server, LINES[verb])
     envelope = server.envelope
@@ -250,10 +259,10 @@ def test_server_refusing(phase: Phase, verb: str, cell: str, code: int) -> None:
 
 
 @pytest.mark.parametrize("phase", SERVER_PHASES, ids=lambda phase: phase.value)
-@pytest.mark.parametrize(("line", "code"), OTHER_LINES.items(), ids=lambda x: repr(x)[:20])
+@pytest.mark.parametrize(("line", "code"), BAD_LINES.items(), ids=lambda x: repr(x)[:20])
 @pytest.mark.req("RFC5321-4.2.4-01", "RFC5321-4.1.5-01")
-def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> None:
-    """One reply, no change, and the next command is understood (RFC 5321 3.8, 4.2.4)."""
+def test_an_unknown_command_keeps_the_phase(phase: Phase, line: bytes, code: int) -> None:
+    """It has one reply and changes nothing, and the next command is read (RFC 5321 3.8, 4.2.4)."""
     server = server_in(phase)
     event = ask(server, line)
     assert isinstance(event, Rejected)
@@ -266,7 +275,7 @@ def test_server_on_what_is_no_command(phase: Phase, line: bytes, code: int) -> N
 @pytest.mark.req("RFC5321-4.1.1-04")
 @pytest.mark.parametrize("phase", PHASES[:5], ids=lambda phase: phase.value)
 @pytest.mark.parametrize("line", [b"RSET x", b"DATA foo", b"QUIT now", b"STARTTLS x"])
-def test_server_on_an_argument_that_does_not_belong(phase: Phase, line: bytes) -> None:
+def test_an_argument_to_a_verb_without_arguments_is_refused(phase: Phase, line: bytes) -> None:
     server = server_in(phase)
     event = ask(server, line)
     cell = dict(zip(PHASES, EXPECTED[line.split()[0].decode()].split(), strict=True))[phase]
@@ -279,8 +288,10 @@ def test_server_on_an_argument_that_does_not_belong(phase: Phase, line: bytes) -
     ("first", "answer", "phase"),
     [(b"", None, Phase.GREETING), (b"AUTH PLAIN", 334, Phase.AUTH), (b"STARTTLS", 220, Phase.TLS)],
 )
-def test_phases_in_which_no_command_is_read(first: bytes, answer: int | None, phase: Phase) -> None:
-    """What looks like a command is kept, a response, or refused: but never a command."""
+def test_a_server_reads_no_commands_in_the_other_phases(
+    first: bytes, answer: int | None, phase: Phase
+) -> None:
+    """Octets that look like a command are kept, are a response, or raise."""
     if answer is None:
         server = ServerProtocol(hostname="mx.example.org")
         server.receive(b"QUIT\r\n")
@@ -303,7 +314,7 @@ def test_phases_in_which_no_command_is_read(first: bytes, answer: int | None, ph
 
 
 @pytest.mark.req("RFC5321-3.3-10")
-@pytest.mark.parametrize("line", [*LINES.values(), *OTHER_LINES])
+@pytest.mark.parametrize("line", [*LINES.values(), *BAD_LINES])
 def test_in_content_every_line_is_content(line: bytes) -> None:
     server = server_in(Phase.RCPT)
     ask(server, b"DATA")
@@ -324,15 +335,16 @@ EHLO_REPLY = b"250-mx\r\n250-STARTTLS\r\n250-CHUNKING\r\n250-%s\r\n250 AUTH PLAI
 )
 
 
-def say(client: ClientProtocol, row: str) -> Sent:
-    """Say it; for BDAT a chunk of nothing."""
+def send(client: ClientProtocol, row: str) -> Sent:
+    """Send the command of *row*; for BDAT an empty chunk."""
     if row.startswith("BDAT"):
         (sent,) = client.send_chunk(b"", last=row.endswith("LAST"))
         return sent
-    return client.send(SAID[row])
+    return client.send(COMMANDS_BY_ROW[row])
 
 
 def client_in(phase: Phase) -> ClientProtocol:
+    """Return a client that reached *phase* by a session, with its output read."""
     client = ClientProtocol()
     client.receive(b"554 No service\r\n" if phase is Phase.REFUSED else b"220 mx\r\n")
     client.next_event()
@@ -346,9 +358,9 @@ def client_in(phase: Phase) -> ClientProtocol:
         Phase.FAILED: ["EHLO", "MAIL", "RCPT", "BDAT"],
     }[phase]
     for verb in script:
-        say(client, verb)
-        no = phase is Phase.FAILED and verb == "BDAT"
-        client.receive(b"552 Too much\r\n" if no else EHLO_REPLY)
+        send(client, verb)
+        refused = phase is Phase.FAILED and verb == "BDAT"
+        client.receive(b"552 Too much\r\n" if refused else EHLO_REPLY)
         client.next_event()
     assert client.phase is phase
     client.data_to_send()
@@ -358,55 +370,59 @@ def client_in(phase: Phase) -> ClientProtocol:
 @pytest.mark.req(
     "RFC5321-4.1.4-01", "RFC5321-4.1.1.1-06", "RFC5321-4.1.4-14", "RFC4954-4-04", "RFC5321-4.1.1-03"
 )
-@pytest.mark.parametrize(("phase", "verb", "cell"), CELLS)
+@pytest.mark.parametrize(("phase", "verb", "cell"), ALL_CELLS)
 @pytest.mark.parametrize("code", [0, 451, 550])
-def test_client(phase: Phase, verb: str, cell: str, code: int) -> None:
-    """What is out of order sends nothing; what is sent leads where the server goes."""
+def test_a_client_sends_a_command_only_in_the_phases_of_the_table(
+    phase: Phase, verb: str, cell: str, code: int
+) -> None:
+    """A command out of order is not sent; others lead to the same phase as on the server."""
     client = client_in(phase)
     assert client.allows(verb) == (cell != "503")
     if cell == "503":
         with pytest.raises(LocalProtocolError):
-            say(client, verb)
+            send(client, verb)
         assert client.data_to_send() == b""
         assert client.unanswered == ()
         assert client.phase is phase
         return
-    sent = say(client, verb)
+    sent = send(client, verb)
     assert client.data_to_send() == LINES[verb] + b"\r\n"
     assert client.unanswered == (sent,)
-    assert client.phase is phase, "nothing has changed until the reply"
-    client.receive(b"%d text\r\n" % (code or YES.get(verb, 250)))
+    assert client.phase is phase, "nothing changes before the reply"
+    client.receive(b"%d text\r\n" % (code or ACCEPTED_CODES.get(verb, 250)))
     event = client.next_event()
     assert isinstance(event, Answer)
     assert event.sent is sent
-    no = Phase.FAILED if verb.startswith("BDAT") else phase
-    closes = verb == "QUIT"  # after QUIT there is nothing to go on with, whatever was said
-    assert client.phase is (no if code and not closes else after(phase, cell))
+    refused = Phase.FAILED if verb.startswith("BDAT") else phase
+    closes = verb == "QUIT"  # QUIT closes whatever the reply
+    assert client.phase is (refused if code and not closes else phase_after(phase, cell))
     assert client.in_flight == 0
 
 
 @pytest.mark.req("RFC5321-4.3.1-02", "RFC3207-4-07")
 @pytest.mark.parametrize("phase", [Phase.GREETING, Phase.BODY, Phase.AUTH, Phase.TLS, Phase.CLOSED])
 @pytest.mark.parametrize("verb", EXPECTED)
-def test_client_in_phases_without_commands(phase: Phase, verb: str) -> None:
+def test_a_client_sends_no_command_in_the_other_phases(phase: Phase, verb: str) -> None:
     client = ClientProtocol() if phase is Phase.GREETING else client_in(Phase.RCPT)
     if phase in (Phase.AUTH, Phase.TLS):
         client = client_in(Phase.READY)
     lead = {Phase.BODY: "DATA", Phase.AUTH: "AUTH", Phase.TLS: "STARTTLS", Phase.CLOSED: "QUIT"}
     if phase in lead:
-        client.send(SAID[lead[phase]])
-        client.receive(b"334 \r\n" if phase is Phase.AUTH else b"%d \r\n" % YES[lead[phase]])
+        client.send(COMMANDS_BY_ROW[lead[phase]])
+        client.receive(
+            b"334 \r\n" if phase is Phase.AUTH else b"%d \r\n" % ACCEPTED_CODES[lead[phase]]
+        )
         client.next_event()
         client.data_to_send()
     assert client.phase is phase
     assert not client.allows(verb)
     with pytest.raises(LocalProtocolError):
-        say(client, verb)
+        send(client, verb)
     assert client.data_to_send() == b""
 
 
 @pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.value)
-def test_client_says_no_content_and_no_response_where_none_was_asked_for(phase: Phase) -> None:
+def test_a_client_sends_content_and_responses_only_when_asked(phase: Phase) -> None:
     client = client_in(phase)
     with pytest.raises(LocalProtocolError):
         client.send_body(b"text\r\n")

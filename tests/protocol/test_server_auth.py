@@ -104,7 +104,7 @@ def test_a_cancelled_or_unreadable_response_ends_the_exchange(line: bytes, reply
 
 @pytest.mark.req("RFC4954-4-16", "RFC4954-4-17")
 def test_a_response_line_may_have_12288_octets() -> None:
-    """12288 octets with CRLF are taken (12286 before it are no base64), one more is not."""
+    """The limit includes CRLF. A line of 12286 octets is within it, but is not base64."""
     assert server_in_exchange().ask(b"A" * 12284 + b"\r\n") == AuthResponse(Secret(bytes(9213)))
     for length, reply in ((12286, b"501 5.5.2 "), (12287, b"500 5.5.6 ")):
         server = server_in_exchange()

@@ -48,7 +48,6 @@ CHUNK_CONTENT = st.sampled_from(
 )
 
 CHUNKS = st.builds(bdat, CHUNK_CONTENT, st.sampled_from(["", "", "", " LAST", " last", " FOO"]))
-
 STREAMS = st.lists(
     CHUNKS
     | st.just(ENVELOPE_LINES)
@@ -65,7 +64,7 @@ CODES = st.lists(st.sampled_from([None, None, None, 452, 550, 421]), max_size=12
 
 
 def replying_with(codes: list[int | None]) -> Application:
-    """An application that exchange these, then accept."""
+    """Return an application that replies with *codes*, then accepts."""
     left = iter(codes)
 
     def application(_: object) -> Reply | None:
@@ -77,14 +76,14 @@ def replying_with(codes: list[int | None]) -> Application:
 
 def history(parts: list[bytes], codes: list[int | None]) -> tuple[list[ServerEvent], bytes]:
     server = ready_server(application=replying_with(codes), limits=SMALL_MESSAGES, **BINARYMIME)
-    said = b"".join(server.feed(part) for part in parts)
-    return merge_content(server.events), said
+    sent = b"".join(server.feed(part) for part in parts)
+    return merge_content(server.events), sent
 
 
 @pytest.mark.req("RFC3030-2-05", "RFC3030-2-06", "SMUGGLING-04")
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_each_chunk_has_its_250_after_its_octets(step: int) -> None:
-    """Octets are content whatever they are; each chunk has its 250, and none before its end."""
+    """Its octets are content even if they look like commands."""
     server = server_with_recipient()
     data = bdat(LOOKS_LIKE_COMMANDS) + bdat(b"..\r\n") + bdat_last(b"\r\n.\r\n")
     assert server.codes(*cut(data, range(step, len(data), step))) == [250] * 3
@@ -184,7 +183,7 @@ def test_between_chunks_other_commands_are_accepted() -> None:
     ) == [
         *[250] * 4,
         503,
-    ], "EHLO clears them as RSET does"
+    ], "EHLO clears chunks as RSET does"
 
 
 def test_hanging_up_in_a_chunk_sends_421_and_reads_no_more() -> None:
@@ -230,7 +229,7 @@ def test_the_end_within_a_chunk_is_reported_without_a_message(come: bytes, refus
 def test_octets_beyond_the_counted_size_are_refused_line_by_line(
     content: bytes, cuts: list[int]
 ) -> None:
-    """A client that counts too low: what is left over is refused line by line, in step."""
+    """If a client counts too few octets, the rest is read as lines, each refused with 500."""
     if content[:1].isalpha() or b"\r\n" in content:
         content = b"\0" + content.replace(b"\r\n", b"\r\n\0")
     server = server_with_recipient(limits=Limits(errors=1000))
@@ -253,11 +252,10 @@ def test_events_and_replies_do_not_depend_on_how_chunks_are_split(
 def test_every_command_chunk_and_rejection_has_one_reply(
     data: bytes, codes: list[int | None]
 ) -> None:
-    """To each command but BDAT, to each chunk's end, to each rejection: one. A BDAT of unknown
-    size has its 421 besides."""
-    events, said = history([data], codes)
+    """BDAT has its reply at the end of its chunk. A BDAT of unknown size has a 421 besides."""
+    events, sent = history([data], codes)
     counted = sum(not isinstance(event, BodyChunk | Bdat) for event in events)
-    replies = codes_of(lines_of(said))
-    lost = said.count(b"Size of the chunk unknown")
+    replies = codes_of(lines_of(sent))
+    lost = sent.count(b"Size of the chunk unknown")
     closed_at_bdat = replies[-1:] == [421] and isinstance(events[-1], Bdat)
     assert len(replies) == counted + lost + closed_at_bdat

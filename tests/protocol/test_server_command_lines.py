@@ -45,7 +45,7 @@ LINE_OCTETS = [
 
 
 def longest(server: ServerDriver, verb: bytes) -> int:
-    """The octets of the longest line that is read, CRLF included."""
+    """Return the length of the longest line that is accepted, with CRLF."""
 
     def too_long(size: int) -> bool:
         return "Line too long" in server.lines(verb.ljust(size - 2, b"x") + b"\r\n")[0]
@@ -139,7 +139,7 @@ def test_rejected_has_the_escaped_line_and_the_offset_of_the_error() -> None:
 def test_a_line_at_its_limit_is_read_and_a_longer_one_is_refused(
     verb: bytes, options: dict[str, Any], limit: int
 ) -> None:
-    """At the limit a line is read, one octet above it is not, and both have one reply."""
+    """Either has one reply."""
     for length, too_long in ((limit - 1, False), (limit, False), (limit + 1, True)):
         server = ready_server(**options)
         line = verb.ljust(length - 2, b"x") + b"\r\n"
@@ -203,13 +203,13 @@ def test_commands_of_the_minimum_sizes_are_accepted(line: bytes) -> None:
 def test_the_line_limit_grows_with_the_offer(
     keyword: str, needs: dict[str, str], mail: int, rcpt: int
 ) -> None:
-    said = {"FUTURERELEASE": "3600 2030-01-01T00:00:00Z"}.get(keyword, "")
+    parameters = {"FUTURERELEASE": "3600 2030-01-01T00:00:00Z"}.get(keyword, "")
     nothing: dict[str, str | None] = dict.fromkeys(EXTENSIONS)
     many = Limits(errors=10**6)
     for verb, more in ((b"MAIL ", mail), (b"RCPT ", rcpt), (b"VRFY ", 9 * (keyword[:4] == "SMTP"))):
         before, after = (
-            ready_server(extensions=nothing | needs | also, secure=True, limits=many)
-            for also in ({}, {keyword: said})
+            ready_server(extensions=nothing | needs | offered, secure=True, limits=many)
+            for offered in ({}, {keyword: parameters})
         )
         assert longest(after, verb) - longest(before, verb) == more
 

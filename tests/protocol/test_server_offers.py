@@ -140,7 +140,7 @@ def test_verbs_of_an_extension_are_implemented_only_if_it_is_offered(
         server = greeted_server(**options)
         keywords = [line[4:].split()[0] for line in server.lines(EHLO_LINE)[1:]]
         assert (keyword in keywords) == offered
-        if keyword != "HELP" or offered:  # HELP is known in any case
+        if keyword != "HELP" or offered:  # HELP is implemented even if not offered
             assert server.codes(line + b"\r\n") == [code if offered else 502]
 
 
@@ -236,7 +236,7 @@ def test_every_keyword_of_a_verb_is_implemented() -> None:
     assert lines.keys() == {
         *machine.offered.verbs - {"BDAT"},
         *["CHUNKING", "HELP"],
-    }, "each keyword that stands for a verb"
+    }, "these are all keywords of a verb"
     for keyword, line in lines.items():
         server = (
             ready_server(MAIL_LINE, RCPT_LINE, **options)

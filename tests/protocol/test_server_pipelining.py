@@ -52,12 +52,12 @@ def history(parts: list[bytes]) -> tuple[list[ServerEvent], bytes]:
     return merge_content(server.events), sent
 
 
-def known(good: list[bool]) -> tuple[ServerDriver, bytes]:
-    """A server that knows the recipients whose number is *good*, and RCPT for all."""
+def server_that_accepts(good: list[bool]) -> tuple[ServerDriver, bytes]:
+    """Return a server that accepts recipients by their item in *good*, and RCPT for all."""
 
     def application(question: object) -> Reply | None:
-        no = isinstance(question, Rcpt) and not good[int(str(question.path)[0])]
-        return Reply(550, "5.1.1", "Unknown") if no else None
+        refused = isinstance(question, Rcpt) and not good[int(str(question.path)[0])]
+        return Reply(550, "5.1.1", "Unknown") if refused else None
 
     lines = b"".join(b"RCPT TO:<%d@b.example>\r\n" % number for number in range(len(good)))
     return ready_server(application=application), lines
@@ -82,7 +82,7 @@ def test_replies_to_a_group_are_in_order_and_leave_together() -> None:
 def test_events_and_replies_do_not_depend_on_how_input_is_split(
     data: bytes, cuts: list[int]
 ) -> None:
-    """Except for what is behind STARTTLS, where it must: so there is nothing behind it here."""
+    """Input after STARTTLS is the exception, so there is none here."""
     head, found, _ = data.partition(b"STARTTLS\r\n")
     data = head + found
     whole = history([data])
@@ -93,7 +93,7 @@ def test_events_and_replies_do_not_depend_on_how_input_is_split(
 @pytest.mark.req("RFC5321-4.2-01", "RFC5321-4.1.1.4-08")
 @given(STREAM)
 def test_every_command_content_and_rejection_has_one_reply(data: bytes) -> None:
-    """Events that are commands, ends of content or rejections, and replies: as many."""
+    """There are as many replies as commands, ends of content and rejections."""
     events, sent = history([data])
     counted = [event for event in events if not isinstance(event, BodyChunk)]
     assert len(codes_of(lines_of(sent))) == len(counted)
@@ -102,17 +102,21 @@ def test_every_command_content_and_rejection_has_one_reply(data: bytes) -> None:
 @pytest.mark.req("RFC2920-3.2-03")
 @given(st.lists(st.booleans(), max_size=5))
 def test_data_is_accepted_if_one_recipient_of_the_group_was(good: list[bool]) -> None:
-    """Whichever it is: 354 if and only if one at least was accepted."""
-    server, rcpts = known(good)
+    """DATA has 354 if at least one recipient was accepted, and 503 if not."""
+    server, rcpts = server_that_accepts(good)
     replies = server.codes(MAIL_LINE + rcpts + b"DATA\r\n")
-    assert replies == [250, *[250 if yes else 550 for yes in good], 354 if any(good) else 503]
+    assert replies == [
+        250,
+        *[250 if accepted else 550 for accepted in good],
+        354 if any(good) else 503,
+    ]
 
 
 @pytest.mark.req("RFC2920-3.2-04")
 @pytest.mark.parametrize("content", [b"DATA\r\n.\r\n", b"BDAT 0 LAST\r\n", b"DATA\r\nx\r\n.\r\n"])
 @pytest.mark.parametrize("good", [[], [False], [False, False]])
 def test_a_message_without_recipients_is_never_reported(content: bytes, good: list[bool]) -> None:
-    server, rcpts = known(good)
+    server, rcpts = server_that_accepts(good)
     server.feed(MAIL_LINE + rcpts + content)
     assert not any(isinstance(event, BodyEnd) for event in server.events)
     assert server.codes(b"RSET\r\n" + MAIL_LINE) == [250, 250]

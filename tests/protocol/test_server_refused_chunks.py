@@ -62,7 +62,7 @@ def test_octets_of_a_refused_chunk_are_never_read_as_commands(
         == b""
     )
     refusal = server.codes(LOOKS_LIKE_COMMANDS[-1:])
-    assert refusal == [503 if code == 553 else code], "one reply, after the last octet"
+    assert refusal == [503 if code == 553 else code], "there is one reply, after the last octet"
     assert len(server.events) == 1
     assert server.rejected[0].line == f"BDAT {len(LOOKS_LIKE_COMMANDS)}{mark}"
     assert server.content == b""
@@ -71,8 +71,7 @@ def test_octets_of_a_refused_chunk_are_never_read_as_commands(
 
 
 def test_mail_pipelined_after_a_refused_chunk_opens_a_transaction() -> None:
-    """MAIL that was pipelined behind a refused chunk opens a transaction: else its recipients would
-    be those of the sender before."""
+    """Otherwise its recipients would be added to the transaction of the sender before."""
     server = ready_server(b"MAIL FROM:<eve@example.org>\r\n")
     assert server.codes(bdat_last(b"a") + ENVELOPE_LINES + bdat_last(b"b")) == [503, 250, 250, 250]
     assert server.content == b"b"
@@ -89,7 +88,7 @@ def test_chunks_before_ehlo_or_after_a_554_greeting_are_refused() -> None:
 
 
 def test_a_chunk_is_refused_with_502_if_chunking_is_not_offered() -> None:
-    """A client that was told of no CHUNKING and chunks all the same means content by it."""
+    """Its octets are skipped, not read as commands."""
     server = server_with_recipient(extensions={"CHUNKING": None})
     assert "CHUNKING" not in server.machine.offered
     assert server.lines(bdat_last(LOOKS_LIKE_COMMANDS)) == ["502 5.5.1 Command not implemented"]
@@ -121,7 +120,7 @@ def test_bdat_takes_a_size_and_the_word_last(
 @pytest.mark.req("RFC3030-2-20")
 @pytest.mark.parametrize("size", [65536 + 1, 10**6, 10**20 - 1])
 def test_a_chunk_beyond_the_limit_is_refused_after_its_octets(size: int) -> None:
-    """Refused, but only behind its octets, of which none is kept."""
+    """None of its octets is kept."""
     server = server_with_recipient(limits=SMALL_MESSAGES)
     assert server.feed(b"BDAT %d LAST\r\n" % size) == b""
     come = 0
@@ -162,7 +161,9 @@ def test_the_size_limit_applies_to_all_chunks_together(
     assert server.codes(*data, bdat_last(b"x" * sizes[-1])) == wanted
     assert server.machine.phase is Phase.READY
     assert any(isinstance(event, BodyEnd) for event in server.events) == (wanted[-1] == 250)
-    assert server.codes(ENVELOPE_LINES, bdat_last(b"x" * 65536)) == [250, 250, 250], "counted anew"
+    assert server.codes(ENVELOPE_LINES, bdat_last(b"x" * 65536)) == [250, 250, 250], (
+        "the next transaction counts from 0"
+    )
 
 
 @pytest.mark.parametrize("tail", [b"5 FOO", b"5 LAST FOO", b"5 LASTING", b"5 6", b"00005 -"])
@@ -170,7 +171,7 @@ def test_the_size_limit_applies_to_all_chunks_together(
 def test_after_a_bad_argument_the_octets_of_the_known_size_are_skipped(
     tail: bytes, before: bytes
 ) -> None:
-    """The size is known, so its octets are no commands; the transaction is over."""
+    """Because the size is known, the octets are not commands. The transaction is over."""
     server = server_with_recipient()
     server.feed(before)
     assert server.feed(b"BDAT " + tail + b"\r\nQUIT") == b""
@@ -188,7 +189,7 @@ def test_after_a_bad_argument_the_octets_of_the_known_size_are_skipped(
     ],
 )  # fmt: skip
 def test_bdat_without_a_readable_size_closes_with_421(argument: bytes) -> None:
-    """What comes behind may be content or commands: neither is read."""
+    """The octets after it may be content or commands, so nothing is read."""
     for before, more in ((b"", {}), (b"RSET\r\n", {}), (bdat(b"a"), {"lmtp": True})):
         server = server_with_recipient(**more)
         server.feed(before)
@@ -219,7 +220,7 @@ def test_too_many_bad_chunks_close_with_421() -> None:
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd])
 @pytest.mark.parametrize("good", [0, 1])
 def test_a_chunk_refused_by_the_application_fails_the_transaction(kind: type, good: int) -> None:
-    """Its octets are read first; those on their way behind it are read and refused, too."""
+    """Its octets are read first. Chunks in flight after it are read and refused, too."""
     server = server_with_recipient(application=reply_to(kind, DISK_FULL, after=good))
     data = (
         bdat(b"good" if good else LOOKS_LIKE_COMMANDS)

@@ -23,7 +23,7 @@ from .machines import (
     ready_server,
 )
 
-# All that a machine can be made to say, in one session.
+# Commands that elicit all replies of the machine, in one session.
 EVERYTHING = [
     EHLO_LINE,
     b"EHLO\r\nHELO a b\r\n",
@@ -41,7 +41,7 @@ EVERYTHING = [
 
 
 def everything() -> list[tuple[str, bytes]]:
-    """Each reply line, with the line that it answers as far as that matters here."""
+    """Return each reply line, with the item of EVERYTHING that it answers."""
     limits = Limits(message_size=65536, recipients=100)
     server = ready_server(
         limits=limits,
@@ -81,7 +81,7 @@ def test_all_replies_have_enhanced_codes_but_those_to_hellos_and_3yz() -> None:
 def test_all_replies_have_text_and_a_code_of_rfc_5321() -> None:
     seen = set()
     for line, _ in everything():
-        if line != "334 ":  # the one text that is not for people
+        if line != "334 ":  # the text of a challenge may be empty
             assert re.match(r"[2345][0-5][0-9][ -]\S", line)
             seen.add(int(line[:3]))
     assert seen == {

@@ -92,7 +92,7 @@ def test_an_internationalized_host_name_is_sent_in_ascii() -> None:
     greeting, hello, *_ = machine.data_to_send().decode("ascii").split("\r\n")
     assert "xn--bcher-kva.example" in greeting
     assert "xn--bcher-kva.example" in hello
-    with pytest.raises(GrammarError):  # IDNA of 2003 and of 2008 make different names of it
+    with pytest.raises(GrammarError):  # IDNA 2003 and IDNA 2008 convert this name differently
         ServerProtocol(hostname="stra\u00dfe.example")
 
 

@@ -41,12 +41,8 @@ from .machines import (
 def test_with_require_tls_other_commands_are_refused_with_530(
     line: bytes, code: int, require_auth: bool
 ) -> None:
-    options: dict[str, Any] = {
-        "starttls": True,
-        "mechanisms": ("PLAIN",),
-        "require_auth": require_auth,
-    }
-    server = ready_server(require_tls=True, **options)
+    options: dict[str, Any] = {"mechanisms": ("PLAIN",), "require_auth": require_auth}
+    server = ready_server(require_tls=True, starttls=True, **options)
     lines = server.lines(line + b"\r\n")
     assert codes_of(lines) == [code]
     assert code != 530 or lines == ["530 5.7.0 Must issue a STARTTLS command first"]
@@ -62,7 +58,7 @@ def test_with_require_tls_helo_is_refused_with_530() -> None:
 
 @pytest.mark.req("RFC3207-6-04", "RFC3207-4-01", "RFC3207-4-02")
 def test_octets_after_starttls_are_refused_with_421() -> None:
-    """In the same read, or in a later one before the answer."""
+    """They may arrive in the same read, or later but before the answer."""
     server = ready_server(starttls=True)
     events, sent = server.feed_events(b"STARTTLS\r\nRSET\r\n")
     assert [type(event) for event in events] == [Rejected]
@@ -149,7 +145,7 @@ def test_starttls_may_be_refused_and_takes_no_argument() -> None:
     assert ready_server().codes(b"STARTTLS\r\n") == [502]
     assert "STARTTLS" not in ready_server().keywords()
     server = ready_server(MAIL_LINE, starttls=True)
-    assert server.codes(b"STARTTLS\r\n") == [503], "not in a transaction"
+    assert server.codes(b"STARTTLS\r\n") == [503], "it is refused in a transaction"
     assert server.codes(b"RSET\r\nSTARTTLS\r\n") == [250, 220]
 
 

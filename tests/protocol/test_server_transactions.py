@@ -115,7 +115,7 @@ def test_a_declared_size_beyond_the_limit_is_refused_with_552() -> None:
 @pytest.mark.parametrize("size", [65535, 65536, 65537, 500000])
 @pytest.mark.parametrize("step", [1000, 10**6])
 def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, step: int) -> None:
-    """Stuffed dots and the end do not count; what is too big is drained, and the session lives."""
+    """Stuffed dots and the end of data do not count. The session goes on."""
     server = ready_server(limits=SMALL_MESSAGES)
     server.feed(TO_DATA)
     content = b".".ljust(size - 2, b"x") + b"\r\n"
@@ -147,7 +147,7 @@ def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, s
     ids=lambda content: repr(content[:20]),
 )
 def test_content_with_a_bare_cr_or_lf_is_refused_after_its_end(content: bytes) -> None:
-    """Refused behind the true end; the command behind it is the next one, and the session lives."""
+    """The command after CRLF.CRLF is the next one, and the session goes on."""
     server = ready_server()
     server.feed(TO_DATA)
     events, sent = server.feed_events(content + b"\r\n.\r\nNOOP\r\n")
@@ -264,7 +264,7 @@ def test_a_message_of_65536_octets_is_accepted() -> None:
 @pytest.mark.req("RFC5321-4.5.3.1.6-01", "RFC5321-4.5.3.1-01", "RFC6152-3-03")
 @pytest.mark.parametrize("fill", [b"x", b"\xff", b"\xc3\xa9"])
 def test_content_lines_of_1000_octets_are_accepted(fill: bytes) -> None:
-    """1000 octets with CRLF, and 1001 with a stuffed dot, of eight bits too."""
+    """A line has 1000 octets with CRLF, or 1001 with a stuffed dot, also in 8-bit."""
     server = ready_server()
     server.feed(TO_DATA.replace(b"org>\r\n", b"org> BODY=8BITMIME\r\n", 1))
     line, dotted = (fill * 998)[:998], b"." + (fill * 997)[:997]

@@ -26,7 +26,7 @@ from .machines import (
 
 @pytest.mark.req("RFC1870-6.1-02", "RFC1870-7-03", "RFC1870-6.4-01")
 def test_the_application_sees_the_declared_size() -> None:
-    """At MAIL, even if no limit is offered, and at RCPT."""
+    """It sees the size at MAIL, even if no limit is offered, and at RCPT."""
     full = Reply(452, "4.3.1", "No room")
     server = ready_server(limits=Limits(message_size=None), application=reply_to(Mail, full))
     assert "SIZE" in server.machine.offered.lines()
@@ -58,7 +58,7 @@ def test_content_of_the_declared_size_is_accepted(content: bytes) -> None:
 @pytest.mark.req("RFC1870-6.2-03")
 @pytest.mark.parametrize("reply", [b"452 4.3.1 no\r\n", b"552 5.3.4 no\r\n"])
 def test_a_client_reads_refusals_for_size_at_data_and_after_the_content(reply: bytes) -> None:
-    """To DATA and to the content, though MAIL with SIZE had 250: the session goes on."""
+    """MAIL with SIZE was accepted before; the session goes on."""
     client = ready_client("SIZE")
     for at_data in (True, False):
         exchange(client, Mail(MAIL.path, MailParameters(size=5)), RCPT)

@@ -87,7 +87,7 @@ def test_a_client_without_smtputf8_sees_no_difference() -> None:
 
 @pytest.mark.req("RFC6531-3.2-12")
 def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
-    """The same octets both ways, whether it is offered or not, but for the list itself."""
+    """Only the reply to EHLO differs."""
     client_says, server_says = set(), set()
     for extensions in ({}, {"SMTPUTF8": None}):
         server = ready_server(extensions=extensions)
@@ -118,7 +118,9 @@ def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
 def test_a_forward_path_in_utf8_is_sent_only_after_smtputf8(reply: Reply, plain: str) -> None:
     server = ready_server(application=reply_to(Rcpt, reply))
     assert server.lines(MAIL_LINE + RCPT_LINE)[1] == plain
-    assert len(server.machine.transaction.rcpts) == reply.positive, "its meaning stays"
+    assert len(server.machine.transaction.rcpts) == reply.positive, (
+        "the recipient is accepted or refused all the same"
+    )
     assert (
         server.lines(b"RSET\r\n" + UTF8_MAIL_LINE + RCPT_LINE)[2] == bytes(reply).decode().rstrip()
     )
@@ -142,14 +144,14 @@ def test_other_text_to_rcpt_is_escaped_without_smtputf8(code: int) -> None:
 @pytest.mark.parametrize("kind", [Mail, Data, BodyEnd])
 def test_other_replies_of_a_transaction_are_ascii(kind: type) -> None:
     server = ready_server(application=reply_to(kind, Reply(550, None, "caf\u00e9")))
-    said = server.feed(UTF8_MAIL_LINE, RCPT_LINE, b"DATA\r\n.\r\n")
-    assert b"550 5.0.0 caf\\xe9\r\n" in said
-    assert said.isascii()
+    sent = server.feed(UTF8_MAIL_LINE, RCPT_LINE, b"DATA\r\n.\r\n")
+    assert b"550 5.0.0 caf\\xe9\r\n" in sent
+    assert sent.isascii()
 
 
 @pytest.mark.req("RFC6531-3.5-03", "RFC6531-3.5-04")
 def test_the_application_may_refuse_smtputf8_at_rcpt_or_after_the_content() -> None:
-    """The application knows at RCPT, and may say so as late as after the content."""
+    """The application sees the parameter at RCPT."""
     server = ready_server()
     seen: list[bool] = []
 
@@ -183,12 +185,14 @@ def test_vrfy_and_expn_reply_in_utf8_only_if_asked(
         application=reply_to(kind, found), extensions={} if offered else {"SMTPUTF8": None}
     )
     assert server.lines(verb + b" ann\r\n") == ["252 2.6.8 The name needs SMTPUTF8 to be shown"]
-    said = server.lines(verb + b" ann smtputf8\r\n")
+    sent = server.lines(verb + b" ann smtputf8\r\n")
     if not offered:
-        assert said[0].startswith("252 2.6.8 ")
-        assert server.events[-1] == kind("ann smtputf8"), "no parameter, if it was not offered"
+        assert sent[0].startswith("252 2.6.8 ")
+        assert server.events[-1] == kind("ann smtputf8"), (
+            "the word is part of the argument if SMTPUTF8 was not offered"
+        )
         return
-    assert said == ["250-2.0.0 Ann <ann@example.org>", f"250 2.0.0 J\u00f6rg {PATH}"]
+    assert sent == ["250-2.0.0 Ann <ann@example.org>", f"250 2.0.0 J\u00f6rg {PATH}"]
     assert server.events[-1] == kind("ann", smtputf8=True)
     assert server.codes(verb + b" ann SMTPUTF8=1\r\n") == [501]
     server.application = reply_to(kind, Reply(550, None, f"{PATH} is gone"))

@@ -1,7 +1,7 @@
-"""The RFCs' scenarios, replayed against both machines, with the octets cut everywhere.
+"""The scenarios of the RFCs, replayed on both machines with their octets cut everywhere.
 
-In ``transcripts/``: ``C:`` and ``S:`` lines as on the wire, ``;`` comments, ``*`` what happens
-besides: how the server is set up, where TLS starts. The octets of a chunk are lines, too.
+Files in ``transcripts/`` have ``C:`` and ``S:`` lines as on the wire, ``;`` comments, and ``*``
+lines for the options of the server and the start of TLS. The octets of a chunk are lines, too.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ FILES = sorted(Path(__file__).parent.glob("transcripts/*.txt"))
 
 @frozen
 class Turn:
-    """What one side says before it waits for the other; who "*": a mark."""
+    """The lines that one side sends before it waits for the other; *side* is "C", "S" or "*"."""
 
-    who: str
+    side: str
     lines: tuple[str, ...]
 
     @property
@@ -42,12 +42,14 @@ class Turn:
 
 @frozen
 class Transcript:
-    options: dict[str, Any]  # of the server; none: not for a server
+    """A transcript: the options of its server, and its turns."""
+
+    options: dict[str, Any]  # of the server; empty if the transcript is for clients only
     turns: tuple[Turn, ...]
 
     @property
     def replies(self) -> list[Reply]:
-        lines = [line for turn in self.turns if turn.who == "S" for line in turn.lines]
+        lines = [line for turn in self.turns if turn.side == "S" for line in turn.lines]
         ends = [i for i, line in enumerate(lines, 1) if line[3:4] != "-"]
         return [
             Reply.from_lines([line.encode() for line in lines[start:end]])
@@ -56,7 +58,7 @@ class Transcript:
 
     @property
     def messages(self) -> list[bytes]:
-        """The contents, each the lines between a turn whose last reply is 354 and the dot."""
+        """The content of each message: the lines between 354 and the dot, and that of chunks."""
         found = []
         for before, turn in zip(self.turns, self.turns[1:], strict=False):
             if before.lines[-1].startswith("354"):
@@ -66,8 +68,8 @@ class Transcript:
 
     @property
     def chunked(self) -> list[bytes]:
-        """The contents that came in chunks."""
-        rest = [line for turn in self.turns if turn.who == "C" for line in turn.lines]
+        """The content of each message sent in chunks."""
+        rest = [line for turn in self.turns if turn.side == "C" for line in turn.lines]
         found, content = [], b""
         while rest:
             if (bdat := as_chunk(rest.pop(0))) is None:
@@ -80,20 +82,22 @@ class Transcript:
 
 
 def as_chunk(line: str) -> Bdat | None:
+    """Return *line* as BDAT, or None for any other line."""
     command = parse_command(line.encode()) if line.startswith("BDAT ") else None
     return command if isinstance(command, Bdat) else None
 
 
 def take_chunk(bdat: Bdat, rest: list[str]) -> bytes:
-    """Take the lines that are the octets behind *bdat*."""
+    """Remove the lines of the chunk of *bdat* from *rest*, and return their octets."""
     content = b""
     while len(content) < bdat.size:
         content += f"{rest.pop(0)}\r\n".encode()
-    assert len(content) == bdat.size, "a chunk ends where a line does"
+    assert len(content) == bdat.size, "in transcripts a chunk ends with a line"
     return content
 
 
 def load(path: Path) -> Transcript:
+    """Parse the transcript at *path*."""
     lines = [line for line in path.read_text().splitlines() if not line.startswith(";")]
     marks = [line[2:].split() for line in lines if line.startswith("* server")]
     options: dict[str, Any] = {}
@@ -103,17 +107,18 @@ def load(path: Path) -> Transcript:
     if marks:
         options["hostname"] = marks[0][1]
         options["extensions"] = dict.fromkeys(options.get("extensions", ()), "")
-    said = [
+    marked_lines = [
         (line[0], line[3:]) for line in lines if not line.startswith(("* server", "* client-only"))
     ]
     turns = [
-        Turn(who, tuple(text for _, text in group)) for who, group in groupby(said, lambda x: x[0])
+        Turn(side, tuple(text for _, text in group))
+        for side, group in groupby(marked_lines, lambda x: x[0])
     ]
     return Transcript(options, tuple(turns))
 
 
 def cuts(octets: bytes) -> Iterator[list[bytes]]:
-    """Whole, octet by octet, and in two pieces everywhere."""
+    """Yield *octets* whole, octet by octet, and in two pieces cut everywhere."""
     yield [octets]
     yield [octets[i : i + 1] for i in range(len(octets))]
     for cut in range(1, len(octets)):
@@ -123,8 +128,8 @@ def cuts(octets: bytes) -> Iterator[list[bytes]]:
 # -- the server --------------------------------------------------------------------------------
 
 
-class Serving:
-    """A server's machine whose application answers as the transcript says."""
+class TranscriptServer:
+    """A server machine whose application answers with the replies of the transcript."""
 
     def __init__(self, transcript: Transcript) -> None:
         self.machine = ServerProtocol(**transcript.options)
@@ -133,7 +138,7 @@ class Serving:
         self.messages: list[bytes] = []
 
     def answer(self, question: Question, reply: Reply) -> None:
-        """*reply* without what the machine adds of its own: its name, and the EHLO keywords."""
+        """Answer with *reply*, without the host name and the keywords that the machine adds."""
         lines = list(reply.lines)
         named = reply.code in (220, 421) or (isinstance(question, Ehlo) and reply.positive)
         if named and lines[0].startswith(str(self.machine.hostname)):
@@ -142,7 +147,7 @@ class Serving:
         self.machine.answer(Reply(reply.code, reply.enhanced, lines))
 
     def take(self, pieces: list[bytes]) -> bytes:
-        """Feed; give what the server says to it."""
+        """Feed each piece. Return the octets sent."""
         for piece in pieces:
             self.machine.receive(piece)
             self.serve()
@@ -163,32 +168,32 @@ class Serving:
             reply = next(self.replies)
             if asks(event):
                 self.answer(event, reply)
-            while self.machine.question is not None:  # LMTP, the next recipient
+            while self.machine.question is not None:  # in LMTP, for the next recipient
                 self.machine.answer(next(self.replies))
 
 
 def serve(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None:
     """Replay; turn *cut_turn* arrives in *pieces*, the others whole."""
-    serving = Serving(transcript)
-    serving.serve()
-    said = serving.machine.data_to_send()
+    server = TranscriptServer(transcript)
+    server.serve()
+    sent = server.machine.data_to_send()
     for number, turn in enumerate(transcript.turns):
-        if turn.who == "*":
-            serving.machine.tls_started()
-        elif turn.who == "S":
-            assert said == turn.octets
-            said = b""
+        if turn.side == "*":
+            server.machine.tls_started()
+        elif turn.side == "S":
+            assert sent == turn.octets
+            sent = b""
         else:
-            said = serving.take(pieces if number == cut_turn else [turn.octets])
-    assert next(serving.replies, None) is None
-    assert serving.messages == transcript.messages
+            sent = server.take(pieces if number == cut_turn else [turn.octets])
+    assert next(server.replies, None) is None
+    assert server.messages == transcript.messages
 
 
 @pytest.mark.parametrize("path", [f for f in FILES if load(f).options], ids=lambda path: path.stem)
-def test_server(path: Path) -> None:
+def test_a_server_replays_each_transcript(path: Path) -> None:
     transcript = load(path)
     for number, turn in enumerate(transcript.turns):
-        if turn.who == "C":
+        if turn.side == "C":
             for pieces in cuts(turn.octets):
                 serve(transcript, number, pieces)
 
@@ -196,8 +201,8 @@ def test_server(path: Path) -> None:
 # -- the client --------------------------------------------------------------------------------
 
 
-def say(client: ClientProtocol, lines: tuple[str, ...]) -> None:
-    """Make the client say *lines*, by what they are."""
+def send_lines(client: ClientProtocol, lines: tuple[str, ...]) -> None:
+    """Make the client send *lines*, as commands, content, chunks or SASL responses."""
     rest = list(lines)
     while rest:
         if client.phase is Phase.BODY and not client.unanswered:
@@ -223,10 +228,10 @@ def converse(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None
     )
     got: list[Reply] = []
     for number, turn in enumerate(transcript.turns):
-        if turn.who == "*":
+        if turn.side == "*":
             client.tls_started()
-        elif turn.who == "C":
-            say(client, turn.lines)
+        elif turn.side == "C":
+            send_lines(client, turn.lines)
             assert client.data_to_send() == turn.octets
         else:
             expected = client.unanswered
@@ -247,15 +252,15 @@ def converse(transcript: Transcript, cut_turn: int, pieces: list[bytes]) -> None
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_client(path: Path) -> None:
+def test_a_client_replays_each_transcript(path: Path) -> None:
     transcript = load(path)
     for number, turn in enumerate(transcript.turns):
-        if turn.who == "S":
+        if turn.side == "S":
             for pieces in cuts(turn.octets):
                 converse(transcript, number, pieces)
 
 
-def test_the_scenarios_are_there() -> None:
+def test_the_scenarios_of_the_rfcs_have_transcripts() -> None:
     names = {path.stem for path in FILES}
     assert {"rfc5321-d1-typical", "rfc5321-d2-aborted", "rfc5321-d3-relayed-1"} <= names
     assert {"rfc5321-d3-relayed-2", "rfc5321-d4-verifying"} <= names

@@ -37,14 +37,14 @@ PROXY_OPTIONS: dict[str, Any] = {
 def test_after_xclient_the_session_restarts() -> None:
     server = ready_server(**PROXY_OPTIONS)
     lines = server.lines(b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
-    assert lines == ["220 mx.example.org ESMTP ready"], "a greeting, so without enhanced code"
+    assert lines == ["220 mx.example.org ESMTP ready"], "a greeting has no enhanced code"
     assert server.events == [
         XClient(XClientAttributes(name="a.example", addr=IPv4Address("192.0.2.1")))
     ]
     assert server.machine.phase is Phase.START
     assert [*server.machine.negotiated] == []
     assert server.codes(MAIL_LINE, b"EHLO a.example\r\n", MAIL_LINE) == [503, 250, 250]
-    assert server.codes(b"XCLIENT NAME=a.example\r\n") == [503], "not in a transaction"
+    assert server.codes(b"XCLIENT NAME=a.example\r\n") == [503], "it is refused in a transaction"
 
 
 def test_xclient_says_whether_the_client_is_logged_in() -> None:
@@ -57,7 +57,7 @@ def test_xclient_says_whether_the_client_is_logged_in() -> None:
 
 
 def test_after_a_refused_xclient_only_quit_is_accepted() -> None:
-    """Else who is not wanted would have the rights of the one that speaks for it."""
+    """Otherwise the refused client would get the proxy's rights."""
     server = ready_server(
         **PROXY_OPTIONS, application=reply_to(XClient, Reply(550, "5.7.0", "Not you"))
     )
