@@ -1,16 +1,21 @@
-"""Mailboxes and paths, by example (RFC 5321 4.1.2, RFC 6531 3.3)."""
+"""Mailboxes and paths (RFC 5321 4.1.2, RFC 6531 3.3)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.strategies import DataObject
 
 from smtpproto.errors import GrammarError
-from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote
-from smtpproto.grammar.domain import AddressLiteral, Domain
+from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote, suggested_path
+from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
+from smtpproto.grammar.reply import Reply
+from smtpproto.testing import strategies
 
 L63 = "d" * 63
-D254, D255 = f"{L63}.{L63}.{L63}.{'d' * 62}", f"{L63}.{L63}.{L63}.{L63}"
-P255 = f"{L63}.{L63}.{L63}"  # 64 + "@" + 189 = 254, in brackets 256 with two octets less
 
 
 @pytest.mark.req("RFC5321-4.1.1-02", "RFC5321-4.1.2-01", "RFC5321-2.3.11-01", "RFC5321-4.1.2-06",
@@ -23,17 +28,19 @@ P255 = f"{L63}.{L63}.{L63}"  # 64 + "@" + 189 = 254, in brackets 256 with two oc
      ('".a"@b', ".a", None), ('"a."@b', "a.", None), ('"@"@b', "@", None),
      ('"a@b>c,<d"@b', "a@b>c,<d", None), (r'"\""@b', '"', None), (r'"\\"@b', "\\", None),
      (r'"a\\\"b"@b', r'a\"b', None),
-     # all quoted forms are equal; the one with the least quoting is written
+     # All quoted forms are equal; the form with the least quoting is written.
      ('"a"@b', "a", "a@b"), (r'"\a"@b', "a", "a@b"), ('"a.b"@b', "a.b", "a.b@b"),
      (r'"a\ b"@b', "a b", '"a b"@b'), (r'"\@"@b', "@", '"@"@b'), (r'"\~"@b', "~", "~@b"),
      (r'"Joe\,Smith"@b', "Joe,Smith", '"Joe,Smith"@b'),
-     # RFC 6531
+     # RFC 6531 3.3
      ("é@b", "é", None), ("用户@例え.jp", "用户", None), ('"é é"@b', "é é", None),
      ("é.用户@b", "é.用户", None),
      ('"é"@b', "é", "é@b"), (r'"\aé"@b', "aé", "aé@b"), ("e\u0301@b", "e\u0301", None),
      ("\U0010ffff@b", "\U0010ffff", None), ("a\u3002b@c", "a\u3002b", None)],
 )  # fmt: skip
-def test_mailbox(written: str, local_part: str, canonical: str | None) -> None:
+def test_a_mailbox_is_read_and_written_with_the_least_quoting(
+    written: str, local_part: str, canonical: str | None
+) -> None:
     mailbox = Mailbox.parse(written.encode())
     assert mailbox.local_part == local_part
     assert str(mailbox) == (canonical or written)
@@ -55,7 +62,7 @@ def test_mailbox(written: str, local_part: str, canonical: str | None) -> None:
      ("a;b@c", 1), ("é b@c", 2), ("é@b@c", 4), ("a@é_", 2), ("a@b\u3002c", 2), ("a\ud800@b", 1),
      ("é\ud800@b", 2), ("@a:b@c", 0)],
 )  # fmt: skip
-def test_not_a_mailbox(written: str, offset: int) -> None:
+def test_a_malformed_mailbox_is_refused_with_501_at_its_fault(written: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         Mailbox.parse(written)
     assert caught.value.offset == offset
@@ -69,7 +76,7 @@ def test_not_a_mailbox(written: str, offset: int) -> None:
     [b"\xc0\xae@b", b"a\xc1\x80b@c", b"\xe0\x80\xae@b", b"\xed\xa0\x80@b", b"\xf4\x90\x80\x80@b",
      b"\xe9@b", b'"\xff"@b', b"a@\xc0\xae"],
 )  # fmt: skip
-def test_a_mailbox_is_well_formed_utf8(octets: bytes) -> None:
+def test_an_address_that_is_not_utf8_is_refused_with_501(octets: bytes) -> None:
     for parse, wrapped in (
         (Mailbox.parse, octets),
         (ReversePath.parse, b"<%b>" % octets),
@@ -88,7 +95,7 @@ def test_a_mailbox_is_well_formed_utf8(octets: bytes) -> None:
      (r'"\"' + " " * 60 + '"', r'"\"' + " " * 61 + '"'),
      (r'"' + r"\a" * 31 + '"', r'"' + r"\a" * 31 + 'a"')],
 )  # fmt: skip
-def test_local_parts_have_64_octets_as_written(fits: str, too_long: str) -> None:
+def test_a_local_part_has_at_most_64_octets_as_written(fits: str, too_long: str) -> None:
     assert len(fits.encode()) == 64
     assert len(too_long.encode()) == 65
     assert str(Mailbox.parse(f"{fits}@b")).endswith("@b")
@@ -105,21 +112,21 @@ def test_a_mailbox_cannot_be_built_with_a_bad_local_part() -> None:
 
 
 @pytest.mark.req("RFC5321-2.4-02")
-def test_local_parts_differ_by_case_domains_do_not() -> None:
+def test_local_parts_compare_with_case_and_domains_without() -> None:
     assert Mailbox.parse("Ann@EXAMPLE.com") == Mailbox.parse("Ann@example.COM")
     assert hash(Mailbox.parse("Ann@EXAMPLE.com")) == hash(Mailbox.parse("Ann@example.COM"))
     assert Mailbox.parse("Ann@example.com") != Mailbox.parse("ann@example.com")
     assert str(Mailbox.parse("Ann@EXAMPLE.com")) == "Ann@EXAMPLE.com"
 
 
-def test_quote() -> None:
+def test_quote_adds_quotes_only_if_needed() -> None:
     assert quote("a.b") == "a.b"
     assert quote("a b") == '"a b"'
     assert quote('\\"') == r'"\\\""'
 
 
 @pytest.mark.parametrize("literal", ["[192.0.2.1]", "[IPv6:2001:db8::1]", "[x:a@b>c]"])
-def test_a_mailbox_at_an_address_literal(literal: str) -> None:
+def test_a_mailbox_may_be_at_an_address_literal(literal: str) -> None:
     mailbox = Mailbox.parse(f"a@{literal}")
     assert mailbox.domain == AddressLiteral.parse(literal)
     assert ForwardPath.parse(f"<a@{literal}>").mailbox == mailbox
@@ -131,7 +138,7 @@ def test_a_mailbox_at_an_address_literal(literal: str) -> None:
 @pytest.mark.parametrize(
     "route", ["@a.example:", "@a.example,@b.example:", "@A,@b,@c:", "@é.example:"]
 )
-def test_source_routes_are_read_and_never_written(route: str) -> None:
+def test_a_source_route_is_read_and_never_written(route: str) -> None:
     u = Mailbox.parse("u@c.example")
     assert ReversePath.parse(f"<{route}u@c.example>") == ReversePath(u)
     assert ForwardPath.parse(f"<{route}u@c.example>") == ForwardPath(u)
@@ -144,7 +151,7 @@ def test_source_routes_are_read_and_never_written(route: str) -> None:
     [("@:", 1), ("@a", 1), ("@a,", 4), ("@a,b:", 4), ("@a:@b:", 4), ("@a_b:", 2), ("@a,@b_:", 5),
      ("@[192.0.2.1]:", 2), ("@a, @b:", 4), ("a:", 2), (":", 1), ("@a;", 1), ("@a..b:", 4)],
 )  # fmt: skip
-def test_not_a_source_route(route: str, offset: int) -> None:
+def test_a_malformed_source_route_is_refused_at_its_fault(route: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         ForwardPath.parse(f"<{route}u@c.example>")
     assert caught.value.offset == offset
@@ -156,14 +163,14 @@ def test_not_a_source_route(route: str, offset: int) -> None:
      "<a@b >", "<a>", "<@>", "< >", "<a@b>x", "<a@b\0>", "<a@b\r\n>", "<a@b><c@d>",
      "\uff1ca@b\uff1e"],
 )  # fmt: skip
-def test_not_a_path(path: str) -> None:
+def test_a_malformed_path_is_refused(path: str) -> None:
     for parse in (ReversePath.parse, ForwardPath.parse):
         with pytest.raises(GrammarError) as caught:
             parse(path.encode())
         assert 0 <= caught.value.offset <= len(path.encode())
 
 
-def test_the_null_path_is_a_sender_only() -> None:
+def test_the_null_path_is_valid_for_senders_only() -> None:
     assert (
         ReversePath.parse(b"<>") == ReversePath(None) == ReversePath.of("") == ReversePath.of(None)
     )
@@ -177,7 +184,7 @@ def test_the_null_path_is_a_sender_only() -> None:
 
 @pytest.mark.req("RFC5321-4.1.1.3-07", "RFC5321-2.3.5-05")
 @pytest.mark.parametrize("name", ["postmaster", "POSTMASTER", "PostMaster", "pOsTmAsTeR"])
-def test_the_bare_postmaster_is_a_recipient_only(name: str) -> None:
+def test_the_bare_postmaster_is_valid_for_recipients_only(name: str) -> None:
     path = ForwardPath.parse(f"<{name}>")
     assert path == ForwardPath(None) == ForwardPath.of(name)
     assert bytes(path) == b"<Postmaster>"
@@ -193,20 +200,20 @@ def test_the_bare_postmaster_is_a_recipient_only(name: str) -> None:
     [("<PostMaster@served.example>", True), ('<"postmaster"@b>', True), ("<postmaster2@b>", False),
      ("<po\u017ftmaster@b>", False), ("<\u017fpostmaster@b>", False)],
 )  # fmt: skip
-def test_is_postmaster(path: str, answer: bool) -> None:
+def test_is_postmaster_ignores_the_case_of_ascii_letters(path: str, answer: bool) -> None:
     assert ForwardPath.parse(path).is_postmaster is answer
 
 
 @pytest.mark.parametrize(
     "path", ["<postmaster", "<po\u017ftmaster>", "<postmasters>", '<"postmaster">']
 )
-def test_what_is_no_bare_postmaster(path: str) -> None:
+def test_only_the_exact_word_is_the_bare_postmaster(path: str) -> None:
     with pytest.raises(GrammarError):
         ForwardPath.parse(path)
 
 
 @pytest.mark.req("RFC5321-4.5.3.1.3-01")
-def test_paths_have_256_octets_brackets_and_route_included() -> None:
+def test_a_path_has_at_most_256_octets_with_brackets_and_route() -> None:
     local_part = "a" * 64
     exact = f"<{local_part}@{L63}.{L63}.{'d' * 61}>"
     assert len(exact) == 256
@@ -220,19 +227,107 @@ def test_paths_have_256_octets_brackets_and_route_included() -> None:
                 parse(longer)
 
 
-def test_a_path_cannot_be_built_of_a_longer_mailbox() -> None:
+def test_a_path_cannot_be_built_from_a_mailbox_that_is_too_long() -> None:
     mailbox = Mailbox("a", Domain(f"{L63}.{L63}.{L63}.{'d' * 60}"))
     assert len(bytes(ReversePath(mailbox))) == len(bytes(ForwardPath(mailbox))) == 256
-    longer = Mailbox("aa", mailbox.domain)  # a mailbox all the same
+    longer = Mailbox("aa", mailbox.domain)  # valid as a mailbox
     for path in (ReversePath, ForwardPath, ReversePath.of, ForwardPath.of):
         with pytest.raises(GrammarError, match="256"):
             path(longer)
 
 
-def test_paths_are_made_of_what_is_at_hand() -> None:
+@pytest.mark.parametrize("of", [ReversePath.of, ForwardPath.of])
+def test_an_error_about_an_address_from_the_caller_quotes_it(of: Callable[[str], object]) -> None:
+    with pytest.raises(GrammarError) as caught:
+        of("Ann <ann@x.test>")
+    assert caught.value.message.startswith("not an address: 'Ann <ann@x.test>': '@' must follow")
+    assert caught.value.offset == 3
+
+
+def test_paths_are_made_from_paths_mailboxes_and_text() -> None:
     mailbox = Mailbox.parse("a@b")
     assert ReversePath.of("a@b") == ReversePath.of(mailbox) == ReversePath(mailbox)
     assert ForwardPath.of("a@b") == ForwardPath.of(mailbox) == ForwardPath(mailbox)
     assert ReversePath.of(ReversePath(mailbox)) == ReversePath(mailbox)
     assert ForwardPath.of(ForwardPath(None)) == ForwardPath(None)
     assert ForwardPath(mailbox).domain == "B"
+
+
+@pytest.mark.req("RFC5321-4.1.2-05", "RFC5321-4.1.2-06")
+@given(strategies.mailboxes(smtputf8=True), st.data())
+def test_all_quoted_forms_of_a_local_part_are_equal(mailbox: Mailbox, data: DataObject) -> None:
+    meaning = mailbox.local_part
+    escapes = data.draw(st.sets(st.integers(0, len(meaning) - 1)))
+    quoted = "".join(
+        f"\\{c}" if c in '"\\' or (n in escapes and c.isascii()) else c
+        for n, c in enumerate(meaning)
+    )
+    written = f'"{quoted}"'
+    assume(len(written.encode()) <= 64)
+    other = Mailbox.parse(f"{written}@{mailbox.domain}")
+    assert other == mailbox
+    assert hash(other) == hash(mailbox)
+    assert len(bytes(mailbox)) <= len(f"{written}@{mailbox.domain}".encode())
+
+
+@given(strategies.mailboxes())
+def test_local_parts_that_differ_in_case_are_not_equal(mailbox: Mailbox) -> None:
+    swap_ascii_case = mailbox.local_part.swapcase()
+    assert (Mailbox(swap_ascii_case, mailbox.domain) == mailbox) is (
+        swap_ascii_case == mailbox.local_part
+    )
+
+
+@given(
+    strategies.forward_paths(smtputf8=True), st.lists(strategies.domains(), min_size=1, max_size=2)
+)
+def test_any_source_route_is_dropped_if_the_path_is_not_too_long(
+    path: ForwardPath, route: list[Domain]
+) -> None:
+    assume(path.mailbox is not None)
+    hops = ",".join(f"@{hop}" for hop in route)
+    written = f"<{hops}:{path}>".encode()
+    if len(written) <= 256:
+        assert ForwardPath.parse(written) == path
+        assert ReversePath.parse(written) == ReversePath(path.mailbox)
+    else:
+        with pytest.raises(GrammarError, match="256"):
+            ForwardPath.parse(written)
+
+
+@given(st.text(st.characters(), max_size=300), st.data())
+def test_text_and_octets_are_parsed_alike(text: str, data: DataObject) -> None:
+    """Lone surrogates, which only text can contain, are refused like other bad characters."""
+    parse = data.draw(st.sampled_from([
+        Domain.parse, AddressLiteral.parse, parse_host, Mailbox.parse, ReversePath.parse,
+        ForwardPath.parse,
+    ]))  # fmt: skip
+    for wrapped in (text, f"<{text}>", f"a@{text}", f"<@{text}:a@b>", f'"{text}"@b', f"[{text}]"):
+        try:
+            value = parse(wrapped)
+        except GrammarError as error:
+            assert 0 <= error.offset <= len(wrapped.encode("utf-8", "replace"))
+        else:
+            assert parse(wrapped.encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("reply", "path"),
+    [
+        (Reply(551, "5.1.6", "User not local; please try <bob@example.org>"), "bob@example.org"),
+        (Reply(251, None, "User not local; will forward to <bob@example.org>"), "bob@example.org"),
+        (Reply(551, None, ["no <b@d or> here", "but <bob@example.org>"]), "bob@example.org"),
+        (Reply(551, None, "please try bob@example.org"), None),
+        (Reply(550, None, "no <bob@example.org> here"), None),
+    ],
+)
+def test_suggested_path_reads_the_path_in_a_251_or_551_reply(
+    reply: Reply, path: str | None
+) -> None:
+    assert suggested_path(reply) == (None if path is None else ForwardPath.of(path))
+
+
+@pytest.mark.req("RFC6531-3.7.4.1-01")
+def test_suggested_path_may_be_internationalised() -> None:
+    told = "\u7528\u6237@\u4f8b\u3048.jp"
+    assert suggested_path(Reply.parse(f"551 <{told}>\r\n".encode())) == ForwardPath.of(told)

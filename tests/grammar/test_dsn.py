@@ -1,4 +1,4 @@
-"""RET, ENVID, NOTIFY and ORCPT, by example (RFC 3461 4, RFC 6533 3)."""
+"""The parameters RET, ENVID, NOTIFY and ORCPT (RFC 3461 4, RFC 6533 3)."""
 
 from __future__ import annotations
 
@@ -6,32 +6,10 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath
-from smtpproto.grammar.command import Mail, Rcpt
-from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
 from smtpproto.grammar.parameters import MailParameters, RcptParameters
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext, is_unitext
-
-
-def mail(text: str) -> MailParameters:
-    command = parse_command(f"MAIL FROM:<a@b> {text}".encode())
-    assert isinstance(command, Mail)
-    return command.parameters
-
-
-def rcpt(text: str) -> RcptParameters:
-    command = parse_command(f"RCPT TO:<a@b> {text}".encode())
-    assert isinstance(command, Rcpt)
-    return command.parameters
-
-
-def refused(line: str) -> None:
-    """The line is answered with 501 5.5.4, and the place of the fault is in its last parameter."""
-    with pytest.raises(GrammarError) as caught:
-        parse_command(line.encode())
-    assert caught.value.reply is not None
-    assert (caught.value.reply.code, str(caught.value.reply.enhanced)) == (501, "5.5.4")
-    assert line.encode().rindex(b" ") < caught.value.offset <= len(line.encode())
+from tests.support.parameters import assert_refused, parse_mail, parse_rcpt
 
 
 @pytest.mark.req("RFC3461-4.3-01")
@@ -40,17 +18,17 @@ def refused(line: str) -> None:
     [("RET=FULL", Ret.FULL), ("RET=full", Ret.FULL), ("ret=HDRS", Ret.HDRS),
      ("RET=hDrS", Ret.HDRS)],
 )  # fmt: skip
-def test_ret(text: str, ret: Ret) -> None:
-    assert mail(text) == MailParameters(ret=ret)
-    assert str(mail(text)) == f"RET={ret.value}"
+def test_ret_is_read_in_any_case(text: str, ret: Ret) -> None:
+    assert parse_mail(text) == MailParameters(ret=ret)
+    assert str(parse_mail(text)) == f"RET={ret.value}"
 
 
 @pytest.mark.req("RFC3461-4.3-01", "RFC3461-4.3-02", "RFC3461-4.5-02", "RFC3461-5.1-02")
 @pytest.mark.parametrize(
     "text", ["RET", "RET=", "RET=BODY", "RET=FULL,HDRS", "RET=FULL RET=HDRS", "RET=HDRS ret=hdrs"]
 )
-def test_not_ret(text: str) -> None:
-    refused(f"MAIL FROM:<a@b> {text}")
+def test_a_bad_ret_is_refused_with_501(text: str) -> None:
+    assert_refused(f"MAIL FROM:<a@b> {text}")
 
 
 @pytest.mark.req("RFC3461-4.4-01", "RFC3461-4.4-02")
@@ -59,10 +37,10 @@ def test_not_ret(text: str) -> None:
     [("x", "x"), ("QQ314159", "QQ314159"), ("a+20b", "a b"), ("+2B+3D", "+="), ("+41", "A"),
      ("x" * 100, "x" * 100), ("+20" * 33 + "x", " " * 33 + "x"), ("~!<>", "~!<>")],
 )  # fmt: skip
-def test_envid(text: str, envid: str) -> None:
-    parameters = mail(f"ENVID={text}")
+def test_envid_is_decoded_from_xtext(text: str, envid: str) -> None:
+    parameters = parse_mail(f"ENVID={text}")
     assert parameters == MailParameters(envid=envid)
-    assert mail(str(parameters)) == parameters
+    assert parse_mail(str(parameters)) == parameters
 
 
 @pytest.mark.req("RFC3461-4.4-01", "RFC3461-4.4-02", "RFC3461-4.5-02", "RFC3461-5.1-02")
@@ -73,8 +51,8 @@ def test_envid(text: str, envid: str) -> None:
      "ENVID=+7F", "ENVID=+C3+A9",
      "ENVID=+FF", "ENVID=é", "ENVID=a=b", "ENVID=a ENVID=a"],
 )  # fmt: skip
-def test_not_envid(text: str) -> None:
-    refused(f"MAIL FROM:<a@b> {text}")
+def test_a_bad_envid_is_refused_with_501(text: str) -> None:
+    assert_refused(f"MAIL FROM:<a@b> {text}")
 
 
 @pytest.mark.parametrize("envid", ["", "\r\n", "é", "\x7f", "\t", " " * 34, "x" * 101, "\ud800"])
@@ -92,11 +70,13 @@ def test_an_envid_cannot_be_built_invalid(envid: str) -> None:
      ("delay,failure", {Notify.DELAY, Notify.FAILURE}, "FAILURE,DELAY"),
      ("DELAY,FAILURE,SUCCESS", {Notify.SUCCESS, Notify.FAILURE, Notify.DELAY},
       "SUCCESS,FAILURE,DELAY"),
-     # the list of RFC 822 may have empty elements
+     # a list in RFC 822 may have empty elements
      (",SUCCESS,,", {Notify.SUCCESS}, "SUCCESS")],
 )  # fmt: skip
-def test_notify(text: str, notify: set[Notify], written: str) -> None:
-    parameters = rcpt(f"NOTIFY={text}")
+def test_notify_is_read_as_a_set_and_written_in_order(
+    text: str, notify: set[Notify], written: str
+) -> None:
+    parameters = parse_rcpt(f"NOTIFY={text}")
     assert parameters == RcptParameters(notify=frozenset(notify))
     assert str(parameters) == f"NOTIFY={written}"
 
@@ -108,11 +88,11 @@ def test_notify(text: str, notify: set[Notify], written: str) -> None:
      "NOTIFY=SOMETIMES", "NOTIFY=SUCCESS;DELAY", "NOTIFY=\u017fuccess", "NOTIFY=FAILURE+2CDELAY",
      "NOTIFY=NEVER NOTIFY=NEVER", "NOTIFY=DELAY notify=SUCCESS"],
 )  # fmt: skip
-def test_not_notify(text: str) -> None:
-    refused(f"RCPT TO:<a@b> {text}")
+def test_a_bad_notify_is_refused_with_501(text: str) -> None:
+    assert_refused(f"RCPT TO:<a@b> {text}")
 
 
-def test_notify_takes_any_collection_but_not_a_contradiction() -> None:
+def test_notify_takes_any_collection_but_not_none_or_never_with_others() -> None:
     words = [Notify.DELAY, Notify.SUCCESS, Notify.DELAY]
     assert str(RcptParameters(notify=words)) == "NOTIFY=SUCCESS,DELAY"
     for contradiction in ([], [Notify.NEVER, Notify.FAILURE]):
@@ -129,14 +109,16 @@ def test_notify_takes_any_collection_but_not_a_contradiction() -> None:
      ("rfc822;;;", "rfc822", ";;"), ("a-type+;x", "a-type+", "x"), ("rfc822;+41", "rfc822", "A"),
      ("rfc822;" + "x" * 493, "rfc822", "x" * 493)],
 )  # fmt: skip
-def test_orcpt(text: str, addr_type: str, address: str) -> None:
-    parameters = rcpt(f"ORCPT={text}")
+def test_orcpt_is_read_as_a_type_and_a_decoded_address(
+    text: str, addr_type: str, address: str
+) -> None:
+    parameters = parse_rcpt(f"ORCPT={text}")
     assert parameters == RcptParameters(orcpt=OriginalRecipient(addr_type, address))
     assert parameters.orcpt is not None
     assert parameters.orcpt.isascii
     assert not parameters.orcpt.is_utf8
-    assert rcpt(str(parameters)) == parameters
-    assert "+41" in text or str(parameters) == f"ORCPT={text}"  # the case is kept
+    assert parse_rcpt(str(parameters)) == parameters
+    assert "+41" in text or str(parameters) == f"ORCPT={text}"  # in the same case
 
 
 @pytest.mark.req("RFC3461-4.2-01", "RFC3461-4.2-03", "RFC3461-4.5-02", "RFC3461-5.1-04")
@@ -148,8 +130,8 @@ def test_orcpt(text: str, addr_type: str, address: str) -> None:
      "ORCPT=rfc822;a+b@c", "ORCPT=rfc822;a=b", "ORCPT=rfc822;" + "x" * 494,
      "ORCPT=rfc822;a ORCPT=rfc822;a"],
 )  # fmt: skip
-def test_not_orcpt(text: str) -> None:
-    refused(f"RCPT TO:<a@b> {text}")
+def test_a_bad_orcpt_is_refused_with_501(text: str) -> None:
+    assert_refused(f"RCPT TO:<a@b> {text}")
 
 
 @pytest.mark.req("RFC6533-3-03")
@@ -162,7 +144,7 @@ def test_not_orcpt(text: str) -> None:
      (r"\x{D7FF}\x{E000}\x{FFFF}", "\ud7ff\ue000\uffff"),
      (r"\x{10000}\x{FFFFF}\x{100000}\x{10FFFF}", "\U00010000\U000fffff\U00100000\U0010ffff")],
 )  # fmt: skip
-def test_unitext(encoded: str, address: str) -> None:
+def test_an_orcpt_of_type_utf8_is_written_in_ascii(encoded: str, address: str) -> None:
     assert encode_unitext(address) == encoded
     assert decode_unitext(encoded) == address
     raw = encode_unitext(address, seven_bit=False)
@@ -170,7 +152,7 @@ def test_unitext(encoded: str, address: str) -> None:
     assert raw.isascii() == address.isascii()
     assert str(OriginalRecipient("utf-8", address)) == f"utf-8;{encoded}"
     for text in (encoded, raw):
-        assert rcpt(f"ORCPT=utf-8;{text}").orcpt == OriginalRecipient("utf-8", address)
+        assert parse_rcpt(f"ORCPT=utf-8;{text}").orcpt == OriginalRecipient("utf-8", address)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +160,14 @@ def test_unitext(encoded: str, address: str) -> None:
     [("用户@例え.jp", "用户@例え.jp"), (r"用\x{6237}@b", "用户@b"),
      (r"\x{7f}\x{d7ff}", "\x7f\ud7ff"), ("é" * 247, "é" * 247)],
 )  # fmt: skip
-def test_all_forms_of_type_utf8_are_read(text: str, address: str) -> None:
-    orcpt = rcpt(f"ORCPT=UTF-8;{text}").orcpt
+def test_all_three_forms_of_an_orcpt_of_type_utf8_are_read(text: str, address: str) -> None:
+    orcpt = parse_rcpt(f"ORCPT=UTF-8;{text}").orcpt
     assert orcpt == OriginalRecipient("UTF-8", address)
     assert orcpt.is_utf8
     assert OriginalRecipient.parse(str(orcpt)) == orcpt
 
 
-def test_type_utf8_is_written_in_ascii_unless_that_is_too_long() -> None:
+def test_an_orcpt_of_type_utf8_is_written_in_utf8_if_ascii_is_too_long() -> None:
     fits = OriginalRecipient("utf-8", "é" * 82 + "xx")
     assert len(str(fits)) == 500
     assert fits.isascii
@@ -201,12 +183,12 @@ def test_type_utf8_is_written_in_ascii_unless_that_is_too_long() -> None:
     ("text", "offset"),
     [("", 0), ("a b", 1), ("a+b", 1), ("a+2Bb", 1), ("a=b", 1), ("é\\", 2), (r"\x{}", 0),
      (r"\x{1}", 0), (r"a\x{1234567}", 1), (r"\x41", 0), (r"\X{7F}", 0), (r"\x{7F", 0),
-     # not a HEXPOINT: not minimal, not to be embedded, no character
+     # not a HEXPOINT: leading zeros, a character that needs no escape, not a character
      (r"\x{07F}", 0), (r"\x{00E9}", 0), (r"é\x{0001}", 2), (r"\x{41}", 0), (r"\x{00}", 0),
      (r"\x{0A}", 0), (r"\x{0D}", 0), (r"\x{1F}", 0), (r"\x{D800}", 0), (r"\x{DFFF}", 0),
      (r"\x{110000}", 0), (r"\x{FFFFFF}", 0), ("\r", 0), ("\x00", 0), ("\ud800", 0)],
 )  # fmt: skip
-def test_not_unitext(text: str, offset: int) -> None:
+def test_a_bad_orcpt_of_type_utf8_is_refused_at_its_fault(text: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         decode_unitext(text)
     assert caught.value.offset == offset
@@ -228,7 +210,7 @@ def test_an_original_recipient_cannot_be_built_invalid(addr_type: str, address: 
     assert addr_type != "utf-8" or not is_unitext(address)
 
 
-def test_the_original_recipient_of_a_path() -> None:
+def test_the_original_recipient_of_a_path_has_its_address() -> None:
     for path, written in (
         ("a+b@c", "rfc822;a+2Bb@c"), ('"a b"@c', 'rfc822;"a+20b"@c'),
         ("postmaster", "rfc822;Postmaster"), ("é@c", r"utf-8;\x{E9}@c"),
@@ -239,26 +221,26 @@ def test_the_original_recipient_of_a_path() -> None:
 
 
 @pytest.mark.req("RFC3461-5.4-01")
-def test_the_lengths_that_have_to_be_accepted() -> None:
+def test_the_lengths_that_rfc_3461_requires_are_accepted() -> None:
     for line, length in (
         ("ENVID=" + "x" * 100, 106), ("ENVID=" + "x" * 94, 100), ("RET=FULL", 8),
     ):  # fmt: skip
         assert len(line) == length
-        assert str(mail(line)) == line
+        assert str(parse_mail(line)) == line
     for line, length in (
         ("NOTIFY=SUCCESS,FAILURE,DELAY", 28), ("NOTIFY=SUCCESS,FAILURE,DELAY,FAILURE", 36),
         ("ORCPT=rfc822;" + "x" * 493, 506), ("ORCPT=rfc822;" + "x" * 487, 500),
     ):  # fmt: skip
         assert len(line) == length
-        assert rcpt(str(rcpt(line))) == rcpt(line)
+        assert parse_rcpt(str(parse_rcpt(line))) == parse_rcpt(line)
 
 
 @pytest.mark.req("RFC3461-4.2-04")
-def test_address_types_that_are_not_registered_are_taken_and_flagged() -> None:
+def test_an_unregistered_address_type_is_accepted_and_marked() -> None:
     for known in ("rfc822", "RFC822", "utf-8", "x400"):
         assert OriginalRecipient(known, "a@b").is_registered
     for bad in ("ORCPT", "ORCPT=", "ORCPT=rfc822"):
-        refused(f"RCPT TO:<a@b> {bad}")
-    orcpt = rcpt("ORCPT=pigeon;a@b").orcpt
+        assert_refused(f"RCPT TO:<a@b> {bad}")
+    orcpt = parse_rcpt("ORCPT=pigeon;a@b").orcpt
     assert orcpt is not None and not orcpt.is_registered
     assert str(orcpt) == "pigeon;a@b"

@@ -1,4 +1,4 @@
-"""The words for enhanced status codes are those of docs/rfc/codes.csv."""
+"""The meanings of enhanced status codes (RFC 3463 3, docs/rfc/codes.csv)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smtpproto.grammar.status_meanings import MEANINGS
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"
 
 
-def test_the_table_is_that_of_the_documents() -> None:
+def test_the_meanings_are_those_of_codes_csv() -> None:
     with CODES.open(newline="", encoding="utf-8") as lines:
         rows = [row for row in csv.DictReader(lines) if row["kind"] == "enhanced"]
     assert {f"X.{s}.{d}": text for (s, d), text in MEANINGS.items()} == {
@@ -28,16 +28,16 @@ def test_the_table_is_that_of_the_documents() -> None:
     ("code", "like"),
     [("5.1.99", "5.1.0"), ("4.7.999", "2.7.0"), ("5.99.1", "5.0.0"), ("2.8.0", "2.0.0")],
 )
-def test_what_is_not_known_means_what_its_subject_means(code: str, like: str) -> None:
+def test_an_unknown_code_has_the_meaning_of_its_subject(code: str, like: str) -> None:
     assert EnhancedCode.parse(code).meaning == EnhancedCode.parse(like).meaning
 
 
-def test_a_detail_that_is_known_says_more_than_its_subject() -> None:
+def test_a_known_detail_has_a_meaning_of_its_own() -> None:
     assert "mailbox does not exist" in EnhancedCode(5, 1, 1).meaning
     assert EnhancedCode(5, 1, 1).meaning == EnhancedCode(4, 1, 1).meaning
     assert EnhancedCode(5, 1, 1).meaning != EnhancedCode(5, 1, 0).meaning
 
 
 @given(st.integers(0, 999), st.integers(0, 999))
-def test_every_code_means_something(subject: int, detail: int) -> None:
+def test_every_code_has_a_meaning(subject: int, detail: int) -> None:
     assert EnhancedCode(5, subject, detail).meaning

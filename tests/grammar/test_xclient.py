@@ -1,4 +1,4 @@
-"""Attributes of XCLIENT and XFORWARD: laws, and the examples of Postfix's two README files."""
+"""Attributes of XCLIENT and XFORWARD (Postfix's XCLIENT_README and XFORWARD_README)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ UNAVAILABLE, TEMPUNAVAIL = Unavailable.UNAVAILABLE, Unavailable.TEMPUNAVAIL
 MARKERS = {"[UNAVAILABLE]", "[TEMPUNAVAIL]"}
 Attributes = XClientAttributes | XForwardAttributes
 KINDS: list[type[Attributes]] = [XClientAttributes, XForwardAttributes]
-SPECIALS = ' "();<>@\\'  # what Postfix calls special in headers
+SPECIAL_IN_HEADERS = ' "();<>@\\'  # "special" in Postfix's README files
 
 
 def words(longest: int = 255) -> SearchStrategy[str]:
-    visible = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=SPECIALS)
+    visible = st.characters(
+        min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=SPECIAL_IN_HEADERS
+    )
     texts = st.text(visible, min_size=1, max_size=longest)
     return (texts | texts.map(lambda text: (text * longest)[:longest])).filter(
         lambda text: text.upper() not in MARKERS
@@ -63,22 +65,22 @@ FIELDS: dict[type[Attributes], dict[str, SearchStrategy[Any]]] = {
 
 @st.composite
 def attributes(draw: DrawFn) -> Attributes:
-    """Some attributes of one of the two commands, one at least."""
+    """Draw attributes of XCLIENT or XFORWARD, at least one."""
     kind = draw(st.sampled_from(KINDS))
     given = st.fixed_dictionaries({}, optional=FIELDS[kind]).filter(bool)
     return kind(**draw(given))
 
 
-both = pytest.mark.parametrize("kind", KINDS)
+both_commands = pytest.mark.parametrize("kind", KINDS)
 
 
 @given(attributes())
-def test_what_is_written_is_read_back(value: Attributes) -> None:
+def test_written_attributes_are_read_back(value: Attributes) -> None:
     assert type(value).read(str(value)) == value
 
 
 @given(attributes())
-def test_what_is_written_is_name_and_value_in_order(value: Attributes) -> None:
+def test_attributes_are_written_in_the_order_of_the_table(value: Attributes) -> None:
     assert str(value).isascii()
     assert str(value).isprintable()
     parts = str(value).split(" ")
@@ -89,7 +91,7 @@ def test_what_is_written_is_name_and_value_in_order(value: Attributes) -> None:
 
 @st.composite
 def respelled(draw: DrawFn, part: str) -> str:
-    """``name=value`` with the name in another case, and a character escaped for no reason."""
+    """Draw *part*, ``name=value``, with its name in another case and a needless escape."""
     name, _, text = part.partition("=")
     name = draw(st.sampled_from([name, name.lower(), name.title()]))
     if "+" in text:
@@ -99,7 +101,7 @@ def respelled(draw: DrawFn, part: str) -> str:
 
 
 @given(attributes(), st.data())
-def test_names_and_order_and_needless_escapes_do_not_matter(
+def test_attributes_are_read_in_any_order_case_and_escaping(
     value: Attributes, data: DataObject
 ) -> None:
     parts = data.draw(st.permutations(str(value).split(" ")))
@@ -129,7 +131,7 @@ def test_canonical_text_is_written_as_it_was_read(
     assert str(kind.read(text)) == text
 
 
-HOSTILE = [
+FRAGMENTS = [
     "\0", "\n", "\r\n", "\t", " ", "  ", "=", "+", "+0D+0A", "+00", "+7F", "+2b", "+FF",
     "+E2+80+A8", "+20", "+22", "+28", "é", "\ud800", "\u0661", "\u017f", "[UNAVAILABLE]",
     "[TEMPUNAVAIL]", "IPV6:", "IPv6:::1", "NAME=x", " NAME=x", " LOGIN=a", " PORT=1",
@@ -138,23 +140,23 @@ HOSTILE = [
 
 
 @st.composite
-def nearly(draw: DrawFn) -> str:
-    """Attributes with one to three small faults, some of which keep them legal."""
+def damaged(draw: DrawFn) -> str:
+    """Draw attributes with one to three small changes, some of which keep them legal."""
     text = str(draw(attributes()))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
         end = at + draw(st.integers(0, 3))
-        text = text[:at] + draw(st.sampled_from(HOSTILE) | st.just("")) + text[end:]
+        text = text[:at] + draw(st.sampled_from(FRAGMENTS) | st.just("")) + text[end:]
     return text
 
 
 NAMES = st.sampled_from([*XClientAttributes.attributes, *XForwardAttributes.attributes])
-VALUES = st.text() | st.sampled_from(HOSTILE) | st.lists(st.sampled_from(HOSTILE)).map("".join)
+VALUES = st.text() | st.sampled_from(FRAGMENTS) | st.lists(st.sampled_from(FRAGMENTS)).map("".join)
 
 
-@both
-@given(text=nearly() | st.text() | st.builds("{}={}".format, NAMES, VALUES))
-def test_only_our_error_escapes(kind: type[Attributes], text: str) -> None:
+@both_commands
+@given(text=damaged() | st.text() | st.builds("{}={}".format, NAMES, VALUES))
+def test_damaged_attributes_raise_only_grammar_error(kind: type[Attributes], text: str) -> None:
     try:
         value = kind.read(text)
     except GrammarError as error:
@@ -171,13 +173,13 @@ def test_only_our_error_escapes(kind: type[Attributes], text: str) -> None:
 ANYTHING: SearchStrategy[Any] = st.one_of(
     st.none(), st.text(), st.integers(-2, 65537), st.booleans(), st.floats(), st.binary(),
     st.ip_addresses(), st.sampled_from(Unavailable), words(300),
-    st.sampled_from([*HOSTILE, "SMTP", "LOCAL"]),
+    st.sampled_from([*FRAGMENTS, "SMTP", "LOCAL"]),
 )  # fmt: skip
 
 
-@both
+@both_commands
 @given(data=st.data())
-def test_what_can_be_built_can_be_written_and_read(
+def test_attributes_that_can_be_built_can_be_written_and_read(
     kind: type[Attributes], data: DataObject
 ) -> None:
     names = st.sampled_from([lower(name) for name in kind.attributes])
@@ -190,7 +192,7 @@ def test_what_can_be_built_can_be_written_and_read(
 
 @given(attributes(), st.data())
 @example(XClientAttributes(port=1), None)
-def test_what_comes_later_counts(value: Attributes, data: DataObject | None) -> None:
+def test_updated_prefers_the_later_values(value: Attributes, data: DataObject | None) -> None:
     kind = type(value)
     fields = st.fixed_dictionaries({}, optional=FIELDS[kind]).filter(bool)
     later = kind(**(data.draw(fields) if data else {"port": 0}))
@@ -200,7 +202,7 @@ def test_what_comes_later_counts(value: Attributes, data: DataObject | None) -> 
         assert getattr(updated, name) == (getattr(value, name) if new is None else new)
 
 
-def test_the_examples_of_postfix() -> None:
+def test_the_examples_of_postfix_are_read() -> None:
     read = XClientAttributes.read("NAME=spike.porcupine.org ADDR=168.100.189.2")
     address = IPv4Address("168.100.189.2")
     assert read == XClientAttributes(name="spike.porcupine.org", addr=address)
@@ -211,7 +213,7 @@ def test_the_examples_of_postfix() -> None:
     assert str(first.updated(second)) == f"{text} HELO=spike.porcupine.org"
 
 
-def test_the_names_that_a_server_offers() -> None:
+def test_the_attribute_names_are_those_of_postfix() -> None:
     assert " ".join(XClientAttributes.attributes) == (
         "NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT"
     )
@@ -239,12 +241,12 @@ def test_the_names_that_a_server_offers() -> None:
      ("SOURCE=[UNAVAILABLE] PROTO=[UNAVAILABLE]",
       XForwardAttributes(source=UNAVAILABLE, proto=UNAVAILABLE))],
 )  # fmt: skip
-def test_values(text: str, value: Attributes) -> None:
+def test_attribute_values_are_read(text: str, value: Attributes) -> None:
     assert type(value).read(text) == value
     assert type(value).read(str(value)) == value
 
 
-BOTH = [
+BAD_IN_BOTH = [
     "", " ", "NAME", "NAME=", "=x", "NAME=a NAME=b", "NAME=a name=a", "NAME=a  PORT=1", " NAME=a",
     "NAME=a ", "NAME=a\tPORT=1", "FOO=a", "NAME=a FOO=b", "NAME =a", "NAME= a", "NAME=a=b",
     "NAME=a\r\n", "NAME=+0D+0AMAIL", "NAME=a+00", "NAME=a+7F", "NAME=+0A", "NAME=+09", "NAME=a+20b",
@@ -260,9 +262,9 @@ BOTH = [
 ]  # fmt: skip
 
 
-@both
-@pytest.mark.parametrize("text", BOTH)
-def test_bad_attributes(kind: type[Attributes], text: str) -> None:
+@both_commands
+@pytest.mark.parametrize("text", BAD_IN_BOTH)
+def test_bad_attributes_are_refused_with_501(kind: type[Attributes], text: str) -> None:
     with pytest.raises(GrammarError) as caught:
         kind.read(text)
     reply = caught.value.reply
@@ -276,7 +278,7 @@ def test_bad_attributes(kind: type[Attributes], text: str) -> None:
      "PROTO=E+53MTP+0A", "LOGIN=", "LOGIN=a+0Ab", "LOGIN=a+00", "LOGIN=+E2+80+AE", "LOGIN=+1B",
      "LOGIN=[TEMPUNAVAIL]", "LOGIN=" + "x" * 256, "DESTPORT=x", "DESTADDR=x", "DESTADDR=::1"],
 )  # fmt: skip
-def test_bad_attributes_of_xclient(text: str) -> None:
+def test_attributes_that_only_xclient_refuses(text: str) -> None:
     with pytest.raises(GrammarError):
         XClientAttributes.read(text)
 
@@ -286,7 +288,7 @@ def test_bad_attributes_of_xclient(text: str) -> None:
     ["LOGIN=x", "DESTADDR=192.0.2.1", "DESTPORT=1", "NAME=[TEMPUNAVAIL]", "SOURCE=x", "SOURCE=",
      "SOURCE=[TEMPUNAVAIL]", "PROTO=" + "x" * 65, "PROTO=a+20b", "IDENT=a+0A", "IDENT=+3Cx+3E"],
 )  # fmt: skip
-def test_bad_attributes_of_xforward(text: str) -> None:
+def test_attributes_that_only_xforward_refuses(text: str) -> None:
     with pytest.raises(GrammarError):
         XForwardAttributes.read(text)
 
@@ -296,13 +298,13 @@ def test_bad_attributes_of_xforward(text: str) -> None:
     [("NAME=a PORT=x", 7), ("NAME=a PORT=1 FOO=b", 14), ("HELO=+41 PORT=x", 9),
      ("PORT=x NAME=a", 0), ("NAME=a NAME=b", 7)],
 )  # fmt: skip
-def test_where_an_attribute_is_bad(text: str, offset: int) -> None:
+def test_an_error_gives_the_offset_of_the_bad_attribute(text: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         XClientAttributes.read(text)
     assert caught.value.offset == offset
 
 
-def test_the_longest_values() -> None:
+def test_the_longest_values_are_accepted() -> None:
     value = XClientAttributes(name="x" * 255, helo="x" * 255, login="é" * 255)
     assert XClientAttributes.read(str(value)) == value
     assert XForwardAttributes.read("PROTO=" + "x" * 64) == XForwardAttributes(proto="x" * 64)
@@ -317,6 +319,6 @@ def test_the_longest_values() -> None:
      {"port": 25.0}, {"proto": "smtp"}, {"proto": "LMTP"}, {"proto": UNAVAILABLE},
      {"login": ""}, {"login": "a\nb"}, {"login": "\ud800"}, {"login": b"a"}, {"helo": TEMPUNAVAIL}],
 )  # fmt: skip
-def test_attributes_that_cannot_be_built(values: Any) -> None:
+def test_xclient_attributes_cannot_be_built_invalid(values: Any) -> None:
     with pytest.raises(GrammarError):
         XClientAttributes(**values)
