@@ -1,4 +1,4 @@
-"""Certificates, good and bad, and contexts of them."""
+"""Valid and invalid certificates, and server contexts that show them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _DAY = datetime.timedelta(days=1)
 
 
 def server_context(leaf: trustme.LeafCert) -> ssl.SSLContext:
+    """Return a server's context that shows *leaf*."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     return context
 
 
 def old_server_context(leaf: trustme.LeafCert) -> ssl.SSLContext:
-    """TLS 1.1 at most."""
+    """Return a server's context that supports TLS 1.1 at most."""
     context = server_context(leaf)
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
@@ -33,11 +34,13 @@ def old_server_context(leaf: trustme.LeafCert) -> ssl.SSLContext:
 
 
 def expired(ca: trustme.CA, name: str = NAME) -> trustme.LeafCert:
+    """Return a certificate that *ca* issued and that expired yesterday."""
     now = datetime.datetime.now(datetime.UTC)
     return ca.issue_cert(name, not_before=now - 2 * _DAY, not_after=now - _DAY)
 
 
 def self_signed(name: str = NAME) -> trustme.LeafCert:
+    """Return a certificate that no CA issued."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -58,7 +61,10 @@ def self_signed(name: str = NAME) -> trustme.LeafCert:
 
 
 def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trustme.LeafCert:
-    """A certificate of *ca* for any kind of names, or none; trustme itself makes only some."""
+    """Return a certificate that *ca* issued for *names* of any kind, or none.
+
+    trustme itself makes only some kinds of names.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
     authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
@@ -85,4 +91,5 @@ def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trus
 
 
 def der(leaf: trustme.LeafCert) -> bytes:
+    """Return the certificate in DER."""
     return ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())

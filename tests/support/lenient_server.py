@@ -1,4 +1,4 @@
-"""A server that says yes to everything, and messages for it."""
+"""A server in memory that accepts everything, and messages in every form for it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from smtpproto.client.link import Link
 from smtpproto.mail.planning import Plan
 from smtpproto.mail.preparation import Source
 
-SMALL = 16  # octets of a chunk, here
+SMALL_CHUNK = 16  # octets
 
-ALL = {
+ALL_EXTENSIONS = {
     "PIPELINING": "", "SIZE": "", "8BITMIME": "", "SMTPUTF8": "", "CHUNKING": "",
     "BINARYMIME": "", "AUTH": "PLAIN", "DSN": "", "REQUIRETLS": "", "DELIVERBY": "",
     "FUTURERELEASE": "999999999 9999-12-31T23:59:59Z", "MT-PRIORITY": "", "RRVS": "",
@@ -31,8 +31,8 @@ ALL = {
 
 
 @define(eq=False)
-class Obliging:
-    """A server that says yes to everything, and writes down what it was told."""
+class LenientServer:
+    """A stream to a server that accepts everything and keeps the commands and contents."""
 
     offered: Extensions
     peername: tuple[str, int] = ("192.0.2.1", 25)
@@ -48,9 +48,9 @@ class Obliging:
     _content: bytes = b""
 
     async def read(self, timeout: float | None) -> bytes:
-        assert self._output, "both wait"
-        said, self._output = self._output, b""
-        return said
+        assert self._output, "client and server wait for each other"
+        output, self._output = self._output, b""
+        return output
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         self._input += data
@@ -63,41 +63,41 @@ class Obliging:
     def interrupt(self) -> None: ...
 
     def _step(self) -> bool:
-        """Take one line, content or chunk; whether there was one."""
+        """Process one line, content or chunk. Return whether there was one."""
         if self._chunk is not None:
             size, last = self._chunk
-            return len(self._input) >= size and self._take(size, last)
+            return len(self._input) >= size and self._take_chunk(size, last)
         if self._data:
             at = self._input.find(b"\r\n.\r\n") + 2 if not self._input.startswith(b".\r\n") else 0
             return (at >= 2 or self._input.startswith(b".\r\n")) and self._take_dotted(at)
         line, crlf, rest = self._input.partition(b"\r\n")
         if crlf:
             self._input = rest
-            self._obey(line.decode())
+            self._process(line.decode())
         return bool(crlf)
 
-    def _take(self, size: int, last: bool) -> bool:
+    def _take_chunk(self, size: int, last: bool) -> bool:
         self._content += self._input[:size]
         self._input, self._chunk = self._input[size:], None
-        return self._end() if last else self._say("250 ok")
+        return self._end_content() if last else self._reply("250 ok")
 
     def _take_dotted(self, at: int) -> bool:
         lines = self._input[:at].split(b"\r\n")
         self._content = b"\r\n".join(line.removeprefix(b".") for line in lines)
         self._input, self._data = self._input[at + 3 :], False
-        return self._end()
+        return self._end_content()
 
-    def _end(self) -> bool:
+    def _end_content(self) -> bool:
         self.contents.append(self._content)
         self._content = b""
-        return self._say(*["250 taken"] * (self._rcpts if self._lmtp else 1))
+        return self._reply(*["250 taken"] * (self._rcpts if self._lmtp else 1))
 
-    def _obey(self, line: str) -> None:
+    def _process(self, line: str) -> None:
         verb, *arguments = line.split()
         if verb in ("EHLO", "LHLO"):
             lines = ["mx", *self.offered.lines()]
             self._lmtp = verb == "LHLO"
-            self._say(*[f"250-{text}" for text in lines[:-1]], f"250 {lines[-1]}")
+            self._reply(*[f"250-{text}" for text in lines[:-1]], f"250 {lines[-1]}")
             return
         self.commands.append(line)
         self._rcpts = 0 if verb == "MAIL" else self._rcpts + (verb == "RCPT")
@@ -105,17 +105,22 @@ class Obliging:
             self._chunk = int(arguments[0]), arguments[1:] == ["LAST"]
         else:
             self._data = verb == "DATA"
-            self._say("354 go" if self._data else "250 ok")
+            self._reply("354 go" if self._data else "250 ok")
 
-    def _say(self, *lines: str) -> bool:
+    def _reply(self, *lines: str) -> bool:
         self._output += "".join(f"{line}\r\n" for line in lines).encode()
         return True
 
 
 def converse(
-    stream: Obliging, talk: Callable[[Client], object], *, secure: bool = False, lmtp: bool = False
+    stream: LenientServer,
+    talk: Callable[[Client], object],
+    *,
+    secure: bool = False,
+    lmtp: bool = False,
 ) -> None:
-    """Open a client on *stream*, with TLS as it were if *secure*, and do what *talk* gives."""
+    """Open a client on *stream* and run *talk* with it. With *secure* the client believes that it
+    uses TLS."""
 
     async def main() -> None:
         link = Link(stream, Runtime(), ClientProtocol(secure=secure, lmtp=lmtp))
@@ -127,21 +132,23 @@ def converse(
     run(main())
 
 
-async def _later(pieces: list[bytes]) -> AsyncIterator[bytes]:
+async def _asynchronously(pieces: list[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
 
 
-FORMS: Mapping[str, Callable[[list[bytes]], Source]] = {
+SOURCE_FORMS: Mapping[str, Callable[[list[bytes]], Source]] = {
     "octets": b"".join,
     "file": lambda pieces: io.BytesIO(b"".join(pieces)),
     "list": lambda pieces: pieces,
     "iterator": iter,
-    "async": _later,
+    "async": _asynchronously,
 }
+"""Functions that turn pieces of content into each form in which it can be sent."""
 
 
-def said(planned: Plan) -> list[str]:
+def planned_lines(planned: Plan) -> list[str]:
+    """Return the command lines of a plan."""
     return [bytes(command).decode() for command in planned.commands()]
 
 

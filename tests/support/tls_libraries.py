@@ -1,4 +1,4 @@
-"""Both libraries for TLS: contexts and filters, each made the same way."""
+"""The two TLS libraries, ``ssl`` and pyOpenSSL: contexts and filters, made alike for both."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
 
 class Standard:
-    """``ssl``."""
+    """The library ``ssl``."""
 
     name = "ssl"
 
     @classmethod
     def client(cls, ca: trustme.CA | None, version: str = "") -> Context:
-        """One that verifies by name and trusts *ca*, or nobody's certificate."""
+        """Return a client's context that verifies by name and trusts *ca*, or no CA."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if ca is not None:
             ca.configure_trust(context)
@@ -35,6 +35,7 @@ class Standard:
 
     @classmethod
     def server(cls, leaf: trustme.LeafCert, version: str = "") -> Context:
+        """Return a server's context that shows *leaf*."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         leaf.configure_cert(context)
         return cls._limited(context, version)
@@ -48,7 +49,7 @@ class Standard:
 
 
 class PyOpenSSL:
-    """``OpenSSL.SSL``."""
+    """The library pyOpenSSL."""
 
     name = "pyOpenSSL"
 
@@ -56,7 +57,7 @@ class PyOpenSSL:
     def client(
         cls, ca: trustme.CA | None, version: str = "", *, shown: trustme.LeafCert | None = None
     ) -> SSL.Context:
-        """Likewise; it shows *shown* to who asks."""
+        """Return a context as :meth:`Standard.client` does; it shows *shown* if a server asks."""
         context = cls._limited(SSL.Context(SSL.TLS_CLIENT_METHOD), version)
         context.set_verify(SSL.VERIFY_PEER)
         if ca is not None:
@@ -67,6 +68,7 @@ class PyOpenSSL:
 
     @classmethod
     def server(cls, leaf: trustme.LeafCert, version: str = "") -> SSL.Context:
+        """Return a server's context that shows *leaf*."""
         context = cls._limited(SSL.Context(SSL.TLS_SERVER_METHOD), version)
         show(context, leaf)
         return context
@@ -86,12 +88,14 @@ LIBRARIES: list[Library] = [Standard, PyOpenSSL]
 
 
 def trust(context: SSL.Context, ca: trustme.CA) -> None:
+    """Make *context* trust *ca*."""
     store = context.get_cert_store()
     assert store is not None
     store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, ca.cert_pem.bytes()))
 
 
 def show(context: SSL.Context, leaf: trustme.LeafCert) -> None:
+    """Make *context* show *leaf*."""
     first, *others = (x509.load_pem_x509_certificate(p.bytes()) for p in leaf.cert_chain_pems)
     context.use_certificate(first)
     for other in others:
@@ -101,7 +105,7 @@ def show(context: SSL.Context, leaf: trustme.LeafCert) -> None:
     context.use_privatekey(key)
 
 
-# -- filters of them ------------------------------------------------------------------------------
+# -- filters --------------------------------------------------------------------------------------
 
 CA = trustme.CA()
 LEAF = CA.issue_cert(NAME)
@@ -118,31 +122,35 @@ _CONTEXTS: dict[tuple[str, bool], Context] = {
 
 
 def context_of(library: Library, server: bool) -> Context:
-    """One for all tests: of a client that trusts CA, or of a server that shows LEAF."""
+    """Return a shared context: a client's that trusts CA, or a server's that shows LEAF."""
     return _CONTEXTS[library.name, server]
 
 
 def client_of(context: Context, name: str | None = NAME, **options: tuple[bytes, ...]) -> Filter:
+    """Return a client's filter for the server *name*."""
     return filter_for(context, server_side=False, server_hostname=name, **options)
 
 
 def server_of(context: Context) -> Filter:
+    """Return a server's filter."""
     return filter_for(context, server_side=True)
 
 
-def sides_of(libraries: Pair, name: str = NAME) -> Sides:
+def before_handshake(libraries: Pair, name: str = NAME) -> Sides:
+    """Return a client and a server that have not shaken hands."""
     client, server = libraries
     return client_of(context_of(client, False), name), server_of(context_of(server, True))
 
 
 def move(source: Filter, target: Filter, size: int = CHUNK) -> None:
+    """Give the records of *source* to *target*, in pieces of *size* octets."""
     octets = source.data_to_send()
     for start in range(0, len(octets), size):
         target.receive(octets[start : start + size])
 
 
 def shake_hands(client: Filter, server: Filter, size: int = CHUNK) -> None:
-    """Handshake to the end on both sides, in pieces of *size*, each tried as it arrives."""
+    """Complete the handshake on both sides, in pieces of *size* octets, each used as it arrives."""
     done = {client: False, server: False}
     while not all(done.values()):
         for side, other in ((client, server), (server, client)):
@@ -153,7 +161,8 @@ def shake_hands(client: Filter, server: Filter, size: int = CHUNK) -> None:
                 done[other] = done[other] or other.handshake()
 
 
-def agreed(libraries: Pair) -> Sides:
-    client, server = sides_of(libraries)
+def after_handshake(libraries: Pair) -> Sides:
+    """Return a client and a server that have shaken hands."""
+    client, server = before_handshake(libraries)
     shake_hands(client, server)
     return client, server

@@ -1,4 +1,4 @@
-"""A server in memory that offers TLS, and keeps its word or not; what it hears is kept."""
+"""An SMTP server in memory with TLS, which can misbehave, and which keeps all that it receives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CRLF = b"\r\n"
 
 
 def is_tls(octets: bytes) -> bool:
-    """Whether all of *octets* are records of TLS."""
+    """Return whether *octets* are nothing but records of TLS."""
     while octets:
         if octets[0] not in range(20, 24) or octets[1] != 3:
             return False
@@ -23,10 +23,11 @@ def is_tls(octets: bytes) -> bool:
 
 @define(eq=False)
 class TLSServer:
-    """A stream to a server. *starttls* is the reply to STARTTLS, with what is injected behind it.
+    """A stream to a server. *starttls* is its reply to STARTTLS, with octets injected after it.
 
-    *handshake* is what it does after 220: "agree"; "stall", "close" or "reset" when the client has
-    begun; or octets to say in clear instead.
+    *handshake* is what the server does after 220: ``b"agree"`` completes the handshake;
+    ``b"stall"``, ``b"close"`` or ``b"reset"`` take effect when the client has begun it; any other
+    octets are sent in clear instead. *implicit* starts TLS at once, without STARTTLS.
     """
 
     context: ssl.SSLContext
@@ -36,17 +37,18 @@ class TLSServer:
     implicit: bool = False
 
     clear: bytes = field(default=b"", init=False)
-    """What it was told in clear, up to the handshake."""
+    """The octets received in clear, before the handshake."""
     records: bytes = field(default=b"", init=False)
-    """All octets it was sent after that."""
+    """The octets received after that, as they arrived."""
     hidden: bytes = field(default=b"", init=False)
-    """What it was told under TLS."""
+    """The plain octets received under TLS."""
     closed: bool = field(default=False, init=False)
+    """Whether the client has closed the stream."""
     _tls: TLSFilter | None = field(default=None, init=False)
-    _agreed: bool = field(default=False, init=False)
+    _handshake_done: bool = field(default=False, init=False)
     _body: bool = field(default=False, init=False)
     _line: bytes = field(default=b"", init=False)
-    _waiting: bytes = field(default=b"", init=False)
+    _output: bytes = field(default=b"", init=False)
 
     peername = ("192.0.2.1", 25)
     sockname = ("192.0.2.2", 49152)
@@ -55,10 +57,10 @@ class TLSServer:
         if self.implicit:
             self._begin()
         else:
-            self._waiting = b"220 mx ESMTP\r\n"
+            self._output = b"220 mx ESMTP\r\n"
 
     async def read(self, timeout: float | None) -> bytes:
-        octets, self._waiting = self._waiting, b""
+        octets, self._output = self._output, b""
         if octets or not self.records:
             return octets
         match self.handshake:
@@ -72,14 +74,14 @@ class TLSServer:
         assert not self.closed
         if self._tls is None:
             self.clear += data
-            self._waiting += self._said(data)
+            self._output += self._replies(data)
             return
         self.records += data
         if self.handshake == b"agree":
             self._tls.receive(data)
             self._talk(self._tls)
         elif self.handshake not in (b"stall", b"close", b"reset"):
-            self._waiting += self.handshake
+            self._output += self.handshake
 
     async def close(self) -> None:
         self.closed = True
@@ -92,18 +94,19 @@ class TLSServer:
 
     def _talk(self, tls: TLSFilter) -> None:
         try:
-            if not self._agreed:
-                self._agreed = tls.handshake()
-                if self._agreed and self.implicit:
+            if not self._handshake_done:
+                self._handshake_done = tls.handshake()
+                if self._handshake_done and self.implicit:
                     tls.write(b"220 mx ESMTP\r\n")
-            while self._agreed and (octets := tls.read()):
+            while self._handshake_done and (octets := tls.read()):
                 self.hidden += octets
-                tls.write(self._said(octets))
+                tls.write(self._replies(octets))
         except TLSFailed:
-            pass  # its alert, or the client's, goes out or came
-        self._waiting += tls.data_to_send()
+            pass  # one of the two sides has sent an alert
+        self._output += tls.data_to_send()
 
-    def _said(self, octets: bytes) -> bytes:
+    def _replies(self, octets: bytes) -> bytes:
+        """Return the replies to all lines that *octets* complete."""
         self._line += octets
         replies = b""
         while CRLF in self._line:
@@ -116,7 +119,7 @@ class TLSServer:
             self._body = line != b"."
             return b"" if self._body else b"250 kept\r\n"
         match line[:4]:
-            case b"EHLO" if self._agreed:
+            case b"EHLO" if self._handshake_done:
                 return b"250-mx\r\n250 AUTH PLAIN\r\n"
             case b"EHLO":
                 return b"250-mx\r\n250-AUTH PLAIN\r\n250 %s\r\n" % self.keyword
