@@ -1,8 +1,6 @@
-"""Counted octets: not one more, not one less; and canonical text, however it is cut."""
+"""Chunks: the reader takes exactly the counted octets, and text is checked at any split."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 from hypothesis import example, given
@@ -12,17 +10,12 @@ from smtpproto.errors import GrammarError
 from smtpproto.limits import CHUNK
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.chunks import CanonicalText, ChunkReader
+from tests.support.pieces import cut_at, has_bare_cr_or_lf, single_octets
 
 WIRE = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"\0", b"a", b"\xff", b"QUIT"])).map(
     b"".join
 )
 CUTS = st.lists(st.integers(0, 60), max_size=8)
-
-
-def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    """*data*, cut at *cuts*."""
-    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 # -- reading -----------------------------------------------------------------------------------
@@ -32,15 +25,17 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 @example(b"", [], 0)
 @example(b"a", [], 0)
 @example(b"\r\n.\r\nQUIT\r\n", [2, 5], 5)
-def test_a_chunk_is_its_octets_and_not_one_more(data: bytes, cuts: list[int], size: int) -> None:
+def test_a_chunk_reader_reads_exactly_its_size_at_any_split(
+    data: bytes, cuts: list[int], size: int
+) -> None:
     buffer = Buffer()
     reader = ChunkReader(buffer, size)
     content = b""
-    for piece in pieces(data, cuts):
+    for piece in cut_at(data, cuts):
         buffer.feed(piece)
         while part := reader.read():
             content += part
-        assert reader.done or not buffer, "what belongs to the chunk is not left in the buffer"
+        assert reader.done or not buffer, "octets of the chunk are left in the buffer"
         assert reader.read() == b""
     assert content == data[:size]
     assert reader.done == (len(data) >= size)
@@ -48,7 +43,7 @@ def test_a_chunk_is_its_octets_and_not_one_more(data: bytes, cuts: list[int], si
 
 
 @pytest.mark.parametrize("size", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 1])
-def test_slices_are_bounded(size: int) -> None:
+def test_a_large_chunk_is_read_in_slices_of_at_most_64_kib(size: int) -> None:
     buffer = Buffer()
     reader = ChunkReader(buffer, size)
     buffer.feed(b"x" * size + b"y")
@@ -60,7 +55,7 @@ def test_slices_are_bounded(size: int) -> None:
     assert buffer.take(9) == b"y"
 
 
-def test_a_size_is_a_promise_and_takes_no_room() -> None:
+def test_a_huge_size_allocates_nothing() -> None:
     buffer = Buffer()
     reader = ChunkReader(buffer, 10**20 - 1)
     buffer.feed(b"x" * 100)
@@ -68,7 +63,7 @@ def test_a_size_is_a_promise_and_takes_no_room() -> None:
     assert not reader.done
 
 
-def test_a_chunk_of_nothing_is_done_at_once() -> None:
+def test_an_empty_chunk_is_done_at_once() -> None:
     buffer = Buffer()
     buffer.feed(b"QUIT\r\n")
     reader = ChunkReader(buffer, 0)
@@ -80,11 +75,8 @@ def test_a_chunk_of_nothing_is_done_at_once() -> None:
 # -- canonical text ----------------------------------------------------------------------------
 
 
-def bare(data: bytes) -> bool:
-    return re.search(rb"\r(?!\n)|(?<!\r)\n", data) is not None
-
-
-def canonical(parts: list[bytes]) -> bool:
+def is_canonical(parts: list[bytes]) -> bool:
+    """Return whether CanonicalText accepts all of *parts*."""
     text = CanonicalText()
     try:
         for part in parts[:-1]:
@@ -101,18 +93,18 @@ def canonical(parts: list[bytes]) -> bool:
 @example(b"a\r", [])
 @example(b"\r\r\n", [1, 2])
 @example(b"\n", [0])
-def test_text_is_canonical_or_not_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
-    assert canonical([data]) is not bare(data)
-    assert canonical(pieces(data, cuts)) is not bare(data)
-    assert canonical([*pieces(data, cuts), b""]) is not bare(data)
-    assert canonical([data[i : i + 1] for i in range(len(data))] or [b""]) is not bare(data)
+def test_bare_cr_and_lf_in_text_are_refused_at_any_split(data: bytes, cuts: list[int]) -> None:
+    assert is_canonical([data]) is not has_bare_cr_or_lf(data)
+    assert is_canonical(cut_at(data, cuts)) is not has_bare_cr_or_lf(data)
+    assert is_canonical([*cut_at(data, cuts), b""]) is not has_bare_cr_or_lf(data)
+    assert is_canonical(single_octets(data) or [b""]) is not has_bare_cr_or_lf(data)
 
 
 @given(st.lists(WIRE, min_size=1))
 @example([b"a\r", b"b", b"\n"])
 @example([b"a", b"\r\r", b"\n"])
 @example([b"\r", b"\r", b""])
-def test_a_piece_that_was_refused_was_never_given(parts: list[bytes]) -> None:
+def test_a_refused_piece_leaves_no_trace(parts: list[bytes]) -> None:
     text = CanonicalText()
     taken = b""
     for number, part in enumerate(parts, 1):
@@ -120,13 +112,13 @@ def test_a_piece_that_was_refused_was_never_given(parts: list[bytes]) -> None:
         try:
             text.check(part, last=last)
         except GrammarError:
-            assert bare((taken + part).removesuffix(b"" if last else b"\r"))
+            assert has_bare_cr_or_lf((taken + part).removesuffix(b"" if last else b"\r"))
         else:
             taken += part
-    assert not bare(taken.removesuffix(b"\r"))
+    assert not has_bare_cr_or_lf(taken.removesuffix(b"\r"))
 
 
-def test_a_cr_at_the_end_of_the_last_piece_is_alone() -> None:
+def test_a_cr_at_the_end_of_the_last_piece_is_refused() -> None:
     text = CanonicalText()
     text.check(b"a\r", last=False)
     with pytest.raises(GrammarError, match="CR or LF alone"):

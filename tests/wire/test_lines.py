@@ -1,4 +1,4 @@
-"""Lines: CRLF ends one and nothing else does, however the octets arrive."""
+"""Lines: only CRLF ends a line, at any split, and an overlong line is discarded."""
 
 from __future__ import annotations
 
@@ -10,29 +10,20 @@ from hypothesis import strategies as st
 
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.lines import OVERLONG, LineReader, Overlong
+from tests.support.pieces import cut_at, single_octets
 
 Line = bytes | Literal[Overlong.LINE]
 
 LIMIT = 12
-# Biased to what line ends are made of: uniform octets would hardly ever make a CRLF.
+# Biased towards CR and LF: uniform octets would hardly ever make a CRLF.
 OCTETS = st.lists(
     st.sampled_from([b"\r", b"\n", b"\r\n", b"\0", b" ", b"a", b"\xff", b"0123456789"])
 ).map(b"".join)
 CUTS = st.lists(st.integers(0, 80), max_size=8)
 
 
-def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
-    """*data*, cut at *cuts*."""
-    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def octets(data: bytes) -> list[bytes]:
-    return [data[i : i + 1] for i in range(len(data))]
-
-
 def read_all(parts: list[bytes], limit: int = LIMIT) -> tuple[list[Line], bytes]:
-    """The lines that *parts* make, and what is left in the buffer."""
+    """Return the lines in *parts*, and the octets left in the buffer."""
     buffer = Buffer()
     reader = LineReader(buffer)
     lines: list[Line] = []
@@ -40,12 +31,12 @@ def read_all(parts: list[bytes], limit: int = LIMIT) -> tuple[list[Line], bytes]
         buffer.feed(part)
         while (line := reader.read(limit)) is not None:
             lines.append(line)
-        assert len(buffer) < limit, "an incomplete line is held only while it can still fit"
+        assert len(buffer) < limit, "the buffer keeps a line that cannot fit"
     return lines, buffer.take(len(buffer))
 
 
 def expected(data: bytes, limit: int = LIMIT) -> list[Line]:
-    """The definition of a line (RFC 5321 2.3.8), whole."""
+    """Return the lines of *data* by definition (RFC 5321 2.3.8)."""
     *lines, _ = data.split(b"\r\n")
     return [OVERLONG if len(line) + 2 > limit else line for line in lines]
 
@@ -55,38 +46,38 @@ def expected(data: bytes, limit: int = LIMIT) -> list[Line]:
 @example(b"0123456789a\r\nb\r\n", [])
 @example(b"0123456789a\r\r\nb\r\n", [12, 13])
 @example(b"0123456789abcdefghij\nNOOP\r\nb\r\n", [12])
-def test_whole_octets_and_any_split_give_the_same_lines(data: bytes, cuts: list[int]) -> None:
+def test_any_split_yields_the_same_lines(data: bytes, cuts: list[int]) -> None:
     lines, rest = read_all([data])
     assert lines == expected(data)
-    assert read_all(octets(data)) == (lines, rest)
-    assert read_all(pieces(data, cuts)) == (lines, rest)
+    assert read_all(single_octets(data)) == (lines, rest)
+    assert read_all(cut_at(data, cuts)) == (lines, rest)
 
 
 @given(OCTETS)
-def test_what_is_no_line_yet_stays_or_is_dropped_if_it_never_can_be_one(data: bytes) -> None:
+def test_an_incomplete_line_is_kept_only_while_it_can_fit(data: bytes) -> None:
     rest = data.rpartition(b"\r\n")[2]
     _, left = read_all([data])
     assert left == (rest if len(rest) < LIMIT else rest[-1:])
 
 
 @given(st.binary(max_size=10).filter(lambda line: b"\r\n" not in line + b"\r"), OCTETS)
-def test_octets_behind_a_line_are_not_touched(line: bytes, behind: bytes) -> None:
+def test_octets_after_a_line_stay_in_the_buffer(line: bytes, after: bytes) -> None:
     buffer = Buffer()
-    buffer.feed(line + b"\r\n" + behind)
+    buffer.feed(line + b"\r\n" + after)
     assert LineReader(buffer).read(LIMIT) == line
-    assert buffer.take(len(buffer)) == behind
+    assert buffer.take(len(buffer)) == after
 
 
 @pytest.mark.parametrize(
     "end", [b"\n", b"\r", b"\n\r", b"\r\0\n", b"\r \n", b"\0", b"\x0b", b"\x0c", b"\x85", b"\r\r"]
 )
-def test_nothing_but_crlf_ends_a_line(end: bytes) -> None:
+def test_only_crlf_ends_a_line(end: bytes) -> None:
     assert read_all([b"a" + end + b"b"], 100) == ([], b"a" + end + b"b")
-    assert read_all(octets(b"a" + end + b"b\r\n"), 100) == ([b"a" + end + b"b"], b"")
+    assert read_all(single_octets(b"a" + end + b"b\r\n"), 100) == ([b"a" + end + b"b"], b"")
 
 
 @pytest.mark.parametrize("over", [0, 1, 2, 3, LIMIT, 10 * LIMIT])
-def test_a_line_is_overlong_from_one_octet_above_the_limit(over: int) -> None:
+def test_a_line_one_octet_above_the_limit_is_overlong(over: int) -> None:
     line = b"x" * (LIMIT - 2 + over)
     data = line + b"\r\nnext\r\n"
     first: Line = OVERLONG if over else line
@@ -94,13 +85,13 @@ def test_a_line_is_overlong_from_one_octet_above_the_limit(over: int) -> None:
         assert read_all([data[:cut], data[cut:]]) == ([first, b"next"], b"")
 
 
-def test_no_part_of_an_overlong_line_is_a_line() -> None:
-    """Bare ends inside it do not resynchronise; its CRLF does, and it is reported once."""
+def test_no_part_of_an_overlong_line_is_read_as_a_line() -> None:
+    """A bare CR or LF inside it does not end it; its CRLF does, and it is reported once."""
     data = b"x" * 100 + b"\nQUIT\n\rQUIT\r" + b"y" * 100 + b"\r\nNOOP\r\n"
-    assert read_all([data])[0] == read_all(octets(data))[0] == [OVERLONG, b"NOOP"]
+    assert read_all([data])[0] == read_all(single_octets(data))[0] == [OVERLONG, b"NOOP"]
 
 
-def test_an_endless_line_is_not_held() -> None:
+def test_an_endless_line_is_not_kept_in_memory() -> None:
     buffer = Buffer()
     reader = LineReader(buffer)
     for _ in range(1000):

@@ -1,0 +1,21 @@
+"""Octets cut into pieces, and a plain definition of bare CR and LF, as oracles for readers."""
+
+from __future__ import annotations
+
+import re
+
+
+def cut_at(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Return *data* in pieces, cut at *cuts*. Pieces may be empty."""
+    ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def single_octets(data: bytes) -> list[bytes]:
+    """Return each octet of *data*."""
+    return [data[i : i + 1] for i in range(len(data))]
+
+
+def has_bare_cr_or_lf(data: bytes) -> bool:
+    """Return whether *data* has a CR or LF outside CRLF."""
+    return re.search(rb"\r(?!\n)|(?<!\r)\n", data) is not None
