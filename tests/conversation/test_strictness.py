@@ -388,8 +388,8 @@ def test_opportunistic_tls_that_is_cut_may_give_way(end: str) -> None:
     """Also where the handshake was done, and the first words under it were not answered."""
 
     class Cut(TLSServer):
-        def _said(self, octets: bytes) -> bytes:
-            return b"" if self._tls is not None else super()._said(octets)
+        def replies_to(self, octets: bytes) -> bytes:
+            return b"" if self._tls is not None else super().replies_to(octets)
 
     server = TLSServer(GOOD, handshake=b"close") if end == "at once" else Cut(GOOD)
     ours = ClientConfig(tls="opportunistic", verify=TRUST)

@@ -334,7 +334,7 @@ class Greeting(TLSServer):
 
     def __attrs_post_init__(self) -> None:
         self._begin()
-        self._waiting = self.handshake
+        self._output = self.handshake
 
 
 @pytest.mark.parametrize("octets", [b"\x15\x03\x03\0\2\2\x50", b"\x16\x03\x01\0\5", b"\x15"])

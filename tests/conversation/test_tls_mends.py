@@ -160,8 +160,8 @@ def test_a_silent_greeting_under_tls_is_not_for_want_of_tls() -> None:
             return octets
 
         def _talk(self, tls: Any) -> None:
-            self._agreed = self._agreed or tls.handshake()
-            self._waiting += tls.data_to_send()
+            self._handshake_done = self._handshake_done or tls.handshake()
+            self._output += tls.data_to_send()
 
     async def main() -> None:
         server, config = Mute(GOOD, implicit=True), ClientConfig(verify=TRUST)

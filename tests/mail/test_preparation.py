@@ -1,13 +1,137 @@
-"""Preparation of messages whose headers the standard library cannot read."""
+"""Preparation of content: damaged headers, long lines, SMTPUTF8, text in binary content."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+from collections.abc import Callable
+from contextlib import aclosing
+from email.message import EmailMessage
 
 import pytest
 
-from smtpproto import SMTPError
-from smtpproto.mail.preparation import prepare
+from smtpproto import (
+    Body,
+    Client,
+    Envelope,
+    Extensions,
+    GrammarError,
+    Leniencies,
+    MailParameters,
+    NotOffered,
+    SMTPError,
+    Tolerance,
+    plan,
+)
+from smtpproto.adapters.blocking import run
+from smtpproto.mail.preparation import Content, Source, prepare
+from tests.support.dialogue import play
+from tests.support.envelopes import TO_BOB
+
+FITS = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"\r\n"  # 998 octets and CRLF
+TOO_LONG = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"x\r\n"
+
+SOURCES: list[Callable[[bytes], Source]] = [lambda octets: octets, io.BytesIO]
+
+OPENED = """
+    S: 220 mx.example.org ESMTP
+    C: EHLO [127.0.0.1]
+    S: 250-mx.example.org
+    S: 250 8BITMIME
+"""
+
+TRANSACTION = """
+    C: MAIL FROM:<ann@example.org> BODY=8BITMIME
+    S: 250 OK
+    C: RCPT TO:<bob@example.org>
+    S: 250 OK
+    C: DATA
+    S: 354 Go on
+"""
+END = """
+    C: .
+    S: 250 OK
+    C: QUIT
+    S: 221 bye
+"""
+
+
+def deliver(content: bytes, source: Source, leniencies: Leniencies) -> None:
+    """Send *source* with a client that must send *content*."""
+    lines = "\n".join(f"C: {line}" for line in content.decode().splitlines())
+
+    async def talk(client: Client) -> None:
+        await client.send(source, TO_BOB)
+
+    play(f"{OPENED}{TRANSACTION}{lines}{END}", talk, leniencies=leniencies)
+
+
+@pytest.mark.req("RFC5322-2.1.1-01", "RFC6152-3-08")
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_line_of_more_than_998_octets_is_not_sent(source: Callable[[bytes], Source]) -> None:
+    """The limit is in octets, because servers count these. The session goes on."""
+    deliver(FITS, source(FITS), Leniencies())
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(GrammarError, match="998"):
+            await client.send(source(TOO_LONG), TO_BOB)
+
+    play(f"{OPENED}C: QUIT\nS: 221 bye", talk)
+
+
+def test_long_lines_are_sent_if_a_leniency_allows_them() -> None:
+    deliver(TOO_LONG, TOO_LONG, Leniencies(long_lines=Tolerance.ACCEPT))
+
+
+def test_content_without_a_line_end_is_not_kept_in_memory() -> None:
+    """It is in pieces, so that its header section, which never ends, was not measured."""
+
+    async def main() -> None:
+        pieces = iter([b"\x80" * 50_000] * 40)
+        content = Content(pieces, binary=True)
+        async with aclosing(content.slices()) as slices:
+            assert max([len(part) async for part in slices]) < 200_000
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_header_in_pieces_that_is_not_ascii_needs_smtputf8(size: int) -> None:
+    """The error is raised before the first slice; the body may have any octets."""
+
+    async def main(text: str, *, asked: bool = False) -> bytes:
+        octets = text.encode()
+        pieces = iter([octets[at : at + size] for at in range(0, len(octets), size)])
+        content = Content(pieces, utf8_header=asked)
+        async with aclosing(content.slices()) as slices:
+            return b"".join([part async for part in slices])
+
+    for fine in ("Subject: u\r\n\r\n\u00fc\r\n", "\u00fc\r\nSubject: u\r\n", "", "Subject: u\r\n"):
+        assert run(main(fine)) == fine.encode()
+    for bad in ("Subject: \u00fc\r\n\r\nx\r\n", "A: b\r\nSubject: u\r\n \u00fc\r\n"):
+        with pytest.raises(GrammarError, match="smtputf8"):
+            run(main(bad))
+        assert run(main(bad, asked=True)) == bad.encode()
+
+
+@pytest.mark.req("RFC3030-3-08")
+def test_text_in_binary_content_has_crlf_line_ends() -> None:
+    """Text under BODY=BINARYMIME is canonical, too (RFC 3030 3)."""
+    offered = Extensions({"CHUNKING": "", "BINARYMIME": "", "SIZE": ""})
+    message = EmailMessage()
+    message["From"], message["To"] = "ann@example.org", "bob@example.org"
+    message.set_content("one\ntwo\n")
+    message.add_attachment(bytes(range(256)), maintype="application", subtype="octet-stream")
+    envelope = Envelope("ann@example.org", "bob@example.org", MailParameters(body=Body.BINARY_MIME))
+    planned = plan(message, envelope, offered)
+    sent = planned.content.source
+    assert isinstance(sent, bytes)
+    assert b"one\r\ntwo\r\n" in sent
+    assert b"\n" not in sent.replace(b"\r\n", b"")
+    (transaction,) = planned.transactions
+    assert transaction.mail.parameters.size == planned.content.size == len(sent)
+    with pytest.raises(NotOffered):
+        plan(message, envelope, Extensions({"CHUNKING": ""}))
 
 
 @pytest.mark.parametrize("to", [b'"', b"a@[", b"=?utf-8?q?=0a?= <a@b.c>", b"(" * 3000, b"<", b"a@"])

@@ -1,4 +1,4 @@
-"""``TLS-Required: No`` (RFC 8689 3)."""
+"""The header field ``TLS-Required: No`` (RFC 8689 3)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from smtpproto.mail.tls_required import waive_tls, waives_tls
         (b"", False),
     ],
 )
-def test_what_waives_tls(header: bytes, waived: bool) -> None:
+def test_only_one_field_with_the_value_no_waives_tls(header: bytes, waived: bool) -> None:
     assert waives_tls(header) is waived
 
 
 @pytest.mark.req("RFC8689-4.3-02")
-def test_a_message_says_it_once() -> None:
+def test_waive_tls_leaves_exactly_one_field() -> None:
     message = EmailMessage()
     message["Subject"] = "It must arrive"
     for _ in range(2):

@@ -133,7 +133,7 @@ ON_CLIENTS = [
 
 
 def test_each_leniency_has_an_example() -> None:
-    """The one of content is tested in tests/mail/test_line_lengths.py."""
+    """The one of content is tested in tests/mail/test_preparation.py."""
     assert {*EXAMPLES, "long_lines"} == set(NAMES)
     assert all(EXAMPLES.values())
 

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
+from smtpproto import ClientCertificate, TLSVerify
 from smtpproto.limits import CHUNK
-from smtpproto.tls.context import Context
+from smtpproto.tls.context import Context, client_context
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import filter_for
 from tests.support.certificates import NAME
@@ -109,6 +110,8 @@ def show(context: SSL.Context, leaf: trustme.LeafCert) -> None:
 
 CA = trustme.CA()
 LEAF = CA.issue_cert(NAME)
+USER = CA.issue_cert("ann@example.org")
+PEM = CA.cert_pem.bytes()
 
 PAIRS = [(client, server) for client in LIBRARIES for server in LIBRARIES]
 each_pair = pytest.mark.parametrize(
@@ -163,6 +166,42 @@ def shake_hands(client: Filter, server: Filter, size: int = CHUNK) -> None:
 
 def after_handshake(libraries: Pair) -> Sides:
     """Return a client and a server that have shaken hands."""
-    client, server = before_handshake(libraries)
-    shake_hands(client, server)
-    return client, server
+    client, server = libraries
+    return connected(context_of(client, False), context_of(server, True))
+
+
+def connected(
+    client: Context, server: Context, name: str | None = NAME, **options: tuple[bytes, ...]
+) -> Sides:
+    """Return filters for both contexts, after their handshake."""
+    sides = client_of(client, name, **options), server_of(server)
+    shake_hands(*sides)
+    return sides
+
+
+def connected_by(
+    verify: TLSVerify,
+    server: trustme.LeafCert | ssl.SSLContext,
+    name: str | None = NAME,
+    certificate: ClientCertificate | None = None,
+) -> Sides:
+    """Return both sides after a handshake for which the client has the library's own context."""
+    context = server if isinstance(server, ssl.SSLContext) else Standard.server(server)
+    client = client_context(verify, certificate)
+    return connected(client, context, name, fingerprints=verify.fingerprints)
+
+
+def trusting_context(ca: trustme.CA = CA) -> ssl.SSLContext:
+    """Return the library's own context for a client, which also trusts *ca*."""
+    context = client_context()
+    ca.configure_trust(context)
+    return context
+
+
+def asking_context(*, required: bool = False, mode: int = SSL.VERIFY_PEER) -> SSL.Context:
+    """Return a server's context of pyOpenSSL that asks for a certificate of CA."""
+    context = PyOpenSSL.server(LEAF)
+    trust(context, CA)
+    context.set_verify(mode | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if required else 0))
+    context.set_session_id(b"x")
+    return context

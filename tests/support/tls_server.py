@@ -74,7 +74,7 @@ class TLSServer:
         assert not self.closed
         if self._tls is None:
             self.clear += data
-            self._output += self._replies(data)
+            self._output += self.replies_to(data)
             return
         self.records += data
         if self.handshake == b"agree":
@@ -100,12 +100,12 @@ class TLSServer:
                     tls.write(b"220 mx ESMTP\r\n")
             while self._handshake_done and (octets := tls.read()):
                 self.hidden += octets
-                tls.write(self._replies(octets))
+                tls.write(self.replies_to(octets))
         except TLSFailed:
             pass  # one of the two sides has sent an alert
         self._output += tls.data_to_send()
 
-    def _replies(self, octets: bytes) -> bytes:
+    def replies_to(self, octets: bytes) -> bytes:
         """Return the replies to all lines that *octets* complete."""
         self._line += octets
         replies = b""

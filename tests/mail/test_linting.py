@@ -1,4 +1,4 @@
-"""What is said of messages that can be sent but should be better."""
+"""lint: the faults that it finds in a message, and the messages that it does not read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smtpproto import Domain, Envelope, GrammarError, Mailbox, lint
 from smtpproto.mail.preparation import Source
 from tests.support.envelopes import TO_BOB
 
-FINE = b"From: ann@example.org\r\nTo: bob@example.org\r\n\r\nhello\tworld\r\n"
+VALID = b"From: ann@example.org\r\nTo: bob@example.org\r\n\r\nhello\tworld\r\n"
 
 
 def email() -> EmailMessage:
@@ -23,12 +23,12 @@ def email() -> EmailMessage:
 
 @pytest.mark.parametrize(
     "message",
-    [FINE, FINE.replace(b"\r\n", b"\n"), b"", b"no header", io.BytesIO(FINE), email(),
+    [VALID, VALID.replace(b"\r\n", b"\n"), b"", b"no header", io.BytesIO(VALID), email(),
      b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n",
      b"\r\n" + b"x" * 998, b"Subject: x\r\n\r\nReturn-Path: is text here\r\n"],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
-def test_nothing_is_wrong(message: Source) -> None:
+def test_a_valid_message_has_no_faults(message: Source) -> None:
     assert lint(message, TO_BOB) == []
 
 
@@ -48,26 +48,28 @@ def test_nothing_is_wrong(message: Source) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", [bytes, io.BytesIO], ids=["bytes", "file"])
-def test_each_fault_is_told_once(message: bytes, fault: str, form: type) -> None:
+def test_each_fault_is_reported_once_with_its_first_line(
+    message: bytes, fault: str, form: type
+) -> None:
     assert lint(form(message), TO_BOB) == [fault]
 
 
 @pytest.mark.req("RFC5321-4.5.3.1-02")
-def test_names_that_are_too_long() -> None:
+def test_a_long_local_part_is_a_fault_and_a_long_domain_cannot_be_made() -> None:
     long = Mailbox("l" * 65, Domain("example.org"), long=True)
-    (fault,) = lint(FINE, Envelope(long, "bob@example.org"))
+    (fault,) = lint(VALID, Envelope(long, "bob@example.org"))
     assert fault.startswith("local-part of more than 64 octets: lll")
     with pytest.raises(GrammarError, match="255"):
         Domain(".".join(["d" * 63] * 4) + ".d")
 
 
-def test_a_file_is_left_as_it_was() -> None:
-    file = io.BytesIO(b"skipped" + FINE)
+def test_a_file_keeps_its_position() -> None:
+    file = io.BytesIO(b"skipped" + VALID)
     file.seek(7)
     assert lint(file, TO_BOB) == []
     assert file.tell() == 7
 
 
-def test_what_can_be_read_only_once_is_not_read() -> None:
+def test_a_message_in_pieces_is_refused() -> None:
     with pytest.raises(GrammarError, match="only once"):
-        lint(iter([FINE]), TO_BOB)
+        lint(iter([VALID]), TO_BOB)

@@ -1,8 +1,7 @@
-"""What is planned is what is sent: the law."""
+"""A client sends exactly what it has planned, for generated offers, envelopes and contents."""
 
 from __future__ import annotations
 
-import io
 from unittest import mock
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from smtpproto import (
+    Client,
     Envelope,
     Extensions,
     GrammarError,
@@ -19,29 +19,34 @@ from smtpproto import (
     Plan,
     RcptParameters,
     SMTPError,
+    plan,
 )
 from smtpproto.client import submit
-from smtpproto.client.connection import Client
 from smtpproto.mail import planning
-from smtpproto.mail.planning import plan
 from smtpproto.mail.preparation import _header_section
 from smtpproto.testing import strategies
-
-from ..support.envelopes import TO_BOB
-from ..support.lenient_server import ALL, FORMS, SMALL, Obliging, converse, said
+from tests.support.envelopes import TO_BOB
+from tests.support.lenient_server import (
+    ALL_EXTENSIONS,
+    SMALL_CHUNK,
+    SOURCE_FORMS,
+    LenientServer,
+    converse,
+    planned_lines,
+)
 
 
 def rich_offers() -> st.SearchStrategy[Extensions]:
-    """All there is, or but for one or two; perhaps with limits."""
+    """Offers of all extensions but up to two, perhaps with limits."""
     limits = st.none() | strategies.session_limits().map(
         lambda limits: evolve(limits, rcpt_max=limits.rcpt_max and 1 + limits.rcpt_max % 3)
     )
     return st.builds(
         lambda missing, limits: Extensions(
-            {key: text for key, text in ALL.items() if key not in missing}
+            {key: text for key, text in ALL_EXTENSIONS.items() if key not in missing}
             | ({"LIMITS": str(limits)} if limits is not None and str(limits) else {})
         ),
-        st.sets(st.sampled_from(sorted(ALL)), max_size=2),
+        st.sets(st.sampled_from(sorted(ALL_EXTENSIONS)), max_size=2),
         limits,
     )
 
@@ -63,8 +68,8 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     )
 
 
-def known_on_the_way(planned: Plan, whole: bytes, offered: Extensions) -> type[SMTPError] | None:
-    """What of content that comes in pieces only the pieces tell."""
+def error_on_the_way(planned: Plan, whole: bytes, offered: Extensions) -> type[SMTPError] | None:
+    """Return the error that content in pieces raises only while it is sent, if any."""
     if planned.content.size is not None:
         return None
     if not planned.content.utf8_header and not _header_section(whole).isascii():
@@ -77,7 +82,7 @@ def known_on_the_way(planned: Plan, whole: bytes, offered: Extensions) -> type[S
     offered=rich_offers() | strategies.offers(),
     envelope=envelopes(),
     pieces=st.lists(strategies.messages(), max_size=3),
-    form=st.sampled_from(sorted(FORMS)),
+    form=st.sampled_from(sorted(SOURCE_FORMS)),
     secure=st.booleans(),
     lmtp=st.booleans(),
 )
@@ -105,42 +110,44 @@ def test_what_is_planned_is_what_is_sent(
     secure: bool,
     lmtp: bool,
 ) -> None:
-    """If all is accepted, the commands on the wire are those of the plan, and each transaction has
-    all of the content; what cannot be sent is NotOffered, and nothing of it is sent."""
-    stream = Obliging(offered)
+    """If the server accepts everything, the commands on the wire are those of the plan, and each
+    transaction has the whole content. If the plan raises NotOffered, nothing is sent."""
+    stream = LenientServer(offered)
 
     async def talk(client: Client) -> None:
         try:
-            planned = client.plan(FORMS[form](pieces), envelope)
+            planned = client.plan(SOURCE_FORMS[form](pieces), envelope)
         except NotOffered:
             with pytest.raises(NotOffered):
-                await client.send(FORMS[form](pieces), envelope)
+                await client.send(SOURCE_FORMS[form](pieces), envelope)
             assert stream.commands == []
             return
         assert stream.commands == []
         if planned.content.eight_bit is None and "8BITMIME" not in offered:
-            assume(b"".join(pieces).isascii())  # nobody can tell before
-        if (error := known_on_the_way(planned, b"".join(pieces), offered)) is not None:
+            assume(b"".join(pieces).isascii())  # not known before sending
+        if (error := error_on_the_way(planned, b"".join(pieces), offered)) is not None:
             with pytest.raises(error):
-                await client.send(FORMS[form](pieces), envelope)
+                await client.send(SOURCE_FORMS[form](pieces), envelope)
             assert stream.contents == [] and not any("LAST" in line for line in stream.commands)
             return
-        outcome = await client.send(FORMS[form](pieces), envelope)
+        outcome = await client.send(SOURCE_FORMS[form](pieces), envelope)
         assert set(outcome.accepted) == set(envelope.recipients)
         chunks_known = planned.content.size is not None
-        told = [line for line in stream.commands if chunks_known or not line.startswith("BDAT")]
-        assert told == said(planned)
+        sent = [line for line in stream.commands if chunks_known or not line.startswith("BDAT")]
+        assert sent == planned_lines(planned)
         assert stream.contents == [b"".join(pieces)] * len(planned.transactions)
 
     with (
-        mock.patch.object(planning, "CHUNK", SMALL),
-        mock.patch.object(submit, "CHUNK", SMALL),
+        mock.patch.object(planning, "CHUNK", SMALL_CHUNK),
+        mock.patch.object(submit, "CHUNK", SMALL_CHUNK),
     ):
         converse(stream, talk, secure=secure, lmtp=lmtp)
 
 
 @given(rich_offers(), envelopes(), strategies.messages())
-def test_a_plan_is_shown_line_by_line(offered: Extensions, envelope: Envelope, body: bytes) -> None:
+def test_str_of_a_plan_shows_its_lines(
+    offered: Extensions, envelope: Envelope, body: bytes
+) -> None:
     try:
         planned = plan(body, envelope, offered)
     except NotOffered:
@@ -148,10 +155,3 @@ def test_a_plan_is_shown_line_by_line(offered: Extensions, envelope: Envelope, b
     shown = [*map(str, planned.commands()), f"[{len(body)} octets of content]"]
     assert str(planned).split("\n") == shown
     assert str(planned).replace("\n", "").isprintable()
-
-
-def test_a_plan_reads_a_file_and_leaves_it_as_it_was() -> None:
-    file = io.BytesIO(b"skipped\nhello\n")
-    file.seek(8)
-    assert plan(file, TO_BOB, Extensions({"SIZE": ""})).content.size == 7
-    assert file.tell() == 8
