@@ -1,4 +1,4 @@
-"""Replies that the server machine gives by itself. Texts follow the RFCs' examples if any."""
+"""Replies that the server machine sends by itself; texts follow the RFCs' examples, if any."""
 
 from __future__ import annotations
 
