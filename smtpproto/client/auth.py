@@ -150,7 +150,9 @@ class _Attempt:
             return await self.link.runtime.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
             await self._cancel()
-            raise RemoteProtocolError(error.message, command=self.command) from None
+            malformed = isinstance(error, GrammarError)
+            text = f"malformed challenge: {error.message}" if malformed else error.message
+            raise RemoteProtocolError(text, command=self.command) from None
 
     async def _cancel(self) -> None:
         """Send ``*``; abandon the link if the server accepts that as a login.

@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""The fixtures of the client's tests."""
 
 from tests.support.fixtures import contexts, small_chunks
 

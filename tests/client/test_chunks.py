@@ -172,12 +172,12 @@ def test_a_refused_last_chunk_refuses_the_message() -> None:
 @pytest.mark.parametrize("last", [False, True])
 def test_421_to_a_chunk_is_the_reply_to_every_unanswered_one(last: bool) -> None:
     chunks = ["one..", "two.."] if last else ["one..", "two..", "three", "four."]
-    said = "".join(f"C: BDAT 7\nC: {line}\n" for line in chunks)
+    script = "".join(f"C: BDAT 7\nC: {line}\n" for line in chunks)
     if last:
-        said = said.replace("BDAT 7\nC: two", "BDAT 7 LAST\nC: two")
+        script = script.replace("BDAT 7\nC: two", "BDAT 7 LAST\nC: two")
     with pytest.raises(SendRefused) as caught:
         send(
-            f"{PIPELINED}{PIPELINED_MAIL}{said}S: 421 closing",
+            f"{PIPELINED}{PIPELINED_MAIL}{script}S: 421 closing",
             body=LINES[:14] if last else LINES,
         )
     assert caught.value.reply.code == 421

@@ -140,8 +140,8 @@ def test_after_a_cancelled_message_the_next_begins_with_rset(reads: int) -> None
         ["C: BDAT 7", "C: one..", "S: 250 ok"],
         ["C: BDAT 7", "C: two..", "S: 250 ok"],
     ]
-    said = "\n".join(line for step in lines[: reads - 1] for line in step)
-    stream = CancellingStream(f"{LOCKSTEP}{said}\n{RSET}{NEXT}{GOODBYE}", reads)
+    script = "\n".join(line for step in lines[: reads - 1] for line in step)
+    stream = CancellingStream(f"{LOCKSTEP}{script}\n{RSET}{NEXT}{GOODBYE}", reads)
 
     async def main() -> None:
         async with await opened(stream) as client:
