@@ -199,6 +199,7 @@ class _LineEnds:
         self._lengths = None if long else LineLengths()
 
     def convert(self, data: bytes) -> bytes:
+        """Return the next slice with CRLF line ends. Raises GrammarError for a long line."""
         data = self._cr + data
         self._cr = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
@@ -213,6 +214,7 @@ class _LineEnds:
         return data
 
     def finish(self) -> bytes:
+        """Return the CRLF that the content lacks at its end, if any."""
         return b"" if self._ended and not self._cr else self.convert(b"\n")
 
 
@@ -220,9 +222,11 @@ class _AsTheyAre:
     """Leaves line ends alone."""
 
     def convert(self, data: bytes) -> bytes:
+        """Return *data* unchanged."""
         return data
 
     def finish(self) -> bytes:
+        """Return nothing."""
         return b""
 
 

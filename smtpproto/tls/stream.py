@@ -82,7 +82,7 @@ class TLSFilter(Filter):
         self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
         try:
             name = plain_name(server_hostname, required=self._by_name and not server_side)
-            self.object = context.wrap_bio(
+            self.object: ssl.SSLObject = context.wrap_bio(
                 self._incoming, self._outgoing, server_side=server_side, server_hostname=name
             )
         except (ValueError, TypeError, ssl.SSLError) as error:
