@@ -102,7 +102,7 @@ def error_on_the_way(planned: Plan, whole: bytes, offered: Extensions) -> type[S
     secure=False,
     lmtp=False,
 )
-def test_what_is_planned_is_what_is_sent(
+def test_a_client_sends_exactly_the_planned_commands_and_content(
     offered: Extensions,
     envelope: Envelope,
     pieces: list[bytes],

@@ -64,7 +64,7 @@ def test_the_binding_is_of_the_context_that_an_sni_callback_chose() -> None:
         assert len(set(bindings(client, server))) == 1
 
 
-def test_without_sni_another_certificate_means_no_binding() -> None:
+def test_if_clients_without_sni_see_another_certificate_there_is_no_binding() -> None:
     ca = trustme.CA()
     context, other = (server_context(ca.issue_cert(name)) for name in (NAME, "other.example"))
 

@@ -55,7 +55,7 @@ def test_a_large_chunk_is_read_in_slices_of_at_most_64_kib(size: int) -> None:
     assert buffer.take(9) == b"y"
 
 
-def test_a_huge_size_allocates_nothing() -> None:
+def test_a_chunk_of_huge_size_is_read_as_it_arrives() -> None:
     buffer = Buffer()
     reader = ChunkReader(buffer, 10**20 - 1)
     buffer.feed(b"x" * 100)
