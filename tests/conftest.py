@@ -1,23 +1,41 @@
-"""How hard Hypothesis tries, and ``--requirements``: which requirements have passing tests.
+"""Test tiers, seeds of simulations, and ``--requirements``.
 
-``--hypothesis-profile`` chooses the profile; CI has more examples than a desk.
+* ``python -m pytest -n auto`` runs the ordinary tests: those without one of these two markers.
+* ``python -m pytest -n auto -m "not interop"`` runs the soak tests as well. They take minutes.
+* ``python -m pytest -n auto -m interop`` runs the tests against other programs. ``.ci/peers``
+  installs these programs.
+* ``python -m pytest -n auto -m ""`` runs everything.
+
+A run that includes soak tests also searches longer in the ordinary ones: Hypothesis tries 1000
+examples of each law instead of 40, and a simulation runs each of its seeds instead of a sample.
+The sample changes from run to run; a failed test shows its seed, and ``--simulation-seed=N``
+repeats the sample that contains seed N. ``--hypothesis-profile`` changes the examples alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import random
 from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from _pytest.mark.expression import Expression
+from hypothesis import HealthCheck, settings
 
-# No deadlines: a busy machine is not a bug.
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, max_examples=200, print_blob=True)
-settings.register_profile("nightly", deadline=None, max_examples=5000, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# A busy machine is not a bug, so nothing fails for being slow. The parent is named because
+# Hypothesis has a profile of its own for CI, which tries the same examples in every run.
+COMMON = settings(
+    settings.get_profile("default"),
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("ordinary", COMMON, max_examples=40)
+settings.register_profile("soak", COMMON, max_examples=1000)
+
+SEED = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,11 +46,57 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write to FILE, as JSON, which tests of each requirement passed (all, not run, with"
         " --collect-only); docs/rfc/matrix.py --passed reads it",
     )
+    parser.addoption(
+        "--simulation-seed",
+        type=int,
+        metavar="N",
+        help="run the samples of seeds that contain N, instead of samples chosen at random",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if _includes_soak(config) else "ordinary")
     if file := config.getoption("requirements"):
         config.pluginmanager.register(_Requirements(file))
+
+
+def _includes_soak(config: pytest.Config) -> bool:
+    """Return whether -m selects the tests marked soak."""
+    selected: str = config.getoption("markexpr")
+
+    def is_soak(name: str, /, **_: object) -> bool:
+        return name == "soak"
+
+    return not selected or Expression.compile(selected).evaluate(is_soak)
+
+
+@pytest.fixture
+def seeds(request: pytest.FixtureRequest) -> Callable[[int, int], Iterator[int]]:
+    """Choose the seeds of a simulation.
+
+    ``seeds(1000, 5)`` yields each of 1000 seeds in a run that includes soak tests, else every
+    fifth of them, from a random start.
+    """
+
+    def choose(bound: int, every: int) -> Iterator[int]:
+        wanted: int | None = request.config.getoption("simulation_seed")
+        start = random.randrange(every) if wanted is None else wanted % every
+        for seed in range(bound) if _includes_soak(request.config) else range(start, bound, every):
+            request.node.stash[SEED] = seed
+            yield seed
+
+    return choose
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the last seed of a simulation that failed."""
+    report = yield
+    if report.failed and (seed := item.stash.get(SEED, None)) is not None:
+        report.sections.append(("last seed", f"repeat with --simulation-seed={seed}"))
+    return report
 
 
 class _Requirements:

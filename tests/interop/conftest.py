@@ -13,6 +13,18 @@ from tests.interop import dovecot, exim, postfix, submission
 from tests.interop.peers import CONTENTS, FLAVOURS, LOGIN, Inbox
 from tests.interop.programs import LOGS, Certificate, Send, missing, program, run, workplace
 
+LIBRARIES = {"aiosmtpd", "smtplib"}  # peers in Python: their tests need no program and are fast
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this directory interop, except those with libraries only."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent == here:
+            peers = {mark.args[0] for mark in item.iter_markers("peer")}
+            if not peers or not peers <= LIBRARIES:
+                item.add_marker("interop")
+
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
