@@ -198,7 +198,7 @@ class Pair:
             self.carry(count)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.data())
 def test_both_machines_agree_whatever_is_sent_answered_and_split(data: st.DataObject) -> None:
     pair = Pair(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.events import Answer, BodyEnd, Rejected, asks
@@ -63,7 +63,6 @@ class Pair:
         return [data[start : start + self.cut] for start in range(0, len(data), self.cut)]
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=6),
     st.lists(st.sampled_from([None, 250, 452, 550, 421]), max_size=6),
