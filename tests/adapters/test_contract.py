@@ -1,7 +1,12 @@
-"""The contract of the adapters: each scenario with every client and server, in clear and in TLS."""
+"""The contract of the adapters: each scenario with every client and server, in clear and in TLS.
+
+The ordinary tests pair each client and each server with asyncio's; IN_FULL lists the scenarios that
+they run with every pair. The other pairs are soak tests.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from email.message import EmailMessage
@@ -21,7 +26,7 @@ from smtpproto import (
 )
 from smtpproto.client import ClientOptions
 from smtpproto.server import ServerOptions
-from tests.adapters.harness import ADAPTERS, Adapter, running_server
+from tests.adapters.harness import ADAPTERS, Adapter, Asyncio, running_server
 from tests.adapters.inboxes import Ann, Certificates, Inbox
 from tests.support.envelopes import TO_BOB
 
@@ -182,14 +187,20 @@ async def a_source_that_raises_sends_no_part_of_its_message(client: Client, inbo
 # TLS; RFC 5321 4.1.1.8-01 noop_vrfy_help_and_rset_get_their_replies,
 # 4.1.1.3-08 recipients_have_their_own_replies, 4.2-13 octets_arrive_as_they_are.
 MODES = [TLSMode.NONE, TLSMode.REQUIRED, TLSMode.IMPLICIT]
+IN_FULL = [octets_arrive_as_they_are, logging_in]
+MATRIX = [
+    pytest.param(
+        *case,
+        id=f"{case[0].__name__}-{case[1].name}-client-{case[2].name}-server-{case[3].value}",
+        marks=[] if Asyncio in case or case[0] in IN_FULL else pytest.mark.soak,
+    )
+    for case in itertools.product(SCENARIOS, ADAPTERS, ADAPTERS, MODES)
+]
 
 
 @pytest.mark.req("RFC4954-4-30", "RFC8314-3.3-01", "RFC8314-3.3-04", "RFC5321-4.1.1.8-01",
                  "RFC5321-4.1.1.3-08", "RFC5321-4.2-13")  # fmt: skip
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("server", ADAPTERS, ids=lambda adapter: f"{adapter.name}-server")
-@pytest.mark.parametrize("client", ADAPTERS, ids=lambda adapter: f"{adapter.name}-client")
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize(("scenario", "client", "server", "mode"), MATRIX)
 def test_contract(
     scenario: Scenario,
     client: type[Adapter],
