@@ -1,17 +1,17 @@
-"""One side of a message of 100 MiB, and how much memory it took. Run as a program:
+"""One side of a large message, and how much memory it took. Run as a program:
 
-big_message.py FLAVOUR serve            prints the port, then the growth in octets
-big_message.py FLAVOUR send PORT        prints the growth in octets
+big_message.py FLAVOUR serve             prints the port, then the growth in octets
+big_message.py FLAVOUR send PORT MIB     prints the growth in octets
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import resource
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import trio
 
@@ -20,21 +20,25 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 
-SIZE = 100 * 1024 * 1024
 LINE = b".0123456789" * 6 + b"0123456789\r\n"
 ENVELOPE = Envelope("ann@example.org", "bob@example.org")
 NO_BOUND = Limits(message_size=None)
 
 
-def content() -> Iterator[bytes]:
-    """About 100 MiB in lines that all begin with a dot."""
+def content(mib: int) -> Iterator[bytes]:
+    """Yield about *mib* MiB in lines that all begin with a dot."""
     slice_ = LINE * 800
-    yield from (slice_ for _ in range(SIZE // len(slice_) + 1))
+    yield from (slice_ for _ in range(mib * 1024 * 1024 // len(slice_) + 1))
 
 
 def peak() -> int:
-    """The largest resident set so far, in octets (Linux counts KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the largest resident set of this program so far, in octets.
+
+    Linux only. getrusage() would count the process that started this one, too.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 class Digest(Handler):
@@ -84,14 +88,14 @@ def serve(flavour: str) -> None:
                 handler.done.wait()
 
 
-def send(flavour: str, port: int) -> str:
+def send(flavour: str, port: int, mib: int) -> str:
     async def with_asyncio() -> Reply | None:
         async with on_asyncio.connect("127.0.0.1", port) as client:
-            return (await client.send(content(), ENVELOPE)).reply
+            return (await client.send(content(mib), ENVELOPE)).reply
 
     async def with_trio() -> Reply | None:
         async with on_trio.connect("127.0.0.1", port) as client:
-            return (await client.send(content(), ENVELOPE)).reply
+            return (await client.send(content(mib), ENVELOPE)).reply
 
     match flavour:
         case "asyncio":
@@ -100,7 +104,7 @@ def send(flavour: str, port: int) -> str:
             reply = trio.run(with_trio)
         case _:
             with on_sockets.connect("127.0.0.1", port) as client:
-                reply = client.send(content(), ENVELOPE).reply
+                reply = client.send(content(mib), ENVELOPE).reply
     assert reply is not None
     return reply.text
 
@@ -111,10 +115,11 @@ def main() -> None:
     if role == "serve":
         serve(flavour)
     else:
+        port, mib = map(int, rest)
         digest = hashlib.sha256()
-        for slice_ in content():
+        for slice_ in content(mib):
             digest.update(slice_)
-        assert send(flavour, int(rest[0])) == digest.hexdigest()
+        assert send(flavour, port, mib) == digest.hexdigest()
     print(peak() - before)
 
 
