@@ -254,7 +254,7 @@ def test_failures_behind_challenges_count_too() -> None:
 
 def test_what_is_no_message_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "smtpproto")
-    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=AT_ONCE)
     wrong = base64("ann\0hunter2")
     replies(Handler(), f"AUTH PLAIN {wrong}", config=config)
     assert "not a PLAIN message" in caplog.text
