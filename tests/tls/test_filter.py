@@ -113,7 +113,7 @@ def test_an_end_during_the_handshake_raises_an_error(libraries: Pair) -> None:
 # -- octets --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(
     st.sampled_from(PAIRS),
     st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=50000)), max_size=8),
