@@ -47,6 +47,7 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from tests.conversation.test_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
 from tests.support.logins import (
+    AT_ONCE,
     BEARER,
     NO_DELAY,
     OFFER,

@@ -140,9 +140,9 @@ def is_last(answer: Answer) -> bool:
 
 @pytest.mark.req("RFC2033-5-08")
 @settings(max_examples=settings().max_examples * 3 // 2)
-@given(st.booleans(), st.booleans(), st.lists(st.sampled_from(TOSSES), max_size=30), st.data())
-def test_they_stay_in_step(
-    lmtp: bool, pipelining: bool, tosses: list[bool], data: st.DataObject
+@given(st.booleans(), st.booleans(), st.lists(st.sampled_from(REFUSALS), max_size=30), st.data())
+def test_both_machines_agree_on_random_chunks_and_refusals(
+    lmtp: bool, pipelining: bool, refusals: list[bool], data: st.DataObject
 ) -> None:
     pair = Pair(lmtp, pipelining, refusals)
     sent: list[bytes] = []
