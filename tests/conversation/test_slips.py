@@ -29,7 +29,7 @@ from smtpproto.client.link import _CHECK_IMPLICIT_TLS
 from smtpproto.client.target import make_target
 from tests.support.dialogue import MAIL, hello, play
 from tests.support.envelopes import TO_BOB
-from tests.support.logins import AT_ONCE, base64
+from tests.support.logins import NO_DELAY, base64
 from tests.support.scripted_client import Accounts, serve
 from tests.support.scripted_client import octets as lines
 
@@ -136,7 +136,7 @@ def test_a_source_of_tokens_that_gives_none() -> None:
 
 def test_whose_login_failed_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smtpproto.server")
-    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=AT_ONCE)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=NO_DELAY)
     serve(Handler(), lines("EHLO a.example", "AUTH PLAIN AGFubgBndWVzcw=="), config=config)
     assert "login of 192.0.2.1, 4711, by PLAIN failed: wrong user name" in caplog.text
 

@@ -47,7 +47,6 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from tests.conversation.test_tls_server import GOOD, TRUST, converse, each_mode, nothing, serving
 from tests.support.logins import (
-    AT_ONCE,
     BEARER,
     NO_DELAY,
     OFFER,
@@ -255,7 +254,7 @@ def test_failures_behind_challenges_count_too() -> None:
 
 def test_what_is_no_message_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "smtpproto")
-    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=AT_ONCE)
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=NO_DELAY)
     wrong = base64("ann\0hunter2")
     replies(Handler(), f"AUTH PLAIN {wrong}", config=config)
     assert "not a PLAIN message" in caplog.text
