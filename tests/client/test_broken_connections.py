@@ -1,0 +1,184 @@
+"""Connections that break, and what the client then raises and sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smtpproto import (
+    Client,
+    ClientConfig,
+    ConnectionLost,
+    Envelope,
+    LocalProtocolError,
+    SendRefused,
+    SMTPError,
+    TLSMode,
+)
+from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.client import submit
+from smtpproto.client.connection import start_client
+from smtpproto.testing.script import ScriptedStream
+from tests.support.dialogue import MAIL, hello, play
+from tests.support.envelopes import TO_BOB, TO_TWO
+
+
+class Cancelled(BaseException):
+    """The cancellation of a framework."""
+
+
+async def greeted(script: str) -> tuple[Client, ScriptedStream]:
+    """Return an open client, and its stream, which plays *script* next."""
+    stream = ScriptedStream(f"S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n{script}")
+    config = ClientConfig(tls=TLSMode.NONE)
+    return await start_client(Runtime(), stream, "", config, TLSMode.NONE), stream
+
+
+def test_a_cancelled_write_ends_the_connection() -> None:
+    """Part of it may have been sent, so the server could read what follows as content."""
+
+    async def main() -> None:
+        client, stream = await greeted("")
+
+        async def write(data: bytes, timeout: float | None) -> None:
+            raise Cancelled
+
+        stream.write = write  # type: ignore[method-assign]
+        with pytest.raises(Cancelled):
+            await client.noop()
+        assert not client.usable
+        with pytest.raises(LocalProtocolError, match="over"):
+            await client.send(b"hello\r\n", TO_TWO)
+
+    run(main())
+
+
+def test_after_421_every_message_is_refused_with_that_reply() -> None:
+    async def main() -> None:
+        client, _ = await greeted("C: MAIL FROM:<ann@example.org>\nS: 421 Going\n")
+        for _ in range(3):
+            with pytest.raises(SendRefused) as caught:
+                await client.send(b"hello\r\n", TO_TWO)
+            assert caught.value.reply.code == 421
+
+    run(main())
+
+
+def test_after_half_a_message_every_send_is_refused() -> None:
+    """SMTP has no way to say that the other half will not come."""
+
+    async def half() -> Any:
+        yield b"hi\r\n"
+        raise LookupError
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(LookupError):
+            await client.send(half(), TO_BOB)
+        assert not client.usable
+        with pytest.raises(LocalProtocolError, match="this connection is over"):
+            await client.send(b"hi\r\n", Envelope("a@b.example", "c@d.example"))
+
+    play(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: hi\n", talk)
+
+
+# -- the last reply of the server ----------------------------------------------------------------
+
+
+class SlowRuntime(Runtime):
+    """A runtime whose clock a test moves on."""
+
+    seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+
+def test_the_client_reads_for_one_second_in_all_after_a_failed_write() -> None:
+    """The server sends octets that never complete a line, one in half a second."""
+
+    class Dripping(ScriptedStream):
+        reads = 0
+        broken = False
+
+        async def read(self, timeout: float | None) -> bytes:
+            if not self.broken:
+                return await super().read(timeout)
+            runtime.seconds += 0.5
+            self.reads += 1
+            assert self.reads < 9
+            return b"x"
+
+    runtime, stream = SlowRuntime(), Dripping("S: 220 mx\nC: EHLO [127.0.0.1]\nS: 250 mx\n")
+
+    async def main() -> None:
+        config = ClientConfig(tls=TLSMode.NONE)
+        client = await start_client(runtime, stream, "", config, TLSMode.NONE)
+        stream.write = write_fails  # type: ignore[method-assign]
+        stream.broken = True
+        with pytest.raises(ConnectionLost):
+            await client.noop()
+
+    run(main())
+    assert stream.reads == 2
+
+
+async def write_fails(data: bytes, timeout: float | None) -> None:
+    """Raise ConnectionLost, as a write to a broken connection does."""
+    raise ConnectionLost("broken pipe")
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["with the answer", "after the write"])
+@pytest.mark.parametrize("how", ["DATA", "BDAT"])
+@pytest.mark.parametrize(
+    ("reply", "code", "expected"),
+    [
+        (b"552 5.3.4 Too big\r\n", 552, SendRefused),
+        (b"421 4.3.1 Disk full\r\n", 421, SendRefused),
+        (b"250 2.0.0 OK\r\n", 250, ConnectionLost),
+        (b"", None, ConnectionLost),
+    ],
+)
+def test_a_refusal_in_the_middle_of_content_explains_the_broken_connection(
+    how: str,
+    reply: bytes,
+    code: int | None,
+    expected: type[SMTPError],
+    at_once: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A message refused as too big must not be sent again; one without a reply was not refused."""
+    monkeypatch.setattr(submit, "CHUNK", 7)
+    question, answer, offer = {
+        "DATA": (b"DATA\r\n", b"354 go\r\n", "8BITMIME"),
+        "BDAT": (b"BDAT 7\r\nhello\r\n", b"250 ok\r\n", "CHUNKING"),
+    }[how]
+    answers = {
+        b"": b"220 mx\r\n", b"EHLO [127.0.0.1]\r\n": f"250-mx\r\n250 {offer}\r\n".encode(),
+        b"MAIL FROM:<ann@example.org>\r\n": b"250 ok\r\n",
+        b"RCPT TO:<bob@example.org>\r\n": b"250 ok\r\n",
+    }  # fmt: skip
+    code = None if (how, code) == ("BDAT", 250) else code  # 250 is the reply to a chunk
+    answers[question] = answer + (reply if at_once else b"")
+
+    class FullServer(ScriptedStream):
+        written = b""
+
+        async def read(self, timeout: float | None) -> bytes:
+            return answers.pop(self.written, b"")
+
+        async def write(self, data: bytes, timeout: float | None) -> None:
+            self.written = data
+            if data not in answers:
+                answers[data] = b"" if at_once else reply
+                raise ConnectionLost("broken pipe")
+
+    async def main() -> None:
+        config = ClientConfig(tls=TLSMode.NONE)
+        client = await start_client(Runtime(), FullServer(""), "", config, TLSMode.NONE)
+        with pytest.raises(expected) as caught:
+            await client.send(b"hello\r\n" * 3, TO_BOB)
+        assert (caught.value.reply and caught.value.reply.code) == code
+        assert not client.usable
+
+    run(main())

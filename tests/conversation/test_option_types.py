@@ -1,0 +1,73 @@
+"""Options of clients and servers that have the wrong type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smtpproto import (
+    ClientCertificate,
+    ClientConfig,
+    HashedPasswords,
+    Secret,
+    ServerConfig,
+    TLSVerify,
+)
+
+PASSWORD = "hunter2"
+
+
+@pytest.mark.parametrize("option", ["timeouts", "limits", "leniencies"])
+@pytest.mark.parametrize("config", [ClientConfig, ServerConfig])
+def test_a_number_instead_of_timeouts_limits_or_leniencies_is_a_type_error(
+    option: str, config: Any
+) -> None:
+    with pytest.raises(TypeError, match=option):
+        config(**{option: 30})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"login": ["ann", PASSWORD]},
+        {"login": f"ann:{PASSWORD}"},
+        {"login": {"ann": PASSWORD}},
+        {"certificate": ("cert.pem", "key.pem", PASSWORD)},
+        {"verify": True},
+        {"verify": False},
+    ],
+    ids=str,
+)
+def test_client_options_of_a_wrong_type_are_refused_and_not_shown(options: dict[str, Any]) -> None:
+    """The error must not show them, because they may hold a password."""
+    with pytest.raises(TypeError, match=next(iter(options))) as caught:
+        ClientConfig(**options)
+    assert PASSWORD not in repr(caught.value)
+
+
+def test_a_class_instead_of_an_authenticator_is_a_type_error() -> None:
+    """Otherwise no mechanism would be offered, without an explanation."""
+    with pytest.raises(TypeError, match="authenticator"):
+        ServerConfig(authenticator=HashedPasswords)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "context", ["cert.pem", b"", 7, ("cert.pem", "key.pem")], ids=lambda it: type(it).__name__
+)
+def test_a_context_of_a_wrong_type_is_a_type_error(context: Any) -> None:
+    for config in (ServerConfig, ClientConfig):
+        with pytest.raises(TypeError, match="context cannot be of the type"):
+            config(context=context)
+
+
+@pytest.mark.parametrize("fingerprints", [("ab" * 32,), (b"short",), (b"",)], ids=str)
+def test_fingerprints_of_a_wrong_length_or_type_are_refused(fingerprints: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        TLSVerify(fingerprints=fingerprints)
+
+
+def test_the_password_of_a_key_may_be_octets_and_is_not_shown() -> None:
+    certificate = ClientCertificate("cert.pem", password=PASSWORD.encode())
+    assert certificate.password == Secret(PASSWORD)
+    assert PASSWORD not in repr(certificate)

@@ -1,0 +1,46 @@
+"""The handler's hook after the handshake."""
+
+from __future__ import annotations
+
+import pytest
+
+from smtpproto import ClientConfig, Handler, Refusal, Session, TLSMode
+from tests.support.tls_sessions import GOOD, TRUST, converse, each_mode, nothing, serving
+
+
+@each_mode
+@pytest.mark.req("RFC3207-4.2-01")
+def test_the_session_of_the_tls_hook_is_fresh(mode: TLSMode) -> None:
+    seen: list[Session] = []
+
+    class SessionRecorder(Handler):
+        def tls(self, session: Session) -> None:
+            seen.append(session)
+
+    converse(
+        serving(mode, context=GOOD),
+        ClientConfig(tls=mode, verify=TRUST),
+        nothing,
+        handler=SessionRecorder(),
+    )
+    (session,) = seen
+    assert (session.hello, session.extended, session.user) == (None, False, None)
+    assert session.tls is not None
+
+
+@each_mode
+@pytest.mark.parametrize("verdict", [True, "no", 0])
+def test_a_tls_hook_that_returns_neither_reply_nor_none_ends_the_session(
+    mode: TLSMode, verdict: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FixedResult(Handler):
+        def tls(self, session: Session) -> None:
+            return verdict  # type: ignore[return-value]
+
+    with pytest.raises(Refusal) as caught:
+        converse(
+            serving(mode, context=GOOD), ClientConfig(tls=mode, verify=TRUST), nothing,
+            handler=FixedResult(),
+        )  # fmt: skip
+    assert caught.value.reply.code in (451, 554)
+    assert "must return a Reply or None" in caplog.text

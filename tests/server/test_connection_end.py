@@ -1,0 +1,127 @@
+"""The end of a connection to a server: lost clients, time-outs and a stop of the server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from smtpproto import (
+    ConnectionLost,
+    Envelope,
+    ForwardPath,
+    Handler,
+    RcptParameters,
+    Reply,
+    ServerConfig,
+    Session,
+    Timeouts,
+    TLSMode,
+)
+from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.server.conversation import Conversation
+from smtpproto.testing.simulation import SimulatedStream, Simulation
+from tests.support.certificates import NAME
+from tests.support.scripted_client import ScriptedClient, octets
+from tests.support.tls_sessions import GOOD, EventRecorder, each_mode, serving
+
+
+def test_a_client_lost_between_lmtp_replies_is_not_logged_as_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Mailboxes(Handler):
+        def rcpt(
+            self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+        ) -> None: ...
+
+        def message(self, session: Session, envelope: Envelope, body: bytes) -> list[Reply | None]:
+            return [None, None]
+
+    class LostClient(ScriptedClient):
+        async def write(self, data: bytes, timeout: float | None) -> None:
+            await super().write(data, timeout)
+            if b"Message accepted" in data:
+                raise ConnectionLost("broken pipe")
+
+    commands = ["LHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "RCPT TO:<d@c.example>"]
+    client = LostClient([octets(*commands, "DATA", ".")])
+    run(Conversation(client, Mailboxes(), ServerConfig(lmtp=True), Runtime()).run())
+    assert client.lines[-1].startswith("250 2.0.0 Message accepted")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_stop_does_not_wait_for_the_proxy_header() -> None:
+    simulation = Simulation(1)
+    _, far = simulation.pair()
+    config = ServerConfig(proxied_by=["192.0.2.0/24"])
+    conversation = Conversation(far, Handler(), config, simulation)
+
+    async def stop() -> float:
+        await simulation.wait(lambda: False, 1.0)
+        conversation.stop()
+        return simulation.now()
+
+    simulation.run(conversation.run(), stop())
+    assert simulation.now() < 2
+
+
+# -- during the handshake ------------------------------------------------------------------------
+
+
+async def read_to_the_end(stream: SimulatedStream) -> None:
+    """Read to the end of the connection. The server sends nothing, or an alert of TLS."""
+    octets_read = b""
+    while octets := await stream.read(None):
+        octets_read += octets
+    assert octets_read[:3] in (b"", b"\x15\x03\x03") and len(octets_read) in (0, 7)
+
+
+def silent_handshake(
+    mode: TLSMode, timeouts: Timeouts, end: Callable[[Simulation], None]
+) -> list[str]:
+    """Return the events of a server whose client sends nothing in the handshake, until *end* or
+    a time-out."""
+    simulation, handler = Simulation(1), EventRecorder()
+    simulation.listen(25, handler, serving(mode, context=GOOD, timeouts=timeouts))
+
+    async def main() -> None:
+        stream = await simulation.dial(NAME, 25, None)
+        if mode is TLSMode.REQUIRED:
+            await stream.write(b"EHLO c.example\r\nSTARTTLS\r\n", None)
+            replies = b""
+            while b"220 2.0.0" not in replies or not replies.endswith(b"\r\n"):
+                replies += await stream.read(None)
+        await simulation.sleep(1)  # simulated time: the server is waiting now
+        end(simulation)
+        await read_to_the_end(stream)
+
+    simulation.run(main())
+    return handler.events
+
+
+@each_mode
+def test_a_stalled_handshake_times_out(mode: TLSMode) -> None:
+    assert silent_handshake(mode, Timeouts(tls=5), lambda _: None)[-1] == "close"
+
+
+@each_mode
+def test_stop_ends_a_handshake(mode: TLSMode) -> None:
+    """There is no time-out that could end it."""
+    never = Timeouts(tls=None, command=None)
+    events = silent_handshake(mode, never, lambda simulation: simulation.conversations[0].stop())
+    assert events[-1] == "close"
+
+
+def test_stop_ends_a_handshake_that_has_just_begun() -> None:
+    simulation = Simulation(1)
+    simulation.listen(
+        465, Handler(), ServerConfig(context=GOOD, implicit_tls=True, timeouts=Timeouts(tls=None))
+    )
+
+    async def main() -> None:
+        stream = await simulation.dial(NAME, 465, None)
+        simulation.conversations[0].stop()
+        await read_to_the_end(stream)
+
+    simulation.run(main())

@@ -1,0 +1,133 @@
+"""Refused tokens, and failures after a challenge: each counts as one failed login."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64decode
+
+import pytest
+
+from smtpproto import (
+    Authenticator,
+    Handler,
+    Reply,
+    Secret,
+    ServerConfig,
+    ServerProtocol,
+    TokenClaim,
+    TokenRefused,
+)
+from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.sasl import Channel, RefusingChallenge
+from smtpproto.server.auth import Authentication
+from tests.support.logins import BEARER, NO_DELAY, OUR_OFFER, XOAUTH2, Contexts, base64, serve_tls
+from tests.support.scripted_client import Accounts, replies
+
+
+@pytest.mark.req("RFC4954-9-04")
+def test_failures_after_challenges_count_as_failed_logins() -> None:
+    config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, limits=NO_DELAY)
+    attempts = ["AUTH LOGIN", "YW5u", "eA=="] * 3
+    answers = replies(Handler(), *attempts, "NOOP", config=config)
+    assert [line[:3] for line in answers] == ["334", "334", "535"] * 3 + ["421"]
+
+
+class RefusingAuthenticator(Authenticator):
+    def check_token(self, claim: TokenClaim) -> TokenRefused:
+        return TokenRefused()
+
+
+@pytest.mark.req("RFC4954-9-04", "RFC7628-3.2.3-01")
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        ("*", "501 5.7.0 Authentication cancelled"),
+        ("AQ==", "535 5.7.8 Authentication credentials invalid"),
+        ("!!!", "501 5.5.2 Cannot decode base64"),
+    ],
+)
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
+def test_a_refused_token_counts_whatever_the_client_answers(
+    mechanism: str, answer: str, reply: str, contexts: Contexts
+) -> None:
+    """The refusal is sent in a challenge, and the client need not wait for the final reply."""
+    response = {"OAUTHBEARER": BEARER, "XOAUTH2": XOAUTH2}[mechanism]
+    status = {"OAUTHBEARER": "invalid_token", "XOAUTH2": "401"}[mechanism]
+    more = {"OAUTHBEARER": "", "XOAUTH2": ',"schemes":"bearer"'}[mechanism]
+    refusal = base64(f'{{"status":"{status}"{more}}}')
+    attempt = f"C: AUTH {mechanism} {response}\nS: 334 {refusal}\nC: {answer}\nS: {reply}\n"
+    closing = "S: 421 4.7.0 mx.example.org Too many failed logins; closing transmission channel\n"
+    script = OUR_OFFER.format("OAUTHBEARER XOAUTH2") + attempt * 3 + closing
+    assert serve_tls(contexts, script, RefusingAuthenticator()).identities == []
+
+
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
+def test_a_refused_token_is_delayed_and_logged_once(
+    mechanism: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "smtpproto")
+    delays: list[float] = []
+
+    class Clock(Runtime):
+        async def sleep(self, seconds: float) -> None:
+            delays.append(seconds)
+
+    async def main() -> None:
+        login = Authentication(ServerConfig(authenticator=RefusingAuthenticator()), Clock())
+        message = {"OAUTHBEARER": BEARER, "XOAUTH2": XOAUTH2}[mechanism]
+        channel = Channel(random=bytes, secure=True)
+        first = Secret(b64decode(message))
+        challenge = await login.begin(mechanism, first, channel, ("192.0.2.1", 9))
+        assert isinstance(challenge, RefusingChallenge) and login.refused
+        assert delays == [1.0]
+        assert isinstance(await login.step(Secret(b"\1")), Reply)
+        assert delays == [1.0]
+        await login.begin(mechanism, None, channel, ("192.0.2.1", 9))
+        assert not login.refused
+
+    run(main())
+    assert caplog.text.count("by " + mechanism + " failed: token refused: invalid_token") == 1
+
+
+def test_a_cancelled_login_does_not_count_if_its_334_was_a_plain_reply() -> None:
+    """A server may also challenge by answer(Reply(334)); the refusal of an earlier login has no
+    effect on that."""
+    machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))
+    machine.next_event()
+    machine.answer()
+    machine.receive(b"EHLO a.example\r\n")
+    machine.next_event()
+    machine.answer()
+    for number in range(5):
+        machine.receive(b"AUTH OAUTHBEARER\r\n")
+        machine.next_event()
+        if number:
+            machine.answer(Reply(334, None, ""))
+        else:
+            machine.challenge(b"", refused=True)
+        machine.receive(b"*\r\n")
+        machine.next_event()
+    assert b"421" not in machine.data_to_send()
+
+
+def test_cancelling_counts_as_a_failure_only_after_a_refusal() -> None:
+    """The third refusal is followed by 421."""
+    machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))
+    machine.next_event()
+    machine.answer()
+    machine.receive(b"EHLO a.example\r\n")
+    machine.next_event()
+    machine.answer()
+    for refused in (True, False, False, False, True):
+        machine.receive(b"AUTH OAUTHBEARER\r\n")
+        machine.next_event()
+        machine.challenge(b"", refused=refused)
+        machine.receive(b"*\r\n")
+        machine.next_event()
+    assert b"421" not in machine.data_to_send()
+    machine.receive(b"AUTH OAUTHBEARER\r\n")
+    machine.next_event()
+    machine.challenge(b"", refused=True)
+    machine.receive(b"*\r\n")
+    machine.next_event()
+    assert machine.data_to_send().split(b"\r\n")[-2].startswith(b"421 ")

@@ -1,0 +1,82 @@
+"""Sessions of our client with our server under TLS, and the certificates for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trustme
+from attrs import define, field
+
+from smtpproto import (
+    Client,
+    ClientConfig,
+    Handler,
+    ServerConfig,
+    Session,
+    TLSInfo,
+    TLSMode,
+    TLSVerify,
+)
+from smtpproto.client.connection import open_client
+from smtpproto.testing.simulation import Simulation
+from tests.support.certificates import NAME, server_context
+
+CA = trustme.CA()
+TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
+LEAF = CA.issue_cert(NAME)
+GOOD = server_context(LEAF)
+MODES = [TLSMode.REQUIRED, TLSMode.IMPLICIT]
+SEEDS = range(5)
+
+each_mode = pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
+each_seed = pytest.mark.parametrize("seed", SEEDS)
+
+
+@define(eq=False)
+class EventRecorder(Handler):
+    """Records the hooks that are called, and the session's TLS at each EHLO."""
+
+    events: list[str] = field(factory=list)
+    tls_info: list[TLSInfo | None] = field(factory=list)
+
+    def connect(self, session: Session) -> None:
+        self.events.append("connect")
+
+    def ehlo(self, session: Session, host: object) -> None:
+        self.events.append("hello")
+        self.tls_info.append(session.tls)
+
+    def close(self, session: Session) -> None:
+        self.events.append("close")
+
+
+def converse(
+    server: ServerConfig,
+    client: ClientConfig,
+    talk: Callable[[Client], Any],
+    *,
+    handler: Handler | None = None,
+    seed: int = 1,
+) -> Simulation:
+    """Run one session and return its simulation. *talk* is called when the client is open."""
+    simulation = Simulation(seed)
+    simulation.listen(25, handler or Handler(), server)
+
+    async def main() -> None:
+        async with await open_client(simulation, NAME, 25, client) as opened:
+            talk(opened)
+            await opened.noop()
+
+    simulation.run(main())
+    return simulation
+
+
+def serving(mode: TLSMode, **options: Any) -> ServerConfig:
+    """Return the configuration of a server for clients of *mode*."""
+    return ServerConfig(implicit_tls=mode is TLSMode.IMPLICIT, **options)
+
+
+def nothing(_: Client) -> None:
+    """Do nothing with the client."""
