@@ -397,7 +397,7 @@ def test_a_name_that_is_no_host_name(message: str, capsys: pytest.CaptureFixture
         (["serve", "--key=nowhere"], "give --certificate too"),
         (["serve", "--certificate=nowhere"], "in nowhere: No such file"),
         (["serve", "--certificate=message.eml", "--key=empty"], "in message.eml and empty: "),
-        (["serve", "--hostname=a b"], "label is not letters"),
+        (["serve", "--hostname=a b"], "a label must be letters"),
         (["serve", "--maildir=message.eml"], "File exists"),
     ],
 )

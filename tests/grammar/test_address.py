@@ -329,5 +329,5 @@ def test_suggested_path_reads_the_path_in_a_251_or_551_reply(
 
 @pytest.mark.req("RFC6531-3.7.4.1-01")
 def test_suggested_path_may_be_internationalised() -> None:
-    told = "\u7528\u6237@\u4f8b\u3048.jp"
-    assert suggested_path(Reply.parse(f"551 <{told}>\r\n".encode())) == ForwardPath.of(told)
+    address = "\u7528\u6237@\u4f8b\u3048.jp"
+    assert suggested_path(Reply.parse(f"551 <{address}>\r\n".encode())) == ForwardPath.of(address)
