@@ -1,4 +1,4 @@
-"""SCRAM in SMTP's lines (RFC 4954 4): 334 with base64, empty lines, 235 and 535."""
+"""SCRAM in SMTP: the lines of server and client, and both against each other (RFC 4954 4)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 
-# RFC 7677 3
+# The example of RFC 7677 3.
 SALT = "W22ZaJ0SNY7soEsUEjb6gQ=="
 NONCES = "rOprNGfwEbeRWgbNEkqO", "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
 BOTH = "".join(NONCES)
@@ -48,9 +48,9 @@ USERS = {
         for name in ("SHA-256", "SHA-1")
     ]
 }
-ALL = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
-FAILED = "S: 535 5.7.8 Authentication credentials invalid"
-YES = "S: 235 2.7.0 Authentication successful"
+MECHANISMS = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
+REFUSED = "S: 535 5.7.8 Authentication credentials invalid"
+ACCEPTED = "S: 235 2.7.0 Authentication successful"
 
 
 def base64(text: str) -> str:
@@ -59,7 +59,7 @@ def base64(text: str) -> str:
 
 @pytest.fixture
 def known_nonces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of RFC 7677, the client's or the server's as they are asked for."""
+    """Both sides use the nonces of RFC 7677."""
 
     def nonce(channel: Channel) -> str:
         return NONCES[channel.host == "localhost"]
@@ -69,7 +69,7 @@ def known_nonces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides have the same to bind to, as TLS gives it."""
+    """Both sides have the same channel binding, as under TLS."""
     for kind in (Client, Conversation):
         of_kind: property = kind.__dict__["_channel"]
 
@@ -81,13 +81,13 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @define(eq=False)
-class Guard(Handler):
-    """Remembers who logged in."""
+class LoginRecorder(Handler):
+    """Records the identities that logged in."""
 
-    seen: list[Identity] = field(factory=list)
+    identities: list[Identity] = field(factory=list)
 
     def login(self, session: Session, identity: Identity) -> Reply | None:
-        self.seen.append(identity)
+        self.identities.append(identity)
         return None
 
 
@@ -101,8 +101,8 @@ def config_of(*mechanisms: str) -> ServerConfig:
 
 
 def serve(mechanism: str, *lines: str, offered: str = "") -> list[Identity]:
-    """Converse with a server as *lines* say, from AUTH on; who has logged in."""
-    handler, config = Guard(), config_of(*(offered or mechanism).split())
+    """Play *lines* with a server, from AUTH on, and return the identities that logged in."""
+    handler, config = LoginRecorder(), config_of(*(offered or mechanism).split())
     hello = [
         "S: 220 localhost ESMTP ready",
         "C: EHLO client.example",
@@ -112,40 +112,40 @@ def serve(mechanism: str, *lines: str, offered: str = "") -> list[Identity]:
     stream = ScriptedStream("\n".join([*hello, *lines, "C: QUIT", "S: 221 2.0.0 Bye"]), plays="C")
     run(Conversation(stream, handler, config, Runtime()).run())
     stream.finish()
-    return handler.seen
+    return handler.identities
 
 
 def keywords(config: ServerConfig) -> list[str]:
-    """What a server says to EHLO."""
-    said: list[str] = []
+    """Return the lines of a server's reply to EHLO."""
+    replies: list[str] = []
 
-    class Listening(ScriptedStream):
+    class RecordingStream(ScriptedStream):
         async def write(self, data: bytes, timeout: float | None) -> None:
-            said.extend(data.decode().split("\r\n")[:-1])
+            replies.extend(data.decode().split("\r\n")[:-1])
 
-    stream = Listening("C: EHLO client.example", plays="C")
-    run(Conversation(stream, Guard(), config, Runtime()).run())
-    return [line[4:] for line in said if line.startswith("250")]
+    stream = RecordingStream("C: EHLO client.example", plays="C")
+    run(Conversation(stream, LoginRecorder(), config, Runtime()).run())
+    return [line[4:] for line in replies if line.startswith("250")]
 
 
 @pytest.mark.req("RFC5802-5-03")
 @pytest.mark.usefixtures("known_nonces")
-def test_the_server_s_lines() -> None:
-    seen = serve(
+def test_the_server_sends_its_messages_in_334_and_then_235() -> None:
+    identities = serve(
         "SCRAM-SHA-256",
         f"C: AUTH SCRAM-SHA-256 {base64(FIRST)}",
         f"S: 334 {base64(SERVER_FIRST)}",
         f"C: {base64(FINAL)}",
         f"S: 334 {base64(SERVER_FINAL)}",
         "C: ",
-        YES,
+        ACCEPTED,
     )
-    assert seen == [Identity("user", mechanism="SCRAM-SHA-256")]
+    assert identities == [Identity("user", mechanism="SCRAM-SHA-256")]
 
 
 @pytest.mark.usefixtures("known_nonces")
-def test_a_client_without_initial_response() -> None:
-    seen = serve(
+def test_a_client_without_an_initial_response_gets_an_empty_challenge() -> None:
+    identities = serve(
         "SCRAM-SHA-256",
         "C: AUTH SCRAM-SHA-256",
         "S: 334 ",
@@ -156,58 +156,58 @@ def test_a_client_without_initial_response() -> None:
         "C: *",
         "S: 501 5.7.0 Authentication cancelled",
     )
-    assert seen == []  # who cancels even now is not in
+    assert identities == []  # the client may cancel even now
 
 
 @pytest.mark.req("RFC5802-5-01", "RFC5802-5.1-02")
 @pytest.mark.usefixtures("known_nonces")
-def test_first_messages_that_fail() -> None:
+def test_invalid_first_messages_are_refused_with_535() -> None:
     fail = ["x,,n=u,r=n", "n,,n=a=2Xb,r=n", "n,,n=a=,r=n", "n,,m=x,n=u,r=n", ",,n=u,r=n"]
     for first in fail:
-        assert serve("SCRAM-SHA-256", f"C: AUTH SCRAM-SHA-256 {base64(first)}", FAILED) == []
+        assert serve("SCRAM-SHA-256", f"C: AUTH SCRAM-SHA-256 {base64(first)}", REFUSED) == []
 
 
 @pytest.mark.req("RFC5802-5-01")
 @pytest.mark.usefixtures("known_nonces", "bound")
-def test_first_messages_that_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_gs2_header_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     challenge = f"S: 334 {base64(f'r=n{NONCES[1]},s={SALT},i=4096')}"
     cancel = "C: *", "S: 501 5.7.0 Authentication cancelled"
-    for header, mechanism in (("n,,", ALL[2]), ("p=tls-exporter,,", ALL[0])):
+    for header, mechanism in (("n,,", MECHANISMS[2]), ("p=tls-exporter,,", MECHANISMS[0])):
         first = base64(f"{header}n=user,r=n")
         assert serve(mechanism, f"C: AUTH {mechanism} {first}", challenge, *cancel) == []
     monkeypatch.undo()
     monkeypatch.setattr(scram, "fresh_nonce", lambda channel: NONCES[1])
     first = base64("y,,n=user,r=n")
-    assert serve(ALL[2], f"C: AUTH {ALL[2]} {first}", challenge, *cancel) == []
+    assert serve(MECHANISMS[2], f"C: AUTH {MECHANISMS[2]} {first}", challenge, *cancel) == []
 
 
 @pytest.mark.req("RFC5802-6-02")
 @pytest.mark.usefixtures("bound")
-def test_an_offer_that_was_changed() -> None:
-    for mechanism in ALL:
-        said = f"C: AUTH {mechanism} {base64('y,,n=user,r=n')}"
-        assert serve(mechanism, said, FAILED, offered=" ".join(ALL)) == []
+def test_the_server_refuses_a_client_that_saw_no_plus_in_its_offer() -> None:
+    for mechanism in MECHANISMS:
+        command = f"C: AUTH {mechanism} {base64('y,,n=user,r=n')}"
+        assert serve(mechanism, command, REFUSED, offered=" ".join(MECHANISMS)) == []
 
 
 @pytest.mark.req("RFC5802-6-03")
 @pytest.mark.usefixtures("bound")
-def test_bindings_that_are_not_known() -> None:
-    for mechanism in ALL:
+def test_unknown_channel_bindings_are_refused() -> None:
+    for mechanism in MECHANISMS:
         for name in ("unknown", "tls-unique"):
-            said = f"C: AUTH {mechanism} {base64(f'p={name},,n=user,r=n')}"
-            assert serve(mechanism, said, FAILED) == []
+            command = f"C: AUTH {mechanism} {base64(f'p={name},,n=user,r=n')}"
+            assert serve(mechanism, command, REFUSED) == []
 
 
 @pytest.mark.req("RFC5802-6-04")
 @pytest.mark.usefixtures("bound")
-def test_what_is_offered_with_a_binding() -> None:
-    """Both; or -PLUS alone, if nothing else can succeed."""
-    assert f"AUTH {' '.join(ALL)} PLAIN" in keywords(config_of(*ALL, "PLAIN"))
+def test_with_a_binding_the_plus_mechanisms_are_offered() -> None:
+    """With the others, or alone if the server has no other mechanism."""
+    assert f"AUTH {' '.join(MECHANISMS)} PLAIN" in keywords(config_of(*MECHANISMS, "PLAIN"))
     assert "AUTH SCRAM-SHA-256-PLUS" in keywords(config_of("SCRAM-SHA-256-PLUS"))
 
 
-def test_what_is_offered_without_one() -> None:
-    assert "AUTH SCRAM-SHA-256 SCRAM-SHA-1 PLAIN" in keywords(config_of(*ALL, "PLAIN"))
+def test_without_a_binding_no_plus_mechanism_is_offered() -> None:
+    assert "AUTH SCRAM-SHA-256 SCRAM-SHA-1 PLAIN" in keywords(config_of(*MECHANISMS, "PLAIN"))
 
 
 # -- the client ------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ END = "C: QUIT", "S: 221 bye"
 
 
 def log_in(*lines: str, end: tuple[str, ...] = END) -> None:
-    """Log in to a server that says *lines*, and quit."""
+    """Log in to the server of *lines*, and quit."""
     stream = ScriptedStream("\n".join([*lines, *end]))
     config = ClientConfig(login=("user", "pencil"), login_in_clear=True, tls=TLSMode.NONE)
 
@@ -241,7 +241,7 @@ def log_in(*lines: str, end: tuple[str, ...] = END) -> None:
 
 @pytest.mark.req("RFC5802-5-03")
 @pytest.mark.usefixtures("known_nonces")
-def test_the_client_s_lines() -> None:
+def test_the_client_answers_the_server_signature_with_an_empty_line() -> None:
     log_in(*BEGIN, f"S: 334 {base64(SERVER_FINAL)}", "C: ", "S: 235 ok")
 
 
@@ -255,10 +255,12 @@ def test_the_client_s_lines() -> None:
         ("S: 235 come in",),
         (f"S: 334 {base64('e=other-error')}", "C: ", "S: 235 come in all the same"),
     ],
-    ids=["forged", "forged, and a yes", "missing", "an error"],
+    ids=["forged", "forged, then 235", "missing", "error, then 235"],
 )
-def test_a_server_that_does_not_prove_itself(lines: tuple[str, ...]) -> None:
-    """A yes that was not earned ends the conversation: not even QUIT is sent to who said it."""
+def test_a_server_without_a_valid_signature_raises_remote_protocol_error(
+    lines: tuple[str, ...],
+) -> None:
+    """After a 235 without proof the client closes the connection without QUIT."""
     end = () if "235" in lines[-1] else END
     with pytest.raises(RemoteProtocolError):
         log_in(*BEGIN, *lines, end=end)
@@ -266,16 +268,16 @@ def test_a_server_that_does_not_prove_itself(lines: tuple[str, ...]) -> None:
 
 @pytest.mark.usefixtures("known_nonces")
 @pytest.mark.parametrize("error", ["invalid-proof", "unknown-user", "other-error"])
-def test_a_server_that_says_why(error: str) -> None:
-    said = f"S: 334 {base64(f'e={error}')}", "C: ", "S: 535 5.7.8 no"
+def test_the_error_of_the_server_is_in_the_details(error: str) -> None:
+    lines = f"S: 334 {base64(f'e={error}')}", "C: ", "S: 535 5.7.8 no"
     with pytest.raises(BadCredentials) as caught:
-        log_in(*BEGIN, *said)
+        log_in(*BEGIN, *lines)
     assert caught.value.details == {"scram-error": error}
     assert caught.value.command == "AUTH SCRAM-SHA-256"
 
 
 @pytest.mark.usefixtures("known_nonces")
-def test_a_server_that_does_not_say_why() -> None:
+def test_without_an_error_of_the_server_the_details_are_empty() -> None:
     with pytest.raises(BadCredentials) as caught:
         log_in(*BEGIN, "S: 535 5.7.8 no")
     assert caught.value.details == {}
@@ -283,18 +285,18 @@ def test_a_server_that_does_not_say_why() -> None:
 
 @pytest.mark.usefixtures("known_nonces")
 @pytest.mark.parametrize("iterations", ["1", "1000000000", "04096"])
-def test_iterations_that_are_not_computed(iterations: str) -> None:
-    said = f"S: 334 {base64(f'r={BOTH},s={SALT},i={iterations}')}", "C: *", "S: 501 cancelled"
+def test_the_client_refuses_impossible_iteration_counts(iterations: str) -> None:
+    lines = f"S: 334 {base64(f'r={BOTH},s={SALT},i={iterations}')}", "C: *", "S: 501 cancelled"
     with pytest.raises(RemoteProtocolError):
-        log_in(*BEGIN[:5], *said)
+        log_in(*BEGIN[:5], *lines)
 
 
 # -- both ------------------------------------------------------------------------------------
 
 
-def simulate(seed: int, mechanism: str, password: str, cut_at: int | None = None) -> Guard:
-    """A client logs in to a server and quits."""
-    simulation, handler = Simulation(seed, cut_at=cut_at), Guard()
+def simulate(seed: int, mechanism: str, password: str, cut_at: int | None = None) -> LoginRecorder:
+    """Log in to a server and quit."""
+    simulation, handler = Simulation(seed, cut_at=cut_at), LoginRecorder()
     simulation.listen(587, handler, config_of(mechanism))
     config = ClientConfig(
         login=("user", password), mechanisms=[mechanism], login_in_clear=True, tls=TLSMode.NONE
@@ -307,16 +309,18 @@ def simulate(seed: int, mechanism: str, password: str, cut_at: int | None = None
     try:
         simulation.run(main())
     finally:
-        assert handler.seen in ([], [Identity("user", mechanism=mechanism)])
+        assert handler.identities in ([], [Identity("user", mechanism=mechanism)])
     return handler
 
 
-@pytest.mark.parametrize("mechanism", ALL)
+@pytest.mark.parametrize("mechanism", MECHANISMS)
 @pytest.mark.parametrize("seed", range(5))
-def test_a_simulated_login(mechanism: str, seed: int, request: pytest.FixtureRequest) -> None:
+def test_our_client_logs_in_to_our_server_and_no_fault_looks_like_a_wrong_password(
+    mechanism: str, seed: int, request: pytest.FixtureRequest
+) -> None:
     if mechanism.endswith("-PLUS"):
         request.getfixturevalue("bound")
-    assert simulate(seed, mechanism, "pencil").seen
+    assert simulate(seed, mechanism, "pencil").identities
     with pytest.raises(LoginRefused) as caught:
         simulate(seed, mechanism, "pen")
     assert caught.value.reply.code == 535

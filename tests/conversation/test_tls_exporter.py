@@ -1,4 +1,4 @@
-"""Logins bound to their very connection: SCRAM-SHA-256-PLUS with tls-exporter (RFC 9266)."""
+"""Logins bound to their TLS connection: SCRAM-SHA-256-PLUS with tls-exporter (RFC 9266)."""
 
 from __future__ import annotations
 
@@ -47,20 +47,21 @@ KEYS = StoredKeys({"ann": ScramKeys.derive("pencil", salt=bytes(16), hash_name="
 
 
 @define(eq=False)
-class Guard(Handler):
-    """Remembers who logged in, and by which TLS."""
+class LoginRecorder(Handler):
+    """Records the identities that logged in, and the bindings of their connections."""
 
-    seen: list[Identity] = field(factory=list)
+    identities: list[Identity] = field(factory=list)
     bindings: list[dict[str, bytes]] = field(factory=list)
 
     def tls(self, session: Session) -> None:
         self.bindings.append(bindings(session.tls))
 
     def login(self, session: Session, identity: Identity) -> None:
-        self.seen.append(identity)
+        self.identities.append(identity)
 
 
 def bindings(info: TLSInfo | None) -> dict[str, bytes]:
+    """Return the channel bindings of a connection."""
     assert info is not None
     return dict(info.bindings)
 
@@ -80,9 +81,9 @@ def options(
 
 def listening(
     seed: int, context: ContextSource, *, implicit: bool, mechanisms: list[str] | None = None
-) -> tuple[Simulation, Guard]:
-    """A simulation with a server on port 465."""
-    simulation, handler = Simulation(seed), Guard()
+) -> tuple[Simulation, LoginRecorder]:
+    """Return a simulation with a server on port 465, and its handler."""
+    simulation, handler = Simulation(seed), LoginRecorder()
     chosen = options(context, implicit=implicit, mechanisms=mechanisms)
     simulation.listen(465, handler, ServerConfig(**chosen))
     return simulation, handler
@@ -94,7 +95,7 @@ async def logged_in(
     tls: TLSMode = TLSMode.IMPLICIT,
     mechanisms: list[str] | None = None,
 ) -> dict[str, bytes]:
-    """Log in and quit; the bindings that there were."""
+    """Log in and quit, and return the bindings of the connection."""
     config = ClientConfig(context=context, tls=tls, login=LOGIN, mechanisms=mechanisms)
     async with await open_client(simulation, NAME, 465, config) as client:
         return bindings(client.tls)
@@ -105,20 +106,20 @@ async def logged_in(
 
 @pytest.mark.parametrize("tls", [TLSMode.IMPLICIT, TLSMode.REQUIRED])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_simulated_login(tls: TLSMode, seed: int) -> None:
+def test_our_client_and_server_bind_a_login_by_the_exporter(tls: TLSMode, seed: int) -> None:
     implicit = tls is TLSMode.IMPLICIT
     simulation, handler = listening(seed, PyOpenSSL.server(LEAF), implicit=implicit)
     [found] = simulation.run(logged_in(simulation, PyOpenSSL.client(CA), tls))
-    assert handler.seen == [ANN]
+    assert handler.identities == [ANN]
     assert handler.bindings == [found]
     assert list(found) == [EXPORTER, SERVER_END_POINT]
 
 
-def test_a_context_for_each_handshake() -> None:
+def test_two_connections_have_different_exporter_bindings() -> None:
     simulation, handler = listening(1, lambda: PyOpenSSL.server(LEAF), implicit=True)
     client = PyOpenSSL.client(CA)
     found = simulation.run(logged_in(simulation, client), logged_in(simulation, client))
-    assert handler.seen == [ANN, ANN]
+    assert handler.identities == [ANN, ANN]
     assert {one[EXPORTER] for one in handler.bindings} == {one[EXPORTER] for one in found}
     assert found[0][EXPORTER] != found[1][EXPORTER]
 
@@ -132,15 +133,15 @@ def test_a_context_for_each_handshake() -> None:
         (PyOpenSSL, PyOpenSSL, "TLSv1.2"),
     ],
 )
-def test_without_the_exporter_by_the_certificate(
+def test_without_the_exporter_a_named_plus_mechanism_binds_to_the_certificate(
     client: Library, server: Library, version: str
 ) -> None:
-    """If it is named: else there is no binding, for hardly anybody has this one."""
+    """It is used only if the option names it, because few servers support it."""
     simulation, handler = listening(1, server.server(LEAF), implicit=True, mechanisms=[PLUS])
     login = logged_in(simulation, client.client(CA, version), mechanisms=[PLUS])
     [found] = simulation.run(login)
     assert list(found) == [SERVER_END_POINT]
-    assert handler.seen == [ANN]
+    assert handler.identities == [ANN]
 
 
 @pytest.mark.parametrize("server", [Standard, PyOpenSSL])
@@ -151,23 +152,23 @@ def test_by_default_a_login_is_bound_by_the_exporter_or_not_at_all(
 ) -> None:
     simulation, handler = listening(1, server.server(LEAF), implicit=True)
     simulation.run(logged_in(simulation, client.client(CA)))
-    [identity] = handler.seen
+    [identity] = handler.identities
     assert identity.mechanism == (PLUS if client is server is PyOpenSSL else "SCRAM-SHA-256")
 
 
-def test_a_server_that_does_not_know_the_exporter() -> None:
-    """It is asked with the other binding, and not without one: that somebody between could want."""
+def test_a_server_without_the_exporter_is_asked_with_the_certificate() -> None:
+    """A login without any binding is what an attacker in the middle would want."""
     named = [PLUS, "SCRAM-SHA-256"]
     simulation, handler = listening(1, Standard.server(LEAF), implicit=True, mechanisms=named)
     simulation.run(logged_in(simulation, PyOpenSSL.client(CA), mechanisms=named))
-    assert handler.seen == [ANN]
+    assert handler.identities == [ANN]
 
 
 @pytest.mark.parametrize("client", [Standard, PyOpenSSL])
-def test_a_server_that_knows_no_binding_of_ours(
+def test_a_client_with_the_exporter_never_logs_in_without_a_binding(
     client: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the exporter it may be so. With it, it is somebody between, who gets nothing else."""
+    """A client without the exporter may. With it, the server must be an attacker in the middle."""
     monkeypatch.setattr(
         Conversation,
         "_channel",
@@ -178,18 +179,21 @@ def test_a_server_that_knows_no_binding_of_ours(
     login = logged_in(simulation, client.client(CA), mechanisms=named)
     if client is Standard:
         simulation.run(login)
-        assert [identity.mechanism for identity in handler.seen] == ["SCRAM-SHA-256"]
+        assert [identity.mechanism for identity in handler.identities] == ["SCRAM-SHA-256"]
     else:
         with pytest.raises(BadCredentials) as caught:
             simulation.run(login)
-        assert caught.value.command == f"AUTH {PLUS}" and not handler.seen
+        assert caught.value.command == f"AUTH {PLUS}" and not handler.identities
 
 
-# -- somebody between ----------------------------------------------------------------------------
+# -- an attacker in the middle --------------------------------------------------------------------
 
 
-def relayed(library: Library) -> tuple[Guard, str, SMTPError | None]:
-    """Log in through somebody who has the server's own key: what he reads, and how it ends."""
+def relayed(library: Library) -> tuple[LoginRecorder, str, SMTPError | None]:
+    """Log in through an attacker with the server's own key.
+
+    Return the handler, what the attacker reads, and the error of the client.
+    """
     simulation, handler = listening(3, library.server(LEAF), implicit=True, mechanisms=[PLUS])
     near, far = simulation.pair()
     read = bytearray()
@@ -205,7 +209,7 @@ def relayed(library: Library) -> tuple[Guard, str, SMTPError | None]:
 
     ends: list[TLSStream] = []
 
-    async def between(side: Filter, *, client: bool) -> None:
+    async def attacker(side: Filter, *, client: bool) -> None:
         stream = far if client else await simulation.dial(NAME, 465, None)
         source = TLSStream(stream, side, simulation.now)
         await source.handshake(None)
@@ -219,32 +223,39 @@ def relayed(library: Library) -> tuple[Guard, str, SMTPError | None]:
 
     error, *_ = simulation.run(
         ours(),
-        between(server_of(library.server(LEAF)), client=True),
-        between(client_of(library.client(CA)), client=False),
+        attacker(server_of(library.server(LEAF)), client=True),
+        attacker(client_of(library.client(CA)), client=False),
     )
     assert error is None or isinstance(error, SMTPError)
     return handler, read.decode(), error
 
 
 def first_message(read: str) -> str:
+    """Return the client's first message, decoded."""
     [response] = re.findall(rf"AUTH {PLUS} (\S+)\r\n", read)
     return b64decode(response).decode()
 
 
-def test_who_has_the_server_s_key_cannot_pass_a_login_on() -> None:
+def test_an_attacker_with_the_key_of_the_server_cannot_relay_a_login_bound_by_the_exporter() -> (
+    None
+):
     handler, read, error = relayed(PyOpenSSL)
     assert isinstance(error, BadCredentials)
-    assert handler.seen == []
+    assert handler.identities == []
     assert first_message(read).startswith("p=tls-exporter,,n=ann,")
-    assert read.count("AUTH ") == 2, "the offer and one command: nothing weaker was tried"
+    assert read.count("AUTH ") == 2, (
+        "one in the offer and one command: the client tried nothing weaker"
+    )
     assert read.count("535 5.7.8 Authentication credentials invalid\r\n") == 1
 
 
-def test_where_the_certificate_is_all_there_is_he_can() -> None:
-    """Which is what the exporter is for."""
+def test_an_attacker_with_the_key_of_the_server_can_relay_a_login_bound_by_the_certificate() -> (
+    None
+):
+    """The exporter exists to prevent this."""
     handler, read, error = relayed(Standard)
     assert error is None
-    assert handler.seen == [ANN]
+    assert handler.identities == [ANN]
     assert first_message(read).startswith("p=tls-server-end-point,,n=ann,")
 
 
@@ -253,14 +264,14 @@ def test_where_the_certificate_is_all_there_is_he_can() -> None:
 
 @pytest.fixture
 def scramp_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """scramp takes octets for any binding, but not this one's name, as ``ssl`` does not have it."""
+    """scramp accepts octets for any binding, but refuses the name of one that ``ssl`` lacks."""
     monkeypatch.setattr(CbName, "UNSUPPORTED_TYPES", frozenset())
     monkeypatch.setattr(CbName, "SUPPORTED_TYPES", frozenset({EXPORTER}))
 
 
 @define(eq=False)
 class Lines:
-    """SMTP by hand, over TLS."""
+    """Lines and replies of SMTP over TLS."""
 
     stream: TLSStream
     _read: bytes = b""
@@ -278,11 +289,11 @@ class Lines:
             pass
         return line
 
-    async def say(self, *lines: str) -> None:
+    async def send(self, *lines: str) -> None:
         await self.stream.write("".join(f"{line}\r\n" for line in lines).encode(), None)
 
     async def ask(self, line: str) -> str:
-        await self.say(line)
+        await self.send(line)
         return await self.reply()
 
 
@@ -296,8 +307,8 @@ def decoded(text: str) -> str:
 
 @pytest.mark.usefixtures("scramp_knows")
 @pytest.mark.parametrize("good", [True, False])
-def test_scramp_s_client(good: bool) -> None:
-    """It is bound to what pyOpenSSL exports to it, or to another connection."""
+def test_the_client_of_scramp_logs_in_only_with_the_binding_of_its_connection(good: bool) -> None:
+    """It uses the binding that pyOpenSSL exports, or 32 NULs."""
     simulation, handler = listening(2, PyOpenSSL.server(LEAF), implicit=True)
 
     async def theirs() -> str:
@@ -321,18 +332,18 @@ def test_scramp_s_client(good: bool) -> None:
     [reply] = simulation.run(theirs())
     if good:
         assert reply == "235 2.7.0 Authentication successful"
-        assert handler.seen == [ANN]
+        assert handler.identities == [ANN]
     else:
         assert reply == "535 5.7.8 Authentication credentials invalid"
-        assert handler.seen == []
+        assert handler.identities == []
 
 
 @pytest.mark.usefixtures("scramp_knows")
 @pytest.mark.parametrize("good", [True, False])
-def test_scramp_s_server(good: bool) -> None:
+def test_our_client_logs_in_to_scramp_only_with_the_binding_of_the_connection(good: bool) -> None:
     simulation = Simulation(2)
     near, far = simulation.pair()
-    heard: list[str] = []
+    received: list[str] = []
 
     async def theirs() -> None:
         tls = server_of(PyOpenSSL.server(LEAF))
@@ -342,21 +353,21 @@ def test_scramp_s_server(good: bool) -> None:
         mechanism, smtp = ScramMechanism(PLUS), Lines(stream)
         users = {LOGIN[0]: mechanism.make_auth_info(LOGIN[1])}
         exchange = mechanism.make_server(users.__getitem__, channel_binding=binding)
-        await smtp.say("220 mx")
-        heard.append(await smtp.line())
-        await smtp.say("250-mx", f"250 AUTH {PLUS} SCRAM-SHA-256 PLAIN")
-        heard.append(await smtp.line())
-        exchange.set_client_first(decoded(heard[-1].split()[2]))
-        await smtp.say(f"334 {encoded(exchange.get_server_first())}")
+        await smtp.send("220 mx")
+        received.append(await smtp.line())
+        await smtp.send("250-mx", f"250 AUTH {PLUS} SCRAM-SHA-256 PLAIN")
+        received.append(await smtp.line())
+        exchange.set_client_first(decoded(received[-1].split()[2]))
+        await smtp.send(f"334 {encoded(exchange.get_server_first())}")
         try:
             exchange.set_client_final(decoded(await smtp.line()))
-            await smtp.say(f"334 {encoded(exchange.get_server_final())}")
-            heard.append(await smtp.line())
-            await smtp.say("235 2.7.0 in")
+            await smtp.send(f"334 {encoded(exchange.get_server_final())}")
+            received.append(await smtp.line())
+            await smtp.send("235 2.7.0 ok")
         except ScramException:
-            await smtp.say("535 5.7.8 no")
-        heard.append(await smtp.line())
-        await smtp.say("221 bye")
+            await smtp.send("535 5.7.8 no")
+        received.append(await smtp.line())
+        await smtp.send("221 bye")
         await stream.close()
 
     async def ours() -> Exception | None:
@@ -369,16 +380,16 @@ def test_scramp_s_server(good: bool) -> None:
 
     error, _ = simulation.run(ours(), theirs())
     assert isinstance(error, BadCredentials) is not good
-    assert heard[1].startswith(f"AUTH {PLUS} ")
-    assert heard[2:] == (["", "QUIT"] if good else ["QUIT"])
+    assert received[1].startswith(f"AUTH {PLUS} ")
+    assert received[2:] == (["", "QUIT"] if good else ["QUIT"])
 
 
 # -- over real sockets ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tls", ["implicit", "required"])
-def test_over_sockets(tls: str) -> None:
-    handler, leaf = Guard(), CA.issue_cert("localhost")
+def test_a_login_over_sockets_is_bound_by_the_exporter(tls: str) -> None:
+    handler, leaf = LoginRecorder(), CA.issue_cert("localhost")
 
     async def scenario(client: Client) -> dict[str, bytes]:
         await client.noop()
@@ -389,26 +400,26 @@ def test_over_sockets(tls: str) -> None:
         found = Blocking.client(
             server.port, scenario, context=PyOpenSSL.client(CA), tls=TLSMode(tls), login=LOGIN
         )
-    assert handler.seen == [ANN]
+    assert handler.identities == [ANN]
     assert handler.bindings == [found]
     assert EXPORTER in found
 
 
 @pytest.mark.peer("openssl")
 @pytest.mark.parametrize("starttls", [False, True])
-def test_openssl_s_own_tool_exports_the_same(starttls: bool, tmp_path: Path) -> None:
-    handler = Guard()
+def test_s_client_of_openssl_exports_the_same_binding(starttls: bool, tmp_path: Path) -> None:
+    handler = LoginRecorder()
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = options(PyOpenSSL.server(LEAF), implicit=not starttls)
     with running_server(Blocking, handler, **config) as server:
-        said = run(
+        output = run(
             program("openssl"), "s_client", "-connect", f"127.0.0.1:{server.port}",
             "-servername", NAME, "-CAfile", tmp_path / "ca.pem", "-verify_return_error",
             "-crlf", "-ign_eof", *(["-starttls", "smtp"] if starttls else []),
             "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32",
             fed=b"quit\n",
         )  # fmt: skip
-    [material] = re.findall(r"Keying material: ([0-9A-F]+)\n", said)
+    [material] = re.findall(r"Keying material: ([0-9A-F]+)\n", output)
     [ours] = handler.bindings
     assert ours[EXPORTER] == bytes.fromhex(material)
-    assert "221 2.0.0" in said
+    assert "221 2.0.0" in output

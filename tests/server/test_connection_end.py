@@ -12,6 +12,7 @@ from smtpproto import (
     Envelope,
     ForwardPath,
     Handler,
+    Limits,
     RcptParameters,
     Reply,
     ServerConfig,
@@ -64,6 +65,23 @@ def test_stop_does_not_wait_for_the_proxy_header() -> None:
 
     simulation.run(conversation.run(), stop())
     assert simulation.now() < 2
+
+
+def test_a_silent_client_gets_421_after_five_minutes() -> None:
+    simulation, handler = Simulation(3), EventRecorder()
+    simulation.listen(25, handler, ServerConfig(limits=Limits()))
+
+    async def client() -> bytes:
+        stream = await simulation.dial("mx.example", 25, None)
+        replies = b""
+        while octets := await stream.read(None):
+            replies += octets
+        return replies
+
+    (replies,) = simulation.run(client())
+    assert replies.startswith(b"220 ") and b"\r\n421 4.4.2 localhost " in replies
+    assert simulation.now() == 300
+    assert handler.events.count("close") == 1
 
 
 # -- during the handshake ------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Chunks, LMTP and several transactions in memory: some thousand seeded sessions with faults."""
+"""What a client was told about each recipient is true: seeded sessions with faults, in memory.
+
+They use chunks, LMTP, sources of every form, and several transactions in a session.
+"""
 
 from __future__ import annotations
 
@@ -32,32 +35,32 @@ from smtpproto.mail.preparation import Source
 from smtpproto.testing.simulation import Simulation
 
 SESSIONS = 3000
-CHUNK = 40  # octets of a BDAT, here
+CHUNK = 40  # octets of a BDAT
 
-Copy = tuple[str, bytes]  # of a message: for whom, and what
+Copy = tuple[str, bytes]  # recipient and content of a message
 
 
 @define(eq=False)
-class Box:
-    """A sink that keeps a copy for each recipient it accepts, and remembers how it ended."""
+class RecordingSink:
+    """A sink that keeps a copy for each recipient that it accepts, and records how it ended."""
 
-    store: Store
+    server: RandomServer
     envelope: Envelope
     slices: list[bytes] = field(factory=list)
     ends: list[str] = field(factory=list)
 
     async def write(self, data: bytes) -> None:
         self.slices.append(data)
-        if self.store.chance(0.01):
+        if self.server.happens(0.01):
             raise OSError("disk full")
 
     def commit(self) -> Reply | list[Reply | None] | AsyncIterator[Reply | None] | None:
         self.ends.append("commit")
-        if self.store.chance(0.05):
+        if self.server.happens(0.05):
             raise OSError("disk on fire")
-        if self.store.lmtp and self.store.chance(0.8):
-            return self._one_by_one() if self.store.chance(0.5) else self._all()
-        if self.store.chance(0.05):
+        if self.server.lmtp and self.server.happens(0.8):
+            return self._results_one_by_one() if self.server.happens(0.5) else self._all_results()
+        if self.server.happens(0.05):
             return Reply(554, "5.6.0", "Not that")
         for recipient in self.envelope.recipients:
             self._keep(recipient)
@@ -66,70 +69,70 @@ class Box:
     def abort(self) -> None:
         self.ends.append("abort")
 
-    def _all(self) -> list[Reply | None]:
+    def _all_results(self) -> list[Reply | None]:
         return [self._keep(recipient, 0.8) for recipient in self.envelope.recipients]
 
-    async def _one_by_one(self) -> AsyncIterator[Reply | None]:
+    async def _results_one_by_one(self) -> AsyncIterator[Reply | None]:
         for recipient in self.envelope.recipients:
-            if self.store.chance(0.02):
+            if self.server.happens(0.02):
                 raise OSError("no more room")
             yield self._keep(recipient, 0.8)
 
-    def _keep(self, recipient: ForwardPath, share: float = 1) -> Reply | None:
-        if not self.store.chance(share):
+    def _keep(self, recipient: ForwardPath, probability: float = 1) -> Reply | None:
+        if not self.server.happens(probability):
             return Reply(452, "4.2.2", "Mailbox full")
-        self.store.received[str(recipient), b"".join(self.slices)] += 1
+        self.server.received[str(recipient), b"".join(self.slices)] += 1
         return None
 
 
 @define(eq=False)
-class Store(Handler):
-    """A handler of whims, which the seed decides."""
+class RandomServer(Handler):
+    """Refuses and fails at random, as the seed decides."""
 
     random: random.Random
     lmtp: bool
     received: Counter[Copy] = field(factory=Counter)
-    boxes: list[Box] = field(factory=list)
+    sinks: list[RecordingSink] = field(factory=list)
 
-    def chance(self, share: float) -> bool:
-        return self.random.random() < share
+    def happens(self, probability: float) -> bool:
+        return self.random.random() < probability
 
     def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
     ) -> Reply | None:
-        return Reply(550, "5.1.1", "No such user") if self.chance(0.15) else None
+        return Reply(550, "5.1.1", "No such user") if self.happens(0.15) else None
 
-    def data(self, session: Session, envelope: Envelope) -> Box | Reply:
-        if self.chance(0.03):
+    def data(self, session: Session, envelope: Envelope) -> RecordingSink | Reply:
+        if self.happens(0.03):
             return Reply(451, "4.3.1", "Full")
-        self.boxes.append(Box(self, envelope))
-        return self.boxes[-1]
+        self.sinks.append(RecordingSink(self, envelope))
+        return self.sinks[-1]
 
 
 @define
-class Told:
-    """What one session's client was told, copy by copy."""
+class ToldOutcomes:
+    """The copies that one client sent, by what it was told about them."""
 
     accepted: list[Copy] = field(factory=list)
     unknown: list[Copy] = field(factory=list)
-    not_taken: list[Copy] = field(factory=list)
+    rejected: list[Copy] = field(factory=list)
     cut: bool = False
-    """Whether the link may have been."""
+    """Whether the connection may have been cut."""
 
     def add(self, outcome: Outcome, content: bytes) -> None:
         self.accepted += [(str(path), content) for path in outcome.accepted]
         self.unknown += [(str(path), content) for path in outcome.unknown]
-        self.not_taken += [(str(path), content) for path in outcome.refused]
+        self.rejected += [(str(path), content) for path in outcome.refused]
         told = [*outcome.accepted, *outcome.refused, *outcome.unknown]
         assert sorted(map(str, told)) == sorted(map(str, outcome.envelope.recipients))
 
 
-class Broken(Exception):
-    """Of a message's source."""
+class SourceError(Exception):
+    """Raised by the source of a message."""
 
 
 def _content(rng: random.Random, number: int) -> bytes:
-    """Of any size around those of some chunks."""
+    """Return content with about the size of zero to four chunks."""
     size = rng.choice([0, 1, 2, 3, 4]) * CHUNK + rng.randint(-3, 3)
     start = b"Message: %d\r\n" % number
     lines = rng.choices([b".\r\n", b"..\r\n", b"\r\n", b".x\r\n", b"BDAT 9\r\n", b"text\r\n"], k=60)
@@ -143,10 +146,10 @@ def _iterator(rng: random.Random, content: bytes, *, fails: bool) -> Iterator[by
         yield content[:size]
         content = content[size:]
         if fails and rng.random() < 0.3:
-            raise Broken
+            raise SourceError
 
 
-async def _later(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def _asynchronously(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
 
@@ -159,11 +162,11 @@ def _source(rng: random.Random, content: bytes) -> Source:
     return (
         list(_iterator(rng, content, fails=False))
         if form > 0.8
-        else (_later(pieces) if form > 0.65 else pieces)
+        else (_asynchronously(pieces) if form > 0.65 else pieces)
     )
 
 
-async def _session(simulation: Simulation, port: int, told: Told) -> None:
+async def _session(simulation: Simulation, port: int, told: ToldOutcomes) -> None:
     rng = simulation.dice
     try:
         client = await open_client(simulation, "mx", port, ClientConfig(lmtp=port == 24))
@@ -175,16 +178,16 @@ async def _session(simulation: Simulation, port: int, told: Told) -> None:
                 return
 
 
-async def _message(client: Client, rng: random.Random, number: int, told: Told) -> bool:
-    """Send one message; whether another one can follow."""
+async def _message(client: Client, rng: random.Random, number: int, told: ToldOutcomes) -> bool:
+    """Send one message, and return whether another one can follow."""
     envelope = Envelope("ann@example.org", [f"r{i}@example.org" for i in range(rng.randint(1, 5))])
     content = _content(rng, number)
     try:
         outcome = await client.send(_source(rng, content), envelope)
     except SendRefused as error:
         outcome = error.outcome
-    except (SMTPError, Broken) as error:
-        told.not_taken += [(str(path), content) for path in envelope.recipients]
+    except (SMTPError, SourceError) as error:
+        told.rejected += [(str(path), content) for path in envelope.recipients]
         if isinstance(error, LocalProtocolError):
             assert "only once" in error.message, error
         return client.usable
@@ -193,21 +196,21 @@ async def _message(client: Client, rng: random.Random, number: int, told: Told) 
     return client.usable
 
 
-def _run(seed: int) -> tuple[Simulation, Store, Told]:
+def _run(seed: int) -> tuple[Simulation, RandomServer, ToldOutcomes]:
     rng = random.Random(seed)
     cut = rng.randint(0, 90) if rng.random() < 0.6 else None
     simulation = Simulation(seed, cut_at=cut)
     port = rng.choice([24, 25])
-    store = Store(random.Random(seed + 1), port == 24)
+    server = RandomServer(random.Random(seed + 1), port == 24)
     config = ServerConfig(
         lmtp=port == 24,
         extensions={} if port == 24 or rng.random() < 0.5 else {"PIPELINING": None},
         limits=Limits(recipients=rng.choice([1, 2, 3, 1000])),
     )
-    simulation.listen(port, store, config)
-    told = Told(cut=cut is not None)
+    simulation.listen(port, server, config)
+    told = ToldOutcomes(cut=cut is not None)
     simulation.run(_session(simulation, port, told))
-    return simulation, store, told
+    return simulation, server, told
 
 
 @pytest.fixture(autouse=True)
@@ -219,27 +222,27 @@ def _small_chunks() -> Iterator[None]:
 def test_accepted_is_received_exactly_once_for_each_recipient(
     seeds: Callable[[int, int], Iterator[int]],
 ) -> None:
-    """But for the window after the end of the message, where nobody can know."""
+    """Only a connection that breaks after the end of the message leaves the outcome unknown."""
     seen: Counter[str] = Counter()
     for seed in seeds(SESSIONS, 6):
         seen["sessions"] += 1
-        _, store, told = _run(seed)
+        _, server, told = _run(seed)
         for copy in told.accepted:
-            assert store.received[copy] == 1, (seed, copy)
-        for copy in told.not_taken:
-            assert store.received[copy] == 0, (seed, copy)
+            assert server.received[copy] == 1, (seed, copy)
+        for copy in told.rejected:
+            assert server.received[copy] == 0, (seed, copy)
         for copy in told.unknown:
-            assert store.received[copy] <= 1, (seed, copy)
-            seen["unknown, received" if store.received[copy] else "unknown, lost"] += 1
-        assert store.received.total() <= len(told.accepted) + len(told.unknown), seed
-        for box in store.boxes:
-            assert len(box.ends) == 1, (seed, box.ends)
+            assert server.received[copy] <= 1, (seed, copy)
+            seen["unknown, received" if server.received[copy] else "unknown, lost"] += 1
+        assert server.received.total() <= len(told.accepted) + len(told.unknown), seed
+        for sink in server.sinks:
+            assert len(sink.ends) == 1, (seed, sink.ends)
         seen["accepted"] += len(told.accepted)
-        seen["not taken"] += len(told.not_taken)
-        seen["aborted"] += sum(box.ends == ["abort"] for box in store.boxes)
-        seen["several transactions"] += len(store.boxes) > 4
+        seen["rejected"] += len(told.rejected)
+        seen["aborted"] += sum(sink.ends == ["abort"] for sink in server.sinks)
+        seen["several transactions"] += len(server.sinks) > 4
         seen["both ways"] += bool(told.accepted and told.unknown)
-    # The faults do reach the places that matter.
+    # Each kind of fault has happened often enough.
     assert min(seen.values()) > seen["sessions"] // 200, seen
     assert len(seen) == 8, seen
 
