@@ -1,4 +1,4 @@
-"""What the README and the examples show is run."""
+"""The code in the README and the examples runs and does what they say."""
 
 from __future__ import annotations
 
@@ -25,19 +25,22 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE
 EXAMPLES = ROOT / "examples"
 
 
-class Everything(Handler):
+class AcceptingHandler(Handler):
+    """Accepts every message."""
+
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
 
 
 def _message() -> EmailMessage:
+    """Return a message of Ann to Bob."""
     message = EmailMessage()
     message["From"], message["To"] = "ann@example.org", "bob@example.org"
     message.set_content("hello\n")
     return message
 
 
-def test_the_readme_has_its_two_commands() -> None:
-    """The same words that .ci/run takes out of it."""
+def test_the_readme_has_the_commands_that_ci_runs() -> None:
+    """.ci/run finds them in the README by the same words."""
     indented = [
         line.strip() for line in README.splitlines() if line.startswith("    python -m venv")
     ]
@@ -48,9 +51,9 @@ def test_the_readme_has_its_two_commands() -> None:
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
-def test_readme_snippets(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_snippet_of_the_readme_runs(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
     names = {"message": _message(), "__name__": "readme", "TLSMode": TLSMode}
-    with blocking.serve(Everything()) as server:
+    with blocking.serve(AcceptingHandler()) as server:
         snippet = snippet.replace(
             '"mail.example.org", 587, login=("ann", "secret")',
             f'"localhost", {server.port}, tls=TLSMode.NONE',
@@ -61,16 +64,16 @@ def test_readme_snippets(snippet: str, capsys: pytest.CaptureFixture[str]) -> No
             asyncio.run(names["main"]())  # type: ignore[operator]
         else:
             exec(snippet, names)
-    shown = capsys.readouterr().out
+    output = capsys.readouterr().out
     if "ServerProtocol" in snippet:
-        assert "450 4.7.1 Come back later" in shown
+        assert "450 4.7.1 Come back later" in output
     if "print(plan(" in snippet:
-        assert shown in README
+        assert output in README
 
 
 @contextlib.contextmanager
 def running(module: str, run: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """An example that listens, in a process of its own; its port."""
+    """Run an example that listens in a process of its own; yield its port and the process."""
     program = f"import {module} as example, asyncio, trio\n{run}"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", program], cwd=EXAMPLES, stdout=subprocess.PIPE, text=True
@@ -82,7 +85,7 @@ def running(module: str, run: str) -> Iterator[tuple[int, subprocess.Popen[str]]
             process.kill()
 
 
-def test_example_receive() -> None:
+def test_receive_accepts_one_domain_and_prints_the_message() -> None:
     with running("receive", "asyncio.run(example.main(0))") as (port, process):
         with blocking.connect("localhost", port) as client:
             outcome = client.send(b"hello\r\n", Envelope("a@b.test", ["c@example.org", "d@e.test"]))
@@ -91,7 +94,7 @@ def test_example_receive() -> None:
         assert process.stdout.readline() == "a@b.test to 1: 7 octets\n"
 
 
-def test_example_stream(tmp_path: Path) -> None:
+def test_stream_stores_the_message_in_a_file(tmp_path: Path) -> None:
     with (
         running("stream", f"example.main({str(tmp_path)!r}, 0)") as (port, _),
         blocking.connect("localhost", port) as client,
@@ -101,10 +104,10 @@ def test_example_stream(tmp_path: Path) -> None:
     assert stored.read_bytes() == b"hello\r\n" and stored.suffix == ".eml"
 
 
-def test_example_connection_state() -> None:
+def test_connection_state_counts_unknown_recipients_for_each_connection() -> None:
     strangers = Envelope("a@b.test", [f"s{number}@example.org" for number in range(3)])
     with running("connection_state", "trio.run(example.main, 0)") as (port, _):
-        for _ in range(2):  # each connection counts for itself
+        for _ in range(2):  # the second connection starts at zero
             with blocking.connect("localhost", port) as client:
                 with pytest.raises(Exception, match="No such user"):
                     client.send(b"hello\r\n", strangers)
@@ -113,7 +116,7 @@ def test_example_connection_state() -> None:
                     client.send(b"hello\r\n", strangers)
 
 
-def test_example_send_many() -> None:
+def test_send_many_prints_the_reply_for_each_recipient() -> None:
     with running("receive", "asyncio.run(example.main(0))") as (port, _):
         sent = subprocess.run(
             [sys.executable, "-c", f"import send_many; send_many.main('localhost', {port})"],
@@ -129,7 +132,7 @@ def test_example_send_many() -> None:
     ]
 
 
-def test_example_lmtp() -> None:
+def test_lmtp_replies_for_each_recipient() -> None:
     with running("lmtp", "asyncio.run(example.main(0))") as (port, _):
         with blocking.connect("localhost", port, lmtp=True, tls=TLSMode.NONE) as client:
             outcome = client.send(b"x" * 20 + b"\r\n", Envelope("", ["ann@a.test", "bob@a.test"]))
@@ -139,14 +142,14 @@ def test_example_lmtp() -> None:
         ]
 
 
-def test_example_own_verb() -> None:
+def test_own_verb_prints_the_reply_to_its_verb() -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / "own_verb.py"], capture_output=True, text=True, check=True
     )
     assert done.stdout == "250 2.0.0 3\n"
 
 
-def test_example_pool() -> None:
+def test_pool_sends_all_messages() -> None:
     with running("receive", "asyncio.run(example.main(0))") as (port, _):
         done = subprocess.run(
             [sys.executable, "-c", f"import asyncio, pool; asyncio.run(pool.main(port={port}))"],
@@ -160,15 +163,15 @@ def test_example_pool() -> None:
     )
 
 
-def test_example_sasl() -> None:
+def test_sasl_alone_prints_a_scram_exchange() -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / "sasl_alone.py"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("server: r=") and "username='ann'" in done.stdout
 
 
-def test_example_submission(tmp_path: Path) -> None:
-    """Also that a certificate that changes is the one that is shown."""
+def test_submission_requires_a_login_and_the_own_address(tmp_path: Path) -> None:
+    """It also shows a renewed certificate on the next connection."""
     keys = ScramKeys.derive("secret", salt=b"x" * 16)
     (tmp_path / "users").write_text(f"ann:{keys}\n")
     authority = trustme.CA()
@@ -198,7 +201,7 @@ def test_example_submission(tmp_path: Path) -> None:
     assert len(shown) == 2
 
 
-def test_example_machine() -> None:
+def test_machine_prints_content_and_replies() -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / "machine.py"], capture_output=True, text=True, check=True
     )
@@ -206,6 +209,6 @@ def test_example_machine() -> None:
     assert "QUIT -> 221" in done.stdout
 
 
-def test_the_tables_are_drawn_from_the_code() -> None:
+def test_tables_md_matches_the_code() -> None:
     command = [sys.executable, "docs/tables.py", "--check"]
     subprocess.run(command, cwd=ROOT, check=True)

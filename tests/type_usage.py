@@ -1,6 +1,7 @@
-"""What users write, for the type checker: it is not run.
+"""Code as users write it, for the type checker alone; it is never run.
 
-Each ``type: ignore`` stands where the checker must object; strict mode reports one without need.
+Each ``type: ignore`` marks a line that the checker must reject. In strict mode the checker reports
+an ``ignore`` that it does not need.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 
 
-class Plain(Handler):
-    """Hooks may be plain, and may promise more than they need to."""
+class PlainHooks(Handler):
+    """Hooks may be plain functions, and may return a narrower type than the base class."""
 
     def connect(self, session: Session) -> None:
-        session.user = "root"  # type: ignore[misc]  # a session is read, not written
+        session.user = "root"  # type: ignore[misc]  # the attributes of a session are read-only
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Reply:
         size: int | None = parameters.size
@@ -53,8 +54,8 @@ class Plain(Handler):
         return None if recipient.domain == "example.org" else Reply(550, "5.7.1", "No")
 
 
-class Async(Handler):
-    """... or async."""
+class AsyncHooks(Handler):
+    """Hooks may be async functions."""
 
     async def login(self, session: Session, identity: Identity) -> Reply | None:
         return None if identity.user == "ann" else Reply(535, "5.7.8", "No")
@@ -64,8 +65,8 @@ class Async(Handler):
         assert recipients
 
 
-class Wrong(Handler):
-    """... but nothing else."""
+class WrongHooks(Handler):
+    """Hooks must not have other parameters or return other types."""
 
     def ehlo(self, session: Session, host: str) -> None: ...  # type: ignore[override]
 
@@ -80,16 +81,18 @@ class Wrong(Handler):
         return True
 
 
-class Streamed(Handler):
-    """A sink needs its three methods."""
+class StreamingHandler(Handler):
+    """A sink must have all three methods."""
 
     def data(self, session: Session, envelope: Envelope) -> Sink | Reply:
         if envelope.sender.mailbox is None:
-            return Half()  # type: ignore[return-value]
-        return Whole()
+            return IncompleteSink()  # type: ignore[return-value]
+        return CompleteSink()
 
 
-class Whole:
+class CompleteSink:
+    """A sink with all methods."""
+
     async def write(self, data: bytes) -> None: ...
 
     def commit(self) -> Reply | None:
@@ -98,25 +101,28 @@ class Whole:
     def abort(self) -> None: ...
 
 
-class Half:
+class IncompleteSink:
+    """A sink without commit and abort."""
+
     def write(self, data: bytes) -> None: ...
 
 
-async def asynchronous(message: EmailMessage) -> None:
-    async with on_asyncio.serve(Async, hostname="mx.example.org") as server:
+async def serve_and_connect(message: EmailMessage) -> None:
+    """Serve and send with asyncio and trio."""
+    async with on_asyncio.serve(AsyncHooks, hostname="mx.example.org") as server:
         port: int = server.port
     async with on_asyncio.connect("localhost", port, login=("ann", "x")) as client:
         outcome: Outcome = await client.send(message)
         print(outcome.refused[ForwardPath.of("bob@example.org")].code + 1)
-    async with on_trio.serve(Plain(), port=2525), on_trio.connect("localhost") as client:
+    async with on_trio.serve(PlainHooks(), port=2525), on_trio.connect("localhost") as client:
         await client.send(b"...", Envelope("ann@example.org", ["bob@example.org"]))
         await client.send([b"..."])
-    on_asyncio.serve(Async, hostnam="x")  # type: ignore[call-arg]
+    on_asyncio.serve(AsyncHooks, hostnam="x")  # type: ignore[call-arg]
     on_asyncio.connect("localhost", login=3)  # type: ignore[arg-type]
 
 
 class Accounts(Authenticator):
-    """Each method of an authenticator may be plain or async, too."""
+    """Each method of an authenticator may be plain or async."""
 
     async def check_password(self, username: str, password: Secret) -> bool:
         return (username, password.reveal()) == ("ann", b"x")
@@ -132,17 +138,21 @@ class Accounts(Authenticator):
 
 
 async def fresh_token() -> str:
+    """Return a token, as a token function does."""
     return "t0ken"
 
 
-async def wrapped(pool: on_asyncio.Pool, message: Source, **options: Unpack[ClientOptions]) -> None:
-    """What programs build around it needs no names from inside."""
+async def send_with_options(
+    pool: on_asyncio.Pool, message: Source, **options: Unpack[ClientOptions]
+) -> None:
+    """A wrapper around the library needs only public names."""
     await pool.send(message)
     async with on_trio.connect("localhost", **options) as client:
         await client.login(("ann", "x"))
 
 
-async def connecting(message: EmailMessage) -> None:
+async def connect_with_tls_and_login(message: EmailMessage) -> None:
+    """Connect and serve with options of TLS and of logins."""
     async with on_asyncio.connect("smtps://ann:x@mail.example.org") as client:
         assert client.tls is None or client.tls.verified
     token = BearerToken("ann", fresh_token)
@@ -156,12 +166,13 @@ async def connecting(message: EmailMessage) -> None:
     on_asyncio.connect("localhost", tls="starttls")  # type: ignore[arg-type]
     on_asyncio.pool("localhost", max_conections=3)  # type: ignore[call-arg]
     on_asyncio.serve(
-        Plain(), "/run/x", authenticator=Accounts(), context=ssl.create_default_context
+        PlainHooks(), "/run/x", authenticator=Accounts(), context=ssl.create_default_context
     )
-    on_asyncio.serve(Plain(), authenticator=Plain())  # type: ignore[arg-type]
+    on_asyncio.serve(PlainHooks(), authenticator=PlainHooks())  # type: ignore[arg-type]
 
 
-def blocking(message: EmailMessage) -> None:
+def send_over_blocking_sockets(message: EmailMessage) -> None:
+    """Send with blocking sockets."""
     with on_sockets.connect("localhost", 587, login=("ann", "x")) as client:
         outcome: Outcome = client.send(message)
         outcome.accepted[ForwardPath.of("x@y.test")] = Reply(250)  # type: ignore[index]
@@ -169,11 +180,13 @@ def blocking(message: EmailMessage) -> None:
 
 
 def parameters_by_address(asked: dict[str, RcptParameters]) -> None:
+    """Give the parameters of RCPT by address."""
     Envelope("ann@example.org", asked, rcpt_parameters=asked)
     Envelope("ann@example.org", "bob@example.org", rcpt_parameters={3: RcptParameters()})  # type: ignore[arg-type]
 
 
-def machine() -> None:
+def server_machine() -> None:
+    """Use the server's machine by hand."""
     server = ServerProtocol(hostname="mx.example.org")
     server.answer("250 OK")  # type: ignore[arg-type]
     ServerProtocol("mx.example.org")  # type: ignore[call-arg]  # keywords only
