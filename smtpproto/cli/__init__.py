@@ -18,8 +18,11 @@ from .options import UsageError
 class _Command(Protocol):
     """What a module must have to be a command."""
 
-    HELP: str
-    DESCRIPTION: str
+    @property
+    def HELP(self) -> str: ...  # noqa: N802 - a constant of the module
+
+    @property
+    def DESCRIPTION(self) -> str: ...  # noqa: N802
 
     def add_options(self, parser: argparse.ArgumentParser) -> None: ...
 

@@ -20,8 +20,9 @@ class Maildir:
     """The directory *path* with its ``tmp``, ``new`` and ``cur``, made if need be."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.tmp, self.new = self.path / "tmp", self.path / "new"
+        self.path: Path = Path(path)
+        self.tmp: Path = self.path / "tmp"
+        self.new: Path = self.path / "new"
         for directory in (self.path, self.tmp, self.new, self.path / "cur"):
             directory.mkdir(mode=0o700, parents=directory == self.path, exist_ok=True)
         _sync(self.path)

@@ -69,7 +69,7 @@ def enum_value(member: enum.Enum) -> str:
     return str(member.value)
 
 
-write_number = "{:d}".format
+write_number: Callable[[int], str] = "{:d}".format
 
 Validator = Callable[[Any, "Attribute[Any]", Any], None]
 

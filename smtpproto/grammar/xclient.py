@@ -191,7 +191,7 @@ _Address = IPv4Address | IPv6Address | Unavailable | None
 class XClientAttributes(_Attributes):
     """The client that XCLIENT puts in place of the real one. None is an attribute not given."""
 
-    attributes = tuple(_XCLIENT)
+    attributes: ClassVar[tuple[str, ...]] = tuple(_XCLIENT)
     _types = _XCLIENT
 
     name: str | Unavailable | None = None
@@ -216,7 +216,7 @@ class XClientAttributes(_Attributes):
 class XForwardAttributes(_Attributes):
     """Where a message came from, for the log of the next server. None is an attribute not given."""
 
-    attributes = tuple(_XFORWARD)
+    attributes: ClassVar[tuple[str, ...]] = tuple(_XFORWARD)
     _types = _XFORWARD
 
     name: str | Unavailable | None = None

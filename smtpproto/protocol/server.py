@@ -40,7 +40,7 @@ from .reply_format import accepted_codes, default_reply, error_reply, format_rep
 from .server_offer import offer
 from .server_state import ServerState
 from .transaction import Transaction
-from .verbs import row_of, vocabulary
+from .verbs import Vocabulary, row_of, vocabulary
 
 _WITHOUT_ENHANCED_CODE = frozenset({"EHLO", "HELO", "LHLO"})  # RFC 2034 3
 
@@ -89,8 +89,8 @@ class ServerProtocol(ServerState):
         self._lines = LineReader(self._buffer)
         self._dots = DotReader(self._buffer)
         self._chunk = ChunkReader(self._buffer, 0)
-        self.vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
-        self.offered = offer(self)
+        self.vocabulary: Vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
+        self.offered: Extensions = offer(self)
 
     # -- octets in, events out, octets out ---------------------------------------------------
 
@@ -187,9 +187,10 @@ class ServerProtocol(ServerState):
         """
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("STARTTLS was not accepted")
-        self.secure, self.authenticated = True, False
-        self.mechanisms = self.mechanisms if mechanisms is None else mechanisms
-        self.no_service = None if refusal is None or refusal.positive else refusal
+        self.secure: bool = True
+        self.authenticated: bool = False
+        self.mechanisms: tuple[str, ...] = self.mechanisms if mechanisms is None else mechanisms
+        self.no_service: Reply | None = None if refusal is None or refusal.positive else refusal
         self._restart_session()
 
     def _more_replies_due(self, reply: Reply) -> bool:
@@ -202,7 +203,7 @@ class ServerProtocol(ServerState):
     def _after_accepting(self, question: Question, reply: Reply) -> None:
         match question:
             case Connected():
-                self.phase = Phase.START
+                self.phase: Phase = Phase.START
             case Auth() | AuthResponse():
                 self.authenticated = reply.code == 235
                 self.phase = Phase.READY if self.authenticated else Phase.AUTH
@@ -224,13 +225,16 @@ class ServerProtocol(ServerState):
         self.phase = phase
         match command:
             case Ehlo():
-                self.negotiated = Extensions() if isinstance(command, Helo) else self.offered
+                self.negotiated: Extensions = (
+                    Extensions() if isinstance(command, Helo) else self.offered
+                )
                 self._reset(phase)
             case Rset():
                 self._reset(phase)
             case Mail():
-                self.transaction, self._replies_to_last_chunk = Transaction(command), None
-                self.transactions += 1
+                self.transaction: Transaction = Transaction(command)
+                self._replies_to_last_chunk = None
+                self.transactions: int = self.transactions + 1
             case Rcpt():
                 self.transaction.rcpts.append(command)
             case Data():
