@@ -57,6 +57,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if _includes_soak(config) else "ordinary")
     if file := config.getoption("requirements"):
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--requirements works in one process only: leave -n out")
         config.pluginmanager.register(_Requirements(file))
 
 
