@@ -16,7 +16,7 @@ from .options import UsageError
 
 
 class _Command(Protocol):
-    """What a module must have to be a command."""
+    """A module that implements a command."""
 
     @property
     def HELP(self) -> str: ...  # noqa: N802 - a constant of the module
@@ -26,7 +26,7 @@ class _Command(Protocol):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None: ...
 
-    def run(self, chosen: argparse.Namespace) -> int: ...
+    def run(self, args: argparse.Namespace) -> int: ...
 
 
 _COMMANDS: Mapping[str, _Command] = {
@@ -38,32 +38,41 @@ _COMMANDS: Mapping[str, _Command] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit status. Problems are one line on standard error, status 2."""
-    _escape_what_cannot_be_encoded()
-    chosen = _parser().parse_args(arguments)
+    """Run one command and return its exit status.
+
+    An error is printed as one line on standard error, and its exit status is 2.
+    """
+    _escape_unencodable_output()
+    args = _parser().parse_args(arguments)
     try:
-        return _COMMANDS[chosen.command].run(chosen)
-    except BrokenPipeError:  # whoever read our output has gone
+        return _COMMANDS[args.command].run(args)
+    except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 2
     except (SMTPError, UsageError, OSError) as error:
-        print(f"smtpproto {chosen.command}: {printable(str(error))}", file=sys.stderr)
+        print(f"smtpproto {args.command}: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return 130  # as a shell reports SIGINT
+        return 130  # the status that a shell reports for SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="smtpproto", description="SMTP for Python.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser = argparse.ArgumentParser(
+        prog="smtpproto",
+        description="Send and receive mail over SMTP. To see it work, run: smtpproto demo",
+        epilog="smtpproto COMMAND --help describes the options of a command.",
+    )
+    commands = parser.add_subparsers(
+        title="commands", dest="command", required=True, metavar="COMMAND"
+    )
     for name, command in _COMMANDS.items():
         added = commands.add_parser(name, help=command.HELP, description=command.DESCRIPTION)
         command.add_options(added)
     return parser
 
 
-def _escape_what_cannot_be_encoded() -> None:
-    """A terminal without UTF-8 shows an address as ``j\\xf6rg``, instead of ending the program."""
+def _escape_unencodable_output() -> None:
+    """Make a terminal without UTF-8 show ``j\\xf6rg`` instead of ending the program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""The handlers behind ``serve`` and ``demo``: take every message, perhaps only after a login."""
+"""The handler, authenticator and printing sink of ``serve`` and ``demo``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..sasl import Authenticator, Login
 from ..server.handler import Handler, Session, Sink
 
 Store = Callable[[Envelope], Sink]
-"""What makes a sink for each message."""
+"""A function that returns the sink for one message."""
 
 
 class Inbox(Handler):
-    """Takes mail for anybody into a store. Nothing is ever relayed."""
+    """Stores mail for any recipient, and never relays."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,8 +24,8 @@ class Inbox(Handler):
         return self._store(envelope)
 
 
-class OneUser(Authenticator):
-    """Lets one user in."""
+class SingleUser(Authenticator):
+    """Accepts the password of one user."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -35,29 +35,32 @@ class OneUser(Authenticator):
         return password == self._login.password and known
 
 
-class Printout:
-    """A sink that prints a message, envelope first, once it is complete."""
+class MessagePrinter:
+    """A sink that prints a complete message after its envelope."""
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
-        self._content = bytearray()  # the server's limit on message size bounds it
+        self._content = bytearray()  # bounded by the server's limit on message size
 
     def write(self, data: bytes) -> None:
+        """Append a slice of content."""
         self._content += data
 
     def commit(self) -> None:
+        """Print the envelope and the content."""
         content = bytes(self._content)
         sender = str(self._envelope.sender) or "<>"
         recipients = ", ".join(map(str, self._envelope.recipients))
         print(f"-------- from {sender}, to {recipients}: {len(content)} octets")
         for line in content.removesuffix(b"\r\n").split(b"\r\n"):
-            print(shown(line))
+            print(escape_line(line))
         print("-------- end", flush=True)
 
     def abort(self) -> None:
+        """Drop the content."""
         self._content.clear()
 
 
-def shown(line: bytes) -> str:
-    """A line of content, tabs as they are, and what could upset a terminal escaped."""
+def escape_line(line: bytes) -> str:
+    """Return a line of content as text that is safe on a terminal. Tabs stay as they are."""
     return "\t".join(map(printable, line.split(b"\t")))

@@ -1,6 +1,7 @@
-"""A Maildir (https://cr.yp.to/proto/maildir.html) as a sink: whole messages, or nothing of them.
+"""A Maildir (https://cr.yp.to/proto/maildir.html) as a sink: a message is stored whole or not at
+all.
 
-File calls block, and a server on an event loop waits meanwhile: fine for demonstrations and tests.
+File calls block, and an event loop waits for them; that is acceptable in demonstrations and tests.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _deliveries = itertools.count(1)
 
 
 class Maildir:
-    """The directory *path* with its ``tmp``, ``new`` and ``cur``, made if need be."""
+    """The directory *path* with ``tmp``, ``new`` and ``cur``, which are created if missing."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(path)
@@ -29,28 +30,28 @@ class Maildir:
         _sync(self.path.absolute().parent)
 
     def deliver(self) -> Delivery:
-        """A sink for the content of one message. Raises OSError."""
+        """Return a sink for the content of one message. Raise OSError if no file can be made."""
         return Delivery(self)
 
 
 class Delivery:
-    """One message on its way: a :class:`~smtpproto.server.handler.Sink`.
+    """The delivery of one message: a :class:`~smtpproto.server.handler.Sink`.
 
-    It is written to ``tmp`` and appears in ``new`` when it is complete and on the disk. Each method
-    may raise OSError, which a server turns into 451.
+    The message is written to ``tmp``; it appears in ``new`` when it is complete and on the disk.
+    Each method may raise OSError, which the server turns into a 451 reply.
     """
 
     def __init__(self, maildir: Maildir) -> None:
         self._maildir = maildir
         self._name = unique_name()
-        self._file = open(maildir.tmp / self._name, "xb", opener=_private)  # noqa: SIM115
+        self._file = open(maildir.tmp / self._name, "xb", opener=_open_private)  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
         """Append a slice of content."""
         self._file.write(data)
 
     def commit(self) -> None:
-        """Make it durable and visible, in that order; or leave nothing, and raise."""
+        """Make the message durable, then visible. On failure, remove it and raise OSError."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -63,27 +64,28 @@ class Delivery:
             raise
 
     def abort(self) -> None:
-        """Leave nothing of it."""
-        with contextlib.suppress(OSError):  # octets that could not be written, once more
+        """Remove the message."""
+        with contextlib.suppress(OSError):  # close() may fail again to write what write() could not
             self._file.close()
         for directory in (self._maildir.tmp, self._maildir.new):
             (directory / self._name).unlink(missing_ok=True)
 
 
 def unique_name() -> str:
-    """A file name that no other delivery uses: time, process, count, chance, host."""
+    """Return a file name that no other delivery uses, made of the time, the process, a counter, a
+    random number and the host name."""
     seconds, microseconds = divmod(time.time_ns() // 1000, 1_000_000)
-    count, chance = next(_deliveries), secrets.token_hex(4)
+    count, random = next(_deliveries), secrets.token_hex(4)
     host = socket.gethostname().replace("/", r"\057").replace(":", r"\072") or "localhost"
-    return f"{seconds}.M{microseconds}P{os.getpid()}Q{count}R{chance}.{host}"
+    return f"{seconds}.M{microseconds}P{os.getpid()}Q{count}R{random}.{host}"
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
 def _sync(directory: Path) -> None:
-    """Make the names in *directory* durable. Only POSIX can open a directory for that."""
+    """Make the names in *directory* durable. Only POSIX can open a directory for this."""
     if os.name == "posix":
         descriptor = os.open(directory, os.O_RDONLY)
         try:

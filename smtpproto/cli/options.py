@@ -1,4 +1,4 @@
-"""What the commands' options have in common."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -12,66 +12,76 @@ from ..sasl import Login
 
 
 class UsageError(Exception):
-    """Options that do not go together, or name what is not there."""
+    """Options that exclude each other, or that name a file or variable that does not exist."""
 
 
 def port(text: str) -> int:
-    """A port number, for argparse."""
+    """Return a port number, for argparse."""
     number = int(text) if text.isascii() and text.isdigit() else -1
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"not a port number: {text!r}")
+        raise argparse.ArgumentTypeError(f"not a port number: {text!r}; use 0 to 65535")
     return number
 
 
 def host(text: str) -> str:
-    """A host or the path of a Unix socket, for argparse; no URL, whose password all would see."""
+    """Return a host or the path of a Unix socket, for argparse.
+
+    A URL is refused: it may contain a password, and every user can read the command line.
+    """
     if "://" in text:
-        raise argparse.ArgumentTypeError("a host name, an address or a path; not a URL")
+        raise argparse.ArgumentTypeError(
+            "use a host name, an IP address or the path of a Unix socket, not a URL"
+        )
     return text
 
 
-def port_of(chosen: argparse.Namespace, usual: int) -> int:
-    """The port that the options name, else *usual*; 0 for a Unix socket."""
-    if not is_path(chosen.host):
-        return usual if chosen.port is None else int(chosen.port)
-    if chosen.port:
-        raise UsageError("--port is not for the path of a Unix socket")
+def port_of(args: argparse.Namespace, default: int) -> int:
+    """Return the port that the options name, or *default*; 0 for a Unix socket."""
+    if not is_path(args.host):
+        return default if args.port is None else int(args.port)
+    if args.port:
+        raise UsageError("--host is the path of a Unix socket, which has no port; omit --port")
     return 0
 
 
 def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:
-    """--login and where its password is; never the password, which ``ps`` would show to all."""
+    """Add --login and the options that say where its password is.
+
+    No option takes the password itself, because ``ps`` shows the command line to every user.
+    """
     parser.add_argument("--login", metavar="USER", help=help_)
     add_password_options(parser)
 
 
 def add_password_options(parser: argparse.ArgumentParser) -> None:
-    """Where a password is."""
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--password-env", metavar="NAME", help="the variable with the password")
-    where.add_argument("--password-file", metavar="FILE", help="its first line is the password")
+    """Add the options that say where a password is."""
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("--password-env", metavar="NAME", help="environment variable that contains the password")
+    add("--password-file", metavar="FILE", help="file whose first line is the password")
 
 
-def read_login(chosen: argparse.Namespace) -> Login | None:
-    """The login that the options describe; None without one."""
-    place = chosen.password_env or chosen.password_file
-    if chosen.login is None:
-        if place is not None:
-            raise UsageError("a password without a user: give --login too")
+def read_login(args: argparse.Namespace) -> Login | None:
+    """Return the login that the options describe, or None without --login."""
+    source = args.password_env or args.password_file
+    if args.login is None:
+        if source is not None:
+            raise UsageError("a password needs a user; add --login USER")
         return None
-    password = read_password(chosen)
+    password = read_password(args)
     if password is None:
         raise UsageError("--login needs --password-env or --password-file")
-    if not chosen.login or not password:
-        raise UsageError(f"user name and password cannot be empty; check: --login and {place}")
-    return Login(chosen.login, Secret(password))
+    if not args.login or not password:
+        raise UsageError(
+            f"the user name and the password must not be empty; check: --login and {source}"
+        )
+    return Login(args.login, Secret(password))
 
 
-def read_password(chosen: argparse.Namespace) -> bytes | None:
-    """The password, from where the options say; None if they do not."""
-    if chosen.password_file:
-        return _from_file(chosen.password_file)
-    return _from_environment(chosen.password_env) if chosen.password_env else None
+def read_password(args: argparse.Namespace) -> bytes | None:
+    """Return the password from the source that the options name, or None if they name none."""
+    if args.password_file:
+        return _from_file(args.password_file)
+    return _from_environment(args.password_env) if args.password_env else None
 
 
 def _from_environment(name: str) -> bytes:
@@ -85,6 +95,6 @@ def _from_file(path: str) -> bytes:
         return file.readline(4096).rstrip(b"\r\n")
 
 
-def trace(who: str, line: str) -> None:
-    """Show a line of the dialogue on standard error; secrets in it are masked already."""
-    print(f"{who}: {line}", file=sys.stderr, flush=True)
+def trace(side: str, line: str) -> None:
+    """Print a line of the dialogue on standard error. Secrets in it are already masked."""
+    print(f"{side}: {line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""``smtpproto password``: what a server keeps of a user's password."""
+"""``smtpproto password``: make a line for the file that ``serve --users`` reads."""
 
 from __future__ import annotations
 
@@ -12,61 +12,66 @@ from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
 from ..sasl import ScramKeys, hash_password
 from .options import UsageError, add_password_options, read_password
 
-HELP = "print what a server keeps of a user's password"
-DESCRIPTION = """Print a line for a file of users, as serve --users reads it: the user, a colon, and
-keys of SCRAM, or a hash by scrypt, from which no password can be read. Asks for the password unless
-an option says where it is."""
+HELP = "make a line for the users file of a server"
+DESCRIPTION = """Print a line for the file that serve --users reads: the user name, a colon, and
+SCRAM keys or a scrypt hash. The password cannot be read from the line. The command asks for the
+password unless an option says where it is."""
 
 _SALT = 16  # octets
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the command's options."""
     kinds = ["SCRAM-SHA-256", "SCRAM-SHA-1", "scrypt"]
-    parser.add_argument("user", metavar="USER")
-    parser.add_argument("--kind", choices=kinds, default=kinds[0], help="default: %(default)s")
-    help_ = f"of SCRAM (default: {SCRAM_USUAL})"
-    parser.add_argument("--iterations", type=int, metavar="N", help=help_)
+    parser.add_argument("user", metavar="USER", help="name of the user")
+    parser.add_argument(
+        "--kind", choices=kinds, default=kinds[0], help="what to store (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--iterations", type=int, metavar="N", help=f"for SCRAM keys (default: {SCRAM_USUAL})"
+    )
     add_password_options(parser)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Print one line."""
+def run(args: argparse.Namespace) -> int:
+    """Print one line. Return 0."""
     least, most = SCRAM_ITERATIONS
-    if chosen.iterations is None:
-        chosen.iterations = SCRAM_USUAL
-    elif chosen.kind == "scrypt":
-        raise UsageError("--iterations is for the kinds of SCRAM")
-    elif not least <= chosen.iterations <= most:
-        raise UsageError(f"--iterations is {least} to {most}")
-    if ":" in chosen.user or not chosen.user.isprintable():
-        raise UsageError("a user of such a file has no colon in the name, and no controls")
+    if args.iterations is None:
+        args.iterations = SCRAM_USUAL
+    elif args.kind == "scrypt":
+        raise UsageError("--iterations applies to SCRAM only; omit it with --kind scrypt")
+    elif not least <= args.iterations <= most:
+        raise UsageError(f"--iterations must be {least} to {most}, not {args.iterations}")
+    if ":" in args.user or not args.user.isprintable():
+        raise UsageError(
+            f"a user name must not contain a colon or control characters: {args.user!r}"
+        )
     try:
-        print(f"{chosen.user}:{_kept(_password(chosen), chosen)}")
+        print(f"{args.user}:{_stored_form(_password(args), args)}")
     except GrammarError as error:
         raise UsageError(error.message) from None
     return 0
 
 
-def _password(chosen: argparse.Namespace) -> Secret:
-    if (password := read_password(chosen)) is not None:
+def _password(args: argparse.Namespace) -> Secret:
+    if (password := read_password(args)) is not None:
         return Secret(password)
     try:
-        password = getpass.getpass(f"Password of {chosen.user}: ").encode()
-        again = getpass.getpass("Once more: ").encode()
+        password = getpass.getpass(f"Password for {args.user}: ").encode()
+        repeated = getpass.getpass("Repeat the password: ").encode()
     except EOFError:
-        where = "--password-file (/dev/stdin will do) or --password-env"
-        raise UsageError(f"nobody answers; check: {where}") from None
-    if again != password:
-        raise UsageError("that was another one")
+        sources = "--password-env or --password-file (for example /dev/stdin)"
+        raise UsageError(f"no password was entered; use {sources}") from None
+    if repeated != password:
+        raise UsageError("the two passwords differ; try again")
     return Secret(password)
 
 
-def _kept(password: Secret, chosen: argparse.Namespace) -> str:
+def _stored_form(password: Secret, args: argparse.Namespace) -> str:
     salt = secrets.token_bytes(_SALT)
-    if chosen.kind == "scrypt":
+    if args.kind == "scrypt":
         return hash_password(password, salt=salt)
-    hash_name = chosen.kind.removeprefix("SCRAM-")
+    hash_name = args.kind.removeprefix("SCRAM-")
     return str(
-        ScramKeys.derive(password, salt=salt, iterations=chosen.iterations, hash_name=hash_name)
+        ScramKeys.derive(password, salt=salt, iterations=args.iterations, hash_name=hash_name)
     )

@@ -1,4 +1,4 @@
-"""What ``smtpproto demo`` sends, and what it says about it."""
+"""The messages that ``smtpproto demo`` sends, and the notes beside the dialogue."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ REFUSED = "dave@mail.example"
 
 
 @frozen
-class Letter:
-    """A message to send. *content* is what must arrive, octet for octet."""
+class DemoMessage:
+    """A message to send. *content* must arrive octet for octet."""
 
     title: str
     envelope: Envelope
     content: bytes
 
 
-def letters() -> list[Letter]:
-    """The messages of the demonstration."""
+def demo_messages() -> list[DemoMessage]:
+    """Return the messages of the demonstration."""
     return [_plain(), _utf8(), _dots()]
 
 
-def _plain() -> Letter:
+def _plain() -> DemoMessage:
     recipients = ["bob@mail.example", REFUSED, "carol@mail.example"]
     text = f"""\
 From: Ann <ann@client.example>
@@ -39,10 +39,10 @@ Subject: Hello
 
 Hello Bob, hello Carol!
 """
-    return Letter("Hello", Envelope("ann@client.example", recipients), _octets(text))
+    return DemoMessage("Hello", Envelope("ann@client.example", recipients), _octets(text))
 
 
-def _utf8() -> Letter:
+def _utf8() -> DemoMessage:
     text = f"""\
 From: Jörg <jörg@bücher.example>
 To: Zoë <zoë@mail.example>
@@ -54,98 +54,104 @@ Content-Transfer-Encoding: 8bit
 
 Übermorgen gibt es Bücher. ¿Vienes? Да!
 """
-    return Letter("Grüße", Envelope("jörg@bücher.example", "zoë@mail.example"), _octets(text))
+    return DemoMessage("Grüße", Envelope("jörg@bücher.example", "zoë@mail.example"), _octets(text))
 
 
-def _dots() -> Letter:
+def _dots() -> DemoMessage:
     text = ".\n..\n.x\n\n.hidden and ...\nno dot in front.\n..\n.\n"
-    return Letter("Dots", Envelope("ann@client.example", "bob@mail.example"), _octets(text))
+    return DemoMessage("Dots", Envelope("ann@client.example", "bob@mail.example"), _octets(text))
 
 
 def _octets(text: str) -> bytes:
     return text.replace("\n", "\r\n").encode()
 
 
-def sections(plain: Letter, utf8: Letter, dots: Letter) -> list[Section]:
-    """The parts of the dialogue, with what to say about them."""
+def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[Section]:
+    """Return the sections of the dialogue, with their notes."""
     return [
         Section(
             title="Greeting",
-            begins="S: 220",
-            intro="The client has connected. The server speaks first; then the client gives its "
-            "name, and learns what the server can do.",
+            starts_at="S: 220",
+            intro="The client has connected. The server speaks first, with its greeting. Then the "
+            "client sends its own name, and the reply lists the extensions of the server.",
             notes=[
                 ("S: 220", "the greeting"),
-                ("C: EHLO", "hello, in extended SMTP"),
-                ("S: 250-PIPELINING", "commands may run ahead of replies"),
-                ("S: 250-SIZE", "the largest message it takes"),
+                ("C: EHLO", "hello, in extended SMTP (ESMTP)"),
+                ("S: 250-PIPELINING", "commands need not wait for replies"),
+                ("S: 250-SIZE", "the largest message, in octets"),
                 ("S: 250-8BITMIME", "content need not be ASCII"),
-                ("S: 250-SMTPUTF8", "and neither need addresses"),
-                ("S: 250-ENHANCED", "replies tell why, as in 550 5.1.1"),
+                ("S: 250-SMTPUTF8", "addresses need not be ASCII either"),
+                ("S: 250-CHUNKING", "content may be sent in chunks"),
+                ("S: 250-LIMITS", "the most recipients of one message"),
+                ("S: 250-ENHANCED", "replies have codes such as 5.1.1"),
                 ("S: 250-STARTTLS", "TLS can start on this connection"),
                 ("S: 250 STARTTLS", "TLS can start on this connection"),
             ],
         ),
         Section(
             title="Encryption",
-            begins="C: STARTTLS",
-            intro="So far anybody on the way could read this, or change it. The client asks for "
-            "TLS, and checks the server's certificate before it says another word.",
+            starts_at="C: STARTTLS",
+            intro="So far, anyone on the path can read and change the dialogue. The client asks "
+            "for TLS, and verifies the server's certificate before it sends anything else.",
             notes=[
                 ("S: 220", "the last line in clear"),
                 ("*: TLS", "verified with the CA of this run"),
-                ("C: EHLO", "what was said in clear is forgotten"),
-                ("S: 250-AUTH", "new: now passwords are welcome"),
-                ("S: 250 AUTH", "new: now passwords are welcome"),
+                ("C: EHLO", "the earlier EHLO no longer counts"),
+                ("S: 250-AUTH", "new: logins, now that TLS is active"),
+                ("S: 250 AUTH", "new: logins, now that TLS is active"),
             ],
         ),
         Section(
             title="Login",
-            begins="C: AUTH",
-            intro="User name and password, in one line, made up for this run. The transcript masks "
-            "them, as all logs of this library do.",
-            notes=[("C: AUTH", "*** hides name and password"), ("S: 235", "they are right")],
+            starts_at="C: AUTH",
+            intro="The client sends user name and password in one line. The password was made for "
+            "this run. The transcript masks both, as all logs of this library do.",
+            notes=[
+                ("C: AUTH", "*** replaces name and password"),
+                ("S: 235", "the server accepts them"),
+            ],
         ),
         Section(
-            title="A message, and a recipient who is refused",
-            begins="C: MAIL",
-            intro="The envelope (MAIL and RCPT) says who sends and who receives; the header of the "
-            "message is not consulted. This is the message:",
+            title="A message with one refused recipient",
+            starts_at="C: MAIL",
+            intro="The envelope, MAIL and RCPT, names the sender and the recipients. The server "
+            "does not take them from the header. This is the message:",
             content=plain.content,
             notes=[
                 ("C: RCPT", "PIPELINING: these five commands"),
-                ("C: RCPT", "leave in one write, and none waits"),
-                ("C: RCPT", "for the reply to the one before"),
-                ("S: 250", "the replies come in the same order"),
-                ("S: 250", "Bob"),
-                ("S: 550", "Dave is refused, the others go on"),
-                ("S: 250", "Carol"),
-                ("C: [", "what is shown above"),
-                ("C: end of data", "a line of one dot"),
+                ("C: RCPT", "are sent in one write, before the"),
+                ("C: RCPT", "first reply arrives"),
+                ("S: 250", "replies come in the same order"),
+                ("S: 250", "Bob is accepted"),
+                ("S: 550", "Dave is refused, the others are not"),
+                ("S: 250", "Carol is accepted"),
+                ("C: [", "the message above"),
+                ("C: end of data", "a line with a single dot"),
                 ("S: 250", "the server has it on its disk"),
             ],
         ),
         Section(
             title="Addresses and text beyond ASCII",
-            begins="C: MAIL",
-            intro="Sender, recipient, subject and body need more than ASCII. With SMTPUTF8 and "
-            "8BITMIME they travel as they are, in UTF-8; nothing needs to be encoded.",
+            starts_at="C: MAIL",
+            intro="The sender, recipient, subject and body are not ASCII. With SMTPUTF8 and "
+            "8BITMIME they are sent in UTF-8 as they are; nothing has to be encoded.",
             content=utf8.content,
             notes=[
-                ("C: RCPT", "MAIL has said that UTF-8 will come"),
+                ("C: RCPT", "allowed because MAIL says SMTPUTF8"),
             ],
         ),
         Section(
             title="A message full of dots",
-            begins="C: MAIL",
-            intro="A line of one dot ends a message. So what if a message has such a line? The "
-            "sender adds a dot to each line that starts with one; the receiver takes it away.",
+            starts_at="C: MAIL",
+            intro="A line with a single dot ends a message. A message may still contain such "
+            "lines: the sender adds a dot to each line that starts with one, and the receiver "
+            "removes it.",
             content=dots.content,
-            notes=[("C: end of data", "the one dot that is the end")],
+            notes=[("C: end of data", "this dot ends the message")],
         ),
         Section(
-            title="Good-bye",
-            begins="C: QUIT",
-            intro="Ended in good order: both sides know that nothing is missing.",
+            title="Goodbye",
+            starts_at="C: QUIT",
+            intro="The client ends the session and the server confirms it.",
         ),
     ]

@@ -30,76 +30,79 @@ from ..tls.verify import TLSVerify
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
 HELP = "send a message from a file or standard input"
-DESCRIPTION = """Send a message from FILE or standard input, and print what became of it, a line for
-each recipient. Exit status: 0 all accepted, 1 some refused or unknown, 2 anything else."""
+DESCRIPTION = """Send a message from FILE or standard input, and print one line for each recipient:
+accepted, refused or unknown. The exit status is 0 if all recipients are accepted, 1 if some are
+refused or unknown, and 2 on any other error."""
 
 _HEADER = 65536  # octets in which the header section is looked for
-_IN_MEMORY = 1 << 20  # octets of standard input; beyond, a temporary file holds them
+_IN_MEMORY = 1 << 20  # octets of standard input; a temporary file holds more than that
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the command's options."""
     add = parser.add_argument
-    usual = "25, 587 with --login, 465 with --tls implicit"
-    add(
-        "--host",
-        type=host,
-        default="localhost",
-        help="server, or its Unix socket's path (default: %(default)s)",
-    )
-    add("--port", type=port, help=f"its port (default: {usual})")
-    add("--from", dest="sender", metavar="A", help="envelope sender (default: the header's)")
-    add("--to", action="append", metavar="B", help="envelope recipient, repeatable (likewise)")
-    add_login_options(parser, "user to log in as")
+    help_ = "server: host name, IP address or path of a Unix socket (default: %(default)s)"
+    add("--host", type=host, default="localhost", help=help_)
+    help_ = "port of the server (default: 25, or 587 with --login, or 465 with --tls implicit)"
+    add("--port", type=port, help=help_)
+    help_ = "envelope sender (default: taken from the header)"
+    add("--from", dest="sender", metavar="ADDRESS", help=help_)
+    help_ = "envelope recipient; may be repeated (default: taken from the header)"
+    add("--to", action="append", metavar="ADDRESS", help=help_)
+    add_login_options(parser, "log in as USER")
     modes = [mode.value for mode in TLSMode]
-    rule = "implicit on 465, required on 587 and with --login, else opportunistic"
+    rule = "implicit on port 465, required on port 587 and with --login, else opportunistic"
     add("--tls", choices=modes, help=f"when to use TLS (default: {rule})")
     _add_verify_options(parser)
-    add("--hello", metavar="NAME", help="own name, for EHLO (default: the local address)")
-    add("--trace", action="store_true", help="show the dialogue on standard error")
+    help_ = "name of the client, for EHLO (default: its IP address)"
+    add("--hello", metavar="NAME", help=help_)
+    add("--trace", action="store_true", help="print the dialogue on standard error")
     add("file", nargs="?", metavar="FILE", help="the message (default: standard input)")
 
 
 def _add_verify_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_mutually_exclusive_group().add_argument
     add("--ca", metavar="FILE", help="trust the CAs in this PEM file, instead of the system's")
-    add("--fingerprint", action="append", metavar="HEX", help="or just this certificate: SHA-256")
-    rule = "name, but none if TLS is opportunistic without --login"
-    add("--verify", choices=["name", "none"], help=f"how to verify the server (default: {rule})")
-    parser.add_argument("--server-name", metavar="NAME", help="name to verify (default: --host)")
+    help_ = "trust only the certificate with this SHA-256 fingerprint; may be repeated"
+    add("--fingerprint", action="append", metavar="HEX", help=help_)
+    rule = "name, but none if TLS is opportunistic and there is no --login"
+    help_ = f"what to verify in the server's certificate (default: {rule})"
+    add("--verify", choices=["name", "none"], help=help_)
+    help_ = "name that the certificate must have (default: --host)"
+    parser.add_argument("--server-name", metavar="NAME", help=help_)
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Send one message."""
+def run(args: argparse.Namespace) -> int:
+    """Send one message. Return 0 if every recipient was accepted, else 1."""
     options: ClientOptions = {
-        "hello": chosen.hello,
-        "login": read_login(chosen),
-        "tls": chosen.tls and TLSMode(chosen.tls),
-        "verify": _verification(chosen),
-        "server_name": chosen.server_name,
-        "trace": trace if chosen.trace else None,
+        "hello": args.hello,
+        "login": read_login(args),
+        "tls": args.tls and TLSMode(args.tls),
+        "verify": _verification(args),
+        "server_name": args.server_name,
+        "trace": trace if args.trace else None,
     }
-    to_port = port_of(chosen, _usual_port(chosen))
-    with _message(chosen.file) as file:
+    server_port = port_of(args, _default_port(args))
+    with _message(args.file) as file:
         try:
-            envelope = _envelope(file, chosen.sender, chosen.to)
-            with connect(chosen.host, to_port, **options) as client:
+            envelope = _envelope(file, args.sender, args.to)
+            with connect(args.host, server_port, **options) as client:
                 return _report(client.send(file, envelope))
         except SendRefused as error:
             return _report(error.outcome)
         except SMTPError as error:
-            raise _explained(error, chosen.host, to_port) from None
+            raise _with_options_to_check(error, args.host, server_port) from None
 
 
-def _usual_port(chosen: argparse.Namespace) -> int:
-    if chosen.tls == TLSMode.IMPLICIT.value:
+def _default_port(args: argparse.Namespace) -> int:
+    if args.tls == TLSMode.IMPLICIT.value:
         return 465
-    return 25 if chosen.login is None else 587
+    return 25 if args.login is None else 587
 
 
 @contextmanager
 def _message(path: str | None) -> Iterator[BinaryIO]:
-    """The message as a file that can be read twice: for what MAIL must say first, and to send."""
+    """Open the message as a file that can be read twice: to prepare MAIL, and to send it."""
     with ExitStack() as stack:
         source = sys.stdin.buffer if path is None else stack.enter_context(open(path, "rb"))
         if source.seekable():
@@ -112,7 +115,7 @@ def _message(path: str | None) -> Iterator[BinaryIO]:
 
 
 def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) -> Envelope:
-    """The envelope of the options; what they do not say is the header's to say."""
+    """Return the envelope that the options name, completed from the message's header."""
     if sender is not None and recipients:
         return Envelope(sender, recipients)
     start = file.tell()
@@ -123,39 +126,39 @@ def _envelope(file: BinaryIO, sender: str | None, recipients: list[str] | None) 
     return evolve(envelope, recipients=recipients) if recipients else envelope
 
 
-def _verification(chosen: argparse.Namespace) -> TLSVerify | None:
+def _verification(args: argparse.Namespace) -> TLSVerify | None:
     try:
-        if chosen.ca:
-            return ClientConfig(verify=TLSVerify.by_ca(chosen.ca)).verify  # which reads the file
-        if chosen.fingerprint:
-            return TLSVerify.by_fingerprint(*chosen.fingerprint)
+        if args.ca:
+            return ClientConfig(verify=TLSVerify.by_ca(args.ca)).verify  # reads the file
+        if args.fingerprint:
+            return TLSVerify.by_fingerprint(*args.fingerprint)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return chosen.verify and TLSVerify.named(chosen.verify)
+    return args.verify and TLSVerify.named(args.verify)
 
 
 def _report(outcome: Outcome) -> int:
-    """Print what became of each recipient."""
+    """Print a line for each recipient. Return the exit status."""
     _print("accepted", outcome.accepted)
     _print("refused", outcome.refused)
     _print("unknown", outcome.unknown)
     return 1 if outcome.refused or outcome.unknown else 0
 
 
-def _print(fate: str, replies: Mapping[ForwardPath, Reply]) -> None:
-    lost = "; then the connection was lost: sending it again may deliver it twice"
+def _print(result: str, replies: Mapping[ForwardPath, Reply]) -> None:
+    lost = "; then the connection was lost, so sending it again may deliver it twice"
     for recipient, reply in replies.items():
-        print(f"{fate:8}  {recipient}  {reply}{lost if fate == 'unknown' else ''}")
+        print(f"{result:8}  {recipient}  {reply}{lost if result == 'unknown' else ''}")
 
 
-def _explained(error: SMTPError, host: str, to_port: int) -> Exception:
-    """*error*, saying what to check in terms of the options if it does not say what to check."""
+def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:
+    """Return *error* with the options to check."""
     match error:
         case LocalProtocolError() if error.phase == "login":
             error.check = "--tls"
         case ConnectFailed():
-            asked = f"--host and --port: is there a server on {host}, port {to_port}?"
-            error.check = f"{asked}; {error.check}" if error.check else asked
-        case GrammarError():  # its text says where, not what to check
+            question = f"--host and --port: is there a server on {host}, port {server_port}?"
+            error.check = f"{question}; {error.check}" if error.check else question
+        case GrammarError():  # its text names the octet, not the option
             return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
     return error

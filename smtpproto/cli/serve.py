@@ -1,4 +1,4 @@
-"""``smtpproto serve``: receive mail, into a Maildir or onto standard output."""
+"""``smtpproto serve``: receive mail, and print it or store it in a Maildir."""
 
 from __future__ import annotations
 
@@ -14,53 +14,58 @@ from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
-from .inbox import Inbox, OneUser, Printout, Store
+from .inbox import Inbox, MessagePrinter, SingleUser, Store
 from .maildir import Maildir
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
 _PORT = 2525
 
-HELP = "receive mail and print it, or store it in a Maildir"
-DESCRIPTION = """Receive mail for any recipient and print it, or store it in a Maildir. Nothing is
-relayed. Prints "listening on HOST port N" when it is ready. SIGINT or SIGTERM stops it, after the
-messages in flight; a second one at once."""
+HELP = "receive mail, and print it or store it in a Maildir"
+DESCRIPTION = """Receive mail for any recipient, and print it or store it in a Maildir. The server
+never relays. It prints "listening on HOST port N" when it is ready. The first SIGINT or SIGTERM
+stops it after the messages in progress; a second one stops it at once."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
+    """Add the command's options."""
     add = parser.add_argument
-    where = "address to listen on, or a path for a Unix socket (default: %(default)s)"
-    add("--host", type=host, default="127.0.0.1", help=where)
-    add("--port", type=port, help=f"port, 0 for a free one (default: {_PORT})")
-    add("--maildir", metavar="DIR", help="store messages here, instead of printing them")
-    add("--hostname", default="localhost", metavar="NAME", help="own name, for the greeting")
-    add("--certificate", metavar="PEM", help="certificate chain; STARTTLS is then offered")
-    add("--key", metavar="PEM", help="its private key, if in a file of its own")
-    add("--implicit-tls", action="store_true", help="TLS from the first octet, not STARTTLS")
-    add_login_options(parser, "take mail only from USER, who must log in, over TLS")
-    users = "take mail only from users of this file, which smtpproto password makes lines for"
-    add("--users", metavar="FILE", help=users)
-    add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help="largest message")
-    add("--trace", action="store_true", help="show the dialogue on standard error")
+    help_ = "address to listen on, or path for a Unix socket (default: %(default)s)"
+    add("--host", type=host, default="127.0.0.1", help=help_)
+    add("--port", type=port, help=f"port; 0 finds a free one (default: {_PORT})")
+    add("--maildir", metavar="DIR", help="store messages in this Maildir, instead of printing them")
+    help_ = "name of the server, for its greeting (default: %(default)s)"
+    add("--hostname", default="localhost", metavar="NAME", help=help_)
+    add("--certificate", metavar="PEM", help="file with a certificate chain; offers STARTTLS")
+    help_ = "file with its private key (default: it is in the file of --certificate)"
+    add("--key", metavar="PEM", help=help_)
+    add("--implicit-tls", action="store_true", help="start TLS at once, without STARTTLS")
+    add_login_options(parser, "accept mail only from USER, after a login over TLS")
+    help_ = "accept mail only from the users in this file; smtpproto password makes its lines"
+    add("--users", metavar="FILE", help=help_)
+    help_ = f"largest message (default: {Limits().message_size})"
+    add("--max-size", type=_limits, default=Limits(), metavar="OCTETS", help=help_)
+    add("--trace", action="store_true", help="print the dialogue on standard error")
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Serve until a signal says stop."""
-    authenticator = _authenticator(chosen)
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal stops the server. Return 0."""
+    authenticator = _authenticator(args)
     options: ServerOptions = {
-        "hostname": chosen.hostname,
-        "context": _context(chosen),
-        "implicit_tls": chosen.implicit_tls,
+        "hostname": args.hostname,
+        "context": _context(args),
+        "implicit_tls": args.implicit_tls,
         "authenticator": authenticator,
         "require_auth": authenticator is not None,
-        "limits": chosen.max_size,
-        "trace": trace if chosen.trace else None,
+        "limits": args.max_size,
+        "trace": trace if args.trace else None,
     }
-    if options["context"] is None and (authenticator is not None or chosen.implicit_tls):
-        option = "--login" if chosen.login else "--users" if chosen.users else "--implicit-tls"
-        raise UsageError(f"{option} needs TLS: give --certificate and --key")
-    store = _store(chosen.maildir)
-    asyncio.run(_serve(Inbox(store), chosen.host, port_of(chosen, _PORT), options))
+    if options["context"] is None and (authenticator is not None or args.implicit_tls):
+        option = "--login" if args.login else "--users" if args.users else "--implicit-tls"
+        raise UsageError(
+            f"{option} requires TLS; add --certificate, and --key if it is another file"
+        )
+    store = _store(args.maildir)
+    asyncio.run(_serve(Inbox(store), args.host, port_of(args, _PORT), options))
     return 0
 
 
@@ -75,10 +80,11 @@ async def _serve(inbox: Inbox, host: str, port: int, options: ServerOptions) -> 
 
 @contextmanager
 def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
-    """Set *stopped* at the first SIGINT or SIGTERM; a second one ends the process.
+    """Set *stopped* at the first SIGINT or SIGTERM; let a second one end the process.
 
-    The loop's own handlers, for they wake it: a signal just before it waits would else be noticed
-    when something else happens. Where it has none, Ctrl-C cancels, and that stops the server too.
+    These are handlers of the loop, because they wake it: a signal that arrives just before the loop
+    waits would otherwise go unnoticed until the next event. On systems where loops have no signal
+    handlers, Ctrl-C cancels the task, which stops the server too.
     """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -99,44 +105,44 @@ def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _authenticator(chosen: argparse.Namespace) -> Authenticator | None:
-    """Who may log in; None without a login."""
-    login = read_login(chosen)
-    if not chosen.users:
-        return None if login is None else OneUser(login)
+def _authenticator(args: argparse.Namespace) -> Authenticator | None:
+    """Return the authenticator that the options describe, or None if no login is needed."""
+    login = read_login(args)
+    if not args.users:
+        return None if login is None else SingleUser(login)
     if login is not None:
-        raise UsageError("--login or --users, not both")
-    with open(chosen.users, encoding="utf-8") as file:
+        raise UsageError("--login and --users exclude each other; use one of them")
+    with open(args.users, encoding="utf-8") as file:
         lines = [line.rstrip("\n").partition(":") for line in file if line.strip()]
-    users = {name: kept for name, _, kept in lines}
-    kinds = {kept.startswith("$") for kept in users.values()}
+    users = {name: stored for name, _, stored in lines}
+    kinds = {stored.startswith("$") for stored in users.values()}  # scrypt hashes start with $
     if len(kinds) > 1:
-        raise UsageError(f"{chosen.users}: lines of scrypt or of SCRAM, not of both")
+        raise UsageError(f"{args.users} mixes scrypt hashes and SCRAM keys; use one kind")
     try:
         return HashedPasswords(users) if True in kinds else StoredKeys(users)
     except GrammarError as error:
-        raise UsageError(f"{chosen.users}: {error.message}") from None
+        raise UsageError(f"{args.users}: {error.message}") from None
 
 
 def _store(maildir: str | None) -> Store:
     if maildir is None:
-        return Printout
+        return MessagePrinter
     directory = Maildir(maildir)
     return lambda _: directory.deliver()
 
 
-def _context(chosen: argparse.Namespace) -> ssl.SSLContext | None:
-    if chosen.certificate is None:
-        if chosen.key is not None:
-            raise UsageError("a key without a certificate: give --certificate too")
+def _context(args: argparse.Namespace) -> ssl.SSLContext | None:
+    if args.certificate is None:
+        if args.key is not None:
+            raise UsageError("--key needs --certificate; add --certificate PEM")
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(chosen.certificate, chosen.key)
+        context.load_cert_chain(args.certificate, args.key)
     except OSError as error:
-        files = " and ".join(filter(None, [chosen.certificate, chosen.key]))
+        files = " and ".join(filter(None, [args.certificate, args.key]))
         reason = getattr(error, "reason", None) or error.strerror
-        raise UsageError(f"no certificate with its key in {files}: {reason}") from None
+        raise UsageError(f"cannot load a certificate and its key from {files}: {reason}") from None
     return context
 
 

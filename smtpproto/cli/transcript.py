@@ -1,4 +1,4 @@
-"""A dialogue as it is shown to a reader: who says what, with notes beside it and headings above."""
+"""A dialogue printed for a reader, with notes beside the lines and headings above its parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from ..wire.dots import DotWriter
-from .inbox import shown
+from .inbox import escape_line
 
 _WIDTH = 80
 _NOTES = 42  # the column where notes beside lines begin
@@ -16,13 +16,14 @@ _NOTES = 42  # the column where notes beside lines begin
 
 @frozen(kw_only=True)
 class Section:
-    """A part of the dialogue. It starts at the line that starts with *begins*, as in ``C: AUTH``.
+    """A part of the dialogue. Its first line begins with *starts_at*, for example ``C: AUTH``.
 
-    *notes* are pairs: the start of a line, and what to say beside it. Each is used once.
+    *content* is the message to show before it. *notes* are pairs of the beginning of a line and the
+    note beside it; each is used once.
     """
 
     title: str
-    begins: str
+    starts_at: str
     intro: str
     content: bytes = b""
     notes: Sequence[tuple[str, str]] = ()
@@ -30,21 +31,21 @@ class Section:
 
 @define(eq=False)
 class Transcript:
-    """Prints a dialogue, line by line, as :attr:`line` gets it (a trace)."""
+    """Prints a dialogue. Pass :attr:`line` as the trace of a client."""
 
     _sections: list[Section]
     _number: int = field(default=0, init=False)
     _notes: list[tuple[str, str]] = field(factory=list, init=False)
 
-    def line(self, who: str, text: str) -> None:
-        """Show what *who* says."""
-        said = f"{who}: {text}"
-        if self._sections and said.startswith(self._sections[0].begins):
+    def line(self, side: str, text: str) -> None:
+        """Print a line that *side* sent, after the heading of a section that begins with it."""
+        line = f"{side}: {text}"
+        if self._sections and line.startswith(self._sections[0].starts_at):
             self._begin(self._sections.pop(0))
-        print(_beside(f"  {said}", self._note(said)))
+        print(_beside(f"  {line}", self._take_note(line)))
 
     def heading(self, title: str, intro: str = "") -> None:
-        """Show the start of a part."""
+        """Print the heading of a section."""
         self._number += 1
         print(f"\n--- {self._number}. {title} ".ljust(_WIDTH + 1, "-"))
         if intro:
@@ -59,24 +60,25 @@ class Transcript:
             print()
         self._notes = list(section.notes)
 
-    def _note(self, said: str) -> str:
+    def _take_note(self, line: str) -> str:
         for note in self._notes:
-            if said.startswith(note[0]):
+            if line.startswith(note[0]):
                 self._notes.remove(note)
                 return note[1]
         return ""
 
 
 def _quoted(line: bytes) -> str:
-    """A line of content, and what becomes of it on the wire if that is another."""
+    """Return a line of content, with its form on the wire beside it if that differs."""
     sent = DotWriter().encode(line)
-    return _beside(f"    | {shown(line)}", f"sent as {shown(sent)}" if sent != line else "")
+    note = f"sent as {escape_line(sent)}" if sent != line else ""
+    return _beside(f"    | {escape_line(line)}", note)
 
 
 def _beside(line: str, note: str) -> str:
-    """*line* with *note* beside it, or below it where there is no room."""
+    """Return *line* with *note* beside it, or below it if there is no room."""
     if not note:
         return line.rstrip()
     first, *more = textwrap.wrap(note, _WIDTH - _NOTES - 2)
-    place = f"{line:{_NOTES}}" if len(line) < _NOTES else f"{line}\n{'':{_NOTES}}"
-    return "\n".join([f"{place}# {first}", *(f"{'':{_NOTES}}# {part}" for part in more)])
+    start = f"{line:{_NOTES}}" if len(line) < _NOTES else f"{line}\n{'':{_NOTES}}"
+    return "\n".join([f"{start}# {first}", *(f"{'':{_NOTES}}# {part}" for part in more)])

@@ -1,4 +1,4 @@
-"""``smtpproto demo``: what it shows, and that its verdict can be trusted."""
+"""``smtpproto demo``: its output, and the failures that its check finds."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ STEPS = [
     "--- 3. Login",
     "C: AUTH PLAIN ***",
     "S: 235",
-    "--- 4. A message, and a recipient who is refused",
+    "--- 4. A message with one refused recipient",
     "| Subject: Hello",
     "C: MAIL FROM:<ann@client.example>",
     "C: RCPT TO:<bob@mail.example>",
-    "leave in one write",
+    "are sent in one write",
     "C: RCPT TO:<carol@mail.example>",
     "C: DATA",
     "S: 250 2.1.5",
-    "S: 550 5.1.1 No such mailbox here       # Dave is refused, the others go on",
+    "S: 550 5.1.1 No such mailbox here       # Dave is refused, the others are not",
     "S: 250 2.1.5",
     "S: 354",
     "C: end of data",
@@ -54,10 +54,10 @@ STEPS = [
     "| .x                                  # sent as ..x",
     "| .                                   # sent as ..",
     "S: 250 2.0.0",
-    "--- 7. Good-bye",
+    "--- 7. Goodbye",
     "C: QUIT",
     "S: 221",
-    "--- 8. The proof",
+    "--- 8. Check",
     "Hello sent",
     "Grüße sent",
     "Dots  sent",
@@ -70,18 +70,18 @@ def _known_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_urlsafe", lambda _: PASSWORD)
 
 
-def test_the_steps_are_shown_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_steps_are_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     shown = capsys.readouterr()
     at = 0
     for step in STEPS:
         at = shown.out.find(step, at) + len(step)
-        assert at >= len(step), f"not shown in its place: {step}"
+        assert at >= len(step), f"not printed, or out of order: {step}"
     assert at == len(shown.out)
     assert shown.err == ""
 
 
-def test_it_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_fits_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     main(["demo"])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
@@ -89,18 +89,20 @@ def test_it_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line for line in lines if not line.isprintable()] == []
 
 
-def test_no_password_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_password_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["demo"])
     shown = capsys.readouterr().out
     assert PASSWORD not in shown
     assert base64.b64encode(f"\0ann\0{PASSWORD}".encode()).decode() not in shown
 
 
-def test_messages_are_kept_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_are_kept_in_the_given_maildir(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     maildir = tmp_path / "mail"
     assert main(["demo", "--maildir", str(maildir)]) == 0
     assert f"kept in {maildir}.\nOK: 3 of 3" in capsys.readouterr().out
-    assert main(["demo", "--maildir", str(maildir)]) == 0  # what is there already does not disturb
+    assert main(["demo", "--maildir", str(maildir)]) == 0  # with messages in it already
     stored = [path.read_bytes() for path in (maildir / "new").iterdir()]
     assert len(stored) == 6
     dots = [b".", b"..", b".x", b"", b".hidden and ...", b"no dot in front.", b"..", b"."]
@@ -109,45 +111,45 @@ def test_messages_are_kept_on_request(tmp_path: Path, capsys: pytest.CaptureFixt
     assert list((maildir / "tmp").iterdir()) == []
 
 
-def test_an_altered_octet_is_found(
+def test_an_altered_octet_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write = Delivery.write
     monkeypatch.setattr(Delivery, "write", lambda self, data: write(self, data.replace(b"x", b"y")))
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
-    assert "NOT THE SAME" in shown
+    assert "DIFFERENT" in shown
     assert shown.splitlines()[-1].startswith("FAILED: 0 of 3 messages")  # ".example", ".x"
 
 
-def test_a_message_that_is_lost_is_found(
+def test_a_lost_message_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commit = Delivery.commit
-    seen: list[Delivery] = []
+    deliveries: list[Delivery] = []
 
-    def forgetful(self: Delivery) -> None:
-        seen.append(self)
-        (self.abort if len(seen) == 2 else lambda: commit(self))()
+    def drop_second(self: Delivery) -> None:
+        deliveries.append(self)
+        (self.abort if len(deliveries) == 2 else lambda: commit(self))()
 
-    monkeypatch.setattr(Delivery, "commit", forgetful)
+    monkeypatch.setattr(Delivery, "commit", drop_second)
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
-    assert "NOT THE SAME: 0 kept for 1 sent" in shown
+    assert "DIFFERENT: 0 kept for 1 sent" in shown
     assert "FAILED: 2 of 3 messages" in shown
 
 
-def test_a_wrong_recipient_is_found(
+def test_a_wrong_recipient_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("smtpproto.cli.demo._Inbox.rcpt", lambda *_: None)
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
-    assert "NOT THE RECIPIENTS" in shown
+    assert "WRONG RECIPIENTS" in shown
     assert "FAILED: 2 of 3 messages" in shown
 
 
-def test_without_trustme_it_says_what_to_install(
+def test_an_error_without_trustme_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "trustme", None)
@@ -158,7 +160,7 @@ def test_without_trustme_it_says_what_to_install(
     assert "pip install 'smtpproto-sansio[cli]'" in shown.err
 
 
-def test_it_runs_as_a_module_and_survives_a_reader_who_leaves() -> None:
+def test_a_closed_output_ends_the_demo_without_a_traceback() -> None:
     command = [sys.executable, "-m", "smtpproto", "demo"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
         assert demo.stdout is not None
@@ -168,7 +170,7 @@ def test_it_runs_as_a_module_and_survives_a_reader_who_leaves() -> None:
         assert demo.wait(20) == 2
 
 
-def test_a_terminal_without_utf8_gets_escapes() -> None:
+def test_characters_are_escaped_for_a_terminal_without_utf8() -> None:
     command = [sys.executable, "-m", "smtpproto", "demo"]
     environment = {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, env=environment, timeout=20, check=True)

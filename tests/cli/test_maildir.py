@@ -1,4 +1,4 @@
-"""The Maildir sink: a message is there whole, or not at all."""
+"""The Maildir sink: a message is stored whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from smtpproto.cli.maildir import Maildir, unique_name
 
 
 def files(maildir: Maildir) -> list[str]:
-    """Every file, by its path in the Maildir."""
+    """Return the path of every file, relative to the Maildir."""
     found = (path for path in maildir.path.rglob("*") if path.is_file())
     return sorted(str(path.relative_to(maildir.path)) for path in found)
 
 
-def test_it_makes_its_directories_for_its_owner_only(tmp_path: Path) -> None:
+def raise_disk_full(*_: object) -> None:
+    """Fail as a call does on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_directories_are_created_for_the_owner_only(tmp_path: Path) -> None:
     maildir = Maildir(tmp_path / "a" / "b")
     assert {path.name for path in maildir.path.iterdir()} == {"tmp", "new", "cur"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in maildir.path.iterdir())
-    Maildir(maildir.path)  # a second time is no error
+    Maildir(maildir.path)  # existing directories are no error
 
 
-def test_a_message_is_visible_after_commit_and_not_before(tmp_path: Path) -> None:
+def test_a_message_is_visible_only_after_commit(tmp_path: Path) -> None:
     maildir = Maildir(tmp_path)
     delivery = maildir.deliver()
     delivery.write(b"one\r\n")
@@ -43,7 +48,7 @@ def test_a_message_is_visible_after_commit_and_not_before(tmp_path: Path) -> Non
     assert (tmp_path / name).stat().st_mode & 0o077 == 0
 
 
-def test_abort_leaves_nothing(tmp_path: Path) -> None:
+def test_abort_leaves_no_file(tmp_path: Path) -> None:
     maildir = Maildir(tmp_path)
     delivery = maildir.deliver()
     delivery.write(b"x" * 100_000)
@@ -52,26 +57,26 @@ def test_abort_leaves_nothing(tmp_path: Path) -> None:
     assert files(maildir) == []
 
 
-def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_answer(
+def test_commit_syncs_the_content_then_renames_then_syncs_the_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maildir = Maildir(tmp_path)
     steps: list[str] = []
     fsync, rename = os.fsync, os.rename
 
-    def noted_fsync(descriptor: int) -> None:
-        at = os.fstat(descriptor)
+    def recorded_fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
         known = [maildir.tmp, maildir.new, *maildir.tmp.iterdir(), *maildir.new.iterdir()]
-        synced = next(path for path in known if path.stat().st_ino == at.st_ino)
-        steps.append(f"sync {synced.relative_to(tmp_path).parts[0]} {at.st_size >= 9}")
+        synced = next(path for path in known if path.stat().st_ino == status.st_ino)
+        steps.append(f"sync {synced.relative_to(tmp_path).parts[0]} {status.st_size >= 9}")
         fsync(descriptor)
 
-    def noted_rename(source: Path, target: Path) -> None:
+    def recorded_rename(source: Path, target: Path) -> None:
         steps.append("rename")
         rename(source, target)
 
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(os, "rename", noted_rename)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "rename", recorded_rename)
     delivery = maildir.deliver()
     delivery.write(b"content\r\n")
     delivery.commit()
@@ -81,10 +86,10 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_answer(
         "sync new",
         "sync tmp",
     ]
-    assert steps[0] == "sync tmp True"  # all nine octets had left the buffer
+    assert steps[0] == "sync tmp True"  # all nine octets were in the file
 
 
-def test_names_are_unique_and_are_file_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_unique_and_valid_in_a_maildir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "a/b:c")
     monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_123_456_789)
     with ThreadPoolExecutor(8) as pool:
@@ -94,7 +99,7 @@ def test_names_are_unique_and_are_file_names(monkeypatch: pytest.MonkeyPatch) ->
     assert all(re.fullmatch(pattern, name) for name in names)
 
 
-def test_deliveries_at_once_do_not_meet(tmp_path: Path) -> None:
+def test_concurrent_deliveries_are_all_stored(tmp_path: Path) -> None:
     maildir = Maildir(tmp_path)
 
     def deliver(number: int) -> None:
@@ -109,13 +114,13 @@ def test_deliveries_at_once_do_not_meet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.rename"])
-def test_a_commit_that_fails_raises_and_leaves_nothing(
+def test_a_failed_commit_raises_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     maildir = Maildir(tmp_path)
     delivery = maildir.deliver()
     delivery.write(b"content\r\n")
-    monkeypatch.setattr(call, full)
+    monkeypatch.setattr(call, raise_disk_full)
     with pytest.raises(OSError, match="No space"):
         delivery.commit()
     assert files(maildir) == []
@@ -125,7 +130,7 @@ def test_a_commit_that_fails_raises_and_leaves_nothing(
     "broken",
     ["smtpproto.cli.maildir.unique_name", "smtpproto.cli.maildir.Delivery.write", "os.fsync"],
 )
-def test_a_server_whose_disk_fails_answers_451_and_goes_on(
+def test_a_full_disk_is_a_451_reply_and_the_session_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     maildir = Maildir(tmp_path)
@@ -134,7 +139,7 @@ def test_a_server_whose_disk_fails_answers_451_and_goes_on(
         smtplib.SMTP("127.0.0.1", server.port) as client,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(broken, full)
+            patch.setattr(broken, raise_disk_full)
             with pytest.raises(smtplib.SMTPDataError, match="451"):
                 client.sendmail("a@a.test", "b@b.test", "Subject: x\r\n\r\nbody")
         assert files(maildir) == []
@@ -143,11 +148,7 @@ def test_a_server_whose_disk_fails_answers_451_and_goes_on(
         assert len(files(maildir)) == 1
 
 
-def full(*_: object) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_an_inbox_takes_what_its_store_gives(tmp_path: Path) -> None:
+def test_an_inbox_returns_the_sink_of_its_store(tmp_path: Path) -> None:
     delivery = Maildir(tmp_path).deliver()
     inbox = Inbox(lambda _: delivery)
     assert inbox.data(None, Envelope(None, "b@b.test")) is delivery  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""``smtpproto password``, and ``serve --users`` with what it prints."""
+"""``smtpproto password``, and ``serve --users`` with the lines that it prints."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ PASSWORD = "a horse of course"
 
 
 @pytest.fixture
-def word(monkeypatch: pytest.MonkeyPatch) -> str:
+def password_option(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Set a variable to PASSWORD, and return the option that names it."""
     monkeypatch.setenv("WORD", PASSWORD)
     return "--password-env=WORD"
 
 
-def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the line that the command prints."""
     assert main(["password", *arguments]) == 0
     shown = capsys.readouterr()
     assert shown.err == "" and shown.out.count("\n") == 1
@@ -30,45 +32,52 @@ def line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def authenticator(users: Path) -> Authenticator | None:
+    """Return the authenticator of ``serve --users``."""
     parser = argparse.ArgumentParser()
     add_options(parser)
     return _authenticator(parser.parse_args([f"--users={users}"]))
 
 
 @pytest.mark.parametrize("kind", ["SCRAM-SHA-256", "SCRAM-SHA-1"])
-def test_keys_of_scram(
-    kind: str, word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_scram_keys_are_read_by_serve(
+    kind: str, password_option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printed = line(capsys, "ann", f"--kind={kind}", "--iterations=5000", word)
-    name, _, keys = printed.rstrip("\n").partition(":")
+    line = printed_line(capsys, "ann", f"--kind={kind}", "--iterations=5000", password_option)
+    name, _, keys = line.rstrip("\n").partition(":")
     assert name == "ann" and ScramKeys.parse(keys).iterations == 5000
-    assert line(capsys, "ann", f"--kind={kind}", "--iterations=5000", word) != printed  # salt
-    (tmp_path / "users").write_text(f"{printed}\n")
+    assert (
+        printed_line(capsys, "ann", f"--kind={kind}", "--iterations=5000", password_option) != line
+    )  # new salt
+    (tmp_path / "users").write_text(f"{line}\n")
     users = authenticator(tmp_path / "users")
     assert isinstance(users, StoredKeys)
     assert users.check_password("ann", Secret(PASSWORD))
     assert not users.check_password("ann", Secret("wrong"))
 
 
-def test_hashes_by_scrypt(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "users").write_text(line(capsys, "ann", "--kind=scrypt", word))
+def test_scrypt_hashes_are_read_by_serve(
+    password_option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "users").write_text(printed_line(capsys, "ann", "--kind=scrypt", password_option))
     users = authenticator(tmp_path / "users")
     assert isinstance(users, HashedPasswords)
     assert users.check_password("ann", Secret(PASSWORD))
 
 
-def test_it_asks_twice(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    said = iter([PASSWORD, PASSWORD, PASSWORD, "another"])
-    monkeypatch.setattr("getpass.getpass", lambda prompt: next(said))
-    assert line(capsys, "ann").startswith("ann:SCRAM-SHA-256$10000:")
-    assert main(["password", "ann"]) == 2
-    assert "another one" in capsys.readouterr().err
-
-
-def test_nobody_answers(
+def test_the_password_is_asked_twice(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As from a script, or behind Ctrl-D."""
+    answers = iter([PASSWORD, PASSWORD, PASSWORD, "another"])
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(answers))
+    assert printed_line(capsys, "ann").startswith("ann:SCRAM-SHA-256$10000:")
+    assert main(["password", "ann"]) == 2
+    assert "the two passwords differ" in capsys.readouterr().err
+
+
+def test_an_error_without_a_terminal_names_the_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Input ends in a script, and after Ctrl-D."""
 
     def ask(prompt: str) -> str:
         raise EOFError
@@ -79,7 +88,7 @@ def test_nobody_answers(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "words"),
     [
         (["a:b"], "colon"),
         (["ann", "--iterations=4095"], "--iterations"),
@@ -87,23 +96,25 @@ def test_nobody_answers(
         (["ann", "--iterations=5000", "--kind=scrypt"], "SCRAM"),
     ],
 )
-def test_wrong_usage(
-    arguments: list[str], told: str, word: str, capsys: pytest.CaptureFixture[str]
+def test_a_usage_error_has_status_2(
+    arguments: list[str], words: str, password_option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["password", *arguments, word]) == 2
-    assert told in capsys.readouterr().err
+    assert main(["password", *arguments, password_option]) == 2
+    assert words in capsys.readouterr().err
 
 
-def test_a_file_of_users_of_two_kinds(
-    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_users_file_with_scram_keys_and_scrypt_hashes_is_refused(
+    password_option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    both = line(capsys, "ann", word) + line(capsys, "bob", "--kind=scrypt", word)
+    both = printed_line(capsys, "ann", password_option) + printed_line(
+        capsys, "bob", "--kind=scrypt", password_option
+    )
     (tmp_path / "users").write_text(both)
-    with pytest.raises(UsageError, match="not of both"):
+    with pytest.raises(UsageError, match="use one kind"):
         authenticator(tmp_path / "users")
 
 
-def test_a_file_of_users_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_invalid_line_is_reported_without_its_keys(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("ann:SCRAM-SHA-256$nonsense\n")
     with pytest.raises(UsageError, match="'ann'") as caught:
         authenticator(tmp_path / "users")

@@ -1,4 +1,4 @@
-"""``smtpproto send``: how the server is verified."""
+"""The options of ``smtpproto send`` that say how the server is verified."""
 
 from __future__ import annotations
 
@@ -8,74 +8,72 @@ from pathlib import Path
 import pytest
 import trustme
 
-from smtpproto import Envelope, Handler, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
 from tests.support.certificates import der, self_signed, server_context
+from tests.support.handlers import Inbox
 
 CA = trustme.CA()
 LEAF = CA.issue_cert("mail.example.org")
-PRINT = hashlib.sha256(der(LEAF)).hexdigest()
+FINGERPRINT = hashlib.sha256(der(LEAF)).hexdigest()
 
 
-class Inbox(Handler):
-    def __init__(self) -> None:
-        self.bodies: list[bytes] = []
-
-    def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
-        assert session.tls is not None
-        self.bodies.append(body)
-
-
-def send(leaf: trustme.LeafCert, directory: Path, *options: str) -> tuple[int, int]:
-    """Exit status, and how many messages arrived."""
+def send_over_tls(leaf: trustme.LeafCert, directory: Path, *options: str) -> tuple[int, int]:
+    """Send a message to a server that shows *leaf*. Return the exit status, and the number of
+    messages that arrived under TLS."""
     message, inbox = directory / "message.eml", Inbox()
     message.write_bytes(b"From: a@a.test\nTo: b@b.test\n\nhi\n")
     (directory / "ca").write_bytes(CA.cert_pem.bytes())
     with blocking.serve(inbox, context=server_context(leaf)) as server:
         where = ["--host=localhost", f"--port={server.port}", "--tls=required"]
         status = main(["send", *where, *options, str(message)])
-    return status, len(inbox.bodies)
+    return status, sum(session.tls is not None for session, _, _ in inbox.messages)
 
 
 @pytest.mark.parametrize(
     "options",
     [
         ["--ca=ca", "--server-name=mail.example.org"],
-        [f"--fingerprint={PRINT}"],
-        [f"--fingerprint={'0' * 64}", f"--fingerprint={bytes.fromhex(PRINT).hex(':').upper()}"],
+        [f"--fingerprint={FINGERPRINT}"],
+        [
+            f"--fingerprint={'0' * 64}",
+            f"--fingerprint={bytes.fromhex(FINGERPRINT).hex(':').upper()}",
+        ],
         ["--verify=none"],
     ],
-    ids=lambda options: options[0][:10],
+    ids=["CA", "fingerprint", "fingerprints", "none"],
 )
-def test_it_is_enough(options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_is_verified(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    assert send(LEAF, tmp_path, *options) == (0, 1)
+    assert send_over_tls(LEAF, tmp_path, *options) == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("options", "why"),
+    ("options", "reason"),
     [
         ([], "CERTIFICATE_VERIFY_FAILED"),
         (["--verify=name"], "CERTIFICATE_VERIFY_FAILED"),
         (["--ca=ca"], "CERTIFICATE_VERIFY_FAILED"),
-        ([f"--fingerprint={PRINT}"], "another fingerprint"),
+        ([f"--fingerprint={FINGERPRINT}"], "another fingerprint"),
         (["--fingerprint=ab"], "not a SHA-256 fingerprint"),
     ],
+    ids=["default", "name", "CA", "fingerprint", "bad fingerprint"],
 )
-def test_it_is_not(
+def test_the_server_is_not_verified(
     options: list[str],
-    why: str,
+    reason: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert send(self_signed("mail.example.org"), tmp_path, *options) == (2, 0)
-    assert why in capsys.readouterr().err
+    assert send_over_tls(self_signed("mail.example.org"), tmp_path, *options) == (2, 0)
+    assert reason in capsys.readouterr().err
 
 
-def test_one_way_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_one_of_the_options_is_allowed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["send", "--ca=ca", "--verify=none"])
     assert "not allowed with" in capsys.readouterr().err
