@@ -1,4 +1,4 @@
-"""A handler per connection: what one client does is in its own, typed attributes."""
+"""A server with one handler for each connection: its attributes hold the state of one client."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Ses
 from smtpproto.adapters.trio import serve
 
 
-class Patient(Handler):
-    """Turns a client away after three recipients that do not exist."""
+class Mailboxes(Handler):
+    """Closes the connection after three unknown recipients."""
 
-    known = frozenset({"ann", "bob"})
+    users = frozenset({"ann", "bob"})
 
     def __init__(self) -> None:
-        self.strangers = 0
+        self.unknown = 0
 
     def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
     ) -> Reply | None:
-        if recipient.local_part in self.known or recipient.is_postmaster:
+        if recipient.local_part in self.users or recipient.is_postmaster:
             return None
-        self.strangers += 1
-        if self.strangers > 3:
+        self.unknown += 1
+        if self.unknown > 3:
             return Reply(421, "4.7.0", "Too many unknown recipients")
         return Reply(550, "5.1.1", "No such user here")
 
@@ -31,7 +31,7 @@ class Patient(Handler):
 
 
 async def main(port: int = 2525) -> None:
-    async with serve(Patient, "127.0.0.1", port) as server:  # the class: one for each connection
+    async with serve(Mailboxes, "127.0.0.1", port) as server:  # the class: one handler a connection
         print(f"listening on port {server.port}")
         await server.wait()
 

@@ -1,4 +1,4 @@
-"""An LMTP server: each recipient's mailbox answers for itself, as soon as it knows."""
+"""An LMTP server: it replies for each recipient as soon as that delivery is done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOM = {"ann": 1000, "bob": 10}  # octets left
 
 
 class Mailboxes(Handler):
-    """Delivers to those who have room."""
+    """Delivers to each mailbox that has room."""
 
     async def message(
         self, session: Session, envelope: Envelope, body: bytes
@@ -23,7 +23,7 @@ class Mailboxes(Handler):
                 yield Reply(452, "4.2.2", f"Mailbox of {recipient.local_part} is full")
             else:
                 ROOM[recipient.local_part] = room - len(body)
-                yield None  # yes
+                yield None  # accept
 
 
 async def main(port: int = 2424) -> None:

@@ -1,4 +1,4 @@
-"""Both bare machines, wired together in memory: a whole session without sockets or a loop."""
+"""The client and server protocols connected in memory: a session without sockets or a loop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from smtpproto.events import Answer, BodyChunk
 
 
 def pump(client: ClientProtocol, server: ServerProtocol) -> None:
-    """Carry octets to and fro until both sides have nothing left to say."""
+    """Pass octets back and forth until neither side has any left to send."""
     while True:
         if octets := client.data_to_send():
             server.receive(octets)
         while event := server.next_event():
             if server.question is not None:
-                server.answer()
+                server.answer()  # accept everything
             if isinstance(event, BodyChunk):
                 print("content:", event.data)
         if not (octets := server.data_to_send()):
@@ -30,7 +30,7 @@ def main() -> None:
     pump(client, server)  # the greeting
     groups: list[list[Command]] = [
         [Ehlo(Domain("client.example"))],
-        [  # these leave together: PIPELINING was offered
+        [  # sent together, because the server offers PIPELINING
             Mail(ReversePath.of("ann@example.org")),
             Rcpt(ForwardPath.of("bob@example.org")),
             Data(),

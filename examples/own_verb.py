@@ -1,4 +1,4 @@
-"""A verb of one's own, on both sides: ``XADD 1 2`` is answered with the sum."""
+"""A verb of your own in client and server: the reply to ``XADD 1 2`` is the sum."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Add(Command):
     """``XADD number number``."""
 
     verb = "XADD"
-    one: int
-    other: int
+    first: int
+    second: int
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -27,13 +27,15 @@ class Add(Command):
         return cls(int(words[0]), int(words[1]))
 
     def argument(self) -> str:
-        return f"{self.one} {self.other}"
+        return f"{self.first} {self.second}"
 
 
 class Calculator(Handler):
+    """Replies to ``XADD``."""
+
     def command(self, session: Session, command: Command) -> Reply | None:
         assert isinstance(command, Add)
-        return Reply(250, "2.0.0", str(command.one + command.other))
+        return Reply(250, "2.0.0", str(command.first + command.second))
 
 
 def main() -> None:

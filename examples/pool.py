@@ -1,4 +1,4 @@
-"""Many messages at once over a few connections, which are kept from one message to the next."""
+"""Send many messages at once over a few connections, which are reused."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from smtpproto import Envelope, SMTPError
 from smtpproto.adapters.asyncio import pool
 
 MESSAGE = b"Subject: News\r\n\r\nHello!\r\n"
-PEOPLE = [f"person{number}@example.org" for number in range(20)]
+RECIPIENTS = [f"person{number}@example.org" for number in range(20)]
 
 
 async def main(host: str = "localhost", port: int = 2525) -> None:
-    async with pool(host, port, max_connections=4) as mail, asyncio.TaskGroup() as tasks:
+    async with pool(host, port, max_connections=4) as connections, asyncio.TaskGroup() as tasks:
 
-        async def send(person: str) -> None:
+        async def send(recipient: str) -> None:
             try:
-                await mail.send(MESSAGE, Envelope("ann@example.org", person))
+                await connections.send(MESSAGE, Envelope("ann@example.org", recipient))
             except SMTPError as error:
-                print(f"{person}: {error}")
+                print(f"{recipient}: {error}")
             else:
-                print(f"{person}: sent")
+                print(f"{recipient}: sent")
 
-        for person in PEOPLE:
-            tasks.create_task(send(person))
+        for recipient in RECIPIENTS:
+            tasks.create_task(send(recipient))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server: who may receive, and a message taken whole."""
+"""A server that accepts mail for one domain and receives each message whole."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from smtpproto.adapters.asyncio import serve
 
 
 class Inbox(Handler):
+    """Accepts mail for example.org."""
+
     async def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
     ) -> Reply | None:
-        if recipient.domain not in ("example.org", None):  # None is the bare <Postmaster>
+        if recipient.domain not in ("example.org", None):  # None: <Postmaster>, without a domain
             return Reply(550, "5.7.1", "Relaying denied")
         return None
 

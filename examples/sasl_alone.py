@@ -1,4 +1,4 @@
-"""SASL without SMTP: both sides of a login by SCRAM, as programs for IMAP or POP3 could use."""
+"""SASL without SMTP: both sides of a SCRAM login, for use with IMAP or POP3 for example."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from smtpproto.sasl import BY_NAME, Channel, Login, ScramKeys, StoredKeys
 
 
 async def main() -> None:
-    keys = ScramKeys.derive("secret", salt=secrets.token_bytes(16))  # all that a server keeps
+    keys = ScramKeys.derive("secret", salt=secrets.token_bytes(16))  # what a server stores
     channel = Channel(random=secrets.token_bytes)
     mechanism = BY_NAME["SCRAM-SHA-256"]
     client = mechanism.client(Login("ann", "secret"), channel)
@@ -19,7 +19,7 @@ async def main() -> None:
     while isinstance(step := await server.step(response), bytes):
         response = client.step(step)
         print(f"server: {step.decode()}")
-    client.finish()  # raises, had the server not proved that it knows the password too
+    client.finish()  # raises unless the server has proved that it knows the keys
     print(step)
 
 

@@ -1,4 +1,4 @@
-"""Many messages over one connection, with an outcome for each recipient."""
+"""Send many messages over one connection, with an outcome for each recipient."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from email.message import EmailMessage
 from smtpproto import SendRefused
 from smtpproto.adapters.blocking import connect
 
-PEOPLE = ["bob@example.org", "carol@example.org", "dave@elsewhere.test"]
+RECIPIENTS = ["bob@example.org", "carol@example.org", "dave@elsewhere.test"]
 
 
-def letter(person: str) -> EmailMessage:
+def compose(recipient: str) -> EmailMessage:
     message = EmailMessage()
     message["From"] = "ann@example.org"
-    message["To"] = person
+    message["To"] = recipient
     message["Subject"] = "News"
-    message.set_content(f"Dear {person.partition('@')[0]},\n\nthere is news.\n")
+    message.set_content(f"Dear {recipient.partition('@')[0]},\n\nthere is news.\n")
     return message
 
 
 def main(host: str = "localhost", port: int = 2525) -> None:
     with connect(host, port) as client:
-        for person in PEOPLE:
+        for recipient in RECIPIENTS:
             try:
-                outcome = client.send(letter(person))
+                outcome = client.send(compose(recipient))
             except SendRefused as refusal:
                 later = "try again later" if refusal.reply.transient else "give up"
-                print(f"{person}: {refusal.reply} ({later})")
+                print(f"{recipient}: {refusal.reply} ({later})")
             else:
-                print(f"{person}: {outcome.reply or 'unknown: perhaps it arrived'}")
+                print(f"{recipient}: {outcome.reply or 'unknown: the message may have arrived'}")
 
 
 if __name__ == "__main__":

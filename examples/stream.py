@@ -1,4 +1,4 @@
-"""A server that streams each message to a file: nothing is ever held whole."""
+"""A server that streams each message to a file, so no message is held in memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from smtpproto import Envelope, Handler, Limits, Reply, Session
 from smtpproto.adapters.blocking import serve
 
 
-class File:
-    """A sink: written under a temporary name, given its own at the commit."""
+class FileSink:
+    """A sink that writes to a temporary file, which gets its final name on commit."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -25,7 +25,7 @@ class File:
 
     def commit(self) -> Reply:
         self._file.flush()
-        os.fsync(self._file.fileno())  # what got 250 is not lost
+        os.fsync(self._file.fileno())  # a message that gets a 250 reply must not be lost
         self._file.close()
         name = f"{self._path.name[1:]}.eml"
         self._path.rename(self._folder / name)
@@ -37,11 +37,13 @@ class File:
 
 
 class Store(Handler):
+    """Stores each message in *folder*."""
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def data(self, session: Session, envelope: Envelope) -> File:
-        return File(self._folder)
+    def data(self, session: Session, envelope: Envelope) -> FileSink:
+        return FileSink(self._folder)
 
 
 def main(folder: str = ".", port: int = 2525) -> None:

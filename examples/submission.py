@@ -1,7 +1,7 @@
-"""A submission server: users log in over TLS, and may send as themselves only.
+"""A submission server: users log in over TLS, and may send only from their own address.
 
-``users`` has a line for each, as ``smtpproto password`` writes them: a name, a colon, keys of
-SCRAM. The certificate is read again whenever its file has changed, while the server runs.
+``users`` is a file with a line for each user, as ``smtpproto password`` prints it. The server reads
+the certificate again when its file changes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DOMAIN = "example.org"
 
 
 class Certificate:
-    """A context for TLS, and a new one when the file is."""
+    """Returns the TLS context, and a new one after the file has changed."""
 
     def __init__(self, path: str) -> None:
         self.path, self.changed = path, 0.0
@@ -37,13 +37,15 @@ class Certificate:
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
                 context.load_cert_chain(self.path)
                 self.context, self.changed = context, changed
-        except OSError:  # it is being written: the one before will do, if there is one
+        except OSError:  # the file is being replaced: use the earlier context
             if not self.changed:
                 raise
         return self.context
 
 
 class Submission(Handler):
+    """Lets each user send from one address."""
+
     def mail(
         self, session: Session, sender: ReversePath, parameters: MailParameters
     ) -> Reply | None:
