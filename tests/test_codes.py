@@ -30,7 +30,7 @@ def rows(kind: str) -> list[dict[str, str]]:
 def literals() -> Iterator[tuple[str, int, str | None]]:
     """Yield each ``Reply(code, enhanced, ...)`` in the library's source, with its place."""
     for file in sorted((ROOT / "smtpproto").rglob("*.py")):
-        if OUTSIDE & set(file.parts):
+        if OUTSIDE & set(file.relative_to(ROOT).parts):
             continue
         for node in ast.walk(ast.parse(file.read_bytes())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Reply":
