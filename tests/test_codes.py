@@ -52,7 +52,7 @@ TOGETHER = {
 }
 
 
-def test_the_search_finds_the_replies_in_the_source() -> None:
+def test_the_replies_in_the_source_are_found() -> None:
     assert len(LITERALS) > 60
 
 
@@ -111,7 +111,7 @@ def test_the_codes_of_refusals_are_registered_for_their_command() -> None:
 
 
 @pytest.mark.req("RFC5321-4.2-14")
-def test_default_texts_are_those_of_the_rfcs_examples() -> None:
+def test_default_texts_are_those_of_the_examples_in_the_rfcs() -> None:
     """RFC 5321 4.2.3, 4.3.2 and D; RFC 1870 6.1; RFC 3207 4; RFC 4954 4."""
     verbs = vocabulary().verbs
     assert {verbs[verb].default_reply.text for verb in ("RSET", "NOOP")} == {"OK"}

@@ -170,7 +170,7 @@ def test_sasl_alone_prints_a_scram_exchange() -> None:
     assert done.stdout.startswith("server: r=") and "username='ann'" in done.stdout
 
 
-def test_submission_requires_a_login_and_the_own_address(tmp_path: Path) -> None:
+def test_the_submission_example_requires_a_login_and_the_users_own_address(tmp_path: Path) -> None:
     """It also shows a renewed certificate on the next connection."""
     keys = ScramKeys.derive("secret", salt=b"x" * 16)
     (tmp_path / "users").write_text(f"ann:{keys}\n")

@@ -32,14 +32,14 @@ def tree_in(text: str) -> list[tuple[str, str]]:
     return [(name.strip(), also) for name, also in lines]
 
 
-def test_both_drawings_of_the_tree_match_the_classes() -> None:
+def test_both_drawings_of_the_error_tree_match_the_classes() -> None:
     tree = [(name.strip(), also) for name, also in drawn(SMTPError)]
     docstring = errors.__doc__ or ""
     assert tree_in(docstring.partition("::")[2].partition("Each error")[0]) == tree
     assert tree_in(PAGE.split("```")[1]) == tree
 
 
-def test_the_tables_of_the_page_match_the_checks() -> None:
+def test_the_tables_in_errors_md_match_the_advice_of_errors() -> None:
     rows = re.findall(r"^\| `(.*?)` \|.*?([^|]*) \|$", PAGE, re.MULTILINE)
     documented = {name: check.strip() for name, check in rows}
     kinds = [name.lstrip(" │├└─") for name, _ in drawn(SMTPError)]

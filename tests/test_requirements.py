@@ -54,7 +54,7 @@ def faults(
     return capsys.readouterr().err.splitlines()
 
 
-def test_the_page_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_requirements_page_of_this_project_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     """And every id that a test names exists, no waiver is stale, no covered row has lost its tests.
 
     ``nox -s requirements`` writes the page anew.
@@ -68,11 +68,11 @@ def project() -> Any:
     return matrix.Matrix(ROOT)
 
 
-def test_every_source_has_its_part_of_the_page(project: Any) -> None:
+def test_every_source_has_a_section_on_the_page(project: Any) -> None:
     assert {row.rfc for row in project.rows.values()} == set(project.titles)
 
 
-def test_the_page(root: Path) -> None:
+def test_the_page_lists_each_requirement_with_its_state(root: Path) -> None:
     page = (root / "docs/requirements.md").read_text()
     assert "| MUST | 1 | 1 | 0 | 0 | 1 | 0 |\n" in page
     assert "| MUST NOT | 1 | 0 | 1 | 0 | 0 | 0 |\n" in page
@@ -96,7 +96,7 @@ def test_the_page(root: Path) -> None:
     )
 
 
-def test_a_page_that_is_not_up_to_date(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outdated_page_is_reported_and_rewritten(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert faults(root, capsys, "--check", code=0) == []
     write(root, "tests/test_more.py", TESTS.replace("1-1-01", "2-1-01"))
     [line] = faults(root, capsys, "--check")
@@ -104,14 +104,14 @@ def test_a_page_that_is_not_up_to_date(root: Path, capsys: pytest.CaptureFixture
     assert faults(root, capsys, code=0) == faults(root, capsys, "--check", code=0) == []
 
 
-def test_an_unknown_id(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_requirement_id_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, "tests/test_more.py", TESTS.replace("1-1-01", "1-1-99"))
     assert faults(root, capsys) == [
         "RFC1-1-99: no such requirement, named by tests/test_more.py::test_answer"
     ]
 
 
-def test_a_row_that_lost_its_test(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_covered_requirement_without_a_test_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, "tests/a/test_answers.py", "def test_answer(): ...\n")
     before = (root / "docs/requirements.md").read_text()
     assert faults(root, capsys) == ["RFC1-1-01: covered until now, but no test names it any more"]
@@ -130,7 +130,7 @@ def test_a_row_that_lost_its_test(root: Path, capsys: pytest.CaptureFixture[str]
         ("RFC1-2-01", "RFC1-2-01 is waived twice"),
     ],
 )
-def test_a_stale_waiver(
+def test_a_waiver_of_unknown_or_covered_requirements_is_an_error(
     root: Path, capsys: pytest.CaptureFixture[str], waiver: str, fault: str
 ) -> None:
     with (root / "docs/rfc/waivers.csv").open("a") as file:
@@ -138,7 +138,7 @@ def test_a_stale_waiver(
     assert faults(root, capsys) == [f"waiver {waiver}: {fault}"]
 
 
-def test_where_marks_are_read(root: Path) -> None:
+def test_marks_are_read_from_modules_classes_functions_and_parameters(root: Path) -> None:
     write(
         root,
         "tests/test_more.py",
@@ -167,7 +167,7 @@ def test_other(): ...
     assert marks.faults == []
 
 
-def test_marks_that_cannot_be_read(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mark_that_cannot_be_read_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(
         root,
         "tests/test_more.py",
@@ -185,7 +185,7 @@ def test_it(): ...
     ]
 
 
-def test_covered_rows_must_have_passed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_covered_requirement_needs_a_test_that_passed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test = "tests/a/test_answers.py::test_answer"
     write(root, "passed", json.dumps({"RFC1-1-01": [test]}))
     assert faults(root, capsys, "--passed", str(root / "passed"), code=0) == []
@@ -195,7 +195,7 @@ def test_covered_rows_must_have_passed(root: Path, capsys: pytest.CaptureFixture
     ]
 
 
-def test_open_rows(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_option_open_prints_open_requirements_of_the_given_levels(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert matrix.main(["--open"], root) == 0
     assert capsys.readouterr().out == "RFC1-1-02 SHOULD (client) Wait.\n    Waits\n"
     assert matrix.main(["--open", "MUST", "MUST NOT"], root) == 0
@@ -232,7 +232,7 @@ def test_torn_down(broken): ...
     "options, names",
     [([], ["all"]), (["--collect-only"], ["all", "skipped", "some", "torn_down"])],
 )
-def test_what_pytest_writes(tmp_path: Path, options: list[str], names: list[str]) -> None:
+def test_pytest_writes_the_requirements_whose_tests_all_passed(tmp_path: Path, options: list[str], names: list[str]) -> None:
     write(tmp_path, "conftest.py", (ROOT / "tests/conftest.py").read_text())
     write(tmp_path, "test_them.py", PASSING)
     command = [sys.executable, "-m", "pytest", "--requirements", "out", *options]
@@ -242,7 +242,7 @@ def test_what_pytest_writes(tmp_path: Path, options: list[str], names: list[str]
 
 
 @pytest.mark.req("RFC6531-3.1-06")
-def test_smtputf8_is_whole(project: Any) -> None:
+def test_each_server_requirement_of_smtputf8_is_covered(project: Any) -> None:
     """A server that offers it complies with all of RFC 6531: each row for servers has its test."""
     bound = [
         row

@@ -73,7 +73,7 @@ def _attributes(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_only_go_down(path: Path) -> None:
+def test_each_part_imports_only_the_parts_that_it_may(path: Path) -> None:
     part = _part(path)
     for name in _imports(path):
         if name.startswith("smtpproto."):
@@ -85,7 +85,7 @@ def test_imports_only_go_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_the_outer_rings_touch_the_world(path: Path) -> None:
+def test_only_the_outer_rings_import_io_clocks_and_randomness(path: Path) -> None:
     part = _part(path)
     tops = {name.split(".")[0] for name in _imports(path)}
     if part not in OUTER:
@@ -104,7 +104,7 @@ def _module(path: Path) -> str:
     return ".".join(["smtpproto", *path.relative_to(ROOT).with_suffix("").parts])
 
 
-def test_no_files_import_one_another_in_a_circle() -> None:
+def test_imports_between_modules_have_no_cycles() -> None:
     files = {_module(path): path for path in MODULES}
     arrows = {
         module: {
@@ -119,7 +119,7 @@ def test_no_files_import_one_another_in_a_circle() -> None:
     order.prepare()  # raises CycleError
 
 
-def test_only_the_two_sides_of_one_thing_share_a_file_name() -> None:
+def test_only_client_and_server_share_file_names() -> None:
     folders: dict[str, set[str]] = defaultdict(set)
     for path in MODULES:
         folders[path.name].add(path.parent.name)
@@ -132,7 +132,7 @@ def test_no_file_is_longer_than_450_lines() -> None:
     assert [path for path in MODULES if len(path.read_text().splitlines()) > 450] == []
 
 
-def test_without_extras_all_but_they_can_be_imported() -> None:
+def test_the_package_can_be_imported_without_its_extras() -> None:
     code = f"""import sys
 for name in {set().union(*EXTRAS.values())}:
     sys.modules[name] = None
@@ -140,5 +140,5 @@ import smtpproto.adapters.asyncio, smtpproto.adapters.blocking, smtpproto.testin
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_map_names_every_part() -> None:
+def test_the_table_of_imports_has_every_part() -> None:
     assert {_part(path) for path in MODULES} == set(BELOW)

@@ -46,7 +46,7 @@ def test_cancelling_a_trio_client_closes_its_connection(inbox: Inbox) -> None:
     trio.run(main)
 
 
-def test_an_error_in_the_block_of_trio_s_serve_is_raised_without_a_group() -> None:
+def test_an_error_inside_trio_serve_is_raised_without_an_exception_group() -> None:
     async def main() -> None:
         async with on_trio.serve(Handler()):
             raise LookupError("mine")
@@ -55,7 +55,7 @@ def test_an_error_in_the_block_of_trio_s_serve_is_raised_without_a_group() -> No
         trio.run(main)
 
 
-def test_closing_an_asyncio_stream_does_not_abort_a_transport_that_is_closed() -> None:
+def test_closing_an_asyncio_stream_does_not_abort_a_closed_transport() -> None:
     """asyncio's transports cannot be aborted once they are closed."""
 
     class Transport:

@@ -31,7 +31,7 @@ def test_a_server_without_a_greeting_raises_timed_out(client: type[Adapter]) -> 
 
 
 @each_client
-def test_a_server_that_resets_raises_connection_lost_or_connect_failed(
+def test_a_connection_reset_by_the_server_raises_connection_lost_or_connect_failed(
     client: type[Adapter],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -33,7 +33,7 @@ from tests.adapters.inboxes import Certificates, Inbox
 
 
 @each_client
-def test_a_client_uses_the_caller_s_socket_and_closes_it(client: type[Adapter]) -> None:
+def test_a_client_uses_and_closes_the_socket_of_its_caller(client: type[Adapter]) -> None:
     with recording_server() as (near, server):
         connect_and(noop, client, "mx.example", 25, sock=near)
         assert near.fileno() == -1
@@ -41,7 +41,7 @@ def test_a_client_uses_the_caller_s_socket_and_closes_it(client: type[Adapter]) 
 
 
 @each_client
-def test_the_caller_s_socket_is_closed_when_the_server_refuses(client: type[Adapter]) -> None:
+def test_the_socket_of_the_caller_is_closed_when_the_server_refuses(client: type[Adapter]) -> None:
     with recording_server(ehlo_reply=b"550 go away\r\n") as (near, server):
         with pytest.raises(Exception, match="go away"):
             connect_and(must_not_connect, client, "mx.example", 25, sock=near)
@@ -50,7 +50,7 @@ def test_the_caller_s_socket_is_closed_when_the_server_refuses(client: type[Adap
 
 
 @each_client
-def test_tls_over_the_caller_s_socket_verifies_the_host(
+def test_tls_over_the_socket_of_the_caller_verifies_the_host(
     client: type[Adapter], certificates: Certificates, inbox: Inbox
 ) -> None:
     options: dict[str, Any] = {"tls": TLSMode.REQUIRED, "context": certificates.client}
@@ -86,7 +86,7 @@ UNUSABLE: list[tuple[type[Adapter], Callable[[socket.socket], socket.socket], in
     UNUSABLE,
     ids=[f"{client.name}-{kind.__name__}-{port}" for client, kind, port in UNUSABLE],
 )
-def test_a_socket_that_cannot_be_used_is_closed(
+def test_a_socket_that_the_client_cannot_use_is_closed(
     client: type[Adapter], kind: Callable[[socket.socket], socket.socket], port: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -100,7 +100,7 @@ def test_a_socket_that_cannot_be_used_is_closed(
 # -- trio ----------------------------------------------------------------------------------------
 
 
-def test_trio_accepts_any_stream() -> None:
+def test_the_trio_client_accepts_any_trio_stream() -> None:
     async def main() -> bytes:
         near, far = trio.testing.memory_stream_pair()
         received = b""
@@ -123,7 +123,7 @@ def test_trio_accepts_any_stream() -> None:
     assert trio.run(main) == b"EHLO localhost\r\nNOOP\r\nQUIT\r\n"
 
 
-def test_trio_accepts_a_socket_of_the_standard_library(inbox: Inbox) -> None:
+def test_the_trio_client_accepts_a_socket_of_the_standard_library(inbox: Inbox) -> None:
     with running_server(Trio, inbox) as running:
         own = socket.create_connection(("127.0.0.1", running.port))
 
@@ -134,7 +134,7 @@ def test_trio_accepts_a_socket_of_the_standard_library(inbox: Inbox) -> None:
         trio.run(main)
 
 
-def test_trio_closes_a_stream_that_cannot_be_used() -> None:
+def test_the_trio_client_closes_a_stream_that_it_cannot_use() -> None:
     class Stream(trio.abc.Stream):
         closed = False
 

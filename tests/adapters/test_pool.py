@@ -143,7 +143,7 @@ def test_a_connection_serves_at_most_max_messages(send_all: SendAll) -> None:
     assert inbox.connections == 4 and len(inbox.bodies) == 20
 
 
-def test_a_pool_connects_again_to_a_server_that_was_restarted() -> None:
+def test_a_pool_reconnects_to_a_restarted_server() -> None:
     """The kept connection is dead, which the pool notices only at the next message."""
     inbox = CountingInbox()
     with running_server(Blocking, inbox) as running:

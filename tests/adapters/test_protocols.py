@@ -61,7 +61,7 @@ def test_a_client_refuses_lmtp_on_port_25(client: type[Adapter]) -> None:
 
 @each_server
 @each_client
-def test_a_proxy_header_gives_the_client_s_address(
+def test_the_session_has_the_client_address_of_the_proxy_header(
     client: type[Adapter], server: type[Adapter]
 ) -> None:
     async def talk(client: Client) -> None:

@@ -108,7 +108,7 @@ def _listens(port: int) -> bool:
 
 @each_server
 @pytest.mark.req("RFC5321-4.1.1.5-04")
-def test_a_stopping_server_does_not_wait_for_a_client_that_left_in_mid_message(
+def test_a_stopping_server_does_not_wait_for_a_client_that_left_during_a_message(
     server: type[Adapter], inbox: Inbox
 ) -> None:
     with running_server(server, inbox) as running:
@@ -130,7 +130,7 @@ def test_a_stopping_server_does_not_wait_for_a_client_that_left_in_mid_message(
 
 
 @each_server
-def test_a_stopped_server_does_not_listen(server: type[Adapter], inbox: Inbox) -> None:
+def test_a_stopped_server_accepts_no_connections(server: type[Adapter], inbox: Inbox) -> None:
     with running_server(server, inbox) as running:
         port = running.port
     with pytest.raises(ConnectFailed):

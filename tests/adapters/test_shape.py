@@ -37,5 +37,5 @@ def test_adapters_have_the_same_names_signatures_and_options() -> None:
         assert set(options.__annotations__) == {one.name for one in fields(config)}
 
 
-def test_the_blocking_adapter_exports_what_the_others_do() -> None:
+def test_the_blocking_adapter_exports_pool_connect_and_serve() -> None:
     assert {"pool", "Pool", "connect", "serve"} <= set(on_sockets.__all__)

@@ -99,7 +99,7 @@ def test_a_client_in_clear_on_a_server_that_speaks_tls_fails_at_once(client: typ
 
 
 @each_client
-def test_implicit_tls_on_a_port_for_starttls_names_starttls(
+def test_the_error_for_implicit_tls_on_a_starttls_port_suggests_starttls(
     client: type[Adapter], certificates: Certificates, inbox: Inbox
 ) -> None:
     with running_server(Blocking, inbox) as running, pytest.raises(TLSFailed, match="use STARTTLS"):

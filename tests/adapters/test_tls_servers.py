@@ -111,7 +111,7 @@ class RefusesTLS(Handler):
 @pytest.mark.req("RFC3207-4.1-01", "RFC3207-4.1-02")
 @each_mode
 @each_server
-def test_the_reply_of_the_tls_hook_refuses_the_client(
+def test_a_client_is_refused_with_the_reply_of_the_tls_hook(
     server: type[Adapter], mode: TLSMode, certificates: Certificates
 ) -> None:
     implicit, context = mode is TLSMode.IMPLICIT, certificates.server

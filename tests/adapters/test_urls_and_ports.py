@@ -22,7 +22,7 @@ from tests.adapters.inboxes import Certificates, Inbox
 
 
 @each_client
-def test_a_url_gives_host_port_and_options(client: type[Adapter], inbox: Inbox) -> None:
+def test_a_url_sets_host_port_and_options(client: type[Adapter], inbox: Inbox) -> None:
     with running_server(Blocking, inbox) as running:
         url = f"smtp://localhost:{running.port}?tls=none&hello=c.example"
         connect_and(send_hello, client, url)
@@ -51,7 +51,7 @@ def test_the_scheme_smtps_means_implicit_tls(
         ("lmtp:///run/x", {}, 0),
     ],
 )
-def test_default_ports(
+def test_the_default_port_depends_on_scheme_tls_and_lmtp(
     client: type[Adapter],
     where: str,
     options: dict[str, Any],
@@ -92,7 +92,7 @@ def test_port_24_means_lmtp_unless_lmtp_is_false(client: type[Adapter]) -> None:
 
 
 @each_client
-def test_lmtp_is_refused_on_port_25_and_beside_a_url(client: type[Adapter]) -> None:
+def test_lmtp_is_refused_on_port_25_and_as_an_option_next_to_a_url(client: type[Adapter]) -> None:
     with pytest.raises(ConnectFailed, match="port 25"):
         connect_and(must_not_connect, client, "localhost", 25, lmtp=True)
     with pytest.raises(ValueError, match="already set by the URL"):

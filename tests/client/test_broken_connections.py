@@ -94,7 +94,7 @@ class SlowRuntime(Runtime):
         return self.seconds
 
 
-def test_the_client_reads_for_one_second_in_all_after_a_failed_write() -> None:
+def test_after_a_failed_write_the_client_reads_replies_for_one_second_only() -> None:
     """The server sends octets that never complete a line, one in half a second."""
 
     class Dripping(ScriptedStream):

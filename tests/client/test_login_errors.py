@@ -154,7 +154,7 @@ SCRIPTS: dict[str, tuple[Credential, str]] = {
     ],
 )
 @pytest.mark.parametrize("mechanism", SCRIPTS)
-def test_a_failed_login_raises_its_error_and_the_client_at_most_quits(
+def test_a_failed_login_raises_its_error_and_sends_only_quit_if_anything(
     mechanism: str, end: str, kind: type[SMTPError]
 ) -> None:
     """After a refusal the client sends neither a password nor mail, and QUIT only if the connection

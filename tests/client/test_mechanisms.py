@@ -208,7 +208,7 @@ def test_plain_is_preferred_to_login() -> None:
 
 
 @pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
-def test_cram_md5_gives_the_digest_of_the_rfc() -> None:
+def test_cram_md5_sends_the_digest_of_the_example_in_rfc_2195() -> None:
     """RFC 2195 2."""
     script = OFFER.format("PLAIN CRAM-MD5") + (
         "C: AUTH CRAM-MD5\n"

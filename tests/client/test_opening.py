@@ -83,7 +83,7 @@ def test_the_error_for_a_silent_server_suggests_implicit_tls() -> None:
     assert caught.value.phase == "greeting"
 
 
-def test_whatever_the_server_sends_first_raises_smtperror_at_most() -> None:
+def test_any_first_octets_of_the_server_raise_only_smtperror() -> None:
     for line in ("", "x", "220", "199 a", "600 b", "220-a", "2200 b", "\xff", "354 c", "220 \x1b"):
         try:
             play(f"S: {line}\n")

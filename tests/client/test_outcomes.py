@@ -37,7 +37,7 @@ FIRST = transaction("a@b.example")
 
 
 @pytest.mark.req("RFC9422-3-06")
-def test_the_outcome_joins_the_recipients_of_all_transactions() -> None:
+def test_the_outcome_has_the_recipients_of_all_transactions() -> None:
     outcome = send(
         LIMITED
         + FIRST

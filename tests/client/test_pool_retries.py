@@ -184,7 +184,7 @@ def test_a_connection_that_cannot_be_opened_is_an_error_for_its_sender() -> None
     assert simulated.handler.connections == 3  # each sender tries once, and releases its slot
 
 
-def test_a_message_that_no_connection_takes_is_tried_on_one_new_connection() -> None:
+def test_a_message_that_a_kept_connection_cannot_take_is_tried_on_one_new_one() -> None:
     simulated = SimulatedPool(
         server={"limits": Limits(transactions=2, message_size=65536)},
     )

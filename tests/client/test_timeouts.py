@@ -135,7 +135,7 @@ def test_a_slow_but_steady_message_does_not_time_out() -> None:
 
 
 @pytest.mark.req("RFC5321-4.5.3.2-01", "RFC5321-4.5.3.2.5-01")
-def test_a_block_that_is_not_taken_within_three_minutes_times_out() -> None:
+def test_a_block_that_cannot_be_written_within_three_minutes_times_out() -> None:
     dialogue = TimedDialogue(per_block=181)
     with pytest.raises(TimedOut):
         dialogue.run(long, Timeouts())

@@ -103,7 +103,7 @@ def timed_out(
 # -- opening -------------------------------------------------------------------------------------
 
 
-def test_connecting_counts_towards_opening() -> None:
+def test_connecting_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=6)
     assert timed_out(server, nothing).phase == "connect"
     assert server.ended_at == 5 and server.received == b""
@@ -117,7 +117,7 @@ def test_the_steps_of_opening_share_the_total() -> None:
     assert server.received == EHLO
 
 
-def test_the_greeting_counts_towards_opening() -> None:
+def test_the_greeting_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=2.25)
     assert timed_out(server, nothing).phase == "hello"
     server = SlowServer(pause=2.75)
@@ -126,7 +126,7 @@ def test_the_greeting_counts_towards_opening() -> None:
 
 
 @pytest.mark.parametrize("mode", [TLSMode.IMPLICIT, TLSMode.REQUIRED])
-def test_the_handshake_counts_towards_opening(mode: TLSMode) -> None:
+def test_the_handshake_counts_towards_the_total_of_opening(mode: TLSMode) -> None:
     server = SlowServer(pause=0.5, offer="STARTTLS")
 
     async def swallow() -> None:
@@ -141,7 +141,7 @@ def test_the_handshake_counts_towards_opening(mode: TLSMode) -> None:
     assert handshake and b"EHLO" not in records
 
 
-def test_the_login_counts_towards_opening() -> None:
+def test_the_login_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=1, silent="AUTH")
     error = timed_out(server, nothing, login=("ann", "secret"), login_in_clear=True)
     assert error.command == "AUTH PLAIN ***" and "AGFub" not in str(error)
@@ -152,7 +152,7 @@ def test_the_login_counts_towards_opening() -> None:
 # -- messages and commands -----------------------------------------------------------------------
 
 
-def test_each_operation_has_the_total_for_itself() -> None:
+def test_each_operation_has_a_total_of_its_own() -> None:
     async def three(client: Client) -> None:
         assert (await send(client)).accepted
         assert (await send(client)).accepted
@@ -217,7 +217,7 @@ def test_the_total_that_expires_after_the_message_makes_the_outcome_unknown() ->
 
 
 @pytest.mark.parametrize("offer", ["HELP", "CHUNKING"])
-def test_content_that_is_late_is_not_completed(offer: str) -> None:
+def test_content_that_exceeds_the_total_is_not_completed(offer: str) -> None:
     """The client has given up: the server must not take the content for a whole message."""
     server = SlowServer(pause=0.25, offer=offer)
 

@@ -268,7 +268,7 @@ def test_a_server_without_a_valid_signature_raises_remote_protocol_error(
 
 @pytest.mark.usefixtures("known_nonces")
 @pytest.mark.parametrize("error", ["invalid-proof", "unknown-user", "other-error"])
-def test_the_error_of_the_server_is_in_the_details(error: str) -> None:
+def test_the_error_that_the_server_sends_is_in_the_details(error: str) -> None:
     lines = f"S: 334 {base64(f'e={error}')}", "C: ", "S: 535 5.7.8 no"
     with pytest.raises(BadCredentials) as caught:
         log_in(*BEGIN, *lines)
@@ -277,7 +277,7 @@ def test_the_error_of_the_server_is_in_the_details(error: str) -> None:
 
 
 @pytest.mark.usefixtures("known_nonces")
-def test_without_an_error_of_the_server_the_details_are_empty() -> None:
+def test_the_details_are_empty_if_the_server_sends_no_error() -> None:
     with pytest.raises(BadCredentials) as caught:
         log_in(*BEGIN, "S: 535 5.7.8 no")
     assert caught.value.details == {}

@@ -219,7 +219,7 @@ def _small_chunks() -> Iterator[None]:
         yield
 
 
-def test_accepted_is_received_exactly_once_for_each_recipient(
+def test_a_copy_reported_as_accepted_is_received_exactly_once(
     seeds: Callable[[int, int], Iterator[int]],
 ) -> None:
     """Only a connection that breaks after the end of the message leaves the outcome unknown."""

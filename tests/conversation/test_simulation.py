@@ -21,7 +21,7 @@ def test_a_read_times_out_by_the_simulated_clock() -> None:
     assert simulation.run(silent()) == [300]
 
 
-def test_reading_forever_raises_deadlock() -> None:
+def test_a_read_that_can_never_end_raises_deadlock() -> None:
     simulation = Simulation(1)
 
     async def silent() -> None:

@@ -156,7 +156,7 @@ def test_by_default_a_login_is_bound_by_the_exporter_or_not_at_all(
     assert identity.mechanism == (PLUS if client is server is PyOpenSSL else "SCRAM-SHA-256")
 
 
-def test_a_server_without_the_exporter_is_asked_with_the_certificate() -> None:
+def test_a_login_is_bound_to_the_certificate_if_the_server_lacks_the_exporter() -> None:
     """A login without any binding is what an attacker in the middle would want."""
     named = [PLUS, "SCRAM-SHA-256"]
     simulation, handler = listening(1, Standard.server(LEAF), implicit=True, mechanisms=named)
@@ -307,7 +307,7 @@ def decoded(text: str) -> str:
 
 @pytest.mark.usefixtures("scramp_knows")
 @pytest.mark.parametrize("good", [True, False])
-def test_the_client_of_scramp_logs_in_only_with_the_binding_of_its_connection(good: bool) -> None:
+def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: bool) -> None:
     """It uses the binding that pyOpenSSL exports, or 32 NULs."""
     simulation, handler = listening(2, PyOpenSSL.server(LEAF), implicit=True)
 
@@ -340,7 +340,7 @@ def test_the_client_of_scramp_logs_in_only_with_the_binding_of_its_connection(go
 
 @pytest.mark.usefixtures("scramp_knows")
 @pytest.mark.parametrize("good", [True, False])
-def test_our_client_logs_in_to_scramp_only_with_the_binding_of_the_connection(good: bool) -> None:
+def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: bool) -> None:
     simulation = Simulation(2)
     near, far = simulation.pair()
     received: list[str] = []
@@ -407,7 +407,7 @@ def test_a_login_over_sockets_is_bound_by_the_exporter(tls: str) -> None:
 
 @pytest.mark.peer("openssl")
 @pytest.mark.parametrize("starttls", [False, True])
-def test_s_client_of_openssl_exports_the_same_binding(starttls: bool, tmp_path: Path) -> None:
+def test_openssl_s_client_exports_the_same_binding(starttls: bool, tmp_path: Path) -> None:
     handler = LoginRecorder()
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = options(PyOpenSSL.server(LEAF), implicit=not starttls)

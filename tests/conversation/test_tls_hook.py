@@ -10,7 +10,7 @@ from tests.support.tls_sessions import GOOD, TRUST, converse, each_mode, nothing
 
 @each_mode
 @pytest.mark.req("RFC3207-4.2-01")
-def test_the_session_of_the_tls_hook_is_fresh(mode: TLSMode) -> None:
+def test_the_tls_hook_sees_a_new_session_without_hello_and_user(mode: TLSMode) -> None:
     seen: list[Session] = []
 
     class SessionRecorder(Handler):

@@ -68,7 +68,7 @@ def test_a_name_without_addresses_raises_connect_failed(
         ([errno.EPIPE], 587, "host and port, whether the server runs"),
     ],
 )
-def test_the_system_s_error_codes_decide_what_to_check(
+def test_the_advice_of_connect_failed_depends_on_the_error_codes_of_the_system(
     codes: list[int], port: int, check: str
 ) -> None:
     errors = [OSError(code, "words") for code in codes]

@@ -62,7 +62,7 @@ def test_a_mailbox_is_read_and_written_with_the_least_quoting(
      ("a;b@c", 1), ("é b@c", 2), ("é@b@c", 4), ("a@é_", 2), ("a@b\u3002c", 2), ("a\ud800@b", 1),
      ("é\ud800@b", 2), ("@a:b@c", 0)],
 )  # fmt: skip
-def test_a_malformed_mailbox_is_refused_with_501_at_its_fault(written: str, offset: int) -> None:
+def test_a_malformed_mailbox_is_refused_with_501_at_the_bad_octet(written: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         Mailbox.parse(written)
     assert caught.value.offset == offset
@@ -112,7 +112,7 @@ def test_a_mailbox_cannot_be_built_with_a_bad_local_part() -> None:
 
 
 @pytest.mark.req("RFC5321-2.4-02")
-def test_local_parts_compare_with_case_and_domains_without() -> None:
+def test_local_parts_are_case_sensitive_and_domains_are_not() -> None:
     assert Mailbox.parse("Ann@EXAMPLE.com") == Mailbox.parse("Ann@example.COM")
     assert hash(Mailbox.parse("Ann@EXAMPLE.com")) == hash(Mailbox.parse("Ann@example.COM"))
     assert Mailbox.parse("Ann@example.com") != Mailbox.parse("ann@example.com")
@@ -151,7 +151,7 @@ def test_a_source_route_is_read_and_never_written(route: str) -> None:
     [("@:", 1), ("@a", 1), ("@a,", 4), ("@a,b:", 4), ("@a:@b:", 4), ("@a_b:", 2), ("@a,@b_:", 5),
      ("@[192.0.2.1]:", 2), ("@a, @b:", 4), ("a:", 2), (":", 1), ("@a;", 1), ("@a..b:", 4)],
 )  # fmt: skip
-def test_a_malformed_source_route_is_refused_at_its_fault(route: str, offset: int) -> None:
+def test_a_malformed_source_route_is_refused_at_the_bad_octet(route: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         ForwardPath.parse(f"<{route}u@c.example>")
     assert caught.value.offset == offset

@@ -146,7 +146,7 @@ def test_the_commands_that_rfc_5321_requires_are_recognised(verb: str) -> None:
      (b"MAIL FROM:<\xe9@b>", "5.5.2", 11), (b"RCPT TO:<\xc0\xae@b>", "5.5.2", 9),
      (b"NOOP \xed\xa0\x80", "5.5.2", 5), (b"EHLO \xff", "5.5.2", 5)],
 )  # fmt: skip
-def test_a_malformed_argument_is_refused_with_501_at_its_fault(
+def test_a_malformed_argument_is_refused_with_501_at_the_bad_octet(
     line: bytes, enhanced: str, offset: int
 ) -> None:
     with pytest.raises(GrammarError) as caught:

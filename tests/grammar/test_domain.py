@@ -53,7 +53,7 @@ def test_a_domain_is_written_as_it_was_read(name: str) -> None:
      ("é\x80", 0), ("é\u202e", 0), ("é\ufeff", 0), ("é.é..a", 6), ("é" * 32, 63),
      ("\ud800", 0), ("é\ud800", 0)],
 )  # fmt: skip
-def test_a_malformed_domain_is_refused_with_501_at_its_fault(name: str, offset: int) -> None:
+def test_a_malformed_domain_is_refused_with_501_at_the_bad_octet(name: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         Domain.parse(name)
     assert caught.value.offset == offset
@@ -174,7 +174,7 @@ def test_a_general_address_literal_is_read_and_written(
     [("IPv6", "x"), ("ipV6", "::1"), ("a:b", "c"), ("IPv6:a", "b"), ("", "x"), ("a", ""),
      ("a", "]"), ("a b", "c"), ("a", "b\n"), ("2001", "db8::1"), ("0", ":")],
 )  # fmt: skip
-def test_a_general_literal_cannot_be_built_malformed(tag: str, content: str) -> None:
+def test_a_malformed_general_literal_cannot_be_built(tag: str, content: str) -> None:
     with pytest.raises(GrammarError):
         GeneralLiteral(tag, content)
 
@@ -239,5 +239,5 @@ def test_a_labels_are_ascii_or_raise_grammar_error(domain: Domain) -> None:
 
 
 @pytest.mark.req("RFC6531-3.7.1-01")
-def test_a_client_names_itself_in_ascii() -> None:
+def test_the_host_in_ehlo_is_written_in_ascii() -> None:
     assert str(ClientConfig(hello="b\u00fccher.example").hello) == "xn--bcher-kva.example"

@@ -56,7 +56,7 @@ def test_a_bad_envid_is_refused_with_501(text: str) -> None:
 
 
 @pytest.mark.parametrize("envid", ["", "\r\n", "é", "\x7f", "\t", " " * 34, "x" * 101, "\ud800"])
-def test_an_envid_cannot_be_built_invalid(envid: str) -> None:
+def test_an_invalid_envid_cannot_be_built(envid: str) -> None:
     with pytest.raises(GrammarError):
         MailParameters(envid=envid)
 
@@ -188,7 +188,7 @@ def test_an_orcpt_of_type_utf8_is_written_in_utf8_if_ascii_is_too_long() -> None
      (r"\x{0A}", 0), (r"\x{0D}", 0), (r"\x{1F}", 0), (r"\x{D800}", 0), (r"\x{DFFF}", 0),
      (r"\x{110000}", 0), (r"\x{FFFFFF}", 0), ("\r", 0), ("\x00", 0), ("\ud800", 0)],
 )  # fmt: skip
-def test_a_bad_orcpt_of_type_utf8_is_refused_at_its_fault(text: str, offset: int) -> None:
+def test_a_bad_orcpt_of_type_utf8_is_refused_at_the_bad_octet(text: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         decode_unitext(text)
     assert caught.value.offset == offset
@@ -204,7 +204,7 @@ def test_a_bad_orcpt_of_type_utf8_is_refused_at_its_fault(text: str, offset: int
      ("utf-8", "\r"), ("utf-8", "\n"), ("utf-8", "\0"), ("utf-8", "\ud800"), ("utf-8", "\x1f"),
      ("rfc822", "x" * 494), ("rfc822", "=" * 165)],
 )  # fmt: skip
-def test_an_original_recipient_cannot_be_built_invalid(addr_type: str, address: str) -> None:
+def test_an_invalid_original_recipient_cannot_be_built(addr_type: str, address: str) -> None:
     with pytest.raises(GrammarError):
         OriginalRecipient(addr_type, address)
     assert addr_type != "utf-8" or not is_unitext(address)

@@ -36,7 +36,7 @@ def test_a_malformed_enhanced_code_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("parts", [(3, 0, 0), (0, 0, 0), (5, 1000, 0), (5, 0, -1), (5, -1, 0)])
-def test_an_enhanced_code_cannot_be_built_invalid(parts: tuple[int, int, int]) -> None:
+def test_an_invalid_enhanced_code_cannot_be_built(parts: tuple[int, int, int]) -> None:
     with pytest.raises(GrammarError):
         EnhancedCode(*parts)
 

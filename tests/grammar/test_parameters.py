@@ -74,7 +74,7 @@ def test_a_bad_mail_parameter_is_refused_with_501(text: str) -> None:
     [("", 0), ("é", 0), ("A é", 2), ("A=é é", 5), ("A B A", 4), ("A a", 2), ("A ", 2), (" A", 0),
      ("A  B", 2), ("A=", 0), ("A=b=c", 0), ("A=b c=d=e", 4)],
 )  # fmt: skip
-def test_an_error_gives_the_offset_of_a_malformed_parameter(text: str, offset: int) -> None:
+def test_an_error_reports_the_offset_of_a_malformed_parameter(text: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         read_parameters(text)
     assert caught.value.offset == offset
@@ -88,14 +88,14 @@ def test_an_error_gives_the_offset_of_a_malformed_parameter(text: str, offset: i
      # valid values that exclude each other
      ("SIZE=1 HOLDFOR=2 BY=1;R", 0)],
 )  # fmt: skip
-def test_an_error_gives_the_offset_of_a_bad_value(text: str, offset: int) -> None:
+def test_an_error_reports_the_offset_of_a_bad_value(text: str, offset: int) -> None:
     for before in ("", "FROM:<é@b> "):
         with pytest.raises(GrammarError) as caught:
             MailParameters.read(read_parameters(before + text, len(before)))
         assert caught.value.offset == len(before.encode()) + offset
 
 
-def test_an_error_gives_the_offset_inside_an_orcpt() -> None:
+def test_an_error_reports_the_offset_inside_an_orcpt() -> None:
     with pytest.raises(GrammarError) as caught:
         RcptParameters.read(read_parameters(r"NOTIFY=DELAY ORCPT=utf-8;é\x{41}"))
     assert caught.value.offset == len("NOTIFY=DELAY ORCPT=utf-8;é".encode())
@@ -146,6 +146,6 @@ def test_auth_is_written_in_xtext() -> None:
     assert str(MailParameters(auth=ReversePath(None))) == "AUTH=<>"
 
 
-def test_requiretls_is_a_flag() -> None:
+def test_requiretls_is_read_and_written_without_a_value() -> None:
     assert parse_mail("RequireTLS") == MailParameters(requiretls=True)
     assert str(MailParameters(requiretls=True)) == "REQUIRETLS"

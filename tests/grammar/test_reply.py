@@ -177,7 +177,7 @@ def test_a_challenge_is_not_folded() -> None:
 
 
 @pytest.mark.req("RFC6531-3.7.4.2-05")
-def test_ascii_escapes_all_but_ascii() -> None:
+def test_the_ascii_method_escapes_all_other_characters() -> None:
     plain = Reply(250, "2.0.0", "ok")
     assert plain.ascii() is plain
     assert Reply(250, "2.0.0", ["é", "例"]).ascii().lines == ("\\xe9", "\\u4f8b")
@@ -213,6 +213,6 @@ def test_any_reply_fits_the_line_limit(reply: Reply) -> None:
 
 
 @given(strategies.replies(), st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=2000))
-def test_folding_loses_nothing(reply: Reply, text: str) -> None:
+def test_folding_a_reply_loses_no_text(reply: Reply, text: str) -> None:
     folded = Reply(reply.code, reply.enhanced, ["-", text])
     assert "".join(folded.lines) == f"-{text}"

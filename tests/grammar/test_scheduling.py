@@ -46,7 +46,7 @@ def test_a_bad_by_is_refused_with_501(text: str) -> None:
     ("seconds", "mode"),
     [(0, ByMode.RETURN), (-1, ByMode.RETURN), (10**9, ByMode.RETURN), (-(10**9), ByMode.NOTIFY)],
 )
-def test_deliver_by_cannot_be_built_invalid(seconds: int, mode: ByMode) -> None:
+def test_an_invalid_deliver_by_cannot_be_built(seconds: int, mode: ByMode) -> None:
     with pytest.raises(GrammarError):
         DeliverBy(seconds, mode)
 
@@ -98,7 +98,7 @@ def test_holdfor_must_not_be_longer_than_by(hold: int, by: str, good: bool) -> N
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 10**9])
-def test_a_hold_cannot_be_built_invalid(seconds: int) -> None:
+def test_an_invalid_hold_cannot_be_built(seconds: int) -> None:
     with pytest.raises(GrammarError):
         MailParameters(hold_for=seconds)
     with pytest.raises(GrammarError, match="offset"):

@@ -29,6 +29,6 @@ def test_a_bad_solicit_is_refused_with_501(text: str) -> None:
 
 
 @pytest.mark.parametrize("keywords", [(), ("",), ("a", ""), ("a,b",), ("a b",), ("a\r\n",)])
-def test_solicitations_cannot_be_built_invalid(keywords: tuple[str, ...]) -> None:
+def test_invalid_solicitations_cannot_be_built(keywords: tuple[str, ...]) -> None:
     with pytest.raises(GrammarError):
         MailParameters(solicit=keywords)

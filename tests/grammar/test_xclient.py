@@ -278,7 +278,7 @@ def test_bad_attributes_are_refused_with_501(kind: type[Attributes], text: str) 
      "PROTO=E+53MTP+0A", "LOGIN=", "LOGIN=a+0Ab", "LOGIN=a+00", "LOGIN=+E2+80+AE", "LOGIN=+1B",
      "LOGIN=[TEMPUNAVAIL]", "LOGIN=" + "x" * 256, "DESTPORT=x", "DESTADDR=x", "DESTADDR=::1"],
 )  # fmt: skip
-def test_attributes_that_only_xclient_refuses(text: str) -> None:
+def test_xclient_refuses_bad_values_and_the_attributes_of_xforward(text: str) -> None:
     with pytest.raises(GrammarError):
         XClientAttributes.read(text)
 
@@ -288,7 +288,7 @@ def test_attributes_that_only_xclient_refuses(text: str) -> None:
     ["LOGIN=x", "DESTADDR=192.0.2.1", "DESTPORT=1", "NAME=[TEMPUNAVAIL]", "SOURCE=x", "SOURCE=",
      "SOURCE=[TEMPUNAVAIL]", "PROTO=" + "x" * 65, "PROTO=a+20b", "IDENT=a+0A", "IDENT=+3Cx+3E"],
 )  # fmt: skip
-def test_attributes_that_only_xforward_refuses(text: str) -> None:
+def test_xforward_refuses_bad_values_and_the_attributes_of_xclient(text: str) -> None:
     with pytest.raises(GrammarError):
         XForwardAttributes.read(text)
 
@@ -298,7 +298,7 @@ def test_attributes_that_only_xforward_refuses(text: str) -> None:
     [("NAME=a PORT=x", 7), ("NAME=a PORT=1 FOO=b", 14), ("HELO=+41 PORT=x", 9),
      ("PORT=x NAME=a", 0), ("NAME=a NAME=b", 7)],
 )  # fmt: skip
-def test_an_error_gives_the_offset_of_the_bad_attribute(text: str, offset: int) -> None:
+def test_an_error_reports_the_offset_of_the_bad_attribute(text: str, offset: int) -> None:
     with pytest.raises(GrammarError) as caught:
         XClientAttributes.read(text)
     assert caught.value.offset == offset
@@ -319,6 +319,6 @@ def test_the_longest_values_are_accepted() -> None:
      {"port": 25.0}, {"proto": "smtp"}, {"proto": "LMTP"}, {"proto": UNAVAILABLE},
      {"login": ""}, {"login": "a\nb"}, {"login": "\ud800"}, {"login": b"a"}, {"helo": TEMPUNAVAIL}],
 )  # fmt: skip
-def test_xclient_attributes_cannot_be_built_invalid(values: Any) -> None:
+def test_invalid_xclient_attributes_cannot_be_built(values: Any) -> None:
     with pytest.raises(GrammarError):
         XClientAttributes(**values)

@@ -30,7 +30,7 @@ def test_xtext_escapes_all_but_printable_ascii(text: str, encoded: str) -> None:
     [("+", 0), ("+2", 0), ("a+2b", 1), ("+2G", 0), ("+ 1", 0), ("ab=", 2), ("a b", 1), ("a\n", 1),
      ("é", 0), ("a\x7f", 1), ("++41", 0), ("+41+", 3), ("+4\u0661", 0)],
 )  # fmt: skip
-def test_malformed_xtext_is_refused_at_its_fault(text: str, offset: int) -> None:
+def test_malformed_xtext_is_refused_at_the_bad_octet(text: str, offset: int) -> None:
     with pytest.raises(GrammarError, match="not xtext") as caught:
         decode_xtext(text)
     assert caught.value.offset == offset
@@ -71,7 +71,7 @@ def test_malformed_base64_is_refused_with_501(text: bytes) -> None:
     assert (caught.value.reply.code, str(caught.value.reply.enhanced)) == (501, "5.5.2")
 
 
-def test_base64_is_written_on_one_line() -> None:
+def test_base64_is_written_without_line_breaks() -> None:
     for octets, text in ((b"", b""), (b"a", b"YQ=="), (b"ab", b"YWI="), (b"abc", b"YWJj")):
         assert encode_base64(octets) == text
         assert decode_base64(text) == octets

@@ -63,13 +63,13 @@ def test_a_long_local_part_is_a_fault_and_a_long_domain_cannot_be_made() -> None
         Domain(".".join(["d" * 63] * 4) + ".d")
 
 
-def test_a_file_keeps_its_position() -> None:
+def test_lint_leaves_a_file_at_its_position() -> None:
     file = io.BytesIO(b"skipped" + VALID)
     file.seek(7)
     assert lint(file, TO_BOB) == []
     assert file.tell() == 7
 
 
-def test_a_message_in_pieces_is_refused() -> None:
+def test_lint_refuses_a_message_in_pieces() -> None:
     with pytest.raises(GrammarError, match="only once"):
         lint(iter([VALID]), TO_BOB)

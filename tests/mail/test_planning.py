@@ -123,7 +123,7 @@ def text(size: int) -> bytes:
 
 
 @pytest.mark.req("RFC3030-2-03", "RFC3030-2-04", "RFC3030-2-07", "RFC3030-2-17", "RFC3030-2-21")
-def test_bdat_is_used_where_it_helps() -> None:
+def test_bdat_is_used_for_several_chunks_unknown_sizes_and_without_pipelining() -> None:
     """That is for content of several chunks or of unknown size, and without PIPELINING."""
     chunking, pipelining = {"CHUNKING": ""}, {"CHUNKING": "", "PIPELINING": ""}
     assert command_lines({}, body=b"")[2:] == command_lines(pipelining)[2:] == ["DATA"]

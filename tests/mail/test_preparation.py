@@ -135,6 +135,6 @@ def test_text_in_binary_content_has_crlf_line_ends() -> None:
 
 
 @pytest.mark.parametrize("to", [b'"', b"a@[", b"=?utf-8?q?=0a?= <a@b.c>", b"(" * 3000, b"<", b"a@"])
-def test_a_damaged_to_field_raises_no_error_but_smtp_error(to: bytes) -> None:
+def test_a_damaged_to_field_raises_only_smtp_error(to: bytes) -> None:
     with contextlib.suppress(SMTPError):
         prepare(b"From: a@b.test\r\nTo: " + to + b"\r\n\r\n")

@@ -25,12 +25,12 @@ from smtpproto.mail.tls_required import waive_tls, waives_tls
         (b"", False),
     ],
 )
-def test_only_one_field_with_the_value_no_waives_tls(header: bytes, waived: bool) -> None:
+def test_tls_is_waived_by_exactly_one_tls_required_field_with_the_value_no(header: bytes, waived: bool) -> None:
     assert waives_tls(header) is waived
 
 
 @pytest.mark.req("RFC8689-4.3-02")
-def test_waive_tls_leaves_exactly_one_field() -> None:
+def test_waive_tls_leaves_exactly_one_tls_required_field() -> None:
     message = EmailMessage()
     message["Subject"] = "It must arrive"
     for _ in range(2):

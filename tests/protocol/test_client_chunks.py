@@ -42,7 +42,7 @@ def has_bare_cr_or_lf(data: bytes) -> bool:
 
 
 @pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")
-def test_a_chunk_is_its_line_and_its_octets() -> None:
+def test_a_chunk_is_sent_as_its_bdat_line_and_its_octets() -> None:
     client = client_with_recipient("CHUNKING")
     (first,) = client.send_chunk(CONTENT, last=False)
     assert client.data_to_send() == b"BDAT %d\r\n" % len(CONTENT) + CONTENT
@@ -68,7 +68,7 @@ def test_the_last_chunk_may_be_empty() -> None:
     assert client.phase is Phase.READY
 
 
-def test_bdat_is_sent_only_with_its_octets() -> None:
+def test_bdat_is_sent_by_send_chunk_only() -> None:
     client = client_with_recipient("CHUNKING")
     for command in (Bdat(0), Bdat(5, last=True)):
         assert_refused(client, partial(client.send, command), match="send_chunk")
@@ -100,7 +100,7 @@ def test_a_chunk_needs_a_recipient() -> None:
     assert_refused(client, lambda: client.send_chunk(b"", last=True), match="recipients")
 
 
-def test_no_chunk_follows_the_last() -> None:
+def test_no_chunk_may_follow_the_last_one() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"", last=True)
     client.data_to_send()
@@ -111,7 +111,7 @@ def test_no_chunk_follows_the_last() -> None:
 
 
 @pytest.mark.req("RFC3030-2-16")
-def test_data_and_chunks_are_not_mixed() -> None:
+def test_a_transaction_cannot_mix_data_and_chunks() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=False)
     client.data_to_send()
@@ -152,7 +152,7 @@ def test_after_a_refused_chunk_only_rset_and_quit_are_allowed(
 
 
 @pytest.mark.req("RFC3030-2-10")
-def test_chunks_in_flight_after_a_refused_one_have_their_replies() -> None:
+def test_chunks_in_flight_after_a_refused_one_get_replies_too() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     sent = [client.send_chunk(b"a", last=number == 3)[0] for number in range(4)]
     answers = receive(client, OK + NO + b"503 no\r\n")
@@ -164,7 +164,7 @@ def test_chunks_in_flight_after_a_refused_one_have_their_replies() -> None:
     assert client.phase is Phase.READY
 
 
-def test_after_a_refused_last_chunk_rset_comes_first() -> None:
+def test_after_a_refused_last_chunk_mail_needs_rset_first() -> None:
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a", last=True)
     receive(client, NO)
@@ -172,7 +172,7 @@ def test_after_a_refused_last_chunk_rset_comes_first() -> None:
     assert_refused(client, lambda: client.send(MAIL), match="RSET")
 
 
-def test_a_refused_chunk_without_recipients_needs_rset() -> None:
+def test_after_a_refused_chunk_without_recipients_rcpt_needs_rset_first() -> None:
     """After 503 to a chunk the state of the transaction is undefined (RFC 3030 2)."""
     client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
@@ -198,7 +198,7 @@ def test_mail_accepted_after_a_refused_chunk_opens_a_transaction() -> None:
     exchange(client, MAIL)
 
 
-def test_421_to_a_chunk_closes() -> None:
+def test_421_to_a_chunk_closes_the_session() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=False)
     (last,) = client.send_chunk(b"a", last=True)
@@ -225,7 +225,7 @@ def test_disconnected_names_the_unanswered_chunks(lasts: tuple[bool, ...]) -> No
     assert client.next_event() == Disconnected(sent)
 
 
-def test_a_whole_message_may_be_one_group() -> None:
+def test_a_whole_message_in_chunks_may_be_one_pipelined_group() -> None:
     client = ready_client("CHUNKING", "PIPELINING")
     client.send(MAIL)
     client.send(RCPT)
@@ -307,7 +307,7 @@ def test_a_cr_at_the_end_of_an_aborted_chunk_is_forgotten() -> None:
     assert client.data_to_send() == b"BDAT 3 LAST\r\nb\r\n"
 
 
-def test_a_chunk_that_raised_leaves_no_trace() -> None:
+def test_a_chunk_that_raised_changes_nothing() -> None:
     client = client_with_recipient("CHUNKING")
     client.send_chunk(b"a\r", last=False)
     receive(client, OK)
@@ -332,7 +332,7 @@ def test_a_chunk_that_raised_leaves_no_trace() -> None:
         (BINARY_PARAMETERS, b"\n\r\0", True),
     ],
 )
-def test_octets_need_the_body_parameter_that_covers_them(
+def test_a_chunk_may_contain_only_octets_that_the_body_parameter_allows(
     parameters: MailParameters, octets: bytes, allowed: bool
 ) -> None:
     offered = ("CHUNKING", "8BITMIME", "SMTPUTF8", "BINARYMIME", "PIPELINING")
@@ -348,6 +348,6 @@ def test_octets_need_the_body_parameter_that_covers_them(
             assert_refused(client, partial(client.send_chunk, octets, last=last))
 
 
-def test_a_chunk_is_out_of_order_before_mail() -> None:
+def test_a_chunk_before_mail_is_not_sent() -> None:
     for client in (ClientProtocol(), ready_client("CHUNKING")):
         assert_refused(client, partial(client.send_chunk, b"", last=True))

@@ -181,7 +181,7 @@ def test_well_formed_replies_are_read(data: bytes, reply: Reply) -> None:
 
 @pytest.mark.req("RFC5321-3.8-06")
 @pytest.mark.parametrize("command", [EHLO, MAIL, Noop(), Rset(), StartTLS(), Auth("PLAIN"), Quit()])
-def test_421_to_any_command_closes(command: Command) -> None:
+def test_421_to_any_command_closes_the_session(command: Command) -> None:
     client = ready_client(*OFFER)
     sent = client.send(command)
     got = receive_events(client, b"421 4.3.2 mx.example.org closing\r\n250 never read\r\n")
@@ -192,7 +192,7 @@ def test_421_to_any_command_closes(command: Command) -> None:
     assert_refused(client, lambda: client.send(Noop()))
 
 
-def test_421_in_a_group_leaves_the_rest_unanswered() -> None:
+def test_421_in_a_group_leaves_the_later_commands_unanswered() -> None:
     client = ready_client("PIPELINING")
     sents = [client.send(command) for command in (MAIL, RCPT, Data())]
     got = receive_events(client, b"250 ok\r\n421 bye\r\n")
@@ -201,7 +201,7 @@ def test_421_in_a_group_leaves_the_rest_unanswered() -> None:
 
 
 @pytest.mark.parametrize("closing", ["greeting", "data", "body", "end", "auth", "auth response"])
-def test_421_closes_in_any_phase(closing: str) -> None:
+def test_421_closes_the_session_in_any_phase(closing: str) -> None:
     if closing == "greeting":
         client = ClientProtocol()
     elif closing in ("body", "end"):
@@ -228,7 +228,7 @@ def test_421_closes_in_any_phase(closing: str) -> None:
     assert_refused(client, lambda: client.send(Noop()))
 
 
-def test_an_unsolicited_421_is_reported_and_closes() -> None:
+def test_an_unsolicited_421_is_reported_and_closes_the_session() -> None:
     for client in (greeted_client(), ready_client(), client_in_body()):
         got = receive_events(client, b"421 4.4.2 idle\r\n")
         assert got == [Unsolicited(Reply(421, "4.4.2", "idle")), Disconnected()]

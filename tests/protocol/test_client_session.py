@@ -61,7 +61,7 @@ TIMES = Timeouts(
 
 
 @pytest.mark.req("RFC5321-4.1.1.1-13", "RFC5321-4.1.4-04")
-def test_only_the_last_offer_counts() -> None:
+def test_only_the_keywords_of_the_last_ehlo_reply_count() -> None:
     client = ready_client(*OFFER)
     assert "pipelining" in client.extensions
     client.send(EHLO)
@@ -147,7 +147,7 @@ def test_disconnected_names_the_unanswered_commands(rest: bytes) -> None:
     assert not client.allows("QUIT")
 
 
-def test_the_end_is_reported_in_each_phase() -> None:
+def test_the_end_of_the_connection_is_reported_in_each_phase() -> None:
     assert [s.what for s in ended(ClientProtocol())] == [Step.GREETING]
     assert ended(greeted_client()) == ()
     assert ended(client_in_body()) == ()

@@ -210,7 +210,7 @@ def test_leniencies_of_bdat_are_reported() -> None:
     assert server.content == b"text"
 
 
-def test_default_and_strict_leniencies() -> None:
+def test_the_default_rejects_five_deviations_and_strict_all_but_three() -> None:
     accepted = {name for name, value in _values(Leniencies()).items() if value is not REJECT}
     assert accepted == set(NAMES) - {
         "missing_brackets",

@@ -127,7 +127,7 @@ def test_354_without_an_accepted_recipient_is_a_protocol_error() -> None:
     assert client.phase is Phase.CLOSED
 
 
-def test_replies_are_expected_for_the_recipients_of_the_same_transaction() -> None:
+def test_the_replies_after_the_content_belong_to_its_own_transaction() -> None:
     """The next transaction was pipelined before the replies to this one arrived."""
     client = ready_client("PIPELINING", lmtp=True)
     for command in (MAIL, RCPT, RCPT, Rset(), MAIL, RCPT_CARL, Data()):

@@ -212,7 +212,7 @@ def test_only_250_accepts_content_for_a_recipient() -> None:
 
 
 @pytest.mark.parametrize("before", [0, 1, 2])
-def test_421_is_the_last_reply(before: int) -> None:
+def test_421_to_a_recipient_ends_the_replies_and_the_session(before: int) -> None:
     server, _ = server_with_replies(*[None] * before, Reply(421, "4.3.2", "Bye"))
     assert server.codes(b"text\r\n.\r\nNOOP\r\n") == [250] * before + [421]
     assert server.machine.owed == ()

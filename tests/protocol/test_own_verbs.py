@@ -73,7 +73,7 @@ def test_an_own_verb_must_begin_with_x_or_have_a_keyword() -> None:
         assert server.lines(b"%s\r\n" % command.verb.encode()) == ["250 2.0.0 Done"]
 
 
-def test_an_own_verb_is_a_question() -> None:
+def test_an_own_verb_is_answered_by_the_application() -> None:
     server = ready_server(verbs=OWN_VERBS)
     assert server.lines(b"xcount 007\r\n") == ["250 2.0.0 Counted"]
     assert server.events == [XCount(7)]
@@ -91,7 +91,7 @@ def test_the_parser_of_an_own_verb_chooses_the_error_reply() -> None:
     assert lines[0] == "501 5.5.4 Count, please: not a number (at octet 7)"
 
 
-def test_only_the_accepted_codes_answer_an_own_verb() -> None:
+def test_a_code_that_an_own_verb_does_not_accept_cannot_answer_it() -> None:
     for code, kind in ((211, XSay), (251, XCount), (354, XCount), (220, XSay)):
         server = ready_server(verbs=(XCOUNT_VERB, Verb.own(XSay, accepted_codes={250})))
         server.machine.receive(b"XCOUNT 1\r\n" if kind is XCount else b"XSAY a\r\n")
@@ -227,7 +227,7 @@ def test_an_own_verb_with_control_characters_is_not_sent(raw: str) -> None:
     client.send(XRaw("x" * 505))
 
 
-def test_a_parser_that_raises_gives_451() -> None:
+def test_an_own_verb_whose_parser_raises_is_answered_with_451() -> None:
     class Number(TextCommand):
         verb = "XNUMBER"
 

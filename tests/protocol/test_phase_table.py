@@ -315,7 +315,7 @@ def test_a_server_reads_no_commands_in_the_other_phases(
 
 @pytest.mark.req("RFC5321-3.3-10")
 @pytest.mark.parametrize("line", [*LINES.values(), *BAD_LINES])
-def test_in_content_every_line_is_content(line: bytes) -> None:
+def test_after_354_every_line_is_content(line: bytes) -> None:
     server = server_in(Phase.RCPT)
     ask(server, b"DATA")
     server.answer()

@@ -45,7 +45,7 @@ def test_with_require_auth_other_commands_are_refused_with_530(line: bytes, code
 
 
 @pytest.mark.req("RFC4954-4-06", "RFC4954-4-08", "RFC4954-4-21", "RFC4954-4-24", "RFC4422-3.8-01")
-def test_a_sasl_exchange_has_challenges_and_responses() -> None:
+def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None:
     server = server_in_exchange()
     assert server.ask(b"YW5u\r\n") == AuthResponse(Secret(b"ann"))
     server.machine.challenge(b"")

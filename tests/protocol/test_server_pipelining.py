@@ -64,7 +64,7 @@ def server_that_accepts(good: list[bool]) -> tuple[ServerDriver, bytes]:
 
 
 @pytest.mark.req("RFC2920-3.2-02", "RFC2920-3.2-09")
-def test_replies_to_a_group_are_in_order_and_leave_together() -> None:
+def test_replies_to_a_pipelined_group_are_in_order_and_sent_together() -> None:
     server = ready_server()
     server.machine.receive(
         b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<e@f.example>\r\n"

@@ -256,7 +256,7 @@ def test_the_last_chunk_may_be_refused(kind: type) -> None:
 
 
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd, BodyEnd])
-def test_421_to_a_chunk_closes(kind: type) -> None:
+def test_421_to_a_chunk_closes_the_session(kind: type) -> None:
     server = server_with_recipient(application=reply_to(kind, Reply(421, "4.3.2", "Bye")))
     chunk = bdat_last(LOOKS_LIKE_COMMANDS) if kind is BodyEnd else bdat(LOOKS_LIKE_COMMANDS)
     assert server.lines(chunk, b"NOOP\r\n") == ["421 4.3.2 mx.example.org Bye"]

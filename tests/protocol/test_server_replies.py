@@ -69,7 +69,7 @@ WRONG = {
 
 
 @pytest.mark.req("RFC2034-3-02", "RFC2034-4-01")
-def test_all_replies_have_enhanced_codes_but_those_to_hellos_and_3yz() -> None:
+def test_all_replies_but_3yz_and_those_to_hellos_have_enhanced_codes() -> None:
     for line, data in everything():
         if data in EVERYTHING[:2] or line.startswith("3"):
             assert not re.match(r"... ?-?[0-9]\.[0-9]", line), line
@@ -137,7 +137,7 @@ def test_a_code_that_does_not_answer_the_question_raises_and_sends_nothing(data:
     assert server.machine.data_to_send()
 
 
-def test_questions_and_answers_alternate() -> None:
+def test_the_machine_requires_one_answer_for_each_question() -> None:
     server = greeted_server()
     with pytest.raises(LocalProtocolError):
         server.machine.answer()

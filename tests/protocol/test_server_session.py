@@ -70,7 +70,7 @@ def test_hanging_up_sends_421_in_any_phase(before: bytes) -> None:
     assert server.events == events
 
 
-def test_hanging_up_drops_the_open_question() -> None:
+def test_hanging_up_withdraws_the_open_question() -> None:
     server = greeted_server()
     server.ask(EHLO_LINE)
     server.machine.hang_up(TIMED_OUT)
@@ -159,7 +159,7 @@ def test_before_ehlo_only_commands_without_a_transaction_are_accepted() -> None:
 
 
 @pytest.mark.req("RFC5321-4.1.1.10-01", "RFC5321-4.1.1.10-07")
-def test_after_quit_nothing_is_read() -> None:
+def test_after_quit_no_input_is_read() -> None:
     server = ready_server()
     events, sent = server.feed_events(ENVELOPE_LINES + b"QUIT\r\nNOOP\r\n")
     assert isinstance(events[-1], Quit)

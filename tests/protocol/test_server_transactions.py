@@ -40,7 +40,7 @@ def test_ehlo_helo_and_rset_clear_the_transaction(hello: bytes) -> None:
 
 
 @pytest.mark.req("RFC5321-4.1.4-15", "RFC5321-4.1.4-16")
-def test_a_nested_or_bad_mail_keeps_the_transaction() -> None:
+def test_a_second_or_malformed_mail_keeps_the_transaction() -> None:
     server = ready_server()
     lines = server.lines(b"MAIL FROM:bad\r\n", b"MAIL FROM:<ann@example.org>\r\n")
     assert codes_of(lines) == [501, 250]

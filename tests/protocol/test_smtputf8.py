@@ -75,7 +75,7 @@ def test_smtputf8_is_offered_only_with_8bitmime() -> None:
 
 
 @pytest.mark.req("RFC6531-3.2-12")
-def test_a_client_without_smtputf8_sees_no_difference() -> None:
+def test_a_client_that_does_not_use_smtputf8_gets_the_same_replies() -> None:
     data = TO_DATA + b"x\r\n.\r\nVRFY bob\r\nRCPT TO:<\xff>\r\nQUIT\r\n"
     assert ready_server().feed_events(data) == ready_server(
         extensions={"SMTPUTF8": None}

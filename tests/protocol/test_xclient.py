@@ -47,7 +47,7 @@ def test_after_xclient_the_session_restarts() -> None:
     assert server.codes(b"XCLIENT NAME=a.example\r\n") == [503], "it is refused in a transaction"
 
 
-def test_xclient_says_whether_the_client_is_logged_in() -> None:
+def test_xclient_states_whether_the_client_is_logged_in() -> None:
     server = ready_server(b"AUTH PLAIN AGEAYg==\r\n", **PROXY_OPTIONS)
     assert server.machine.authenticated
     server.feed(b"XCLIENT LOGIN=ann\r\nEHLO a.example\r\n")

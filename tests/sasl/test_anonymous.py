@@ -19,7 +19,7 @@ ANONYMOUS = Identity("anonymous", "", "ANONYMOUS")
 LONGEST = "\U0001f600" * 255
 
 
-def test_the_example_of_rfc_4505() -> None:
+def test_both_sides_reproduce_the_example_of_rfc_4505() -> None:
     message = b64decode("c2lyaGM=")
     assert make_client("ANONYMOUS", Anonymous("sirhc")).initial() == Secret(message)
     users, server = Users(anonymous=True), make_server("ANONYMOUS", Users(anonymous=True))
@@ -32,7 +32,7 @@ def test_the_example_of_rfc_4505() -> None:
 @pytest.mark.parametrize(
     "trace", ["", "ann@example.org", "\u00ad\u00a0 \u2168", "e\u0301", "\u0627\u0628", LONGEST]
 )
-def test_a_trace_arrives_unchanged(trace: str) -> None:
+def test_the_authenticator_receives_the_trace_unchanged(trace: str) -> None:
     users = Users(anonymous=True)
     client, server = make_client("ANONYMOUS", Anonymous(trace)), make_server("ANONYMOUS", users)
     assert log_in(client, server) == ANONYMOUS

@@ -41,7 +41,7 @@ class Returns(Authenticator):
     [1, "yes", "no", [0], object(), None, False, True],
     ids=["1", "yes", "no", "list", "object", "None", "False", "True"],
 )
-def test_only_true_accepts(value: object) -> None:
+def test_only_true_from_an_authenticator_accepts_a_login(value: object) -> None:
     authenticator = Returns(value)
     results = [
         step(make_server("PLAIN", authenticator), b"bob\0ann\0secret"),
@@ -52,7 +52,7 @@ def test_only_true_accepts(value: object) -> None:
     assert all(isinstance(result, expected) for result in results)
 
 
-def test_each_method_may_be_async() -> None:
+def test_each_method_of_an_authenticator_may_be_async() -> None:
     class Async(Authenticator):
         async def check_password(self, username: str, password: Secret) -> bool:
             return (username, password) == ("ann", Secret("secret"))

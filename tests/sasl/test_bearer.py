@@ -50,7 +50,7 @@ REFUSAL = (
 
 @pytest.mark.req("RFC7628-3.1-01", "RFC7628-3.1-03")
 @pytest.mark.parametrize(("port", "message"), [(143, IMAP_MESSAGE), (587, SMTP_MESSAGE)])
-def test_the_examples_of_rfc_7628_4_1(port: int, message: str) -> None:
+def test_both_sides_reproduce_the_examples_of_rfc_7628_4_1(port: int, message: str) -> None:
     octets = b64decode(message)
     channel = make_channel(host="server.example.com", port=port)
     initial = make_client("OAUTHBEARER", BearerToken(USER, TOKEN), channel).initial()
@@ -76,7 +76,7 @@ def test_a_client_without_a_token_learns_what_the_server_wants() -> None:
     assert users.calls[0].token == Secret("")
 
 
-def test_the_refusal_of_rfc_7628_4_4() -> None:
+def test_the_refusal_of_rfc_7628_4_4_is_read_and_its_message_refused() -> None:
     """The message in this example is malformed: it has "user=" instead of "a="."""
     with pytest.raises(GrammarError):
         step(make_server("OAUTHBEARER", Users()), b64decode(MALFORMED))
@@ -91,7 +91,7 @@ def test_the_refusal_of_rfc_7628_4_4() -> None:
 
 
 @pytest.mark.req("XOAUTH2-01")
-def test_the_message_of_xoauth2() -> None:
+def test_xoauth2_sends_the_user_name_and_the_token() -> None:
     initial = make_client("XOAUTH2", BearerToken("u", "t")).initial()
     assert initial == Secret(b"user=u\x01auth=Bearer t\x01\x01")
 
@@ -118,7 +118,7 @@ TOKENS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size
 
 
 @given(NAMES, TOKENS, st.integers(1, 65535), st.booleans(), st.sampled_from(BOTH))
-def test_client_and_server_agree(
+def test_any_user_name_and_token_log_in_and_reach_the_authenticator(
     name: str, token: str, port: int, on_request: bool, mechanism: str
 ) -> None:
     channel, user = make_channel(host="mx.example.org", port=port), saslprep(name)
@@ -272,7 +272,7 @@ def test_a_login_without_a_token_fails_even_if_the_authenticator_accepts(
 
 
 @pytest.mark.parametrize("auth", [b"MAC t", b"Bearert", b"Basic YW5uOnNlY3JldA==", b"Bearer t t"])
-def test_a_token_of_another_scheme_does_not_count(auth: bytes) -> None:
+def test_a_token_of_another_scheme_is_treated_as_no_token(auth: bytes) -> None:
     users = Users(tokens={"t": "ann"})
     assert isinstance(
         step(make_server("OAUTHBEARER", users), b"n,,\1auth=" + auth + b"\1\1"), bytes
@@ -300,7 +300,7 @@ def test_a_token_of_another_scheme_does_not_count(auth: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("dummy", [b"\1", b"", AUTH])
-def test_the_client_learns_why_and_the_login_fails_whatever_it_responds(
+def test_a_refused_token_fails_the_login_and_the_client_learns_why(
     refused: TokenRefused | None, expected_fields: object, expected_google: object, dummy: bytes
 ) -> None:
     users = Users(tokens={"t": "ann"}, refused=refused)

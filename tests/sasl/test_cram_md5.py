@@ -37,7 +37,7 @@ def challenged(
 
 
 @pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
-def test_the_example_of_rfc_2195() -> None:
+def test_both_sides_reproduce_the_example_of_rfc_2195() -> None:
     client = make_client("CRAM-MD5", TIM)
     assert client.initial() is None
     assert client.step(CHALLENGE) == Secret(RESPONSE)
@@ -52,7 +52,7 @@ def test_the_example_of_rfc_2195() -> None:
 
 
 @given(NAMES, NAMES)
-def test_client_and_server_agree(name: str, password: str) -> None:
+def test_any_user_name_and_password_log_in_by_cram_md5(name: str, password: str) -> None:
     users = Users({saslprep(name): saslprep(password)})
     result = log_in(make_client("CRAM-MD5", Login(name, password)), make_server("CRAM-MD5", users))
     assert result == Identity(saslprep(name), "", "CRAM-MD5")

@@ -27,7 +27,7 @@ WITH_CERTIFICATE = make_channel(certificate=CERTIFICATE)
 
 @pytest.mark.req("RFC4422-A-01")
 @given(st.just("") | NAMES, st.booleans())
-def test_the_certificate_names_the_user_and_the_client_whom_it_acts_as(
+def test_external_logs_in_the_user_of_the_certificate_as_the_authzid(
     authzid: str, on_request: bool
 ) -> None:
     prepared = saslprep(authzid)

@@ -26,7 +26,7 @@ ANN = Login("ann", "secret")
 
 
 @given(NAMES, NAMES)
-def test_client_and_server_agree(name: str, password: str) -> None:
+def test_any_user_name_and_password_log_in_by_login(name: str, password: str) -> None:
     users = Users({saslprep(name): saslprep(password)})
     result = log_in(make_client("LOGIN", Login(name, password)), make_server("LOGIN", users))
     assert result == Identity(saslprep(name), "", "LOGIN")

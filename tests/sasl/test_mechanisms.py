@@ -57,7 +57,7 @@ WITH_SECRET = [name for name in CREDENTIALS if name not in ("EXTERNAL", "ANONYMO
 # -- the table -----------------------------------------------------------------------------------
 
 
-def test_mechanisms_after_scram_stand_in_the_order_of_strength() -> None:
+def test_mechanisms_other_than_scram_are_listed_strongest_first() -> None:
     names = [mechanism.name for mechanism in MECHANISMS if not mechanism.name.startswith("SCRAM")]
     assert names == list(CREDENTIALS)
     assert set(CREDENTIALS) <= set(offers(users(), CHANNEL))
@@ -87,7 +87,7 @@ def test_scram_is_offered_for_the_hashes_that_the_authenticator_names(
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_client_and_server_agree(name: str) -> None:
+def test_each_mechanism_logs_in_with_its_credential(name: str) -> None:
     client, server = (
         make_client(name, CREDENTIALS[name], CHANNEL),
         make_server(name, users(), CHANNEL),

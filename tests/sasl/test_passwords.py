@@ -35,7 +35,7 @@ CHEAP = hash_password("secret", salt=SALT, ln=10, p=1)
 # -- hashes --------------------------------------------------------------------------------------
 
 
-def test_hashes_are_those_of_rfc_7914_and_passlib() -> None:
+def test_hashes_match_the_examples_of_rfc_7914_and_passlib() -> None:
     """The example of the RFC, and the one in the documentation of passlib."""
     made = hash_password("pleaseletmein", salt=b"SodiumChloride--", ln=14, r=8, p=1)
     digest = hashlib.scrypt(b"pleaseletmein", salt=b"SodiumChloride--", n=2**14, r=8, p=1, dklen=32)
@@ -49,7 +49,7 @@ def test_hashes_are_those_of_rfc_7914_and_passlib() -> None:
     assert users.check_password("ann", Secret("passwords")) is False
 
 
-def test_the_default_costs() -> None:
+def test_hashes_have_the_costs_14_8_5_by_default() -> None:
     made = hash_password("secret", salt=SALT)
     assert made.startswith("$scrypt$ln=14,r=8,p=5$AAECAwQFBgcICQoLDA0ODw$")
     assert HashedPasswords({"ann": made}).check_password("ann", Secret("secret"))
@@ -177,7 +177,7 @@ def test_repr_shows_only_the_number_of_users(
 
 
 @BOTH_CLASSES
-def test_later_changes_of_the_mapping_have_no_effect(
+def test_later_changes_to_the_mapping_of_users_have_no_effect(
     make_users: Callable[[dict[str, str]], Authenticator],
 ) -> None:
     names = {"ann": ""}
@@ -188,7 +188,7 @@ def test_later_changes_of_the_mapping_have_no_effect(
 
 
 @BOTH_CLASSES
-def test_an_unknown_user_costs_the_same_computation(
+def test_a_check_for_an_unknown_user_takes_the_same_computation(
     make_users: Callable[[dict[str, str]], Authenticator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The password of an unknown user is refused even if it matches the decoy."""
@@ -210,7 +210,7 @@ def test_an_unknown_user_costs_the_same_computation(
     assert costs[0] == costs[1]
 
 
-def test_an_unknown_user_costs_what_most_users_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_for_an_unknown_user_has_the_cost_of_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
     costly = hash_password("secret", salt=SALT, ln=11, p=2)
     users, costs = HashedPasswords({"ann": CHEAP, "bob": costly, "eve": costly}), []
     original = hashlib.scrypt

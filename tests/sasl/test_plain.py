@@ -15,7 +15,7 @@ from .exchanges import NAMES, SOFT_HYPHEN, Users, log_in, make_client, make_serv
 
 
 @given(NAMES, NAMES, st.just("") | NAMES, st.booleans())
-def test_client_and_server_agree(name: str, password: str, authzid: str, on_request: bool) -> None:
+def test_any_user_name_password_and_authzid_log_in_by_plain(name: str, password: str, authzid: str, on_request: bool) -> None:
     user, other = saslprep(name), saslprep(authzid)
     users = Users({user: saslprep(password)}, proxies=[(user, other)])
     client, server = (
@@ -34,7 +34,7 @@ def test_client_and_server_agree(name: str, password: str, authzid: str, on_requ
         ("Ursel", b"Ursel\0Kurt\0xipj3plmq"),
     ],
 )
-def test_the_examples_of_rfc_4616(authzid: str, message: bytes) -> None:
+def test_both_sides_reproduce_the_examples_of_rfc_4616(authzid: str, message: bytes) -> None:
     _, name, password = message.decode().split("\0")
     assert make_client("PLAIN", Login(name, password, authzid)).initial() == Secret(message)
     users = Users({name: password}, proxies=[("Kurt", "Ursel")])
@@ -95,7 +95,7 @@ def test_the_server_refuses_an_empty_name_or_password(response: bytes) -> None:
 
 
 @pytest.mark.req("RFC4616-2-03")
-def test_each_part_may_have_255_octets() -> None:
+def test_user_name_password_and_authzid_may_have_255_octets_each() -> None:
     name, password, authzid = "n" * 255, "p" * 255, "z" * 255
     users = Users({name: password}, proxies=[(name, authzid)])
     client = make_client("PLAIN", Login(name, password, authzid))

@@ -92,12 +92,12 @@ def check_example(example: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> 
     client.finish()
 
 
-def test_the_example_of_rfc_5802(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sides_reproduce_the_example_of_rfc_5802(monkeypatch: pytest.MonkeyPatch) -> None:
     check_example(SHA1, monkeypatch)
 
 
 @pytest.mark.req("RFC7677-3-02")
-def test_the_example_of_rfc_7677(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sides_reproduce_the_example_of_rfc_7677(monkeypatch: pytest.MonkeyPatch) -> None:
     check_example(SHA256, monkeypatch)
 
 
@@ -119,7 +119,7 @@ PREPARABLE = st.one_of(
 
 
 @given(PREPARABLE, PREPARABLE, st.sampled_from(HASHES), st.booleans(), st.booleans())
-def test_client_and_server_agree(
+def test_any_user_name_and_password_log_in_by_scram(
     name: str, password: str, hash_name: str, plus: bool, as_office: bool
 ) -> None:
     users = ScramUsers({prepared_text(name): password}, {(prepared_text(name), "office")})
@@ -199,7 +199,7 @@ def test_random_messages_raise_only_our_errors(messages: list[bytes], plus: bool
 
 
 @pytest.mark.req("RFC5802-4-01")
-def test_scram_mechanisms_are_first_in_the_table_the_strongest_first() -> None:
+def test_scram_mechanisms_are_listed_first_and_strongest_first() -> None:
     names = [row.name for row in MECHANISMS if row.name.startswith("SCRAM-")]
     assert names == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
     assert [row.name for row in MECHANISMS][:4] == names

@@ -27,7 +27,7 @@ from .scram_exchanges import BOUND, LOGIN, UNBOUND, ScramUsers, first_and_final,
         (False, False, "n"),
     ],
 )
-def test_the_clients_flag_follows_from_both_sides_support(
+def test_the_gs2_flag_depends_on_the_binding_support_of_both_sides(
     binds: bool, peer_binds: bool, flag: str
 ) -> None:
     offered = ["SCRAM-SHA-256", *(["SCRAM-SHA-256-PLUS"] if peer_binds else [])]
@@ -119,7 +119,7 @@ def test_an_attacker_between_two_connections_is_detected() -> None:
         ("c=biws", "c="),
     ],
 )
-def test_the_final_message_must_repeat_the_header(original: str, changed: str) -> None:
+def test_the_final_message_must_repeat_the_gs2_header(original: str, changed: str) -> None:
     client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
     _, message = first_and_final(client, server)
     assert message.startswith(original)

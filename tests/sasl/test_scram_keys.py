@@ -35,7 +35,7 @@ KEYS_TEXT = str(KEYS)
         ),
     ],
 )
-def test_keys_are_written_and_read_as_rfc_5803_has_them(
+def test_keys_are_written_and_read_in_the_format_of_rfc_5803(
     hash_name: str, salt: str, text: str
 ) -> None:
     keys = ScramKeys.derive(

@@ -67,7 +67,7 @@ def test_by_default_auth_in_clear_is_answered_with_538_for_any_password(response
     "RFC5321-7.9-01",
     "RFC4422-3.3-01",
 )
-def test_plain_with_and_without_initial_response() -> None:
+def test_plain_may_be_used_with_and_without_an_initial_response() -> None:
     handler = Guard()
     play(
         f"""{HELLO_WITH_AUTH}

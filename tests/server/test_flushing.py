@@ -33,8 +33,8 @@ def codes_by_write(*lines: str) -> list[list[str]]:
         ("DATA", "503"), ("QUIT", "221"), ("TURN", "502"),
     ],
 )  # fmt: skip
-def test_the_replies_to_these_commands_are_sent_before_reading_on(line: str, code: str) -> None:
-    """They are sent together with the replies queued before them."""
+def test_the_reply_to_a_command_that_ends_a_group_is_sent_at_once(line: str, code: str) -> None:
+    """It is sent together with the replies queued before it."""
     writes = codes_by_write("RSET", "MAIL FROM:<>", line, "RSET")
     assert writes[0] == ["250", "250", code]
     assert writes[1:] == ([] if line == "QUIT" else [["250"]])

@@ -95,7 +95,7 @@ def test_hooks_are_called_in_order_and_see_the_session() -> None:
 
 
 @pytest.mark.req("RFC5321-3.1-03", "RFC5321-3.1-04", "RFC5321-3.1-02", "RFC5321-3.1-05")
-def test_connect_refuses_with_554_until_quit_or_closes_with_421() -> None:
+def test_the_connect_hook_refuses_with_554_until_quit_or_closes_with_421() -> None:
     refused = Recorder(answers={"connect": Reply(554, "5.7.1", "Not you")})
     play(f"S: 554 Not you\nC: NOOP\nS: 503 5.5.1 No service here; send QUIT{QUIT}", refused)
     busy = Recorder(answers={"connect": Reply(421, "4.3.2", "Not now")})
@@ -129,7 +129,7 @@ def test_a_refused_ehlo_begins_no_session(answer: Reply | Exception, line: str) 
     ],
     ids=["450", "550", "250", "raises", "354", "421"],
 )
-def test_the_client_receives_the_reply_of_the_hook(answer: Reply | Exception, line: str) -> None:
+def test_the_client_receives_the_reply_of_each_hook(answer: Reply | Exception, line: str) -> None:
     end = "" if line.startswith("421") else QUIT
     play(f"{HELLO}C: MAIL FROM:<>\nS: {line}{end}", Recorder(answers={"mail": answer}))
 

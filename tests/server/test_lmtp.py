@@ -90,7 +90,7 @@ async def _awaitable(verdicts: object) -> object:
         "two of three", "none of three", "too many", "too many async", "354", "text", "number",
     ],
 )  # fmt: skip
-def test_each_recipient_gets_its_own_verdict_or_451_where_there_is_none(
+def test_each_recipient_gets_its_own_verdict_or_451_if_there_is_none(
     verdicts: Callable[[], object], codes: str
 ) -> None:
     answers = replies(

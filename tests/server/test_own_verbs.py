@@ -82,7 +82,7 @@ OWN_VERBS = (
 )
 
 
-def test_own_verbs_reach_the_command_hook_and_their_reply_the_client() -> None:
+def test_the_command_hook_answers_own_verbs() -> None:
     simulation = Simulation(1)
     simulation.listen(25, EchoHandler(), ServerConfig(verbs=OWN_VERBS))
     simulation.listen(26, EchoHandler(), ServerConfig())
@@ -119,7 +119,7 @@ def test_own_verbs_are_accepted_only_in_their_phases() -> None:
     assert [line[:3] for line in answers] == ["250", "250", "503", "250"]
 
 
-def test_an_own_verb_is_unknown_to_a_server_without_it() -> None:
+def test_an_own_verb_is_refused_by_a_server_that_does_not_define_it() -> None:
     assert replies(EchoHandler(), "XECHO hi")[0].startswith("500")
 
 

@@ -53,7 +53,7 @@ EHLO, MAIL, RCPT = "EHLO a.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.ex
 
 
 @pytest.mark.parametrize("name", READY_REPLIES)
-def test_codes_of_ready_replies_are_registered(name: str) -> None:
+def test_the_codes_of_ready_made_replies_are_registered(name: str) -> None:
     reply = READY_REPLIES[name]
     with CODES.open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -22,7 +22,7 @@ def test_an_unknown_extension_is_a_value_error_before_the_factory_makes_a_handle
         check_server(make, ServerConfig(extensions={"FOO": ""}), 25)
 
 
-def test_a_handler_with_etrn_on_a_submission_server_ends_the_first_connection(
+def test_an_etrn_hook_on_a_submission_server_ends_the_first_connection(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Queues(Handler):

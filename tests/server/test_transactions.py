@@ -129,7 +129,7 @@ class AsciiInbox(Handler):
 
 
 @pytest.mark.req("RFC6531-3.5-04")
-def test_rcpt_may_refuse_a_recipient_of_an_smtputf8_message() -> None:
+def test_the_rcpt_hook_may_refuse_a_recipient_of_an_smtputf8_message() -> None:
     play(
         f"""{HELLO}
         C: MAIL FROM:<ann@example.org> SMTPUTF8
@@ -179,7 +179,7 @@ def test_content_that_is_no_valid_message_is_accepted_unchanged(content: str) ->
 
 
 @pytest.mark.req("RFC6531-3.5-03")
-def test_message_may_refuse_utf8_content_for_one_recipient() -> None:
+def test_the_message_hook_may_refuse_utf8_content_for_one_recipient() -> None:
     inbox = AnsweringInbox({"message": Reply(554, "5.6.9", "UTF-8 header cannot go to bob")})
     play(
         f"""{HELLO}

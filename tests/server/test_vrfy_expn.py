@@ -185,7 +185,7 @@ def test_expn_is_offered_only_by_a_handler_that_defines_it() -> None:
 
 @pytest.mark.req("RFC6531-3.7.4.2-02", "RFC6531-3.7.4.2-07")
 @pytest.mark.parametrize("verb", ["VRFY", "EXPN"])
-def test_names_beyond_ascii_are_shown_only_with_the_parameter_smtputf8(verb: str) -> None:
+def test_non_ascii_names_are_sent_only_with_the_smtputf8_parameter(verb: str) -> None:
     handler = Directory({"bob": UTF8, "moved": Reply(551, "5.1.6", "Try <bøb@b.example>")})
     answers = replies(handler, f"{verb} bob SMTPUTF8", f"{verb} bob", f"{verb} moved")
     assert answers == [

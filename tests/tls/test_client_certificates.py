@@ -77,7 +77,7 @@ def test_a_client_certificate_of_another_ca_is_refused(shown: ClientCertificate)
         connected_by(TLSVerify.by_ca(PEM), context, certificate=shown)
 
 
-def test_the_error_says_that_a_required_certificate_is_missing() -> None:
+def test_the_error_names_the_missing_required_certificate() -> None:
     with pytest.raises(TLSFailed, match="PEER_DID_NOT_RETURN_A_CERTIFICATE") as caught:
         connected_by(TLSVerify.by_ca(PEM), server_that_asks(ssl.CERT_REQUIRED))
     assert "certificate to show" in caught.value.check
@@ -168,7 +168,7 @@ def test_without_a_certificate_the_client_is_not_verified_with_pyopenssl() -> No
 
 
 @each_library
-def test_both_sides_say_that_a_required_certificate_is_missing(library: Library) -> None:
+def test_the_errors_of_both_sides_name_the_missing_required_certificate(library: Library) -> None:
     client, server = client_of(context_of(library, False)), server_of(asking_context(required=True))
     with pytest.raises(TLSFailed, match="PEER_DID_NOT_RETURN_A_CERTIFICATE") as caught:
         shake_hands(client, server)

@@ -46,7 +46,7 @@ def test_cas_that_cannot_be_read_raise_value_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [str, bytes])
-def test_comments_in_pem_may_have_any_letters(kind: type[str] | type[bytes]) -> None:
+def test_comments_in_pem_may_have_non_ascii_letters(kind: type[str] | type[bytes]) -> None:
     text = "# F\N{LATIN SMALL LETTER O WITH DOUBLE ACUTE}tan\N{LATIN SMALL LETTER U WITH ACUTE}\n"
     text += CA.cert_pem.bytes().decode()
     context = client_context(TLSVerify.by_ca(text if kind is str else text.encode()))

@@ -104,7 +104,7 @@ def test_bare_cr_and_lf_in_text_are_refused_at_any_split(data: bytes, cuts: list
 @example([b"a\r", b"b", b"\n"])
 @example([b"a", b"\r\r", b"\n"])
 @example([b"\r", b"\r", b""])
-def test_a_refused_piece_leaves_no_trace(parts: list[bytes]) -> None:
+def test_a_refused_piece_changes_nothing(parts: list[bytes]) -> None:
     text = CanonicalText()
     taken = b""
     for number, part in enumerate(parts, 1):

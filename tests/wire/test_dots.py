@@ -145,7 +145,7 @@ def test_content_is_read_in_large_bounded_slices(shift: int, mark: bytes) -> Non
     assert buffer.take(99) == b"NOOP\r\n"
 
 
-def test_content_is_returned_as_it_arrives() -> None:
+def test_content_is_returned_without_waiting_for_the_end_of_data() -> None:
     """At most the four octets that may begin the end of data are kept back."""
     buffer = Buffer()
     reader = DotReader(buffer)
@@ -229,7 +229,7 @@ def test_writing_refuses_only_bare_cr_and_lf(data: bytes, cuts: list[int]) -> No
 
 
 @given(CONTENT, st.sampled_from([b"a\nb", b"\n\r", b"x\ry\r", b"\0\n"]), CONTENT)
-def test_a_refused_slice_leaves_no_trace(before: bytes, refused: bytes, after: bytes) -> None:
+def test_a_refused_slice_changes_nothing(before: bytes, refused: bytes, after: bytes) -> None:
     """This includes a CR held back before it, and a CR at its own end."""
     for held in (b"", b"\r"):
         writer = DotWriter()

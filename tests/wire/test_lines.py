@@ -46,7 +46,7 @@ def expected(data: bytes, limit: int = LIMIT) -> list[Line]:
 @example(b"0123456789a\r\nb\r\n", [])
 @example(b"0123456789a\r\r\nb\r\n", [12, 13])
 @example(b"0123456789abcdefghij\nNOOP\r\nb\r\n", [12])
-def test_any_split_yields_the_same_lines(data: bytes, cuts: list[int]) -> None:
+def test_the_same_lines_are_read_at_any_split(data: bytes, cuts: list[int]) -> None:
     lines, rest = read_all([data])
     assert lines == expected(data)
     assert read_all(single_octets(data)) == (lines, rest)
@@ -105,7 +105,7 @@ def test_an_endless_line_is_not_kept_in_memory() -> None:
 
 
 @given(st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 12), st.booleans())))
-def test_a_buffer_is_a_queue(steps: list[tuple[bytes, int, bool]]) -> None:
+def test_a_buffer_returns_octets_in_order_and_takes_them_back(steps: list[tuple[bytes, int, bool]]) -> None:
     buffer, model = Buffer(), b""
     for data, count, back in steps:
         buffer.feed(data)

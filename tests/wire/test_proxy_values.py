@@ -19,7 +19,7 @@ from tests.support.proxy_headers import ANN, ANN6, MX, MX6
      ((5, 1), MX), (("fe80::1%eth0", 1), MX6), (("192.0.2.1\r\n", 1), MX), (("192.0.2.1 ", 1), MX),
      (("[::1]", 1), MX6)],
 )  # fmt: skip
-def test_invalid_ends_are_refused(source: Any, destination: Any) -> None:
+def test_a_header_with_invalid_addresses_or_ports_is_refused(source: Any, destination: Any) -> None:
     with pytest.raises(GrammarError):
         ProxyHeader(source, destination)
 
