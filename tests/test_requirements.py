@@ -54,7 +54,9 @@ def faults(
     return capsys.readouterr().err.splitlines()
 
 
-def test_the_requirements_page_of_this_project_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_requirements_page_of_this_project_is_up_to_date(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """And every id that a test names exists, no waiver is stale, no covered row has lost its tests.
 
     ``nox -s requirements`` writes the page anew.
@@ -96,7 +98,9 @@ def test_the_page_lists_each_requirement_with_its_state(root: Path) -> None:
     )
 
 
-def test_an_outdated_page_is_reported_and_rewritten(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outdated_page_is_reported_and_rewritten(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert faults(root, capsys, "--check", code=0) == []
     write(root, "tests/test_more.py", TESTS.replace("1-1-01", "2-1-01"))
     [line] = faults(root, capsys, "--check")
@@ -104,14 +108,18 @@ def test_an_outdated_page_is_reported_and_rewritten(root: Path, capsys: pytest.C
     assert faults(root, capsys, code=0) == faults(root, capsys, "--check", code=0) == []
 
 
-def test_an_unknown_requirement_id_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_requirement_id_is_an_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(root, "tests/test_more.py", TESTS.replace("1-1-01", "1-1-99"))
     assert faults(root, capsys) == [
         "RFC1-1-99: no such requirement, named by tests/test_more.py::test_answer"
     ]
 
 
-def test_a_covered_requirement_without_a_test_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_covered_requirement_without_a_test_is_an_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(root, "tests/a/test_answers.py", "def test_answer(): ...\n")
     before = (root / "docs/requirements.md").read_text()
     assert faults(root, capsys) == ["RFC1-1-01: covered until now, but no test names it any more"]
@@ -167,7 +175,9 @@ def test_other(): ...
     assert marks.faults == []
 
 
-def test_a_mark_that_cannot_be_read_is_an_error(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mark_that_cannot_be_read_is_an_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(
         root,
         "tests/test_more.py",
@@ -185,7 +195,9 @@ def test_it(): ...
     ]
 
 
-def test_a_covered_requirement_needs_a_test_that_passed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_covered_requirement_needs_a_test_that_passed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     test = "tests/a/test_answers.py::test_answer"
     write(root, "passed", json.dumps({"RFC1-1-01": [test]}))
     assert faults(root, capsys, "--passed", str(root / "passed"), code=0) == []
@@ -195,7 +207,9 @@ def test_a_covered_requirement_needs_a_test_that_passed(root: Path, capsys: pyte
     ]
 
 
-def test_the_option_open_prints_open_requirements_of_the_given_levels(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_option_open_prints_open_requirements_of_the_given_levels(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert matrix.main(["--open"], root) == 0
     assert capsys.readouterr().out == "RFC1-1-02 SHOULD (client) Wait.\n    Waits\n"
     assert matrix.main(["--open", "MUST", "MUST NOT"], root) == 0
@@ -232,7 +246,9 @@ def test_torn_down(broken): ...
     "options, names",
     [([], ["all"]), (["--collect-only"], ["all", "skipped", "some", "torn_down"])],
 )
-def test_pytest_writes_the_requirements_whose_tests_all_passed(tmp_path: Path, options: list[str], names: list[str]) -> None:
+def test_pytest_writes_the_requirements_whose_tests_all_passed(
+    tmp_path: Path, options: list[str], names: list[str]
+) -> None:
     write(tmp_path, "conftest.py", (ROOT / "tests/conftest.py").read_text())
     write(tmp_path, "test_them.py", PASSING)
     command = [sys.executable, "-m", "pytest", "--requirements", "out", *options]

@@ -18,7 +18,9 @@ ROOM = 8 * 1024 * 1024
     ("client", "server"),
     [("asyncio", "asyncio"), ("trio", "trio"), ("blocking", "blocking"), ("asyncio", "blocking")],
 )
-def test_a_large_message_takes_less_memory_than_its_size_on_both_sides(client: str, server: str, mib: int) -> None:
+def test_a_large_message_takes_less_memory_than_its_size_on_both_sides(
+    client: str, server: str, mib: int
+) -> None:
     with subprocess.Popen(
         [sys.executable, PROGRAM, server, "serve"], stdout=subprocess.PIPE, text=True
     ) as serving:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from smtpproto import (
     Client,
     ClientConfig,
     ConnectionLost,
-    Envelope,
     LocalProtocolError,
     SendRefused,
     SMTPError,
@@ -20,7 +17,6 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import submit
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
-from tests.support.dialogue import MAIL, hello, play
 from tests.support.envelopes import TO_BOB, TO_TWO
 
 
@@ -63,23 +59,6 @@ def test_after_421_every_message_is_refused_with_that_reply() -> None:
             assert caught.value.reply.code == 421
 
     run(main())
-
-
-def test_after_half_a_message_every_send_is_refused() -> None:
-    """SMTP has no way to say that the other half will not come."""
-
-    async def half() -> Any:
-        yield b"hi\r\n"
-        raise LookupError
-
-    async def talk(client: Client) -> None:
-        with pytest.raises(LookupError):
-            await client.send(half(), TO_BOB)
-        assert not client.usable
-        with pytest.raises(LocalProtocolError, match="this connection is over"):
-            await client.send(b"hi\r\n", Envelope("a@b.example", "c@d.example"))
-
-    play(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: hi\n", talk)
 
 
 # -- the last reply of the server ----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -45,9 +45,14 @@ class SourceError(Exception):
 
 
 def failing(after: int) -> Iterator[bytes]:
-    """Yield so many chunks of LINES, then raise SourceError."""
+    """Yield the first *after* chunks of LINES, then raise SourceError."""
     yield LINES[: 7 * after]
     raise SourceError
+
+
+async def failing_asynchronously(after: int) -> AsyncIterator[bytes]:
+    for piece in failing(after):
+        yield piece
 
 
 @pytest.mark.parametrize("pipelined", [False, True])
@@ -70,15 +75,19 @@ def test_a_source_that_fails_between_chunks_resets_the_transaction(pipelined: bo
     play(f"{start}{middle}\n{PIPELINED_NEXT if pipelined else NEXT}{GOODBYE}", talk)
 
 
-def test_a_source_that_fails_during_data_ends_the_connection() -> None:
-    """A dot would turn what was sent of it into a message."""
+@pytest.mark.parametrize("source", [failing, failing_asynchronously], ids=["plain", "async"])
+def test_a_source_that_fails_during_data_ends_the_connection(
+    source: Callable[[int], Iterator[bytes] | AsyncIterator[bytes]],
+) -> None:
+    """The final dot would turn the part that was sent into a whole message."""
 
     async def talk(client: Client) -> None:
         with pytest.raises(SourceError):
-            await client.send(failing(1), TO_BOB)
+            await client.send(source(1), TO_BOB)
         assert not client.usable
-        with pytest.raises(LocalProtocolError):
-            await client.send(b"next\n", TO_BOB)
+        for envelope in (TO_BOB, Envelope("a@b.example", "c@d.example")):
+            with pytest.raises(LocalProtocolError, match="this connection is over"):
+                await client.send(b"next\n", envelope)
 
     stream = play(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: one..\n", talk)
     assert stream.closed
@@ -154,7 +163,7 @@ def test_after_a_cancelled_message_the_next_begins_with_rset(reads: int) -> None
 
 
 def test_a_message_cancelled_during_data_ends_the_connection() -> None:
-    """A dot would turn what was sent of it into a message."""
+    """The final dot would turn the part that was sent into a whole message."""
     stream = CancellingStream(f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: next\nC: .\n", 4)
 
     async def main() -> None:

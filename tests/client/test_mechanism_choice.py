@@ -1,4 +1,4 @@
-"""Which mechanism a client logs in with, and when it tries another."""
+"""The mechanism that a client chooses for a login."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import pytest
 
 from smtpproto import (
     Anonymous,
-    BadCredentials,
     BearerToken,
     External,
     LocalProtocolError,
     Login,
-    LoginRefused,
     NotOffered,
 )
 from smtpproto.sasl import MECHANISMS, Channel, Credential, usable
@@ -114,32 +112,6 @@ def test_a_token_is_not_fetched_if_no_mechanism_can_use_it() -> None:
     with pytest.raises(NotOffered):
         logged_in(f"{hello('AUTH PLAIN')}{GOODBYE}", token, **IN_CLEAR)
     assert "source" not in repr(token)
-
-
-# -- the next mechanism --------------------------------------------------------------------------
-
-
-@pytest.mark.req("RFC4954-6-04", "RFC4954-4-27")
-@pytest.mark.parametrize("code", [504, 534])
-def test_504_or_534_makes_the_client_try_the_next_mechanism(code: int) -> None:
-    script = hello("AUTH CRAM-MD5 PLAIN LOGIN")
-    refused = f"C: AUTH CRAM-MD5\nS: {code} not that one\n"
-    logged_in(f"{script}{refused}{PLAIN}S: 235 ok{GOODBYE}", ANN, **IN_CLEAR)
-
-
-@pytest.mark.req("RFC4954-6-04")
-def test_the_refusal_of_the_last_mechanism_is_raised() -> None:
-    script = hello("AUTH CRAM-MD5 PLAIN")
-    refused = "C: AUTH CRAM-MD5\nS: 504 5.5.4 unknown\n"
-    with pytest.raises(LoginRefused) as caught:
-        logged_in(f"{script}{refused}{PLAIN}S: 534 5.7.9 too weak{GOODBYE}", ANN, **IN_CLEAR)
-    assert (caught.value.reply.code, caught.value.command) == (534, "AUTH PLAIN")
-
-
-def test_a_wrong_password_is_not_tried_with_another_mechanism() -> None:
-    script = hello("AUTH PLAIN LOGIN")
-    with pytest.raises(BadCredentials):
-        logged_in(f"{script}{PLAIN}S: 535 5.7.8 no{GOODBYE}", ANN, **IN_CLEAR)
 
 
 # -- in clear ------------------------------------------------------------------------------------

@@ -228,16 +228,3 @@ def test_login_is_not_used_in_clear_by_default() -> None:
 @pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
 def test_login_and_cram_md5_are_not_used_with_an_authzid(mechanism: str) -> None:
     assert isinstance(log_in(OFFER.format(mechanism), Login("ann", "secret", "bob")), NotOffered)
-
-
-@pytest.mark.req("RFC4954-6-04")
-@pytest.mark.parametrize("code", [534, 504])
-def test_a_mechanism_refused_as_too_weak_is_followed_by_the_next(code: int) -> None:
-    script = OFFER.format("LOGIN PLAIN CRAM-MD5") + (
-        f"C: AUTH CRAM-MD5\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
-        f"C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: {code} 5.7.9 Authentication mechanism is too weak\n"
-        "C: AUTH LOGIN\nS: 334 \nC: YW5u\nS: 334 \nC: c2VjcmV0\nS: 235 ok"
-    )
-    assert log_in(script, ANN) is None
-    script = OFFER.format("LOGIN PLAIN") + "C: AUTH PLAIN AGFubgBzZWNyZXQ=\nS: 535 5.7.8 no"
-    assert isinstance(log_in(script, ANN), BadCredentials)

@@ -25,6 +25,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import start_client
 from tests.support.certificates import (
+    CA,
     NAME,
     expired,
     old_server_context,
@@ -33,7 +34,7 @@ from tests.support.certificates import (
 )
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
 from tests.support.tls_server import TLSServer, is_tls
-from tests.support.tls_sessions import CA, GOOD, TRUST
+from tests.support.tls_sessions import GOOD, TRUST
 
 SERVERS: Mapping[str, Callable[[bool], TLSServer]] = {
     "agrees": lambda implicit: TLSServer(GOOD, implicit=implicit),

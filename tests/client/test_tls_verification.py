@@ -18,10 +18,10 @@ from smtpproto import (
     TLSVerify,
 )
 from smtpproto.client.config import ClientOptions
-from tests.support.certificates import NAME, der, self_signed, server_context
+from tests.support.certificates import CA, NAME, der, self_signed, server_context
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
 from tests.support.tls_server import TLSServer
-from tests.support.tls_sessions import CA, GOOD, MODES, TRUST
+from tests.support.tls_sessions import GOOD, MODES, TRUST
 
 
 @pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])

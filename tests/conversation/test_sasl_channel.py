@@ -10,8 +10,8 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import _server_name, start_client
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.tls.binding import SERVER_END_POINT
-from tests.support.certificates import NAME, der
-from tests.support.tls_sessions import GOOD, LEAF, TRUST, converse, each_mode, nothing, serving
+from tests.support.certificates import LEAF, NAME, der
+from tests.support.tls_sessions import GOOD, TRUST, converse, each_mode, nothing, serving
 
 
 @each_mode

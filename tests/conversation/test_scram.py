@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-
 import pytest
-from attrs import define, evolve, field
+from attrs import evolve
 
 from smtpproto import (
     BadCredentials,
     Client,
     ClientConfig,
-    Handler,
     Identity,
     Limits,
     LoginRefused,
     RemoteProtocolError,
-    Reply,
     ScramKeys,
     ServerConfig,
-    Session,
     SMTPError,
     StoredKeys,
     TLSMode,
@@ -31,6 +26,7 @@ from smtpproto.sasl import Channel, scram
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
+from tests.support.logins import LoginRecorder, base64
 
 # The example of RFC 7677 3.
 SALT = "W22ZaJ0SNY7soEsUEjb6gQ=="
@@ -51,10 +47,6 @@ USERS = {
 MECHANISMS = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]
 REFUSED = "S: 535 5.7.8 Authentication credentials invalid"
 ACCEPTED = "S: 235 2.7.0 Authentication successful"
-
-
-def base64(text: str) -> str:
-    return b64encode(text.encode()).decode()
 
 
 @pytest.fixture
@@ -78,17 +70,6 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> None:
             return evolve(known, bindings={"tls-exporter": b"exported"})
 
         monkeypatch.setattr(kind, "_channel", property(channel))
-
-
-@define(eq=False)
-class LoginRecorder(Handler):
-    """Records the identities that logged in."""
-
-    identities: list[Identity] = field(factory=list)
-
-    def login(self, session: Session, identity: Identity) -> Reply | None:
-        self.identities.append(identity)
-        return None
 
 
 def config_of(*mechanisms: str) -> ServerConfig:

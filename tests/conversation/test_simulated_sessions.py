@@ -136,7 +136,9 @@ def _run(seed: int) -> tuple[Simulation, RandomServer, ToldOutcomes]:
     return simulation, server, results
 
 
-def test_a_message_reported_as_accepted_is_received_exactly_once(seeds: Callable[[int, int], Iterator[int]]) -> None:
+def test_a_message_reported_as_accepted_is_received_exactly_once(
+    seeds: Callable[[int, int], Iterator[int]],
+) -> None:
     """Only a connection that breaks after the final dot leaves the outcome unknown."""
     seen: Counter[str] = Counter()
     for seed in seeds(SESSIONS, 20):

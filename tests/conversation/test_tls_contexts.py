@@ -19,11 +19,9 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.testing.simulation import Simulation
-from tests.support.certificates import NAME, der, expired, server_context
+from tests.support.certificates import CA, LEAF, NAME, der, expired, server_context
 from tests.support.tls_sessions import (
-    CA,
     GOOD,
-    LEAF,
     TRUST,
     EventRecorder,
     converse,

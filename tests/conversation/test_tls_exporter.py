@@ -15,7 +15,6 @@ from smtpproto import (
     BadCredentials,
     Client,
     ClientConfig,
-    Handler,
     Identity,
     Limits,
     ScramKeys,
@@ -37,8 +36,9 @@ from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import TLSStream
 from tests.adapters.harness import Blocking, running_server
 from tests.interop.programs import program, run
-from tests.support.certificates import NAME
-from tests.support.tls_libraries import CA, LEAF, Library, PyOpenSSL, Standard, client_of, server_of
+from tests.support.certificates import CA, LEAF, NAME
+from tests.support.logins import LoginRecorder
+from tests.support.tls_libraries import Library, PyOpenSSL, Standard, client_of, server_of
 
 PLUS = "SCRAM-SHA-256-PLUS"
 ANN = Identity("ann", mechanism=PLUS)
@@ -47,17 +47,13 @@ KEYS = StoredKeys({"ann": ScramKeys.derive("pencil", salt=bytes(16), hash_name="
 
 
 @define(eq=False)
-class LoginRecorder(Handler):
-    """Records the identities that logged in, and the bindings of their connections."""
+class BindingRecorder(LoginRecorder):
+    """Records the bindings of each connection, too."""
 
-    identities: list[Identity] = field(factory=list)
     bindings: list[dict[str, bytes]] = field(factory=list)
 
     def tls(self, session: Session) -> None:
         self.bindings.append(bindings(session.tls))
-
-    def login(self, session: Session, identity: Identity) -> None:
-        self.identities.append(identity)
 
 
 def bindings(info: TLSInfo | None) -> dict[str, bytes]:
@@ -81,9 +77,9 @@ def options(
 
 def listening(
     seed: int, context: ContextSource, *, implicit: bool, mechanisms: list[str] | None = None
-) -> tuple[Simulation, LoginRecorder]:
+) -> tuple[Simulation, BindingRecorder]:
     """Return a simulation with a server on port 465, and its handler."""
-    simulation, handler = Simulation(seed), LoginRecorder()
+    simulation, handler = Simulation(seed), BindingRecorder()
     chosen = options(context, implicit=implicit, mechanisms=mechanisms)
     simulation.listen(465, handler, ServerConfig(**chosen))
     return simulation, handler
@@ -189,7 +185,7 @@ def test_a_client_with_the_exporter_never_logs_in_without_a_binding(
 # -- an attacker in the middle --------------------------------------------------------------------
 
 
-def relayed(library: Library) -> tuple[LoginRecorder, str, SMTPError | None]:
+def relayed(library: Library) -> tuple[BindingRecorder, str, SMTPError | None]:
     """Log in through an attacker with the server's own key.
 
     Return the handler, what the attacker reads, and the error of the client.
@@ -389,7 +385,7 @@ def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: 
 
 @pytest.mark.parametrize("tls", ["implicit", "required"])
 def test_a_login_over_sockets_is_bound_by_the_exporter(tls: str) -> None:
-    handler, leaf = LoginRecorder(), CA.issue_cert("localhost")
+    handler, leaf = BindingRecorder(), CA.issue_cert("localhost")
 
     async def scenario(client: Client) -> dict[str, bytes]:
         await client.noop()
@@ -408,7 +404,7 @@ def test_a_login_over_sockets_is_bound_by_the_exporter(tls: str) -> None:
 @pytest.mark.peer("openssl")
 @pytest.mark.parametrize("starttls", [False, True])
 def test_openssl_s_client_exports_the_same_binding(starttls: bool, tmp_path: Path) -> None:
-    handler = LoginRecorder()
+    handler = BindingRecorder()
     CA.cert_pem.write_to_path(tmp_path / "ca.pem")
     config = options(PyOpenSSL.server(LEAF), implicit=not starttls)
     with running_server(Blocking, handler, **config) as server:

@@ -33,12 +33,10 @@ from smtpproto.grammar.xclient import XClientAttributes
 from smtpproto.sasl import Credential, Identity
 from smtpproto.server.config import ServerOptions
 from smtpproto.testing.simulation import Simulation
-from tests.support.certificates import NAME, server_context
+from tests.support.certificates import CA, LEAF, NAME, server_context
 from tests.support.logins import NO_DELAY
 from tests.support.tls_sessions import (
-    CA,
     GOOD,
-    LEAF,
     TRUST,
     EventRecorder,
     converse,

@@ -62,7 +62,9 @@ def test_a_mailbox_is_read_and_written_with_the_least_quoting(
      ("a;b@c", 1), ("é b@c", 2), ("é@b@c", 4), ("a@é_", 2), ("a@b\u3002c", 2), ("a\ud800@b", 1),
      ("é\ud800@b", 2), ("@a:b@c", 0)],
 )  # fmt: skip
-def test_a_malformed_mailbox_is_refused_with_501_at_the_bad_octet(written: str, offset: int) -> None:
+def test_a_malformed_mailbox_is_refused_with_501_at_the_bad_octet(
+    written: str, offset: int
+) -> None:
     with pytest.raises(GrammarError) as caught:
         Mailbox.parse(written)
     assert caught.value.offset == offset

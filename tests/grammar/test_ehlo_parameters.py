@@ -88,7 +88,9 @@ def test_a_session_limit_is_1_to_999999(limit: int) -> None:
      ("DELIVERBY -1", None), ("DELIVERBY x", None), ("DELIVERBY 1 2", None),
      ("DELIVERBY 1,", None)],
 )  # fmt: skip
-def test_the_deliverby_keyword_announces_the_minimum_by_time(line: str, seconds: int | None) -> None:
+def test_the_deliverby_keyword_announces_the_minimum_by_time(
+    line: str, seconds: int | None
+) -> None:
     assert "DELIVERBY" in offered(line)
     assert offered(line).deliver_by_min == seconds
 
@@ -102,7 +104,9 @@ def test_the_deliverby_keyword_announces_the_minimum_by_time(line: str, seconds:
      ("FUTURERELEASE 1000000000 2030-01-01T00:00:00Z", None), ("FUTURERELEASE 1 2030-01-01", None),
      ("FUTURERELEASE 1 2030-01-01T00:00:00Z x", None), ("FUTURERELEASE 1 x", None)],
 )  # fmt: skip
-def test_the_futurerelease_keyword_announces_the_longest_hold(line: str, longest: FutureRelease | None) -> None:
+def test_the_futurerelease_keyword_announces_the_longest_hold(
+    line: str, longest: FutureRelease | None
+) -> None:
     assert "FUTURERELEASE" in offered(line)
     assert offered(line).future_release == longest
     assert longest is None or FutureRelease.parse(str(longest)) == longest
@@ -115,7 +119,9 @@ def test_the_futurerelease_keyword_announces_the_longest_hold(line: str, longest
      ("MT-PRIORITY " + "x" * 20, "x" * 20), ("MT-PRIORITY " + "x" * 21, None),
      ("MT-PRIORITY a=b", None), ("MT-PRIORITY a b", None)],
 )  # fmt: skip
-def test_the_mt_priority_keyword_announces_the_name_of_its_policy(line: str, policy: str | None) -> None:
+def test_the_mt_priority_keyword_announces_the_name_of_its_policy(
+    line: str, policy: str | None
+) -> None:
     assert "MT-PRIORITY" in offered(line)
     assert offered(line).priority_policy == policy
 
@@ -125,7 +131,9 @@ def test_the_mt_priority_keyword_announces_the_name_of_its_policy(line: str, pol
     [("NO-SOLICITING", ()), ("NO-SOLICITING net.example:ADV", ("net.example:ADV",)),
      ("NO-SOLICITING a,b", ("a", "b")), ("NO-SOLICITING a,", ()), ("NO-SOLICITING a b", ())],
 )  # fmt: skip
-def test_the_no_soliciting_keyword_announces_the_refused_classes(line: str, keywords: tuple[str, ...]) -> None:
+def test_the_no_soliciting_keyword_announces_the_refused_classes(
+    line: str, keywords: tuple[str, ...]
+) -> None:
     assert "NO-SOLICITING" in offered(line)
     assert offered(line).solicitations == keywords
 

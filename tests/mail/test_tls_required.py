@@ -25,7 +25,9 @@ from smtpproto.mail.tls_required import waive_tls, waives_tls
         (b"", False),
     ],
 )
-def test_tls_is_waived_by_exactly_one_tls_required_field_with_the_value_no(header: bytes, waived: bool) -> None:
+def test_tls_is_waived_by_exactly_one_tls_required_field_with_the_value_no(
+    header: bytes, waived: bool
+) -> None:
     assert waives_tls(header) is waived
 
 

@@ -210,7 +210,9 @@ def test_a_check_for_an_unknown_user_takes_the_same_computation(
     assert costs[0] == costs[1]
 
 
-def test_a_check_for_an_unknown_user_has_the_cost_of_most_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_for_an_unknown_user_has_the_cost_of_most_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     costly = hash_password("secret", salt=SALT, ln=11, p=2)
     users, costs = HashedPasswords({"ann": CHEAP, "bob": costly, "eve": costly}), []
     original = hashlib.scrypt

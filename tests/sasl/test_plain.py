@@ -15,7 +15,9 @@ from .exchanges import NAMES, SOFT_HYPHEN, Users, log_in, make_client, make_serv
 
 
 @given(NAMES, NAMES, st.just("") | NAMES, st.booleans())
-def test_any_user_name_password_and_authzid_log_in_by_plain(name: str, password: str, authzid: str, on_request: bool) -> None:
+def test_any_user_name_password_and_authzid_log_in_by_plain(
+    name: str, password: str, authzid: str, on_request: bool
+) -> None:
     user, other = saslprep(name), saslprep(authzid)
     users = Users({user: saslprep(password)}, proxies=[(user, other)])
     client, server = (

@@ -17,6 +17,7 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
 from tests.support.handlers import Guard
+from tests.support.logins import LoginRecorder
 from tests.support.scripted_client import LOGIN, Accounts, keywords
 from tests.support.server_dialogue import HELLO, HELLO_WITH_AUTH, PLAIN_IN_CLEAR, QUIT, play
 from tests.support.server_logins import AS_BOB, CONFIG, WRONG_PASSWORD, log_in, plain
@@ -166,7 +167,7 @@ def test_the_authenticator_decides_who_may_act_as_another_user() -> None:
         def may_act_as(self, username: str, authzid: str) -> bool:
             return (username, authzid) == ("ann", "bob")
 
-    handler = LoginRecorder()
+    handler = AnsweringRecorder()
     replies, _ = log_in(
         AS_BOB, "MAIL FROM:<>", handler=handler, config=evolve(CONFIG, authenticator=Managers())
     )
@@ -184,16 +185,15 @@ def test_a_wrong_password_ends_the_exchange_with_denied() -> None:
 
 
 @define(eq=False)
-class LoginRecorder(Handler):
-    """Keeps identities and sessions; answers each login with *answer*."""
+class AnsweringRecorder(LoginRecorder):
+    """Answers each login with *answer*, and keeps the session of each MAIL."""
 
     answer: Reply | None = None
     sessions: list[Session] = field(factory=list)
-    identities: list[Identity] = field(factory=list)
 
     def login(self, session: Session, identity: Identity) -> Reply | None:
         assert session.user is None
-        self.identities.append(identity)
+        super().login(session, identity)
         return self.answer
 
     def mail(self, session: Session, *_: object) -> None:
@@ -201,7 +201,7 @@ class LoginRecorder(Handler):
 
 
 def test_the_login_hook_receives_the_identity() -> None:
-    handler = LoginRecorder()
+    handler = AnsweringRecorder()
     log_in(LOGIN, "MAIL FROM:<>", handler=handler)
     assert handler.identities == [Identity("ann", mechanism="PLAIN")]
     assert handler.sessions[-1].user == "ann"
@@ -218,14 +218,14 @@ def test_the_login_hook_receives_the_identity() -> None:
     ids=lambda reply: str(reply.code),
 )
 def test_the_login_hook_may_refuse_a_verified_identity(reply: Reply) -> None:
-    handler = LoginRecorder(reply)
+    handler = AnsweringRecorder(answer=reply)
     replies, _ = log_in(LOGIN, "MAIL FROM:<>", handler=handler)
     assert replies[0] == str(reply)
     assert handler.sessions[-1].user is None and handler.sessions[-1].identity is None
 
 
 def test_a_login_hook_that_raises_is_answered_with_454() -> None:
-    class Broken(LoginRecorder):
+    class Broken(AnsweringRecorder):
         def login(self, session: Session, identity: Identity) -> Reply | None:
             raise RuntimeError("no quota table")
 
@@ -234,7 +234,7 @@ def test_a_login_hook_that_raises_is_answered_with_454() -> None:
 
 
 def test_a_login_hook_that_answers_334_is_answered_with_454() -> None:
-    handler = LoginRecorder(Reply(334, None, "x"))  # the exchange is over
+    handler = AnsweringRecorder(answer=Reply(334, None, "x"))  # the exchange is over
     answers, _ = log_in(LOGIN, "MAIL FROM:<>", handler=handler)
     assert answers == ["454 4.7.0 Temporary authentication failure", "250 2.1.0 Sender OK"]
     assert handler.sessions[-1].user is None

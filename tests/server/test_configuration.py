@@ -62,9 +62,9 @@ def test_only_submission_servers_may_offer_futurerelease() -> None:
 
 
 def test_tls_options_without_a_context_raise_value_error() -> None:
-    with pytest.raises(ValueError, match="context"):
+    with pytest.raises(ValueError, match="need a context"):
         ServerConfig(implicit_tls=True)
-    with pytest.raises(ValueError, match="context"):
+    with pytest.raises(ValueError, match="need a context"):
         ServerConfig(require_tls=True)
 
 

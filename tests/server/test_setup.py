@@ -40,8 +40,3 @@ def test_a_context_for_clients_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="PROTOCOL_TLS_CLIENT"):
         check_server(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
     check_server(Handler(), ServerConfig(context=GOOD), 25)
-
-
-def test_implicit_tls_without_a_context_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="need a context"):
-        ServerConfig(implicit_tls=True)

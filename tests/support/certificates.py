@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 NAME = "mx.example.org"
+CA = trustme.CA()
+"""The CA that tests trust, unless they make their own."""
+LEAF = CA.issue_cert(NAME)
+"""A valid certificate of CA for a server named NAME."""
 _DAY = datetime.timedelta(days=1)
 
 

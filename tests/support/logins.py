@@ -12,6 +12,7 @@ from smtpproto import (
     ClientConfig,
     Handler,
     Limits,
+    Reply,
     ServerConfig,
     Session,
     TLSMode,
@@ -52,8 +53,9 @@ class LoginRecorder(Handler):
 
     identities: list[Identity] = field(factory=list)
 
-    def login(self, session: Session, identity: Identity) -> None:
+    def login(self, session: Session, identity: Identity) -> Reply | None:
         self.identities.append(identity)
+        return None
 
 
 @define(eq=False)

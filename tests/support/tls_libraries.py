@@ -16,7 +16,7 @@ from smtpproto.limits import CHUNK
 from smtpproto.tls.context import Context, client_context
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import filter_for
-from tests.support.certificates import NAME
+from tests.support.certificates import CA, LEAF, NAME
 
 VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
@@ -108,8 +108,6 @@ def show(context: SSL.Context, leaf: trustme.LeafCert) -> None:
 
 # -- filters --------------------------------------------------------------------------------------
 
-CA = trustme.CA()
-LEAF = CA.issue_cert(NAME)
 USER = CA.issue_cert("ann@example.org")
 PEM = CA.cert_pem.bytes()
 

@@ -1,4 +1,4 @@
-"""Sessions of our client with our server under TLS, and the certificates for them."""
+"""Sessions of our client with our server under TLS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import trustme
 from attrs import define, field
 
 from smtpproto import (
@@ -21,11 +20,9 @@ from smtpproto import (
 )
 from smtpproto.client.connection import open_client
 from smtpproto.testing.simulation import Simulation
-from tests.support.certificates import NAME, server_context
+from tests.support.certificates import CA, LEAF, NAME, server_context
 
-CA = trustme.CA()
 TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
-LEAF = CA.issue_cert(NAME)
 GOOD = server_context(LEAF)
 MODES = [TLSMode.REQUIRED, TLSMode.IMPLICIT]
 SEEDS = range(5)

@@ -11,10 +11,8 @@ from OpenSSL import SSL
 
 from smtpproto import ClientCertificate, Secret, TLSFailed, TLSVerify
 from smtpproto.tls.context import client_context
-from tests.support.certificates import der, server_context
+from tests.support.certificates import CA, LEAF, der, server_context
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     PEM,
     USER,
     Library,

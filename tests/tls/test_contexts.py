@@ -10,9 +10,8 @@ import pytest
 
 from smtpproto import LocalProtocolError, TLSVerify
 from smtpproto.tls.context import OpenSSLContext, client_context
+from tests.support.certificates import CA, LEAF
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     PEM,
     Library,
     PyOpenSSL,

@@ -9,10 +9,8 @@ import trustme
 from OpenSSL import SSL
 
 from smtpproto.tls.binding import EXPORTER, SERVER_END_POINT
-from tests.support.certificates import NAME, der
+from tests.support.certificates import CA, LEAF, NAME, der
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     Pair,
     PyOpenSSL,
     after_handshake,

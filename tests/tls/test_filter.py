@@ -13,10 +13,8 @@ from smtpproto.limits import CHUNK
 from smtpproto.tls.filter import failure
 from smtpproto.tls.openssl import OpenSSLFilter
 from smtpproto.tls.stream import TLSFilter
-from tests.support.certificates import der
+from tests.support.certificates import CA, LEAF, der
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     PAIRS,
     Library,
     Pair,

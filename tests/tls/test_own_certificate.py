@@ -13,8 +13,8 @@ from smtpproto import TLSVerify
 from smtpproto.tls.binding import SERVER_END_POINT
 from smtpproto.tls.context import client_context, own_certificate
 from smtpproto.tls.filter import Filter
-from tests.support.certificates import NAME, der, server_context
-from tests.support.tls_libraries import CA, connected
+from tests.support.certificates import CA, NAME, der, server_context
+from tests.support.tls_libraries import connected
 
 UNVERIFYING = client_context(TLSVerify.nothing())
 

@@ -9,8 +9,8 @@ from smtpproto.limits import CHUNK
 from smtpproto.tls.context import client_context
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import begins_tls
+from tests.support.certificates import LEAF
 from tests.support.tls_libraries import (
-    LEAF,
     Library,
     Standard,
     client_of,

@@ -8,9 +8,8 @@ from smtpproto import TLSFailed
 from smtpproto.tls.context import Context
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.openssl import OpenSSLFilter
+from tests.support.certificates import CA, LEAF
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     Library,
     PyOpenSSL,
     connected,

@@ -13,10 +13,8 @@ from OpenSSL import SSL
 
 from smtpproto import LocalProtocolError, TLSFailed, TLSVerify
 from smtpproto.limits import CHUNK
-from tests.support.certificates import NAME, der, issued, server_context
+from tests.support.certificates import CA, LEAF, NAME, der, issued, server_context
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     PEM,
     USER,
     Library,

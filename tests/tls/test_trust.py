@@ -11,10 +11,8 @@ from OpenSSL import SSL
 
 from smtpproto import TLSFailed, TLSVerify
 from smtpproto.tls.context import client_context
-from tests.support.certificates import NAME, der, expired, self_signed
+from tests.support.certificates import CA, LEAF, NAME, der, expired, self_signed
 from tests.support.tls_libraries import (
-    CA,
-    LEAF,
     PEM,
     Pair,
     PyOpenSSL,

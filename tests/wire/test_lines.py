@@ -105,7 +105,9 @@ def test_an_endless_line_is_not_kept_in_memory() -> None:
 
 
 @given(st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 12), st.booleans())))
-def test_a_buffer_returns_octets_in_order_and_takes_them_back(steps: list[tuple[bytes, int, bool]]) -> None:
+def test_a_buffer_returns_octets_in_order_and_takes_them_back(
+    steps: list[tuple[bytes, int, bool]],
+) -> None:
     buffer, model = Buffer(), b""
     for data, count, back in steps:
         buffer.feed(data)
