@@ -28,7 +28,7 @@ def test_cancelling_an_asyncio_client_closes_its_connection(inbox: Inbox) -> Non
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.to_thread(inbox.closed.wait, 30)
+            assert await asyncio.to_thread(inbox.closed.wait, 30)
 
     asyncio.run(main())
 
@@ -41,7 +41,7 @@ def test_cancelling_a_trio_client_closes_its_connection(inbox: Inbox) -> None:
                     scope.cancel()
                     await trio.sleep_forever()
             assert scope.cancelled_caught
-            await trio.to_thread.run_sync(inbox.closed.wait, 30)
+            assert await trio.to_thread.run_sync(inbox.closed.wait, 30)
 
     trio.run(main)
 

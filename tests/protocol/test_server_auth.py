@@ -162,33 +162,50 @@ def test_events_never_show_a_response() -> None:
 
 
 @pytest.mark.req("RFC4954-8-02")
-def test_mechanism_names_ignore_case_and_base64_does_not() -> None:
-    encoded = base64.b64encode(b"\0ann\0secret")
-    given = []
-    for line in (b"auth PlAiN " + encoded, b"AUTH PLAIN " + encoded.swapcase()):
-        server = ready_server(mechanisms=("PLAIN",), secure=True)
-        server.machine.receive(line + b"\r\n")
-        event = server.machine.next_event()
-        assert isinstance(event, Auth) and event.initial is not None
-        assert event.mechanism == "PLAIN"
-        given.append(event.initial.reveal())
-    assert given[0] == b"\0ann\0secret" != given[1]
-
-
-@pytest.mark.req("RFC4954-8-02")
 def test_keywords_and_mechanisms_ignore_case_and_base64_does_not() -> None:
+    encoded = base64.b64encode(b"\0ann\0secret")
     secrets = []
 
     def application(question: object) -> Reply | None:
-        initial = getattr(question, "initial", None)
-        if initial is None:
-            return None
-        secrets.append(initial.reveal())
-        return None if initial.reveal() == b"\0a\0b" else Reply(535, "5.7.8", "No")
+        assert isinstance(question, Auth) and question.initial is not None
+        assert question.mechanism == "PLAIN"
+        secrets.append(question.initial.reveal())
+        return None if secrets[-1] == b"\0ann\0secret" else Reply(535, "5.7.8", "No")
 
     server = ready_server(mechanisms=("PLAIN",), auth_in_clear=True, application=application)
-    assert server.codes(b"auth PlAiN agEAYg==\r\n", b"auth PlAiN AGEAYg==\r\n") == [535, 235]
-    assert len(secrets) == 2
+    assert server.codes(b"AUTH PLAIN %s\r\n" % encoded.swapcase()) == [535]
+    assert server.codes(b"auth PlAiN %s\r\n" % encoded.swapcase()) == [535]
+    assert server.codes(b"auth PlAiN %s\r\n" % encoded) == [235]
+    assert secrets[0] == secrets[1] != secrets[2]
     client = ready_client("auth plain", "starttls")
     assert client.extensions.mechanisms == ("PLAIN",)
     assert "STARTTLS" in client.extensions
+
+
+# -- refused tokens: the refusal is sent in a challenge --------------------------------------------
+
+
+def test_a_cancelled_login_does_not_count_if_its_334_was_a_plain_reply() -> None:
+    """A server may also challenge by answer(Reply(334)). The refusal of an earlier login has no
+    effect on that."""
+    server = ready_server(secure=True, mechanisms=("OAUTHBEARER",))
+    for number in range(5):
+        assert isinstance(server.ask(b"AUTH OAUTHBEARER\r\n"), Auth)
+        if number:
+            server.machine.answer(Reply(334, None, ""))
+        else:
+            server.machine.challenge(b"", refused=True)
+        assert isinstance(server.ask(b"*\r\n"), Rejected)
+    assert server.codes() == [334, 501] * 5
+    assert server.machine.phase is Phase.READY
+
+
+def test_cancelling_counts_as_a_failure_only_after_a_refusal() -> None:
+    """The third refusal is followed by 421."""
+    server = ready_server(secure=True, mechanisms=("OAUTHBEARER",))
+    for refused in (True, False, False, False, True, True):
+        assert server.machine.phase is Phase.READY
+        assert isinstance(server.ask(b"AUTH OAUTHBEARER\r\n"), Auth)
+        server.machine.challenge(b"", refused=refused)
+        assert isinstance(server.ask(b"*\r\n"), Rejected)
+    assert server.codes() == [334, 501] * 6 + [421]

@@ -116,8 +116,9 @@ def test_after_the_handshake_a_login_is_forgotten() -> None:
 
 
 @pytest.mark.req("RFC8314-3.3-03")
-def test_under_implicit_tls_starttls_is_refused_with_503() -> None:
+def test_under_implicit_tls_starttls_is_not_offered_and_is_refused_with_503() -> None:
     server = ready_server(starttls=True, secure=True)
+    assert not any("STARTTLS" in keyword for keyword in server.keywords())
     assert server.lines(b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
 
 

@@ -13,7 +13,6 @@ from smtpproto import (
     Reply,
     Secret,
     ServerConfig,
-    ServerProtocol,
     TokenClaim,
     TokenRefused,
 )
@@ -87,47 +86,3 @@ def test_a_refused_token_is_delayed_and_logged_once(
 
     run(main())
     assert caplog.text.count("by " + mechanism + " failed: token refused: invalid_token") == 1
-
-
-def test_a_cancelled_login_does_not_count_if_its_334_was_a_plain_reply() -> None:
-    """A server may also challenge by answer(Reply(334)); the refusal of an earlier login has no
-    effect on that."""
-    machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))
-    machine.next_event()
-    machine.answer()
-    machine.receive(b"EHLO a.example\r\n")
-    machine.next_event()
-    machine.answer()
-    for number in range(5):
-        machine.receive(b"AUTH OAUTHBEARER\r\n")
-        machine.next_event()
-        if number:
-            machine.answer(Reply(334, None, ""))
-        else:
-            machine.challenge(b"", refused=True)
-        machine.receive(b"*\r\n")
-        machine.next_event()
-    assert b"421" not in machine.data_to_send()
-
-
-def test_cancelling_counts_as_a_failure_only_after_a_refusal() -> None:
-    """The third refusal is followed by 421."""
-    machine = ServerProtocol(hostname="mx", secure=True, mechanisms=("OAUTHBEARER",))
-    machine.next_event()
-    machine.answer()
-    machine.receive(b"EHLO a.example\r\n")
-    machine.next_event()
-    machine.answer()
-    for refused in (True, False, False, False, True):
-        machine.receive(b"AUTH OAUTHBEARER\r\n")
-        machine.next_event()
-        machine.challenge(b"", refused=refused)
-        machine.receive(b"*\r\n")
-        machine.next_event()
-    assert b"421" not in machine.data_to_send()
-    machine.receive(b"AUTH OAUTHBEARER\r\n")
-    machine.next_event()
-    machine.challenge(b"", refused=True)
-    machine.receive(b"*\r\n")
-    machine.next_event()
-    assert machine.data_to_send().split(b"\r\n")[-2].startswith(b"421 ")
