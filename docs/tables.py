@@ -113,7 +113,13 @@ def mechanisms() -> Iterator[list[str]]:
     for row in MECHANISMS:
         clear = "yes" if row.in_clear and not row.binds else ""
         bound = "yes" if row.binds else ""
-        yield [row.name, f"`{row.takes.__name__}`", f"`{row.asks}`", clear, bound]
+        yield [
+            row.name,
+            f"`{row.credential_type.__name__}`",
+            f"`{row.authenticator_method}`",
+            clear,
+            bound,
+        ]
 
 
 def described(kind: type[Any]) -> Iterator[list[str]]:

@@ -17,8 +17,6 @@ are
 Every other module is internal and may change at any time.
 """
 
-__version__ = "0.1.0"
-
 from .client import Client, ClientConfig, ClientOptions, PoolConfig, PoolOptions, TLSMode
 from .errors import (
     BadCredentials,

@@ -1,10 +1,10 @@
-"""Ring 0: all exceptions of the library, as one tree.
+"""Ring 1: all exceptions of the library, as one tree.
 
 ::
 
     SMTPError                      any error of this library
     ├── GrammarError               octets or arguments outside the grammar  (also ValueError)
-    ├── LocalProtocolError         your program did what is not allowed now; nothing was sent
+    ├── LocalProtocolError         your program asked for what is not allowed now
     │   └── NotOffered             the server did not offer an extension that is needed
     ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
     ├── Refusal                    the peer refused: 4yz (try later) or 5yz (permanent)
@@ -94,8 +94,8 @@ CHECKS = (
     ("553", "the addresses of the sender and the recipients"),
     ("5", "what the reply says, and the server's log"),
 )
-"""What to check after a refusal. The first row applies whose text starts the reply code or the
-enhanced status code."""
+"""What to check after a refusal. The first row counts whose text is the start of the reply
+code or of the enhanced status code."""
 
 
 class Refusal(SMTPError):
@@ -116,7 +116,7 @@ class Refusal(SMTPError):
 
 
 class SendRefused(Refusal):
-    """The server accepted the message for no recipient. ``outcome`` has the reply for each."""
+    """The server refused the message for every recipient; ``outcome`` has the reply for each."""
 
     outcome: Outcome
 
@@ -135,8 +135,8 @@ class LoginRefused(Refusal):
     """
 
     details: Mapping[str, str] = {}
-    """The reasons that the mechanism carried: ``status``, ``scope`` and ``openid-configuration`` of
-    OAuth (RFC 7628 3.2.2), or ``scram-error``."""
+    """The server's reasons, as the mechanism sends them: ``status``, ``scope`` and
+    ``openid-configuration`` of OAuth (RFC 7628 3.2.2), or ``scram-error``."""
 
 
 class BadCredentials(LoginRefused):

@@ -28,7 +28,7 @@ __all__ = [
     "Step",
     "Tolerated",
     "Unsolicited",
-    "asks",
+    "is_question",
 ]
 
 
@@ -113,8 +113,9 @@ class Sent:
     """An entry in the client's ledger: a command or step that awaits exactly one reply."""
 
     what: Command | Step
+    """The command or step that was sent."""
     octets: int = 0
-    """The octets that this occupies of the pipelining window."""
+    """How many octets of the pipelining window this occupies."""
     recipient: ForwardPath | None = None
     """In LMTP, the recipient to whom this reply to the message belongs."""
 
@@ -142,18 +143,18 @@ class Unsolicited:
 
 Question = Connected | Command | AuthResponse | ChunkEnd | BodyEnd
 """The server events that must be answered before the machine returns the next one. The commands
-RSET, NOOP and QUIT are excepted: see :func:`asks`."""
+RSET, NOOP and QUIT are not questions, although they are events: see :func:`is_question`."""
 
 ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
 ClientEvent = Answer | Unsolicited | Disconnected
 
 
-UNASKED = (Rset, Noop, Quit)
+ANSWERED_BY_MACHINE = (Rset, Noop, Quit)
 """The commands that the server machine answers by itself."""
 
-_QUESTIONS = (Command, Connected, AuthResponse, ChunkEnd, BodyEnd)  # isinstance is faster than on |
+_QUESTIONS = (Command, Connected, AuthResponse, ChunkEnd, BodyEnd)  # faster in isinstance than |
 
 
-def asks(event: ServerEvent | None) -> TypeGuard[Question]:
-    """Return whether the server must answer *event* before the machine returns the next one."""
-    return isinstance(event, _QUESTIONS) and not isinstance(event, UNASKED)
+def is_question(event: ServerEvent | None) -> TypeGuard[Question]:
+    """Return whether *event* must be answered before the server machine returns the next one."""
+    return isinstance(event, _QUESTIONS) and not isinstance(event, ANSWERED_BY_MACHINE)

@@ -21,8 +21,8 @@ COMMAND_LINE = 512  # RFC 5321 4.5.3.1.4, including CRLF; extensions add to it
 REPLY_LINE = 512  # RFC 5321 4.5.3.1.5, including CRLF
 TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, including CRLF
 CHUNK_SIZE_DIGITS = 20  # of the size in BDAT; enough for any 64-bit number
-SCRAM_USUAL = 10_000  # iterations of new keys; each login costs both sides some milliseconds
-SCRAM_ITERATIONS = (4096, 1_000_000)  # least: RFC 5802 5.1; more would let a peer waste our CPU
+SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side some milliseconds
+SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)
 CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
 
 _MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
@@ -38,7 +38,7 @@ class Limits:
 
     recipients: int = field(default=1000, validator=ge(1))
     """The recipients of a transaction that a server accepts; it refuses more with 452. RFC 5321
-    4.5.3.1.8 wants 100 at least; a server with fewer announces LIMITS RCPTMAX (RFC 9422)."""
+    4.5.3.1.8 requires at least 100; a server with fewer announces LIMITS RCPTMAX (RFC 9422)."""
 
     transactions: int | None = field(default=None, validator=optional(ge(1)))
     """The MAIL commands that a server accepts on a connection; it answers the next with 421.
@@ -58,8 +58,8 @@ class Limits:
     """The seconds that a server waits before it answers a failed login."""
 
     reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
-    """The longest line of a reply that a client accepts. Servers exceed the RFC's 512, and a SASL
-    challenge may have 12288 (RFC 4954 4)."""
+    """The longest line of a reply that a client accepts. Some servers exceed the RFC's 512, and a
+    SASL challenge may have 12288 (RFC 4954 4)."""
 
     reply: int = field(default=256 * 1024, validator=ge(65536))
     """The longest reply that a client accepts, all lines together."""
@@ -134,8 +134,8 @@ class Tolerance(enum.Enum):
 class Leniencies:
     """Violations of the grammar that can be accepted from a peer.
 
-    The defaults follow the RFCs. Where these leave the choice, common and harmless violations are
-    accepted. None of them changes where a command or a message ends.
+    The defaults follow the RFCs. Where the RFCs leave a choice, common and harmless violations
+    are accepted. No leniency changes where a command or a message ends.
     """
 
     trailing_blanks: Tolerance = Tolerance.ACCEPT

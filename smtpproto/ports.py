@@ -21,8 +21,8 @@ __all__ = ["Runtime", "Semaphore", "Stream", "Trace", "is_path", "result"]
 T = TypeVar("T")
 
 Trace = Callable[[str, str], None]
-"""A function that gets the sender and the text of each line of the dialogue, secrets masked. The
-sender is "C" for the client, "S" for the server, and "*" for a note about the connection."""
+"""A function that receives the sender and the text of each line of the dialogue, with secrets
+masked. The sender is "C" for the client, "S" for the server, "*" for a note on the connection."""
 
 
 async def result(value: T | Awaitable[T]) -> T:

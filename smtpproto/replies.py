@@ -1,7 +1,8 @@
-"""Ready-made replies for handlers, with the codes that are registered for them."""
+"""Ready-made replies for handlers, and :func:`suggested_path`, which reads one on a client."""
 
 from __future__ import annotations
 
+from .grammar.address import suggested_path
 from .grammar.reply import Reply
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "NULL_MX_SENDER",
     "PRIORITY_TOO_LOW",
     "RELAYING_DENIED",
+    "suggested_path",
 ]
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpproto.events import Connected, Rejected, asks
+from smtpproto.events import Connected, Rejected, is_question
 from smtpproto.grammar.reply import Reply
 from smtpproto.protocol import server_replies
 from smtpproto.protocol.server import ServerProtocol
@@ -101,7 +101,7 @@ def test_the_codes_of_refusals_are_registered_for_their_command() -> None:
     for line in REFUSED:
         server.receive(line + b"\r\n")
         event = server.next_event()
-        if asks(event):
+        if is_question(event):
             server.answer()
         elif isinstance(event, Rejected):
             verb, code = line.split()[0].decode(), event.reply.code

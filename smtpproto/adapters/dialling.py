@@ -1,4 +1,4 @@
-"""What the adapters share to make connections; errors say what failed and what to check."""
+"""Connecting, as the adapters share it. The errors say what failed and what to check."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PORT_25 = "; many providers block outgoing port 25: send through a relay on por
 
 @contextmanager
 def map_connect_errors(host: str, port: int) -> Iterator[None]:
-    """Raise the errors of a block that connects as this library's own.
+    """Turn the errors of a block that connects into this library's errors.
 
     TimeoutError becomes TimedOut. Other errors of the system and its resolver become ConnectFailed,
     whose text has the error of each address that was tried.

@@ -1,4 +1,4 @@
-"""Clients and pools without ``await``, for programs without an event loop."""
+"""Blocking clients and pools: the same methods without ``await``, and no event loop."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Client:
-    """:class:`smtpproto.client.Client` without ``await``, whose methods say more."""
+    """A blocking client. :class:`smtpproto.client.Client` documents its methods in full."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -133,7 +133,7 @@ class Client:
 
 
 class Pool:
-    """:class:`smtpproto.client.Pool` without ``await``. Any number of threads may use it."""
+    """A blocking :class:`smtpproto.client.Pool`. Any number of threads may use it."""
 
     def __init__(self, pool: AsyncPool) -> None:
         self._pool = pool

@@ -102,8 +102,8 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _single_error() -> AsyncIterator[None]:
-    """Raise an error of the block itself, not the group that trio's nursery makes of it. The tasks
-    of the server raise none, so a group with one error holds the block's."""
+    """Raise an error of the block itself, not the group in which trio's nursery wraps it. The
+    server's tasks raise no errors, so a group with one error holds that of the block."""
     try:
         yield
     except BaseExceptionGroup as group:

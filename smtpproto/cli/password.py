@@ -8,7 +8,7 @@ import secrets
 
 from ..errors import GrammarError
 from ..grammar.secret import Secret
-from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
+from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from ..sasl import ScramKeys, hash_password
 from .options import UsageError, add_password_options, read_password
 
@@ -28,7 +28,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--kind", choices=kinds, default=kinds[0], help="what to store (default: %(default)s)"
     )
     parser.add_argument(
-        "--iterations", type=int, metavar="N", help=f"for SCRAM keys (default: {SCRAM_USUAL})"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help=f"for SCRAM keys (default: {SCRAM_DEFAULT_ITERATIONS})",
     )
     add_password_options(parser)
 
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one line. Return 0."""
     least, most = SCRAM_ITERATIONS
     if args.iterations is None:
-        args.iterations = SCRAM_USUAL
+        args.iterations = SCRAM_DEFAULT_ITERATIONS
     elif args.kind == "scrypt":
         raise UsageError("--iterations applies to SCRAM only; omit it with --kind scrypt")
     elif not least <= args.iterations <= most:

@@ -1,4 +1,4 @@
-"""AUTH on the client's side: the strongest mechanism that both sides know (RFC 4954)."""
+"""AUTH on the client's side: the strongest mechanism that both sides support (RFC 4954)."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ async def log_in(
     """Log in with the strongest mechanism; try the next one if the server refuses the mechanism.
 
     *allowed* names the mechanisms that may be used; None allows all. Raises NotOffered if there is
-    no mechanism in common, LoginRefused, RemoteProtocolError if the server does not prove its
-    identity, and whatever the source of a token raises.
+    no mechanism in common, LoginRefused if the server refuses the login, RemoteProtocolError if it
+    does not prove its identity, and what the function of a BearerToken raises.
     """
     offered = link.machine.extensions.mechanisms
     mechanisms = usable(credential, offered, channel, allowed)
@@ -66,9 +66,9 @@ async def log_in(
         reply = await attempt.run()
         if reply.positive:
             return
-        if attempt.unbound(reply):
+        if attempt.refuses_binding(reply):
             has_exporter = EXPORTER in channel.bindings
-            candidates = deque(_without(candidates, attempt.binding, exporter=has_exporter))
+            candidates = deque(_without_binding(candidates, attempt.binding, exporter=has_exporter))
         elif reply.code not in _TRY_ANOTHER_MECHANISM:
             candidates.clear()
         if not candidates:
@@ -88,13 +88,13 @@ def _candidates(mechanisms: Iterable[Mechanism], channel: Channel) -> Iterator[_
             yield mechanism, evolve(channel, bindings={name: octets})
 
 
-def _without(
+def _without_binding(
     candidates: Iterable[_Candidate], refused: str, *, exporter: bool
 ) -> Iterator[_Candidate]:
     """Yield the candidates that are left after the server refused the binding *refused*.
 
     With *exporter*, the connection has *tls-exporter*, which every server that offers -PLUS under
-    TLS 1.3 knows (RFC 9266). A refusal may then come from an attacker in between, so candidates
+    TLS 1.3 supports (RFC 9266). A refusal may then come from an attacker in between, so candidates
     without a binding are dropped.
     """
     for mechanism, channel in candidates:
@@ -133,8 +133,8 @@ class _Attempt:
             self._finish()
         return reply
 
-    def unbound(self, reply: Reply) -> bool:
-        """Return whether *reply* refuses the binding: the server has seen nothing else yet."""
+    def refuses_binding(self, reply: Reply) -> bool:
+        """Return whether *reply* refuses the binding: the server has received nothing else yet."""
         return bool(self.binding) and not self._challenged and reply.permanent
 
     def _first(self) -> Auth:
@@ -183,7 +183,7 @@ def _refused(attempt: _Attempt, reply: Reply) -> LoginRefused:
     listed = ", ".join(f"{name} {value}" for name, value in details.items())
     text = f"login refused ({listed})" if listed else "login refused"
     error = kind(text, reply, command=attempt.command)
-    error.details = details  # a dict, since the mapping itself may not be picklable
-    if kind is BadCredentials and attempt.mechanism.takes is BearerToken:
+    error.details = details  # a dict can be pickled; the original may not
+    if kind is BadCredentials and attempt.mechanism.credential_type is BearerToken:
         error.check = "the token, and what the reply says"
     return error

@@ -155,7 +155,7 @@ class ClientConfig:
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
     """How long to wait for the server."""
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
-    """What the server may do beyond the grammar."""
+    """The violations of the grammar to accept from the server."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its sender: see ``Trace``. Secrets are masked."""
 
@@ -174,8 +174,8 @@ class ClientConfig:
     def tls_mode(self, port: int) -> TLSMode:
         """Return when to use TLS on *port*; 0 stands for a Unix socket.
 
-        That is ``tls`` if it was given. The defaults: implicit on 465; none on a Unix socket, on
-        which nobody can eavesdrop; required on 587 (RFC 8314 5.2) and with a login; otherwise
+        That is ``tls`` if it was given. The defaults: implicit on 465; none on a Unix socket, whose
+        data stays on this machine; required on 587 (RFC 8314 5.2) and with a login; otherwise
         opportunistic.
         """
         if self.tls is not None:
@@ -196,7 +196,7 @@ class ClientConfig:
         if self.verify is not None:
             return self.verify
         unverified = mode is TLSMode.OPPORTUNISTIC and self.login is None
-        return TLSVerify.nothing() if unverified else TLSVerify.by_name()
+        return TLSVerify.none() if unverified else TLSVerify.by_name()
 
     def tls_context(self, mode: TLSMode) -> Context:
         """Return the TLS context for *mode*; each one is made once.

@@ -55,7 +55,7 @@ from .submit import submit
 _log = logging.getLogger("smtpproto.client")
 
 _CHECK_STARTTLS = 'whether this port needs tls="implicit", or something on the way hides the offer'
-_CHECK_SERVICE = "whether this server takes mail now, and from this host's address"
+_CHECK_SERVICE = "whether this server accepts mail now, and from this host's address"
 _CHECK_HELLO = "whether the server wants another name: set hello"
 _CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
 _CHECK_TLS = "whether the server can do TLS now; if not, try again later"
@@ -79,8 +79,8 @@ class Client:
     """The server's greeting."""
     _sent: list[PlannedTransaction] = field(factory=list, init=False)
     tls_refused: Reply | None = field(default=None, init=False)
-    """The reply to STARTTLS, if the server offered it, then refused it, and the session went on in
-    clear; else None."""
+    """The reply that refused STARTTLS, if the server offered it and the session went on in clear;
+    else None."""
     _trusted: bool = field(default=False, init=False)  # TLS is active and verified the server
 
     @property
@@ -106,9 +106,9 @@ class Client:
         come from the header fields, and Bcc is removed from an ``EmailMessage``.
 
         Returns the outcome for each recipient. Raises :class:`~smtpproto.errors.SendRefused` if the
-        server accepted the message for no recipient, :class:`~smtpproto.errors.NotOffered` if this
-        server cannot take it, and TransportError if the connection failed before the final dot, so
-        that nothing was accepted.
+        server refused the message for every recipient, :class:`~smtpproto.errors.NotOffered` if
+        this server cannot accept it, and TransportError if the connection failed before the final
+        dot, so that nothing was accepted.
         """
         return await self._send(message, envelope)
 
@@ -120,7 +120,7 @@ class Client:
         with self._link.conversation("transaction", within):
             limits = self.extensions.limits
             if limits.per_connection:
-                self._sent += planned.transactions  # kept only where they must be counted
+                self._sent += planned.transactions  # only needed if the server counts them
             return await submit(self._link, planned)
 
     @error_context("plan")
@@ -137,7 +137,7 @@ class Client:
         return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
 
     async def login(self, login: Credential | tuple[str, str]) -> None:
-        """Log in with the strongest mechanism that both sides know (RFC 4954).
+        """Log in with the strongest mechanism that both sides support (RFC 4954).
 
         Raises LoginRefused if the server refuses it, NotOffered if there is no common mechanism,
         and LocalProtocolError without verified TLS unless ``login_in_clear`` is set.
@@ -163,7 +163,7 @@ class Client:
         return await self._ask(Vrfy(name, smtputf8=smtputf8))
 
     async def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
-        """Send EXPN and return the reply: 250 with the members of the list *name*, one a line.
+        """Send EXPN and return the reply: 250 with the members of the list *name*, one per line.
 
         *smtputf8* allows UTF-8 in the reply.
         """
@@ -321,7 +321,7 @@ class Client:
 
     @property
     def _channel(self) -> Channel:
-        """What a SASL exchange may know of this connection."""
+        """The properties of this connection that a SASL exchange may use."""
         runtime, offered = self._link.runtime, self.extensions.mechanisms
         return Channel(
             random=runtime.random,
@@ -350,7 +350,7 @@ async def open_client(
     LocalProtocolError (for example for a login without TLS), RemoteProtocolError; and GrammarError
     for a credential that the mechanism cannot send. After an error the connection is closed.
     """
-    if reason := _why_impossible(host, port, config):
+    if reason := _reason_impossible(host, port, config):
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
     machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
@@ -362,8 +362,8 @@ async def open_client(
     return await _opened(Client(link, config, _server_name(host)), mode)
 
 
-def _why_impossible(host: str, port: int, config: ClientConfig) -> str:
-    """Return why there can be no such connection, or ""."""
+def _reason_impossible(host: str, port: int, config: ClientConfig) -> str:
+    """Return why the client cannot open this connection, or "" if it can."""
     if is_path(host):
         return (
             "a Unix socket is not dialled from an address; leave out source"

@@ -1,4 +1,4 @@
-"""The time limit of a whole operation (``Timeouts.total``), besides those of its phases."""
+"""The time limit of a whole operation (``Timeouts.total``), in addition to that of each phase."""
 
 from __future__ import annotations
 

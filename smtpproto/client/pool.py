@@ -71,7 +71,7 @@ class _Connection:
     opened_at: float
     used_at: float
     messages: int = 0
-    exhausted: bool = False  # the server takes nothing more on it
+    exhausted: bool = False  # the server accepts no more messages on it
 
 
 @define(eq=False)
@@ -89,7 +89,9 @@ class Pool:
     _config: PoolConfig = field(factory=PoolConfig)
     _total: float | None = None
     _semaphore: Semaphore = field(init=False)
-    _idle: deque[_Connection] = field(factory=deque, init=False)  # the last one was used last
+    _idle: deque[_Connection] = field(
+        factory=deque, init=False
+    )  # the most recently used is the last
     _closed: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -111,9 +113,10 @@ class Pool:
             self._semaphore.release()
 
     async def close(self) -> None:
-        """Quit all connections; each one in use, as soon as it is free. May be called twice."""
+        """Send QUIT on all connections; on those in use, as soon as they are free. May be called
+        twice."""
         self._closed = True
-        async with AsyncExitStack() as idle:  # quits all, even if this task is cancelled meanwhile
+        async with AsyncExitStack() as idle:  # closes all, even if this task is cancelled
             with suppress(IndexError):  # pop until empty: other threads may use the deque meanwhile
                 while True:
                     idle.push_async_callback(self._retire, self._idle.pop())

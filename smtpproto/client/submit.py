@@ -33,8 +33,8 @@ _ignore_link_errors = contextlib.suppress(TransportError, RemoteProtocolError)
 async def submit(link: Link, plan: Plan) -> Outcome:
     """Send one message and return its outcome.
 
-    Raises SendRefused if the server accepted it for no recipient. Raises TransportError if the link
-    failed before the end of the message, and whatever the message's source raised, unless an
+    Raises SendRefused if the server refused it for every recipient. Raises TransportError if the
+    link failed before the end of the message, and whatever the message's source raised, unless an
     earlier transaction may have delivered the message.
     """
     if link.needs_reset:  # the last message was cancelled in the middle
@@ -85,7 +85,7 @@ class _Submission:
             return self.refused(_NEVER_SENT)
         try:
             outcome = await self._transact()
-        except Exception as error:  # perhaps of the message's source, between two chunks
+        except Exception as error:  # may come from the message's source, between two chunks
             if isinstance(error, TransportError | RemoteProtocolError):
                 error.command = error.command or self.decided_by
             await self._reset()
@@ -154,7 +154,7 @@ class _Submission:
         self.decided_by = "end of data"
         try:
             refusal = await self._write_content()
-        except BaseException:  # no dot may end part of a message, so nothing can follow it
+        except BaseException:  # a dot would end an incomplete message, so send nothing more
             self.link.abandon()
             raise
         if refusal is not None:
@@ -205,7 +205,7 @@ class _Submission:
         """
         limit = self.link.machine.extensions.size
         if limit is not None and size > limit:
-            text = f"the message has more than {limit} octets, the most that the server takes"
+            text = f"the message has more than {limit} octets, the most that the server accepts"
             raise NotOffered(text, command="BDAT", check="the size of the message")
 
     def _refusal_before(self, error: TransportError, unanswered: Iterable[Sent] = ()) -> Reply:
@@ -265,8 +265,8 @@ class _Submission:
         return evolve(self._outcome(), refused=refused, unknown={}, reply=reply)
 
     def _outcome(self, final: dict[ForwardPath | None, Reply] | None = None) -> Outcome:
-        """Return the outcome by the replies to RCPT and *final*, those to the message; with *final*
-        None, no message was sent."""
+        """Return the outcome that follows from the replies to RCPT and from *final*, those to the
+        message. *final* is None if no message was sent."""
         accepted, refused, unknown = {}, {}, {}
         for path, rcpt in self._rcpt.items():
             reply = None if final is None else final.get(path)

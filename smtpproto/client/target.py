@@ -110,10 +110,10 @@ def _is_ipv6(host: str) -> bool:
 def _merge(
     url: str, port: int | None, options: ClientOptions
 ) -> tuple[str, int | None, ClientOptions]:
-    """Return host, port and options of *url* and the arguments beside it, of which None counts as
-    not given. Raises ValueError for what both give."""
+    """Return host, port and options from *url* and from the arguments passed with it; an argument
+    of None counts as not passed. Raises ValueError if both set the same option."""
     host, url_port, url_options = read_url(url)
-    given = cast(ClientOptions, {name: one for name, one in options.items() if one is not None})
+    given = cast(ClientOptions, {name: v for name, v in options.items() if v is not None})
     twice = sorted(url_options.keys() & given.keys())
     if port is not None:
         twice.append("port")

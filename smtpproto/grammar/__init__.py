@@ -1,4 +1,6 @@
-"""Ring 1: converts between values and octets. Pure and stateless.
+"""Ring 1: converts between values and octets; pure and stateless.
+
+Internal: import from ``smtpproto``, ``smtpproto.commands`` or ``smtpproto.replies`` instead.
 
 Every value is frozen and cannot be built invalid. ``parse`` reads octets, ``bytes(value)`` writes
 the canonical form, and ``parse(bytes(value)) == value``. Input outside the grammar raises

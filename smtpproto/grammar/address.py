@@ -41,7 +41,7 @@ class Mailbox:
     domain: Host = field(converter=to_host)
 
     long: bool = field(default=False, kw_only=True, eq=False, repr=False)
-    """Whether the local-part may be as long as a path, as read by a leniency. A client sends such a
+    """Whether a leniency allowed the local-part to be as long as a path. A client sends such a
     mailbox only if its own leniencies allow it."""
 
     def __attrs_post_init__(self) -> None:
@@ -299,8 +299,11 @@ def _error(message: str, text: str, at: int, offset: int = 0) -> GrammarError:
 
 
 def suggested_path(reply: Reply) -> ForwardPath | None:
-    """Return the path that a 251 or 551 reply suggests, where the mailbox is now (RFC 5321 3.4), or
-    None if the reply contains none. A person should decide whether to use it (RFC 5321 7.4)."""
+    """Return the forward path that a 251 or 551 reply suggests (RFC 5321 3.4), or None.
+
+    It is the new address of a recipient whose mailbox has moved. None means that *reply* has
+    another code or no path. A person should decide whether to use the path (RFC 5321 7.4).
+    """
     for candidate in re.findall(r"<[^<>]*>", reply.text) if reply.code in (251, 551) else ():
         try:
             return ForwardPath.parse(candidate)

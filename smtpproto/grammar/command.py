@@ -237,7 +237,7 @@ class Rset(Command):
 
 @frozen
 class Noop(TextCommand):
-    """``NOOP [text]``: only asks for a reply."""
+    """``NOOP [text]``: does nothing but ask for a reply."""
 
     verb = "NOOP"
 

@@ -68,7 +68,7 @@ def parse_command(
 
 
 def read_command(verb: str, line: bytes, context: ParseContext, commands: Commands) -> Command:
-    """Parse *line* as :func:`parse_command` does, where :func:`read_verb` has returned *verb*."""
+    """Parse *line* as :func:`parse_command` does; *verb* is what :func:`read_verb` returned."""
     kept = line.rstrip(b" \t")
     if len(kept) != len(line):
         message = "space or tab at the end of the line"
@@ -77,7 +77,7 @@ def read_command(verb: str, line: bytes, context: ParseContext, commands: Comman
     start = len(verb) + 1
     while kept.startswith(b" ", start):
         error = GrammarError("more than one space", offset=start, reply=BAD_CHARACTERS)
-        if verb == "BDAT":  # a relay in front may read the chunk size otherwise: smuggling
+        if verb == "BDAT":  # a relay may read another size, and so allow smuggling
             raise error
         context.tolerate("extra_blanks", error)
         start += 1

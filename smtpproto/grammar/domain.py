@@ -48,8 +48,7 @@ class Domain:
 
     name: str = field()
     loose: bool = field(default=False, kw_only=True, repr=False)
-    """Whether labels may contain underscores, as read by a leniency. A client does not send such a
-    domain."""
+    """Whether a leniency allowed underscores in labels. A client does not send such a domain."""
 
     def __attrs_post_init__(self) -> None:
         if len(self.name.encode("utf-8", "replace")) > limits.DOMAIN:

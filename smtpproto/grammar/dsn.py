@@ -48,7 +48,7 @@ def to_notify(value: Iterable[Notify] | None) -> frozenset[Notify] | None:
         return None
     notify = frozenset(value)
     if not notify or (Notify.NEVER in notify and len(notify) > 1):
-        raise GrammarError("must be NEVER alone, or at least one other", reply=BAD_PARAMETER)
+        raise GrammarError("must be NEVER alone, or one or more of the others", reply=BAD_PARAMETER)
     return notify
 
 
@@ -133,7 +133,7 @@ class OriginalRecipient:
 
     @classmethod
     def of(cls, path: ForwardPath) -> Self:
-        """Return the recipient of RCPT itself, as the first sender of a message gives it."""
+        """Return the value for *path* itself, which the client that submits a message sends."""
         return cls("rfc822" if path.isascii else _UTF8, str(path))
 
     @property

@@ -34,8 +34,8 @@ def read_no_parameters(text: str) -> None:
 
 
 def read_size_limit(text: str) -> int | None:
-    """Return SIZE's limit on a message in octets. None: there is no number, or it is 0 (RFC 1870
-    3)."""
+    """Return the largest message size that SIZE announces, in octets. None: there is no number, or
+    it is 0 (RFC 1870 3)."""
     if not re.fullmatch(r"[0-9]{0,20}", text):
         raise GrammarError("must be a number of at most 20 digits")
     return int(text or 0) or None
@@ -77,7 +77,7 @@ def read_attribute_names(text: str) -> tuple[str, ...]:
 
 @frozen
 class FutureRelease:
-    """The most that FUTURERELEASE offers: *seconds* for HOLDFOR, *until* for HOLDUNTIL."""
+    """The longest hold that FUTURERELEASE offers: *seconds* for HOLDFOR, *until* for HOLDUNTIL."""
 
     seconds: int = field(validator=in_range(1, MAX_SECONDS))
     until: datetime = field(converter=to_utc)

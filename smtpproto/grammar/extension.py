@@ -21,7 +21,7 @@ _PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
 
 @frozen(kw_only=True)
 class Extension:
-    """A row of the table."""
+    """A service extension: a row of :data:`EXTENSIONS`."""
 
     keyword: str
     rfc: str
@@ -207,7 +207,7 @@ class Extensions:
 
     @property
     def size(self) -> int | None:
-        """The largest message in octets, or None if SIZE gives no limit (RFC 1870 3)."""
+        """The largest message in octets, or None if SIZE announces no limit (RFC 1870 3)."""
         size: int | None = self._parsed("SIZE")
         return size
 
@@ -223,7 +223,7 @@ class Extensions:
 
     @property
     def deliver_by_min(self) -> int | None:
-        """The minimum seconds of ``BY=...;R``, or None if DELIVERBY gives none (RFC 2852 2)."""
+        """The minimum seconds of ``BY=...;R``, None if DELIVERBY has none (RFC 2852 2)."""
         seconds: int | None = self._parsed("DELIVERBY")
         return seconds
 
@@ -269,7 +269,7 @@ class Extensions:
 
     @cached_property
     def rows(self) -> tuple[Extension, ...]:
-        """The rows of the table whose keywords are offered."""
+        """The rows of :data:`EXTENSIONS` whose keywords are offered."""
         return tuple(EXTENSIONS[keyword] for keyword in self.keywords if keyword in EXTENSIONS)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A value that can be carried, compared and used, but not printed."""
+"""A secret value, for example a password, which is never printed."""
 
 from __future__ import annotations
 

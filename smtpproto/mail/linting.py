@@ -48,7 +48,7 @@ def _long_addresses(envelope: Envelope) -> Iterator[str]:
 
 
 def _lines(source: bytes | BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of *source*, whatever ends them."""
+    """Yield the lines of *source*, which may end with CRLF, LF or CR."""
     if isinstance(source, bytes):
         yield from source.splitlines()
         return

@@ -1,4 +1,4 @@
-"""The content of a message, prepared for sending in slices, and what is known of it before."""
+"""The content of a message, prepared for sending in slices, and its size and kind if known."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 pieces. Lines may end with CRLF, LF or CR; CRLF is sent."""
 
 _FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:.*\r\n(?:[ \t].*\r\n)*)*")
-_HEADER = 65536  # octets of a message in which its header section is searched
+_HEADER = 65536  # octets at the start of a message that are searched for the header section
 
 
 @frozen
@@ -42,7 +42,7 @@ class Content:
     """Content to send.
 
     *size* is in octets as sent (RFC 1870 5). *eight_bit* says whether there are octets above 127.
-    Both are None for content in pieces, where only the end tells. *utf8_header* says that the
+    Both are None for content in pieces, which has not been read yet. *utf8_header* says that the
     content needs SMTPUTF8: it is about the header section of the message. The header sections of
     its parts are not checked; RFC 6531 3.2 requires ASCII there, too.
     """
@@ -84,8 +84,8 @@ class Content:
             yield _in_ascii(start)
 
     async def _slices(self) -> AsyncGenerator[bytes, None]:
-        """Yield the content in slices, without a look at its header section."""
-        ends = self._line_ends()
+        """Yield the content in slices, without checking its header section."""
+        converter = self._converter()
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
         if isinstance(self.source, AsyncIterable):
@@ -93,17 +93,17 @@ class Content:
             try:
                 async for piece in pieces:
                     for part in _cut(piece):
-                        yield ends.convert(part)
+                        yield converter.convert(part)
             finally:
                 if isinstance(pieces, AsyncGenerator):
                     await pieces.aclose()
         else:
             for part in _pieces(self.source):
-                yield ends.convert(part)
-        yield ends.finish()
+                yield converter.convert(part)
+        yield converter.finish()
 
-    def _line_ends(self) -> _LineEnds | _AsTheyAre:
-        return _AsTheyAre() if self.binary else _LineEnds(long=self.long_lines)
+    def _converter(self) -> _CRLFConverter | _NoConverter:
+        return _NoConverter() if self.binary else _CRLFConverter(long=self.long_lines)
 
     async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
         """Yield the content in pieces of *size* octets, each with whether it is the last one. The
@@ -138,7 +138,7 @@ def prepare(
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, TextIOBase):
-        raise GrammarError('a file that is opened for text; open it with "rb"')
+        raise GrammarError('a file opened in text mode; open it with "rb"')
     if not isinstance(envelope, Envelope | None):
         raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
     if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
@@ -176,21 +176,21 @@ def _measured(content: Content) -> Content:
     """Read all of *content*. Return it with its size, eight_bit, utf8_header and start."""
     source = content.source
     start = source.tell() if _seekable(source) else None
-    ends = content._line_ends()
+    converter = content._converter()
     size, eight_bit, header = 0, False, b""
     for part in _pieces(cast(bytes | BinaryIO, source)):
-        converted = ends.convert(part)
+        converted = converter.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
         header = _header_section(converted) if size == len(converted) else header
-    size += len(ends.finish())
+    size += len(converter.finish())
     if start is not None:
         cast(BinaryIO, source).seek(start)
     utf8_header = not header.isascii()
     return evolve(content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start)
 
 
-class _LineEnds:
+class _CRLFConverter:
     """Turns CRLF, LF and CR into CRLF, slice by slice, and adds a missing last CRLF."""
 
     def __init__(self, *, long: bool) -> None:
@@ -218,8 +218,8 @@ class _LineEnds:
         return b"" if self._ended and not self._cr else self.convert(b"\n")
 
 
-class _AsTheyAre:
-    """Leaves line ends alone."""
+class _NoConverter:
+    """Leaves line ends unchanged."""
 
     def convert(self, data: bytes) -> bytes:
         """Return *data* unchanged."""

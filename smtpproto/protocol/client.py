@@ -88,14 +88,14 @@ class ClientProtocol:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:
             self._ended = True
-        elif self.phase is not Phase.CLOSED:  # after the end nothing would ever read them
+        elif self.phase is not Phase.CLOSED:  # after the end nothing reads them
             self._buffer.feed(data)
 
     def next_event(self) -> ClientEvent | None:
         """Return the next event, or None if more octets are needed or the end was reported.
 
-        Raises RemoteProtocolError for octets that are no reply, for a reply without a command, for
-        a reply of the wrong kind, and for octets after the 220 to STARTTLS.
+        Raises RemoteProtocolError for octets that are not a reply, for a reply that answers nothing
+        or whose code does not fit, and for octets after the 220 to STARTTLS.
         """
         try:
             context = ParseContext(leniencies=self.leniencies)
@@ -260,8 +260,9 @@ class ClientProtocol:
             raise LocalProtocolError("BODY=BINARYMIME needs BDAT (RFC 3030 3)", command=verb)
 
     def _check_octets(self, data: bytes) -> None:
-        narrow = self._parameters.body in (None, Body.SEVEN_BIT) and not self._parameters.smtputf8
-        if narrow and not data.isascii():
+        parameters = self._parameters
+        ascii_only = parameters.body in (None, Body.SEVEN_BIT) and not parameters.smtputf8
+        if ascii_only and not data.isascii():
             raise LocalProtocolError("octets above 127; send MAIL with BODY=8BITMIME or SMTPUTF8")
 
     def _checked_line(self, command: Command) -> bytes:
@@ -330,7 +331,7 @@ class ClientProtocol:
     def _take_reply(self, reply: Reply, leniencies: tuple[str, ...]) -> Answer | Unsolicited:
         if not self._ledger:
             if reply.code != 421:
-                raise RemoteProtocolError("a reply that nothing was sent for", reply=reply)
+                raise RemoteProtocolError("a reply that answers no command", reply=reply)
             self._close()
             return Unsolicited(reply)
         sent = self._ledger.popleft()
@@ -338,7 +339,7 @@ class ClientProtocol:
         if isinstance(sent.what, Mail):  # the transaction before it has all its replies
             self._recipients = []
         if reply.intermediate != self._expects_intermediate(sent, reply):
-            text = "a reply that makes no sense here"
+            text = "a reply whose code does not fit the command"
             raise RemoteProtocolError(text, command=str(sent), reply=reply)
         self.phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
         if not reply.positive or not self._ledger:

@@ -1,4 +1,4 @@
-"""Command lines for logs and events, without what may be a password."""
+"""Command lines for logs and events, with whatever may be a password masked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies as a server sends them: with host name, enhanced code, and only characters allowed."""
+"""Replies as a server sends them: with host name and enhanced code, and in ASCII if necessary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REPLY_NEEDS_UTF8 = Reply(550, "5.6.8", "The reply needs SMTPUTF8 to be shown")
 def format_reply(
     server: ServerState, reply: Reply, question: Question | None, *, with_code: bool = True
 ) -> Reply:
-    """Return *reply* to *question* as it is sent. *with_code*: give it an enhanced code."""
+    """Return *reply* to *question* as it is sent. *with_code*: add an enhanced code."""
     reply = _in_allowed_characters(reply, question, utf8=server.transaction.utf8)
     lines = list(reply.lines)
     if reply.code in _WITH_HOST_NAME and not isinstance(question, StartTLS):

@@ -8,7 +8,7 @@ from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError
 from ..events import (
-    UNASKED,
+    ANSWERED_BY_MACHINE,
     AuthResponse,
     BodyChunk,
     BodyEnd,
@@ -19,7 +19,7 @@ from ..events import (
     Rejected,
     ServerEvent,
     Tolerated,
-    asks,
+    is_question,
 )
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
@@ -52,8 +52,8 @@ class ServerProtocol(ServerState):
     Pass what the client sends to :meth:`receive`, take events from :meth:`next_event` until it
     returns None, then write to the client what :meth:`data_to_send` returns. Most events are
     questions: the next event comes only after :meth:`answer`, because the answer decides how the
-    very next octets are read. What needs no decision is answered at once, and reported as
-    :class:`~.events.Rejected` if it is refused.
+    next octets are read. The machine itself answers what needs no decision, and reports what it
+    refuses as :class:`~.events.Rejected`.
 
     *lmtp*: speak LMTP (RFC 2033). *submission*: accept mail from users (RFC 6409), only after AUTH,
     with DSN, and only with fully qualified domains. *starttls*: offer STARTTLS. *secure*: TLS is
@@ -103,7 +103,7 @@ class ServerProtocol(ServerState):
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:
             self._ended = True
-        elif self.phase is not Phase.CLOSED:  # after the end nothing would ever read them
+        elif self.phase is not Phase.CLOSED:  # after the end nothing reads them
             self._buffer.feed(data)
 
     def next_event(self) -> ServerEvent | None:
@@ -118,7 +118,7 @@ class ServerProtocol(ServerState):
         if event is None and self._ended and self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSED
             return Disconnected()
-        if asks(event):
+        if is_question(event):
             self.question = event
         return event
 
@@ -219,7 +219,7 @@ class ServerProtocol(ServerState):
                 assert_never(question)
 
     def _apply_table(self, command: Command) -> None:
-        """Enter the phase that the table has for an accepted command."""
+        """Enter the phase that follows an accepted command, according to the phase table."""
         phase = self.vocabulary.transitions[self.phase, row_of(command)]
         assert isinstance(phase, Phase)
         self.phase = phase
@@ -343,7 +343,7 @@ class ServerProtocol(ServerState):
         """Return the event for *command*. Answer it if it needs no decision."""
         self._redactor.after_auth = False
         command = server_rules.strip_untrusted(self, command)
-        if isinstance(command, UNASKED):
+        if isinstance(command, ANSWERED_BY_MACHINE):
             self._send(default_reply(self, command))
             self._apply_table(command)
         return command

@@ -1,4 +1,4 @@
-"""Replies that the server machine sends by itself; texts follow the RFCs' examples, if any."""
+"""Replies that the server machine sends by itself; texts follow examples in the RFCs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DEFAULT_REPLIES: Mapping[type[Question], Reply] = {
     AuthResponse: Reply(235, "2.7.0", "Authentication successful"),
 }
 
-# The codes that accept a question. Any other code below 400 is no answer to that question.
+# The codes that accept a question. Any other code below 400 does not answer it.
 ACCEPTED_CODES: Mapping[type[Question], frozenset[int]] = {
     Connected: frozenset({220}),
     ChunkEnd: frozenset({250}),

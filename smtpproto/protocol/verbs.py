@@ -54,7 +54,8 @@ class Verb:
     grouped: bool = False
     """Whether other commands may follow it in a pipelined group (RFC 2920 3.1)."""
     allowed_before: str = ""
-    """What a server may require and this does not need: "tls" (RFC 3207 4), "auth" (RFC 4954 6)."""
+    """What a server may require except for this command: "tls" (RFC 3207 4) or "auth"
+    (RFC 4954 6)."""
     keyword: str | None = None
     """The EHLO keyword that offers it, if any."""
     cells: tuple[Phase | Reply, ...] = field(factory=tuple)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from ..grammar.secret import Secret
-from ..limits import SCRAM_USUAL
+from ..limits import SCRAM_DEFAULT_ITERATIONS
 from ..ports import result
 from .exchange import Channel, Denied, Identity
 
@@ -78,12 +78,12 @@ class Authenticator:
         return None
 
     def decoy_shape(self, hash_name: str) -> tuple[int, int]:
-        """Return the iterations and the salt's size that SCRAM shows for users who do not exist.
+        """Return the iterations and the salt's size that SCRAM sends for users who do not exist.
 
-        The size is in octets, 64 at most. Return those of your real users' keys: then they do not
-        reveal who exists.
+        The size is in octets, 64 at most. Return those of your real users' keys, so that they do
+        not reveal which users exist.
         """
-        return SCRAM_USUAL, 16
+        return SCRAM_DEFAULT_ITERATIONS, 16
 
     def shared_secret(self, username: str) -> Secret | Awaitable[Secret | None] | None:
         """Return the password of *username*: CRAM-MD5, which needs the password itself."""
@@ -121,7 +121,7 @@ async def password_matches(
 async def authorize(
     authenticator: Authenticator, mechanism: str, username: str, authzid: str = ""
 ) -> Identity | Denied:
-    """Return the result for a verified user, who may want to act as the user *authzid*."""
+    """Return the result for a verified user, who may have asked to act as the user *authzid*."""
     if authzid in ("", username):
         return Identity(username, mechanism=mechanism)
     if await result(authenticator.may_act_as(username, authzid)) is True:

@@ -41,7 +41,7 @@ _HTTP_STATUS = {"invalid_token": "401", "insufficient_scope": "403"}  # RFC 6750
 
 @define(eq=False)
 class _BearerClient:
-    """What the client's sides of both mechanisms share."""
+    """The client's side, as both mechanisms share it."""
 
     _mechanism: str
     _message: Secret
@@ -138,7 +138,7 @@ def _read_refusal(challenge: bytes) -> Mapping[str, str]:
 
 @define(eq=False)
 class _BearerServer(ABC):
-    """What the server's sides of both mechanisms share."""
+    """The server's side, as both mechanisms share it."""
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel
@@ -158,7 +158,7 @@ class _BearerServer(ABC):
             return self._denied
         claim = self.read_claim(response.reveal())
         verdict = await result(self.authenticator.check_token(claim))
-        # A client may send no token, to learn what kind is wanted (RFC 7628 4.3). It never gets in.
+        # A client may send no token, to learn what kind is wanted (RFC 7628 4.3). It is refused.
         if isinstance(verdict, str) and verdict and claim.token.reveal():
             return await authorize(self.authenticator, self.mechanism, verdict, claim.username)
         refused = verdict if isinstance(verdict, TokenRefused) else TokenRefused()

@@ -1,4 +1,4 @@
-"""What all mechanisms share: the two sides of an exchange, its channel, and its results."""
+"""The types that all mechanisms share: both sides of an exchange, its channel, its results."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ async def _call_directly(check: Check) -> bool | Awaitable[bool]:
 
 @frozen(kw_only=True)
 class Channel:
-    """What an exchange may know about the connection that it runs on."""
+    """The properties of a connection that a SASL exchange may use."""
 
     random: Callable[[int], bytes] = field(repr=False)
-    """Returns so many octets of cryptographically strong randomness, for example
+    """Returns the given number of cryptographically strong random octets, for example
     ``secrets.token_bytes``."""
     in_thread: Callable[[Check], Awaitable[bool | Awaitable[bool]]] = field(
         default=_call_directly, repr=False
@@ -83,7 +83,7 @@ class RefusingChallenge(bytes):
 
 
 class ClientExchange(Protocol):
-    """The client's side of one exchange, made of a credential and a :class:`Channel`."""
+    """The client's side of one exchange, made from a credential and a :class:`Channel`."""
 
     def initial(self) -> Secret | None:
         """Return the response to send before any challenge; None if the server speaks first."""
@@ -111,7 +111,7 @@ class ClientExchange(Protocol):
 
 
 class ServerExchange(Protocol):
-    """The server's side of one exchange, made of an :class:`.Authenticator` and a
+    """The server's side of one exchange, made from an :class:`.Authenticator` and a
     :class:`Channel`."""
 
     async def step(self, response: Secret | None) -> bytes | Identity | Denied:

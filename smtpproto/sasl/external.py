@@ -1,4 +1,4 @@
-"""EXTERNAL (RFC 4422 A): the client's certificate in TLS says who the client is."""
+"""EXTERNAL (RFC 4422 A): the client's certificate in TLS identifies the client."""
 
 from __future__ import annotations
 

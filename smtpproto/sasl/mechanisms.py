@@ -1,4 +1,4 @@
-"""The table of mechanisms, and the rules which of them may be used on a connection."""
+"""The table of mechanisms, and the rules for using them on a connection."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class Mechanism:
 
     name: str
     client: Callable[[Any, Channel], ClientExchange]
-    """Makes the client's side from a credential of the class *takes*."""
+    """Makes the client's side from a credential of the class *credential_type*."""
     server: Callable[[Authenticator, Channel], ServerExchange]
     """Makes the server's side."""
-    takes: type[Credential]
+    credential_type: type[Credential]
     """The class of the client's credential."""
-    asks: str
-    """The name of the authenticator's method that it needs: a server whose authenticator does not
-    define the method does not offer the mechanism."""
+    authenticator_method: str
+    """The name of the authenticator's method that the server's side calls. A server whose
+    authenticator does not define this method does not offer the mechanism."""
     server_first: bool = False
     """Whether the server speaks first, so that the client must not send an initial response."""
-    acts_as: bool = True
+    carries_authzid: bool = True
     """Whether the message can name another user to act as (*authzid*)."""
     in_clear: bool = True
     """Whether it may be used without TLS where the configuration allows logins in clear."""
@@ -46,19 +46,21 @@ class Mechanism:
     """The hash of SCRAM, for which users need keys; "" for other mechanisms."""
     binds: bool = False
     """Whether it needs a channel binding."""
-    certificate: bool = False
+    needs_certificate: bool = False
     """Whether it needs the client's certificate."""
 
-    def says(self, credential: Credential) -> bool:
+    def supports(self, credential: Credential) -> bool:
         """Return whether it can carry *credential*, including its *authzid*."""
         authzid = getattr(credential, "authzid", "")
-        return isinstance(credential, self.takes) and (self.acts_as or not authzid)
+        return isinstance(credential, self.credential_type) and (
+            self.carries_authzid or not authzid
+        )
 
-    def fits(self, channel: Channel, allowed: Collection[str] | None) -> bool:
+    def usable_on(self, channel: Channel, allowed: Collection[str] | None) -> bool:
         """Return whether it can be used on *channel*, and is in *allowed* (None: all are).
 
         With a binding other than *tls-exporter* it must be named in *allowed*. All programs that
-        support -PLUS know *tls-exporter* (RFC 9266); one that knows no other would fail to log in.
+        support -PLUS support *tls-exporter* (RFC 9266), and many support no other binding.
         """
         named = allowed is not None and self.name in allowed
         if not (named or allowed is None):
@@ -73,8 +75,8 @@ def _scram(hash_name: str, *, plus: bool = False) -> Mechanism:
         name=f"SCRAM-{hash_name}{'-PLUS' if plus else ''}",
         client=partial(ScramClient, hash_name=hash_name, plus=plus),
         server=partial(ScramServer, hash_name=hash_name, plus=plus),
-        takes=Login,
-        asks="scram_keys",
+        credential_type=Login,
+        authenticator_method="scram_keys",
         hash_name=hash_name,
         binds=plus,
     )
@@ -89,57 +91,57 @@ MECHANISMS: tuple[Mechanism, ...] = (
         name="CRAM-MD5",
         client=CramMD5Client,
         server=CramMD5Server,
-        takes=Login,
-        asks="shared_secret",
+        credential_type=Login,
+        authenticator_method="shared_secret",
         server_first=True,
-        acts_as=False,
+        carries_authzid=False,
     ),
     Mechanism(
         name="PLAIN",
         client=PlainClient,
         server=PlainServer,
-        takes=Login,
-        asks="check_password",
+        credential_type=Login,
+        authenticator_method="check_password",
     ),
     Mechanism(
         name="LOGIN",
         client=LoginClient,
         server=LoginServer,
-        takes=Login,
-        asks="check_password",
-        acts_as=False,
+        credential_type=Login,
+        authenticator_method="check_password",
+        carries_authzid=False,
     ),
     Mechanism(
         name="OAUTHBEARER",
         client=OAuthBearerClient,
         server=OAuthBearerServer,
-        takes=BearerToken,
-        asks="check_token",
+        credential_type=BearerToken,
+        authenticator_method="check_token",
         in_clear=False,
     ),
     Mechanism(
         name="XOAUTH2",
         client=XOAuth2Client,
         server=XOAuth2Server,
-        takes=BearerToken,
-        asks="check_token",
+        credential_type=BearerToken,
+        authenticator_method="check_token",
         in_clear=False,
     ),
     Mechanism(
         name="EXTERNAL",
         client=ExternalClient,
         server=ExternalServer,
-        takes=External,
-        asks="certificate_user",
+        credential_type=External,
+        authenticator_method="certificate_user",
         in_clear=False,
-        certificate=True,
+        needs_certificate=True,
     ),
     Mechanism(
         name="ANONYMOUS",
         client=AnonymousClient,
         server=AnonymousServer,
-        takes=Anonymous,
-        asks="allow_anonymous",
+        credential_type=Anonymous,
+        authenticator_method="allow_anonymous",
     ),
 )
 """All supported mechanisms, the strongest first."""
@@ -163,8 +165,8 @@ def usable(
         mechanism
         for mechanism in MECHANISMS
         if mechanism.name in offered
-        and mechanism.says(credential)
-        and mechanism.fits(channel, allowed)
+        and mechanism.supports(credential)
+        and mechanism.usable_on(channel, allowed)
     )
 
 
@@ -178,11 +180,11 @@ def offers(
     return tuple(
         mechanism.name
         for mechanism in MECHANISMS
-        if getattr(type(authenticator), mechanism.asks)
-        is not getattr(Authenticator, mechanism.asks)
-        and mechanism.fits(channel, allowed)
+        if getattr(type(authenticator), mechanism.authenticator_method)
+        is not getattr(Authenticator, mechanism.authenticator_method)
+        and mechanism.usable_on(channel, allowed)
         and (not mechanism.hash_name or mechanism.hash_name in authenticator.scram_hashes)
-        and (not mechanism.certificate or channel.certificate is not None)
+        and (not mechanism.needs_certificate or channel.certificate is not None)
     )
 
 

@@ -20,7 +20,7 @@ from attrs import Factory, field, frozen
 from ..errors import GrammarError
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import SCRAM_USUAL
+from ..limits import SCRAM_DEFAULT_ITERATIONS
 from .authenticator import Authenticator
 from .prepare import prepared, prepared_text
 from .scram_keys import HASHES, ScramKeys
@@ -30,8 +30,8 @@ _log = logging.getLogger("smtpproto.server")
 T = TypeVar("T")
 V = TypeVar("V")
 
-_DEFAULT_COSTS = 14, 8, 5  # ln, r, p: of the costs that OWASP recommends, the least memory
-_DEFAULT_ITERATIONS = "SHA-256", SCRAM_USUAL
+_DEFAULT_COSTS = 14, 8, 5  # ln, r, p: OWASP's recommendation with the least memory
+_DEFAULT_ITERATIONS = "SHA-256", SCRAM_DEFAULT_ITERATIONS
 _DIGEST_SIZE = 32  # octets
 _MAX_MEMORY = 256 * 1024 * 1024  # octets for one login: twice the most that OWASP recommends
 _SCRYPT = re.compile(
@@ -160,7 +160,7 @@ class HashedPasswords(Authenticator):
 
     Raises GrammarError, with the user's name, for a hash that cannot be read. For a user who does
     not exist a hash is computed as well, with the costs that most users have, so that the time does
-    not reveal who exists.
+    not reveal which users exist.
     """
 
     _users: Mapping[str, _ScryptHash] = field(converter=_read_hashes)

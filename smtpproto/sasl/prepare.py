@@ -1,5 +1,5 @@
-"""SASLprep (RFC 4013), which gives user names and passwords that look the same one form, and the
-characters allowed in the trace of ANONYMOUS (RFC 4505 3)."""
+"""SASLprep (RFC 4013), which brings user names and passwords that look the same to one form, and
+the characters allowed in the trace of ANONYMOUS (RFC 4505 3)."""
 
 from __future__ import annotations
 

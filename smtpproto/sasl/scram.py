@@ -26,8 +26,8 @@ from .exchange import Channel, Denied, Identity
 from .prepare import prepared, prepared_text
 from .scram_keys import ScramKeys, client_key, salted_password
 
-# RFC 5802 7. The names of extensions are letters that the RFC does not use. So a mandatory
-# extension, m=, matches nowhere.
+# RFC 5802 7. The names of extensions are letters that the RFC does not use. So a message
+# with a mandatory extension, m=, does not match.
 _EXTENSIONS = r"(?:,[A-Zbdfghj-loqtuw-z]=[^\0,]+)*"
 _VALUE = r"[^\0,]+"
 _NAME = r"(?:[^\0,=]|=2C|=3D)+"
@@ -274,7 +274,7 @@ def fresh_nonce(channel: Channel) -> str:
 def _decoy(
     authenticator: Authenticator, channel: Channel, username: str, hash_name: str
 ) -> ScramKeys:
-    """Return keys for a user who does not exist, always with the same salt, which nobody can
+    """Return keys for a user who does not exist, always with the same salt, which a client cannot
     predict."""
     if authenticator.decoy_key is None:
         # vars() bypasses the setter of a frozen class; setdefault makes one key for all threads.

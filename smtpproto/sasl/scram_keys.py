@@ -1,5 +1,5 @@
 """The keys that a server stores for SCRAM (RFC 5802 3, RFC 5803). They do not reveal the password,
-and nobody can log in with them."""
+and do not allow a login."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrs import frozen
 from ..errors import GrammarError
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
-from ..limits import SCRAM_ITERATIONS, SCRAM_USUAL
+from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from .prepare import prepared, prepared_text
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
@@ -50,7 +50,7 @@ class ScramKeys:
         password: Secret | str,
         *,
         salt: bytes,
-        iterations: int = SCRAM_USUAL,
+        iterations: int = SCRAM_DEFAULT_ITERATIONS,
         hash_name: str = "SHA-256",
     ) -> ScramKeys:
         """Return the keys of *password*; *salt* should be 16 random octets or more.

@@ -96,8 +96,8 @@ class ServerConfig:
     """Verbs of your own, for the hook ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks (``"192.0.2.0/24"``) of trusted proxies. Their connections must begin
-    with a header of the PROXY protocol, and the client that it states is believed. A header from
-    any other peer is refused as an unknown command."""
+    with a header of the PROXY protocol, and the server trusts the client address in it. A header
+    from any other peer is refused as an unknown command."""
     xclient_from: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks that may use XCLIENT, and so claim to be any client and user."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=to_networks)
@@ -107,7 +107,7 @@ class ServerConfig:
     timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
     """How long the server waits for the client."""
     leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
-    """Which deviations from the grammar are accepted."""
+    """The violations of the grammar to accept from the client."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its speaker: see ``Trace``. Secrets are masked."""
 

@@ -117,7 +117,7 @@ class Conversation:
             self._stream.interrupt()
 
     async def _prepare(self) -> None:
-        """Do what comes before the greeting: read a PROXY header, start implicit TLS."""
+        """Read a PROXY header and start implicit TLS, if configured, and make the machine."""
         if is_among(self._session.peer[0], self._config.proxied_by):
             await self._read_proxy_header()
         if self._config.implicit_tls:
@@ -248,11 +248,11 @@ class Conversation:
             raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
     def _new_session(self) -> Session:
-        """Return the session as it was at the start, because nothing that the client said before
-        TLS counts (RFC 3207 4.2).
+        """Return the session as it was at the start: the server must forget what the client sent
+        before TLS (RFC 3207 4.2).
 
-        What trusted peers stated is kept: otherwise a certificate would be taken for that of the
-        client which XCLIENT states, though it is the trusted peer's own.
+        What trusted peers stated is kept. Otherwise the trusted peer's own certificate would be
+        taken for that of the client that XCLIENT states.
         """
         old = self._session
         return Session(
@@ -380,15 +380,15 @@ class Conversation:
     def _bound_channel(self) -> Channel:
         """The channel, without bindings if no mechanism that uses them was offered.
 
-        Otherwise a client that says "you offered none" would look like the victim of a downgrade
-        (RFC 5802 6).
+        Otherwise a client that states, correctly, that it was offered no binding would look like
+        the victim of a downgrade (RFC 5802 6).
         """
         offered = any(BY_NAME[name].binds for name in self._machine.mechanisms)
         return self._channel if offered else evolve(self._channel, bindings={})
 
     @property
     def _channel(self) -> Channel:
-        """What SASL exchanges may know of this connection."""
+        """The properties of this connection that SASL exchanges may use."""
         tls, impersonated = self._session.tls, self._session.impersonated is not None
         verified = tls is not None and tls.verified and not impersonated
         return Channel(

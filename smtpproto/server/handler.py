@@ -53,8 +53,8 @@ class Session:
     tls: TLSInfo | None = None
     """What the TLS handshake negotiated and verified; None without TLS."""
     user: str | None = None
-    """The user that the client acts for: who logged in, or the user that this one may act as. None
-    without a login. After XCLIENT it is the login that XCLIENT states."""
+    """The user that the client acts for: the one who logged in, or the one whom that user acts as.
+    None without a login. After XCLIENT it is the login that XCLIENT states."""
     identity: Identity | None = None
     """The login in full: mechanism, user name and authorization identity. None without AUTH."""
     lmtp: bool = False
@@ -113,12 +113,12 @@ class Handler:
             async def message(self, session, envelope, body):
                 await store(envelope, body)
 
-    Names follow one convention. A hook for a command bears its verb: *ehlo*, *mail*, *rcpt*,
-    *data*, *vrfy*, *expn*, *help*, *etrn*. A hook for another event bears the event's name:
+    A hook for a command is named after its verb: *ehlo*, *mail*, *rcpt*,
+    *data*, *vrfy*, *expn*, *help*, *etrn*. A hook for another event is named after the event:
     *connect*, *tls*, *login*, *message*, *command*, *reset*, *close*.
 
     A hook may be plain or ``async``. Use plain hooks with a blocking server; with asyncio or trio,
-    a plain hook that waits holds up all connections. The result decides what the client is told:
+    a plain hook that waits holds up all connections. The result decides what the client receives:
 
     * None accepts with the default reply.
     * A :class:`~smtpproto.grammar.reply.Reply` with a 4yz or 5yz code refuses, and one with a
@@ -214,7 +214,7 @@ class Handler:
         return None
 
     def command(self, session: Session, command: Command) -> Hook:
-        """A verb of your own, from *verbs* of ``serve``. None answers with its default reply."""
+        """A verb of your own, from *verbs* of ``serve``. None accepts with its default reply."""
         return None
 
     def reset(self, session: Session) -> NoReply:

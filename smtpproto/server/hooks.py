@@ -1,4 +1,4 @@
-"""Calls of an application's hooks, plain or async, that survive whatever these raise or return."""
+"""Calls of an application's hooks, plain or async. A hook that fails becomes a negative reply."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
 async def call_hook(
     hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
 ) -> Verdict:
-    """Return the verdict of *hook*, or *failure* if it raises or returns no verdict."""
+    """Return the verdict of *hook*, or *failure* if it raises or returns anything else."""
     try:
         return _check_verdict(await result(hook(*arguments)))
     except Exception as error:
@@ -52,7 +52,7 @@ async def call_login_hook(hook: Callable[..., Hook], *arguments: object) -> Verd
 
 
 async def call_hook_without_reply(hook: Callable[..., NoReply], *arguments: object) -> None:
-    """Call a hook whose result the client does not see."""
+    """Call a hook whose result does not change the dialogue."""
     try:
         await result(hook(*arguments))
     except Exception as error:
@@ -77,7 +77,8 @@ async def call_lookup_hook(
 def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
     """Answer the machine's open question, and return whether the answer was positive.
 
-    If *verdict* is no reply, or no answer to this question, the client receives LOCAL_ERROR.
+    If *verdict* is not a Reply or None, or does not answer this question, the client receives
+    LOCAL_ERROR.
     """
     try:
         machine.answer(_check_verdict(verdict))

@@ -15,7 +15,7 @@ from .config import ServerConfig
 from .handler import Handler, HandlerSource
 from .trust import trusted_offers
 
-# Better than any connection is at its start: shows whatever a configuration could ever offer.
+# Allows every mechanism, to find which ones a configuration could offer on any connection.
 _BEST_CHANNEL = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
 
 
@@ -86,8 +86,8 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")
     if (config.require_auth or config.submission) and not offered_mechanisms(config, _BEST_CHANNEL):
         raise ValueError(
-            "require_auth and submission need an authenticator that can verify something"
+            "require_auth and submission need an authenticator that can verify a login"
         )
-    in_reach = config.context is not None or config.auth_in_clear
-    if (config.require_auth or config.submission) and not in_reach:
+    can_authenticate = config.context is not None or config.auth_in_clear
+    if (config.require_auth or config.submission) and not can_authenticate:
         raise ValueError("require_auth and submission need TLS: set context, or auth_in_clear=True")

@@ -1,4 +1,4 @@
-"""What only trusted peers may state about the real client: XCLIENT, XFORWARD, PROXY."""
+"""Statements of trusted peers about the real client: XCLIENT, XFORWARD and PROXY."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def trusted_offers(peer: str, config: ServerConfig) -> dict[str, str]:
 def impersonate(new: Session, old: Session, attributes: XClientAttributes) -> Session:
     """Return the session *new* with the client that XCLIENT's *attributes* state.
 
-    An address or port that they do not state is kept from *old*. A login is not kept: it was not
-    this client's.
+    An address or port that they do not state is kept from *old*. A login is not kept: it was that
+    of the trusted client.
     """
     address = old.peer[0] if attributes.addr is None else _to_text(attributes.addr)
     port = old.peer[1] if not isinstance(attributes.port, int) else attributes.port
@@ -44,7 +44,7 @@ def _to_text(value: object) -> str:
 async def read_proxy_header(
     stream: Stream, runtime: Runtime, config: ServerConfig
 ) -> tuple[Stream, ProxyHeader]:
-    """Read the PROXY header at the start of *stream*; return the stream that follows it, and it.
+    """Read the PROXY header at the start of *stream*; return the stream after it, and the header.
 
     Raises RemoteProtocolError if there is no valid header, TransportError, TimedOut.
     """

@@ -1,4 +1,4 @@
-"""Contexts for TLS: how a client's is made, and which certificate a server's shows."""
+"""TLS contexts: making one for a client, and finding the certificate that a server's one shows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def client_context(
     certificate that cannot be read.
     """
     verify = verify or TLSVerify.by_name()
-    by_name = verify.at_all and not verify.fingerprints
+    by_name = verify.enabled and not verify.fingerprints
     context = _verifying_context(verify.ca) if by_name else _unverifying_context()
     context.hostname_checks_common_name = False  # only a subjectAltName counts (RFC 9525 2)
     context.options |= ssl.OP_NO_RENEGOTIATION  # the filter cannot write during a renegotiation

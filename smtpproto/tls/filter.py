@@ -52,7 +52,7 @@ class Filter(ABC):
             error.phase = "TLS"
             raise
         if self._fingerprints and not self.verified:
-            # Drop the records: in TLS 1.3 they hold our certificate, and the peer is a stranger.
+            # In TLS 1.3 the records hold our certificate, which the wrong server must not get.
             self.data_to_send()
             raise TLSFailed(
                 f"TLS failed: the certificate has another fingerprint: {self._fingerprint}",
@@ -152,36 +152,36 @@ class Filter(ABC):
 # -- names and failures --------------------------------------------------------------------------
 
 _LINE = 200  # octets of a greeting to quote in an error
-SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
-_OLD = "whether the peer supports TLS 1.2 or later"
-_RENEGOTIATES = "whether the peer can avoid renegotiation, or support TLS 1.3"
-_ISSUER = (
+CHECK_SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
+_CHECK_VERSION = "whether the peer supports TLS 1.2 or later"
+_CHECK_RENEGOTIATION = "whether the peer can avoid renegotiation, or support TLS 1.3"
+_CHECK_ISSUER = (
     "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
     " TLSVerify.by_fingerprint"
 )
-_NO_CERTIFICATE = "which client certificate the server wants; then set certificate"
-_DATES = "the certificate's dates, and the clock of this machine"
-_NAME = "the host name; set server_name if the certificate is for another"
+_CHECK_CLIENT_CERTIFICATE = "which client certificate the server wants; then set certificate"
+_CHECK_DATES = "the certificate's dates, and the clock of this machine"
+_CHECK_NAME = "the host name; set server_name if the certificate is for another"
 _CHECKS = {
     "HTTP_REQUEST": "whether this is the right port: the client speaks HTTP",
     "CERTIFICATE_VERIFY_FAILED": "the host name, the CA in use and the certificate's dates",
     "TLSV1_ALERT_UNKNOWN_CA": "whether the peer trusts the CA of your certificate",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _NO_CERTIFICATE,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CHECK_CLIENT_CERTIFICATE,
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "whether the client has a certificate to show",
-    "UNSUPPORTED_PROTOCOL": _OLD,
-    "TLSV1_ALERT_PROTOCOL_VERSION": _OLD,
-    "WRONG_VERSION_NUMBER": SPEAKS_TLS,
-    "RECORD_LAYER_FAILURE": SPEAKS_TLS,
+    "UNSUPPORTED_PROTOCOL": _CHECK_VERSION,
+    "TLSV1_ALERT_PROTOCOL_VERSION": _CHECK_VERSION,
+    "WRONG_VERSION_NUMBER": CHECK_SPEAKS_TLS,
+    "RECORD_LAYER_FAILURE": CHECK_SPEAKS_TLS,
     "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context; call its set_session_id",
 }
 _CERTIFICATE_CHECKS = {
-    "issuer certificate": _ISSUER,
-    "self-signed": _ISSUER,
-    "self signed": _ISSUER,
-    "expired": _DATES,
-    "not yet valid": _DATES,
-    "mismatch": _NAME,
-    "not valid for": _NAME,
+    "issuer certificate": _CHECK_ISSUER,
+    "self-signed": _CHECK_ISSUER,
+    "self signed": _CHECK_ISSUER,
+    "expired": _CHECK_DATES,
+    "not yet valid": _CHECK_DATES,
+    "mismatch": _CHECK_NAME,
+    "not valid for": _CHECK_NAME,
 }
 """What to check, by a part of OpenSSL's message about a certificate."""
 _COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
@@ -229,7 +229,7 @@ def failure(reason: str, detail: str = "") -> TLSFailed:
 
 def renegotiation() -> TLSFailed:
     """Return the error for a peer that starts a new handshake of TLS 1.2 during a session."""
-    return TLSFailed("TLS failed: the peer wants to renegotiate", check=_RENEGOTIATES)
+    return TLSFailed("TLS failed: the peer wants to renegotiate", check=_CHECK_RENEGOTIATION)
 
 
 def closed_by_peer() -> TLSFailed:

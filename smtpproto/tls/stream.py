@@ -17,7 +17,7 @@ from ..ports import Stream
 from ..wire.stream_wrapper import StreamWrapper
 from .context import Context, own_certificate
 from .filter import (
-    SPEAKS_TLS,
+    CHECK_SPEAKS_TLS,
     Filter,
     TLSInfo,
     closed_by_peer,
@@ -186,7 +186,7 @@ class TLSStream(StreamWrapper):
                 await self._flush(left())
                 self._filter.receive(await self._stream.read(left()))
         except TransportError as error:
-            error.phase, error.check = "TLS", error.check or SPEAKS_TLS
+            error.phase, error.check = "TLS", error.check or CHECK_SPEAKS_TLS
             raise
         finally:
             with contextlib.suppress(SMTPError):

@@ -1,4 +1,4 @@
-"""How a client verifies a server, and the certificate that it shows: values, without TLS."""
+"""How a client verifies a server, and the certificate that the client shows."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class TLSVerify:
     """The CAs to trust: PEM, or the path of a PEM file. None: the system's."""
     fingerprints: tuple[bytes, ...] = field(default=(), converter=_octet_strings)
     """SHA-256 of the certificates to accept, 32 octets each; CA and name then do not count."""
-    at_all: bool = True
+    enabled: bool = True
     """Whether the client verifies anything."""
 
     def __attrs_post_init__(self) -> None:
-        if (self.ca is not None) + bool(self.fingerprints) + (not self.at_all) > 1:
-            raise ValueError("set only one of ca, fingerprints and at_all=False")
+        if (self.ca is not None) + bool(self.fingerprints) + (not self.enabled) > 1:
+            raise ValueError("set only one of ca, fingerprints and enabled=False")
         for fingerprint in self.fingerprints:
             if (size := len(fingerprint)) != _SHA256:
                 raise ValueError(f"a SHA-256 fingerprint has {_SHA256} octets, not {size}")
@@ -93,9 +93,9 @@ class TLSVerify:
         return cls(fingerprints=tuple(map(_fingerprint, fingerprints)))
 
     @classmethod
-    def nothing(cls) -> Self:
+    def none(cls) -> Self:
         """Accept any certificate. TLS then protects against passive eavesdroppers only."""
-        return cls(at_all=False)
+        return cls(enabled=False)
 
     @classmethod
     def named(cls, name: str) -> Self:
@@ -104,7 +104,7 @@ class TLSVerify:
             case "name":
                 return cls.by_name()
             case "none":
-                return cls.nothing()
+                return cls.none()
         raise ValueError('verify must be "name", "none" or a TLSVerify')
 
 

@@ -1,6 +1,6 @@
 """The PROXY protocol: a proxy names its client before the first octet of SMTP or TLS.
 
-Section numbers are those of HAProxy's proxy-protocol.txt. A header comes without proof, so a server
+Section numbers are those of HAProxy's proxy-protocol.txt. A header proves nothing, so a server
 reads one only where its configuration says that a proxy sends it (5), and only from known proxies.
 """
 

@@ -15,7 +15,7 @@ from smtpproto import (
     GrammarError,
     LocalProtocolError,
 )
-from smtpproto.events import BodyChunk, asks
+from smtpproto.events import BodyChunk, is_question
 from smtpproto.protocol.server import ServerProtocol
 from tests.support.dialogue import GOODBYE, MAIL, data, hello, mail, play, rcpt, send
 from tests.support.envelopes import TO_BOB
@@ -125,7 +125,7 @@ def test_content_received_by_bdat_is_sent_by_data_with_crlf_and_stuffed_dots() -
         while (event := server.next_event()) is not None:
             if isinstance(event, BodyChunk):
                 received += event.data
-            if asks(event):
+            if is_question(event):
                 server.answer()
     assert received == content
     lines = ["a", "..", "b", "..", "MAIL FROM:<evil@example.net>", "..", "...c"]

@@ -132,7 +132,7 @@ MAIL_LINE, RCPT_LINE = "MAIL FROM:<ann@example.org>", "RCPT TO:<bob@example.org>
 
 
 GREETINGS = [
-    Failure("no service", f"S: 554 no{GOODBYE}", Refusal, "greeting", "", 554, check="takes mail"),
+    Failure("no service", f"S: 554 no{GOODBYE}", Refusal, "greeting", "", 554, check="accepts"),
     Failure("busy", "S: 421 busy", Refusal, "greeting", "", 421, check="now"),
     Failure("a silent server", "S: <silence>", TimedOut, "greeting", check="465"),
     Failure("a server that resets", "S: <reset>", ConnectionLost, "greeting", check="implicit"),

@@ -81,6 +81,6 @@ def test_535_or_501_before_a_challenge_means_that_the_binding_is_not_supported(
     code: int, unbound: bool
 ) -> None:
     attempt = _Attempt(None, None, None, "tls-exporter")  # type: ignore[arg-type]
-    assert attempt.unbound(Reply(code, None, "x")) == unbound
+    assert attempt.refuses_binding(Reply(code, None, "x")) == unbound
     attempt._challenged = True
-    assert not attempt.unbound(Reply(code, None, "x"))
+    assert not attempt.refuses_binding(Reply(code, None, "x"))

@@ -153,10 +153,10 @@ def test_contexts_are_made_once_for_each_way_to_verify() -> None:
     [
         (TLSMode.REQUIRED, {}, TLSVerify.by_name()),
         (TLSMode.IMPLICIT, {}, TLSVerify.by_name()),
-        (TLSMode.OPPORTUNISTIC, {}, TLSVerify.nothing()),
+        (TLSMode.OPPORTUNISTIC, {}, TLSVerify.none()),
         (TLSMode.OPPORTUNISTIC, {"login": ("ann", "secret")}, TLSVerify.by_name()),
         (TLSMode.OPPORTUNISTIC, {"verify": "name"}, TLSVerify.by_name()),
-        (TLSMode.REQUIRED, {"verify": "none"}, TLSVerify.nothing()),
+        (TLSMode.REQUIRED, {"verify": "none"}, TLSVerify.none()),
     ],
 )
 @pytest.mark.req("RFC8314-3.3-02")
@@ -167,8 +167,8 @@ def test_the_default_verification_depends_on_mode_and_login(
     assert config.verification(mode) == verify
     context = config.tls_context(mode)
     assert isinstance(context, ssl.SSLContext)
-    required = ssl.CERT_REQUIRED if verify.at_all else ssl.CERT_NONE
-    assert (context.verify_mode, context.check_hostname) == (required, verify.at_all)
+    required = ssl.CERT_REQUIRED if verify.enabled else ssl.CERT_NONE
+    assert (context.verify_mode, context.check_hostname) == (required, verify.enabled)
 
 
 def test_certificate_files_are_read_once_for_every_mode(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from smtpproto.errors import GrammarError
-from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote, suggested_path
+from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath, quote
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
 from smtpproto.grammar.reply import Reply
+from smtpproto.replies import suggested_path
 from smtpproto.testing import strategies
 
 L63 = "d" * 63

@@ -18,7 +18,7 @@ from smtpproto.events import (
     Rejected,
     Sent,
     ServerEvent,
-    asks,
+    is_question,
 )
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import Command, Data, Ehlo, Mail, Quit, Rcpt
@@ -155,7 +155,7 @@ class ServerDriver:
 
     def answer(self, event: ServerEvent) -> None:
         """Answer *event* until it is no longer the open question: in LMTP more than once."""
-        while asks(event) and self.machine.question is event:
+        while is_question(event) and self.machine.question is event:
             self.machine.answer(self.application(event))
 
     def ask(self, data: bytes) -> ServerEvent:

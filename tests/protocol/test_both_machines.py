@@ -19,7 +19,7 @@ from smtpproto.events import (
     ServerEvent,
     Step,
     Unsolicited,
-    asks,
+    is_question,
 )
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
@@ -153,7 +153,7 @@ class Pair:
             self.reply_count += 1
             if isinstance(event, Rejected):
                 self.rejected.append(event)
-            if asks(event):
+            if is_question(event):
                 self.reply(event)
         self.to_client += self.server.data_to_send()
 

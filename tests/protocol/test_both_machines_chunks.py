@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpproto.errors import LocalProtocolError
-from smtpproto.events import Answer, BodyChunk, BodyEnd, ChunkEnd, Question, Rejected, asks
+from smtpproto.events import Answer, BodyChunk, BodyEnd, ChunkEnd, Question, Rejected, is_question
 from smtpproto.events import Step as End
 from smtpproto.grammar.command import Command, Data, Mail, Rset
 from smtpproto.grammar.envelope import Envelope
@@ -111,7 +111,7 @@ class Pair:
             if isinstance(event, Rejected):
                 assert event.reply.code in (452, 503), "the others follow a refusal"
                 self.content = b""
-            if asks(event):
+            if is_question(event):
                 self.reply(event)
 
     def reply(self, event: Question) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto.events import Answer, BodyEnd, Rejected, asks
+from smtpproto.events import Answer, BodyEnd, Rejected, is_question
 from smtpproto.grammar.address import ForwardPath
 from smtpproto.grammar.command import Data, Rcpt
 from smtpproto.grammar.reply import Reply
@@ -44,7 +44,7 @@ class Pair:
 
     def serve(self) -> bytes:
         while (event := self.server.next_event()) is not None:
-            while asks(event) and self.server.question is event:
+            while is_question(event) and self.server.question is event:
                 self.server.answer(self.reply())
             assert not isinstance(event, Rejected) or event.reply.code == 503
         return self.server.data_to_send()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from smtpproto.errors import LocalProtocolError
-from smtpproto.events import Answer, Rejected, Sent, asks
+from smtpproto.events import Answer, Rejected, Sent, is_question
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
     Command,
@@ -161,7 +161,7 @@ def server_in(phase: Phase) -> ServerProtocol:
     }[phase]
     for verb in script:
         server.receive(LINES[verb] + b"\r\n")
-        while asks(server.next_event()):
+        while is_question(server.next_event()):
             server.answer()
     assert server.phase is phase
     server.data_to_send()
@@ -233,7 +233,7 @@ def test_an_accepted_command_leads_to_the_phase_in_the_table(
             server.answer(Reply(250, "2.0.0", "OK") if verb == "EXPN" else None)
         if verb.startswith("BDAT"):
             assert not server.data_to_send(), "no reply is sent before its octets were read"
-            assert asks(server.next_event())
+            assert is_question(server.next_event())
             server.answer()
     code = 503 if cell == "503" else ACCEPTED_CODES.get(verb, 250)
     assert one_reply(server).code == code
@@ -295,7 +295,7 @@ def test_a_server_reads_no_commands_in_the_other_phases(
     if answer is None:
         server = ServerProtocol(hostname="mx.example.org")
         server.receive(b"QUIT\r\n")
-        assert asks(server.next_event())
+        assert is_question(server.next_event())
         assert not server.data_to_send()
         assert server.phase is phase
         return

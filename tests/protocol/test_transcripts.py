@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from smtpproto.events import Answer, BodyChunk, BodyEnd, Disconnected, Question, asks
+from smtpproto.events import Answer, BodyChunk, BodyEnd, Disconnected, Question, is_question
 from smtpproto.grammar.command import Ehlo
 from smtpproto.grammar.command_line import parse_command
 from smtpproto.grammar.extension_command import Bdat
@@ -166,7 +166,7 @@ class TranscriptServer:
                 self.machine.answer()
                 continue
             reply = next(self.replies)
-            if asks(event):
+            if is_question(event):
                 self.answer(event, reply)
             while self.machine.question is not None:  # in LMTP, for the next recipient
                 self.machine.answer(next(self.replies))

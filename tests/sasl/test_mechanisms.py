@@ -66,7 +66,7 @@ def test_mechanisms_other_than_scram_are_listed_strongest_first() -> None:
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_each_mechanism_takes_only_its_kind_of_credential(name: str) -> None:
     for other, credential in CREDENTIALS.items():
-        fits = BY_NAME[other].takes is BY_NAME[name].takes
+        fits = BY_NAME[other].credential_type is BY_NAME[name].credential_type
         assert bool(usable(credential, [name], CHANNEL)) == fits
         assert usable(credential, [name], CHANNEL, allowed=["PLAIN-CLIENTTOKEN"]) == ()
 

@@ -21,7 +21,7 @@ from smtpproto import (
     StoredKeys,
     hash_password,
 )
-from smtpproto.limits import SCRAM_USUAL
+from smtpproto.limits import SCRAM_DEFAULT_ITERATIONS
 from smtpproto.sasl import offers
 from smtpproto.sasl.scram import ScramClient, ScramServer
 
@@ -229,7 +229,7 @@ def test_a_check_for_an_unknown_user_has_the_cost_of_most_users(
 def test_without_users_all_logins_fail_and_decoys_have_defaults() -> None:
     assert HashedPasswords({}).check_password("ann", Secret("secret")) is False
     assert StoredKeys({}).check_password("ann", Secret("secret")) is False
-    assert StoredKeys({}).decoy_shape("SHA-256") == (SCRAM_USUAL, 16)
+    assert StoredKeys({}).decoy_shape("SHA-256") == (SCRAM_DEFAULT_ITERATIONS, 16)
 
 
 def test_hashes_offer_plain_and_keys_offer_scram_too() -> None:

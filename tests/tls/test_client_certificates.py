@@ -128,7 +128,7 @@ def test_a_wrong_password_of_the_key_raises_value_error(
     """OpenSSL does not prompt for another one at the terminal."""
     closed = ClientCertificate(shown.certfile, shown.keyfile, password)
     with pytest.raises(ValueError, match=r"cannot read certificate and key of .*pem: ") as caught:
-        client_context(TLSVerify.nothing(), closed)
+        client_context(TLSVerify.none(), closed)
     assert not password or password not in str(caught.value)
 
 
@@ -139,7 +139,7 @@ def test_a_missing_certificate_or_key_raises_value_error(shown: ClientCertificat
         ClientCertificate(shown.certfile, shown.certfile),
     ):
         with pytest.raises(ValueError, match="cannot read certificate and key of"):
-            client_context(TLSVerify.nothing(), certificate)
+            client_context(TLSVerify.none(), certificate)
     assert ClientCertificate("a", password=Secret("b")) == ClientCertificate("a", password="b")
 
 

@@ -27,7 +27,7 @@ from tests.support.tls_libraries import (
 
 @pytest.mark.parametrize(
     "verify", [TLSVerify.by_name(), TLSVerify.by_ca(PEM), TLSVerify.by_fingerprint("00" * 32),
-               TLSVerify.nothing()], ids=["name", "CA", "fingerprint", "none"],
+               TLSVerify.none()], ids=["name", "CA", "fingerprint", "none"],
 )  # fmt: skip
 @pytest.mark.req("RFC8314-4-01")
 def test_client_context_requires_tls_1_2(verify: TLSVerify) -> None:

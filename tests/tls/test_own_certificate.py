@@ -16,7 +16,7 @@ from smtpproto.tls.filter import Filter
 from tests.support.certificates import CA, NAME, der, server_context
 from tests.support.tls_libraries import connected
 
-UNVERIFYING = client_context(TLSVerify.nothing())
+UNVERIFYING = client_context(TLSVerify.none())
 
 
 def bindings(*sides: Filter) -> list[bytes]:
@@ -43,7 +43,7 @@ def test_a_server_that_requires_a_certificate_has_a_binding_too() -> None:
     leaf.configure_cert(context)
     ca.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    certified = client_context(TLSVerify.nothing())
+    certified = client_context(TLSVerify.none())
     ca.issue_cert("client.example").configure_cert(certified)
     client, server = connected(certified, context)
     assert bindings(client, server) == [hashlib.sha256(der(leaf)).digest()] * 2

@@ -29,7 +29,7 @@ GREETINGS = [
 
 
 def unverifying_client() -> Filter:
-    return client_of(client_context(TLSVerify.nothing()), None)
+    return client_of(client_context(TLSVerify.none()), None)
 
 
 def feed(side: Filter, octets: bytes, size: int) -> None:

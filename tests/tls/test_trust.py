@@ -94,7 +94,7 @@ def test_bad_certificates_fail_by_name_but_not_by_fingerprint(
     assert check in caught.value.check
     by_fingerprint = TLSVerify.by_fingerprint("00" * 32, fingerprint(leaf))
     assert connected_by(by_fingerprint, leaf, name)[0].verified
-    assert not connected_by(TLSVerify.nothing(), leaf, name)[0].verified
+    assert not connected_by(TLSVerify.none(), leaf, name)[0].verified
 
 
 def test_another_fingerprint_fails_although_ca_and_name_are_good() -> None:
@@ -105,7 +105,7 @@ def test_another_fingerprint_fails_although_ca_and_name_are_good() -> None:
 
 
 def test_a_client_that_verifies_nothing_accepts_any_certificate() -> None:
-    client, server = connected_by(TLSVerify.nothing(), LEAF, "mx.example.net")
+    client, server = connected_by(TLSVerify.none(), LEAF, "mx.example.net")
     client.write(b"x")
     move(client, server)
     assert server.read() == b"x"

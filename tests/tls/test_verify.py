@@ -34,7 +34,7 @@ def test_a_value_verifies_in_exactly_one_way() -> None:
     with pytest.raises(ValueError, match="at least one"):
         TLSVerify.by_fingerprint()
     with pytest.raises(ValueError, match="only one of"):
-        TLSVerify(ca="ca.pem", at_all=False)
+        TLSVerify(ca="ca.pem", enabled=False)
     with pytest.raises(ValueError, match="only one of"):
         TLSVerify(ca="ca.pem", fingerprints=(b"x" * 32,))
     with pytest.raises(ValueError, match="PEM"):
