@@ -80,7 +80,7 @@ def test_the_accepting_codes_of_each_command_are_registered_for_it(verb: str) ->
     assert {(verb, code) for code in row.accepted_codes} <= BY_COMMAND
 
 
-# The lines of one session. The machine itself refuses most of them, each for another reason.
+# The lines of one session. The machine itself refuses most of them, each for a different reason.
 REFUSED = [
     b"MAIL FROM:<>", b"EHLO", b"EHLO a b", b"EHLO client.example", b"HELO", b"FOO", b"SEND",
     b"x" * 600, b"RCPT TO:<a@b.example>", b"DATA", b"BDAT 0", b"EXPN a", b"STARTTLS", b"VRFY",

@@ -1,4 +1,4 @@
-"""The bounds that users can set."""
+"""Limits: values that are refused."""
 
 from __future__ import annotations
 

@@ -57,9 +57,9 @@ def faults(
 def test_the_requirements_page_of_this_project_is_up_to_date(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And every id that a test names exists, no waiver is stale, no covered row has lost its tests.
+    """Also, every id that a test names exists, no waiver is stale, no covered row lost its tests.
 
-    ``nox -s requirements`` writes the page anew.
+    ``nox -s requirements`` rewrites the page.
     """
     assert faults(ROOT, capsys, "--check", code=0) == []
 

@@ -1,4 +1,4 @@
-"""The two rules of the house: imports only go down, and only the outer rings touch the world."""
+"""The rings of the package: what each part may import, and which parts may do I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import smtpproto
 
 ROOT = Path(smtpproto.__file__).parent
 
-# What each part may import besides itself; the order is that of the rings.
+# The parts that each part may import besides itself, from the inner rings to the outer ones.
 BELOW: dict[str, list[str]] = {
     "limits": [],
     "ports": [],
@@ -39,14 +39,14 @@ BELOW["cli"] = [*BELOW]
 BELOW["__main__"] = ["cli"]
 BELOW["__init__"] = [*BELOW]
 
-WORLD = {
+IO_MODULES = {
     "asyncio", "trio", "anyio", "socket", "socketserver", "select", "selectors", "threading",
     "multiprocessing", "subprocess", "signal", "time", "random", "secrets", "uuid",
     "os", "pathlib", "shutil", "tempfile", "platform", "getpass",
 }  # fmt: skip
-CLOCK = {"now", "utcnow", "today", "fromtimestamp"}  # datetime is a value, but these ask the world
+CLOCK = {"now", "utcnow", "today", "fromtimestamp"}  # these functions of datetime read the clock
 OUTER = {"adapters", "cli", "testing"}
-# What only a module for an extra may import; who needs it imports that module late.
+# Packages that only the module of an extra may import. Others import that module when needed.
 EXTRAS = {"tls/openssl.py": {"OpenSSL", "service_identity"}}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -89,7 +89,7 @@ def test_only_the_outer_rings_import_io_clocks_and_randomness(path: Path) -> Non
     part = _part(path)
     tops = {name.split(".")[0] for name in _imports(path)}
     if part not in OUTER:
-        assert not tops & WORLD, part
+        assert not tops & IO_MODULES, part
         assert "datetime" not in tops or not _attributes(path) & CLOCK, part
         assert "ssl" not in tops or part == "tls", part
     if part in CORE | {"client", "server"}:

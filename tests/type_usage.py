@@ -180,7 +180,7 @@ def send_over_blocking_sockets(message: EmailMessage) -> None:
 
 
 def parameters_by_address(asked: dict[str, RcptParameters]) -> None:
-    """Give the parameters of RCPT by address."""
+    """Pass the parameters of RCPT by address."""
     Envelope("ann@example.org", asked, rcpt_parameters=asked)
     Envelope("ann@example.org", "bob@example.org", rcpt_parameters={3: RcptParameters()})  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""One side of a large message, and how much memory it took. Run as a program:
+"""Send or receive one large message, and print how much memory that took. Run as a program:
 
 big_message.py FLAVOUR serve             prints the port, then the growth in octets
 big_message.py FLAVOUR send PORT MIB     prints the growth in octets

@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""Fixtures for the tests of the adapters."""
 
 from __future__ import annotations
 

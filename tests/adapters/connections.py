@@ -1,4 +1,4 @@
-"""Connections of tests: through each adapter, to a recording server, and over raw sockets."""
+"""Connections for tests: through each adapter, to a recording server, and over raw sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three adapters with one interface, so that one test runs on each of them."""
+"""One interface to all three adapters, so that one test runs on each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the adapters serve: certificates, an authenticator and an inbox."""
+"""Certificates, an authenticator and an inbox for the tests of the adapters."""
 
 from __future__ import annotations
 
@@ -36,8 +36,11 @@ class Certificates:
 
 @define(eq=False)
 class Inbox(handlers.Inbox):
-    """Keeps messages for example.org. It has async and plain hooks, some of which raise: for the
-    recipient *trouble*, and for content that begins with "raise"."""
+    """Accepts and records messages for example.org.
+
+    It has async and plain hooks. They raise for the recipient *trouble*, and for content that
+    begins with "raise".
+    """
 
     closed: threading.Event = field(factory=threading.Event)
     """Set when a connection has ended."""

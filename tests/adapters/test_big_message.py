@@ -1,4 +1,4 @@
-"""A large message passes each adapter, both ways, in less memory than it has octets."""
+"""A large message needs less memory than its size on both sides, with each adapter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = Path(__file__).with_name("big_message.py")
-ROOM = 8 * 1024 * 1024
+MEMORY_LIMIT = 8 * 1024 * 1024
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts memory as Linux does")
@@ -38,5 +38,5 @@ def test_a_large_message_takes_less_memory_than_its_size_on_both_sides(
             grown, _ = serving.communicate(timeout=60)
         finally:
             serving.kill()
-    assert int(sending.stdout) < ROOM
-    assert int(grown) < ROOM
+    assert int(sending.stdout) < MEMORY_LIMIT
+    assert int(grown) < MEMORY_LIMIT

@@ -178,7 +178,7 @@ async def a_source_that_raises_sends_no_part_of_its_message(client: Client, inbo
 
     with pytest.raises(OSError, match="read on"):
         await client.send(source(), TO_BOB)
-    assert client.usable, "RSET drops the chunks that the server has"
+    assert client.usable, "RSET makes the server drop the chunks"
     await client.send(b"hello\r\n", TO_BOB)
     assert len(inbox.messages) == 1
 

@@ -81,7 +81,7 @@ each_pool = pytest.mark.parametrize(
 
 @define(eq=False)
 class CountingInbox(Handler):
-    """Keeps bodies and counts connections; replies 421 to every *closing*-th MAIL."""
+    """Records bodies and counts connections; replies 421 to every *closing*-th MAIL."""
 
     closing: int = 0
     bodies: list[bytes] = field(factory=list)

@@ -22,7 +22,7 @@ from tests.adapters.harness import Adapter, Blocking, each_client, each_server, 
 
 
 class PeersAndMail(Handler):
-    """Keeps the address of each client; accepts mail by LMTP for the local-part b only."""
+    """Records the address of each client; accepts mail by LMTP for the local-part b only."""
 
     def __init__(self) -> None:
         self.peers: list[tuple[str, int]] = []

@@ -1,4 +1,4 @@
-"""Unix sockets: mail over them, their files, and what does not go with a path."""
+"""Unix sockets: mail over them, their files, and options that a path excludes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a client connects: URLs, default ports, and what a port implies."""
+"""Where a client connects: URLs, default ports, and the defaults that a port implies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures of the client's tests."""
+"""Fixtures for the tests of the client."""
 
 from tests.support.fixtures import contexts, small_chunks
 

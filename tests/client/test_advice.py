@@ -21,7 +21,7 @@ from smtpproto.client.link import _CHECK_IMPLICIT_TLS
 from tests.support.certificates import NAME
 from tests.support.dialogue import GOODBYE, hello, play
 from tests.support.tls_server import TLSServer
-from tests.support.tls_sessions import GOOD, TRUST
+from tests.support.tls_sessions import SERVER_CONTEXT, TRUST
 
 
 @pytest.mark.parametrize("ending", ["", "S: <reset>\n", "S: <silence>\n"])
@@ -61,7 +61,7 @@ def test_a_missing_greeting_under_tls_does_not_point_to_tls() -> None:
             self._output += tls.data_to_send()
 
     async def main() -> None:
-        server, config = SilentServer(GOOD, implicit=True), ClientConfig(verify=TRUST)
+        server, config = SilentServer(SERVER_CONTEXT, implicit=True), ClientConfig(verify=TRUST)
         await start_client(Runtime(), server, NAME, config, TLSMode.IMPLICIT)
 
     with pytest.raises(TimedOut) as caught:
@@ -71,7 +71,7 @@ def test_a_missing_greeting_under_tls_does_not_point_to_tls() -> None:
 
 
 def test_a_closed_handshake_asks_whether_the_peer_speaks_tls() -> None:
-    server = TLSServer(GOOD, handshake=b"close", implicit=True)
+    server = TLSServer(SERVER_CONTEXT, handshake=b"close", implicit=True)
     ours = ClientConfig(verify=TRUST)
     with pytest.raises(TLSFailed) as caught:
         run(start_client(Runtime(), server, NAME, ours, TLSMode.IMPLICIT))

@@ -1,4 +1,4 @@
-"""Arguments of Client.send that are not what they seem."""
+"""Arguments of the wrong type to Client.send."""
 
 from __future__ import annotations
 

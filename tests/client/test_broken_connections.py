@@ -1,4 +1,4 @@
-"""Connections that break, and what the client then raises and sends."""
+"""Connections that break: the errors that the client raises, and what it still sends."""
 
 from __future__ import annotations
 

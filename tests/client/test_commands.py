@@ -1,4 +1,4 @@
-"""The other commands of a client: VRFY, EXPN, HELP, and what it never sends."""
+"""VRFY, EXPN and other commands of a client, and commands that it never sends."""
 
 from __future__ import annotations
 

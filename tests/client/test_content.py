@@ -1,4 +1,4 @@
-"""What becomes of the content on its way out, and where an envelope comes from."""
+"""Content of each kind on its way to the server, and envelopes made from a message."""
 
 from __future__ import annotations
 

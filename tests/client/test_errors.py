@@ -1,4 +1,4 @@
-"""Each failure that a client can meet: what its error says, and which octets were sent before it.
+"""Each failure of a client: the text of its error, and what the client has sent by then.
 
 The failures of a TLS handshake are in tests/conversation, those of dialling in tests/adapters.
 """
@@ -394,7 +394,7 @@ def test_a_closed_pool_does_not_connect() -> None:
     check_text(caught.value)
 
 
-# -- what to check -------------------------------------------------------------------------------
+# -- the advice on what to check -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("start", [start for start, _ in CHECKS])

@@ -1,4 +1,4 @@
-"""What a message needs of the server's offer, and what the client uses of it."""
+"""Extensions that a message needs, and extensions that the client uses."""
 
 from __future__ import annotations
 

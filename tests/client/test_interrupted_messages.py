@@ -120,7 +120,7 @@ def test_an_asynchronous_source_is_closed_when_a_chunk_is_refused() -> None:
 
 
 class Cancelled(BaseException):
-    """Stands for a cancellation."""
+    """The cancellation of a framework."""
 
 
 class CancellingStream(ScriptedStream):

@@ -61,7 +61,7 @@ def test_a_wrong_password_is_not_tried_with_another_mechanism(offered: str) -> N
 
 @pytest.mark.parametrize("code", [421, 432, 454, 500, 501, 523, 524, 530, 535, 538, 550])
 def test_after_any_other_refusal_no_other_mechanism_is_tried(code: int) -> None:
-    """The password is wrong, or no mechanism is at fault."""
+    """The mechanism is not the cause of these refusals."""
     first = f"C: AUTH PLAIN {PLAIN}\nS: {code} 5.7.0 No\n"
     script = OFFER.format("PLAIN LOGIN") + first
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))

@@ -23,7 +23,7 @@ HELLO = hello()
 STARTTLS_REFUSED = f"{hello('STARTTLS')}C: STARTTLS\nS: 454 4.7.0 not now\n{GOODBYE}"
 
 
-# -- greeting and goodbye ------------------------------------------------------------------------
+# -- greeting and QUIT ---------------------------------------------------------------------------
 
 
 @pytest.mark.req(

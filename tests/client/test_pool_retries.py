@@ -261,7 +261,7 @@ def test_an_iterator_is_not_sent_again_if_writing_the_content_failed() -> None:
     assert caught.value.command == "end of data"
 
 
-# -- the rule ------------------------------------------------------------------------------------
+# -- no message is lost or received twice --------------------------------------------------------
 
 
 SESSIONS = 1000

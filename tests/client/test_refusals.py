@@ -1,4 +1,4 @@
-"""Refused recipients and messages: what is raised, and what may be tried again."""
+"""Refused recipients and messages: the errors, and which recipients may be tried again."""
 
 from __future__ import annotations
 

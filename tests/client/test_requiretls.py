@@ -15,7 +15,7 @@ STRICT = Envelope("", "bob@example.org", MailParameters(requiretls=True))
 
 
 class ParameterRecorder(Handler):
-    """Keeps the parameters of MAIL of each message."""
+    """Records the parameters of MAIL of each message."""
 
     def __init__(self) -> None:
         self.parameters: list[MailParameters] = []

@@ -41,7 +41,7 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-# -- laws ----------------------------------------------------------------------------------------
+# -- properties of any URL -----------------------------------------------------------------------
 
 
 @given(words, words, hosts, ports)

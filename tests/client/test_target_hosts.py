@@ -48,7 +48,7 @@ STRASSE = "stra\N{LATIN SMALL LETTER SHARP S}e.example"
 
 @pytest.mark.parametrize("as_url", [True, False], ids=["URL", "option"])
 def test_server_name_is_encoded_as_a_host_is(as_url: bool) -> None:
-    """IDNA 2003 would make another domain of this one, which may belong to somebody else."""
+    """IDNA 2003 would make another domain of this one, which may have another owner."""
     with pytest.raises(GrammarError, match="no A-labels"):
         if as_url:
             make_target(f"smtp://mx.example?server_name={STRASSE}")

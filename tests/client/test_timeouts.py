@@ -82,11 +82,11 @@ class TimedDialogue:
         return octets.endswith(b"\r\n.\r\n" if phase == "end of data" else b"\r\n")
 
 
-async def short(client: Client) -> Outcome:
+async def send_short(client: Client) -> Outcome:
     return await client.send(b"hello\r\n", TO_BOB)
 
 
-async def long(client: Client) -> Outcome:
+async def send_long(client: Client) -> Outcome:
     def blocks() -> Iterator[bytes]:
         for _ in range(20):
             yield b"x" * 998 + b"\r\n" + b"y" * 998 + b"\r\n"
@@ -109,10 +109,10 @@ async def long(client: Client) -> Outcome:
     ],
 )
 def test_each_phase_has_its_own_timeout(phase: str, command: str, seconds: float) -> None:
-    """Not a second before it is over."""
+    """It does not expire a second early."""
     dialogue = TimedDialogue(stalls=phase)
     with pytest.raises(TimedOut) as caught:
-        dialogue.run(short, Timeouts())
+        dialogue.run(send_short, Timeouts())
     assert caught.value.command == command
     assert dialogue.simulation.now() - dialogue.silent_at == seconds
 
@@ -120,7 +120,7 @@ def test_each_phase_has_its_own_timeout(phase: str, command: str, seconds: float
 @pytest.mark.req("RFC5321-4.5.3.2-01", "RFC5321-4.5.3.2.6-01")
 def test_no_reply_to_the_final_dot_within_ten_minutes_is_an_unknown_outcome() -> None:
     dialogue = TimedDialogue(stalls="end of data")
-    outcome = dialogue.run(short, Timeouts())
+    outcome = dialogue.run(send_short, Timeouts())
     assert outcome is not None and list(outcome.unknown) == list(TO_BOB.recipients)
     assert dialogue.simulation.now() - dialogue.silent_at == 600
 
@@ -129,7 +129,7 @@ def test_no_reply_to_the_final_dot_within_ten_minutes_is_an_unknown_outcome() ->
 def test_a_slow_but_steady_message_does_not_time_out() -> None:
     """Each block takes nearly its three minutes, and all of them more than any timeout."""
     dialogue = TimedDialogue(per_block=179, pause=110)
-    outcome = dialogue.run(long, Timeouts())
+    outcome = dialogue.run(send_long, Timeouts())
     assert outcome is not None and outcome.accepted
     assert dialogue.simulation.now() > 20 * 179
 
@@ -138,7 +138,7 @@ def test_a_slow_but_steady_message_does_not_time_out() -> None:
 def test_a_block_that_cannot_be_written_within_three_minutes_times_out() -> None:
     dialogue = TimedDialogue(per_block=181)
     with pytest.raises(TimedOut):
-        dialogue.run(long, Timeouts())
+        dialogue.run(send_long, Timeouts())
     assert dialogue.simulation.now() == 180
 
 
@@ -150,5 +150,5 @@ def test_a_block_that_cannot_be_written_within_three_minutes_times_out() -> None
 def test_each_timeout_is_an_option(name: str, phase: str) -> None:
     dialogue = TimedDialogue(stalls=phase)
     with pytest.raises(TimedOut):
-        dialogue.run(short, evolve(Timeouts(), **{name: 7}))
+        dialogue.run(send_short, evolve(Timeouts(), **{name: 7}))
     assert dialogue.simulation.now() - dialogue.silent_at == 7

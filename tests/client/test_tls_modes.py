@@ -1,4 +1,4 @@
-"""Each TLS mode of a client against everything that a server may do."""
+"""Each TLS mode of a client against each behaviour of a server."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from tests.support.certificates import (
 )
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
 from tests.support.tls_server import TLSServer, is_tls
-from tests.support.tls_sessions import GOOD, TRUST
+from tests.support.tls_sessions import SERVER_CONTEXT, TRUST
 
 SERVERS: Mapping[str, Callable[[bool], TLSServer]] = {
-    "agrees": lambda implicit: TLSServer(GOOD, implicit=implicit),
-    "does not offer": lambda _: TLSServer(GOOD, keyword=b"HELP"),
-    "is stripped": lambda _: TLSServer(GOOD, keyword=b"XXXXXXXA"),
-    "refuses": lambda _: TLSServer(GOOD, starttls=b"454 4.7.0 not now\r\n"),
-    "refuses for good": lambda _: TLSServer(GOOD, starttls=b"502 5.5.1 no\r\n"),
-    "closes politely": lambda _: TLSServer(GOOD, starttls=b"421 4.3.2 closing\r\n"),
+    "agrees": lambda implicit: TLSServer(SERVER_CONTEXT, implicit=implicit),
+    "does not offer": lambda _: TLSServer(SERVER_CONTEXT, keyword=b"HELP"),
+    "is stripped": lambda _: TLSServer(SERVER_CONTEXT, keyword=b"XXXXXXXA"),
+    "refuses": lambda _: TLSServer(SERVER_CONTEXT, starttls=b"454 4.7.0 not now\r\n"),
+    "refuses for good": lambda _: TLSServer(SERVER_CONTEXT, starttls=b"502 5.5.1 no\r\n"),
+    "closes politely": lambda _: TLSServer(SERVER_CONTEXT, starttls=b"421 4.3.2 closing\r\n"),
     "has another name": lambda implicit: TLSServer(
         server_context(CA.issue_cert("mx.example.net")), implicit=implicit
     ),
@@ -54,13 +54,13 @@ SERVERS: Mapping[str, Callable[[bool], TLSServer]] = {
     "is old": lambda implicit: TLSServer(
         old_server_context(CA.issue_cert(NAME)), implicit=implicit
     ),
-    "stalls": lambda implicit: TLSServer(GOOD, handshake=b"stall", implicit=implicit),
-    "closes": lambda implicit: TLSServer(GOOD, handshake=b"close", implicit=implicit),
-    "resets": lambda implicit: TLSServer(GOOD, handshake=b"reset", implicit=implicit),
-    "hangs up": lambda _: TLSServer(GOOD, starttls=b""),
-    "is injected into": lambda _: TLSServer(GOOD, starttls=b"220 go\r\n250 evil\r\n"),
+    "stalls": lambda implicit: TLSServer(SERVER_CONTEXT, handshake=b"stall", implicit=implicit),
+    "closes": lambda implicit: TLSServer(SERVER_CONTEXT, handshake=b"close", implicit=implicit),
+    "resets": lambda implicit: TLSServer(SERVER_CONTEXT, handshake=b"reset", implicit=implicit),
+    "hangs up": lambda _: TLSServer(SERVER_CONTEXT, starttls=b""),
+    "is injected into": lambda _: TLSServer(SERVER_CONTEXT, starttls=b"220 go\r\n250 evil\r\n"),
     "goes on in clear": lambda implicit: TLSServer(
-        GOOD, handshake=b"220 mx ESMTP\r\n", implicit=implicit
+        SERVER_CONTEXT, handshake=b"220 mx ESMTP\r\n", implicit=implicit
     ),
 }
 
@@ -211,13 +211,17 @@ def test_opportunistic_tls_with_a_login_is_verified() -> None:
 
 @pytest.mark.parametrize("end", ["at once", "after the handshake"])
 def test_after_opportunistic_tls_that_is_cut_a_client_may_go_on_in_clear(end: str) -> None:
-    """Also if the handshake was complete, and the first command under TLS got no reply."""
+    """This holds even if the handshake was complete and the first command got no reply."""
 
     class SilentUnderTLS(TLSServer):
         def replies_to(self, octets: bytes) -> bytes:
             return b"" if self._tls is not None else super().replies_to(octets)
 
-    server = TLSServer(GOOD, handshake=b"close") if end == "at once" else SilentUnderTLS(GOOD)
+    server = (
+        TLSServer(SERVER_CONTEXT, handshake=b"close")
+        if end == "at once"
+        else SilentUnderTLS(SERVER_CONTEXT)
+    )
     ours = ClientConfig(tls="opportunistic", verify=TRUST)
     with pytest.raises((TLSFailed, ConnectionLost)) as caught:
         run(start_client(Runtime(), server, NAME, ours, TLSMode.OPPORTUNISTIC))

@@ -21,7 +21,7 @@ from smtpproto.client.config import ClientOptions
 from tests.support.certificates import CA, NAME, der, self_signed, server_context
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
 from tests.support.tls_server import TLSServer
-from tests.support.tls_sessions import GOOD, MODES, TRUST
+from tests.support.tls_sessions import MODES, SERVER_CONTEXT, TRUST
 
 
 @pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])
@@ -89,15 +89,15 @@ def unverified() -> ssl.SSLContext:
 )
 @pytest.mark.req("RFC4954-14-01", "RFC4954-14-06", "RFC3207-4.1-01", "RFC3207-4.1-02")
 def test_no_password_is_sent_to_an_unverified_server(mode: TLSMode, options: ClientOptions) -> None:
-    """TLS is active, and the author of such a context may have thought that to be enough."""
+    """TLS is active, but the server may be an attacker."""
     implicit = mode is TLSMode.IMPLICIT
     options = {"login": ("ann", "secret"), **options}
-    server = TLSServer(GOOD, implicit=implicit)
+    server = TLSServer(SERVER_CONTEXT, implicit=implicit)
     with pytest.raises(LocalProtocolError, match="no login without verified TLS"):
         play_session(server, mode, **options)
     assert server.clear == (b"" if implicit else UP_TO_STARTTLS)
     assert server.hidden == EHLO + QUIT
-    server = TLSServer(GOOD, implicit=implicit)
+    server = TLSServer(SERVER_CONTEXT, implicit=implicit)
     options["login_in_clear"] = True
     play_session(server, mode, **options)
     assert server.hidden == EHLO + AUTH + MAIL + QUIT
@@ -106,14 +106,14 @@ def test_no_password_is_sent_to_an_unverified_server(mode: TLSMode, options: Cli
 def test_a_login_over_a_context_that_verifies_is_sent() -> None:
     context = ssl.create_default_context()
     CA.configure_trust(context)
-    server = TLSServer(GOOD)
+    server = TLSServer(SERVER_CONTEXT)
     play_session(server, TLSMode.REQUIRED, login=("ann", "secret"), context=context)
     assert server.hidden == EHLO + AUTH + MAIL + QUIT
 
 
 @pytest.mark.parametrize("mode", [TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC])
 def test_an_impossible_server_name_raises_before_starttls(mode: TLSMode) -> None:
-    server = TLSServer(GOOD)
+    server = TLSServer(SERVER_CONTEXT)
     with pytest.raises(LocalProtocolError, match="server_name"):
         play_session(server, mode, verify=TRUST, server_name=".example")
     assert server.clear == ONLY_QUIT

@@ -1,4 +1,4 @@
-"""The total timeout of an operation: what the client has sent when it expires. The clock jumps."""
+"""The total timeout of an operation: what the client has sent when it expires (simulated clock)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class SlowServer(Simulation):
         await self.far.write(line.encode() + b"\r\n", None)
 
 
-async def nothing(_: Client) -> None:
+async def do_nothing(_: Client) -> None:
     """Do nothing with the client."""
 
 
@@ -105,23 +105,23 @@ def timed_out(
 
 def test_connecting_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=6)
-    assert timed_out(server, nothing).phase == "connect"
+    assert timed_out(server, do_nothing).phase == "connect"
     assert server.ended_at == 5 and server.received == b""
 
 
 def test_the_steps_of_opening_share_the_total() -> None:
     """No single step exceeds its own timeout."""
     server = SlowServer(pause=2)
-    error = timed_out(server, nothing)
+    error = timed_out(server, do_nothing)
     assert (error.phase, error.command, server.ended_at) == ("hello", "EHLO [192.0.2.2]", 5)
     assert server.received == EHLO
 
 
 def test_the_greeting_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=2.25)
-    assert timed_out(server, nothing).phase == "hello"
+    assert timed_out(server, do_nothing).phase == "hello"
     server = SlowServer(pause=2.75)
-    assert timed_out(server, nothing).phase == "greeting"
+    assert timed_out(server, do_nothing).phase == "greeting"
     assert server.received == b""
 
 
@@ -135,7 +135,7 @@ def test_the_handshake_counts_towards_the_total_of_opening(mode: TLSMode) -> Non
 
     if mode is TLSMode.IMPLICIT:
         server.serve = swallow  # type: ignore[method-assign]
-    assert timed_out(server, nothing, tls=mode).phase == "TLS"
+    assert timed_out(server, do_nothing, tls=mode).phase == "TLS"
     clear, handshake, records = server.received.partition(b"\x16\x03")
     assert clear == (b"" if mode is TLSMode.IMPLICIT else EHLO + b"STARTTLS\r\n")
     assert handshake and b"EHLO" not in records
@@ -143,7 +143,7 @@ def test_the_handshake_counts_towards_the_total_of_opening(mode: TLSMode) -> Non
 
 def test_the_login_counts_towards_the_total_of_opening() -> None:
     server = SlowServer(pause=1, silent="AUTH")
-    error = timed_out(server, nothing, login=("ann", "secret"), login_in_clear=True)
+    error = timed_out(server, do_nothing, login=("ann", "secret"), login_in_clear=True)
     assert error.command == "AUTH PLAIN ***" and "AGFub" not in str(error)
     assert server.received == EHLO + b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n"
     assert server.ended_at == 5

@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""Fixtures for the tests of client and server together."""
 
 from tests.support.fixtures import contexts, small_chunks
 

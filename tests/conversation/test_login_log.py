@@ -1,4 +1,4 @@
-"""What a login leaves in the log and in the trace."""
+"""What the log and the trace show of a login."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smtpproto import (
 from tests.support.logins import ANN, NO_DELAY, OFFER, REFUSED, base64, log_in
 from tests.support.scripted_client import Accounts, replies, serve
 from tests.support.scripted_client import octets as lines
-from tests.support.tls_sessions import GOOD, TRUST, converse, nothing, serving
+from tests.support.tls_sessions import SERVER_CONTEXT, TRUST, converse, do_nothing, serving
 
 
 def test_the_log_names_the_client_and_mechanism_of_a_failed_login(
@@ -52,9 +52,9 @@ def test_the_text_of_an_authenticator_is_one_line_in_the_log(
     login = BearerToken("ann", "t0ken")
     with pytest.raises(BadCredentials):
         converse(
-            serving(TLSMode.IMPLICIT, context=GOOD, authenticator=Refusing()),
+            serving(TLSMode.IMPLICIT, context=SERVER_CONTEXT, authenticator=Refusing()),
             ClientConfig(tls="implicit", verify=TRUST, login=login),
-            nothing,
+            do_nothing,
         )
     (line,) = [record.getMessage() for record in caplog.records if "failed:" in record.getMessage()]
     assert "\n" not in line and "\r" not in line

@@ -1,4 +1,4 @@
-"""What a SASL exchange knows of its connection: name and port, and channel bindings."""
+"""What a SASL exchange learns about its connection: name, port and channel bindings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from smtpproto.client.connection import _server_name, start_client
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.tls.binding import SERVER_END_POINT
 from tests.support.certificates import LEAF, NAME, der
-from tests.support.tls_sessions import GOOD, TRUST, converse, each_mode, nothing, serving
+from tests.support.tls_sessions import (
+    SERVER_CONTEXT,
+    TRUST,
+    converse,
+    do_nothing,
+    each_mode,
+    serving,
+)
 
 
 @each_mode
@@ -25,7 +32,7 @@ def test_the_client_channel_has_name_and_port_and_whether_the_server_binds(mode:
         return talk
 
     for offered, binds in ((["SCRAM-SHA-256-PLUS"], True), (["SCRAM-SHA-256"], False)):
-        server = serving(mode, context=GOOD, authenticator=NoKeys(), mechanisms=offered)
+        server = serving(mode, context=SERVER_CONTEXT, authenticator=NoKeys(), mechanisms=offered)
         ours = ClientConfig(tls=mode, verify=TRUST, server_name=NAME)
         converse(server, ours, look(offered, binds))
 
@@ -56,11 +63,11 @@ def test_the_name_of_a_server_on_a_unix_socket_is_localhost() -> None:
 def test_both_sides_have_the_same_binding_under_tls_and_none_in_clear(mode: TLSMode) -> None:
     sides: list[dict[str, bytes]] = []
     simulation = converse(
-        serving(mode, context=GOOD),
+        serving(mode, context=SERVER_CONTEXT),
         ClientConfig(tls=mode, verify=TRUST),
         lambda client: sides.append(dict(client._channel.bindings)),
     )
     theirs = simulation.conversations[0]._channel.bindings
     assert sides == [theirs] == [{SERVER_END_POINT: hashlib.sha256(der(LEAF)).digest()}]
-    clear = converse(ServerConfig(context=GOOD), ClientConfig(tls="none"), nothing)
+    clear = converse(ServerConfig(context=SERVER_CONTEXT), ClientConfig(tls="none"), do_nothing)
     assert not clear.conversations[0]._channel.bindings

@@ -1,4 +1,4 @@
-"""SCRAM in SMTP: the lines of server and client, and both against each other (RFC 4954 4)."""
+"""SCRAM in SMTP: our server, our client, and our client against our server (RFC 4954 4)."""
 
 from __future__ import annotations
 
@@ -272,7 +272,7 @@ def test_the_client_refuses_impossible_iteration_counts(iterations: str) -> None
         log_in(*BEGIN[:5], *lines)
 
 
-# -- both ------------------------------------------------------------------------------------
+# -- our client and our server ---------------------------------------------------------------
 
 
 def simulate(seed: int, mechanism: str, password: str, cut_at: int | None = None) -> LoginRecorder:

@@ -1,4 +1,4 @@
-"""What a client was told about each recipient is true: seeded sessions with faults, in memory.
+"""The outcome that a client reports is true for each recipient: seeded sessions with faults.
 
 They use chunks, LMTP, sources of every form, and several transactions in a session.
 """

@@ -1,4 +1,4 @@
-"""What a client was told is true: up to 10,000 seeded sessions with faults, in memory."""
+"""The outcome that a client reports is true: up to 10,000 seeded sessions with faults."""
 
 from __future__ import annotations
 

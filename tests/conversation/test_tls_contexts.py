@@ -21,12 +21,12 @@ from smtpproto import (
 from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import CA, LEAF, NAME, der, expired, server_context
 from tests.support.tls_sessions import (
-    GOOD,
+    SERVER_CONTEXT,
     TRUST,
     EventRecorder,
     converse,
+    do_nothing,
     each_mode,
-    nothing,
     serving,
 )
 
@@ -101,7 +101,7 @@ def test_without_a_context_implicit_tls_closes_without_an_octet(
 def test_starttls_with_a_context_for_clients_is_answered_with_454() -> None:
     wrong = ssl.create_default_context()
     with pytest.raises(Refusal, match="454"):
-        converse(ServerConfig(context=wrong), ClientConfig(tls="required"), nothing)
+        converse(ServerConfig(context=wrong), ClientConfig(tls="required"), do_nothing)
 
 
 def test_a_context_that_the_client_cannot_make_is_a_local_protocol_error(
@@ -110,5 +110,5 @@ def test_a_context_that_the_client_cannot_make_is_a_local_protocol_error(
     config = ClientConfig(tls="required")
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "no" / "keys"))
     with pytest.raises(LocalProtocolError, match="No such file") as caught:
-        converse(ServerConfig(context=GOOD), config, nothing)
+        converse(ServerConfig(context=SERVER_CONTEXT), config, do_nothing)
     assert caught.value.phase == "TLS"

@@ -164,7 +164,7 @@ def test_a_login_is_bound_to_the_certificate_if_the_server_lacks_the_exporter() 
 def test_a_client_with_the_exporter_never_logs_in_without_a_binding(
     client: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client without the exporter may. With it, the server must be an attacker in the middle."""
+    """Only a client without the exporter may do so. For others, the server must be an attacker."""
     monkeypatch.setattr(
         Conversation,
         "_channel",
@@ -259,8 +259,8 @@ def test_an_attacker_with_the_key_of_the_server_can_relay_a_login_bound_by_the_c
 
 
 @pytest.fixture
-def scramp_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """scramp accepts octets for any binding, but refuses the name of one that ``ssl`` lacks."""
+def scramp_with_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make scramp accept the name tls-exporter, which it refuses because ``ssl`` lacks it."""
     monkeypatch.setattr(CbName, "UNSUPPORTED_TYPES", frozenset())
     monkeypatch.setattr(CbName, "SUPPORTED_TYPES", frozenset({EXPORTER}))
 
@@ -301,7 +301,7 @@ def decoded(text: str) -> str:
     return b64decode(text).decode()
 
 
-@pytest.mark.usefixtures("scramp_knows")
+@pytest.mark.usefixtures("scramp_with_exporter")
 @pytest.mark.parametrize("good", [True, False])
 def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: bool) -> None:
     """It uses the binding that pyOpenSSL exports, or 32 NULs."""
@@ -334,7 +334,7 @@ def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: b
         assert handler.identities == []
 
 
-@pytest.mark.usefixtures("scramp_knows")
+@pytest.mark.usefixtures("scramp_with_exporter")
 @pytest.mark.parametrize("good", [True, False])
 def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: bool) -> None:
     simulation = Simulation(2)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import ClientConfig, Handler, Refusal, Session, TLSMode
-from tests.support.tls_sessions import GOOD, TRUST, converse, each_mode, nothing, serving
+from tests.support.tls_sessions import (
+    SERVER_CONTEXT,
+    TRUST,
+    converse,
+    do_nothing,
+    each_mode,
+    serving,
+)
 
 
 @each_mode
@@ -18,9 +25,9 @@ def test_the_tls_hook_sees_a_new_session_without_hello_and_user(mode: TLSMode) -
             seen.append(session)
 
     converse(
-        serving(mode, context=GOOD),
+        serving(mode, context=SERVER_CONTEXT),
         ClientConfig(tls=mode, verify=TRUST),
-        nothing,
+        do_nothing,
         handler=SessionRecorder(),
     )
     (session,) = seen
@@ -39,7 +46,7 @@ def test_a_tls_hook_that_returns_neither_reply_nor_none_ends_the_session(
 
     with pytest.raises(Refusal) as caught:
         converse(
-            serving(mode, context=GOOD), ClientConfig(tls=mode, verify=TRUST), nothing,
+            serving(mode, context=SERVER_CONTEXT), ClientConfig(tls=mode, verify=TRUST), do_nothing,
             handler=FixedResult(),
         )  # fmt: skip
     assert caught.value.reply.code in (451, 554)

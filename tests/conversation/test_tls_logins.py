@@ -36,12 +36,12 @@ from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import CA, LEAF, NAME, server_context
 from tests.support.logins import NO_DELAY
 from tests.support.tls_sessions import (
-    GOOD,
+    SERVER_CONTEXT,
     TRUST,
     EventRecorder,
     converse,
+    do_nothing,
     each_mode,
-    nothing,
     serving,
 )
 
@@ -123,7 +123,7 @@ def test_a_missing_required_certificate_ends_the_connection(mode: TLSMode) -> No
         converse(
             serving(mode, context=asking_context(ssl.CERT_REQUIRED)),
             ClientConfig(tls=mode, verify=TRUST),
-            nothing,
+            do_nothing,
             handler=handler,
         )
     assert isinstance(caught.value, TLSFailed)
@@ -182,7 +182,7 @@ def logged_in(
             login=credential,
             mechanisms=[mechanism],
         ),
-        nothing,
+        do_nothing,
     )
     return simulation.conversations[0]._session.identity
 
@@ -207,12 +207,18 @@ def test_scram_and_external_log_in_under_tls_and_refuse_the_wrong_credential(
 
 
 def test_neither_scram_plus_nor_external_is_offered_in_clear() -> None:
-    config = ServerConfig(context=GOOD, authenticator=CertificateAccounts(), auth_in_clear=True)
+    config = ServerConfig(
+        context=SERVER_CONTEXT, authenticator=CertificateAccounts(), auth_in_clear=True
+    )
     offered: list[tuple[str, ...]] = []
     clear = ClientConfig(tls="none")
     converse(config, clear, lambda client: offered.append(client.extensions.mechanisms))
     assert offered == [SCRAM[2:]]
-    converse(ServerConfig(context=GOOD, authenticator=CertificateAccounts()), clear, assert_no_auth)
+    converse(
+        ServerConfig(context=SERVER_CONTEXT, authenticator=CertificateAccounts()),
+        clear,
+        assert_no_auth,
+    )
 
 
 def assert_no_auth(client: Client) -> None:
@@ -252,7 +258,7 @@ def test_neither_token_nor_certificate_is_used_with_an_unverified_server(
         "tls": mode, "login": login, "certificate": ClientCertificate(own), "login_in_clear": True,
     }  # fmt: skip
     with pytest.raises(NotOffered, match="no mechanism in common"):
-        converse(server, ClientConfig(verify="none", **ours), nothing)
+        converse(server, ClientConfig(verify="none", **ours), do_nothing)
     assert authenticator.asked == 0
-    converse(server, ClientConfig(verify=TRUST, **ours), nothing)
+    converse(server, ClientConfig(verify=TRUST, **ours), do_nothing)
     assert authenticator.asked == 1

@@ -12,7 +12,13 @@ from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import NAME
 from tests.support.tls_client import play_session
 from tests.support.tls_server import TLSServer, is_tls
-from tests.support.tls_sessions import GOOD, EventRecorder, converse, each_seed, nothing
+from tests.support.tls_sessions import (
+    SERVER_CONTEXT,
+    EventRecorder,
+    converse,
+    do_nothing,
+    each_seed,
+)
 
 # -- the server ----------------------------------------------------------------------------------
 
@@ -31,7 +37,9 @@ def test_a_server_recognises_tls_on_a_plain_port_and_runs_no_command(
     seed: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulation, handler, lines = Simulation(seed), EventRecorder(), list[str]()
-    config = ServerConfig(context=GOOD, trace=lambda who, line: lines.append(f"{who}: {line}"))
+    config = ServerConfig(
+        context=SERVER_CONTEXT, trace=lambda who, line: lines.append(f"{who}: {line}")
+    )
     simulation.listen(25, handler, config)
     received = b""
 
@@ -57,7 +65,7 @@ def test_a_server_recognises_plain_smtp_on_a_port_for_tls(
     seed: int, line: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulation, handler = Simulation(seed), EventRecorder()
-    simulation.listen(465, handler, ServerConfig(context=GOOD, implicit_tls=True))
+    simulation.listen(465, handler, ServerConfig(context=SERVER_CONTEXT, implicit_tls=True))
 
     async def main() -> None:
         stream = await simulation.dial(NAME, 465, None)
@@ -76,7 +84,7 @@ def test_a_server_recognises_plain_smtp_on_a_port_for_tls(
 @each_seed
 def test_our_client_recognises_the_plain_port_of_our_server(seed: int) -> None:
     with pytest.raises(TLSFailed, match="the server speaks plain SMTP here"):
-        converse(ServerConfig(), ClientConfig(tls="implicit"), nothing, seed=seed)
+        converse(ServerConfig(), ClientConfig(tls="implicit"), do_nothing, seed=seed)
 
 
 class GreetingServer(TLSServer):
@@ -90,7 +98,7 @@ class GreetingServer(TLSServer):
 @pytest.mark.parametrize("octets", [b"\x15\x03\x03\0\2\2\x50", b"\x16\x03\x01\0\5", b"\x15"])
 @pytest.mark.parametrize("mode", [TLSMode.NONE, TLSMode.OPPORTUNISTIC, TLSMode.REQUIRED])
 def test_a_client_recognises_tls_instead_of_a_greeting(octets: bytes, mode: TLSMode) -> None:
-    server = GreetingServer(GOOD, handshake=octets)
+    server = GreetingServer(SERVER_CONTEXT, handshake=octets)
     with pytest.raises(TLSFailed, match="the server speaks TLS here") as caught:
         play_session(server, mode)
     assert caught.value.phase == "greeting"
@@ -102,7 +110,7 @@ def test_a_client_recognises_tls_instead_of_a_greeting(octets: bytes, mode: TLSM
 
 @pytest.mark.parametrize("greeting", [b"220 mx ESMTP\r\n", b"554 5.7.1 Not you\r\n"])
 def test_a_client_recognises_a_plain_greeting_instead_of_tls(greeting: bytes) -> None:
-    server = GreetingServer(GOOD, handshake=greeting)
+    server = GreetingServer(SERVER_CONTEXT, handshake=greeting)
     with pytest.raises(TLSFailed, match="the server speaks plain SMTP here") as caught:
         play_session(server, TLSMode.IMPLICIT)
     assert caught.value.phase == "TLS"

@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""Fixtures for the tests of dialling."""
 
 from __future__ import annotations
 

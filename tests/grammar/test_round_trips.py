@@ -1,4 +1,4 @@
-"""Laws of every production: it round-trips, and only GrammarError is raised."""
+"""Each production is read back as it was written, and parsers raise only GrammarError."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def test_an_offer_of_all_extensions_refuses_no_parameter(
     assert reply is None or reply.code in (501, 555)
 
 
-# Values cannot be built invalid: for any arguments, the constructor raises GrammarError or returns
-# a value that can be written and read back.
+# An invalid value cannot be built: for any arguments, the constructor raises GrammarError or
+# returns a value that can be written and read back.
 ANY = st.text(st.characters()) | st.lists(
     st.sampled_from(
         [octets.decode("utf-8", "ignore") for octets in FRAGMENTS] + ["a", "IPv6", "\ud800"]

@@ -1,1 +1,1 @@
-"""Ring 3: the machines."""
+"""Tests of the protocol machines, without I/O."""

@@ -343,5 +343,5 @@ def assert_protocol_error(client: ClientProtocol, data: bytes, match: str | None
 
 
 def sent_of(answers: Iterable[Answer]) -> list[Sent]:
-    """Return what each answer answers."""
+    """Return the command that each answer belongs to."""
     return [answer.sent for answer in answers]

@@ -33,7 +33,7 @@ DISK_FULL = Reply(452, "4.3.1", "Full")
 
 @define
 class Pair:
-    """A client that sends what is in order, and a server that accepts or refuses at random."""
+    """A client that sends only what is in order, and a server that refuses at random."""
 
     lmtp: bool
     pipelining: bool
@@ -152,7 +152,7 @@ def test_both_machines_agree_on_random_chunks_and_refusals(
             pair.settle(7)
         step = data.draw(st.sampled_from(pair.choices()))
         if not pair.send(step):
-            pair.settle(7)  # it may only have been too early
+            pair.settle(7)  # it may be allowed after the replies in flight
             continue
         if isinstance(step, Mail):
             message = b""

@@ -23,7 +23,7 @@ from .machines import (
 )
 
 
-def refuses_to_say_more(client: ClientProtocol) -> None:
+def assert_waits_for_reply(client: ClientProtocol) -> None:
     client.data_to_send()
     assert_refused(client, lambda: client.respond(Secret(b"x")))
     assert_refused(client, lambda: client.send(Noop()))
@@ -42,7 +42,7 @@ def test_a_client_answers_each_challenge_until_the_final_reply() -> None:
     assert receive_codes(client, b"334\r\n") == [334]
     assert client.phase is Phase.AUTH
     client.respond(Secret(b"ann"))
-    refuses_to_say_more(client)
+    assert_waits_for_reply(client)
     assert receive_codes(client, b"334 \r\n") == [334]
     client.respond(Secret(b""))
     assert receive_codes(client, b"535 5.7.8 no\r\n") == [535]

@@ -17,6 +17,7 @@ from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.limits import Timeouts
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
+from tests.support.pieces import has_bare_cr_or_lf
 
 from .machines import (
     BINARY_PARAMETERS,
@@ -35,10 +36,6 @@ from .machines import (
 CONTENT = b"\r\n.\r\nQUIT\r\n.\r\n"
 OK = b"250 ok\r\n"
 NO = b"552 Too much\r\n"
-
-
-def has_bare_cr_or_lf(data: bytes) -> bool:
-    return data.replace(b"\r\n", b"").translate(None, b"\r\n") != data.replace(b"\r\n", b"")
 
 
 @pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")

@@ -62,7 +62,7 @@ class ReplyExample:
 ANN = ReversePath.of("ann@example.org")
 
 
-def loose(local_part: str) -> ReversePath:
+def sender_at_b_test(local_part: str) -> ReversePath:
     return ReversePath(Mailbox(local_part, Domain("b.test")))
 
 
@@ -89,9 +89,9 @@ EXAMPLES: dict[str, list[CommandExample | ReplyExample]] = {
         CommandExample(b"RCPT TO:bob@example.org", RCPT, before=MAIL_LINE),
     ],
     "loose_dots": [
-        CommandExample(b"MAIL FROM:<a..b@b.test>", Mail(loose("a..b"))),
-        CommandExample(b"MAIL FROM:<.a@b.test>", Mail(loose(".a"))),
-        CommandExample(b"MAIL FROM:<a.@b.test>", Mail(loose("a."))),
+        CommandExample(b"MAIL FROM:<a..b@b.test>", Mail(sender_at_b_test("a..b"))),
+        CommandExample(b"MAIL FROM:<.a@b.test>", Mail(sender_at_b_test(".a"))),
+        CommandExample(b"MAIL FROM:<a.@b.test>", Mail(sender_at_b_test("a."))),
         CommandExample(
             b"RCPT TO:<a.@b.test>",
             Rcpt(ForwardPath(Mailbox("a.", Domain("b.test")))),
@@ -318,7 +318,7 @@ def test_a_client_does_not_send_values_that_need_a_leniency() -> None:
         assert_refused(client, partial(client.send, hello), match="underscores")
         long = Mail(ReversePath(Mailbox(LONG, Domain("b.test"), long=True)))
         assert_refused(client, partial(client.send, long), match="64 octets")
-        client.send(Mail(loose("a..b")))
+        client.send(Mail(sender_at_b_test("a..b")))
         assert client.data_to_send() == b'MAIL FROM:<"a..b"@b.test>\r\n'
 
 

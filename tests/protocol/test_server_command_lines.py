@@ -27,7 +27,7 @@ from .machines import (
 
 ALL_OPTIONS = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
 
-DOMAIN_OF_255_OCTETS = b".".join([b"d" * 63] * 3 + [b"d" * 63])  # 255 octets
+DOMAIN_OF_255_OCTETS = b".".join([b"d" * 63] * 4)
 
 LINE_OCTETS = [
     ("8BITMIME", {}, 14, 0),

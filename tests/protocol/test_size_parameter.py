@@ -1,4 +1,4 @@
-"""SIZE (RFC 1870) beyond the server's own limit."""
+"""SIZE (RFC 1870): the declared size, and refusals because of it."""
 
 from __future__ import annotations
 

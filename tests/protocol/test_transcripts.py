@@ -1,4 +1,4 @@
-"""The scenarios of the RFCs, replayed on both machines with their octets cut everywhere.
+"""The scenarios of the RFCs, replayed on both machines with the octets split everywhere.
 
 Files in ``transcripts/`` have ``C:`` and ``S:`` lines as on the wire, ``;`` comments, and ``*``
 lines for the options of the server and the start of TLS. The octets of a chunk are lines, too.

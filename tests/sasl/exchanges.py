@@ -56,8 +56,10 @@ CREDENTIALS: dict[str, Credential] = {
 
 @define(eq=False)
 class Users(Authenticator):
-    """Defines every method but ``scram_keys``, and records the calls. The names and passwords in
-    *passwords* are prepared."""
+    """An authenticator with every method but ``scram_keys``. It records the calls.
+
+    The names and passwords in *passwords* are prepared.
+    """
 
     passwords: Mapping[str, str] = field(factory=lambda: {"ann": "secret"})
     tokens: Mapping[str, str] = field(factory=dict)

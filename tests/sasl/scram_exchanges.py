@@ -1,4 +1,4 @@
-"""Both sides of SCRAM, whose messages are handled as text, and an authenticator for SCRAM."""
+"""Both sides of a SCRAM exchange, with messages as text, and an authenticator for SCRAM."""
 
 from __future__ import annotations
 

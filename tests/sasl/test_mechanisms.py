@@ -1,4 +1,4 @@
-"""The table of mechanisms, and laws that hold for each of them."""
+"""The table of mechanisms, and properties that hold for each of them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_scram_is_offered_for_the_hashes_that_the_authenticator_names(
     assert offers(Keys(), make_channel()) == tuple(f"SCRAM-{name}" for name in hashes)
 
 
-# -- laws ----------------------------------------------------------------------------------------
+# -- properties of each mechanism ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
@@ -123,7 +123,7 @@ def valid_responses(name: str) -> list[bytes]:
 
 
 def normalized(name: str, message: bytes) -> bytes:
-    """Write in one way what RFC 7628 3.1 allows to write in several ways."""
+    """Return *message* in one form where RFC 7628 3.1 allows several."""
     if "AUTH" not in name:
         return message
     return re.sub(rb"(?i)bearer +", b"bearer ", re.sub(rb"^y,", b"n,", message))

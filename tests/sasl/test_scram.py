@@ -1,4 +1,4 @@
-"""SCRAM (RFC 5802, RFC 7677): the examples of the RFCs, and laws."""
+"""SCRAM (RFC 5802, RFC 7677): the examples of the RFCs, and general properties."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_both_sides_reproduce_the_example_of_rfc_7677(monkeypatch: pytest.Monkey
     check_example(SHA256, monkeypatch)
 
 
-# -- laws ----------------------------------------------------------------------------------------
+# -- properties of any exchange ------------------------------------------------------------------
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 

@@ -1,4 +1,4 @@
-"""Fixtures."""
+"""Fixtures for the tests of the server."""
 
 from tests.support.fixtures import contexts, small_chunks
 

@@ -1,4 +1,4 @@
-"""AUTH on a server: what is offered, the authenticator, the login hook."""
+"""AUTH on a server: the offer, the authenticator and the login hook."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class FixedAnswer(Authenticator):
     ids=["None", "False", "0", "1", "text", "reply", "object"],
 )
 def test_only_true_from_the_authenticator_accepts_a_login(answer: object) -> None:
-    """A forgotten return statement, or a reply as in a hook, must not let everybody in."""
+    """A forgotten return statement, or a reply as in a hook, must not let every client log in."""
     replies, _ = log_in(LOGIN, config=evolve(CONFIG, authenticator=FixedAnswer(answer)))
     assert replies[0].startswith("535")
 

@@ -1,4 +1,4 @@
-"""Sinks of a server: the content of a message by BDAT (RFC 3030)."""
+"""Sinks that receive a message sent by BDAT (RFC 3030)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.scripted_client import ScriptedClient, octets, replies, serve
 
 @define(eq=False)
 class SinkRecorder(Handler):
-    """Its own sink; keeps calls and contents, and fails at the call *fail_at*."""
+    """A handler that is its own sink. It records calls and contents; the call *fail_at* raises."""
 
     fail_at: str = ""
     refusal: Reply | None = None

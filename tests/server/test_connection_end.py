@@ -25,7 +25,7 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 from tests.support.certificates import NAME
 from tests.support.scripted_client import ScriptedClient, octets
-from tests.support.tls_sessions import GOOD, EventRecorder, each_mode, serving
+from tests.support.tls_sessions import SERVER_CONTEXT, EventRecorder, each_mode, serving
 
 
 def test_a_client_lost_between_lmtp_replies_is_not_logged_as_an_error(
@@ -101,7 +101,7 @@ def silent_handshake(
     """Return the events of a server whose client sends nothing in the handshake, until *end* or
     a time-out."""
     simulation, handler = Simulation(1), EventRecorder()
-    simulation.listen(25, handler, serving(mode, context=GOOD, timeouts=timeouts))
+    simulation.listen(25, handler, serving(mode, context=SERVER_CONTEXT, timeouts=timeouts))
 
     async def main() -> None:
         stream = await simulation.dial(NAME, 25, None)
@@ -125,7 +125,7 @@ def test_a_stalled_handshake_times_out(mode: TLSMode) -> None:
 
 @each_mode
 def test_stop_ends_a_handshake(mode: TLSMode) -> None:
-    """There is no time-out that could end it."""
+    """This server has no time-out, so only stop can end the handshake."""
     never = Timeouts(tls=None, command=None)
     events = silent_handshake(mode, never, lambda simulation: simulation.conversations[0].stop())
     assert events[-1] == "close"
@@ -134,7 +134,9 @@ def test_stop_ends_a_handshake(mode: TLSMode) -> None:
 def test_stop_ends_a_handshake_that_has_just_begun() -> None:
     simulation = Simulation(1)
     simulation.listen(
-        465, Handler(), ServerConfig(context=GOOD, implicit_tls=True, timeouts=Timeouts(tls=None))
+        465,
+        Handler(),
+        ServerConfig(context=SERVER_CONTEXT, implicit_tls=True, timeouts=Timeouts(tls=None)),
     )
 
     async def main() -> None:

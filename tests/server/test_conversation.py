@@ -1,4 +1,4 @@
-"""What ends a server's conversation."""
+"""Conversations that end by a time-out or by a bug in the library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hooks that return neither a Reply nor None, nor a sink."""
+"""Hooks that return a value of the wrong type."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from tests.support.server_dialogue import (
 
 @define(eq=False)
 class Recorder(Handler):
-    """Keeps the name of each hook that is called; *answers* holds what a hook returns or raises."""
+    """Records the name of each hook called; *answers* holds what a hook returns or raises."""
 
     calls: list[str] = field(factory=list)
     answers: dict[str, Reply | Exception] = field(factory=dict)

@@ -1,4 +1,4 @@
-"""Limits of a server: announced, applied, and warned of if low."""
+"""Limits of a server: their announcement, their effect, and the warning about low ones."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class XCount(Command):
 
 @frozen
 class XTaken(Command):
-    """Takes a verb that exists."""
+    """An own verb with the name of a standard one."""
 
     verb = "MAIL"
 

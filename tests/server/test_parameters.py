@@ -29,7 +29,7 @@ from tests.support.server_dialogue import (
 
 @define(eq=False)
 class ParameterRecorder(Handler):
-    """Keeps the parameters of each MAIL; *answers* holds replies to them."""
+    """Records the parameters of each MAIL; *answers* holds replies to them."""
 
     answers: dict[str, Reply] = field(factory=dict)
     parameters: list[MailParameters] = field(factory=list)

@@ -1,4 +1,4 @@
-"""Ready replies of smtpproto.replies, as clients see them."""
+"""The ready-made replies of smtpproto.replies, as the client receives them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.setup import check_server
 from tests.support.scripted_client import ScriptedClient, octets
-from tests.support.tls_sessions import GOOD
+from tests.support.tls_sessions import SERVER_CONTEXT
 
 
 def test_an_unknown_extension_is_a_value_error_before_the_factory_makes_a_handler() -> None:
@@ -39,4 +39,4 @@ def test_a_context_for_clients_is_a_value_error() -> None:
     """Otherwise the server would offer STARTTLS and answer it with 454 each time."""
     with pytest.raises(ValueError, match="PROTOCOL_TLS_CLIENT"):
         check_server(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
-    check_server(Handler(), ServerConfig(context=GOOD), 25)
+    check_server(Handler(), ServerConfig(context=SERVER_CONTEXT), 25)

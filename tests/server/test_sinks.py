@@ -1,4 +1,4 @@
-"""Sinks of a server: the content of a message by DATA."""
+"""Sinks that receive a message sent by DATA."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.server_dialogue import (
 
 @define(eq=False)
 class StreamingHandler(Handler):
-    """Its own sink; keeps the calls, and fails at the call *fail_at*."""
+    """A handler that is its own sink. It records the calls, and the call *fail_at* raises."""
 
     fail_at: str = ""
     calls: list[str] = field(factory=list)

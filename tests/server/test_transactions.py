@@ -206,5 +206,6 @@ def test_mail_to_postmaster_reaches_the_handler(path: str) -> None:
     play(f"{HELLO}{mail_from('')}{rcpt_to(path)}{DATA}{END_OF_DATA}{QUIT}", inbox)
     ((_, envelope, _),) = inbox.messages
     assert [recipient.is_postmaster for recipient in envelope.recipients] == [True]
-    example = runpy.run_path(str(EXAMPLE))["Inbox"]()  # accepts its own domain only, and this
+    # The example accepts recipients of its own domain only, but always the postmaster.
+    example = runpy.run_path(str(EXAMPLE))["Inbox"]()
     play(f"{HELLO}{mail_from('')}{rcpt_to(path)}{DATA}{END_OF_DATA}{QUIT}", example)

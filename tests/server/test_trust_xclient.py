@@ -213,7 +213,7 @@ def test_attributes_of_several_xforward_commands_are_merged() -> None:
     assert handler.seen[-1].peer == (PEER, 4711)
 
 
-# -- both ------------------------------------------------------------------------------------------
+# -- XCLIENT and XFORWARD --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

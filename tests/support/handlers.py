@@ -30,7 +30,7 @@ class Inbox(Handler):
 
 @define(eq=False)
 class Guard(Handler):
-    """Keeps the session of each connect and MAIL, and refuses the client at address *refuse*."""
+    """Records the session of each connect and MAIL, and refuses the client at address *refuse*."""
 
     seen: list[Session] = field(factory=list)
     refuse: str = "none"

@@ -1,4 +1,4 @@
-"""Parsed MAIL and RCPT parameters, and refused ones; the keywords of an EHLO reply."""
+"""Functions that parse MAIL and RCPT parameters, and the keywords of an EHLO reply."""
 
 from __future__ import annotations
 

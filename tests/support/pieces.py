@@ -1,4 +1,4 @@
-"""Octets cut into pieces, and a plain definition of bare CR and LF, as oracles for readers."""
+"""Functions that cut octets into pieces, and a plain definition of bare CR and LF."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CONFIG = ServerConfig(authenticator=Accounts(), auth_in_clear=True)
 
 
 class Clock(Runtime):
-    """Keeps the delays, and does not sleep."""
+    """Records the delays, and does not sleep."""
 
     def __init__(self) -> None:
         self.delays: list[float] = []

@@ -1,4 +1,4 @@
-"""An SMTP server in memory with TLS, which can misbehave, and which keeps all that it receives."""
+"""An SMTP server in memory with TLS, which can misbehave and records what it receives."""
 
 from __future__ import annotations
 

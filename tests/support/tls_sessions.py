@@ -23,7 +23,7 @@ from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import CA, LEAF, NAME, server_context
 
 TRUST = TLSVerify.by_ca(CA.cert_pem.bytes())
-GOOD = server_context(LEAF)
+SERVER_CONTEXT = server_context(LEAF)
 MODES = [TLSMode.REQUIRED, TLSMode.IMPLICIT]
 SEEDS = range(5)
 
@@ -75,5 +75,5 @@ def serving(mode: TLSMode, **options: Any) -> ServerConfig:
     return ServerConfig(implicit_tls=mode is TLSMode.IMPLICIT, **options)
 
 
-def nothing(_: Client) -> None:
+def do_nothing(_: Client) -> None:
     """Do nothing with the client."""

@@ -99,7 +99,7 @@ def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
 
 @pytest.mark.req("RFC4954-14-03")
 def test_a_common_name_does_not_count_as_a_name() -> None:
-    """A subject may be called anything; host names have a field of their own."""
+    """A common name may be any text; the names of hosts are in subjectAltName."""
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED: Hostname mismatch"):
         connected_by(TLSVerify.by_ca(PEM), issued(CA, subject=NAME))
 

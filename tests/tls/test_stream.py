@@ -89,7 +89,7 @@ class EchoServer:
 
 
 class Clock:
-    """A clock that goes on by *step* seconds whenever it is read."""
+    """A clock that advances by *step* seconds whenever it is read."""
 
     def __init__(self, step: float = 0) -> None:
         self.time, self.step = 0.0, step

@@ -1,4 +1,4 @@
-"""Content of DATA: only CRLF.CRLF ends it, and dot-stuffing changes nothing for the reader."""
+"""Content of DATA: only CRLF.CRLF ends it, and the reader undoes dot-stuffing."""
 
 from __future__ import annotations
 
