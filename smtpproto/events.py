@@ -50,7 +50,7 @@ class AuthResponse:
 
 @frozen
 class BodyChunk:
-    """A slice of content, at most 64 KiB, with dot-stuffing removed. It takes no answer."""
+    """A slice of content, at most 64 KiB, with dot-stuffing removed. It needs no answer."""
 
     data: bytes = field(repr=lambda data: f"<{len(data)} octets>")
 
@@ -74,7 +74,7 @@ class BodyEnd:
 
 @frozen
 class Tolerated:
-    """The command in the next event needed a leniency. It takes no answer."""
+    """The command in the next event needed a leniency. It needs no answer."""
 
     leniencies: tuple[str, ...]
     """The names of attributes of :class:`~smtpproto.limits.Leniencies`."""
@@ -84,7 +84,7 @@ class Tolerated:
 
 @frozen
 class Rejected:
-    """The machine itself refused a command or a message. It takes no answer."""
+    """The machine itself refused a command or a message. It needs no answer."""
 
     line: str
     """The refused line, escaped, with secrets masked; "" for a message."""

@@ -1,4 +1,4 @@
-"""Connecting, as the adapters share it. The errors say what failed and what to check."""
+"""Helpers for connecting, shared by the adapters. Their errors say what to check."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def map_connect_errors(host: str, port: int) -> Iterator[None]:
 async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
     """Connect to the server that listens at *path*, and return the socket.
 
-    Retries while the server's queue is full, because the system cannot tell a non-blocking Unix
-    socket when there is room. Raises OSError, or TimeoutError after *timeout* seconds.
+    Retries while the server's queue is full, because the system does not report when there is room
+    for a non-blocking Unix socket. Raises OSError, or TimeoutError after *timeout* seconds.
     """
     end = None if timeout is None else runtime.now() + timeout
     while True:
@@ -108,7 +108,7 @@ def _errors_of_addresses(error: BaseException) -> Iterator[BaseException]:
 
 
 def _what_to_check(reasons: str, hint: str) -> str:
-    """Return what the user can check. The error codes are read from the text, because asyncio
+    """Return what to check after a failure. The error codes are read from the text, because asyncio
     raises one error whose text alone has the codes of all addresses."""
     codes = {int(code) for code in re.findall(r"\[Errno (\d+)\]", reasons)}
     checks = {_CHECKS.get(code, _CHECK_ALL) for code in codes} or {_CHECK_ALL}

@@ -240,7 +240,7 @@ class Client:
     async def _read_greeting(self) -> Reply:
         self._link.error_phase = "greeting"
         greeting = self._link.machine.unanswered[0]
-        return _positive(await self._link.reply_to(greeting), "", _CHECK_SERVICE)
+        return _require_positive(await self._link.reply_to(greeting), "", _CHECK_SERVICE)
 
     async def _hello(self) -> None:
         """Send EHLO, or HELO if the server does not know EHLO (RFC 5321 3.2); in LMTP, LHLO."""
@@ -253,7 +253,9 @@ class Client:
             hello = Helo(host)
             reply = await self._link.request(hello)
         check = _CHECK_HELLO if reply.permanent else ""
-        _positive(reply, str(hello), _CHECK_LMTP if reply.code in _UNKNOWN_COMMAND else check)
+        _require_positive(
+            reply, str(hello), _CHECK_LMTP if reply.code in _UNKNOWN_COMMAND else check
+        )
         if malformed := self.extensions.malformed:
             _log.warning("ignoring EHLO parameters that cannot be read: %s", " ".join(malformed))
 
@@ -270,7 +272,7 @@ class Client:
         try:
             reply = await self._link.request(StartTLS())
             if required or reply.positive or self._link.ended:
-                _positive(reply, "STARTTLS", _CHECK_TLS)
+                _require_positive(reply, "STARTTLS", _CHECK_TLS)
                 await self._start_tls(tls)
                 self._link.machine.tls_started()
                 await self._hello()
@@ -314,8 +316,8 @@ class Client:
         self._link.error_phase = "login"
         if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
             unverified = "verify: the server's certificate was not verified"
-            why = "tls: this connection has none" if self.tls is None else unverified
-            check = f"{why}; or set login_in_clear=True to log in anyway"
+            reason = "tls: this connection has none" if self.tls is None else unverified
+            check = f"{reason}; or set login_in_clear=True to log in anyway"
             raise LocalProtocolError("no login without verified TLS", check=check)
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
 
@@ -359,7 +361,7 @@ async def open_client(
     with error_context("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
         stream = await runtime.dial(host, port, seconds, config.source)
     link = Link(stream, runtime, machine, config.trace, deadline)
-    return await _opened(Client(link, config, _server_name(host)), mode)
+    return await _open_or_close(Client(link, config, _server_name(host)), mode)
 
 
 def _reason_impossible(host: str, port: int, config: ClientConfig) -> str:
@@ -390,7 +392,7 @@ async def start_client(
     """
     machine = _machine(config, mode, lmtp=bool(config.lmtp))
     link = Link(stream, runtime, machine, config.trace)
-    return await _opened(Client(link, config, server_name), mode)
+    return await _open_or_close(Client(link, config, server_name), mode)
 
 
 def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtocol:
@@ -404,7 +406,7 @@ def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtoc
     )
 
 
-async def _opened(client: Client, mode: TLSMode) -> Client:
+async def _open_or_close(client: Client, mode: TLSMode) -> Client:
     """Open *client* and return it, or close it if that fails."""
     try:
         await client._open(mode)
@@ -418,7 +420,7 @@ async def _opened(client: Client, mode: TLSMode) -> Client:
     return client
 
 
-def _positive(reply: Reply, command: str, check: str) -> Reply:
+def _require_positive(reply: Reply, command: str, check: str) -> Reply:
     """Return *reply*, or raise Refusal if it is negative; *command* "" stands for connecting."""
     if not reply.positive:
         text = f"the server refused {command.partition(' ')[0] or 'the connection'}"

@@ -175,8 +175,8 @@ class Link:
             except TransportError as error:
                 if isinstance(error, ConnectionLost):
                     error.reply = await self._drain()
-                raise self._broken_by(error) from None
-            except BaseException:  # cancelled: nothing tells how many octets were written
+                raise self._mark_broken(error) from None
+            except BaseException:  # cancelled: some octets may have been written
                 self._broken = True
                 raise
 
@@ -185,7 +185,7 @@ class Link:
         try:
             await self.stream.write(octets, self.machine.timeouts.block)
         except TransportError as error:
-            raise self._broken_by(error) from None
+            raise self._mark_broken(error) from None
 
     async def start_tls(self, tls: Filter) -> None:
         """Put TLS on the stream. Raises TLSFailed, TimedOut or ConnectionLost.
@@ -209,7 +209,7 @@ class Link:
         try:
             self.deadline.check()
         except TimedOut as error:
-            raise self._broken_by(error) from None
+            raise self._mark_broken(error) from None
 
     async def _wait_until_ready(self) -> None:
         """Wait until one more command may be sent within the window."""
@@ -252,11 +252,11 @@ class Link:
             case Unsolicited(reply):
                 self._trace_reply(reply)
                 error = ConnectionLost("the server is closing", reply=reply, check=_CHECK_REPLY)
-                raise self._broken_by(error)
+                raise self._mark_broken(error)
             case Disconnected(unanswered) if self.closing_reply is not None:
                 self._replies |= dict.fromkeys(unanswered, self.closing_reply)
             case Disconnected():
-                raise self._broken_by(ConnectionLost("the server closed the connection"))
+                raise self._mark_broken(ConnectionLost("the server closed the connection"))
 
     async def _read_event(self) -> ClientEvent:
         machine, now = self.machine, self.runtime.now
@@ -266,7 +266,7 @@ class Link:
                 left = None if deadline is None else max(deadline - now(), 0)
                 self._receive(await self.stream.read(left))
         except (TransportError, RemoteProtocolError) as error:
-            raise self._broken_by(error) from None
+            raise self._mark_broken(error) from None
         return event
 
     def _receive(self, data: bytes) -> None:
@@ -295,7 +295,7 @@ class Link:
             return error.reply
         return None
 
-    def _broken_by(self, error: SMTPError) -> SMTPError:
+    def _mark_broken(self, error: SMTPError) -> SMTPError:
         """Mark the link as broken, and return *error* with the command and phase that it hit."""
         self._broken = True
         waiting = self.machine.unanswered

@@ -132,8 +132,8 @@ class Pool:
         try:
             return await self._send_over(connection, message, envelope, deadline)
         except (TransportError, SendRefused, NotOffered) as error:
-            another = kept and connection.exhausted and not deadline.passed
-            if not (another and (rewind() or _content_unread(error))):
+            may_retry = kept and connection.exhausted and not deadline.passed
+            if not (may_retry and (rewind() or _content_unread(error))):
                 raise
             _log.info("sending again over another connection: %s", error)
         connection = await self._open_new(deadline)

@@ -114,11 +114,13 @@ def _merge(
     of None counts as not passed. Raises ValueError if both set the same option."""
     host, url_port, url_options = read_url(url)
     given = cast(ClientOptions, {name: v for name, v in options.items() if v is not None})
-    twice = sorted(url_options.keys() & given.keys())
+    conflicting = sorted(url_options.keys() & given.keys())
     if port is not None:
-        twice.append("port")
-    if twice:
-        raise ValueError(f"already set by the URL: {', '.join(twice)}; leave these arguments out")
+        conflicting.append("port")
+    if conflicting:
+        raise ValueError(
+            f"already set by the URL: {', '.join(conflicting)}; leave these arguments out"
+        )
     return host, url_port, cast(ClientOptions, {**url_options, **given})
 
 

@@ -107,7 +107,7 @@ class SessionLimits:
 
     @property
     def per_connection(self) -> bool:
-        """Whether a limit can be reached that a new connection would lift."""
+        """Whether a limit is for one connection, so that a new connection allows more."""
         return self.mail_max is not None or self.rcpt_domain_max is not None
 
     @classmethod

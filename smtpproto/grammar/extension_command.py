@@ -154,7 +154,7 @@ class XClient(Command):
 
 @frozen
 class XForward(Command):
-    """``XFORWARD attribute=value ...`` (Postfix): a trusted client tells where a message came from,
+    """``XFORWARD attribute=value ...`` (Postfix): a trusted client states the origin of a message,
     for the log."""
 
     verb = "XFORWARD"

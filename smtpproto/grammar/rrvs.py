@@ -33,8 +33,8 @@ def _check_whole_seconds(_instance: object, _attribute: Attribute[datetime], at:
 class ValidSince:
     """The value of RRVS: deliver only if the mailbox has had the same owner ever *since*.
 
-    *since* is an instant of whole seconds, kept in UTC. *action* is None if the client gave none,
-    which means REJECT.
+    *since* is an instant of whole seconds, kept in UTC. *action* is None if the client did not
+    name one, which means REJECT.
     """
 
     since: datetime = field(converter=to_utc, validator=_check_whole_seconds)

@@ -192,5 +192,5 @@ def _chunks(size: int | None) -> list[Bdat]:
     """Return the BDAT commands for content of *size* octets, or none if the size is unknown."""
     if size is None:
         return []
-    whole = (size - 1) // CHUNK if size else 0
-    return [*[Bdat(CHUNK)] * whole, Bdat(size - whole * CHUNK, last=True)]
+    full_chunks = (size - 1) // CHUNK if size else 0
+    return [*[Bdat(CHUNK)] * full_chunks, Bdat(size - full_chunks * CHUNK, last=True)]

@@ -146,11 +146,11 @@ def prepare(
             f"not a message: {type(source).__name__}; pass an EmailMessage, octets or a binary file"
         )
     if isinstance(source, Message):
-        envelope = envelope or _envelope(source, blind=True)
+        envelope = envelope or _envelope(source, bcc_allowed=True)
         source = _flatten(source, utf8=not envelope.isascii, eight_bit=eight_bit)
     elif envelope is None:
         header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
-        envelope = _envelope(header, blind=False)
+        envelope = _envelope(header, bcc_allowed=False)
     if not envelope.recipients:
         raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
@@ -301,7 +301,7 @@ def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
         raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
 
 
-def _envelope(message: Message, *, blind: bool) -> Envelope:
+def _envelope(message: Message, *, bcc_allowed: bool) -> Envelope:
     """Return the sender and recipients of the header, or of its Resent- fields if there are any."""
     dates = message.get_all("Resent-Date", [])
     if len(dates) > 1:
@@ -311,10 +311,10 @@ def _envelope(message: Message, *, blind: bool) -> Envelope:
     if not senders:
         raise GrammarError("no Sender or From field; add one, or pass an envelope")
     blind_copies = _addresses(message, f"{resent}Bcc")
-    if blind_copies and not blind:
+    if blind_copies and not bcc_allowed:
         raise GrammarError("a Bcc field, which would be sent; remove it and pass an envelope")
-    shown = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
-    return Envelope(senders[0], dict.fromkeys(shown + blind_copies))
+    visible = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
+    return Envelope(senders[0], dict.fromkeys(visible + blind_copies))
 
 
 def _addresses(message: Message, name: str) -> list[str]:

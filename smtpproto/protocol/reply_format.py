@@ -34,8 +34,10 @@ def format_reply(
         lines = [f"{server.hostname} {lines[0]}"[:500]]  # one line only: the next are keywords
         lines += [] if isinstance(question, Helo) else server.offered.lines()
     enhanced = reply.enhanced
-    greets = isinstance(question, XClient) and reply.positive  # the session begins again
-    without_code = isinstance(question, _WITHOUT_ENHANCED_CODE) or greets or reply.intermediate
+    restarts_session = isinstance(question, XClient) and reply.positive  # the session begins again
+    without_code = (
+        isinstance(question, _WITHOUT_ENHANCED_CODE) or restarts_session or reply.intermediate
+    )
     if not with_code or without_code:
         enhanced = None
     elif enhanced is None:

@@ -24,7 +24,7 @@ class AnonymousClient(SingleMessageClient):
     """
 
     def __init__(self, credential: Anonymous, channel: Channel) -> None:
-        super().__init__("ANONYMOUS", Secret(_checked(credential.trace)))
+        super().__init__("ANONYMOUS", Secret(_valid_trace(credential.trace)))
 
 
 @define(eq=False)
@@ -46,7 +46,7 @@ class AnonymousServer:
         if response is None:
             return b""
         try:
-            trace = _checked(response.reveal().decode())
+            trace = _valid_trace(response.reveal().decode())
         except UnicodeDecodeError:
             raise GrammarError("not UTF-8") from None
         if await result(self.authenticator.allow_anonymous(trace)) is True:
@@ -54,7 +54,7 @@ class AnonymousServer:
         return Denied(f"anonymous login not allowed, trace: {trace!r}")
 
 
-def _checked(trace: str) -> str:
+def _valid_trace(trace: str) -> str:
     """Return *trace* if it is valid. Its form as an address or token is not checked: only people
     read it (RFC 4505 2)."""
     if len(trace) > _MAX_TRACE:

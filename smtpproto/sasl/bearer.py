@@ -41,7 +41,7 @@ _HTTP_STATUS = {"invalid_token": "401", "insufficient_scope": "403"}  # RFC 6750
 
 @define(eq=False)
 class _BearerClient:
-    """The client's side, as both mechanisms share it."""
+    """The client's side of both mechanisms."""
 
     _mechanism: str
     _message: Secret
@@ -138,7 +138,7 @@ def _read_refusal(challenge: bytes) -> Mapping[str, str]:
 
 @define(eq=False)
 class _BearerServer(ABC):
-    """The server's side, as both mechanisms share it."""
+    """The server's side of both mechanisms."""
 
     authenticator: Authenticator = field(repr=False)
     channel: Channel

@@ -73,8 +73,8 @@ class External:
 class Anonymous:
     """An anonymous login.
 
-    *trace* tells the administrators of the server whom to ask: an email address, or a token that
-    means something to you.
+    *trace* identifies you to the administrators of the server: an email address, or a token that
+    you would recognise.
     """
 
     trace: str = ""

@@ -63,7 +63,7 @@ class Identity:
 
 @frozen
 class Denied:
-    """A failed login. *reason* is for the server's log; the client does not learn it."""
+    """A failed login. *reason* is for the server's log; it is not sent to the client."""
 
     reason: str
 

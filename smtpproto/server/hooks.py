@@ -28,9 +28,9 @@ def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
     The error's text is escaped, because it may quote the client. If *secret* it is left out,
     because it may contain a password.
     """
-    place = "".join(traceback.format_tb(error.__traceback__))
+    stack = "".join(traceback.format_tb(error.__traceback__))
     description = type(error).__name__ if secret else printable(repr(error))
-    _log.error("%s failed: %s\n%s", where, description, place)
+    _log.error("%s failed: %s\n%s", where, description, stack)
 
 
 async def call_hook(

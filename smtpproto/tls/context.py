@@ -99,7 +99,7 @@ def own_certificate(context: ssl.SSLContext) -> bytes | None:
     """Return the certificate, in DER, that a server with *context* shows. Return None if it cannot
     be known, for example if there are several: then OpenSSL chooses one for each client.
 
-    The standard library does not tell, so clients in memory shake hands with the context: one that
+    ``ssl`` does not expose it, so clients in memory do a handshake with the context: one that
     accepts any kind of key, and one for each kind that accepts no other.
     """
     if context not in _own_certificates:

@@ -178,8 +178,8 @@ class TLSStream(StreamWrapper):
         self._interrupted = False
 
     async def handshake(self, timeout: float | None) -> None:
-        """Shake hands within *timeout* seconds. Raises TLSFailed, TimedOut or ConnectionLost, with
-        the phase "TLS"."""
+        """Do the handshake within *timeout* seconds. Raises TLSFailed, TimedOut or ConnectionLost,
+        with the phase "TLS"."""
         left = self._countdown(timeout)
         try:
             while not self._filter.handshake():

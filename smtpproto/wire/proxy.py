@@ -50,11 +50,11 @@ def _check_text(_: object, attribute: Attribute[str | None], text: Any) -> None:
         return
     if not isinstance(text, str) or not text.isprintable() or len(text.encode()) > V2_HEADER:
         raise GrammarError(
-            f"{attribute.name} must be printable text of at most {V2_HEADER} octets: {_shown(text)}"
+            f"{attribute.name} must be printable text of at most {V2_HEADER} octets: {_repr(text)}"
         )
 
 
-def _shown(value: object) -> str:
+def _repr(value: object) -> str:
     """Return the start of ``repr(value)``, for an error text."""
     try:
         return repr(value)[:60]
@@ -94,7 +94,7 @@ def _address(text: Any) -> IPv4Address | IPv6Address:
     except ValueError:
         address = None
     if address is None or (isinstance(address, IPv6Address) and address.scope_id is not None):
-        raise GrammarError(f"not an IP address without a zone: {_shown(text)}")
+        raise GrammarError(f"not an IP address without a zone: {_repr(text)}")
     return address
 
 
@@ -103,7 +103,7 @@ def _endpoint(value: Endpoint | None) -> Endpoint | None:
         return None
     host, port = value
     if type(port) is not int or not 0 <= port <= 65535:
-        raise GrammarError(f"not a port from 0 to 65535: {_shown(port)}")
+        raise GrammarError(f"not a port from 0 to 65535: {_repr(port)}")
     return str(_address(host)), port
 
 
@@ -111,7 +111,7 @@ def _check_tlvs(_: object, __: object, tlvs: tuple[tuple[Any, Any], ...]) -> Non
     for kind, value in tlvs:
         if type(kind) is not int or not 0 <= kind <= 255 or kind in (_CRC32C, _NOOP, _SSL):
             raise GrammarError(
-                f"not a usable TLV type: {_shown(kind)}; pass 0 to 255, but not 0x03, 0x04 or 0x20"
+                f"not a usable TLV type: {_repr(kind)}; pass 0 to 255, but not 0x03, 0x04 or 0x20"
             )
         if not isinstance(value, bytes) or len(value) > V2_HEADER:
             raise GrammarError(f"the value of a TLV must be at most {V2_HEADER} octets of bytes")
