@@ -7,7 +7,7 @@ are
 * ``smtpproto.commands`` and ``smtpproto.events``: the commands that the protocol machines take, and
   the events that they report;
 * ``smtpproto.errors``, ``smtpproto.limits`` and ``smtpproto.replies``: the tree of exceptions; all
-  bounds, time-outs and leniencies; ready-made replies for handlers;
+  bounds, time-outs and leniencies; ready-made replies for handlers, and ``suggested_path``;
 * ``smtpproto.sasl``: SASL without SMTP;
 * ``smtpproto.mail``: preparing a message, planning how to send it, and checking it;
 * ``smtpproto.ports``, ``smtpproto.client``, ``smtpproto.server`` and ``smtpproto.protocol``: for

@@ -1,4 +1,7 @@
-"""Ready-made replies for handlers, and :func:`suggested_path`, which reads one on a client."""
+"""Ready-made replies for handlers.
+
+On a client, :func:`suggested_path` reads the new address in a 251 or 551 reply.
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Filter(ABC):
             error.phase = "TLS"
             raise
         if self._fingerprints and not self.verified:
-            # In TLS 1.3 the records hold our certificate, which the wrong server must not get.
+            # Drop the records: in TLS 1.3 they hold our certificate, and this is the wrong server.
             self.data_to_send()
             raise TLSFailed(
                 f"TLS failed: the certificate has another fingerprint: {self._fingerprint}",
