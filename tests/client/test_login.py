@@ -12,7 +12,6 @@ from smtpproto import (
     LocalProtocolError,
     Login,
     LoginRefused,
-    NotOffered,
     Refusal,
     RemoteProtocolError,
     SMTPError,
@@ -104,11 +103,6 @@ def test_235_to_a_cancelled_login_is_not_accepted() -> None:
 def test_a_password_is_not_sent_without_verified_tls() -> None:
     with pytest.raises(LocalProtocolError, match="verified TLS"):
         play(AUTH + GOODBYE, login=("ann", "secret"))
-
-
-def test_the_error_without_a_common_mechanism_names_those_of_the_server() -> None:
-    with pytest.raises(NotOffered, match="GSSAPI"):
-        play(f"{hello('AUTH GSSAPI')}{GOODBYE}", **IN_CLEAR)
 
 
 def test_a_login_to_a_server_without_auth_raises_smtperror() -> None:

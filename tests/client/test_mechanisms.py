@@ -10,14 +10,11 @@ import pytest
 from smtpproto import (
     BadCredentials,
     GrammarError,
-    LocalProtocolError,
-    NotOffered,
     RemoteProtocolError,
 )
 from smtpproto.sasl import (
     Anonymous,
     BearerToken,
-    Credential,
     External,
     Login,
 )
@@ -155,15 +152,6 @@ def test_external_sends_the_authzid(contexts: Contexts, authzid: str, response: 
     assert log_in_under_tls(contexts, script, External(authzid)) is None
 
 
-@pytest.mark.req("XOAUTH2-03")
-@pytest.mark.parametrize("credential", [TOKEN, External()])
-def test_tokens_and_external_are_not_sent_in_clear_even_if_login_in_clear_is_set(
-    credential: Credential,
-) -> None:
-    error = log_in(OFFER.format("OAUTHBEARER XOAUTH2 EXTERNAL"), credential)
-    assert isinstance(error, NotOffered)
-
-
 def test_anonymous_needs_no_tls() -> None:
     script = OFFER.format("PLAIN ANONYMOUS") + "C: AUTH ANONYMOUS c2lyaGM=\nS: 235 ok"
     assert log_in(script, Anonymous("sirhc"), login_in_clear=False) is None
@@ -217,14 +205,3 @@ def test_cram_md5_sends_the_digest_of_the_example_in_rfc_2195() -> None:
         "S: 235 ok"
     )
     assert log_in(script, Login("tim", "tanstaaftanstaaf")) is None
-
-
-@pytest.mark.req("SASL-LOGIN-02")
-def test_login_is_not_used_in_clear_by_default() -> None:
-    error = log_in(OFFER.format("LOGIN"), ANN, login_in_clear=False)
-    assert isinstance(error, LocalProtocolError)
-
-
-@pytest.mark.parametrize("mechanism", ["LOGIN", "CRAM-MD5"])
-def test_login_and_cram_md5_are_not_used_with_an_authzid(mechanism: str) -> None:
-    assert isinstance(log_in(OFFER.format(mechanism), Login("ann", "secret", "bob")), NotOffered)

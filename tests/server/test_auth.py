@@ -44,13 +44,13 @@ def test_an_unknown_mechanism_in_the_configuration_raises_value_error() -> None:
 
 
 @pytest.mark.req(
-    "RFC4954-4-28", "RFC4954-4-29", "RFC4954-6-07", "RFC4616-5-01", "RFC8314-4.1-01", "RFC4954-9-03"
-)
-@pytest.mark.parametrize("response", ["AGFubgBzZWNyZXQ=", "AGFubgB3cm9uZw=="])
-def test_by_default_auth_in_clear_is_answered_with_538_for_any_password(response: str) -> None:
+    "RFC4954-4-28", "RFC4954-4-29", "RFC4954-6-07", "RFC4616-5-01", "RFC8314-4.1-01",
+    "RFC4954-9-03", "SASL-LOGIN-02",
+)  # fmt: skip
+@pytest.mark.parametrize("login", ["PLAIN AGFubgBzZWNyZXQ=", "PLAIN AGFubgB3cm9uZw==", "LOGIN"])
+def test_by_default_auth_in_clear_is_answered_with_538_for_any_password(login: str) -> None:
     play(
-        f"{HELLO}C: AUTH PLAIN {response}\n"
-        f"S: 538 5.7.11 Encryption required for authentication{QUIT}",
+        f"{HELLO}C: AUTH {login}\nS: 538 5.7.11 Encryption required for authentication{QUIT}",
         Handler(),
         ServerConfig(authenticator=Accounts()),
     )

@@ -129,19 +129,6 @@ def test_mechanisms_that_need_tls_are_refused_with_504_in_clear(mechanism: str) 
     serve(script, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
 
 
-@pytest.mark.req("SASL-LOGIN-02")
-def test_a_login_in_clear_is_refused_with_538_by_default() -> None:
-    stream = ScriptedStream(
-        OUR_OFFER.replace("S: 250-ENH", "S: 250 ENH").replace("S: 250 AUTH {}\n", "")
-        + "C: AUTH LOGIN\nS: 538 5.7.11 Encryption required for authentication\n"
-        + QUIT,
-        plays="C",
-    )
-    config = server_config(Passwords(), auth_in_clear=False)
-    run(Conversation(stream, LoginRecorder(), config, Runtime()).run())
-    stream.finish()
-
-
 PLAIN = base64("\0ann\0secret")
 
 
