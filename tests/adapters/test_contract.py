@@ -211,15 +211,15 @@ def test_the_scenario_passes_with_this_client_server_and_tls_mode(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "smtpproto")
-    ours: ClientOptions = {"tls": mode, "context": certificates.client}
-    theirs: ServerOptions = {
+    client_options: ClientOptions = {"tls": mode, "context": certificates.client}
+    server_options: ServerOptions = {
         "authenticator": Ann(),
         "context": certificates.server,
         "implicit_tls": mode is TLSMode.IMPLICIT,
         "limits": Limits(message_size=1_000_000, failed_login_delay=0),
     }
-    with running_server(server, inbox, **theirs) as running:
-        client.client(running.port, lambda opened: scenario(opened, inbox), **ours)
+    with running_server(server, inbox, **server_options) as running:
+        client.client(running.port, lambda opened: scenario(opened, inbox), **client_options)
         assert inbox.closed.wait(30)
     assert "horse" not in caplog.text
     assert all("\r" not in record.getMessage() for record in caplog.records)

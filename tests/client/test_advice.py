@@ -72,7 +72,7 @@ def test_a_missing_greeting_under_tls_does_not_point_to_tls() -> None:
 
 def test_a_closed_handshake_asks_whether_the_peer_speaks_tls() -> None:
     server = TLSServer(SERVER_CONTEXT, handshake=b"close", implicit=True)
-    ours = ClientConfig(verify=TRUST)
+    client_config = ClientConfig(verify=TRUST)
     with pytest.raises(TLSFailed) as caught:
-        run(start_client(Runtime(), server, NAME, ours, TLSMode.IMPLICIT))
+        run(start_client(Runtime(), server, NAME, client_config, TLSMode.IMPLICIT))
     assert "whether the peer speaks TLS" in caught.value.check

@@ -222,7 +222,7 @@ def test_after_opportunistic_tls_that_is_cut_a_client_may_go_on_in_clear(end: st
         if end == "at once"
         else SilentUnderTLS(SERVER_CONTEXT)
     )
-    ours = ClientConfig(tls="opportunistic", verify=TRUST)
+    client_config = ClientConfig(tls="opportunistic", verify=TRUST)
     with pytest.raises((TLSFailed, ConnectionLost)) as caught:
-        run(start_client(Runtime(), server, NAME, ours, TLSMode.OPPORTUNISTIC))
+        run(start_client(Runtime(), server, NAME, client_config, TLSMode.OPPORTUNISTIC))
     assert caught.value.may_go_in_clear and caught.value.check

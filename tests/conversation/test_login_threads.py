@@ -52,7 +52,7 @@ def test_a_client_computes_its_responses_in_a_thread() -> None:
         f"{OFFER.format('LOGIN')}C: AUTH LOGIN\nS: 334 \nC: YW5u\n{REFUSED}C: QUIT\nS: 221 bye\n"
     )
     stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
-    ours = ClientConfig(login=ANN, login_in_clear=True, tls="none")
+    client_config = ClientConfig(login=ANN, login_in_clear=True, tls="none")
     with pytest.raises(BadCredentials):
-        run(start_client(runtime, stream, "mx", ours, TLSMode.NONE))
+        run(start_client(runtime, stream, "mx", client_config, TLSMode.NONE))
     assert runtime.threads == 1

@@ -36,8 +36,8 @@ def offered(
     mode = TLSMode.REQUIRED if secure else TLSMode.NONE
 
     async def look() -> None:
-        theirs = ClientConfig(tls=mode, context=contexts[0])
-        async with await open_client(simulation, "mx.example.org", 25, theirs) as client:
+        client_config = ClientConfig(tls=mode, context=contexts[0])
+        async with await open_client(simulation, "mx.example.org", 25, client_config) as client:
             lists.extend(client.extensions.mechanisms)
 
     simulation.run(look())

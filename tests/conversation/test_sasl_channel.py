@@ -33,8 +33,8 @@ def test_the_client_channel_has_name_and_port_and_whether_the_server_binds(mode:
 
     for offered, binds in ((["SCRAM-SHA-256-PLUS"], True), (["SCRAM-SHA-256"], False)):
         server = serving(mode, context=SERVER_CONTEXT, authenticator=NoKeys(), mechanisms=offered)
-        ours = ClientConfig(tls=mode, verify=TRUST, server_name=NAME)
-        converse(server, ours, look(offered, binds))
+        client_config = ClientConfig(tls=mode, verify=TRUST, server_name=NAME)
+        converse(server, client_config, look(offered, binds))
 
 
 class NoKeys(Authenticator):
@@ -67,7 +67,7 @@ def test_both_sides_have_the_same_binding_under_tls_and_none_in_clear(mode: TLSM
         ClientConfig(tls=mode, verify=TRUST),
         lambda client: sides.append(dict(client._channel.bindings)),
     )
-    theirs = simulation.conversations[0]._channel.bindings
-    assert sides == [theirs] == [{SERVER_END_POINT: hashlib.sha256(der(LEAF)).digest()}]
+    server_bindings = simulation.conversations[0]._channel.bindings
+    assert sides == [server_bindings] == [{SERVER_END_POINT: hashlib.sha256(der(LEAF)).digest()}]
     clear = converse(ServerConfig(context=SERVER_CONTEXT), ClientConfig(tls="none"), do_nothing)
     assert not clear.conversations[0]._channel.bindings

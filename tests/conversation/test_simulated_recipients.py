@@ -110,8 +110,8 @@ class RandomServer(Handler):
 
 
 @define
-class ToldOutcomes:
-    """The copies that one client sent, by what it was told about them."""
+class ReportedOutcomes:
+    """The copies that one client sent, by the outcome that it reported."""
 
     accepted: list[Copy] = field(factory=list)
     unknown: list[Copy] = field(factory=list)
@@ -123,8 +123,8 @@ class ToldOutcomes:
         self.accepted += [(str(path), content) for path in outcome.accepted]
         self.unknown += [(str(path), content) for path in outcome.unknown]
         self.rejected += [(str(path), content) for path in outcome.refused]
-        told = [*outcome.accepted, *outcome.refused, *outcome.unknown]
-        assert sorted(map(str, told)) == sorted(map(str, outcome.envelope.recipients))
+        reported = [*outcome.accepted, *outcome.refused, *outcome.unknown]
+        assert sorted(map(str, reported)) == sorted(map(str, outcome.envelope.recipients))
 
 
 class SourceError(Exception):
@@ -166,7 +166,7 @@ def _source(rng: random.Random, content: bytes) -> Source:
     )
 
 
-async def _session(simulation: Simulation, port: int, told: ToldOutcomes) -> None:
+async def _session(simulation: Simulation, port: int, reported: ReportedOutcomes) -> None:
     rng = simulation.dice
     try:
         client = await open_client(simulation, "mx", port, ClientConfig(lmtp=port == 24))
@@ -174,11 +174,13 @@ async def _session(simulation: Simulation, port: int, told: ToldOutcomes) -> Non
         return
     async with client:
         for number in range(rng.randint(1, 4)):
-            if not await _message(client, rng, number, told):
+            if not await _message(client, rng, number, reported):
                 return
 
 
-async def _message(client: Client, rng: random.Random, number: int, told: ToldOutcomes) -> bool:
+async def _message(
+    client: Client, rng: random.Random, number: int, reported: ReportedOutcomes
+) -> bool:
     """Send one message, and return whether another one can follow."""
     envelope = Envelope("ann@example.org", [f"r{i}@example.org" for i in range(rng.randint(1, 5))])
     content = _content(rng, number)
@@ -187,16 +189,16 @@ async def _message(client: Client, rng: random.Random, number: int, told: ToldOu
     except SendRefused as error:
         outcome = error.outcome
     except (SMTPError, SourceError) as error:
-        told.rejected += [(str(path), content) for path in envelope.recipients]
+        reported.rejected += [(str(path), content) for path in envelope.recipients]
         if isinstance(error, LocalProtocolError):
             assert "only once" in error.message, error
         return client.usable
-    told.add(outcome, content)
-    assert client.usable or told.cut
+    reported.add(outcome, content)
+    assert client.usable or reported.cut
     return client.usable
 
 
-def _run(seed: int) -> tuple[Simulation, RandomServer, ToldOutcomes]:
+def _run(seed: int) -> tuple[Simulation, RandomServer, ReportedOutcomes]:
     rng = random.Random(seed)
     cut = rng.randint(0, 90) if rng.random() < 0.6 else None
     simulation = Simulation(seed, cut_at=cut)
@@ -208,9 +210,9 @@ def _run(seed: int) -> tuple[Simulation, RandomServer, ToldOutcomes]:
         limits=Limits(recipients=rng.choice([1, 2, 3, 1000])),
     )
     simulation.listen(port, server, config)
-    told = ToldOutcomes(cut=cut is not None)
-    simulation.run(_session(simulation, port, told))
-    return simulation, server, told
+    reported = ReportedOutcomes(cut=cut is not None)
+    simulation.run(_session(simulation, port, reported))
+    return simulation, server, reported
 
 
 @pytest.fixture(autouse=True)
@@ -226,22 +228,22 @@ def test_a_copy_reported_as_accepted_is_received_exactly_once(
     seen: Counter[str] = Counter()
     for seed in seeds(SESSIONS, 6):
         seen["sessions"] += 1
-        _, server, told = _run(seed)
-        for copy in told.accepted:
+        _, server, reported = _run(seed)
+        for copy in reported.accepted:
             assert server.received[copy] == 1, (seed, copy)
-        for copy in told.rejected:
+        for copy in reported.rejected:
             assert server.received[copy] == 0, (seed, copy)
-        for copy in told.unknown:
+        for copy in reported.unknown:
             assert server.received[copy] <= 1, (seed, copy)
             seen["unknown, received" if server.received[copy] else "unknown, lost"] += 1
-        assert server.received.total() <= len(told.accepted) + len(told.unknown), seed
+        assert server.received.total() <= len(reported.accepted) + len(reported.unknown), seed
         for sink in server.sinks:
             assert len(sink.ends) == 1, (seed, sink.ends)
-        seen["accepted"] += len(told.accepted)
-        seen["rejected"] += len(told.rejected)
+        seen["accepted"] += len(reported.accepted)
+        seen["rejected"] += len(reported.rejected)
         seen["aborted"] += sum(sink.ends == ["abort"] for sink in server.sinks)
         seen["several transactions"] += len(server.sinks) > 4
-        seen["both ways"] += bool(told.accepted and told.unknown)
+        seen["both ways"] += bool(reported.accepted and reported.unknown)
     # Each kind of fault has happened often enough.
     assert min(seen.values()) > seen["sessions"] // 200, seen
     assert len(seen) == 8, seen

@@ -85,8 +85,8 @@ class RandomServer(Handler):
 
 
 @define
-class ToldOutcomes:
-    """The contents that one client sent, by what it was told about them."""
+class ReportedOutcomes:
+    """The contents that one client sent, by the outcome that it reported."""
 
     accepted: list[bytes] = field(factory=list)
     unknown: list[bytes] = field(factory=list)
@@ -100,7 +100,7 @@ def _content(rng: random.Random, number: int) -> bytes:
     return b"".join(line + b"\r\n" for line in (b"Message: %d" % number, *lines))
 
 
-async def _session(simulation: Simulation, results: ToldOutcomes) -> None:
+async def _session(simulation: Simulation, results: ReportedOutcomes) -> None:
     rng = simulation.dice
     try:
         client = await open_client(simulation, "mx.example", 25, ClientConfig())
@@ -126,12 +126,12 @@ async def _session(simulation: Simulation, results: ToldOutcomes) -> None:
                     return
 
 
-def _run(seed: int) -> tuple[Simulation, RandomServer, ToldOutcomes]:
+def _run(seed: int) -> tuple[Simulation, RandomServer, ReportedOutcomes]:
     rng = random.Random(seed)
     simulation = Simulation(seed, cut_at=rng.randint(0, 60) if rng.random() < 0.7 else None)
     server = RandomServer(random.Random(seed + 1))
     simulation.listen(25, server, ServerConfig())
-    results = ToldOutcomes()
+    results = ReportedOutcomes()
     simulation.run(_session(simulation, results))
     return simulation, server, results
 
@@ -151,8 +151,8 @@ def test_a_message_reported_as_accepted_is_received_exactly_once(
         for content in results.unknown:
             assert server.received[content] <= 1, seed
             seen["unknown, received" if server.received[content] else "unknown, lost"] += 1
-        told = len(results.accepted) + len(results.unknown)
-        assert server.received.total() <= told, seed
+        possible = len(results.accepted) + len(results.unknown)
+        assert server.received.total() <= possible, seed
         seen["accepted"] += len(results.accepted)
         seen["rejected"] += len(results.rejected)
         for sink in server.sinks:

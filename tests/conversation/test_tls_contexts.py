@@ -42,11 +42,11 @@ def test_the_context_function_is_called_for_each_handshake(mode: TLSMode) -> Non
         assert client.tls is not None
         seen.append(client.tls.peer_certificate)
 
-    ours = ClientConfig(tls=mode, verify=TRUST)
+    client_config = ClientConfig(tls=mode, verify=TRUST)
     with pytest.raises(TLSFailed, match="expired"):
-        converse(config, ours, look)
+        converse(config, client_config, look)
     for leaf in leaves[1:]:
-        converse(config, ours, look)
+        converse(config, client_config, look)
         assert seen.pop() == der(leaf)
     assert not contexts
 

@@ -194,7 +194,7 @@ def relayed(library: Library) -> tuple[BindingRecorder, str, SMTPError | None]:
     near, far = simulation.pair()
     read = bytearray()
 
-    async def ours() -> SMTPError | None:
+    async def our_client() -> SMTPError | None:
         context, tls = library.client(CA), TLSMode.IMPLICIT
         config = ClientConfig(context=context, tls=tls, login=LOGIN, mechanisms=[PLUS])
         try:
@@ -218,7 +218,7 @@ def relayed(library: Library) -> tuple[BindingRecorder, str, SMTPError | None]:
         await target.close()
 
     error, *_ = simulation.run(
-        ours(),
+        our_client(),
         attacker(server_of(library.server(LEAF)), client=True),
         attacker(client_of(library.client(CA)), client=False),
     )
@@ -307,7 +307,7 @@ def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: b
     """It uses the binding that pyOpenSSL exports, or 32 NULs."""
     simulation, handler = listening(2, PyOpenSSL.server(LEAF), implicit=True)
 
-    async def theirs() -> str:
+    async def scramp_side() -> str:
         tls = client_of(PyOpenSSL.client(CA))
         stream = TLSStream(await simulation.dial(NAME, 465, None), tls, simulation.now)
         await stream.handshake(None)
@@ -325,7 +325,7 @@ def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: b
         await stream.close()
         return reply
 
-    [reply] = simulation.run(theirs())
+    [reply] = simulation.run(scramp_side())
     if good:
         assert reply == "235 2.7.0 Authentication successful"
         assert handler.identities == [ANN]
@@ -341,7 +341,7 @@ def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: 
     near, far = simulation.pair()
     received: list[str] = []
 
-    async def theirs() -> None:
+    async def scramp_side() -> None:
         tls = server_of(PyOpenSSL.server(LEAF))
         stream = TLSStream(far, tls, simulation.now)
         await stream.handshake(None)
@@ -366,7 +366,7 @@ def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: 
         await smtp.send("221 bye")
         await stream.close()
 
-    async def ours() -> Exception | None:
+    async def our_client() -> Exception | None:
         config = ClientConfig(context=PyOpenSSL.client(CA), tls=TLSMode.IMPLICIT, login=LOGIN)
         try:
             async with await start_client(simulation, near, NAME, config, TLSMode.IMPLICIT):
@@ -374,7 +374,7 @@ def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: 
         except SMTPError as error:
             return error
 
-    error, _ = simulation.run(ours(), theirs())
+    error, _ = simulation.run(our_client(), scramp_side())
     assert isinstance(error, BadCredentials) is not good
     assert received[1].startswith(f"AUTH {PLUS} ")
     assert received[2:] == (["", "QUIT"] if good else ["QUIT"])
@@ -416,6 +416,6 @@ def test_openssl_s_client_exports_the_same_binding(starttls: bool, tmp_path: Pat
             fed=b"quit\n",
         )  # fmt: skip
     [material] = re.findall(r"Keying material: ([0-9A-F]+)\n", output)
-    [ours] = handler.bindings
-    assert ours[EXPORTER] == bytes.fromhex(material)
+    [server_bindings] = handler.bindings
+    assert server_bindings[EXPORTER] == bytes.fromhex(material)
     assert "221 2.0.0" in output

@@ -254,11 +254,11 @@ def test_neither_token_nor_certificate_is_used_with_an_unverified_server(
     CA.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
     server = serving(mode, context=context, authenticator=authenticator)
-    ours: dict[str, Any] = {
+    client_options: dict[str, Any] = {
         "tls": mode, "login": login, "certificate": ClientCertificate(own), "login_in_clear": True,
     }  # fmt: skip
     with pytest.raises(NotOffered, match="no mechanism in common"):
-        converse(server, ClientConfig(verify="none", **ours), do_nothing)
+        converse(server, ClientConfig(verify="none", **client_options), do_nothing)
     assert authenticator.asked == 0
-    converse(server, ClientConfig(verify=TRUST, **ours), do_nothing)
+    converse(server, ClientConfig(verify=TRUST, **client_options), do_nothing)
     assert authenticator.asked == 1

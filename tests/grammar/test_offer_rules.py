@@ -94,44 +94,44 @@ def refusal(parameters: MailParameters | RcptParameters, *lines: str) -> tuple[i
 
 
 @pytest.mark.parametrize(
-    ("body", "lines", "taken"),
+    ("body", "lines", "allowed"),
     [(None, [], True), (Body.SEVEN_BIT, ["8BITMIME"], True), (Body.SEVEN_BIT, ["BINARYMIME"], True),
      (Body.EIGHT_BIT_MIME, ["8BITMIME"], True), (Body.EIGHT_BIT_MIME, ["BINARYMIME"], False),
      (Body.BINARY_MIME, ["8BITMIME"], False), (Body.BINARY_MIME, ["BINARYMIME"], True),
      (Body.BINARY_MIME, ["8BITMIME", "BINARYMIME"], True)],
 )  # fmt: skip
 def test_a_value_of_body_is_refused_with_555_unless_its_extension_is_offered(
-    body: Body | None, lines: list[str], taken: bool
+    body: Body | None, lines: list[str], allowed: bool
 ) -> None:
-    assert refusal(MailParameters(body=body), *lines) == (None if taken else (555, "5.5.4"))
+    assert refusal(MailParameters(body=body), *lines) == (None if allowed else (555, "5.5.4"))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "mode", "line", "taken"),
+    ("seconds", "mode", "line", "allowed"),
     [(239, ByMode.RETURN, "DELIVERBY 240", False), (239, ByMode.NOTIFY, "DELIVERBY 240", True),
      (240, ByMode.RETURN, "DELIVERBY 240", True), (1, ByMode.RETURN, "DELIVERBY", True),
      (1, ByMode.RETURN, "DELIVERBY x", True), (-9, ByMode.NOTIFY, "DELIVERBY 240", True)],
 )  # fmt: skip
 def test_by_in_mode_return_below_the_minimum_is_refused_with_555(
-    seconds: int, mode: ByMode, line: str, taken: bool
+    seconds: int, mode: ByMode, line: str, allowed: bool
 ) -> None:
     parameters = MailParameters(by=DeliverBy(seconds, mode))
-    assert refusal(parameters, line) == (None if taken else (555, "5.5.4"))
+    assert refusal(parameters, line) == (None if allowed else (555, "5.5.4"))
 
 
 FUTURERELEASE = "FUTURERELEASE 86400 2030-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
-    ("parameters", "taken"),
+    ("parameters", "allowed"),
     [(MailParameters(), True), (MailParameters(hold_for=86400), True),
      (MailParameters(hold_for=86401), False), (MailParameters(hold_until=NEW_YEAR), True),
      (MailParameters(hold_until=NEW_YEAR.replace(second=1)), False)],
 )  # fmt: skip
 def test_a_hold_longer_than_offered_is_refused_with_501(
-    parameters: MailParameters, taken: bool
+    parameters: MailParameters, allowed: bool
 ) -> None:
-    assert refusal(parameters, FUTURERELEASE) == (None if taken else (501, "5.5.4"))
+    assert refusal(parameters, FUTURERELEASE) == (None if allowed else (501, "5.5.4"))
     assert refusal(parameters, "FUTURERELEASE") is None
 
 

@@ -171,6 +171,6 @@ def test_as_many_replies_are_expected_as_recipients_were_accepted(
     if not chunks:
         exchange(client, Data(), reply=b"354 go\r\n")
     sent = client.send_chunk(b"", last=True) if chunks else client.end_body()
-    wanted = [rcpt.path for rcpt, accepted in zip(rcpts, good, strict=True) if accepted]
-    assert [entry.recipient for entry in sent] == wanted
+    expected = [rcpt.path for rcpt, accepted in zip(rcpts, good, strict=True) if accepted]
+    assert [entry.recipient for entry in sent] == expected
     assert client.unanswered == sent

@@ -160,10 +160,10 @@ def test_the_keyword_of_an_own_verb_is_offered_unless_withdrawn() -> None:
 )
 def test_a_verb_that_is_taken_or_malformed_raises_value_error(verb: str, lmtp: bool) -> None:
     own = Verb.own(type("Own", (TextCommand,), {"verb": verb}), keyword="XOWN")
-    wanted = f"{verb} is taken" if verb.isupper() and verb != "X Y" else "not a verb"
-    with pytest.raises(ValueError, match=wanted):
+    expected = f"{verb} is taken" if verb.isupper() and verb != "X Y" else "not a verb"
+    with pytest.raises(ValueError, match=expected):
         vocabulary(lmtp=lmtp, own=(own,))
-    with pytest.raises(ValueError, match=wanted):
+    with pytest.raises(ValueError, match=expected):
         ServerDriver(lmtp=lmtp, verbs=(own,))
 
 

@@ -172,7 +172,7 @@ def test_offers_that_contradict_their_rfc_raise_value_error(
 @pytest.mark.req("RFC9422-3-05", "RFC9422-4-02")
 @pytest.mark.parametrize("lmtp", [False, True])
 @pytest.mark.parametrize(
-    ("limits", "wanted"),
+    ("limits", "expected"),
     [
         (Limits(recipients=5, transactions=2), "LIMITS RCPTMAX=5 MAILMAX=2"),
         (Limits(recipients=999_999), "LIMITS RCPTMAX=999999"),
@@ -181,11 +181,11 @@ def test_offers_that_contradict_their_rfc_raise_value_error(
     ],
 )
 def test_the_limits_keyword_announces_the_limits_applied(
-    limits: Limits, wanted: str | None, lmtp: bool
+    limits: Limits, expected: str | None, lmtp: bool
 ) -> None:
     server = ready_server(limits=limits, lmtp=lmtp)
-    told = [line for line in server.machine.offered.lines() if line.startswith("LIMITS")]
-    assert told == ([wanted] if wanted else [])
+    announced = [line for line in server.machine.offered.lines() if line.startswith("LIMITS")]
+    assert announced == ([expected] if expected else [])
     offered = server.machine.offered.limits
     assert offered.mail_max == limits.transactions
     if limits.recipients == 5:

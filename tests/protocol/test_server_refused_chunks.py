@@ -97,7 +97,7 @@ def test_a_chunk_is_refused_with_502_if_chunking_is_not_offered() -> None:
 
 @pytest.mark.req("RFC3030-2-01")
 @pytest.mark.parametrize(
-    ("line", "command", "wanted"),
+    ("line", "command", "expected"),
     [
         (b"BDAT 10", Bdat(10), [250]),
         (b"BDAT 0010", Bdat(10), [250]),
@@ -110,10 +110,10 @@ def test_a_chunk_is_refused_with_502_if_chunking_is_not_offered() -> None:
     ],
 )
 def test_bdat_takes_a_size_and_the_word_last(
-    line: bytes, command: Bdat | None, wanted: list[int]
+    line: bytes, command: Bdat | None, expected: list[int]
 ) -> None:
     server = server_with_recipient()
-    assert server.codes(line + b"\r\n1234567\n\r\n") == wanted
+    assert server.codes(line + b"\r\n1234567\n\r\n") == expected
     assert (server.events[0] == command) is (command is not None)
 
 
@@ -141,7 +141,7 @@ def test_a_chunk_beyond_the_limit_is_refused_after_its_octets(size: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("sizes", "wanted"),
+    ("sizes", "expected"),
     [
         ((65536,), [250]),
         ((65536 - 1, 1), [250, 250]),
@@ -154,13 +154,13 @@ def test_a_chunk_beyond_the_limit_is_refused_after_its_octets(size: int) -> None
 )
 @pytest.mark.req("RFC1870-4-02")
 def test_the_size_limit_applies_to_all_chunks_together(
-    sizes: tuple[int, ...], wanted: list[int]
+    sizes: tuple[int, ...], expected: list[int]
 ) -> None:
     server = server_with_recipient(limits=SMALL_MESSAGES)
     data = [bdat(b"x" * size) for size in sizes[:-1]]
-    assert server.codes(*data, bdat_last(b"x" * sizes[-1])) == wanted
+    assert server.codes(*data, bdat_last(b"x" * sizes[-1])) == expected
     assert server.machine.phase is Phase.READY
-    assert any(isinstance(event, BodyEnd) for event in server.events) == (wanted[-1] == 250)
+    assert any(isinstance(event, BodyEnd) for event in server.events) == (expected[-1] == 250)
     assert server.codes(ENVELOPE_LINES, bdat_last(b"x" * 65536)) == [250, 250, 250], (
         "the next transaction counts from 0"
     )
@@ -229,8 +229,8 @@ def test_a_chunk_refused_by_the_application_fails_the_transaction(kind: type, go
         + bdat_last(LOOKS_LIKE_COMMANDS)
     )
     lines = server.lines(data + b"NOOP\r\n")
-    wanted = [250, 452, 503, 503, 250] if good else [452, 503, 503, 503, 250]
-    assert codes_of(lines) == wanted
+    expected = [250, 452, 503, 503, 250] if good else [452, 503, 503, 503, 250]
+    assert codes_of(lines) == expected
     assert lines[good] == "452 4.3.1 Disk full"
     assert not any(isinstance(event, BodyEnd) for event in server.events)
     assert server.machine.phase is Phase.READY
