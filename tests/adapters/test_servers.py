@@ -43,6 +43,7 @@ def test_a_server_serves_several_clients_at_once(server: type[Adapter], inbox: I
             thread = threading.Thread(target=second_client)
             thread.start()
             thread.join(30)
+            assert not thread.is_alive()
             await first.send(b"first\r\n", TO_BOB)
 
         Blocking.client(running.port, send_after_second_client)
@@ -95,6 +96,7 @@ def test_a_stopping_server_lets_a_message_in_flight_finish(
 
         Blocking.client(running.port, send)
         stopping.join(30)
+        assert not stopping.is_alive()
     assert inbox.bodies[0] == FIRST + b"two\r\n"
 
 

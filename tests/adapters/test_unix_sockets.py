@@ -70,6 +70,7 @@ def test_a_login_over_a_unix_socket_needs_login_in_clear(
         with pytest.raises(LocalProtocolError, match="no login without"):
             connect_and(must_not_connect, client, path, login=("ann", "secret"))
         thread.join(30)
+        assert not thread.is_alive()
         assert servers[0].received() == b"EHLO localhost\r\nQUIT\r\n"
 
 
