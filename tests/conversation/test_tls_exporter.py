@@ -35,7 +35,7 @@ from smtpproto.tls.context import Context, ContextSource
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import TLSStream
 from tests.adapters.harness import Blocking, running_server
-from tests.interop.programs import program, run
+from tests.interop.programs import find_program, run
 from tests.support.certificates import CA, LEAF, NAME
 from tests.support.logins import LoginRecorder
 from tests.support.tls_libraries import Library, PyOpenSSL, Standard, client_of, server_of
@@ -409,11 +409,11 @@ def test_openssl_s_client_exports_the_same_binding(starttls: bool, tmp_path: Pat
     config = options(PyOpenSSL.server(LEAF), implicit=not starttls)
     with running_server(Blocking, handler, **config) as server:
         output = run(
-            program("openssl"), "s_client", "-connect", f"127.0.0.1:{server.port}",
+            find_program("openssl"), "s_client", "-connect", f"127.0.0.1:{server.port}",
             "-servername", NAME, "-CAfile", tmp_path / "ca.pem", "-verify_return_error",
             "-crlf", "-ign_eof", *(["-starttls", "smtp"] if starttls else []),
             "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32",
-            fed=b"quit\n",
+            stdin=b"quit\n",
         )  # fmt: skip
     [material] = re.findall(r"Keying material: ([0-9A-F]+)\n", output)
     [server_bindings] = handler.bindings

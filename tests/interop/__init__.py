@@ -1,1 +1,1 @@
-"""A package, so that its conftest is not taken for another one."""
+"""Tests against other mail programs. A package, so that its conftest has a name of its own."""

@@ -1,4 +1,4 @@
-"""Fixtures of the tests against foreign programs."""
+"""Fixtures of the tests against other programs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import pytest
 import trustme
 
 from tests.interop import dovecot, exim, postfix, submission
-from tests.interop.peers import CONTENTS, FLAVOURS, LOGIN, Inbox
-from tests.interop.programs import LOGS, Certificate, Send, missing, program, run, workplace
+from tests.interop.contents import CONTENTS
+from tests.interop.our_server import ADAPTERS, LOGIN, Inbox, serving
+from tests.interop.programs import (
+    LOGS,
+    Certificate,
+    Send,
+    find_program,
+    run,
+    shared_directory,
+    skip_missing,
+)
 
-LIBRARIES = {"aiosmtpd", "smtplib"}  # peers in Python: their tests need no program and are fast
+LIBRARIES = {"aiosmtpd", "smtplib"}  # in Python: their tests need no program and are fast
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this directory interop, except those with libraries only."""
+    """Mark the tests of this directory "interop", unless they need libraries only."""
     here = Path(__file__).parent
     for item in items:
         if item.path.parent == here:
@@ -28,6 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Make a certificate for our servers and for the other programs."""
     directory = tmp_path_factory.mktemp("certificate")
     authority = trustme.CA()
     ca, chain, user = (directory / name for name in ("ca.pem", "chain.pem", "user.pem"))
@@ -42,27 +52,37 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return Certificate(server, ssl.create_default_context(cafile=ca), ca, chain, user)
 
 
-@pytest.fixture(params=FLAVOURS)
-def flavour(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    """The adapter that our side uses."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(params=CONTENTS.values(), ids=list(CONTENTS))
 def content(request: pytest.FixtureRequest) -> bytes:
+    """Each of the messages in CONTENTS."""
     octets: bytes = request.param
     return octets
 
 
 @pytest.fixture
 def inbox() -> Inbox:
+    """An empty inbox for our server."""
     return Inbox()
+
+
+@pytest.fixture
+def next_hop(adapter: str, inbox: Inbox, certificate: Certificate) -> Iterator[str]:
+    """A domain for which Postfix and Exim relay to our server, over verified TLS, into *inbox*."""
+    with serving(adapter, inbox, context=certificate.server, require_tls=True) as port:
+        yield f"{port}.tls.test"
 
 
 @pytest.fixture(scope="session")
 def _sasl() -> Iterator[Path]:
-    """The socket where Postfix asks Dovecot about logins."""
-    with workplace() as directory:
+    """The socket on which Dovecot checks logins for Postfix."""
+    with shared_directory() as directory:
         yield directory / "sasl"
 
 
@@ -74,6 +94,7 @@ def _postfix(certificate: Certificate, _sasl: Path) -> Iterator[postfix.Postfix]
 
 @pytest.fixture(name="postfix")
 def _postfix_emptied(_postfix: postfix.Postfix) -> postfix.Postfix:
+    """Postfix, with empty mailboxes."""
     _postfix.mailboxes.clear()
     return _postfix
 
@@ -86,6 +107,7 @@ def _exim(certificate: Certificate) -> Iterator[exim.Exim]:
 
 @pytest.fixture(name="exim")
 def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
+    """Exim, with empty mailboxes."""
     _exim.mailboxes.clear()
     return _exim
 
@@ -94,7 +116,7 @@ def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
     params=[pytest.param(name, marks=pytest.mark.peer(name)) for name in ("postfix", "exim")]
 )
 def mail_server(request: pytest.FixtureRequest) -> postfix.Postfix | exim.Exim:
-    """Either of the two: a server with mailboxes that relays, too."""
+    """Postfix or Exim: a server with mailboxes, which also relays."""
     peer: postfix.Postfix | exim.Exim = request.getfixturevalue(request.param)
     return peer
 
@@ -107,6 +129,7 @@ def _dovecot() -> Iterator[dovecot.Dovecot]:
 
 @pytest.fixture(name="dovecot")
 def _dovecot_emptied(_dovecot: dovecot.Dovecot) -> dovecot.Dovecot:
+    """Dovecot's LMTP server, with empty mailboxes."""
     _dovecot.mailboxes.clear()
     return _dovecot
 
@@ -119,6 +142,7 @@ def _submission(certificate: Certificate, _sasl: Path) -> Iterator[submission.Su
 
 @pytest.fixture(name="submission")
 def _submission_emptied(_submission: submission.Submission) -> submission.Submission:
+    """Dovecot's submission server, with no relayed message left."""
     while not _submission.relayed.empty:
         _submission.relayed.next()
     return _submission
@@ -126,12 +150,12 @@ def _submission_emptied(_submission: submission.Submission) -> submission.Submis
 
 @pytest.fixture
 def swaks(tmp_path: Path) -> Send:
-    """Sends by swaks: to a port, a content, with more options; gives what it printed."""
-    path = program("swaks")
+    """Return a function that sends content to a port with swaks, and returns its output."""
+    path = find_program("swaks")
 
     def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
         file = tmp_path / "content"
-        file.write_bytes(content.removesuffix(b"\r\n"))  # swaks ends the last line itself
+        file.write_bytes(content.removesuffix(b"\r\n"))  # swaks adds the last line end itself
         server = f"--server=127.0.0.1:{port}"
         envelope = ("--from=ann@a.test", "--to=bob@b.test")
         return run(path, server, *envelope, f"--data=@{file}", *options, check=check)
@@ -141,15 +165,16 @@ def swaks(tmp_path: Path) -> Send:
 
 @pytest.fixture
 def swaks_tls(swaks: Send) -> Send:
-    if "TLS supported" not in run(program("swaks"), "--support"):
-        missing("Net::SSLeay, by which swaks speaks TLS,")
+    """The same as swaks, if swaks can use TLS."""
+    if "TLS supported" not in run(find_program("swaks"), "--support"):
+        skip_missing("Net::SSLeay, which swaks needs for TLS,")
     return swaks
 
 
 @pytest.fixture
 def curl(tmp_path: Path) -> Send:
-    """Sends by curl: to a URL, a content, with more options; gives what it printed."""
-    path = program("curl")
+    """Return a function that sends content to a URL with curl, and returns its output."""
+    path = find_program("curl")
 
     def send(
         url: str, content: bytes, *options: str | Path, to: str = "bob@b.test", check: bool = True
@@ -175,14 +200,14 @@ def curl(tmp_path: Path) -> Send:
 
 @pytest.fixture
 def msmtp() -> Send:
-    """Sends by msmtp: to a port, a content, with more options; gives what it printed."""
-    path = program("msmtp")
+    """Return a function that sends content to a port with msmtp, and returns its output."""
+    path = find_program("msmtp")
 
     def send(port: int, content: bytes, *options: str | Path, check: bool = True) -> str:
         server = ("--host=127.0.0.1", f"--port={port}", "--from=ann@a.test")
         as_is = ("--set-date-header=off", "--set-msgid-header=off")
         return run(
-            path, "--debug", *as_is, *server, *options, "bob@b.test", fed=content, check=check
+            path, "--debug", *as_is, *server, *options, "bob@b.test", stdin=content, check=check
         )
 
     return send
@@ -192,7 +217,7 @@ def msmtp() -> Send:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the logs of the programs that run in the report of a test that failed."""
+    """Add the logs of the running programs to the report of a failed test."""
     report = yield
     if report.failed:
         for name, path in LOGS.items():

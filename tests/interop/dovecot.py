@@ -1,4 +1,4 @@
-"""Dovecot's LMTP server, started in the foreground with a configuration and users of its own."""
+"""Dovecot's LMTP server in the foreground, with its own configuration and users."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from attrs import frozen
 from tests.interop.mailboxes import Mailboxes
 from tests.interop.programs import (
     configuration,
+    find_program,
     free_ports,
-    missing,
-    program,
     require_root,
     running,
-    workplace,
+    shared_directory,
+    skip_missing,
 )
 
-_LMTP = Path("/usr/lib/dovecot/lmtp")  # a package of its own
-_USER = "mail"  # whose the mailboxes are; every Unix has it
+_LMTP = Path("/usr/lib/dovecot/lmtp")  # in a separate package
+_USER = "mail"  # owner of the mailboxes; every Unix has it
 
 
 @frozen
 class Dovecot:
-    """A Dovecot that runs, an LMTP server on *port* (RFC 2033) for alice, bob and full.
+    """A running Dovecot: an LMTP server (RFC 2033) on *port* for alice, bob and full.
 
-    Who else is meant is refused after RCPT; full after the content, for its mailbox is full.
-    *proxied* wants a PROXY header first. Everybody may use XCLIENT.
+    It refuses other recipients after RCPT. It refuses full after the content: the mailbox is full.
+    *proxied* expects a PROXY header first. Every client may use XCLIENT.
     """
 
     port: int
@@ -41,21 +41,22 @@ class Dovecot:
 
 @contextlib.contextmanager
 def started() -> Iterator[Dovecot]:
-    binary = program("dovecot")
+    """Run Dovecot while the block runs."""
+    binary = find_program("dovecot")
     require_root("Dovecot")
     if not _LMTP.exists():
-        missing("Dovecot's LMTP server")
-    with workplace() as directory:
+        skip_missing("Dovecot's LMTP server")
+    with shared_directory() as directory:
         port, proxied = free_ports(2)
         file, log = directory / "dovecot.conf", directory / "log"
         values = {"directory": directory, "port": port, "proxied": proxied}
         file.write_text(configuration(file.name, values))
-        _furnish(directory)
+        _write_files(directory)
         with running("Dovecot", [binary, "-F", "-c", file], log, port=port):
             yield Dovecot(port, proxied, Mailboxes(directory / "mail"), log)
 
 
-def _furnish(directory: Path) -> None:
+def _write_files(directory: Path) -> None:
     owner = pwd.getpwnam(_USER)
     users = ""
     for name, options in {"alice": "", "bob": "", "full": "userdb_quota_rule=*:bytes=1"}.items():

@@ -1,4 +1,4 @@
-"""Exim, started in the foreground with a configuration, spool and log of its own."""
+"""Exim in the foreground, with its own configuration, spool and log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.interop.mailboxes import Mailboxes
 from tests.interop.programs import (
     Certificate,
     configuration,
+    find_program,
     free_port,
-    program,
     require_root,
     require_user,
     running,
-    workplace,
+    shared_directory,
 )
 
 _USER = "Debian-exim"  # compiled in
@@ -26,9 +26,11 @@ _USER = "Debian-exim"  # compiled in
 
 @frozen
 class Exim:
-    """An Exim that runs: a server on *port* with the mailboxes alice, bob and jürgen of box.test,
-    which shows each command of a transaction as a field "X-Envelope" above the message;
-    and a client for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test``."""
+    """A running Exim: a server on *port* with the mailboxes alice, bob and jürgen of box.test.
+
+    It adds each command of a transaction to the message, as a field "X-Envelope". It relays mail
+    for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test`` to that port.
+    """
 
     port: int
     mailboxes: Mailboxes
@@ -37,11 +39,12 @@ class Exim:
 
 @contextlib.contextmanager
 def started(certificate: Certificate) -> Iterator[Exim]:
-    installed = program("exim4")
+    """Run Exim while the block runs."""
+    installed = find_program("exim4")
     require_root("Exim")
     require_user(_USER)
-    with workplace() as directory:
-        _furnish(directory, certificate)
+    with shared_directory() as directory:
+        _write_files(directory, certificate)
         binary = _own_copy(installed, directory)
         port, file = free_port(), directory / "exim.conf"
         values = {"exim": binary, "port": port, "directory": directory}
@@ -52,7 +55,7 @@ def started(certificate: Certificate) -> Iterator[Exim]:
             yield Exim(port, Mailboxes(directory / "mail"), log)
 
 
-def _furnish(directory: Path, certificate: Certificate) -> None:
+def _write_files(directory: Path, certificate: Certificate) -> None:
     shutil.copy(certificate.chain, directory / "chain.pem")
     shutil.copy(certificate.ca, directory / "ca.pem")
     shutil.chown(directory / "chain.pem", _USER)
@@ -65,8 +68,8 @@ def _furnish(directory: Path, certificate: Certificate) -> None:
 
 
 def _own_copy(installed: str, directory: Path) -> Path:
-    """Exim starts itself again as its user, who may not reach where it is installed; a copy is
-    not setuid."""
+    """Copy Exim: it starts itself again as its user, who may not be able to read the installed
+    file. A copy is not setuid."""
     copy = directory / "exim4"
     shutil.copyfile(installed, copy)
     copy.chmod(0o755)

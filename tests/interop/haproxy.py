@@ -1,4 +1,4 @@
-"""HAProxy in front of a server, saying with a PROXY header who the client is."""
+"""HAProxy in front of a server, which it tells the client's address in a PROXY header."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.interop.programs import configuration, program, running, workplace
+from tests.interop.programs import configuration, find_program, running, shared_directory
 
 
 @contextlib.contextmanager
 def haproxy(back: int, options: str, *, chain: Path | None = None) -> Iterator[int]:
-    """An HAProxy in front of the port *back*; its own port.
+    """Run HAProxy in front of the port *back* while the block runs. Return its own port.
 
-    *options* are those of its line "server": "send-proxy" for version 1, "send-proxy-v2" for 2;
-    "check", and it greets the server from time to time. With *chain* it speaks TLS with clients.
+    *options* go into its line "server": "send-proxy" for version 1 of the header, "send-proxy-v2"
+    for version 2, "check" for regular health checks. With *chain* it accepts clients over TLS.
     """
-    binary = program("haproxy")
-    with workplace() as directory, socket.create_server(("127.0.0.1", 0)) as front:
+    binary = find_program("haproxy")
+    with shared_directory() as directory, socket.create_server(("127.0.0.1", 0)) as front:
         port: int = front.getsockname()[1]
         file, log = directory / "haproxy.cfg", directory / "log"
         tls = "" if chain is None else f"ssl crt {chain}"
@@ -26,5 +26,5 @@ def haproxy(back: int, options: str, *, chain: Path | None = None) -> Iterator[i
         file.write_text(configuration(file.name, values))
         command: list[str | Path] = [binary, "-db", "-f", file]
         with running("HAProxy", command, log, inherited=[front.fileno()]):
-            front.close()  # it listens alone: if it ends, nobody does
+            front.close()  # HAProxy has its own copy; if it ends, the port is closed
             yield port

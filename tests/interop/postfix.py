@@ -1,4 +1,4 @@
-"""Postfix, started in the foreground with a configuration, queue and log of its own."""
+"""Postfix in the foreground, with its own configuration, queue and log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.interop.mailboxes import Mailboxes
 from tests.interop.programs import (
     Certificate,
     configuration,
+    find_program,
     free_ports,
-    program,
     require_root,
     running,
-    workplace,
+    shared_directory,
 )
-from tests.interop.raw import in_thread
+from tests.interop.recording_server import in_thread
 
 _ROUTE = re.compile(rb".*@([0-9]+)[.](smtp|tls|lmtp)[.]test", re.DOTALL)
 _TRANSPORTS = {
@@ -35,11 +35,11 @@ _TRANSPORTS = {
 
 @frozen
 class Postfix:
-    """A Postfix that runs: a server with the mailboxes alice, bob and jürgen of box.test, and a
-    client for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test``.
+    """A running Postfix: a server on *port* with the mailboxes alice, bob and jürgen of box.test.
 
-    On *trusting* everybody may use XCLIENT and XFORWARD; *proxied* wants a PROXY header first;
-    *submission* wants a login, about which Dovecot is asked.
+    It relays mail for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test`` to that
+    port. On *trusting* every client may use XCLIENT and XFORWARD; *proxied* expects a PROXY header
+    first; *submission* requires a login, which Dovecot checks.
     """
 
     port: int
@@ -50,30 +50,32 @@ class Postfix:
     log: Path
 
     def run_queue(self) -> None:
-        """Try again all that waits. A message that a run of its own meets while it is still being
-        delivered, Postfix would leave alone for a minute."""
+        """Retry all messages of the queue now.
+
+        An ordinary queue run would skip, for a minute, a message that is just being delivered.
+        """
         with socket.socket(socket.AF_UNIX) as trigger:
             trigger.connect(str(self.log.parent / "queue/public/qmgr"))
-            trigger.sendall(b"FADI")  # all, whatever its time: qmgr(8), "TRIGGERS"
+            trigger.sendall(b"FADI")  # all messages, whatever their time: qmgr(8), "TRIGGERS"
 
 
 @contextlib.contextmanager
 def started(certificate: Certificate, sasl: Path) -> Iterator[Postfix]:
-    """Run it; *sasl* is the socket where Dovecot tells about logins."""
-    command = program("postfix")
+    """Run Postfix while the block runs. *sasl* is the socket on which Dovecot checks logins."""
+    command = find_program("postfix")
     require_root("Postfix")
-    with workplace() as directory, _routes() as routes:
+    with shared_directory() as directory, _routes() as routes:
         names = ("port", "submission", "trusting", "proxied")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         files = {"chain": certificate.chain, "ca": certificate.ca, "sasl": sasl}
-        _furnish(directory, {**ports, **files, "routes": routes})
+        _write_files(directory, {**ports, **files, "routes": routes})
         log, pid_file = directory / "log", directory / "queue/pid/master.pid"
         start: list[str | Path] = [command, "-c", directory / "etc", "start-fg"]
         with running("Postfix", start, log, port=ports["port"], pid_file=pid_file):
             yield Postfix(**ports, mailboxes=Mailboxes(directory / "mail"), log=log)
 
 
-def _furnish(directory: Path, values: dict[str, object]) -> None:
+def _write_files(directory: Path, values: dict[str, object]) -> None:
     user = pwd.getpwnam("postfix")
     for name in ("etc", "queue", "data", "mail"):
         (directory / name).mkdir()
@@ -86,24 +88,24 @@ def _furnish(directory: Path, values: dict[str, object]) -> None:
 
 @contextlib.contextmanager
 def _routes() -> Iterator[int]:
-    """A socketmap that reads the next hop out of an address: no table of files may do so."""
+    """Run a socketmap server that derives the next hop from an address. Tables in files cannot."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Routes) as server, in_thread(server):
         yield server.server_address[1]
 
 
 class _Routes(socketserver.StreamRequestHandler):
-    """Netstrings: "transport bob@25.smtp.test" is answered "OK smtp:[127.0.0.1]:25"."""
+    """Replies "OK smtp:[127.0.0.1]:25" to "transport bob@25.smtp.test", in netstrings."""
 
     def handle(self) -> None:
         while length := self._length():
             key = self.rfile.read(length + 1)[:-1]
-            answer = b"NOTFOUND "
+            reply = b"NOTFOUND "
             if (route := _ROUTE.fullmatch(key)) is not None:
-                answer = b"OK " + _TRANSPORTS[route[2]] + route[1]
-            self.wfile.write(b"%d:%s," % (len(answer), answer))
+                reply = b"OK " + _TRANSPORTS[route[2]] + route[1]
+            self.wfile.write(b"%d:%s," % (len(reply), reply))
 
     def _length(self) -> int:
-        """The digits before the colon; 0 at the end."""
+        """Read the digits before the colon. Return 0 at the end of the connection."""
         digits = b""
         while (octet := self.rfile.read(1)).isdigit():
             digits += octet

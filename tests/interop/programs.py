@@ -1,4 +1,4 @@
-"""Foreign programs: found or skipped by name, configured, run, ended; and what they say."""
+"""Other programs: find them or skip the test, configure them, run them and stop them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from typing import NoReturn, TypeVar
 import pytest
 from attrs import frozen
 
-PATIENCE = 20.0  # seconds, for what takes a foreign program less than one
-LOGS: dict[str, Path] = {}  # of the programs that run, for the report of a test that fails
+TIMEOUT = 20.0  # seconds; every step takes less than one
+LOGS: dict[str, Path] = {}  # by program, for the reports of failed tests
 
 _PATH = os.pathsep.join(
     [
@@ -34,15 +34,16 @@ _PATH = os.pathsep.join(
 _ETC = Path(__file__).with_name("etc")
 
 T = TypeVar("T")
-Send = Callable[..., str]  # what the fixtures swaks, curl and msmtp are
+Send = Callable[..., str]
+"""The type of the fixtures swaks, curl and msmtp, which send a message and return the output."""
 
 
 @frozen
 class Certificate:
-    """For 127.0.0.1 and localhost: a context for each role, and what it is made of as files.
+    """A certificate for 127.0.0.1 and localhost: a context for each side, and PEM files.
 
-    *chain* has key and certificates together, as Postfix wants them; *user* is the same for the
-    user of :data:`LOGIN`, to be shown to servers that ask for it, as *server* does.
+    *chain* has the key and the certificates in one file, as Postfix needs them. *user* is such a
+    file for the user of LOGIN, whose certificate the context *server* asks for.
     """
 
     server: ssl.SSLContext
@@ -52,50 +53,50 @@ class Certificate:
     user: Path
 
 
-def der(file: Path) -> bytes:
-    """The first certificate in *file*, which is PEM."""
+def first_certificate(file: Path) -> bytes:
+    """Return the first certificate of a PEM file, in DER."""
     _, begin, rest = file.read_text().partition("-----BEGIN CERTIFICATE-----")
     body, end, _ = rest.partition("-----END CERTIFICATE-----")
     return ssl.PEM_cert_to_DER_cert(begin + body + end)
 
 
-# -- what a test needs ---------------------------------------------------------------------------
+# -- requirements of a test ----------------------------------------------------------------------
 
 
-def unavailable(reason: str) -> NoReturn:
-    """Say why a program cannot be run: a failure in CI, elsewhere a reason to skip."""
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test, or fail it in CI, because a program cannot be run."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def missing(name: str) -> NoReturn:
-    """Say that a program is missing."""
-    unavailable(f"{name} is not installed")
+def skip_missing(name: str) -> NoReturn:
+    """Skip the test because a program is not installed."""
+    skip_or_fail(f"{name} is not installed")
 
 
-def program(name: str) -> str:
-    """Where a program is."""
+def find_program(name: str) -> str:
+    """Return the path of a program, or skip the test if it is not installed."""
     path = shutil.which(name, path=_PATH)
-    return missing(name) if path is None else path
+    return skip_missing(name) if path is None else path
 
 
 def require_root(name: str) -> None:
-    """For programs that take other users' rights."""
+    """Skip the test unless it runs as root, which programs need that change their user."""
     if os.geteuid() != 0:
-        unavailable(f"{name} is started by root only")
+        skip_or_fail(f"only root can start {name}")
 
 
 def require_user(name: str) -> None:
-    """For programs that insist on a user of their own."""
+    """Skip the test unless the user that a program needs exists."""
     try:
         pwd.getpwnam(name)
     except KeyError:
-        unavailable(f"there is no user {name}")
+        skip_or_fail(f"there is no user {name}")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Return different ports that no program listens on."""
     with contextlib.ExitStack() as stack:
         listeners = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
@@ -104,13 +105,13 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a port that no program listens on."""
     return free_ports(1)[0]
 
 
 @contextlib.contextmanager
-def workplace() -> Iterator[Path]:
-    """A new directory that every user may enter; it goes with all that is in it."""
+def shared_directory() -> Iterator[Path]:
+    """Make a directory that every user may enter, and remove it after the block."""
     with tempfile.TemporaryDirectory(prefix="smtpproto-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         directory.chmod(0o755)
@@ -118,7 +119,7 @@ def workplace() -> Iterator[Path]:
 
 
 def configuration(name: str, values: Mapping[str, object]) -> str:
-    """The text of ``etc/NAME``, with each ``@key@`` replaced by its value."""
+    """Return the text of ``etc/NAME`` with each ``@key@`` replaced by its value."""
     text = (_ETC / name).read_text()
     return re.sub("@([a-z]+)@", lambda match: str(values[match[1]]), text)
 
@@ -126,37 +127,39 @@ def configuration(name: str, values: Mapping[str, object]) -> str:
 # -- running -------------------------------------------------------------------------------------
 
 
-def run(*command: str | Path, fed: bytes = b"", check: bool = True) -> str:
-    """Run a program to its end, without a user's settings; give what it printed. *fed* is its
-    input."""
+def run(*command: str | Path, stdin: bytes = b"", check: bool = True) -> str:
+    """Run a program to its end, without settings of a user. Return its output.
+
+    With *check*, an exit status other than 0 fails the test.
+    """
     done = subprocess.run(
         command,
         env=os.environ | {"HOME": "/nonexistent"},
-        input=fed,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
-    said = done.stdout.decode(errors="replace")
+    output = done.stdout.decode(errors="replace")
     if check and done.returncode:
-        raise AssertionError(f"{command[0]} ended with {done.returncode}:\n{said}")
-    return said
+        raise AssertionError(f"{command[0]} ended with {done.returncode}:\n{output}")
+    return output
 
 
-def until(what: str, look: Callable[[], T | None]) -> T:
-    """Look again and again until there is something, for as long as patience lasts."""
-    end = time.monotonic() + PATIENCE
+def wait_until(description: str, probe: Callable[[], T | None]) -> T:
+    """Call *probe* until it returns something other than None, and return that."""
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
-        if (found := look()) is not None:
+        if (found := probe()) is not None:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {PATIENCE:.0f} seconds")
+    raise AssertionError(f"{description}: not within {TIMEOUT:.0f} seconds")
 
 
-def logged(log: Path, text: str) -> None:
-    """Wait until *log* has *text*."""
-    until(f"{text!r} in {log}", lambda: text in log.read_text(errors="replace") or None)
+def wait_for_log(log: Path, text: str) -> None:
+    """Wait until *log* contains *text*."""
+    wait_until(f"{text!r} in {log}", lambda: text in log.read_text(errors="replace") or None)
 
 
 @contextlib.contextmanager
@@ -169,10 +172,11 @@ def running(
     pid_file: Path | None = None,
     inherited: Sequence[int] = (),
 ) -> Iterator[None]:
-    """Run a server while the block runs: from the opening of its port to SIGTERM.
+    """Run a server while the block runs, which starts when *port* is open. Then send SIGTERM.
 
-    *log* takes what it prints. Without *port* it is not waited for: it has its listening socket
-    among the descriptors *inherited*. SIGTERM goes to the pid in *pid_file*, if there is one.
+    The output is written to *log*. Without *port* the block starts at once: the server has its
+    listening socket among the descriptors *inherited*. SIGTERM is sent to the process in
+    *pid_file*, if given.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -185,33 +189,33 @@ def running(
         )
     try:
         if port is not None:
-            until(f"{name} opens its port", lambda: _open(port, process))
+            wait_until(f"{name} opens its port", lambda: _is_open(port, process))
         LOGS[name] = log
         yield
     except Exception as error:
-        error.add_note(f"{name} said:\n{log.read_text(errors='replace')[-8_000:]}")
+        error.add_note(f"log of {name}:\n{log.read_text(errors='replace')[-8_000:]}")
         raise
     finally:
         LOGS.pop(name, None)
-        _end(process, pid_file)
+        _stop(process, pid_file)
 
 
-def _open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
+def _is_open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
     assert process.poll() is None, f"ended with {process.returncode}"
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
         return True
     return None
 
 
-def _end(process: subprocess.Popen[bytes], pid_file: Path | None) -> None:
+def _stop(process: subprocess.Popen[bytes], pid_file: Path | None) -> None:
     if pid_file is None:
         process.terminate()
     else:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int(pid_file.read_text()), signal.SIGTERM)
     try:
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # it began a session: what it left there
+            os.killpg(process.pid, signal.SIGKILL)  # all processes of its session
         process.wait()

@@ -1,26 +1,20 @@
-"""Dovecot's LMTP server: one reply for each recipient."""
+"""Dovecot's LMTP server behaves as the tests of our client assume."""
 
 from __future__ import annotations
 
-import smtplib
-
 import pytest
 
+from tests.interop.contents import ALICE, DOTS, PLAIN
 from tests.interop.dovecot import Dovecot
-from tests.interop.mailboxes import trace_above
-from tests.interop.peers import DOTS, PLAIN
-from tests.interop.programs import PATIENCE, Send
-from tests.interop.raw import bdat, offered
+from tests.interop.mailboxes import assert_delivered, fields_above
+from tests.interop.programs import Send
+from tests.interop.smtplib_client import dial_lmtp, offered, send_chunk
 
 pytestmark = pytest.mark.peer("dovecot")
 
 
-def dial(dovecot: Dovecot) -> smtplib.LMTP:
-    return smtplib.LMTP("127.0.0.1", dovecot.port, timeout=PATIENCE)
-
-
-def test_offers(dovecot: Dovecot) -> None:
-    with dial(dovecot) as client:
+def test_dovecot_offers_the_extensions_under_test(dovecot: Dovecot) -> None:
+    with dial_lmtp(dovecot.port) as client:
         keywords = offered(client)
     assert set(keywords) == {
         "8BITMIME",
@@ -33,8 +27,8 @@ def test_offers(dovecot: Dovecot) -> None:
     assert {*keywords["XCLIENT"].split()} >= {"ADDR", "PORT", "PROTO", "HELO", "LOGIN"}
 
 
-def test_one_reply_for_each_recipient(dovecot: Dovecot) -> None:
-    with dial(dovecot) as client:
+def test_dovecot_replies_for_each_recipient(dovecot: Dovecot) -> None:
+    with dial_lmtp(dovecot.port) as client:
         client.ehlo()
         client.mail("ann@a.test")
         users = ("alice", "nobody", "full", "bob")
@@ -49,31 +43,31 @@ def test_one_reply_for_each_recipient(dovecot: Dovecot) -> None:
         [b"2.0.0", b"<bob@box.test>"],
     ]
     for user in ("alice", "bob"):
-        trace_above(dovecot.mailboxes.next(user), b"Subject: x\r\n\r\n.\r\n")
+        assert_delivered(dovecot.mailboxes.next(user), b"Subject: x\r\n\r\n.\r\n")
 
 
-def test_replies_after_bdat(dovecot: Dovecot) -> None:
-    with dial(dovecot) as client:
+def test_dovecot_replies_for_each_recipient_after_bdat(dovecot: Dovecot) -> None:
+    with dial_lmtp(dovecot.port) as client:
         client.ehlo()
         client.mail("ann@a.test")
         for user in ("full", "alice"):
             client.rcpt(f"{user}@box.test")
-        assert bdat(client, DOTS[:7]) == 250
-        assert bdat(client, DOTS[7:], "LAST") == 552
+        assert send_chunk(client, DOTS[:7]) == 250
+        assert send_chunk(client, DOTS[7:], "LAST") == 552
         assert client.getreply()[0] == 250
-    trace_above(dovecot.mailboxes.next("alice"), DOTS)
+    assert_delivered(dovecot.mailboxes.next("alice"), DOTS)
 
 
 @pytest.mark.peer("swaks")
-def test_swaks_speaks_lmtp(dovecot: Dovecot, swaks: Send) -> None:
+def test_dovecot_accepts_lmtp_from_swaks(dovecot: Dovecot, swaks: Send) -> None:
     swaks(dovecot.port, DOTS, "--protocol=LMTP", "--to=alice@box.test")
-    trace_above(dovecot.mailboxes.next("alice"), DOTS)
+    assert_delivered(dovecot.mailboxes.next("alice"), DOTS)
 
 
-def test_xclient(dovecot: Dovecot) -> None:
-    with dial(dovecot) as client:
+def test_dovecot_accepts_xclient(dovecot: Dovecot) -> None:
+    with dial_lmtp(dovecot.port) as client:
         client.ehlo()
         assert client.docmd("XCLIENT ADDR=192.0.2.7 PORT=4711 HELO=far.test")[0] == 220
         client.ehlo()
-        client.sendmail("ann@a.test", "alice@box.test", PLAIN)
-    assert "([192.0.2.7])" in trace_above(dovecot.mailboxes.next("alice"), PLAIN)[-1]
+        client.sendmail("ann@a.test", ALICE, PLAIN)
+    assert "([192.0.2.7])" in fields_above(dovecot.mailboxes.next("alice"), PLAIN)[-1]

@@ -1,8 +1,8 @@
-"""Logins bound to their TLS connection: smtplib and aiosmtpd with the SCRAM of scramp.
+"""SCRAM with channel binding: smtplib and aiosmtpd, with the SCRAM of the library scramp.
 
-No mail program at hand does SCRAM-SHA-256-PLUS with the binding that Python's own ssl has: Dovecot
-and msmtp do without, gsasl knows tls-exporter (test_interop_gsasl) and tls-unique. So such
-mechanisms have to be named.
+No packaged mail program supports SCRAM-SHA-256-PLUS with tls-server-end-point, the binding that
+Python's ssl can compute: Dovecot and msmtp have no channel binding, and gsasl has tls-exporter
+(test_gsasl.py) and tls-unique only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from scramp import ScramClient, ScramException, ScramMechanism
 
 from smtpproto import Authenticator, BadCredentials, ScramKeys
 from smtpproto.sasl import Identity
-from tests.interop.peers import LOGIN, PLAIN, Inbox, send, serving
-from tests.interop.programs import PATIENCE, Certificate, der
-from tests.interop.test_aiosmtpd import ENVELOPE, Received, aiosmtpd
+from tests.interop.aiosmtpd_server import AiosmtpdInbox, aiosmtpd_server
+from tests.interop.contents import PLAIN, TO_BOB
+from tests.interop.our_client import send
+from tests.interop.our_server import LOGIN, Inbox, serving
+from tests.interop.programs import Certificate, first_certificate
+from tests.interop.smtplib_client import dial_tls
 
 PLUS = "SCRAM-SHA-256-PLUS"
 BINDING = "tls-server-end-point"
@@ -31,23 +34,25 @@ BOTH = [PLUS, "SCRAM-SHA-256"]
 # -- smtplib -------------------------------------------------------------------------------------
 
 
-class Keys(Authenticator):
+class AnnsKeys(Authenticator):
+    """Has Ann's SCRAM keys."""
+
     def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
         return ScramKeys.derive(LOGIN[1], salt=bytes(16), iterations=4096, hash_name=hash_name)
 
 
-def words(exchange: ScramClient) -> Callable[..., str]:
-    """scramp's part of an exchange, as smtplib asks for it."""
+def responder(exchange: ScramClient) -> Callable[..., str]:
+    """Return the function with which smtplib asks for each response of *exchange*."""
 
-    def talk() -> Generator[str, bytes, None]:
+    def responses() -> Generator[str, bytes, None]:
         challenge = yield exchange.get_client_first()
         exchange.set_server_first(challenge.decode())
         challenge = yield exchange.get_client_final()
         exchange.set_server_final(challenge.decode())  # raises unless the server knows the keys
         yield ""
 
-    speech = talk()
-    return lambda challenge=None: speech.send(challenge)
+    generator = responses()
+    return lambda challenge=None: generator.send(challenge)
 
 
 def log_in(
@@ -58,30 +63,39 @@ def log_in(
     *,
     offered: list[str] = BOTH,
 ) -> None:
-    """Let smtplib log in to our server and send a message. Without *binding* it is bound to what
-    it sees of TLS."""
-    options: Any = {"context": certificate.server, "authenticator": Keys(), "mechanisms": offered}
+    """Log in to our server with smtplib and send a message.
+
+    Without *binding*, the login is bound to the TLS connection.
+    """
+    options: Any = {
+        "context": certificate.server,
+        "authenticator": AnnsKeys(),
+        "mechanisms": offered,
+    }
     with (
         serving("blocking", inbox, **options) as port,
-        smtplib.SMTP("127.0.0.1", port, timeout=PATIENCE) as client,
+        dial_tls(port, certificate) as client,
     ):
-        client.starttls(context=certificate.client)
         client.ehlo()
         bound = binding or (BINDING, client.sock)
-        client.auth(mechanism, words(ScramClient([mechanism], *LOGIN, channel_binding=bound)))
+        client.auth(mechanism, responder(ScramClient([mechanism], *LOGIN, channel_binding=bound)))
         client.sendmail("ann@a.test", "bob@b.test", PLAIN)
 
 
 @pytest.mark.peer("smtplib")
 @pytest.mark.parametrize("mechanism", [PLUS, "SCRAM-SHA-1-PLUS"])
-def test_bound(mechanism: str, inbox: Inbox, certificate: Certificate) -> None:
+def test_a_login_bound_to_the_connection_succeeds(
+    mechanism: str, inbox: Inbox, certificate: Certificate
+) -> None:
     log_in(inbox, certificate, mechanism, offered=[mechanism])
     assert inbox.next().session.identity == Identity(LOGIN[0], mechanism=mechanism)
 
 
 @pytest.mark.peer("smtplib")
 @pytest.mark.parametrize("name", [BINDING, "tls-unique"])
-def test_bound_to_another_connection(name: str, inbox: Inbox, certificate: Certificate) -> None:
+def test_a_login_bound_to_another_connection_is_refused(
+    name: str, inbox: Inbox, certificate: Certificate
+) -> None:
     with pytest.raises(smtplib.SMTPAuthenticationError, match="535"):
         log_in(inbox, certificate, PLUS, (name, bytes(32)))
     assert inbox.empty
@@ -89,16 +103,18 @@ def test_bound_to_another_connection(name: str, inbox: Inbox, certificate: Certi
 
 @pytest.mark.peer("smtplib")
 @pytest.mark.req("RFC5802-6-02")
-def test_offer_taken_away(inbox: Inbox, certificate: Certificate) -> None:
-    """A client that could bind, and was told that the server could not."""
+def test_a_removed_plus_offer_is_detected(inbox: Inbox, certificate: Certificate) -> None:
+    """The client supports channel binding, and has read an offer without PLUS mechanisms."""
     with pytest.raises(smtplib.SMTPAuthenticationError, match="535"):
         log_in(inbox, certificate, "SCRAM-SHA-256")
     assert inbox.empty
 
 
 @pytest.mark.peer("smtplib")
-def test_not_offered(inbox: Inbox, certificate: Certificate) -> None:
-    """The same, and it is true."""
+def test_a_client_may_use_the_plain_mechanism_if_plus_is_not_offered(
+    inbox: Inbox, certificate: Certificate
+) -> None:
+    """The client supports channel binding, and the server really does not."""
     log_in(inbox, certificate, "SCRAM-SHA-256", offered=["SCRAM-SHA-256"])
     assert inbox.next().session.user == LOGIN[0]
 
@@ -106,20 +122,20 @@ def test_not_offered(inbox: Inbox, certificate: Certificate) -> None:
 # -- aiosmtpd ------------------------------------------------------------------------------------
 
 
-class Bound(Received):
-    """aiosmtpd's handler, which has SCRAM with what *binding* says."""
+class ScramServer(AiosmtpdInbox):
+    """A handler of aiosmtpd with SCRAM, bound to *binding*."""
 
     def __init__(self, binding: tuple[str, bytes]) -> None:
         super().__init__()
         self._binding = binding
         self.mechanisms: list[str] = []
 
-    async def auth_SCRAM__SHA__256__PLUS(  # noqa: N802 - the name is aiosmtpd's
+    async def auth_SCRAM__SHA__256__PLUS(  # noqa: N802 - a name of aiosmtpd
         self, server: Any, args: list[str]
     ) -> AuthResult:
         return await self._log_in(server, args, self._binding)
 
-    async def auth_SCRAM__SHA__256(  # noqa: N802 - the name is aiosmtpd's
+    async def auth_SCRAM__SHA__256(  # noqa: N802 - a name of aiosmtpd
         self, server: Any, args: list[str]
     ) -> AuthResult:
         return await self._log_in(server, args, None)
@@ -139,33 +155,33 @@ class Bound(Received):
         return AuthResult(success=True)
 
 
-def log_in_bound(handler: Bound, certificate: Certificate) -> None:
-    """Let our client log in to aiosmtpd and send a message."""
-    with aiosmtpd(handler, tls_context=certificate.server, require_starttls=True) as port:
+def log_in_to_aiosmtpd_server(handler: ScramServer, certificate: Certificate) -> None:
+    """Log in to aiosmtpd with our client and send a message."""
+    with aiosmtpd_server(handler, tls_context=certificate.server, require_starttls=True) as port:
         context = certificate.client
-        send("blocking", port, PLAIN, ENVELOPE, login=LOGIN, context=context, mechanisms=BOTH)
+        send("blocking", port, PLAIN, TO_BOB, login=LOGIN, context=context, mechanisms=BOTH)
 
 
 @pytest.mark.peer("aiosmtpd")
-def test_our_client_is_bound(certificate: Certificate) -> None:
-    handler = Bound((BINDING, hashlib.sha256(der(certificate.chain)).digest()))
-    log_in_bound(handler, certificate)
+def test_our_client_binds_its_login_to_the_connection(certificate: Certificate) -> None:
+    handler = ScramServer((BINDING, hashlib.sha256(first_certificate(certificate.chain)).digest()))
+    log_in_to_aiosmtpd_server(handler, certificate)
     assert handler.mechanisms == [PLUS]
     assert handler.next().session.authenticated
 
 
 @pytest.mark.peer("aiosmtpd")
-def test_somebody_between(certificate: Certificate) -> None:
-    handler = Bound((BINDING, bytes(32)))
+def test_our_client_does_not_log_in_through_a_man_in_the_middle(certificate: Certificate) -> None:
+    handler = ScramServer((BINDING, bytes(32)))
     with pytest.raises(BadCredentials):
-        log_in_bound(handler, certificate)
+        log_in_to_aiosmtpd_server(handler, certificate)
     assert handler.mechanisms == [PLUS]
     assert handler.messages.empty()
 
 
 @pytest.mark.peer("aiosmtpd")
-def test_binding_that_we_do_not_know(certificate: Certificate) -> None:
-    handler = Bound(("tls-unique", bytes(12)))
-    log_in_bound(handler, certificate)
+def test_our_client_falls_back_if_the_server_has_another_binding(certificate: Certificate) -> None:
+    handler = ScramServer(("tls-unique", bytes(12)))
+    log_in_to_aiosmtpd_server(handler, certificate)
     assert handler.mechanisms == [PLUS, "SCRAM-SHA-256"]
     assert handler.next().session.authenticated
