@@ -64,7 +64,7 @@ class Accounts(Authenticator):
 
 
 class Inbox(Handler):
-    """Keeps each message. Refuses the recipient ``refused@``, and in LMTP the message for ``full@``.
+    """Keeps each message. Refuses the recipient ``refused@``; in LMTP the message for ``full@``.
 
     *replies_once* holds replies that are used once: for "RCPT", or for the message after "DATA".
     """
