@@ -1,4 +1,4 @@
-"""Certificates, an authenticator and an inbox for the tests of the adapters."""
+"""Certificates and an inbox for the tests of the adapters."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ import threading
 from attrs import define, field
 
 from smtpproto import (
-    Authenticator,
     Envelope,
     ForwardPath,
     RcptParameters,
     Reply,
-    Secret,
     Session,
 )
 from tests.support import handlers
-
-
-class Ann(Authenticator):
-    """Knows one user, ann, whose password is "secret"."""
-
-    def check_password(self, username: str, password: Secret) -> bool:
-        return username == "ann" and password == Secret("secret")
 
 
 @define(frozen=True)

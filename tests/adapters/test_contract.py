@@ -27,7 +27,8 @@ from smtpproto import (
 from smtpproto.client import ClientOptions
 from smtpproto.server import ServerOptions
 from tests.adapters.harness import ADAPTERS, Adapter, Asyncio, running_server
-from tests.adapters.inboxes import Ann, Certificates, Inbox
+from tests.adapters.inboxes import Certificates, Inbox
+from tests.support.accounts import Accounts
 from tests.support.envelopes import TO_BOB
 
 Scenario = Callable[[Client, Inbox], Awaitable[None]]
@@ -213,7 +214,7 @@ def test_the_scenario_passes_with_this_client_server_and_tls_mode(
     caplog.set_level(logging.DEBUG, "smtpproto")
     client_options: ClientOptions = {"tls": mode, "context": certificates.client}
     server_options: ServerOptions = {
-        "authenticator": Ann(),
+        "authenticator": Accounts(),
         "context": certificates.server,
         "implicit_tls": mode is TLSMode.IMPLICIT,
         "limits": Limits(message_size=1_000_000, failed_login_delay=0),

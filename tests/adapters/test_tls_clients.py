@@ -16,7 +16,8 @@ from smtpproto.client import ClientOptions, open_client
 from smtpproto.server import ServerOptions
 from tests.adapters.connections import must_not_connect, noop, receive, receive_until_end
 from tests.adapters.harness import Adapter, Blocking, each_client, running_server
-from tests.adapters.inboxes import Ann, Certificates, Inbox
+from tests.adapters.inboxes import Certificates, Inbox
+from tests.support.accounts import Accounts
 from tests.support.certificates import server_context
 
 CA = trustme.CA()
@@ -161,7 +162,7 @@ def test_a_server_whose_certificate_lacks_the_dialled_name_gets_no_password(
     }
     implicit = mode is TLSMode.IMPLICIT
     theirs: ServerOptions = {"context": certificates.server, "implicit_tls": implicit}
-    theirs["authenticator"] = Ann()
+    theirs["authenticator"] = Accounts()
     with running_server(Blocking, inbox, **theirs) as running:
         with pytest.raises(TLSFailed, match="check: the host name"):
             on_sockets.connect("127.0.0.1", running.port, **options)

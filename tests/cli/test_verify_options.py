@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,12 @@ import trustme
 
 from smtpproto.adapters import blocking
 from smtpproto.cli import main
-from tests.support.certificates import der, self_signed, server_context
+from tests.support.certificates import fingerprint, self_signed, server_context
 from tests.support.handlers import Inbox
 
 CA = trustme.CA()
 LEAF = CA.issue_cert("mail.example.org")
-FINGERPRINT = hashlib.sha256(der(LEAF)).hexdigest()
+FINGERPRINT = fingerprint(LEAF)
 
 
 def send_over_tls(leaf: trustme.LeafCert, directory: Path, *options: str) -> tuple[int, int]:

@@ -26,15 +26,8 @@ from smtpproto.client.pool import Pool
 from smtpproto.testing.script import ScriptedStream
 from tests.support.dialogue import GOODBYE, RSET, SENT, hello, mail, rcpt, transaction
 from tests.support.envelopes import TO_BOB
-from tests.support.pools import (
-    CountingServer,
-    ScriptedRuntime,
-    SimulatedPool,
-    async_pieces,
-    body,
-    pieces,
-    send,
-)
+from tests.support.pieces import async_pieces
+from tests.support.pools import CountingServer, ScriptedRuntime, SimulatedPool, body, send
 
 # -- kept connections that are dead --------------------------------------------------------------
 
@@ -93,7 +86,7 @@ def test_a_kept_connection_that_is_dead_before_the_content_loses_no_message(
     runtime = ScriptedRuntime([hello() + SENT + dead + end, hello() + SENT + GOODBYE])
     with blocking.Pool(runtime.pool()) as pool:
         for _ in range(2):
-            assert pool.send(content or async_pieces(b"hi\r\n"), TO_BOB).accepted
+            assert pool.send(content or async_pieces([b"hi\r\n"]), TO_BOB).accepted
     runtime.finish()
 
 
@@ -128,7 +121,7 @@ def test_421_or_451_on_a_kept_connection_moves_the_message_to_a_new_one(
     runtime = ScriptedRuntime([hello() + SENT + end, hello() + SENT + GOODBYE])
     with blocking.Pool(runtime.pool()) as pool:
         for _ in range(2):
-            assert pool.send(content or async_pieces(b"hi\r\n"), TO_BOB).accepted
+            assert pool.send(content or async_pieces([b"hi\r\n"]), TO_BOB).accepted
     runtime.finish()
 
 
@@ -206,7 +199,7 @@ def test_an_iterator_is_sent_again_if_nothing_of_it_was_read() -> None:
 
     async def task(pool: Pool) -> None:
         await send(pool, 1)
-        outcome = await pool.send(pieces(b"a\r\n", b"b\r\n"), TO_BOB)
+        outcome = await pool.send(iter([b"a\r\n", b"b\r\n"]), TO_BOB)
         assert outcome.accepted
 
     simulated.run(task)
@@ -255,7 +248,7 @@ def test_an_iterator_is_not_sent_again_if_writing_the_content_failed() -> None:
         yield b"second\r\n"
 
     pool = blocking.Pool(runtime.pool())
-    assert pool.send(async_pieces(b"hi\r\n"), TO_BOB).accepted
+    assert pool.send(async_pieces([b"hi\r\n"]), TO_BOB).accepted
     with pytest.raises(ConnectionLost) as caught:
         pool.send(second(), TO_BOB)
     assert caught.value.command == "end of data"
@@ -295,7 +288,7 @@ def test_an_accepted_message_is_received_exactly_once(
                 content = body(number)
                 try:
                     outcome = await pool.send(
-                        pieces(content) if rng.random() < 0.3 else content, TO_BOB
+                        iter([content]) if rng.random() < 0.3 else content, TO_BOB
                     )
                     fate_of[content] = "accepted" if outcome.accepted else "unknown"
                 except SMTPError:

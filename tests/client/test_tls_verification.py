@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import ssl
 from pathlib import Path
 
 import pytest
-import trustme
 
 from smtpproto import (
     ClientCertificate,
@@ -18,7 +16,7 @@ from smtpproto import (
     TLSVerify,
 )
 from smtpproto.client.config import ClientOptions
-from tests.support.certificates import CA, NAME, der, self_signed, server_context
+from tests.support.certificates import CA, NAME, fingerprint, self_signed, server_context
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
 from tests.support.tls_server import TLSServer
 from tests.support.tls_sessions import MODES, SERVER_CONTEXT, TRUST
@@ -53,11 +51,6 @@ def test_a_login_is_sent_only_to_the_server_with_the_fingerprint() -> None:
         play_session(wrong, TLSMode.REQUIRED, verify=other, login=("ann", "secret"))
     assert (wrong.clear, wrong.hidden) == (UP_TO_STARTTLS, b"")
     assert caught.value.command == "STARTTLS"
-
-
-def fingerprint(leaf: trustme.LeafCert) -> str:
-    """Return the fingerprint of *leaf* in hexadecimal."""
-    return hashlib.sha256(der(leaf)).hexdigest()
 
 
 def without_host_check() -> ssl.SSLContext:

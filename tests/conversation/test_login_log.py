@@ -17,9 +17,10 @@ from smtpproto import (
     TokenClaim,
     TokenRefused,
 )
+from tests.support.accounts import Accounts
 from tests.support.logins import ANN, NO_DELAY, OFFER, REFUSED, base64, log_in
-from tests.support.scripted_client import Accounts, replies, serve
 from tests.support.scripted_client import octets as lines
+from tests.support.scripted_client import replies, serve
 from tests.support.tls_sessions import SERVER_CONTEXT, TRUST, converse, do_nothing, serving
 
 

@@ -13,8 +13,9 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import start_client
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
+from tests.support.accounts import Accounts
 from tests.support.logins import ANN, OFFER, REFUSED, base64
-from tests.support.scripted_client import Accounts, ScriptedClient
+from tests.support.scripted_client import ScriptedClient
 from tests.support.scripted_client import octets as lines
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from smtpproto import (
 from smtpproto.client.connection import open_client
 from smtpproto.sasl import Credential, Identity
 from smtpproto.testing.simulation import Simulation
-from tests.support.logins import ANN, TOKEN, AllMechanisms, Contexts, LoginRecorder, Passwords
+from tests.support.accounts import Accounts, AllMechanisms
+from tests.support.logins import ANN, TOKEN, Contexts, LoginRecorder
 
 
 def offered(
@@ -49,7 +50,7 @@ def test_a_server_offers_the_mechanisms_that_its_authenticator_supports(contexts
     passwords = ["PLAIN", "LOGIN"]
     for secure in (True, False):
         assert offered(contexts, Authenticator(), secure=secure, auth_in_clear=True) == []
-        assert offered(contexts, Passwords(), secure=secure, auth_in_clear=True) == passwords
+        assert offered(contexts, Accounts(), secure=secure, auth_in_clear=True) == passwords
     everything = ["CRAM-MD5", *passwords, "OAUTHBEARER", "XOAUTH2", "ANONYMOUS"]
     assert offered(contexts, AllMechanisms(), secure=True) == everything
     assert offered(contexts, AllMechanisms(), secure=False) == []

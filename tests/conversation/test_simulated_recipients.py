@@ -33,6 +33,7 @@ from smtpproto.client.connection import Client, open_client
 from smtpproto.mail import planning
 from smtpproto.mail.preparation import Source
 from smtpproto.testing.simulation import Simulation
+from tests.support.pieces import async_pieces
 
 SESSIONS = 3000
 CHUNK = 40  # octets of a BDAT
@@ -149,11 +150,6 @@ def _iterator(rng: random.Random, content: bytes, *, fails: bool) -> Iterator[by
             raise SourceError
 
 
-async def _asynchronously(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
 def _source(rng: random.Random, content: bytes) -> Source:
     form = rng.random()
     if form < 0.4:
@@ -162,7 +158,7 @@ def _source(rng: random.Random, content: bytes) -> Source:
     return (
         list(_iterator(rng, content, fails=False))
         if form > 0.8
-        else (_asynchronously(pieces) if form > 0.65 else pieces)
+        else (async_pieces(pieces) if form > 0.65 else pieces)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.interop.mailboxes import assert_delivered
 from tests.interop.our_client import converse, send
 from tests.interop.our_server import Inbox, serving
 from tests.interop.postfix import Postfix
+from tests.support.pieces import async_pieces
 
 PIECE = 1000  # octets; some pieces end between CR and LF
 TOO_LARGE = 4_000_000  # octets; both servers accept 2,000,000
@@ -28,11 +29,6 @@ def content_of_size(size: int) -> bytes:
 def pieces(content: bytes) -> Iterator[bytes]:
     """Return *content* in pieces, so that the client does not know its size."""
     return (content[at : at + PIECE] for at in range(0, len(content), PIECE))
-
-
-async def async_pieces(content: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces(content):
-        yield piece
 
 
 class ContentCommands:
@@ -97,7 +93,7 @@ def test_several_messages_are_sent_in_one_session(
     contents = [content_of_size(2 * CHUNK), PLAIN, DOTS, LARGE]
 
     async def talk(client: Client) -> list[Outcome]:
-        first = await client.send(async_pieces(contents[0]), TO_ALICE)
+        first = await client.send(async_pieces(pieces(contents[0])), TO_ALICE)
         return [first, *[await client.send(content, TO_ALICE) for content in contents[1:]]]
 
     outcomes = converse(adapter, mail_server.port, talk)

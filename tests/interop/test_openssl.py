@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import socket
 import ssl
@@ -28,7 +27,7 @@ from tests.interop.openssl import recording_proxy, s_client, s_server
 from tests.interop.our_client import converse
 from tests.interop.our_server import serving
 from tests.interop.programs import TIMEOUT, wait_for_log
-from tests.support.certificates import der, expired, self_signed, server_context
+from tests.support.certificates import der, expired, fingerprint, self_signed, server_context
 from tests.support.tls_server import is_tls
 
 pytestmark = pytest.mark.peer("openssl")
@@ -87,7 +86,7 @@ def test_a_server_that_cannot_be_verified_receives_only_tls_records(
 def test_a_fingerprint_verifies_an_expired_certificate(adapter: str, tmp_path: Path) -> None:
     """The handshake succeeds; then the client waits for a greeting, which does not come."""
     leaf = expired(CA)
-    verify = TLSVerify.by_fingerprint(hashlib.sha256(der(leaf)).hexdigest())
+    verify = TLSVerify.by_fingerprint(fingerprint(leaf))
     with (
         s_server(tmp_path / "log", pem_file(leaf, tmp_path)) as port,
         pytest.raises(TimedOut) as caught,

@@ -30,6 +30,7 @@ from smtpproto.limits import Limits
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
+from tests.support.pieces import cut_at
 
 HOST = "mx.example.org"
 EHLO = Ehlo(Domain("client.example"))
@@ -75,14 +76,8 @@ def codes_of(lines: Iterable[str]) -> list[int]:
 
 
 def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
-    """Return *data* cut at *positions*, without empty pieces."""
-    ends = [*sorted(min(position, len(data)) for position in positions), len(data)]
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False) if start < end]
-
-
-def single_octets(data: bytes) -> list[bytes]:
-    """Return each octet of *data*."""
-    return [data[i : i + 1] for i in range(len(data))]
+    """Return *data* cut at *positions*, without empty pieces: b"" would end the connection."""
+    return [piece for piece in cut_at(data, positions) if piece]
 
 
 def bdat(content: bytes, tail: str = "") -> bytes:

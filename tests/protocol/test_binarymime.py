@@ -10,6 +10,7 @@ from smtpproto.errors import NotOffered
 from smtpproto.grammar.command import Data, Mail, Rset
 from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.protocol.phases import Phase
+from tests.support.pieces import single_octets
 
 from .machines import (
     ALL_OCTETS,
@@ -29,7 +30,6 @@ from .machines import (
     exchange,
     ready_client,
     ready_server,
-    single_octets,
 )
 
 

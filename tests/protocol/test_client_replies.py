@@ -21,6 +21,7 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.limits import Limits
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
+from tests.support.pieces import single_octets
 
 from .machines import (
     EHLO,
@@ -36,7 +37,6 @@ from .machines import (
     receive,
     receive_codes,
     receive_events,
-    single_octets,
 )
 
 REPLY_OCTETS = st.lists(

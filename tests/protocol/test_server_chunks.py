@@ -19,6 +19,7 @@ from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
 from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server_replies import TIMED_OUT
+from tests.support.pieces import single_octets
 
 from .machines import (
     BINARY_ENVELOPE_LINES,
@@ -40,7 +41,6 @@ from .machines import (
     ready_server,
     reply_to,
     server_with_recipient,
-    single_octets,
 )
 
 CHUNK_CONTENT = st.sampled_from(

@@ -14,6 +14,7 @@ from smtpproto.events import (
 from smtpproto.grammar.command import Rcpt
 from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.reply import Reply
+from tests.support.pieces import single_octets
 
 from .machines import (
     EHLO_LINE,
@@ -28,7 +29,6 @@ from .machines import (
     lines_of,
     merge_content,
     ready_server,
-    single_octets,
 )
 
 STREAM = st.lists(

@@ -16,9 +16,10 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
+from tests.support.accounts import Accounts
 from tests.support.handlers import Guard
 from tests.support.logins import LoginRecorder
-from tests.support.scripted_client import LOGIN, Accounts, keywords
+from tests.support.scripted_client import LOGIN, keywords
 from tests.support.server_dialogue import HELLO, HELLO_WITH_AUTH, PLAIN_IN_CLEAR, QUIT, play
 from tests.support.server_logins import AS_BOB, CONFIG, WRONG_PASSWORD, log_in, plain
 

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from smtpproto import Authenticator, Handler, Limits, ServerConfig
 from smtpproto.server.setup import check_server
+from tests.support.accounts import Accounts
 from tests.support.certificates import NAME, server_context
-from tests.support.scripted_client import Accounts
 
 CONTEXT = server_context(trustme.CA().issue_cert(NAME))
 

@@ -13,21 +13,20 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.sasl import Identity
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
+from tests.support.accounts import Accounts, AllMechanisms
 from tests.support.logins import (
     ACCEPTED,
     OUR_OFFER,
     QUIT,
     REFUSED,
-    AllMechanisms,
     Contexts,
     LoginRecorder,
-    Passwords,
     base64,
     serve,
     serve_tls,
     server_config,
 )
-from tests.support.scripted_client import Accounts, replies
+from tests.support.scripted_client import replies
 
 
 @pytest.mark.req("SASL-LOGIN-03")
@@ -39,32 +38,32 @@ def test_login_asks_for_user_name_and_password() -> None:
         S: 334 UGFzc3dvcmQ6
         C: c2VjcmV0
     """
-    authenticator = Passwords()
+    authenticator = Accounts()
     assert serve(script + ACCEPTED, authenticator) == [Identity("ann", "", "LOGIN")]
-    assert authenticator.asked == [("ann", Secret("secret"))]
+    assert authenticator.checked == [("ann", Secret("secret"))]
 
 
 @pytest.mark.req("SASL-LOGIN-05")
 def test_login_accepts_the_user_name_as_initial_response() -> None:
     script = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\n"
-    assert serve(script + ACCEPTED, Passwords()) == [Identity("ann", "", "LOGIN")]
+    assert serve(script + ACCEPTED, Accounts()) == [Identity("ann", "", "LOGIN")]
 
 
 def test_a_failed_login_gets_one_reply_and_may_be_tried_again() -> None:
     wrong = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: d3Jvbmc=\n" + REFUSED
     empty = "C: AUTH LOGIN =\n" + REFUSED
     right = "C: AUTH LOGIN YW5u\nS: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\n" + ACCEPTED
-    assert serve(wrong + empty + right, Passwords()) == [Identity("ann", "", "LOGIN")]
+    assert serve(wrong + empty + right, Accounts()) == [Identity("ann", "", "LOGIN")]
 
 
 @pytest.mark.req("RFC4954-4-19")
 @pytest.mark.parametrize("name", ["a\x07nn", "\u00ad", "\u0627a"])
 def test_names_that_cannot_be_prepared_never_reach_the_authenticator(name: str) -> None:
-    authenticator = Passwords()
+    authenticator = Accounts()
     assert serve(f"C: AUTH LOGIN {base64(name)}\n{REFUSED}", authenticator) == []
     message = base64(f"\0{name}\0secret")
     assert serve(f"C: AUTH PLAIN {message}\n{REFUSED}", authenticator) == []
-    assert authenticator.asked == []
+    assert authenticator.checked == []
 
 
 @pytest.mark.req("RFC4954-4-12")

@@ -16,7 +16,8 @@ from smtpproto import (
     Session,
 )
 from smtpproto.server.handler import Verdict
-from tests.support.scripted_client import LOGIN, Accounts, keywords, replies
+from tests.support.accounts import Accounts
+from tests.support.scripted_client import LOGIN, keywords, replies
 from tests.support.server_dialogue import (
     HELLO,
     HELLO_WITH_AUTH,

@@ -19,8 +19,9 @@ from smtpproto import (
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.sasl import Channel, RefusingChallenge
 from smtpproto.server.auth import Authentication
+from tests.support.accounts import Accounts
 from tests.support.logins import BEARER, NO_DELAY, OUR_OFFER, XOAUTH2, Contexts, base64, serve_tls
-from tests.support.scripted_client import Accounts, replies
+from tests.support.scripted_client import replies
 
 
 @pytest.mark.req("RFC4954-9-04")

@@ -23,9 +23,10 @@ from smtpproto.client.connection import open_client
 from smtpproto.grammar.extension_command import XClient, XForward
 from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
 from smtpproto.testing.simulation import Simulation
+from tests.support.accounts import Accounts
 from tests.support.certificates import NAME, server_context
 from tests.support.handlers import Guard
-from tests.support.scripted_client import LOGIN, PEER, Accounts, keywords, replies
+from tests.support.scripted_client import LOGIN, PEER, keywords, replies
 
 TRUSTING = ServerConfig(xclient_from=["192.0.2.0/24"], xforward_from=["192.0.2.1"])
 NOT_TRUSTING = ServerConfig(xclient_from=["198.51.100.0/24"], xforward_from=[])

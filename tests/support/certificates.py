@@ -1,8 +1,9 @@
-"""Valid and invalid certificates, and server contexts that show them."""
+"""Valid and invalid certificates, and server contexts that present them."""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import ssl
 import warnings
 
@@ -20,7 +21,7 @@ _DAY = datetime.timedelta(days=1)
 
 
 def server_context(leaf: trustme.LeafCert) -> ssl.SSLContext:
-    """Return a server's context that shows *leaf*."""
+    """Return a server's context that presents *leaf*."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     return context
@@ -45,23 +46,9 @@ def expired(ca: trustme.CA, name: str = NAME) -> trustme.LeafCert:
 
 def self_signed(name: str = NAME) -> trustme.LeafCert:
     """Return a certificate that no CA issued."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _DAY)
-        .not_valid_after(now + _DAY)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return trustme.LeafCert(secret, certificate.public_bytes(pem), [])
+    key, subject = ec.generate_private_key(ec.SECP256R1()), _common_name(name)
+    alternative = x509.SubjectAlternativeName([x509.DNSName(name)])
+    return _signed(_builder(key, subject, subject, alternative), key, key)
 
 
 def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trustme.LeafCert:
@@ -70,26 +57,47 @@ def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trus
     trustme itself makes only some kinds of names.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.UTC)
-    authority = x509.load_pem_x509_certificate(ca.cert_pem.bytes())
+    issuer = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject
     signer = serialization.load_pem_private_key(ca.private_key_pem.bytes(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    signer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    extensions: list[x509.ExtensionType] = [signer_id]
+    if names:
+        extensions.append(x509.SubjectAlternativeName(names))
+    return _signed(_builder(key, _common_name(subject), issuer, *extensions), key, signer)
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def _builder(
+    key: ec.EllipticCurvePrivateKey,
+    subject: x509.Name,
+    issuer: x509.Name,
+    *extensions: x509.ExtensionType,
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)]))
-        .issuer_name(authority.subject)
+        .subject_name(subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _DAY)
         .not_valid_after(now + _DAY)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
     )
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    certificate = builder.sign(signer, hashes.SHA256())
-    pem = serialization.Encoding.PEM
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder
+
+
+def _signed(
+    builder: x509.CertificateBuilder,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+) -> trustme.LeafCert:
+    certificate, pem = builder.sign(signer, hashes.SHA256()), serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return trustme.LeafCert(secret, certificate.public_bytes(pem), [])
 
@@ -97,3 +105,8 @@ def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trus
 def der(leaf: trustme.LeafCert) -> bytes:
     """Return the certificate in DER."""
     return ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+
+
+def fingerprint(leaf: trustme.LeafCert) -> str:
+    """Return the SHA-256 of the certificate, in hexadecimal digits."""
+    return hashlib.sha256(der(leaf)).hexdigest()

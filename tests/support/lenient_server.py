@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -19,6 +19,7 @@ from smtpproto.client.connection import Client
 from smtpproto.client.link import Link
 from smtpproto.mail.planning import Plan
 from smtpproto.mail.preparation import Source
+from tests.support.pieces import async_pieces
 
 SMALL_CHUNK = 16  # octets
 
@@ -132,17 +133,12 @@ def converse(
     run(main())
 
 
-async def _asynchronously(pieces: list[bytes]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
-
-
 SOURCE_FORMS: Mapping[str, Callable[[list[bytes]], Source]] = {
     "octets": b"".join,
     "file": lambda pieces: io.BytesIO(b"".join(pieces)),
     "list": lambda pieces: pieces,
     "iterator": iter,
-    "async": _asynchronously,
+    "async": async_pieces,
 }
 """Functions that turn pieces of content into each form in which it can be sent."""
 

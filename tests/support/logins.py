@@ -1,4 +1,5 @@
-"""Logins of a client to a scripted server, and the reverse, in clear and under TLS."""
+"""Logins of our client to a scripted server, and of a scripted client to our server, in clear and
+under TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import start_client
-from smtpproto.grammar.secret import Secret
 from smtpproto.ports import Stream
 from smtpproto.sasl import (
     Authenticator,
@@ -27,8 +27,6 @@ from smtpproto.sasl import (
     Credential,
     Identity,
     Login,
-    TokenClaim,
-    TokenRefused,
 )
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.script import ScriptedStream
@@ -58,35 +56,6 @@ class LoginRecorder(Handler):
         return None
 
 
-@define(eq=False)
-class Passwords(Authenticator):
-    """Knows Ann's password, and records what it was asked."""
-
-    asked: list[tuple[str, Secret]] = field(factory=list)
-
-    def check_password(self, username: str, password: Secret) -> bool:
-        self.asked.append((username, password))
-        return (username, password) == ("ann", Secret("secret"))
-
-
-class AllMechanisms(Passwords):
-    """Allows every mechanism: Ann's password, token and certificate, and one anonymous user."""
-
-    def shared_secret(self, username: str) -> Secret | None:
-        return Secret("secret") if username == "ann" else None
-
-    def check_token(self, claim: TokenClaim) -> str | TokenRefused:
-        good = claim.token == Secret("t0ken")
-        return "ann" if good else TokenRefused(scope="mail")
-
-    def certificate_user(self, certificate: bytes) -> str:
-        return "ann"
-
-    def allow_anonymous(self, trace: str) -> bool:
-        return trace == "ann@example.org"
-
-
-# The dialogue of our server up to EHLO; put in the mechanisms with format().
 OUR_OFFER = """\
 S: 220 mx.example.org ESMTP ready
 C: EHLO c.example
@@ -94,6 +63,7 @@ S: 250-mx.example.org greets you
 S: 250-ENHANCEDSTATUSCODES
 S: 250 AUTH {}
 """
+"""The dialogue of our server up to EHLO, for format() with its mechanisms."""
 QUIT = "C: QUIT\nS: 221 2.0.0 mx.example.org Service closing transmission channel\n"
 ACCEPTED = "S: 235 2.7.0 Authentication successful\n"
 REFUSED = "S: 535 5.7.8 Authentication credentials invalid\n"
@@ -191,8 +161,8 @@ def log_in_under_tls(
     return error
 
 
-# The dialogue of a client up to EHLO; put in the mechanisms with format().
 OFFER = "S: 220 mx\nC: EHLO [192.0.2.2]\nS: 250-mx\nS: 250 AUTH {}\n"
+"""The dialogue of a client up to EHLO, for format() with the mechanisms of the server."""
 BEARER = base64("n,a=ann,\1host=mx.example.org\1port=25\1auth=Bearer t0ken\1\1")
 XOAUTH2 = base64("user=ann\1auth=Bearer t0ken\1\1")
 TOKEN_REFUSAL = '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator, Iterable
 
 
-def cut_at(data: bytes, cuts: list[int]) -> list[bytes]:
+def cut_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     """Return *data* in pieces, cut at *cuts*. Pieces may be empty."""
     ends = [*sorted(min(cut, len(data)) for cut in cuts), len(data)]
     return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -14,6 +15,12 @@ def cut_at(data: bytes, cuts: list[int]) -> list[bytes]:
 def single_octets(data: bytes) -> list[bytes]:
     """Return each octet of *data*."""
     return [data[i : i + 1] for i in range(len(data))]
+
+
+async def async_pieces(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield *pieces*, as an asynchronous source of content."""
+    for piece in pieces:
+        yield piece
 
 
 def has_bare_cr_or_lf(data: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
 from attrs import define, field
@@ -135,14 +135,3 @@ async def send(pool: Pool, number: int) -> None:
     """Send the message with this number to Bob, who must get it."""
     outcome = await pool.send(body(number), TO_BOB)
     assert outcome.accepted
-
-
-def pieces(*parts: bytes) -> Iterator[bytes]:
-    """Return content that can be read only once."""
-    yield from parts
-
-
-async def async_pieces(*parts: bytes) -> AsyncIterator[bytes]:
-    """Return asynchronous content that can be read only once."""
-    for part in parts:
-        yield part

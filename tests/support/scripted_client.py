@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from smtpproto import Authenticator, Handler, Secret, ServerConfig
+from smtpproto import Handler, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 
 PEER = "192.0.2.1"
 LOGIN = "AUTH PLAIN AGFubgBzZWNyZXQ="
-"""The login of Ann, who is in :class:`Accounts`."""
+"""The login of Ann, whom ``accounts.Accounts`` knows."""
 
 
 @define(eq=False)
@@ -86,16 +86,3 @@ def keywords(handler: Handler, config: ServerConfig | None = None, hello: str = 
     """Return the keywords that the server offers, with their parameters."""
     client = serve(handler, octets(f"{hello} client.example"), config=config)
     return {line[4:] for line in client.lines[2:]}
-
-
-class Accounts(Authenticator):
-    """Knows Ann, whose password is "secret", and *more*; the user "trouble" makes it fail."""
-
-    def __init__(self, **more: str) -> None:
-        self.passwords = {"ann": "secret", **more}
-
-    def check_password(self, username: str, password: Secret) -> bool:
-        if username == "trouble":
-            raise LookupError("no directory")
-        known = self.passwords.get(username)
-        return known is not None and Secret(known) == password

@@ -9,7 +9,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler import handler_of
 from smtpproto.testing.script import ScriptedStream
-from tests.support.scripted_client import Accounts
+from tests.support.accounts import Accounts
 
 GREETING = "S: 220 localhost ESMTP ready"
 HELLO = f"""

@@ -1,13 +1,13 @@
-"""Logins of a scripted client to a server in clear."""
+"""Logins of a scripted client to our server, in clear."""
 
 from __future__ import annotations
-
-import base64
 
 from smtpproto import Handler, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from tests.support.scripted_client import Accounts, ScriptedClient, after_hello, octets
+from tests.support.accounts import Accounts
+from tests.support.logins import base64
+from tests.support.scripted_client import ScriptedClient, after_hello, octets
 
 WRONG_PASSWORD = "AUTH PLAIN AGFubgB3cm9uZw=="  # NUL ann NUL wrong
 AS_BOB = "AUTH PLAIN Ym9iAGFubgBzZWNyZXQ="  # bob NUL ann NUL secret
@@ -25,8 +25,8 @@ class Clock(Runtime):
 
 
 def plain(*parts: str) -> str:
-    """Return the message of PLAIN, in base64."""
-    return base64.b64encode("\0".join(parts).encode()).decode()
+    """Return the message of PLAIN with these parts, in base64."""
+    return base64("\0".join(parts))
 
 
 def log_in(

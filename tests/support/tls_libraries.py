@@ -1,4 +1,4 @@
-"""The two TLS libraries, ``ssl`` and pyOpenSSL: contexts and filters, made alike for both."""
+"""Contexts and filters of the two TLS libraries, ``ssl`` and pyOpenSSL, with one interface."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smtpproto.limits import CHUNK
 from smtpproto.tls.context import Context, client_context
 from smtpproto.tls.filter import Filter
 from smtpproto.tls.stream import filter_for
-from tests.support.certificates import CA, LEAF, NAME
+from tests.support.certificates import CA, LEAF, NAME, server_context
 
 VERSIONS = {"TLSv1.2": SSL.TLS1_2_VERSION, "TLSv1.3": SSL.TLS1_3_VERSION}
 
@@ -36,10 +36,8 @@ class Standard:
 
     @classmethod
     def server(cls, leaf: trustme.LeafCert, version: str = "") -> Context:
-        """Return a server's context that shows *leaf*."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        leaf.configure_cert(context)
-        return cls._limited(context, version)
+        """Return a server's context that presents *leaf*."""
+        return cls._limited(server_context(leaf), version)
 
     @staticmethod
     def _limited(context: ssl.SSLContext, version: str) -> ssl.SSLContext:
@@ -56,22 +54,22 @@ class PyOpenSSL:
 
     @classmethod
     def client(
-        cls, ca: trustme.CA | None, version: str = "", *, shown: trustme.LeafCert | None = None
+        cls, ca: trustme.CA | None, version: str = "", *, own: trustme.LeafCert | None = None
     ) -> SSL.Context:
-        """Return a context as :meth:`Standard.client` does; it shows *shown* if a server asks."""
+        """Return a context as :meth:`Standard.client` does. It presents *own* if a server asks."""
         context = cls._limited(SSL.Context(SSL.TLS_CLIENT_METHOD), version)
         context.set_verify(SSL.VERIFY_PEER)
         if ca is not None:
             trust(context, ca)
-        if shown is not None:
-            show(context, shown)
+        if own is not None:
+            present(context, own)
         return context
 
     @classmethod
     def server(cls, leaf: trustme.LeafCert, version: str = "") -> SSL.Context:
-        """Return a server's context that shows *leaf*."""
+        """Return a server's context that presents *leaf*."""
         context = cls._limited(SSL.Context(SSL.TLS_SERVER_METHOD), version)
-        show(context, leaf)
+        present(context, leaf)
         return context
 
     @staticmethod
@@ -95,8 +93,8 @@ def trust(context: SSL.Context, ca: trustme.CA) -> None:
     store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, ca.cert_pem.bytes()))
 
 
-def show(context: SSL.Context, leaf: trustme.LeafCert) -> None:
-    """Make *context* show *leaf*."""
+def present(context: SSL.Context, leaf: trustme.LeafCert) -> None:
+    """Make *context* present *leaf*."""
     first, *others = (x509.load_pem_x509_certificate(p.bytes()) for p in leaf.cert_chain_pems)
     context.use_certificate(first)
     for other in others:
@@ -123,7 +121,7 @@ _CONTEXTS: dict[tuple[str, bool], Context] = {
 
 
 def context_of(library: Library, server: bool) -> Context:
-    """Return a shared context: a client's that trusts CA, or a server's that shows LEAF."""
+    """Return a shared context: a client's that trusts CA, or a server's that presents LEAF."""
     return _CONTEXTS[library.name, server]
 
 
@@ -138,20 +136,20 @@ def server_of(context: Context) -> Filter:
 
 
 def before_handshake(libraries: Pair, name: str = NAME) -> Sides:
-    """Return a client and a server that have not shaken hands."""
+    """Return a client and a server that have not begun the handshake."""
     client, server = libraries
     return client_of(context_of(client, False), name), server_of(context_of(server, True))
 
 
 def move(source: Filter, target: Filter, size: int = CHUNK) -> None:
-    """Give the records of *source* to *target*, in pieces of *size* octets."""
+    """Pass the records of *source* to *target*, in pieces of *size* octets."""
     octets = source.data_to_send()
     for start in range(0, len(octets), size):
         target.receive(octets[start : start + size])
 
 
 def shake_hands(client: Filter, server: Filter, size: int = CHUNK) -> None:
-    """Complete the handshake on both sides, in pieces of *size* octets, each used as it arrives."""
+    """Complete the handshake on both sides. Records are passed in pieces of *size* octets."""
     done = {client: False, server: False}
     while not all(done.values()):
         for side, other in ((client, server), (server, client)):
@@ -163,7 +161,7 @@ def shake_hands(client: Filter, server: Filter, size: int = CHUNK) -> None:
 
 
 def after_handshake(libraries: Pair) -> Sides:
-    """Return a client and a server that have shaken hands."""
+    """Return a client and a server after their handshake."""
     client, server = libraries
     return connected(context_of(client, False), context_of(server, True))
 
@@ -183,14 +181,14 @@ def connected_by(
     name: str | None = NAME,
     certificate: ClientCertificate | None = None,
 ) -> Sides:
-    """Return both sides after a handshake for which the client has the library's own context."""
+    """Return both sides after a handshake. The client has the default context of smtpproto."""
     context = server if isinstance(server, ssl.SSLContext) else Standard.server(server)
     client = client_context(verify, certificate)
     return connected(client, context, name, fingerprints=verify.fingerprints)
 
 
 def trusting_context(ca: trustme.CA = CA) -> ssl.SSLContext:
-    """Return the library's own context for a client, which also trusts *ca*."""
+    """Return the default context of a client of smtpproto, which also trusts *ca*."""
     context = client_context()
     ca.configure_trust(context)
     return context

@@ -151,7 +151,7 @@ def test_a_server_with_pyopenssl_verifies_the_certificate_that_a_client_shows(
     required: bool,
 ) -> None:
     client, server = (
-        client_of(PyOpenSSL.client(CA, shown=USER)),
+        client_of(PyOpenSSL.client(CA, own=USER)),
         server_of(asking_context(required=required)),
     )
     shake_hands(client, server)
@@ -179,7 +179,7 @@ def test_the_errors_of_both_sides_name_the_missing_required_certificate(library:
 
 def test_a_client_certificate_of_another_ca_is_refused_with_pyopenssl() -> None:
     stranger = trustme.CA().issue_cert("ann@example.org")
-    client, server = client_of(PyOpenSSL.client(CA, shown=stranger)), server_of(asking_context())
+    client, server = client_of(PyOpenSSL.client(CA, own=stranger)), server_of(asking_context())
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
         shake_hands(client, server)
 
@@ -197,6 +197,6 @@ def test_if_a_callback_of_pyopenssl_replaces_the_context_both_must_ask_for_a_cer
 ) -> None:
     first, second = asking_context(mode=before), asking_context(mode=after)
     first.set_tlsext_servername_callback(lambda connection: connection.set_context(second))
-    client, server = client_of(PyOpenSSL.client(CA, shown=USER)), server_of(first)
+    client, server = client_of(PyOpenSSL.client(CA, own=USER)), server_of(first)
     shake_hands(client, server)
     assert server.info.verified is verified

@@ -18,7 +18,7 @@ from tests.support.tls_libraries import (
     context_of,
     each_pair,
     move,
-    show,
+    present,
 )
 
 
@@ -67,7 +67,7 @@ def test_with_two_certificates_the_binding_is_of_the_one_that_was_shown(kind: st
     leaves = {key.name: CA.issue_cert(NAME, key_type=key) for key in trustme.KeyType}
     context = SSL.Context(SSL.TLS_METHOD)
     for leaf in leaves.values():
-        show(context, leaf)
+        present(context, leaf)
     client_context = PyOpenSSL.client(CA, "TLSv1.2")
     client_context.set_cipher_list(f"a{kind}".encode())
     client, server = connected(client_context, context)

@@ -250,7 +250,7 @@ def test_a_context_that_verifies_nothing_needs_no_name() -> None:
 @pytest.mark.parametrize("size", [1, CHUNK])
 def test_a_server_with_another_name_receives_only_an_alert(version: str, size: int) -> None:
     """In particular it does not receive the client's certificate."""
-    client = client_of(PyOpenSSL.client(CA, version, shown=USER), "mx.example.net")
+    client = client_of(PyOpenSSL.client(CA, version, own=USER), "mx.example.net")
     server = server_of(asking_context(required=True))
     client.handshake()
     move(client, server)

@@ -11,7 +11,7 @@ from OpenSSL import SSL
 
 from smtpproto import TLSFailed, TLSVerify
 from smtpproto.tls.context import client_context
-from tests.support.certificates import CA, LEAF, NAME, der, expired, self_signed
+from tests.support.certificates import CA, LEAF, NAME, der, expired, fingerprint, self_signed
 from tests.support.tls_libraries import (
     PEM,
     Pair,
@@ -25,12 +25,6 @@ from tests.support.tls_libraries import (
     server_of,
     shake_hands,
 )
-
-
-def fingerprint(leaf: trustme.LeafCert) -> str:
-    """Return the SHA-256 of *leaf* in hexadecimal digits."""
-    return hashlib.sha256(der(leaf)).hexdigest()
-
 
 # -- with the context of this library ------------------------------------------------------------
 
