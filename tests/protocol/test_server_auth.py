@@ -162,7 +162,8 @@ def test_events_never_show_a_response() -> None:
 
 
 @pytest.mark.req("RFC4954-8-02")
-def test_keywords_and_mechanisms_ignore_case_and_base64_does_not() -> None:
+@pytest.mark.parametrize("option", ["secure", "auth_in_clear"])
+def test_keywords_and_mechanisms_ignore_case_and_base64_does_not(option: str) -> None:
     encoded = base64.b64encode(b"\0ann\0secret")
     secrets = []
 
@@ -172,7 +173,7 @@ def test_keywords_and_mechanisms_ignore_case_and_base64_does_not() -> None:
         secrets.append(question.initial.reveal())
         return None if secrets[-1] == b"\0ann\0secret" else Reply(535, "5.7.8", "No")
 
-    server = ready_server(mechanisms=("PLAIN",), auth_in_clear=True, application=application)
+    server = ready_server(mechanisms=("PLAIN",), application=application, **{option: True})
     assert server.codes(b"AUTH PLAIN %s\r\n" % encoded.swapcase()) == [535]
     assert server.codes(b"auth PlAiN %s\r\n" % encoded.swapcase()) == [535]
     assert server.codes(b"auth PlAiN %s\r\n" % encoded) == [235]
