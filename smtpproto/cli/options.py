@@ -86,7 +86,7 @@ def read_password(args: argparse.Namespace) -> bytes | None:
 
 def _from_environment(name: str) -> bytes:
     if (value := os.environ.get(name)) is None:
-        raise UsageError(f"environment variable {name} is not set")
+        raise UsageError(f"environment variable {name} is not set; check: --password-env")
     return os.fsencode(value)
 
 

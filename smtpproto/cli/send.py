@@ -157,8 +157,8 @@ def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exc
         case LocalProtocolError() if error.phase == "login":
             error.check = "--tls"
         case ConnectFailed():
-            question = f"--host and --port: is there a server on {host}, port {server_port}?"
-            error.check = f"{question}; {error.check}" if error.check else question
+            options = f"--host {host} and --port {server_port}" if server_port else f"--host {host}"
+            error.check = f"{options}; {error.check}" if error.check else options
         case GrammarError():  # its text names the octet, not the option
             return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
     return error

@@ -62,10 +62,13 @@ def run(args: argparse.Namespace) -> int:
     if options["context"] is None and (authenticator is not None or args.implicit_tls):
         option = "--login" if args.login else "--users" if args.users else "--implicit-tls"
         raise UsageError(
-            f"{option} requires TLS; add --certificate, and --key if it is another file"
+            f"{option} requires TLS; add --certificate, and --key if the key is in another file"
         )
     store = _store(args.maildir)
-    asyncio.run(_serve(Inbox(store), args.host, port_of(args, _PORT), options))
+    try:
+        asyncio.run(_serve(Inbox(store), args.host, port_of(args, _PORT), options))
+    except GrammarError as error:
+        raise UsageError(f"--hostname {args.hostname}: {error.message}") from None
     return 0
 
 
@@ -121,7 +124,7 @@ def _authenticator(args: argparse.Namespace) -> Authenticator | None:
     try:
         return HashedPasswords(users) if True in kinds else StoredKeys(users)
     except GrammarError as error:
-        raise UsageError(f"{args.users}: {error.message}") from None
+        raise UsageError(f"{args.users}: {error.message}; smtpproto password makes lines") from None
 
 
 def _store(maildir: str | None) -> Store:
@@ -142,7 +145,10 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext | None:
     except OSError as error:
         files = " and ".join(filter(None, [args.certificate, args.key]))
         reason = getattr(error, "reason", None) or error.strerror
-        raise UsageError(f"cannot load a certificate and its key from {files}: {reason}") from None
+        raise UsageError(
+            f"cannot load a certificate and its key from {files}: {reason}; "
+            "check: --certificate and --key"
+        ) from None
     return context
 
 

@@ -165,7 +165,7 @@ def test_a_refused_connection_names_host_and_port(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert send(port, message) == 2
-    assert_one_line(capsys, "smtpproto send: ", f"is there a server on 127.0.0.1, port {port}?")
+    assert_one_line(capsys, "smtpproto send: ", f"check: --host 127.0.0.1 and --port {port}; ")
 
 
 def test_an_invalid_host_name_is_reported_in_one_line(

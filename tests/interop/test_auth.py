@@ -55,10 +55,9 @@ class LoginTarget:
         **options: Unpack[ClientOptions],
     ) -> None:
         """Log in with *credential* and send a message."""
-        envelope = TO_ALICE
         options = {"verify": TLSVerify.by_ca(self.ca), "trace": self._record_command, **options}
         options["login"] = credential
-        send(adapter, self.port, PLAIN, envelope, **options)
+        send(adapter, self.port, PLAIN, TO_ALICE, **options)
 
     def _record_command(self, side: str, line: str) -> None:
         if side == "C":
@@ -73,7 +72,7 @@ class LoginTarget:
 
 @pytest.fixture
 def dovecot(submission: Submission, certificate: Certificate) -> LoginTarget:
-    """Dovecot."""
+    """Dovecot's submission server."""
 
     def sender() -> str | None:
         arrival = submission.relayed.next()

@@ -144,7 +144,7 @@ def log_in_under_tls(
         await stream.handshake(None)
         await play_side(stream, script.strip() + goodbye, "S")
 
-    async def ours() -> Exception | None:
+    async def log_in_to_peer() -> Exception | None:
         name = "mx.example.org"
         error = None
         client = await start_client(simulation, near, name, config, TLSMode.IMPLICIT)
@@ -156,7 +156,7 @@ def log_in_under_tls(
             assert client.usable == quits
         return error
 
-    error, _ = simulation.run(ours(), peer())
+    error, _ = simulation.run(log_in_to_peer(), peer())
     assert error is None or isinstance(error, Exception)
     return error
 
