@@ -94,8 +94,8 @@ CHECKS = (
     ("553", "the addresses of the sender and the recipients"),
     ("5", "what the reply says, and the server's log"),
 )
-"""What to check after a refusal. The first row counts whose text is the start of the reply
-code or of the enhanced status code."""
+"""What to check after a refusal. The first row applies whose text begins the reply code or
+the enhanced status code."""
 
 
 class Refusal(SMTPError):

@@ -215,7 +215,8 @@ class Link:
         """Wait until one more command may be sent within the window."""
         machine = self.machine
         if not machine.unanswered and (event := machine.next_event()) is not None:
-            self._handle_event(event)  # the server sent it before it was asked for anything
+            # No command is unanswered, so the server sent this reply of its own accord.
+            self._handle_event(event)
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
         ):

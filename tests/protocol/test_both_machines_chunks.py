@@ -109,7 +109,9 @@ class Pair:
             if isinstance(event, BodyChunk):
                 self.content += event.data
             if isinstance(event, Rejected):
-                assert event.reply.code in (452, 503), "the others follow a refusal"
+                assert event.reply.code in (452, 503), (
+                    "452 ends a refused chunk; 503 answers a step after a refusal"
+                )
                 self.content = b""
             if is_question(event):
                 self.reply(event)
