@@ -37,13 +37,14 @@ from .errors import (
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
 from .grammar.command import Command
-from .grammar.domain import AddressLiteral, Domain, Host
+from .grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host
 from .grammar.dsn import Notify, OriginalRecipient, Ret
 from .grammar.envelope import Envelope
 from .grammar.extension import Extensions
 from .grammar.parameters import Body, MailParameters, RcptParameters
 from .grammar.reply import EnhancedCode, Reply
-from .grammar.scheduling import DeliverBy
+from .grammar.rrvs import NoSupport, ValidSince
+from .grammar.scheduling import ByMode, DeliverBy
 from .grammar.secret import Secret
 from .limits import Leniencies, Limits, Timeouts, Tolerance
 from .mail import Plan, Source, lint, plan
@@ -68,7 +69,7 @@ from .sasl import (
 from .server import Handler, ServerConfig, ServerOptions, Session, Sink, Verdict, Verdicts
 from .tls.filter import TLSInfo
 from .tls.verify import ClientCertificate, TLSVerify
-from .wire.proxy import ProxyHeader
+from .wire.proxy import ProxyHeader, ProxyTLS
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ __all__ = [
     "BadCredentials",
     "BearerToken",
     "Body",
+    "ByMode",
     "Client",
     "ClientCertificate",
     "ClientConfig",
@@ -96,6 +98,7 @@ __all__ = [
     "Extensions",
     "External",
     "ForwardPath",
+    "GeneralLiteral",
     "GrammarError",
     "Handler",
     "HashedPasswords",
@@ -108,6 +111,7 @@ __all__ = [
     "LoginRefused",
     "MailParameters",
     "Mailbox",
+    "NoSupport",
     "NotOffered",
     "Notify",
     "OriginalRecipient",
@@ -117,6 +121,7 @@ __all__ = [
     "PoolConfig",
     "PoolOptions",
     "ProxyHeader",
+    "ProxyTLS",
     "RcptParameters",
     "Refusal",
     "RemoteProtocolError",
@@ -145,6 +150,7 @@ __all__ = [
     "Tolerance",
     "Trace",
     "TransportError",
+    "ValidSince",
     "Verb",
     "Verdict",
     "Verdicts",

@@ -23,6 +23,7 @@ from .grammar.command import (
 )
 from .grammar.command_line import parse_command
 from .grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from .grammar.parameters import Parameter
 from .grammar.parse_context import ParseContext
 from .grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
 
@@ -39,6 +40,7 @@ __all__ = [
     "Lhlo",
     "Mail",
     "Noop",
+    "Parameter",
     "ParseContext",
     "Quit",
     "Rcpt",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
+import typing
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
+import attrs
 import pytest
 
 import smtpproto
@@ -37,6 +41,9 @@ PROGRAMS = sorted(
 )
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 ALIASES = {"Credential", "Host", "Source", "Trace", "Verdict", "Verdicts"}  # unions, not classes
+# Classes that public annotations name but no module exports: protocols for arguments that programs
+# take from other libraries (pathlib, pyOpenSSL).
+NOT_EXPORTED = {"smtpproto.tls.context.OpenSSLContext", "smtpproto.tls.verify.Path"}
 
 
 def imports(source: str) -> Iterator[tuple[str, str]]:
@@ -86,3 +93,62 @@ def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
 def test_exported_names_are_classes_and_functions_of_this_package() -> None:
     for name in set(smtpproto.__all__) - ALIASES - {"__version__"}:
         assert getattr(smtpproto, name).__module__.startswith("smtpproto.")
+
+
+def public_classes() -> list[type]:
+    """Return each class of this package that a public module exports, once."""
+    modules = map(importlib.import_module, PUBLIC)
+    values = [getattr(module, name) for module in modules for name in module.__all__]
+    classes = [value for value in values if isinstance(value, type)]
+    return list(dict.fromkeys(cls for cls in classes if cls.__module__.startswith("smtpproto.")))
+
+
+def function_of(member: object) -> object:
+    """Return the function of a method, a property or a decorator."""
+    if isinstance(member, property):
+        return member.fget
+    if isinstance(member, cached_property):
+        return member.func
+    function = getattr(member, "__func__", member)
+    return inspect.unwrap(function) if callable(function) else None
+
+
+def members(cls: type) -> Iterator[tuple[str, object]]:
+    """Yield *cls* and its public methods and properties, with their names.
+
+    An ``__init__`` that attrs wrote is left out: the class has the same annotations.
+    """
+    yield cls.__name__, cls
+    for name, member in inspect.getmembers_static(cls):
+        public = not name.startswith("_") or (name == "__init__" and not attrs.has(cls))
+        if public and inspect.isfunction(function := function_of(member)):
+            yield f"{cls.__name__}.{name}", function
+
+
+def annotations_of(member: object) -> dict[str, object]:
+    if isinstance(member, type):
+        return typing.get_type_hints(member)
+    # A module may import names for annotations only; the root package has them.
+    return typing.get_type_hints(member, vars(smtpproto) | getattr(member, "__globals__", {}))
+
+
+def classes_in(annotation: object) -> Iterator[type]:
+    """Yield the classes that *annotation* consists of."""
+    arguments = annotation if isinstance(annotation, list) else typing.get_args(annotation)
+    origin = typing.get_origin(annotation) or annotation
+    if isinstance(origin, type):
+        yield origin
+    for argument in arguments:
+        yield from classes_in(argument)
+
+
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__qualname__)
+def test_classes_in_the_annotations_of_public_classes_are_exported(cls: type) -> None:
+    public = public_classes()
+    for where, member in members(cls):
+        for name, annotation in annotations_of(member).items():
+            for found in classes_in(annotation):
+                whole = f"{found.__module__}.{found.__qualname__}"
+                private = name.startswith("_") or found.__name__.startswith("_")
+                if whole.startswith("smtpproto.") and not private and whole not in NOT_EXPORTED:
+                    assert found in public, f"{where}: {name} is a {whole}, which is not exported"

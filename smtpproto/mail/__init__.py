@@ -5,8 +5,17 @@
 """
 
 from .linting import lint
-from .planning import Plan, plan
-from .preparation import Source
+from .planning import Plan, PlannedTransaction, plan
+from .preparation import Content, Source
 from .tls_required import waive_tls, waives_tls
 
-__all__ = ["Plan", "Source", "lint", "plan", "waive_tls", "waives_tls"]
+__all__ = [
+    "Content",
+    "Plan",
+    "PlannedTransaction",
+    "Source",
+    "lint",
+    "plan",
+    "waive_tls",
+    "waives_tls",
+]

@@ -4,10 +4,12 @@
 session, and :data:`EXTENSIONS` says what each extension adds.
 """
 
-from ..grammar.extension import EXTENSIONS
+from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
+from ..grammar.extension import EXTENSIONS, Extension
 from .client import ClientProtocol
 from .phases import COLUMNS, ROWS, Phase
 from .server import ServerProtocol
+from .transaction import Transaction
 from .verbs import Verb, Vocabulary, vocabulary
 
 __all__ = [
@@ -15,8 +17,12 @@ __all__ = [
     "EXTENSIONS",
     "ROWS",
     "ClientProtocol",
+    "Extension",
+    "FutureRelease",
     "Phase",
     "ServerProtocol",
+    "SessionLimits",
+    "Transaction",
     "Verb",
     "Vocabulary",
     "vocabulary",

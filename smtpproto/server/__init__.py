@@ -6,13 +6,31 @@ An adapter calls :func:`check_server` before it listens. For each connection it 
 
 from .config import ServerConfig, ServerOptions
 from .conversation import Conversation
-from .handler import Handler, HandlerSource, Session, Sink, Verdict, Verdicts, handler_of
+from .handler import (
+    Handler,
+    HandlerSource,
+    Hook,
+    LookupHook,
+    LookupResult,
+    MessageHook,
+    NoReply,
+    Session,
+    Sink,
+    Verdict,
+    Verdicts,
+    handler_of,
+)
 from .setup import check_server
 
 __all__ = [
     "Conversation",
     "Handler",
     "HandlerSource",
+    "Hook",
+    "LookupHook",
+    "LookupResult",
+    "MessageHook",
+    "NoReply",
     "ServerConfig",
     "ServerOptions",
     "Session",

@@ -6,6 +6,6 @@ strategies for all values of the grammar, and needs ``hypothesis``.
 """
 
 from .script import ScriptedStream
-from .simulation import Deadlock, Simulation
+from .simulation import Deadlock, SimulatedSemaphore, SimulatedStream, Simulation
 
-__all__ = ["Deadlock", "ScriptedStream", "Simulation"]
+__all__ = ["Deadlock", "ScriptedStream", "SimulatedSemaphore", "SimulatedStream", "Simulation"]
