@@ -1,4 +1,4 @@
-"""docs/architecture.md: the files and names that it points to exist."""
+"""docs/architecture.md and CONTRIBUTING.md: the files and names that they point to exist."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ import pytest
 
 import smtpproto
 
+from .test_rings import BELOW
+
 LIBRARY = Path(smtpproto.__file__).parent
 PAGE = (LIBRARY.parent / "docs" / "architecture.md").read_text()
 INDEX = re.findall(r"`([\w/]+\.py): ([\w.]+)`", PAGE)
+TABLE = PAGE.partition("| ring |")[2].partition("\n\n")[0]
+RECIPES = (LIBRARY.parent / "CONTRIBUTING.md").read_text()
+BUILT = {"dist/"}  # made by a command, so not in a clone
+PATH = re.compile(r"`([\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|toml))`")
+RECIPE_PATHS = sorted(set(PATH.findall(RECIPES)) - BUILT)
 FILES = sorted(set(re.findall(r"`((?:[a-z_]+/)?[a-z_]+\.py)`", PAGE)))
 
 
@@ -48,7 +55,29 @@ def test_files_that_the_page_names_exist(file: str) -> None:
     assert (LIBRARY / file).exists() or (LIBRARY.parent / file).exists()
 
 
-def test_the_page_has_a_row_for_each_part() -> None:
-    parts = {path.stem for path in LIBRARY.iterdir() if not path.name.startswith("__")}
-    table = PAGE.partition("| ring |")[2].partition("\n\n")[0]
-    assert {name.strip("/") for name in re.findall(r"`([a-z]+/?)`", table)} >= parts - {"py"}
+@pytest.mark.parametrize("path", RECIPE_PATHS)
+def test_paths_that_the_recipes_name_exist(path: str) -> None:
+    assert (LIBRARY / path).exists() or (LIBRARY.parent / path).exists()
+
+
+def parts_in(cell: str) -> set[str]:
+    return set(re.findall(r"`(\w+)/?`", cell))
+
+
+def test_the_table_says_exactly_what_each_part_may_import() -> None:
+    rows = [line.strip("| ").split(" | ") for line in TABLE.splitlines()[2:]]
+    rings = {part: int(row[0]) for row in rows for part in parts_in(row[1])}
+    allowed = {}
+    for row in rows:
+        highest = re.search(r"rings 0 to (\d)", row[3])
+        below = {part for part, ring in rings.items() if highest and ring <= int(highest[1])}
+        for part in parts_in(row[1]):
+            allowed[part] = parts_in(row[3]) | below
+    assert allowed == {part: set(BELOW[part]) for part in BELOW if part != "__init__"}
+
+
+def test_the_tree_lists_exactly_the_modules_that_exist() -> None:
+    tree = re.findall(r"^(?:[├└]── )?(\w+)/ +([\w, ]+)$", PAGE, re.MULTILINE)
+    drawn = [(folder, module) for folder, modules in tree for module in modules.split(", ")]
+    files = [path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(drawn) == sorted((path.parent.name, path.stem) for path in files)
