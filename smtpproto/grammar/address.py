@@ -20,8 +20,8 @@ _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
 _ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
 _LOOSE_DOTS = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_UTF8}-]+")
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])+)"')
-_LOCAL_PART = re.compile(rf"[ -~{_UTF8}]+")  # without quotes and backslashes
+_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
+_LOCAL_PART = re.compile(rf"[ -~{_UTF8}]*")  # without quotes and backslashes
 _HOST = re.compile(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
 _ROUTE = re.compile(r"@([^\s<>,:@]+)[,:]")
 _POSTMASTER = "postmaster"
@@ -35,8 +35,8 @@ class Mailbox:
 
     local_part: str = field()
     """The local-part without quotes and backslashes, since all its quoted forms are equal (RFC 5321
-    4.1.2). Case-sensitive, not empty, and at most 64 octets when written. ``bytes()`` writes the
-    form with the least quoting."""
+    4.1.2). Case-sensitive, and at most 64 octets when written. The empty local-part is ``""``.
+    ``bytes()`` writes the form with the least quoting."""
 
     domain: Host = field(converter=to_host)
 
@@ -46,7 +46,7 @@ class Mailbox:
 
     def __attrs_post_init__(self) -> None:
         if not _LOCAL_PART.fullmatch(self.local_part):
-            message = "a local-part must not be empty or contain control characters"
+            message = "a local-part must not contain control characters"
             raise GrammarError(message, reply=_BAD_MAILBOX)
         limit = limits.PATH if self.long else limits.LOCAL_PART
         if len(quote(self.local_part).encode()) > limit:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -13,9 +11,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from email import policy
 from email.message import Message
-from email.parser import BytesHeaderParser
 from io import TextIOBase
 from typing import Any, BinaryIO, TypeGuard, cast
 
@@ -24,17 +20,16 @@ from attrs import evolve, frozen
 from ..errors import GrammarError
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
-from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..wire.dots import has_bare
 from ..wire.lines import LineLengths
+from .email_object import email_fields, write_email
+from .header import MAX_HEADER, HeaderScanner, header_fields
+from .header_envelope import envelope_of, needs_utf8
 
 Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 """A message to send: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
 pieces. Lines may end with CRLF, LF or CR; CRLF is sent."""
-
-_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:.*\r\n(?:[ \t].*\r\n)*)*")
-_HEADER = 65536  # octets at the start of a message that are searched for the header section
 
 
 @frozen
@@ -68,20 +63,24 @@ class Content:
         """Yield the content in slices of at most 128 KiB.
 
         If the content was not measured, the first slice holds the header section and may be longer
-        by as much. Raises GrammarError if that section needs SMTPUTF8 and *utf8_header* is False.
+        by as much. Raises GrammarError if that section needs SMTPUTF8 and *utf8_header* is False,
+        or if it is longer than 1 MiB.
         """
-        start: bytes | None = b"" if self.size is None and not self.utf8_header else None
+        header = None if self.size is not None or self.utf8_header else HeaderScanner()
+        held = bytearray()
         async with contextlib.aclosing(self._slices()) as parts:
             async for part in parts:
-                if start is None:
+                if header is None:
                     yield part
                     continue
-                start += part
-                if (b"\n" in part or len(start) > _HEADER) and _header_ends(start):
-                    yield _in_ascii(start)
-                    start = None
-        if start:
-            yield _in_ascii(start)
+                held += part
+                header.feed(part)
+                if header.ended or len(held) > MAX_HEADER:
+                    yield _in_ascii(held, header)
+                    header = None
+        if header is not None:
+            header.finish()
+            yield _in_ascii(held, header)
 
     async def _slices(self) -> AsyncGenerator[bytes, None]:
         """Yield the content in slices, without checking its header section."""
@@ -141,16 +140,18 @@ def prepare(
         raise GrammarError('a file opened in text mode; open it with "rb"')
     if not isinstance(envelope, Envelope | None):
         raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
-    if isinstance(source, str) or not isinstance(source, Message | Iterable | AsyncIterable):
+    readable = isinstance(source, Message | Iterable | AsyncIterable) or hasattr(source, "read")
+    if isinstance(source, str) or not readable:
         raise GrammarError(
             f"not a message: {type(source).__name__}; pass an EmailMessage, octets or a binary file"
         )
     if isinstance(source, Message):
-        envelope = envelope or _envelope(source, bcc_allowed=True)
-        source = _flatten(source, utf8=not envelope.isascii, eight_bit=eight_bit)
+        fields = email_fields(source)
+        envelope = envelope or envelope_of(fields, bcc_allowed=True)
+        utf8 = not envelope.isascii or needs_utf8(fields)
+        source = write_email(source, utf8=utf8, eight_bit=eight_bit)
     elif envelope is None:
-        header = BytesHeaderParser(policy=policy.SMTP).parsebytes(_header_of(source))
-        envelope = _envelope(header, bcc_allowed=False)
+        envelope = envelope_of(header_fields(_header_of(source)), bcc_allowed=False)
     if not envelope.recipients:
         raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
@@ -177,16 +178,17 @@ def _measured(content: Content) -> Content:
     source = content.source
     start = source.tell() if _seekable(source) else None
     converter = content._converter()
-    size, eight_bit, header = 0, False, b""
+    size, eight_bit, header = 0, False, HeaderScanner()
     for part in _pieces(cast(bytes | BinaryIO, source)):
         converted = converter.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
-        header = _header_section(converted) if size == len(converted) else header
+        header.feed(converted)
+    header.finish()
     size += len(converter.finish())
     if start is not None:
         cast(BinaryIO, source).seek(start)
-    utf8_header = not header.isascii()
+    utf8_header = not header.is_ascii
     return evolve(content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start)
 
 
@@ -242,24 +244,15 @@ def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
             yield from _cut(piece)
 
 
-def _header_ends(start: bytes) -> bool:
-    """Return whether *start* has a whole line after the header section, or is too long to wait."""
-    return start.find(b"\r\n", len(_header_section(start))) >= 0 or len(start) > _HEADER
-
-
-def _in_ascii(start: bytes) -> bytes:
-    """Return *start*. Raise GrammarError if its header section is not ASCII."""
-    if not _header_section(start).isascii():
+def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
+    """Return *held*, the start of the content. Raise GrammarError if its header is not ASCII."""
+    if not header.ended:
+        raise GrammarError(f"a header section of more than {MAX_HEADER} octets; send a file")
+    if not header.is_ascii:
         raise GrammarError(
             "a header field is not ASCII; set MailParameters(smtputf8=True) in the envelope"
         )
-    return start
-
-
-def _header_section(start: bytes) -> bytes:
-    """Return the header fields that *start* begins with."""
-    found = _FIELDS.match(start)
-    return found[0] if found else b""
+    return bytes(held)
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
@@ -278,50 +271,19 @@ def _seekable(source: object) -> TypeGuard[BinaryIO]:
 def _header_of(source: object) -> bytes:
     """Return the start of *source*, which holds its header section. A file keeps its position."""
     if isinstance(source, bytes):
-        return source[:_HEADER]
+        return source
     if not _seekable(source):
         raise GrammarError("a message that can be read only once needs an envelope; pass one")
     start = source.tell()
-    header = source.read(_HEADER)
+    octets, converter, header = bytearray(), _CRLFConverter(long=True), HeaderScanner()
+    for piece in _pieces(source):
+        octets += piece
+        header.feed(converter.convert(piece))
+        if header.ended:
+            break
+        if len(octets) > MAX_HEADER:
+            raise GrammarError(
+                f"a header section of more than {MAX_HEADER} octets; pass an envelope"
+            )
     source.seek(start)
-    return header
-
-
-def _flatten(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
-    """Return the octets of *message*, without its Bcc fields (RFC 5321 7.2)."""
-    message = copy.copy(message)
-    del message["Bcc"]
-    del message["Resent-Bcc"]
-    form = message.policy.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
-    if utf8 and isinstance(form, policy.EmailPolicy):
-        form = form.clone(utf8=True)
-    try:
-        return message.as_bytes(policy=form)
-    except Exception as error:  # the email package may raise any exception for bad contents
-        raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
-
-
-def _envelope(message: Message, *, bcc_allowed: bool) -> Envelope:
-    """Return the sender and recipients of the header, or of its Resent- fields if there are any."""
-    dates = message.get_all("Resent-Date", [])
-    if len(dates) > 1:
-        raise GrammarError("more than one Resent-Date field; pass an envelope")
-    resent = "Resent-" if dates else ""
-    senders = _addresses(message, f"{resent}Sender") or _addresses(message, f"{resent}From")
-    if not senders:
-        raise GrammarError("no Sender or From field; add one, or pass an envelope")
-    blind_copies = _addresses(message, f"{resent}Bcc")
-    if blind_copies and not bcc_allowed:
-        raise GrammarError("a Bcc field, which would be sent; remove it and pass an envelope")
-    visible = _addresses(message, f"{resent}To") + _addresses(message, f"{resent}Cc")
-    return Envelope(senders[0], dict.fromkeys(visible + blind_copies))
-
-
-def _addresses(message: Message, name: str) -> list[str]:
-    """Return the addresses of all fields called *name*. Envelope refuses those that are invalid."""
-    read = policy.SMTP.header_factory
-    try:
-        fields = [read("To", str(value)) for value in message.get_all(name, [])]
-        return [address.addr_spec for field in fields for address in field.addresses]
-    except Exception as error:  # the email package's parser of addresses may raise any exception
-        raise GrammarError(f"cannot read the field {name}: {printable(str(error))}") from error
+    return bytes(octets)

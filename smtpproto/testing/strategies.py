@@ -159,8 +159,8 @@ def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
 
 
 def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
-    """Local-parts without quotes; 1 to 64 octets when written with the quotes they need."""
-    text = st.text(_UNICODE if smtputf8 else _ASCII, min_size=1, max_size=limits.LOCAL_PART)
+    """Local-parts without quotes; at most 64 octets when written with the quotes they need."""
+    text = st.text(_UNICODE if smtputf8 else _ASCII, max_size=limits.LOCAL_PART)
     dotted = st.lists(st.text(_ATEXT, min_size=1, max_size=8), min_size=1).map(".".join)
     return _long(dotted | text, limits.LOCAL_PART).map(
         lambda text: _fit(text, lambda text: _octets(quote(text)) <= limits.LOCAL_PART)

@@ -27,7 +27,8 @@ L63 = "d" * 63
      ("!#$%&'*+-/=?^_`{|}~@b", "!#$%&'*+-/=?^_`{|}~", None), ("a%b!c@d", "a%b!c", None),
      ('"a b"@b', "a b", None), ('" "@b', " ", None), ('"a..b"@b', "a..b", None),
      ('".a"@b', ".a", None), ('"a."@b', "a.", None), ('"@"@b', "@", None),
-     ('"a@b>c,<d"@b', "a@b>c,<d", None), (r'"\""@b', '"', None), (r'"\\"@b', "\\", None),
+     ('"a@b>c,<d"@b', "a@b>c,<d", None), (r'"\""@b', '"', None), ('""@b', "", None),
+     (r'"\\"@b', "\\", None),
      (r'"a\\\"b"@b', r'a\"b', None),
      # All quoted forms are equal; the form with the least quoting is written.
      ('"a"@b', "a", "a@b"), (r'"\a"@b', "a", "a@b"), ('"a.b"@b', "a.b", "a.b@b"),
@@ -54,7 +55,7 @@ def test_a_mailbox_is_read_and_written_with_the_least_quoting(
     ("written", "offset"),
     [("", 0), ("a", 1), ("@", 0), ("@b", 0), ("a@", 2), ("a@b@c", 3), ("a b@c", 1), (".a@b", 0),
      ("a.@b", 1), ("a..b@c", 1), ("a@b.", 4), ("a@b..c", 4), ("a@-b", 2), ("a@b_c", 2),
-     ('""@b', 0), ('"a@b', 0), ('"a"b@c', 3), ('a"b"@c', 1), (r'"a\"@b', 0), ('"a"."b"@c', 3),
+     ('"a@b', 0), ('"a"b@c', 3), ('a"b"@c', 1), (r'"a\"@b', 0), ('"a"."b"@c', 3),
      ('"a\tb"@c', 0), ('"a\x7f"@c', 0), ('"\\\x01"@c', 0), (r'"\é"@c', 0), ("a\\ b@c", 1),
      ("a\x01b@c", 1), ("a\0@b", 1), ("a\x7f@b", 1), ("a@b\0", 2), ("a@b\n", 3), ("a\r\n@b", 1),
      ("a@#123", 2), ("a@[192.0.2.1", 2), ("a@[192.0.2.256]", 3), ("a@[192.0.2.1]x", 13),
@@ -109,7 +110,7 @@ def test_a_local_part_has_at_most_64_octets_as_written(fits: str, too_long: str)
 def test_a_mailbox_cannot_be_built_with_a_bad_local_part() -> None:
     b = Domain("b")
     assert bytes(Mailbox('"' * 31, b)) == b'"' + rb"\"" * 31 + b'"@b'
-    for local_part in ("", "a" * 65, '"' * 32, "a\n", "a\0b", "\x7f", "\ud800"):
+    for local_part in ("a" * 65, '"' * 32, "a\n", "a\0b", "\x7f", "\ud800"):
         with pytest.raises(GrammarError):
             Mailbox(local_part, b)
 
@@ -260,7 +261,7 @@ def test_paths_are_made_from_paths_mailboxes_and_text() -> None:
 @given(strategies.mailboxes(smtputf8=True), st.data())
 def test_all_quoted_forms_of_a_local_part_are_equal(mailbox: Mailbox, data: DataObject) -> None:
     meaning = mailbox.local_part
-    escapes = data.draw(st.sets(st.integers(0, len(meaning) - 1)))
+    escapes = data.draw(st.sets(st.sampled_from(range(len(meaning))))) if meaning else set()
     quoted = "".join(
         f"\\{c}" if c in '"\\' or (n in escapes and c.isascii()) else c
         for n, c in enumerate(meaning)

@@ -1,0 +1,122 @@
+"""The header section of a message: where it ends, and its fields (RFC 5322 2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from ..grammar.printable import printable
+from ..grammar.reply import GrammarError
+
+MAX_HEADER = 1024 * 1024
+"""Octets of a header section that are held in memory; a longer one is refused, never cut."""
+
+_MAX_NAME = 998  # octets of a field name; a line has no more (RFC 5322 2.1.1)
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
+_LINE = re.compile(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
+
+
+@frozen
+class HeaderField:
+    """A field. *body* is what follows the colon, with its line ends, as it was written."""
+
+    name: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body, unfolded (RFC 5322 2.2.3). Raises GrammarError if it is not UTF-8."""
+        try:
+            return re.sub(r"[\r\n]+", "", self.body.decode())
+        except UnicodeDecodeError as error:
+            raise not_utf8(self.name, error.start) from None
+
+
+def header_fields(octets: bytes) -> list[HeaderField]:
+    """Return the fields of a message that begins with *octets*, up to its first empty line.
+
+    Raises GrammarError if a line before that is neither a field nor a continuation.
+    """
+    fields: list[tuple[str, list[bytes]]] = []
+    for number, line in enumerate(_lines(octets), 1):
+        if not line:
+            break
+        if line[:1] in (b" ", b"\t") and fields:
+            fields[-1][1].append(line)
+        elif match := _FIELD.fullmatch(line):
+            fields.append((match[1].decode(), [match[2]]))
+        else:
+            shown = printable(line[:40])
+            raise GrammarError(f"line {number} of the message is not a header field: {shown!r}")
+    return [HeaderField(name, b"\r\n".join(lines)) for name, lines in fields]
+
+
+def _lines(octets: bytes) -> Iterator[bytes]:
+    """Yield the lines of *octets* without their ends, which may be CRLF, LF or CR."""
+    at = 0
+    while at < len(octets):
+        match = _LINE.match(octets, at)
+        assert match is not None  # it matches anything
+        yield match[1]
+        at = match.end()
+
+
+class HeaderScanner:
+    """Follows the header section of content that comes in slices with CRLF line ends.
+
+    The section ends at the first line that is neither a field nor a continuation.
+    """
+
+    def __init__(self) -> None:
+        self.ended: bool = False
+        """Whether the end of the header section was found."""
+        self.is_ascii: bool = True
+        """Whether the section is ASCII, as far as it was read."""
+        self._line = bytearray()
+        self._name = ""  # of the field that is being read
+
+    def feed(self, data: bytes) -> None:
+        """Read the next slice. Raises GrammarError for a field that is not UTF-8."""
+        at = 0
+        while not self.ended and at < len(data):
+            # A CRLF may be cut in two by slices, but never a CR from a LF that does not follow it.
+            end = data.find(b"\n", at) + 1
+            self._line += data[at : end or len(data)]
+            at = end or len(data)
+            if end:
+                self._take_line(bytes(self._line))
+                self._line.clear()
+            elif len(self._line) > _MAX_NAME:  # a long line that is not a field is not awaited
+                self.ended = not self._continues(bytes(self._line[:_MAX_NAME]))
+
+    def finish(self) -> None:
+        """The content has ended: read a last line without line end."""
+        if self._line and not self.ended:
+            self._take_line(bytes(self._line))
+        self.ended = True
+
+    def _continues(self, line: bytes) -> bool:
+        """Return whether *line*, or a line that begins so, belongs to the header section."""
+        if field := _FIELD.match(line):
+            self._name = field[1].decode()
+        return field is not None or (self._name != "" and line[:1] in (b" ", b"\t"))
+
+    def _take_line(self, line: bytes) -> None:
+        if not self._continues(line):
+            self.ended = True
+            return
+        if not line.isascii():
+            self.is_ascii = False
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                raise not_utf8(self._name, error.start) from None
+
+
+def not_utf8(name: str, offset: int) -> GrammarError:
+    """Return the error for a field that is neither ASCII nor UTF-8 (RFC 6532 3.1)."""
+    return GrammarError(
+        f"the field {name} is neither ASCII nor UTF-8; encode it (RFC 2047)", offset=offset
+    )

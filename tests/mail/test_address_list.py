@@ -1,0 +1,167 @@
+"""Address lists of header fields: each address is read, or an error points to the fault."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto import Domain, GrammarError, Mailbox
+from smtpproto.mail.address_list import parse_address_list
+from smtpproto.testing.strategies import mailboxes
+
+ATOMS = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,8}", fullmatch=True)
+QUOTED = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x17F, exclude_characters="\x7f"))
+
+
+def quoted(text: str) -> str:
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def commented(text: str) -> str:
+    return "(" + re.sub(r"([()\\])", r"\\\1", text) + ")"
+
+
+@st.composite
+def gaps(draw: st.DrawFn) -> str:
+    """Blanks, folds and comments, which may stand between any two tokens."""
+    pieces = st.sampled_from(["", " ", "\t", "\r\n ", "\n\t"]) | QUOTED.map(commented)
+    nested = QUOTED.map(lambda text: f"(a {commented(text)} b)")
+    return "".join(draw(st.lists(pieces | nested, max_size=3)))
+
+
+@st.composite
+def written(draw: st.DrawFn, mailbox: Mailbox) -> str:
+    """*mailbox* in one of its syntaxes (RFC 5322 3.4, 4.4)."""
+    local_part, _, domain = str(mailbox).rpartition("@")
+    gap = draw(gaps())
+    if local_part.startswith('"') or draw(st.booleans()):
+        local_part = quoted(mailbox.local_part)
+    spec = f"{local_part}{gap}@{draw(gaps())}{domain.replace('.', f'{gap}.')}"
+    if draw(st.booleans()):
+        return draw(gaps()) + spec + draw(gaps())
+    words = draw(st.lists(ATOMS | QUOTED.map(quoted) | st.just("J."), max_size=3))
+    route = draw(st.sampled_from(["", "@relay.test:", "@a.test,@b.test:"]))
+    return f"{' '.join(words)} <{draw(gaps())}{route}{spec}{draw(gaps())}>{draw(gaps())}"
+
+
+# The oracle below does not know literals; how they are read is tested with the grammar.
+_plain_mailboxes = mailboxes(smtputf8=True).filter(lambda one: isinstance(one.domain, Domain))
+
+
+@st.composite
+def fields(draw: st.DrawFn) -> tuple[str, list[Mailbox]]:
+    """The body of an address field, and the mailboxes in it."""
+    elements, found = [], list[Mailbox]()
+    for _ in range(draw(st.integers(0, 4))):
+        members = draw(st.lists(_plain_mailboxes, max_size=3))
+        if len(members) == 1 and draw(st.booleans()):
+            elements.append(draw(written(members[0])))
+        else:
+            listed = ",".join(draw(written(member)) for member in members)
+            name = draw(ATOMS | QUOTED.map(quoted))
+            elements.append(f"{name}{draw(gaps())}:{listed};{draw(gaps())}")
+        found += members
+        elements += [draw(gaps())] * draw(st.integers(0, 1))  # obsolete: empty elements
+    return ",".join(elements), found
+
+
+@given(fields())
+def test_each_mailbox_is_read_in_every_syntax(field: tuple[str, list[Mailbox]]) -> None:
+    text, found = field
+    assert parse_address_list(text) == found
+
+
+@given(fields(), st.data())
+def test_a_field_broken_anywhere_raises_or_keeps_as_many_addresses_as_it_has_at_signs(
+    field: tuple[str, list[Mailbox]], data: st.DataObject
+) -> None:
+    text, _ = field
+    at = data.draw(st.integers(0, len(text)))
+    cut = data.draw(st.integers(0, 2))
+    broken = text[:at] + data.draw(st.sampled_from(["", *'@<>,;:()".\\[] x'])) + text[at + cut :]
+    try:
+        found = parse_address_list(broken)
+    except GrammarError:
+        return
+    plain = without_quotes_and_comments(broken)
+    routes = sum(route.count("@") for route in re.findall(r"<\s*([@,][^:<>]*):", plain))
+    assert len(found) == plain.count("@") - routes
+
+
+def without_quotes_and_comments(text: str) -> str:
+    """Return *text* with "q" for the quotes of quoted strings, and without their content and
+    comments. It is read in another way than the library reads it."""
+    kept, depth, in_quotes, escaped = [], 0, False, False
+    for character in text:
+        if escaped:
+            escaped = False
+        elif character == "\\" and (depth or in_quotes):
+            escaped = True
+        elif character == '"' and not depth:
+            in_quotes = not in_quotes
+            kept.append("q")
+        elif character == "(" and not in_quotes:
+            depth += 1
+        elif character == ")" and depth:
+            depth -= 1
+        elif not depth and not in_quotes:
+            kept.append(character)
+    return "".join(kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("j@example.org; al@example.org", "; al"),
+        ("j@example.org al@example.org", "al@"),
+        ("j@example.org\tal@example.org", "al@"),
+        ("J <j@x.test> <al@x.test>", "<al"),
+        ("jo@ex ample.org", "ample"),
+        ("Smith, John <j@x.test>", "Smith"),
+        ("J <j@x.test", ""),
+        ("j@x.test>", ">"),
+        ("j..k@x.test", ".k"),
+        (".j@x.test", ".j"),
+        ("j.@x.test", "@x"),
+        ("a b@x.test", "b@"),
+        ("j@", ""),
+        ("@x.test", "@x"),
+        ("<>", ">"),
+        ("j@x.test.", ""),
+        ("j@-x.test", "j@"),
+        ("a@b.test@c.test", "@c"),
+        ("G: a@b.test", ""),
+        ("A: B: a@b.test;;", "B:"),
+        ("a@b.test;", ";"),
+        ("a@b.test (open", "(open"),
+        ('"a@b.test', '"a'),
+        ("bob", "bob"),
+        ("a@b.test, bob", "bob"),
+        ("undisclosed recipients", "undisclosed"),
+    ],
+)
+def test_a_malformed_list_raises_at_the_fault(text: str, near: str) -> None:
+    with pytest.raises(GrammarError) as caught:
+        parse_address_list(text)
+    assert text.encode()[caught.value.offset :].startswith(near.encode())
+    assert near or caught.value.offset == len(text)
+
+
+def test_an_encoded_word_is_not_decoded_in_an_address() -> None:
+    """RFC 2047 5(3)."""
+    (mailbox,) = parse_address_list("=?utf-8?q?J=2C?= <=?utf-8?q?j?=@x.test>")
+    assert mailbox == Mailbox("=?utf-8?q?j?=", "x.test")
+
+
+def test_the_offset_of_an_error_counts_octets() -> None:
+    with pytest.raises(GrammarError) as caught:
+        parse_address_list("Jörg <j@x.test> <al@x.test>")
+    assert caught.value.offset == len("Jörg <j@x.test> ".encode())
+
+
+def test_a_domain_may_be_a_literal() -> None:
+    (mailbox,) = parse_address_list("j@[IPv6: 2001:db8::1] (host)")
+    assert str(mailbox) == "j@[IPv6:2001:db8::1]"
