@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from attrs import evolve
 
@@ -14,6 +16,17 @@ from ..tls.stream import filter_for
 from .config import ServerConfig
 from .handler import Handler, HandlerSource
 from .trust import trusted_offers
+
+_log = logging.getLogger("smtpproto.server")
+
+# Names that hooks have elsewhere, or had.
+_OTHER_NAMES = {
+    "hello": "ehlo",
+    "helo": "ehlo",
+    "verify": "vrfy",
+    "expand": "expn",
+    "rset": "reset",
+}
 
 # Allows every mechanism, to find which ones a configuration could offer on any connection.
 _BEST_CHANNEL = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
@@ -71,6 +84,20 @@ def _check_context(context: Context) -> None:
         raise ValueError(f"context: {error.message}") from None
 
 
+def _warn_of_misnamed_hooks(handler: type[Handler]) -> None:
+    """Log a warning for each method that looks like a hook, but is never called."""
+    hooks = [name for name in vars(Handler) if not name.startswith("_")]
+    for name in dir(handler):
+        if name.startswith("_") or name in hooks or not callable(getattr(handler, name)):
+            continue
+        near = get_close_matches(
+            name.lower().removeprefix("handle_"), [*hooks, *_OTHER_NAMES], 1, 0.75
+        )
+        if near:
+            meant = _OTHER_NAMES.get(near[0], near[0])
+            _log.warning("%s.%s is not a hook; did you mean %s?", handler.__name__, name, meant)
+
+
 def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
     """Raise ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
     extensions that contradict one another, a required AUTH that could never succeed, or a TLS
@@ -81,6 +108,7 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
         _check_context(config.context)
     kind = source if isinstance(source, type) else type(source)
     kind = kind if issubclass(kind, Handler) else Handler  # a factory's handler is not known yet
+    _warn_of_misnamed_hooks(kind)
     offered = make_machine(kind, config, "", _BEST_CHANNEL).offered
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")

@@ -20,7 +20,8 @@ class ScriptedStream:
 
     *plays* is "S" to test a client, "C" to test a server. CRLF is added to each line. A read at
     ``S: <silence>`` raises TimedOut, at ``S: <reset>`` ConnectionLost; the stream ends after the
-    last line. A line that differs from the script raises AssertionError at once.
+    last line. A line that differs from the script raises AssertionError at once, and again in
+    :meth:`finish`: a conversation logs what its stream raises, and goes on to its end.
     """
 
     peername: tuple[str, int] = ("192.0.2.1", 25)
@@ -31,6 +32,7 @@ class ScriptedStream:
         self._script = deque((line[0], line[3:]) for line in lines if line)
         self._plays = plays
         self._pending = b""
+        self._difference = ""
         self.closed: bool = False
 
     async def read(self, timeout: float | None) -> bytes:
@@ -55,7 +57,8 @@ class ScriptedStream:
             expected = self._script.popleft() if self._script else ("", "<the end>")
             actual = line.decode()
             if expected[0] == self._plays or expected[1] != actual:
-                raise AssertionError(f"got {actual!r}; the script expects {expected[1]!r}")
+                self._difference = f"got {actual!r}; the script expects {expected[1]!r}"
+                raise AssertionError(self._difference)
 
     async def close(self) -> None:
         """Set :attr:`closed`."""
@@ -66,7 +69,9 @@ class ScriptedStream:
         self._script.clear()
 
     def finish(self) -> None:
-        """Raise AssertionError unless the whole script was played."""
+        """Raise AssertionError unless the whole script was played without a difference."""
+        if self._difference:
+            raise AssertionError(self._difference)
         if self._script or self._pending:
             raise AssertionError(f"lines not played: {[line for _, line in self._script]}")
 

@@ -90,7 +90,17 @@ def serve(mechanism: str, *lines: str, offered: str = "") -> list[Identity]:
         *(f"S: 250-{line}" for line in keywords(config)),
     ]
     hello[-1] = hello[-1].replace("250-", "250 ")
-    stream = ScriptedStream("\n".join([*hello, *lines, "C: QUIT", "S: 221 2.0.0 Bye"]), plays="C")
+    stream = ScriptedStream(
+        "\n".join(
+            [
+                *hello,
+                *lines,
+                "C: QUIT",
+                "S: 221 2.0.0 localhost Service closing transmission channel",
+            ]
+        ),
+        plays="C",
+    )
     run(Conversation(stream, handler, config, Runtime()).run())
     stream.finish()
     return handler.identities

@@ -165,3 +165,8 @@ def test_the_offset_of_an_error_counts_octets() -> None:
 def test_a_domain_may_be_a_literal() -> None:
     (mailbox,) = parse_address_list("j@[IPv6: 2001:db8::1] (host)")
     assert str(mailbox) == "j@[IPv6:2001:db8::1]"
+
+
+def test_quoted_pairs_are_read_without_their_backslashes() -> None:
+    (mailbox,) = parse_address_list(r'"a\"b\\c" . d@x.test')
+    assert mailbox == Mailbox(r'a"b\c.d', "x.test")

@@ -148,3 +148,12 @@ def test_addresses_with_every_quoting_go_through_as_they_are_written() -> None:
     assert [str(path) for path in envelope.recipients] == [
         '"a b"@x.test', "c@x.test", "d@x.test", "e@[192.0.2.1]",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+def test_bcc_makes_recipients_but_is_not_sent(kind: type[Message]) -> None:
+    made = message(kind, "bob@example.org", Bcc="carol@example.org")
+    content, envelope = prepare(made)
+    assert [str(path) for path in envelope.recipients] == ["bob@example.org", "carol@example.org"]
+    assert b"carol" not in content.source  # type: ignore[operator]
+    assert made["Bcc"] == "carol@example.org"

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
+from smtpproto.adapters.blocking import run
 from smtpproto.mail.header import MAX_HEADER, HeaderField, HeaderScanner, header_fields
 from smtpproto.mail.preparation import prepare
+from tests.support.envelopes import TO_BOB
 
 
 def scanned(*slices: bytes) -> HeaderScanner:
@@ -86,3 +88,19 @@ def test_a_header_section_too_large_to_hold_is_refused_not_cut() -> None:
 def test_a_header_section_of_any_size_may_end_without_a_body() -> None:
     _, envelope = prepare(b"From: a@b.test\nTo: c@d.test")
     assert str(envelope.recipients[0]) == "c@d.test"
+
+
+def test_a_last_field_without_line_end_counts_as_header() -> None:
+    content, _ = prepare("Subject: x\r\nX: ü".encode(), TO_BOB)
+    assert content.utf8_header
+
+
+def test_pieces_with_a_header_section_too_large_to_hold_are_refused() -> None:
+    content, _ = prepare(iter([b"X: y\r\n" * 1000] * 200), TO_BOB)
+
+    async def read() -> None:
+        async for _ in content.slices():
+            pass
+
+    with pytest.raises(GrammarError, match="a header section of more than 1048576 octets"):
+        run(read())

@@ -40,3 +40,22 @@ def test_a_context_for_clients_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="PROTOCOL_TLS_CLIENT"):
         check_server(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
     check_server(Handler(), ServerConfig(context=SERVER_CONTEXT), 25)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("mesage", "message"), ("handle_DATA", "data"), ("hello", "ehlo"), ("verify", "vrfy"),
+     ("rctp", "rcpt"), ("HELO", "ehlo")],
+)  # fmt: skip
+def test_a_method_that_looks_like_a_hook_is_warned_of_at_start(
+    name: str, meant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = type("Own", (Handler,), {name: lambda self: None})
+    check_server(kind, ServerConfig(), 2525)
+    assert caplog.messages == [f"Own.{name} is not a hook; did you mean {meant}?"]
+
+
+def test_other_methods_of_a_handler_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    kind = type("Own", (Handler,), {"store": lambda self: None, "known": frozenset(), "_mail": 1})
+    check_server(kind, ServerConfig(), 2525)
+    assert not caplog.messages
