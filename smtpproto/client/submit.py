@@ -15,7 +15,7 @@ from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mail.planning import CHUNK, Plan, PlannedTransaction
+from ..mail.planning import BDAT_SIZE, Plan, PlannedTransaction
 from ..outcome import Outcome
 from .link import Link
 
@@ -180,7 +180,7 @@ class _Submission:
         a refusal."""
         link, unanswered, size = self.link, deque[Sent](), 0
         self.decided_by = "BDAT"
-        async with contextlib.aclosing(self.plan.content.chunks(CHUNK)) as chunks:
+        async with contextlib.aclosing(self.plan.content.chunks(BDAT_SIZE)) as chunks:
             async for data, last in chunks:
                 while unanswered and (len(unanswered) >= _IN_FLIGHT or not link.machine.ready):
                     reply = await link.reply_to(unanswered.popleft())

@@ -19,7 +19,7 @@ from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from .preparation import Content, Source, prepare
 
-CHUNK = 256 * 1024
+BDAT_SIZE = 256 * 1024
 """Octets of one BDAT. It is not larger because a refusal is read only after it (RFC 3030 2)."""
 
 _CHECK_LIMITS = "fewer recipients at once, or a new connection for the rest"
@@ -184,7 +184,7 @@ def _chunked(content: Content, offered: Extensions) -> bool:
     """Return whether to use BDAT; see :func:`plan`."""
     if "CHUNKING" not in offered:
         return False
-    large = content.size is None or content.size > CHUNK
+    large = content.size is None or content.size > BDAT_SIZE
     return content.binary or large or "PIPELINING" not in offered
 
 
@@ -192,5 +192,5 @@ def _chunks(size: int | None) -> list[Bdat]:
     """Return the BDAT commands for content of *size* octets, or none if the size is unknown."""
     if size is None:
         return []
-    full_chunks = (size - 1) // CHUNK if size else 0
-    return [*[Bdat(CHUNK)] * full_chunks, Bdat(size - full_chunks * CHUNK, last=True)]
+    full_chunks = (size - 1) // BDAT_SIZE if size else 0
+    return [*[Bdat(BDAT_SIZE)] * full_chunks, Bdat(size - full_chunks * BDAT_SIZE, last=True)]

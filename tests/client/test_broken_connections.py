@@ -127,7 +127,7 @@ def test_a_refusal_in_the_middle_of_content_explains_the_broken_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A message refused as too big must not be sent again; one without a reply was not refused."""
-    monkeypatch.setattr(submit, "CHUNK", 7)
+    monkeypatch.setattr(submit, "BDAT_SIZE", 7)
     question, answer, offer = {
         "DATA": (b"DATA\r\n", b"354 go\r\n", "8BITMIME"),
         "BDAT": (b"BDAT 7\r\nhello\r\n", b"250 ok\r\n", "CHUNKING"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from smtpproto import Client, Envelope, NotOffered, Outcome, Reply
-from smtpproto.mail.planning import CHUNK
+from smtpproto.mail.planning import BDAT_SIZE
 from tests.interop.contents import ALICE, DOTS, EIGHT_BIT, LARGE, PLAIN, TO_ALICE
 from tests.interop.exim import Exim
 from tests.interop.mailboxes import assert_delivered
@@ -46,10 +46,10 @@ class ContentCommands:
 @pytest.mark.parametrize(
     ("size", "chunks"),
     [
-        (CHUNK - 1, [f"BDAT {CHUNK - 1} LAST"]),
-        (CHUNK, [f"BDAT {CHUNK} LAST"]),
-        (CHUNK + 1, [f"BDAT {CHUNK}", "BDAT 1 LAST"]),  # cut between CR and LF
-        (5 * CHUNK + 9, [*[f"BDAT {CHUNK}"] * 5, "BDAT 9 LAST"]),  # more chunks than are in flight
+        (BDAT_SIZE - 1, [f"BDAT {BDAT_SIZE - 1} LAST"]),
+        (BDAT_SIZE, [f"BDAT {BDAT_SIZE} LAST"]),
+        (BDAT_SIZE + 1, [f"BDAT {BDAT_SIZE}", "BDAT 1 LAST"]),  # cut between CR and LF
+        (5 * BDAT_SIZE + 9, [*[f"BDAT {BDAT_SIZE}"] * 5, "BDAT 9 LAST"]),  # more chunks than are in flight
     ],
     ids=["less", "one", "more", "many"],
 )
@@ -66,7 +66,7 @@ def test_content_of_unknown_size_is_sent_in_chunks(
 
 @pytest.mark.parametrize(
     ("size", "commands"),
-    [(CHUNK, ["DATA"]), (CHUNK + 2, [f"BDAT {CHUNK}", "BDAT 2 LAST"])],
+    [(BDAT_SIZE, ["DATA"]), (BDAT_SIZE + 2, [f"BDAT {BDAT_SIZE}", "BDAT 2 LAST"])],
     ids=["DATA", "BDAT"],
 )
 def test_content_of_known_size_is_sent_by_data_unless_it_is_large(
@@ -90,7 +90,7 @@ def test_line_ends_become_crlf_in_chunks(adapter: str, mail_server: Postfix | Ex
 def test_several_messages_are_sent_in_one_session(
     adapter: str, mail_server: Postfix | Exim
 ) -> None:
-    contents = [content_of_size(2 * CHUNK), PLAIN, DOTS, LARGE]
+    contents = [content_of_size(2 * BDAT_SIZE), PLAIN, DOTS, LARGE]
 
     async def talk(client: Client) -> list[Outcome]:
         first = await client.send(async_pieces(pieces(contents[0])), TO_ALICE)

@@ -145,8 +145,8 @@ def test_a_client_sends_exactly_the_planned_commands_and_content(
         assert stream.contents == [b"".join(pieces)] * len(planned.transactions)
 
     with (
-        mock.patch.object(planning, "CHUNK", SMALL_CHUNK),
-        mock.patch.object(submit, "CHUNK", SMALL_CHUNK),
+        mock.patch.object(planning, "BDAT_SIZE", SMALL_CHUNK),
+        mock.patch.object(submit, "BDAT_SIZE", SMALL_CHUNK),
     ):
         converse(stream, talk, secure=secure, lmtp=lmtp)
 

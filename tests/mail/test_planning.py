@@ -11,7 +11,7 @@ from email.mime.text import MIMEText
 import pytest
 
 from smtpproto import Body, Envelope, Extensions, plan
-from smtpproto.mail.planning import CHUNK
+from smtpproto.mail.planning import BDAT_SIZE
 from tests.support.envelopes import TO_BOB
 from tests.support.lenient_server import ALL_EXTENSIONS, LenientServer, converse
 from tests.support.planning import UTF8, command_lines, mail_line, refusal, with_parameters
@@ -129,9 +129,9 @@ def test_bdat_is_used_for_several_chunks_unknown_sizes_and_without_pipelining() 
     assert command_lines({}, body=b"")[2:] == command_lines(pipelining)[2:] == ["DATA"]
     assert command_lines(chunking, body=b"")[2:] == ["BDAT 0 LAST"]
     assert command_lines(chunking, body=b"a\n")[2:] == ["BDAT 3 LAST"]
-    assert command_lines(pipelining, body=text(CHUNK - 2))[2:] == ["DATA"]
-    for size, rest in ((CHUNK - 1, 1), (CHUNK, 2), (2 * CHUNK - 2, CHUNK), (2 * CHUNK - 1, 1)):
-        chunks = [f"BDAT {CHUNK}"] * ((size + 2 - rest) // CHUNK)
+    assert command_lines(pipelining, body=text(BDAT_SIZE - 2))[2:] == ["DATA"]
+    for size, rest in ((BDAT_SIZE - 1, 1), (BDAT_SIZE, 2), (2 * BDAT_SIZE - 2, BDAT_SIZE), (2 * BDAT_SIZE - 1, 1)):
+        chunks = [f"BDAT {BDAT_SIZE}"] * ((size + 2 - rest) // BDAT_SIZE)
         assert command_lines(pipelining, body=text(size))[2:] == [*chunks, f"BDAT {rest} LAST"]
     stream = LenientServer(Extensions(pipelining))
     converse(stream, lambda client: client.send(iter([b".a\n", b".\r", b"\nb"]), TO_BOB))

@@ -14,8 +14,8 @@ from tests.support.certificates import CA, LEAF, server_context
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make clients send at most seven octets with each BDAT."""
-    monkeypatch.setattr(planning, "CHUNK", 7)
-    monkeypatch.setattr(submit, "CHUNK", 7)
+    monkeypatch.setattr(planning, "BDAT_SIZE", 7)
+    monkeypatch.setattr(submit, "BDAT_SIZE", 7)
 
 
 @pytest.fixture(scope="module")
