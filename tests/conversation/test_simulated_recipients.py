@@ -213,7 +213,10 @@ def _run(seed: int) -> tuple[Simulation, RandomServer, ReportedOutcomes]:
 
 @pytest.fixture(autouse=True)
 def _small_chunks() -> Iterator[None]:
-    with mock.patch.object(planning, "BDAT_SIZE", CHUNK), mock.patch.object(submit, "BDAT_SIZE", CHUNK):
+    with (
+        mock.patch.object(planning, "BDAT_SIZE", CHUNK),
+        mock.patch.object(submit, "BDAT_SIZE", CHUNK),
+    ):
         yield
 
 

@@ -49,7 +49,10 @@ class ContentCommands:
         (BDAT_SIZE - 1, [f"BDAT {BDAT_SIZE - 1} LAST"]),
         (BDAT_SIZE, [f"BDAT {BDAT_SIZE} LAST"]),
         (BDAT_SIZE + 1, [f"BDAT {BDAT_SIZE}", "BDAT 1 LAST"]),  # cut between CR and LF
-        (5 * BDAT_SIZE + 9, [*[f"BDAT {BDAT_SIZE}"] * 5, "BDAT 9 LAST"]),  # more chunks than are in flight
+        (
+            5 * BDAT_SIZE + 9,
+            [*[f"BDAT {BDAT_SIZE}"] * 5, "BDAT 9 LAST"],
+        ),  # more chunks than are in flight
     ],
     ids=["less", "one", "more", "many"],
 )

@@ -130,7 +130,12 @@ def test_bdat_is_used_for_several_chunks_unknown_sizes_and_without_pipelining() 
     assert command_lines(chunking, body=b"")[2:] == ["BDAT 0 LAST"]
     assert command_lines(chunking, body=b"a\n")[2:] == ["BDAT 3 LAST"]
     assert command_lines(pipelining, body=text(BDAT_SIZE - 2))[2:] == ["DATA"]
-    for size, rest in ((BDAT_SIZE - 1, 1), (BDAT_SIZE, 2), (2 * BDAT_SIZE - 2, BDAT_SIZE), (2 * BDAT_SIZE - 1, 1)):
+    for size, rest in (
+        (BDAT_SIZE - 1, 1),
+        (BDAT_SIZE, 2),
+        (2 * BDAT_SIZE - 2, BDAT_SIZE),
+        (2 * BDAT_SIZE - 1, 1),
+    ):
         chunks = [f"BDAT {BDAT_SIZE}"] * ((size + 2 - rest) // BDAT_SIZE)
         assert command_lines(pipelining, body=text(size))[2:] == [*chunks, f"BDAT {rest} LAST"]
     stream = LenientServer(Extensions(pipelining))
