@@ -17,6 +17,8 @@ are
 Every other module is internal and may change at any time.
 """
 
+import logging
+
 from .client import Client, ClientConfig, ClientOptions, PoolConfig, PoolOptions, TLSMode
 from .errors import (
     BadCredentials,
@@ -72,6 +74,9 @@ from .tls.verify import ClientCertificate, TLSVerify
 from .wire.proxy import ProxyHeader, ProxyTLS
 
 __version__ = "0.1.0"
+
+# A program that configures no logging gets no warnings on its standard error.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "AddressLiteral",

@@ -19,6 +19,7 @@ ROOT = Path(smtpproto.__file__).parent
 # The parts that each part may import besides itself, from the inner rings to the outer ones.
 BELOW: dict[str, list[str]] = {
     "limits": [],
+    "option_types": [],
     "ports": [],
     "grammar": ["limits"],
     "outcome": ["grammar"],

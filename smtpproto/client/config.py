@@ -11,11 +11,10 @@ from typing import Literal, TypedDict
 
 from attrs import field, frozen
 from attrs.converters import optional
-from attrs.validators import instance_of
 
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
-from ..grammar.secret import check_type
 from ..limits import Leniencies, Limits, Timeouts
+from ..option_types import check_type, must_be
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Credential, Login
@@ -58,25 +57,25 @@ def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
 def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
     if isinstance(value, str):
         return TLSVerify.named(value)
-    check_type("verify", value, TLSVerify)
+    check_type("verify", value, TLSVerify, '"name", "none" or a TLSVerify')
     return value
 
 
 def to_credential(value: Credential | tuple[str, str]) -> Credential:
     """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and len(value) == 2:
         return Login(*value)
-    check_type("login", value, Credential)
+    check_type("login", value, Credential, '("ann", "secret"), or another credential')
     return value
 
 
 def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
-    check_type("certificate", value, ClientCertificate)
+    check_type("certificate", value, ClientCertificate, 'ClientCertificate("own.pem")')
     return value
 
 
 def _context(value: Context | None) -> Context | None:
-    check_type("context", value, Context)
+    check_type("context", value, Context, "an ssl.SSLContext")
     return value
 
 
@@ -150,11 +149,13 @@ class ClientConfig:
     first."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of your own."""
-    limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    limits: Limits = field(factory=Limits, validator=must_be(Limits, "Limits(...)"))
     """Bounds on what the server may send."""
-    timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    timeouts: Timeouts = field(factory=Timeouts, validator=must_be(Timeouts, "Timeouts(total=60)"))
     """How long to wait for the server."""
-    leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
+    leniencies: Leniencies = field(
+        factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
+    )
     """The violations of the grammar to accept from the server."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its sender: see ``Trace``. Secrets are masked."""

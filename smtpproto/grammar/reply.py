@@ -162,7 +162,13 @@ def _not_an_enhanced_code(text: str) -> GrammarError:
 
 
 def _to_enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:
-    return EnhancedCode.parse(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return EnhancedCode.parse(value)
+    except GrammarError as error:
+        text = f"{error.message}; without one, write Reply(250, None, {value[:20]!r})"
+        raise GrammarError(text) from None
 
 
 def _to_lines(text: str | Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from types import UnionType
 from typing import final
 
 from .reply import GrammarError
@@ -45,12 +44,3 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret cannot be pickled or copied")
-
-
-def check_type(name: str, value: object, kind: type | UnionType) -> None:
-    """Raise TypeError unless *value* is None or a *kind*.
-
-    The message does not show *value*: it may be a password passed as the wrong argument.
-    """
-    if value is not None and not isinstance(value, kind):
-        raise TypeError(f"{name} cannot be of the type {type(value).__name__}")

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from attrs import field, frozen
-from attrs.validators import instance_of
 
 from ..grammar.domain import Domain, Host, to_ascii_host
-from ..grammar.secret import check_type
 from ..limits import Leniencies, Limits, Timeouts
+from ..option_types import check_type, must_be
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Authenticator
@@ -25,12 +24,12 @@ _MINIMUM_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8
 
 def _context_source(value: ContextSource | None) -> ContextSource | None:
     if not callable(value):
-        check_type("context", value, Context)
+        check_type("context", value, Context, "an ssl.SSLContext or a function that returns one")
     return value
 
 
 def _authenticator(value: Authenticator | None) -> Authenticator | None:
-    check_type("authenticator", value, Authenticator)
+    check_type("authenticator", value, Authenticator, "an instance of an Authenticator")
     return value
 
 
@@ -89,7 +88,9 @@ class ServerConfig:
     submission: bool = False
     """Accept mail from users (RFC 6409), usually on port 587: requires AUTH, so it needs
     *authenticator*; requires fully qualified domains; offers DSN."""
-    extensions: Mapping[str, str | None] = field(factory=dict)
+    extensions: Mapping[str, str | None] = field(
+        factory=dict, validator=must_be(Mapping, '{"DSN": ""}')
+    )
     """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
     honour them. None as parameters: do not offer this default keyword."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
@@ -102,11 +103,13 @@ class ServerConfig:
     """Addresses and networks that may use XCLIENT, and so claim to be any client and user."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks that may use XFORWARD."""
-    limits: Limits = field(factory=Limits, validator=instance_of(Limits))
+    limits: Limits = field(factory=Limits, validator=must_be(Limits, "Limits(...)"))
     """Bounds on lines, messages, recipients, errors and logins."""
-    timeouts: Timeouts = field(factory=Timeouts, validator=instance_of(Timeouts))
+    timeouts: Timeouts = field(factory=Timeouts, validator=must_be(Timeouts, "Timeouts(total=60)"))
     """How long the server waits for the client."""
-    leniencies: Leniencies = field(factory=Leniencies, validator=instance_of(Leniencies))
+    leniencies: Leniencies = field(
+        factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
+    )
     """The violations of the grammar to accept from the client."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its speaker: see ``Trace``. Secrets are masked."""

@@ -9,11 +9,14 @@ import pytest
 from smtpproto import (
     ClientCertificate,
     ClientConfig,
+    GrammarError,
     HashedPasswords,
+    Reply,
     Secret,
     ServerConfig,
     TLSVerify,
 )
+from smtpproto.client import make_target
 
 PASSWORD = "hunter2"
 
@@ -23,8 +26,11 @@ PASSWORD = "hunter2"
 def test_a_number_instead_of_timeouts_limits_or_leniencies_is_a_type_error(
     option: str, config: Any
 ) -> None:
-    with pytest.raises(TypeError, match=option):
+    kind = option.capitalize()
+    with pytest.raises(TypeError, match=rf"^{option} cannot be of the type int; pass {kind}\("):
         config(**{option: 30})
+    with pytest.raises(TypeError, match=rf"^{option} cannot be None; pass {kind}\("):
+        config(**{option: None})
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,7 @@ def test_a_number_instead_of_timeouts_limits_or_leniencies_is_a_type_error(
         {"login": ["ann", PASSWORD]},
         {"login": f"ann:{PASSWORD}"},
         {"login": {"ann": PASSWORD}},
+        {"login": ("ann", PASSWORD, "")},
         {"certificate": ("cert.pem", "key.pem", PASSWORD)},
         {"verify": True},
         {"verify": False},
@@ -41,7 +48,7 @@ def test_a_number_instead_of_timeouts_limits_or_leniencies_is_a_type_error(
 )
 def test_client_options_of_a_wrong_type_are_refused_and_not_shown(options: dict[str, Any]) -> None:
     """The error must not show them, because they may hold a password."""
-    with pytest.raises(TypeError, match=next(iter(options))) as caught:
+    with pytest.raises(TypeError, match=next(iter(options)) + r" cannot be .*; pass ") as caught:
         ClientConfig(**options)
     assert PASSWORD not in repr(caught.value)
 
@@ -71,3 +78,22 @@ def test_the_password_of_a_key_may_be_octets_and_is_not_shown() -> None:
     certificate = ClientCertificate("cert.pem", password=PASSWORD.encode())
     assert certificate.password == Secret(PASSWORD)
     assert PASSWORD not in repr(certificate)
+
+
+def test_extensions_as_a_list_are_a_type_error_that_shows_a_mapping() -> None:
+    with pytest.raises(
+        TypeError, match=r'extensions cannot be of the type list; pass \{"DSN": ""\}'
+    ):
+        ServerConfig(extensions=["DSN"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("host", "port"), [("mx.example", "25"), (None, 25), (b"mx.example", 25)])
+def test_a_host_or_port_of_a_wrong_type_is_a_type_error(host: Any, port: Any) -> None:
+    name = "port" if isinstance(port, str) else "host"
+    with pytest.raises(TypeError, match=f"{name} cannot be "):
+        make_target(host, port)
+
+
+def test_a_text_in_place_of_an_enhanced_code_is_an_error_that_shows_where_it_goes() -> None:
+    with pytest.raises(GrammarError, match=r"write Reply\(250, None, 'OK'\)"):
+        Reply(250, "OK")
