@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Generator, Iterator
 
 import pytest
 import trio
+from attrs import define, field
 
 from smtpproto import (
     Authenticator,
     Client,
     ConnectFailed,
+    Envelope,
     Handler,
     LocalProtocolError,
+    Reply,
     Secret,
     Session,
+    Sink,
     SMTPError,
     TLSMode,
 )
@@ -77,15 +81,26 @@ def test_a_stopping_server_sends_421_to_idle_clients(
 FIRST = b"one\r\n" * 2 * CHUNK
 
 
+@define(eq=False)
+class _AnnouncingInbox(Inbox):
+    """Sets *begun* when the content of a message begins."""
+
+    begun: threading.Event = field(factory=threading.Event)
+
+    def data(self, session: Session, envelope: Envelope) -> Sink | Reply | Awaitable[Sink | Reply]:
+        self.begun.set()
+        return super().data(session, envelope)
+
+
 @each_server
-def test_a_stopping_server_lets_a_message_in_flight_finish(
-    server: type[Adapter], inbox: Inbox
-) -> None:
+def test_a_stopping_server_lets_a_message_in_flight_finish(server: type[Adapter]) -> None:
+    inbox = _AnnouncingInbox()
     with running_server(server, inbox) as running:
         stopping = threading.Thread(target=running.stop)
 
         def content() -> Iterator[bytes]:
             yield FIRST
+            assert inbox.begun.wait(30)
             stopping.start()
             while _listens(running.port):
                 pass
