@@ -303,13 +303,17 @@ def rcpt_parameters(*, smtputf8: bool = True) -> SearchStrategy[RcptParameters]:
 
 
 _TEXTS = st.text(_UNICODE).map(lambda text: text.strip(" "))
+# With SMTPUTF8, such an end is read as the flag (RFC 6531 3.7.4.2), so the text cannot be a name.
+_LOOKUP_NAMES = _TEXTS.filter(
+    lambda text: text != "" and not re.search(" SMTPUTF8(=|$)", text, re.IGNORECASE)
+)
 _BY_VERB: Mapping[str, Callable[[], SearchStrategy[c.Command]]] = {
     "EHLO": lambda: st.builds(c.Ehlo, hosts()),
     "HELO": lambda: st.builds(c.Helo, hosts()),
     "MAIL": lambda: st.builds(c.Mail, reverse_paths(smtputf8=True), mail_parameters()),
     "RCPT": lambda: st.builds(c.Rcpt, forward_paths(smtputf8=True), rcpt_parameters()),
-    "VRFY": lambda: st.builds(c.Vrfy, _TEXTS.filter(bool)),
-    "EXPN": lambda: st.builds(c.Expn, _TEXTS.filter(bool)),
+    "VRFY": lambda: st.builds(c.Vrfy, _LOOKUP_NAMES),
+    "EXPN": lambda: st.builds(c.Expn, _LOOKUP_NAMES),
     "HELP": lambda: st.builds(c.Help, _TEXTS),
     "NOOP": lambda: st.builds(c.Noop, _TEXTS),
     "LHLO": lambda: st.builds(extended.Lhlo, hosts()),
