@@ -16,12 +16,17 @@ def check_type(name: str, value: object, kind: type | UnionType, instead: str) -
         raise TypeError(f"{name} cannot be of the type {type(value).__name__}; pass {instead}")
 
 
+def require_type(name: str, value: object, kind: type | UnionType, instead: str) -> None:
+    """Raise TypeError unless *value* is a *kind*; as :func:`check_type`, but None is refused."""
+    check_type(name, value, kind, instead)
+    if value is None:
+        raise TypeError(f"{name} cannot be None; pass {instead}")
+
+
 def must_be(kind: type | UnionType, instead: str) -> Callable[[Any, Any, Any], None]:
-    """Return an attrs validator that applies :func:`check_type`, and that refuses None too."""
+    """Return an attrs validator that applies :func:`require_type`."""
 
     def validate(_: object, attribute: Any, value: object) -> None:
-        check_type(attribute.name, value, kind, instead)
-        if value is None:
-            raise TypeError(f"{attribute.name} cannot be None; pass {instead}")
+        require_type(attribute.name, value, kind, instead)
 
     return validate

@@ -23,7 +23,7 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
-from ..option_types import check_type
+from ..option_types import check_type, require_type
 from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, TLSMode
@@ -61,12 +61,11 @@ def make_target(host: str, port: int | None = None, options: ClientOptions | Non
     """Return the target that the arguments of ``connect`` describe. *host* may be a URL.
 
     *port* None: the port of the URL's scheme; without a URL, 24 with ``lmtp=True``, 465 with
-    implicit TLS, and 587 otherwise. Raises GrammarError for an invalid URL or host, and ValueError
-    for other invalid options, or for options given both in the URL and as arguments.
+    implicit TLS, and 587 otherwise. Raises TypeError for a host or port of another type,
+    GrammarError for an invalid URL or host, and ValueError for other invalid options, or for
+    options given both in the URL and as arguments.
     """
-    if host is None:
-        raise TypeError("host cannot be None; pass a name, an address, a path or a URL")
-    check_type("host", host, str, "a name, an address, a path or a URL")
+    require_type("host", host, str, "a name, an address, a path or a URL")
     check_type("port", port, int, "a number")
     given = cast(ClientOptions, dict(options or {}))
     if "://" in host:
