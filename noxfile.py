@@ -123,6 +123,13 @@ def requirements(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Run the tests of each requirement against a version of the library that breaks it."""
+    session.install("-e", ".[dev]")
+    session.run("python", "docs/rfc/mutants.py", *session.posargs)
+
+
+@nox.session
 def tables(session: nox.Session) -> None:
     """Write docs/tables.md from the tables of the code; with ``-- --check`` compare it."""
     session.install("-e", ".")

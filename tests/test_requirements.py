@@ -27,7 +27,19 @@ TESTS = """\
 import pytest
 
 @pytest.mark.req("RFC1-1-01")
-def test_answer(): ...
+def test_answer():
+    from smtpproto.answers import answer
+    assert answer() == 250
+"""
+CODE = """\
+def answer():
+    return 250  # always
+"""
+MUTANT = """\
+["RFC1-1-01"]
+file = "smtpproto/answers.py"
+old = '250 '
+new = '{} '
 """
 
 
@@ -37,6 +49,8 @@ def root(tmp_path: Path) -> Path:
     write(tmp_path, "docs/rfc/requirements.csv", REQUIREMENTS)
     write(tmp_path, "docs/rfc/sources.csv", "source,title\n1,First\n2,Second\n")
     write(tmp_path, "docs/rfc/waivers.csv", "id,reason\nRFC1-2-*,nothing is ever given up\n")
+    write(tmp_path, "docs/rfc/mutants/1.toml", MUTANT.format(251))
+    write(tmp_path, "smtpproto/answers.py", CODE)
     write(tmp_path, "tests/a/test_answers.py", TESTS)
     assert matrix.main([], tmp_path) == 0
     return tmp_path
@@ -76,10 +90,10 @@ def test_every_source_has_a_section_on_the_page(project: Any) -> None:
 
 def test_the_page_lists_each_requirement_with_its_state(root: Path) -> None:
     page = (root / "docs/requirements.md").read_text()
-    assert "| MUST | 1 | 1 | 0 | 0 | 1 | 0 |\n" in page
-    assert "| MUST NOT | 1 | 0 | 1 | 0 | 0 | 0 |\n" in page
-    assert "| RFC 1: First | 3 | 1 | 1 | 1 | 0 | 0 |\n" in page
-    assert "| RFC 2: Second | 0 | 0 | 0 | 0 | 1 | 0 |\n" in page
+    assert "| MUST | 1 | 1 | 1 | 0 | 0 | 1 | 0 |\n" in page
+    assert "| MUST NOT | 1 | 0 | 0 | 1 | 0 | 0 | 0 |\n" in page
+    assert "| RFC 1: First | 3 | 1 | 1 | 1 | 1 | 0 | 0 |\n" in page
+    assert "| RFC 2: Second | 0 | 0 | 0 | 0 | 0 | 1 | 0 |\n" in page
     assert page.partition("## RFC 1: First\n")[2] == (
         "\n"
         "* `RFC1-1-01` MUST: Answer \\<250>.\n"
@@ -117,10 +131,63 @@ def test_an_unknown_requirement_id_is_an_error(
     ]
 
 
+BOTH = 'RFC1-3-01,1,3,MUST,both,core,"Listen.",Listens\n'
+
+
+def test_a_row_that_binds_both_sides_needs_a_test_of_each(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, "docs/rfc/requirements.csv", REQUIREMENTS + BOTH)
+    project = matrix.Matrix(root)
+    assert project.state(project.rows["RFC1-3-01"]) == "open"
+    for names, state in [("3-01/client", "open"), ('3-01/client", "RFC1-3-01/server', "covered")]:
+        write(root, "tests/test_more.py", TESTS.replace("1-01", names))
+        project = matrix.Matrix(root)
+        assert project.state(project.rows["RFC1-3-01"]) == state
+
+
+def test_a_mark_that_does_not_say_the_side_of_a_row_is_an_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, "docs/rfc/requirements.csv", REQUIREMENTS + BOTH)
+    write(root, "tests/test_more.py", TESTS.replace("1-01", "3-01"))
+    assert faults(root, capsys) == [
+        "RFC1-3-01: write RFC1-3-01/client or RFC1-3-01/server,"
+        " named by tests/test_more.py::test_answer"
+    ]
+    write(root, "tests/test_more.py", TESTS.replace("1-01", "1-01/server"))
+    assert faults(root, capsys) == [
+        "RFC1-1-01/server: write RFC1-1-01, named by tests/test_more.py::test_answer"
+    ]
+
+
+def test_a_test_of_the_grammar_does_not_cover_a_row_that_binds_a_side(root: Path) -> None:
+    (root / "tests/a").rename(root / "tests/grammar")
+    for role, state in [("server", "open"), ("grammar", "covered")]:
+        write(root, "docs/rfc/requirements.csv", REQUIREMENTS.replace("server", role, 1))
+        project = matrix.Matrix(root)
+        assert project.state(project.rows["RFC1-1-01"]) == state
+
+
+def test_a_mutant_of_no_covered_row_is_an_error(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, "docs/rfc/mutants/2.toml", MUTANT + MUTANT.replace("1-1-01", "1-1-02"))
+    text = "no covered row has this name, or two mutants have it"
+    assert faults(root, capsys) == [f"mutant RFC1-1-01: {text}", f"mutant RFC1-1-02: {text}"]
+
+
+def test_a_required_row_without_a_mutant_is_listed(root: Path) -> None:
+    assert matrix.Matrix(root).without_mutant() == []
+    write(root, "docs/rfc/mutants/1.toml", "")
+    assert matrix.Matrix(root).without_mutant() == ["RFC1-1-01"]
+
+
 def test_a_covered_requirement_without_a_test_is_an_error(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(root, "tests/a/test_answers.py", "def test_answer(): ...\n")
+    write(root, "docs/rfc/mutants/1.toml", "")
     before = (root / "docs/requirements.md").read_text()
     assert faults(root, capsys) == ["RFC1-1-01: covered until now, but no test names it any more"]
     assert (root / "docs/requirements.md").read_text() == before

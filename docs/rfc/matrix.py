@@ -6,9 +6,9 @@
                                                which pytest --requirements FILE wrote
     python docs/rfc/matrix.py --open [LEVEL]   print the open rows, all or of these levels
 
-Exit 1, and a line for each fault, where a test names an unknown id, a waiver is stale, a row that
-the page calls covered has lost its tests, or the page is not what would be written. Nothing is
-written then. Needs nothing but Python.
+Exit 1, and a line for each fault: a test names an unknown id, or a row that binds both sides
+without saying which; a waiver or a mutant is stale; a row that the page calls covered has lost its
+tests; or the page is not what would be written. Nothing is written then. Needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from marks import Marks
+from mutants import Mutant, read_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/requirements.md"
 COUNTED = ("core", "adapter", "config")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
+REQUIRED = ("MUST", "MUST NOT")
+SIDES = ("client", "server")
 OUTSIDE = "n/a-library:"  # how a check begins that no library can meet
 
 HEAD = """\
@@ -39,13 +42,15 @@ Written by `nox -s requirements`; do not edit. [rfc/README.md](rfc/README.md) ex
 and waivers.
 
 The table counts the rows that a library of this kind can meet (layers core, adapter and config). A
-row is *covered* if a test names it with `@pytest.mark.req`, *waived* if the project states why it
-does not apply, and *open* otherwise. Rows on relaying (queues, routing, delivery reports) are
-counted apart, because that part is not built yet.
+row is *covered* if a test names it with `@pytest.mark.req` (a row that binds client and server: a
+test of each side; and not a test of the grammar alone), *waived* if the project states why it does
+not apply, and *open* otherwise. A covered MUST or MUST NOT also has a *mutant*, a small edit that
+breaks the rule in the code: the tests that name the row must fail with it. Rows on relaying
+(queues, routing, delivery reports) are counted apart, because that part is not built yet.
 """
 TABLE = """\
-| {} | rows | covered | waived | open | relay rows | of these covered |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| {} | rows | covered | with a mutant | waived | open | relay rows | of these covered |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 # A row that the page calls covered, as _Row.entry writes it.
@@ -73,6 +78,12 @@ class Row:
     def counted(self) -> bool:
         return self.layer in COUNTED and not self.outside
 
+    @property
+    def names(self) -> list[str]:
+        """What tests name: the id, or for a row that binds both sides ``id/client`` and
+        ``id/server``."""
+        return [f"{self.id}/{side}" for side in SIDES] if self.role == "both" else [self.id]
+
 
 @dataclass(frozen=True)
 class Waiver:
@@ -92,16 +103,31 @@ class Matrix:
         self.titles = {row["source"]: row["title"] for row in _read(folder / "sources.csv")}
         self.waivers = [Waiver(**row) for row in _read(folder / "waivers.csv")]
         self.marks = Marks(root)
+        self.mutants = read_mutants(root)
 
     def tests(self, row: Row) -> list[str]:
-        return self.marks.tests.get(row.id, [])
+        named = (test for name in row.names for test in self.marks.tests.get(name, []))
+        return list(dict.fromkeys(named))
+
+    def covers(self, row: Row) -> bool:
+        """Return whether each name of *row* has a test. Tests of the grammar alone do not count for
+        a row that binds the client or the server: that a parser can do it does not prove that they
+        do it."""
+        alone = () if row.role == "grammar" else ("tests/grammar/",)
+        return all(
+            any(not test.startswith(alone) for test in self.marks.tests.get(name, []))
+            for name in row.names
+        )
+
+    def mutants_of(self, row: Row) -> list[Mutant]:
+        return [mutant for mutant in self.mutants if mutant.name in row.names]
 
     def waivers_of(self, row: Row) -> list[Waiver]:
         return [waiver for waiver in self.waivers if fnmatchcase(row.id, waiver.id)]
 
     def state(self, row: Row) -> str:
         """One of covered, waived, outside and open."""
-        if self.tests(row):
+        if self.covers(row):
             return "covered"
         if self.waivers_of(row):
             return "waived"
@@ -120,13 +146,25 @@ class Matrix:
     def faults(self) -> Iterator[str]:
         yield from self.marks.faults
         yield from self._unknown_ids()
+        yield from self._unknown_mutants()
         yield from self._stale_waivers()
         yield from self._lost_rows()
 
     def _unknown_ids(self) -> Iterator[str]:
-        for identifier, tests in self.marks.tests.items():
-            if identifier not in self.rows:
-                yield f"{identifier}: no such requirement, named by {', '.join(tests)}"
+        known = {name for row in self.rows.values() for name in row.names}
+        for name, tests in self.marks.tests.items():
+            if name not in known:
+                row = self.rows.get(name.partition("/")[0])
+                text = f"write {' or '.join(row.names)}" if row else "no such requirement"
+                yield f"{name}: {text}, named by {', '.join(tests)}"
+
+    def _unknown_mutants(self) -> Iterator[str]:
+        names = {name for row in self.rows.values() for name in row.names if self.covers(row)}
+        seen = set()
+        for mutant in self.mutants:
+            if mutant.name not in names or mutant.name in seen:
+                yield f"mutant {mutant.name}: no covered row has this name, or two mutants have it"
+            seen.add(mutant.name)
 
     def _stale_waivers(self) -> Iterator[str]:
         for waiver in self.waivers:
@@ -148,8 +186,17 @@ class Matrix:
     def not_passed(self, passed: dict[str, list[str]]) -> Iterator[str]:
         """Covered rows without a test among *passed*."""
         for row in self.rows.values():
-            if self.tests(row) and not passed.get(row.id):
-                yield f"{row.id}: no test of it has passed: {', '.join(self.tests(row))}"
+            for name in row.names:
+                tests = self.marks.tests.get(name)
+                if tests and not passed.get(name):
+                    yield f"{name}: no test of it has passed: {', '.join(tests)}"
+
+    def without_mutant(self) -> list[str]:
+        """The names of the covered rows of level MUST and MUST NOT that have no mutant."""
+        mutated = {mutant.name for mutant in self.mutants}
+        rows = [row for row in self.rows.values() if row.counted and row.level in REQUIRED]
+        names = [name for row in rows if self.state(row) == "covered" for name in row.names]
+        return [name for name in names if name not in mutated]
 
     def committed(self) -> str:
         return self.page_file.read_text(encoding="utf-8") if self.page_file.exists() else ""
@@ -185,8 +232,9 @@ class Matrix:
         """A line of the summary."""
         counted = Counter(self.state(row) for row in rows if row.counted)
         relay = Counter(self.state(row) for row in rows if row.layer == "relay")
-        numbers = [counted.total(), counted["covered"], counted["waived"], counted["open"]]
-        numbers += [relay.total(), relay["covered"]]
+        mutated = sum(row.counted and bool(self.mutants_of(row)) for row in rows)
+        numbers = [counted.total(), counted["covered"], mutated, counted["waived"]]
+        numbers += [counted["open"], relay.total(), relay["covered"]]
         return f"| {name} | {' | '.join(map(str, numbers))} |\n"
 
     def _entry(self, row: Row) -> str:

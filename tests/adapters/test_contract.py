@@ -199,8 +199,16 @@ MATRIX = [
 ]
 
 
-@pytest.mark.req("RFC4954-4-30", "RFC8314-3.3-01", "RFC8314-3.3-04", "RFC5321-4.1.1.8-01",
-                 "RFC5321-4.1.1.3-08", "RFC5321-4.2-13")  # fmt: skip
+@pytest.mark.req(
+    "RFC4954-4-30/client",
+    "RFC4954-4-30/server",
+    "RFC8314-3.3-01",
+    "RFC8314-3.3-04/client",
+    "RFC8314-3.3-04/server",
+    "RFC5321-4.1.1.8-01",
+    "RFC5321-4.1.1.3-08",
+    "RFC5321-4.2-13",
+)
 @pytest.mark.parametrize(("scenario", "client", "server", "mode"), MATRIX)
 def test_the_scenario_passes_with_this_client_server_and_tls_mode(
     scenario: Scenario,

@@ -53,7 +53,7 @@ def test_lmtp_has_one_reply_for_each_recipient(
 
 
 @each_client
-@pytest.mark.req("RFC2033-4-01")
+@pytest.mark.req("RFC2033-4-01/client", "RFC2033-4-01/server")
 def test_a_client_refuses_lmtp_on_port_25(client: type[Adapter]) -> None:
     with pytest.raises(ConnectFailed, match="25"):
         client.client(25, must_not_connect, lmtp=True)

@@ -49,7 +49,7 @@ def test_a_server_of_an_unknown_ca_is_not_trusted(
     assert_one_line(capsys, "TLS failed", "check: the CA in use")
 
 
-@pytest.mark.req("RFC4954-4-30")
+@pytest.mark.req("RFC4954-4-30/client", "RFC4954-4-30/server")
 @pytest.mark.parametrize("newline", ["", "\n", "\r\n"], ids=["none", "LF", "CRLF"])
 def test_a_password_can_be_in_a_file(
     newline: str, tmp_path: Path, message: str, pem: Path, capsys: pytest.CaptureFixture[str]

@@ -44,7 +44,7 @@ def test_a_password_too_long_for_the_line_is_sent_after_the_challenge(
     assert isinstance(error, BadCredentials)
 
 
-@pytest.mark.req("RFC4954-4-16")
+@pytest.mark.req("RFC4954-4-16/client")
 def test_a_challenge_of_12288_octets_is_read() -> None:
     """The refusal of a token may be that long."""
     refusal = base64(b'{"status":"invalid_token","more":"' + b"x" * 9180 + b'"}')

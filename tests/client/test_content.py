@@ -93,7 +93,7 @@ def test_an_asynchronous_source_is_closed_when_sending_fails() -> None:
     assert closed == [True]
 
 
-@pytest.mark.req("RFC6152-3-03")
+@pytest.mark.req("RFC6152-3-03/client")
 @pytest.mark.parametrize("fill", ["x", "\u00e9"])
 def test_dots_are_stuffed_in_lines_of_998_octets(fill: str) -> None:
     octets = len(fill.encode())
@@ -170,7 +170,7 @@ def test_resent_fields_make_the_envelope() -> None:
         play(f"{HELLO}{mail()}C: RCPT TO:<bob@example.org>", talk)
 
 
-@pytest.mark.req("RFC5321-2.3.1-01")
+@pytest.mark.req("RFC5321-2.3.1-01/client")
 def test_an_envelope_may_differ_from_the_header() -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "eve@x.example", "all@x.example", "x"

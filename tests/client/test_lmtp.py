@@ -179,7 +179,7 @@ def test_a_refused_lhlo_is_not_followed_by_helo() -> None:
         send(f"S: 220 mx\nC: LHLO [127.0.0.1]\nS: 500 what{GOODBYE}", lmtp=True)
 
 
-@pytest.mark.req("RFC2033-4-01")
+@pytest.mark.req("RFC2033-4-01/client")
 def test_lmtp_on_port_25_is_refused() -> None:
     with pytest.raises(ConnectFailed, match="25"):
         run(open_client(Runtime(), "127.0.0.1", 25, ClientConfig(lmtp=True)))

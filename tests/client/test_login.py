@@ -99,7 +99,7 @@ def test_235_to_a_cancelled_login_is_not_accepted() -> None:
 # -- what the client refuses ---------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC4954-9-03", "RFC4616-5-01")
+@pytest.mark.req("RFC4954-9-03/client", "RFC4616-5-01/client")
 def test_a_password_is_not_sent_without_verified_tls() -> None:
     with pytest.raises(LocalProtocolError, match="verified TLS"):
         play(AUTH + GOODBYE, login=("ann", "secret"))

@@ -53,7 +53,7 @@ def test_the_strongest_usable_mechanism_comes_first() -> None:
     assert names(ANN, TLS, ["LOGIN", "PLAIN"])[0] == "PLAIN"
 
 
-@pytest.mark.req("RFC7628-3-01", "XOAUTH2-03")
+@pytest.mark.req("RFC7628-3-01/client", "XOAUTH2-03")
 @pytest.mark.parametrize("offered", [ALL, ["OAUTHBEARER", "XOAUTH2", "EXTERNAL"]], ids=len)
 @pytest.mark.parametrize("credential", [BearerToken("ann", "t"), External()], ids=type)
 def test_tokens_and_external_are_never_used_in_clear(
@@ -91,7 +91,7 @@ PLAIN = f"C: AUTH PLAIN {response(chr(0) + 'ann' + chr(0) + 'secret')}\n"
 IN_CLEAR: dict[str, Any] = {"login_in_clear": True}
 
 
-@pytest.mark.req("RFC4422-6.1.2-01")
+@pytest.mark.req("RFC4422-6.1.2-01/client")
 def test_only_mechanisms_in_the_option_are_used() -> None:
     script = hello("AUTH CRAM-MD5 LOGIN PLAIN")
     lines = logged_in(f"{script}{PLAIN}S: 235 ok{GOODBYE}", ANN, mechanisms="plain", **IN_CLEAR)
@@ -124,7 +124,7 @@ def test_a_token_is_not_fetched_if_no_mechanism_can_use_it() -> None:
 # -- in clear ------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC8314-5.1-01", "RFC4954-9-03", "SASL-LOGIN-02")
+@pytest.mark.req("RFC8314-5.1-01", "RFC4954-9-03/client", "SASL-LOGIN-02/client")
 @pytest.mark.parametrize("offered", [ALL, ["LOGIN"]], ids=len)
 @pytest.mark.parametrize("credential", [ANN, BearerToken("ann", "t"), External()], ids=type)
 def test_no_credential_is_sent_in_clear_by_default(

@@ -195,7 +195,7 @@ def test_plain_is_preferred_to_login() -> None:
     assert log_in(script, ANN) is None
 
 
-@pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
+@pytest.mark.req("RFC2195-2-02/client", "RFC4954-4-31/client")
 def test_cram_md5_sends_the_digest_of_the_example_in_rfc_2195() -> None:
     """RFC 2195 2."""
     script = OFFER.format("PLAIN CRAM-MD5") + (

@@ -40,7 +40,7 @@ def test_a_session_begins_with_ehlo_and_ends_with_quit() -> None:
     play(HELLO + GOODBYE)
 
 
-@pytest.mark.req("RFC5321-2.2.1-03", "RFC5321-3.2-02")
+@pytest.mark.req("RFC5321-2.2.1-03/client", "RFC5321-3.2-02")
 @pytest.mark.parametrize("code", [500, 502, 504])
 def test_helo_follows_an_ehlo_that_the_server_does_not_know(code: int) -> None:
     play(f"""
@@ -110,7 +110,7 @@ def test_without_a_name_ehlo_has_the_local_address_as_a_literal(address: str, li
     play(f"{script}{GOODBYE}", sockname=(address, 49152))
 
 
-@pytest.mark.req("RFC5321-2.3.4-01", "RFC5321-4.1.4-08")
+@pytest.mark.req("RFC5321-2.3.4-01/client", "RFC5321-4.1.4-08")
 def test_a_name_replaces_the_literal_in_ehlo_and_helo() -> None:
     named = HELLO.replace("[127.0.0.1]", "client.example.org")
     play(f"{named}{GOODBYE}", hello="client.example.org")
@@ -165,7 +165,7 @@ def test_a_malformed_ehlo_keyword_is_logged_and_ignored(
 # -- STARTTLS ------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC3207-6-06", "RFC3207-6-01")
+@pytest.mark.req("RFC3207-6-06", "RFC3207-6-01/client")
 def test_required_tls_that_is_not_offered_ends_the_session() -> None:
     with pytest.raises(NotOffered, match="STARTTLS"):
         play(HELLO + GOODBYE, tls=TLSMode.REQUIRED)
@@ -177,7 +177,7 @@ def test_required_tls_that_is_refused_ends_the_session() -> None:
         play(STARTTLS_REFUSED, tls=TLSMode.REQUIRED)
 
 
-@pytest.mark.req("RFC3207-6-02", "RFC3207-4-03")
+@pytest.mark.req("RFC3207-6-02/client", "RFC3207-4-03")
 def test_opportunistic_tls_goes_on_in_clear_if_starttls_is_missing_or_refused() -> None:
     play(HELLO + GOODBYE, tls=TLSMode.OPPORTUNISTIC)
     play(STARTTLS_REFUSED, tls=TLSMode.OPPORTUNISTIC)

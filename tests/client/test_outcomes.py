@@ -74,7 +74,7 @@ def test_421_refuses_the_recipients_of_the_remaining_transactions() -> None:
     assert len(caught.value.outcome.refused) == 3
 
 
-@pytest.mark.req("RFC9422-3-06", "RFC9422-4-02")
+@pytest.mark.req("RFC9422-3-06", "RFC9422-4-02/client")
 def test_mailmax_refuses_a_second_message_on_the_same_connection() -> None:
     async def talk(client: Client) -> None:
         await client.send(b"hi\n", TO_BOB)

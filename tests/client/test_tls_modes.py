@@ -131,8 +131,8 @@ OPTIONS: Mapping[str, ClientOptions] = {
 @pytest.mark.req(
     "RFC3207-4-03",
     "RFC3207-4-08",
-    "RFC3207-6-01",
-    "RFC3207-6-02",
+    "RFC3207-6-01/client",
+    "RFC3207-6-02/client",
     "RFC3207-6-05",
     "RFC3207-6-06",
     "RFC4954-14-01",
@@ -140,7 +140,7 @@ OPTIONS: Mapping[str, ClientOptions] = {
     "RFC8314-3.3-01",
     "RFC8314-5-01",
     "RFC8314-5.1-01",
-    "RFC4954-4-24",
+    "RFC4954-4-24/client",
 )
 def test_a_client_sends_only_what_its_tls_mode_allows(
     mode: str, name: str, expected: Expected

@@ -80,7 +80,7 @@ def unverified() -> ssl.SSLContext:
     [{"verify": "none"}, {"context": unverified()}, {"context": by_ca_alone()}],
     ids=["verify", "context", "context by CA alone"],
 )
-@pytest.mark.req("RFC4954-14-01", "RFC4954-14-06", "RFC3207-4.1-01", "RFC3207-4.1-02")
+@pytest.mark.req("RFC4954-14-01", "RFC4954-14-06", "RFC3207-4.1-01/client", "RFC3207-4.1-02")
 def test_no_password_is_sent_to_an_unverified_server(mode: TLSMode, options: ClientOptions) -> None:
     """TLS is active, but the server may be an attacker."""
     implicit = mode is TLSMode.IMPLICIT

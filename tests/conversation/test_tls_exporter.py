@@ -142,7 +142,7 @@ def test_without_the_exporter_a_named_plus_mechanism_binds_to_the_certificate(
 
 @pytest.mark.parametrize("server", [Standard, PyOpenSSL])
 @pytest.mark.parametrize("client", [Standard, PyOpenSSL])
-@pytest.mark.req("RFC7677-4-01")
+@pytest.mark.req("RFC7677-4-01/client", "RFC7677-4-01/server")
 def test_by_default_a_login_is_bound_by_the_exporter_or_not_at_all(
     client: Library, server: Library
 ) -> None:

@@ -90,7 +90,7 @@ SCRAM = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1
         (ssl.CERT_REQUIRED, True, True),
     ],
 )
-@pytest.mark.req("RFC3207-6-08", "RFC8314-4.2-02", "RFC3207-4.2-04")
+@pytest.mark.req("RFC3207-6-08/client", "RFC3207-6-08/server", "RFC8314-4.2-02", "RFC3207-4.2-04")
 def test_only_a_verified_certificate_allows_external(
     client_certificate: ClientCertificate,
     mode: TLSMode,
@@ -189,7 +189,9 @@ def logged_in(
 
 @each_mode
 @pytest.mark.parametrize("mechanism", [*SCRAM, "EXTERNAL"])
-@pytest.mark.req("RFC3207-6-08", "RFC4422-A-01")
+@pytest.mark.req(
+    "RFC3207-6-08/client", "RFC3207-6-08/server", "RFC4422-A-01/client", "RFC4422-A-01/server"
+)
 def test_scram_and_external_log_in_under_tls_and_refuse_the_wrong_credential(
     client_certificate: ClientCertificate, mode: TLSMode, mechanism: str
 ) -> None:

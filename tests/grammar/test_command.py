@@ -25,9 +25,15 @@ ANN = ReversePath.of("ann@example.com")
 BOB = ForwardPath.of("bob@example.org")
 
 
-@pytest.mark.req("RFC4954-8-01")
-@pytest.mark.req("RFC5321-2.4-01", "RFC5321-2.4-04", "RFC5321-2.3.5-03", "RFC5321-3.3-09",
-                 "RFC5321-4.1.1.3-03")  # fmt: skip
+@pytest.mark.req("RFC4954-8-01/client", "RFC4954-8-01/server")
+@pytest.mark.req(
+    "RFC5321-2.4-01/client",
+    "RFC5321-2.4-01/server",
+    "RFC5321-2.4-04",
+    "RFC5321-2.3.5-03",
+    "RFC5321-3.3-09",
+    "RFC5321-4.1.1.3-03",
+)
 @pytest.mark.parametrize(
     ("line", "command", "canonical"),
     [(b"EHLO client.example", c.Ehlo(Domain("client.example")), None),
@@ -73,8 +79,14 @@ def test_a_command_is_read_and_written_in_canonical_form(
         assert parse_command(line + blanks) == command
 
 
-@pytest.mark.req("RFC5321-3.8-02", "RFC5321-4.2.4-01", "RFC5321-4.2.4-03", "RFC5321-2.4-15",
-                 "SMUGGLING-07")  # fmt: skip
+@pytest.mark.req(
+    "RFC5321-3.8-02",
+    "RFC5321-4.2.4-01",
+    "RFC5321-4.2.4-03",
+    "RFC5321-2.4-15/client",
+    "RFC5321-2.4-15/server",
+    "SMUGGLING-07",
+)
 @pytest.mark.parametrize(
     "line",
     [b"", b" ", b"\t", b" NOOP", b"FOO", b"FOO bar", b"NOOPfoo", b"NOOP\n", b"NOOP\nQUIT",
@@ -92,8 +104,14 @@ def test_an_unknown_command_is_refused_with_500(line: bytes) -> None:
         assert 0 <= caught.value.offset <= len(line)
 
 
-@pytest.mark.req("RFC5321-4.2.4-01", "RFC5321-4.2.4-04", "RFC5321-F.1-01", "RFC5321-F.6-02",
-                 "RFC5321-F.6-03")  # fmt: skip
+@pytest.mark.req(
+    "RFC5321-4.2.4-01",
+    "RFC5321-4.2.4-04",
+    "RFC5321-F.1-01/client",
+    "RFC5321-F.1-01/server",
+    "RFC5321-F.6-02",
+    "RFC5321-F.6-03",
+)
 @pytest.mark.parametrize("line", [b"TURN", b"send FROM:<a@b>", b"Soml FROM:<a@b>", b"SAML"])
 def test_a_retired_command_is_refused_with_502(line: bytes) -> None:
     with pytest.raises(GrammarError) as caught:

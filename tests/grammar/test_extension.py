@@ -14,7 +14,13 @@ from smtpproto.grammar.reply import Reply
 from tests.support.parameters import offered
 
 
-@pytest.mark.req("RFC5321-4.1.1.1-09", "RFC5321-4.1.1.1-12", "RFC5321-2.4-01")
+@pytest.mark.req(
+    "RFC5321-4.1.1.1-09/client",
+    "RFC5321-4.1.1.1-09/server",
+    "RFC5321-4.1.1.1-12",
+    "RFC5321-2.4-01/client",
+    "RFC5321-2.4-01/server",
+)
 @pytest.mark.parametrize(
     ("lines", "keywords"),
     [([], {}), (["PIPELINING"], {"PIPELINING": ""}), (["pipelining"], {"PIPELINING": ""}),
@@ -46,7 +52,7 @@ def test_the_first_line_of_an_ehlo_reply_is_not_a_keyword() -> None:
     ]
 
 
-@pytest.mark.req("RFC5321-2.4-01")
+@pytest.mark.req("RFC5321-2.4-01/client", "RFC5321-2.4-01/server")
 def test_keywords_are_looked_up_in_any_case() -> None:
     extensions = offered("SIZE")
     assert "size" in extensions
@@ -67,7 +73,13 @@ def test_extensions_cannot_be_built_with_malformed_keywords(keywords: dict[str, 
         Extensions(keywords)
 
 
-@pytest.mark.req("RFC1870-3-03", "RFC6531-3.1-04", "RFC4954-3-03", "RFC5321-4.5.3.1.4-01")
+@pytest.mark.req(
+    "RFC1870-3-03",
+    "RFC6531-3.1-04",
+    "RFC4954-3-03",
+    "RFC5321-4.5.3.1.4-01/client",
+    "RFC5321-4.5.3.1.4-01/server",
+)
 @pytest.mark.parametrize(
     ("lines", "limit"),
     [([], 512), (["SIZE"], 538), (["SMTPUTF8"], 522), (["AUTH PLAIN"], 1012), (["8BITMIME"], 526),

@@ -22,7 +22,14 @@ def read(text: str) -> MailParameters:
     return MailParameters.read(read_parameters(text))
 
 
-@pytest.mark.req("RFC1870-3-02", "RFC6152-2-01", "RFC3030-3-02", "RFC4954-5-01", "RFC5321-2.4-01")
+@pytest.mark.req(
+    "RFC1870-3-02",
+    "RFC6152-2-01",
+    "RFC3030-3-02",
+    "RFC4954-5-01",
+    "RFC5321-2.4-01/client",
+    "RFC5321-2.4-01/server",
+)
 @pytest.mark.parametrize(
     ("text", "parameters"),
     [("SIZE=0", MailParameters(size=0)), ("size=1", MailParameters(size=1)),

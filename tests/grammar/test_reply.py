@@ -11,8 +11,16 @@ from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
 from smtpproto.testing import strategies
 
 
-@pytest.mark.req("RFC5321-4.2-02", "RFC5321-4.2-06", "RFC5321-4.2-10", "RFC5321-4.2.1-07",
-                 "RFC5321-4.2.1-08", "RFC2034-4-06", "RFC5248-2-01")  # fmt: skip
+@pytest.mark.req(
+    "RFC5321-4.2-02",
+    "RFC5321-4.2-06",
+    "RFC5321-4.2-10",
+    "RFC5321-4.2.1-07",
+    "RFC5321-4.2.1-08",
+    "RFC2034-4-06",
+    "RFC5248-2-01/client",
+    "RFC5248-2-01/server",
+)
 @pytest.mark.parametrize(
     ("octets", "reply"),
     [(b"250 ok\r\n", Reply(250, None, "ok")), (b"250\r\n", Reply(250)), (b"250 \r\n", Reply(250)),
@@ -151,7 +159,7 @@ def test_the_enhanced_code_is_written_on_every_line() -> None:
     assert str(Reply(250)) == "250"
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.5-01")
+@pytest.mark.req("RFC5321-4.5.3.1.5-01/client", "RFC5321-4.5.3.1.5-01/server")
 @pytest.mark.parametrize("enhanced", [None, EnhancedCode(5, 7, 1), EnhancedCode(5, 999, 999)])
 def test_long_lines_are_folded_to_512_octets(enhanced: EnhancedCode | None) -> None:
     room = 512 - len(str(Reply(550, enhanced, "x"))) - len("\r\n") + len("x")

@@ -108,7 +108,7 @@ def target(request: pytest.FixtureRequest) -> LoginTarget:
     return either
 
 
-@pytest.mark.req("RFC4954-4-30")
+@pytest.mark.req("RFC4954-4-30/client", "RFC4954-4-30/server")
 @pytest.mark.parametrize("mechanism", PASSWORD_MECHANISMS)
 def test_each_password_mechanism_logs_in(mechanism: str, target: LoginTarget) -> None:
     target.log_in(Login(*LOGIN), mechanisms=[mechanism])

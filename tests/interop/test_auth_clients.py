@@ -110,7 +110,7 @@ def test_msmtp_logs_in(
 
 
 @pytest.mark.peer("smtplib")
-@pytest.mark.req("RFC4954-4-30")
+@pytest.mark.req("RFC4954-4-30/client", "RFC4954-4-30/server")
 @pytest.mark.parametrize("initial_response", [True, False], ids=["initial-response", "challenged"])
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
 def test_smtplib_logs_in(

@@ -65,7 +65,9 @@ async def fail(_: Client) -> None:
     ],
     ids=["TLS 1.0", "TLS 1.1", "name", "expired", "CA", "self-signed"],
 )
-@pytest.mark.req("RFC8314-3.3-02", "RFC8314-4-01", "RFC8314-5-01", "RFC4954-14-01")
+@pytest.mark.req(
+    "RFC8314-3.3-02", "RFC8314-4-01/client", "RFC8314-4-01/server", "RFC8314-5-01", "RFC4954-14-01"
+)
 def test_a_server_that_cannot_be_verified_receives_only_tls_records(
     leaf: trustme.LeafCert, options: tuple[str, ...], reason: str, adapter: str, tmp_path: Path
 ) -> None:
@@ -164,7 +166,7 @@ def ca(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("implicit", [False, True], ids=["STARTTLS", "implicit"])
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
-@pytest.mark.req("RFC8314-3.3-04")
+@pytest.mark.req("RFC8314-3.3-04/client", "RFC8314-3.3-04/server")
 def test_clients_see_a_renewed_certificate(
     adapter: str, implicit: bool, version: str, ca: Path
 ) -> None:

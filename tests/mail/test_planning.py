@@ -35,7 +35,7 @@ def test_smtputf8_is_requested_only_if_needed(envelope: Envelope, body: bytes, l
     assert mail_line(UTF8, envelope, body) == line
 
 
-@pytest.mark.req("RFC6531-3.2-05", "RFC6531-3.2-12")
+@pytest.mark.req("RFC6531-3.2-05", "RFC6531-3.2-12/client", "RFC6531-3.2-12/server")
 def test_a_message_that_needs_smtputf8_is_not_sent_without_it() -> None:
     eight_bit = {"8BITMIME": ""}
     for recipient in ("bøb@example.org", "bob@bücher.example"):

@@ -66,7 +66,7 @@ def deliver(content: bytes, source: Source, leniencies: Leniencies) -> None:
     play(f"{OPENED}{TRANSACTION}{lines}{END}", talk, leniencies=leniencies)
 
 
-@pytest.mark.req("RFC5322-2.1.1-01", "RFC6152-3-08")
+@pytest.mark.req("RFC5322-2.1.1-01", "RFC6152-3-08/client", "RFC6152-3-08/server")
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_line_of_more_than_998_octets_is_not_sent(source: Callable[[bytes], Source]) -> None:
     """The limit is in octets, because servers count these. The session goes on."""

@@ -244,7 +244,14 @@ CONTENT = st.lists(
 ).map(b"\r\n".join)
 
 
-@pytest.mark.req("SMUGGLING-05", "RFC5321-4.5.2-04", "RFC5321-3.3-10", "RFC1870-5-01")
+@pytest.mark.req(
+    "SMUGGLING-05",
+    "RFC5321-4.5.2-04/client",
+    "RFC5321-4.5.2-04/server",
+    "RFC5321-3.3-10",
+    "RFC1870-5-01/client",
+    "RFC1870-5-01/server",
+)
 @given(CONTENT, st.integers(1, 40), st.integers(1, 40))
 def test_content_arrives_octet_for_octet_however_it_is_split(
     content: bytes, slices: int, count: int

@@ -41,7 +41,7 @@ from .machines import (
 CONTROLS = ["\r", "\n", "\r\n", "\0", "\r\nQUIT", "\nRCPT TO:<evil@example.net>"]
 
 
-@pytest.mark.req("RFC5321-2.4-01", "RFC5321-4.1.1.2-03", "RFC1870-4-01")
+@pytest.mark.req("RFC5321-2.4-01/client", "RFC5321-4.1.1.2-03", "RFC1870-4-01")
 @pytest.mark.parametrize(
     ("command", "keyword"),
     [

@@ -245,7 +245,7 @@ def test_any_other_unsolicited_reply_is_a_protocol_error(data: bytes) -> None:
     assert_protocol_error(client, data, "answers no command")
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.5-01", "RFC5321-4.5.3.1-01")
+@pytest.mark.req("RFC5321-4.5.3.1.5-01/client", "RFC5321-4.5.3.1-01/client")
 def test_replies_beyond_the_limits_are_protocol_errors() -> None:
     limits = Limits(reply_line=512, reply=65536)
     client = ready_client(limits=limits)

@@ -208,7 +208,8 @@ def test_in_lmtp_lhlo_has_the_row_of_ehlo() -> None:
 
 
 @pytest.mark.req(
-    "RFC5321-3.3-17",
+    "RFC5321-3.3-17/client",
+    "RFC5321-3.3-17/server",
     "RFC5321-4.1.4-12",
     "RFC5321-4.1.4-17",
     "RFC5321-4.1.1.9-01",

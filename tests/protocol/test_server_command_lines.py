@@ -61,7 +61,7 @@ def test_a_command_without_crlf_has_no_effect() -> None:
     assert server.codes(b"\n") == [221]
 
 
-@pytest.mark.req("RFC5321-2.3.8-01", "SMUGGLING-07")
+@pytest.mark.req("RFC5321-2.3.8-01/server", "SMUGGLING-07")
 def test_a_bare_cr_or_lf_does_not_end_a_command() -> None:
     server = ready_server()
     assert server.feed_events(b"NOOP\n") == ([], b"")
@@ -69,7 +69,7 @@ def test_a_bare_cr_or_lf_does_not_end_a_command() -> None:
     assert server.codes(b"NOOP\rNOOP\r\nNOOP x\nQUIT\r\nNOOP\r\n") == [500, 501, 250]
 
 
-@pytest.mark.req("RFC5321-4.1.1-01", "RFC5321-2.4-01")
+@pytest.mark.req("RFC5321-4.1.1-01", "RFC5321-2.4-01/server")
 @pytest.mark.parametrize(
     "line", [b"noop ", b"NoOp\t", b"rset  ", b"RSET\t", b"Quit \t ", b"mail from:<>  "]
 )
@@ -114,7 +114,11 @@ def test_rejected_has_the_escaped_line_and_the_offset_of_the_error() -> None:
 
 
 @pytest.mark.req(
-    "RFC5321-4.5.3.1.4-01", "RFC5321-4.3.2-05", "RFC1870-3-03", "RFC4954-3-03", "RFC6531-3.1-04"
+    "RFC5321-4.5.3.1.4-01/server",
+    "RFC5321-4.3.2-05",
+    "RFC1870-3-03",
+    "RFC4954-3-03",
+    "RFC6531-3.1-04",
 )
 @pytest.mark.parametrize(
     ("verb", "options", "limit"),
@@ -177,7 +181,7 @@ def test_commands_out_of_order_do_not_count_as_errors() -> None:
     assert server.machine.phase is Phase.READY
 
 
-@pytest.mark.req("RFC5321-4.5.3.1-01")
+@pytest.mark.req("RFC5321-4.5.3.1-01/server")
 @pytest.mark.parametrize(
     "line",
     [

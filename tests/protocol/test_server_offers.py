@@ -122,7 +122,7 @@ def test_a_keyword_must_be_registered_or_private() -> None:
     assert "250 XFOO bar" in greeted_server(extensions={"XFOO": "bar"}).lines(EHLO_LINE)
 
 
-@pytest.mark.req("RFC5321-2.2.2-02")
+@pytest.mark.req("RFC5321-2.2.2-02/server")
 def test_no_private_keyword_is_offered_by_default() -> None:
     options = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
     for lines in (greeted_server().lines(EHLO_LINE), greeted_server(**options).lines(EHLO_LINE)):
@@ -169,7 +169,7 @@ def test_offers_that_contradict_their_rfc_raise_value_error(
     assert "XFOO a b" in ready_server(extensions={"XFOO": "a b"}).keywords()
 
 
-@pytest.mark.req("RFC9422-3-05", "RFC9422-4-02")
+@pytest.mark.req("RFC9422-3-05", "RFC9422-4-02/server")
 @pytest.mark.parametrize("lmtp", [False, True])
 @pytest.mark.parametrize(
     ("limits", "expected"),

@@ -107,7 +107,7 @@ def test_answers_get_enhanced_codes_and_the_host_name(reply: Reply, wire: bytes)
     assert server.machine.data_to_send() == wire
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.5-01")
+@pytest.mark.req("RFC5321-4.5.3.1.5-01/server")
 def test_long_reply_texts_are_folded_to_512_octets() -> None:
     server = ready_server()
     server.ask(b"VRFY a\r\n")

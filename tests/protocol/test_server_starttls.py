@@ -28,7 +28,7 @@ from .machines import (
 )
 
 
-@pytest.mark.req("RFC3207-4-05", "RFC3207-4-06", "RFC3207-6-01")
+@pytest.mark.req("RFC3207-4-05", "RFC3207-4-06", "RFC3207-6-01/server")
 @pytest.mark.parametrize(
     ("line", "code"),
     [

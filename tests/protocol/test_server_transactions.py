@@ -157,7 +157,7 @@ def test_content_with_a_bare_cr_or_lf_is_refused_after_its_end(content: bytes) -
     assert server.codes(TO_DATA, b"good\r\n.\r\n") == [250, 250, 354, 250]
 
 
-@pytest.mark.req("RFC5321-4.1.1.4-02", "RFC1870-6-03")
+@pytest.mark.req("RFC5321-4.1.1.4-02/server", "RFC1870-6-03")
 def test_content_arrives_without_stuffed_dots() -> None:
     server = ready_server()
     server.feed(TO_DATA)
@@ -241,7 +241,7 @@ def test_251_accepts_a_recipient_and_551_refuses_it() -> None:
     assert server.machine.phase is Phase.RCPT
 
 
-@pytest.mark.req("RFC5321-4.5.3.1-01", "RFC5321-4.5.3.1.8-01")
+@pytest.mark.req("RFC5321-4.5.3.1-01/server", "RFC5321-4.5.3.1.8-01")
 def test_one_hundred_recipients_are_accepted() -> None:
     server = ready_server()
     server.feed(b"MAIL FROM:<>\r\n")
@@ -250,7 +250,7 @@ def test_one_hundred_recipients_are_accepted() -> None:
     assert len(server.machine.envelope.recipients) == 100
 
 
-@pytest.mark.req("RFC5321-4.5.3.1-01")
+@pytest.mark.req("RFC5321-4.5.3.1-01/server")
 def test_a_message_of_65536_octets_is_accepted() -> None:
     server = ready_server(limits=SMALL_MESSAGES)
     server.feed(TO_DATA)
@@ -261,7 +261,7 @@ def test_a_message_of_65536_octets_is_accepted() -> None:
     assert codes_of(lines_of(sent)) == [250]
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.6-01", "RFC5321-4.5.3.1-01", "RFC6152-3-03")
+@pytest.mark.req("RFC5321-4.5.3.1.6-01/server", "RFC5321-4.5.3.1-01/server", "RFC6152-3-03/server")
 @pytest.mark.parametrize("fill", [b"x", b"\xff", b"\xc3\xa9"])
 def test_content_lines_of_1000_octets_are_accepted(fill: bytes) -> None:
     """A line has 1000 octets with CRLF, or 1001 with a stuffed dot, also in 8-bit."""

@@ -44,7 +44,9 @@ PATH = "<\u7528\u6237@\u4f8b\u3048.jp>"
 UTF8_MAIL_LINE = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
 
 
-@pytest.mark.req("RFC6531-3.5-01", "RFC6531-3.5-02", "RFC6531-3.2-01", "RFC5321-2.4-09")
+@pytest.mark.req(
+    "RFC6531-3.5-01", "RFC6531-3.5-02", "RFC6531-3.2-01", "RFC6531-3.2-02", "RFC5321-2.4-09"
+)
 def test_addresses_in_utf8_are_refused_without_smtputf8() -> None:
     server = ready_server()
     address = "\u7528\u6237@\u4f8b\u3048.jp".encode()
@@ -74,7 +76,7 @@ def test_smtputf8_is_offered_only_with_8bitmime() -> None:
     assert content_of(events) == b"caf\xc3\xa9\r\n"
 
 
-@pytest.mark.req("RFC6531-3.2-12")
+@pytest.mark.req("RFC6531-3.2-12/client", "RFC6531-3.2-12/server")
 def test_a_client_that_does_not_use_smtputf8_gets_the_same_replies() -> None:
     data = TO_DATA + b"x\r\n.\r\nVRFY bob\r\nRCPT TO:<\xff>\r\nQUIT\r\n"
     assert ready_server().feed_events(data) == ready_server(
@@ -85,7 +87,7 @@ def test_a_client_that_does_not_use_smtputf8_gets_the_same_replies() -> None:
     assert server.machine.next_event() == Vrfy("bob")
 
 
-@pytest.mark.req("RFC6531-3.2-12")
+@pytest.mark.req("RFC6531-3.2-12/client", "RFC6531-3.2-12/server")
 def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
     """Only the reply to EHLO differs."""
     client_says, server_says = set(), set()
@@ -205,6 +207,7 @@ def test_smtputf8_of_mail_does_not_apply_to_vrfy() -> None:
     assert server.feed(b"VRFY ann\r\n").isascii()
 
 
+@pytest.mark.req("RFC6531-3.7.4.2-05")
 def test_all_other_replies_are_ascii() -> None:
     server = ready_server(
         UTF8_MAIL_LINE, application=reply_to(Command, Reply(550, None, "caf\u00e9"))

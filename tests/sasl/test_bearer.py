@@ -399,7 +399,7 @@ def test_any_challenge_after_the_message_is_a_refusal(challenge: bytes) -> None:
 # -- when tokens are used ------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC7628-3-01")
+@pytest.mark.req("RFC7628-3-01/client", "RFC7628-3-01/server")
 def test_tokens_are_never_used_in_clear() -> None:
     token, clear = BearerToken("ann", "t"), make_channel(secure=False)
     assert usable(token, BOTH, clear) == ()

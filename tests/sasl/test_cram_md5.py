@@ -36,7 +36,9 @@ def challenged(
     return challenge, server
 
 
-@pytest.mark.req("RFC2195-2-02", "RFC4954-4-31")
+@pytest.mark.req(
+    "RFC2195-2-02/client", "RFC2195-2-02/server", "RFC4954-4-31/client", "RFC4954-4-31/server"
+)
 def test_both_sides_reproduce_the_example_of_rfc_2195() -> None:
     client = make_client("CRAM-MD5", TIM)
     assert client.initial() is None

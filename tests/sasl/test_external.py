@@ -25,7 +25,7 @@ from .exchanges import (
 WITH_CERTIFICATE = make_channel(certificate=CERTIFICATE)
 
 
-@pytest.mark.req("RFC4422-A-01")
+@pytest.mark.req("RFC4422-A-01/client", "RFC4422-A-01/server")
 @given(st.just("") | NAMES, st.booleans())
 def test_external_logs_in_the_user_of_the_certificate_as_the_authzid(
     authzid: str, on_request: bool

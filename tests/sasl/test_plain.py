@@ -124,7 +124,7 @@ def test_acting_as_another_user_is_denied_by_default() -> None:
     assert isinstance(step(make_server("PLAIN", OnlyPasswords()), "bob\0ann\0secret"), Denied)
 
 
-@pytest.mark.req("RFC4616-2-07", "RFC4954-4-18")
+@pytest.mark.req("RFC4616-2-07", "RFC4954-4-18/client", "RFC4954-4-18/server")
 def test_names_and_passwords_are_prepared() -> None:
     users = Users({"ann": "se crIXet"}, proxies=[("ann", "bob")])
     message = f"{SOFT_HYPHEN}bob\0an{SOFT_HYPHEN}n\0se\u00a0cr\u2168et"

@@ -96,7 +96,7 @@ def test_both_sides_reproduce_the_example_of_rfc_5802(monkeypatch: pytest.Monkey
     check_example(SHA1, monkeypatch)
 
 
-@pytest.mark.req("RFC7677-3-02")
+@pytest.mark.req("RFC7677-3-02/client", "RFC7677-3-02/server")
 def test_both_sides_reproduce_the_example_of_rfc_7677(monkeypatch: pytest.MonkeyPatch) -> None:
     check_example(SHA256, monkeypatch)
 
@@ -198,7 +198,7 @@ def test_random_messages_raise_only_our_errors(messages: list[bytes], plus: bool
 # -- mechanisms and secrets ----------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5802-4-01")
+@pytest.mark.req("RFC5802-4-01/client", "RFC5802-4-01/server")
 def test_scram_mechanisms_are_listed_first_and_strongest_first() -> None:
     names = [row.name for row in MECHANISMS if row.name.startswith("SCRAM-")]
     assert names == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1"]

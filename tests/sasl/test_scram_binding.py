@@ -97,7 +97,7 @@ def test_an_attacker_who_removes_plus_from_the_offer_is_detected() -> None:
         log_in(client, make_server(channel=BOUND))
 
 
-@pytest.mark.req("RFC5802-5.1-05")
+@pytest.mark.req("RFC5802-5.1-05/client", "RFC5802-5.1-05/server")
 def test_an_attacker_between_two_connections_is_detected() -> None:
     """The attacker holds both connections, but their bindings differ."""
     other = evolve(BOUND, bindings={"tls-exporter": b"another"})
@@ -106,7 +106,7 @@ def test_an_attacker_between_two_connections_is_detected() -> None:
         log_in(client, make_server(channel=BOUND, plus=True))
 
 
-@pytest.mark.req("RFC5802-5.1-05")
+@pytest.mark.req("RFC5802-5.1-05/client", "RFC5802-5.1-05/server")
 @pytest.mark.parametrize(
     ("original", "changed"),
     [

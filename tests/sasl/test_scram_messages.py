@@ -150,7 +150,7 @@ def test_one_empty_challenge_requests_the_first_message() -> None:
 # -- nonces --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5802-5.1-04")
+@pytest.mark.req("RFC5802-5.1-04/client", "RFC5802-5.1-04/server")
 def test_each_nonce_is_printable_and_new() -> None:
     """Each side draws 18 random octets; the server's nonce extends the client's."""
     sizes = []
@@ -172,7 +172,7 @@ def test_each_nonce_is_printable_and_new() -> None:
     assert min(sizes) == 18
 
 
-@pytest.mark.req("RFC5802-5.1-04")
+@pytest.mark.req("RFC5802-5.1-04/client", "RFC5802-5.1-04/server")
 @pytest.mark.parametrize("change", ["shorter", "same", "other", "none"])
 def test_the_servers_nonce_must_extend_the_clients(change: str) -> None:
     client = ScramClient(LOGIN, UNBOUND, "SHA-256")
@@ -182,7 +182,7 @@ def test_the_servers_nonce_must_extend_the_clients(change: str) -> None:
         client.step(f"r={nonce},s=AAAA,i=4096".encode())
 
 
-@pytest.mark.req("RFC5802-5.1-04")
+@pytest.mark.req("RFC5802-5.1-04/client", "RFC5802-5.1-04/server")
 @pytest.mark.parametrize("change", ["truncated", "longer", "client's", "other", "replay"])
 def test_the_final_message_must_have_the_nonce_of_this_exchange(change: str) -> None:
     client, server = ScramClient(LOGIN, UNBOUND, "SHA-256"), make_server()
@@ -369,7 +369,7 @@ EXTENSIONS = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.req("RFC5802-5.1-09")
+@pytest.mark.req("RFC5802-5.1-09/client", "RFC5802-5.1-09/server")
 @EXTENSIONS
 def test_the_server_ignores_unknown_extensions(extension: str) -> None:
     """The extensions are signed with the rest of the message."""
@@ -380,7 +380,7 @@ def test_the_server_ignores_unknown_extensions(extension: str) -> None:
     assert challenge_after(server, f"{without_proof},p={proof}") == f"v={signature}"
 
 
-@pytest.mark.req("RFC5802-5.1-09")
+@pytest.mark.req("RFC5802-5.1-09/client", "RFC5802-5.1-09/server")
 @EXTENSIONS
 def test_the_client_ignores_unknown_extensions(extension: str) -> None:
     client = ScramClient(LOGIN, UNBOUND, "SHA-256")
@@ -394,7 +394,7 @@ def test_the_client_ignores_unknown_extensions(extension: str) -> None:
     client.finish()
 
 
-@pytest.mark.req("RFC5802-5.1-03")
+@pytest.mark.req("RFC5802-5.1-03/client", "RFC5802-5.1-03/server")
 def test_a_mandatory_extension_is_refused_in_each_message() -> None:
     """Each message in turn begins with m=, and is otherwise valid."""
     with pytest.raises(GrammarError):

@@ -36,7 +36,7 @@ from .scram_exchanges import (
 )
 
 
-@pytest.mark.req("RFC5802-5.1-10")
+@pytest.mark.req("RFC5802-5.1-10/client", "RFC5802-5.1-10/server")
 def test_names_and_passwords_are_prepared() -> None:
     """The server prepares a name again, so that a client may leave it as it is."""
     users = ScramUsers({"IX": "IX"}, {("IX", "IX2")})
@@ -51,7 +51,7 @@ def test_names_and_passwords_are_prepared() -> None:
     assert keys == ScramKeys.derive("IX", salt=SALT) and keys.matches(Secret("\u2168"))
 
 
-@pytest.mark.req("RFC5802-5.1-10")
+@pytest.mark.req("RFC5802-5.1-10/client", "RFC5802-5.1-10/server")
 @pytest.mark.parametrize(
     "login",
     [

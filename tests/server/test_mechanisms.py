@@ -131,7 +131,7 @@ def test_mechanisms_that_need_tls_are_refused_with_504_in_clear(mechanism: str) 
 PLAIN = base64("\0ann\0secret")
 
 
-@pytest.mark.req("RFC4422-6.1.2-01")
+@pytest.mark.req("RFC4422-6.1.2-01/server")
 def test_a_mechanism_that_is_not_offered_is_refused_with_504() -> None:
     config = ServerConfig(authenticator=Accounts(), auth_in_clear=True, mechanisms=["LOGIN"])
     answers = replies(Handler(), f"AUTH PLAIN {PLAIN}", config=config)

@@ -187,7 +187,7 @@ def test_an_error_after_the_handshake_has_no_phase() -> None:
 # -- the end -------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC8314-3.4-01")
+@pytest.mark.req("RFC8314-3.4-01/client", "RFC8314-3.4-01/server")
 @each_pair
 def test_close_notify_ends_one_direction(libraries: Pair) -> None:
     client, server = after_handshake(libraries)

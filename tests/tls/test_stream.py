@@ -106,7 +106,7 @@ def stream_over(
     return TLSStream(server, client_of(context, name), Clock(step))
 
 
-@pytest.mark.req("RFC8314-3.4-01")
+@pytest.mark.req("RFC8314-3.4-01/client", "RFC8314-3.4-01/server")
 @pytest.mark.parametrize("size", [1, 1000, CHUNK])
 def test_a_stream_carries_octets_both_ways_until_close(size: int) -> None:
     server = EchoServer(size)

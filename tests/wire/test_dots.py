@@ -88,7 +88,13 @@ ENDS = sorted(
 )
 
 
-@pytest.mark.req("SMUGGLING-01", "RFC5321-2.3.8-01", "RFC5321-4.1.1.4-06", "RFC5321-4.1.1.4-05")
+@pytest.mark.req(
+    "SMUGGLING-01",
+    "RFC5321-2.3.8-01/client",
+    "RFC5321-2.3.8-01/server",
+    "RFC5321-4.1.1.4-06",
+    "RFC5321-4.1.1.4-05",
+)
 @pytest.mark.parametrize("before", ENDS, ids=repr)
 def test_only_crlf_dot_crlf_ends_the_data(before: bytes) -> None:
     for after in ENDS:
@@ -103,7 +109,7 @@ def test_only_crlf_dot_crlf_ends_the_data(before: bytes) -> None:
             assert read_all([data[:cut], data[cut:]]) == expected, (body, cut)
 
 
-@pytest.mark.req("RFC5321-4.5.2-03")
+@pytest.mark.req("RFC5321-4.5.2-03/client", "RFC5321-4.5.2-03/server")
 @pytest.mark.parametrize("body", [b"\n.x", b"\r.x", b"a\n..x", b"\n.", b"a\r..\r"])
 def test_a_dot_after_a_bare_cr_or_lf_is_not_unstuffed(body: bytes) -> None:
     assert read_all([body + END]) == (body + b"\r\n", True, True, b"")
@@ -198,7 +204,7 @@ def test_dots_are_stuffed_and_the_end_is_added(content: bytes, wire: bytes) -> N
     assert encode([content]) == encode(single_octets(content)) == wire
 
 
-@pytest.mark.req("RFC5321-4.5.2-04", "RFC6152-3-02")
+@pytest.mark.req("RFC5321-4.5.2-04/client", "RFC5321-4.5.2-04/server", "RFC6152-3-02")
 def test_every_octet_value_arrives_unchanged() -> None:
     line = bytes(octet for octet in range(256) if octet not in b"\r\n")
     content = b"".join(line[i:] + b"\r\n" for i in range(len(line)))

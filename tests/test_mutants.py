@@ -1,0 +1,88 @@
+"""Mutants: the tests that name a requirement fail when an edit of the code breaks it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs/rfc"))
+tool = importlib.import_module("mutants")
+
+MUTANTS = tool.read_mutants(ROOT)
+NAMES = [mutant.name for mutant in MUTANTS]
+IN_ONE_TEST = 10  # small, so that several processes share the work
+
+CODE = "def answer():\n    return 250\n"
+TESTS = """\
+import pytest
+
+@pytest.mark.req("RFC1-1-01")
+def test_answer():
+    from smtpproto.answers import answer
+    assert answer() == 250
+"""
+
+
+def test_each_mutant_fits_the_code_and_changes_it() -> None:
+    for mutant in MUTANTS:
+        before = (ROOT / mutant.file).read_text(encoding="utf-8")
+        after = mutant.apply(ROOT)
+        assert ast.dump(ast.parse(before)) != ast.dump(ast.parse(after)), mutant.name
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(0, len(NAMES), IN_ONE_TEST))
+def test_the_tests_of_each_requirement_fail_with_its_mutant(first: int) -> None:
+    names = NAMES[first : first + IN_ONE_TEST]
+    command = [sys.executable, "docs/rfc/mutants.py", *names]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == f"{len(names)} mutants, 0 not killed\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "old, new, result",
+    [
+        ("250", "251", "killed"),
+        ("250", "250 + 0", "survived"),
+        ("def answer", "import os; os._exit(7)\ndef answer", "pytest ended with 7"),
+        ("def answer", "while True: pass\ndef answer", "hung"),
+    ],
+)
+def test_a_mutant_is_killed_only_if_a_test_fails(
+    tmp_path: Path, old: str, new: str, result: str
+) -> None:
+    (tmp_path / "smtpproto").mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "smtpproto/__init__.py").touch()
+    (tmp_path / "smtpproto/answers.py").write_text(CODE)
+    (tmp_path / "tests/conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
+    (tmp_path / "tests/test_answers.py").write_text(TESTS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = req\n")
+    (tmp_path / "docs/rfc/mutants").mkdir(parents=True)
+    edit = f'["RFC1-1-01"]\nfile = "smtpproto/answers.py"\nold = "{old}"\nnew = """{new}"""\n'
+    (tmp_path / "docs/rfc/mutants/1.toml").write_text(edit)
+    program = (
+        "import pathlib, sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'docs/rfc')!r})\n"
+        "import mutants\n"
+        "mutants.TIME_LIMIT = 5\n"
+        f"mutants.main([], pathlib.Path({str(tmp_path)!r}))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    alive = "" if result == "killed" else f"RFC1-1-01: {result}\n"
+    assert done.stdout == f"{alive}1 mutants, {int(bool(alive))} not killed\n"
+
+
+def test_a_mutant_whose_text_is_not_in_its_file_once_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "answers.py").write_text(CODE)
+    for old, found in [("550", 0), ("r", 3)]:
+        mutant = tool.Mutant("RFC1-1-01", "answers.py", old, "251")
+        with pytest.raises(ValueError, match=f"RFC1-1-01: answers.py has its text {found} times"):
+            mutant.apply(tmp_path)
