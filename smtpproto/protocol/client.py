@@ -7,23 +7,23 @@ from collections import deque
 
 from attrs import define, field, setters
 
-from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth, Bdat, StartTLS, XClient
-from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.parse_context import ParseContext
 from ..grammar.reply import Reply, parse_reply_line
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
-from ..limits import Leniencies, Limits, Timeouts, Tolerance
+from ..limits import Leniencies, Limits, Timeouts
 from ..wire.buffer import Buffer
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from ..wire.lines import OVERLONG, LineReader
+from .client_rules import check_leniencies, check_offered, read_offer
 from .phases import COLUMNS, Phase
 from .verbs import Verb, Vocabulary, own_verbs, row_of, vocabulary
 
@@ -267,8 +267,10 @@ class ClientProtocol:
 
     def _checked_line(self, command: Command) -> bytes:
         """Return the line of *command*. Raise LocalProtocolError if it must not be sent."""
-        self._check_offered(command)
-        self._check_leniency(command)
+        check_offered(command, self.vocabulary.verbs[command.verb].keyword, self.extensions)
+        if isinstance(command, Auth) and self.authenticated:
+            raise LocalProtocolError("already authenticated", command="AUTH")
+        check_leniencies(command, self.leniencies)
         line = bytes(command) + b"\r\n"
         limit = self.extensions.line_limit(command.verb)
         if len(line) > limit:
@@ -282,33 +284,6 @@ class ClientProtocol:
         if not line.isascii() and not utf8:
             raise LocalProtocolError("not ASCII; this needs SMTPUTF8", command=command.verb)
         return line
-
-    def _check_leniency(self, command: Command) -> None:
-        """Raise for values that only a leniency allows, unless this client's leniencies do too."""
-        if isinstance(command, Ehlo) and getattr(command.host, "loose", False):
-            text = f"host name with underscores or a final dot: {str(command.host)!r}"
-            raise LocalProtocolError(text, command=command.verb)
-        if isinstance(command, Mail | Rcpt) and command.path.mailbox is not None:
-            strict = self.leniencies.long_local_part is Tolerance.REJECT
-            if command.path.mailbox.long and strict:
-                raise LocalProtocolError("local-part of more than 64 octets", command=command.verb)
-
-    def _check_offered(self, command: Command) -> None:
-        offered, keyword = self.extensions, self.vocabulary.verbs[command.verb].keyword
-        if keyword is not None and keyword not in offered:
-            raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
-        if isinstance(command, Vrfy | Expn) and command.smtputf8 and "SMTPUTF8" not in offered:
-            raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
-        if isinstance(command, Auth):
-            if self.authenticated:
-                raise LocalProtocolError("already authenticated", command="AUTH")
-            if command.mechanism not in offered.mechanisms:
-                text = f"the server does not offer AUTH {command.mechanism}"
-                raise NotOffered(text, command="AUTH")
-        if isinstance(command, Mail | Rcpt) and (
-            reason := not_offered_reason(command.parameters, offered)
-        ):
-            raise NotOffered(reason, command=command.verb)
 
     def _record(self, what: Command | Step, octets: bytes) -> Sent:
         sent = Sent(what, len(octets))
@@ -398,7 +373,7 @@ class ClientProtocol:
             case Helo():
                 self.extensions = Extensions()
             case Ehlo():
-                self.extensions = self._offer_in(reply)
+                self.extensions = read_offer(reply, secure=self.secure)
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
                 self._restart_session()
@@ -409,13 +384,6 @@ class ClientProtocol:
                     reply=reply,
                     check="the network between this client and the server",
                 )
-
-    def _offer_in(self, reply: Reply) -> Extensions:
-        """Return the offer in a reply to EHLO. Without TLS, REQUIRETLS is ignored (RFC 8689 2)."""
-        keywords = dict(Extensions.from_reply(reply).keywords)
-        if not self.secure:
-            keywords.pop("REQUIRETLS", None)
-        return Extensions(keywords)
 
     def _restart_session(self) -> Phase:
         """Forget the server's offer and return to the phase before EHLO."""

@@ -1,0 +1,46 @@
+"""Checks that a client makes before it sends a command, and what it reads from a reply to EHLO."""
+
+from __future__ import annotations
+
+from ..errors import LocalProtocolError, NotOffered
+from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
+from ..grammar.extension import Extensions
+from ..grammar.extension_command import Auth
+from ..grammar.offer_rules import not_offered_reason
+from ..grammar.reply import Reply
+from ..limits import Leniencies, Tolerance
+
+
+def check_offered(command: Command, keyword: str | None, offered: Extensions) -> None:
+    """Raise NotOffered unless the server offers what *command*, of the extension *keyword*,
+    needs."""
+    if keyword is not None and keyword not in offered:
+        raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
+    if isinstance(command, Vrfy | Expn) and command.smtputf8 and "SMTPUTF8" not in offered:
+        raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
+    if isinstance(command, Auth) and command.mechanism not in offered.mechanisms:
+        text = f"the server does not offer AUTH {command.mechanism}"
+        raise NotOffered(text, command="AUTH")
+    if isinstance(command, Mail | Rcpt) and (
+        reason := not_offered_reason(command.parameters, offered)
+    ):
+        raise NotOffered(reason, command=command.verb)
+
+
+def check_leniencies(command: Command, leniencies: Leniencies) -> None:
+    """Raise LocalProtocolError for a value that only a leniency allows, unless *leniencies* do."""
+    if isinstance(command, Ehlo) and getattr(command.host, "loose", False):
+        text = f"host name with underscores or a final dot: {str(command.host)!r}"
+        raise LocalProtocolError(text, command=command.verb)
+    if isinstance(command, Mail | Rcpt) and command.path.mailbox is not None:
+        strict = leniencies.long_local_part is Tolerance.REJECT
+        if command.path.mailbox.long and strict:
+            raise LocalProtocolError("local-part of more than 64 octets", command=command.verb)
+
+
+def read_offer(reply: Reply, *, secure: bool) -> Extensions:
+    """Return the offer in a reply to EHLO. Without TLS, REQUIRETLS is ignored (RFC 8689 2)."""
+    keywords = dict(Extensions.from_reply(reply).keywords)
+    if not secure:
+        keywords.pop("REQUIRETLS", None)
+    return Extensions(keywords)
