@@ -14,6 +14,8 @@ from ..grammar.printable import printable
 from .binding import SERVER_END_POINT, server_end_point
 from .verify import has_fingerprint
 
+_VERSIONS = ("TLSv1.2", "TLSv1.3")
+
 
 @frozen
 class TLSInfo:
@@ -48,6 +50,7 @@ class Filter(ABC):
         try:
             if not self._step():
                 return False
+            self._check_version()
         except TLSFailed as error:
             error.phase = "TLS"
             raise
@@ -60,6 +63,13 @@ class Filter(ABC):
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
         return True
+
+    def _check_version(self) -> None:
+        """Raise TLSFailed for a version below TLS 1.2, which the context of an application may
+        allow (RFC 8996, RFC 8997)."""
+        if self.version not in _VERSIONS:
+            self.data_to_send()  # drop the end of the handshake, so that it fails for the peer too
+            raise failure("UNSUPPORTED_PROTOCOL", f"the peer has only {self.version}")
 
     @property
     def verified(self) -> bool:

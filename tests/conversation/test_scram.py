@@ -257,6 +257,7 @@ def test_a_server_without_a_valid_signature_raises_remote_protocol_error(
         log_in(*BEGIN, *lines, end=end)
 
 
+@pytest.mark.req("RFC5802-7-02")
 @pytest.mark.usefixtures("known_nonces")
 @pytest.mark.parametrize("error", ["invalid-proof", "unknown-user", "other-error"])
 def test_the_error_that_the_server_sends_is_in_the_details(error: str) -> None:

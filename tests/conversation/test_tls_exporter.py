@@ -334,6 +334,7 @@ def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: b
         assert handler.identities == []
 
 
+@pytest.mark.req("RFC9266-2-01/client")
 @pytest.mark.usefixtures("scramp_with_exporter")
 @pytest.mark.parametrize("good", [True, False])
 def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: bool) -> None:
@@ -401,6 +402,7 @@ def test_a_login_over_sockets_is_bound_by_the_exporter(tls: str) -> None:
     assert EXPORTER in found
 
 
+@pytest.mark.req("RFC9266-2-01/server")
 @pytest.mark.peer("openssl")
 @pytest.mark.parametrize("starttls", [False, True])
 def test_openssl_s_client_exports_the_same_binding(starttls: bool, tmp_path: Path) -> None:

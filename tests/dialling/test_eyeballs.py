@@ -55,6 +55,7 @@ def test_interleave_alternates_the_families() -> None:
     assert eyeballs.interleave([]) == []
 
 
+@pytest.mark.req("RFC8305-4-01")
 def test_connect_tries_the_families_alternately(
     resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +72,7 @@ def test_connect_tries_the_families_alternately(
     assert tried == [inet(1), inet6(3), inet(2), inet6(4)]
 
 
+@pytest.mark.req("RFC8305-5-01")
 def test_an_address_that_refuses_lets_the_next_start_at_once(
     resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +118,7 @@ def record_sockets(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
     return created
 
 
+@pytest.mark.req("RFC8305-5-02")
 def test_the_sockets_that_lose_are_closed(
     resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,7 @@ def test_address_literals_are_written_with_brackets_and_tag(
     assert bytes(AddressLiteral(address)) == octets
 
 
-@pytest.mark.req("RFC5321-4.1.3-01")
+@pytest.mark.req("RFC5321-4.1.3-01", "RFC5321-4.1.3-03")
 @pytest.mark.parametrize(
     "literal",
     ["", "[", "]", "[]", "192.0.2.1", "[192.0.2.1", "192.0.2.1]", "[[192.0.2.1]]", "[192.0.2.1] ",

@@ -14,6 +14,7 @@ from tests.support.parameters import assert_refused, parse_rcpt
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.req("RFC7293-3-01")
 @pytest.mark.parametrize(
     ("text", "since", "written"),
     [("2014-04-03T23:01:00Z", ValidSince(datetime(2014, 4, 3, 23, 1, tzinfo=UTC)),
@@ -32,6 +33,7 @@ def test_rrvs_is_read_and_written_in_utc(text: str, since: ValidSince, written: 
     assert len(f" RRVS={text}") <= 33  # RFC 7293 3.1
 
 
+@pytest.mark.req("RFC7293-3-01")
 @pytest.mark.parametrize(
     "text",
     ["RRVS", "RRVS=", "RRVS=;C", "RRVS=2014-04-03T23:01:00Z;", "RRVS=2014-04-03T23:01:00Z;X",

@@ -9,6 +9,7 @@ from smtpproto.grammar.parameters import MailParameters
 from tests.support.parameters import assert_refused, parse_mail
 
 
+@pytest.mark.req("RFC3865-2.2-01")
 @pytest.mark.parametrize(
     ("text", "keywords"),
     [("a", ("a",)), ("org.example:ADV:ADLT", ("org.example:ADV:ADLT",)),
@@ -19,6 +20,7 @@ def test_solicit_is_read_and_written(text: str, keywords: tuple[str, ...]) -> No
     assert str(parse_mail(f"SOLICIT={text}")) == f"SOLICIT={text}"
 
 
+@pytest.mark.req("RFC3865-2.2-01")
 @pytest.mark.parametrize(
     "text",
     ["SOLICIT", "SOLICIT=", "SOLICIT=,", "SOLICIT=a,", "SOLICIT=,a", "SOLICIT=1a", "SOLICIT=a;b",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto.grammar.reply import EnhancedCode
+from smtpproto.grammar.reply import EnhancedCode, Reply
 from smtpproto.grammar.status_meanings import MEANINGS
 
 CODES = Path(__file__).parents[2] / "docs/rfc/codes.csv"
@@ -30,6 +30,14 @@ def test_the_meanings_are_those_of_codes_csv() -> None:
 )
 def test_an_unknown_code_has_the_meaning_of_its_subject(code: str, like: str) -> None:
     assert EnhancedCode.parse(code).meaning == EnhancedCode.parse(like).meaning
+
+
+@pytest.mark.req("RFC7372-3-01")
+def test_the_codes_of_email_authentication_go_with_550_and_have_meanings() -> None:
+    for detail in range(20, 27):
+        code = EnhancedCode(5, 7, detail)
+        assert code.meaning != EnhancedCode(5, 7, 0).meaning
+        assert Reply(550, code, "No").enhanced == code
 
 
 def test_a_known_detail_has_a_meaning_of_its_own() -> None:

@@ -177,6 +177,7 @@ ANYTHING: SearchStrategy[Any] = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.req("XCLIENT-04/client")
 @both_commands
 @given(data=st.data())
 def test_attributes_that_can_be_built_can_be_written_and_read(
@@ -262,6 +263,7 @@ BAD_IN_BOTH = [
 ]  # fmt: skip
 
 
+@pytest.mark.req("XCLIENT-04/server")
 @both_commands
 @pytest.mark.parametrize("text", BAD_IN_BOTH)
 def test_bad_attributes_are_refused_with_501(kind: type[Attributes], text: str) -> None:

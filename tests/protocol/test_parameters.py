@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.parameters import MailParameters, RcptParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.rrvs import ValidSince
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.limits import Limits
 from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
@@ -47,6 +49,7 @@ ALL_EXTENSIONS: dict[str, Any] = {
     },
 }
 
+NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)
 FUTURE_RELEASE = "3600 2030-01-01T00:00:00Z"
 
 
@@ -194,3 +197,42 @@ def test_a_client_sends_requiretls_only_under_tls() -> None:
     client = ready_client("REQUIRETLS", secure=True)
     client.send(mail)
     assert client.data_to_send() == MAIL_COMMAND + b" REQUIRETLS\r\n"
+
+
+@pytest.mark.req("RFC3865-2.3-01", "RFC7293-3-02")
+@pytest.mark.parametrize(
+    ("command", "keyword"),
+    [
+        (Mail(MAIL.path, MailParameters(solicit=("org.example:ADV",))), "NO-SOLICITING"),
+        (Rcpt(RCPT.path, RcptParameters(rrvs=ValidSince(NEW_YEAR))), "RRVS"),
+    ],
+    ids=["SOLICIT", "RRVS"],
+)
+def test_a_client_sends_a_parameter_only_if_its_extension_is_offered(
+    command: Mail | Rcpt, keyword: str
+) -> None:
+    for offers, offered in (([], False), ([keyword], True)):
+        client = ready_client(*offers)
+        if isinstance(command, Rcpt):
+            exchange(client, MAIL)
+        if offered:
+            client.send(command)
+            assert client.data_to_send() == bytes(command) + b"\r\n"
+        else:
+            assert_refused(client, partial(client.send, command), NotOffered)
+
+
+@pytest.mark.req("RFC3865-2.3-02")
+def test_no_soliciting_adds_1007_octets_to_the_line_of_mail() -> None:
+    alone = dict.fromkeys(EXTENSIONS) | {"NO-SOLICITING": ""}
+    line = MAIL_COMMAND + b" SOLICIT=" + b"x" * 1000
+    for size, code in ((512 + 1007, 250), (512 + 1008, 500)):
+        server = ready_server(extensions=alone)
+        assert server.codes(line.ljust(size - 2) + b"\r\n") == [code]
+
+
+@pytest.mark.req("RFC7293-3-03")
+def test_rrvs_occurs_at_most_once() -> None:
+    server = ready_server(MAIL_LINE, extensions={"RRVS": ""})
+    rcpt = RCPT_LINE.removesuffix(b"\r\n") + b" RRVS=2014-04-03T23:01:00Z"
+    assert server.codes(rcpt + b" RRVS=2014-04-03T23:01:00Z\r\n", rcpt + b"\r\n") == [501, 250]

@@ -34,6 +34,7 @@ PROXY_OPTIONS: dict[str, Any] = {
 }
 
 
+@pytest.mark.req("XCLIENT-02", "XCLIENT-03")
 def test_after_xclient_the_session_restarts() -> None:
     server = ready_server(**PROXY_OPTIONS)
     lines = server.lines(b"XCLIENT NAME=a.example ADDR=192.0.2.1\r\n")
@@ -91,6 +92,32 @@ def test_after_xclient_a_client_restarts_the_session() -> None:
     client.send(Auth("PLAIN"))
 
 
+@pytest.mark.req("XCLIENT-04/client", "XCLIENT-05")
+def test_a_client_writes_the_values_in_xtext_and_only_if_xclient_is_offered() -> None:
+    stated = XClient(XClientAttributes(name="a+b=c", login="carl x"))
+    client = ready_client("XCLIENT NAME LOGIN")
+    client.send(stated)
+    assert client.data_to_send() == b"XCLIENT NAME=a+2Bb+3Dc LOGIN=carl+20x\r\n"
+    unoffered = ready_client()
+    assert_refused(unoffered, partial(unoffered.send, stated), NotOffered)
+
+
+@pytest.mark.req("XCLIENT-04/server")
+def test_a_server_reads_xtext_and_names_in_any_case_and_each_name_once() -> None:
+    server = ready_server(**PROXY_OPTIONS)
+    bad = [
+        b"NAME=a NAME=b",
+        b"NAME=a name=a",
+        b"NAME=" + b"x" * 256,
+        b"NAME=a+2",
+        b"FOO=a",
+        b"NAME",
+    ]
+    assert server.codes(*(b"XCLIENT %s\r\n" % attributes for attributes in bad)) == [501] * 6
+    assert server.codes(b"XCLIENT nAmE=a+2Bb login=carl+20x\r\n") == [220]
+    assert server.events[-1] == XClient(XClientAttributes(name="a+b", login="carl x"))
+
+
 def test_a_refused_xclient_changes_nothing_on_a_client() -> None:
     client = ready_client("XCLIENT NAME", "PIPELINING")
     exchange(client, XClient(XClientAttributes(name="a.example")), reply=b"550 no\r\n")
@@ -98,6 +125,7 @@ def test_a_refused_xclient_changes_nothing_on_a_client() -> None:
     assert "PIPELINING" in client.extensions
 
 
+@pytest.mark.req("XFORWARD-02")
 def test_xforward_is_accepted_outside_transactions_if_offered() -> None:
     line = b"XFORWARD NAME=a.example ADDR=[UNAVAILABLE]\r\n"
     server = ready_server(**PROXY_OPTIONS)

@@ -29,6 +29,7 @@ def test_both_sides_reproduce_the_example_of_rfc_4505() -> None:
     assert users.calls == ["sirhc"]
 
 
+@pytest.mark.req("RFC4505-3-01/client", "RFC4505-3-01/server", "RFC4505-2-01")
 @pytest.mark.parametrize(
     "trace", ["", "ann@example.org", "\u00ad\u00a0 \u2168", "e\u0301", "\u0627\u0628", LONGEST]
 )
@@ -39,6 +40,7 @@ def test_the_authenticator_receives_the_trace_unchanged(trace: str) -> None:
     assert users.calls == [trace]
 
 
+@pytest.mark.req("RFC4505-3-01/client", "RFC4505-3-01/server", "RFC4505-2-01")
 @pytest.mark.parametrize(
     "trace",
     ["a\0b", "\x7f", "\u0085", "\ue000", "\ufffd", "\u200e", "\u0627a\u0628", LONGEST + "a"],
@@ -75,6 +77,7 @@ def test_the_server_raises_only_grammar_errors(octets: bytes) -> None:
     assert result == ANONYMOUS and users.calls == [octets.decode()]
 
 
+@pytest.mark.req("RFC4505-5-01")
 def test_anonymous_login_needs_the_authenticators_permission() -> None:
     assert isinstance(step(make_server("ANONYMOUS", Users()), "sirhc"), Denied)
     assert offers(Authenticator(), make_channel()) == ()

@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError
+from smtpproto.grammar.secret import Secret
+from smtpproto.sasl import Login
 from smtpproto.sasl.prepare import saslprep
+
+from .exchanges import Users, make_client, make_server, step
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,46 @@ def test_preparing_twice_changes_nothing_and_only_grammar_errors_escape(text: st
     except GrammarError:
         return
     assert saslprep(prepared) == prepared
+
+
+MAPPED = ["I\u00adX", "a\u1806b", "a\u00a0b", "a\u3000b", "\u00aa", "\u2168", "e\u0301"]
+# One character of each prohibited table, and texts in two writing directions (RFC 4013 2.3, 2.4).
+PROHIBITED = [
+    "\x07", "\x7f", "\u0085", "\u2028", "\ue000", "\U000f0000", "\ufdd0", "\ufffd", "\u2ff0",
+    "\u200e", "\u202a", "\U000e0001", "\u0627a\u0628", "\u06271", "1\u0627",
+]  # fmt: skip
+
+
+@pytest.mark.req("RFC4013-2.1-01/client", "RFC4013-2.2-01/client")
+@pytest.mark.parametrize("text", MAPPED)
+def test_a_client_sends_user_names_prepared(text: str) -> None:
+    assert saslprep(text) != text
+    message = make_client("PLAIN", Login(text, "secret")).initial()
+    assert message == Secret(f"\0{saslprep(text)}\0secret")
+
+
+@pytest.mark.req("RFC4013-2.1-01/server", "RFC4013-2.2-01/server")
+@pytest.mark.parametrize("text", MAPPED)
+def test_a_server_prepares_the_names_and_passwords_that_it_receives(text: str) -> None:
+    users = Users(passwords={saslprep(text): saslprep(text)})
+    step(make_server("PLAIN", users), f"\0{text}\0{text}")
+    assert users.calls == [(saslprep(text), Secret(saslprep(text)))]
+
+
+@pytest.mark.req("RFC4013-2.3-01/client", "RFC4013-2.4-01/client")
+@pytest.mark.parametrize("text", PROHIBITED)
+def test_a_client_refuses_names_and_passwords_with_prohibited_characters(text: str) -> None:
+    with pytest.raises(GrammarError):
+        make_client("PLAIN", Login(text, "secret"))
+    with pytest.raises(GrammarError):
+        make_client("CRAM-MD5", Login("ann", text))
+
+
+@pytest.mark.req("RFC4013-2.3-01/server", "RFC4013-2.4-01/server")
+@pytest.mark.parametrize("text", PROHIBITED)
+def test_a_server_refuses_names_and_passwords_with_prohibited_characters(text: str) -> None:
+    users = Users()
+    for message in (f"\0ann\0{text}", f"\0{text}\0secret"):
+        with pytest.raises(GrammarError):
+            step(make_server("PLAIN", users), message)
+    assert users.calls == []

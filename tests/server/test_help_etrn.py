@@ -56,6 +56,33 @@ def test_the_etrn_hook_answers_for_its_node_after_ehlo_only() -> None:
     assert replies(Queues(), "ETRN example.org", hello="HELO") == ["503 5.5.1 Send EHLO first"]
 
 
+@pytest.mark.req("RFC1985-5-02")
+def test_a_node_is_a_domain_with_or_without_subdomains_or_a_queue() -> None:
+    nodes = ["example.org", "@example.org", "#night"]
+    answers = replies(Queues(), *(f"ETRN {node}" for node in nodes))
+    assert answers == [f"250 2.0.0 Queue for {node} started" for node in nodes]
+    invalid = [
+        "ETRN",
+        "ETRN @",
+        "ETRN #",
+        "ETRN a b",
+        "ETRN -",
+        "ETRN a..b",
+        "ETRN @#x",
+        "ETRN [192.0.2.1]",
+    ]
+    assert [answer[:3] for answer in replies(Queues(), *invalid)] == ["501"] * len(invalid)
+
+
+@pytest.mark.req("RFC1985-5-01")
+def test_etrn_is_refused_from_mail_to_the_end_of_the_transaction() -> None:
+    etrn, mail, rcpt = "ETRN example.org", "MAIL FROM:<>", "RCPT TO:<a@b.example>"
+    answers = replies(Queues(), etrn, mail, etrn, rcpt, etrn, rcpt, "RSET", etrn)
+    codes = ["250", "250", "503", "250", "503", "250", "250", "250"]
+    assert [answer[:3] for answer in answers] == codes
+
+
+@pytest.mark.req("RFC1985-5-03")
 def test_a_client_receives_help_and_must_not_send_etrn_unoffered() -> None:
     simulation = Simulation(1)
     simulation.listen(25, Handler(), ServerConfig())

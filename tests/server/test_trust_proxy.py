@@ -48,6 +48,7 @@ def test_the_session_has_the_client_of_the_proxy_header(version: int, size: int)
     assert any("XCLIENT" in line for line in client.lines)
 
 
+@pytest.mark.req("PROXY-2.1-02", "PROXY-2.2-01")
 @pytest.mark.parametrize(
     "header", [b"PROXY UNKNOWN\r\n", bytes(ProxyHeader(local=True)), bytes(ProxyHeader())]
 )
@@ -57,6 +58,7 @@ def test_a_header_without_addresses_leaves_the_peer_as_it_is(header: bytes) -> N
     assert handler.seen[-1].peer == (PEER, 4711) and handler.seen[-1].proxied is None
 
 
+@pytest.mark.req("PROXY-1-01", "PROXY-1-02")
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -113,6 +115,7 @@ def test_the_timeout_is_for_the_whole_header() -> None:
     assert 30 <= simulation.now() <= 44 and handler.seen == []
 
 
+@pytest.mark.req("PROXY-1-01")
 def test_a_header_from_an_untrusted_peer_is_an_unknown_command() -> None:
     handler = Guard()
     config = ServerConfig(proxied_by=["198.51.100.7"])

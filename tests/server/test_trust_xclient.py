@@ -32,6 +32,7 @@ TRUSTING = ServerConfig(xclient_from=["192.0.2.0/24"], xforward_from=["192.0.2.1
 NOT_TRUSTING = ServerConfig(xclient_from=["198.51.100.0/24"], xforward_from=[])
 
 
+@pytest.mark.req("XCLIENT-01", "XFORWARD-01")
 def test_xclient_and_xforward_are_offered_only_to_trusted_peers() -> None:
     offered = keywords(Guard(), TRUSTING)
     assert "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT" in offered
@@ -51,6 +52,7 @@ def test_xclient_and_xforward_are_offered_only_to_trusted_peers() -> None:
 # -- XCLIENT ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("XCLIENT-03")
 def test_xclient_begins_a_new_session_of_the_stated_client() -> None:
     handler = Guard()
     answers = replies(
@@ -86,6 +88,7 @@ def test_an_address_or_port_that_xclient_does_not_state_is_kept_or_unknown(
     assert handler.seen[-1].peer == peer
 
 
+@pytest.mark.req("XCLIENT-03")
 @pytest.mark.parametrize("login", ["", " LOGIN=[UNAVAILABLE]"])
 def test_xclient_does_not_keep_the_login_of_the_trusted_peer(login: str) -> None:
     config = ServerConfig(
@@ -120,6 +123,7 @@ def test_no_command_is_accepted_after_an_xclient_that_the_handler_refused() -> N
     assert all(session.peer == (PEER, 4711) for session in handler.seen[:1])
 
 
+@pytest.mark.req("XCLIENT-05")
 def test_a_client_sends_xclient_and_greets_again() -> None:
     simulation, handler = Simulation(1), Guard()
     simulation.listen(
@@ -182,6 +186,7 @@ def test_a_certificate_shown_after_xclient_does_not_belong_to_the_stated_client(
 # -- XFORWARD --------------------------------------------------------------------------------------
 
 
+@pytest.mark.req("XFORWARD-03")
 def test_xforward_is_forgotten_at_the_end_of_the_message() -> None:
     handler = Guard()
     replies(
@@ -201,6 +206,7 @@ def test_xforward_is_forgotten_at_the_end_of_the_message() -> None:
     assert stated[2] is not None and stated[2].name == "two.test" and stated[2].addr is None
 
 
+@pytest.mark.req("XFORWARD-03", "XFORWARD-04")
 def test_attributes_of_several_xforward_commands_are_merged() -> None:
     handler = Guard()
     answers = replies(
@@ -217,6 +223,7 @@ def test_attributes_of_several_xforward_commands_are_merged() -> None:
 # -- XCLIENT and XFORWARD --------------------------------------------------------------------------
 
 
+@pytest.mark.req("XCLIENT-04/server")
 @pytest.mark.parametrize(
     "line", ["XCLIENT", "XCLIENT ADDR=x", "XCLIENT FOO=1", "XFORWARD", "XFORWARD SOURCE=x"]
 )

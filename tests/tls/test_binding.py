@@ -68,6 +68,7 @@ SHA = {
 }
 
 
+@pytest.mark.req("RFC5929-4.1-01/client", "RFC5929-4.1-01/server")
 @pytest.mark.parametrize("name", SHA)
 def test_the_binding_uses_the_hash_of_the_signature(name: str) -> None:
     for certificate in (
@@ -82,6 +83,7 @@ def test_the_binding_uses_the_hash_of_the_signature(name: str) -> None:
 _SHA256_RSA, _SHA256_EC = "2a864886f70d01010b", "2a8648ce3d040302"
 
 
+@pytest.mark.req("RFC5929-4.1-01/client", "RFC5929-4.1-01/server")
 @pytest.mark.parametrize(
     ("key", "was", "becomes"),
     [
@@ -107,6 +109,7 @@ def test_pss_without_parameters_means_sha1() -> None:
     assert server_end_point(certificate) == hashlib.sha256(certificate).digest()
 
 
+@pytest.mark.req("RFC5929-4.1-02/client", "RFC5929-4.1-02/server")
 @pytest.mark.parametrize(
     "certificate",
     [

@@ -22,6 +22,7 @@ from tests.support.tls_libraries import (
 )
 
 
+@pytest.mark.req("RFC9266-4.2-01/client", "RFC9266-4.2-01/server")
 @each_pair
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 def test_the_exporter_is_preferred_and_needs_pyopenssl_and_tls_1_3(

@@ -49,6 +49,7 @@ def test_a_certificate_for_another_name_is_refused(name: str) -> None:
     assert "host name" in caught.value.check
 
 
+@pytest.mark.req("RFC9525-6.3-01")
 @pytest.mark.req("RFC7817-3-02")
 @pytest.mark.parametrize(
     ("names", "good"),
@@ -97,6 +98,7 @@ def test_a_wildcard_stands_for_one_label(name: str, good: bool) -> None:
             connected(*contexts, name)
 
 
+@pytest.mark.req("RFC9525-6.3-02")
 @pytest.mark.req("RFC4954-14-03")
 def test_a_common_name_does_not_count_as_a_name() -> None:
     """A common name may be any text; the names of hosts are in subjectAltName."""
@@ -148,6 +150,7 @@ def test_a_certificate_for_another_name_fails_on_both_sides(
         server.handshake()
 
 
+@pytest.mark.req("RFC9525-6.3-01")
 @each_library
 @pytest.mark.parametrize(
     ("names", "good"),
@@ -201,6 +204,7 @@ def test_a_wildcard_stands_for_one_label_with_either_library(
             shake_hands(client, server)
 
 
+@pytest.mark.req("RFC9525-6.5-01")
 @each_pair
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_addresses_are_verified_with_either_library(libraries: Pair, address: str) -> None:
@@ -210,6 +214,7 @@ def test_addresses_are_verified_with_either_library(libraries: Pair, address: st
     assert client.verified
 
 
+@pytest.mark.req("RFC6066-3-01")
 @each_library
 @pytest.mark.parametrize(
     ("name", "expected"),

@@ -161,6 +161,7 @@ def test_bad_octets_raise_the_same_grammar_error_at_every_split(
         assert outcome(data.draw(splits(octets))) == whole
 
 
+@pytest.mark.req("PROXY-2.2-02")
 @given(damaged() | STARTED | st.binary(min_size=1))
 def test_octets_that_begin_no_header_are_refused_at_the_first_wrong_octet(octets: bytes) -> None:
     whole = outcome([octets])

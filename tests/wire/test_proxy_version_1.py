@@ -78,6 +78,7 @@ def test_bad_lines_are_refused_at_their_first_wrong_octet_or_field(
     assert caught.value.offset == offset
 
 
+@pytest.mark.req("PROXY-2.1-01")
 def test_a_line_of_more_than_107_octets_is_refused() -> None:
     longest = b"PROXY UNKNOWN ".ljust(V1_LINE - 2, b"x")
     assert read(longest + b"\r\n.") == (ProxyHeader(), b".")

@@ -47,6 +47,7 @@ def test_everything_after_local_is_ignored(family: int, block: bytes) -> None:
     assert read(v2(block, family, 0x20) + b"EHLO") == (header, b"EHLO")
 
 
+@pytest.mark.req("PROXY-2.2-02")
 @pytest.mark.parametrize("family", [0x03, 0x0F, 0x13, 0x40, 0x41, 0xF0, 0xFF])
 def test_unknown_families_are_refused(family: int) -> None:
     octets = SIGNATURE + bytes([0x21, family])
@@ -122,6 +123,7 @@ def test_without_a_certificate_the_client_is_not_verified() -> None:
     assert not header.tls.verified
 
 
+@pytest.mark.req("PROXY-2.2-02")
 def test_padding_is_dropped_and_unknown_tlvs_are_kept() -> None:
     block = (
         tlv(0x04, b"xxx") + tlv(0xE0, b"\r\n") + tlv(0x04, b"") + tlv(0xE0, b"") + tlv(0x01, b"h2")
@@ -141,6 +143,7 @@ def test_crc32c_matches_published_vectors(octets: bytes, checksum: int) -> None:
     assert _crc32c(octets) == checksum
 
 
+@pytest.mark.req("PROXY-2.2-03")
 @given(TLVS, TLVS, st.integers(0, 10**6), st.integers(1, 255))
 def test_a_header_with_a_wrong_checksum_is_refused(
     before: tuple[tuple[int, bytes], ...], after: tuple[tuple[int, bytes], ...], at: int, flip: int
