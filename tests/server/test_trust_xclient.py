@@ -29,7 +29,7 @@ from tests.support.handlers import Guard
 from tests.support.scripted_client import LOGIN, PEER, keywords, replies
 
 TRUSTING = ServerConfig(xclient_from=["192.0.2.0/24"], xforward_from=["192.0.2.1"])
-NOT_TRUSTING = ServerConfig(xclient_from=["198.51.100.0/24"], xforward_from=[])
+NOT_TRUSTING = ServerConfig(xclient_from=["198.51.100.0/24"], xforward_from="198.51.100.7")
 
 
 @pytest.mark.req("XCLIENT-01", "XFORWARD-01")

@@ -46,6 +46,7 @@ def exported() -> bytes:
     return octets
 
 
+@pytest.mark.req("RFC9266-2-01/client")
 def test_each_connection_has_an_exporter_of_its_own_on_which_both_sides_agree() -> None:
     first, second = exported(), exported()
     assert len(first) == len(second) == 32
