@@ -33,6 +33,7 @@ from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
+from .content_reader import ContentReader
 from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
@@ -69,11 +70,9 @@ class ServerProtocol(ServerState):
     owed: tuple[ForwardPath, ...] = field(default=(), init=False)
     """In LMTP, the recipients whose reply to the message is still due, the next first."""
     _lines: LineReader = field(init=False)
-    _dots: DotReader = field(init=False)
+    _content: ContentReader = field(init=False)
     _current_bdat: Bdat | None = field(default=None, init=False)  # its octets are being read
-    _chunk: ChunkReader = field(init=False)
-    # The redacted line of a refused BDAT and the reply, which is sent after the chunk.
-    _chunk_refusal: tuple[str, Reply] | None = field(default=None, init=False)
+    _refused_line: str = field(default="", init=False)  # of a BDAT that was refused, redacted
     _phase_before_chunk: Phase = field(default=Phase.GREETING, init=False)
     # How many replies BDAT LAST has after an earlier chunk was refused; None: one, as usual.
     _replies_to_last_chunk: int | None = field(default=None, init=False)
@@ -87,8 +86,6 @@ class ServerProtocol(ServerState):
 
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
-        self._dots = DotReader(self._buffer)
-        self._chunk = ChunkReader(self._buffer, 0)
         self.vocabulary: Vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
         self.offered: Extensions = offer(self)
 
@@ -238,7 +235,7 @@ class ServerProtocol(ServerState):
             case Rcpt():
                 self.transaction.rcpts.append(command)
             case Data():
-                self._dots = DotReader(self._buffer)
+                self._read_content_from(DotReader(self._buffer))
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
                 self._restart_session()
@@ -252,7 +249,7 @@ class ServerProtocol(ServerState):
             case XClient():  # going on would give the refused client the proxy's rights
                 self.phase = Phase.REFUSED
             case Bdat():
-                self._begin_chunk(question, ("", reply))
+                self._begin_chunk(question, reply)
             case ChunkEnd():
                 self._fail_transaction()
             case BodyEnd():
@@ -312,7 +309,7 @@ class ServerProtocol(ServerState):
             return self._reject_syntax(line, error)
         refusal = refusal or server_rules.check_command(self, command)
         if isinstance(command, Bdat) and refusal is not None:
-            self._begin_chunk(command, (self._redacted(line), refusal))
+            self._begin_chunk(command, refusal, self._redacted(line))
             return self._read_chunk()
         if refusal is not None:
             return self._reject(self._redacted(line), refusal)
@@ -329,7 +326,7 @@ class ServerProtocol(ServerState):
         reply, redacted = error_reply(error), self._redacted(line)
         if isinstance(error, ChunkError) and error.size is not None:
             self._error_count += 1
-            self._begin_chunk(Bdat(error.size), (redacted, reply))
+            self._begin_chunk(Bdat(error.size), reply, redacted)
             return self._read_chunk()
         return self._close_if_chunk_size_lost(line, self._reject(redacted, reply, error=True))
 
@@ -362,24 +359,19 @@ class ServerProtocol(ServerState):
 
     # -- reading content ---------------------------------------------------------------------
 
+    def _read_content_from(
+        self, source: DotReader | ChunkReader, refusal: Reply | None = None
+    ) -> None:
+        self._content = ContentReader(source, self.transaction, self.limits.message_size, refusal)
+
     def _read_body(self) -> ServerEvent | None:
         """Return content as it arrives. Once it is refused, discard the rest up to its end."""
-        transaction = self.transaction
-        while piece := self._dots.read():
-            transaction.size += len(piece)
-            if self._content_refusal() is None:
-                return BodyChunk(piece)
-        if not self._dots.done:
+        if piece := self._content.read():
+            return BodyChunk(piece)
+        if not self._content.done:
             return None
-        if (reply := self._content_refusal()) is None:
-            return self._end_body()
-        return self._reject_message(reply)
-
-    def _content_refusal(self) -> Reply | None:
-        limit = self.limits.message_size
-        if limit is not None and self.transaction.size > limit:
-            return server_replies.TOO_BIG
-        return server_replies.BARE_CR_OR_LF if self._dots.bare else None
+        refusal = self._content.refusal
+        return self._end_body() if refusal is None else self._reject_message(refusal)
 
     def _end_body(self) -> BodyEnd:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
@@ -391,26 +383,25 @@ class ServerProtocol(ServerState):
         self._reset(Phase.READY)
         return self._reject("", reply, times=times)
 
-    def _begin_chunk(self, bdat: Bdat, refusal: tuple[str, Reply] | None = None) -> None:
-        """Read the octets after *bdat*. With a refusal, discard them and then send it."""
-        self._current_bdat, self._chunk_refusal = bdat, refusal
-        self._chunk = ChunkReader(self._buffer, bdat.size)
+    def _begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
+        """Read the octets after *bdat*, whose redacted line is *line*. With a refusal, discard them
+        and then send it."""
+        self._current_bdat, self._refused_line = bdat, line
         self._phase_before_chunk, self.phase = self.phase, Phase.CHUNK
+        self._read_content_from(ChunkReader(self._buffer, bdat.size), refusal)
 
     def _read_chunk(self) -> ServerEvent | None:
         """Return counted octets; they are never searched for lines (RFC 3030 2)."""
-        while piece := self._chunk.read():
-            if self._chunk_refusal is None:
-                self.transaction.size += len(piece)
-                return BodyChunk(piece)
-        if not self._chunk.done:
+        if piece := self._content.read():
+            return BodyChunk(piece)
+        if not self._content.done:
             return None
         assert self._current_bdat is not None
-        if self._chunk_refusal is not None:
-            return self._reject_chunk(self._current_bdat, *self._chunk_refusal)
+        if self._content.refusal is not None:
+            return self._reject_chunk(self._current_bdat, self._content.refusal)
         return self._end_body() if self._current_bdat.last else ChunkEnd(self._current_bdat.size)
 
-    def _reject_chunk(self, bdat: Bdat, line: str, reply: Reply) -> Rejected:
+    def _reject_chunk(self, bdat: Bdat, reply: Reply) -> Rejected:
         """Send the refusal that was decided at BDAT. An open transaction fails with the chunk."""
         if self._phase_before_chunk in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
             self._fail_transaction()
@@ -419,7 +410,7 @@ class ServerProtocol(ServerState):
         times = 1
         if bdat.last and self._replies_to_last_chunk is not None:
             times, self._replies_to_last_chunk = self._replies_to_last_chunk, None
-        return self._reject(line, reply, times=times)
+        return self._reject(self._refused_line, reply, times=times)
 
     def _fail_transaction(self) -> None:
         """End the transaction of a refused chunk. In LMTP the last chunk, which may be in flight,

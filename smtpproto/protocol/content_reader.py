@@ -1,0 +1,50 @@
+"""The content of a message on its way through a server machine: passed on, or discarded."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from ..grammar.reply import Reply
+from ..wire.chunks import ChunkReader
+from ..wire.dots import DotReader
+from . import server_replies
+from .transaction import Transaction
+
+
+@define(eq=False)
+class ContentReader:
+    """Reads the content after DATA or the octets after BDAT from *_source*.
+
+    It counts what it passes on in *_transaction*. From the first octet beyond *_limit*, or with a
+    bare CR or LF in DATA, it discards the rest.
+    """
+
+    _source: DotReader | ChunkReader
+    _transaction: Transaction
+    _limit: int | None
+    _refusal: Reply | None = None
+    """Why the content is refused already, which was decided at BDAT."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the end of the content was read."""
+        return self._source.done
+
+    @property
+    def refusal(self) -> Reply | None:
+        """Why the content is discarded, or None."""
+        if self._refusal is not None or isinstance(self._source, ChunkReader):
+            return self._refusal
+        if self._limit is not None and self._transaction.size > self._limit:
+            return server_replies.TOO_BIG
+        return server_replies.BARE_CR_OR_LF if self._source.bare else None
+
+    def read(self) -> bytes:
+        """Return the next slice to pass on, at most 64 KiB; b"" at the end, or if more octets must
+        arrive."""
+        while piece := self._source.read():
+            if self._refusal is None:
+                self._transaction.size += len(piece)
+            if self.refusal is None:
+                return piece
+        return b""
