@@ -23,6 +23,7 @@ TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, including CRLF
 CHUNK_SIZE_DIGITS = 20  # of the size in BDAT; enough for any 64-bit number
 SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side some milliseconds
 SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)
+REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
 
 _MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
@@ -48,7 +49,28 @@ class Limits:
     """The longest line of an AUTH exchange, in base64 and including CRLF (RFC 4954 4)."""
 
     errors: int = field(default=50, validator=ge(3))
-    """The invalid commands that a server answers on a connection; it answers the next with 421."""
+    """The commands and messages that a server refuses on a connection without accepting a message;
+    it answers the next with 421 4.7.0 (RFC 5321 3.8). All negative replies count, also those of
+    your hooks, except those that the next two limits and :attr:`failed_logins` count. Postfix
+    closes after 20."""
+
+    refused_recipients: int | None = field(default=None, validator=optional(ge(1)))
+    """The recipients that a server refuses on a connection without accepting a message; it answers
+    the next with 421 4.7.0. Without this limit a client could try addresses for ever. None: as many
+    as :attr:`recipients`, but at least 1000, because mailing lists have many addresses that no
+    longer exist."""
+
+    junk_commands: int = field(default=200, validator=ge(3))
+    """The commands that bring no message nearer (EHLO, RSET, NOOP, VRFY, EXPN, HELP, ETRN, an empty
+    BDAT, all that is refused with 503) on a connection without accepting a message; the server
+    answers the next with 421 4.7.0. A client may still send NOOP between messages, or pipeline
+    commands after one that is refused. Postfix allows 100."""
+
+    discarded_content: int = field(default=32 * 1024 * 1024, validator=ge(0))
+    """The octets of refused content that a server reads and discards on a connection without
+    accepting a message. A client sends all of a message before it reads the refusal (RFC 5321
+    4.1.1.4, RFC 3030 2). If more is sent, the server sends the refusal at once, then 421 4.7.0, and
+    closes."""
 
     failed_logins: int = field(default=3, validator=ge(3))
     """The failed logins after which a server closes the connection with 421; at least 3 (RFC 4954

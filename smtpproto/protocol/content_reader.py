@@ -8,6 +8,7 @@ from ..grammar.reply import Reply
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from . import server_replies
+from .budget import Budget
 from .transaction import Transaction
 
 
@@ -16,19 +17,20 @@ class ContentReader:
     """Reads the content after DATA or the octets after BDAT from *_source*.
 
     It counts what it passes on in *_transaction*. From the first octet beyond *_limit*, or with a
-    bare CR or LF in DATA, it discards the rest.
+    bare CR or LF in DATA, it discards the rest, as far as *_budget* allows.
     """
 
     _source: DotReader | ChunkReader
     _transaction: Transaction
     _limit: int | None
+    _budget: Budget
     _refusal: Reply | None = None
     """Why the content is refused already, which was decided at BDAT."""
 
     @property
     def done(self) -> bool:
-        """Whether the end of the content was read."""
-        return self._source.done
+        """Whether the end of the content was read, or will not be read."""
+        return self._source.done or self._budget.closing is not None
 
     @property
     def refusal(self) -> Reply | None:
@@ -42,9 +44,10 @@ class ContentReader:
     def read(self) -> bytes:
         """Return the next slice to pass on, at most 64 KiB; b"" at the end, or if more octets must
         arrive."""
-        while piece := self._source.read():
+        while self._budget.closing is None and (piece := self._source.read()):
             if self._refusal is None:
                 self._transaction.size += len(piece)
             if self.refusal is None:
                 return piece
+            self._budget.count_discarded(len(piece))
         return b""

@@ -27,17 +27,18 @@ from ..grammar.command_line import read_verb
 from ..grammar.extension import LONGEST_LINE, Extensions
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.reply import Reply
-from ..grammar.secret import Secret
-from ..grammar.xtext import decode_base64, encode_base64
+from ..grammar.xtext import encode_base64
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
+from .budget import Budget
 from .content_reader import ContentReader
+from .foreign import begins_foreign, is_foreign
 from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
-from .reply_format import accepted_codes, default_reply, error_reply, format_reply
+from .reply_format import default_reply, error_reply, format_reply
 from .server_offer import offer
 from .server_state import ServerState
 from .transaction import Transaction
@@ -80,12 +81,13 @@ class ServerProtocol(ServerState):
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _redactor: Redactor = field(factory=Redactor, init=False)
-    _error_count: int = field(default=0, init=False)
+    _budget: Budget = field(init=False)
     _failed_logins: int = field(default=0, init=False)
     _refused_by_challenge: bool = field(default=False, init=False)  # by the last challenge
 
     def __attrs_post_init__(self) -> None:
         self._lines = LineReader(self._buffer)
+        self._budget = Budget(self.limits)
         self.vocabulary: Vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
         self.offered: Extensions = offer(self)
 
@@ -145,12 +147,10 @@ class ServerProtocol(ServerState):
         if question is None:
             raise LocalProtocolError("no question is open")
         reply = default_reply(self, question) if reply is None else reply
-        if reply.positive and reply.code not in accepted_codes(self, question):
-            raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
-        if self.submission and reply.code == 521:
-            raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")
+        server_rules.check_answer(self, question, reply)
         if isinstance(question, StartTLS) and reply.positive and self.has_unread_input:
             reply = server_replies.INJECTION
+        reply = self._budget.count_answer(question, reply)
         if not (isinstance(question, Bdat) and reply.code != 421):
             self._send(reply, question)
         if isinstance(question, BodyEnd) and self._more_replies_due(reply):
@@ -241,6 +241,9 @@ class ServerProtocol(ServerState):
                 self._restart_session()
 
     def _after_refusing(self, question: Question, reply: Reply) -> None:
+        if reply.code == 421:
+            self.phase = Phase.CLOSED
+            return
         match question:
             case Connected():
                 self.phase = Phase.REFUSED
@@ -254,8 +257,12 @@ class ServerProtocol(ServerState):
                 self._fail_transaction()
             case BodyEnd():
                 self._reset(Phase.READY)
-        if reply.code == 421:
-            self.phase = Phase.CLOSED
+                self._close_if_spent()
+
+    def _close_if_spent(self) -> None:
+        closing = self._budget.closing
+        if closing is not None and self.phase is not Phase.CLOSED:
+            self.hang_up(closing)
 
     def _end_login(self, *, failed: bool) -> None:
         self.phase, self._redactor.after_auth = Phase.READY, True
@@ -293,12 +300,12 @@ class ServerProtocol(ServerState):
     def _read_command(self) -> ServerEvent | None:
         line = self._lines.read(max(self.limits.auth_line, LONGEST_LINE))  # by verb below
         if line is None:
-            return None
+            binary = begins_foreign(self, self._buffer.peek(1))
+            return self._reject("", server_replies.NOT_SMTP) if binary else None
         if line is OVERLONG:
-            return self._reject("", server_replies.LINE_TOO_LONG, error=True)
+            return self._reject("", server_replies.LINE_TOO_LONG)
         if server_rules.is_too_long(self, line):
-            rejected = self._reject("", server_replies.LINE_TOO_LONG, error=True)
-            return self._close_if_chunk_size_lost(line, rejected)
+            return self._reject_line("", line, server_replies.LINE_TOO_LONG)
         try:
             verb = read_verb(line, self.vocabulary.commands)
             refusal = server_rules.check_order(self, verb)
@@ -308,6 +315,7 @@ class ServerProtocol(ServerState):
         except GrammarError as error:
             return self._reject_syntax(line, error)
         refusal = refusal or server_rules.check_command(self, command)
+        refusal = refusal or self._budget.count_command(command)
         if isinstance(command, Bdat) and refusal is not None:
             self._begin_chunk(command, refusal, self._redacted(line))
             return self._read_chunk()
@@ -325,13 +333,16 @@ class ServerProtocol(ServerState):
         """Refuse a line that does not match the grammar."""
         reply, redacted = error_reply(error), self._redacted(line)
         if isinstance(error, ChunkError) and error.size is not None:
-            self._error_count += 1
             self._begin_chunk(Bdat(error.size), reply, redacted)
             return self._read_chunk()
-        return self._close_if_chunk_size_lost(line, self._reject(redacted, reply, error=True))
+        return self._reject_line(redacted, line, reply)
 
-    def _close_if_chunk_size_lost(self, line: bytes, rejected: Rejected) -> Rejected:
-        """Close after a BDAT of unknown size: where the next command begins is unknown, too."""
+    def _reject_line(self, redacted: str, line: bytes, reply: Reply) -> Rejected:
+        """Refuse a line that is no command. Close if it belongs to another protocol, and after a
+        BDAT of unknown size: where the next command begins is then unknown, too."""
+        if is_foreign(self, line):
+            reply = server_replies.NOT_SMTP
+        rejected = self._reject(redacted, reply)
         if line[:4].upper() == b"BDAT" and self.phase is not Phase.CLOSED:
             self.hang_up(server_replies.UNKNOWN_CHUNK_SIZE)
         return rejected
@@ -345,15 +356,13 @@ class ServerProtocol(ServerState):
             self._apply_table(command)
         return command
 
-    def _reject(self, line: str, reply: Reply, *, error: bool = False, times: int = 1) -> Rejected:
-        self._error_count += error
-        if self._error_count > self.limits.errors:
-            reply = server_replies.TOO_MANY_ERRORS
+    def _reject(self, line: str, reply: Reply, *, times: int = 1) -> Rejected:
+        verb = line.partition(" ")[0].upper()
+        reply = self._budget.count_refused(verb, reply)
         if reply.code == 421:
             self.hang_up(reply)
         else:
             for _ in range(times):
-                verb = line.partition(" ")[0].upper()
                 self._send(reply, with_code=verb not in _WITHOUT_ENHANCED_CODE)
         return Rejected(line, reply)
 
@@ -362,7 +371,9 @@ class ServerProtocol(ServerState):
     def _read_content_from(
         self, source: DotReader | ChunkReader, refusal: Reply | None = None
     ) -> None:
-        self._content = ContentReader(source, self.transaction, self.limits.message_size, refusal)
+        self._content = ContentReader(
+            source, self.transaction, self.limits.message_size, self._budget, refusal
+        )
 
     def _read_body(self) -> ServerEvent | None:
         """Return content as it arrives. Once it is refused, discard the rest up to its end."""
@@ -381,7 +392,11 @@ class ServerProtocol(ServerState):
         """Refuse a message whose end was read; in LMTP with one reply for each recipient."""
         times = len(self.transaction.rcpts) if self.lmtp else 1
         self._reset(Phase.READY)
-        return self._reject("", reply, times=times)
+        self._budget.count_refused_message()
+        for _ in range(times):
+            self._send(reply)
+        self._close_if_spent()
+        return Rejected("", reply)
 
     def _begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
         """Read the octets after *bdat*, whose redacted line is *line*. With a refusal, discard them
@@ -410,7 +425,9 @@ class ServerProtocol(ServerState):
         times = 1
         if bdat.last and self._replies_to_last_chunk is not None:
             times, self._replies_to_last_chunk = self._replies_to_last_chunk, None
-        return self._reject(self._refused_line, reply, times=times)
+        rejected = self._reject(self._refused_line, reply, times=times)
+        self._close_if_spent()
+        return rejected
 
     def _fail_transaction(self) -> None:
         """End the transaction of a refused chunk. In LMTP the last chunk, which may be in flight,
@@ -423,15 +440,10 @@ class ServerProtocol(ServerState):
         line = self._lines.read(self.limits.auth_line)
         if line is None:
             return None
-        reply = server_replies.AUTH_CANCELLED
-        if line is OVERLONG:
-            reply = server_replies.AUTH_LINE_TOO_LONG
-        elif line != b"*":
-            try:
-                return AuthResponse(Secret(decode_base64(line)))
-            except GrammarError as error:
-                reply = error.reply or server_replies.SYNTAX_ERROR
-        rejected = self._reject("***", reply, error=True)
+        response = server_rules.read_auth_response(line)
+        if isinstance(response, AuthResponse):
+            return response
+        rejected = self._reject("***", response)
         if self.phase is not Phase.CLOSED:
             self._end_login(failed=self._refused_by_challenge)
         return rejected

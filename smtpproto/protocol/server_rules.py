@@ -1,21 +1,29 @@
-"""Checks that a server makes before it asks the application.
+"""Checks that a server makes before it asks the application, and of what that answers.
 
-Each returns the reply that refuses the command, or None.
+Each check of a command returns the reply that refuses it, or None.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from attrs import evolve
 
+from ..errors import GrammarError, LocalProtocolError
+from ..events import AuthResponse, Question
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import Command, Data, Mail, Rcpt
 from ..grammar.domain import Domain
 from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.offer_rules import refusal_of
 from ..grammar.reply import Reply
+from ..grammar.secret import Secret
+from ..grammar.xtext import decode_base64
 from ..limits import COMMAND_LINE
+from ..wire.lines import Overlong
 from . import server_replies
 from .phases import HELLO_FIRST, NO_SERVICE, Phase
+from .reply_format import accepted_codes
 from .server_state import ServerState
 
 
@@ -26,6 +34,27 @@ def is_too_long(server: ServerState, line: bytes) -> bool:
     verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
     limit = server.limits.auth_line if verb == "AUTH" else server.offered.line_limit(verb)
     return len(line) + 2 > limit
+
+
+def check_answer(server: ServerState, question: Question, reply: Reply) -> None:
+    """Raise LocalProtocolError if *reply* must not answer *question*."""
+    if reply.positive and reply.code not in accepted_codes(server, question):
+        raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
+    if server.submission and reply.code == 521:
+        raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")
+
+
+def read_auth_response(line: bytes | Literal[Overlong.LINE]) -> AuthResponse | Reply:
+    """Return the response of a SASL exchange that *line* holds in base64, or the reply that ends
+    the exchange (RFC 4954 4)."""
+    if isinstance(line, Overlong):
+        return server_replies.AUTH_LINE_TOO_LONG
+    if line == b"*":
+        return server_replies.AUTH_CANCELLED
+    try:
+        return AuthResponse(Secret(decode_base64(line)))
+    except GrammarError as error:
+        return error.reply or server_replies.SYNTAX_ERROR
 
 
 def check_order(server: ServerState, name: str) -> Reply | None:

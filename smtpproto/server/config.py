@@ -97,8 +97,8 @@ class ServerConfig:
     """Verbs of your own, for the hook ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks (``"192.0.2.0/24"``) of trusted proxies. Their connections must begin
-    with a header of the PROXY protocol, and the server trusts the client address in it. A header
-    from any other peer is refused as an unknown command."""
+    with a header of the PROXY protocol, and the server trusts the client address in it. After a
+    header from any other peer it closes the connection with 421."""
     xclient_from: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks that may use XCLIENT, and so claim to be any client and user."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=to_networks)

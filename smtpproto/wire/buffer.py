@@ -26,6 +26,10 @@ class Buffer:
         found = self._data.find(octets, self._start + skip)
         return found - self._start if found >= 0 else -1
 
+    def peek(self, count: int) -> bytes:
+        """Return at most *count* octets without reading them."""
+        return self._data[self._start : self._start + count]
+
     def take(self, count: int) -> bytes:
         """Read and return at most *count* octets."""
         start = self._start

@@ -128,7 +128,7 @@ BAD_LINES = {
     b" NOOP": 500,
     b"NOOPfoo": 500,
     b"NOOP\nNOOP": 500,
-    b"\xff\x00": 500,
+    b"F\xff\x00": 500,
     b"LHLO client.example": 500,
     b"NOOP " + b"x" * 506: 500,
     b"x" * 20000: 500,

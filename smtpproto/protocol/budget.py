@@ -1,0 +1,91 @@
+"""What a client may do without getting a message accepted: the limits on errors and junk."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from ..events import AuthResponse, BodyEnd, Connected, Question
+from ..grammar.command import Command, Ehlo, Expn, Help, Noop, Rset, Vrfy
+from ..grammar.extension_command import Auth, Bdat, Etrn
+from ..grammar.reply import Reply
+from ..limits import REFUSED_RECIPIENTS, Limits
+from .server_replies import TOO_MANY_COMMANDS, TOO_MANY_ERRORS, TOO_MUCH_CONTENT
+
+_JUNK = (Noop, Rset, Vrfy, Expn, Help, Etrn, Ehlo)
+
+
+@define(eq=False)
+class Budget:
+    """Counts what a client did since the connection began, or since its last accepted message.
+
+    When the client exceeds a limit, the reply is 421.
+    """
+
+    _limits: Limits
+    _errors: int = field(default=0, init=False)
+    _refused_recipients: int = field(default=0, init=False)
+    _junk_commands: int = field(default=0, init=False)
+    _discarded: int = field(default=0, init=False)
+
+    def reset(self) -> None:
+        """Begin anew: a message was accepted."""
+        self._errors = self._refused_recipients = self._junk_commands = self._discarded = 0
+
+    @property
+    def closing(self) -> Reply | None:
+        """The 421 with which the connection must end now, or None."""
+        if self._errors > self._limits.errors:
+            return TOO_MANY_ERRORS
+        too_much = self._discarded > self._limits.discarded_content
+        return TOO_MUCH_CONTENT if too_much else None
+
+    def count_answer(self, question: Question, reply: Reply) -> Reply:
+        """Count the application's answer to *question*; return the reply to send."""
+        match question:
+            case BodyEnd() if reply.positive:
+                self.reset()
+            case BodyEnd():
+                self.count_refused_message()
+            case Connected() | Bdat():  # a refused chunk is counted after its octets
+                pass
+            case Auth() | AuthResponse() if reply.permanent:  # limits.failed_logins counts it
+                pass
+            case _ if not reply.positive:
+                verb = question.verb if isinstance(question, Command) else ""
+                return self.count_refused(verb, reply)
+        return reply
+
+    def count_refused_message(self) -> None:
+        """Count a refused message. The client must learn why: see :attr:`closing` after that."""
+        self._errors += 1
+
+    def count_refused(self, verb: str, reply: Reply) -> Reply:
+        """Count a command or message that *reply* refuses; return the reply to send."""
+        if verb == "RCPT":
+            return self._count_refused_recipient() or reply
+        if reply.code == 503:  # also of commands that were pipelined after a refused one
+            return self._count_junk() or reply
+        self._errors += 1
+        return TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
+
+    def count_command(self, command: Command) -> Reply | None:
+        """Count a command that is in order, if it brings no message nearer. Return its refusal, if
+        there were too many."""
+        is_junk = isinstance(command, _JUNK) or command == Bdat(0)
+        return self._count_junk() if is_junk else None
+
+    def count_discarded(self, octets: int) -> None:
+        """Count refused content that was read: see :attr:`closing` after that."""
+        self._discarded += octets
+
+    def _count_refused_recipient(self) -> Reply | None:
+        self._refused_recipients += 1
+        most = self._limits.refused_recipients
+        if most is None:
+            most = max(REFUSED_RECIPIENTS, self._limits.recipients)
+        return TOO_MANY_ERRORS if self._refused_recipients > most else None
+
+    def _count_junk(self) -> Reply | None:
+        self._junk_commands += 1
+        too_many = self._junk_commands > self._limits.junk_commands
+        return TOO_MANY_COMMANDS if too_many else None

@@ -1,0 +1,59 @@
+"""Recognizes lines of other protocols, such as HTTP, after which a server must not go on reading.
+
+A web browser can be made to send an HTTP request whose body is SMTP to a mail server. The server
+would refuse the header lines one by one, and then deliver the message in the body.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .phases import Phase
+from .server_state import ServerState
+
+_METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
+    {
+        b"GET",
+        b"HEAD",
+        b"POST",
+        b"PUT",
+        b"DELETE",
+        b"CONNECT",
+        b"OPTIONS",
+        b"TRACE",
+        b"PATCH",
+        b"PRI",
+    }
+)
+_VERSION = re.compile(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
+# A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAILFROM:", "DATA:".
+_FIELD = re.compile(rb"(?!MAIL|RCPT)([A-Z][A-Z0-9_-]*):", re.IGNORECASE)
+_NO_LETTER = re.compile(rb"[^A-Za-z \t]")
+_BINARY = re.compile(rb"[^\t\n\r -~]")
+
+
+def is_foreign(server: ServerState, line: bytes) -> bool:
+    """Return whether the command *line* belongs to another protocol.
+
+    These are requests of HTTP and its like, the PROXY header of a peer that is not trusted, header
+    fields (``Host: ...``), and before EHLO also SSH and all that does not begin with a letter.
+    A line whose verb the server knows is never one of them.
+    """
+    verb = line.partition(b" ")[0].upper()
+    if _knows(server, verb):
+        return False
+    if verb in _METHODS or verb == b"PROXY" or _VERSION.search(line):
+        return True
+    if (name := _FIELD.match(line)) and not _knows(server, name[1].upper()):
+        return True
+    return server.phase is Phase.START and bool(verb[:4] == b"SSH-" or _NO_LETTER.match(line))
+
+
+def begins_foreign(server: ServerState, octets: bytes) -> bool:
+    """Return whether *octets*, an incomplete line, begin a binary protocol, which may never send
+    the end of a line. Only before EHLO."""
+    return server.phase is Phase.START and bool(_BINARY.match(octets))
+
+
+def _knows(server: ServerState, verb: bytes) -> bool:
+    return verb.decode("latin-1") in server.vocabulary.commands
