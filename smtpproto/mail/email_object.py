@@ -13,9 +13,27 @@ from typing import Any
 
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
-from .header import HeaderField, header_fields
+from ..limits import TEXT_LINE
+from .header import HeaderField, header_fields, not_utf8
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class _Compat32(policy.Compat32):
+    """The policy of classic messages, without folding anew what may stay as it is.
+
+    Such a message does not tell which fields were parsed. The email package would fold all that are
+    longer than 78 characters, and so invalidate signatures.
+    """
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        """Return the octets of a field, line end included."""
+        if isinstance(value, str) and value.isascii():
+            first, *others = _LINE_END.split(f"{name}: {value}")
+            folded = all(line[:1] in (" ", "\t") for line in others)
+            if folded and all(len(line) + 2 <= TEXT_LINE for line in (first, *others)):
+                return self.linesep.join([first, *others, ""]).encode()
+        return super().fold_binary(name, value)
 
 
 def email_fields(message: Message) -> list[HeaderField]:
@@ -56,8 +74,8 @@ def write_email(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
 def _form(form: Policy, *, utf8: bool, eight_bit: bool) -> Policy:
     form = form.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
     if isinstance(form, policy.EmailPolicy):
-        form = form.clone(utf8=utf8, refold_source="none")
-    return form
+        return form.clone(utf8=utf8, refold_source="none")
+    return _Compat32(**vars(form)) if type(form) is policy.Compat32 else form
 
 
 def _written(form: Policy, name: str, value: Any) -> bytes:
@@ -76,7 +94,10 @@ def _written(form: Policy, name: str, value: Any) -> bytes:
 
 
 def _make_encodable(message: Message) -> None:
-    """Replace raw UTF-8 in parsed fields by text that the generator encodes: raw, it is kept."""
+    """Replace raw UTF-8 in parsed fields by text that the generator encodes: raw, it is kept.
+
+    Raises GrammarError for a field that is neither ASCII nor UTF-8.
+    """
     form = message.policy
     fields = list(message.raw_items())
     if not isinstance(form, policy.EmailPolicy) or all(map(_is_encodable, fields)):
@@ -87,8 +108,15 @@ def _make_encodable(message: Message) -> None:
         if _is_encodable((name, value)):
             message.set_raw(name, value)
         else:
-            text = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            message.set_raw(name, form.header_factory(name, _LINE_END.sub("", text)))
+            message.set_raw(name, form.header_factory(name, _LINE_END.sub("", _decoded(name, value))))
+
+
+def _decoded(name: str, value: str) -> str:
+    """Return the text of a parsed field, in which surrogates stand for octets."""
+    try:
+        return value.encode("utf-8", "surrogateescape").decode()
+    except UnicodeDecodeError as error:
+        raise not_utf8(name, error.start) from None
 
 
 def _is_encodable(field: tuple[str, Any]) -> bool:

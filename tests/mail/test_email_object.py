@@ -7,12 +7,14 @@ import io
 from email import policy
 from email.message import EmailMessage, Message
 from email.mime.text import MIMEText
+from email.policy import Policy
 
 import pytest
 
 from smtpproto import Envelope, Extensions, GrammarError, NotOffered, plan
 from smtpproto.mail.preparation import prepare
 
+FORMS = ["default", "SMTP", "compat32"]
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
 MALFORMED = [
     "j@example.org; al@example.org",
@@ -115,15 +117,33 @@ def test_an_address_that_is_not_ascii_is_not_encoded_but_needs_smtputf8(to: str)
     assert f"To: {to}\r\n".encode() in planned.content.source  # type: ignore[operator]
 
 
-def test_fields_of_a_parsed_message_keep_their_octets() -> None:
+@pytest.mark.parametrize("form", [policy.default, policy.SMTP, policy.compat32], ids=FORMS)
+def test_fields_of_a_parsed_message_keep_their_octets(form: Policy) -> None:
     long = " ".join(f"<{number:060}@mail.example.org>" for number in range(12))
     octets = (
         f"From: ann@example.org\r\nTo: bob@example.org\r\nReferences: {long}\r\n"
         "DKIM-Signature: v=1; a=rsa-sha256;\r\n  b=dGVzdA\r\n\tdGVzdA==\r\n\r\nhello\r\n"
     ).encode()
-    parsed = email.message_from_bytes(octets, policy=policy.default)
+    parsed = email.message_from_bytes(octets, policy=form)
     parsed["X-New"] = "added"
     assert written(parsed) == octets.replace(b"\r\n\r\n", b"\r\nX-New: added\r\n\r\n")
+
+
+@pytest.mark.parametrize("length", [998, 999, 1500])
+def test_a_field_of_a_classic_message_is_folded_where_a_line_would_be_too_long(length: int) -> None:
+    """RFC 5322 2.1.1."""
+    made = message(Message, "bob@example.org")
+    made["X-Words"] = "words " * ((length - len("X-Words: ")) // 6) + "x" * 5
+    longest = max(len(line) for line in written(made).split(b"\r\n"))
+    assert longest <= 998
+
+
+@pytest.mark.parametrize("form", [policy.default, policy.SMTP, policy.compat32], ids=FORMS)
+def test_a_parsed_field_that_is_neither_ascii_nor_utf_8_is_refused_by_name(form: Policy) -> None:
+    """RFC 6532 3.1. Its octets must not become replacement characters."""
+    octets = b"From: ann@example.org\nTo: bob@example.org\nSubject: Gr\xfc\xdfe\n\nhello\n"
+    with pytest.raises(GrammarError, match="the field Subject is neither ASCII nor UTF-8"):
+        prepare(email.message_from_bytes(octets, policy=form), TO_BOB)
 
 
 def test_an_object_with_read_alone_is_a_source() -> None:
