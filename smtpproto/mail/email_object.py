@@ -108,7 +108,9 @@ def _make_encodable(message: Message) -> None:
         if _is_encodable((name, value)):
             message.set_raw(name, value)
         else:
-            message.set_raw(name, form.header_factory(name, _LINE_END.sub("", _decoded(name, value))))
+            message.set_raw(
+                name, form.header_factory(name, _LINE_END.sub("", _decoded(name, value)))
+            )
 
 
 def _decoded(name: str, value: str) -> str:

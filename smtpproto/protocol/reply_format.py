@@ -25,7 +25,10 @@ _REPLY_NEEDS_UTF8 = Reply(550, "5.6.8", "The reply needs SMTPUTF8 to be shown")
 def format_reply(
     server: ServerState, reply: Reply, question: Question | None, *, with_code: bool = True
 ) -> Reply:
-    """Return *reply* to *question* as it is sent. *with_code*: add an enhanced code."""
+    """Return *reply* to *question* as it is sent.
+
+    *with_code*: add an enhanced code, if the server offers them.
+    """
     reply = _in_allowed_characters(reply, question, utf8=server.transaction.utf8)
     lines = list(reply.lines)
     if reply.code in _WITH_HOST_NAME and not isinstance(question, StartTLS):
@@ -38,7 +41,7 @@ def format_reply(
     without_code = (
         isinstance(question, _WITHOUT_ENHANCED_CODE) or restarts_session or reply.intermediate
     )
-    if not with_code or without_code:
+    if not with_code or without_code or "ENHANCEDSTATUSCODES" not in server.offered:
         enhanced = None
     elif enhanced is None:
         enhanced = EnhancedCode(reply.code // 100, 0, 0)

@@ -40,7 +40,7 @@ EVERYTHING = [
 ]
 
 
-def everything() -> list[tuple[str, bytes]]:
+def everything(**options: Any) -> list[tuple[str, bytes]]:
     """Return each reply line, with the item of EVERYTHING that it answers."""
     limits = Limits(message_size=65536, recipients=100)
     server = ready_server(
@@ -49,8 +49,17 @@ def everything() -> list[tuple[str, bytes]]:
         mechanisms=("PLAIN",),
         auth_in_clear=True,
         application=challenge_auth,
+        **options,
     )
     return [(line, data) for data in EVERYTHING for line in server.lines(data)]
+
+
+def test_a_server_that_does_not_offer_enhanced_codes_sends_none() -> None:
+    """RFC 2034 2: without the keyword, the text of a reply is free."""
+    replies = everything(extensions={"ENHANCEDSTATUSCODES": None})
+    assert len(replies) == len(everything()) - 1  # without the keyword
+    for line, _ in replies:
+        assert not re.match(r"... ?-?[0-9]\.[0-9]", line), line
 
 
 WRONG = {
