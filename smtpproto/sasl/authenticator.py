@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ..grammar.ascii_case import lower
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS
 from ..ports import result
@@ -28,9 +29,10 @@ class TokenClaim:
     username: str = ""
     """The user that the client wants to be; "" leaves it to the token."""
     host: str = ""
-    """The name of the server that the client dialled; if it is not "", check that it is yours."""
+    """The name of the server that the client dialled, or "". :meth:`Authenticator.is_dialled_as` has
+    checked it, and the port."""
     port: int = 0
-    """The port that the client dialled; if it is not 0, check that it is yours."""
+    """The port that the client dialled, or 0."""
 
 
 @frozen(kw_only=True)
@@ -94,6 +96,19 @@ class Authenticator:
     ) -> str | TokenRefused | Awaitable[str | TokenRefused | None] | None:
         """Return the user to whom the token belongs: OAUTHBEARER and XOAUTH2."""
         return None
+
+    def is_dialled_as(self, host: str, port: int, channel: Channel) -> bool | Awaitable[bool]:
+        """Return True if clients reach this server by *host* and *port*; "" and 0 stand for any.
+
+        OAUTHBEARER refuses a token that the client meant for another server (RFC 7628 3.2). The
+        default compares with the server's hostname, unless that is ``localhost``, and with the port
+        that it listens on. Override this for a server that has other names too, or whose port is
+        forwarded.
+        """
+        name = lower(channel.host)
+        any_host = not host or name in ("", "localhost")
+        any_port = not port or not channel.port
+        return (any_host or lower(host.rstrip(".")) == name) and (any_port or port == channel.port)
 
     def certificate_user(self, certificate: bytes) -> str | Awaitable[str | None] | None:
         """Return the user to whom *certificate* (DER) belongs: EXTERNAL. TLS has verified it."""

@@ -157,7 +157,7 @@ class _BearerServer(ABC):
         if self._denied is not None:
             return self._denied
         claim = self.read_claim(response.reveal())
-        verdict = await result(self.authenticator.check_token(claim))
+        verdict = await self._verdict(claim)
         # A client may send no token, to learn what kind is wanted (RFC 7628 4.3). It is refused.
         if isinstance(verdict, str) and verdict and claim.token.reveal():
             return await authorize(self.authenticator, self.mechanism, verdict, claim.username)
@@ -166,6 +166,12 @@ class _BearerServer(ABC):
         members = {name: value for name, value in self.refusal(refused).items() if value}
         octets = json.dumps(members, separators=(",", ":")).encode()
         return RefusingChallenge(octets, self._denied.reason)
+
+    async def _verdict(self, claim: TokenClaim) -> str | TokenRefused | None:
+        meant = self.authenticator.is_dialled_as(claim.host, claim.port, self.channel)
+        if await result(meant) is not True:
+            return TokenRefused(status="invalid_request")
+        return await result(self.authenticator.check_token(claim))
 
     @abstractmethod
     def read_claim(self, message: bytes) -> TokenClaim:

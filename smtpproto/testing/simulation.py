@@ -109,6 +109,7 @@ class Simulation:
             raise ConnectFailed(f"nothing listens on port {port}", phase="connect")
         handler, config = self._servers[port]
         near, far = self.pair()
+        near.peername, far.sockname = (near.peername[0], port), (far.sockname[0], port)
         conversation = Conversation(far, handler_of(handler), config, self)
         self.conversations.append(conversation)
         self._tasks.append(_Task(conversation.run()))

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from smtpproto.adapters.blocking import run
 from smtpproto.errors import GrammarError, RemoteProtocolError
 from smtpproto.grammar.secret import Secret
-from smtpproto.sasl import BearerToken, Denied, Identity, TokenClaim, TokenRefused, offers, usable
+from smtpproto.sasl import (
+    BearerToken,
+    Channel,
+    Denied,
+    Identity,
+    TokenClaim,
+    TokenRefused,
+    offers,
+    usable,
+)
 from smtpproto.sasl.prepare import saslprep
 
 from .exchanges import NAMES, Users, log_in, make_channel, make_client, make_server, step
@@ -316,21 +325,48 @@ def test_a_refused_token_fails_the_login_and_the_client_learns_why(
 
 
 @pytest.mark.req("RFC7628-3.2-01")
-def test_the_authenticator_can_refuse_a_token_meant_for_another_server() -> None:
-    class Strict(Users):
-        def check_token(self, claim: TokenClaim) -> str | None:
-            here = (claim.host, claim.port) == (SERVER.host, SERVER.port)
-            return "ann" if here else None
+@pytest.mark.parametrize(
+    ("host", "port", "meant"),
+    [
+        (SERVER.host, SERVER.port, True),
+        (SERVER.host.upper(), SERVER.port, True),
+        (f"{SERVER.host}.", SERVER.port, True),
+        ("", 0, True),
+        ("", SERVER.port, True),
+        (SERVER.host, 0, True),
+        ("evil.example", SERVER.port, False),
+        ("evil.example", 0, False),
+        (SERVER.host, 25, False),
+        ("", 25, False),
+    ],
+)
+def test_a_token_meant_for_another_server_is_refused_unasked(
+    host: str, port: int, meant: bool
+) -> None:
+    users = Users(tokens={"t": "ann"})
+    client = make_client("OAUTHBEARER", BearerToken("ann", "t"), make_channel(host=host, port=port))
+    end = log_in(client, make_server("OAUTHBEARER", users, SERVER))
+    assert isinstance(end, Identity if meant else Denied)
+    assert bool(users.calls) is meant
+    assert meant or client.details == {"status": "invalid_request"}
 
-    token = BearerToken("ann", "t")
-    here = log_in(make_client("OAUTHBEARER", token, SERVER), make_server("OAUTHBEARER", Strict()))
-    assert isinstance(here, Identity)
-    for elsewhere in (
-        make_channel(host="evil.example", port=587),
-        make_channel(host=SERVER.host, port=25),
-    ):
-        client = make_client("OAUTHBEARER", token, elsewhere)
-        assert isinstance(log_in(client, make_server("OAUTHBEARER", Strict())), Denied)
+
+def test_a_server_may_have_other_names_and_ports() -> None:
+    class Aliased(Users):
+        def is_dialled_as(self, host: str, port: int, channel: Channel) -> bool:
+            return (host, port) == ("alias.example", 1587)
+
+    users = Aliased(tokens={"t": "ann"})
+    for host, kind in (("alias.example", Identity), (SERVER.host, Denied)):
+        channel = make_channel(host=host, port=1587)
+        client = make_client("OAUTHBEARER", BearerToken("ann", "t"), channel)
+        assert isinstance(log_in(client, make_server("OAUTHBEARER", users, SERVER)), kind)
+
+
+def test_a_server_that_is_called_localhost_does_not_know_its_name() -> None:
+    users, local = Users(tokens={"t": "ann"}), make_channel(host="localhost", port=SERVER.port)
+    client = make_client("OAUTHBEARER", BearerToken("ann", "t"), SERVER)
+    assert isinstance(log_in(client, make_server("OAUTHBEARER", users, local)), Identity)
 
 
 # -- the client's side ---------------------------------------------------------------------------

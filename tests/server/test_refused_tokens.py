@@ -20,7 +20,15 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.sasl import Channel, RefusingChallenge
 from smtpproto.server.auth import Authentication
 from tests.support.accounts import Accounts
-from tests.support.logins import BEARER, NO_DELAY, OUR_OFFER, XOAUTH2, Contexts, base64, serve_tls
+from tests.support.logins import (
+    NO_DELAY,
+    OUR_OFFER,
+    XOAUTH2,
+    Contexts,
+    base64,
+    bearer,
+    serve_tls,
+)
 from tests.support.scripted_client import replies
 
 
@@ -51,7 +59,7 @@ def test_a_refused_token_counts_whatever_the_client_answers(
     mechanism: str, answer: str, reply: str, contexts: Contexts
 ) -> None:
     """The refusal is sent in a challenge, and the client need not wait for the final reply."""
-    response = {"OAUTHBEARER": BEARER, "XOAUTH2": XOAUTH2}[mechanism]
+    response = {"OAUTHBEARER": bearer(465), "XOAUTH2": XOAUTH2}[mechanism]
     status = {"OAUTHBEARER": "invalid_token", "XOAUTH2": "401"}[mechanism]
     more = {"OAUTHBEARER": "", "XOAUTH2": ',"schemes":"bearer"'}[mechanism]
     refusal = base64(f'{{"status":"{status}"{more}}}')
@@ -74,7 +82,7 @@ def test_a_refused_token_is_delayed_and_logged_once(
 
     async def main() -> None:
         login = Authentication(ServerConfig(authenticator=RefusingAuthenticator()), Clock())
-        message = {"OAUTHBEARER": BEARER, "XOAUTH2": XOAUTH2}[mechanism]
+        message = {"OAUTHBEARER": bearer(465), "XOAUTH2": XOAUTH2}[mechanism]
         channel = Channel(random=bytes, secure=True)
         first = Secret(b64decode(message))
         challenge = await login.begin(mechanism, first, channel, ("192.0.2.1", 9))

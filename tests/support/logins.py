@@ -163,7 +163,14 @@ def log_in_under_tls(
 
 OFFER = "S: 220 mx\nC: EHLO [192.0.2.2]\nS: 250-mx\nS: 250 AUTH {}\n"
 """The dialogue of a client up to EHLO, for format() with the mechanisms of the server."""
-BEARER = base64("n,a=ann,\1host=mx.example.org\1port=25\1auth=Bearer t0ken\1\1")
+
+
+def bearer(port: int) -> str:
+    """Return the message of OAUTHBEARER of a client that has dialled *port*, in base64."""
+    return base64(f"n,a=ann,\1host=mx.example.org\1port={port}\1auth=Bearer t0ken\1\1")
+
+
+BEARER = bearer(25)
 XOAUTH2 = base64("user=ann\1auth=Bearer t0ken\1\1")
 TOKEN_REFUSAL = '{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}'
 
