@@ -29,8 +29,8 @@ class TokenClaim:
     username: str = ""
     """The user that the client wants to be; "" leaves it to the token."""
     host: str = ""
-    """The name of the server that the client dialled, or "". :meth:`Authenticator.is_dialled_as` has
-    checked it, and the port."""
+    """The name of the server that the client dialled, or "". :meth:`Authenticator.is_dialled_as`
+    has checked it, and the port."""
     port: int = 0
     """The port that the client dialled, or 0."""
 

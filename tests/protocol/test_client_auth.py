@@ -35,6 +35,7 @@ def test_a_mechanism_that_was_not_offered_is_not_sent() -> None:
         client.send(Auth("LOGIN"))
 
 
+@pytest.mark.req("RFC4422-3.8-01/client")
 @pytest.mark.req(
     "RFC4954-4-04", "RFC4954-4-09", "RFC4954-4-11", "RFC4954-4-27", "RFC4422-3.5-01/client"
 )
