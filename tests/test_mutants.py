@@ -84,5 +84,5 @@ def test_a_mutant_whose_text_is_not_in_its_file_once_is_an_error(tmp_path: Path)
     (tmp_path / "answers.py").write_text(CODE)
     for old, found in [("550", 0), ("r", 3)]:
         mutant = tool.Mutant("RFC1-1-01", "answers.py", old, "251")
-        with pytest.raises(ValueError, match=f"RFC1-1-01: answers.py has its text {found} times"):
+        with pytest.raises(ValueError, match=f"answers.py has the text of RFC1-1-01 {found} times"):
             mutant.apply(tmp_path)

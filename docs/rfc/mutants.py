@@ -52,7 +52,7 @@ class Mutant:
         text = (root / self.file).read_text(encoding="utf-8")
         if text.count(self.old) != 1 or self.old == self.new:
             found = text.count(self.old)
-            raise ValueError(f"mutant {self.name}: {self.file} has its text {found} times, not 1")
+            raise ValueError(f"{self.file} has the text of {self.name} {found} times, not 1")
         return text.replace(self.old, self.new)
 
 
@@ -75,9 +75,14 @@ def run(mutants: Collection[Mutant], root: Path = ROOT) -> Iterator[tuple[Mutant
         copy = Path(directory)
         _copy_project(root, copy)
         for mutant in mutants:
+            try:
+                edited = mutant.apply(copy)
+            except ValueError as error:
+                yield mutant, str(error)
+                continue
             original = copy / mutant.file
             text = original.read_text(encoding="utf-8")
-            original.write_text(mutant.apply(copy), encoding="utf-8")
+            original.write_text(edited, encoding="utf-8")
             code = _run_tests(copy, tests[mutant.name])
             original.write_text(text, encoding="utf-8")
             yield mutant, RESULTS.get(code, f"pytest ended with {code}")

@@ -60,7 +60,9 @@ def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None
         "235 2.7.0 Authentication successful",
     ]
     assert server.machine.authenticated
-    assert server.codes(b"AUTH PLAIN\r\n", b"MAIL FROM:<>\r\n") == [503, 250]
+    assert server.codes(b"AUTH PLAIN\r\n", b"AUTH PLAIN AGEAYg==\r\n") == [503, 503]
+    assert server.codes(b"EHLO a.example\r\n", b"AUTH PLAIN\r\n") == [250, 503]
+    assert server.codes(b"MAIL FROM:<>\r\n") == [250]
 
 
 @pytest.mark.req(

@@ -202,6 +202,7 @@ def test_the_server_accepts_valid_messages(message: bytes) -> None:
     assert result == Identity("ann", "", "OAUTHBEARER")
 
 
+@pytest.mark.req("RFC7628-3.1-01")
 @pytest.mark.parametrize(
     "message",
     [

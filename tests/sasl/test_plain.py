@@ -121,7 +121,9 @@ def test_acting_as_another_user_is_denied_by_default() -> None:
 
     server = make_server("PLAIN", OnlyPasswords())
     assert step(server, "\0ann\0secret") == Identity("ann", "", "PLAIN")
-    assert isinstance(step(make_server("PLAIN", OnlyPasswords()), "bob\0ann\0secret"), Denied)
+    for other in ("bob", "anna", "an", "Ann", "ann@example.org"):
+        server = make_server("PLAIN", OnlyPasswords())
+        assert isinstance(step(server, f"{other}\0ann\0secret"), Denied)
 
 
 @pytest.mark.req("RFC4616-2-07", "RFC4954-4-18/client", "RFC4954-4-18/server")
@@ -161,3 +163,14 @@ def test_the_client_refuses_all_challenges_but_one_empty_one() -> None:
     assert client.step(b"") == Secret("\0ann\0secret")
     with pytest.raises(RemoteProtocolError):
         client.step(b"")
+
+
+@pytest.mark.req("RFC4616-2-06")
+@pytest.mark.parametrize(
+    "message", [b"\0an\xffn\0secret", b"\0ann\0sec\xffret", b"b\xffob\0ann\0secret"]
+)
+def test_octets_that_are_not_utf_8_are_refused_and_not_repaired(message: bytes) -> None:
+    users = Users(proxies=[("ann", "bob")])
+    with pytest.raises(GrammarError):
+        step(make_server("PLAIN", users), message)
+    assert users.calls == []

@@ -50,6 +50,7 @@ def test_the_client_refuses_plus_without_a_binding() -> None:
         ScramClient(LOGIN, UNBOUND, "SHA-256", plus=True)
 
 
+@pytest.mark.req("RFC5802-5.1-05/client")
 def test_the_client_uses_its_first_binding_and_the_server_accepts_any() -> None:
     assert (
         ScramClient(LOGIN, BOUND, "SHA-256", plus=True)
