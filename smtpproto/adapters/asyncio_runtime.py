@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +16,8 @@ from typing import TypeVar, cast
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..ports import is_path
+from . import asyncio_race
 from .dialling import connect_unix, map_connect_errors
-from .eyeballs import ATTEMPT_DELAY
 from .receive_buffer import receive_buffer
 
 T = TypeVar("T")
@@ -60,17 +62,39 @@ class Runtime:
                 return await self._connect(host, port, source)
 
     async def _connect(self, host: str, port: int, source: tuple[str, int] | None) -> Stream:
-        loop = asyncio.get_running_loop()
         if self._connected is not None:
-            return (await loop.create_connection(Stream, sock=self._connected))[1]
+            return await stream_over(self._connected)
         if is_path(host):
-            return (await loop.create_unix_connection(Stream, sock=await connect_unix(self, host)))[
-                1
-            ]
-        _, stream = await loop.create_connection(
-            Stream, host, port, local_addr=source, happy_eyeballs_delay=ATTEMPT_DELAY
-        )
-        return stream
+            return await stream_over(await connect_unix(self, host))
+        return await stream_over(await asyncio_race.connect(host, port, source))
+
+
+async def stream_over(connected: socket.socket) -> Stream:
+    """Return a stream over a socket, which is closed if that fails or is cancelled."""
+    if isinstance(connected, ssl.SSLSocket):  # uvloop would send in clear
+        raise TypeError("asyncio cannot use an SSLSocket; pass the socket, and set tls")
+    loop = asyncio.get_running_loop()
+    create = loop.create_unix_connection if _is_unix(connected) else loop.create_connection
+    try:
+        _, stream = await create(Stream, sock=connected)
+    except BaseException:
+        close_after_failure(connected)
+        raise
+    return stream
+
+
+def _is_unix(connected: socket.socket) -> bool:
+    return connected.family == getattr(socket, "AF_UNIX", None)
+
+
+def close_after_failure(connected: socket.socket) -> None:
+    """Close a socket of which the loop could not make a transport. A cancelled uvloop has closed
+    its descriptor already, which may then be another file's."""
+    try:
+        os.fstat(connected.fileno())
+    except OSError:
+        connected.detach()
+    connected.close()
 
 
 class Stream(asyncio.BufferedProtocol):
@@ -102,12 +126,12 @@ class Stream(asyncio.BufferedProtocol):
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        if not self._closed.done():
+        if not self._transport.is_closing():  # asyncio logs each write to a closing transport
             self._transport.write(data)
-        while self._full and not self._closed.done():
+        while self._full and not self._transport.is_closing():
             await self._wait_for_change(timeout)
-        if self._closed.done():
-            raise ConnectionLost("the connection is closed")
+        if self._transport.is_closing():
+            raise ConnectionLost(printable(str(self._error or "the connection is closed")))
 
     async def close(self) -> None:
         self._transport.abort() if self._full else self._transport.close()

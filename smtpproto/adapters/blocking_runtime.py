@@ -15,7 +15,7 @@ from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
 from . import eyeballs
-from .dialling import connect_unix, map_connect_errors
+from .dialling import close_on_error, connect_unix, map_connect_errors
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Stream:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        with contextlib.suppress(OSError):  # the socket is not TCP
+        with close_on_error(connected), contextlib.suppress(OSError):  # the socket is not TCP
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def read(self, timeout: float | None) -> bytes:

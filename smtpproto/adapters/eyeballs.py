@@ -1,7 +1,12 @@
-"""Happy eyeballs for blocking sockets (RFC 8305): a dead address costs 250 ms, not a time-out."""
+"""Happy eyeballs (RFC 8305): a dead address costs 250 ms, not a time-out.
+
+:class:`Schedule` decides which address is tried when, for the adapters whose library has no happy
+eyeballs of its own. :func:`connect` is the race over blocking sockets.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -14,10 +19,83 @@ from typing import Any, Self
 
 ATTEMPT_DELAY = 0.25  # seconds before the next address is tried as well (RFC 8305 5)
 
+_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 _MAX_WAIT = 3600.0  # seconds in one call of select, which refuses much larger values
 
 AddressInfo = tuple[int, int, int, str, Any]
 """One entry of the list that ``getaddrinfo`` returns."""
+
+
+def interleave(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
+    """Return *addresses* with the families alternating, that of the first address first
+    (RFC 8305 4)."""
+    families = defaultdict(list)
+    for address in addresses:
+        families[address[0]].append(address)
+    return [one for one in chain(*zip_longest(*families.values())) if one is not None]
+
+
+class Schedule:
+    """Which of *addresses* is tried when: the families alternate, and each attempt starts 250 ms
+    after the one before it, or as soon as one fails (RFC 8305 4 and 5).
+
+    *now* returns seconds of a monotonic clock.
+    """
+
+    def __init__(self, addresses: Iterable[AddressInfo], now: Callable[[], float]) -> None:
+        self._left = deque(interleave(addresses))
+        self._now = now
+        self._next_start = now()
+        self._errors: list[OSError] = []
+
+    def __bool__(self) -> bool:
+        """Return whether an address has not been tried yet."""
+        return bool(self._left)
+
+    def due(self) -> AddressInfo | None:
+        """Return the address to try now, or None if it is too early or none is left."""
+        if not self._left or self.seconds > 0:
+            return None
+        self._next_start = self._now() + ATTEMPT_DELAY
+        return self._left.popleft()
+
+    @property
+    def seconds(self) -> float:
+        """The seconds until the next address is due; infinite if none is left."""
+        return self._next_start - self._now() if self._left else float("inf")
+
+    def failed(self, info: AddressInfo, error: OSError) -> None:
+        """Note the error of an attempt; the next one may start at once."""
+        code, address = error.errno, info[4]
+        self._errors.append(
+            OSError(f"{error} {address}")
+            if code is None
+            else OSError(code, f"{os.strerror(code)} {address}")
+        )
+        self._next_start = self._now()
+
+    @property
+    def error(self) -> OSError:
+        """The error to raise if all attempts failed; its cause has the error of each address."""
+        error = OSError("all addresses failed")
+        error.__cause__ = ExceptionGroup("all failed", self._errors) if self._errors else None
+        return error
+
+
+def open_socket(info: AddressInfo, source: tuple[str, int] | None) -> socket.socket:
+    """Return a non-blocking socket for an address, bound to *source* if it is given.
+
+    Raises OSError, for example if this machine does not have the address family.
+    """
+    opened = socket.socket(*info[:3])
+    try:
+        opened.setblocking(False)
+        if source is not None:
+            opened.bind(source)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def connect(
@@ -34,39 +112,23 @@ def connect(
     address.
     """
     end = float("inf") if timeout is None else now() + timeout
-    addresses = deque(interleave(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
-    with _Race(source) as race:
-        next_start = now()
-        while addresses or race.running:
-            failed = len(race.errors)
-            if addresses and now() >= next_start:
-                next_start = now() + ATTEMPT_DELAY
-                race.start(addresses.popleft())
-            until = min(end, next_start if addresses else end)
-            if (winner := race.wait(until - now())) is not None:
+    schedule = Schedule(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), now)
+    with _Race(schedule, source) as race:
+        while schedule or race.running:
+            if (info := schedule.due()) is not None:
+                race.start(info)
+            if (winner := race.wait(min(end - now(), schedule.seconds))) is not None:
                 return winner
             if now() >= end:
                 raise TimeoutError
-            if len(race.errors) > failed:  # an attempt failed: start the next one at once
-                next_start = now()
-    raise OSError("all addresses failed") from ExceptionGroup("all failed", race.errors)
-
-
-def interleave(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
-    """Return *addresses* with the families alternating, that of the first address first
-    (RFC 8305 4)."""
-    families = defaultdict(list)
-    for address in addresses:
-        families[address[0]].append(address)
-    return [one for one in chain(*zip_longest(*families.values())) if one is not None]
+    raise schedule.error
 
 
 class _Race:
     """Concurrent attempts to connect. The end of the block closes all sockets but the winner's."""
 
-    def __init__(self, source: tuple[str, int] | None) -> None:
-        self.errors: list[OSError] = []
-        self._source = source
+    def __init__(self, schedule: Schedule, source: tuple[str, int] | None) -> None:
+        self._schedule, self._source = schedule, source
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -89,24 +151,24 @@ class _Race:
 
     def start(self, info: AddressInfo) -> None:
         """Start an attempt to connect to an address."""
-        family, kind, protocol, _, address = info
         try:
-            connecting = socket.socket(family, kind, protocol)
-        except OSError as error:  # this machine does not have the address family
-            self._add_error(error, address)
-            return
-        connecting.setblocking(False)
-        try:
-            if self._source is not None:
-                connecting.bind(self._source)
-            connecting.connect(address)
-        except BlockingIOError:
-            pass
+            connecting = open_socket(info, self._source)
         except OSError as error:
-            connecting.close()
-            self._add_error(error, address)
+            self._schedule.failed(info, error)
             return
-        self._selector.register(connecting, selectors.EVENT_WRITE, address)
+        try:
+            self._connect(connecting, info)
+        except BaseException:
+            connecting.close()
+            raise
+
+    def _connect(self, connecting: socket.socket, info: AddressInfo) -> None:
+        code = connecting.connect_ex(info[4])
+        if code in (0, *_IN_PROGRESS):
+            self._selector.register(connecting, selectors.EVENT_WRITE, info)
+        else:
+            connecting.close()
+            self._schedule.failed(info, OSError(code, ""))
 
     def wait(self, seconds: float) -> socket.socket | None:
         """Wait at most *seconds* for an attempt to end; return its socket if it succeeded."""
@@ -118,13 +180,10 @@ class _Race:
             if not code:
                 return ended
             ended.close()
-            self._add_error(OSError(code, os.strerror(code)), key.data)
+            self._schedule.failed(key.data, OSError(code, ""))
         return None
 
     def _unregister(self, key: selectors.SelectorKey) -> socket.socket:
         self._selector.unregister(key.fileobj)
         assert isinstance(key.fileobj, socket.socket)
         return key.fileobj
-
-    def _add_error(self, error: OSError, address: object) -> None:
-        self.errors.append(OSError(error.errno, f"{error.strerror} {address}"))

@@ -14,6 +14,7 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
+from . import eyeballs
 from .dialling import connect_unix, map_connect_errors
 
 T = TypeVar("T")
@@ -73,7 +74,10 @@ class Runtime:
             return trio.SocketStream(trio.socket.from_stdlib_socket(await connect_unix(self, host)))
         if source is None or not source[1]:
             address = None if source is None else source[0]
-            return await trio.open_tcp_stream(host, port, local_address=address)
+            delay = eyeballs.ATTEMPT_DELAY
+            return await trio.open_tcp_stream(
+                host, port, happy_eyeballs_delay=delay, local_address=address
+            )
         return await _connect_from_port(host, port, source)
 
 
@@ -92,6 +96,9 @@ async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> t
         except OSError as error:
             connecting.close()
             errors.append(error)
+        except BaseException:  # cancelled
+            connecting.close()
+            raise
     raise OSError("all addresses failed") from ExceptionGroup("all failed", errors)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -44,8 +43,8 @@ def connect_and(talk: Talk, client: type[Adapter], *where: Any, **options: Any) 
     async def with_sockets(opened: Any) -> Any:
         return await talk(opened)
 
-    if client is Asyncio:
-        return asyncio.run(with_asyncio())
+    if issubclass(client, Asyncio):
+        return client.run(with_asyncio())
     if client is Trio:
         return trio.run(with_trio)
     with on_sockets.connect(*where, **options) as opened:
@@ -63,8 +62,8 @@ def start_and_stop(server: type[Adapter], *where: Any) -> None:
         async with on_trio.serve(Handler(), *where):
             pass
 
-    if server is Asyncio:
-        asyncio.run(with_asyncio())
+    if issubclass(server, Asyncio):
+        server.run(with_asyncio())
     elif server is Trio:
         trio.run(with_trio)
     else:

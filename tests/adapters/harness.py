@@ -1,11 +1,16 @@
-"""One interface to all three adapters, so that one test runs on each of them."""
+"""One interface to all three adapters, so that one test runs on each of them; the asyncio adapter
+runs on uvloop, too, if that is installed."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+from importlib.util import find_spec
+from ipaddress import ip_address
 from typing import Any, Protocol, TypeVar, Unpack
 
 import pytest
@@ -90,7 +95,20 @@ class Asyncio:
     name = "asyncio"
 
     @staticmethod
-    def serve(handler: Source, host: str = HOST, **options: Unpack[ServerOptions]) -> RunningServer:
+    def new_loop() -> asyncio.AbstractEventLoop:
+        """Return an event loop of the kind that the tests run on."""
+        return asyncio.new_event_loop()
+
+    @classmethod
+    def run(cls, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine as ``asyncio.run`` does."""
+        with asyncio.Runner(loop_factory=cls.new_loop) as runner:
+            return runner.run(main)
+
+    @classmethod
+    def serve(
+        cls, handler: Source, host: str = HOST, **options: Unpack[ServerOptions]
+    ) -> RunningServer:
         async def main(thread: _ServerThread) -> None:
             done = asyncio.Event()
             loop = asyncio.get_running_loop()
@@ -98,17 +116,43 @@ class Asyncio:
                 thread.running(server.port, lambda: loop.call_soon_threadsafe(done.set))
                 await done.wait()
 
-        return _ServerThread(lambda thread: asyncio.run(main(thread)))
+        return _ServerThread(lambda thread: cls.run(main(thread)))
 
-    @staticmethod
+    @classmethod
     def client(
-        port: int, scenario: Callable[[Client], Awaitable[T]], **options: Unpack[ClientOptions]
+        cls, port: int, scenario: Callable[[Client], Awaitable[T]], **options: Unpack[ClientOptions]
     ) -> T:
         async def main() -> T:
             async with on_asyncio.connect("localhost", port, **options) as client:
                 return await scenario(client)
 
-        return asyncio.run(main())
+        return cls.run(main())
+
+
+class Uvloop(Asyncio):
+    """The asyncio adapter on uvloop, which is missing on some systems."""
+
+    name = "uvloop"
+
+    @staticmethod
+    def new_loop() -> asyncio.AbstractEventLoop:
+        """Return a loop that resolves names by ``socket.getaddrinfo``, which tests replace."""
+        loop: asyncio.AbstractEventLoop = _uvloop_class()()
+        return loop
+
+
+def _uvloop_class() -> Any:
+    import uvloop  # noqa: PLC0415 - it does not run on every system
+
+    class Loop(uvloop.Loop):
+        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+            with suppress(ValueError):
+                ip_address(host)  # sock_connect asks for the form of an address
+                return await super().getaddrinfo(host, port, **options)
+            resolve = partial(socket.getaddrinfo, host, port, **options)
+            return await self.run_in_executor(None, resolve)
+
+    return Loop
 
 
 class Trio:
@@ -180,8 +224,10 @@ class Adapter(Protocol):
         """Connect to *port* of localhost and return the result of *scenario*."""
 
 
-ADAPTERS: list[type[Adapter]] = [Asyncio, Trio, Blocking]
+LOOPS: list[type[Asyncio]] = [Asyncio, *([Uvloop] if find_spec("uvloop") else [])]
+ADAPTERS: list[type[Adapter]] = [*LOOPS, Trio, Blocking]
 
+each_loop = pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.name)
 each_client = pytest.mark.parametrize("client", ADAPTERS, ids=lambda adapter: adapter.name)
 each_server = pytest.mark.parametrize("server", ADAPTERS, ids=lambda adapter: adapter.name)
 

@@ -22,8 +22,8 @@ from tests.adapters.connections import (
 )
 from tests.adapters.harness import (
     ADAPTERS,
+    LOOPS,
     Adapter,
-    Asyncio,
     Blocking,
     Trio,
     each_client,
@@ -76,7 +76,7 @@ def wrapped_in_tls(connected: socket.socket) -> socket.socket:
 
 UNUSABLE: list[tuple[type[Adapter], Callable[[socket.socket], socket.socket], int]] = [
     *((client, plain, 70000) for client in ADAPTERS),
-    (Asyncio, wrapped_in_tls, 25),
+    *((loop, wrapped_in_tls, 25) for loop in LOOPS),
     (Trio, wrapped_in_tls, 25),
 ]
 

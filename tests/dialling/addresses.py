@@ -1,10 +1,13 @@
-"""Addresses as getaddrinfo returns them, and a TCP port that does not answer."""
+"""Addresses as getaddrinfo returns them, a TCP port that does not answer, and recorded sockets."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
 
 from smtpproto.adapters import eyeballs
 
@@ -29,3 +32,16 @@ def silent_port() -> Iterator[int]:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
+
+
+def record_sockets(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Return a list to which each socket created from now on is added."""
+    created: list[socket.socket] = []
+
+    class RecordedSocket(socket.socket):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            created.append(self)
+
+    monkeypatch.setattr(socket, "socket", RecordedSocket)
+    return created

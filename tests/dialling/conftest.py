@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from smtpproto.adapters import eyeballs
-from tests.adapters.conftest import inbox
+from tests.adapters.conftest import certificates, inbox
 
-__all__ = ["inbox", "resolve"]
+__all__ = ["certificates", "inbox", "resolve"]
 
 
 @pytest.fixture

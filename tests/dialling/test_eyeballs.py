@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,7 +13,7 @@ from smtpproto.adapters import eyeballs
 from tests.adapters.connections import connect_and, noop, unused_port
 from tests.adapters.harness import Adapter, Blocking, Trio, each_client, running_server
 from tests.adapters.inboxes import Inbox
-from tests.dialling.addresses import inet, inet6, silent_port
+from tests.dialling.addresses import inet, inet6, record_sockets, silent_port
 
 
 @each_client
@@ -45,77 +45,59 @@ def test_trio_with_a_source_port_tries_one_address_after_the_other(
         connect_and(noop, Trio, "mx.example", 25, source=source, tls="none")
 
 
-# -- eyeballs.connect ------------------------------------------------------------------------------
+# -- the schedule ----------------------------------------------------------------------------------
 
 
-def test_interleave_alternates_the_families() -> None:
-    four, six = [inet(port) for port in (1, 2)], [inet6(port) for port in (3, 4, 5)]
-    assert [info[4][1] for info in eyeballs.interleave(six + four)] == [3, 1, 4, 2, 5]
-    assert [info[4][1] for info in eyeballs.interleave(four + six)] == [1, 3, 2, 4, 5]
-    assert eyeballs.interleave([]) == []
+class Clock:
+    """A clock that moves when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.mark.req("RFC8305-4-01")
-def test_connect_tries_the_families_alternately(
-    resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[eyeballs.AddressInfo] = []
+def test_the_schedule_alternates_the_families() -> None:
+    four, six = [inet(port) for port in (1, 2)], [inet6(port) for port in (3, 4, 5)]
 
-    def refuse(race: eyeballs._Race, info: eyeballs.AddressInfo) -> None:
-        tried.append(info)
-        race.errors.append(OSError("no"))
+    def tried(*found: eyeballs.AddressInfo) -> list[int]:
+        schedule, ports = eyeballs.Schedule(found, Clock()), []
+        while (info := schedule.due()) is not None:
+            ports.append(info[4][1])
+            schedule.failed(info, OSError("no"))
+        return ports
 
-    resolve(inet(1), inet(2), inet6(3), inet6(4))
-    monkeypatch.setattr(eyeballs._Race, "start", refuse)
-    with pytest.raises(OSError, match="all addresses failed"):
-        eyeballs.connect("mx.example", 25, 60)
-    assert tried == [inet(1), inet6(3), inet(2), inet6(4)]
+    assert tried(*six, *four) == [3, 1, 4, 2, 5]
+    assert tried(*four, *six) == [1, 3, 2, 4, 5]
+    assert tried() == []
 
 
 @pytest.mark.req("RFC8305-5-01")
-def test_an_address_that_refuses_lets_the_next_start_at_once(
-    resolve: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """This holds also while an earlier address is still silent."""
-    clock, errors_seen, tried = 0.0, 0, list[float]()
-    winner = socket.socket()
-
-    def start(race: eyeballs._Race, info: eyeballs.AddressInfo) -> None:
-        tried.append(clock)
-        if info[4][1] == 2:
-            race.errors.append(ConnectionRefusedError("no"))
-
-    def wait(race: eyeballs._Race, seconds: float) -> socket.socket | None:
-        nonlocal clock, errors_seen
-        if len(tried) == len(found):
-            return winner
-        if len(race.errors) == errors_seen:
-            clock += seconds
-        errors_seen = len(race.errors)
-        return None
-
-    silent, refusing, good = inet(1), inet(2), inet(3)
-    found = [silent, refusing, refusing, refusing, good]
-    resolve(*found)
-    monkeypatch.setattr(eyeballs._Race, "start", start)
-    monkeypatch.setattr(eyeballs._Race, "wait", wait)
-    monkeypatch.setattr(eyeballs._Race, "running", True)
-    with winner:
-        assert eyeballs.connect("mx.example", 25, 60, now=lambda: clock) is winner
-    assert tried == [0, *[eyeballs.ATTEMPT_DELAY] * 4]
+def test_the_next_attempt_starts_after_250_ms_or_when_one_fails() -> None:
+    clock = Clock()
+    schedule = eyeballs.Schedule([inet(port) for port in (1, 2, 3)], clock)
+    first = schedule.due()
+    assert first == inet(1) and schedule.due() is None
+    assert schedule.seconds == eyeballs.ATTEMPT_DELAY == 0.25
+    clock.now = 0.25
+    assert schedule.due() == inet(2) and schedule.due() is None
+    schedule.failed(inet(1), ConnectionRefusedError(errno.ECONNREFUSED, "no"))
+    assert schedule.due() == inet(3)
+    assert not schedule and schedule.due() is None and schedule.seconds == float("inf")
 
 
-def record_sockets(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
-    """Return a list to which each socket created from now on is added."""
-    created: list[socket.socket] = []
+def test_the_error_of_the_schedule_has_the_code_and_address_of_each_attempt() -> None:
+    schedule = eyeballs.Schedule([inet(1), inet(2)], Clock())
+    schedule.failed(inet(1), OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)"))
+    schedule.failed(inet(2), OSError("words"))
+    group = schedule.error.__cause__
+    assert isinstance(group, ExceptionGroup)
+    refused = f"[Errno {errno.ECONNREFUSED}] Connection refused ('127.0.0.1', 1)"
+    assert [str(one) for one in group.exceptions] == [refused, "words ('127.0.0.1', 2)"]
 
-    class RecordedSocket(socket.socket):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            created.append(self)
 
-    monkeypatch.setattr(socket, "socket", RecordedSocket)
-    return created
+# -- eyeballs.connect ------------------------------------------------------------------------------
 
 
 @pytest.mark.req("RFC8305-5-02")
