@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections import deque
-
 from attrs import define, field, setters
 
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Data, Ehlo, Expn, Helo, Mail, Quit, Rcpt, Vrfy
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Quit, Rcpt
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth, Bdat, StartTLS, XClient
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.parse_context import ParseContext
-from ..grammar.reply import Reply, parse_reply_line
+from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
 from ..limits import Leniencies, Limits, Timeouts
-from ..wire.buffer import Buffer
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
-from ..wire.lines import OVERLONG, LineReader
-from .client_rules import check_leniencies, check_offered, read_offer
+from .client_rules import check_leniencies, check_octets, check_offered, line_of, read_offer
+from .ledger import Ledger
 from .phases import COLUMNS, Phase
+from .reply_reader import ReplyReader
 from .verbs import Verb, Vocabulary, own_verbs, row_of, vocabulary
-
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
@@ -38,7 +33,9 @@ class ClientProtocol:
     :meth:`respond`, and write to the server what :meth:`data_to_send` returns. Pass what the server
     sends to :meth:`receive`, and take events from :meth:`next_event`. Everything sent that awaits
     a reply enters a ledger; its :class:`~.events.Answer` names the entry. Replies are matched by
-    counting, never by their text (RFC 2920 3.1).
+    counting, never by their text (RFC 2920 3.1). A reply that was received before the last octet of
+    what it would answer was taken from :meth:`data_to_send` is a protocol error; so pass on what
+    has arrived before you send more.
 
     *lmtp*: speak LMTP (RFC 2033). *secure*: TLS is active from the start. *verbs*: additional
     verbs. A command that is out of order, was not offered or is too long raises
@@ -57,26 +54,22 @@ class ClientProtocol:
     extensions: Extensions = field(factory=Extensions, init=False)
     """The offer in the last EHLO reply."""
     authenticated: bool = field(default=False, init=False)
-    in_flight: int = field(default=0, init=False)
-    """Octets of the commands without a reply, to bound the pipelining window (RFC 2920 3.1)."""
     vocabulary: Vocabulary = field(init=False)
 
-    _ledger: deque[Sent] = field(factory=lambda: deque([Sent(Step.GREETING)]), init=False)
-    _expected_phase: Phase = field(default=Phase.GREETING, init=False)  # if all in flight succeeds
+    _ledger: Ledger = field(factory=Ledger, init=False)
     _parameters: MailParameters = field(factory=MailParameters, init=False)
     _recipients: list[ForwardPath] = field(factory=list, init=False)  # accepted since MAIL
-    _buffer: Buffer = field(factory=Buffer, init=False)
-    _lines: LineReader = field(init=False)
-    _reply_lines: list[bytes] = field(factory=list, init=False)
-    _reply_size: int = field(default=0, init=False)
+    _reader: ReplyReader = field(init=False)
     _dots: DotWriter = field(factory=DotWriter, init=False)
     _text_checker: CanonicalText = field(factory=CanonicalText, init=False)
     _output: list[bytes] = field(factory=list, init=False)
+    _queued: int = field(default=0, init=False)  # octets ever put into the output
+    _taken: int = field(default=0, init=False)  # octets of them that the caller has taken
     _ended: bool = field(default=False, init=False)
     _reported: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._lines = LineReader(self._buffer)
+        self._reader = ReplyReader(self.limits)
         self.vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
 
     # -- octets in, events out, octets out ---------------------------------------------------
@@ -89,17 +82,18 @@ class ClientProtocol:
         if not data:
             self._ended = True
         elif self.phase is not Phase.CLOSED:  # after the end nothing reads them
-            self._buffer.feed(data)
+            self._reader.feed(data)
 
     def next_event(self) -> ClientEvent | None:
         """Return the next event, or None if more octets are needed or the end was reported.
 
         Raises RemoteProtocolError for octets that are not a reply, for a reply that answers nothing
-        or whose code does not fit, and for octets after the 220 to STARTTLS.
+        or comes before what it would answer was sent, for a reply that is too long or whose code
+        does not fit, and for octets after the 220 to STARTTLS.
         """
         try:
             context = ParseContext(leniencies=self.leniencies)
-            reply = self._read_reply(context)
+            reply = None if self.phase is Phase.CLOSED else self._reader.read(context)
             if reply is not None:
                 return self._take_reply(reply, tuple(context.used))
         except RemoteProtocolError:
@@ -108,19 +102,52 @@ class ClientProtocol:
         if (self._ended or self.phase is Phase.CLOSED) and not self._reported:
             self._reported = True
             self._close()
-            return Disconnected(tuple(self._ledger))
+            return Disconnected(self.unanswered)
         return None
 
-    def data_to_send(self) -> bytes:
-        """Return the octets for the server that have gathered since the last call."""
+    def data_to_send(self, *, all_but: int = 0) -> bytes:
+        """Return the octets for the server that have gathered since the last call; keep back the
+        last *all_but* of them until the next call."""
         data = b"".join(self._output)
         self._output.clear()
+        if data and all_but:
+            data, rest = data[:-all_but], data[-all_but:]
+            self._output.append(rest)
+        self._taken += len(data)
+        self._ledger.note_sent(self._taken, self._reader.received)
         return data
 
     @property
     def unanswered(self) -> tuple[Sent, ...]:
         """The ledger: everything sent that has no reply yet, oldest first."""
-        return tuple(self._ledger)
+        return self._ledger.sent
+
+    @property
+    def awaits_reply(self) -> bool:
+        """Whether anything sent has no reply yet."""
+        return bool(self._ledger)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether :meth:`data_to_send` would return anything."""
+        return bool(self._output)
+
+    @property
+    def unfinished_reply(self) -> str:
+        """The start of a reply whose end has not arrived, escaped; "" if there is none."""
+        return self._reader.unfinished
+
+    @property
+    def in_flight(self) -> int:
+        """Octets of the commands without a reply, to bound the pipelining window (RFC 2920 3.1)."""
+        return self._ledger.in_flight
+
+    @property
+    def _expected_phase(self) -> Phase:
+        """The phase that everything in flight leads to if it succeeds."""
+        if self.phase is Phase.CLOSED:
+            return Phase.CLOSED
+        return self._ledger.expected_phase(self.phase)
 
     def allows(self, row: str) -> bool:
         """Return whether the command *row* (a verb, or ``BDAT LAST``) is in order if all replies
@@ -132,7 +159,7 @@ class ClientProtocol:
         """Whether a command may be sent before the outstanding replies (RFC 2920 3.1)."""
         if not self._ledger:
             return True
-        return "PIPELINING" in self.extensions and self._may_precede(self._ledger[-1].what)
+        return "PIPELINING" in self.extensions and self._may_precede(self._ledger.newest.what)
 
     def _may_precede(self, what: Command | Step) -> bool:
         """Return whether more may follow *what* in the same group. In LMTP nothing follows a chunk:
@@ -149,7 +176,7 @@ class ClientProtocol:
         times = self.timeouts
         if not self._ledger:
             return times.tls if self.phase is Phase.TLS else times.block
-        match self._ledger[0].what:
+        match self._ledger.oldest.what:
             case Step.GREETING:
                 return times.greeting
             case Step.BODY_END | Bdat(last=True):
@@ -171,7 +198,6 @@ class ClientProtocol:
         line = self._checked_line(command)
         if isinstance(command, Mail):
             self._parameters = command.parameters
-        self._expected_phase = self._phase_by_table(self._expected_phase, command)
         return self._record(command, line)
 
     def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
@@ -187,7 +213,7 @@ class ClientProtocol:
             text = "the accepted recipients are not known; wait for the replies to RCPT"
             raise LocalProtocolError(text, command="BDAT")
         line = self._checked_line(command)
-        self._check_octets(data)
+        check_octets(data, self._parameters)
         if self._parameters.body is not Body.BINARY_MIME:
             checker = CanonicalText() if self._expected_phase is Phase.RCPT else self._text_checker
             try:
@@ -195,10 +221,9 @@ class ClientProtocol:
             except GrammarError as error:
                 raise LocalProtocolError(error.message) from None
             self._text_checker = checker
-        self._expected_phase = self._phase_by_table(self._expected_phase, command)
-        sent = self._record_end(command, line) if last else (self._record(command, line),)
-        self._output.append(data)
-        return sent
+        if last:
+            return self._record_end(command, line, data)
+        return (self._record(command, line, data),)
 
     def send_body(self, data: bytes) -> None:
         """Send a slice of content after 354. Its lines end with CRLF; dots are stuffed here.
@@ -207,9 +232,9 @@ class ClientProtocol:
         BODY=8BITMIME or SMTPUTF8 (RFC 5321 2.4).
         """
         self._check_phase(Phase.BODY)
-        self._check_octets(data)
+        check_octets(data, self._parameters)
         try:
-            self._output.append(self._dots.encode(data))
+            self._queue(self._dots.encode(data))
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
 
@@ -221,14 +246,12 @@ class ClientProtocol:
             line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
-        self._expected_phase = Phase.READY
         return self._record_end(Step.BODY_END, line)
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""
         self._check_phase(Phase.AUTH)
         line = b"*" if response is None else encode_base64(response.reveal())
-        self._expected_phase = Phase.READY
         return self._record(Step.AUTH_RESPONSE, line + b"\r\n")
 
     def tls_started(self) -> None:
@@ -236,9 +259,7 @@ class ClientProtocol:
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("STARTTLS has no 220 reply yet")
         self.secure, self.authenticated = True, False
-        self._expected_phase = self._restart_session()
-
-    # -- checks before sending ---------------------------------------------------------------
+        self._restart_session()
 
     def _check_phase(self, phase: Phase) -> None:
         if self.phase is not phase or self._ledger:
@@ -259,73 +280,64 @@ class ClientProtocol:
         if isinstance(command, Data) and self._parameters.body is Body.BINARY_MIME:
             raise LocalProtocolError("BODY=BINARYMIME needs BDAT (RFC 3030 3)", command=verb)
 
-    def _check_octets(self, data: bytes) -> None:
-        parameters = self._parameters
-        ascii_only = parameters.body in (None, Body.SEVEN_BIT) and not parameters.smtputf8
-        if ascii_only and not data.isascii():
-            raise LocalProtocolError("octets above 127; send MAIL with BODY=8BITMIME or SMTPUTF8")
-
     def _checked_line(self, command: Command) -> bytes:
         """Return the line of *command*. Raise LocalProtocolError if it must not be sent."""
-        check_offered(command, self.vocabulary.verbs[command.verb].keyword, self.extensions)
         if isinstance(command, Auth) and self.authenticated:
             raise LocalProtocolError("already authenticated", command="AUTH")
+        check_offered(command, self.vocabulary.verbs[command.verb].keyword, self.extensions)
         check_leniencies(command, self.leniencies)
-        line = bytes(command) + b"\r\n"
-        limit = self.extensions.line_limit(command.verb)
-        if len(line) > limit:
-            text = f"command line of {len(line)} octets; the limit is {limit}"
-            raise LocalProtocolError(text, command=command.verb)
-        if _CONTROL.search(line, 0, len(line) - 2):  # an application's own verb may contain any
-            raise LocalProtocolError("control character in a command", command=command.verb)
-        parameters = command.parameters if isinstance(command, Mail) else self._parameters
-        utf8 = isinstance(command, Mail | Rcpt) and parameters.smtputf8
-        utf8 = utf8 or (isinstance(command, Vrfy | Expn) and command.smtputf8)
-        if not line.isascii() and not utf8:
-            raise LocalProtocolError("not ASCII; this needs SMTPUTF8", command=command.verb)
-        return line
+        return line_of(command, self.extensions, self._parameters)
 
-    def _record(self, what: Command | Step, octets: bytes) -> Sent:
-        sent = Sent(what, len(octets))
-        self._ledger.append(sent)
+    def _queue(self, octets: bytes) -> None:
         self._output.append(octets)
-        self.in_flight += len(octets)
+        self._queued += len(octets)
+
+    def _record(self, what: Command | Step, *octets: bytes) -> Sent:
+        """Queue *octets*, of which the first are a line, and enter *what* into the ledger."""
+        sent = Sent(what, len(octets[0]))
+        self._enter((sent,), *octets)
         return sent
 
-    def _record_end(self, what: Command | Step, octets: bytes) -> tuple[Sent, ...]:
+    def _record_end(self, what: Command | Step, *octets: bytes) -> tuple[Sent, ...]:
         """Record the end of a message. In LMTP each accepted recipient has a reply of its own."""
         if not self.lmtp:
-            return (self._record(what, octets),)
+            return (self._record(what, *octets),)
         sent = tuple(Sent(what, 0, recipient) for recipient in self._recipients)
-        self._ledger.extend(sent)
-        self._output.append(octets)
+        self._enter(sent, *octets)
         return sent
+
+    def _enter(self, entries: tuple[Sent, ...], *octets: bytes) -> None:
+        for piece in octets:
+            self._queue(piece)
+        received = self._reader.received
+        for sent in entries:
+            phase = self._phase_by_table(self._expected_phase, sent.what)
+            self._ledger.append(sent, phase, end=self._queued, received=received)
 
     # -- effects of replies ------------------------------------------------------------------
 
     def _take_reply(self, reply: Reply, leniencies: tuple[str, ...]) -> Answer | Unsolicited:
-        if not self._ledger:
+        sent = self._ledger.take_answered(self._reader.begin)
+        if sent is None:
             if reply.code != 421:
-                raise RemoteProtocolError("a reply that answers no command", reply=reply)
+                text = "a reply that answers no command"
+                if self._ledger:
+                    text = "a reply that came before the command it would answer"
+                raise RemoteProtocolError(text, reply=reply)
             self._close()
             return Unsolicited(reply)
-        sent = self._ledger.popleft()
-        self.in_flight -= sent.octets
         if isinstance(sent.what, Mail):  # the transaction before it has all its replies
             self._recipients = []
         if reply.intermediate != self._expects_intermediate(sent, reply):
             text = "a reply whose code does not fit the command"
             raise RemoteProtocolError(text, command=str(sent), reply=reply)
         self.phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
-        if not reply.positive or not self._ledger:
-            self._expected_phase = self.phase
-            for other in self._ledger:
-                self._expected_phase = self._phase_by_table(self._expected_phase, other.what)
+        self._ledger.follow(self.phase, self._phase_by_table)
         return Answer(sent, reply, leniencies)
 
     def _close(self) -> None:
-        self.phase = self._expected_phase = Phase.CLOSED
-        self._buffer.clear()
+        self.phase = Phase.CLOSED
+        self._reader.clear()
 
     def _expects_intermediate(self, sent: Sent, reply: Reply) -> bool:
         """Return whether a positive reply to *sent* is 3yz; AUTH may have either kind. In LMTP 354
@@ -377,7 +389,7 @@ class ClientProtocol:
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
                 self._restart_session()
-            case StartTLS() if self._buffer:
+            case StartTLS() if self._reader.has_unread:
                 raise RemoteProtocolError(
                     "octets in clear after 220 to STARTTLS; an attacker may be injecting them",
                     command="STARTTLS",
@@ -385,34 +397,13 @@ class ClientProtocol:
                     check="the network between this client and the server",
                 )
 
-    def _restart_session(self) -> Phase:
+    def _restart_session(self) -> None:
         """Forget the server's offer and return to the phase before EHLO."""
         self.phase, self.extensions = Phase.START, Extensions()
-        return self.phase
 
     def _phase_by_table(self, phase: Phase, what: Command | Step) -> Phase:
         """Return the phase after success of *what*, or *phase* if the table has none."""
-        if what is Step.BODY_END:
+        if isinstance(what, Step):
             return Phase.READY
-        row = row_of(what) if isinstance(what, Command) else ""
-        cell = self.vocabulary.transitions.get((phase, row))
+        cell = self.vocabulary.transitions.get((phase, row_of(what)))
         return cell if isinstance(cell, Phase) else phase
-
-    # -- reading -----------------------------------------------------------------------------
-
-    def _read_reply(self, context: ParseContext) -> Reply | None:
-        while self.phase is not Phase.CLOSED:
-            line = self._lines.read(self.limits.reply_line)
-            if line is None:
-                return None
-            if line is OVERLONG or self._reply_size + len(line) > self.limits.reply:
-                raise RemoteProtocolError("a reply that is too long")
-            self._reply_lines.append(line)
-            self._reply_size += len(line)
-            try:
-                if not parse_reply_line(line)[1]:
-                    lines, self._reply_lines, self._reply_size = self._reply_lines, [], 0
-                    return Reply.from_lines(lines, context.tolerate)
-            except GrammarError as error:
-                raise RemoteProtocolError(error.message) from None
-        return None

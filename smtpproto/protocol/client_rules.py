@@ -1,14 +1,26 @@
-"""Checks that a client makes before it sends a command, and what it reads from a reply to EHLO."""
+"""Checks that a client makes before it sends, and what it reads from a reply to EHLO."""
 
 from __future__ import annotations
+
+import re
 
 from ..errors import LocalProtocolError, NotOffered
 from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth
 from ..grammar.offer_rules import not_offered_reason
+from ..grammar.parameters import Body, MailParameters
 from ..grammar.reply import Reply
 from ..limits import Leniencies, Tolerance
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+def check_octets(data: bytes, parameters: MailParameters) -> None:
+    """Raise LocalProtocolError for content that the *parameters* of MAIL do not declare."""
+    ascii_only = parameters.body in (None, Body.SEVEN_BIT) and not parameters.smtputf8
+    if ascii_only and not data.isascii():
+        raise LocalProtocolError("octets above 127; send MAIL with BODY=8BITMIME or SMTPUTF8")
 
 
 def check_offered(command: Command, keyword: str | None, offered: Extensions) -> None:
@@ -44,3 +56,26 @@ def read_offer(reply: Reply, *, secure: bool) -> Extensions:
     if not secure:
         keywords.pop("REQUIRETLS", None)
     return Extensions(keywords)
+
+
+def line_of(command: Command, offered: Extensions, parameters: MailParameters) -> bytes:
+    """Return the line of *command*, in a transaction with *parameters*. Raise LocalProtocolError if
+    it is too long, or has octets that it must not have."""
+    line = bytes(command) + b"\r\n"
+    limit = offered.line_limit(command.verb)
+    if len(line) > limit:
+        text = f"command line of {len(line)} octets; the limit is {limit}"
+        raise LocalProtocolError(text, command=command.verb)
+    if _CONTROL.search(line, 0, len(line) - 2):  # an application's own verb may contain any
+        raise LocalProtocolError("control character in a command", command=command.verb)
+    if not line.isascii() and not _may_be_utf8(command, parameters):
+        raise LocalProtocolError("not ASCII; this needs SMTPUTF8", command=command.verb)
+    return line
+
+
+def _may_be_utf8(command: Command, parameters: MailParameters) -> bool:
+    if isinstance(command, Mail):
+        return command.parameters.smtputf8
+    if isinstance(command, Rcpt):
+        return parameters.smtputf8
+    return isinstance(command, Vrfy | Expn) and command.smtputf8

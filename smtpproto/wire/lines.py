@@ -42,6 +42,11 @@ class LineReader:
         self._scanned, self._skipping = 0, False
         return OVERLONG if overlong else line[:-2]
 
+    @property
+    def overlong(self) -> bool:
+        """Whether the line that has begun is too long already, although its end has not arrived."""
+        return self._skipping
+
     def _keep_incomplete(self, limit: int) -> None:
         """Keep an incomplete line if it can still fit, else only its last octet: it may be a CR."""
         if self._skipping or len(self._buffer) >= limit:

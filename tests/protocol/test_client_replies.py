@@ -21,7 +21,7 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.limits import Limits
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
-from tests.support.pieces import single_octets
+from tests.support.pieces import pieces_of, single_octets
 
 from .machines import (
     EHLO,
@@ -265,17 +265,38 @@ def test_replies_beyond_the_limits_are_protocol_errors() -> None:
     assert_protocol_error(client, line * 129, "too long")
 
 
-def test_an_endless_reply_line_is_not_kept() -> None:
+@pytest.mark.parametrize("begin", [b"250-", b"250 ", b"", b"250-a\r\n250-"])
+@pytest.mark.parametrize("size", [1, 100, 12300])
+def test_an_endless_reply_line_ends_at_its_limit(begin: bytes, size: int) -> None:
+    """The client does not wait for the end of the line, and keeps no more than the limit."""
     client = ready_client()
     client.send(Noop())
-    for _ in range(100):
-        assert receive_events(client, b"250-" + b"x" * 10000) == []
-        assert len(client._buffer) < client.limits.reply_line
+    limit = client.limits.reply_line
+    fits = begin + b"x" * (limit - 1 - len(begin.rpartition(b"\n")[2]))
+    assert receive_events(client, *pieces_of(fits, size)) == []
     with pytest.raises(RemoteProtocolError, match="too long"):
-        receive_events(client, b"\r\n")
+        receive_events(client, b"x")
     for _ in range(100):
         client.receive(b"x" * 10000)
-    assert len(client._buffer) == 0
+    assert not client._reader.has_unread
+
+
+def test_the_last_octet_of_the_longest_line_may_be_a_cr_whose_lf_is_to_come() -> None:
+    client = ready_client(limits=Limits(reply_line=512))
+    client.send(Noop())
+    assert receive_events(client, b"250 ".ljust(510, b"x") + b"\r") == []
+    assert receive_codes(client, b"\n") == [250]
+
+
+@pytest.mark.parametrize("line", [b"250-\r\n", b"250-x\r\n", b"250-" + b"x" * 500 + b"\r\n"])
+def test_an_endless_reply_ends_at_its_limit(line: bytes) -> None:
+    client = ready_client(limits=Limits(reply=65536))
+    client.send(Noop())
+    size = len(line) - 2
+    assert receive_events(client, line * (65536 // size)) == []
+    rest = 65536 % size
+    with pytest.raises(RemoteProtocolError, match="too long"):  # in the middle of a line
+        receive_events(client, *pieces_of(line[: rest + 3], 1))
 
 
 @given(REPLY_OCTETS, st.lists(st.integers(0, 60), max_size=5))

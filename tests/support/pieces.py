@@ -17,6 +17,11 @@ def single_octets(data: bytes) -> list[bytes]:
     return [data[i : i + 1] for i in range(len(data))]
 
 
+def pieces_of(data: bytes, size: int) -> list[bytes]:
+    """Return *data* in pieces of *size* octets."""
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
 async def async_pieces(pieces: Iterable[bytes]) -> AsyncIterator[bytes]:
     """Yield *pieces*, as an asynchronous source of content."""
     for piece in pieces:
