@@ -98,6 +98,8 @@ class Disconnected:
 
     unanswered: tuple[Sent, ...] = ()
     """On a client, what was sent and got no reply, so that its outcome is unknown."""
+    unfinished_reply: str = field(default="", eq=False)
+    """On a client, the start of a reply whose end did not arrive, escaped; or ""."""
 
 
 class Step(enum.Enum):

@@ -44,7 +44,8 @@ class Stream(Protocol):
         """Return the octets that have arrived, at most 64 KiB, or ``b""`` at the end.
 
         Raises :class:`.TimedOut` if none arrive within *timeout* seconds (None: no limit), and
-        :class:`.ConnectionLost` if the connection breaks.
+        :class:`.ConnectionLost` if the connection breaks. With a *timeout* of 0 it never waits: it
+        returns what the system has received, or raises.
         """
         ...
 

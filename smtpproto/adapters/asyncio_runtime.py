@@ -160,11 +160,21 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _wait_for_change(self, timeout: float | None) -> None:
         self._changed.clear()
+        if timeout == 0:
+            await self._poll()
+            return
         try:
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
         except TimeoutError:
             raise TimedOut("the peer was silent for too long") from None
+
+    async def _poll(self) -> None:
+        """Give the loop the two turns that it needs to pass on what the system has received."""
+        for _ in range(2):
+            await asyncio.sleep(0)
+        if not self._changed.is_set():
+            raise TimedOut("nothing has arrived")
 
     # asyncio calls the methods below.
 

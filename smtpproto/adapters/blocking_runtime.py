@@ -83,11 +83,13 @@ class Stream:
 
     async def read(self, timeout: float | None) -> bytes:
         try:
-            self._socket.settimeout(_seconds(timeout))
+            self._socket.settimeout(timeout)
             return self._socket.recv(CHUNK)
         except TimeoutError:
             raise TimedOut("the peer was silent for too long") from None
         except OSError as error:
+            if type(error).__name__ in _WOULD_BLOCK:
+                raise TimedOut("nothing has arrived") from None
             raise ConnectionLost(printable(str(error))) from None
 
     async def write(self, data: bytes, timeout: float | None) -> None:
@@ -127,6 +129,11 @@ class Stream:
                 case (str(host), int(port), *_):
                     return host, port
         return "", 0
+
+
+# What recv raises if it would have to wait, but must not. The second is that of an SSLSocket, which
+# a caller may have connected.
+_WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError")
 
 
 def _seconds(timeout: float | None) -> float | None:

@@ -113,8 +113,10 @@ class Stream:
     async def read(self, timeout: float | None) -> bytes:
         if self._interrupted:
             return b""
-        self._reading = trio.CancelScope(deadline=trio.current_time() + _seconds(timeout))
+        self._reading = trio.CancelScope()
         with self._reading:
+            # Not an argument of CancelScope: a deadline of now would cancel before the first try.
+            self._reading.deadline = trio.current_time() + _seconds(timeout)
             try:
                 return bytes(await self._socket.receive_some(CHUNK))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

@@ -22,6 +22,7 @@ from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
+from ..limits import CHUNK
 from ..ports import Runtime, Stream, Trace
 from ..protocol.client import ClientProtocol
 from ..protocol.phases import COLUMNS, Phase
@@ -61,7 +62,8 @@ class Link:
 
     tls: TLSInfo | None = field(default=None, init=False)
     closing_reply: Reply | None = field(default=None, init=False)
-    """The 421 that ended the session. It counts as the reply to every unanswered command."""
+    """The 421 that ended the session. It counts as the reply to every unanswered command, and to
+    one that was about to be sent."""
     error_phase: str = field(default="", init=False)
     """The phase that errors name, for example "login"."""
     _replies: dict[Sent, Reply] = field(factory=dict, init=False)
@@ -108,7 +110,7 @@ class Link:
     def usable(self) -> bool:
         """Whether the next command can be sent: no reply is outstanding and the link is free."""
         machine = self.machine
-        return machine.phase in COLUMNS and not (machine.unanswered or self._busy or self.ended)
+        return machine.phase in COLUMNS and not (machine.awaits_reply or self._busy or self.ended)
 
     @property
     def ended(self) -> bool:
@@ -120,7 +122,7 @@ class Link:
         """Whether RSET must precede the next message: a transaction is open, or replies are
         outstanding."""
         in_transaction = self.machine.phase in _TRANSACTION_PHASES
-        return not self.ended and (in_transaction or bool(self.machine.unanswered))
+        return not self.ended and (in_transaction or self.machine.awaits_reply)
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -129,33 +131,57 @@ class Link:
         return await self.reply_to(await self.send(command))
 
     async def send(self, command: Command) -> Sent:
-        """Queue *command* as soon as the pipeline window has room, and return its ledger entry."""
-        await self._wait_until_ready()
+        """Queue *command* as soon as the pipeline window has room, and return its ledger entry.
+
+        Unless it joins a group, first take the replies that have arrived: see :meth:`look`.
+        """
+        try:
+            await self._wait_until_ready()
+            if not self.machine.has_output:
+                await self.look()
+        except ConnectionLost:
+            if self.closing_reply is None:
+                raise
+            return self._answered_by_closing(command)
         return self._trace_sent(self.machine.send(command))
 
+    def _answered_by_closing(self, command: Command) -> Sent:
+        """Return an entry for *command*, which is not sent: a 421 that has arrived answers it."""
+        assert self.closing_reply is not None
+        sent = Sent(command)
+        self._replies[sent] = self.closing_reply
+        return sent
+
     async def send_if_allowed(self, command: Command) -> Sent | None:
-        """Do the same as :meth:`send`, but return None if a reply that arrived while waiting has
-        put *command* out of order."""
+        """Queue *command* as :meth:`send` does, but without a look at what has arrived; return None
+        if a reply has put *command* out of order."""
         await self._wait_until_ready()
         allowed = self.machine.allows(command.verb)
         return self._trace_sent(self.machine.send(command)) if allowed else None
 
-    def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
+    async def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
         """Queue a BDAT command with its octets, and return the entries that its replies will name.
 
-        Raises TimedOut, and queues nothing, if the operation's time is over.
+        Of a large chunk, write all but the end, so that a reply to the command alone does not count
+        as one to the chunk. If this raises, the server does not have the whole chunk.
         """
         self._check_deadline()
         sent = self.machine.send_chunk(data, last=last)
         self.trace_line("C", str(sent[0]))
         self.trace_line("C", f"[{len(data)} octets of content]")
+        if len(data) > CHUNK:
+            await self._write(self.machine.data_to_send(all_but=CHUNK))
+            await self.look()
+            self._check_deadline()
         return sent
 
-    def end_body(self) -> tuple[Sent, ...]:
-        """Queue the end of the content, and return the entries that its replies will name.
+    async def end_body(self) -> tuple[Sent, ...]:
+        """Take the replies that have arrived; then queue the end of the content, and return the
+        entries that its replies will name.
 
-        Raises TimedOut, and queues nothing, if the operation's time is over.
+        If this raises, which it also does if the operation's time is over, nothing is queued.
         """
+        await self.look()
         self._check_deadline()
         sent = self.machine.end_body()
         self.trace_line("C", str(Step.BODY_END.value))
@@ -163,6 +189,7 @@ class Link:
 
     async def respond(self, response: Secret | None) -> Reply:
         """Send a SASL response, or ``*`` for None, and return the reply."""
+        await self.look()
         sent = self.machine.respond(response)
         self.trace_line("C", "*" if response is None else "***")
         return await self.reply_to(sent)
@@ -170,15 +197,18 @@ class Link:
     async def flush(self) -> None:
         """Write what is queued. Raises TransportError."""
         if data := self.machine.data_to_send():
-            try:
-                await self.stream.write(data, self.machine.timeouts.block)
-            except TransportError as error:
-                if isinstance(error, ConnectionLost):
-                    error.reply = await self._drain()
-                raise self._mark_broken(error) from None
-            except BaseException:  # cancelled: some octets may have been written
-                self._broken = True
-                raise
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self.stream.write(data, self.machine.timeouts.block)
+        except TransportError as error:
+            if isinstance(error, ConnectionLost):
+                error.reply = await self._drain()
+            raise self._mark_broken(error) from None
+        except BaseException:  # cancelled: some octets may have been written
+            self._broken = True
+            raise
 
     async def preface(self, octets: bytes) -> None:
         """Write *octets* before the session and before TLS. Raises TransportError."""
@@ -214,9 +244,8 @@ class Link:
     async def _wait_until_ready(self) -> None:
         """Wait until one more command may be sent within the window."""
         machine = self.machine
-        if not machine.unanswered and (event := machine.next_event()) is not None:
-            # No command is unanswered, so the server sent this reply of its own accord.
-            self._handle_event(event)
+        if not machine.awaits_reply:  # what has been read without a question is no answer
+            self._take_events()
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window
         ):
@@ -237,6 +266,31 @@ class Link:
         """Return the reply to *sent* if it has arrived, else None; never wait."""
         return self._replies.get(sent)
 
+    async def look(self) -> None:
+        """Take the replies that have arrived, without waiting: what is sent after this was not sent
+        when they came, so they cannot answer it.
+
+        Raises RemoteProtocolError for a reply that answers nothing, and TransportError if the
+        server is closing or has closed the connection.
+        """
+        try:
+            self._take_events()
+            while not self.ended:
+                self._receive(await self.stream.read(0))
+                self._take_events()
+        except TimedOut:
+            return
+        except (TransportError, RemoteProtocolError) as error:
+            raise self._mark_broken(error) from None
+
+    def _take_events(self) -> None:
+        """Handle all events in what has been read."""
+        try:
+            while (event := self.machine.next_event()) is not None:
+                self._handle_event(event)
+        except RemoteProtocolError as error:
+            raise self._mark_broken(error) from None
+
     async def _handle_next_event(self) -> None:
         """Write what is queued, then wait for one event and handle it."""
         await self.flush()
@@ -252,12 +306,14 @@ class Link:
                 self.closing_reply = reply if reply.code == 421 else None
             case Unsolicited(reply):
                 self._trace_reply(reply)
+                self.closing_reply = reply
                 error = ConnectionLost("the server is closing", reply=reply, check=_CHECK_REPLY)
                 raise self._mark_broken(error)
-            case Disconnected(unanswered) if self.closing_reply is not None:
+            case Disconnected(unanswered, _) if self.closing_reply is not None:
                 self._replies |= dict.fromkeys(unanswered, self.closing_reply)
-            case Disconnected():
-                raise self._mark_broken(ConnectionLost("the server closed the connection"))
+            case Disconnected(_, unfinished):
+                error = ConnectionLost("the server closed the connection")
+                raise self._mark_broken(_in_the_middle(error, unfinished))
 
     async def _read_event(self) -> ClientEvent:
         machine, now = self.machine, self.runtime.now
@@ -266,7 +322,9 @@ class Link:
             while (event := machine.next_event()) is None:
                 left = None if deadline is None else max(deadline - now(), 0)
                 self._receive(await self.stream.read(left))
-        except (TransportError, RemoteProtocolError) as error:
+        except TransportError as error:
+            raise self._mark_broken(_in_the_middle(error, machine.unfinished_reply)) from None
+        except RemoteProtocolError as error:
             raise self._mark_broken(error) from None
         return event
 
@@ -324,3 +382,10 @@ class Link:
             for line in bytes(reply).decode().removesuffix("\r\n").split("\r\n"):
                 secret = reply.code == 334 and reply.text
                 self.trace("S", "334 ***" if secret else printable(line))
+
+
+def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:
+    """Return *error* with the start of the reply in which it came, if any."""
+    if unfinished:
+        error.message += f" in the middle of a reply: {unfinished!r}"
+    return error

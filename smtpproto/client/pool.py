@@ -13,7 +13,14 @@ import attrs
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, instance_of
 
-from ..errors import LocalProtocolError, NotOffered, SendRefused, SMTPError, TransportError
+from ..errors import (
+    LocalProtocolError,
+    NotOffered,
+    RemoteProtocolError,
+    SendRefused,
+    SMTPError,
+    TransportError,
+)
 from ..grammar.envelope import Envelope
 from ..mail.preparation import Source, repeater
 from ..outcome import Outcome
@@ -79,9 +86,9 @@ class Pool:
     """Sends messages over connections that it opens when needed and keeps for the next message.
 
     Many tasks or threads may use a pool at once; each connection serves one of them at a time. If a
-    kept connection proves dead, or its server replies 421, the pool retires it. If nothing of the
-    message was accepted, the pool then sends it over a new connection, unless its content can be
-    read only once and was partly sent.
+    kept connection proves dead or out of step, or its server replies 421, the pool retires it. If
+    nothing of the message was accepted, the pool then sends it over a new connection, unless its
+    content can be read only once and was partly sent.
     """
 
     _runtime: Runtime
@@ -131,7 +138,7 @@ class Pool:
         kept = connection.messages > 0
         try:
             return await self._send_over(connection, message, envelope, deadline)
-        except (TransportError, SendRefused, NotOffered) as error:
+        except (TransportError, RemoteProtocolError, SendRefused, NotOffered) as error:
             may_retry = kept and connection.exhausted and not deadline.passed
             if not (may_retry and (rewind() or _content_unread(error))):
                 raise
@@ -231,7 +238,7 @@ def _exhausts(error: BaseException, connection: _Connection) -> bool:
         case NotOffered():  # the limits per connection of RFC 9422 may have been reached
             return connection.client.extensions.limits.per_connection
         case _:
-            return isinstance(error, TransportError)
+            return isinstance(error, TransportError | RemoteProtocolError)
 
 
 def _content_unread(error: SMTPError) -> bool:

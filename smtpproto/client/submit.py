@@ -137,7 +137,7 @@ class _Submission:
         """Read the reply to a pipelined DATA that has no recipients. If the reply is 354, send the
         final dot, which the server waits for (RFC 2920 3.1)."""
         if data is not None and (await self.link.reply_to(data)).positive:
-            for sent in self.link.end_body():
+            for sent in await self.link.end_body():
                 await self.link.reply_to(sent)
 
     # -- content -----------------------------------------------------------------------------
@@ -153,32 +153,30 @@ class _Submission:
     async def _send_by_data(self) -> Outcome:
         self.decided_by = "end of data"
         try:
-            refusal = await self._write_content()
+            ends = await self._write_content()
+        except (TransportError, RemoteProtocolError) as error:
+            return self.refused(self._refusal_before(error))
         except BaseException:  # a dot would end an incomplete message, so send nothing more
             self.link.abandon()
             raise
-        if refusal is not None:
-            return self.refused(refusal)
-        return await self._read_outcome(self.link.end_body(), ())
+        return await self._read_outcome(ends, ())
 
-    async def _write_content(self) -> Reply | None:
-        """Write all of the content; return the server's refusal if the link broke meanwhile."""
+    async def _write_content(self) -> tuple[Sent, ...]:
+        """Write the content and queue its end; return the entries that its replies will name."""
         link, size = self.link, 0
         async with contextlib.aclosing(self.plan.content.slices()) as parts:
             async for part in parts:
                 size += len(part)
                 link.machine.send_body(part)
-                try:
-                    await link.flush()
-                except TransportError as error:
-                    return self._refusal_before(error)
+                await link.flush()
         link.trace_line("C", f"[{size} octets of content]")
-        return None
+        return await link.end_body()
 
     async def _send_by_bdat(self) -> Outcome:
         """Send the content in chunks, up to ``_IN_FLIGHT`` of them before their replies; stop after
         a refusal."""
         link, unanswered, size = self.link, deque[Sent](), 0
+        sent: tuple[Sent, ...] = ()
         self.decided_by = "BDAT"
         async with contextlib.aclosing(self.plan.content.chunks(BDAT_SIZE)) as chunks:
             async for data, last in chunks:
@@ -187,16 +185,27 @@ class _Submission:
                     if not reply.positive:
                         return await self._refused_chunk(reply, unanswered)
                 size += len(data)
-                self._check_size(size)
-                sent = link.send_chunk(data, last=last)
-                if last:
-                    return await self._read_outcome(sent, unanswered)
-                unanswered.extend(sent)
                 try:
+                    if (refusal := await self._refused_meanwhile(unanswered)) is not None:
+                        return await self._refused_chunk(refusal, unanswered)
+                    self._check_size(size)
+                    sent = await link.send_chunk(data, last=last)
+                    if last:
+                        break
+                    unanswered.extend(sent)
                     await link.flush()
-                except TransportError as error:
+                except (TransportError, RemoteProtocolError) as error:
                     return self.refused(self._refusal_before(error, unanswered))
-        raise AssertionError("content without an end")
+        return await self._read_outcome(sent, unanswered)
+
+    async def _refused_meanwhile(self, unanswered: deque[Sent]) -> Reply | None:
+        """Take the replies to earlier chunks that have arrived; return the first refusal."""
+        await self.link.look()
+        while unanswered and (reply := self.link.reply_if_arrived(unanswered[0])) is not None:
+            await self.link.reply_to(unanswered.popleft())
+            if not reply.positive:
+                return reply
+        return None
 
     def _check_size(self, size: int) -> None:
         """Raise NotOffered before a chunk that exceeds the server's SIZE.
@@ -208,9 +217,12 @@ class _Submission:
             text = f"the message has more than {limit} octets, the most that the server accepts"
             raise NotOffered(text, command="BDAT", check="the size of the message")
 
-    def _refusal_before(self, error: TransportError, unanswered: Iterable[Sent] = ()) -> Reply:
-        """Return the refusal that the server sent before the link broke; raise *error* if there is
-        none."""
+    def _refusal_before(
+        self, error: TransportError | RemoteProtocolError, unanswered: Iterable[Sent] = ()
+    ) -> Reply:
+        """Return the refusal that the server sent in the middle of the content, before *error*;
+        raise *error* if there is none."""
+        self.link.abandon()
         replies = (*(self.link.reply_if_arrived(sent) for sent in unanswered), error.reply)
         for reply in replies:
             if reply is not None and not reply.positive:

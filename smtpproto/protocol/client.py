@@ -101,8 +101,9 @@ class ClientProtocol:
             raise
         if (self._ended or self.phase is Phase.CLOSED) and not self._reported:
             self._reported = True
+            unfinished = "" if self.phase is Phase.CLOSED else self.unfinished_reply
             self._close()
-            return Disconnected(self.unanswered)
+            return Disconnected(self.unanswered, unfinished)
         return None
 
     def data_to_send(self, *, all_but: int = 0) -> bytes:

@@ -36,7 +36,12 @@ class ScriptedStream:
         self.closed: bool = False
 
     async def read(self, timeout: float | None) -> bytes:
-        """Return the lines of this side up to the next line of the other side."""
+        """Return the lines of this side up to the next line of the other side.
+
+        With a *timeout* of 0, raises TimedOut if the other side is next or the script is silent.
+        """
+        if timeout == 0 and self._has_nothing_ready:
+            raise TimedOut("nothing has arrived")
         octets = b""
         while self._script and self._script[0][0] == self._plays:
             match self._script[0][1]:
@@ -74,6 +79,12 @@ class ScriptedStream:
             raise AssertionError(self._difference)
         if self._script or self._pending:
             raise AssertionError(f"lines not played: {[line for _, line in self._script]}")
+
+    @property
+    def _has_nothing_ready(self) -> bool:
+        return bool(self._script) and (
+            self._script[0][0] != self._plays or self._script[0][1] == "<silence>"
+        )
 
     def _fail(self, event: str) -> bytes:
         self._script.popleft()

@@ -196,7 +196,8 @@ class TLSStream(StreamWrapper):
         """See :meth:`.Stream.read`; *timeout* is for a whole record."""
         left = self._countdown(timeout)
         while (octets := self._filter.read()) is None:
-            await self._flush(left())
+            if timeout != 0:  # without waiting, only a part might be written; the next call does it
+                await self._flush(left())
             records = await self._stream.read(left())
             if not records and self._interrupted:
                 return b""  # TLS stays open: the server still has to write 421

@@ -202,7 +202,7 @@ def test_no_chunk_follows_421_to_a_recipient() -> None:
 
 def test_an_unsolicited_421_between_chunks_refuses_the_message_for_now() -> None:
     with pytest.raises(SendRefused) as caught:
-        chunks = "C: BDAT 7\nC: one..\nS: 250 ok\nS: 421 closing\nC: BDAT 7\nC: two.."
+        chunks = "C: BDAT 7\nC: one..\nS: 250 ok\nS: 421 closing"
         send(f"{LOCKSTEP}{MAIL}{chunks}", body=LINES)
     assert caught.value.outcome.retry == (ForwardPath.of("bob@example.org"),)
 

@@ -124,14 +124,14 @@ class Cancelled(BaseException):
 
 
 class CancellingStream(ScriptedStream):
-    """A scripted stream whose read number *n*, counted from 0, is cancelled."""
+    """A scripted stream whose read number *n* that may wait, counted from 0, is cancelled."""
 
     def __init__(self, script: str, n: int) -> None:
         super().__init__(script)
         self.left = n
 
     async def read(self, timeout: float | None) -> bytes:
-        self.left -= 1
+        self.left -= timeout != 0
         if self.left == -1:
             raise Cancelled
         return await super().read(timeout)

@@ -12,6 +12,7 @@ from smtpproto import (
     ClientProtocol,
     Envelope,
     Extensions,
+    TimedOut,
     TLSMode,
 )
 from smtpproto.adapters.blocking import Runtime, run
@@ -49,6 +50,8 @@ class LenientServer:
     _content: bytes = b""
 
     async def read(self, timeout: float | None) -> bytes:
+        if timeout == 0 and not self._output:
+            raise TimedOut("nothing has arrived")
         assert self._output, "client and server wait for each other"
         output, self._output = self._output, b""
         return output

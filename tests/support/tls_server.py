@@ -61,8 +61,12 @@ class TLSServer:
 
     async def read(self, timeout: float | None) -> bytes:
         octets, self._output = self._output, b""
-        if octets or not self.records:
+        if octets:
             return octets
+        if timeout == 0:
+            raise TimedOut("nothing has arrived")
+        if not self.records:
+            return b""
         match self.handshake:
             case b"stall":
                 raise TimedOut("the peer was silent for too long")
