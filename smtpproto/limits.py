@@ -100,7 +100,7 @@ class Limits:
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How many seconds to wait for the peer in each phase (RFC 5321 4.5.3.2). None: no limit."""
+    """How many seconds to wait in each phase (RFC 5321 4.5.3.2). None: no limit."""
 
     connect: float | None = 60
     """Client: opening the connection, for all addresses of the name together."""
@@ -135,6 +135,15 @@ class Timeouts:
     """Server: the whole header of a proxy."""
     command: float | None = 300
     """Server: the next command, or the next block of a message."""
+    hook: float | None = 110
+    """Server: each ``async`` call of a hook, a sink's method or the authenticator, except *commit*.
+    Then it is cancelled, and the client receives 451 4.3.0, or 454 4.7.0 for a login. The default
+    is below the shortest time that clients wait, two minutes for the reply to DATA (RFC 5321
+    4.5.3.2.4). A plain call cannot be interrupted; one that took longer is logged."""
+    commit: float | None = 300
+    """Server: each ``async`` call that accepts a message: the hook *message* or a sink's *commit*,
+    and each verdict of LMTP. Then it is cancelled, and the client receives 451 4.3.0. Clients wait
+    ten minutes (RFC 5321 4.5.3.2.6), and send again what was not answered (RFC 5321 6.1)."""
 
     def __attrs_post_init__(self) -> None:
         for name, seconds in asdict(self).items():

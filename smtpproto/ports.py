@@ -16,7 +16,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar, cast
 
-__all__ = ["Runtime", "Semaphore", "Stream", "Trace", "is_path", "result"]
+__all__ = [
+    "CallAborted",
+    "Runtime",
+    "Semaphore",
+    "Stream",
+    "Trace",
+    "as_coroutine",
+    "contain",
+    "containing",
+    "is_path",
+    "result",
+    "took_too_long",
+]
 
 T = TypeVar("T")
 
@@ -30,6 +42,52 @@ async def result(value: T | Awaitable[T]) -> T:
     if isinstance(value, Awaitable):
         return await cast("Awaitable[T]", value)
     return value
+
+
+async def as_coroutine(awaitable: Awaitable[T]) -> T:
+    """Return a coroutine that awaits *awaitable*, which may be any awaitable object."""
+    return await awaitable
+
+
+class CallAborted(Exception):
+    """A call of the application's code did not come to a result: it took too long, suspended where
+    nothing can resume it, or raised what is not an ``Exception``. The text says which."""
+
+
+def took_too_long(seconds: float) -> CallAborted:
+    """Return the error for a call that was cancelled after *seconds*."""
+    return CallAborted(f"took longer than {seconds:g} seconds, and was cancelled")
+
+
+def contain(error: BaseException) -> Exception:
+    """Return *error*, which the application's code raised, as an ``Exception``.
+
+    CancelledError, SystemExit, GeneratorExit and their like would end the task or the thread of a
+    connection. StopIteration cannot leave a coroutine. KeyboardInterrupt must not come here.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    contained = CallAborted(f"raised {type(error).__name__}").with_traceback(error.__traceback__)
+    contained.__cause__ = error
+    return contained
+
+
+class containing:  # noqa: N801 - used like contextlib.suppress
+    """Apply :func:`contain` to what the block raises, except KeyboardInterrupt.
+
+    Nothing may be awaited in the block: a cancellation of the caller has to pass.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: object
+    ) -> None:
+        if error is None or isinstance(error, KeyboardInterrupt):
+            return
+        if (contained := contain(error)) is not error:
+            raise contained from error
 
 
 def is_path(host: str) -> bool:
@@ -88,7 +146,8 @@ class Semaphore(Protocol):
 
 
 class Runtime(Protocol):
-    """What conversations need besides a stream: a clock, randomness, waiting, threads, dialling."""
+    """What conversations need besides a stream: a clock, randomness, waiting, calls of the
+    application's code, threads, dialling."""
 
     def now(self) -> float:
         """Return the time of a monotonic clock, in seconds."""
@@ -108,6 +167,22 @@ class Runtime(Protocol):
 
     def semaphore(self, number: int) -> Semaphore:
         """Return a semaphore with *number* slots, all free."""
+        ...
+
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Return the result of *awaitable*, which the application made; cancel it after *seconds*
+        (None: no limit).
+
+        Raises what *awaitable* raises, made an ``Exception`` by :func:`contain`; only a
+        cancellation of the caller and KeyboardInterrupt pass as they are. Raises
+        :class:`CallAborted` if the time is over, or if *awaitable* suspends and nothing can
+        resume it. If *awaitable* ignores that it is cancelled, it is abandoned soon after.
+        """
+        ...
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Like :meth:`within`, but if the caller is cancelled, before or meanwhile, *awaitable*
+        still has a few seconds to come to its end; then the cancellation goes on."""
         ...
 
     async def in_thread(self, function: Callable[[], T]) -> T:

@@ -9,21 +9,21 @@ import secrets
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..ports import is_path
-from . import asyncio_race
+from . import asyncio_calls, asyncio_race
+from .daemon_threads import DaemonThreads
 from .dialling import connect_unix, map_connect_errors
 from .receive_buffer import receive_buffer
 
 T = TypeVar("T")
 
 # Not the loop's default executor: clients that guess passwords could exhaust its threads.
-_threads = ThreadPoolExecutor(thread_name_prefix="smtpproto")
+_threads = DaemonThreads(32)
 
 
 class Runtime:
@@ -47,8 +47,14 @@ class Runtime:
     def semaphore(self, number: int) -> asyncio.Semaphore:
         return asyncio.Semaphore(number)
 
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return await asyncio_calls.within(seconds, awaitable)
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return await asyncio_calls.finish_within(seconds, awaitable)
+
     async def in_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(_threads, function)
+        return await asyncio.wrap_future(_threads.submit(function))
 
     async def dial(
         self,

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..errors import ConnectionLost, TimedOut
@@ -15,6 +15,7 @@ from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
 from . import eyeballs
+from .blocking_calls import run_call
 from .dialling import close_on_error, connect_unix, map_connect_errors
 
 T = TypeVar("T")
@@ -40,6 +41,14 @@ class Runtime:
 
     def semaphore(self, number: int) -> _Semaphore:
         return _Semaphore(number)
+
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Await *awaitable*, without a limit of time: nothing can interrupt it. Raises CallAborted
+        if it suspends."""
+        return run_call(awaitable)
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return run_call(awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""

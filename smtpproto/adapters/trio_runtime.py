@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
@@ -14,7 +14,7 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
-from . import eyeballs
+from . import eyeballs, trio_calls
 from .dialling import connect_unix, map_connect_errors
 
 T = TypeVar("T")
@@ -43,6 +43,12 @@ class Runtime:
 
     def semaphore(self, number: int) -> trio.Semaphore:
         return trio.Semaphore(number)
+
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return await trio_calls.within(seconds, awaitable)
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return await trio_calls.finish_within(seconds, awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.

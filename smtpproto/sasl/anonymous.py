@@ -6,8 +6,7 @@ from attrs import define, field
 
 from ..errors import GrammarError
 from ..grammar.secret import Secret
-from ..ports import result
-from .authenticator import Authenticator
+from .authenticator import Authenticator, ask
 from .credentials import Anonymous
 from .exchange import Channel, Denied, Identity
 from .prepare import check_trace
@@ -49,7 +48,7 @@ class AnonymousServer:
             trace = _valid_trace(response.reveal().decode())
         except UnicodeDecodeError:
             raise GrammarError("not UTF-8") from None
-        if await result(self.authenticator.allow_anonymous(trace)) is True:
+        if await ask(self.authenticator.allow_anonymous, trace) is True:
             return Identity("anonymous", mechanism="ANONYMOUS")
         return Denied(f"anonymous login not allowed, trace: {trace!r}")
 

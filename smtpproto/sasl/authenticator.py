@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Collection
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from ..errors import GrammarError
 from ..grammar.ascii_case import lower
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS
-from ..ports import result
 from .exchange import Channel, Denied, Identity
 
 if TYPE_CHECKING:
@@ -123,14 +123,29 @@ class Authenticator:
         return False
 
 
+async def ask(question: Callable[..., Any], *arguments: object) -> Any:
+    """Return the answer of a method of the authenticator; await it if it is awaitable.
+
+    Raises what the method raises; RuntimeError instead of GrammarError, which would blame the
+    client.
+    """
+    try:
+        answer = question(*arguments)
+        while isinstance(answer, Awaitable):  # a method called in a thread may return a coroutine
+            answer = await answer
+    except GrammarError as error:
+        raise RuntimeError("the authenticator raised GrammarError") from error
+    return answer
+
+
 async def password_matches(
     authenticator: Authenticator, channel: Channel, username: str, password: Secret
 ) -> bool:
     """Return whether the authenticator accepts the password. Call it in a thread if it is plain."""
     check = functools.partial(authenticator.check_password, username, password)
     if inspect.iscoroutinefunction(authenticator.check_password):
-        return await result(check()) is True
-    return await result(await channel.in_thread(check)) is True
+        return await ask(check) is True
+    return await ask(channel.in_thread, check) is True
 
 
 async def authorize(
@@ -139,6 +154,6 @@ async def authorize(
     """Return the result for a verified user, who may have asked to act as the user *authzid*."""
     if authzid in ("", username):
         return Identity(username, mechanism=mechanism)
-    if await result(authenticator.may_act_as(username, authzid)) is True:
+    if await ask(authenticator.may_act_as, username, authzid) is True:
         return Identity(username, authzid, mechanism)
     return Denied("not authorized to act as another user")

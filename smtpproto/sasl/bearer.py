@@ -18,8 +18,7 @@ from attrs import define, field
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
-from ..ports import result
-from .authenticator import Authenticator, TokenClaim, TokenRefused, authorize
+from .authenticator import Authenticator, TokenClaim, TokenRefused, ask, authorize
 from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep
@@ -168,10 +167,11 @@ class _BearerServer(ABC):
         return RefusingChallenge(octets, self._denied.reason)
 
     async def _verdict(self, claim: TokenClaim) -> str | TokenRefused | None:
-        meant = self.authenticator.is_dialled_as(claim.host, claim.port, self.channel)
-        if await result(meant) is not True:
+        is_dialled_as = self.authenticator.is_dialled_as
+        if await ask(is_dialled_as, claim.host, claim.port, self.channel) is not True:
             return TokenRefused(status="invalid_request")
-        return await result(self.authenticator.check_token(claim))
+        verdict: str | TokenRefused | None = await ask(self.authenticator.check_token, claim)
+        return verdict
 
     @abstractmethod
     def read_claim(self, message: bytes) -> TokenClaim:

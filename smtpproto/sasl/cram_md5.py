@@ -11,8 +11,7 @@ from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret
-from ..ports import result
-from .authenticator import Authenticator, authorize
+from .authenticator import Authenticator, ask, authorize
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
@@ -91,7 +90,7 @@ class CramMD5Server:
         if response is None:
             return self._challenge
         username, digest = self._read(response)
-        secret = await result(self.authenticator.shared_secret(username))
+        secret = await ask(self.authenticator.shared_secret, username)
         known = secret.reveal() if secret is not None else b""
         expected = _digest(known or self.channel.random(16), self._challenge)
         if not hmac.compare_digest(expected, digest):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..grammar.secret import Secret
-from ..ports import result
-from .authenticator import Authenticator, authorize
+from .authenticator import Authenticator, ask, authorize
 from .credentials import External
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
@@ -41,7 +40,7 @@ class ExternalServer:
         certificate = self.channel.certificate
         if certificate is None:
             return Denied("no verified client certificate")
-        username = await result(self.authenticator.certificate_user(certificate))
+        username = await ask(self.authenticator.certificate_user, certificate)
         if not isinstance(username, str) or not username:
             return Denied("the client certificate belongs to no user")
         return await authorize(self.authenticator, "EXTERNAL", username, authzid)

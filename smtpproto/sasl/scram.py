@@ -19,8 +19,7 @@ from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64, encode_base64
-from ..ports import result
-from .authenticator import Authenticator, authorize
+from .authenticator import Authenticator, ask, authorize
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, prepared_text
@@ -258,7 +257,7 @@ class ScramServer:
     async def _keys(self, username: str) -> tuple[bool, ScramKeys]:
         """Return whether the user exists, and keys in any case, in the same time."""
         decoy = _decoy(self.authenticator, self.channel, username, self.hash_name)
-        keys = await result(self.authenticator.scram_keys(username, self.hash_name))
+        keys = await ask(self.authenticator.scram_keys, username, self.hash_name)
         if keys is not None and keys.hash_name != self.hash_name:
             raise LocalProtocolError(
                 f"the authenticator returned keys for {keys.hash_name}, not for {self.hash_name}"

@@ -59,8 +59,9 @@ class Authentication:
         assert self._exchange is not None
         if self.refused:
             return _INVALID_CREDENTIALS
+        seconds = self._config.timeouts.hook
         try:
-            step = await self._exchange.step(response)
+            step = await self._runtime.within(seconds, self._exchange.step(response))
         except GrammarError as error:
             step = Denied(error.message)
         except Exception as error:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
-from operator import methodcaller
-from typing import cast
+from typing import Any, cast
 
 from attrs import define, field
 
-from ..errors import LocalProtocolError, TransportError
 from ..grammar.reply import Reply
-from ..ports import result
+from ..ports import containing
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
-from .handler import Handler, Session, Sink, Verdict, Verdicts
-from .hooks import (
-    LOCAL_ERROR,
-    answer_machine,
-    call_hook_without_reply,
-    iterate_verdicts,
-    log_failure,
-)
+from .handler import Handler, Session, Sink, Verdict, WholeMessage
+from .hooks import LOCAL_ERROR, HookCaller, VerdictReader, answer_machine, log_failure
 
 
 @define(eq=False)
@@ -32,6 +23,7 @@ class ContentWriter:
     """
 
     _handler: Handler
+    _hooks: HookCaller
     _flush: Callable[[], Awaitable[None]]
     _sink: Sink | None = field(default=None, init=False)
 
@@ -40,25 +32,35 @@ class ContentWriter:
         if machine.phase is not Phase.RCPT:
             answer_machine(machine, None)
             return
-        try:
-            sink: Sink | Reply = await result(self._handler.data(session, machine.envelope))
-            if not isinstance(sink, Reply) and not hasattr(sink, "commit"):
-                raise TypeError(f"data must return a Sink or a Reply, not {type(sink).__name__}")
-        except Exception as error:
-            log_failure("data", error)
-            sink = LOCAL_ERROR
+        sink = await self._open(machine, session)
         if isinstance(sink, Reply):
             answer_machine(machine, sink)
         else:
             self._sink = sink
             answer_machine(machine, None)
 
+    async def _open(self, machine: ServerProtocol, session: Session) -> Sink | Reply:
+        data, seconds = self._handler.data, self._hooks.timeouts.hook
+        try:
+            sink: Any = await self._hooks.call(data, session, machine.envelope, seconds=seconds)
+            with containing():
+                if isinstance(sink, Reply) or hasattr(sink, "commit"):
+                    return cast("Sink | Reply", sink)
+            raise TypeError(f"data must return a Sink or a Reply, not {type(sink).__name__}")
+        except Exception as error:
+            log_failure("data", error)
+            return LOCAL_ERROR
+
     async def write(self, data: bytes) -> None:
         """Write *data* to the sink. If the sink fails, the rest of the content is discarded."""
-        if self._sink is None:
+        if (sink := self._sink) is None:
             return
+
+        def write() -> object:
+            return sink.write(data)
+
         try:
-            await result(self._sink.write(data))
+            await self._hooks.call(write, seconds=self._hooks.timeouts.hook)
         except Exception as error:
             log_failure("write", error)
             await self.abort()
@@ -68,36 +70,66 @@ class ContentWriter:
         answer_machine(machine, None if self._sink is not None else LOCAL_ERROR)
 
     async def commit(self, machine: ServerProtocol) -> None:
-        """Commit the complete content, and answer for the message."""
+        """Commit the complete content, and answer for the message: once, or in LMTP once for each
+        recipient, as soon as each verdict is known."""
         sink, self._sink = self._sink, None
-        if sink is None:
-            await self._answer(machine, LOCAL_ERROR)
-            return
-        try:
-            await self._answer(machine, await result(sink.commit()))
-        except TransportError:  # the link broke while LMTP's replies were sent
-            raise
-        except Exception as error:
-            log_failure("commit", error)
-            await self._answer(machine, LOCAL_ERROR)
+        verdicts = LOCAL_ERROR if sink is None else await self._verdicts(sink)
+        if not machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
+            _answer_all(machine, verdicts)
+        else:
+            await self._answer_each(machine, VerdictReader(self._hooks, verdicts))
 
     async def abort(self) -> None:
         """Abort the sink, if one is open."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            await call_hook_without_reply(methodcaller("abort"), sink)
 
-    async def _answer(self, machine: ServerProtocol, verdicts: Verdicts) -> None:
-        """Answer once, or in LMTP once for each recipient, as soon as each verdict is known."""
-        if not machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
+            def abort() -> Any:
+                return sink.abort()
+
+            await self._hooks.finish(abort)
+
+    async def _verdicts(self, sink: Sink) -> Any:
+        def commit() -> object:
+            return sink.commit()
+
+        try:
+            return await self._hooks.call(commit, seconds=self._hooks.timeouts.commit)
+        except Exception as error:
+            log_failure(_name_of_commit(sink), error)
+            return LOCAL_ERROR
+
+    async def _answer_each(self, machine: ServerProtocol, verdicts: VerdictReader) -> None:
+        """Answer for each recipient of LMTP. What the link raises while a reply is sent ends the
+        connection; what the application raises is the reply to all further recipients."""
+        try:
             while machine.question is not None:
-                answer_machine(machine, cast(Verdict, verdicts))
-            return
-        async with aclosing(iterate_verdicts(verdicts)) as one_by_one:
-            async for verdict in one_by_one:
-                if machine.question is None:
-                    raise LocalProtocolError("more verdicts than recipients; return one for each")
+                try:
+                    verdict = await verdicts.next()
+                except Exception as error:
+                    log_failure("commit", error)
+                    _answer_all(machine, LOCAL_ERROR)
+                    return
                 answer_machine(machine, verdict)
                 await self._flush()
-        if machine.question is not None:
-            raise LocalProtocolError("fewer verdicts than recipients; return one for each")
+            if machine.phase is not Phase.CLOSED:  # a 421 needs no more verdicts
+                await _check_end(verdicts)
+        finally:
+            await verdicts.close()
+
+
+def _answer_all(machine: ServerProtocol, verdict: Verdict) -> None:
+    while machine.question is not None:
+        answer_machine(machine, verdict)
+
+
+async def _check_end(verdicts: VerdictReader) -> None:
+    try:
+        await verdicts.check_end()
+    except Exception as error:
+        log_failure("commit", error)
+
+
+def _name_of_commit(sink: Sink) -> str:
+    """The name of the hook that *sink* calls to commit, for the log."""
+    return "message" if isinstance(sink, WholeMessage) else "commit"

@@ -34,9 +34,8 @@ from ..grammar.command import (
     Vrfy,
 )
 from ..grammar.extension_command import Auth, Bdat, Etrn, StartTLS, XClient, XForward
-from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..ports import Runtime, Stream
+from ..ports import Runtime, Stream, containing
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from ..protocol.server_replies import SHUTTING_DOWN, TIMED_OUT
@@ -49,17 +48,10 @@ from .config import ServerConfig
 from .content import ContentWriter
 from .early_talk import talks_early
 from .handler import Handler, Session, Verdict
-from .hooks import (
-    NO_TLS_NOW,
-    answer_machine,
-    call_hook,
-    call_hook_without_reply,
-    call_login_hook,
-    call_lookup_hook,
-    log_failure,
-)
+from .hooks import NO_TLS_NOW, HookCaller, answer_machine, log_failure
 from .networks import is_among
 from .setup import make_machine, offered_mechanisms
+from .tracing import trace_event, trace_replies
 from .trust import impersonate, read_proxy_header
 
 _log = logging.getLogger("smtpproto.server")
@@ -80,6 +72,7 @@ class Conversation:
 
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
+    _hooks: HookCaller = field(init=False)
     _content: ContentWriter = field(init=False)
     _authentication: Authentication = field(init=False)
     _in_transaction: bool = field(default=False, init=False)  # as it was before the current event
@@ -92,12 +85,24 @@ class Conversation:
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = ServerProtocol(hostname=self._config.hostname)  # replaced by _prepare
-        self._content = ContentWriter(self._handler, self._flush)
+        self._hooks = HookCaller(self._runtime, self._config.timeouts)
+        self._content = ContentWriter(self._handler, self._hooks, self._flush)
         self._authentication = Authentication(self._config, self._runtime)
 
     async def run(self) -> None:
         """Serve the client, then close the connection. Errors are logged, not raised."""
         _log.info("connection from %s, %s", *self._session.peer)
+        try:
+            await self._serve()
+        except GeneratorExit:  # the program closes this coroutine: nothing can be awaited now
+            raise
+        except BaseException:
+            await self._close()
+            raise
+        await self._close()
+        _log.info("connection from %s, %s ended", *self._session.peer)
+
+    async def _serve(self) -> None:
         try:
             await self._prepare()
             await self._converse()
@@ -105,9 +110,6 @@ class Conversation:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
         except Exception as error:  # a bug ends this connection, not the server
             log_failure("the conversation", error)
-        finally:
-            await self._close()
-        _log.info("connection from %s, %s ended", *self._session.peer)
 
     def stop(self) -> None:
         """End the conversation with 421: at once if it waits for the client, but not within a
@@ -122,7 +124,7 @@ class Conversation:
             await self._read_proxy_header()
         if self._config.implicit_tls:
             await self._handshake(self._make_filter())
-            verdict = await call_hook(self._handler.tls, self._session)
+            verdict = await self._hooks.ask(self._handler.tls, self._session)
             self._tls_refusal = None if verdict is None or verdict.positive else verdict
         self._machine = make_machine(
             type(self._handler), self._config, self._session.peer[0], self._channel
@@ -164,13 +166,14 @@ class Conversation:
             await self._runtime.checkpoint()
 
     async def _close(self) -> None:
+        """Call the hooks of the end, also if the connection is cancelled meanwhile; then close."""
         try:
             await self._content.abort()
-            await call_hook_without_reply(self._handler.close, self._session)
-        except Exception as error:
-            log_failure("the end of a conversation", error)
         finally:
-            await self._stream.close()
+            try:
+                await self._hooks.finish(self._handler.close, self._session)
+            finally:
+                await self._stream.close()
 
     # -- octets ------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ class Conversation:
 
     async def _flush(self) -> None:
         if data := self._machine.data_to_send():
-            self._trace_replies(data)
+            trace_replies(self._config.trace, data)
             await self._stream.write(data, self._config.timeouts.command)
 
     async def _handshake(self, tls: Filter) -> None:
@@ -239,7 +242,8 @@ class Conversation:
         """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
         source = self._config.context
         try:
-            context = source if isinstance(source, Context) or source is None else source()
+            with containing():
+                context = source if isinstance(source, Context) or source is None else source()
             if not isinstance(context, Context):
                 raise TypeError(f"not a TLS context: {type(context).__name__}")
             return filter_for(context, server_side=True)
@@ -265,13 +269,15 @@ class Conversation:
     # -- events ------------------------------------------------------------------------------
 
     async def _handle(self, event: ServerEvent) -> None:
-        self._trace_event(event)
+        trace_event(self._config.trace, event)
         self._note_early_talk(event)
         match event:
             case Command():
                 await self._handle_command(event)
             case Connected():
-                verdict = self._tls_refusal or await call_hook(self._handler.connect, self._session)
+                verdict = self._tls_refusal or await self._hooks.ask(
+                    self._handler.connect, self._session
+                )
                 self._answer(verdict)
             case AuthResponse(response):
                 await self._answer_login(await self._authentication.step(response))
@@ -299,9 +305,9 @@ class Conversation:
             case Ehlo():
                 await self._handle_hello(command)
             case Mail(path, parameters):
-                self._answer(await call_hook(handler.mail, session, path, parameters))
+                self._answer(await self._hooks.ask(handler.mail, session, path, parameters))
             case Rcpt(path, parameters):
-                self._answer(await call_hook(handler.rcpt, session, path, parameters))
+                self._answer(await self._hooks.ask(handler.rcpt, session, path, parameters))
             case Data() | Bdat():
                 await self._content.begin(self._machine, session)
             case Rset():
@@ -309,11 +315,11 @@ class Conversation:
             case Noop() | Quit():
                 pass
             case Vrfy(name):
-                self._answer(await call_lookup_hook(handler.vrfy, session, name))
+                self._answer(await self._hooks.ask_lookup(handler.vrfy, session, name))
             case Expn(name):
-                self._answer(await call_lookup_hook(handler.expn, session, name))
+                self._answer(await self._hooks.ask_lookup(handler.expn, session, name))
             case Help(topic):
-                self._answer(await call_hook(handler.help, session, topic))
+                self._answer(await self._hooks.ask(handler.help, session, topic))
             case _:
                 await self._handle_extension(command)
 
@@ -328,7 +334,7 @@ class Conversation:
                 )
                 await self._answer_login(step)
             case Etrn(node):
-                self._answer(await call_hook(handler.etrn, session, node))
+                self._answer(await self._hooks.ask(handler.etrn, session, node))
             case XClient():
                 await self._handle_xclient(command)
             case XForward(attributes):
@@ -337,10 +343,10 @@ class Conversation:
                 forwarded = attributes if known is None else known.updated(attributes)
                 self._session = evolve(session, forwarded=forwarded)
             case _:
-                self._answer(await call_hook(handler.command, session, command))
+                self._answer(await self._hooks.ask(handler.command, session, command))
 
     async def _handle_hello(self, command: Ehlo) -> None:
-        if self._answer(await call_hook(self._handler.ehlo, self._session, command.host)):
+        if self._answer(await self._hooks.ask(self._handler.ehlo, self._session, command.host)):
             extended = not isinstance(command, Helo)
             self._session = evolve(self._session, hello=command.host, extended=extended)
             await self._drop_transaction()
@@ -350,7 +356,7 @@ class Conversation:
         session = impersonate(self._new_session(), self._session, command.attributes)
         channel = evolve(self._channel, certificate=None)  # it belongs to the trusted peer
         self._machine.mechanisms = offered_mechanisms(self._config, channel)
-        if self._answer(await call_hook(self._handler.connect, session)):
+        if self._answer(await self._hooks.ask(self._handler.connect, session)):
             self._session = session
 
     async def _handle_starttls(self) -> None:
@@ -362,7 +368,7 @@ class Conversation:
         if self._answer(None) and self._machine.phase is Phase.TLS:
             await self._flush()
             await self._handshake(tls)
-            verdict = await call_hook(self._handler.tls, self._session)
+            verdict = await self._hooks.ask(self._handler.tls, self._session)
             mechanisms = offered_mechanisms(self._config, self._channel)
             self._machine.tls_started(verdict, mechanisms=mechanisms)
 
@@ -373,7 +379,7 @@ class Conversation:
             return
         if isinstance(step, Reply):
             self._answer(step)
-        elif self._answer(await call_login_hook(self._handler.login, self._session, step)):
+        elif self._answer(await self._hooks.ask_login(self._handler.login, self._session, step)):
             self._session = evolve(self._session, user=step.user, identity=step)
 
     @property
@@ -406,28 +412,7 @@ class Conversation:
         """Abort the content, and call the handler's ``reset`` if a transaction was open."""
         await self._content.abort()
         if self._in_transaction:
-            await call_hook_without_reply(self._handler.reset, self._session)
+            await self._hooks.finish(self._handler.reset, self._session)
 
     def _answer(self, verdict: Verdict) -> bool:
         return answer_machine(self._machine, verdict)
-
-    # -- the trace ---------------------------------------------------------------------------
-
-    def _trace_event(self, event: ServerEvent) -> None:
-        if self._config.trace is None:
-            return
-        match event:
-            case Command():
-                self._config.trace("C", str(event))
-            case Rejected(line):
-                self._config.trace("C", line)
-            case BodyEnd(size):
-                self._config.trace("C", f"[{size} octets of content]")
-            case AuthResponse():
-                self._config.trace("C", "***")
-
-    def _trace_replies(self, data: bytes) -> None:
-        if self._config.trace is not None:
-            for line in data.decode().removesuffix("\r\n").split("\r\n"):
-                shown = "334 ***" if line.startswith("334 ") else printable(line)
-                self._config.trace("S", shown)

@@ -15,6 +15,7 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
+from ..ports import containing
 from ..sasl import Identity
 from ..tls.filter import TLSInfo
 from ..wire.proxy import ProxyHeader
@@ -270,7 +271,8 @@ def handler_of(source: HandlerSource) -> Handler:
     if isinstance(source, Handler):
         return source
     try:
-        handler = source()
+        with containing():
+            handler = source()
         if isinstance(handler, Handler):
             return handler
         _log.error("a handler was expected, but %r was made", type(handler).__name__)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, cast
+
+from attrs import define, frozen
 
 from ..errors import GrammarError, LocalProtocolError
 from ..grammar.address import Mailbox
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..ports import result
+from ..limits import Timeouts
+from ..ports import CallAborted, Runtime, containing
 from ..protocol.server import ServerProtocol
-from .handler import Hook, LookupResult, NoReply, Verdict
+from .handler import Hook, LookupHook, NoReply, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -21,57 +24,150 @@ LOCAL_ERROR = Reply(451, "4.3.0", "Local error in processing")
 NO_TLS_NOW = Reply(454, "4.7.0", "TLS not available due to temporary reason")
 NO_LOGIN_NOW = Reply(454, "4.7.0", "Temporary authentication failure")
 
+_END = object()  # of an iterable of verdicts
+
 
 def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
     """Log that *where* failed, with the error and its traceback.
 
     The error's text is escaped, because it may quote the client. If *secret* it is left out,
-    because it may contain a password.
+    because it may contain a password; but not the reason why the library ended a call.
     """
     stack = "".join(traceback.format_tb(error.__traceback__))
-    description = type(error).__name__ if secret else printable(repr(error))
+    description = _describe_kind(error) if secret else _describe(error)
     _log.error("%s failed: %s\n%s", where, description, stack)
 
 
-async def call_hook(
-    hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
-) -> Verdict:
-    """Return the verdict of *hook*, or *failure* if it raises or returns anything else."""
+def _describe_kind(error: Exception) -> str:
+    return str(error) if isinstance(error, CallAborted) else type(error).__name__
+
+
+def _describe(error: Exception) -> str:
+    what = error.__cause__ if isinstance(error, CallAborted) else error
     try:
-        return _check_verdict(await result(hook(*arguments)))
-    except Exception as error:
-        log_failure(_name_of(hook), error)
-        return failure
+        return _describe_kind(error) if what is None else printable(repr(what))
+    except Exception:  # the application's exceptions may fail to describe themselves
+        return _describe_kind(error)
 
 
-async def call_login_hook(hook: Callable[..., Hook], *arguments: object) -> Verdict:
-    """Return the verdict of a hook on a login: 334 is a failure, because the exchange is over."""
-    verdict = await call_hook(hook, *arguments, failure=NO_LOGIN_NOW)
-    continues = isinstance(verdict, Reply) and verdict.intermediate
-    return NO_LOGIN_NOW if continues else verdict
+@frozen
+class HookCaller:
+    """Calls the application's code. Its methods raise nothing that this code raises, but they let
+    pass a cancellation of the connection."""
+
+    _runtime: Runtime
+    timeouts: Timeouts
+
+    async def call(
+        self, function: Callable[..., Any], *arguments: object, seconds: float | None
+    ) -> Any:
+        """Return what *function* returns; await it, for *seconds* at most, if it is awaitable.
+
+        Raises what *function* raises, as an ``Exception``.
+        """
+        started = self._runtime.now()
+        with containing():
+            value = function(*arguments)
+        if isinstance(value, Awaitable):
+            return await self._runtime.within(seconds, value)
+        took = self._runtime.now() - started
+        if seconds is not None and took > seconds:
+            name = _name_of(function)
+            _log.warning("%s took %d seconds; a plain hook cannot be interrupted", name, took)
+        return value
+
+    async def ask(
+        self, hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
+    ) -> Verdict:
+        """Return the verdict of *hook*, or *failure* if it raises, takes too long, or returns
+        anything else."""
+        try:
+            return _check_verdict(await self.call(hook, *arguments, seconds=self.timeouts.hook))
+        except Exception as error:
+            log_failure(_name_of(hook), error)
+            return failure
+
+    async def ask_login(self, hook: Callable[..., Hook], *arguments: object) -> Verdict:
+        """Return the verdict of a hook on a login: 334 is a failure, because the exchange is
+        over."""
+        verdict = await self.ask(hook, *arguments, failure=NO_LOGIN_NOW)
+        continues = isinstance(verdict, Reply) and verdict.intermediate
+        return NO_LOGIN_NOW if continues else verdict
+
+    async def ask_lookup(self, hook: Callable[..., LookupHook], *arguments: object) -> Verdict:
+        """Return the verdict of the hook for VRFY or EXPN. Mailboxes become a 250 reply with one
+        mailbox on each line (RFC 5321 3.5.2)."""
+        try:
+            found = await self.call(hook, *arguments, seconds=self.timeouts.hook)
+            if found is None or isinstance(found, Reply):
+                return found
+            with containing():
+                mailboxes = _check_mailboxes(found)
+            return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])
+        except Exception as error:
+            log_failure(_name_of(hook), error)
+            return LOCAL_ERROR
+
+    async def finish(self, hook: Callable[..., NoReply], *arguments: object) -> None:
+        """Call a hook whose result does not change the dialogue, to its end, even if the connection
+        is cancelled."""
+        try:
+            with containing():
+                value = hook(*arguments)
+            if isinstance(value, Awaitable):
+                await self._runtime.finish_within(self.timeouts.hook, value)
+        except Exception as error:
+            log_failure(_name_of(hook), error)
 
 
-async def call_hook_without_reply(hook: Callable[..., NoReply], *arguments: object) -> None:
-    """Call a hook whose result does not change the dialogue."""
-    try:
-        await result(hook(*arguments))
-    except Exception as error:
-        log_failure(_name_of(hook), error)
+@define
+class VerdictReader:
+    """Reads the verdicts that ``commit`` returned for the recipients of LMTP, one by one."""
+
+    _hooks: HookCaller
+    _verdicts: Iterable[Verdict] | AsyncIterable[Verdict]
+    _iterator: Iterator[Verdict] | AsyncIterator[Verdict] | None = None
+
+    async def next(self) -> Verdict:
+        """Return the next verdict.
+
+        Raises what the iterable raises, as an ``Exception``, and LocalProtocolError if it has no
+        more.
+        """
+        verdict = await self._next()
+        if verdict is _END:
+            raise LocalProtocolError("fewer verdicts than recipients; return one for each")
+        return cast(Verdict, verdict)
+
+    async def check_end(self) -> None:
+        """Raise LocalProtocolError if there are more verdicts."""
+        if await self._next() is not _END:
+            raise LocalProtocolError("more verdicts than recipients; return one for each")
+
+    async def close(self) -> None:
+        """Close the iterator, if it is an async generator."""
+        close = getattr(self._iterator, "aclose", None)
+        if close is not None:
+            await self._hooks.finish(close)
+
+    async def _next(self) -> object:
+        with containing():
+            if self._iterator is None:
+                self._iterator = _iterate(self._verdicts)
+            if isinstance(self._iterator, Iterator):
+                return next(self._iterator, _END)
+        try:
+            return await self._hooks.call(
+                anext, self._iterator, seconds=self._hooks.timeouts.commit
+            )
+        except StopAsyncIteration:
+            return _END
 
 
-async def call_lookup_hook(
-    hook: Callable[..., LookupResult | Awaitable[LookupResult]], *arguments: object
-) -> Verdict:
-    """Return the verdict of the hook for VRFY or EXPN. Mailboxes become a 250 reply with one
-    mailbox on each line (RFC 5321 3.5.2)."""
-    try:
-        found = await result(hook(*arguments))
-        if found is None or isinstance(found, Reply):
-            return found
-        return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in _check_mailboxes(found)])
-    except Exception as error:
-        log_failure(_name_of(hook), error)
-        return LOCAL_ERROR
+def _iterate(
+    verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
+) -> Iterator[Verdict] | AsyncIterator[Verdict]:
+    return aiter(verdicts) if isinstance(verdicts, AsyncIterable) else iter(verdicts)
 
 
 def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
@@ -86,22 +182,6 @@ def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
         log_failure("a hook's answer", error)
         machine.answer(verdict := LOCAL_ERROR)
     return verdict is None or verdict.positive
-
-
-async def iterate_verdicts(
-    verdicts: Iterable[Verdict] | AsyncIterable[Verdict],
-) -> AsyncGenerator[Verdict, None]:
-    """Yield the verdicts one by one; an async generator is closed at the end."""
-    if isinstance(verdicts, AsyncGenerator):
-        async with aclosing(verdicts):
-            async for verdict in verdicts:
-                yield verdict
-    elif isinstance(verdicts, AsyncIterable):
-        async for verdict in verdicts:
-            yield verdict
-    else:
-        for verdict in verdicts:
-            yield verdict
 
 
 def _name_of(hook: Callable[..., object]) -> str:

@@ -18,13 +18,14 @@ each read returns. When all coroutines wait, the clock jumps to the first deadli
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
 from ..limits import CHUNK
+from ..ports import as_coroutine, contain, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource, handler_of
@@ -88,6 +89,30 @@ class Simulation:
     def semaphore(self, number: int) -> SimulatedSemaphore:
         """Return a semaphore of *number* slots. The seed decides which waiter gets a free slot."""
         return SimulatedSemaphore(self, number)
+
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Return the result of *awaitable*, which may wait for what this simulation offers. Close
+        it after *seconds*, and raise CallAborted."""
+        deadline = float("inf") if seconds is None else self._now + seconds
+        coroutine = as_coroutine(awaitable)
+        while True:
+            try:
+                wait: _Wait = coroutine.send(None)
+            except StopIteration as stop:
+                returned: T = stop.value
+                return returned
+            except (Exception, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                raise contain(error) from error
+            await _Wait(wait.ready, min(wait.deadline, deadline))
+            if seconds is not None and not wait.ready() and wait.deadline > deadline <= self._now:
+                coroutine.close()
+                raise took_too_long(seconds)
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """Do what :meth:`within` does: a simulation cancels nothing."""
+        return await self.within(seconds, awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: there are no threads."""

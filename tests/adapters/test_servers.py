@@ -22,7 +22,6 @@ from smtpproto import (
     Secret,
     Session,
     Sink,
-    SMTPError,
     TLSMode,
 )
 from smtpproto.adapters import blocking as on_sockets
@@ -183,13 +182,17 @@ def test_a_stopping_trio_server_does_not_wait_for_a_password_check_in_a_thread()
 # -- blocking servers and coroutines ---------------------------------------------------------------
 
 
-def test_a_hook_that_suspends_ends_the_connection_of_a_blocking_server() -> None:
+def test_a_hook_that_suspends_is_answered_with_451_by_a_blocking_server() -> None:
     class Suspending(Handler):
-        async def connect(self, session: Session) -> None:
+        async def vrfy(self, session: Session, name: str) -> None:
             await asyncio.Event().wait()
 
-    with running_server(Blocking, Suspending()) as running, pytest.raises(SMTPError):
-        on_sockets.connect("127.0.0.1", running.port)
+    async def verify_twice(client: Client) -> None:
+        assert [(await client.vrfy("ann")).code for _ in range(2)] == [451, 451]
+        assert (await client.noop()).code == 250
+
+    with running_server(Blocking, Suspending()) as running:
+        Blocking.client(running.port, verify_twice)
 
 
 def test_run_refuses_a_coroutine_that_suspends() -> None:

@@ -1,0 +1,81 @@
+"""Calls of the application's code under trio: see :meth:`.ports.Runtime.within`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import trio
+
+from ..ports import contain, took_too_long
+from .abandonable import Abandonable
+
+T = TypeVar("T")
+
+FINISH = 2.0  # seconds for a call at the end of a connection that was cancelled
+_IGNORED = 100  # a call that catches Cancelled as often as this will not end by itself
+
+
+async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
+    """See :meth:`.ports.Runtime.within`."""
+    if seconds is None:
+        return await _contained(awaitable)
+    with trio.move_on_after(seconds):
+        return await _contained(awaitable)
+    raise took_too_long(seconds)
+
+
+async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
+    """See :meth:`.ports.Runtime.finish_within`."""
+    deadline = trio.current_time() + (math.inf if seconds is None else seconds)
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope(shield=True, deadline=deadline)
+        nursery.start_soon(_shorten, scope)
+        with scope:
+            try:
+                return await _contained(awaitable)
+            except Exception as error:  # a nursery would wrap it in a group
+                failure = error
+            finally:
+                nursery.cancel_scope.cancel()
+    raise failure or took_too_long(FINISH if seconds is None else seconds)
+
+
+async def _shorten(scope: trio.CancelScope) -> None:
+    """Leave *scope* little time when this task is cancelled."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        scope.deadline = min(scope.deadline, trio.current_time() + FINISH)
+
+
+async def _contained(awaitable: Awaitable[T]) -> T:
+    """Await *awaitable*. Abandon it if it goes on although it is cancelled."""
+    task, ignored = trio.lowlevel.current_task(), 0
+
+    def why_abandon(value: object) -> trio.Cancelled | None:
+        nonlocal ignored
+        error = getattr(value, "error", None)  # trio resumes a task with an outcome
+        if not isinstance(error, trio.Cancelled):
+            return None
+        ignored += 1
+        return error if ignored > _IGNORED else None
+
+    try:
+        return await Abandonable(awaitable, why_abandon)
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        if not _is_running(task) or trio.current_effective_deadline() == -math.inf:
+            raise
+        raise contain(error) from error
+
+
+def _is_running(task: trio.lowlevel.Task) -> bool:
+    """Return whether *task* is the current one: it is not if it is closed from outside."""
+    try:
+        return trio.lowlevel.current_task() is task
+    except RuntimeError:  # trio has ended
+        return False
