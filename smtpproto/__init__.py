@@ -39,7 +39,7 @@ from .errors import (
 )
 from .grammar.address import ForwardPath, Mailbox, ReversePath
 from .grammar.command import Command
-from .grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host
+from .grammar.domain import AddressLiteral, Domain, GeneralLiteral, HelloHost, Host, MalformedHost
 from .grammar.dsn import Notify, OriginalRecipient, Ret
 from .grammar.envelope import Envelope
 from .grammar.extension import Extensions
@@ -107,6 +107,7 @@ __all__ = [
     "GrammarError",
     "Handler",
     "HashedPasswords",
+    "HelloHost",
     "Host",
     "Identity",
     "Leniencies",
@@ -116,6 +117,7 @@ __all__ = [
     "LoginRefused",
     "MailParameters",
     "Mailbox",
+    "MalformedHost",
     "NoSupport",
     "NotOffered",
     "Notify",

@@ -185,12 +185,29 @@ class Leniencies:
     """``a..b@``, ``.a@``, ``a.@``: addresses that some mobile carriers once assigned. They are read
     as if the local-part were quoted."""
 
-    long_local_part: Tolerance = Tolerance.REJECT
+    long_local_part: Tolerance = Tolerance.REPORT
     """A local-part of more than 64 octets, as sender rewriting makes them, up to the limit of a
-    path. The next server may refuse it (RFC 5321 4.5.3.1.1)."""
+    path (RFC 5321 4.5.3.1: implementations should impose no limits where possible). A client sends
+    it if a server with this leniency has read it, or for ``Mailbox(..., long=True)``; the next
+    server may refuse it."""
+
+    domain_underscores: Tolerance = Tolerance.REPORT
+    """``_`` in the domain of an address. Such names exist, since DNS allows them. A client sends
+    the domain if a server with this leniency has read it, or for ``Domain(..., loose=True)``."""
+
+    domain_final_dot: Tolerance = Tolerance.REPORT
+    """``a@b.test.``, with the dot that ends an absolute name in DNS. It is read without the dot, so
+    that both spellings are the same address."""
+
+    missing_domain: Tolerance = Tolerance.REJECT
+    """``<root>``, as programs write it that mail to users of their own host. Elsewhere its meaning
+    is unknown. The mailbox has the domain None; a client sends ``Mailbox("root", None)`` only with
+    this leniency."""
 
     loose_hello: Tolerance = Tolerance.REPORT
-    """A name in EHLO with underscores or a trailing dot. Harmless: the name proves nothing."""
+    """A name in EHLO that is neither a domain nor an address literal, as many devices send it:
+    ``my pc``, ``a_b``, ``(none)``, ``[2001:db8::1]``; any octets but control characters. Harmless:
+    the name proves nothing. Handlers get it as a MalformedHost."""
 
     hello_literal: Tolerance = Tolerance.ACCEPT
     """An address literal in HELO, although the grammar of HELO allows only domains (RFC 5321

@@ -29,11 +29,6 @@ from smtpproto.grammar.command import Command, Ehlo
 WRONG_ARGUMENTS: list[tuple[Callable[..., object], tuple[object, ...]]] = [
     (Mailbox, ("a", "b.test>\r\nRCPT TO:<evil@x.test")),
     (Ehlo, ("x\r\nRSET",)),
-    (Envelope, (b"ann@a.test", "b@c.test")),
-    (Envelope, ("", [None])),
-    (Envelope, ("", None)),
-    (Envelope, ("", b"bob@b.test")),
-    (Envelope, ("", ["a@b.test", 7])),
     (Reply, (250, None, [b"octets"])),
     (Reply, ("250",)),
     (Reply, (250.5,)),
@@ -50,6 +45,22 @@ def test_wrong_arguments_raise_an_smtp_error_without_secrets(
     with pytest.raises(SMTPError) as caught:
         make(*arguments)
     assert "hunter2" not in str(caught.value)
+
+
+WRONG_ADDRESSES: list[tuple[Any, Any]] = [
+    (b"ann@a.test", "b@c.test"),
+    ("", [None]),
+    ("", None),
+    ("", b"bob@b.test"),
+    ("", ["a@b.test", 7]),
+    (5, "b@c.test"),
+]
+
+
+@pytest.mark.parametrize(("sender", "recipients"), WRONG_ADDRESSES)
+def test_an_address_of_a_wrong_type_raises_type_error(sender: Any, recipients: Any) -> None:
+    with pytest.raises(TypeError, match=r"not an address: .*; pass str"):
+        Envelope(sender, recipients)
 
 
 def _opened() -> ClientProtocol:

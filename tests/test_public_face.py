@@ -40,7 +40,15 @@ PROGRAMS = sorted(
     [*ROOT.glob("examples/*.py"), *ROOT.glob("tests/adapters/*.py"), ROOT / "docs/tables.py"]
 )
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-ALIASES = {"Credential", "Host", "Source", "Trace", "Verdict", "Verdicts"}  # unions, not classes
+ALIASES = {
+    "Credential",
+    "HelloHost",
+    "Host",
+    "Source",
+    "Trace",
+    "Verdict",
+    "Verdicts",
+}  # unions, not classes
 # Classes that public annotations name but no module exports: protocols for arguments that programs
 # take from other libraries (pathlib, pyOpenSSL).
 NOT_EXPORTED = {"smtpproto.tls.context.OpenSSLContext", "smtpproto.tls.verify.Path"}

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(Inbox(store), args.host, port_of(args, _PORT), options))
     except GrammarError as error:
-        raise UsageError(f"--hostname {args.hostname}: {error.message}") from None
+        raise UsageError(f"--hostname: {error.message}") from None
     return 0
 
 

@@ -4,96 +4,147 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self, TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, asdict, field, frozen
+from attrs.converters import optional
 
 from .. import limits
+from ..limits import Leniencies, Tolerance
+from .address_advice import advise, brackets_for
 from .ascii_case import lower
 from .domain import Domain, Host, decode_utf8, parse_host, to_host
+from .local_part import BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
 from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
-_BAD_MAILBOX = Reply(501, "5.1.3", "Syntax error in mailbox address")
-
-_UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
-_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
-_LOOSE_DOTS = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_UTF8}-]+")
-_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
-_LOCAL_PART = re.compile(rf"[ -~{_UTF8}]*")  # without quotes and backslashes
 _HOST = re.compile(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
 _ROUTE = re.compile(r"@([^\s<>,:@]+)[,:]")
 _POSTMASTER = "postmaster"
+_ANYTHING_READABLE = Leniencies(**dict.fromkeys(asdict(Leniencies()), Tolerance.ACCEPT))
 
-H = TypeVar("H")
+T = TypeVar("T")
+_Read = Callable[[str, int, ParseContext], tuple[T, int]]
 
 
-@frozen
-class Mailbox:
-    """``Local-part "@" ( Domain / address-literal )``."""
+class _Comparable:
+    """Addresses compare with each other and with strings by their canonical text."""
+
+    __slots__ = ()
+
+    @property
+    def canonical(self) -> str:
+        """The text that all equal addresses have in common, and whose hash they have: with the
+        least quoting, and the domain in lower case and with A-labels. So only this form of an
+        address is found in a set or dict of strings."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, _Comparable):
+            return self.canonical == other.canonical
+        if not isinstance(other, str):
+            return NotImplemented
+        canonical = self.canonical
+        return canonical in (other, _canonical_of(other))
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+
+def _canonical_of(text: str) -> str | None:
+    """Return the canonical form of the address *text*; None if it is not an address."""
+    if not text or lower(text) == _POSTMASTER:
+        return lower(text)
+    context = ParseContext(leniencies=_ANYTHING_READABLE)
+    try:
+        return _read_whole(_read_mailbox, text, context).canonical
+    except GrammarError:
+        return None
+
+
+@frozen(eq=False)
+class Mailbox(_Comparable):
+    """``Local-part "@" ( Domain / address-literal )``.
+
+    A mailbox is equal to a string that means the same address, in any quoting of the local-part and
+    any case of the domain: ``mailbox == "bob@example.org"``.
+    """
 
     local_part: str = field()
     """The local-part without quotes and backslashes, since all its quoted forms are equal (RFC 5321
     4.1.2). Case-sensitive, and at most 64 octets when written. The empty local-part is ``""``.
     ``bytes()`` writes the form with the least quoting."""
 
-    domain: Host = field(converter=to_host)
+    domain: Host | None = field(converter=optional(to_host))
+    """The domain or address literal. None for the local name of a mailbox, such as ``root``, which
+    a client sends only if its leniencies allow :attr:`~smtpproto.Leniencies.missing_domain`."""
 
-    long: bool = field(default=False, kw_only=True, eq=False, repr=False)
-    """Whether a leniency allowed the local-part to be as long as a path. A client sends such a
-    mailbox only if its own leniencies allow it."""
+    long: bool = field(default=False, kw_only=True, repr=False)
+    """Whether the local-part may be as long as a path. A client sends such a mailbox only if its
+    leniencies allow :attr:`~smtpproto.Leniencies.long_local_part`."""
 
     def __attrs_post_init__(self) -> None:
-        if not _LOCAL_PART.fullmatch(self.local_part):
-            message = "a local-part must not contain control characters"
-            raise GrammarError(message, reply=_BAD_MAILBOX)
-        limit = limits.PATH if self.long else limits.LOCAL_PART
-        if len(quote(self.local_part).encode()) > limit:
-            message = "local-part of more than 64 octets"
-            raise GrammarError(message, offset=64, reply=_BAD_MAILBOX)
+        check_local_part(self.local_part, limits.PATH if self.long else limits.LOCAL_PART)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
-        """Read ``local-part@domain``, without brackets. Raises GrammarError."""
-        text = decode_utf8(data)
-        mailbox, end = _read_mailbox(text, 0, ParseContext())
-        if end != len(text):
-            raise _error("no text may follow the mailbox", text, end)
+        """Read ``local-part@domain``, without brackets.
+
+        Raises GrammarError. For text, it quotes the text and says what to write instead; for
+        octets, it has the offset.
+        """
+        try:
+            mailbox = _read_whole(_read_mailbox, decode_utf8(data), ParseContext())
+        except GrammarError as error:
+            raise error if isinstance(data, bytes) else _explained(data, error) from None
         return cls(mailbox.local_part, mailbox.domain)
+
+    @property
+    def leniencies(self) -> tuple[str, ...]:
+        """The names of the leniencies that a client needs to send this mailbox."""
+        loose = isinstance(self.domain, Domain) and self.domain.loose and "_" in self.domain.name
+        needed = {
+            "missing_domain": self.domain is None,
+            "domain_underscores": loose,
+            "long_local_part": len(quote(self.local_part).encode()) > limits.LOCAL_PART,
+        }
+        return tuple(name for name, is_needed in needed.items() if is_needed)
 
     @property
     def isascii(self) -> bool:
         """Whether the mailbox can be written without SMTPUTF8."""
-        return self.local_part.isascii() and self.domain.isascii
+        return self.local_part.isascii() and (self.domain is None or self.domain.isascii)
+
+    @property
+    def canonical(self) -> str:
+        local_part = quote(self.local_part)
+        if self.domain is None:
+            return _POSTMASTER if lower(local_part) == _POSTMASTER else local_part
+        return f"{local_part}@{self.domain.canonical}"
 
     def __bytes__(self) -> bytes:
         return str(self).encode()
 
     def __str__(self) -> str:
-        return f"{quote(self.local_part)}@{self.domain}"
-
-
-def quote(local_part: str) -> str:
-    """Write *local_part* as a Dot-string if possible, else as a Quoted-string."""
-    if _DOT_STRING.fullmatch(local_part):
-        return local_part
-    escaped = local_part.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        local_part = quote(self.local_part)
+        return local_part if self.domain is None else f"{local_part}@{self.domain}"
 
 
 def _check_path_length(
     _instance: object, _attribute: Attribute[Mailbox | None], mailbox: Mailbox | None
 ) -> None:
     if mailbox is not None and len(bytes(mailbox)) + len("<>") > limits.PATH:
-        raise GrammarError("path of more than 256 octets", reply=_BAD_MAILBOX)
+        message = f"not an address: {str(mailbox)[:100]!r}: path of more than 256 octets"
+        raise GrammarError(message, reply=BAD_MAILBOX)
 
 
-@frozen
-class ReversePath:
+@frozen(eq=False)
+class ReversePath(_Comparable):
     """The sender in MAIL: a mailbox, or None for the null path ``<>`` of notifications.
 
-    At most 256 octets when written.
+    At most 256 octets when written. Equal to its mailbox, and to the strings to which that is
+    equal; the null path is equal to ``""``.
     """
 
     mailbox: Mailbox | None = field(default=None, validator=_check_path_length)
@@ -102,28 +153,24 @@ class ReversePath:
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<>``, and drop a source route (RFC 5321 C). Raises
         GrammarError."""
-        text = decode_utf8(data)
-        path, end = read_reverse_path(text, 0, ParseContext())
-        if end != len(text):
-            raise _error("no text may follow the path", text, end)
-        return cls(path.mailbox)
+        return cls(_parse_path(read_reverse_path, data).mailbox)
 
     @classmethod
     def of(cls, value: ReversePath | Mailbox | str | None) -> ReversePath:
         """Return a path as it is, or make one from a mailbox or a bare address. The empty string
-        and None are the null path. Raises GrammarError."""
+        and None are the null path. Raises GrammarError, and TypeError for any other type."""
         if isinstance(value, ReversePath):
             return value
-        if isinstance(value, str):
-            value = _parse_address(value) if value else None
-        if not isinstance(value, Mailbox | None):
-            raise _not_an_address(value)
-        return ReversePath(value)
+        return ReversePath(_to_mailbox(value) if value not in ("", None) else None)
 
     @property
     def isascii(self) -> bool:
         """Whether the path can be written without SMTPUTF8."""
         return self.mailbox is None or self.mailbox.isascii
+
+    @property
+    def canonical(self) -> str:
+        return "" if self.mailbox is None else self.mailbox.canonical
 
     def __bytes__(self) -> bytes:
         return f"<{self}>".encode()
@@ -133,37 +180,34 @@ class ReversePath:
         return "" if self.mailbox is None else str(self.mailbox)
 
 
-@frozen
-class ForwardPath:
+def _no_bare_postmaster(mailbox: Mailbox | None) -> Mailbox | None:
+    """Return None for the mailbox ``postmaster`` without a domain, which has a form of its own."""
+    return None if mailbox is not None and mailbox.canonical == _POSTMASTER else mailbox
+
+
+@frozen(eq=False)
+class ForwardPath(_Comparable):
     """A recipient in RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1).
 
-    At most 256 octets when written.
+    At most 256 octets when written. Equal to its mailbox, and to the strings to which that is
+    equal: ``recipient == "bob@example.org"``. The bare form is equal to ``"postmaster"``.
     """
 
-    mailbox: Mailbox | None = field(validator=_check_path_length)
+    mailbox: Mailbox | None = field(converter=_no_bare_postmaster, validator=_check_path_length)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
         """Read ``<mailbox>`` or ``<Postmaster>``, and drop a source route. Raises GrammarError."""
-        text = decode_utf8(data)
-        path, end = read_forward_path(text, 0, ParseContext())
-        if end != len(text):
-            raise _error("no text may follow the path", text, end)
-        return cls(path.mailbox)
+        return cls(_parse_path(read_forward_path, data).mailbox)
 
     @classmethod
     def of(cls, value: ForwardPath | Mailbox | str) -> ForwardPath:
         """Return a path as it is, or make one from a mailbox, a bare address or ``postmaster``.
-        Raises GrammarError."""
+        Raises GrammarError, and TypeError for any other type."""
         if isinstance(value, ForwardPath):
             return value
-        if isinstance(value, str):
-            if lower(value) == _POSTMASTER:
-                return ForwardPath(None)
-            value = _parse_address(value)
-        if not isinstance(value, Mailbox):
-            raise _not_an_address(value)
-        return ForwardPath(value)
+        bare = isinstance(value, str) and lower(value) == _POSTMASTER
+        return ForwardPath(None if bare else _to_mailbox(value))
 
     @property
     def local_part(self) -> str:
@@ -172,7 +216,8 @@ class ForwardPath:
 
     @property
     def domain(self) -> Host | None:
-        """The domain or address literal, or None for the bare ``<Postmaster>``."""
+        """The domain or address literal. None for the bare ``<Postmaster>``, and for a mailbox
+        without a domain."""
         return None if self.mailbox is None else self.mailbox.domain
 
     @property
@@ -184,6 +229,10 @@ class ForwardPath:
     def isascii(self) -> bool:
         """Whether the path can be written without SMTPUTF8."""
         return self.mailbox is None or self.mailbox.isascii
+
+    @property
+    def canonical(self) -> str:
+        return _POSTMASTER if self.mailbox is None else self.mailbox.canonical
 
     def __bytes__(self) -> bytes:
         return f"<{self}>".encode()
@@ -213,89 +262,136 @@ def read_forward_path(text: str, at: int, context: ParseContext) -> tuple[Forwar
 
 def _read_path(text: str, at: int, context: ParseContext) -> tuple[Mailbox, int]:
     """Read ``"<" [ A-d-l ":" ] Mailbox ">"``."""
-    if not text.startswith("<", at):
-        context.tolerate("missing_brackets", _error("a path must start with '<'", text, at))
-        return _read_mailbox(text, at, context)
-    start = _skip_route(text, at + 1)
+    bracket = text.startswith("<", at)
+    if not bracket:
+        context.tolerate("missing_brackets", error_at("a path must start with '<'", text, at))
+    start = _skip_route(text, at + 1, context) if bracket else at
     mailbox, end = _read_mailbox(text, start, context)
-    if not text.startswith(">", end):
-        raise _error("a path must end with '>'", text, end)
-    if len(text[at : end + 1].encode()) > limits.PATH:
-        raise _error("path of more than 256 octets", text, at)
-    return mailbox, end + 1
+    if bracket and not text.startswith(">", end):
+        raise error_at("a path must end with '>'", text, end)
+    if not bracket and mailbox.domain is None:  # without either it could be anything
+        raise error_at("'@' must follow the local-part", text, end)
+    end += bracket
+    if max(len(text[at:end].encode()), len(bytes(mailbox)) + len("<>")) > limits.PATH:
+        raise error_at("path of more than 256 octets", text, at)
+    return mailbox, end
 
 
-def _skip_route(text: str, at: int) -> int:
+def _skip_route(text: str, at: int, context: ParseContext) -> int:
     """Return the end of ``A-d-l ":"``, a source route, which is accepted and ignored (RFC 5321 C).
 
     ``A-d-l = At-domain *( "," At-domain )``
     """
     while match := _ROUTE.match(text, at):
-        _parse_at(Domain.parse, match[1], text, at + 1)
+        if not isinstance(_read_host(match[1], text, at + 1, context), Domain):
+            raise error_at("a source route must be a list of '@domain'", text, at + 1)
         at = match.end()
         if text[at - 1] == ":":
             return at
         if not text.startswith("@", at):
-            raise _error("a source route must be a list of '@domain'", text, at)
+            raise error_at("a source route must be a list of '@domain'", text, at)
     return at
 
 
 def _read_mailbox(text: str, at: int, context: ParseContext) -> tuple[Mailbox, int]:
-    local_part, end = _read_local_part(text, at, context)
-    long = len(text[at:end].encode()) > limits.LOCAL_PART
-    if long:
-        error = _error("local-part of more than 64 octets", text, at)
+    local_part, end = read_local_part(text, at, context)
+    size = len(max(text[at:end].encode(), quote(local_part).encode(), key=len))
+    if size > limits.LOCAL_PART:
+        error = error_at("local-part of more than 64 octets", text, at)
         context.tolerate("long_local_part", error)
+    if size > limits.PATH:
+        raise error_at("path of more than 256 octets", text, at)
+    long = size > limits.LOCAL_PART
     if not text.startswith("@", end):
-        raise _error("'@' must follow the local-part", text, end)
+        context.tolerate("missing_domain", error_at("'@' must follow the local-part", text, end))
+        return Mailbox(local_part, None, long=long), end
     found = _HOST.match(text, end + 1)
     name = found[0] if found else ""
-    host = _parse_at(parse_host, name, text, end + 1)
+    host = _read_host(name, text, end + 1, context)
     return Mailbox(local_part, host, long=long), end + 1 + len(name)
 
 
-def _read_local_part(text: str, at: int, context: ParseContext) -> tuple[str, int]:
-    """Return the local-part at *at*, without quotes and backslashes, and its end."""
-    if quoted := _QUOTED_STRING.match(text, at):
-        return re.sub(r"\\(.)", r"\1", quoted[1]), quoted.end()
-    loose = _LOOSE_DOTS.match(text, at)
-    if loose is None:
-        raise _error("not a local-part", text, at)
-    dotted = _DOT_STRING.match(text, at)
-    if dotted is None:
-        context.tolerate("loose_dots", _error("not a local-part", text, at))
-    elif dotted.end() != loose.end():
-        error = _error("'@' must follow the local-part", text, dotted.end())
-        context.tolerate("loose_dots", error)
-    return loose[0], loose.end()
-
-
-def _parse_at(parse: Callable[[str], H], name: str, text: str, at: int) -> H:
+def _read_host(name: str, text: str, at: int, context: ParseContext) -> Host:
     """Parse *name*, which starts at *at* in *text*. The offset of an error is that in *text*."""
     try:
-        return parse(name)
-    except GrammarError as error:
-        raise _error(error.message, text, at, error.offset) from None
-
-
-def _parse_address(address: str) -> Mailbox:
-    """Parse an address that the caller passed. The text of an error includes the address."""
+        return parse_host(name)
+    except GrammarError as found:
+        error = error_at(found.message, text, at, found.offset)
+    kept = name.removesuffix(".")
     try:
-        return Mailbox.parse(address)
+        domain = Domain(kept, loose="_" in kept)
+    except GrammarError:
+        raise error from None
+    if kept != name:
+        context.tolerate("domain_final_dot", error)
+    if domain.loose:
+        context.tolerate("domain_underscores", error)
+    return domain
+
+
+def _read_whole(read: _Read[T], text: str, context: ParseContext) -> T:
+    """Return the value that *read* finds in *text*, which must have nothing after it."""
+    value, end = read(text, 0, context)
+    if end != len(text):
+        raise error_at("no text may follow the address", text, end)
+    return value
+
+
+def _parse_path(read: _Read[T], data: bytes | str) -> T:
+    try:
+        return _read_whole(read, decode_utf8(data), ParseContext())
     except GrammarError as error:
-        message = f"not an address: {address[:100]!r}: {error.message}"
-        raise GrammarError(message, offset=error.offset, reply=error.reply) from None
+        error.located = isinstance(data, bytes)
+        raise
 
 
-def _not_an_address(value: object) -> GrammarError:
-    message = f"not an address: {type(value).__name__}; pass str, a Mailbox or a path"
-    return GrammarError(message, reply=_BAD_MAILBOX)
+# -- what applications pass ----------------------------------------------------------------------
 
 
-def _error(message: str, text: str, at: int, offset: int = 0) -> GrammarError:
-    """Return an error at *offset* octets after the character *at* of *text*."""
-    start = len(text[:at].encode("utf-8", "replace"))
-    return GrammarError(message, offset=start + offset, reply=_BAD_MAILBOX)
+def _to_mailbox(value: object) -> Mailbox:
+    """Return *value*, or parse it if it is text. Raises GrammarError, or TypeError."""
+    if isinstance(value, Mailbox):
+        return value
+    if not isinstance(value, str):
+        text = f"not an address: {type(value).__name__}; pass str, a Mailbox or a path"
+        raise TypeError(f"{text}, here its addr_spec" if hasattr(value, "addr_spec") else text)
+    mailbox = Mailbox.parse(value)
+    if brackets := brackets_for(value):  # it fits the grammar, but no such domain exists
+        raise _not_an_address(value, f"an IP address must be in brackets; use {brackets}")
+    return mailbox
+
+
+def _explained(address: str, error: GrammarError) -> GrammarError:
+    """Return the error for *address*, which says what to pass instead."""
+    found = _not_an_address(address, advise(address, error.message, _is_mailbox))
+    found.offset = error.offset
+    context = ParseContext(leniencies=_ANYTHING_READABLE)
+    with suppress(GrammarError):
+        mailbox = _read_whole(_read_mailbox, address, context)
+        if mailbox.leniencies:
+            found.message += f"; to use it as it is, pass {_constructor(mailbox)}"
+    return found
+
+
+def _is_mailbox(text: str) -> bool:
+    try:
+        _read_whole(_read_mailbox, text, ParseContext())
+    except GrammarError:
+        return False
+    return True
+
+
+def _constructor(mailbox: Mailbox) -> str:
+    """Return the Python expression that makes *mailbox*, which only leniencies allow."""
+    domain = None if mailbox.domain is None else str(mailbox.domain)
+    loose = "domain_underscores" in mailbox.leniencies
+    long = ", long=True" if "long_local_part" in mailbox.leniencies else ""
+    written = f"Domain({domain!r}, loose=True)" if loose else repr(domain)
+    return f"Mailbox({mailbox.local_part!r}, {written}{long})"
+
+
+def _not_an_address(address: str, advice: str) -> GrammarError:
+    return GrammarError(f"not an address: {address[:100]!r}: {advice}", reply=BAD_MAILBOX)
 
 
 def suggested_path(reply: Reply) -> ForwardPath | None:

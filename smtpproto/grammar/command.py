@@ -13,13 +13,14 @@ from attrs import Attribute, field, frozen
 
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .ascii_case import upper
-from .domain import AddressLiteral, Domain, Host, to_host
+from .domain import AddressLiteral, HelloHost, MalformedHost, parse_host, to_host
 from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
 from .parse_context import ParseContext
 from .printable import printable
 from .reply import GrammarError, Reply
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL_OCTET = re.compile(rb"[\x00-\x1f\x7f]")
 _SPACES = re.compile(r" {2,}")
 _UTF8_FLAG = re.compile(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
 
@@ -39,6 +40,12 @@ class Command:
     verb: ClassVar[str]
 
     @classmethod
+    def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
+        """Return the command whose argument is *octets*, as they follow the verb and one space.
+        Raises GrammarError."""
+        return cls.read(_decode_argument(octets), context)
+
+    @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
         """Return the command with *argument*, the text after the verb and one space. Raises
         GrammarError."""
@@ -56,6 +63,19 @@ class Command:
     def __str__(self) -> str:
         """Return the line as it may be shown: escaped, with secrets masked."""
         return printable(bytes(self))
+
+
+def _decode_argument(octets: bytes) -> str:
+    """Return *octets* as text. Raises GrammarError for control characters, and unless it is
+    UTF-8."""
+    try:
+        argument = octets.decode()
+    except UnicodeDecodeError as error:
+        raise GrammarError("not UTF-8", offset=error.start, reply=BAD_CHARACTERS) from None
+    if control := CONTROL.search(argument):
+        offset = len(argument[: control.start()].encode())
+        raise GrammarError("control character", offset=offset, reply=BAD_CHARACTERS)
+    return argument
 
 
 def _check_text(_instance: object, _attribute: Attribute[str], text: str) -> None:
@@ -110,8 +130,12 @@ class _NameCommand(TextCommand):
         return f"{self.text} SMTPUTF8" if self.smtputf8 else self.text
 
 
-def _check_ascii(_instance: object, _attribute: Attribute[Host], host: Host) -> None:
-    if not host.isascii:
+def _to_hello(value: HelloHost | str) -> HelloHost:
+    return value if isinstance(value, MalformedHost) else to_host(value)
+
+
+def _check_ascii(_instance: object, _attribute: Attribute[HelloHost], host: HelloHost) -> None:
+    if not (host.isascii or isinstance(host, MalformedHost)):
         message = "a host must name itself in ASCII, with A-labels"
         raise GrammarError(message, reply=BAD_ARGUMENT)
 
@@ -121,18 +145,27 @@ class Ehlo(Command):
     """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
 
     verb = "EHLO"
-    host: Host = field(converter=to_host, validator=_check_ascii)
+    host: HelloHost = field(converter=_to_hello, validator=_check_ascii)
+
+    @classmethod
+    def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
+        try:
+            return super().read_octets(octets, context)
+        except GrammarError as error:
+            if not octets or _CONTROL_OCTET.search(octets):
+                raise
+            context.tolerate("loose_hello", error)
+        return cls(MalformedHost(octets))
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        try:
-            return cls(to_host(argument))
-        except GrammarError as error:
-            context.tolerate("loose_hello", error)
-        return cls(Domain(argument.removesuffix("."), loose=True))
+        return cls(parse_host(argument))
 
     def argument(self) -> str:
         return str(self.host)
+
+    def __bytes__(self) -> bytes:
+        return f"{self.verb} ".encode() + bytes(self.host)
 
 
 @frozen
@@ -143,8 +176,8 @@ class Helo(Ehlo):
     verb = "HELO"
 
     @classmethod
-    def read(cls, argument: str, context: ParseContext) -> Self:
-        command = super().read(argument, context)
+    def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
+        command = super().read_octets(octets, context)
         if isinstance(command.host, AddressLiteral):
             error = GrammarError("HELO takes no address literal", reply=BAD_ARGUMENT)
             context.tolerate("hello_literal", error)

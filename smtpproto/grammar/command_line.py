@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from .command import (
     BAD_CHARACTERS,
-    CONTROL,
     Command,
     Data,
     Ehlo,
@@ -51,8 +50,8 @@ def read_verb(line: bytes, commands: Commands = COMMANDS) -> str:
     if verb in commands:
         return verb
     if verb in RETIRED:
-        raise GrammarError(f"{verb} is not implemented", reply=_NOT_IMPLEMENTED)
-    raise GrammarError("not a command", reply=_UNKNOWN)
+        raise GrammarError(f"{verb} is not implemented", offset=0, reply=_NOT_IMPLEMENTED)
+    raise GrammarError("not a command", offset=0, reply=_UNKNOWN)
 
 
 def parse_command(
@@ -82,19 +81,8 @@ def read_command(verb: str, line: bytes, context: ParseContext, commands: Comman
         context.tolerate("extra_blanks", error)
         start += 1
     try:
-        return commands[verb].read(_decode_argument(kept, start), context)
+        return commands[verb].read_octets(kept[start:], context)
     except GrammarError as error:
         error.offset = min(start + error.offset, len(kept))  # a verb alone has no argument
+        error.located = True
         raise
-
-
-def _decode_argument(line: bytes, start: int) -> str:
-    """Return the text from *start*. The offsets of errors count from there."""
-    try:
-        argument = line[start:].decode()
-    except UnicodeDecodeError as error:
-        raise GrammarError("not UTF-8", offset=error.start, reply=BAD_CHARACTERS) from None
-    if control := CONTROL.search(argument):
-        offset = len(argument[: control.start()].encode())
-        raise GrammarError("control character", offset=offset, reply=BAD_CHARACTERS)
-    return argument

@@ -42,26 +42,37 @@ def decode_utf8(data: bytes | str) -> str:
 class Domain:
     """A domain name, ``sub-domain *("." sub-domain)``, of LDH labels or U-labels.
 
-    At most 255 octets, each label at most 63. Domains are equal to domains and strings that differ
-    only in the case of ASCII letters (RFC 5321 2.4); the hash is that of the lower-case string.
+    At most 255 octets, each label at most 63. Domains compare with domains and with strings by
+    :attr:`canonical`, so without regard to the case of ASCII letters (RFC 5321 2.4).
     """
 
     name: str = field()
     loose: bool = field(default=False, kw_only=True, repr=False)
-    """Whether a leniency allowed underscores in labels. A client does not send such a domain."""
+    """Whether labels may have underscores. A client sends such a domain only if its leniencies
+    allow :attr:`~smtpproto.Leniencies.domain_underscores`."""
 
     def __attrs_post_init__(self) -> None:
-        if len(self.name.encode("utf-8", "replace")) > limits.DOMAIN:
-            raise GrammarError("domain of more than 255 octets", offset=255, reply=_BAD_DOMAIN)
-        offset = 0
-        for label in self.name.split("."):
-            _check_label(label, offset, _LOOSE_LABEL if self.loose else _LABEL)
-            offset += len(label.encode()) + 1
+        try:
+            _check_name(self.name, _LOOSE_LABEL if self.loose else _LABEL)
+        except GrammarError as error:
+            error.located = False
+            raise
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
         """Read a Domain. Raises GrammarError."""
-        return cls(decode_utf8(data))
+        text = decode_utf8(data)
+        try:
+            return cls(text)
+        except GrammarError as error:
+            error.located = isinstance(data, bytes)
+            raise
+
+    @property
+    def canonical(self) -> str:
+        """The name as it is compared, and whose hash the domain has: in lower case, and with
+        A-labels if they can be determined (RFC 5890 2.3.2.4)."""
+        return _canonical_name(self.name)
 
     @property
     def isascii(self) -> bool:
@@ -84,23 +95,42 @@ class Domain:
             raise unknown from None
         if not same:
             raise unknown
-        return Domain(octets.decode())
+        return Domain(octets.decode(), loose=self.loose)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Domain):
             other = other.name
         if not isinstance(other, str):
             return NotImplemented
-        return self.name == other or lower(self.name) == lower(other)
+        return self.name == other or self.canonical == _canonical_name(other)
 
     def __hash__(self) -> int:
-        return hash(lower(self.name))
+        return hash(self.canonical)
 
     def __bytes__(self) -> bytes:
         return self.name.encode()
 
     def __str__(self) -> str:
         return self.name
+
+
+def _canonical_name(name: str) -> str:
+    """Return what all spellings of a domain have in common: see :attr:`Domain.canonical`."""
+    if name.isascii():
+        return name.lower()
+    try:
+        return lower(Domain(name, loose=True).a_labels().name)
+    except GrammarError:
+        return lower(name)
+
+
+def _check_name(name: str, form: re.Pattern[str]) -> None:
+    if len(name.encode("utf-8", "replace")) > limits.DOMAIN:
+        raise GrammarError("domain of more than 255 octets", offset=255, reply=_BAD_DOMAIN)
+    offset = 0
+    for label in name.split("."):
+        _check_label(label, offset, form)
+        offset += len(label.encode()) + 1
 
 
 def _check_label(label: str, offset: int, form: re.Pattern[str]) -> None:
@@ -157,24 +187,47 @@ def _check_address(
         raise GrammarError("address literal of more than 255 octets", reply=_BAD_DOMAIN)
 
 
-@frozen
+@frozen(eq=False)
 class AddressLiteral:
-    """``[192.0.2.1]``, ``[IPv6:2001:db8::1]`` or ``[tag:content]`` (RFC 5321 4.1.3)."""
+    """``[192.0.2.1]``, ``[IPv6:2001:db8::1]`` or ``[tag:content]`` (RFC 5321 4.1.3).
+
+    A literal compares with literals, and with strings that mean the same address. Its hash is that
+    of its string.
+    """
 
     address: IPv4Address | IPv6Address | GeneralLiteral = field(validator=_check_address)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
         """Read a literal with its brackets. Raises GrammarError."""
-        text = decode_utf8(data)
-        if len(text) > limits.DOMAIN or not (text.startswith("[") and text.endswith("]")):
-            raise GrammarError("an address literal must be in brackets", reply=_BAD_DOMAIN)
-        return cls(_parse_literal(text[1:-1]))
+        try:
+            return cls(_parse_literal(decode_utf8(data)))
+        except GrammarError as error:
+            error.located = isinstance(data, bytes)
+            raise
 
     @property
     def isascii(self) -> bool:
         """Always true. :attr:`Domain.isascii` is the counterpart."""
         return True
+
+    @property
+    def canonical(self) -> str:
+        """The literal's string. :attr:`Domain.canonical` is the counterpart."""
+        return str(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AddressLiteral):
+            return self.address == other.address
+        if not isinstance(other, str):
+            return NotImplemented
+        try:
+            return self.address == AddressLiteral.parse(other).address
+        except GrammarError:
+            return False
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __bytes__(self) -> bytes:
         return str(self).encode()
@@ -184,7 +237,11 @@ class AddressLiteral:
         return f"[{tag}{self.address}]"
 
 
-def _parse_literal(text: str) -> _Address:
+def _parse_literal(written: str) -> _Address:
+    if len(written) > limits.DOMAIN or not (written.startswith("[") and written.endswith("]")):
+        message = "an address literal must be in brackets"
+        raise GrammarError(message, offset=0, reply=_BAD_DOMAIN)
+    text = written[1:-1]
     if _IPV4.fullmatch(text):
         return _parse_ipv4(text)
     if text[:5].lower() == "ipv6:":
@@ -250,18 +307,25 @@ Host = Domain | AddressLiteral
 
 def parse_host(data: bytes | str) -> Host:
     """Read ``Domain / address-literal``. Raises GrammarError."""
-    text = decode_utf8(data)
-    return AddressLiteral.parse(text) if text.startswith("[") else Domain(text)
+    literal = data.startswith(b"[" if isinstance(data, bytes) else "[")  # type: ignore[arg-type]
+    return AddressLiteral.parse(data) if literal else Domain.parse(data)
 
 
 def to_host(value: Host | str) -> Host:
-    """Return a host as it is, or parse a string. Raises GrammarError, for any other type too."""
+    """Return a host as it is, or parse a string of the application.
+
+    Raises GrammarError, which quotes the string, and TypeError for any other type.
+    """
     if isinstance(value, Domain | AddressLiteral):
         return value
     if not isinstance(value, str):
-        message = f"not a host: {type(value).__name__}; pass a Domain, an AddressLiteral or str"
-        raise GrammarError(message, reply=_BAD_DOMAIN)
-    return parse_host(value)
+        kind = type(value).__name__
+        raise TypeError(f"not a host: {kind}; pass str, a Domain or an AddressLiteral")
+    try:
+        return parse_host(value)
+    except GrammarError as error:
+        message = f"not a host: {value[:100]!r}: {error.message}"
+        raise GrammarError(message, reply=error.reply) from None
 
 
 def to_ascii_host(value: Host | str) -> Host:
@@ -275,3 +339,45 @@ def to_a_labels(name: str) -> str:
     """Return the host name *name* as DNS and certificates have it, with A-labels for U-labels; text
     in ASCII is returned unchanged. Raises GrammarError as :meth:`Domain.a_labels` does."""
     return name if name.isascii() else str(Domain(name).a_labels())
+
+
+_TOKEN = frozenset(b"-.:[]_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+@frozen(eq=False)
+class MalformedHost:
+    """The name in EHLO of a client that names itself neither by a domain nor by an address literal:
+    ``my pc``, ``(none)``, ``[2001:db8::1]``.
+
+    A server accepts it by the leniency :attr:`~smtpproto.Leniencies.loose_hello`; a client does not
+    send it. ``bytes()`` returns the exact name. ``str()`` returns it as one word of ASCII, with
+    ``%20`` for a space and so on, so that it cannot inject anything into a header field or a log.
+    It compares with strings as a domain does.
+    """
+
+    octets: bytes
+
+    @property
+    def isascii(self) -> bool:
+        """Whether the exact name is ASCII."""
+        return self.octets.isascii()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, MalformedHost):
+            return self.octets.lower() == other.octets.lower()
+        if not isinstance(other, str):
+            return NotImplemented
+        return self.octets.lower() == other.encode("utf-8", "surrogatepass").lower()
+
+    def __hash__(self) -> int:
+        return hash(lower(self.octets.decode("utf-8", "replace")))
+
+    def __bytes__(self) -> bytes:
+        return self.octets
+
+    def __str__(self) -> str:
+        return "".join(chr(octet) if octet in _TOKEN else f"%{octet:02X}" for octet in self.octets)
+
+
+HelloHost = Host | MalformedHost
+"""What a client may call itself in EHLO, as a server with leniencies sees it."""

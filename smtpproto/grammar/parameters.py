@@ -131,7 +131,7 @@ def _parse_size(value: str) -> int:
 def _parse_auth(value: str) -> ReversePath:
     address = decode_xtext(value)
     try:
-        return ReversePath(None if address == "<>" else Mailbox.parse(address))
+        return ReversePath(None if address == "<>" else Mailbox.parse(address.encode()))
     except GrammarError as error:
         raise GrammarError(error.message, reply=BAD_PARAMETER) from None
 

@@ -105,15 +105,23 @@ class GrammarError(SMTPError, ValueError):
     offset: int
     """The octet at which the parser stopped, counted from 0."""
 
-    def __init__(self, message: str, *, offset: int = 0, reply: Reply | None = None) -> None:
+    located: bool
+    """Whether a parser of octets found the fault, so that the text of the error has the offset. In
+    values of the application it would point nowhere."""
+
+    def __init__(
+        self, message: str, *, offset: int | None = None, reply: Reply | None = None
+    ) -> None:
         super().__init__(message, reply=reply)
-        self.offset = offset
+        self.offset = offset or 0
+        self.located = offset is not None
 
     def __str__(self) -> str:
         """Omit the reply, since a server puts this text into it."""
-        where = f"; phase: {self.phase}" if self.phase else ""
+        at = f" (at octet {self.offset})" if self.located else ""
+        phase = f"; phase: {self.phase}" if self.phase else ""
         check = f"; check: {self.check}" if self.check else ""
-        return f"{self.message} (at octet {self.offset}){where}{check}"
+        return f"{self.message}{at}{phase}{check}"
 
 
 @frozen(order=True)

@@ -6,10 +6,12 @@ import re
 
 from ..errors import LocalProtocolError, NotOffered
 from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
+from ..grammar.domain import MalformedHost
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import Leniencies, Tolerance
 
@@ -41,13 +43,15 @@ def check_offered(command: Command, keyword: str | None, offered: Extensions) ->
 
 def check_leniencies(command: Command, leniencies: Leniencies) -> None:
     """Raise LocalProtocolError for a value that only a leniency allows, unless *leniencies* do."""
-    if isinstance(command, Ehlo) and getattr(command.host, "loose", False):
-        text = f"host name with underscores or a final dot: {str(command.host)!r}"
+    if isinstance(command, Ehlo) and isinstance(command.host, MalformedHost):
+        text = f"not a name to send: {str(command.host)!r}; pass a domain or an address literal"
         raise LocalProtocolError(text, command=command.verb)
     if isinstance(command, Mail | Rcpt) and command.path.mailbox is not None:
-        strict = leniencies.long_local_part is Tolerance.REJECT
-        if command.path.mailbox.long and strict:
-            raise LocalProtocolError("local-part of more than 64 octets", command=command.verb)
+        for name in command.path.mailbox.leniencies:
+            if getattr(leniencies, name) is Tolerance.REJECT:
+                text = f"{printable(str(command.path))} needs the leniency {name}"
+                check = f"leniencies: set Leniencies({name}=Tolerance.ACCEPT) to send it"
+                raise LocalProtocolError(text, command=command.verb, check=check)
 
 
 def read_offer(reply: Reply, *, secure: bool) -> Extensions:

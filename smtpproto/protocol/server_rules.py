@@ -133,8 +133,10 @@ def _check_recipient(server: ServerState, rcpt: Rcpt) -> Reply | None:
 def _is_qualified(path: ReversePath | ForwardPath) -> bool:
     """Return whether the domain of *path* has a dot. A server must not guess the missing part of a
     domain outside its own organization (RFC 6409 4.2)."""
-    host = None if path.mailbox is None else path.mailbox.domain
-    return not isinstance(host, Domain) or "." in host.name
+    if path.mailbox is None:
+        return True
+    host = path.mailbox.domain
+    return host is not None and (not isinstance(host, Domain) or "." in host.name)
 
 
 def _check_size(server: ServerState, size: int) -> Reply | None:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.command import Command
-from ..grammar.domain import Host
+from ..grammar.domain import HelloHost
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
@@ -47,7 +47,7 @@ class Session:
     peer: tuple[str, int]
     """Address and port of the client: as the socket has them, or as a trusted proxy (PROXY) or a
     trusted client (XCLIENT) states them. An unknown address is ``""``."""
-    hello: Host | None = None
+    hello: HelloHost | None = None
     """The name that the client gave in EHLO, HELO or LHLO; it proves nothing. None before that."""
     extended: bool = False
     """Whether the client greeted with EHLO or LHLO, and so may use extensions."""
@@ -150,8 +150,11 @@ class Handler:
         """
         return None
 
-    def ehlo(self, session: Session, host: Host) -> Hook:
-        """EHLO, HELO or LHLO: the client names itself *host*, which proves nothing."""
+    def ehlo(self, session: Session, host: HelloHost) -> Hook:
+        """EHLO, HELO or LHLO: the client names itself *host*, which proves nothing.
+
+        *host* is a MalformedHost if the name is neither a domain nor an address literal.
+        """
         return None
 
     def login(self, session: Session, identity: Identity) -> Hook:

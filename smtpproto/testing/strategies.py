@@ -21,11 +21,12 @@ from .. import limits
 from ..grammar import command as c
 from ..grammar import command_line as line
 from ..grammar import extension_command as extended
-from ..grammar.address import ForwardPath, Mailbox, ReversePath, quote
+from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
 from ..grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
 from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
 from ..grammar.extension import EXTENSIONS, Extensions
+from ..grammar.local_part import quote
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.reply import EnhancedCode, Reply
 from ..grammar.rrvs import NoSupport, ValidSince

@@ -29,7 +29,7 @@ from tests.cli.server_process import assert_one_line
         (["serve", "--key=nowhere"], "--key needs --certificate"),
         (["serve", "--certificate=nowhere"], "from nowhere: No such file"),
         (["serve", "--certificate=message.eml", "--key=empty"], "from message.eml and empty: "),
-        (["serve", "--hostname=a b"], "--hostname a b: a label must be letters"),
+        (["serve", "--hostname=a b"], "--hostname: not a host: 'a b': a label must be letters"),
         (["serve", "--maildir=message.eml"], "File exists"),
     ],
 )

@@ -10,8 +10,8 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
-from smtpproto.grammar.address import quote
 from smtpproto.grammar.command_line import COMMANDS
+from smtpproto.grammar.local_part import quote
 from smtpproto.grammar.xtext import encode_xtext
 from smtpproto.testing import strategies
 

@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from smtpproto import Handler, Session, TLSMode
-from smtpproto.grammar.domain import Host
+from smtpproto.grammar.domain import HelloHost
 from smtpproto.wire.proxy import ProxyHeader, ProxyTLS
 from tests.interop.contents import ALICE, PLAIN, TO_ALICE
 from tests.interop.dovecot import Dovecot
@@ -151,7 +151,7 @@ def test_our_server_accepts_health_checks(adapter: str, version: str) -> None:
     greeted: queue.Queue[Session] = queue.Queue()
 
     class EhloRecorder(Handler):
-        def ehlo(self, session: Session, host: Host) -> None:
+        def ehlo(self, session: Session, host: HelloHost) -> None:
             if host == "check.test":
                 greeted.put(session)
 

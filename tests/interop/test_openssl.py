@@ -22,7 +22,7 @@ from smtpproto import (
     TLSMode,
     TLSVerify,
 )
-from smtpproto.grammar.domain import Host
+from smtpproto.grammar.domain import HelloHost
 from tests.interop.openssl import recording_proxy, s_client, s_server
 from tests.interop.our_client import converse
 from tests.interop.our_server import serving
@@ -147,7 +147,7 @@ class TLSRecorder(Handler):
     def tls(self, session: Session) -> None:
         self._infos.put(session.tls)
 
-    def ehlo(self, session: Session, host: Host) -> None:
+    def ehlo(self, session: Session, host: HelloHost) -> None:
         if session.tls is None:
             self._infos.put(None)
 

@@ -28,7 +28,6 @@ from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.secret import Secret
 
 from .machines import (
-    EHLO,
     MAIL,
     OFFER,
     assert_refused,
@@ -127,7 +126,7 @@ def test_a_command_is_one_line_or_is_not_sent(text: str) -> None:
     makers: list[Callable[[], Command]] = [
         lambda: Ehlo(Domain(text)),
         lambda: Mail(ReversePath.of(text), MailParameters(auth=ReversePath.of(text))),
-        lambda: Mail(ReversePath(Mailbox(text, EHLO.host))),
+        lambda: Mail(ReversePath(Mailbox(text, "client.example"))),
         lambda: Noop(text),
         lambda: Auth("PLAIN", Secret(text)),
     ]

@@ -112,7 +112,7 @@ def test_mail_before_lhlo_is_refused_with_503() -> None:
     assert server.codes(MAIL_LINE, RCPT_LINE, b"DATA\r\n", b"NOOP\r\n")[1:] == [503, 503, 503, 250]
 
 
-@pytest.mark.parametrize(("line", "code"), [(b"LHLO\r\n", 501), (b"LHLO \xc3\xa9.x\r\n", 501)])
+@pytest.mark.parametrize(("line", "code"), [(b"LHLO\r\n", 501), (b"LHLO a\0b\r\n", 501)])
 def test_a_bad_lhlo_changes_nothing(line: bytes, code: int) -> None:
     server = ServerDriver(lmtp=True)
     assert server.lines(line)[1].startswith(f"{code} ")

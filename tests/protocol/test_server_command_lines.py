@@ -108,7 +108,7 @@ def test_rejected_has_the_escaped_line_and_the_offset_of_the_error() -> None:
     server = ready_server()
     event = server.ask(b"FOO \x1b[31m\xff\r\n")
     assert event == Rejected("FOO \\x1b[31m\\xff", Reply(500, "5.5.1", event.reply.text))  # type: ignore[union-attr]
-    event = server.ask(b"MAIL FROM:<a@b_.example>\r\n")
+    event = server.ask(b"MAIL FROM:<a@b-.example>\r\n")
     assert isinstance(event, Rejected)
     assert "at octet 13" in event.reply.text
 

@@ -26,7 +26,7 @@ from .machines import (
 # Commands that elicit all replies of the machine, in one session.
 EVERYTHING = [
     EHLO_LINE,
-    b"EHLO\r\nHELO a b\r\n",
+    b"EHLO\r\nHELO a\tb\r\n",
     b"FOO\r\nTURN\r\nNOOP\r\nRSET\r\nHELP\r\nVRFY a\r\nEXPN a\r\n" + b"x" * 600 + b"\r\n",
     b"AUTH PLAIN\r\n*\r\nAUTH PLAIN\r\n!\r\nAUTH X\r\nAUTH PLAIN\r\n\r\nAUTH PLAIN\r\n",
     b"AUTH PLAIN =\r\n",

@@ -137,7 +137,7 @@ def test_helo_negotiates_no_extensions() -> None:
 
 
 @pytest.mark.req("RFC5321-4.1.4-06", "RFC5321-4.1.4-07")
-@pytest.mark.parametrize("hello", [b"EHLO", b"EHLO a b", b"HELO", b"EHLO \xc3\xa9.example"])
+@pytest.mark.parametrize("hello", [b"EHLO", b"EHLO a\tb", b"HELO", b"EHLO \xc3\xa9\0"])
 def test_a_refused_ehlo_changes_nothing(hello: bytes) -> None:
     server = ready_server()
     server.feed(b"MAIL FROM:<ann@example.org>\r\n")

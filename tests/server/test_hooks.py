@@ -19,7 +19,7 @@ from smtpproto import (
     ReversePath,
     Session,
 )
-from smtpproto.grammar.domain import Host
+from smtpproto.grammar.domain import HelloHost
 from tests.support.server_dialogue import (
     GREETING,
     HELLO,
@@ -50,7 +50,7 @@ class Recorder(Handler):
     def connect(self, session: Session) -> Reply | None:
         return self._call("connect", session)
 
-    async def ehlo(self, session: Session, host: Host) -> Reply | None:
+    async def ehlo(self, session: Session, host: HelloHost) -> Reply | None:
         return self._call(f"ehlo {host}", session)
 
     def mail(

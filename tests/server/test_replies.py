@@ -17,7 +17,7 @@ from smtpproto import (
     Session,
 )
 from smtpproto import replies as verdicts
-from smtpproto.grammar.domain import Host
+from smtpproto.grammar.domain import HelloHost
 from smtpproto.server.handler import Verdict
 from tests.support.scripted_client import octets, serve
 
@@ -34,7 +34,7 @@ class AnsweringHandler(Handler):
     def connect(self, session: Session) -> Verdict:
         return self.answers.get("connect")
 
-    def ehlo(self, session: Session, host: Host) -> Verdict:
+    def ehlo(self, session: Session, host: HelloHost) -> Verdict:
         return self.answers.get("ehlo")
 
     def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
