@@ -7,9 +7,11 @@ are in octets, times in seconds.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from typing import Any
 
 from attrs import asdict, field, frozen
-from attrs.validators import ge, optional
+from attrs.validators import ge, le, optional
 
 __all__ = ["CHUNK", "Leniencies", "Limits", "Timeouts", "Tolerance"]
 
@@ -27,6 +29,10 @@ REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
 
 _MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
+
+
+def _none_or_at_least(least: int) -> Callable[[Any, Any, Any], None]:
+    return optional(ge(least))
 
 
 @frozen(kw_only=True)
@@ -72,12 +78,48 @@ class Limits:
     4.1.1.4, RFC 3030 2). If more is sent, the server sends the refusal at once, then 421 4.7.0, and
     closes."""
 
+    connections: int | None = field(default=10_000, validator=_none_or_at_least(1))
+    """The open connections of a server in all; it greets the next with 421 and closes (RFC 5321
+    3.1, 3.8), or with implicit TLS closes at once. No hook is called for it. None: no limit.
+    Postfix allows 100, each with a process of its own."""
+
+    connections_per_network: int | None = field(default=None, validator=optional(ge(1)))
+    """The open connections from one client network; the server greets the next with 421 and closes,
+    or answers XCLIENT like that. None: half of :attr:`connections`, as in Postfix, so that no
+    network can shut out all others. The client is the one that PROXY or XCLIENT states. Clients
+    without an address (on a Unix socket) and peers in ``proxied_by``, ``xclient_from`` and
+    ``xforward_from`` have no such limit."""
+
+    ipv4_prefix: int = field(default=32, validator=[ge(0), le(32)])
+    """The bits of an IPv4 address that make a client network; 32 counts each address alone."""
+
+    ipv6_prefix: int = field(default=64, validator=[ge(0), le(128)])
+    """The bits of an IPv6 address that make a client network; 64 is the network of one link, in
+    which a host can take any address (RFC 4291 2.5.4)."""
+
+    memory: int | None = field(default=256 * 1024 * 1024, validator=_none_or_at_least(65536))
+    """The octets of content that a server holds in memory for the hook ``message``, on all
+    connections together. It refuses a message beyond that with 452 4.3.1 (RFC 5321 4.2.3), or with
+    552 5.3.4 if the message alone is larger. Sinks of your own are not counted. None: no limit."""
+
     failed_logins: int = field(default=3, validator=ge(3))
     """The failed logins after which a server closes the connection with 421; at least 3 (RFC 4954
     9)."""
 
     failed_login_delay: float = field(default=1.0, validator=ge(0))
     """The seconds that a server waits before it answers a failed login."""
+
+    failed_logins_per_network: int = field(default=30, validator=ge(3))
+    """The failed logins from one client network within :attr:`failed_login_period` after which a
+    server answers AUTH with 421 4.7.0, on all connections from there. Networks are those of
+    :attr:`connections_per_network`. Without it, a client that guesses passwords would only have to
+    connect again (RFC 4954 9)."""
+
+    failed_login_period: float = field(default=600.0, validator=ge(0))
+    """The seconds after the first failed login of a network in which its failed logins count."""
+
+    remembered_networks: int = field(default=10_000, validator=ge(1))
+    """The networks whose failed logins a server remembers; it forgets the oldest for a new one."""
 
     reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
     """The longest line of a reply that a client accepts. Some servers exceed the RFC's 512, and a
@@ -89,6 +131,13 @@ class Limits:
     window: int = field(default=16384, validator=ge(1024))
     """The commands that a client sends ahead of their replies (RFC 2920 3.1), in octets. Without
     this limit client and server could deadlock, each waiting for the other to read."""
+
+    @property
+    def connections_of_one_network(self) -> int | None:
+        """:attr:`connections_per_network`, or its default."""
+        if self.connections_per_network is not None or self.connections is None:
+            return self.connections_per_network
+        return max(self.connections // 2, 1)
 
     def __attrs_post_init__(self) -> None:
         if self.message_size is not None and self.message_size < 65536:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Unpack
 
 from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
-from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .asyncio_runtime import Runtime, Stream
@@ -83,6 +83,7 @@ class Server:
 
     def __init__(self, handler: HandlerSource, config: ServerConfig) -> None:
         self._handler, self._config = handler, config
+        self._usage = Usage(config.limits)
         self._running: dict[asyncio.Task[None], Conversation] = {}
 
     async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
@@ -133,7 +134,9 @@ class Server:
         return Stream(self._accept)
 
     def _accept(self, stream: Stream) -> None:
-        conversation = Conversation(stream, handler_of(self._handler), self._config, Runtime())
+        conversation = Conversation(
+            stream, handler_of(self._handler), self._config, Runtime(), self._usage
+        )
         task = asyncio.get_running_loop().create_task(conversation.run())
         self._running[task] = conversation
         task.add_done_callback(self._running.pop)

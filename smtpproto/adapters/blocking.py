@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from ..client import ClientOptions, PoolOptions, make_pool, make_target, open_client
-from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .blocking_runtime import Runtime, Stream
@@ -77,6 +77,7 @@ class Server:
 
     def __init__(self, handler: HandlerSource, config: ServerConfig) -> None:
         self._handler, self._config = handler, config
+        self._usage = Usage(config.limits, threading.Lock())
         self._running: dict[threading.Thread, tuple[Conversation, Stream]] = {}
         self._stopping = threading.Event()
 
@@ -128,7 +129,9 @@ class Server:
         except OSError:  # most likely too many open files: wait for some connections to end
             self._stopping.wait(1)
             return
-        conversation = Conversation(stream, handler_of(self._handler), self._config, Runtime())
+        conversation = Conversation(
+            stream, handler_of(self._handler), self._config, Runtime(), self._usage
+        )
         thread = threading.Thread(target=self._converse, args=[conversation], daemon=True)
         self._running[thread] = conversation, stream
         try:

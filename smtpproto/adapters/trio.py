@@ -10,7 +10,7 @@ from typing import Unpack
 import trio
 
 from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
-from ..server import Conversation, HandlerSource, check_server, handler_of
+from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .trio_runtime import Connection, Runtime, Stream
@@ -107,6 +107,7 @@ class Server:
 
     def __init__(self, handler: HandlerSource, config: ServerConfig, nursery: trio.Nursery) -> None:
         self._handler, self._config, self._nursery = handler, config, nursery
+        self._usage = Usage(config.limits)
         self._running: set[Conversation] = set()
         self._accepting = trio.CancelScope()
         self._idle = trio.Event()
@@ -147,7 +148,7 @@ class Server:
 
     async def _accept(self, accepted: trio.SocketStream) -> None:
         handler = handler_of(self._handler)
-        conversation = Conversation(Stream(accepted), handler, self._config, Runtime())
+        conversation = Conversation(Stream(accepted), handler, self._config, Runtime(), self._usage)
         self._running.add(conversation)
         try:
             await conversation.run()

@@ -1,7 +1,8 @@
 """Ring 4: a server's conversation with a client, written once over :mod:`smtpproto.ports`.
 
 An adapter calls :func:`check_server` before it listens. For each connection it runs one
-:class:`Conversation`, with the handler that :func:`handler_of` returns.
+:class:`Conversation`, with the handler that :func:`handler_of` returns. All conversations of a
+server have one :class:`Usage`.
 """
 
 from .config import ServerConfig, ServerOptions
@@ -21,8 +22,10 @@ from .handler import (
     handler_of,
 )
 from .setup import check_server
+from .usage import Account, Usage
 
 __all__ = [
+    "Account",
     "Conversation",
     "Handler",
     "HandlerSource",
@@ -35,6 +38,7 @@ __all__ = [
     "ServerOptions",
     "Session",
     "Sink",
+    "Usage",
     "Verdict",
     "Verdicts",
     "check_server",

@@ -15,6 +15,7 @@ from ..ports import Runtime
 from ..sasl import BY_NAME, Channel, Denied, Identity, RefusingChallenge, ServerExchange
 from .config import ServerConfig
 from .hooks import NO_LOGIN_NOW, log_failure
+from .usage import Account
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class Authentication:
 
     _config: ServerConfig
     _runtime: Runtime
+    _account: Account
     _exchange: ServerExchange | None = field(default=None, init=False)
     _description: str = field(default="", init=False)  # of the login, for the log
     refused: bool = field(default=False, init=False)
@@ -59,6 +61,9 @@ class Authentication:
         assert self._exchange is not None
         if self.refused:
             return _INVALID_CREDENTIALS
+        if (refusal := self._account.check_login(self._runtime.now())) is not None:
+            _log.info("login %s refused: too many from its network failed", self._description)
+            return refusal
         seconds = self._config.timeouts.hook
         try:
             step = await self._runtime.within(seconds, self._exchange.step(response))
@@ -69,9 +74,14 @@ class Authentication:
             return await self._delay(NO_LOGIN_NOW)
         if isinstance(step, Denied | RefusingChallenge):
             _log.info("login %s failed: %s", self._description, printable(step.reason))
+            self.count_failure()
             self.refused = isinstance(step, RefusingChallenge)
             return await self._delay(_INVALID_CREDENTIALS if isinstance(step, Denied) else step)
         return step
+
+    def count_failure(self) -> None:
+        """Count a failed login for the network of the client."""
+        self._account.add_failed_login(self._runtime.now())
 
     async def _delay(self, answer: T) -> T:
         """Return *answer* after the delay of a failed login."""

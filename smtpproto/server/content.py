@@ -13,6 +13,7 @@ from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from .handler import Handler, Session, Sink, Verdict, WholeMessage
 from .hooks import LOCAL_ERROR, HookCaller, VerdictReader, answer_machine, log_failure
+from .usage import Account
 
 
 @define(eq=False)
@@ -25,6 +26,7 @@ class ContentWriter:
     _handler: Handler
     _hooks: HookCaller
     _flush: Callable[[], Awaitable[None]]
+    _account: Account
     _sink: Sink | None = field(default=None, init=False)
 
     async def begin(self, machine: ServerProtocol, session: Session) -> None:
@@ -33,6 +35,8 @@ class ContentWriter:
             answer_machine(machine, None)
             return
         sink = await self._open(machine, session)
+        if isinstance(sink, WholeMessage):
+            sink = sink.count_on(self._account) or sink
         if isinstance(sink, Reply):
             answer_machine(machine, sink)
         else:

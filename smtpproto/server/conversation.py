@@ -7,7 +7,7 @@ from typing import assert_never
 
 from attrs import define, evolve, field
 
-from ..errors import ConnectionLost, SMTPError, TimedOut, TLSFailed
+from ..errors import ConnectionLost, RemoteProtocolError, SMTPError, TimedOut, TLSFailed
 from ..events import (
     AuthResponse,
     BodyChunk,
@@ -39,11 +39,12 @@ from ..ports import Runtime, Stream, containing
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from ..protocol.server_replies import SHUTTING_DOWN, TIMED_OUT
-from ..sasl import BY_NAME, Channel, Identity
+from ..sasl import Channel, Identity
 from ..tls.context import Context
 from ..tls.filter import Filter
 from ..tls.stream import TLSStream, begins_tls, filter_for
 from .auth import Authentication
+from .channel import channel_of, without_unoffered_bindings
 from .config import ServerConfig
 from .content import ContentWriter
 from .early_talk import talks_early
@@ -52,7 +53,8 @@ from .hooks import NO_TLS_NOW, HookCaller, answer_machine, log_failure
 from .networks import is_among
 from .setup import make_machine, offered_mechanisms
 from .tracing import trace_event, trace_replies
-from .trust import impersonate, read_proxy_header
+from .trust import impersonate, is_trusted, read_proxy_header
+from .usage import Account, Usage
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -69,7 +71,11 @@ class Conversation:
     _handler: Handler
     _config: ServerConfig
     _runtime: Runtime
+    _usage: Usage | None = None
+    """What all connections of the server use; None: this is the only connection."""
 
+    _account: Account = field(init=False)
+    _refusal: Reply | None = field(default=None, init=False)  # of a connection beyond a limit
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
     _hooks: HookCaller = field(init=False)
@@ -85,9 +91,10 @@ class Conversation:
     def __attrs_post_init__(self) -> None:
         self._session = Session(peer=self._stream.peername, lmtp=self._config.lmtp)
         self._machine = ServerProtocol(hostname=self._config.hostname)  # replaced by _prepare
+        self._account = (self._usage or Usage(self._config.limits)).account()
         self._hooks = HookCaller(self._runtime, self._config.timeouts)
-        self._content = ContentWriter(self._handler, self._hooks, self._flush)
-        self._authentication = Authentication(self._config, self._runtime)
+        self._content = ContentWriter(self._handler, self._hooks, self._flush, self._account)
+        self._authentication = Authentication(self._config, self._runtime, self._account)
 
     async def run(self) -> None:
         """Serve the client, then close the connection. Errors are logged, not raised."""
@@ -99,7 +106,10 @@ class Conversation:
         except BaseException:
             await self._close()
             raise
-        await self._close()
+        else:
+            await self._close()
+        finally:
+            self._account.close()
         _log.info("connection from %s, %s ended", *self._session.peer)
 
     async def _serve(self) -> None:
@@ -120,15 +130,32 @@ class Conversation:
 
     async def _prepare(self) -> None:
         """Read a PROXY header and start implicit TLS, if configured, and make the machine."""
-        if is_among(self._session.peer[0], self._config.proxied_by):
-            await self._read_proxy_header()
+        await self._admit()
         if self._config.implicit_tls:
+            if self._refusal is not None:  # a handshake only for the 421 would cost too much
+                raise RemoteProtocolError(self._refusal.text)
             await self._handshake(self._make_filter())
             verdict = await self._hooks.ask(self._handler.tls, self._session)
             self._tls_refusal = None if verdict is None or verdict.positive else verdict
         self._machine = make_machine(
             type(self._handler), self._config, self._session.peer[0], self._channel
         )
+
+    async def _admit(self) -> None:
+        """Count the connection, in all and for the client's network; note if a limit refuses it. A
+        PROXY header, which states the client, is read only if the connection is not refused."""
+        self._refusal = self._account.open()
+        if self._refusal is None:
+            if is_among(self._session.peer[0], self._config.proxied_by):
+                await self._read_proxy_header()
+            self._refusal = self._count_client(self._session)
+        if self._refusal is not None:
+            _log.info("refused a connection: %s", self._refusal.text)
+
+    def _count_client(self, session: Session) -> Reply | None:
+        speaks_for_itself = session.proxied is None and session.impersonated is None
+        trusted = speaks_for_itself and is_trusted(session.peer[0], self._config)
+        return self._account.set_client(session.peer[0], trusted=trusted)
 
     async def _read_proxy_header(self) -> None:
         self._waiting = True
@@ -171,7 +198,8 @@ class Conversation:
             await self._content.abort()
         finally:
             try:
-                await self._hooks.finish(self._handler.close, self._session)
+                if self._refusal is None:
+                    await self._hooks.finish(self._handler.close, self._session)
             finally:
                 await self._stream.close()
 
@@ -275,10 +303,8 @@ class Conversation:
             case Command():
                 await self._handle_command(event)
             case Connected():
-                verdict = self._tls_refusal or await self._hooks.ask(
-                    self._handler.connect, self._session
-                )
-                self._answer(verdict)
+                refusal = self._refusal or self._tls_refusal
+                self._answer(refusal or await self._hooks.ask(self._handler.connect, self._session))
             case AuthResponse(response):
                 await self._answer_login(await self._authentication.step(response))
             case BodyChunk(data):
@@ -287,6 +313,7 @@ class Conversation:
                 self._content.end_chunk(self._machine)
             case BodyEnd():
                 await self._content.commit(self._machine)
+                self._account.release()
             case Rejected() | Disconnected():
                 if not self._machine.in_message:  # a bad command between chunks does not end them
                     await self._content.abort()
@@ -329,9 +356,8 @@ class Conversation:
             case StartTLS():
                 await self._handle_starttls()
             case Auth(mechanism, initial):
-                step = await self._authentication.begin(
-                    mechanism, initial, self._bound_channel, session.peer
-                )
+                channel = without_unoffered_bindings(self._channel, self._machine.mechanisms)
+                step = await self._authentication.begin(mechanism, initial, channel, session.peer)
                 await self._answer_login(step)
             case Etrn(node):
                 self._answer(await self._hooks.ask(handler.etrn, session, node))
@@ -356,7 +382,8 @@ class Conversation:
         session = impersonate(self._new_session(), self._session, command.attributes)
         channel = evolve(self._channel, certificate=None)  # it belongs to the trusted peer
         self._machine.mechanisms = offered_mechanisms(self._config, channel)
-        if self._answer(await self._hooks.ask(self._handler.connect, session)):
+        refusal = self._count_client(session)
+        if self._answer(refusal or await self._hooks.ask(self._handler.connect, session)):
             self._session = session
 
     async def _handle_starttls(self) -> None:
@@ -379,34 +406,16 @@ class Conversation:
             return
         if isinstance(step, Reply):
             self._answer(step)
-        elif self._answer(await self._hooks.ask_login(self._handler.login, self._session, step)):
+        elif self._answer(
+            verdict := await self._hooks.ask_login(self._handler.login, self._session, step)
+        ):
             self._session = evolve(self._session, user=step.user, identity=step)
-
-    @property
-    def _bound_channel(self) -> Channel:
-        """The channel, without bindings if no mechanism that uses them was offered.
-
-        Otherwise a client that states, correctly, that it was offered no binding would look like
-        the victim of a downgrade (RFC 5802 6).
-        """
-        offered = any(BY_NAME[name].binds for name in self._machine.mechanisms)
-        return self._channel if offered else evolve(self._channel, bindings={})
+        elif verdict is not None and verdict.permanent:
+            self._authentication.count_failure()
 
     @property
     def _channel(self) -> Channel:
-        """The properties of this connection that SASL exchanges may use."""
-        tls, impersonated = self._session.tls, self._session.impersonated is not None
-        verified = tls is not None and tls.verified and not impersonated
-        return Channel(
-            random=self._runtime.random,
-            in_thread=self._runtime.in_thread,
-            now=self._runtime.now(),
-            secure=tls is not None,
-            bindings={} if tls is None else tls.bindings,
-            certificate=tls.peer_certificate if tls is not None and verified else None,
-            host=str(self._config.hostname),
-            port=self._stream.sockname[1],
-        )
+        return channel_of(self._session, self._stream, self._runtime, self._config)
 
     async def _drop_transaction(self) -> None:
         """Abort the content, and call the handler's ``reset`` if a transaction was open."""

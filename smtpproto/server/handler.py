@@ -19,6 +19,7 @@ from ..ports import containing
 from ..sasl import Identity
 from ..tls.filter import TLSInfo
 from ..wire.proxy import ProxyHeader
+from .usage import Account
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -226,7 +227,8 @@ class Handler:
         return None
 
     def close(self, session: Session) -> NoReply:
-        """The connection has ended, for whatever reason. Called once for each connection."""
+        """The connection has ended, for whatever reason. Called once for each connection, also for
+        one that ended before :meth:`connect`, but not for one that a limit refused."""
         return None
 
 
@@ -238,20 +240,39 @@ HandlerSource = Handler | Callable[[], Handler]
 
 
 class WholeMessage:
-    """The default sink: collects the content in memory for :meth:`Handler.message`."""
+    """The default sink: collects the content in memory for :meth:`Handler.message`.
+
+    A server bounds the memory of all messages that it collects at a time: see
+    :attr:`.Limits.memory`.
+    """
 
     def __init__(self, handler: Handler, session: Session, envelope: Envelope) -> None:
         self._handler = handler
         self._session = session
         self._envelope = envelope
         self._body = bytearray()  # a list of small slices would need many times the memory
+        self._account: Account | None = None
+        self._refusal: Reply | None = None
+
+    def count_on(self, account: Account) -> Reply | None:
+        """Count the memory of the content on *account*. Return the refusal of the message if there
+        is none left already."""
+        self._account = account
+        return account.reserve(0)
 
     def write(self, data: bytes) -> None:
-        """Append *data* to the content."""
-        self._body += data
+        """Append *data* to the content; without memory for it, refuse the message at its end."""
+        if self._account is not None and self._refusal is None:
+            self._refusal = self._account.reserve(len(data))
+        if self._refusal is None:
+            self._body += data
+        else:
+            self.abort()
 
     def commit(self) -> MessageHook:
         """Pass the content to the handler, and return its verdict."""
+        if self._refusal is not None:
+            return self._refusal
         body = bytes(self._body)
         self._body.clear()
         return self._handler.message(self._session, self._envelope, body)
@@ -259,6 +280,8 @@ class WholeMessage:
     def abort(self) -> None:
         """Discard the content."""
         self._body.clear()
+        if self._account is not None:
+            self._account.release()
 
 
 class _Unavailable(Handler):

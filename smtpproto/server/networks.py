@@ -1,9 +1,11 @@
-"""Networks of peers that a server trusts."""
+"""Networks of peers: those that a server trusts, and those that it counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from ..limits import Limits
 
 Network = IPv4Network | IPv6Network
 
@@ -15,9 +17,28 @@ def to_networks(values: str | Iterable[str]) -> tuple[Network, ...]:
 
 def is_among(address: str, networks: Iterable[Network]) -> bool:
     """Return whether the peer's *address* is in one of *networks*."""
+    peer = _read(address)
+    return peer is not None and any(peer in network for network in networks)
+
+
+NetworkKey = tuple[int, int]
+"""The version of IP, and the first bits of an address."""
+
+
+def network_key(address: str, limits: Limits) -> NetworkKey | None:
+    """Return what the addresses of the network of *address* have in common; None for a peer without
+    an address. *limits* says how many bits that are."""
+    peer = _read(address)
+    if peer is None:
+        return None
+    prefix = limits.ipv4_prefix if peer.version == 4 else limits.ipv6_prefix
+    return peer.version, int(peer) >> (peer.max_prefixlen - prefix)
+
+
+def _read(address: str) -> IPv4Address | IPv6Address | None:
+    """Return *address*, without IPv6 around IPv4; None for a Unix socket, which has no address."""
     try:
         peer = ip_address(address)
-    except ValueError:  # a Unix socket has no address
-        return False
-    peer = getattr(peer, "ipv4_mapped", None) or peer
-    return any(peer in network for network in networks)
+    except ValueError:
+        return None
+    return getattr(peer, "ipv4_mapped", None) or peer

@@ -24,6 +24,11 @@ def trusted_offers(peer: str, config: ServerConfig) -> dict[str, str]:
     return offered
 
 
+def is_trusted(peer: str, config: ServerConfig) -> bool:
+    """Return whether the address *peer* is that of a proxy or relay, which speaks for others."""
+    return is_among(peer, (*config.proxied_by, *config.xclient_from, *config.xforward_from))
+
+
 def impersonate(new: Session, old: Session, attributes: XClientAttributes) -> Session:
     """Return the session *new* with the client that XCLIENT's *attributes* state.
 

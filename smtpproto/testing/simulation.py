@@ -29,6 +29,7 @@ from ..ports import as_coroutine, contain, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource, handler_of
+from ..server.usage import Usage
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class Simulation:
         self._cut_at = cut_at
         self._now = 0.0
         self._tasks: list[_Task] = []
-        self._servers: dict[int, tuple[HandlerSource, ServerConfig]] = {}
+        self._servers: dict[int, tuple[HandlerSource, ServerConfig, Usage]] = {}
         self.conversations: list[Conversation] = []
 
     # -- the runtime -------------------------------------------------------------------------
@@ -132,17 +133,17 @@ class Simulation:
         """Connect to the server on *port*. Raises ConnectFailed if there is none."""
         if port not in self._servers:
             raise ConnectFailed(f"nothing listens on port {port}", phase="connect")
-        handler, config = self._servers[port]
+        handler, config, usage = self._servers[port]
         near, far = self.pair()
         near.peername, far.sockname = (near.peername[0], port), (far.sockname[0], port)
-        conversation = Conversation(far, handler_of(handler), config, self)
+        conversation = Conversation(far, handler_of(handler), config, self, usage)
         self.conversations.append(conversation)
         self._tasks.append(_Task(conversation.run()))
         return near
 
     def listen(self, port: int, handler: HandlerSource, config: ServerConfig) -> None:
         """Serve *handler* on *port*."""
-        self._servers[port] = handler, config
+        self._servers[port] = handler, config, Usage(config.limits)
 
     def pair(self) -> tuple[SimulatedStream, SimulatedStream]:
         """Return the two ends of a new connection."""

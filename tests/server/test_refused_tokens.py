@@ -10,6 +10,7 @@ import pytest
 from smtpproto import (
     Authenticator,
     Handler,
+    Limits,
     Reply,
     Secret,
     ServerConfig,
@@ -18,6 +19,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.sasl import Channel, RefusingChallenge
+from smtpproto.server import Usage
 from smtpproto.server.auth import Authentication
 from tests.support.accounts import Accounts
 from tests.support.logins import (
@@ -81,7 +83,9 @@ def test_a_refused_token_is_delayed_and_logged_once(
             delays.append(seconds)
 
     async def main() -> None:
-        login = Authentication(ServerConfig(authenticator=RefusingAuthenticator()), Clock())
+        account = Usage(Limits()).account()
+        config = ServerConfig(authenticator=RefusingAuthenticator())
+        login = Authentication(config, Clock(), account)
         message = {"OAUTHBEARER": bearer(465), "XOAUTH2": XOAUTH2}[mechanism]
         channel = Channel(random=bytes, secure=True)
         first = Secret(b64decode(message))
