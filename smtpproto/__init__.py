@@ -19,7 +19,15 @@ Every other module is internal and may change at any time.
 
 import logging
 
-from .client import Client, ClientConfig, ClientOptions, PoolConfig, PoolOptions, TLSMode
+from .client import (
+    Client,
+    ClientConfig,
+    ClientOptions,
+    ConnectOptions,
+    PoolConfig,
+    PoolOptions,
+    TLSMode,
+)
 from .errors import (
     BadCredentials,
     ConnectFailed,
@@ -93,6 +101,7 @@ __all__ = [
     "ClientProtocol",
     "Command",
     "ConnectFailed",
+    "ConnectOptions",
     "ConnectionLost",
     "Credential",
     "DeliverBy",

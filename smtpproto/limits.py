@@ -28,7 +28,7 @@ SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to prote
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
 
-_MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
+MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
 
 
 def _none_or_at_least(least: int) -> Callable[[Any, Any, Any], None]:
@@ -196,9 +196,9 @@ class Timeouts:
 
     def __attrs_post_init__(self) -> None:
         for name, seconds in asdict(self).items():
-            if seconds is not None and not 0 <= seconds <= _MAX_TIMEOUT:
+            if seconds is not None and not 0 <= seconds <= MAX_TIMEOUT:
                 raise ValueError(
-                    f"{name} must be None or 0 to {_MAX_TIMEOUT} seconds, not {seconds}"
+                    f"{name} must be None or 0 to {MAX_TIMEOUT} seconds, not {seconds}"
                 )
 
 

@@ -13,6 +13,7 @@ from typing import Unpack
 from smtpproto import (
     Authenticator,
     BearerToken,
+    Client,
     ClientOptions,
     Envelope,
     ForwardPath,
@@ -117,6 +118,13 @@ async def serve_and_connect(message: EmailMessage) -> None:
     async with on_trio.serve(PlainHooks(), port=2525), on_trio.connect("localhost") as client:
         await client.send(b"...", Envelope("ann@example.org", ["bob@example.org"]))
         await client.send([b"..."])
+    one_more: Client = await on_asyncio.connect("localhost", timeout=60)
+    await one_more.quit()
+    sent: Outcome = await on_trio.send(message, "localhost", 25, timeout=60)
+    sent = on_sockets.send(message, "localhost", login=("ann", "x"))
+    on_asyncio.connect("localhost").quit()  # type: ignore[attr-defined]
+    await on_asyncio.send(message, "localhost", timeout="60")  # type: ignore[arg-type]
+    print(sent)
     on_asyncio.serve(AsyncHooks, hostnam="x")  # type: ignore[call-arg]
     on_asyncio.connect("localhost", login=3)  # type: ignore[arg-type]
 

@@ -5,56 +5,88 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from typing import Unpack
+from collections.abc import AsyncIterator, Coroutine
+from functools import partial
+from typing import Any, Unpack
 
-from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
+from ..client import (
+    Client,
+    Connecting,
+    ConnectOptions,
+    Pool,
+    PoolOptions,
+    Target,
+    make_pool,
+    make_target,
+    open_client,
+    send_once,
+)
+from ..grammar.envelope import Envelope
+from ..grammar.secret import keeps_secret
+from ..mail import Source
+from ..outcome import Outcome
 from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .asyncio_runtime import Runtime, Stream
 from .dialling import close_on_error
 
-__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
+__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve"]
 
 
-@contextlib.asynccontextmanager
-async def connect(
+@keeps_secret
+def connect(
     host: str,
     port: int | None = None,
     *,
     sock: socket.socket | None = None,
-    **options: Unpack[ClientOptions],
-) -> AsyncIterator[Client]:
-    """Connect, greet, upgrade to TLS and log in; send QUIT when the block ends.
+    **options: Unpack[ConnectOptions],
+) -> Connecting:
+    """Connect, greet, upgrade to TLS and log in.
+
+    Use ``async with connect(...) as client``, which sends QUIT when the block ends, or
+    ``client = await connect(...)`` and later ``await client.quit()``.
 
     *host* may also be a URL or the path of a Unix socket, which need no *port*: see
     :mod:`~smtpproto.client.target`. If *sock* is given, the client uses this connection
     instead of a new one and closes it at the end; TLS then verifies the server as *host*.
     Options: see :class:`.ClientConfig`. Errors: see
-    :func:`~smtpproto.client.connection.open_client`.
+    :func:`~smtpproto.client.connection.open_client`; those of the arguments are raised at once.
     """
-    target = make_target(host, port, options)
+    return Connecting(partial(_open, make_target(host, port, options), sock))
+
+
+async def _open(target: Target, sock: socket.socket | None) -> Client:
     with close_on_error(sock):
-        opened = await open_client(Runtime(sock), target.host, target.port, target.config)
-    async with opened as client:
-        yield client
+        return await open_client(Runtime(sock), target.host, target.port, target.config)
 
 
-@contextlib.asynccontextmanager
-async def pool(
-    host: str, port: int | None = None, **options: Unpack[PoolOptions]
-) -> AsyncIterator[Pool]:
-    """Keep connections to one server for many messages; send QUIT on each when the block ends.
+@keeps_secret
+def send(
+    message: Source,
+    host: str,
+    port: int | None = None,
+    *,
+    envelope: Envelope | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Coroutine[Any, Any, Outcome]:
+    """Connect, send one message, send QUIT; ``await`` the outcome.
+
+    *message* and *envelope*: see :meth:`~smtpproto.client.connection.Client.send`. *host*, *port*,
+    options and errors: see :func:`connect`. For several messages use :func:`pool`.
+    """
+    return send_once(Runtime(), make_target(host, port, options), message, envelope)
+
+
+@keeps_secret
+def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
+    """Keep connections to one server for many messages; in ``async with``, send QUIT on each when
+    the block ends.
 
     See :class:`~smtpproto.client.pool.Pool`. Options: see
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    connections = make_pool(Runtime(), host, port, options)
-    try:
-        yield connections
-    finally:
-        await connections.close()
+    return make_pool(Runtime(), host, port, options)
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,11 @@ import time
 from collections.abc import Iterator
 from typing import Unpack
 
-from ..client import ClientOptions, PoolOptions, make_pool, make_target, open_client
+from ..client import ConnectOptions, PoolOptions, make_pool, make_target, open_client, send_once
+from ..grammar.envelope import Envelope
+from ..grammar.secret import keeps_secret
+from ..mail import Source
+from ..outcome import Outcome
 from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
@@ -18,7 +22,18 @@ from .blocking_runtime import Runtime, Stream
 from .dialling import close_on_error
 from .facade import Client, Pool, run
 
-__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "run", "serve"]
+__all__ = [
+    "Client",
+    "Pool",
+    "Runtime",
+    "Server",
+    "Stream",
+    "connect",
+    "pool",
+    "run",
+    "send",
+    "serve",
+]
 
 
 def connect(
@@ -26,7 +41,7 @@ def connect(
     port: int | None = None,
     *,
     sock: socket.socket | None = None,
-    **options: Unpack[ClientOptions],
+    **options: Unpack[ConnectOptions],
 ) -> Client:
     """Connect, greet, upgrade to TLS and log in; in ``with``, send QUIT when the block ends.
 
@@ -36,11 +51,35 @@ def connect(
     Options: see :class:`.ClientConfig`. Errors: see
     :func:`~smtpproto.client.connection.open_client`.
     """
-    target = make_target(host, port, options)
+    try:
+        target = make_target(host, port, options)
+    finally:
+        del host, options  # there may be a password in them, and tracebacks can show locals
     with close_on_error(sock):
         return Client(run(open_client(Runtime(sock), target.host, target.port, target.config)))
 
 
+def send(
+    message: Source,
+    host: str,
+    port: int | None = None,
+    *,
+    envelope: Envelope | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Outcome:
+    """Connect, send one message, send QUIT, and return the outcome.
+
+    *message* and *envelope*: see :meth:`~smtpproto.client.connection.Client.send`. *host*, *port*,
+    options and errors: see :func:`connect`. For several messages use :func:`pool`.
+    """
+    try:
+        target = make_target(host, port, options)
+    finally:
+        del host, options
+    return run(send_once(Runtime(), target, message, envelope))
+
+
+@keeps_secret
 def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
     """Keep connections to one server for many messages; in ``with``, send QUIT at the end.
 

@@ -78,7 +78,9 @@ class Client:
 
     def login(self, login: Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides support (RFC 4954)."""
-        run(self._client.login(login))
+        logging_in = self._client.login(login)
+        del login  # there is a password in it, and tracebacks can show locals
+        run(logging_in)
 
     def noop(self) -> Reply:
         """Send NOOP and return the reply."""

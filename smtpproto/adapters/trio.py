@@ -4,44 +4,64 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from typing import Unpack
+from collections.abc import AsyncIterator, Coroutine
+from functools import partial
+from typing import Any, Unpack
 
 import trio
 
-from ..client import Client, ClientOptions, Pool, PoolOptions, make_pool, make_target, open_client
+from ..client import (
+    Client,
+    Connecting,
+    ConnectOptions,
+    Pool,
+    PoolOptions,
+    Target,
+    make_pool,
+    make_target,
+    open_client,
+    send_once,
+)
+from ..grammar.envelope import Envelope
+from ..grammar.secret import keeps_secret
+from ..mail import Source
+from ..outcome import Outcome
 from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .trio_runtime import Connection, Runtime, Stream
 
-__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "serve"]
+__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve"]
 
 
-@contextlib.asynccontextmanager
-async def connect(
+@keeps_secret
+def connect(
     host: str,
     port: int | None = None,
     *,
     stream: Connection | None = None,
-    **options: Unpack[ClientOptions],
-) -> AsyncIterator[Client]:
-    """Connect, greet, upgrade to TLS and log in; send QUIT when the block ends.
+    **options: Unpack[ConnectOptions],
+) -> Connecting:
+    """Connect, greet, upgrade to TLS and log in.
+
+    Use ``async with connect(...) as client``, which sends QUIT when the block ends, or
+    ``client = await connect(...)`` and later ``await client.quit()``.
 
     *host* may also be a URL or the path of a Unix socket, which need no *port*: see
     :mod:`~smtpproto.client.target`. If *stream* is given, the client uses this connection
     instead of a new one and closes it at the end; TLS then verifies the server as *host*.
     Options: see :class:`.ClientConfig`. Errors: see
-    :func:`~smtpproto.client.connection.open_client`.
+    :func:`~smtpproto.client.connection.open_client`; those of the arguments are raised at once.
     """
-    target = make_target(host, port, options)
+    return Connecting(partial(_open, make_target(host, port, options), stream))
+
+
+async def _open(target: Target, stream: Connection | None) -> Client:
     try:
-        opened = await open_client(Runtime(stream), target.host, target.port, target.config)
+        return await open_client(Runtime(stream), target.host, target.port, target.config)
     except BaseException:
         await _close_connection(stream)
         raise
-    async with opened as client:
-        yield client
 
 
 async def _close_connection(connection: Connection | None) -> None:
@@ -52,20 +72,32 @@ async def _close_connection(connection: Connection | None) -> None:
         connection.close()
 
 
-@contextlib.asynccontextmanager
-async def pool(
-    host: str, port: int | None = None, **options: Unpack[PoolOptions]
-) -> AsyncIterator[Pool]:
-    """Keep connections to one server for many messages; send QUIT on each when the block ends.
+@keeps_secret
+def send(
+    message: Source,
+    host: str,
+    port: int | None = None,
+    *,
+    envelope: Envelope | None = None,
+    **options: Unpack[ConnectOptions],
+) -> Coroutine[Any, Any, Outcome]:
+    """Connect, send one message, send QUIT; ``await`` the outcome.
+
+    *message* and *envelope*: see :meth:`~smtpproto.client.connection.Client.send`. *host*, *port*,
+    options and errors: see :func:`connect`. For several messages use :func:`pool`.
+    """
+    return send_once(Runtime(), make_target(host, port, options), message, envelope)
+
+
+@keeps_secret
+def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
+    """Keep connections to one server for many messages; in ``async with``, send QUIT on each when
+    the block ends.
 
     See :class:`~smtpproto.client.pool.Pool`. Options: see
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    connections = make_pool(Runtime(), host, port, options)
-    try:
-        yield connections
-    finally:
-        await connections.close()
+    return make_pool(Runtime(), host, port, options)
 
 
 @contextlib.asynccontextmanager

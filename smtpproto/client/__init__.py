@@ -3,18 +3,22 @@
 An adapter dials with :func:`open_client`, or passes a connected stream to :func:`start_client`;
 both return a :class:`Client` that has greeted, started TLS and logged in. :func:`make_target` turns
 the arguments of ``connect`` into a :class:`Target`: host, port and configuration.
-:func:`make_pool` turns the arguments of ``pool`` into a :class:`Pool`.
+:func:`make_pool` turns the arguments of ``pool`` into a :class:`Pool`. :class:`Connecting` is what
+``connect`` returns for event loops.
 """
 
-from .config import ClientConfig, ClientOptions, TLSMode
+from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
+from .connecting import Connecting
 from .connection import Client, open_client, start_client
-from .pool import Pool, PoolConfig, PoolOptions, make_pool
+from .pool import Pool, PoolConfig, PoolOptions, make_pool, send_once
 from .target import Target, make_target
 
 __all__ = [
     "Client",
     "ClientConfig",
     "ClientOptions",
+    "ConnectOptions",
+    "Connecting",
     "Pool",
     "PoolConfig",
     "PoolOptions",
@@ -23,5 +27,6 @@ __all__ = [
     "make_pool",
     "make_target",
     "open_client",
+    "send_once",
     "start_client",
 ]

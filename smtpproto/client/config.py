@@ -13,6 +13,7 @@ from attrs import field, frozen
 from attrs.converters import optional
 
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
+from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..limits import Leniencies, Limits, Timeouts
 from ..option_types import check_type, must_be
 from ..ports import Trace
@@ -61,12 +62,15 @@ def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
     return value
 
 
-def to_credential(value: Credential | tuple[str, str]) -> Credential:
+def _credential(value: Credential | tuple[str, str]) -> Credential:
     """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
     if isinstance(value, tuple) and len(value) == 2:
         return Login(*value)
     check_type("login", value, Credential, '("ann", "secret"), or another credential')
     return value
+
+
+to_credential = keeps_secret(_credential)
 
 
 def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
@@ -95,7 +99,7 @@ def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
 
 
 class ClientOptions(TypedDict, total=False):
-    """The keyword arguments of ``connect``; :class:`ClientConfig` describes them."""
+    """The keyword arguments of :class:`ClientConfig`, which describes them."""
 
     hello: Host | str | None
     login: Credential | tuple[str, str] | None
@@ -116,13 +120,21 @@ class ClientOptions(TypedDict, total=False):
     trace: Trace | None
 
 
+class ConnectOptions(ClientOptions, total=False):
+    """The keyword arguments of ``connect`` and ``send``: those of :class:`ClientConfig`, and
+    ``timeout=60``, which is short for ``timeouts=Timeouts(total=60)``."""
+
+    timeout: float | None
+
+
+@keeps_secret_arguments
 @frozen(kw_only=True)
 class ClientConfig:
     """The options of a client."""
 
     hello: Host | None = field(default=None, converter=_optional_host)
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
-    login: Credential | None = field(default=None, converter=optional(to_credential))
+    login: Credential | None = field(default=None, converter=optional(_credential))
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
     """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""

@@ -142,8 +142,12 @@ class Client:
         Raises LoginRefused if the server refuses it, NotOffered if there is no common mechanism,
         and LocalProtocolError without verified TLS unless ``login_in_clear`` is set.
         """
+        try:
+            credential = to_credential(login)
+        finally:
+            del login  # there is a password in it, and tracebacks can show locals
         with self._link.conversation("login"):
-            await self._log_in(to_credential(login))
+            await self._log_in(credential)
 
     async def noop(self) -> Reply:
         """Send NOOP and return the reply."""

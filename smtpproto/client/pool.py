@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
 import attrs
 from attrs import define, evolve, field, frozen
@@ -22,13 +23,14 @@ from ..errors import (
     TransportError,
 )
 from ..grammar.envelope import Envelope
+from ..grammar.secret import keeps_secret
 from ..mail.preparation import Source, repeater
 from ..outcome import Outcome
 from ..ports import Runtime, Semaphore
-from .config import ClientOptions
+from .config import ConnectOptions
 from .connection import Client, open_client
 from .deadline import Deadline
-from .target import make_target
+from .target import Target, make_target
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -36,9 +38,8 @@ _BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # commands sent before any c
 _QUIT_TIMEOUT = 1.0  # seconds for the reply to QUIT, because a sender may be waiting meanwhile
 
 
-class PoolOptions(ClientOptions, total=False):
-    """The keyword arguments of ``pool``; :class:`PoolConfig` and :class:`.ClientConfig` describe
-    them."""
+class PoolOptions(ConnectOptions, total=False):
+    """The keyword arguments of ``pool``: those of ``connect``, and those of :class:`PoolConfig`."""
 
     max_connections: int
     max_messages: int | None
@@ -127,6 +128,17 @@ class Pool:
             with suppress(IndexError):  # pop until empty: other threads may use the deque meanwhile
                 while True:
                     idle.push_async_callback(self._retire, self._idle.pop())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
 
     async def _send(
         self, message: Source, envelope: Envelope | None, deadline: Deadline
@@ -251,6 +263,7 @@ def _content_unread(error: SMTPError) -> bool:
     return error.command.split(" ")[0] in _BEFORE_CONTENT
 
 
+@keeps_secret
 def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOptions) -> Pool:
     """Return the pool that the arguments of ``pool`` describe, without connecting yet.
 
@@ -258,9 +271,26 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
     """
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
-    target = make_target(host, port, cast(ClientOptions, client_options))
+    target = make_target(host, port, cast(ConnectOptions, client_options))
+    return _pool_of(runtime, target, PoolConfig(**cast(Any, pool_options)))
+
+
+def _pool_of(runtime: Runtime, target: Target, config: PoolConfig) -> Pool:
     timeouts = target.config.timeouts
     quit_timeout = _QUIT_TIMEOUT if timeouts.quit is None else min(timeouts.quit, _QUIT_TIMEOUT)
-    config = evolve(target.config, timeouts=evolve(timeouts, quit=quit_timeout))
-    opener = partial(open_client, runtime, target.host, target.port, config)
-    return Pool(runtime, opener, PoolConfig(**cast(Any, pool_options)), timeouts.total)
+    client_config = evolve(target.config, timeouts=evolve(timeouts, quit=quit_timeout))
+    opener = partial(open_client, runtime, target.host, target.port, client_config)
+    return Pool(runtime, opener, config, timeouts.total)
+
+
+async def send_once(
+    runtime: Runtime, target: Target, message: Source, envelope: Envelope | None
+) -> Outcome:
+    """Connect to *target*, send one message, send QUIT, and return the outcome.
+
+    ``Timeouts.total`` limits connecting and sending together. Raises what
+    :func:`~smtpproto.client.connection.open_client` and
+    :meth:`~smtpproto.client.connection.Client.send` raise.
+    """
+    async with _pool_of(runtime, target, PoolConfig(max_connections=1)) as pool:
+        return await pool.send(message, envelope)

@@ -7,8 +7,8 @@
     lmtp://mail.example.org                     port 24
     lmtp:///run/dovecot/lmtp                    a Unix socket
 
-After ``?``, joined by ``&``, a URL may have ``tls=``, ``hello=``, ``verify=`` and ``server_name=``,
-which are the options of these names.
+After ``?``, joined by ``&``, a URL may have ``tls=``, ``hello=``, ``verify=``, ``server_name=`` and
+``timeout=``, which are the options of these names.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
+from ..grammar.secret import keeps_secret
+from ..limits import MAX_TIMEOUT, Timeouts
 from ..option_types import check_type, require_type
 from ..ports import is_path
 from ..sasl import Login
-from .config import ClientConfig, ClientOptions, TLSMode
+from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
 
 _URL = re.compile(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://
@@ -37,12 +39,12 @@ _URL = re.compile(
         (?:\?(?P<query>[^#@]*))?""",  # an @ here would end a password with / or ? in it
     re.VERBOSE,
 )
-_SCHEMES: dict[str, tuple[int, ClientOptions]] = {
+_SCHEMES: dict[str, tuple[int, ConnectOptions]] = {
     "smtp": (25, {"lmtp": False}),
     "smtps": (465, {"lmtp": False, "tls": TLSMode.IMPLICIT}),
     "lmtp": (24, {"lmtp": True}),
 }
-_PARAMETERS = ("tls", "hello", "verify", "server_name")
+_PARAMETERS = ("tls", "hello", "verify", "server_name", "timeout")
 
 
 @frozen
@@ -57,6 +59,7 @@ class Target:
     config: ClientConfig
 
 
+@keeps_secret
 def make_target(host: str, port: int | None = None, options: ClientOptions | None = None) -> Target:
     """Return the target that the arguments of ``connect`` describe. *host* may be a URL.
 
@@ -67,10 +70,10 @@ def make_target(host: str, port: int | None = None, options: ClientOptions | Non
     """
     require_type("host", host, str, "a name, an address, a path or a URL")
     check_type("port", port, int, "a number")
-    given = cast(ClientOptions, dict(options or {}))
+    given = cast(ConnectOptions, dict(options or {}))
     if "://" in host:
         host, port, given = _merge(host, port, given)
-    config = ClientConfig(**given)
+    config = ClientConfig(**_with_timeouts(given))
     if is_path(host):
         if port:
             raise ValueError(f"a Unix socket has no port; leave out port {port}")
@@ -78,6 +81,26 @@ def make_target(host: str, port: int | None = None, options: ClientOptions | Non
             raise ValueError(f"the path of a Unix socket must not contain NUL: {host!r}")
         return Target(host, 0, config)
     return Target(_host_name(host), _default_port(config) if port is None else port, config)
+
+
+def _with_timeouts(given: ConnectOptions) -> ClientOptions:
+    """Return the options with ``timeouts`` instead of ``timeout``.
+
+    Raises ValueError if both are given, or for a number that cannot be a time-out, and TypeError
+    for another type.
+    """
+    timeout = given.get("timeout")
+    options = cast(ClientOptions, {name: it for name, it in given.items() if name != "timeout"})
+    if timeout is None:
+        return options
+    if options.get("timeouts") is not None:
+        raise ValueError("timeout and timeouts are both given; pass timeouts=Timeouts(total=...)")
+    if isinstance(timeout, bool):
+        raise TypeError("timeout cannot be of the type bool; pass a number of seconds")
+    check_type("timeout", timeout, int | float, "a number of seconds")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(f"timeout must be more than 0, and at most {MAX_TIMEOUT}, not {timeout}")
+    return {**options, "timeouts": Timeouts(total=timeout)}
 
 
 def _default_port(config: ClientConfig) -> int:
@@ -112,12 +135,12 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _merge(
-    url: str, port: int | None, options: ClientOptions
-) -> tuple[str, int | None, ClientOptions]:
+    url: str, port: int | None, options: ConnectOptions
+) -> tuple[str, int | None, ConnectOptions]:
     """Return host, port and options from *url* and from the arguments passed with it; an argument
     of None counts as not passed. Raises ValueError if both set the same option."""
     host, url_port, url_options = read_url(url)
-    given = cast(ClientOptions, {name: v for name, v in options.items() if v is not None})
+    given = cast(ConnectOptions, {name: v for name, v in options.items() if v is not None})
     conflicting = sorted(url_options.keys() & given.keys())
     if port is not None:
         conflicting.append("port")
@@ -125,10 +148,10 @@ def _merge(
         raise ValueError(
             f"already set by the URL: {', '.join(conflicting)}; leave these arguments out"
         )
-    return host, url_port, cast(ClientOptions, {**url_options, **given})
+    return host, url_port, cast(ConnectOptions, {**url_options, **given})
 
 
-def read_url(url: str) -> tuple[str, int, ClientOptions]:
+def read_url(url: str) -> tuple[str, int, ConnectOptions]:
     """Return host (or path), port (0 with a path) and options of a URL.
 
     Raises GrammarError, whose text never quotes the URL, because there may be a password in it.
@@ -147,7 +170,7 @@ def read_url(url: str) -> tuple[str, int, ClientOptions]:
     return host, 0 if is_path(host) else _port(match, default_port), options
 
 
-def _scheme(match: re.Match[str]) -> tuple[int, ClientOptions]:
+def _scheme(match: re.Match[str]) -> tuple[int, ConnectOptions]:
     try:
         default_port, options = _SCHEMES[match["scheme"].lower()]
     except KeyError:
@@ -197,7 +220,7 @@ def _port(match: re.Match[str], default: int) -> int:
     return port
 
 
-def _add_query(match: re.Match[str], options: ClientOptions) -> None:
+def _add_query(match: re.Match[str], options: ConnectOptions) -> None:
     """Add the parameters of the query to *options*."""
     if not match["query"]:
         return
@@ -211,7 +234,14 @@ def _add_query(match: re.Match[str], options: ClientOptions) -> None:
         if name in given:
             text = f"the URL sets {name} twice, counting what its scheme implies"
             raise GrammarError(text, offset=match.start("query"))
-        given[name] = _decoded(value, match.start("query"))
+        text = _decoded(value, match.start("query"))
+        given[name] = _seconds(text, match.start("query")) if name == "timeout" else text
+
+
+def _seconds(text: str, offset: int) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+        raise GrammarError("the timeout in the URL is not a number of seconds", offset=offset)
+    return float(text)
 
 
 def _text(match: re.Match[str], group: str) -> str:

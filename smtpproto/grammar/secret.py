@@ -1,14 +1,57 @@
-"""A secret value, for example a password, which is never printed."""
+"""Secret values, for example passwords: they are never printed, and stay out of tracebacks."""
 
 from __future__ import annotations
 
+import functools
 import hmac
-from typing import final
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, final
 
 from .reply import GrammarError
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def without_frames(error: Exception) -> Exception:
+    """Remove from *error* its traceback and the errors that led to it: programs show tracebacks
+    with the locals of each frame, and there may be a secret in these. Return *error*."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
+def keeps_secret(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function whose arguments or locals may hold a secret.
+
+    An error then leaves it without its frames, and without its arguments, so that no traceback that
+    shows locals has the secret.
+    """
+
+    @functools.wraps(function)
+    def call(*values: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*values, **named)
+        except Exception as error:
+            failure = without_frames(error)
+        finally:
+            del values, named
+        try:
+            raise failure
+        finally:
+            del failure  # this frame and the error would keep each other alive
+
+    return call
+
+
+def keeps_secret_arguments(kind: type[T]) -> type[T]:
+    """Decorate a class whose arguments may hold a secret, as :func:`keeps_secret` does."""
+    made: Any = kind
+    made.__init__ = keeps_secret(made.__init__)
+    return kind
+
 
 @final
+@keeps_secret_arguments
 class Secret:
     """Octets that no repr, log or transcript shows.
 

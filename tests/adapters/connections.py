@@ -51,6 +51,15 @@ def connect_and(talk: Talk, client: type[Adapter], *where: Any, **options: Any) 
         return on_sockets.run(with_sockets(AwaitableClient(opened)))
 
 
+def send_with(client: type[Adapter], *where: Any, **options: Any) -> Any:
+    """Call ``send`` of an adapter, and return the outcome."""
+    if issubclass(client, Asyncio):
+        return client.run(on_asyncio.send(*where, **options))
+    if client is Trio:
+        return trio.run(lambda: on_trio.send(*where, **options))
+    return on_sockets.send(*where, **options)
+
+
 def start_and_stop(server: type[Adapter], *where: Any) -> None:
     """Call ``serve`` of an adapter with *where*, and stop the server at once."""
 
