@@ -55,10 +55,10 @@ def check_leniencies(command: Command, leniencies: Leniencies) -> None:
 
 
 def read_offer(reply: Reply, *, secure: bool) -> Extensions:
-    """Return the offer in a reply to EHLO. Without TLS, REQUIRETLS is ignored (RFC 8689 2)."""
+    """Return the offer in a reply to EHLO. Without TLS, REQUIRETLS is ignored (RFC 8689 2), and
+    with TLS, STARTTLS (RFC 3207 4.2)."""
     keywords = dict(Extensions.from_reply(reply).keywords)
-    if not secure:
-        keywords.pop("REQUIRETLS", None)
+    keywords.pop("STARTTLS" if secure else "REQUIRETLS", None)
     return Extensions(keywords)
 
 

@@ -120,6 +120,10 @@ def test_after_the_handshake_the_session_restarts() -> None:
     receive(client, ehlo_reply("AUTH PLAIN"))
     client.data_to_send()
     assert_refused(client, lambda: client.send(StartTLS()), match="offer")
+    exchange(client, EHLO, reply=ehlo_reply("STARTTLS", "AUTH PLAIN"))  # a server must not
+    assert_refused(client, lambda: client.send(StartTLS()), match="offer")
+    implicit = ready_client("STARTTLS", secure=True)
+    assert_refused(implicit, lambda: implicit.send(StartTLS()), match="offer")
     client.send(Auth("PLAIN", Secret(b"x")))
     assert client.data_to_send() == b"AUTH PLAIN eA==\r\n"
 
