@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import hmac
+from base64 import b64decode, b64encode
 
 import pytest
 
@@ -61,18 +62,39 @@ def test_a_response_too_long_for_the_line_waits_for_the_challenge() -> None:
     play(f"{AUTH}C: AUTH PLAIN\nS: 334 \nC: {response}\nS: 235 ok\n{GOODBYE}", **options)
 
 
-@pytest.mark.req("RFC4954-4-14")
-def test_a_challenge_that_is_not_base64_cancels_the_login() -> None:
-    with pytest.raises(RemoteProtocolError):
+@pytest.mark.req("RFC4954-4-14", "RFC4954-4-15/client")
+@pytest.mark.parametrize(
+    "challenge",
+    ["!!!", "=AAA", "AAA=BBB=", "AAA=AAA=", "AAA", "AA", "A", "AA AA", "AAAA AAAA", "AAAA\tAAAA",
+     "AAAA=", "AAAA====", "AA=A", "=", "AAA-", "AAA_", "AAAA.", "AAA\u00e9"],
+)  # fmt: skip
+def test_a_challenge_that_is_not_base64_cancels_the_login(challenge: str) -> None:
+    """White space and misplaced padding are errors, too; CRAM-MD5 would answer any octets."""
+    options: ClientOptions = {**IN_CLEAR, "mechanisms": "CRAM-MD5"}
+    with pytest.raises(RemoteProtocolError, match="malformed challenge"):
         play(
-            f"""{AUTH}
-            C: AUTH PLAIN {SECRET_RESPONSE}
-            S: 334 !!!
+            f"""{hello("AUTH CRAM-MD5")}
+            C: AUTH CRAM-MD5
+            S: 334 {challenge}
             C: *
             S: 501 cancelled
             {GOODBYE}""",
-            **IN_CLEAR,
+            **options,
         )
+
+
+@pytest.mark.req("RFC4954-8-01/client", "RFC4954-8-02/client")
+@pytest.mark.parametrize("offer", ["AUTH CRAM-MD5", "auth cram-md5", "Auth GSSAPI Cram-Md5"])
+@pytest.mark.parametrize("challenge", ["PHhAeT4=", "pHHaEt4="])
+def test_keywords_and_mechanisms_are_read_in_any_case_and_base64_is_not(
+    offer: str, challenge: str
+) -> None:
+    """The two challenges differ only in case, so their digests differ."""
+    digest = hmac.digest(b"secret", b64decode(challenge), "md5").hex()
+    response = b64encode(f"ann {digest}".encode()).decode()
+    options: ClientOptions = {**IN_CLEAR, "mechanisms": "cram-md5"}
+    exchange = f"C: AUTH CRAM-MD5\nS: 334 {challenge}\nC: {response}\nS: 235 ok\n"
+    play(f"{hello(offer)}{exchange}{GOODBYE}", **options)
 
 
 def test_a_second_challenge_of_plain_cancels_the_login() -> None:

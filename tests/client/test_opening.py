@@ -17,6 +17,8 @@ from smtpproto import (
     TimedOut,
     TLSMode,
 )
+from smtpproto.grammar.command import Ehlo
+from smtpproto.grammar.domain import to_host
 from tests.support.dialogue import GOODBYE, hello, play
 
 HELLO = hello()
@@ -116,6 +118,24 @@ def test_a_name_replaces_the_literal_in_ehlo_and_helo() -> None:
     play(f"{named}{GOODBYE}", hello="client.example.org")
     old = named.replace("250 mx", "502 what?\nC: HELO client.example.org\nS: 250 mx")
     play(f"{old}{GOODBYE}", hello="client.example.org")
+
+
+@pytest.mark.req("RFC6531-3.7.1-01")
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("\u4f8b\u3048.jp", "xn--r8jz45g.jp"),
+        ("mx.xn--bcher-kva.example", "mx.xn--bcher-kva.example"),
+        ("[192.0.2.1]", "[192.0.2.1]"),
+    ],
+)
+def test_the_name_in_ehlo_and_helo_is_sent_in_ascii(name: str, sent: str) -> None:
+    for host in (name, to_host(name)):
+        old = f"S: 220 mx\nC: EHLO {sent}\nS: 502 what?\nC: HELO {sent}\nS: 250 mx\n"
+        play(f"{old}{GOODBYE}", hello=host)
+    with pytest.raises(GrammarError):
+        Ehlo(name if name != sent else "\u00e9.example")
 
 
 def test_the_name_in_ehlo_must_be_a_valid_host() -> None:

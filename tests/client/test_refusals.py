@@ -6,9 +6,12 @@ import pytest
 
 from smtpproto import (
     Client,
+    EnhancedCode,
     Envelope,
+    ForwardPath,
     SendRefused,
 )
+from smtpproto.replies import suggested_path
 from tests.support.dialogue import (
     GOODBYE,
     LINES,
@@ -30,6 +33,77 @@ BOB = "bob@example.org"
 
 
 # -- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC1870-6.2-03")
+@pytest.mark.parametrize("code", [452, 552])
+@pytest.mark.parametrize("at_data", [True, False])
+def test_a_message_may_be_refused_for_its_size_after_mail_was_accepted(
+    code: int, at_data: bool
+) -> None:
+    """Because of DATA, or of the content. The session goes on."""
+    start = f"{hello('SIZE 100')}{mail(' SIZE=7')}{rcpt()}"
+    refused = data("hello", reply=f"{code} too big")
+    if at_data:
+        refused = f"C: DATA\nS: {code} too big\n{RSET}"
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(SendRefused) as caught:
+            await client.send(b"hello\n", TO_BOB)
+        outcome = caught.value.outcome
+        assert codes(outcome.refused) == {BOB: code}
+        assert not outcome.accepted and not outcome.unknown
+        await client.send(b"hello\n", TO_BOB)
+
+    play(f"{start}{refused}{mail(' SIZE=7')}{rcpt()}{data('hello')}{GOODBYE}", talk)
+
+
+@pytest.mark.req("RFC6531-3.7.4.1-01")
+def test_a_suggested_path_in_utf8_is_read_in_251_and_551() -> None:
+    """If MAIL had SMTPUTF8."""
+    new = "<\u7528\u6237@\u4f8b\u3048.jp>"
+    people = ["b\u00f8b@example.org", BOB]
+    outcome = send(
+        hello("8BITMIME", "SMTPUTF8")
+        + mail(" SMTPUTF8")
+        + rcpt(people[0], f"251 2.1.5 User not local; will forward to {new}")
+        + rcpt(BOB, f"551-5.1.6 User not local\nS: 551 5.1.6 try {new}")
+        + data("hello")
+        + GOODBYE,
+        Envelope("ann@example.org", people),
+    )
+    assert codes(outcome.rcpt) == {people[0]: 251, BOB: 551}
+    for reply in outcome.rcpt.values():
+        assert str(suggested_path(reply)) == new.strip("<>")
+
+
+@pytest.mark.req("RFC2034-4-06")
+@pytest.mark.parametrize(
+    ("text", "enhanced", "lines"),
+    [
+        ("5.1.1 no", "5.1.1", ("no",)),
+        ("5.999.0 no", "5.999.0", ("no",)),
+        ("5.1.1", "5.1.1", ("",)),
+        *[(text, None, (text,)) for text in (
+            "no", "5.1 no", "5.01.1 no", "5.1.01 no", "5.1.1000 no", "5.1.1no", "2.1.1 no",
+            "4.1.1 no", "3.0.0 no", "6.1.1 no", "5..1 no", "5.1.1. no", "no 5.1.1", " 5.1.1 no",
+        )],
+        ("4.2.2 full", "4.2.2", ("full",)),
+        ("2.1.5 fine", "2.1.5", ("fine",)),
+    ],
+)  # fmt: skip
+def test_an_enhanced_code_is_read_if_it_is_valid_and_the_text_is_kept_if_not(
+    text: str, enhanced: str | None, lines: tuple[str, ...]
+) -> None:
+    code = {"4.2.2 full": 450, "2.1.5 fine": 251}.get(text, 550)
+    people = ["ann@example.org", BOB]
+    outcome = send(
+        f"{HELLO}{mail()}{rcpt(people[0], f'{code} {text}')}{rcpt()}{data('hello')}{GOODBYE}",
+        Envelope("ann@example.org", people),
+    )
+    reply = outcome.rcpt[ForwardPath.of(people[0])]
+    assert (reply.code, reply.lines) == (code, lines)
+    assert reply.enhanced == (None if enhanced is None else EnhancedCode.parse(enhanced))
 
 
 @pytest.mark.req("RFC5321-3.5.1-13")

@@ -21,6 +21,7 @@ from tests.support.dialogue import (
     GOODBYE,
     MAIL,
     RSET,
+    codes,
     hello,
     mail,
     play,
@@ -35,6 +36,13 @@ PIPELINING = hello(
 )
 
 
+GROUP_OF_THREE = """
+    C: MAIL FROM:<ann@example.org> SIZE=7
+    C: RCPT TO:<a@b.example>
+    C: RCPT TO:<c@d.example>
+    C: RCPT TO:<e@f.example>
+    C: DATA
+"""
 GROUP = "C: MAIL FROM:<ann@example.org>\nC: RCPT TO:<bob@example.org>\nC: DATA\n"
 BEFORE_CONTENT = f"{HELLO}{MAIL}C: DATA\nS: 354 go\n"
 
@@ -88,7 +96,7 @@ def test_a_refused_data_raises_send_refused_and_resets_the_transaction() -> None
 # -- pipelining (RFC 2920) -----------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC2920-3.1-05", "RFC2920-3.1-07", "RFC2920-3.1-08", "RFC5321-4.5.3.1.7-03")
+@pytest.mark.req("RFC2920-3.1-07", "RFC2920-3.1-08", "RFC5321-4.5.3.1.7-03")
 def test_with_pipelining_mail_rcpt_and_data_leave_together() -> None:
     outcome = send(f"""{PIPELINING}
         C: MAIL FROM:<ann@example.org> SIZE=7
@@ -107,6 +115,34 @@ def test_with_pipelining_mail_rcpt_and_data_leave_together() -> None:
         S: 250 ok
         {GOODBYE}""", TO_THREE)  # fmt: skip
     assert [str(path) for path in outcome.refused] == ["c@d.example"]
+
+
+@pytest.mark.req("RFC2920-3.1-05")
+@pytest.mark.parametrize("code", [450, 550])
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+def test_each_reply_of_a_group_counts(command: str, code: int) -> None:
+    """Whichever command is refused, even if all others are accepted."""
+    positions = {"MAIL": [0], "RCPT": [1, 2, 3], "DATA": [4]}[command]
+    ends = {
+        "MAIL": "C: .\nS: 554 no sender\n",
+        "RCPT": "C: hello\nC: .\nS: 250 ok\n",
+        "DATA": RSET,
+    }
+    for position in positions:
+        replies = ["250 ok", "250 ok", "250 ok", "250 ok", "354 go"]
+        replies[position] = f"{code} no"
+        lines = "".join(f"S: {reply}\n" for reply in replies)
+        script = f"{PIPELINING}{GROUP_OF_THREE}{lines}{ends[command]}{GOODBYE}"
+        if command == "RCPT":
+            outcome = send(script, TO_THREE)
+            path = TO_THREE.recipients[position - 1]
+            assert codes(outcome.refused) == {str(path): code}
+            assert len(outcome.accepted) == 2
+        else:
+            with pytest.raises(SendRefused) as caught:
+                send(script, TO_THREE)
+            assert caught.value.reply.code == code
+            assert [*codes(caught.value.outcome.refused).values()] == [code] * 3
 
 
 @pytest.mark.req("RFC2920-3.1-06")

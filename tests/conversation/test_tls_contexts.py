@@ -55,6 +55,7 @@ def no_context() -> ssl.SSLContext:
     raise FileNotFoundError("no certificate today: /secret/path")
 
 
+@pytest.mark.req("RFC3207-4-02")
 @pytest.mark.parametrize(
     "source", [no_context, lambda: None, lambda: "context"], ids=["raises", "None", "str"]
 )

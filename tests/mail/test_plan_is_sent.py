@@ -22,6 +22,7 @@ from smtpproto import (
     plan,
 )
 from smtpproto.client import submit
+from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.mail import planning
 from smtpproto.mail.header import HeaderScanner
 from smtpproto.testing import strategies
@@ -142,6 +143,10 @@ def test_a_client_sends_exactly_the_planned_commands_and_content(
         chunks_known = planned.content.size is not None
         sent = [line for line in stream.commands if chunks_known or not line.startswith("BDAT")]
         assert sent == planned_lines(planned)
+        for command in planned.commands():
+            if isinstance(command, Mail | Rcpt):
+                keywords = [each.keyword for each in command.parameters.parameters()]
+                assert len(keywords) == len(set(keywords)), "no parameter is sent twice"
         assert stream.contents == [b"".join(pieces)] * len(planned.transactions)
 
     with (

@@ -13,17 +13,23 @@ import pytest
 from smtpproto import Body, Envelope, Extensions, plan
 from smtpproto.mail.planning import BDAT_SIZE
 from tests.support.envelopes import TO_BOB
-from tests.support.lenient_server import ALL_EXTENSIONS, LenientServer, converse
+from tests.support.lenient_server import ALL_EXTENSIONS, SOURCE_FORMS, LenientServer, converse
 from tests.support.planning import UTF8, command_lines, mail_line, refusal, with_parameters
 
 
-@pytest.mark.req("RFC6531-3.4-01", "RFC6531-3.4-02", "RFC6531-3.6-01")
+@pytest.mark.req("RFC6531-3.4-01", "RFC6531-3.4-02", "RFC6531-3.6-01", "RFC6531-3.2-12/client")
+@pytest.mark.parametrize("form", ["octets", "file"])
 @pytest.mark.parametrize(
     ("envelope", "body", "line"),
     [
         (TO_BOB, b"hello\r\n", "<ann@example.org>"),
         (TO_BOB, "Subject: x\n\nhellø\n".encode(), "<ann@example.org> BODY=8BITMIME"),
         (TO_BOB, "Subject: ø\n\nhello\n".encode(), "<ann@example.org> BODY=8BITMIME SMTPUTF8"),
+        (
+            TO_BOB,
+            "Subject: ø\n\n".encode() + b"hello\n" * 30_000,
+            "<ann@example.org> BODY=8BITMIME SMTPUTF8",
+        ),
         (Envelope("ann@example.org", "bøb@example.org"), b"hello\n", "<ann@example.org> SMTPUTF8"),
         (Envelope("ånn@example.org", "bob@example.org"), b"hello\n", "<ånn@example.org> SMTPUTF8"),
         (Envelope("ann@example.org", "bob@bücher.example"), b"x\n", "<ann@example.org> SMTPUTF8"),
@@ -31,21 +37,28 @@ from tests.support.planning import UTF8, command_lines, mail_line, refusal, with
         (with_parameters(smtputf8=True), b"hello\n", "<ann@example.org> SMTPUTF8"),
     ],
 )
-def test_smtputf8_is_requested_only_if_needed(envelope: Envelope, body: bytes, line: str) -> None:
-    assert mail_line(UTF8, envelope, body) == line
+def test_smtputf8_is_requested_only_if_needed(
+    envelope: Envelope, body: bytes, line: str, form: str
+) -> None:
+    assert mail_line(UTF8, envelope, SOURCE_FORMS[form]([body])) == line
 
 
-@pytest.mark.req("RFC6531-3.2-05", "RFC6531-3.2-12/client", "RFC6531-3.2-12/server")
+@pytest.mark.req("RFC6531-3.2-05", "RFC6531-3.2-12/client")
 def test_a_message_that_needs_smtputf8_is_not_sent_without_it() -> None:
     eight_bit = {"8BITMIME": ""}
-    for recipient in ("bøb@example.org", "bob@bücher.example"):
-        assert "SMTPUTF8" in refusal(eight_bit, Envelope("ann@example.org", recipient))
+    for address in ("bøb@example.org", "bob@bücher.example"):
+        for envelope in (
+            Envelope("ann@example.org", address),
+            Envelope("", ["ann@example.org", address]),
+            Envelope(address, "ann@example.org"),
+        ):
+            assert "SMTPUTF8" in refusal(eight_bit, envelope)
     assert "SMTPUTF8" in refusal(eight_bit, body="Subject: ø\n\nhello\n".encode())
     ascii_only = Envelope("ann@example.org", "bob@xn--bcher-kva.example")
     assert command_lines(eight_bit, ascii_only) == command_lines(UTF8, ascii_only)
 
 
-@pytest.mark.req("RFC1870-4-01", "RFC5321-4.5.3.1.7-03", "RFC1870-6-02")
+@pytest.mark.req("RFC1870-4-01", "RFC1870-5-01/client", "RFC5321-4.5.3.1.7-03", "RFC1870-6-02")
 def test_size_is_the_number_of_octets_that_will_be_sent() -> None:
     assert mail_line({}) == "<ann@example.org>"
     assert mail_line({"SIZE": ""}) == "<ann@example.org> SIZE=7"
@@ -63,6 +76,7 @@ def test_a_message_above_the_size_limit_is_not_sent() -> None:
     assert mail_line({"SIZE": "0"}) == "<ann@example.org> SIZE=7"  # no fixed maximum
 
 
+@pytest.mark.req("RFC6152-3-07", "RFC6152-3-05")
 def test_eight_bit_content_needs_8bitmime() -> None:
     body = "Subject: x\n\nhellø\n".encode()
     assert "8BITMIME" in refusal({}, body=body)
@@ -114,6 +128,9 @@ def test_binary_content_is_sent_unchanged_by_bdat_or_not_at_all() -> None:
         "RCPT TO:<bob@example.org>",
         f"BDAT {len(body)} LAST",
     ]
+    offered = {"CHUNKING": "", "BINARYMIME": ""}
+    for ascii_body in (b"", b"hello\r\n", b"\0", b"bare\nLF"):
+        assert mail_line(offered, BINARY, ascii_body) == "<ann@example.org> BODY=BINARYMIME"
 
 
 def text(size: int) -> bytes:
@@ -127,6 +144,8 @@ def test_bdat_is_used_for_several_chunks_unknown_sizes_and_without_pipelining() 
     """That is for content of several chunks or of unknown size, and without PIPELINING."""
     chunking, pipelining = {"CHUNKING": ""}, {"CHUNKING": "", "PIPELINING": ""}
     assert command_lines({}, body=b"")[2:] == command_lines(pipelining)[2:] == ["DATA"]
+    for body in (b"a\n", text(BDAT_SIZE + 1), iter([b"a\n"])):
+        assert command_lines({}, body=body)[2:] == ["DATA"]
     assert command_lines(chunking, body=b"")[2:] == ["BDAT 0 LAST"]
     assert command_lines(chunking, body=b"a\n")[2:] == ["BDAT 3 LAST"]
     assert command_lines(pipelining, body=text(BDAT_SIZE - 2))[2:] == ["DATA"]

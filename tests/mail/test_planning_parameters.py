@@ -27,12 +27,15 @@ from tests.support.planning import UTF8, command_lines, mail_line, refusal, with
 DSN = {"DSN": ""}
 
 
-@pytest.mark.req("RFC3461-4.2-02", "RFC5321-4.1.1.3-06", "RFC5321-4.1.1.2-03")
+@pytest.mark.req("RFC3461-4.2-02", "RFC3461-4.5-01", "RFC5321-4.1.1.3-06", "RFC5321-4.1.1.2-03")
 def test_notify_adds_orcpt_and_both_need_dsn() -> None:
     asked = RcptParameters(notify={Notify.FAILURE, Notify.DELAY})
-    envelope = Envelope("ann@example.org", ["b+b@example.org", "postmaster"], rcpt_parameters=asked)
-    assert command_lines(DSN, envelope)[1:3] == [
+    people = ["b+b@example.org", "Bob.B@Example.ORG", '"b b"@example.org', "postmaster"]
+    envelope = Envelope("ann@example.org", people, rcpt_parameters=asked)
+    assert command_lines(DSN, envelope)[1:5] == [
         "RCPT TO:<b+b@example.org> NOTIFY=FAILURE,DELAY ORCPT=rfc822;b+2Bb@example.org",
+        "RCPT TO:<Bob.B@Example.ORG> NOTIFY=FAILURE,DELAY ORCPT=rfc822;Bob.B@Example.ORG",
+        'RCPT TO:<"b b"@example.org> NOTIFY=FAILURE,DELAY ORCPT=rfc822;"b+20b"@example.org',
         "RCPT TO:<Postmaster> NOTIFY=FAILURE,DELAY",
     ]
     assert "NOTIFY" in refusal({}, envelope)

@@ -45,8 +45,9 @@ def test_a_server_preserves_all_octets_of_binary_content(cut: int) -> None:
 
 
 @pytest.mark.req("RFC3030-3-06")
-def test_a_server_refuses_data_after_body_binarymime() -> None:
-    server = ready_server(BINARY_ENVELOPE_LINES, **BINARYMIME)
+@pytest.mark.parametrize("lmtp", [False, True])
+def test_a_server_refuses_data_after_body_binarymime(lmtp: bool) -> None:
+    server = ready_server(BINARY_ENVELOPE_LINES, lmtp=lmtp, **BINARYMIME)
     assert server.lines(b"DATA\r\n") == ["503 5.5.1 BODY=BINARYMIME needs BDAT"]
     assert not any(isinstance(event, Data) for event in server.events)
     assert server.machine.phase is Phase.RCPT
@@ -93,8 +94,11 @@ def test_a_client_sends_binary_octets_unchanged(cuts: list[int]) -> None:
 
 
 @pytest.mark.req("RFC3030-3-07")
-def test_a_client_does_not_send_binary_content_with_data() -> None:
-    client = client_with_recipient("CHUNKING", "BINARYMIME", parameters=BINARY_PARAMETERS)
+@pytest.mark.parametrize("lmtp", [False, True])
+def test_a_client_does_not_send_binary_content_with_data(lmtp: bool) -> None:
+    client = client_with_recipient(
+        "CHUNKING", "BINARYMIME", parameters=BINARY_PARAMETERS, lmtp=lmtp
+    )
     assert_refused(client, lambda: client.send(Data()), match="BINARYMIME needs BDAT")
     exchange(client, Rset(), MAIL, RCPT)
     client.send(Data())

@@ -249,7 +249,6 @@ CONTENT = st.lists(
     "RFC5321-4.5.2-04/client",
     "RFC5321-4.5.2-04/server",
     "RFC5321-3.3-10",
-    "RFC1870-5-01/client",
     "RFC1870-5-01/server",
 )
 @given(CONTENT, st.integers(1, 40), st.integers(1, 40))

@@ -6,17 +6,20 @@ import pytest
 
 from smtpproto.errors import NotOffered, RemoteProtocolError
 from smtpproto.events import Answer
-from smtpproto.grammar.command import (
-    Noop,
-)
+from smtpproto.grammar.command import Mail, Noop, Rset
 from smtpproto.grammar.extension_command import Auth
+from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.secret import Secret
 from smtpproto.protocol.client import ClientProtocol
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
+    EHLO,
+    MAIL,
     OFFER,
     assert_refused,
+    ehlo_reply,
+    exchange,
     ready_client,
     receive,
     receive_codes,
@@ -37,7 +40,12 @@ def test_a_mechanism_that_was_not_offered_is_not_sent() -> None:
 
 @pytest.mark.req("RFC4422-3.8-01/client")
 @pytest.mark.req(
-    "RFC4954-4-04", "RFC4954-4-09", "RFC4954-4-11", "RFC4954-4-27", "RFC4422-3.5-01/client"
+    "RFC4954-4-04",
+    "RFC4954-4-09",
+    "RFC4954-4-11",
+    "RFC4954-4-24/client",
+    "RFC4954-4-27",
+    "RFC4422-3.5-01/client",
 )
 def test_a_client_answers_each_challenge_until_the_final_reply() -> None:
     client = ready_client(*OFFER)
@@ -61,6 +69,9 @@ def test_a_client_answers_each_challenge_until_the_final_reply() -> None:
     assert client.data_to_send() == b"AUTH PLAIN =\r\n"
     assert receive_codes(client, b"235 2.7.0 yes\r\n") == [235]
     assert (client.phase, client.authenticated) == (Phase.READY, True)
+    assert_refused(client, lambda: client.send(Auth("PLAIN")), match="already")
+    exchange(client, Mail(MAIL.path, MailParameters(size=1)), Rset())  # without another EHLO
+    exchange(client, EHLO, reply=ehlo_reply("AUTH PLAIN"))
     assert_refused(client, lambda: client.send(Auth("PLAIN")), match="already")
 
 

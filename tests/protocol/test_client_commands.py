@@ -206,10 +206,14 @@ def test_octets_above_127_need_8bitmime_or_smtputf8(
         assert client.data_to_send() == b"cafe\r\n.\r\n"
 
 
-@pytest.mark.req("RFC5321-2.3.8-03")
-def test_content_with_a_bare_cr_or_lf_is_not_sent() -> None:
-    for content in (b"a\n.\nb", b"a\rb", b"\n"):
-        client = client_in_body()
+@pytest.mark.req("RFC5321-2.3.8-03", "RFC6152-3-08/client")
+@pytest.mark.parametrize("body", [None, Body.SEVEN_BIT, Body.EIGHT_BIT_MIME])
+def test_content_with_a_bare_cr_or_lf_is_not_sent(body: Body | None) -> None:
+    contents = [b"a\n.\nb", b"a\rb", b"\n"]
+    if body is Body.EIGHT_BIT_MIME:
+        contents += [b"\xe9\n", b"\r\xe9", b"\xc3\xa9\r\n\xff\n\r\n"]
+    for content in contents:
+        client = client_in_body("8BITMIME", parameters=MailParameters(body=body))
         assert_refused(client, lambda client=client, c=content: client.send_body(c), match="alone")  # type: ignore[misc]
         client.send_body(b"x\r")
         assert client.data_to_send() == b"x"

@@ -18,7 +18,9 @@ from smtpproto.grammar.command import (
     Rset,
     Vrfy,
 )
-from smtpproto.grammar.extension_command import Auth, Etrn, StartTLS
+from smtpproto.grammar.extension_command import Auth, Etrn, StartTLS, XClient, XForward
+from smtpproto.grammar.secret import Secret
+from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
@@ -26,9 +28,12 @@ from .machines import (
     MAIL,
     OFFER,
     RCPT,
+    assert_protocol_error,
     assert_refused,
     client_in_body,
     cut,
+    ehlo_reply,
+    exchange,
     ready_client,
     receive,
     receive_codes,
@@ -36,15 +41,16 @@ from .machines import (
 )
 from .own_verbs import OWN_VERBS, XCount
 
-MUST_END_A_GROUP = [EHLO, Helo(EHLO.host), Vrfy("a"), Expn("a"), Help(), Noop(), Quit()]
+HELO = Helo(EHLO.host)
+MUST_END_A_GROUP = [EHLO, HELO, Vrfy("a"), Expn("a"), Help(), Noop(), Quit()]
 MAY_BE_FOLLOWED = [MAIL, RCPT, Rset()]
 
 
 @pytest.mark.req("RFC2920-3.1-07", "RFC2920-3.1-08", "RFC2920-3.1-01", "RFC5321-4.2-11")
 def test_replies_are_matched_to_commands_by_counting() -> None:
-    """All replies have the same text, and some have two lines."""
+    """All replies have the same code, and some have three lines, one of them empty."""
     commands = (Rset(), MAIL, RCPT, RCPT, Rset(), MAIL, RCPT, RCPT, RCPT)
-    data = b"250 ok\r\n250-ok\r\n250 ok\r\n" * 4 + b"250 ok\r\n"
+    data = b"250 ok\r\n250-ok\r\n250-\r\n250 ok\r\n" * 4 + b"250 ok\r\n"
     for position in range(1, len(data) + 1):
         client = ready_client("PIPELINING")
         sent = [client.send(command) for command in commands]
@@ -52,8 +58,18 @@ def test_replies_are_matched_to_commands_by_counting() -> None:
         assert client.data_to_send().count(b"\r\n") == 9
         answers = receive(client, *cut(data, [position]))
         assert sent_of(answers) == sent
-        assert [answer.reply.text for answer in answers] == ["ok", "ok\nok"] * 4 + ["ok"]
+        assert [answer.reply.text for answer in answers] == ["ok", "ok\n\nok"] * 4 + ["ok"]
         assert (client.unanswered, client.in_flight) == ((), 0)
+
+
+@pytest.mark.req("RFC2920-3.1-07")
+@pytest.mark.parametrize("replies", range(3))
+def test_354_is_not_taken_for_the_reply_to_a_later_data(replies: int) -> None:
+    client = ready_client("PIPELINING")
+    for command in (MAIL, RCPT, RCPT, Data()):
+        client.send(command)
+    receive(client, *[b"250 ok\r\n"] * replies)
+    assert_protocol_error(client, b"354 go\r\n" + b"250 ok\r\n" * (3 - replies), "does not fit")
 
 
 def test_in_flight_counts_the_octets_of_unanswered_commands() -> None:
@@ -102,6 +118,16 @@ def test_without_pipelining_each_command_waits_for_its_reply(first: Command) -> 
     client.data_to_send()
     assert not client.ready
     assert_refused(client, lambda: client.send(Rset()))
+
+
+@pytest.mark.req("RFC2920-3-01")
+def test_only_the_last_ehlo_reply_allows_pipelining() -> None:
+    client = ready_client("PIPELINING", "8BITMIME")
+    for hello, keywords in ((EHLO, ("8BITMIME",)), (EHLO, ("PIPELINING",)), (HELO, ())):
+        exchange(client, hello, reply=ehlo_reply(*keywords))
+        client.send(Rset())
+        assert client.ready == ("PIPELINING" in keywords)
+        receive(client, b"250 ok\r\n")
 
 
 @pytest.mark.req("RFC2920-3.1-04")
@@ -165,11 +191,23 @@ def test_after_354_without_recipients_an_empty_message_is_sent() -> None:
     assert client.phase is Phase.READY
 
 
-@pytest.mark.req("RFC2920-3.1-03")
+@pytest.mark.req("RFC2920-3.1-03", "RFC4954-4-32")
 def test_own_verbs_starttls_auth_and_etrn_end_a_group() -> None:
     """BDAT does not end a group."""
-    offered = ("PIPELINING", "STARTTLS", "AUTH PLAIN", "ETRN", "CHUNKING", "XCOUNT")
-    for command in (StartTLS(), Auth("PLAIN"), Etrn("a.example"), XCount(1)):
+    offered = (
+        *("PIPELINING", "STARTTLS", "AUTH PLAIN CRAM-MD5", "ETRN", "CHUNKING", "XCOUNT"),
+        *("XCLIENT NAME", "XFORWARD NAME"),
+    )
+    for command in (
+        StartTLS(),
+        Auth("PLAIN"),
+        Auth("PLAIN", Secret(b"\0ann\0secret")),
+        Auth("CRAM-MD5"),
+        Etrn("a.example"),
+        XClient(XClientAttributes(name="a.example")),
+        XForward(XForwardAttributes(name="a.example")),
+        XCount(1),
+    ):
         client = ready_client(*offered, verbs=OWN_VERBS)
         client.send(command)
         client.data_to_send()

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from smtpproto.errors import NotOffered
+from smtpproto.errors import GrammarError, NotOffered
 from smtpproto.events import BodyEnd
 from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.dsn import OriginalRecipient
+from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.parameters import RcptParameters
 from smtpproto.grammar.reply import Reply
 
@@ -38,13 +39,17 @@ RCPT_DSN = [b"", b" NOTIFY=NEVER", b" NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", 
     "RFC3461-5.1-01", "RFC3461-5.1-03", "RFC3461-5.1-05", "RFC3461-5.1-06", "RFC3461-4.4-03"
 )
 def test_dsn_parameters_change_no_reply() -> None:
-    """The replies to accepted and refused senders and recipients are the same."""
+    """The replies to accepted and refused senders and recipients are the same, for the null path
+    and ``<Postmaster>`` too, and also if an ENVID occurs again."""
 
     def replies(kind: type, mail: bytes, rcpt: bytes) -> list[str]:
         server = ready_server(**DSN, application=reply_to(kind, Reply(550, "5.1.1", "Unknown")))
-        return server.lines(
-            MAIL_COMMAND + mail + b"\r\n", RCPT_COMMAND + rcpt + b"\r\n", b"DATA\r\n.\r\n"
-        )
+        postmaster = b"RCPT TO:<Postmaster>" + rcpt
+        lines = []
+        for command in (MAIL_COMMAND, b"MAIL FROM:<>", MAIL_COMMAND):
+            message = [command + mail, RCPT_COMMAND + rcpt, postmaster, b"DATA", b".", b"RSET", b""]
+            lines += server.lines(b"\r\n".join(message))
+        return lines
 
     for kind in (Mail, Rcpt, BodyEnd):
         seen = {tuple(replies(kind, mail, rcpt)) for mail in MAIL_DSN for rcpt in RCPT_DSN}
@@ -93,3 +98,74 @@ def test_lines_with_dsn_parameters_may_have_1036_octets(size: int) -> None:
     assert server.codes(line.ljust(size - 2) + b"\r\n") == [250]
     line = MAIL_COMMAND + b" RET=FULL ENVID=" + b"e" * 94
     assert ready_server(**DSN).codes(line.ljust(size - 2) + b"\r\n") == [250]
+    alone = ready_server(extensions=dict.fromkeys(EXTENSIONS) | {"DSN": ""})
+    assert alone.codes(line.ljust(size - 2) + b"\r\n", b"RSET\r\n") == [250, 250]
+    assert alone.codes(line.ljust(1037 - 2) + b"\r\n") == [500]
+
+
+@pytest.mark.req("RFC3461-5.4-01")
+@pytest.mark.parametrize(
+    ("parameter", "size"),
+    [
+        (b"ENVID=".ljust(100, b"e"), 100),
+        (b"RET=FULL", 8),
+        (b"NOTIFY=SUCCESS,FAILURE,DELAY", 28),
+        (b"ORCPT=rfc822;".ljust(500, b"o"), 500),
+        (b"ORCPT=rfc822;" + b"+2B" * 162 + b"o", 500),
+    ],
+)
+def test_parameters_of_the_required_lengths_are_accepted(parameter: bytes, size: int) -> None:
+    """The lengths include the keyword and "="."""
+    assert len(parameter) == size
+    for offered in ({}, dict.fromkeys(EXTENSIONS)):
+        server = ready_server(extensions=offered | {"DSN": ""})
+        if parameter[:1] in b"RE":
+            assert server.codes(MAIL_COMMAND + b" " + parameter + b"\r\n") == [250]
+        else:
+            assert server.codes(MAIL_LINE, RCPT_COMMAND + b" " + parameter + b"\r\n") == [250, 250]
+
+
+@pytest.mark.req("RFC3461-5.1-02", "RFC3461-5.1-04")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "RET", "RET=", "RET=BODY", "RET=FULL,HDRS", "RET=FUL", "RET=FULL RET=FULL",
+        "RET=FULL ENVID=a ret=HDRS", "ENVID", "ENVID=", "ENVID=a+zz", "ENVID=a+2b", "ENVID=a+0A",
+        "ENVID=+7F", "ENVID=+C3+A9", "ENVID=a=b", "ENVID=\u00e9", "ENVID=" + "e" * 101,
+        "ENVID=" + "+41" * 34, "ENVID=a ENVID=a", "ENVID=a RET=HDRS envid=b",
+        "NOTIFY", "NOTIFY=", "NOTIFY=NEVER,DELAY", "NOTIFY=ALWAYS", "NOTIFY=DELAY NOTIFY=DELAY",
+        "ORCPT", "ORCPT=", "ORCPT=a@b", "ORCPT=;a", "ORCPT=rfc822;a+b", "ORCPT=rfc822;a orcpt=x;b",
+    ],
+)  # fmt: skip
+def test_bad_dsn_parameters_are_refused_with_501(parameters: str) -> None:
+    """The command changes nothing: it can be sent again without them."""
+    server = ready_server(**DSN)
+    command = MAIL_COMMAND
+    if parameters.startswith(("NOTIFY", "ORCPT")):
+        command = RCPT_COMMAND
+        server.feed(MAIL_LINE)
+    line = command + b" " + parameters.encode() + b"\r\n"
+    assert server.lines(line)[0].startswith("501 5.5.4 ")
+    assert server.codes(command + b"\r\n") == [250]
+
+
+@pytest.mark.req("RFC3461-4.2-03/server")
+def test_an_orcpt_that_decodes_to_anything_but_printable_ascii_is_refused() -> None:
+    for octet in range(256):
+        server = ready_server(MAIL_LINE, **DSN)
+        line = RCPT_COMMAND + b" ORCPT=rfc822;a+%02X@b\r\n" % octet
+        assert server.codes(line) == [250 if 32 <= octet <= 126 else 501]
+
+
+@pytest.mark.req("RFC3461-4.2-03/client")
+def test_a_client_cannot_send_an_orcpt_of_anything_but_printable_ascii() -> None:
+    client = ready_client("DSN")
+    exchange(client, MAIL)
+    for number in (*range(0x250), 0x7528, 0x1F600):
+        address = f"a{chr(number)}@b"
+        if 32 <= number <= 126:
+            orcpt = OriginalRecipient("rfc822", address)
+            exchange(client, Rcpt(RCPT.path, RcptParameters(orcpt=orcpt)))
+        else:
+            with pytest.raises(GrammarError):
+                OriginalRecipient("rfc822", address)

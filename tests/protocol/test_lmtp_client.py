@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import pytest
@@ -75,12 +76,17 @@ def test_each_reply_names_its_recipient_as_it_arrives() -> None:
 
 
 @pytest.mark.req("RFC2033-4.2-04")
-def test_a_reply_of_two_lines_counts_as_one() -> None:
-    client = in_body(OK, OK)
-    client.end_body()
-    answers = receive(client, b"250-a\r\n250 b\r\n452 c\r\n")
-    assert [answer.reply for answer in answers] == [Reply(250, None, "a\nb"), Reply(452, None, "c")]
-    assert [answer.sent.recipient for answer in answers] == [RCPT.path, RCPT_CARL.path]
+@pytest.mark.parametrize("lines", [["a"], ["a", "b"], ["", "b"], ["a", "", ""], ["x"] * 100])
+def test_a_reply_of_several_lines_counts_as_one(lines: list[str]) -> None:
+    codes = (250, 452, 550)
+    replies = [Reply(code, None, lines) for code in codes]
+    for order in itertools.permutations(replies):
+        client = in_body(OK, OK, OK)
+        client.end_body()
+        answers = receive(client, *map(bytes, order))
+        assert [answer.reply for answer in answers] == list(order)
+        paths = [answer.sent.recipient for answer in answers]
+        assert paths == [RCPT.path, RCPT_CARL.path, RCPT.path]
 
 
 @pytest.mark.req("RFC2033-5-07")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,7 +14,12 @@ from smtpproto.errors import GrammarError, NotOffered
 from smtpproto.grammar.address import ReversePath
 from smtpproto.grammar.command import Mail, Rcpt
 from smtpproto.grammar.extension import EXTENSIONS
-from smtpproto.grammar.parameters import MailParameters, RcptParameters
+from smtpproto.grammar.parameters import (
+    MAIL_CODECS,
+    RCPT_CODECS,
+    MailParameters,
+    RcptParameters,
+)
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.rrvs import ValidSince
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
@@ -25,6 +31,7 @@ from .machines import (
     MAIL_COMMAND,
     MAIL_LINE,
     RCPT,
+    RCPT_COMMAND,
     RCPT_LINE,
     assert_refused,
     exchange,
@@ -79,6 +86,36 @@ def test_a_parameter_is_accepted_if_and_only_if_it_was_offered(
         refusal = 500 if len(line) > 512 else 555
         assert server.codes(line) == [refusal if command.parameters.parameters() else 250]
         server.codes(MAIL_LINE)
+
+
+TWICE = {
+    "SIZE": ("1", "2"), "BODY": ("7BIT", "8BITMIME"), "SMTPUTF8": ("",), "AUTH": ("<>", "a@b"),
+    "RET": ("FULL", "HDRS"), "ENVID": ("a", "b"), "REQUIRETLS": ("",), "BY": ("9;N", "8;R"),
+    "HOLDFOR": ("1", "2"), "HOLDUNTIL": ("2030-01-01T00:00:00Z",), "MT-PRIORITY": ("1", "2"),
+    "SOLICIT": ("a.example:x", "b.example:x"), "NOTIFY": ("NEVER", "DELAY"),
+    "ORCPT": ("x;a", "x;b"), "RRVS": ("2030-01-01T00:00:00Z",),
+}  # fmt: skip
+
+
+@pytest.mark.req(
+    "RFC1870-6-01", "RFC6152-3-01", "RFC3461-5.1-02", "RFC3461-5.1-04", "RFC5321-4.1.1.11-01"
+)
+@pytest.mark.parametrize("keyword", [*MAIL_CODECS, *RCPT_CODECS])
+def test_a_parameter_given_twice_is_refused_with_501(keyword: str) -> None:
+    """With the same value or another, in any case, and with others between."""
+    values = [f"={value}" if value else "" for value in TWICE[keyword]]
+    between = " RET=FULL" if keyword in MAIL_CODECS and keyword != "RET" else ""
+    for first, second in product(values, values):
+        for again in (keyword, keyword.lower(), keyword.title()):
+            server = ready_server(**ALL_EXTENSIONS)
+            command = MAIL_COMMAND
+            if keyword in RCPT_CODECS:
+                command = RCPT_COMMAND
+                server.feed(MAIL_LINE)
+            text = f" {keyword}{first}{between} {again}{second}\r\n".encode()
+            code = "501 5.5.2 " if keyword == "MT-PRIORITY" else "501 5.5.4 "
+            assert server.lines(command + text)[0].startswith(code)
+            assert server.codes(command + b"\r\n") == [250]
 
 
 @pytest.mark.req("RFC2852-3-01", "RFC2852-4-03")

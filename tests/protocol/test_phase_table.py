@@ -197,6 +197,7 @@ def test_the_phase_table_has_every_verb_and_phase() -> None:
     assert vocabulary().transitions.keys() == set(itertools.product(COLUMNS, EXPECTED))
 
 
+@pytest.mark.req("RFC2033-4-01/client", "RFC2033-4-01/server")
 def test_in_lmtp_lhlo_has_the_row_of_ehlo() -> None:
     smtp, lmtp = vocabulary().transitions, vocabulary(lmtp=True).transitions
     hellos = {"EHLO", "HELO", "LHLO"}
@@ -215,6 +216,7 @@ def test_in_lmtp_lhlo_has_the_row_of_ehlo() -> None:
     "RFC5321-4.1.1.9-01",
     "RFC5321-3.3-11",
     "RFC3207-6-07",
+    "RFC4954-4-03",
 )
 @pytest.mark.parametrize(("phase", "verb", "cell"), SERVER_CELLS)
 def test_an_accepted_command_leads_to_the_phase_in_the_table(

@@ -16,6 +16,8 @@ from smtpproto.grammar.secret import Secret
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
+    EHLO_LINE,
+    TO_DATA,
     codes_of,
     ready_client,
     ready_server,
@@ -49,6 +51,10 @@ def test_with_require_auth_other_commands_are_refused_with_530(line: bytes, code
 )
 def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None:
     server = server_in_exchange()
+    assert isinstance(server.ask(b"YW5u\r\n"), AuthResponse)
+    server.machine.answer()
+    assert server.lines() == ["235 2.7.0 Authentication successful"]
+    server = server_in_exchange()
     assert server.ask(b"YW5u\r\n") == AuthResponse(Secret(b"ann"))
     server.machine.challenge(b"")
     assert server.machine.data_to_send() == b"334 \r\n"
@@ -60,9 +66,31 @@ def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None
         "235 2.7.0 Authentication successful",
     ]
     assert server.machine.authenticated
-    assert server.codes(b"AUTH PLAIN\r\n", b"AUTH PLAIN AGEAYg==\r\n") == [503, 503]
-    assert server.codes(b"EHLO a.example\r\n", b"AUTH PLAIN\r\n") == [250, 503]
-    assert server.codes(b"MAIL FROM:<>\r\n") == [250]
+    mail = b"MAIL FROM:<> SIZE=1 BODY=8BITMIME\r\n"
+    assert server.codes(b"AUTH PLAIN AGEAYg==\r\n", mail) == [503, 250], (
+        "the last EHLO still counts"
+    )
+
+
+@pytest.mark.req("RFC4954-4-06")
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 380, 381, 500, 9213])
+def test_a_challenge_is_one_line_of_base64_however_long(size: int) -> None:
+    server = server_in_exchange()
+    assert isinstance(server.ask(b"YW5u\r\n"), AuthResponse)
+    server.machine.challenge(b"\xff" * size)
+    encoded = base64.b64encode(b"\xff" * size)
+    assert server.machine.data_to_send() == b"334 " + encoded + b"\r\n"
+
+
+@pytest.mark.req("RFC4954-4-02")
+@pytest.mark.parametrize(
+    "lines", [EHLO_LINE, b"HELO a.example\r\n", b"RSET\r\n", TO_DATA + b"text\r\n.\r\n"]
+)
+def test_after_a_login_auth_is_refused_until_the_session_ends(lines: bytes) -> None:
+    server = ready_server(secure=True, mechanisms=("PLAIN",))
+    assert server.codes(b"AUTH PLAIN =\r\n") == [235]
+    server.feed(lines)
+    assert server.lines(b"AUTH PLAIN =\r\n") == ["503 5.5.1 Already authenticated"]
 
 
 @pytest.mark.req(
@@ -71,7 +99,8 @@ def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None
 def test_auth_is_refused_without_mechanism_base64_tls_or_in_a_transaction() -> None:
     server = ready_server(secure=True, mechanisms=("PLAIN",))
     assert server.lines(b"AUTH CRAM-MD5\r\n") == ["504 5.5.4 Unrecognized authentication mechanism"]
-    assert server.codes(b"AUTH EXTERNAL =\r\n") == [504]
+    for name in (b"EXTERNAL", b"LAIN", b"PLAI", b"P", b"PLAIN-CLIENTTOKEN"):
+        assert server.codes(b"AUTH %s =\r\n" % name) == [504]
     assert server.codes(b"AUTH\r\nAUTH !\r\nAUTH PLAIN =x\r\n") == [501, 501, 501]
     assert server.lines(b"AUTH PLAIN !!!\r\n")[0].startswith("501 5.5.2 ")
     assert server.codes(b"MAIL FROM:<>\r\nAUTH PLAIN\r\nRSET\r\n") == [250, 503, 250]
@@ -82,7 +111,12 @@ def test_auth_is_refused_without_mechanism_base64_tls_or_in_a_transaction() -> N
 
 
 @pytest.mark.req(
-    "RFC4954-4-07", "RFC4954-4-13", "RFC4954-4-15/server", "RFC4954-4-33", "RFC4422-3.5-01/server"
+    "RFC4954-4-07",
+    "RFC4954-4-13",
+    "RFC4954-4-15/server",
+    "RFC4954-4-17",
+    "RFC4954-4-33",
+    "RFC4422-3.5-01/server",
 )
 @pytest.mark.parametrize(
     ("line", "reply"),

@@ -110,7 +110,7 @@ def test_no_reply_is_sent_before_the_last_octet_of_a_chunk() -> None:
     assert server.machine.in_message
 
 
-@pytest.mark.req("RFC3030-2-07")
+@pytest.mark.req("RFC3030-2-06", "RFC3030-2-07")
 def test_the_last_chunk_may_be_empty() -> None:
     server = server_with_recipient()
     assert server.codes(bdat(b"text\r\n"), b"BDAT 0 LAST\r\n") == [250, 250]
@@ -128,12 +128,17 @@ def test_data_and_bdat_may_alternate_between_transactions() -> None:
     assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\n"
     assert server.machine.transactions == 3
+    assert server.codes(bdat_last(b"refused"), bdat(b"refused")) == [503, 503]
+    assert server.codes(ENVELOPE_LINES, b"DATA\r\ny\r\n.\r\n") == [250, 250, 354, 250]
+    assert server.content == b".text\r\n.text\r\nx\r\ny\r\n"
 
 
 @pytest.mark.req("RFC3030-2-08")
-def test_after_the_last_chunk_the_transaction_is_over() -> None:
-    server = server_with_recipient()
-    assert server.codes(bdat_last(b"text\r\n")) == [250]
+@pytest.mark.parametrize("code", [250, 452, 554])
+def test_after_the_last_chunk_the_transaction_is_over(code: int) -> None:
+    """Whether the message was accepted or not."""
+    server = server_with_recipient(application=reply_to(BodyEnd, Reply(code, None, "Done")))
+    assert server.codes(bdat_last(b"text\r\n")) == [code]
     assert server.codes(bdat(LOOKS_LIKE_COMMANDS), bdat_last(LOOKS_LIKE_COMMANDS)) == [503, 503]
     assert server.content == b"text\r\n"
     assert server.codes(ENVELOPE_LINES) == [250, 250]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -216,6 +217,52 @@ def test_the_line_limit_grows_with_the_offer(
             for offered in ({}, {keyword: parameters})
         )
         assert longest(after, verb) - longest(before, verb) == more
+
+
+@pytest.mark.req("RFC3461-5.4-04")
+def test_the_line_limits_of_any_two_extensions_add_up() -> None:
+    nothing: dict[str, str | None] = dict.fromkeys(EXTENSIONS)
+    future = {"FUTURERELEASE": "3600 2030-01-01T00:00:00Z"}
+    extra = {"8BITMIME": 14, "SMTPUTF8": 10}
+    for one, other in combinations(LINE_OCTETS, 2):
+        offered = one[1] | other[1] | {one[0]: "", other[0]: ""}
+        offered |= {keyword: text for keyword, text in future.items() if keyword in offered}
+        needed = sum(extra.get(keyword, 0) for keyword in offered.keys() - {one[0], other[0]})
+        for verb, more in (
+            (b"MAIL ", one[2] + other[2] + needed),
+            (b"RCPT ", one[3] + other[3]),
+        ):
+            for length, code in ((512 + more, 501), (512 + more + 1, 500)):
+                server = ready_server(
+                    b"MAIL FROM:<>\r\n", extensions=nothing | offered, secure=True
+                )
+                server.feed(b"RSET\r\n" if verb == b"MAIL " else b"")
+                assert server.codes(verb.ljust(length - 2, b"x") + b"\r\n") == [code], offered
+
+
+@pytest.mark.req("RFC3461-5.4-04")
+def test_the_longest_lines_with_all_parameters_are_accepted() -> None:
+    """Blanks fill the lines up to the limit."""
+    extensions = {keyword: "" for keyword, *_ in LINE_OCTETS if keyword != "SIZE"}
+    extensions["FUTURERELEASE"] = "3600 9999-12-31T23:59:59Z"
+    server = ready_server(extensions=extensions, secure=True, mechanisms=("PLAIN",))
+    path = f"<{'l' * 64}@{'d' * 63}.{'d' * 63}.{'d' * 61}>"
+    mail = (
+        f"MAIL FROM:{path} SIZE=00000000000000000001 BODY=BINARYMIME SMTPUTF8 AUTH={path[1:-1]}"
+        f" RET=FULL ENVID={'e' * 100} REQUIRETLS BY=+999999999;RT"
+        f" HOLDUNTIL=2030-01-01T00:00:00.25Z MT-PRIORITY=-9 SOLICIT={'s' * 1000}"
+    )
+    rcpt = (
+        f"RCPT TO:{path} NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;{'o' * 493}"
+        " RRVS=2014-04-03T23:01:00-08:00;C"
+    )
+    for line, more in (
+        (mail, 26 + 14 + 16 + 10 + 500 + 524 + 11 + 17 + 34 + 15 + 1007),
+        (rcpt, 557),
+    ):
+        assert len(line) + 2 <= 512 + more
+        assert server.codes(line.encode().ljust(512 + more - 2) + b"\r\n") == [250]
+        assert server.codes(line.encode().ljust(512 + more - 1) + b"\r\n") == [500]
 
 
 def test_a_small_limit_for_auth_lines_applies_to_no_other_command() -> None:

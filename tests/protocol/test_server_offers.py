@@ -91,6 +91,14 @@ def test_the_offer_depends_on_tls_and_options(
     assert not set(absent) & set(lines)
 
 
+@pytest.mark.req("RFC4954-3-01")
+def test_auth_lists_every_mechanism_after_one_space() -> None:
+    names = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2")
+    for count in range(1, len(names) + 1):
+        server = greeted_server(secure=True, mechanisms=names[:count])
+        assert f"AUTH {' '.join(names[:count])}" in server.keywords()
+
+
 @pytest.mark.parametrize("text", ["AUTH\nSIZE 1\nX-MINE", "x" * 900])
 def test_extra_lines_of_an_answer_to_ehlo_do_not_become_keywords(text: str) -> None:
     server = greeted_server()
@@ -151,14 +159,18 @@ def test_verbs_of_an_extension_are_implemented_only_if_it_is_offered(
             assert server.codes(line + b"\r\n") == [code if offered else 502]
 
 
-@pytest.mark.req("RFC5321-2.2.2-01", "RFC6531-3.1-05")
+@pytest.mark.req(
+    "RFC5321-2.2.2-01", "RFC6531-3.1-05", "RFC6531-3.1-01", "RFC2034-3-01", "RFC3207-3-01",
+    "RFC2920-2-01", "RFC6152-2-01",
+)  # fmt: skip
 @pytest.mark.parametrize(
     "extensions",
     [
         {"FOO": ""}, {"VERB": ""}, {"SMTPUTF8": "", "8BITMIME": None}, {"CHUNKING": "yes"},
         {"SIZE": "big"}, {"DELIVERBY": "-1"}, {"FUTURERELEASE": ""}, {"MT-PRIORITY": "a b"},
         {"LIMITS": "RCPTMAX=0"}, {"AUTH": ""}, {"XFOO": "a\r\nb"}, {"XFOO": "\u00e9"},
-        {"x-foo": ""}, {"X FOO": ""}, {"": ""},
+        {"x-foo": ""}, {"X FOO": ""}, {"": ""}, {"PIPELINING": "x"}, {"8BITMIME": "x"},
+        {"SMTPUTF8": "x"}, {"ENHANCEDSTATUSCODES": "2"}, {"STARTTLS": "x"}, {"DSN": "x"},
     ],
 )  # fmt: skip
 def test_offers_that_contradict_their_rfc_raise_value_error(

@@ -63,7 +63,7 @@ def server_that_accepts(good: list[bool]) -> tuple[ServerDriver, bytes]:
     return ready_server(application=application), lines
 
 
-@pytest.mark.req("RFC2920-3.2-02", "RFC2920-3.2-09")
+@pytest.mark.req("RFC2920-3.2-01", "RFC2920-3.2-02", "RFC2920-3.2-09")
 def test_replies_to_a_pipelined_group_are_in_order_and_sent_together() -> None:
     server = ready_server()
     server.machine.receive(
@@ -74,6 +74,30 @@ def test_replies_to_a_pipelined_group_are_in_order_and_sent_together() -> None:
         server.machine.answer(Reply(code))
     assert codes_of(lines_of(server.machine.data_to_send())) == [250, 550, 251]
     assert server.machine.envelope == Envelope("a@b.example", ["e@f.example"])
+
+
+@pytest.mark.req("RFC2920-3.2-01", "RFC2920-3.2-09")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (EHLO_LINE, 250), (b"HELO a.example\r\n", 250), (b"RSET\r\n", 250), (MAIL_LINE, 503),
+        (RCPT_LINE, 250), (b"RCPT TO:<>\r\n", 501), (b"VRFY a\r\n", 252), (b"EXPN a\r\n", 502),
+        (b"HELP\r\n", 214), (b"NOOP\r\n", 250), (b"DATA\r\n", 503), (b"FOO\r\n", 500),
+        (b"TURN\r\n", 502), (b"AUTH PLAIN\r\n", 502), (b"STARTTLS\r\n", 502),
+        (b"x" * 20000 + b"\r\n", 500), (b"BDAT 3 LAST\r\n\r\n.", 503), (b"BDAT 1 A\r\n.", 501),
+    ],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_no_command_loses_input_or_gets_its_reply_out_of_turn(line: bytes, code: int) -> None:
+    """Whether it is accepted or not. HELP is the command after it."""
+    whole = MAIL_LINE + line + b"HELP\r\nFOO\r\nNOOP\r\n"
+    for parts in ([whole], single_octets(whole)):
+        assert ready_server().codes(*parts) == [250, code, 214, 500, 250]
+    server = ready_server()
+    server.ask(MAIL_LINE + line)
+    server.machine.receive(b"HELP\r\nFOO\r\n")  # while the application decides
+    server.machine.answer()
+    assert server.codes(b"NOOP\r\n") == [250, code, 214, 500, 250]
 
 
 @pytest.mark.req("RFC2920-3.2-08")

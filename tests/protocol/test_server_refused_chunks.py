@@ -166,6 +166,7 @@ def test_the_size_limit_applies_to_all_chunks_together(
     )
 
 
+@pytest.mark.req("RFC3030-2-01")
 @pytest.mark.parametrize("tail", [b"5 FOO", b"5 LAST FOO", b"5 LASTING", b"5 6", b"00005 -"])
 @pytest.mark.parametrize("before", [b"", b"RSET\r\n", bdat(b"a")])
 def test_after_a_bad_argument_the_octets_of_the_known_size_are_skipped(
@@ -180,6 +181,7 @@ def test_after_a_bad_argument_the_octets_of_the_known_size_are_skipped(
     assert server.machine.phase is Phase.READY
 
 
+@pytest.mark.req("RFC3030-2-01", "RFC3030-2-20")
 @pytest.mark.parametrize(
     "argument",
     [

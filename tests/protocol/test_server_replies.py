@@ -20,6 +20,7 @@ from .machines import (
     TO_DATA,
     challenge_auth,
     greeted_server,
+    lines_of,
     ready_server,
 )
 
@@ -98,11 +99,28 @@ def test_all_replies_have_text_and_a_code_of_rfc_5321() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.req("RFC2034-3-02", "RFC2034-4-03", "RFC2034-4-05", "RFC2033-5-09")
+@pytest.mark.parametrize("hello", [b"", EHLO_LINE, b"HELO a.example\r\n"])
+@pytest.mark.parametrize("code", [250, 421, 450, 451, 452, 454, 500, 501, 521, 550, 554, 599])
+def test_a_reply_without_enhanced_code_gets_one_of_its_class(hello: bytes, code: int) -> None:
+    """Also before EHLO, and after HELO; on each line."""
+    server = greeted_server()
+    server.feed(hello)
+    assert server.lines(b"RCPT TO:<a@b.example>\r\n")[0].startswith("503 5.5.1 ")
+    server.ask(b"VRFY a\r\n" if hello == b"" or code != 250 else b"MAIL FROM:<>\r\n")
+    server.machine.answer(Reply(code, None, "a\nb"))
+    first, last = lines_of(server.machine.data_to_send())
+    assert first.startswith(f"{code}-{code // 100}.0.0 ")
+    assert last == f"{code} {code // 100}.0.0 b"
+
+
 @pytest.mark.parametrize(
     ("reply", "wire"),
     [
         (Reply(250), b"250 2.0.0 \r\n"),
+        (Reply(250, "2.1.0", "a\nb"), b"250-2.1.0 a\r\n250 2.1.0 b\r\n"),
         (Reply(450, None, "later"), b"450 4.0.0 later\r\n"),
+        (Reply(450, "4.2.1", ["a", "", "b"]), b"450-4.2.1 a\r\n450-4.2.1 \r\n450 4.2.1 b\r\n"),
         (Reply(550, "5.1.1", "a\nb\nc"), b"550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n"),
         (Reply(550, None, "caf\u00e9 \u2028"), b"550 5.0.0 caf\\xe9 \r\n"),
         (Reply(421, None, "bye"), b"421 4.0.0 mx.example.org bye\r\n"),

@@ -13,6 +13,7 @@ from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
 from smtpproto.protocol.phases import Phase
+from tests.support.pieces import single_octets
 
 from .machines import (
     EHLO_LINE,
@@ -134,10 +135,14 @@ def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, s
     assert server.codes(TO_DATA) == [250, 250, 354]
 
 
-@pytest.mark.req("SMUGGLING-02")
+@pytest.mark.req("SMUGGLING-02", "RFC6152-3-08/server")
+@pytest.mark.parametrize("body", [b"", b" BODY=7BIT", b" BODY=8BITMIME"])
 @pytest.mark.parametrize(
     "content",
     [
+        b"caf\xc3\xa9\n\r\n",
+        b"\xff\r\xff",
+        b"\xe9" * 70000 + b"\r.\r\n",
         b"a\n.\nMAIL FROM:<evil@example.net>\r\n",
         b"a\r.\r\n",
         b"\n",
@@ -146,10 +151,10 @@ def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, s
     ],
     ids=lambda content: repr(content[:20]),
 )
-def test_content_with_a_bare_cr_or_lf_is_refused_after_its_end(content: bytes) -> None:
+def test_content_with_a_bare_cr_or_lf_is_refused_after_its_end(content: bytes, body: bytes) -> None:
     """The command after CRLF.CRLF is the next one, and the session goes on."""
     server = ready_server()
-    server.feed(TO_DATA)
+    server.feed(TO_DATA.replace(b"org>\r\n", b"org>" + body + b"\r\n", 1))
     events, sent = server.feed_events(content + b"\r\n.\r\nNOOP\r\n")
     assert [type(event) for event in events][-2:] == [Rejected, Noop]
     assert not any(isinstance(event, BodyEnd) for event in events)
@@ -168,6 +173,17 @@ def test_content_arrives_without_stuffed_dots() -> None:
     assert content_of(events) == b".a\r\nQUIT\r\n"
     assert events[-1] == BodyEnd(10)
     assert "QUIT" not in repr(events)
+
+
+@pytest.mark.req("RFC1870-6-03")
+@pytest.mark.parametrize("declared", [0, 1, 3, 5, 6, 8, 12, 13, 14, 99])
+def test_the_declared_size_never_ends_the_content(declared: int) -> None:
+    server = ready_server()
+    server.feed(b"MAIL FROM:<> SIZE=%d\r\n" % declared, RCPT_LINE, b"DATA\r\n")
+    wire = b"a\r\n..\r\nNOOP\r\nb\r\n.\r\nNOOP\r\n"
+    events, sent = server.feed_events(*single_octets(wire))
+    assert content_of(events) == b"a\r\n.\r\nNOOP\r\nb\r\n"
+    assert codes_of(lines_of(sent)) == [250, 250]
 
 
 @pytest.mark.parametrize("code", [250, 451, 554])
@@ -259,6 +275,20 @@ def test_a_message_of_65536_octets_is_accepted() -> None:
     events, sent = server.feed_events(body + b".\r\n")
     assert content_of(events) == body
     assert codes_of(lines_of(sent)) == [250]
+
+
+@pytest.mark.req("RFC6152-3-02")
+@pytest.mark.parametrize("step", [1000, 10**6])
+def test_all_octets_of_8_bit_content_are_preserved(step: int) -> None:
+    """Each pair of octets, but those with a CR or LF alone."""
+    octets = [number for number in range(256) if number not in b"\r\n"]
+    content = b"".join(
+        b"x" + b"".join(bytes([one, other]) for other in octets) + b"\r\n" for one in octets
+    )
+    server = ready_server(TO_DATA.replace(b"org>\r\n", b"org> BODY=8BITMIME\r\n", 1))
+    wire = content + b".\r\n"
+    assert server.codes(*(wire[at : at + step] for at in range(0, len(wire), step))) == [250]
+    assert server.content == content
 
 
 @pytest.mark.req("RFC5321-4.5.3.1.6-01/server", "RFC5321-4.5.3.1-01/server", "RFC6152-3-03/server")

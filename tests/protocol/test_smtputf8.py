@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from hypothesis import given
 
 from smtpproto.errors import NotOffered
 from smtpproto.events import (
     BodyEnd,
 )
-from smtpproto.grammar.address import ForwardPath
+from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.command import (
     Command,
     Data,
@@ -21,6 +22,7 @@ from smtpproto.grammar.command import (
 )
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.testing.strategies import forward_paths, reverse_paths
 
 from .machines import (
     MAIL,
@@ -47,9 +49,19 @@ UTF8_MAIL_LINE = b"MAIL FROM:<ann@example.org> SMTPUTF8\r\n"
 @pytest.mark.req(
     "RFC6531-3.5-01", "RFC6531-3.5-02", "RFC6531-3.2-01", "RFC6531-3.2-02", "RFC5321-2.4-09"
 )
-def test_addresses_in_utf8_are_refused_without_smtputf8() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u7528\u6237@\u4f8b\u3048.jp",
+        "\u7528\u6237@example.org",
+        "ann@\u4f8b\u3048.jp",
+        '"\u7528 \u6237"@example.org',
+        "ann.\u7528.bob@example.org",
+    ],
+)
+def test_addresses_in_utf8_are_refused_without_smtputf8(text: str) -> None:
     server = ready_server()
-    address = "\u7528\u6237@\u4f8b\u3048.jp".encode()
+    address = text.encode()
     assert server.lines(b"MAIL FROM:<%s>\r\n" % address) == [
         "550 5.6.7 Sender address needs SMTPUTF8"
     ]
@@ -62,6 +74,28 @@ def test_addresses_in_utf8_are_refused_without_smtputf8() -> None:
     assert server.codes(data) == [250, 250]
     assert server.machine.envelope.sender.mailbox is not None
     assert bytes(server.machine.envelope.sender.mailbox) == address
+    for verb, kind in ((b"VRFY", Vrfy), (b"EXPN", Expn)):
+        for flag in (b"", b" SMTPUTF8"):
+            question = server.ask(verb + b" " + address + flag + b"\r\n")
+            assert question == kind(text, smtputf8=bool(flag))
+            server.answer(question)
+
+
+@pytest.mark.req("RFC6531-3.1-06")
+def test_a_server_that_offers_smtputf8_accepts_an_internationalized_message_whole() -> None:
+    """In any order of the parameters, by DATA and by BDAT; its octets are kept."""
+    address = PATH.encode()
+    content = f"From: \u7528 {PATH}\r\nSubject: caf\u00e9\r\n\r\n\u7528\r\n".encode()
+    for parameters in (b"SMTPUTF8", b"BODY=8BITMIME SMTPUTF8", b"smtputf8 SIZE=99 BODY=8BITMIME"):
+        for end in (b"DATA\r\n" + content + b".\r\n", b"BDAT %d LAST\r\n" % len(content) + content):
+            server = ready_server()
+            assert "SMTPUTF8" in server.machine.offered
+            head = b"MAIL FROM:%s %s\r\nRCPT TO:%s\r\n" % (address, parameters, address)
+            assert server.codes(head) == [250, 250]
+            assert server.codes(end)[-1] == 250
+            assert server.content == content
+            question = server.ask(b"VRFY \xc3\xa9 SMTPUTF8\r\n")
+            assert question == Vrfy("\u00e9", smtputf8=True)
 
 
 @pytest.mark.req("RFC6531-3.1-05")
@@ -76,7 +110,7 @@ def test_smtputf8_is_offered_only_with_8bitmime() -> None:
     assert content_of(events) == b"caf\xc3\xa9\r\n"
 
 
-@pytest.mark.req("RFC6531-3.2-12/client", "RFC6531-3.2-12/server")
+@pytest.mark.req("RFC6531-3.2-12/server")
 def test_a_client_that_does_not_use_smtputf8_gets_the_same_replies() -> None:
     data = TO_DATA + b"x\r\n.\r\nVRFY bob\r\nRCPT TO:<\xff>\r\nQUIT\r\n"
     assert ready_server().feed_events(data) == ready_server(
@@ -107,6 +141,17 @@ def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
         server_says.add(down + server.feed(rest))
     assert len(client_says) == len(server_says) == 1
     assert lines_of(*server_says)[-1].startswith("250 ")
+
+
+@pytest.mark.req("RFC6531-3.2-12/server")
+@given(reverse_paths(), forward_paths())
+def test_each_address_in_ascii_gets_the_same_replies_with_and_without_smtputf8(
+    sender: ReversePath, recipient: ForwardPath
+) -> None:
+    data = bytes(Mail(sender)) + b"\r\n" + bytes(Rcpt(recipient)) + b"\r\nVRFY a\r\n"
+    plain = ready_server(extensions={"SMTPUTF8": None})
+    assert ready_server().feed_events(data) == plain.feed_events(data)
+    assert len(plain.machine.envelope.recipients) == 1
 
 
 @pytest.mark.req("RFC6531-3.7.4.1-02", "RFC6531-3.7.4.1-03")

@@ -96,6 +96,14 @@ def test_each_mechanism_logs_in_with_its_credential(name: str) -> None:
     assert log_in(client, server) == Identity(user, "", name)
 
 
+@pytest.mark.req("RFC4954-4-08")
+@pytest.mark.parametrize("name", [*BY_NAME])
+def test_without_an_initial_response_a_mechanism_begins_with_an_empty_challenge(name: str) -> None:
+    """But for CRAM-MD5, in which the server speaks first, and LOGIN, which asks for the name."""
+    challenge = run(make_server(name, users(), CHANNEL).step(None))
+    assert (challenge == b"") == (name not in ("CRAM-MD5", "LOGIN"))
+
+
 def repeatable() -> Channel:
     """Return a channel on which each exchange has the same messages."""
     return make_channel(random=lambda size: b"\1" * size, host=CHANNEL.host, port=CHANNEL.port)

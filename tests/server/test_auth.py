@@ -225,6 +225,7 @@ def test_the_login_hook_may_refuse_a_verified_identity(reply: Reply) -> None:
     assert handler.sessions[-1].user is None and handler.sessions[-1].identity is None
 
 
+@pytest.mark.req("RFC4954-6-02")
 def test_a_login_hook_that_raises_is_answered_with_454() -> None:
     class Broken(AnsweringRecorder):
         def login(self, session: Session, identity: Identity) -> Reply | None:

@@ -74,9 +74,9 @@ def test_a_name_that_saslprep_forbids_never_reaches_the_authenticator(name: str)
 
     config = evolve(PLAIN_IN_CLEAR, authenticator=Unasked())
     invalid = "S: 535 5.7.8 Authentication credentials invalid\n"
-    play(
-        f"{HELLO_WITH_AUTH}C: AUTH PLAIN {plain('', name, 'x')}\n{invalid}{QUIT}", Handler(), config
-    )
+    for parts in (("", name, "x"), (name, "ann", "x"), ("", "ann", name)):
+        response = plain(*parts)
+        play(f"{HELLO_WITH_AUTH}C: AUTH PLAIN {response}\n{invalid}{QUIT}", Handler(), config)
 
 
 def test_the_reason_of_a_failure_is_logged_and_not_sent(caplog: pytest.LogCaptureFixture) -> None:

@@ -56,6 +56,10 @@ def test_all_replies_are_sent_before_the_server_waits_for_input() -> None:
     ]
     client = serve(Handler(), octets("EHLO a.example"), octets("MAIL FROM:<>"), octets("RSET"))
     assert [data[:4] for data in client.written[2:]] == [b"250 ", b"250 "]
+    envelope = octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<bob@example.org>")
+    client = serve(Handler(), envelope + b"BDAT 5\r\nhel", b"lo")
+    last = [data.splitlines()[-1][:9] for data in client.written]
+    assert last[-2:] == [b"250 2.1.5", b"250 2.0.0"], "also within a chunk"
 
 
 class SlowHandler(Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 
 from smtpproto import Handler, ServerConfig
@@ -14,6 +15,7 @@ def traced(config: ServerConfig) -> tuple[ServerConfig, list[str]]:
     return evolve(config, trace=lambda who, line: lines.append(f"{who}: {line}")), lines
 
 
+@pytest.mark.req("RFC4954-4-33")
 def test_passwords_are_masked_in_the_trace() -> None:
     config, lines = traced(PLAIN_IN_CLEAR)
     invalid = "S: 535 5.7.8 Authentication credentials invalid"
