@@ -74,12 +74,13 @@ class BodyEnd:
 
 @frozen
 class Tolerated:
-    """The command in the next event needed a leniency. It needs no answer."""
+    """The command, or the content that ended, in the next event needed a leniency. It needs no
+    answer."""
 
     leniencies: tuple[str, ...]
     """The names of attributes of :class:`~smtpproto.limits.Leniencies`."""
     line: str
-    """The command line, escaped, with secrets masked."""
+    """The command line, escaped, with secrets masked; "" for content."""
 
 
 @frozen

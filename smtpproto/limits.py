@@ -215,7 +215,8 @@ class Leniencies:
     """Violations of the grammar that can be accepted from a peer.
 
     The defaults follow the RFCs. Where the RFCs leave a choice, common and harmless violations
-    are accepted. No leniency changes where a command or a message ends.
+    are accepted. No leniency changes where a command or a message ends. *Server* and *Client* begin
+    the texts of leniencies that only one of them has.
     """
 
     trailing_blanks: Tolerance = Tolerance.ACCEPT
@@ -261,6 +262,11 @@ class Leniencies:
     hello_literal: Tolerance = Tolerance.ACCEPT
     """An address literal in HELO, although the grammar of HELO allows only domains (RFC 5321
     4.1.1.1)."""
+
+    bare_cr_or_lf: Tolerance = Tolerance.REJECT
+    """Server: a CR or LF alone in the content of DATA. If accepted, each becomes a CRLF after the
+    content was read, which still ends only with CRLF.CRLF. Content that then has a line of a lone
+    dot is refused all the same, since the next server may take it for an end: SMTP smuggling."""
 
     long_lines: Tolerance = Tolerance.REJECT
     """Client: content to send with lines of more than 998 octets before CRLF, which servers may cut

@@ -21,7 +21,7 @@ from ..errors import GrammarError
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
 from ..limits import CHUNK
-from ..wire.dots import has_bare
+from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
 from .email_object import email_fields, write_email
 from .header import MAX_HEADER, HeaderScanner, header_fields
@@ -209,8 +209,7 @@ class _CRLFConverter:
             return b""
         self._ended = data.endswith((b"\n", b"\r"))
         if has_bare(data):
-            lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            data = lines.replace(b"\n", b"\r\n")
+            data = to_crlf(data)
         if self._lengths is not None:
             self._lengths.check(data)
         return data

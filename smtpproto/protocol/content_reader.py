@@ -5,10 +5,13 @@ from __future__ import annotations
 from attrs import define
 
 from ..grammar.reply import Reply
+from ..limits import Tolerance
+from ..wire.buffer import Buffer
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from . import server_replies
 from .budget import Budget
+from .server_state import ServerState
 from .transaction import Transaction
 
 
@@ -26,6 +29,8 @@ class ContentReader:
     _budget: Budget
     _refusal: Reply | None = None
     """Why the content is refused already, which was decided at BDAT."""
+    _reports_bare: bool = False
+    """Whether a bare CR or LF in DATA is to be reported."""
 
     @property
     def done(self) -> bool:
@@ -39,7 +44,13 @@ class ContentReader:
             return self._refusal
         if self._limit is not None and self._transaction.size > self._limit:
             return server_replies.TOO_BIG
-        return server_replies.BARE_CR_OR_LF if self._source.bare else None
+        return server_replies.BARE_CR_OR_LF if self._source.refused else None
+
+    @property
+    def tolerated(self) -> tuple[str, ...]:
+        """The leniencies that the content needed and that are to be reported."""
+        bare = isinstance(self._source, DotReader) and self._source.bare
+        return ("bare_cr_or_lf",) if bare and self._reports_bare else ()
 
     def read(self) -> bytes:
         """Return the next slice to pass on, at most 64 KiB; b"" at the end, or if more octets must
@@ -51,3 +62,20 @@ class ContentReader:
                 return piece
             self._budget.count_discarded(len(piece))
         return b""
+
+
+def read_dotted(server: ServerState, buffer: Buffer, budget: Budget) -> ContentReader:
+    """Return a reader of the content that follows DATA in *buffer*."""
+    tolerance = server.leniencies.bare_cr_or_lf
+    source = DotReader(buffer, normalize=tolerance is not Tolerance.REJECT)
+    limit, reports = server.limits.message_size, tolerance is Tolerance.REPORT
+    return ContentReader(source, server.transaction, limit, budget, reports_bare=reports)
+
+
+def read_counted(
+    server: ServerState, buffer: Buffer, budget: Budget, size: int, refusal: Reply | None
+) -> ContentReader:
+    """Return a reader of the *size* octets that follow BDAT in *buffer*. With a *refusal* they are
+    discarded."""
+    source, limit = ChunkReader(buffer, size), server.limits.message_size
+    return ContentReader(source, server.transaction, limit, budget, refusal)

@@ -28,12 +28,10 @@ from ..grammar.extension import LONGEST_LINE, Extensions
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
-from ..wire.chunks import ChunkReader
-from ..wire.dots import DotReader
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
 from .budget import Budget
-from .content_reader import ContentReader
+from .content_reader import ContentReader, read_counted, read_dotted
 from .foreign import begins_foreign, is_foreign
 from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
@@ -235,7 +233,7 @@ class ServerProtocol(ServerState):
             case Rcpt():
                 self.transaction.rcpts.append(command)
             case Data():
-                self._read_content_from(DotReader(self._buffer))
+                self._content = read_dotted(self, self._buffer, self._budget)
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
                 self._restart_session()
@@ -321,10 +319,14 @@ class ServerProtocol(ServerState):
             return self._read_chunk()
         if refusal is not None:
             return self._reject(self._redacted(line), refusal)
-        event = self._event(command)
-        if tolerated:
-            self._queued_event, event = event, Tolerated(tolerated, self._redacted(line))
-        return event
+        return self._after_report(tolerated, line, self._event(command))
+
+    def _after_report(self, used: tuple[str, ...], line: bytes, event: ServerEvent) -> ServerEvent:
+        """Return *event*, or before it a report of the leniencies *used* for *line*, if any."""
+        if not used:
+            return event
+        self._queued_event = event
+        return Tolerated(used, self._redacted(line))
 
     def _redacted(self, line: bytes) -> str:
         return self._redactor.redact(line, self.vocabulary)
@@ -368,21 +370,15 @@ class ServerProtocol(ServerState):
 
     # -- reading content ---------------------------------------------------------------------
 
-    def _read_content_from(
-        self, source: DotReader | ChunkReader, refusal: Reply | None = None
-    ) -> None:
-        self._content = ContentReader(
-            source, self.transaction, self.limits.message_size, self._budget, refusal
-        )
-
     def _read_body(self) -> ServerEvent | None:
         """Return content as it arrives. Once it is refused, discard the rest up to its end."""
         if piece := self._content.read():
             return BodyChunk(piece)
         if not self._content.done:
             return None
-        refusal = self._content.refusal
-        return self._end_body() if refusal is None else self._reject_message(refusal)
+        if (refusal := self._content.refusal) is not None:
+            return self._reject_message(refusal)
+        return self._after_report(self._content.tolerated, b"", self._end_body())
 
     def _end_body(self) -> BodyEnd:
         self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
@@ -403,7 +399,7 @@ class ServerProtocol(ServerState):
         and then send it."""
         self._current_bdat, self._refused_line = bdat, line
         self._phase_before_chunk, self.phase = self.phase, Phase.CHUNK
-        self._read_content_from(ChunkReader(self._buffer, bdat.size), refusal)
+        self._content = read_counted(self, self._buffer, self._budget, bdat.size, refusal)
 
     def _read_chunk(self) -> ServerEvent | None:
         """Return counted octets; they are never searched for lines (RFC 3030 2)."""

@@ -318,7 +318,7 @@ class Conversation:
                 if not self._machine.in_message:  # a bad command between chunks does not end them
                     await self._content.abort()
             case Tolerated(leniencies, line):
-                _log.info("tolerated %s: %s", ", ".join(leniencies), line)
+                _log.info("tolerated %s: %s", ", ".join(leniencies), line or "content")
             case _:
                 assert_never(event)
 

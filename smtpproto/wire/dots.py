@@ -19,26 +19,43 @@ def has_bare(data: bytes) -> bool:
     return len(data) - len(data.translate(None, b"\r\n")) != 2 * data.count(b"\r\n")
 
 
+def to_crlf(data: bytes) -> bytes:
+    """Return *data* with CRLF for each CRLF, bare CR and bare LF."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+
+
 class DotReader:
     """Reads content from a buffer, up to the line of a lone dot and no further.
 
     *done* becomes True when the end of data was read, *bare* when a bare CR or LF was read. Such an
-    octet stays in the content: it ends neither a line nor the message.
+    octet ends neither a line nor the message. It stays in the content, or with *normalize* becomes
+    a CRLF there, after stuffed dots were removed: so where the content ends, and which dots are
+    stuffed, never depends on *normalize*.
     """
 
-    def __init__(self, buffer: Buffer) -> None:
+    def __init__(self, buffer: Buffer, *, normalize: bool = False) -> None:
         self._buffer = buffer
+        self._normalize = normalize
+        self._room = (CHUNK // 2 if normalize else CHUNK) - len(_END)
+        self._lone_dot = False
+        self._last = b"\r\n"  # the end of the content so far, which may begin a line of a lone dot
         # The content begins at the start of a line, as if the reader had just read a CRLF.
         self._held = b"\r\n"
         self._virtual = 2
         self.done: bool = False
         self.bare: bool = False
 
+    @property
+    def refused(self) -> bool:
+        """Whether the content must be refused: it has a bare CR or LF that stays, or that could
+        have made a line of a lone dot, which a careless relay may take for the end of data."""
+        return self.bare and (self._lone_dot or not self._normalize)
+
     def read(self) -> bytes:
         """Return the next slice, at most 64 KiB; b"" at the end, or if more octets must arrive."""
         piece = b""
         while self._buffer and not self.done and not piece:
-            data = self._held + self._buffer.take(CHUNK - len(_END))
+            data = self._held + self._buffer.take(self._room)
             dots = b"\r\n." in data  # usually False: one search is then enough
             piece = self._unstuff(self._frame(data, dots), dots)
         return piece
@@ -61,6 +78,14 @@ class DotReader:
         piece = raw.replace(b"\r\n.", b"\r\n") if dots else raw
         if self._virtual:
             piece, self._virtual = piece[self._virtual :], 0
+        return self._normalized(piece) if self._normalize else piece
+
+    def _normalized(self, piece: bytes) -> bytes:
+        """Return *piece* with CRLF line ends only. No CRLF is split between pieces."""
+        piece = to_crlf(piece)
+        lines = self._last + piece
+        self._lone_dot = self._lone_dot or _END in lines
+        self._last = lines[1 - len(_END) :]
         return piece
 
 

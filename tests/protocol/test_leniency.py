@@ -168,8 +168,8 @@ ON_CLIENTS = [
 
 
 def test_each_leniency_has_an_example() -> None:
-    """The one of content is tested in tests/mail/test_preparation.py."""
-    assert {*EXAMPLES, "long_lines"} == set(NAMES)
+    """Those of content are tested in tests/mail/test_preparation.py and test_bare_line_ends.py."""
+    assert {*EXAMPLES, "long_lines", "bare_cr_or_lf"} == set(NAMES)
     assert all(EXAMPLES.values())
 
 
@@ -245,12 +245,13 @@ def test_leniencies_of_bdat_are_reported() -> None:
     assert server.content == b"text"
 
 
-def test_the_default_rejects_five_deviations_and_strict_all_but_three() -> None:
+def test_the_default_rejects_six_deviations_and_strict_all_but_three() -> None:
     accepted = {name for name, value in _values(Leniencies()).items() if value is not REJECT}
     assert accepted == set(NAMES) - {
         "missing_brackets",
         "loose_dots",
         "missing_domain",
+        "bare_cr_or_lf",
         "long_lines",
         "mixed_codes",
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import assume, example, given
@@ -36,6 +38,19 @@ def read_all(parts: list[bytes]) -> tuple[bytes, bool, bool, bytes]:
             content += piece
         assert reader.done or not buffer, "unread content is left in the buffer"
     return content, reader.done, reader.bare, buffer.take(len(buffer))
+
+
+def read_normalized(parts: list[bytes]) -> tuple[bytes, bool, bool, bytes]:
+    """Return what a reader with *normalize* reads: the content, whether the end was read, whether
+    the content must be refused, the rest."""
+    buffer = Buffer()
+    reader = DotReader(buffer, normalize=True)
+    content = b""
+    for part in parts:
+        buffer.feed(part)
+        while piece := reader.read():
+            content += piece
+    return content, reader.done, reader.refused, buffer.take(len(buffer))
 
 
 def encode(parts: list[bytes]) -> bytes:
@@ -149,6 +164,78 @@ def test_content_is_read_in_large_bounded_slices(shift: int, mark: bytes) -> Non
     assert reader.done
     assert reader.bare == (mark == b"\r\r\n")
     assert buffer.take(99) == b"NOOP\r\n"
+
+
+def all_strings(size: int) -> Iterator[bytes]:
+    """Yield all strings of *size* octets that matter to line ends and dots."""
+    for octets in itertools.product((b"\r", b"\n", b".", b"a"), repeat=size):
+        yield b"".join(octets)
+
+
+def assert_normalizing_changes_line_ends_only(wire: bytes, parts: list[bytes]) -> None:
+    content, done, bare, rest = read_all([wire])
+    normalized, same_done, refused, same_rest = read_normalized(parts)
+    assert (same_done, same_rest) == (done, rest), "the end depends on the leniency"
+    if done:
+        assert normalized == re.sub(rb"\r\n|\r|\n", b"\r\n", content)
+        assert refused is (bare and END in b"\r\n" + normalized)
+
+
+@pytest.mark.req("SMUGGLING-01", "SMUGGLING-03")
+def test_normalizing_never_moves_the_end_of_data() -> None:
+    """This holds whatever stands before the end. A lone dot beside a bare CR or LF is refused."""
+    for size in range(8):
+        for body in all_strings(size):
+            wire = body + END + b"a\n.\nb"
+            assert_normalizing_changes_line_ends_only(wire, [wire])
+    for body in all_strings(5):
+        wire = body + END
+        assert_normalizing_changes_line_ends_only(wire, single_octets(wire))
+
+
+@given(WIRE, CUTS)
+def test_normalizing_is_the_same_at_any_split(body: bytes, cuts: list[int]) -> None:
+    wire = body + END
+    end = len(wire) - len(read_all([wire])[3])
+    assert_normalizing_changes_line_ends_only(wire[:end], cut_at(wire[:end], cuts))
+
+
+@pytest.mark.req("SMUGGLING-03", "SMUGGLING-05")
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (b"a\nb", b"a\r\nb\r\n"),
+        (b"a\rb\r\r\nc", b"a\r\nb\r\n\r\nc\r\n"),
+        (b"a\n.b", b"a\r\n.b\r\n"),  # a dot after a bare LF is not stuffed, so it stays
+        (b"a\n..\n", b"a\r\n..\r\n\r\n"),
+        (b"a\nb\r\n..c", b"a\r\nb\r\n.c\r\n"),
+    ],
+)
+def test_normalized_content_is_stuffed_again_when_it_is_sent_on(
+    body: bytes, content: bytes
+) -> None:
+    assert read_normalized([body + END]) == (content, True, False, b"")
+    assert read_all([encode([content])]) == (content, True, False, b"")
+
+
+@pytest.mark.req("SMUGGLING-03")
+@pytest.mark.parametrize(
+    "body",
+    [b"a\n.\nMAIL", b"a\r.\rMAIL", b"\n.\r\nMAIL", b"a\r\n..\nMAIL",
+     b"a\r\n..\r\nb\nc", b"\n."],
+)  # fmt: skip
+def test_a_lone_dot_in_content_with_a_bare_cr_or_lf_is_refused(body: bytes) -> None:
+    for parts in ([body + END], single_octets(body + END)):
+        assert read_normalized(parts)[1:] == (True, True, b"")
+
+
+def test_normalized_slices_are_bounded() -> None:
+    buffer = Buffer()
+    reader = DotReader(buffer, normalize=True)
+    buffer.feed(b"\n" * (3 * CHUNK) + END)
+    slices = list(iter(reader.read, b""))
+    assert max(map(len, slices)) <= CHUNK
+    assert b"".join(slices) == b"\r\n" * (3 * CHUNK + 1)
 
 
 def test_content_is_returned_without_waiting_for_the_end_of_data() -> None:
