@@ -135,7 +135,6 @@ def test_a_hold_longer_than_offered_is_refused_with_501(
     assert refusal(parameters, "FUTURERELEASE") is None
 
 
-@pytest.mark.req("RFC4865-4.2-03")
 def test_malformed_and_contradictory_holds_are_refused_with_501() -> None:
     assert refusal(MailParameters(hold_for=86401), FUTURERELEASE) == (501, "5.5.4")
     until = "HOLDUNTIL=2030-01-01T00:00:00Z"

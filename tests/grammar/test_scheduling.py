@@ -80,7 +80,6 @@ def test_a_bad_hold_is_refused_with_501(text: str) -> None:
     assert_refused(f"MAIL FROM:<a@b> {text}")
 
 
-@pytest.mark.req("RFC4865-5.2-01/client", "RFC4865-5.2-01/server")
 @pytest.mark.parametrize(
     ("hold", "by", "good"),
     [(100, "50;R", False), (50, "50;R", True), (51, "50;R", False), (1, "2;N", True),

@@ -304,3 +304,12 @@ def test_answers_do_not_depend_on_how_input_is_split(data: bytes, cuts: list[int
     whole = outcome([data])
     assert outcome(cut(data, cuts)) == whole
     assert outcome(single_octets(data)) == whole
+
+
+@pytest.mark.req("RFC5248-2-01/client")
+def test_an_enhanced_code_that_nobody_registered_is_kept() -> None:
+    client = ready_client()
+    client.send(MAIL)
+    [answer] = receive_events(client, b"550 5.9.99 x\r\n")
+    assert isinstance(answer, Answer)
+    assert (str(answer.reply.enhanced), answer.reply.text) == ("5.9.99", "x")

@@ -141,12 +141,14 @@ def test_the_application_may_refuse_a_deliver_by_time(code: int) -> None:
     assert server.events[0].parameters.by == DeliverBy(300, ByMode.RETURN)
 
 
+@pytest.mark.req("RFC4865-4.2-03")
 @pytest.mark.parametrize(
     ("held", "code"),
     [
         (b"HOLDFOR=3600", 250), (b"HOLDFOR=3601", 501), (b"HOLDFOR=0", 501),
         (b"HOLDUNTIL=2030-01-01T00:00:00Z", 250), (b"HOLDUNTIL=2030-01-01T00:00:01Z", 501),
         (b"HOLDFOR=1 HOLDUNTIL=2029-01-01T00:00:00Z", 501), (b"HOLDFOR", 501),
+        (b"HOLDFOR=1 HOLDFOR=1", 501), (b"HOLDUNTIL=tomorrow", 501), (b"HOLDFOR=1000000000", 501),
     ],
 )  # fmt: skip
 def test_future_release_times_are_checked_against_the_offer(held: bytes, code: int) -> None:
@@ -273,3 +275,28 @@ def test_rrvs_occurs_at_most_once() -> None:
     server = ready_server(MAIL_LINE, extensions={"RRVS": ""})
     rcpt = RCPT_LINE.removesuffix(b"\r\n") + b" RRVS=2014-04-03T23:01:00Z"
     assert server.codes(rcpt + b" RRVS=2014-04-03T23:01:00Z\r\n", rcpt + b"\r\n") == [501, 250]
+
+
+@pytest.mark.req("RFC4865-5.2-01/server")
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        (b"HOLDFOR=50 BY=50;R", 250), (b"HOLDFOR=51 BY=50;R", 501), (b"BY=50;N HOLDFOR=51", 501),
+        (b"HOLDFOR=1 BY=-5;N", 501),
+    ],
+)  # fmt: skip
+def test_a_message_must_be_released_before_the_time_to_deliver_it(
+    parameters: bytes, code: int
+) -> None:
+    offered = {"FUTURERELEASE": FUTURE_RELEASE, "DELIVERBY": ""}
+    server = ready_server(extensions=offered)
+    assert server.codes(MAIL_COMMAND + b" " + parameters + b"\r\n") == [code]
+
+
+@pytest.mark.req("RFC4865-5.2-01/client")
+def test_a_client_cannot_send_a_message_released_after_the_time_to_deliver_it() -> None:
+    client = ready_client("FUTURERELEASE " + FUTURE_RELEASE, "DELIVERBY")
+    by = DeliverBy(50, ByMode.RETURN)
+    with pytest.raises(GrammarError, match="HOLDFOR"):
+        client.send(Mail(MAIL.path, MailParameters(hold_for=51, by=by)))
+    client.send(Mail(MAIL.path, MailParameters(hold_for=50, by=by)))

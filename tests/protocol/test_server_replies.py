@@ -17,11 +17,13 @@ from smtpproto.limits import Limits
 
 from .machines import (
     EHLO_LINE,
+    MAIL_LINE,
     TO_DATA,
     challenge_auth,
     greeted_server,
     lines_of,
     ready_server,
+    reply_to,
 )
 
 # Commands that elicit all replies of the machine, in one session.
@@ -197,3 +199,9 @@ def test_an_answer_that_is_neither_reply_nor_none_raises(falsy: Any) -> None:
     with pytest.raises(AttributeError):
         machine.answer(falsy)
     assert machine.question is not None
+
+
+@pytest.mark.req("RFC5248-2-01/server")
+def test_an_application_may_use_an_enhanced_code_that_nobody_registered() -> None:
+    server = ready_server(application=reply_to(Mail, Reply(550, "5.9.99", "x")))
+    assert server.lines(MAIL_LINE) == ["550 5.9.99 x"]
