@@ -152,7 +152,7 @@ def test_contexts_are_made_once_for_each_way_to_verify() -> None:
         (TLSMode.REQUIRED, {"verify": "none"}, TLSVerify.none()),
     ],
 )
-@pytest.mark.req("RFC8314-3.3-02")
+@pytest.mark.req("RFC8314-3.3-02", "RFC8314-5-01")
 def test_the_default_verification_depends_on_mode_and_login(
     mode: TLSMode, options: ClientOptions, verify: TLSVerify
 ) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from smtpproto.errors import LocalProtocolError
+from smtpproto.events import Question
 from smtpproto.replies import NO_MAIL_HERE
 
-from .machines import MAIL_LINE, ServerDriver, ready_server
+from .machines import MAIL_LINE, RCPT_LINE, ServerDriver, ready_server
 
 
 def submission_server(*, logged_in: bool) -> ServerDriver:
@@ -56,7 +57,25 @@ def test_submission_offers_dsn_and_neither_etrn_nor_521() -> None:
     assert not {"ETRN", "ATRN"} & set(offered)
     with pytest.raises(ValueError, match="ETRN"):
         ServerDriver(submission=True, extensions={"ETRN": ""})
-    machine = ServerDriver(submission=True).machine
-    machine.next_event()
-    with pytest.raises(LocalProtocolError, match="521"):
-        machine.answer(NO_MAIL_HERE)
+
+
+@pytest.mark.req("RFC6409-7-03")
+def test_submission_answers_no_question_with_521() -> None:
+    server = ServerDriver(submission=True, mechanisms=("PLAIN",), auth_in_clear=True)
+    refused = list[str]()
+
+    def refuse_first(question: Question) -> None:
+        refused.append(type(question).__name__)
+        with pytest.raises(LocalProtocolError, match="521"):
+            server.machine.answer(NO_MAIL_HERE)
+
+    server.application = refuse_first
+    server.handle_events()
+    server.feed(
+        b"EHLO a.example\r\n", b"AUTH PLAIN AGEAYg==\r\n", b"VRFY a\r\n", b"HELP\r\n", MAIL_LINE,
+        RCPT_LINE, b"DATA\r\n", b".\r\n", MAIL_LINE, RCPT_LINE, b"BDAT 1\r\nx", b"BDAT 0 LAST\r\n",
+    )  # fmt: skip
+    assert refused == [
+        "Connected", "Ehlo", "Auth", "Vrfy", "Help", "Mail", "Rcpt", "Data", "BodyEnd", "Mail",
+        "Rcpt", "Bdat", "ChunkEnd", "Bdat", "BodyEnd",
+    ]  # fmt: skip

@@ -49,7 +49,7 @@ def test_a_certificate_for_another_name_is_refused(name: str) -> None:
     assert "host name" in caught.value.check
 
 
-@pytest.mark.req("RFC9525-6.3-01")
+@pytest.mark.req("RFC9525-6.3-01", "RFC7817-3-02")
 @pytest.mark.req("RFC7817-3-02")
 @pytest.mark.parametrize(
     ("names", "good"),
@@ -150,7 +150,7 @@ def test_a_certificate_for_another_name_fails_on_both_sides(
         server.handshake()
 
 
-@pytest.mark.req("RFC9525-6.3-01")
+@pytest.mark.req("RFC9525-6.3-01", "RFC7817-3-02")
 @each_library
 @pytest.mark.parametrize(
     ("names", "good"),
