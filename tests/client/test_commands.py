@@ -60,7 +60,7 @@ def test_line_ends_and_nul_in_arguments_are_refused(text: str) -> None:
     play(HELLO + GOODBYE, talk)
 
 
-@pytest.mark.req("RFC5321-C-03", "RFC5321-F.2-04")
+@pytest.mark.req("RFC5321-C-03", "RFC5321-F.2-04", "RFC5321-3.6.1-02")
 def test_source_routes_are_never_sent() -> None:
     route = "@a.example:bob@example.org"
     for make in (ReversePath.of, ForwardPath.of, lambda text: Envelope(text, "bob@example.org")):

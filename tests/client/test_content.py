@@ -35,7 +35,14 @@ async def _pieces() -> AsyncIterator[bytes]:
     yield b"two"
 
 
-@pytest.mark.req("SMUGGLING-04", "SMUGGLING-05", "RFC5321-4.5.2-01", "RFC5321-4.1.1.4-04")
+@pytest.mark.req(
+    "SMUGGLING-04",
+    "SMUGGLING-05",
+    "RFC5321-4.5.2-01",
+    "RFC5321-4.1.1.4-04",
+    "RFC5321-2.3.8-04",
+    "RFC5321-4.5.2-03/client",
+)
 @pytest.mark.parametrize(
     "source",
     [
@@ -93,7 +100,7 @@ def test_an_asynchronous_source_is_closed_when_sending_fails() -> None:
     assert closed == [True]
 
 
-@pytest.mark.req("RFC6152-3-03/client")
+@pytest.mark.req("RFC6152-3-03/client", "RFC5321-4.5.3.1.6-01/client", "RFC5321-4.5.3.1-01/client")
 @pytest.mark.parametrize("fill", ["x", "\u00e9"])
 def test_dots_are_stuffed_in_lines_of_998_octets(fill: str) -> None:
     octets = len(fill.encode())
@@ -105,6 +112,32 @@ def test_dots_are_stuffed_in_lines_of_998_octets(fill: str) -> None:
     send(script, body=body)
 
 
+@pytest.mark.req("RFC5321-4.1.1.4-02/client", "RFC5321-4.1.1.4-03", "RFC5321-4.1.1.4-04")
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        (b"", []),
+        (b"\r\n", [""]),
+        (b"x", ["x"]),
+        (b"x\r\n", ["x"]),
+        (b"x\r\n\r\n", ["x", ""]),
+        (b".", [".."]),
+        (b".\r\n", [".."]),
+        (b"x\r\n.", ["x", ".."]),
+        (b"x.", ["x."]),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 2, 100])
+def test_the_end_of_data_follows_the_last_line_without_an_empty_one(
+    body: bytes, lines: list[str], piece: int
+) -> None:
+    """Empty content is followed by no line at all: the CRLF of DATA ends the line before the
+    dot."""
+    script = f"{HELLO}{MAIL}{data(*lines)}{GOODBYE}"
+    send(script, body=body)
+    send(script, body=[body[at : at + piece] for at in range(0, len(body), piece)])
+
+
 @pytest.mark.req("RFC5321-4.1.1.4-01")
 def test_control_characters_in_content_are_sent_unchanged() -> None:
     send(f"{HELLO}{mail()}{rcpt()}{data('a' + chr(1) + 'b' + chr(127))}{GOODBYE}", body=b"a\1b\x7f")
@@ -112,7 +145,7 @@ def test_control_characters_in_content_are_sent_unchanged() -> None:
 
 @pytest.mark.req("SMUGGLING-10")
 def test_content_received_by_bdat_is_sent_by_data_with_crlf_and_stuffed_dots() -> None:
-    content = b"a\r\n.\r\nb\n.\nMAIL FROM:<evil@example.net>\r.\r..c"
+    content = b"a\r\n.\r\nb\n.\nMAIL FROM:<evil@example.net>\r.\r..c\r\n..d"
     server = ServerProtocol(hostname="mx.example.org")
     received = b""
     for octets in (
@@ -128,7 +161,7 @@ def test_content_received_by_bdat_is_sent_by_data_with_crlf_and_stuffed_dots() -
             if is_question(event):
                 server.answer()
     assert received == content
-    lines = ["a", "..", "b", "..", "MAIL FROM:<evil@example.net>", "..", "...c"]
+    lines = ["a", "..", "b", "..", "MAIL FROM:<evil@example.net>", "..", "...c", "...d"]
     send(f"{HELLO}{mail()}{rcpt()}{data(*lines)}{GOODBYE}", body=received)
 
 

@@ -13,12 +13,15 @@ from smtpproto import (
     NotOffered,
     Refusal,
     RemoteProtocolError,
+    Reply,
     SMTPError,
     TimedOut,
     TLSMode,
 )
+from smtpproto.commands import XClient
 from smtpproto.grammar.command import Ehlo
 from smtpproto.grammar.domain import to_host
+from smtpproto.grammar.xclient import XClientAttributes
 from tests.support.dialogue import GOODBYE, hello, play
 
 HELLO = hello()
@@ -46,8 +49,7 @@ def test_a_session_begins_with_ehlo_and_ends_with_quit() -> None:
 @pytest.mark.parametrize("code", [500, 502, 504])
 def test_helo_follows_an_ehlo_that_the_server_does_not_know(code: int) -> None:
     play(f"""
-        S: 220-mx.example.org greets
-        S: 220 in two lines
+        S: 220 mx.example.org
         C: EHLO [127.0.0.1]
         S: {code} what?
         C: HELO [127.0.0.1]
@@ -56,7 +58,17 @@ def test_helo_follows_an_ehlo_that_the_server_does_not_know(code: int) -> None:
     """)
 
 
-@pytest.mark.req("RFC5321-4.1.4-19")
+@pytest.mark.req("RFC5321-4.2-12", "RFC5321-4.2-11")
+def test_every_line_of_the_greeting_is_kept_and_the_first_names_the_host() -> None:
+    async def look(client: Client) -> None:
+        assert client.greeting == Reply(220, None, ["mx.example.org ESMTP", "No spam", "please"])
+        assert client.greeting.text.split()[0] == "mx.example.org"
+
+    greeting = "S: 220-mx.example.org ESMTP\nS: 220-No spam\nS: 220 please\n"
+    play(f"{greeting}{HELLO.partition(chr(10))[2]}{GOODBYE}", look)
+
+
+@pytest.mark.req("RFC5321-4.1.4-19", "RFC5321-4.1.1.10-03", "RFC5321-4.1.4-18")
 def test_a_554_greeting_is_answered_with_quit() -> None:
     with pytest.raises(Refusal) as caught:
         play(f"S: 554 no service for you\n{GOODBYE}")
@@ -98,7 +110,7 @@ def test_any_first_octets_of_the_server_raise_only_smtperror() -> None:
 # -- the client's name ---------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-4.1.1.1-01", "RFC5321-4.1.4-09")
+@pytest.mark.req("RFC5321-4.1.1.1-01", "RFC5321-4.1.4-09", "RFC5321-2.3.5-03")
 @pytest.mark.parametrize(
     ("address", "literal"),
     [
@@ -118,6 +130,7 @@ def test_a_name_replaces_the_literal_in_ehlo_and_helo() -> None:
     play(f"{named}{GOODBYE}", hello="client.example.org")
     old = named.replace("250 mx", "502 what?\nC: HELO client.example.org\nS: 250 mx")
     play(f"{old}{GOODBYE}", hello="client.example.org")
+    play(f"{named.replace('EHLO', 'LHLO')}{GOODBYE}", hello="client.example.org", lmtp=True)
 
 
 @pytest.mark.req("RFC6531-3.7.1-01")
@@ -138,10 +151,34 @@ def test_the_name_in_ehlo_and_helo_is_sent_in_ascii(name: str, sent: str) -> Non
         Ehlo(name if name != sent else "\u00e9.example")
 
 
-def test_the_name_in_ehlo_must_be_a_valid_host() -> None:
-    play(f"S: 220 mx\nC: EHLO ann.example\nS: 250 mx\n{GOODBYE}", hello="ann.example")
+@pytest.mark.req("RFC5321-4.1.4-08")
+def test_the_name_is_sent_again_in_the_ehlo_of_a_new_session() -> None:
+    async def talk(client: Client) -> None:
+        await client.command(XClient(XClientAttributes(name="a.example")))
+
+    first = hello("XCLIENT NAME").replace("[127.0.0.1]", "client.example.org")
+    again = "C: XCLIENT NAME=a.example\nS: 220 mx\nC: EHLO client.example.org\nS: 250 mx\n"
+    play(f"{first}{again}{GOODBYE}", talk, hello="client.example.org")
+
+
+@pytest.mark.req("RFC5321-2.3.5-03")
+@pytest.mark.parametrize(
+    "name",
+    ["client.example.org", "a-b.example", "[192.0.2.7]", "[IPv6:2001:db8::7]", "[x-tag:text]"],
+)
+def test_the_name_in_ehlo_may_be_a_domain_or_an_address_literal(name: str) -> None:
+    play(f"{HELLO.replace('[127.0.0.1]', name)}{GOODBYE}", hello=name)
+
+
+@pytest.mark.req("RFC5321-2.3.5-03")
+@pytest.mark.parametrize(
+    "name",
+    ["ann.example\r\nQUIT", "ann example", "ann..example", "-ann.example", "ann/example", "a@b.c",
+     "<ann.example>", "[192.0.2.256]", "[2001:db8::7]", "[192.0.2.7", "192.0.2.7]", "", "#7"],
+)  # fmt: skip
+def test_the_name_in_ehlo_may_be_nothing_else(name: str) -> None:
     with pytest.raises(GrammarError):
-        ClientConfig(hello="ann.example\r\nQUIT")
+        ClientConfig(hello=name)
 
 
 def test_the_error_for_a_refused_ehlo_suggests_another_name() -> None:
@@ -164,6 +201,35 @@ def test_a_name_that_is_not_fully_qualified_is_logged_as_a_warning(
 
 
 # -- EHLO keywords -------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC5321-4.1.1.1-12", "RFC5321-4.1.1.1-09", "RFC5321-2.4-01/client")
+@pytest.mark.parametrize(
+    ("lines", "keywords"),
+    [
+        (["mx.example.org Hello, pleased to meet you"], {}),
+        ([""], {}),
+        (["", "SIZE 1000"], {"SIZE": "1000"}),
+        (["SIZE 5 is the name of this host", "8BITMIME"], {"8BITMIME": ""}),
+        (["mx", "sTaRtTlS", "chunking", "Size 1000", "AUTH PLAIN x"],
+         {"STARTTLS": "", "CHUNKING": "", "SIZE": "1000", "AUTH": "PLAIN x"}),
+        (["mx", "SIZE 1", "SIZE 2"], {"SIZE": "2"}),
+        (["mx", "AUTH=PLAIN LOGIN"], {"AUTH": "PLAIN LOGIN"}),
+        (["mx", "auth=PLAIN LOGIN", "AUTH PLAIN"], {"AUTH": "PLAIN"}),
+        (["mx", "AUTH  PLAIN   LOGIN ", "HELP "], {"AUTH": "PLAIN LOGIN", "HELP": ""}),
+        (["mx", "X-MINE a b=c", "FOO", "no_keyword", "", "- -"], {"X-MINE": "a b=c", "FOO": ""}),
+    ],
+)  # fmt: skip
+def test_keywords_are_read_from_all_lines_of_the_reply_to_ehlo_but_the_first(
+    lines: list[str], keywords: dict[str, str]
+) -> None:
+    async def look(client: Client) -> None:
+        assert dict(client.extensions.keywords) == keywords
+        for keyword in keywords:
+            assert keyword.lower() in client.extensions and keyword.title() in client.extensions
+
+    reply = "".join(f"S: 250-{line}\n" for line in lines[:-1]) + f"S: 250 {lines[-1]}\n"
+    play(f"S: 220 mx\nC: EHLO [127.0.0.1]\n{reply}{GOODBYE}", look)
 
 
 @pytest.mark.req("RFC4865-3-01")

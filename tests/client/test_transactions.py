@@ -76,7 +76,7 @@ def test_without_pipelining_nothing_follows_a_refused_mail() -> None:
         send(f"{HELLO}C: MAIL FROM:<ann@example.org>\nS: 553 no\n{GOODBYE}")
 
 
-@pytest.mark.req("RFC5321-3.3-12")
+@pytest.mark.req("RFC5321-3.3-12", "RFC5321-4.1.1.10-03")
 def test_a_refused_data_raises_send_refused_and_resets_the_transaction() -> None:
     with pytest.raises(SendRefused) as caught:
         send(f"""{HELLO}

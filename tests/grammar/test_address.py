@@ -18,16 +18,7 @@ from smtpproto.testing import strategies
 L63 = "d" * 63
 
 
-@pytest.mark.req(
-    "RFC5321-4.1.1-02",
-    "RFC5321-4.1.2-01",
-    "RFC5321-2.3.11-01/client",
-    "RFC5321-2.3.11-01/server",
-    "RFC5321-4.1.2-06",
-    "RFC5321-4.1.2-10/client",
-    "RFC5321-4.1.2-10/server",
-    "RFC6531-3.2-02",
-)
+@pytest.mark.req("RFC5321-4.1.1-02", "RFC5321-4.1.2-01", "RFC5321-4.1.2-06", "RFC6531-3.2-02")
 @pytest.mark.parametrize(
     ("written", "local_part", "canonical"),
     [("a@b", "a", None), ("Smith+X@example.com", "Smith+X", None), ("a.b.c@b", "a.b.c", None),
@@ -57,7 +48,9 @@ def test_a_mailbox_is_read_and_written_with_the_least_quoting(
     assert mailbox.isascii is written.isascii()
 
 
-@pytest.mark.req("RFC5321-4.1.2-01", "RFC5321-4.1.2-07", "RFC5321-F.4-01", "RFC6531-3.3-01")
+@pytest.mark.req(
+    "RFC5321-4.1.2-01", "RFC5321-4.1.2-07", "RFC5321-F.4-01", "RFC6531-3.3-01", "RFC5321-4.1.1-02"
+)
 @pytest.mark.parametrize(
     ("written", "offset"),
     [("", 0), ("a", 1), ("@", 0), ("@b", 0), ("a@", 2), ("a@b@c", 3), ("a b@c", 1), (".a@b", 0),
@@ -99,7 +92,6 @@ def test_an_address_that_is_not_utf8_is_refused_with_501(octets: bytes) -> None:
         assert caught.value.reply.code == 501
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.1-01/client", "RFC5321-4.5.3.1.1-01/server")
 @pytest.mark.parametrize(
     ("fits", "too_long"),
     [("a" * 64, "a" * 65), ("é" * 32, "é" * 32 + "a"), (f'"{" " * 62}"', f'"{" " * 63}"'),
@@ -114,6 +106,7 @@ def test_a_local_part_has_at_most_64_octets_as_written(fits: str, too_long: str)
         Mailbox.parse(f"{too_long}@b")
 
 
+@pytest.mark.req("RFC5321-4.1.2-07")
 def test_a_mailbox_cannot_be_built_with_a_bad_local_part() -> None:
     b = Domain("b")
     assert bytes(Mailbox('"' * 31, b)) == b'"' + rb"\"" * 31 + b'"@b'
@@ -122,7 +115,6 @@ def test_a_mailbox_cannot_be_built_with_a_bad_local_part() -> None:
             Mailbox(local_part, b)
 
 
-@pytest.mark.req("RFC5321-2.4-02/client", "RFC5321-2.4-02/server")
 def test_local_parts_are_case_sensitive_and_domains_are_not() -> None:
     assert Mailbox.parse("Ann@EXAMPLE.com") == Mailbox.parse("Ann@example.COM")
     assert hash(Mailbox.parse("Ann@EXAMPLE.com")) == hash(Mailbox.parse("Ann@example.COM"))
@@ -143,9 +135,7 @@ def test_a_mailbox_may_be_at_an_address_literal(literal: str) -> None:
     assert ForwardPath.parse(f"<a@{literal}>").mailbox == mailbox
 
 
-@pytest.mark.req("RFC5321-3.3-05", "RFC5321-4.1.1.3-02", "RFC5321-F.2-01", "RFC5321-4.1.2-02",
-                 "RFC5321-3.3-04", "RFC5321-3.6.1-01", "RFC5321-3.6.1-02", "RFC5321-4.1.1.3-01",
-                 )  # fmt: skip
+@pytest.mark.req("RFC5321-3.3-04", "RFC5321-3.6.1-01", "RFC5321-4.1.1.3-01")
 @pytest.mark.parametrize(
     "route", ["@a.example:", "@a.example,@b.example:", "@A,@b,@c:", "@é.example:"]
 )
@@ -156,7 +146,6 @@ def test_a_source_route_is_read_and_never_written(route: str) -> None:
     assert bytes(ForwardPath.parse(f"<{route}u@c.example>")) == b"<u@c.example>"
 
 
-@pytest.mark.req("RFC5321-C-04")
 @pytest.mark.parametrize(
     ("route", "offset"),
     [("@:", 1), ("@a", 1), ("@a,", 4), ("@a,b:", 4), ("@a:@b:", 4), ("@a_b:", 2), ("@a,@b_:", 5),
@@ -193,7 +182,6 @@ def test_the_null_path_is_valid_for_senders_only() -> None:
         ForwardPath.of("")
 
 
-@pytest.mark.req("RFC5321-4.1.1.3-07", "RFC5321-2.3.5-05")
 @pytest.mark.parametrize("name", ["postmaster", "POSTMASTER", "PostMaster", "pOsTmAsTeR"])
 def test_the_bare_postmaster_is_valid_for_recipients_only(name: str) -> None:
     path = ForwardPath.parse(f"<{name}>")
@@ -205,7 +193,6 @@ def test_the_bare_postmaster_is_valid_for_recipients_only(name: str) -> None:
         ReversePath.parse(f"<{name}>")
 
 
-@pytest.mark.req("RFC5321-4.5.1-04")
 @pytest.mark.parametrize(
     ("path", "answer"),
     [("<PostMaster@served.example>", True), ('<"postmaster"@b>', True), ("<postmaster2@b>", False),
@@ -223,7 +210,6 @@ def test_only_the_exact_word_is_the_bare_postmaster(path: str) -> None:
         ForwardPath.parse(path)
 
 
-@pytest.mark.req("RFC5321-4.5.3.1.3-01/client", "RFC5321-4.5.3.1.3-01/server")
 def test_a_path_has_at_most_256_octets_with_brackets_and_route() -> None:
     local_part = "a" * 64
     exact = f"<{local_part}@{L63}.{L63}.{'d' * 61}>"
@@ -256,7 +242,7 @@ def test_paths_are_made_from_paths_mailboxes_and_text() -> None:
     assert ForwardPath(mailbox).domain == "B"
 
 
-@pytest.mark.req("RFC5321-4.1.2-05/client", "RFC5321-4.1.2-05/server", "RFC5321-4.1.2-06")
+@pytest.mark.req("RFC5321-4.1.2-06")
 @given(strategies.mailboxes(smtputf8=True), st.data())
 def test_all_quoted_forms_of_a_local_part_are_equal(mailbox: Mailbox, data: DataObject) -> None:
     meaning = mailbox.local_part

@@ -25,13 +25,12 @@ ANN = ReversePath.of("ann@example.com")
 BOB = ForwardPath.of("bob@example.org")
 
 
-@pytest.mark.req("RFC4954-8-01/client", "RFC4954-8-01/server")
 @pytest.mark.req(
+    "RFC4954-8-01/client",
+    "RFC4954-8-01/server",
     "RFC5321-2.4-01/client",
     "RFC5321-2.4-01/server",
     "RFC5321-2.4-04",
-    "RFC5321-2.3.5-03",
-    "RFC5321-3.3-09",
     "RFC5321-4.1.1.3-03",
 )
 @pytest.mark.parametrize(
@@ -79,14 +78,7 @@ def test_a_command_is_read_and_written_in_canonical_form(
         assert parse_command(line + blanks) == command
 
 
-@pytest.mark.req(
-    "RFC5321-3.8-02",
-    "RFC5321-4.2.4-01",
-    "RFC5321-4.2.4-03",
-    "RFC5321-2.4-15/client",
-    "RFC5321-2.4-15/server",
-    "SMUGGLING-07",
-)
+@pytest.mark.req("RFC5321-3.8-02", "RFC5321-4.2.4-01", "RFC5321-4.2.4-03", "SMUGGLING-07")
 @pytest.mark.parametrize(
     "line",
     [b"", b" ", b"\t", b" NOOP", b"FOO", b"FOO bar", b"NOOPfoo", b"NOOP\n", b"NOOP\nQUIT",
@@ -110,7 +102,6 @@ def test_an_unknown_command_is_refused_with_500(line: bytes) -> None:
     "RFC5321-F.1-01/client",
     "RFC5321-F.1-01/server",
     "RFC5321-F.6-02",
-    "RFC5321-F.6-03",
 )
 @pytest.mark.parametrize("line", [b"TURN", b"send FROM:<a@b>", b"Soml FROM:<a@b>", b"SAML"])
 def test_a_retired_command_is_refused_with_502(line: bytes) -> None:
@@ -121,7 +112,6 @@ def test_a_retired_command_is_refused_with_502(line: bytes) -> None:
     assert line.split()[0].upper().decode() not in EXTENSIONS, "so EHLO cannot list it"
 
 
-@pytest.mark.req("RFC5321-4.3.2-06")
 @pytest.mark.parametrize(
     "verb", ["EHLO", "HELO", "MAIL", "RCPT", "DATA", "RSET", "NOOP", "QUIT", "VRFY"]
 )
@@ -130,7 +120,7 @@ def test_the_commands_that_rfc_5321_requires_are_recognised(verb: str) -> None:
     assert COMMANDS[verb].verb == verb
 
 
-@pytest.mark.req("RFC5321-4.1.2-09", "RFC5321-4.1.4-06", "RFC5321-4.1.4-16", "RFC5321-4.1.2-07")
+@pytest.mark.req("RFC5321-4.1.4-06", "RFC5321-4.1.4-16", "RFC5321-4.1.2-07")
 @pytest.mark.parametrize(
     ("line", "enhanced", "offset"),
     [(b"EHLO", "5.5.2", 4), (b"EHLO ", "5.5.2", 4), (b"EHLO a b", "5.5.2", 5),

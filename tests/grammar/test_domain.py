@@ -25,12 +25,7 @@ D255 = ".".join([L63, L63, L63, L63])  # 4 * 63 + 3
 D256 = ".".join([L63, L63, L63, "a" * 62, "b"])
 
 
-@pytest.mark.req(
-    "RFC5321-2.3.5-02",
-    "RFC5321-4.5.3.1.2-01/client",
-    "RFC5321-4.5.3.1.2-01/server",
-    "RFC6531-3.3-02",
-)
+@pytest.mark.req("RFC5321-2.3.5-02", "RFC6531-3.3-02")
 @pytest.mark.parametrize(
     "name",
     ["a", "a-b.example", "1", "3com.example", "a--b.example", "xn--fsq.example", "EXAMPLE.Com", L63,
@@ -44,13 +39,7 @@ def test_a_domain_is_written_as_it_was_read(name: str) -> None:
     assert domain.isascii is name.isascii()
 
 
-@pytest.mark.req(
-    "RFC5321-2.3.5-02",
-    "RFC5321-4.1.2-08",
-    "RFC5321-4.5.3.1.2-01/client",
-    "RFC5321-4.5.3.1.2-01/server",
-    "RFC6531-3.3-02",
-)
+@pytest.mark.req("RFC5321-2.3.5-02", "RFC5321-4.1.2-08", "RFC6531-3.3-02")
 @pytest.mark.parametrize(
     ("name", "offset"),
     [("", 0), (".", 0), ("a.", 2), (".a", 0), ("a..b", 2), ("a_b.example", 0), ("b.a_b", 2),
@@ -84,7 +73,6 @@ def test_a_domain_that_is_not_utf8_is_refused(octets: bytes) -> None:
     assert caught.value.offset == 2 + octets.startswith(b"a")
 
 
-@pytest.mark.req("RFC5321-2.4-03/client", "RFC5321-2.4-03/server")
 def test_domains_compare_ignoring_the_case_of_ascii_letters() -> None:
     assert Domain("Example.COM") == Domain("example.com") == "EXAMPLE.com"
     assert {Domain("Example.COM"), Domain("example.com")} == {Domain("example.COM")}
@@ -97,7 +85,7 @@ def test_domains_compare_ignoring_the_case_of_ascii_letters() -> None:
     assert Domain("k.example") != "\u212a.example"
 
 
-@pytest.mark.req("RFC5321-4.1.3-01")
+@pytest.mark.req("RFC5321-4.1.3-01", "RFC5321-4.1.3-03")
 @pytest.mark.parametrize(
     ("literal", "address"),
     [("[192.0.2.1]", "192.0.2.1"), ("[0.0.0.0]", "0.0.0.0"),
@@ -180,6 +168,7 @@ def test_a_general_address_literal_is_read_and_written(
     assert bytes(value) == literal.encode()
 
 
+@pytest.mark.req("RFC5321-4.1.3-02")
 @pytest.mark.parametrize(
     ("tag", "content"),
     [("IPv6", "x"), ("ipV6", "::1"), ("a:b", "c"), ("IPv6:a", "b"), ("", "x"), ("a", ""),

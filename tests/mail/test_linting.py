@@ -54,6 +54,14 @@ def test_each_fault_is_reported_once_with_its_first_line(
     assert lint(form(message), TO_BOB) == [fault]
 
 
+@pytest.mark.req("RFC5321-2.4-13")
+def test_octets_above_127_need_mime_whatever_other_fields_there_are() -> None:
+    fault = "octets above 127 without a MIME-Version field"
+    for fields in (b"", b"Return-Path: <>\r\n", b"X-MIME-Version: 1.0\r\n", b"MIME: 1.0\r\n"):
+        faults = lint(b"To: x\r\n" + fields + b"\r\ncaf\xe9\x07\r\n", TO_BOB)
+        assert any(fault in found for found in faults), fields
+
+
 @pytest.mark.req("RFC5321-4.5.3.1-02")
 def test_a_long_local_part_is_a_fault_and_a_long_domain_cannot_be_made() -> None:
     long = Mailbox("l" * 65, Domain("example.org"), long=True)

@@ -33,7 +33,7 @@ from .machines import (
 )
 
 
-@pytest.mark.req("RFC3030-3-04", "SMUGGLING-04")
+@pytest.mark.req("RFC3030-3-04")
 @pytest.mark.parametrize("cut", [0, 1, 13, 255])
 def test_a_server_preserves_all_octets_of_binary_content(cut: int) -> None:
     server = ready_server(BINARY_ENVELOPE_LINES, **BINARYMIME)

@@ -38,7 +38,7 @@ OK = b"250 ok\r\n"
 NO = b"552 Too much\r\n"
 
 
-@pytest.mark.req("RFC3030-2-04", "SMUGGLING-04")
+@pytest.mark.req("RFC3030-2-04")
 def test_a_chunk_is_sent_as_its_bdat_line_and_its_octets() -> None:
     client = client_with_recipient("CHUNKING")
     (first,) = client.send_chunk(CONTENT, last=False)
@@ -264,7 +264,7 @@ def test_the_timeout_of_the_last_chunk_is_that_of_the_final_dot() -> None:
     assert client.timeout == 7
 
 
-@pytest.mark.req("RFC3030-2-17")
+@pytest.mark.req("RFC3030-2-17", "RFC5321-2.3.8-03")
 @given(
     st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b".", b"\0"])).map(b"".join),
     st.lists(st.integers(0, 40), max_size=5),
@@ -315,6 +315,7 @@ def test_a_chunk_that_raised_changes_nothing() -> None:
     assert client.data_to_send() == b"BDAT 2 LAST\r\n\nb"
 
 
+@pytest.mark.req("RFC5321-2.3.8-03", "RFC5321-2.4-06")
 @pytest.mark.parametrize(
     ("parameters", "octets", "allowed"),
     [

@@ -28,10 +28,12 @@ from smtpproto.grammar.parameters import Body, MailParameters
 from smtpproto.grammar.secret import Secret
 
 from .machines import (
+    EHLO,
     MAIL,
     OFFER,
     assert_refused,
     client_in_body,
+    exchange,
     ready_client,
     receive,
     receive_codes,
@@ -68,6 +70,29 @@ def test_a_command_that_was_not_offered_is_not_sent(command: Command, keyword: s
     assert client.data_to_send() == bytes(command) + b"\r\n"
 
 
+@pytest.mark.req("RFC5321-2.4-15/client")
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (EHLO, b"EHLO client.example"),
+        (Mail(MAIL.path, MailParameters(size=1)), b"MAIL FROM:<ann@example.org> SIZE=1"),
+        (Noop("a b"), b"NOOP a b"),
+        (Help("MAIL"), b"HELP MAIL"),
+        (Vrfy("bob"), b"VRFY bob"),
+        (Vrfy("bob", smtputf8=True), b"VRFY bob SMTPUTF8"),
+        (Expn("list"), b"EXPN list"),
+        (Auth("PLAIN", Secret(b"")), b"AUTH PLAIN ="),
+        (Rset(), b"RSET"),
+    ],
+    ids=str,
+)
+def test_one_space_separates_a_verb_from_its_argument(command: Command, line: bytes) -> None:
+    client = ready_client(*OFFER)
+    client.send(command)
+    assert client.data_to_send() == line + b"\r\n"
+
+
+@pytest.mark.req("RFC5321-4.5.3.1.4-01/client", "RFC5321-4.5.3.1-01/client")
 def test_a_command_line_may_have_512_octets() -> None:
     client = ready_client("SIZE", "AUTH PLAIN")
     for command in (Noop, Help, Vrfy):
@@ -82,6 +107,7 @@ def test_a_command_line_may_have_512_octets() -> None:
     assert len(client.data_to_send()) == 509
 
 
+@pytest.mark.req("RFC5321-4.5.3.1.4-01/client")
 def test_the_line_limit_of_mail_grows_with_the_offer() -> None:
     name = "a" * 64 + "@" + ".".join(["b" * 61] * 3)
     escaped = "+" * 64 + "@" + ".".join(["b" * 61] * 3)  # three octets each in xtext
@@ -149,13 +175,11 @@ def test_addresses_in_utf8_are_sent_only_with_smtputf8() -> None:
     assert_refused(client, lambda: client.send(Mail(path)), match="SMTPUTF8")
     body = MailParameters(body=Body.EIGHT_BIT_MIME)
     assert_refused(client, lambda: client.send(Mail(path, body)), match="SMTPUTF8")
-    client.send(MAIL)
-    receive(client, b"250 ok\r\n")
-    client.data_to_send()
     rcpt = Rcpt(ForwardPath.of("\u00e9@b.example"))
-    assert_refused(client, lambda: client.send(rcpt), match="SMTPUTF8")
-    client.send(Rset())
-    receive(client, b"250 ok\r\n")
+    for mail in (MAIL, Mail(MAIL.path, body)):
+        exchange(client, mail)
+        assert_refused(client, lambda: client.send(rcpt), match="SMTPUTF8")
+        exchange(client, Rset())
     client.send(Mail(path, MailParameters(smtputf8=True)))
     receive(client, b"250 ok\r\n")
     client.send(rcpt)

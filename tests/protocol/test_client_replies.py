@@ -64,9 +64,15 @@ def outcome(parts: list[bytes]) -> tuple[list[tuple[str, Reply]], str, Phase]:
     return taken, "", client.phase
 
 
-@pytest.mark.req("RFC5321-4.2-07", "RFC5321-4.3.2-01", "RFC5321-4.2-04")
+@pytest.mark.req("RFC5321-4.2-07", "RFC5321-4.3.2-01", "RFC5321-4.2-04", "RFC5321-4.2-06")
 @pytest.mark.parametrize("code", [200, 211, 250, 251, 252, 299])
-@pytest.mark.parametrize("text", [b"", b" ", b" text", b" 2.1.5 \xff\x1b[0m", b"-1\r\n%d"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b" ", b" text", b" 2.1.5 \xff\x1b[0m", b"-1\r\n%d", b" 550 5.1.1 User unknown",
+        b" error: closing transmission channel", b"-421 bye\r\n%d closing", b" 354 go on",
+    ],
+)  # fmt: skip
 def test_any_2yz_reply_accepts_a_command(code: int, text: bytes) -> None:
     text = text.replace(b"%d", b"%d" % code)
     client = ready_client()
@@ -147,7 +153,8 @@ def test_3yz_to_greeting_or_content_and_2yz_to_data_are_protocol_errors() -> Non
         b"150 x\r\n", b"650 x\r\n", b"050 x\r\n", b"99 x\r\n", b"25\r\n", b"2500 x\r\n",
         b"250_x\r\n", b"250\tx\r\n", b"\r\n", b"hello\r\n", b" 250 x\r\n", b"-250 x\r\n",
         b"25\xb2 x\r\n",
-        b"250-a\r\n550 b\r\n", b"250-a\r\n250_b\r\n", b"250-a\r\nb\r\n", b"\x16\x03\x01\x00\r\n",
+        b"250-a\r\n550 b\r\n", b"250-a\r\n251 b\r\n", b"250-a\r\n250_b\r\n",
+        b"250-a\r\nb\r\n", b"\x16\x03\x01\x00\r\n",
     ],
 )  # fmt: skip
 def test_malformed_replies_are_protocol_errors(data: bytes) -> None:
@@ -159,7 +166,13 @@ def test_malformed_replies_are_protocol_errors(data: bytes) -> None:
         assert client.phase is Phase.CLOSED
 
 
-@pytest.mark.req("RFC5321-4.2-10", "RFC5321-4.2-02", "RFC5321-4.2.1-07", "RFC5321-4.2.1-08")
+@pytest.mark.req(
+    "RFC5321-4.2-10",
+    "RFC5321-4.2-02",
+    "RFC5321-4.2.1-07",
+    "RFC5321-4.2.1-08",
+    "RFC5321-2.3.8-01/client",
+)
 @pytest.mark.parametrize(
     ("data", "reply"),
     [
@@ -200,6 +213,7 @@ def test_421_in_a_group_leaves_the_later_commands_unanswered() -> None:
     assert got[-1] == Disconnected((sents[2],))
 
 
+@pytest.mark.req("RFC5321-3.8-06")
 @pytest.mark.parametrize("closing", ["greeting", "data", "body", "end", "auth", "auth response"])
 def test_421_closes_the_session_in_any_phase(closing: str) -> None:
     if closing == "greeting":

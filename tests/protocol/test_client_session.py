@@ -75,7 +75,7 @@ def test_only_the_keywords_of_the_last_ehlo_reply_count() -> None:
     assert list(client.extensions) == []
 
 
-@pytest.mark.req("RFC5321-4.2-12", "RFC5321-4.2-11")
+@pytest.mark.req("RFC5321-4.2-11")
 def test_a_session_opens_with_ehlo_or_with_helo_after_its_refusal() -> None:
     client = greeted_client()
     client.send(EHLO)
@@ -104,7 +104,7 @@ def test_octets_after_220_to_starttls_are_a_protocol_error(injected: bytes) -> N
         client.receive(injected)  # they belong to the TLS handshake, which rejects them
 
 
-@pytest.mark.req("RFC3207-4.2-02", "RFC3207-4.2-05")
+@pytest.mark.req("RFC3207-4.2-02", "RFC3207-4.2-05", "RFC5321-4.1.1.1-06")
 def test_after_the_handshake_the_session_restarts() -> None:
     client = upgrading()
     assert not client.secure

@@ -60,12 +60,16 @@ def test_every_verb_belongs_to_an_rfc_or_is_private() -> None:
         "LHLO",
     }  # fmt: skip
     assert all(rfc.isdecimal() or verb.startswith("X") for verb, rfc in rfcs.items())
+    for lmtp in (False, True):
+        assert vocabulary(lmtp=lmtp).verbs.keys() <= COMMANDS.keys(), "a session has no others"
 
 
 @pytest.mark.req("RFC5321-4.1.5-02/client", "RFC5321-4.1.5-02/server")
 def test_an_own_verb_must_begin_with_x_or_have_a_keyword() -> None:
-    with pytest.raises(ValueError, match="FOO is not private"):
-        Verb.own(Foo)
+    for name in ("FOO", "FOOX", "EXTRA", "Y-X", "Q", "XFOO"[1:]):
+        own = type(name, (Command,), {"verb": name})
+        with pytest.raises(ValueError, match=f"{name} is not private"):
+            Verb.own(own)
     done = Reply(250, "2.0.0", "Done")
     for command, keyword in ((Foo, "FOOBAR"), (XFoo, None)):
         server = greeted_server(verbs=(Verb.own(command, default_reply=done, keyword=keyword),))
@@ -183,6 +187,7 @@ def test_a_retired_verb_may_be_an_own_verb() -> None:
     assert ready_server(verbs=(own,)).codes(b"TURN\r\n") == [250]
 
 
+@pytest.mark.req("RFC5321-4.1.5-02/client")
 def test_a_client_sends_an_own_verb_only_if_offered() -> None:
     client = ready_client("XCOUNT", "PIPELINING", verbs=OWN_VERBS)
     sent = client.send(XCount(7))

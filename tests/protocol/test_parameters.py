@@ -25,6 +25,7 @@ from smtpproto.grammar.rrvs import ValidSince
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.limits import Limits
 from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
+from tests.support.parameters import parse_mail, parse_rcpt
 
 from .machines import (
     MAIL,
@@ -116,6 +117,77 @@ def test_a_parameter_given_twice_is_refused_with_501(keyword: str) -> None:
             code = "501 5.5.2 " if keyword == "MT-PRIORITY" else "501 5.5.4 "
             assert server.lines(command + text)[0].startswith(code)
             assert server.codes(command + b"\r\n") == [250]
+
+
+# An example of each parameter, by keyword.
+EXAMPLES = {
+    "SIZE": "SIZE=1",
+    "BODY": "BODY=8BITMIME",
+    "SMTPUTF8": "SMTPUTF8",
+    "AUTH": "AUTH=<>",
+    "RET": "RET=HDRS",
+    "ENVID": "ENVID=x",
+    "REQUIRETLS": "REQUIRETLS",
+    "BY": "BY=100;R",
+    "HOLDFOR": "HOLDFOR=10",
+    "HOLDUNTIL": "HOLDUNTIL=2030-01-01T00:00:00Z",
+    "MT-PRIORITY": "MT-PRIORITY=0",
+    "SOLICIT": "SOLICIT=org.example:ADV",
+    "NOTIFY": "NOTIFY=NEVER",
+    "ORCPT": "ORCPT=rfc822;a@b.example",
+    "RRVS": "RRVS=2020-01-01T00:00:00Z",
+}
+OFFERED = {
+    **{keyword: "" for keyword in EXTENSIONS if keyword not in ("XCLIENT", "XFORWARD")},
+    "AUTH": "PLAIN",
+    "FUTURERELEASE": "999999999 9999-12-31T23:59:59Z",
+}
+
+
+def command_with(keyword: str) -> Mail | Rcpt:
+    """Return MAIL or RCPT with the parameter *keyword*."""
+    if keyword in MAIL_CODECS:
+        return Mail(MAIL.path, parse_mail(EXAMPLES[keyword]))
+    return Rcpt(RCPT.path, parse_rcpt(EXAMPLES[keyword]))
+
+
+@pytest.mark.req("RFC5321-4.1.1.2-03", "RFC5321-4.1.1.3-06")
+@pytest.mark.parametrize("keyword", [*MAIL_CODECS, *RCPT_CODECS])
+def test_a_client_sends_each_parameter_only_if_its_extension_was_offered(keyword: str) -> None:
+    command = command_with(keyword)
+    adding = {
+        row.keyword
+        for row in EXTENSIONS.values()
+        if keyword in row.mail_parameters | row.rcpt_parameters
+    }
+    for extensions, allowed in (
+        (set(OFFERED), True),
+        (OFFERED.keys() - adding, False),
+        ((), False),
+    ):
+        lines = [f"{name} {OFFERED[name]}".rstrip() for name in OFFERED if name in extensions]
+        client = ready_client(*lines, secure=True)
+        if isinstance(command, Rcpt):
+            exchange(client, MAIL)
+        if allowed:
+            client.send(command)
+            assert client.data_to_send() == bytes(command) + b"\r\n"
+        else:
+            assert_refused(client, lambda c=client: c.send(command), NotOffered, match=keyword)  # type: ignore[misc]
+
+
+@pytest.mark.req("RFC5321-4.1.1.11-01")
+@pytest.mark.parametrize("keyword", [*MAIL_CODECS, *RCPT_CODECS, "X", "FOO"])
+def test_a_server_answers_each_parameter_that_it_did_not_offer_with_555(keyword: str) -> None:
+    example = EXAMPLES.get(keyword, f"{keyword}=1").encode()
+    server = ready_server(extensions=dict.fromkeys(EXTENSIONS))
+    if keyword not in RCPT_CODECS:
+        assert server.codes(b"MAIL FROM:<> %s\r\n" % example) == [555]
+        assert server.codes(b"MAIL FROM:<> %s\r\n" % example.partition(b"=")[0]) == [555]
+    assert server.codes(b"MAIL FROM:<>\r\n") == [250]
+    if keyword not in MAIL_CODECS:
+        assert server.codes(RCPT_LINE[:-2] + b" %s\r\n" % example) == [555]
+    assert server.codes(RCPT_LINE) == [250], "the session goes on"
 
 
 @pytest.mark.req("RFC2852-3-01", "RFC2852-4-03")

@@ -80,7 +80,7 @@ def history(parts: list[bytes], codes: list[int | None]) -> tuple[list[ServerEve
     return merge_content(server.events), sent
 
 
-@pytest.mark.req("RFC3030-2-05", "RFC3030-2-06", "SMUGGLING-04")
+@pytest.mark.req("RFC3030-2-05", "RFC3030-2-06")
 @pytest.mark.parametrize("step", [1, 7, 1000])
 def test_each_chunk_has_its_250_after_its_octets(step: int) -> None:
     """Its octets are content even if they look like commands."""

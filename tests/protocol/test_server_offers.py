@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -125,16 +126,19 @@ def test_a_server_may_offer_no_extension(withdrawn: dict[str, str | None]) -> No
 
 @pytest.mark.req("RFC5321-4.1.1.1-11", "RFC5321-2.2.2-01")
 def test_a_keyword_must_be_registered_or_private() -> None:
-    with pytest.raises(ValueError, match="neither implemented nor private"):
-        greeted_server(extensions={"FOO": ""})
+    for keyword in ("FOO", "FOOX", "EXPNX", "A-X", "8X", "Y"):
+        with pytest.raises(ValueError, match="neither implemented nor private"):
+            greeted_server(extensions={keyword: ""})
     assert "250 XFOO bar" in greeted_server(extensions={"XFOO": "bar"}).lines(EHLO_LINE)
 
 
 @pytest.mark.req("RFC5321-2.2.2-02/server")
 def test_no_private_keyword_is_offered_by_default() -> None:
-    options = {"starttls": True, "mechanisms": ("PLAIN",), "auth_in_clear": True}
-    for lines in (greeted_server().lines(EHLO_LINE), greeted_server(**options).lines(EHLO_LINE)):
-        assert not any(line[4:].upper().startswith("X") for line in lines)
+    names = ["starttls", "secure", "auth_in_clear", "submission", "lmtp"]
+    for values in itertools.product([False, True], repeat=len(names)):
+        options: dict[str, Any] = dict(zip(names, values, strict=True))
+        offered = ServerDriver(mechanisms=("PLAIN",), **options).machine.offered
+        assert not any(keyword.upper().startswith("X") for keyword in offered)
 
 
 @pytest.mark.req("RFC5321-4.2.4-02", "RFC5321-4.1.1.1-10")

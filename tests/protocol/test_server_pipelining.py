@@ -10,14 +10,18 @@ from smtpproto.events import (
     BodyChunk,
     BodyEnd,
     ServerEvent,
+    is_question,
 )
-from smtpproto.grammar.command import Rcpt
+from smtpproto.grammar.command import Quit, Rcpt
 from smtpproto.grammar.envelope import Envelope
+from smtpproto.grammar.extension_command import Bdat
 from smtpproto.grammar.reply import Reply
+from smtpproto.protocol.phases import Phase
 from tests.support.pieces import single_octets
 
 from .machines import (
     EHLO_LINE,
+    ENVELOPE_LINES,
     MAIL_LINE,
     RCPT_LINE,
     TO_DATA,
@@ -38,6 +42,7 @@ STREAM = st.lists(
         b"FOO\r\n",
         b"AUTH PLAIN\r\n", b"AAAA\r\n", b"*\r\n", b"STARTTLS\r\n", b"x" * 600 + b"\r\n",
         b"QUIT\r\n", b"VRFY a\r\n", b"MAIL FROM:<> SIZE=99999999999\r\n",
+        b"BDAT 3\r\nabc", b"BDAT 3 LAST\r\n\r\n.", b"BDAT 0 LAST\r\n", b"BDAT 2 FIRST\r\nab",
     ]), max_size=15,
 ).map(b"".join)  # fmt: skip
 
@@ -116,11 +121,51 @@ def test_events_and_replies_do_not_depend_on_how_input_is_split(
 
 @pytest.mark.req("RFC5321-4.2-01", "RFC5321-4.1.1.4-08")
 @given(STREAM)
+@example(EHLO_LINE + MAIL_LINE + RCPT_LINE * 2 + b"DATA\r\nx\n\r\n.\r\n")
+@example(EHLO_LINE + MAIL_LINE + RCPT_LINE * 2 + b"DATA\r\nx\r\n.\r\n")
+@example(EHLO_LINE + MAIL_LINE + RCPT_LINE * 2 + b"BDAT 3\r\nabcBDAT 3 LAST\r\nabc")
+@example(EHLO_LINE + MAIL_LINE + RCPT_LINE + b"BDAT 3\r\nabcBDAT 2 FIRST\r\nabBDAT 0 LAST\r\n")
+@example(EHLO_LINE + b"BDAT 3 LAST\r\nabcMAIL FROM:<>\r\nBDAT 3\r\nabc")
 def test_every_command_content_and_rejection_has_one_reply(data: bytes) -> None:
-    """There are as many replies as commands, ends of content and rejections."""
+    """There are as many replies as commands, ends of content and rejections. The reply to BDAT is
+    that to the end of its octets."""
     events, sent = history([data])
-    counted = [event for event in events if not isinstance(event, BodyChunk)]
+    counted = [event for event in events if not isinstance(event, BodyChunk | Bdat)]
     assert len(codes_of(lines_of(sent))) == len(counted)
+
+
+@pytest.mark.req("RFC5321-3.8-01", "RFC5321-4.1.1.10-02")
+@given(STREAM)
+def test_only_quit_and_421_close_the_connection(data: bytes) -> None:
+    data = data.partition(b"STARTTLS\r\n")[0]  # octets after it are an attack
+    server = ready_server(application=challenge_auth, mechanisms=("PLAIN",), auth_in_clear=True)
+    codes = server.codes(data)
+    quits = isinstance(server.events[-1], Quit) if server.events else False
+    assert (server.machine.phase is Phase.CLOSED) == quits == (codes[-1:] == [221])
+    assert 421 not in codes
+
+
+@pytest.mark.req("RFC5321-3.8-01", "RFC5321-4.1.1.10-02")
+@pytest.mark.parametrize(
+    ("before", "refused"),
+    [
+        (b"", EHLO_LINE),
+        (EHLO_LINE, MAIL_LINE),
+        (EHLO_LINE + MAIL_LINE, RCPT_LINE),
+        (EHLO_LINE + ENVELOPE_LINES, b"DATA\r\n"),
+        (EHLO_LINE + TO_DATA, b".\r\n"),
+        (EHLO_LINE, b"VRFY bob\r\n"),
+        (EHLO_LINE, b"HELP\r\n"),
+    ],
+    ids=["EHLO", "MAIL", "RCPT", "DATA", "message", "VRFY", "HELP"],
+)
+def test_no_refusal_but_421_closes_the_connection(before: bytes, refused: bytes) -> None:
+    for code in (*range(400, 421), *range(422, 600)):
+        server = greeted_server()
+        server.feed(before)
+        assert is_question(server.ask(refused))
+        server.machine.answer(Reply(code, None, "No"))
+        assert server.codes(b"NOOP\r\nQUIT\r\n") == [code, 250, 221]
 
 
 @pytest.mark.req("RFC2920-3.2-03")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from typing import Any
 
 import pytest
 
+import smtpproto
 from smtpproto.errors import LocalProtocolError
 from smtpproto.grammar.command import (
     Mail,
@@ -14,6 +17,8 @@ from smtpproto.grammar.command import (
 )
 from smtpproto.grammar.reply import Reply
 from smtpproto.limits import Limits
+from smtpproto.protocol import server_replies
+from smtpproto.protocol.verbs import vocabulary
 
 from .machines import (
     EHLO_LINE,
@@ -89,7 +94,7 @@ def test_all_replies_but_3yz_and_those_to_hellos_have_enhanced_codes() -> None:
             assert re.match(r"([245])[0-9]{2}[ -]\1\.[0-9]{1,3}\.[0-9]{1,3} \S", line), line
 
 
-@pytest.mark.req("RFC5321-4.2-05", "RFC5321-4.2.1-06")
+@pytest.mark.req("RFC5321-4.2-05", "RFC5321-4.2.1-06", "RFC5321-4.2-08", "RFC5321-4.3.2-02")
 def test_all_replies_have_text_and_a_code_of_rfc_5321() -> None:
     seen = set()
     for line, _ in everything():
@@ -114,6 +119,45 @@ def test_a_reply_without_enhanced_code_gets_one_of_its_class(hello: bytes, code:
     first, last = lines_of(server.machine.data_to_send())
     assert first.startswith(f"{code}-{code // 100}.0.0 ")
     assert last == f"{code} {code // 100}.0.0 b"
+
+
+def replies_in_the_code() -> dict[str, Reply]:
+    """Return every reply that is a constant of the library or the default reply of a verb."""
+    found = {
+        f"{module.name}.{name}": value
+        for module in pkgutil.walk_packages(smtpproto.__path__, "smtpproto.")
+        if "__main__" not in module.name and "adapters" not in module.name
+        for name, value in vars(importlib.import_module(module.name)).items()
+        if isinstance(value, Reply)
+    }
+    verbs = {name: verb.default_reply for name, verb in vocabulary().verbs.items()}
+    questions = {kind.__name__: reply for kind, reply in server_replies.DEFAULT_REPLIES.items()}
+    return found | verbs | questions
+
+
+@pytest.mark.req("RFC5321-4.2-05", "RFC5321-4.2.1-06")
+def test_every_reply_of_the_library_has_text_besides_its_codes() -> None:
+    replies = replies_in_the_code()
+    assert len(replies) > 60
+    for name, reply in replies.items():
+        for line in reply.lines:
+            assert line.strip(), name
+        assert re.match(rb"[2-5][0-5][0-9] \S", bytes(reply)), name
+
+
+@pytest.mark.req("RFC5321-4.2.1-03", "RFC5321-4.2.1-05", "RFC5321-4.2-08", "RFC5321-4.3.2-02")
+@pytest.mark.parametrize(
+    "lines", [["a"], ["a", "b"], ["a", "", "c"], ["", "", ""], ["-", " ", "250 x"]], ids=repr
+)
+def test_every_line_has_the_code_of_the_reply_and_all_but_the_last_a_hyphen(
+    lines: list[str],
+) -> None:
+    server = ready_server(limits=Limits(errors=1000, junk_commands=1000))
+    for code in (250, 251, 252, *range(400, 421), *range(422, 600)):
+        server.ask(b"VRFY a\r\n")
+        server.machine.answer(Reply(code, None, lines))
+        sent = lines_of(server.machine.data_to_send())
+        assert [line[:4] for line in sent] == [f"{code}-"] * (len(lines) - 1) + [f"{code} "]
 
 
 @pytest.mark.parametrize(

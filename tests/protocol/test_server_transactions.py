@@ -60,7 +60,9 @@ def test_rset_clears_the_transaction_but_not_the_login() -> None:
     assert events == [Rset()]
     assert sent == b"250 2.0.0 OK\r\n"
     assert server.machine.envelope == Envelope(None, ())
-    assert server.codes(TO_DATA) == [250, 250, 354]
+    assert server.codes(b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n") == [503], "still logged in"
+    with_size = TO_DATA.replace(b"org>\r\n", b"org> SIZE=9\r\n", 1)
+    assert server.codes(with_size) == [250, 250, 354], "the extensions are still negotiated"
 
 
 @pytest.mark.req("RFC5321-4.1.1.6-01", "RFC5321-4.1.1.7-01", "RFC5321-4.1.1.8-03")
@@ -135,7 +137,9 @@ def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, s
     assert server.codes(TO_DATA) == [250, 250, 354]
 
 
-@pytest.mark.req("SMUGGLING-02", "RFC6152-3-08/server")
+@pytest.mark.req(
+    "SMUGGLING-02", "RFC5321-3.3-01", "RFC5321-4.1.1.4-05", "SMUGGLING-01", "RFC6152-3-08/server"
+)
 @pytest.mark.parametrize("body", [b"", b" BODY=7BIT", b" BODY=8BITMIME"])
 @pytest.mark.parametrize(
     "content",

@@ -28,7 +28,7 @@ def test_submission_needs_a_login(command: bytes) -> None:
     assert submission_server(logged_in=True).lines(MAIL_LINE) == ["250 2.1.0 Sender OK"]
 
 
-@pytest.mark.req("RFC6409-4.2-01", "RFC6409-4.1-01")
+@pytest.mark.req("RFC6409-4.2-01", "RFC6409-4.1-01", "RFC5321-4.5.1-02")
 def test_submission_refuses_domains_without_a_dot() -> None:
     server = submission_server(logged_in=True)
     assert server.lines(b"MAIL FROM:<a@sales>\r\n")[0].startswith("554 5.1.8 ")

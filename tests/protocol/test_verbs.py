@@ -25,12 +25,18 @@ from .machines import (
 )
 
 
-@pytest.mark.req("RFC5321-4.5.1-01")
+@pytest.mark.req("RFC5321-4.5.1-01", "RFC5321-4.3.2-06")
 @pytest.mark.parametrize("line", [b"EHLO a.example", b"HELO a.example", b"MAIL FROM:<>",
     b"RCPT TO:<a@b.example>", b"DATA", b"RSET", b"NOOP", b"QUIT", b"VRFY bob"])  # fmt: skip
 def test_the_required_commands_are_implemented(line: bytes) -> None:
+    verb = line.split()[0]
     for server in (greeted_server(), ready_server()):
-        assert server.codes(line + b"\r\n")[0] not in (500, 502)
+        for form in (verb, verb.lower(), verb + b" \0", verb + b" x", line):
+            assert server.codes(form + b"\r\n")[0] not in (500, 502), form
+            if verb == b"QUIT" and server.machine.phase is Phase.CLOSED:
+                break
+            if server.machine.in_message:
+                server.feed(b".\r\n")
 
 
 @pytest.mark.req("RFC5321-4.1.1.9-02")

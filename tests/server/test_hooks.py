@@ -134,6 +134,16 @@ def test_the_client_receives_the_reply_of_each_hook(answer: Reply | Exception, l
     play(f"{HELLO}C: MAIL FROM:<>\nS: {line}{end}", Recorder(answers={"mail": answer}))
 
 
+@pytest.mark.req("RFC5321-4.2-08", "RFC5321-4.3.2-02")
+@pytest.mark.parametrize("code", [-250, 0, 25, 100, 150, 199, 600, 650, 999, 1000, 2500])
+def test_a_hook_cannot_reply_with_a_code_that_does_not_begin_with_2_to_5(code: int) -> None:
+    class Odd(Handler):
+        def mail(self, *_: object) -> Reply:
+            return Reply(code, None, "odd")
+
+    play(f"{HELLO}C: MAIL FROM:<>\nS: {LOCAL_ERROR}{QUIT}", Odd())
+
+
 def test_a_hook_that_returns_no_reply_is_answered_with_451() -> None:
     class Wrong(Handler):
         def mail(self, *_: object) -> str:  # type: ignore[override]

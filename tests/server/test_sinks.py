@@ -19,8 +19,13 @@ from tests.support.server_dialogue import (
     QUIT,
     START_INPUT,
     TRANSACTION,
+    mail_from,
     play,
+    rcpt_to,
 )
+
+ENVELOPE = f"{mail_from('ann@example.org')}{rcpt_to('bob@example.org')}"
+CHUNK = "C: BDAT 7\nC: hello\nS: 250 2.0.0 Chunk received\n"
 
 
 @define(eq=False)
@@ -55,6 +60,7 @@ class StreamingHandler(Handler):
 TIME_OUT = "421 4.4.2 localhost Timeout; closing transmission channel"
 
 
+@pytest.mark.req("RFC5321-4.1.1.10-05")
 @pytest.mark.parametrize(
     ("fail_at", "rest", "calls"),
     [
@@ -79,7 +85,35 @@ def test_each_sink_ends_with_one_commit_or_one_abort(fail_at: str, rest: str, ca
     assert handler.calls == calls.split()
 
 
+@pytest.mark.req("RFC5321-4.1.1.10-07")
+@pytest.mark.parametrize(
+    ("before", "calls"),
+    [
+        ("", ""),
+        (mail_from("ann@example.org"), ""),
+        (ENVELOPE, ""),
+        (f"{ENVELOPE}{CHUNK}", "open write abort"),
+        (f"{ENVELOPE}{CHUNK}{CHUNK}", "open write write abort"),
+        (f"{TRANSACTION}{START_INPUT}\nC: x{END_OF_DATA}", "open write commit"),
+    ],
+    ids=["no transaction", "MAIL", "RCPT", "one chunk", "two chunks", "complete message"],
+)
+def test_quit_ends_the_session_at_any_time_and_aborts_an_open_message(
+    before: str, calls: str
+) -> None:
+    handler = StreamingHandler()
+    play(f"{HELLO}{before}{QUIT}", handler)
+    assert handler.calls == calls.split()
+
+
 @pytest.mark.req("RFC5321-4.1.1.10-05")
+def test_a_connection_lost_after_a_message_does_not_undo_it() -> None:
+    handler = StreamingHandler()
+    message = f"{TRANSACTION}{START_INPUT}\nC: x{END_OF_DATA}"
+    play(f"{HELLO}{message}{TRANSACTION}{START_INPUT}\nC: y\nC: <reset>\n", handler)
+    assert handler.calls == ["open", "write", "commit", "open", "write", "abort"]
+
+
 def test_a_message_above_the_size_limit_is_aborted_and_the_session_continues() -> None:
     handler = StreamingHandler()
     hello = HELLO.replace("33554432", "65536")

@@ -19,7 +19,17 @@ from smtpproto import (
     Session,
 )
 from tests.support.handlers import Inbox
-from tests.support.server_dialogue import DATA, END_OF_DATA, HELLO, QUIT, mail_from, play, rcpt_to
+from tests.support.scripted_client import LOGIN, replies
+from tests.support.server_dialogue import (
+    DATA,
+    END_OF_DATA,
+    HELLO,
+    PLAIN_IN_CLEAR,
+    QUIT,
+    mail_from,
+    play,
+    rcpt_to,
+)
 
 
 @define(eq=False)
@@ -54,6 +64,16 @@ def test_rset_drops_the_sender_and_the_recipients() -> None:
     second = f"{mail_from('ann@example.org')}{rcpt_to('bob@example.org')}{DATA}C: x\n{END_OF_DATA}"
     play(f"{HELLO}{first}{second}{QUIT}", inbox)
     assert inbox.deliveries == [(Envelope("ann@example.org", ["bob@example.org"]), b"x\r\n")]
+
+
+@pytest.mark.req("RFC5321-4.1.1.2-01")
+def test_the_sender_is_the_path_of_mail_whatever_its_parameters_say() -> None:
+    inbox = AnsweringInbox()
+    lines = ["MAIL FROM:<ann@example.org> AUTH=eve@example.org", "RCPT TO:<bob@example.org>"]
+    replies(inbox, LOGIN, *lines, "DATA", ".", config=PLAIN_IN_CLEAR)
+    ((envelope, _),) = inbox.deliveries
+    assert str(envelope.sender) == "ann@example.org"
+    assert envelope.parameters.auth == ReversePath.of("eve@example.org")
 
 
 @pytest.mark.req("RFC5321-3.4-01", "RFC5321-3.4-03", "RFC5321-3.4-02", "RFC5321-3.4-05")

@@ -14,10 +14,12 @@ from smtpproto import (
     Mailbox,
     NotOffered,
     Reply,
+    ReversePath,
     ServerConfig,
     Session,
 )
 from smtpproto.client.connection import open_client
+from smtpproto.commands import Mail, Rcpt
 from smtpproto.server.handler import LookupResult
 from smtpproto.testing.simulation import Simulation
 from tests.support.scripted_client import keywords, replies
@@ -70,10 +72,16 @@ def test_mailboxes_are_listed_one_a_line_in_angle_brackets(verb: str) -> None:
 
 
 @pytest.mark.req(
-    "RFC5321-3.5.1-01", "RFC5321-3.5.1-02", "RFC5321-3.5.1-04", "RFC5321-3.5.1-06",
-    "RFC5321-3.5.1-07", "RFC5321-3.5.2-02", "RFC5321-3.5.2-03", "RFC5321-3.5.2-06",
-    "RFC5321-3.5.2-09", "RFC5321-3.5.3-04",
-)  # fmt: skip
+    "RFC5321-3.5.1-01",
+    "RFC5321-3.5.1-02",
+    "RFC5321-3.5.1-04",
+    "RFC5321-3.5.1-06",
+    "RFC5321-3.5.1-07",
+    "RFC5321-3.5.2-02",
+    "RFC5321-3.5.2-03",
+    "RFC5321-3.5.2-06",
+    "RFC5321-3.5.2-09",
+)
 def test_users_and_lists_are_looked_up() -> None:
     known = {"bob": BOB, "bob@example.org": BOB, "staff": (ANN, BOB), "a b": ANN}
     directory = Directory(known)
@@ -103,8 +111,18 @@ def test_users_and_lists_are_looked_up() -> None:
 @pytest.mark.req("RFC5321-3.5.1-06", "RFC5321-3.5.1-07")
 def test_the_hook_receives_the_name_as_the_client_sent_it() -> None:
     handler = Directory({})
-    replies(handler, "VRFY bob", "VRFY bob@example.org", 'VRFY "Bob Smith" <bob@x>', "EXPN staff")
-    assert handler.asked == ["bob", "bob@example.org", '"Bob Smith" <bob@x>', "staff"]
+    names = [
+        "bob",
+        "Bob",
+        "bob@example.org",
+        '"Bob Smith" <bob@x>',
+        "Staff.List",
+        "ALL@Example.org",
+    ]
+    for verb in ("VRFY", "EXPN"):
+        handler.asked.clear()
+        replies(handler, *(f"{verb} {name}" for name in names))
+        assert handler.asked == names
 
 
 @pytest.mark.req("RFC5321-3.5.2-01", "RFC5321-3.5.2-04", "RFC5321-3.5.2-10")
@@ -175,6 +193,29 @@ def test_a_vrfy_hook_that_returns_none_is_answered_with_252() -> None:
     cannot = "252 2.5.0 Cannot VRFY user, but will accept message and attempt delivery"
     directory = Directory({"bob": None, "carl": None})
     assert replies(directory, "VRFY bob", "VRFY carl") == [cannot, cannot]
+
+
+@pytest.mark.req("RFC5321-3.5.3-04")
+def test_vrfy_may_look_longer_than_rcpt_and_know_more() -> None:
+    """The hooks are separate: this VRFY takes a minute and knows that Bob is gone."""
+    simulation = Simulation(1)
+
+    class Registry(Handler):
+        async def vrfy(self, session: Session, name: str) -> Reply:
+            await simulation.sleep(60)
+            return Reply(550, "5.1.1", "Gone")
+
+    simulation.listen(25, Registry(), ServerConfig())
+
+    async def client() -> None:
+        async with await open_client(simulation, "mx", 25, ClientConfig()) as one:
+            for command in (Mail(ReversePath()), Rcpt(ForwardPath.of("bob@example.org"))):
+                assert (await one._link.request(command)).code == 250
+            assert simulation.now() == 0
+            assert (await one.vrfy("bob")).code == 550
+            assert simulation.now() == 60
+
+    simulation.run(client())
 
 
 @pytest.mark.req("RFC5321-3.5.2-06", "RFC5321-7.3-04")

@@ -67,6 +67,7 @@ def unstuffed(lines: bytes) -> bytes:
 # -- reading -----------------------------------------------------------------------------------
 
 
+@pytest.mark.req("RFC5321-4.5.2-02")
 @given(WIRE, CUTS, WIRE)
 @example(b"", [], b"")
 @example(b".\r\n", [2], b"QUIT\r\n")
@@ -105,10 +106,10 @@ ENDS = sorted(
 
 @pytest.mark.req(
     "SMUGGLING-01",
-    "RFC5321-2.3.8-01/client",
     "RFC5321-2.3.8-01/server",
     "RFC5321-4.1.1.4-06",
     "RFC5321-4.1.1.4-05",
+    "RFC5321-4.1.1.4-02/server",
 )
 @pytest.mark.parametrize("before", ENDS, ids=repr)
 def test_only_crlf_dot_crlf_ends_the_data(before: bytes) -> None:
@@ -124,7 +125,7 @@ def test_only_crlf_dot_crlf_ends_the_data(before: bytes) -> None:
             assert read_all([data[:cut], data[cut:]]) == expected, (body, cut)
 
 
-@pytest.mark.req("RFC5321-4.5.2-03/client", "RFC5321-4.5.2-03/server")
+@pytest.mark.req("RFC5321-4.5.2-03/server")
 @pytest.mark.parametrize("body", [b"\n.x", b"\r.x", b"a\n..x", b"\n.", b"a\r..\r"])
 def test_a_dot_after_a_bare_cr_or_lf_is_not_unstuffed(body: bytes) -> None:
     assert read_all([body + END]) == (body + b"\r\n", True, True, b"")
@@ -260,7 +261,7 @@ def test_has_bare_finds_cr_and_lf_outside_crlf(data: bytes) -> None:
 # -- writing -----------------------------------------------------------------------------------
 
 
-@pytest.mark.req("SMUGGLING-05", "RFC5321-4.5.2-01")
+@pytest.mark.req("SMUGGLING-05", "RFC5321-4.5.2-01", "RFC5321-4.5.2-02")
 @given(CONTENT, CUTS, CUTS)
 @example(b".", [], [])
 @example(b"a\r\n.\r\n.b\r\n", [2, 3, 4], [1, 5])
@@ -274,7 +275,7 @@ def test_reading_written_content_returns_the_content(
     assert read_all(cut_at(wire, other_cuts)) == (completed, True, False, b"")
 
 
-@pytest.mark.req("RFC5321-4.1.1.4-03", "RFC5321-4.1.1.4-04")
+@pytest.mark.req("RFC5321-4.1.1.4-03", "RFC5321-4.1.1.4-04", "RFC5321-4.1.1.4-02/client")
 @pytest.mark.parametrize(
     ("content", "wire"),
     [
@@ -298,7 +299,7 @@ def test_every_octet_value_arrives_unchanged() -> None:
     assert read_all(cut_at(encode([content]), [1000, 20000]))[0] == content
 
 
-@pytest.mark.req("RFC5321-2.3.8-03", "RFC5322-2.3-01")
+@pytest.mark.req("RFC5321-2.3.8-03", "RFC5322-2.3-01", "RFC5321-4.5.2-03/client", "SMUGGLING-04")
 @pytest.mark.parametrize(
     "content", [b"a\nb", b"a\rb", b"\n", b"\r", b"a\n\rb", b"\r\r\n", b"\n.\n"]
 )
@@ -310,6 +311,7 @@ def test_writing_refuses_bare_cr_and_lf_at_any_split(content: bytes) -> None:
         encode(single_octets(content))
 
 
+@pytest.mark.req("RFC5321-2.3.8-01/client")
 @given(WIRE, CUTS)
 def test_writing_refuses_only_bare_cr_and_lf(data: bytes, cuts: list[int]) -> None:
     try:
