@@ -17,11 +17,12 @@ from ..errors import (
     LoginRefused,
     NotOffered,
     RemoteProtocolError,
+    SMTPError,
     TransportError,
 )
 from ..grammar.extension_command import Auth
 from ..grammar.reply import Reply
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, without_frames
 from ..grammar.xtext import decode_base64
 from ..sasl import BY_NAME, BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
 from ..tls.binding import EXPORTER
@@ -125,6 +126,12 @@ class _Attempt:
 
         Raises RemoteProtocolError if the server accepts before the exchange is complete.
         """
+        try:
+            return await self._converse()
+        except SMTPError as error:
+            raise without_frames(error) from None  # they may show what was to be sent
+
+    async def _converse(self) -> Reply:
         reply = await self.link.request(self._first())
         while reply.intermediate:
             reply = await self.link.respond(await self._response(reply))

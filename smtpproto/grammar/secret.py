@@ -32,13 +32,9 @@ def keeps_secret(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*values, **named)
         except Exception as error:
-            failure = without_frames(error)
+            raise without_frames(error) from None
         finally:
             del values, named
-        try:
-            raise failure
-        finally:
-            del failure  # this frame and the error would keep each other alive
 
     return call
 

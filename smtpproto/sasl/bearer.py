@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.printable import printable
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, TokenClaim, TokenRefused, ask, authorize
 from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
@@ -78,6 +78,7 @@ class _BearerClient:
             )
 
 
+@keeps_secret_arguments
 class OAuthBearerClient(_BearerClient):
     """The client's side of OAUTHBEARER. It sends the server's name and port, if they are known.
 
@@ -97,6 +98,7 @@ class OAuthBearerClient(_BearerClient):
         super().__init__("OAUTHBEARER", message, Secret(b"\1"))
 
 
+@keeps_secret_arguments
 class XOAuth2Client(_BearerClient):
     """The client's side of XOAUTH2.
 
@@ -187,6 +189,7 @@ class OAuthBearerServer(_BearerServer):
 
     mechanism = "OAUTHBEARER"
 
+    @keeps_secret
     def read_claim(self, message: bytes) -> TokenClaim:
         """Read *message* strictly, but ignore unknown keys (RFC 7628 3.1)."""
         match = _OAUTHBEARER.fullmatch(message)
@@ -218,6 +221,7 @@ class XOAuth2Server(_BearerServer):
 
     mechanism = "XOAUTH2"
 
+    @keeps_secret
     def read_claim(self, message: bytes) -> TokenClaim:
         """Read *message* strictly."""
         match = _XOAUTH2.fullmatch(message)

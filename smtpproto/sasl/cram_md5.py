@@ -10,7 +10,7 @@ from types import MappingProxyType
 from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, ask, authorize
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
@@ -20,10 +20,11 @@ _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _DIGEST = re.compile(rb"[0-9a-f]{32}")
 
 
-def _digest(secret: bytes, challenge: bytes) -> bytes:
-    return hmac.digest(secret, challenge, "md5").hex().encode()
+def _digest(secret: Secret, challenge: bytes) -> bytes:
+    return hmac.digest(secret.reveal(), challenge, "md5").hex().encode()
 
 
+@keeps_secret_arguments
 @define(eq=False)
 class CramMD5Client:
     """The client's side. SASLprep prepares the user name and the password.
@@ -58,7 +59,7 @@ class CramMD5Client:
         if self._answered or not challenge:
             raise RemoteProtocolError("CRAM-MD5 has exactly one challenge, which is not empty")
         self._answered = True
-        return Secret(self._username + b" " + _digest(self._password.reveal(), challenge))
+        return Secret(self._username + b" " + _digest(self._password, challenge))
 
     def finish(self) -> None:
         """Do nothing: the server proves nothing in CRAM-MD5."""
@@ -91,13 +92,18 @@ class CramMD5Server:
             return self._challenge
         username, digest = self._read(response)
         secret = await ask(self.authenticator.shared_secret, username)
-        known = secret.reveal() if secret is not None else b""
-        expected = _digest(known or self.channel.random(16), self._challenge)
+        known = secret if secret is not None and secret.reveal() else self._random_secret()
+        expected = _digest(known, self._challenge)
         if not hmac.compare_digest(expected, digest):
             return Denied(f"wrong user name or password: {username!r}")
         return await authorize(self.authenticator, "CRAM-MD5", username)
 
-    def _read(self, response: Secret) -> tuple[str, bytes]:
+    def _random_secret(self) -> Secret:
+        return Secret(self.channel.random(16))
+
+    @staticmethod
+    @keeps_secret
+    def _read(response: Secret) -> tuple[str, bytes]:
         """Split *response* at the last space, because a user name may contain spaces."""
         name, _, digest = response.reveal().rpartition(b" ")
         if not _DIGEST.fullmatch(digest):

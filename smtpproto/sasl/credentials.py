@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from attrs import field, frozen
 
 from ..errors import GrammarError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..ports import result
 
 
@@ -15,6 +15,7 @@ def _secret(value: Secret | str | bytes) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
 
 
+@keeps_secret_arguments
 @frozen
 class Login:
     """A user name and its password. *authzid* is the user to act as, if that is another one."""
@@ -32,6 +33,15 @@ def _token(value: TokenText | TokenSource) -> Secret | TokenSource:
     return value if callable(value) else _secret(value)
 
 
+@keeps_secret
+def _fetched_token(token: TokenText) -> Secret:
+    if not isinstance(token, Secret | str | bytes):
+        kind = type(token).__name__
+        raise TypeError(f"the token function returned {kind}, not a Secret, str or bytes")
+    return _secret(token)
+
+
+@keeps_secret_arguments
 @frozen
 class BearerToken:
     """An OAuth 2.0 access token, for OAUTHBEARER and XOAUTH2.
@@ -49,11 +59,7 @@ class BearerToken:
         """
         if isinstance(self.token, Secret):
             return self
-        token = await result(self.token())
-        if not isinstance(token, Secret | str | bytes):
-            kind = type(token).__name__
-            raise TypeError(f"the token function returned {kind}, not a Secret, str or bytes")
-        return BearerToken(self.username, token)
+        return BearerToken(self.username, _fetched_token(await result(self.token())))
 
     def reveal(self) -> bytes:
         """Return the token itself. Raises GrammarError if it must be fetched first."""

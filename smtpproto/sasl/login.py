@@ -9,13 +9,14 @@ from types import MappingProxyType
 from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, authorize, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
 
 
+@keeps_secret_arguments
 @define(eq=False)
 class LoginClient:
     """The client's side.
@@ -68,12 +69,15 @@ class LoginServer:
         """
         if response is None:
             return b"Username:"
-        text = prepared(response.reveal())
         if not self._username:
-            self._username = text
+            self._username = prepared(response.reveal())
             return b"Password:"
-        if not await password_matches(
-            self.authenticator, self.channel, self._username, Secret(text)
-        ):
+        password = _read_password(response)
+        if not await password_matches(self.authenticator, self.channel, self._username, password):
             return Denied(f"wrong user name or password: {self._username!r}")
         return await authorize(self.authenticator, "LOGIN", self._username)
+
+
+@keeps_secret
+def _read_password(response: Secret) -> Secret:
+    return Secret(prepared(response.reveal()))

@@ -18,7 +18,7 @@ from typing import TypeVar
 from attrs import Factory, field, frozen
 
 from ..errors import GrammarError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS
 from .authenticator import Authenticator
@@ -40,6 +40,7 @@ _SCRYPT = re.compile(
 )
 
 
+@keeps_secret
 def hash_password(
     password: Secret | str,
     *,
@@ -106,6 +107,7 @@ class _ScryptHash:
             dklen=_DIGEST_SIZE,
         )
 
+    @keeps_secret
     def matches(self, password: bytes) -> bool:
         """Return whether it is the hash of *password*."""
         return hmac.compare_digest(self.compute(password), self.digest)
@@ -154,6 +156,7 @@ def _decoy_hash(users: HashedPasswords) -> _ScryptHash:
     )
 
 
+@keeps_secret_arguments
 @frozen(eq=False, repr=False)
 class HashedPasswords(Authenticator):
     """Users and the hashes of their passwords, made by :func:`hash_password`: for PLAIN and LOGIN.
@@ -220,6 +223,7 @@ def _decoy_shape(users: StoredKeys, hash_name: str) -> tuple[int, int]:
     return _most_common(shapes, Authenticator.decoy_shape(users, hash_name))
 
 
+@keeps_secret_arguments
 @frozen(eq=False, repr=False)
 class StoredKeys(Authenticator):
     """Users and their SCRAM keys: for SCRAM, and for PLAIN and LOGIN too.

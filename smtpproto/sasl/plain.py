@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..errors import GrammarError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, authorize, password_matches
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
@@ -13,6 +13,7 @@ from .prepare import prepared, saslprep
 from .single_message import SingleMessageClient
 
 
+@keeps_secret_arguments
 class PlainClient(SingleMessageClient):
     """The client's side: ``[authzid] NUL authcid NUL passwd``, the names prepared by SASLprep
     (RFC 4954 4).
@@ -50,7 +51,9 @@ class PlainServer:
             return Denied(f"wrong user name or password: {username!r}")
         return await authorize(self.authenticator, "PLAIN", username, authzid)
 
-    def _read(self, response: Secret) -> tuple[str, str, Secret]:
+    @staticmethod
+    @keeps_secret
+    def _read(response: Secret) -> tuple[str, str, Secret]:
         try:
             authzid, username, password = response.reveal().split(b"\0")
         except ValueError:

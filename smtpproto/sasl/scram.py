@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..grammar.printable import printable
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
 from .authenticator import Authenticator, ask, authorize
 from .credentials import Login
@@ -40,6 +40,7 @@ _SERVER_FINAL = re.compile(rf"v=({_VALUE}){_EXTENSIONS}")
 _SERVER_ERROR = re.compile(rf"e=({_VALUE}){_EXTENSIONS}")
 
 
+@keeps_secret_arguments
 @define(eq=False)
 class ScramClient:
     """The client's side.
@@ -84,6 +85,7 @@ class ScramClient:
         """Return the client-first-message."""
         return Secret(self._header + self._bare)
 
+    @keeps_secret
     def step(self, challenge: bytes) -> Secret:
         """Return the proof of the password; then check the server's proof.
 

@@ -10,7 +10,7 @@ import re
 from attrs import frozen
 
 from ..errors import GrammarError
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from .prepare import prepared, prepared_text
@@ -45,6 +45,7 @@ class ScramKeys:
             raise GrammarError(f"SCRAM keys for {self.hash_name} must have {size} octets each")
 
     @classmethod
+    @keeps_secret
     def derive(
         cls,
         password: Secret | str,
@@ -68,6 +69,7 @@ class ScramKeys:
         return cls(hash_name, iterations, salt, stored, server)
 
     @classmethod
+    @keeps_secret
     def parse(cls, text: str) -> ScramKeys:
         """Read what ``str(keys)`` returned. Raises GrammarError, which does not show *text*."""
         match = _STORED.fullmatch(text)
@@ -76,6 +78,7 @@ class ScramKeys:
         salt, stored, server = (decode_base64(part.encode()) for part in match.groups()[2:])
         return cls(match[1], int(match[2]), salt, stored, server)
 
+    @keeps_secret
     def matches(self, password: Secret | str) -> bool:
         """Return whether the keys are those of *password*. This takes as long as to derive them."""
         salted = salted_password(password, self.salt, self.iterations, self.hash_name)

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from attrs import field, frozen
 
-from ..grammar.secret import Secret
+from ..grammar.secret import Secret, keeps_secret_arguments
 
 _SHA256 = 32  # octets
 
@@ -128,6 +128,7 @@ def _optional_path(value: str | Path | None) -> str | None:
     return None if value is None else _path(value)
 
 
+@keeps_secret_arguments
 @frozen
 class ClientCertificate:
     """A client's certificate and its private key, in PEM files."""
