@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
+from ..grammar.domain import to_ascii_host
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
 from ..grammar.secret import Secret
+from ..mail.trace_fields import Received, return_path
 from ..sasl import Authenticator, Login
 from ..server.handler import Handler, Session, Sink
 
@@ -22,6 +25,36 @@ class Inbox(Handler):
 
     def data(self, session: Session, envelope: Envelope) -> Sink:
         return self._store(envelope)
+
+
+class Mailbox(Inbox):
+    """Stores each message as final delivery does: after the fields Return-Path and Received (RFC
+    5321 4.4)."""
+
+    def __init__(self, store: Store, hostname: str) -> None:
+        super().__init__(store)
+        self._hostname = to_ascii_host(hostname)
+
+    def data(self, session: Session, envelope: Envelope) -> Sink:
+        sink = super().data(session, envelope)
+        sink.write(return_path(envelope.sender) + bytes(self._received(session, envelope)))
+        return sink
+
+    def _received(self, session: Session, envelope: Envelope) -> Received:
+        alone = envelope.recipients[0] if len(envelope.recipients) == 1 else None
+        return Received(
+            hello=session.hello,
+            peer=session.peer[0],
+            by=self._hostname,
+            when=datetime.now().astimezone(),
+            extended=session.extended,
+            lmtp=session.lmtp,
+            secure=session.tls is not None,
+            authenticated=session.user is not None,
+            utf8=envelope.parameters.smtputf8,
+            cipher="" if session.tls is None else session.tls.cipher,
+            recipient=alone,
+        )
 
 
 class SingleUser(Authenticator):

@@ -14,7 +14,7 @@ from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
-from .inbox import Inbox, MessagePrinter, SingleUser, Store
+from .inbox import Inbox, Mailbox, MessagePrinter, SingleUser
 from .maildir import Maildir
 from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
 
@@ -64,9 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{option} requires TLS; add --certificate, and --key if the key is in another file"
         )
-    store = _store(args.maildir)
     try:
-        asyncio.run(_serve(Inbox(store), args.host, port_of(args, _PORT), options))
+        asyncio.run(_serve(_inbox(args), args.host, port_of(args, _PORT), options))
     except GrammarError as error:
         raise UsageError(f"--hostname: {error.message}") from None
     return 0
@@ -127,11 +126,11 @@ def _authenticator(args: argparse.Namespace) -> Authenticator | None:
         raise UsageError(f"{args.users}: {error.message}; smtpproto password makes lines") from None
 
 
-def _store(maildir: str | None) -> Store:
-    if maildir is None:
-        return MessagePrinter
-    directory = Maildir(maildir)
-    return lambda _: directory.deliver()
+def _inbox(args: argparse.Namespace) -> Inbox:
+    if args.maildir is None:
+        return Inbox(MessagePrinter)
+    directory = Maildir(args.maildir)
+    return Mailbox(lambda _: directory.deliver(), args.hostname)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext | None:

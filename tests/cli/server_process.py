@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -56,8 +57,11 @@ def send(port: int, *options: str) -> int:
 
 
 def stored(maildir: Path) -> list[bytes]:
-    """Return the messages in a Maildir."""
-    return [path.read_bytes() for path in (maildir / "new").iterdir()]
+    """Return the content of all messages in *maildir*, without the trace fields."""
+    messages = [path.read_bytes() for path in (maildir / "new").iterdir()]
+    return [
+        re.sub(rb"\AReturn-Path: .*\r\nReceived: .*\r\n(\t.*\r\n)+", b"", one) for one in messages
+    ]
 
 
 def assert_one_line(capsys: pytest.CaptureFixture[str], *words: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from smtpproto import Envelope
 from smtpproto.adapters import blocking
-from smtpproto.cli.inbox import Inbox
+from smtpproto.cli.inbox import Inbox, Mailbox
 from smtpproto.cli.maildir import Maildir, unique_name
 
 
@@ -153,3 +153,28 @@ def test_an_inbox_returns_the_sink_of_its_store(tmp_path: Path) -> None:
     inbox = Inbox(lambda _: delivery)
     assert inbox.data(None, Envelope(None, "b@b.test")) is delivery  # type: ignore[arg-type]
     delivery.abort()
+
+
+@pytest.mark.req("RFC5321-4.4-01", "RFC5321-4.4-05", "RFC5321-4.4-09", "RFC5321-4.4-18")
+@pytest.mark.parametrize("recipients", [["bob@example.org"], ["bob@example.org", "al@example.org"]])
+def test_final_delivery_puts_return_path_and_received_before_the_octets_of_the_message(
+    tmp_path: Path, recipients: list[str]
+) -> None:
+    """With several recipients, none of them is named: they may not know of one another."""
+    maildir, message = Maildir(tmp_path), b"Received: from a by b; x\r\nSubject: x\r\n\r\n\xff\r\n"
+    handler = Mailbox(lambda _: maildir.deliver(), "mx.example.org")
+    with (
+        blocking.serve(handler) as server,
+        blocking.connect("127.0.0.1", server.port, hello="client.example") as client,
+    ):
+        client.send(message, Envelope("ann@example.org", recipients))
+    [file] = maildir.new.iterdir()
+    fields, end = file.read_bytes()[: -len(message)], file.read_bytes()[-len(message) :]
+    assert end == message
+    to_one = "\tfor <bob@example.org>;" if len(recipients) == 1 else ""
+    assert fields.decode().split("\r\n")[:-2] == [
+        "Return-Path: <ann@example.org>",
+        "Received: from client.example ([127.0.0.1])",
+        "\tby mx.example.org",
+        *(["\twith ESMTP", to_one] if to_one else ["\twith ESMTP;"]),
+    ]

@@ -1,0 +1,96 @@
+"""The fields that a server puts before a message: Received, and at final delivery Return-Path
+(RFC 5321 4.4)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email.utils import format_datetime
+from ipaddress import ip_address
+
+from attrs import frozen
+
+from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.domain import AddressLiteral, Domain, HelloHost, Host
+from ..grammar.reply import GrammarError
+
+_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
+_CIPHER = re.compile(r"TLS(_[A-Z0-9]+)+")  # the names of IANA; OpenSSL's own ones are not allowed
+
+
+@frozen(kw_only=True)
+class Received:
+    """A Received field: how one server received a message."""
+
+    hello: HelloHost | None
+    """The name in EHLO. A name that is no domain is left out: its text comes from the client."""
+    peer: str
+    """The client's IP address, or "" if there is none."""
+    by: Host
+    """The name of this server."""
+    when: datetime
+    """The time of receipt, with a time zone."""
+    extended: bool = True
+    """Whether the client sent EHLO or LHLO, not HELO."""
+    lmtp: bool = False
+    secure: bool = False
+    """Whether TLS was active."""
+    authenticated: bool = False
+    utf8: bool = False
+    """Whether MAIL had SMTPUTF8."""
+    cipher: str = ""
+    """The cipher suite of TLS. It is written only if it has the name of its registration."""
+    id: str = ""
+    """The server's id of the message: an atom, or "" for none."""
+    recipient: ForwardPath | None = None
+    """The recipient, if there is just one: the field must not tell one recipient of the others."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.id and not _ATOM.fullmatch(self.id):
+            raise GrammarError(f"not an id for a Received field: {self.id!r}; use an atom")
+        if self.when.tzinfo is None:
+            raise GrammarError("the time of a Received field needs a time zone")
+
+    @property
+    def protocol(self) -> str:
+        """The name after ``with`` (RFC 3848, RFC 6531 3.7.3)."""
+        if not self.extended:
+            return "SMTP"
+        name = "LMTP" if self.lmtp else "SMTP" if self.utf8 else "ESMTP"
+        return "UTF8" * self.utf8 + name + "S" * self.secure + "A" * self.authenticated
+
+    def __bytes__(self) -> bytes:
+        """Return the field with its CRLF, in UTF-8."""
+        clauses = [f"by {self.by}", f"with {self.protocol}"]
+        if self.id:
+            clauses.append(f"id {self.id}")
+        if self.recipient is not None:
+            clauses.append(f"for {bytes(self.recipient).decode()}")
+        if _CIPHER.fullmatch(self.cipher):
+            clauses.append(f"tls {self.cipher}")  # RFC 8314 4.3
+        lines = [f"Received: from {self._client}", *clauses]
+        return ("\r\n\t".join(lines) + f";\r\n\t{format_datetime(self.when)}\r\n").encode()
+
+    @property
+    def _client(self) -> str:
+        """The name that the client gave, and its address; one of them alone if the other cannot be
+        written (RFC 5321 4.4, From-domain)."""
+        hello = self.hello
+        strict = isinstance(hello, AddressLiteral) or (
+            isinstance(hello, Domain) and not hello.loose
+        )
+        name = str(hello) if strict else ""
+        literal = _literal(self.peer)
+        return f"{name} ({literal})" if name and literal else name or literal or "localhost"
+
+
+def return_path(sender: ReversePath) -> bytes:
+    """Return the Return-Path field, with its CRLF."""
+    return b"Return-Path: " + bytes(sender) + b"\r\n"
+
+
+def _literal(address: str) -> str:
+    try:
+        return str(AddressLiteral(ip_address(address.partition("%")[0])))
+    except ValueError:
+        return ""
