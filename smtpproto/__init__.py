@@ -37,6 +37,7 @@ from .errors import (
     LocalProtocolError,
     LoginRefused,
     NotOffered,
+    OutcomeUnknown,
     Refusal,
     RemoteProtocolError,
     SendRefused,
@@ -58,7 +59,7 @@ from .grammar.scheduling import ByMode, DeliverBy
 from .grammar.secret import Secret
 from .limits import Leniencies, Limits, Timeouts, Tolerance
 from .mail import Plan, Source, lint, plan
-from .outcome import Outcome
+from .outcome import Outcome, RecipientReplies
 from .ports import Trace
 from .protocol import ClientProtocol, Phase, ServerProtocol, Verb
 from .sasl import (
@@ -132,6 +133,7 @@ __all__ = [
     "Notify",
     "OriginalRecipient",
     "Outcome",
+    "OutcomeUnknown",
     "Phase",
     "Plan",
     "PoolConfig",
@@ -139,6 +141,7 @@ __all__ = [
     "ProxyHeader",
     "ProxyTLS",
     "RcptParameters",
+    "RecipientReplies",
     "Refusal",
     "RemoteProtocolError",
     "Reply",

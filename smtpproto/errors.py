@@ -4,14 +4,15 @@
 
     SMTPError                      any error of this library
     ├── GrammarError               octets or arguments outside the grammar  (also ValueError)
-    ├── LocalProtocolError         your program asked for what is not allowed now
-    │   └── NotOffered             the server did not offer an extension that is needed
-    ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
     ├── Refusal                    the peer refused: 4yz (try later) or 5yz (permanent)
-    │   ├── SendRefused            the server refused a message for all its recipients
+    │   ├── SendRefused            the server refused a message, for all recipients or for some
     │   └── LoginRefused           the server refused a login; the password may still be right
     │       ├── BadCredentials     the user name or password is wrong: ask for new ones
     │       └── EncryptionRequired the server requires TLS before this login
+    ├── OutcomeUnknown             the server may have accepted a message, or not
+    ├── LocalProtocolError         your program asked for what is not allowed now
+    │   └── NotOffered             the server did not offer an extension that is needed
+    ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
     └── TransportError             the connection failed
         ├── ConnectFailed          it could not be opened                   (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -27,10 +28,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from .grammar.reply import GrammarError, Reply, SMTPError
-from .outcome import Outcome
+from .grammar.reply import GrammarError, SMTPError
+from .outcome import OutcomeUnknown, SendRefused
+from .refusal import CHECKS, Refusal
 
 __all__ = [
+    "CHECKS",
     "BadCredentials",
     "ConnectFailed",
     "ConnectionLost",
@@ -39,6 +42,7 @@ __all__ = [
     "LocalProtocolError",
     "LoginRefused",
     "NotOffered",
+    "OutcomeUnknown",
     "Refusal",
     "RemoteProtocolError",
     "SMTPError",
@@ -78,53 +82,6 @@ class RemoteProtocolError(SMTPError):
     """The peer broke the protocol. Close the connection: its further replies mean nothing."""
 
     default_check = "that this is the host and port you meant, and the peer's log"
-
-
-CHECKS = (
-    ("530", "whether the server requires TLS or a login first: set tls or login"),
-    ("534", "what the reply says: the server may require another kind of login"),
-    ("4", "what the reply says, and try again later"),
-    ("5.1.", "the addresses of the sender and the recipients"),
-    ("5.2.", "the recipient's mailbox, and the size of the message"),
-    ("5.3.4", "the size of the message"),
-    ("5.5.", "the commands and replies of the session: set trace to see them"),
-    ("5.6.", "the content of the message"),
-    ("5.7.", "what the reply says about login, TLS, addresses or content: the server's policy"),
-    ("552", "the size of the message, and the recipient's mailbox"),
-    ("553", "the addresses of the sender and the recipients"),
-    ("5", "what the reply says, and the server's log"),
-)
-"""What to check after a refusal. The first row applies whose text begins the reply code or
-the enhanced status code."""
-
-
-class Refusal(SMTPError):
-    """The peer refused with 4yz or 5yz. ``reply`` is never None here."""
-
-    reply: Reply  # pyright: ignore[reportIncompatibleVariableOverride] - never None here
-
-    def __init__(
-        self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""
-    ) -> None:
-        super().__init__(message, phase=phase, command=command, reply=reply, check=check)
-
-    def _advice(self) -> str:
-        codes = str(self.reply.code), str(self.reply.enhanced)
-        return self.default_check or next(
-            (check for start, check in CHECKS if any(code.startswith(start) for code in codes)), ""
-        )
-
-
-class SendRefused(Refusal):
-    """The server refused the message for every recipient; ``outcome`` has the reply for each."""
-
-    outcome: Outcome
-
-    def __init__(self, reply: Reply, outcome: Outcome, *, command: str) -> None:
-        super().__init__(
-            "the server refused the message for all recipients", reply, command=command
-        )
-        self.outcome = outcome
 
 
 class LoginRefused(Refusal):

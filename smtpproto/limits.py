@@ -282,8 +282,13 @@ class Leniencies:
     """A reply whose lines have different codes. If accepted, the last one counts, which is a
     guess."""
 
+    recipient_552: Tolerance = Tolerance.ACCEPT
+    """Client: 552 to RCPT, while other recipients are accepted, counts as 452, "too many
+    recipients", for which RFC 821 listed it: :attr:`.Outcome.retry` has the recipient (RFC 5321
+    4.5.3.1.10). If rejected, it is permanent."""
+
     @classmethod
     def strict(cls) -> Leniencies:
         """Return the leniencies that the RFCs ask for, and ``hello_literal``; reject all others."""
-        kept = ("trailing_blanks", "hello_literal", "bare_code")
+        kept = ("trailing_blanks", "hello_literal", "bare_code", "recipient_552")
         return cls(**{name: Tolerance.REJECT for name in asdict(cls()) if name not in kept})

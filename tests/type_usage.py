@@ -168,6 +168,9 @@ async def connect_with_tls_and_login(message: EmailMessage) -> None:
     async with on_trio.pool("localhost", login=token, verify=pinned, max_idle=None) as pool:
         outcome: Outcome = await pool.send(message)
         print(outcome.retry)
+        reply: Reply | None = outcome.refused.get("bob@example.org")
+        accepted: Reply = outcome.raise_unless_all_accepted().accepted["bob@example.org"]
+        print(reply, accepted, "bob@example.org" in outcome.unknown)
     on_asyncio.connect("localhost", tls="required", verify="none", source="127.0.0.2")
     on_asyncio.connect("localhost", verify=True)  # type: ignore[arg-type]
     on_asyncio.connect("localhost", verify="ca.pem")  # type: ignore[arg-type]

@@ -141,14 +141,19 @@ def _report(outcome: Outcome) -> int:
     """Print a line for each recipient. Return the exit status."""
     _print("accepted", outcome.accepted)
     _print("refused", outcome.refused)
-    _print("unknown", outcome.unknown)
+    _print("unknown", outcome.unknown, outcome.error)
     return 1 if outcome.refused or outcome.unknown else 0
 
 
-def _print(result: str, replies: Mapping[ForwardPath, Reply]) -> None:
-    lost = "; then the connection was lost, so sending it again may deliver it twice"
+def _print(
+    result: str, replies: Mapping[ForwardPath, Reply], error: SMTPError | None = None
+) -> None:
+    lost = ""
+    if error is not None:
+        reason = f"the connection was lost ({error.message})"
+        lost = f"; then {reason}, so sending it again may deliver it twice"
     for recipient, reply in replies.items():
-        print(f"{result:8}  {recipient}  {reply}{lost if result == 'unknown' else ''}")
+        print(f"{result:8}  {recipient}  {reply}{lost}")
 
 
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 from attrs import define, evolve, field
 
-from ..errors import NotOffered, RemoteProtocolError, SendRefused, TransportError
+from ..errors import NotOffered, RemoteProtocolError, SendRefused, SMTPError, TransportError
 from ..events import Sent
 from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..limits import Tolerance
 from ..mail.planning import BDAT_SIZE, Plan, PlannedTransaction
 from ..outcome import Outcome
 from .link import Link
@@ -51,6 +52,7 @@ async def submit(link: Link, plan: Plan) -> Outcome:
             _log.error("a message failed after part of it was sent: %s", printable(repr(error)))
             lost = isinstance(error, TransportError | RemoteProtocolError)
             part = submission.refused(_NEVER_SENT if lost else _NOT_READ)
+            part = evolve(part, error=error if isinstance(error, SMTPError) else None)
         outcome, decided_by = outcome | part, submission.decided_by
     if not outcome.accepted and not outcome.unknown:
         reply = outcome.reply or next(iter(outcome.refused.values()))
@@ -244,6 +246,7 @@ class _Submission:
         the whole message, even if the link breaks while the end is written.
         """
         final: dict[ForwardPath | None, Reply] = {}
+        lost: SMTPError | None = None
         try:
             for sent in unanswered:
                 reply = await self.link.reply_to(sent)
@@ -251,11 +254,21 @@ class _Submission:
                     return await self._refused_chunk(reply, ends)
             for sent in ends:
                 final[sent.recipient] = await self.link.reply_to(sent)
-        except (TransportError, RemoteProtocolError):
-            pass
+        except (TransportError, RemoteProtocolError) as error:
+            lost = error
         if None in final:
             final = dict.fromkeys(self._accepted, final[None])
-        return self._outcome(final)
+        outcome = self._outcome(final)
+        return outcome if lost is None else self._with_unknown(outcome, lost)
+
+    def _with_unknown(self, outcome: Outcome, error: SMTPError) -> Outcome:
+        """Return *outcome* with the reason why some of it is unknown, and report that."""
+        error.complete("transaction")
+        reason = printable(str(error))
+        self.link.trace_line("*", f"the outcome is unknown: {reason}")
+        number = len(outcome.unknown)
+        _log.warning("the outcome of a message is unknown for %d recipients: %s", number, reason)
+        return evolve(outcome, error=error)
 
     # -- outcomes ----------------------------------------------------------------------------
 
@@ -298,4 +311,14 @@ class _Submission:
             unknown=unknown,
             rcpt=dict(self._rcpt),
             reply=replies[-1] if replies else None,
+            counts_552_as_452=self._counts_552_as_452(),
         )
+
+    def _counts_552_as_452(self) -> bool:
+        """Return whether 552 to RCPT counts as 452; if that is to be reported, log how often."""
+        leniency = self.link.machine.leniencies.recipient_552
+        if leniency is Tolerance.REPORT and self._accepted:
+            number = sum(reply.code == 552 for reply in self._rcpt.values())
+            if number:
+                _log.info("552 to %d recipients tolerated: recipient_552", number)
+        return leniency is not Tolerance.REJECT

@@ -46,13 +46,13 @@ class _Comparable:
         if not isinstance(other, str):
             return NotImplemented
         canonical = self.canonical
-        return canonical in (other, _canonical_of(other))
+        return canonical in (other, canonical_of(other))
 
     def __hash__(self) -> int:
         return hash(self.canonical)
 
 
-def _canonical_of(text: str) -> str | None:
+def canonical_of(text: str) -> str | None:
     """Return the canonical form of the address *text*; None if it is not an address."""
     if not text or lower(text) == _POSTMASTER:
         return lower(text)

@@ -9,7 +9,9 @@ from smtpproto import (
     EnhancedCode,
     Envelope,
     ForwardPath,
+    Leniencies,
     SendRefused,
+    Tolerance,
 )
 from smtpproto.replies import suggested_path
 from tests.support.dialogue import (
@@ -221,6 +223,31 @@ def test_a_recipient_refused_as_one_too_many_is_in_retry(reply: str, again: bool
     assert codes(outcome.accepted) == {"a@b.example": 250}
     assert codes(outcome.refused) == {"c@d.example": int(reply[:3])}
     assert outcome.retry == (TO_TWO.recipients[1:] if again else ())
+
+
+@pytest.mark.parametrize("tolerance", Tolerance)
+def test_the_leniency_recipient_552_decides_whether_552_counts_as_452(tolerance: Tolerance) -> None:
+    outcome = send(
+        HELLO + two_recipients("250 ok", "552 too many"),
+        TO_TWO,
+        b"hi\n",
+        leniencies=Leniencies(recipient_552=tolerance),
+    )
+    assert outcome.retry == (TO_TWO.recipients[1:] if tolerance is not Tolerance.REJECT else ())
+
+
+@pytest.mark.parametrize("tolerance", Tolerance)
+def test_a_552_that_counts_as_452_is_logged_if_it_is_to_be_reported(
+    tolerance: Tolerance, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "smtpproto.client"):
+        send(
+            HELLO + two_recipients("250 ok", "552 too many"),
+            TO_TWO,
+            b"hi\n",
+            leniencies=Leniencies(recipient_552=tolerance),
+        )
+    assert ("tolerated: recipient_552" in caplog.text) is (tolerance is Tolerance.REPORT)
 
 
 def test_552_to_the_only_recipient_is_permanent() -> None:

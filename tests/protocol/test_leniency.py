@@ -168,8 +168,9 @@ ON_CLIENTS = [
 
 
 def test_each_leniency_has_an_example() -> None:
-    """Those of content are tested in tests/mail/test_preparation.py and test_bare_line_ends.py."""
-    assert {*EXAMPLES, "long_lines", "bare_cr_or_lf"} == set(NAMES)
+    """Others are tested in tests/mail/test_preparation.py, tests/client/test_refusals.py and
+    test_bare_line_ends.py."""
+    assert {*EXAMPLES, "long_lines", "bare_cr_or_lf", "recipient_552"} == set(NAMES)
     assert all(EXAMPLES.values())
 
 
@@ -245,7 +246,7 @@ def test_leniencies_of_bdat_are_reported() -> None:
     assert server.content == b"text"
 
 
-def test_the_default_rejects_six_deviations_and_strict_all_but_three() -> None:
+def test_the_default_rejects_six_deviations_and_strict_all_but_four() -> None:
     accepted = {name for name, value in _values(Leniencies()).items() if value is not REJECT}
     assert accepted == set(NAMES) - {
         "missing_brackets",
@@ -260,6 +261,7 @@ def test_the_default_rejects_six_deviations_and_strict_all_but_three() -> None:
         "trailing_blanks",
         "hello_literal",
         "bare_code",
+        "recipient_552",
     }
 
 

@@ -5,7 +5,7 @@ Each piece is a string of ``C:`` and ``S:`` lines, as ScriptedStream plays them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Unpack
 
 import pytest
@@ -167,5 +167,5 @@ def send_refused_then_next(script: str, **options: Unpack[ClientOptions]) -> Out
 
 def codes(replies: object) -> dict[str, int]:
     """Return the code for each recipient of a mapping in an Outcome."""
-    assert isinstance(replies, dict)
+    assert isinstance(replies, Mapping)
     return {str(path): reply.code for path, reply in replies.items()}
