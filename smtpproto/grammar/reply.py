@@ -278,9 +278,12 @@ class Reply:
     @classmethod
     def _from_texts(cls, code: int, texts: list[str]) -> Self:
         enhanced = cls._leading_code(code, texts[0])
-        if enhanced is None:
-            return cls(code, None, texts)
-        return cls(code, enhanced, [_strip_code(str(enhanced), text) for text in texts])
+        if enhanced is not None:
+            texts = [_strip_code(str(enhanced), text) for text in texts]
+        reply = cls(code, enhanced, texts)
+        # Lines that were read are never folded: a part of a keyword would become a keyword.
+        object.__setattr__(reply, "lines", tuple(texts))
+        return reply
 
     @staticmethod
     def _leading_code(code: int, text: str) -> EnhancedCode | None:

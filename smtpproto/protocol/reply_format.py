@@ -34,7 +34,7 @@ def format_reply(
     if reply.code in _WITH_HOST_NAME and not isinstance(question, StartTLS):
         lines[0] = f"{server.hostname} {lines[0]}"
     if isinstance(question, Ehlo) and reply.positive:
-        lines = [f"{server.hostname} {lines[0]}"[:500]]  # one line only: the next are keywords
+        lines = [f"{server.hostname} {lines[0]}"]  # check_answer has allowed no other lines
         lines += [] if isinstance(question, Helo) else server.offered.lines()
     enhanced = reply.enhanced
     restarts_session = isinstance(question, XClient) and reply.positive  # the session begins again

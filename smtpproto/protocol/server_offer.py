@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.offer_rules import check_offer
-from ..limits import Limits
+from ..limits import REPLY_LINE, Limits
 from .server_state import ServerState
 
 _ALWAYS = (
@@ -39,7 +39,18 @@ def offer(server: ServerState) -> Extensions:
     known = {key: text for key, text in offered.items() if key in EXTENSIONS or key not in own}
     check_offer(Extensions(known))
     _check_role(server, offered)
+    _check_lengths(Extensions(offered).lines())
     return Extensions(offered)
+
+
+def _check_lengths(lines: Iterable[str]) -> None:
+    """Raise ValueError for a line that would have to be folded: the client would read its second
+    part as another keyword."""
+    for line in lines:
+        if len(f"250-{line}\r\n") > REPLY_LINE:
+            keyword = line.partition(" ")[0]
+            text = f"{keyword} has {len(line)} octets in the reply to EHLO; "
+            raise ValueError(f"{text}at most {REPLY_LINE - 6} are allowed (RFC 5321 4.5.3.1.5)")
 
 
 def _check_role(server: ServerState, offered: Mapping[str, str]) -> None:

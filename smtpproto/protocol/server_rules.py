@@ -12,14 +12,14 @@ from attrs import evolve
 from ..errors import GrammarError, LocalProtocolError
 from ..events import AuthResponse, Question
 from ..grammar.address import ForwardPath, ReversePath
-from ..grammar.command import Command, Data, Mail, Rcpt
+from ..grammar.command import Command, Data, Ehlo, Mail, Rcpt
 from ..grammar.domain import Domain
 from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.offer_rules import refusal_of
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64
-from ..limits import COMMAND_LINE
+from ..limits import COMMAND_LINE, REPLY_LINE
 from ..wire.lines import Overlong
 from . import server_replies
 from .phases import HELLO_FIRST, NO_SERVICE, Phase
@@ -42,6 +42,19 @@ def check_answer(server: ServerState, question: Question, reply: Reply) -> None:
         raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
     if server.submission and reply.code == 521:
         raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")
+    if isinstance(question, Ehlo) and reply.positive:
+        _check_greeting_text(server, reply.ascii())
+
+
+def _check_greeting_text(server: ServerState, reply: Reply) -> None:
+    """Raise LocalProtocolError unless the text fits in the first line of the reply to EHLO: the
+    client reads the next lines as extensions (RFC 5321 4.1.1.1)."""
+    room = REPLY_LINE - len("250-\r\n") - len(f"{server.hostname} ")
+    if len(reply.lines) > 1 or len(reply.lines[0]) > room:
+        raise LocalProtocolError(
+            f"the text of a positive reply to EHLO has one line, of at most {room} octets;"
+            " set the options extensions or verbs to offer more"
+        )
 
 
 def read_auth_response(line: bytes | Literal[Overlong.LINE]) -> AuthResponse | Reply:

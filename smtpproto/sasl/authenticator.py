@@ -82,7 +82,7 @@ class Authenticator:
     def decoy_shape(self, hash_name: str) -> tuple[int, int]:
         """Return the iterations and the salt's size that SCRAM sends for users who do not exist.
 
-        The size is in octets, 64 at most. Return those of your real users' keys, so that they do
+        The size is in octets. Return those of your real users' keys, so that they do
         not reveal which users exist.
         """
         return SCRAM_DEFAULT_ITERATIONS, 16

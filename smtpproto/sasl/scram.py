@@ -7,6 +7,7 @@ server cannot pass them on.
 from __future__ import annotations
 
 import functools
+import hashlib
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -283,7 +284,7 @@ def _decoy(
     assert authenticator.decoy_key is not None
     iterations, size = authenticator.decoy_shape(hash_name)
     key = authenticator.decoy_key.reveal()
-    salt = hmac.digest(key, f"{hash_name}:{username}".encode(), "sha512")[:size]
+    salt = hashlib.shake_256(key + f"{hash_name}:{username}".encode()).digest(size)
     return ScramKeys.of_salted(key, salt, iterations, hash_name)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from smtpproto import (
+    Client,
     Envelope,
     NotOffered,
     RcptParameters,
 )
 from smtpproto.grammar.dsn import Notify
-from tests.support.dialogue import GOODBYE, data, hello, mail, rcpt, send
+from tests.support.dialogue import GOODBYE, data, hello, mail, play, rcpt, send
 from tests.support.envelopes import TO_BOB
 
 HELLO = hello()
@@ -91,3 +92,15 @@ def test_unknown_parameters_of_ehlo_keywords_are_ignored() -> None:
     path = "bøb@example.org"
     script = f"{offer}{group.format(' SMTPUTF8', path)}{end}{GOODBYE}"
     send(script, Envelope("ann@example.org", path))
+
+
+def test_a_keyword_line_of_more_than_512_octets_is_one_keyword() -> None:
+    """Some servers send such lines, and the client then uses what stands at their ends."""
+    names = " ".join(f"X-MECHANISM-{number}" for number in range(40))
+    script = hello(f"AUTH {names} PLAIN", "SIZE 1000")
+
+    async def check(client: Client) -> None:
+        assert list(client.extensions) == ["AUTH", "SIZE"]
+        assert client.extensions.mechanisms[-1] == "PLAIN"
+
+    play(script + GOODBYE, check)

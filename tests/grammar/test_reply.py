@@ -223,3 +223,10 @@ def test_any_reply_fits_the_line_limit(reply: Reply) -> None:
 def test_folding_a_reply_loses_no_text(reply: Reply, text: str) -> None:
     folded = Reply(reply.code, reply.enhanced, ["-", text])
     assert "".join(folded.lines) == f"-{text}"
+
+
+def test_a_long_line_that_was_read_is_not_folded() -> None:
+    """A part of a keyword of EHLO would become a keyword."""
+    lines = [b"250-mx", b"250 AUTH " + b"X" * 600 + b" PLAIN"]
+    read = Reply.from_lines(lines, lambda *_: None)
+    assert read.lines == ("mx", f"AUTH {'X' * 600} PLAIN")

@@ -34,6 +34,7 @@ from .machines import (
 
 NAMES = [field.name for field in fields(Leniencies)]
 LONG = "x" * 65
+LONG_REPLY = Reply.from_lines([b"250-a", b"250 " + b"x" * 507], lambda *_: None)
 ACCEPT, REPORT, REJECT = Tolerance.ACCEPT, Tolerance.REPORT, Tolerance.REJECT
 
 
@@ -152,7 +153,7 @@ EXAMPLES: dict[str, list[CommandExample | ReplyExample]] = {
         ReplyExample(b"250-a\r\n250\r\n", Reply(250, None, ["a", ""])),
     ],
     "long_reply": [
-        ReplyExample(b"250-a\r\n250 " + b"x" * 507 + b"\r\n", Reply(250, None, ["a", "x" * 507])),
+        ReplyExample(b"250-a\r\n250 " + b"x" * 507 + b"\r\n", LONG_REPLY),
     ],
     "mixed_codes": [
         ReplyExample(b"250-a\r\n550 b\r\n", Reply(550, None, "a\nb")),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from smtpproto.errors import LocalProtocolError
 from smtpproto.events import (
     Rejected,
 )
@@ -100,15 +101,32 @@ def test_auth_lists_every_mechanism_after_one_space() -> None:
         assert f"AUTH {' '.join(names[:count])}" in server.keywords()
 
 
-@pytest.mark.parametrize("text", ["AUTH\nSIZE 1\nX-MINE", "x" * 900])
-def test_extra_lines_of_an_answer_to_ehlo_do_not_become_keywords(text: str) -> None:
+ROOM = 512 - len("250-mx.example.org \r\n")
+
+
+@pytest.mark.parametrize("text", ["AUTH\nSIZE 1\nX-MINE", "x" * (ROOM + 1), "ü" * (ROOM // 3)])
+def test_an_answer_to_ehlo_that_does_not_fit_in_one_line_is_refused(text: str) -> None:
+    """The client would read its other lines as keywords."""
     server = greeted_server()
     server.machine.receive(EHLO_LINE)
     server.machine.next_event()
-    server.machine.answer(Reply(250, None, text))
-    assert (
-        Extensions.from_reply(Reply.parse(server.machine.data_to_send())) == server.machine.offered
-    )
+    with pytest.raises(LocalProtocolError, match=f"one line, of at most {ROOM} octets"):
+        server.machine.answer(Reply(250, None, text))
+    server.machine.answer(Reply(250, None, "x" * ROOM))
+    reply = Reply.parse(server.machine.data_to_send())
+    assert reply.lines[0] == f"mx.example.org {'x' * ROOM}"
+    assert Extensions.from_reply(reply) == server.machine.offered
+
+
+@pytest.mark.parametrize("octets", [505, 506, 507])
+def test_a_keyword_that_does_not_fit_in_one_line_of_the_reply_is_refused(octets: int) -> None:
+    offer = {"X-LONG": "x" * (octets - len("X-LONG "))}
+    if octets > 506:
+        with pytest.raises(ValueError, match=r"X-LONG has 507 octets.*at most 506"):
+            greeted_server(extensions=offer)
+    else:
+        lines = greeted_server(extensions=offer).lines(EHLO_LINE)
+        assert f"250 X-LONG {offer['X-LONG']}" in lines
 
 
 @pytest.mark.req("RFC5321-2.2.1-01")

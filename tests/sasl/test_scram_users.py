@@ -18,7 +18,7 @@ from smtpproto import (
     StoredKeys,
 )
 from smtpproto.adapters.blocking import run
-from smtpproto.grammar.xtext import encode_base64
+from smtpproto.grammar.xtext import decode_base64, encode_base64
 from smtpproto.sasl import Denied
 from smtpproto.sasl.scram import ScramClient, ScramServer
 from smtpproto.sasl.scram_keys import client_key
@@ -140,6 +140,18 @@ def test_the_authenticator_chooses_the_shape_of_decoys() -> None:
 
     first = challenge_after(make_server(Strong()), "n,,n=nobody,r=n")
     assert re.fullmatch(r"r=[^,]+,s=[A-Za-z0-9+/]{43}=,i=20000", first)
+
+
+@pytest.mark.parametrize("size", [1, 16, 64, 65, 200])
+def test_a_decoy_has_a_salt_of_any_size(size: int) -> None:
+    class Salted(Authenticator):
+        decoy_key = Secret("key")
+
+        def decoy_shape(self, hash_name: str) -> tuple[int, int]:
+            return 4096, size
+
+    first = challenge_after(make_server(Salted()), "n,,n=nobody,r=n")
+    assert len(decode_base64(first.split(",")[1][2:].encode())) == size
 
 
 def test_scram_keys_may_be_async_may_raise_and_must_be_for_the_hash() -> None:
