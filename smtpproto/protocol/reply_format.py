@@ -51,12 +51,13 @@ def format_reply(
 
 
 def _in_allowed_characters(reply: Reply, question: Question | None, *, utf8: bool) -> Reply:
-    """Return *reply* in ASCII unless the client asked for UTF-8 (RFC 6531 3.7.4)."""
+    """Return *reply* in ASCII, unless it is one of those that may have UTF-8, and the client asked
+    for that: 251 and 551 to RCPT, and replies to VRFY and EXPN (RFC 6531 3.7.4)."""
     if all(line.isascii() for line in reply.lines):
         return reply
     match question:
-        case Rcpt():
-            return reply if utf8 else _WITHOUT_PATH.get(reply.code, reply).ascii()
+        case Rcpt() if reply.code in _WITHOUT_PATH:
+            return reply if utf8 else _WITHOUT_PATH[reply.code]
         case Vrfy(smtputf8=asked) | Expn(smtputf8=asked):
             if asked:
                 return reply
