@@ -108,7 +108,7 @@ class RefusesTLS(Handler):
         return Reply(554, "5.7.0", f"Not with {session.tls.version}")
 
 
-@pytest.mark.req("RFC3207-4.1-01/client", "RFC3207-4.1-01/server", "RFC3207-4.1-02")
+@pytest.mark.req("RFC3207-4.1-01/server", "RFC3207-4.1-02")
 @each_mode
 @each_server
 def test_a_client_is_refused_with_the_reply_of_the_tls_hook(

@@ -106,9 +106,10 @@ def test_dots_are_stuffed_in_lines_of_998_octets(fill: str) -> None:
     octets = len(fill.encode())
     line = fill * (998 // octets)
     dotted = "." + fill * (997 // octets)
-    body = f"{line}\r\n{dotted}\r\n".encode()
+    body = f"{dotted}\r\n{line}\r\n{dotted}\r\n".encode()
     parameters = "" if fill.isascii() else " BODY=8BITMIME"
-    script = f"{hello('8BITMIME')}{mail(parameters)}{rcpt()}{data(line, '.' + dotted)}{GOODBYE}"
+    content = data("." + dotted, line, "." + dotted)
+    script = f"{hello('8BITMIME')}{mail(parameters)}{rcpt()}{content}{GOODBYE}"
     send(script, body=body)
 
 

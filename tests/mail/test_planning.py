@@ -17,7 +17,9 @@ from tests.support.lenient_server import ALL_EXTENSIONS, SOURCE_FORMS, LenientSe
 from tests.support.planning import UTF8, command_lines, mail_line, refusal, with_parameters
 
 
-@pytest.mark.req("RFC6531-3.4-01", "RFC6531-3.4-02", "RFC6531-3.6-01", "RFC6531-3.2-12/client")
+@pytest.mark.req(
+    "RFC6531-3.4-01", "RFC6531-3.4-02", "RFC6531-3.6-01", "RFC6531-3.2-12/client", "RFC6152-3-07"
+)
 @pytest.mark.parametrize("form", ["octets", "file"])
 @pytest.mark.parametrize(
     ("envelope", "body", "line"),
@@ -79,7 +81,8 @@ def test_a_message_above_the_size_limit_is_not_sent() -> None:
 @pytest.mark.req("RFC6152-3-07", "RFC6152-3-05")
 def test_eight_bit_content_needs_8bitmime() -> None:
     body = "Subject: x\n\nhellø\n".encode()
-    assert "8BITMIME" in refusal({}, body=body)
+    for offered in ({}, {"SIZE": ""}, {"BINARYMIME": "", "CHUNKING": ""}):
+        assert "8BITMIME" in refusal(offered, body=body)
     assert mail_line({"8BITMIME": ""}, body=body) == "<ann@example.org> BODY=8BITMIME"
     assert mail_line({"8BITMIME": ""}) == "<ann@example.org>"
     # content in pieces could have octets above 127, so it is declared

@@ -82,7 +82,6 @@ def test_a_server_offers_binarymime_only_with_chunking() -> None:
         ServerDriver(extensions={"BINARYMIME": "x"})
 
 
-@pytest.mark.req("RFC3030-3-04")
 @given(st.lists(st.integers(0, 256), max_size=4))
 def test_a_client_sends_binary_octets_unchanged(cuts: list[int]) -> None:
     client = client_with_recipient(

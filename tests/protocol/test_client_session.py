@@ -106,16 +106,21 @@ def test_octets_after_220_to_starttls_are_a_protocol_error(injected: bytes) -> N
 
 @pytest.mark.req("RFC3207-4.2-02", "RFC3207-4.2-05", "RFC5321-4.1.1.1-06")
 def test_after_the_handshake_the_session_restarts() -> None:
-    client = upgrading()
-    assert not client.secure
+    client = ready_client(*OFFER)
+    client.send(Auth("PLAIN", Secret(b"x")))
+    receive(client, b"235 yes\r\n")
+    client.send(StartTLS())
+    client.data_to_send()
+    assert client.authenticated and not client.secure
     assert receive_codes(client, b"220 go\r\n") == [220]
     assert client.phase is Phase.TLS
     assert_refused(client, lambda: client.send(EHLO))
     client.tls_started()
     assert (client.phase, client.secure) == (Phase.START, True)
+    assert not client.authenticated
     assert list(client.extensions) == []
     for command in (MAIL, StartTLS(), Auth("PLAIN")):
-        assert_refused(client, lambda command=command: client.send(command))  # type: ignore[misc]
+        assert_refused(client, lambda command=command: client.send(command))
     client.send(EHLO)
     receive(client, ehlo_reply("AUTH PLAIN"))
     client.data_to_send()

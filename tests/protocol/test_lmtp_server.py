@@ -220,6 +220,7 @@ def test_421_to_a_recipient_ends_the_replies_and_the_session(before: int) -> Non
     assert server.machine.next_event() is None
 
 
+@pytest.mark.req("RFC2033-4.2-02")
 @pytest.mark.parametrize(
     ("content", "reply"),
     [

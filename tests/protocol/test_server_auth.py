@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -83,11 +84,13 @@ def test_a_challenge_is_one_line_of_base64_however_long(size: int) -> None:
 
 
 @pytest.mark.req("RFC4954-4-02")
+@pytest.mark.parametrize("option", ["secure", "auth_in_clear"])
 @pytest.mark.parametrize(
     "lines", [EHLO_LINE, b"HELO a.example\r\n", b"RSET\r\n", TO_DATA + b"text\r\n.\r\n"]
 )
-def test_after_a_login_auth_is_refused_until_the_session_ends(lines: bytes) -> None:
-    server = ready_server(secure=True, mechanisms=("PLAIN",))
+def test_after_a_login_auth_is_refused_until_the_session_ends(lines: bytes, option: str) -> None:
+    options: dict[str, Any] = {"mechanisms": ("PLAIN",), option: True}
+    server = ready_server(**options)
     assert server.codes(b"AUTH PLAIN =\r\n") == [235]
     server.feed(lines)
     assert server.lines(b"AUTH PLAIN =\r\n") == ["503 5.5.1 Already authenticated"]
@@ -128,6 +131,9 @@ def test_auth_is_refused_without_mechanism_base64_tls_or_in_a_transaction() -> N
         (b"AAA", "501 5.5.2 Cannot decode base64"),
         (b"AA AA", "501 5.5.2 Cannot decode base64"),
         (b" *", "501 5.5.2 Cannot decode base64"),
+        (b"* ", "501 5.5.2 Cannot decode base64"),
+        (b"**", "501 5.5.2 Cannot decode base64"),
+        (b"*AAA", "501 5.5.2 Cannot decode base64"),
         (b"MAIL FROM:<>", "501 5.5.2 Cannot decode base64"),
         (b"x" * 12287, "500 5.5.6 Authentication exchange line is too long"),
     ],

@@ -230,6 +230,7 @@ def test_the_end_within_a_chunk_is_reported_without_a_message(come: bytes, refus
 @pytest.mark.req("RFC3030-2-18", "SMUGGLING-07")
 @given(st.binary(max_size=1200), st.lists(st.integers(0, 1300), max_size=5))
 @example(b"\xff" * 20000, [])
+@example(b"\xff" * 600, [])
 @example(b"\n" * 600, [20])
 def test_octets_beyond_the_counted_size_are_refused_line_by_line(
     content: bytes, cuts: list[int]

@@ -206,6 +206,7 @@ def test_bdat_without_a_readable_size_closes_with_421(argument: bytes) -> None:
         assert server.feed(b"QUIT\r\n") + server.end() == b""
 
 
+@pytest.mark.req("RFC3030-2-01")
 def test_bdat_accepts_trailing_blanks_only() -> None:
     server = server_with_recipient()
     assert server.codes(b"BDAT 3  LAST\r\nQUI", b"NOOP\r\n") == [501, 250]

@@ -50,6 +50,7 @@ def test_with_require_tls_other_commands_are_refused_with_530(
     assert 530 not in server.codes(line + b"\r\n")
 
 
+@pytest.mark.req("RFC3207-6-01/server")
 def test_with_require_tls_helo_is_refused_with_530() -> None:
     assert greeted_server(require_tls=True).lines(b"HELO a.example\r\n") == [
         "530 Must issue a STARTTLS command first"
@@ -122,7 +123,7 @@ def test_under_implicit_tls_starttls_is_not_offered_and_is_refused_with_503() ->
     assert server.lines(b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
 
 
-@pytest.mark.req("RFC3207-4.1-03")
+@pytest.mark.req("RFC3207-4.1-03", "RFC3207-4.1-01/server")
 def test_after_too_weak_tls_all_commands_but_quit_are_refused() -> None:
     server = ready_server(starttls=True)
     assert server.codes(b"STARTTLS\r\n") == [220]

@@ -248,9 +248,14 @@ def test_vrfy_and_expn_reply_in_utf8_only_if_asked(
     assert server.lines(verb + b" ann SMTPUTF8\r\n") == [f"550 5.0.0 {PATH} is gone"]
 
 
-def test_smtputf8_of_mail_does_not_apply_to_vrfy() -> None:
-    server = ready_server(UTF8_MAIL_LINE, application=reply_to(Vrfy, Reply(250, None, PATH)))
-    assert server.feed(b"VRFY ann\r\n").isascii()
+@pytest.mark.req("RFC6531-3.7.4.2-02")
+@pytest.mark.parametrize("kind", [Vrfy, Expn])
+@pytest.mark.parametrize("code", [250, 252, 550])
+def test_smtputf8_of_mail_does_not_apply_to_vrfy_and_expn(kind: type[Vrfy], code: int) -> None:
+    server = ready_server(UTF8_MAIL_LINE, application=reply_to(kind, Reply(code, None, PATH)))
+    assert server.feed(f"{kind.verb} ann\r\n".encode()).isascii()
+    assert not server.feed(f"{kind.verb} ann SMTPUTF8\r\n".encode()).isascii()
+    assert server.feed(f"{kind.verb} ann\r\n".encode()).isascii(), "it applies to one command only"
 
 
 @pytest.mark.req("RFC6531-3.7.4.2-05")

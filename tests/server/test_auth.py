@@ -16,10 +16,10 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.blocking import run
 from smtpproto.sasl import BY_NAME, Channel, Denied, ServerExchange
-from tests.support.accounts import Accounts
+from tests.support.accounts import Accounts, AllMechanisms
 from tests.support.handlers import Guard
 from tests.support.logins import LoginRecorder
-from tests.support.scripted_client import LOGIN, keywords
+from tests.support.scripted_client import LOGIN, keywords, replies
 from tests.support.server_dialogue import HELLO, HELLO_WITH_AUTH, PLAIN_IN_CLEAR, QUIT, play
 from tests.support.server_logins import AS_BOB, CONFIG, WRONG_PASSWORD, log_in, plain
 
@@ -55,6 +55,14 @@ def test_by_default_auth_in_clear_is_answered_with_538_for_any_password(login: s
         Handler(),
         ServerConfig(authenticator=Accounts()),
     )
+
+
+@pytest.mark.req("RFC4954-4-28", "RFC4954-9-03/server")
+@pytest.mark.parametrize("name", [*BY_NAME])
+def test_by_default_no_mechanism_is_offered_or_accepted_in_clear(name: str) -> None:
+    config = ServerConfig(authenticator=AllMechanisms(), mechanisms=name)
+    assert not any(keyword.startswith("AUTH") for keyword in keywords(Handler(), config))
+    assert replies(Handler(), f"AUTH {name}", config=config)[0][:3] in ("538", "502")
 
 
 # -- authenticators -----------------------------------------------------------------------------

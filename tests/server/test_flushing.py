@@ -40,6 +40,12 @@ def test_the_reply_to_a_command_that_ends_a_group_is_sent_at_once(line: str, cod
     assert writes[1:] == ([] if line == "QUIT" else [["250"]])
 
 
+@pytest.mark.req("RFC2920-3.2-05")
+def test_354_is_sent_at_once_even_if_content_follows_it() -> None:
+    envelope = ("MAIL FROM:<>", "RCPT TO:<bob@example.org>")
+    assert codes_by_write(*envelope, "DATA", "text", ".")[0] == ["250", "250", "354"]
+
+
 @pytest.mark.req("RFC2920-3.2-06")
 @pytest.mark.parametrize("line", ["FOO", "", "MAILFROM:<>", "X" * 600])
 def test_the_reply_to_an_invalid_command_is_sent_at_once(line: str) -> None:
