@@ -278,6 +278,19 @@ class Leniencies:
     long_reply: Tolerance = Tolerance.ACCEPT
     """A line of a reply with more than 512 octets, up to :attr:`Limits.reply_line`."""
 
+    auth_lines: Tolerance = Tolerance.ACCEPT
+    """Client: ``AUTH=`` in a reply to EHLO, as before RFC 2554, or several lines of AUTH. Their
+    mechanisms add up. If rejected, only the last line of AUTH counts."""
+
+    login_prompts: Tolerance = Tolerance.REPORT
+    """Client: a challenge of LOGIN that is not base64, such as ``334 Username:``. Harmless: the
+    client answers with the user name, and then with the password, whatever the prompts say."""
+
+    already_authenticated: Tolerance = Tolerance.REPORT
+    """Client: 503 to AUTH with a text such as "already authenticated", which counts as logged in.
+    Servers send it where they know the client otherwise, for example by its certificate. It does
+    not count for SCRAM unless TLS has verified the server, since SCRAM would prove its identity."""
+
     mixed_codes: Tolerance = Tolerance.REJECT
     """A reply whose lines have different codes. If accepted, the last one counts, which is a
     guess."""

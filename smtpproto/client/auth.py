@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
@@ -20,13 +21,17 @@ from ..errors import (
     SMTPError,
     TransportError,
 )
+from ..grammar.ascii_case import lower
 from ..grammar.extension_command import Auth
+from ..grammar.parse_context import ParseContext
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret, without_frames
 from ..grammar.xtext import decode_base64
 from ..sasl import BY_NAME, BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
 from ..tls.binding import EXPORTER
 from .link import Link
+
+_log = logging.getLogger("smtpproto.client")
 
 # The mechanism is unknown or too weak; another one may be accepted (RFC 4954 6).
 _TRY_ANOTHER_MECHANISM = frozenset({504, 534})
@@ -65,7 +70,7 @@ async def log_in(
     while True:
         attempt = _Attempt.of(link, credential, *candidates.popleft())
         reply = await attempt.run()
-        if reply.positive:
+        if reply.positive or attempt.was_logged_in(reply):
             return
         if attempt.refuses_binding(reply):
             has_exporter = EXPORTER in channel.bindings
@@ -113,13 +118,16 @@ class _Attempt:
     exchange: ClientExchange
     binding: str
     """The name of the channel binding in use; "" for none."""
+    secure: bool = False
+    """Whether the connection is private, to a verified server."""
     _challenged: bool = field(default=False, init=False)
 
     @classmethod
     def of(cls, link: Link, credential: Credential, mechanism: Mechanism, channel: Channel) -> Self:
         """Return an attempt by *mechanism*, bound to the one binding of *channel* if it binds."""
         binding = next(iter(channel.bindings)) if mechanism.binds else ""
-        return cls(link, mechanism, mechanism.client(credential, channel), binding)
+        exchange = mechanism.client(credential, channel)
+        return cls(link, mechanism, exchange, binding, channel.secure)
 
     async def run(self) -> Reply:
         """Return the reply that ends the exchange.
@@ -144,6 +152,30 @@ class _Attempt:
         """Return whether *reply* refuses the binding: the server has received nothing else yet."""
         return bool(self.binding) and not self._challenged and reply.permanent
 
+    def was_logged_in(self, reply: Reply) -> bool:
+        """Return whether *reply*, to AUTH itself, says that the session is logged in already, for
+        example by a certificate.
+
+        A mechanism in which the server proves its identity would be cut short by that, so the
+        server must be verified by TLS then.
+        """
+        if reply.code != 503 or "already" not in lower(reply.text) or self._challenged:
+            return False
+        try:
+            if not self.secure:
+                self.exchange.finish()
+            self._tolerate("already_authenticated", GrammarError(reply.text))
+        except (GrammarError, RemoteProtocolError):
+            return False
+        return True
+
+    def _tolerate(self, leniency: str, error: GrammarError) -> None:
+        """Raise *error* unless *leniency* is allowed; log it if it is to be reported."""
+        context = ParseContext(leniencies=self.link.machine.leniencies)
+        context.tolerate(leniency, error)
+        if context.used:
+            _log.info("reply to %s tolerated: %s", self.command, leniency)
+
     def _first(self) -> Auth:
         """Return AUTH, with the initial response if it fits in the line (RFC 4954 4)."""
         command = Auth(self.mechanism.name, self.exchange.initial())
@@ -152,7 +184,7 @@ class _Attempt:
 
     async def _response(self, reply: Reply) -> Secret:
         try:
-            challenge = decode_base64("".join(reply.lines).encode())
+            challenge = self._decoded(reply)
             # In a thread, because SCRAM hashes thousands of times.
             return await self.link.runtime.in_thread(partial(self.exchange.step, challenge))
         except (GrammarError, RemoteProtocolError) as error:
@@ -160,6 +192,16 @@ class _Attempt:
             malformed = isinstance(error, GrammarError)
             text = f"malformed challenge: {error.message}" if malformed else error.message
             raise RemoteProtocolError(text, command=self.command) from None
+
+    def _decoded(self, reply: Reply) -> bytes:
+        """Return the challenge in *reply*. In LOGIN it is only a prompt, so it may be any text."""
+        try:
+            return decode_base64("".join(reply.lines).encode())
+        except GrammarError as error:
+            if self.mechanism.name != "LOGIN":
+                raise
+            self._tolerate("login_prompts", error)
+        return b""
 
     async def _cancel(self) -> None:
         """Send ``*``; abandon the link if the server accepts that as a login.

@@ -12,7 +12,9 @@ from typing import Literal, TypedDict
 from attrs import field, frozen
 from attrs.converters import optional
 
+from ..grammar.ascii_case import upper
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
+from ..grammar.extension import EXTENSIONS
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..limits import Leniencies, Limits, Timeouts
 from ..option_types import check_type, must_be
@@ -73,6 +75,18 @@ def _credential(value: Credential | tuple[str, str]) -> Credential:
 to_credential = keeps_secret(_credential)
 
 
+def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
+    """Return the keywords *names* in upper case. Raises ValueError for one that is unknown, and for
+    STARTTLS, which the option tls controls."""
+    keywords = frozenset(map(upper, [names] if isinstance(names, str) else names))
+    if "STARTTLS" in keywords:
+        raise ValueError('ignore_extensions cannot have STARTTLS; use tls="none"')
+    if unknown := sorted(keywords - EXTENSIONS.keys()):
+        known = ", ".join(EXTENSIONS)
+        raise ValueError(f"ignore_extensions: unknown keyword {unknown[0]!r}; known are {known}")
+    return keywords
+
+
 def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
     check_type("certificate", value, ClientCertificate, 'ClientCertificate("own.pem")')
     return value
@@ -117,6 +131,7 @@ class ClientOptions(TypedDict, total=False):
     limits: Limits
     timeouts: Timeouts
     leniencies: Leniencies
+    ignore_extensions: str | Iterable[str]
     trace: Trace | None
 
 
@@ -169,6 +184,9 @@ class ClientConfig:
         factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
     )
     """The violations of the grammar to accept from the server."""
+    ignore_extensions: frozenset[str] = field(default=frozenset(), converter=_extension_names)
+    """Extensions to treat as not offered, for example ``["CHUNKING"]`` where a proxy on the way
+    offers what it cannot do."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its sender: see ``Trace``. Secrets are masked."""
 

@@ -43,6 +43,7 @@ from ..mail.preparation import Source
 from ..outcome import Outcome
 from ..ports import Runtime, Stream, is_path
 from ..protocol.client import ClientProtocol
+from ..protocol.client_rules import check_leniencies
 from ..sasl import Anonymous, Channel, Credential
 from ..tls.filter import Filter, TLSInfo, unusable
 from ..tls.stream import filter_for
@@ -127,14 +128,19 @@ class Client:
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Return what :meth:`send` would send, and send nothing: see :func:`smtpproto.plan`.
 
-        Raises NotOffered if the message cannot be sent to this server.
+        Raises NotOffered if the message cannot be sent to this server, and LocalProtocolError for
+        an address that this client's leniencies do not allow.
         """
         long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
         requires_tls = isinstance(envelope, Envelope) and envelope.parameters.requiretls
         if requires_tls and not self._trusted:
             text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
             raise NotOffered(text, check="tls and verify")
-        return plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
+        planned = plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
+        for transaction in planned.transactions:
+            for command in (transaction.mail, *transaction.rcpts):
+                check_leniencies(command, self._config.leniencies)
+        return planned
 
     async def login(self, login: Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides support (RFC 4954).
@@ -407,6 +413,7 @@ def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtoc
         limits=config.limits,
         timeouts=config.timeouts,
         leniencies=config.leniencies,
+        ignore_extensions=config.ignore_extensions,
     )
 
 

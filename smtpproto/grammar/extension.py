@@ -166,6 +166,27 @@ def _check_keywords(
             raise GrammarError(f"not EHLO parameters: {parameters!r}")
 
 
+def _tolerate_anything(leniency: str, error: GrammarError) -> None:
+    """Allow the parser to go on."""
+
+
+def _add_mechanisms(
+    known: str | None,
+    more: str,
+    old_form: bool,
+    tolerate: Callable[[str, GrammarError], None],
+) -> str | None:
+    """Return the mechanisms of AUTH after a line with *more*; None if no line counts so far."""
+    if known is None and not old_form:
+        return more
+    try:
+        tolerate("auth_lines", GrammarError("AUTH=, or more than one line of AUTH"))
+    except GrammarError:
+        return known if old_form else more
+    names = {upper(name): name for name in reversed(f"{known or ''} {more}".split())}
+    return " ".join(reversed(names.values()))
+
+
 @frozen
 class Extensions:
     """The keywords of one EHLO reply, in upper case, each with its parameters as one string.
@@ -176,24 +197,28 @@ class Extensions:
     keywords: Mapping[str, str] = field(factory=dict, validator=_check_keywords)
 
     @classmethod
-    def from_reply(cls, reply: Reply) -> Extensions:
+    def from_reply(
+        cls, reply: Reply, tolerate: Callable[[str, GrammarError], None] = _tolerate_anything
+    ) -> Extensions:
         """Read the lines after the first of a reply to EHLO (RFC 5321 4.1.1.1).
 
-        Lines that are not keyword lines are ignored, repeated blanks are collapsed, the last of
-        equal keywords counts, and the old form ``AUTH=`` is read as ``AUTH``.
+        Lines that are not keyword lines are ignored, repeated blanks are collapsed, and the last of
+        equal keywords counts. But several lines of AUTH add up, with the old form ``AUTH=``, unless
+        *tolerate* raises its error (:meth:`.ParseContext.tolerate`); it then is ignored too.
         """
-        keywords: dict[str, str] = {}
+        keywords: dict[str, str | None] = {}
         for line in reply.lines[1:]:
             keyword, *parameters = line.split() or [""]
             keyword, equals, first = upper(keyword).partition("=")
-            if equals:
-                parameters = [first, *parameters]
-                if keyword != "AUTH" or keyword in keywords:
-                    continue
-            text = " ".join(parameters)
-            if _KEYWORD.fullmatch(keyword) and (not text or _PARAMETERS.fullmatch(text)):
+            text = " ".join([first, *parameters] if equals else parameters)
+            if not _KEYWORD.fullmatch(keyword) or (text and not _PARAMETERS.fullmatch(text)):
+                continue
+            if keyword == "AUTH":
+                known = keywords.get(keyword)
+                keywords[keyword] = _add_mechanisms(known, text, bool(equals), tolerate)
+            elif not equals:
                 keywords[keyword] = text
-        return cls(keywords)
+        return cls({keyword: text for keyword, text in keywords.items() if text is not None})
 
     def lines(self) -> list[str]:
         """Return the keyword lines of an EHLO reply."""

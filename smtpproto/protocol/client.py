@@ -38,8 +38,9 @@ class ClientProtocol:
     has arrived before you send more.
 
     *lmtp*: speak LMTP (RFC 2033). *secure*: TLS is active from the start. *verbs*: additional
-    verbs. A command that is out of order, was not offered or is too long raises
-    :class:`~smtpproto.errors.LocalProtocolError`; nothing is sent then.
+    verbs. *ignore_extensions*: keywords to treat as not offered. A command that is out of order,
+    was not offered or is too long raises :class:`~smtpproto.errors.LocalProtocolError`; nothing is
+    sent then.
     """
 
     lmtp: bool = False
@@ -48,6 +49,7 @@ class ClientProtocol:
     limits: Limits = field(factory=Limits)
     timeouts: Timeouts = field(factory=Timeouts)
     leniencies: Leniencies = field(factory=Leniencies)
+    ignore_extensions: frozenset[str] = frozenset()
 
     phase: Phase = field(default=Phase.GREETING, init=False)
     """The phase that the replies read so far have led to."""
@@ -95,7 +97,7 @@ class ClientProtocol:
             context = ParseContext(leniencies=self.leniencies)
             reply = None if self.phase is Phase.CLOSED else self._reader.read(context)
             if reply is not None:
-                return self._take_reply(reply, tuple(context.used))
+                return self._take_reply(reply, context)
         except RemoteProtocolError:
             self._close()
             raise
@@ -317,7 +319,7 @@ class ClientProtocol:
 
     # -- effects of replies ------------------------------------------------------------------
 
-    def _take_reply(self, reply: Reply, leniencies: tuple[str, ...]) -> Answer | Unsolicited:
+    def _take_reply(self, reply: Reply, context: ParseContext) -> Answer | Unsolicited:
         sent = self._ledger.take_answered(self._reader.begin)
         if sent is None:
             if reply.code != 421:
@@ -332,9 +334,9 @@ class ClientProtocol:
         if reply.intermediate != self._expects_intermediate(sent, reply):
             text = "a reply whose code does not fit the command"
             raise RemoteProtocolError(text, command=str(sent), reply=reply)
-        self.phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
+        self.phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply, context)
         self._ledger.follow(self.phase, self._phase_by_table)
-        return Answer(sent, reply, leniencies)
+        return Answer(sent, reply, tuple(context.used))
 
     def _close(self) -> None:
         self.phase = Phase.CLOSED
@@ -350,7 +352,7 @@ class ClientProtocol:
                 return reply.intermediate
         return False
 
-    def _phase_after(self, sent: Sent, reply: Reply) -> Phase:
+    def _phase_after(self, sent: Sent, reply: Reply, context: ParseContext) -> Phase:
         what = sent.what
         match what:
             case Step.GREETING:
@@ -372,21 +374,21 @@ class ClientProtocol:
                 return Phase.AUTH if reply.intermediate else Phase.READY
         if not reply.positive:
             return self.phase
-        self._apply_success(what, reply)
+        self._apply_success(what, reply, context)
         return self._phase_by_table(self.phase, what)
 
     def _begin_body(self) -> Phase:
         self._dots = DotWriter()
         return Phase.BODY
 
-    def _apply_success(self, command: Command, reply: Reply) -> None:
+    def _apply_success(self, command: Command, reply: Reply, context: ParseContext) -> None:
         match command:
             case Rcpt(path):
                 self._recipients.append(path)
             case Helo():
                 self.extensions = Extensions()
             case Ehlo():
-                self.extensions = read_offer(reply, secure=self.secure)
+                self.extensions = self._offer_in(reply, context)
             case XClient(attributes):
                 self.authenticated = isinstance(attributes.login, str)
                 self._restart_session()
@@ -397,6 +399,10 @@ class ClientProtocol:
                     reply=reply,
                     check="the network between this client and the server",
                 )
+
+    def _offer_in(self, reply: Reply, context: ParseContext) -> Extensions:
+        ignored = self.ignore_extensions
+        return read_offer(reply, context, secure=self.secure, ignored=ignored)
 
     def _restart_session(self) -> None:
         """Forget the server's offer and return to the phase before EHLO."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from ..errors import LocalProtocolError, NotOffered
 from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
@@ -11,6 +12,7 @@ from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
+from ..grammar.parse_context import ParseContext
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import Leniencies, Tolerance
@@ -54,11 +56,14 @@ def check_leniencies(command: Command, leniencies: Leniencies) -> None:
                 raise LocalProtocolError(text, command=command.verb, check=check)
 
 
-def read_offer(reply: Reply, *, secure: bool) -> Extensions:
-    """Return the offer in a reply to EHLO. Without TLS, REQUIRETLS is ignored (RFC 8689 2), and
-    with TLS, STARTTLS (RFC 3207 4.2)."""
-    keywords = dict(Extensions.from_reply(reply).keywords)
-    keywords.pop("STARTTLS" if secure else "REQUIRETLS", None)
+def read_offer(
+    reply: Reply, context: ParseContext, *, secure: bool, ignored: Collection[str] = ()
+) -> Extensions:
+    """Return the offer in a reply to EHLO, without the keywords *ignored*. Without TLS, REQUIRETLS
+    is ignored too (RFC 8689 2), and with TLS, STARTTLS (RFC 3207 4.2)."""
+    keywords = dict(Extensions.from_reply(reply, context.tolerate).keywords)
+    for keyword in ("STARTTLS" if secure else "REQUIRETLS", *ignored):
+        keywords.pop(keyword, None)
     return Extensions(keywords)
 
 

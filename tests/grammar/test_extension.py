@@ -11,6 +11,7 @@ from smtpproto.grammar.extension import EXTENSIONS, Extensions
 from smtpproto.grammar.parameters import MAIL_CODECS, RCPT_CODECS
 from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import Reply
+from smtpproto.limits import Leniencies, Tolerance
 from tests.support.parameters import offered
 
 
@@ -27,13 +28,35 @@ from tests.support.parameters import offered
      (["\u017fize 5", "SI\u212aE"], {}), (["SIZE=5", "X=1"], {}),
      # AUTH in the form that servers used before RFC 2554
      (["AUTH=LOGIN PLAIN"], {"AUTH": "LOGIN PLAIN"}), (["auth=LOGIN"], {"AUTH": "LOGIN"}),
-     (["AUTH PLAIN", "AUTH=LOGIN"], {"AUTH": "PLAIN"}),
-     (["AUTH=LOGIN", "AUTH PLAIN"], {"AUTH": "PLAIN"}), (["AUTH="], {"AUTH": ""})],
+     (["AUTH PLAIN", "AUTH=LOGIN"], {"AUTH": "PLAIN LOGIN"}),
+     (["AUTH=LOGIN", "AUTH PLAIN"], {"AUTH": "LOGIN PLAIN"}),
+     (["AUTH PLAIN", "AUTH=login plain", "HELP", "AUTH LOGIN CRAM-MD5"],
+      {"AUTH": "PLAIN LOGIN CRAM-MD5", "HELP": ""}),
+     (["AUTH", "AUTH PLAIN"], {"AUTH": "PLAIN"}), (["AUTH PLAIN", "AUTH=é"], {"AUTH": "PLAIN"}),
+      (["AUTH="], {"AUTH": ""})],
 )  # fmt: skip
 def test_keyword_lines_are_read_leniently(lines: list[str], keywords: dict[str, str]) -> None:
     extensions = offered(*lines)
     assert extensions == Extensions(keywords)
     assert offered(*extensions.lines()) == extensions
+
+
+@pytest.mark.parametrize(
+    ("lines", "mechanisms"),
+    [
+        (["AUTH PLAIN", "AUTH=LOGIN"], ("PLAIN",)),
+        (["AUTH=LOGIN", "AUTH PLAIN"], ("PLAIN",)),
+        (["AUTH PLAIN", "AUTH LOGIN"], ("LOGIN",)),
+        (["AUTH=LOGIN"], ()),
+    ],
+)
+def test_without_the_leniency_only_the_last_line_of_auth_counts(
+    lines: list[str], mechanisms: tuple[str, ...]
+) -> None:
+    reply = Reply(250, None, ["mx", *lines])
+    context = ParseContext(leniencies=Leniencies(auth_lines=Tolerance.REJECT))
+    assert Extensions.from_reply(reply, context.tolerate).mechanisms == mechanisms
+    assert context.used == []
 
 
 def test_the_first_line_of_an_ehlo_reply_is_not_a_keyword() -> None:

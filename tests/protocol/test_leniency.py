@@ -169,9 +169,13 @@ ON_CLIENTS = [
 
 
 def test_each_leniency_has_an_example() -> None:
-    """Others are tested in tests/mail/test_preparation.py, tests/client/test_refusals.py and
-    test_bare_line_ends.py."""
-    assert {*EXAMPLES, "long_lines", "bare_cr_or_lf", "recipient_552"} == set(NAMES)
+    """Others are tested in tests/mail/test_preparation.py, tests/client/test_refusals.py,
+    tests/client/test_login_leniencies.py and test_bare_line_ends.py."""
+    in_content, in_login = (
+        {"long_lines", "bare_cr_or_lf"},
+        {"login_prompts", "already_authenticated"},
+    )
+    assert {*EXAMPLES, "auth_lines", "recipient_552", *in_content, *in_login} == set(NAMES)
     assert all(EXAMPLES.values())
 
 
@@ -442,6 +446,20 @@ def test_any_name_in_ehlo_is_kept_and_shown_as_one_word(name: bytes) -> None:
         kept = name.replace(b"\r", b"").replace(b"\n", b"").rstrip(b" \t")
         assert bytes(hello.host) == b"x" + kept
         assert bytes(hello) == b"EHLO x" + kept
+
+
+def test_several_lines_of_auth_add_up_unless_rejected() -> None:
+    for tolerance, expected, reported in (
+        (ACCEPT, ("PLAIN", "LOGIN"), ()),
+        (REPORT, ("PLAIN", "LOGIN"), ("auth_lines",)),
+        (REJECT, ("PLAIN",), ()),
+    ):
+        client = ClientProtocol(leniencies=only_with(auth_lines=tolerance))
+        receive(client, b"220 mx\r\n")
+        client.send(Ehlo(Domain("client.example")))
+        (answer,) = receive(client, b"250-mx\r\n250-AUTH PLAIN\r\n250 AUTH=LOGIN\r\n")
+        assert client.extensions.mechanisms == expected
+        assert answer.leniencies == reported
 
 
 def test_leniencies_of_the_greeting_are_reported() -> None:
