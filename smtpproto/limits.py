@@ -102,6 +102,12 @@ class Limits:
     connections together. It refuses a message beyond that with 452 4.3.1 (RFC 5321 4.2.3), or with
     552 5.3.4 if the message alone is larger. Sinks of your own are not counted. None: no limit."""
 
+    content_rate: int | None = field(default=500, validator=_none_or_at_least(1))
+    """The octets of content that a client must send per second, on average, after the first
+    :attr:`Timeouts.content` seconds; a slower one gets 421 4.4.2. The average is that of all
+    content since the last accepted message, without the time that hooks take. Postfix has the
+    same. None: no limit."""
+
     failed_logins: int = field(default=3, validator=ge(3))
     """The failed logins after which a server closes the connection with 421; at least 3 (RFC 4954
     9)."""
@@ -183,7 +189,16 @@ class Timeouts:
     proxy: float | None = 30
     """Server: the whole header of a proxy."""
     command: float | None = 300
-    """Server: the next command, or the next block of a message."""
+    """Server: the whole next command, or the next block of a message (RFC 5321 4.5.3.2.7); then it
+    sends 421 4.4.2. Also the client's reading of replies."""
+    content: float | None = 300
+    """Server: the content, in addition to the time that it takes at :attr:`Limits.content_rate`.
+    None: the rate does not matter."""
+    session: float | None = 3600
+    """Server: all that a client does before and between messages, since the connection began or its
+    last message was accepted. Then the server sends 421 4.4.2. Waiting for content is not counted
+    here, nor what hooks take. So a client that sends mail can stay for ever, and one that sends
+    commands as slowly as :attr:`command` permits cannot."""
     hook: float | None = 110
     """Server: each ``async`` call of a hook, a sink's method or the authenticator, except *commit*.
     Then it is cancelled, and the client receives 451 4.3.0, or 454 4.7.0 for a login. The default

@@ -12,3 +12,43 @@ from smtpproto import Limits
 def test_a_limit_below_three_failed_logins_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match="failed_logins"):
         Limits(failed_logins=number)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("recipients", 1),
+        ("errors", 3),
+        ("refused_recipients", 1),
+        ("junk_commands", 3),
+        ("discarded_content", 0),
+        ("connections", 1),
+        ("connections_per_network", 1),
+        ("ipv4_prefix", 0),
+        ("ipv6_prefix", 0),
+        ("memory", 65536),
+        ("content_rate", 1),
+        ("failed_logins_per_network", 3),
+        ("failed_login_period", 0),
+        ("remembered_networks", 1),
+    ],
+)
+def test_a_limit_has_a_least_value(name: str, least: int) -> None:
+    assert getattr(Limits(**{name: least}), name) == least
+    with pytest.raises(ValueError, match=name):
+        Limits(**{name: least - 1})
+
+
+@pytest.mark.parametrize(("name", "most"), [("ipv4_prefix", 32), ("ipv6_prefix", 128)])
+def test_a_prefix_is_at_most_as_long_as_an_address(name: str, most: int) -> None:
+    assert getattr(Limits(**{name: most}), name) == most
+    with pytest.raises(ValueError, match=name):
+        Limits(**{name: most + 1})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["refused_recipients", "connections", "connections_per_network", "memory", "content_rate"],
+)
+def test_these_limits_can_be_left_to_the_library_or_switched_off_by_none(name: str) -> None:
+    assert getattr(Limits(**{name: None}), name) is None  # type: ignore[arg-type]

@@ -22,6 +22,8 @@ class Budget:
     """
 
     _limits: Limits
+    accepted: int = field(default=0, init=False)
+    """The messages that were accepted so far; in LMTP, the recipients for whom one was."""
     _errors: int = field(default=0, init=False)
     _refused_recipients: int = field(default=0, init=False)
     _junk_commands: int = field(default=0, init=False)
@@ -29,6 +31,7 @@ class Budget:
 
     def reset(self) -> None:
         """Begin anew: a message was accepted."""
+        self.accepted += 1
         self._errors = self._refused_recipients = self._junk_commands = self._discarded = 0
 
     @property

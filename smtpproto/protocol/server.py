@@ -79,7 +79,6 @@ class ServerProtocol(ServerState):
     _output: list[bytes] = field(factory=list, init=False)
     _ended: bool = field(default=False, init=False)
     _redactor: Redactor = field(factory=Redactor, init=False)
-    _budget: Budget = field(init=False)
     _failed_logins: int = field(default=0, init=False)
     _refused_by_challenge: bool = field(default=False, init=False)  # by the last challenge
 

@@ -12,6 +12,7 @@ from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..limits import Leniencies, Limits, Timeouts
 from ..wire.buffer import Buffer
+from .budget import Budget
 from .phases import Phase
 from .transaction import Transaction
 from .verbs import Verb, Vocabulary, own_verbs
@@ -50,11 +51,17 @@ class ServerState:
     """The reply to every command but QUIT, if :meth:`tls_started` got a refusal."""
 
     _buffer: Buffer = field(factory=Buffer, init=False)
+    _budget: Budget = field(init=False)
 
     @property
     def envelope(self) -> Envelope:
         """The accepted sender and recipients of the open transaction."""
         return self.transaction.envelope
+
+    @property
+    def accepted_messages(self) -> int:
+        """The messages accepted so far; in LMTP, each counts once for each accepting reply."""
+        return self._budget.accepted
 
     @property
     def in_message(self) -> bool:

@@ -35,14 +35,13 @@ from ..grammar.command import (
 )
 from ..grammar.extension_command import Auth, Bdat, Etrn, StartTLS, XClient, XForward
 from ..grammar.reply import Reply
-from ..ports import Runtime, Stream, containing
+from ..ports import Runtime, Stream
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from ..protocol.server_replies import SHUTTING_DOWN, TIMED_OUT
 from ..sasl import Channel, Identity
-from ..tls.context import Context
 from ..tls.filter import Filter
-from ..tls.stream import TLSStream, begins_tls, filter_for
+from ..tls.stream import TLSStream, begins_tls
 from .auth import Authentication
 from .channel import channel_of, without_unoffered_bindings
 from .config import ServerConfig
@@ -51,7 +50,8 @@ from .early_talk import talks_early
 from .handler import Handler, Session, Verdict
 from .hooks import NO_TLS_NOW, HookCaller, answer_machine, log_failure
 from .networks import is_among
-from .setup import make_machine, offered_mechanisms
+from .patience import Patience
+from .setup import make_filter, make_machine, offered_mechanisms
 from .tracing import trace_event, trace_replies
 from .trust import impersonate, is_trusted, read_proxy_header
 from .usage import Account, Usage
@@ -79,6 +79,7 @@ class Conversation:
     _machine: ServerProtocol = field(init=False)
     _session: Session = field(init=False)
     _hooks: HookCaller = field(init=False)
+    _patience: Patience = field(init=False)
     _content: ContentWriter = field(init=False)
     _authentication: Authentication = field(init=False)
     _in_transaction: bool = field(default=False, init=False)  # as it was before the current event
@@ -93,6 +94,7 @@ class Conversation:
         self._machine = ServerProtocol(hostname=self._config.hostname)  # replaced by _prepare
         self._account = (self._usage or Usage(self._config.limits)).account()
         self._hooks = HookCaller(self._runtime, self._config.timeouts)
+        self._patience = Patience(self._runtime.now, self._config.limits, self._config.timeouts)
         self._content = ContentWriter(self._handler, self._hooks, self._flush, self._account)
         self._authentication = Authentication(self._config, self._runtime, self._account)
 
@@ -134,7 +136,7 @@ class Conversation:
         if self._config.implicit_tls:
             if self._refusal is not None:  # a handshake only for the 421 would cost too much
                 raise RemoteProtocolError(self._refusal.text)
-            await self._handshake(self._make_filter())
+            await self._handshake(make_filter(self._config))
             verdict = await self._hooks.ask(self._handler.tls, self._session)
             self._tls_refusal = None if verdict is None or verdict.positive else verdict
         self._machine = make_machine(
@@ -211,10 +213,12 @@ class Conversation:
         Queued replies are sent together, when the buffer has no further event.
         """
         machine, now = self._machine, self._runtime.now
-        deadline = None if machine.timeout is None else now() + machine.timeout
+        start = now()
         while (event := machine.next_event()) is None and machine.phase is not Phase.CLOSED:
             await self._flush()
-            left = None if deadline is None else max(deadline - now(), 0)
+            if machine.phase in (Phase.BODY, Phase.CHUNK):  # refused: each block has its own time
+                start = now()
+            left = None if machine.timeout is None else max(start + machine.timeout - now(), 0)
             await self._receive(left)
         return event
 
@@ -222,7 +226,7 @@ class Conversation:
         machine = self._machine
         self._waiting = True  # set before _stopping is read: stop() may run in another thread
         try:
-            data = b"" if self._can_stop else await self._stream.read(timeout)
+            data = b"" if self._can_stop else await self._read(timeout)
             self._check_not_tls(data)
             if self._can_stop:
                 machine.hang_up(SHUTTING_DOWN)  # data stays unanswered
@@ -234,6 +238,14 @@ class Conversation:
             machine.receive(b"")
         finally:
             self._waiting = False
+
+    async def _read(self, timeout: float | None) -> bytes:
+        in_message = self._machine.in_message
+        with self._patience.waiting(timeout, in_message=in_message) as seconds:
+            data = await self._stream.read(seconds)
+        if in_message:
+            self._patience.count(len(data))
+        return data
 
     def _check_not_tls(self, data: bytes) -> None:
         """Raise TLSFailed if the client's first octets are a TLS handshake, which is not expected
@@ -251,7 +263,9 @@ class Conversation:
     async def _flush(self) -> None:
         if data := self._machine.data_to_send():
             trace_replies(self._config.trace, data)
-            await self._stream.write(data, self._config.timeouts.command)
+            timeout = self._config.timeouts.command
+            with self._patience.waiting(timeout, in_message=False) as seconds:
+                await self._stream.write(data, seconds)
 
     async def _handshake(self, tls: Filter) -> None:
         """Do the TLS handshake, which :meth:`stop` interrupts; then begin a new session."""
@@ -265,19 +279,6 @@ class Conversation:
             self._waiting = False
         self._stream = stream
         self._session = evolve(self._new_session(), tls=stream.info)
-
-    def _make_filter(self) -> Filter:
-        """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
-        source = self._config.context
-        try:
-            with containing():
-                context = source if isinstance(source, Context) or source is None else source()
-            if not isinstance(context, Context):
-                raise TypeError(f"not a TLS context: {type(context).__name__}")
-            return filter_for(context, server_side=True)
-        except Exception as error:
-            log_failure("the context for TLS", error)
-            raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
     def _new_session(self) -> Session:
         """Return the session as it was at the start: the server must forget what the client sent
@@ -312,15 +313,27 @@ class Conversation:
             case ChunkEnd():
                 self._content.end_chunk(self._machine)
             case BodyEnd():
-                await self._content.commit(self._machine)
-                self._account.release()
+                await self._commit()
             case Rejected() | Disconnected():
-                if not self._machine.in_message:  # a bad command between chunks does not end them
-                    await self._content.abort()
+                await self._abort_after(event)
             case Tolerated(leniencies, line):
                 _log.info("tolerated %s: %s", ", ".join(leniencies), line or "content")
             case _:
                 assert_never(event)
+
+    async def _abort_after(self, event: Rejected | Disconnected) -> None:
+        """Abort the content, but not for a bad command between chunks, which does not end them."""
+        if isinstance(event, Rejected) and event.reply.code == 421:
+            _log.info("closing, %s: %s", event.reply.text, event.line)
+        if not self._machine.in_message:
+            await self._content.abort()
+
+    async def _commit(self) -> None:
+        accepted = self._machine.accepted_messages
+        await self._content.commit(self._machine)
+        self._account.release()
+        if self._machine.accepted_messages != accepted:
+            self._patience.reset()
 
     def _note_early_talk(self, event: ServerEvent) -> None:
         if talks_early(self._machine, event):
@@ -388,7 +401,7 @@ class Conversation:
 
     async def _handle_starttls(self) -> None:
         try:
-            tls = self._make_filter()
+            tls = make_filter(self._config)
         except TLSFailed:
             self._answer(NO_TLS_NOW)
             return

@@ -8,13 +8,16 @@ from difflib import get_close_matches
 
 from attrs import evolve
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, TLSFailed
+from ..ports import containing
 from ..protocol.server import ServerProtocol
 from ..sasl import Channel, offers
 from ..tls.context import Context
+from ..tls.filter import Filter
 from ..tls.stream import filter_for
 from .config import ServerConfig
 from .handler import Handler, HandlerSource
+from .hooks import log_failure
 from .trust import trusted_offers
 
 _log = logging.getLogger("smtpproto.server")
@@ -59,6 +62,20 @@ def make_machine(
         timeouts=config.timeouts,
         leniencies=config.leniencies,
     )
+
+
+def make_filter(config: ServerConfig) -> Filter:
+    """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
+    source = config.context
+    try:
+        with containing():
+            context = source if isinstance(source, Context) or source is None else source()
+        if not isinstance(context, Context):
+            raise TypeError(f"not a TLS context: {type(context).__name__}")
+        return filter_for(context, server_side=True)
+    except Exception as error:
+        log_failure("the context for TLS", error)
+        raise TLSFailed("there is no context for TLS", phase="TLS") from None
 
 
 def offered_mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...]:

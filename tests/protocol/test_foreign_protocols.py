@@ -105,3 +105,4 @@ def test_a_known_verb_is_never_foreign() -> None:
     server = ready_server(verbs=[Verb.own(Get, keyword="GETTING")])
     data = b"NOOP / HTTP/1.1\r\nHELP HTTP/1.1\r\nVRFY x HTTP/1.1\r\nGET x HTTP/1.1\r\n"
     assert server.codes(data) == [250, 214, 252, 502]
+    assert server.codes(b"NOOP " + b"x" * 600 + b" HTTP/1.1\r\nNOOP\r\n") == [500, 250]

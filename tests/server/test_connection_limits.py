@@ -317,3 +317,18 @@ def test_a_conversation_without_shared_usage_counts_alone() -> None:
         config = ServerConfig(limits=Limits(connections=1))
         run(Conversation(client, Handler(), config, Runtime()).run())
         assert client.lines == [GREETING]
+
+
+def test_why_a_connection_was_refused_or_closed_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def talk(crowd: Crowd) -> None:
+        client = await crowd.connect()
+        await crowd.greeting()
+        await client.line()
+        await client.ask("GET /\x1b HTTP/1.1")
+
+    with caplog.at_level("INFO", "smtpproto"):
+        Crowd(ServerConfig(limits=Limits(connections=1))).play(talk)
+    assert "refused a connection: Too many connections; try again later" in caplog.text
+    assert "This is not SMTP; closing transmission channel: GET /\\x1b HTTP/1.1" in caplog.text

@@ -20,21 +20,19 @@ class Talker:
 
     _stream: SimulatedStream
 
+    @property
+    def ended(self) -> bool:
+        """Whether the server has closed the connection."""
+        return self._stream._ended
+
     async def line(self) -> str:
         """Return the next line that the server sends; "" at the end."""
-        line = b""
-        while not line.endswith(b"\r\n"):
-            octets = bytes(self._stream._arrived[:1])
-            if not octets:
-                await self._stream._simulation.wait(
-                    lambda: bool(self._stream._arrived) or self._stream._ended, None
-                )
-                if not self._stream._arrived:
-                    return line.decode()
-                continue
-            del self._stream._arrived[:1]
-            line += octets
-        return line.decode().removesuffix("\r\n")
+        stream = self._stream
+        await stream._simulation.wait(lambda: b"\r\n" in stream._arrived or stream._ended, None)
+        line, found, rest = stream._arrived.partition(b"\r\n")
+        stream._arrived[:] = rest
+        assert found or not line, line
+        return line.decode()
 
     async def ask(self, *lines: str) -> str:
         """Send *lines*; return the last line of the reply to the last of them."""
