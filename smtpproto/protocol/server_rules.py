@@ -50,7 +50,8 @@ def _check_greeting_text(server: ServerState, reply: Reply) -> None:
     """Raise LocalProtocolError unless the text fits in the first line of the reply to EHLO: the
     client reads the next lines as extensions (RFC 5321 4.1.1.1)."""
     room = REPLY_LINE - len("250-\r\n") - len(f"{server.hostname} ")
-    if len(reply.lines) > 1 or len(reply.lines[0]) > room:
+    first, *others = reply.lines
+    if others or len(first) > room:
         raise LocalProtocolError(
             f"the text of a positive reply to EHLO has one line, of at most {room} octets;"
             " set the options extensions or verbs to offer more"
