@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 from attrs import define
 
@@ -17,7 +18,7 @@ class _Entry:
     sent: Sent
     phase: Phase  # if this and everything before it succeeds
     end: int  # the octets queued for the server up to the end of this one
-    asked_at: int  # the octets that had arrived from the server when this was sent
+    asked_at: float  # the octets that had arrived from the server when this was sent
 
 
 class Ledger:
@@ -65,6 +66,8 @@ class Ledger:
         octets had arrived."""
         while self._unsent and self._unsent[0].end <= count:
             self._unsent.popleft().asked_at = received
+        if self._unsent:  # its end was kept back, so nothing that arrives until then answers it
+            self._unsent[0].asked_at = inf
 
     def take_answered(self, begin: int) -> Sent | None:
         """Remove and return the entry that a reply answers whose first octet arrived as number

@@ -40,7 +40,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "LMTP BDAT": {"keywords": ["CHUNKING"], "lmtp": True},
 }
 SUPERFLUOUS = ("250 queued", "220 mx", "354 go", "334 ", "451 later", "552 too big", "421 closing")
-CONTENT = b"one\r\ntwo\r\nthree\r\n"
+CONTENT = b"one\r\ntwo\r\nthree\r\nfour\r\n"  # the last chunk is written in two parts, too
 
 
 @pytest.fixture
@@ -194,6 +194,33 @@ def test_421_before_a_command_is_the_reply_to_it() -> None:
         assert not client.usable
 
     play(f"{hello()}C: NOOP\nS: 250 ok\nS: 421 4.4.2 idle", talk)
+
+
+@pytest.mark.parametrize("extra", ["250 ok", "451 4.4.2 idle", "354 go"])
+@pytest.mark.parametrize("verb", ["MAIL", "NOOP", "RSET", "AUTH"])
+def test_a_reply_that_arrives_on_an_idle_connection_answers_no_later_command(
+    verb: str, extra: str
+) -> None:
+    """It is found although nothing was waiting for it when it arrived; the command is not sent."""
+    server = FickleServer(["8BITMIME", "AUTH PLAIN"])
+    asks: dict[str, Callable[[Client], Any]] = {
+        "MAIL": lambda client: client.send(CONTENT, TO_BOB),
+        "NOOP": lambda client: client.noop(),
+        "RSET": lambda client: client.rset(),
+        "AUTH": lambda client: client.login(("ann", "secret")),
+    }
+
+    async def main() -> None:
+        config = ClientConfig(tls=TLSMode.NONE, login_in_clear=True)
+        client = await start_client(Runtime(), server, "", config, TLSMode.NONE)
+        assert (await client.send(CONTENT, TO_BOB)).accepted
+        server.say(extra)
+        with pytest.raises(RemoteProtocolError, match="answers no command") as caught:
+            await asks[verb](client)
+        assert str(caught.value.reply) == extra and not client.usable
+
+    run(main())
+    assert server.lines[-1] == b"."
 
 
 # -- pools ---------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class FickleServer:
     ended: bool = field(default=False, init=False)
     """Whether the end of a message has arrived completely."""
     closed: bool = field(default=False, init=False)
+    lines: list[bytes] = field(factory=list, init=False)
+    """The lines that have arrived, without the octets of chunks."""
     looks: int = field(default=0, init=False)
     """How many reads must not wait."""
     codes_after_end: list[int] = field(factory=list, init=False)
@@ -68,6 +70,10 @@ class FickleServer:
 
     def interrupt(self) -> None: ...
 
+    def say(self, text: str) -> None:
+        """Send a reply now, in a segment of its own."""
+        self._segments.append(text.encode() + b"\r\n")
+
     def _step(self) -> bool:
         """Process one line, or a piece of content. Return whether to go on."""
         if self._chunk >= 0:
@@ -76,6 +82,7 @@ class FickleServer:
         if not crlf:
             return False
         self._input = rest
+        self.lines.append(line)
         if not self._body:
             self._command(line)
         elif line == b".":

@@ -166,6 +166,19 @@ def test_the_timeout_of_a_read_is_for_a_whole_record() -> None:
     assert all(timeout is not None and timeout < 3 for timeout in server.timeouts)
 
 
+def test_a_read_that_must_not_wait_writes_nothing() -> None:
+    """A part of a record might be written; the next call that may wait writes it."""
+    server = EchoServer()
+    stream = stream_over(server)
+    run(stream.handshake(10))
+    server.writes.clear()
+    stream._filter.write(b"NOOP\r\n")  # like a record that the filter itself wants to send
+    with pytest.raises(TimedOut):
+        run(stream.read(0))
+    assert server.writes == []
+    assert run(stream.read(5)) == server.received == b"NOOP\r\n"
+
+
 def test_without_a_timeout_every_read_may_wait_for_ever() -> None:
     server = EchoServer()
     run(stream_over(server).handshake(None))
