@@ -25,7 +25,7 @@ class Inbox(Handler):
 async def main(port: int = 2525) -> None:
     async with serve(Inbox(), "127.0.0.1", port) as server:
         print(f"listening on port {server.port}")
-        await server.wait()
+        await server.serve_forever()  # until SIGTERM or SIGINT
 
 
 if __name__ == "__main__":

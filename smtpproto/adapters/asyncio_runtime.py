@@ -108,8 +108,7 @@ class Stream(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, on_connect: Callable[[Stream], None] | None = None) -> None:
-        self._on_connect = on_connect
+    def __init__(self) -> None:
         self._buffer = receive_buffer()
         self._received: deque[bytes] = deque()
         self._ended = False
@@ -186,8 +185,6 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._on_connect is not None:
-            self._on_connect(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Unpack
 
@@ -26,12 +24,21 @@ from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
 from ..mail import Source
 from ..outcome import Outcome
-from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
-from ..server.config import ServerConfig, ServerOptions
-from . import listening
 from .trio_runtime import Connection, Runtime, Stream
+from .trio_server import Server, serve, serve_forever
 
-__all__ = ["Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve"]
+__all__ = [
+    "Client",
+    "Pool",
+    "Runtime",
+    "Server",
+    "Stream",
+    "connect",
+    "pool",
+    "send",
+    "serve",
+    "serve_forever",
+]
 
 
 @keeps_secret
@@ -98,92 +105,3 @@ def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> 
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
     return make_pool(Runtime(), host, port, options)
-
-
-@contextlib.asynccontextmanager
-async def serve(
-    handler: HandlerSource,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    **options: Unpack[ServerOptions],
-) -> AsyncIterator[Server]:
-    """Serve *handler* on *host* and *port* (0: any free port) until the block ends; then stop.
-    *host* may be the path of a Unix socket: see :func:`.listening.listen_unix`.
-
-    Options: see :class:`.ServerConfig`. Raises OSError if the server cannot listen.
-    """
-    async with _single_error(), trio.open_nursery() as nursery:
-        server = Server(handler, ServerConfig(**options), nursery)
-        with listening.listen_unix(host, port) as listener:
-            await server.start(host, port, listener)
-            try:
-                yield server
-            finally:
-                await server.stop()
-
-
-@contextlib.asynccontextmanager
-async def _single_error() -> AsyncIterator[None]:
-    """Raise an error of the block itself, not the group in which trio's nursery wraps it. The
-    server's tasks raise no errors, so a group with one error holds that of the block."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise
-
-
-class Server:
-    """A running server."""
-
-    def __init__(self, handler: HandlerSource, config: ServerConfig, nursery: trio.Nursery) -> None:
-        self._handler, self._config, self._nursery = handler, config, nursery
-        self._usage = Usage(config.limits)
-        self._running: set[Conversation] = set()
-        self._accepting = trio.CancelScope()
-        self._idle = trio.Event()
-
-    async def start(self, host: str, port: int, listener: socket.socket | None = None) -> None:
-        """Listen on *host* and *port*, or accept connections from *listener* if it is given."""
-        check_server(self._handler, self._config, port)
-        if listener is None:
-            self._listeners = await trio.open_tcp_listeners(port, host=host)
-        else:
-            self._listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listener))]
-        self._nursery.start_soon(self._accept_all)
-
-    @property
-    def port(self) -> int:
-        """The TCP port that the server listens on; 0 for a Unix socket."""
-        return listening.port_of(self._listeners[0].socket)
-
-    async def wait(self) -> None:
-        """Wait until the caller is cancelled."""
-        await trio.sleep_forever()
-
-    async def stop(self, grace: float = 30) -> None:
-        """Stop accepting connections and send 421 to idle clients. Messages in flight have *grace*
-        seconds to finish; then close the remaining connections."""
-        self._accepting.cancel()
-        for conversation in self._running:
-            conversation.stop()
-        with trio.move_on_after(grace):
-            while self._running:
-                self._idle = trio.Event()
-                await self._idle.wait()
-        self._nursery.cancel_scope.cancel()
-
-    async def _accept_all(self) -> None:
-        with self._accepting:
-            await trio.serve_listeners(self._accept, self._listeners, handler_nursery=self._nursery)
-
-    async def _accept(self, accepted: trio.SocketStream) -> None:
-        handler = handler_of(self._handler)
-        conversation = Conversation(Stream(accepted), handler, self._config, Runtime(), self._usage)
-        self._running.add(conversation)
-        try:
-            await conversation.run()
-        finally:
-            self._running.discard(conversation)
-            self._idle.set()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
-from ..adapters.asyncio import serve
+from ..adapters.asyncio import serve_forever
 from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
@@ -65,46 +62,18 @@ def run(args: argparse.Namespace) -> int:
             f"{option} requires TLS; add --certificate, and --key if the key is in another file"
         )
     try:
-        asyncio.run(_serve(_inbox(args), args.host, port_of(args, _PORT), options))
+        asyncio.run(
+            serve_forever(
+                _inbox(args),
+                args.host,
+                port_of(args, _PORT),
+                on_start=lambda server: print(f"listening on {server}", flush=True),
+                **options,
+            )
+        )
     except GrammarError as error:
         raise UsageError(f"--hostname: {error.message}") from None
     return 0
-
-
-async def _serve(inbox: Inbox, host: str, port: int, options: ServerOptions) -> None:
-    stopped = asyncio.Event()
-    with _on_signal(stopped):
-        async with serve(inbox, host, port, **options) as server:
-            at_port = f" port {server.port}" if server.port else ""
-            print(f"listening on {host}{at_port}", flush=True)
-            await stopped.wait()
-
-
-@contextmanager
-def _on_signal(stopped: asyncio.Event) -> Iterator[None]:
-    """Set *stopped* at the first SIGINT or SIGTERM; let a second one end the process.
-
-    These are handlers of the loop, because they wake it: a signal that arrives just before the loop
-    waits would otherwise go unnoticed until the next event. On systems where loops have no signal
-    handlers, Ctrl-C cancels the task, which stops the server too.
-    """
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int) -> None:
-        loop.remove_signal_handler(number)
-        stopped.set()
-
-    with suppress(NotImplementedError):
-        for number in before:
-            loop.add_signal_handler(number, stop, number)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            with suppress(NotImplementedError):
-                loop.remove_signal_handler(number)
-            signal.signal(number, handler)
 
 
 def _authenticator(args: argparse.Namespace) -> Authenticator | None:

@@ -125,8 +125,10 @@ class Handler:
     * None accepts with the default reply.
     * A :class:`~smtpproto.grammar.reply.Reply` with a 4yz or 5yz code refuses, and one with a
       positive code accepts with a text of your own. With 421 the connection ends.
-    * If the hook raises, or returns a value of another type, the client receives 451 4.3.0. The
-      error is logged, and never shown to the client.
+    * If the hook raises anything, or returns a value of another type, the client receives 451
+      4.3.0. The error is logged, and never shown to the client. The same happens if an ``async``
+      hook takes longer than :attr:`.Timeouts.hook`: it is cancelled. Nothing can interrupt a plain
+      hook.
 
     Commands reach a hook only if they are well-formed, in order and within the limits; the server
     refuses all others itself. The hooks of one connection run one at a time.

@@ -1,0 +1,254 @@
+"""A server over blocking sockets, with one thread for each connection."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Unpack
+
+from attrs import define
+
+from ..limits import CHUNK
+from ..server import Conversation, HandlerSource
+from ..server.config import ServerOptions
+from . import listening
+from .blocking_runtime import Runtime, Stream
+from .facade import run
+from .listening import HostOption
+from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
+
+_POLL = 0.05  # seconds between looks at a socket whose reading side was shut
+
+
+@contextlib.contextmanager
+def serve(
+    handler: HandlerSource,
+    host: HostOption = "127.0.0.1",
+    port: int = 0,
+    *,
+    grace: float = GRACE,
+    **options: Unpack[ServerOptions],
+) -> Iterator[Server]:
+    """Serve *handler* until the block ends; then stop, with *grace*: see :meth:`Server.stop`.
+
+    The arguments are those of :class:`Server`. Raises OSError if the server cannot listen.
+    """
+    server = Server(handler, host, port, grace=grace, **options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def serve_forever(
+    handler: HandlerSource,
+    host: HostOption = "127.0.0.1",
+    port: int = 0,
+    *,
+    grace: float = GRACE,
+    on_start: Callable[[Server], object] = bool,
+    **options: Unpack[ServerOptions],
+) -> None:
+    """Serve *handler* until SIGTERM or SIGINT arrives; then stop, with *grace*.
+
+    See :meth:`Server.serve_forever`. The other arguments are those of :class:`Server`. Raises
+    OSError if the server cannot listen.
+    """
+    server = Server(handler, host, port, grace=grace, **options)
+    server.serve_forever(on_start)
+
+
+@define(eq=False)
+class _Connection:
+    """A connection; its thread makes the conversation."""
+
+    stream: _LingeringStream
+    conversation: Conversation | None = None
+
+
+class Server(ServerBase):
+    """A server of *handler* on *host* and *port*.
+
+    *host* is a name, an address, the absolute path of a Unix socket, or several of them. ``""`` and
+    None are all interfaces, ``"localhost"`` is 127.0.0.1 and ::1: see :func:`.listening.listen`.
+    Port 0 is any free port. *grace* is the default of :meth:`stop`. Options: see
+    :class:`.ServerConfig`. Hooks run in the threads of the
+    connections. An ``async`` hook must never suspend, and nothing can interrupt a hook.
+    """
+
+    def _prepare(self) -> None:
+        self._running: dict[threading.Thread, _Connection] = {}
+        self._stopped = threading.Event()
+        self._must_stop = threading.Event()
+        self._on_stop: Callable[[], object] = bool  # wakes serve_forever
+
+    def start(self) -> None:
+        """Listen, and accept connections in a thread until :meth:`stop`. A server starts only once.
+
+        Raises OSError if it cannot listen.
+        """
+        listeners = self._listen()
+        self._wake, woken = socket.socketpair()
+        self._accepting = threading.Thread(
+            target=self._accept_all, args=[listeners, woken], daemon=True
+        )
+        self._accepting.start()
+
+    def wait(self) -> None:
+        """Wait until the server has stopped."""
+        self._check_started()
+        self._stopped.wait()
+
+    def serve_forever(self, on_start: Callable[[Server], object] = bool) -> None:
+        """Serve until SIGTERM or SIGINT arrives, or :meth:`stop` is called; then stop gracefully.
+
+        Starts the server, unless it has been started, and then calls *on_start* with it. During the
+        stop, signals have their former effect: a second SIGINT interrupts it. Outside the main
+        thread, no signals are handled. Raises OSError if the server cannot listen.
+        """
+        near, far = socket.socketpair()
+        try:
+            with near, far, _signals_to(near):
+                self._on_stop = lambda: near.send(b"\0")
+                if self._listeners is None:
+                    self.start()
+                on_start(self)
+                if not self._must_stop.is_set():
+                    far.recv(1)
+        finally:
+            self._on_stop = bool
+            self.stop()
+
+    def stop(self, grace: float | None = None) -> None:
+        """Stop accepting connections and send 421 to idle clients. Messages in flight have *grace*
+        seconds to finish (None: the server's own); then close the remaining connections.
+
+        What runs at the end of a connection has a few seconds more. A hook that is still busy then
+        is abandoned, which is logged; its thread does not keep the program from ending. Does
+        nothing if the server is not running.
+        """
+        if self._listeners is None or self._stopped.is_set():
+            return
+        self._stop_accepting()
+        for connection in list(self._running.values()):
+            if connection.conversation is not None:
+                connection.conversation.stop()
+        try:
+            self._join(self._grace if grace is None else grace)
+        finally:
+            for connection in list(self._running.values()):
+                connection.stream.abort()
+            self._join(LAST)
+            self._log_abandoned(len(self._running))
+            self._stopped.set()
+
+    def _stop_accepting(self) -> None:
+        self._stopping = True
+        self._must_stop.set()
+        with contextlib.suppress(OSError):  # it is closed already
+            self._on_stop()
+        self._wake.close()
+        self._accepting.join(LAST)
+
+    def _join(self, seconds: float) -> None:
+        """Wait at most *seconds* until all connections have ended."""
+        end = time.monotonic() + seconds
+        for thread in list(self._running):
+            thread.join(max(end - time.monotonic(), 0))
+
+    # -- accepting ---------------------------------------------------------------------------
+
+    def _accept_all(self, listeners: listening.Listeners, woken: socket.socket) -> None:
+        with woken, selectors.DefaultSelector() as selector, contextlib.closing(listeners):
+            selector.register(woken, selectors.EVENT_READ)
+            for listener in listeners.sockets:
+                selector.register(listener, selectors.EVENT_READ)
+            while not self._must_stop.is_set():
+                for key, _ in selector.select():
+                    if key.fileobj is not woken:
+                        self._accept(key.fileobj)  # type: ignore[arg-type]
+            for listener in listeners.sockets:
+                self._acceptor.accept(listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        if self._acceptor.accept(listener):
+            self._must_stop.wait(listening.ACCEPT_PAUSE)
+
+    def _begin(self, connected: socket.socket) -> None:
+        connection = _Connection(_LingeringStream(connected))
+        thread = threading.Thread(target=self._serve, args=[connection], daemon=True)
+        self._running[thread] = connection
+        try:
+            thread.start()
+        except RuntimeError as error:
+            del self._running[thread]
+            connected.close()
+            raise OSError(str(error)) from None
+
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            connection.conversation = self._converse(connection.stream, Runtime())
+            if self._stopping:  # stop() may have come before there was a conversation
+                connection.conversation.stop()
+            run(connection.conversation.run())
+        finally:
+            del self._running[threading.current_thread()]
+
+
+@contextlib.contextmanager
+def _signals_to(near: socket.socket) -> Iterator[None]:
+    """Let SIGTERM and SIGINT write an octet to *near*; then restore their former effect."""
+    near.setblocking(False)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    wakeup = signal.set_wakeup_fd(near.fileno())
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _LingeringStream(Stream):
+    """A stream that lets the client read the last replies before it closes the connection."""
+
+    _interrupted = _aborted = False
+
+    async def close(self) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                self._linger()
+        finally:
+            await super().close()
+
+    def _linger(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+        left, end = LINGER_OCTETS, time.monotonic() + LINGER
+        quiet = 0.0
+        while left > 0 and quiet < LINGER_QUIET and time.monotonic() < end and not self._aborted:
+            self._socket.settimeout(LINGER_QUIET)
+            if data := self._socket.recv(CHUNK):
+                left, quiet = left - len(data), 0.0
+            elif not self._interrupted:
+                return
+            else:  # the reading side is shut: there may be more, but nothing to wait for
+                time.sleep(_POLL)
+                quiet += _POLL
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        super().interrupt()
+
+    def abort(self) -> None:
+        self._aborted = True
+        super().abort()

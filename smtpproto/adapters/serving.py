@@ -1,0 +1,100 @@
+"""What the servers of all adapters have in common."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from abc import ABC, abstractmethod
+from typing import Unpack
+
+from ..ports import Runtime, Stream
+from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
+from ..server.config import ServerConfig, ServerOptions
+from . import listening
+from .listening import Address, HostOption, Listeners
+
+_log = logging.getLogger("smtpproto.server")
+
+GRACE = 30.0  # seconds for messages in flight when a server stops
+LAST = 5.0  # seconds more for what runs at the end of a connection; then it is abandoned
+
+# A socket that is closed while octets of the peer are unread resets the connection, and the peer
+# may lose the last reply. So a server ends its own direction first, and discards what still
+# arrives: until the peer's end, until nothing comes for a while, or up to a limit.
+LINGER = 2.0  # seconds at most
+LINGER_QUIET = 0.5  # seconds without an octet
+LINGER_OCTETS = 4 * 1024 * 1024
+
+
+class ServerBase(ABC):
+    """The options of a server, and its listening sockets."""
+
+    def __init__(
+        self,
+        handler: HandlerSource,
+        host: HostOption = "127.0.0.1",
+        port: int = 0,
+        *,
+        grace: float = GRACE,
+        **options: Unpack[ServerOptions],
+    ) -> None:
+        self._handler, self._host, self._port, self._grace = handler, host, port, grace
+        self._config = ServerConfig(**options)
+        self._usage = Usage(self._config.limits, threading.Lock())
+        check_server(handler, self._config, port)
+        self._listeners: Listeners | None = None
+        self._addresses: list[Address] = []
+        self._acceptor = listening.Acceptor(self._begin)
+        self._stopping = False
+        self._prepare()
+
+    @property
+    def addresses(self) -> list[Address]:
+        """What the server listens on: host and port of each TCP socket, the path of each Unix
+        socket. Empty before the start."""
+        return list(self._addresses)
+
+    def __str__(self) -> str:
+        """Return the addresses as text: ``127.0.0.1 port 25, ::1 port 25``."""
+        return listening.describe(self._addresses)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that the server listens on; 0 if it listens only at Unix sockets."""
+        ports = [one[1] for one in self._addresses if not isinstance(one, str)]
+        return ports[0] if ports else 0
+
+    def _listen(self) -> Listeners:
+        if self._listeners is not None:
+            raise RuntimeError("the server has been started before; make a new Server")
+        self._listeners = listening.listen(self._host, self._port)
+        self._addresses = self._listeners.addresses
+        _log.info("listening on %s", self)
+        return self._listeners
+
+    def _check_started(self) -> None:
+        if self._listeners is None:
+            raise RuntimeError("the server is not running; call start() first")
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Set the attributes that only the adapter has."""
+
+    @abstractmethod
+    def _begin(self, connected: socket.socket) -> None:
+        """Serve a new connection. Raises OSError if the system lacks what this needs."""
+
+    def _converse(self, stream: Stream, runtime: Runtime) -> Conversation:
+        """Return the conversation of a new connection."""
+        handler = handler_of(self._handler)
+        conversation = Conversation(stream, handler, self._config, runtime, self._usage)
+        if self._stopping:
+            conversation.stop()
+        return conversation
+
+    def _log_abandoned(self, number: int) -> None:
+        if number:
+            _log.error("stopped, but abandoned %d connections whose hooks did not end", number)
+        else:
+            _log.info("stopped listening on %s", self)
