@@ -52,3 +52,12 @@ def test_a_prefix_is_at_most_as_long_as_an_address(name: str, most: int) -> None
 )
 def test_these_limits_can_be_left_to_the_library_or_switched_off_by_none(name: str) -> None:
     assert getattr(Limits(**{name: None}), name) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.req("RFC5321-4.5.3.1.7-01")
+@pytest.mark.parametrize("number", [0, 1, 1000, 65535])
+def test_a_limit_on_messages_below_64_kib_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="message_size"):
+        Limits(message_size=number)
+    assert Limits(message_size=65536).message_size == 65536
+    assert (Limits().message_size or 0) >= 65536

@@ -126,6 +126,7 @@ def test_a_connection_is_kept_after_a_refused_message() -> None:
     assert simulated.handler.connections == 1
 
 
+@pytest.mark.req("RFC5321-4.1.1.10-03", "RFC5321-4.1.4-18")
 def test_a_connection_is_kept_after_a_message_that_the_server_cannot_take() -> None:
     runtime = ScriptedRuntime([hello() + SENT + SENT + GOODBYE])
     foreign = Envelope("ann@example.org", "j\N{LATIN SMALL LETTER U WITH DIAERESIS}@example.org")

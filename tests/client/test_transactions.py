@@ -284,6 +284,7 @@ def test_421_to_rcpt_refuses_every_recipient() -> None:
     assert [reply.code for reply in caught.value.outcome.refused.values()] == [421, 421, 421]
 
 
+@pytest.mark.req("RFC5321-3.8-06")
 def test_421_to_mail_is_a_transient_refusal() -> None:
     with pytest.raises(SendRefused) as caught:
         send(f"{HELLO}C: MAIL FROM:<ann@example.org>\nS: 421 mx closing")

@@ -79,6 +79,20 @@ def test_a_line_of_more_than_998_octets_is_not_sent(source: Callable[[bytes], So
     play(f"{OPENED}C: QUIT\nS: 221 bye", talk)
 
 
+@pytest.mark.req("RFC5322-2.1.1-01")
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("before", [0, 1, 64, 65, 66, 200])
+def test_a_long_line_anywhere_in_a_large_message_is_found(
+    source: Callable[[bytes], Source], before: int
+) -> None:
+    """*before* is the number of lines of about a kilobyte before it."""
+    line = b"x" * 998 + b"\r\n"
+    content = b"Subject: x\r\n\r\n" + line * before
+    assert prepare(source(content + line * 100), TO_BOB)[0].size == len(content) + 100_000
+    with pytest.raises(GrammarError, match="998"):
+        prepare(source(content + b"x" + line + line * 100), TO_BOB)
+
+
 def test_long_lines_are_sent_if_a_leniency_allows_them() -> None:
     deliver(TOO_LONG, TOO_LONG, Leniencies(long_lines=Tolerance.ACCEPT))
 

@@ -145,6 +145,7 @@ def test_no_argument_may_contain_cr_lf_or_nul(control: str, make: Callable[[str]
         make(control)
 
 
+@pytest.mark.req("SMUGGLING-06")
 @given(st.text(st.sampled_from('a@.<>"\\ \r\n\0[]:é'), max_size=12))
 @example("a@b.example>\r\nRCPT TO:<evil@x")
 def test_a_command_is_one_line_or_is_not_sent(text: str) -> None:

@@ -153,7 +153,8 @@ def test_3yz_to_greeting_or_content_and_2yz_to_data_are_protocol_errors() -> Non
         b"150 x\r\n", b"650 x\r\n", b"050 x\r\n", b"99 x\r\n", b"25\r\n", b"2500 x\r\n",
         b"250_x\r\n", b"250\tx\r\n", b"\r\n", b"hello\r\n", b" 250 x\r\n", b"-250 x\r\n",
         b"25\xb2 x\r\n",
-        b"250-a\r\n550 b\r\n", b"250-a\r\n251 b\r\n", b"250-a\r\n250_b\r\n",
+        b"250-a\r\n550 b\r\n", b"250-a\r\n251 b\r\n",
+        b"250-a\r\n250-b\r\n251 c\r\n", b"250-a\r\n251-b\r\n250 c\r\n", b"250-a\r\n250_b\r\n",
         b"250-a\r\nb\r\n", b"\x16\x03\x01\x00\r\n",
     ],
 )  # fmt: skip

@@ -179,7 +179,7 @@ def test_a_reply_that_arrived_before_the_end_is_read() -> None:
     assert client.next_event() == Disconnected()
 
 
-@pytest.mark.req("RFC5321-4.5.3.2-02")
+@pytest.mark.req("RFC5321-4.5.3.2-02", "RFC5321-4.5.3.2-01")
 def test_the_timeout_is_that_of_the_awaited_reply() -> None:
     client = ClientProtocol(timeouts=TIMES)
     assert client.timeout == 2

@@ -225,7 +225,10 @@ def test_3yz_to_an_own_verb_is_a_protocol_error(reply: bytes) -> None:
         client.next_event()
 
 
-@pytest.mark.parametrize("raw", ["a\r\nQUIT", "a\n", "a\0", "\x7f", "\u00e9", "x" * 506])
+@pytest.mark.req("SMUGGLING-06")
+@pytest.mark.parametrize(
+    "raw", ["a\r\nQUIT", "a\n", "a\0", "\x7f", "x" * 400 + "\r\nQUIT", "\u00e9", "x" * 506]
+)
 def test_an_own_verb_with_control_characters_is_not_sent(raw: str) -> None:
     client = ready_client("XRAW", verbs=(Verb.own(XRaw),))
     assert_refused(client, lambda: client.send(XRaw(raw)))

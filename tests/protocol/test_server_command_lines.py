@@ -241,8 +241,14 @@ def test_commands_of_the_minimum_sizes_are_accepted(line: bytes) -> None:
 
 
 @pytest.mark.req(
-    "RFC3030-3-03", "RFC2852-2-02", "RFC4865-3-03", "RFC6710-3-02", "RFC8689-2-02",
-)  # fmt: skip
+    "RFC3030-3-03",
+    "RFC2852-2-02",
+    "RFC4865-3-03",
+    "RFC6710-3-02",
+    "RFC8689-2-02",
+    "RFC5321-4.3.2-05",
+    "RFC5321-4.5.3.1.4-01/server",
+)
 @pytest.mark.parametrize(("keyword", "needs", "mail", "rcpt"), LINE_OCTETS)
 def test_the_line_limit_grows_with_the_offer(
     keyword: str, needs: dict[str, str], mail: int, rcpt: int

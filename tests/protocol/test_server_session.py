@@ -55,6 +55,18 @@ def test_the_server_names_itself_in_greeting_hello_and_quit(name: str) -> None:
     assert server.lines(b"QUIT\r\n") == [f"221 2.0.0 {name} Service closing transmission channel"]
 
 
+@pytest.mark.req("RFC5321-4.1.1.1-05", "RFC5321-2.2.1-03/server")
+@pytest.mark.parametrize(
+    "name", [b"a", b"a.example", b"mx1.mail.a-b.example.org", b"[192.0.2.1]", b"[IPv6:2001:db8::1]"]
+)
+@pytest.mark.parametrize("before", [b"", b"NOOP\r\n", EHLO_LINE, EHLO_LINE + ENVELOPE_LINES])
+def test_helo_is_answered_with_250_and_the_name_of_the_server(name: bytes, before: bytes) -> None:
+    server = greeted_server()
+    server.feed(before)
+    assert server.lines(b"HELO " + name + b"\r\n") == [f"250 {HOST} greets you"]
+    assert server.codes(TO_DATA, b"x\r\n.\r\n") == [250, 250, 354, 250]
+
+
 @pytest.mark.req("RFC5321-3.8-04", "RFC5321-4.3.1-04")
 @pytest.mark.parametrize(
     "before", [b"", EHLO_LINE, EHLO_LINE + TO_DATA, EHLO_LINE + TO_DATA + b"text\r\n"]

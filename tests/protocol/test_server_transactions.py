@@ -114,7 +114,7 @@ def test_a_declared_size_beyond_the_limit_is_refused_with_552() -> None:
     assert unlimited.codes(b"MAIL FROM:<> SIZE=%d\r\n" % (10**20 - 1)) == [250]
 
 
-@pytest.mark.req("RFC1870-4-02", "RFC5321-4.5.3.1.7-01")
+@pytest.mark.req("RFC1870-4-02", "RFC5321-4.5.3.1.7-01", "RFC5321-4.1.1.4-07")
 @pytest.mark.parametrize("size", [65535, 65536, 65537, 500000])
 @pytest.mark.parametrize("step", [1000, 10**6])
 def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, step: int) -> None:

@@ -142,13 +142,32 @@ def test_chunks_without_a_transaction_are_skipped_and_refused_with_503() -> None
     assert handler.calls == []
 
 
-@pytest.mark.req("RFC3030-2-13")
+@pytest.mark.req("RFC3030-2-13", "RFC5321-4.1.1.5-01", "RFC5321-4.1.4-05", "RFC5321-4.1.1.1-08")
 @pytest.mark.parametrize("reset", ["RSET", "EHLO client.example", "HELO client.example"])
 def test_a_reset_between_chunks_aborts_the_sink(reset: str) -> None:
     handler = SinkRecorder()
     replies(handler, *MAIL_AND_RCPT, *FIRST_CHUNK, reset, *MAIL_AND_RCPT, "DATA", "two", ".")
     assert handler.contents == [b"one\r\n", b"two\r\n"]
     assert handler.calls == ["open", "write", "abort", "reset", "open", "write", "commit"]
+
+
+class HelloRefuser(SinkRecorder):
+    """Refuses every EHLO but the first one."""
+
+    hellos = 0
+
+    def ehlo(self, session: Session, host: object) -> Verdict:
+        self.hellos += 1
+        return Reply(550, None, "Once is enough") if self.hellos > 1 else None
+
+
+@pytest.mark.req("RFC5321-4.1.4-07")
+@pytest.mark.parametrize("line", ["EHLO other.example", "HELO other.example", "EHLO", "HELO a\0b"])
+def test_a_refused_ehlo_between_chunks_does_not_end_the_message(line: str) -> None:
+    handler = HelloRefuser()
+    replies(handler, *MAIL_AND_RCPT, *FIRST_CHUNK, line, *SECOND_CHUNK, *LAST_CHUNK)
+    assert handler.contents == [b"one\r\ntwo\r\n3\r\n"]
+    assert handler.calls == ["open", "write", "commit"]
 
 
 @pytest.mark.parametrize(

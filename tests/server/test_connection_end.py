@@ -13,8 +13,10 @@ from smtpproto import (
     ForwardPath,
     Handler,
     Limits,
+    MailParameters,
     RcptParameters,
     Reply,
+    ReversePath,
     ServerConfig,
     Session,
     Timeouts,
@@ -24,7 +26,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 from tests.support.certificates import NAME
-from tests.support.scripted_client import ScriptedClient, octets
+from tests.support.scripted_client import ScriptedClient, octets, serve
 from tests.support.tls_sessions import SERVER_CONTEXT, EventRecorder, each_mode, serving
 
 
@@ -145,3 +147,52 @@ def test_stop_ends_a_handshake_that_has_just_begun() -> None:
         await read_to_the_end(stream)
 
     simulation.run(main())
+
+
+# -- after a refusal -----------------------------------------------------------------------------
+
+
+class RefusingHandler(Handler):
+    """Replies to MAIL with the code that the sender names, and refuses all but Bob."""
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Reply:
+        code = int(sender.mailbox.local_part) if sender.mailbox else 250
+        return Reply(code, None, "As you wish")
+
+    def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Reply | None:
+        return None if recipient.local_part == "bob" else Reply(550, "5.1.1", "Unknown")
+
+    def vrfy(self, session: Session, name: str) -> Reply:
+        raise LookupError(name)
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply:
+        return Reply(554, "5.7.1", "Not this")
+
+
+@pytest.mark.req("RFC5321-3.8-01", "RFC5321-3.8-02", "RFC5321-4.1.1.10-02")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("FOO", "500"), ("", "500"), ("X" * 3000, "500"), ("SAML", "502"), ("EXPN a", "502"),
+        ("STARTTLS", "502"), ("AUTH PLAIN", "502"), ("EHLO", "501"), ("EHLO a\0b", "501"),
+        ("MAIL FROM:x", "501"), ("MAIL FROM:<> FOO=1", "555"), ("RCPT TO:<a@b.example>", "503"),
+        ("DATA", "503"), ("BDAT 0", "503"), ("QUIT now", "501"), ("RSET now", "501"),
+        ("VRFY bob", "451"), ("MAIL FROM:<> SIZE=99999999", "552"), ("NOOP\n", "500"),
+        *((f"MAIL FROM:<{code}@x.example>", str(code)) for code in (450, 451, 452, 499, 500)),
+        *((f"MAIL FROM:<{code}@x.example>", str(code)) for code in (521, 530, 550, 554, 599)),
+    ],
+)  # fmt: skip
+def test_the_connection_stays_open_after_each_refusal(line: str, code: str) -> None:
+    client = serve(RefusingHandler(), octets("EHLO a.example", line), octets("NOOP", "QUIT"))
+    refusal, noop, quit_reply = client.lines[-3:]
+    assert (refusal[:3], noop[:3], quit_reply[:3]) == (code, "250", "221")
+
+
+@pytest.mark.req("RFC5321-3.8-01", "RFC5321-4.1.1.10-02")
+def test_the_connection_stays_open_after_refused_recipients_and_messages() -> None:
+    message = ["MAIL FROM:<>", "RCPT TO:<eve@x.example>", "RCPT TO:<bob@x.example>", "DATA", "."]
+    client = serve(RefusingHandler(), octets("EHLO a.example", *message * 3, "QUIT"))
+    codes = [line[:3] for line in client.lines if line[3] == " "]
+    assert codes == ["220", "250", *["250", "550", "250", "354", "554"] * 3, "221"]
