@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smtpproto import BadCredentials, ClientConfig, Limits, Login, Secret, TLSMode
+from smtpproto import BadCredentials, ClientConfig, Leniencies, Limits, Login, Secret, TLSMode
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.auth import _Attempt
 from smtpproto.client.connection import start_client
@@ -45,8 +45,11 @@ def test_a_password_too_long_for_the_line_is_sent_after_the_challenge(
 
 
 @pytest.mark.req("RFC4954-4-16/client")
-def test_a_challenge_of_12288_octets_is_read() -> None:
-    """The refusal of a token may be that long."""
+@pytest.mark.parametrize(
+    "leniencies", [Leniencies(), Leniencies.strict()], ids=["default", "strict"]
+)
+def test_a_challenge_of_12288_octets_is_read(leniencies: Leniencies) -> None:
+    """The refusal of a token may be that long. That needs no leniency."""
     refusal = base64(b'{"status":"invalid_token","more":"' + b"x" * 9180 + b'"}')
     assert len(refusal) == 12288
     offer = OFFER.format("OAUTHBEARER")
@@ -54,9 +57,8 @@ def test_a_challenge_of_12288_octets_is_read() -> None:
 
     async def talk() -> Exception | None:
         stream = ScriptedStream(script.replace("192.0.2.2", "127.0.0.1"))
-        client = await start_client(
-            Runtime(), stream, "mx.example.org", ClientConfig(tls="none"), TLSMode.NONE
-        )
+        config = ClientConfig(tls="none", leniencies=leniencies)
+        client = await start_client(Runtime(), stream, "mx.example.org", config, TLSMode.NONE)
         client._trusted = True
         try:
             await client.login(TOKEN)

@@ -26,7 +26,6 @@ BOB = ForwardPath.of("bob@example.org")
 
 
 @pytest.mark.req(
-    "RFC4954-8-01/client",
     "RFC4954-8-01/server",
     "RFC5321-2.4-01/client",
     "RFC5321-2.4-01/server",

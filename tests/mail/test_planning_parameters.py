@@ -38,6 +38,9 @@ def test_notify_adds_orcpt_and_both_need_dsn() -> None:
         'RCPT TO:<"b b"@example.org> NOTIFY=FAILURE,DELAY ORCPT=rfc822;"b+20b"@example.org',
         "RCPT TO:<Postmaster> NOTIFY=FAILURE,DELAY",
     ]
+    for person in people[:3]:
+        (line,) = command_lines(DSN, Envelope("", person, rcpt_parameters=asked))[1:2]
+        assert " ORCPT=rfc822;" in line
     assert "NOTIFY" in refusal({}, envelope)
     given = RcptParameters(notify={Notify.NEVER}, orcpt=OriginalRecipient("rfc822", "a@b.example"))
     assert command_lines(DSN, evolve(TO_BOB, rcpt_parameters=given))[1] == (

@@ -58,7 +58,7 @@ def test_a_server_refuses_data_after_body_binarymime(lmtp: bool) -> None:
 
 
 @pytest.mark.req("RFC3030-3-12")
-@pytest.mark.parametrize("parameter", [b"", b" BODY=7BIT", b" BODY=8BITMIME"])
+@pytest.mark.parametrize("parameter", [b"", b" BODY=7BIT", b" BODY=8BITMIME", b" SMTPUTF8"])
 def test_a_server_accepts_binary_octets_whatever_body_announced(parameter: bytes) -> None:
     server = ready_server(
         BINARY_ENVELOPE_LINES.replace(b" BODY=BINARYMIME", parameter), **BINARYMIME

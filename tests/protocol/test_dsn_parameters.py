@@ -13,6 +13,7 @@ from smtpproto.grammar.dsn import OriginalRecipient
 from smtpproto.grammar.extension import EXTENSIONS
 from smtpproto.grammar.parameters import RcptParameters
 from smtpproto.grammar.reply import Reply
+from smtpproto.grammar.xtext import encode_xtext
 
 from .machines import (
     MAIL,
@@ -54,6 +55,15 @@ def test_dsn_parameters_change_no_reply() -> None:
     for kind in (Mail, Rcpt, BodyEnd):
         seen = {tuple(replies(kind, mail, rcpt)) for mail in MAIL_DSN for rcpt in RCPT_DSN}
         assert seen == {tuple(replies(kind, b"", b""))}
+
+
+@pytest.mark.req("RFC3461-4.4-03")
+@pytest.mark.parametrize("envid", ["a", " ", " a ", "a  b", "<>", "=", "NEVER", "MAIL FROM:<x@y>"])
+def test_the_application_sees_each_envid_unchanged(envid: str) -> None:
+    server = ready_server(**DSN)
+    line = MAIL_COMMAND + b" ENVID=" + encode_xtext(envid).encode() + b"\r\n"
+    assert server.codes(line) == [250]
+    assert server.machine.envelope.parameters.envid == envid
 
 
 @pytest.mark.req("RFC3461-4.2-06")

@@ -222,17 +222,21 @@ def test_too_many_bad_chunks_close_with_421() -> None:
 @pytest.mark.req("RFC3030-2-09", "RFC3030-2-11")
 @pytest.mark.parametrize("kind", [Bdat, ChunkEnd])
 @pytest.mark.parametrize("good", [0, 1])
-def test_a_chunk_refused_by_the_application_fails_the_transaction(kind: type, good: int) -> None:
+@pytest.mark.parametrize("last", [LOOKS_LIKE_COMMANDS, b""], ids=["octets", "empty"])
+def test_a_chunk_refused_by_the_application_fails_the_transaction(
+    kind: type, good: int, last: bytes
+) -> None:
     """Its octets are read first. Chunks in flight after it are read and refused, too."""
     server = server_with_recipient(application=reply_to(kind, DISK_FULL, after=good))
     data = (
         bdat(b"good" if good else LOOKS_LIKE_COMMANDS)
         + bdat(LOOKS_LIKE_COMMANDS)
         + bdat(LOOKS_LIKE_COMMANDS)
-        + bdat_last(LOOKS_LIKE_COMMANDS)
+        + bdat(b"")
+        + bdat_last(last)
     )
     lines = server.lines(data + b"NOOP\r\n")
-    expected = [250, 452, 503, 503, 250] if good else [452, 503, 503, 503, 250]
+    expected = [250, 452, 503, 503, 503, 250] if good else [452, 503, 503, 503, 503, 250]
     assert codes_of(lines) == expected
     assert lines[good] == "452 4.3.1 Disk full"
     assert not any(isinstance(event, BodyEnd) for event in server.events)

@@ -165,6 +165,7 @@ def test_every_line_has_the_code_of_the_reply_and_all_but_the_last_a_hyphen(
     [
         (Reply(250), b"250 2.0.0 \r\n"),
         (Reply(250, "2.1.0", "a\nb"), b"250-2.1.0 a\r\n250 2.1.0 b\r\n"),
+        (Reply(250, None, "a\nb\nc"), b"250-2.0.0 a\r\n250-2.0.0 b\r\n250 2.0.0 c\r\n"),
         (Reply(450, None, "later"), b"450 4.0.0 later\r\n"),
         (Reply(450, "4.2.1", ["a", "", "b"]), b"450-4.2.1 a\r\n450-4.2.1 \r\n450 4.2.1 b\r\n"),
         (Reply(550, "5.1.1", "a\nb\nc"), b"550-5.1.1 a\r\n550-5.1.1 b\r\n550 5.1.1 c\r\n"),

@@ -123,11 +123,12 @@ def test_under_implicit_tls_starttls_is_not_offered_and_is_refused_with_503() ->
     assert server.lines(b"STARTTLS\r\n") == ["503 5.5.1 TLS is already active"]
 
 
-@pytest.mark.req("RFC3207-4.1-03", "RFC3207-4.1-01/server")
+@pytest.mark.req("RFC3207-4.1-03", "RFC3207-4.1-01/server", "RFC3207-4.2-08")
 def test_after_too_weak_tls_all_commands_but_quit_are_refused() -> None:
     server = ready_server(starttls=True)
     assert server.codes(b"STARTTLS\r\n") == [220]
     server.machine.tls_started(Reply(554, "5.7.0", "Not with this cipher"))
+    assert server.feed_events() == ([], b""), "nothing is sent before the next command"
     for command in (b"EHLO client.example", b"MAIL FROM:<a@b.example>", b"NOOP", b"RSET", b"DATA"):
         assert isinstance(server.ask(command + b"\r\n"), Rejected)
         reply = server.machine.data_to_send()

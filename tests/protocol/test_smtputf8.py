@@ -81,7 +81,7 @@ def test_addresses_in_utf8_are_refused_without_smtputf8(text: str) -> None:
             server.answer(question)
 
 
-@pytest.mark.req("RFC6531-3.1-06")
+@pytest.mark.req("RFC6531-3.1-06", "RFC6531-3.2-01")
 def test_a_server_that_offers_smtputf8_accepts_an_internationalized_message_whole() -> None:
     """In any order of the parameters, by DATA and by BDAT; its octets are kept."""
     address = PATH.encode()

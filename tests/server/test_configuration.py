@@ -35,8 +35,9 @@ def test_required_logins_need_an_authenticator_and_tls_or_auth_in_clear(
 
 @pytest.mark.req("RFC2033-5-01", "RFC2033-4-01/server")
 def test_lmtp_must_not_use_port_25() -> None:
-    with pytest.raises(ValueError, match="RFC 2033 5"):
-        check_server(Handler, ServerConfig(lmtp=True), 25)
+    for config in (ServerConfig(lmtp=True), ServerConfig(lmtp=True, context=CONTEXT)):
+        with pytest.raises(ValueError, match="RFC 2033 5"):
+            check_server(Handler, config, 25)
     check_server(Handler, ServerConfig(lmtp=True), 24)
 
 

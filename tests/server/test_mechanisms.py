@@ -69,11 +69,16 @@ def test_names_that_cannot_be_prepared_never_reach_the_authenticator(name: str) 
 @pytest.mark.req("RFC4954-4-12")
 @pytest.mark.parametrize("response", ["eHl6", "YW5u", "="])
 def test_an_initial_response_of_cram_md5_is_refused_with_501(response: str) -> None:
-    script = f"""
+    """At the first attempt, and after another mechanism."""
+    wrong, right = base64("\0ann\0wrong"), base64("\0ann\0secret")
+    refused = f"""
         C: AUTH CRAM-MD5 {response}
         S: 501 5.7.0 This mechanism has no initial response
-        C: AUTH PLAIN AGFubgBzZWNyZXQ=
     """
+    script = f"{refused}C: AUTH PLAIN {right}\n"
+    identities = serve(script + ACCEPTED, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
+    assert identities == [Identity("ann", "", "PLAIN")]
+    script = f"C: AUTH PLAIN {wrong}\n{REFUSED}{script}"
     identities = serve(script + ACCEPTED, AllMechanisms(), offered="CRAM-MD5 PLAIN LOGIN ANONYMOUS")
     assert identities == [Identity("ann", "", "PLAIN")]
 
