@@ -13,6 +13,8 @@ from typing import Any
 from attrs import asdict, field, frozen
 from attrs.validators import ge, le, optional
 
+from .option_types import checked
+
 __all__ = ["CHUNK", "Leniencies", "Limits", "Timeouts", "Tolerance"]
 
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
@@ -35,6 +37,7 @@ def _none_or_at_least(least: int) -> Callable[[Any, Any, Any], None]:
     return optional(ge(least))
 
 
+@checked
 @frozen(kw_only=True)
 class Limits:
     """Bounds on what a peer can make the library hold or do. Sizes are in octets."""
@@ -153,6 +156,7 @@ class Limits:
             )
 
 
+@checked
 @frozen(kw_only=True)
 class Timeouts:
     """How many seconds to wait in each phase (RFC 5321 4.5.3.2). None: no limit."""
@@ -225,6 +229,7 @@ class Tolerance(enum.Enum):
     REJECT = "reject"
 
 
+@checked
 @frozen(kw_only=True)
 class Leniencies:
     """Violations of the grammar that can be accepted from a peer.

@@ -12,6 +12,7 @@ from .grammar.address import ForwardPath, Mailbox, canonical_of
 from .grammar.envelope import Envelope
 from .grammar.printable import printable
 from .grammar.reply import Reply, SMTPError
+from .option_types import checked
 from .refusal import Refusal
 
 # Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved".
@@ -73,6 +74,7 @@ def _key(recipient: object) -> object:
     return canonical_of(recipient) if isinstance(recipient, str) else recipient
 
 
+@checked
 @frozen(kw_only=True)
 class Outcome:
     """The outcome of sending one message.

@@ -2,36 +2,80 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+import smtpproto
 from smtpproto import (
+    AddressLiteral,
+    Anonymous,
+    BearerToken,
+    ByMode,
+    ClientCertificate,
     ClientConfig,
     ClientProtocol,
+    Command,
+    DeliverBy,
     Domain,
+    EnhancedCode,
     Envelope,
+    Extensions,
+    External,
+    ForwardPath,
+    GeneralLiteral,
+    HashedPasswords,
+    Identity,
+    Leniencies,
+    Limits,
     LocalProtocolError,
     Login,
     Mailbox,
+    MailParameters,
+    MalformedHost,
+    OriginalRecipient,
+    Outcome,
+    PlainPasswords,
+    PoolConfig,
+    ProxyHeader,
+    ProxyTLS,
+    RcptParameters,
     Reply,
+    ReversePath,
+    ScramKeys,
     Secret,
     ServerConfig,
+    ServerProtocol,
+    Session,
     SMTPError,
+    StoredKeys,
     Timeouts,
+    TLSInfo,
     TLSMode,
+    TLSVerify,
+    TokenClaim,
+    TokenRefused,
+    ValidSince,
+    Verb,
+    commands,
 )
 from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.client import make_pool, make_target
 from smtpproto.client.connection import open_client
-from smtpproto.grammar.command import Command, Ehlo
+from smtpproto.commands import Ehlo
+from smtpproto.option_types import argument_names
+from smtpproto.protocol import SessionLimits
 
 WRONG_ARGUMENTS: list[tuple[Callable[..., object], tuple[object, ...]]] = [
     (Mailbox, ("a", "b.test>\r\nRCPT TO:<evil@x.test")),
     (Ehlo, ("x\r\nRSET",)),
-    (Reply, (250, None, [b"octets"])),
-    (Reply, ("250",)),
-    (Reply, (250.5,)),
     (Login, ("ann", "hunter2\udcff")),
     (lambda name: ClientConfig(hello=name), ("straße.example",)),
     (lambda name: ServerConfig(hostname=name), ("straße.example",)),
@@ -61,6 +105,162 @@ WRONG_ADDRESSES: list[tuple[Any, Any]] = [
 def test_an_address_of_a_wrong_type_raises_type_error(sender: Any, recipients: Any) -> None:
     with pytest.raises(TypeError, match=r"not an address: .*; pass str"):
         Envelope(sender, recipients)
+
+
+# Arguments that make each public value. The tests below replace them one by one.
+VALID: dict[Any, dict[str, Any]] = {
+    AddressLiteral: {"address": ip_address("192.0.2.1")},
+    Anonymous: {},
+    BearerToken: {"username": "ann", "token": "t"},
+    ClientCertificate: {"certfile": "own.pem"},
+    ClientConfig: {},
+    ClientProtocol: {},
+    DeliverBy: {"seconds": 1, "mode": ByMode.RETURN},
+    Domain: {"name": "a.test"},
+    EnhancedCode: {"class_": 2, "subject": 0, "detail": 0},
+    Envelope: {"sender": "", "recipients": "a@b.test"},
+    Extensions: {},
+    External: {},
+    ForwardPath: {"mailbox": None},
+    GeneralLiteral: {"tag": "x", "content": "y"},
+    HashedPasswords: {"users": {}},
+    Identity: {"username": "ann"},
+    Leniencies: {},
+    Limits: {},
+    Login: {"username": "ann", "password": "secret"},
+    MailParameters: {},
+    MalformedHost: {"octets": b"my pc"},
+    Mailbox: {"local_part": "a", "domain": "b.test"},
+    OriginalRecipient: {"addr_type": "rfc822", "address": "a@b.test"},
+    Outcome: {"envelope": Envelope("", "a@b.test")},
+    PlainPasswords: {"users": {}},
+    PoolConfig: {},
+    ProxyHeader: {},
+    ProxyTLS: {},
+    RcptParameters: {},
+    Reply: {"code": 250},
+    ReversePath: {},
+    ScramKeys: {
+        "hash_name": "SHA-256",
+        "iterations": 4096,
+        "salt": b"salt",
+        "stored_key": bytes(32),
+        "server_key": bytes(32),
+    },
+    ServerConfig: {},
+    ServerProtocol: {"hostname": "mx.example.org"},
+    Session: {"peer": ("", 0)},
+    StoredKeys: {"users": {}},
+    TLSInfo: {"version": "", "cipher": "", "peer_certificate": None},
+    TLSVerify: {},
+    Timeouts: {},
+    TokenClaim: {"token": Secret("")},
+    TokenRefused: {},
+    ValidSince: {"since": datetime(2030, 1, 1, tzinfo=UTC)},
+    Verb: {"command": commands.Noop, "row": "NOOP", "default_reply": Reply(250)},
+    SessionLimits: {},
+    commands.Auth: {"mechanism": "PLAIN"},
+    commands.Bdat: {"size": 1},
+    commands.Ehlo: {"host": "a.test"},
+    commands.Etrn: {"node": "a.test"},
+    commands.Expn: {"text": "list"},
+    commands.Helo: {"host": "a.test"},
+    commands.Help: {},
+    commands.Lhlo: {"host": "a.test"},
+    commands.Mail: {"path": ReversePath()},
+    commands.Noop: {},
+    commands.Parameter: {"keyword": "A"},
+    commands.Rcpt: {"path": ForwardPath(None)},
+    commands.Vrfy: {"text": "ann"},
+    commands.XClient: {"attributes": commands.XClientAttributes(name="x")},
+    commands.XClientAttributes: {"name": "x"},
+    commands.XForward: {"attributes": commands.XForwardAttributes(name="x")},
+    commands.XForwardAttributes: {"name": "x"},
+}
+MADE_BY_THE_LIBRARY = {"Client", "Command", "Plan"}
+WRONG = [object(), 1.5, None, "x", 7, b"x", ["x"], True]
+ARGUMENTS = [
+    pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+    for kind in VALID
+    for name in argument_names(kind)
+]
+
+
+def test_each_public_value_is_in_the_table() -> None:
+    public = {name: getattr(smtpproto, name) for name in smtpproto.__all__}
+    values = {name for name, it in public.items() if isinstance(it, type) and attrs.has(it)}
+    assert values - MADE_BY_THE_LIBRARY <= {kind.__name__ for kind in VALID}
+
+
+@pytest.mark.parametrize(("kind", "name"), ARGUMENTS)
+def test_an_argument_of_a_wrong_type_is_a_type_error_that_says_what_to_pass(
+    kind: Any, name: str
+) -> None:
+    for wrong in WRONG:
+        try:
+            kind(**{**VALID[kind], name: wrong})
+        except TypeError as error:
+            assert re.search("cannot be .*; pass |not an address: .*; pass ", str(error)), error
+            assert "object at 0x" not in str(error)
+        except ValueError as error:  # of the right type, but not a possible value
+            assert wrong is not WRONG[0], error
+        else:
+            assert wrong is not WRONG[0], f"{name}={wrong!r} is accepted"
+
+
+@pytest.mark.parametrize(("kind", "name"), ARGUMENTS)
+def test_a_misspelt_argument_is_a_type_error_that_suggests_the_right_one(
+    kind: Any, name: str
+) -> None:
+    misspelt = f"{name}s" if f"{name}s" not in argument_names(kind) else f"{name}x"
+    with pytest.raises(TypeError, match=rf"\(\) got an unexpected argument '{misspelt}'; did you"):
+        kind(**{**VALID[kind], misspelt: None})
+
+
+def _connect(**options: Any) -> object:
+    """Do what ``connect`` does with its options."""
+    return make_target("mx.test", 25, options)  # type: ignore[arg-type]
+
+
+def _pool(**options: Any) -> object:
+    """Do what ``pool`` does with its options."""
+    return make_pool(Runtime(), "mx.test", 25, options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "advice"),
+    [
+        (_connect, "timeot", r"^connect\(\) .*did you mean timeouts=\?"),
+        (_connect, "ssl_context", "did you mean context="),
+        (_connect, "username", "did you mean login="),
+        (_connect, "local_hostname", "did you mean hello="),
+        (_connect, "greeting", r"did you mean timeouts=Timeouts\(greeting="),
+        (_pool, "max_conections", r"^pool\(\) .*did you mean max_connections="),
+        (_pool, "timeot", r"^pool\(\) .*did you mean timeout="),
+        (_pool, "loose_dots", r"did you mean leniencies=Leniencies\(loose_dots="),
+        (ServerConfig, "hostnme", r"^serve\(\) .*did you mean hostname="),
+        (ServerConfig, "message_size", r"did you mean limits=Limits\(message_size="),
+        (ServerConfig, "ssl_context", "did you mean context="),
+        (ServerConfig, "auth_required", "did you mean require_auth="),
+        (partial(Envelope, "", "a@b.test"), "ret", r"mean parameters=MailParameters\(ret="),
+        (Timeouts, "xyzzy", r"^Timeouts\(\) got an unexpected argument 'xyzzy'; it takes auth, "),
+    ],
+)
+def test_options_that_belong_elsewhere_or_have_another_name_here_are_suggested(
+    make: Callable[..., object], name: str, advice: str
+) -> None:
+    with pytest.raises(TypeError, match=advice):
+        make(**{name: None})
+
+
+@pytest.mark.parametrize("wrong", [{"passwort": "hunter2"}, {"authzid": ["hunter2"]}], ids=str)
+def test_no_traceback_of_a_wrong_argument_shows_a_password(wrong: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        Login("ann", "hunter2", **wrong)
+    inner = [entry for entry in caught.traceback if entry.frame.code.path != Path(__file__)]
+    assert inner
+    shown = [it for entry in inner for key, it in entry.frame.f_locals.items() if key != "self"]
+    assert "hunter2" not in repr(shown)
 
 
 def _opened() -> ClientProtocol:

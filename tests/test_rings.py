@@ -18,21 +18,21 @@ ROOT = Path(smtpproto.__file__).parent
 
 # The parts that each part may import besides itself, from the inner rings to the outer ones.
 BELOW: dict[str, list[str]] = {
-    "limits": [],
     "option_types": [],
+    "limits": ["option_types"],
     "ports": [],
-    "grammar": ["limits"],
+    "grammar": ["limits", "option_types"],
     "refusal": ["grammar"],
-    "outcome": ["grammar", "refusal"],
+    "outcome": ["option_types", "grammar", "refusal"],
     "errors": ["grammar", "outcome", "refusal"],
-    "wire": ["errors", "limits", "ports", "grammar"],
-    "tls": ["errors", "limits", "ports", "grammar", "wire"],
-    "sasl": ["errors", "limits", "ports", "grammar"],
+    "wire": ["errors", "limits", "option_types", "ports", "grammar"],
+    "tls": ["errors", "limits", "option_types", "ports", "grammar", "wire"],
+    "sasl": ["errors", "limits", "option_types", "ports", "grammar"],
     "mail": ["errors", "limits", "grammar", "wire"],
     "commands": ["grammar"],
     "events": ["grammar"],
     "replies": ["grammar"],
-    "protocol": ["errors", "limits", "grammar", "wire", "events"],
+    "protocol": ["errors", "limits", "option_types", "grammar", "wire", "events"],
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
 
 from attrs import field, frozen
 from attrs.converters import optional
@@ -17,7 +17,7 @@ from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.extension import EXTENSIONS
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, must_be
+from ..option_types import check_type, checked, must_be
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Credential, Login
@@ -143,9 +143,12 @@ class ConnectOptions(ClientOptions, total=False):
 
 
 @keeps_secret_arguments
+@checked
 @frozen(kw_only=True)
 class ClientConfig:
     """The options of a client."""
+
+    _called: ClassVar[str] = "connect"
 
     hello: Host | None = field(default=None, converter=_optional_host)
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""

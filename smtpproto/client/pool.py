@@ -25,9 +25,10 @@ from ..errors import (
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
 from ..mail.preparation import Source, repeater
+from ..option_types import argument_names, check_names, checked, parts_of
 from ..outcome import Outcome
 from ..ports import Runtime, Semaphore
-from .config import ConnectOptions
+from .config import ClientConfig, ConnectOptions
 from .connection import Client, open_client
 from .deadline import Deadline
 from .target import Target, make_target
@@ -52,6 +53,7 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: float | None) -
         raise ValueError(f"{attribute.name} must be None or greater than 0, not {value}")
 
 
+@checked
 @frozen(kw_only=True)
 class PoolConfig:
     """How many connections a pool keeps, and for how long. None means no limit."""
@@ -269,6 +271,8 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
 
     Raises what :func:`.make_target` raises, and ValueError or TypeError for *options* of the pool.
     """
+    known = [*argument_names(ClientConfig), "timeout", *_POOL_OPTIONS]
+    check_names("pool", options, known, parts_of(ClientConfig))
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
     target = make_target(host, port, cast(ConnectOptions, client_options))

@@ -12,6 +12,7 @@ from attrs.converters import optional
 
 from .. import limits
 from ..limits import Leniencies, Tolerance
+from ..option_types import checked
 from .address_advice import advise, brackets_for
 from .ascii_case import lower
 from .domain import Domain, Host, decode_utf8, parse_host, to_host
@@ -63,6 +64,7 @@ def canonical_of(text: str) -> str | None:
         return None
 
 
+@checked
 @frozen(eq=False)
 class Mailbox(_Comparable):
     """``Local-part "@" ( Domain / address-literal )``.
@@ -139,6 +141,7 @@ def _check_path_length(
         raise GrammarError(message, reply=BAD_MAILBOX)
 
 
+@checked
 @frozen(eq=False)
 class ReversePath(_Comparable):
     """The sender in MAIL: a mailbox, or None for the null path ``<>`` of notifications.
@@ -185,6 +188,7 @@ def _no_bare_postmaster(mailbox: Mailbox | None) -> Mailbox | None:
     return None if mailbox is not None and mailbox.canonical == _POSTMASTER else mailbox
 
 
+@checked
 @frozen(eq=False)
 class ForwardPath(_Comparable):
     """A recipient in RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1).

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from attrs import Attribute, field, frozen
 
+from ..option_types import checked
 from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .ascii_case import upper
 from .domain import AddressLiteral, HelloHost, MalformedHost, parse_host, to_host
@@ -87,6 +88,7 @@ def _check_text(_instance: object, _attribute: Attribute[str], text: str) -> Non
         raise GrammarError(message, reply=BAD_ARGUMENT)
 
 
+@checked
 @frozen
 class TextCommand(Command):
     """A command whose argument is text.
@@ -140,6 +142,7 @@ def _check_ascii(_instance: object, _attribute: Attribute[HelloHost], host: Hell
         raise GrammarError(message, reply=BAD_ARGUMENT)
 
 
+@checked
 @frozen
 class Ehlo(Command):
     """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
@@ -168,6 +171,7 @@ class Ehlo(Command):
         return f"{self.verb} ".encode() + bytes(self.host)
 
 
+@checked
 @frozen
 class Helo(Ehlo):
     """``HELO host``. The grammar has domains only; address literals are read too, since clients
@@ -184,6 +188,7 @@ class Helo(Ehlo):
         return command
 
 
+@checked
 @frozen
 class Mail(Command):
     """``MAIL FROM:<reverse-path> parameters``: starts a transaction."""
@@ -206,6 +211,7 @@ class Mail(Command):
         return f"FROM:<{self.path}> {self.parameters}".rstrip(" ")
 
 
+@checked
 @frozen
 class Rcpt(Command):
     """``RCPT TO:<forward-path> parameters``: adds a recipient."""
@@ -268,6 +274,7 @@ class Rset(Command):
     verb = "RSET"
 
 
+@checked
 @frozen
 class Noop(TextCommand):
     """``NOOP [text]``: does nothing but ask for a reply."""
@@ -275,6 +282,7 @@ class Noop(TextCommand):
     verb = "NOOP"
 
 
+@checked
 @frozen
 class Help(TextCommand):
     """``HELP [topic]``."""
@@ -289,6 +297,7 @@ class Quit(Command):
     verb = "QUIT"
 
 
+@checked
 @frozen
 class Vrfy(_NameCommand):
     """``VRFY name [SMTPUTF8]``: asks whether a user exists."""
@@ -296,6 +305,7 @@ class Vrfy(_NameCommand):
     verb = "VRFY"
 
 
+@checked
 @frozen
 class Expn(_NameCommand):
     """``EXPN name [SMTPUTF8]``: asks for the members of a mailing list."""

@@ -10,6 +10,7 @@ from typing import Self
 from attrs import Attribute, field, frozen
 
 from .. import limits
+from ..option_types import checked
 from .ascii_case import lower
 from .reply import GrammarError, Reply
 
@@ -38,6 +39,7 @@ def decode_utf8(data: bytes | str) -> str:
         raise GrammarError("not UTF-8", offset=error.start, reply=_BAD_DOMAIN) from None
 
 
+@checked
 @frozen(eq=False)
 class Domain:
     """A domain name, ``sub-domain *("." sub-domain)``, of LDH labels or U-labels.
@@ -154,6 +156,7 @@ def _is_u_label(label: str) -> bool:
     return allowed and unicodedata.is_normalized("NFC", label)
 
 
+@checked
 @frozen
 class GeneralLiteral:
     """``Standardized-tag ":" 1*dcontent``: an address literal of a kind unknown to this library.
@@ -187,6 +190,7 @@ def _check_address(
         raise GrammarError("address literal of more than 255 octets", reply=_BAD_DOMAIN)
 
 
+@checked
 @frozen(eq=False)
 class AddressLiteral:
     """``[192.0.2.1]``, ``[IPv6:2001:db8::1]`` or ``[tag:content]`` (RFC 5321 4.1.3).
@@ -344,6 +348,7 @@ def to_a_labels(name: str) -> str:
 _TOKEN = frozenset(b"-.:[]_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
+@checked
 @frozen(eq=False)
 class MalformedHost:
     """The name in EHLO of a client that names itself neither by a domain nor by an address literal:

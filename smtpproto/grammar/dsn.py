@@ -9,6 +9,7 @@ from typing import Self
 
 from attrs import field, frozen
 
+from ..option_types import checked
 from .address import ForwardPath
 from .ascii_case import lower, upper
 from .parameter_codec import BAD_PARAMETER
@@ -92,6 +93,7 @@ def _long_envid() -> GrammarError:
     return GrammarError(message, reply=BAD_PARAMETER)
 
 
+@checked
 @frozen
 class OriginalRecipient:
     r"""``addr-type ";" address``: the recipient that the sender originally named (RFC 3461 4.2).

@@ -11,6 +11,7 @@ from typing import Self
 
 from attrs import field, frozen
 
+from ..option_types import checked
 from .ascii_case import upper
 from .parameter_codec import in_range
 from .reply import GrammarError
@@ -92,6 +93,7 @@ class FutureRelease:
         return f"{self.seconds:d} {write_timestamp(self.until)}"
 
 
+@checked
 @frozen(kw_only=True)
 class SessionLimits:
     """The limits that LIMITS announces (RFC 9422). Each is 1 to 999999, or None if not given."""

@@ -7,6 +7,7 @@ from typing import cast
 
 from attrs import field, frozen
 
+from ..option_types import checked, checks_itself
 from .address import ForwardPath, Mailbox, ReversePath
 from .parameters import MailParameters, RcptParameters
 from .reply import GrammarError
@@ -27,9 +28,13 @@ def _to_sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
 
 
 def _to_recipients(values: Recipient | Iterable[Recipient]) -> tuple[ForwardPath, ...]:
-    if isinstance(values, ForwardPath | Mailbox | str | bytes) or values is None:
+    if isinstance(values, ForwardPath | Mailbox | str | bytes) or not isinstance(values, Iterable):
         values = [values]
     return tuple(ForwardPath.of(value) for value in values)
+
+
+checks_itself(_to_sender)  # with advice about addresses
+checks_itself(_to_recipients)
 
 
 def _to_rcpt_parameters(
@@ -40,6 +45,7 @@ def _to_rcpt_parameters(
     return {ForwardPath.of(path): parameters for path, parameters in values.items()}
 
 
+@checked
 @frozen
 class Envelope:
     """The sender and the recipients of a message: ``Envelope("ann@a.test", ["bob@b.test"])``.

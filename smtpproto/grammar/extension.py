@@ -10,6 +10,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from ..limits import COMMAND_LINE
+from ..option_types import checked
 from . import ehlo_parameters
 from .ascii_case import upper
 from .ehlo_parameters import FutureRelease, SessionLimits
@@ -187,6 +188,7 @@ def _add_mechanisms(
     return " ".join(reversed(names.values()))
 
 
+@checked
 @frozen
 class Extensions:
     """The keywords of one EHLO reply, in upper case, each with its parameters as one string.

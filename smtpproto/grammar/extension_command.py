@@ -8,6 +8,7 @@ from typing import Self
 from attrs import Attribute, field, frozen
 
 from ..limits import CHUNK_SIZE_DIGITS
+from ..option_types import checked
 from .ascii_case import upper
 from .command import BAD_ARGUMENT, Command, Ehlo
 from .domain import Domain
@@ -22,6 +23,7 @@ _CHUNK = re.compile(r"([0-9]+)(?: (.*))?")
 _QUEUE = re.compile(r"[!-~]{1,255}")
 
 
+@checked
 @frozen
 class Lhlo(Ehlo):
     """``LHLO host``: LMTP's counterpart of EHLO (RFC 2033 4.1)."""
@@ -41,6 +43,7 @@ def _check_mechanism(_instance: object, _attribute: Attribute[str], mechanism: s
         raise GrammarError("not a mechanism name", reply=BAD_ARGUMENT)
 
 
+@checked
 @frozen
 class Auth(Command):
     """``AUTH mechanism [initial-response]`` (RFC 4954)."""
@@ -88,6 +91,7 @@ def _check_size(_instance: object, _attribute: Attribute[int], size: int) -> Non
         raise ChunkError("not a chunk size", None)
 
 
+@checked
 @frozen
 class Bdat(Command):
     """``BDAT chunk-size [LAST]`` (RFC 3030 2): *size* octets of content follow the line."""
@@ -118,6 +122,7 @@ def _check_node(_instance: object, _attribute: Attribute[str], node: str) -> Non
         Domain(node.removeprefix("@"))
 
 
+@checked
 @frozen
 class Etrn(Command):
     """``ETRN node`` (RFC 1985): starts a queue.
@@ -137,6 +142,7 @@ class Etrn(Command):
         return self.node
 
 
+@checked
 @frozen
 class XClient(Command):
     """``XCLIENT attribute=value ...`` (Postfix): a trusted client acts for another one."""
@@ -152,6 +158,7 @@ class XClient(Command):
         return str(self.attributes)
 
 
+@checked
 @frozen
 class XForward(Command):
     """``XFORWARD attribute=value ...`` (Postfix): a trusted client states the origin of a message,

@@ -11,6 +11,7 @@ from typing import Self
 from attrs import field, frozen
 from attrs.converters import optional
 
+from ..option_types import checked
 from .address import Mailbox, ReversePath
 from .ascii_case import upper
 from .dsn import (
@@ -52,6 +53,7 @@ _VALUE = re.compile(r"[!-<>-~\x80-\ud7ff\ue000-\U0010ffff]+")
 _UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognized or not implemented")
 
 
+@checked
 @frozen
 class Parameter:
     """``esmtp-keyword [ "=" esmtp-value ]``."""
@@ -210,6 +212,7 @@ class _TypedParameters:
         return str(self).encode()
 
 
+@checked
 @frozen(kw_only=True)
 class MailParameters(_TypedParameters):
     """The parameters of MAIL. An attribute is None or False if its parameter is not given.
@@ -254,6 +257,7 @@ class MailParameters(_TypedParameters):
             raise GrammarError("HOLDFOR is longer than BY", reply=BAD_PARAMETER)
 
 
+@checked
 @frozen(kw_only=True)
 class RcptParameters(_TypedParameters):
     """The parameters of RCPT. An attribute is None if its parameter is not given. *notify* takes

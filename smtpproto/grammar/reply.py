@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from attrs import field, frozen
 
 from ..limits import REPLY_LINE
+from ..option_types import checked
 from .printable import printable
 from .status_meanings import MEANINGS
 
@@ -124,6 +125,7 @@ class GrammarError(SMTPError, ValueError):
         return f"{self.message}{at}{phase}{check}"
 
 
+@checked
 @frozen(order=True)
 class EnhancedCode:
     """``class.subject.detail`` (RFC 3463 2), for example ``EnhancedCode(5, 7, 1)``."""
@@ -201,6 +203,7 @@ def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
         raise error
 
 
+@checked
 @frozen
 class Reply:
     """A reply: a code, an enhanced code or None, and text of one or more lines.

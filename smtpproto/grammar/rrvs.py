@@ -9,6 +9,7 @@ from typing import Self
 
 from attrs import Attribute, field, frozen
 
+from ..option_types import checked
 from .parameter_codec import BAD_PARAMETER
 from .reply import GrammarError
 from .timestamp import read_timestamp, to_utc, write_timestamp
@@ -29,6 +30,7 @@ def _check_whole_seconds(_instance: object, _attribute: Attribute[datetime], at:
         raise GrammarError("RRVS takes whole seconds", reply=BAD_PARAMETER)
 
 
+@checked
 @frozen
 class ValidSince:
     """The value of RRVS: deliver only if the mailbox has had the same owner ever *since*.

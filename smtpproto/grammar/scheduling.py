@@ -10,6 +10,7 @@ from typing import Self
 
 from attrs import field, frozen
 
+from ..option_types import checked
 from .parameter_codec import BAD_PARAMETER, in_range
 from .reply import GrammarError, Reply
 from .timestamp import read_timestamp
@@ -29,6 +30,7 @@ class ByMode(enum.Enum):
     NOTIFY = "N"
 
 
+@checked
 @frozen
 class DeliverBy:
     """The value of BY (RFC 2852 4): deliver within *seconds*, else act as *mode* says.

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, final
 
+from ..option_types import wrong_type
 from .reply import GrammarError
 
 P = ParamSpec("P")
@@ -52,8 +53,11 @@ class Secret:
     """Octets that no repr, log or transcript shows.
 
     Built from octets or from ``str``, which is encoded as UTF-8. Raises GrammarError if the text
-    cannot be encoded, TypeError for any other type. Only :meth:`reveal` returns the octets, so a
-    search for it finds every place where a secret leaves its wrapper.
+    cannot be encoded, TypeError for any other type.
+
+    A secret compares with another secret, with ``str`` and with octets, in constant time:
+    ``password == "secret"``. Only :meth:`reveal` returns the octets, so a search for it finds every
+    place where a secret leaves its wrapper. ``password.reveal().decode()`` is the text.
     """
 
     __slots__ = ("_octets",)
@@ -61,22 +65,29 @@ class Secret:
     def __init__(self, value: bytes | str) -> None:
         # bytes(8) would be eight NULs, so numbers must not get that far.
         if not isinstance(value, str | bytes | bytearray | memoryview):
-            raise TypeError(f"a secret must be bytes or str, not {type(value).__name__}")
+            raise wrong_type("a secret", value, "bytes or a str")
         try:
             self._octets = value.encode() if isinstance(value, str) else bytes(value)
         except UnicodeEncodeError:  # its text would contain the secret
             raise GrammarError("a secret cannot be encoded as UTF-8") from None
 
     def reveal(self) -> bytes:
-        """Return the octets."""
+        """Return the octets, not ``str``: ``reveal().decode()`` is the text."""
         return self._octets
 
     def __eq__(self, other: object) -> bool:
-        """Compare in constant time."""
-        return isinstance(other, Secret) and hmac.compare_digest(self._octets, other._octets)
+        """Compare in constant time; text is compared as UTF-8."""
+        if isinstance(other, str):
+            other = other.encode("utf-8", "surrogatepass")  # never equal to what is valid
+        elif isinstance(other, Secret):
+            other = other._octets
+        if not isinstance(other, bytes | bytearray | memoryview):
+            return NotImplemented
+        return hmac.compare_digest(self._octets, other)
 
     def __hash__(self) -> int:
-        return hash((Secret, self._octets))
+        # The same as the hash of equal text, and in CPython of equal octets in ASCII.
+        return hash(self._octets.decode("utf-8", "surrogateescape"))
 
     def __repr__(self) -> str:
         return "Secret(***)"

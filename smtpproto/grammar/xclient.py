@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from attrs import frozen
 
+from ..option_types import checked
 from .ascii_case import lower, upper
 from .parameters import Parameter, read_parameters
 from .reply import GrammarError, Reply
@@ -187,6 +188,7 @@ _XFORWARD = {
 _Address = IPv4Address | IPv6Address | Unavailable | None
 
 
+@checked
 @frozen(kw_only=True)
 class XClientAttributes(_Attributes):
     """The client that XCLIENT puts in place of the real one. None is an attribute not given."""
@@ -212,6 +214,7 @@ class XClientAttributes(_Attributes):
     """The server's port."""
 
 
+@checked
 @frozen(kw_only=True)
 class XForwardAttributes(_Attributes):
     """Where a message came from, for the log of the next server. None is an attribute not given."""

@@ -16,6 +16,7 @@ from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
 from ..limits import Leniencies, Limits, Timeouts
+from ..option_types import checked
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from .client_rules import check_leniencies, check_octets, check_offered, line_of, read_offer
@@ -25,6 +26,7 @@ from .reply_reader import ReplyReader
 from .verbs import Verb, Vocabulary, own_verbs, row_of, vocabulary
 
 
+@checked
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ClientProtocol:
     """One connection, seen from the client.

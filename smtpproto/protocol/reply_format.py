@@ -11,6 +11,7 @@ from ..grammar.reply import EnhancedCode, Reply
 from . import server_replies
 from .server_state import ServerState
 
+HELLOS = frozenset({"EHLO", "HELO", "LHLO"})
 _WITHOUT_ENHANCED_CODE = (Connected, Ehlo)  # RFC 2034 3
 _WITH_HOST_NAME = frozenset({220, 221, 421})  # RFC 5321 4.2.3
 # Replies in place of those whose path needs UTF-8: an escaped path would be a different one.

@@ -28,6 +28,7 @@ from ..grammar.extension import LONGEST_LINE, Extensions
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
+from ..option_types import checked
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
 from .budget import Budget
@@ -36,15 +37,14 @@ from .foreign import begins_foreign, is_foreign
 from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
-from .reply_format import default_reply, error_reply, format_reply
+from .reply_format import HELLOS, default_reply, error_reply, format_reply
 from .server_offer import offer
 from .server_state import ServerState
 from .transaction import Transaction
 from .verbs import Vocabulary, row_of, vocabulary
 
-_WITHOUT_ENHANCED_CODE = frozenset({"EHLO", "HELO", "LHLO"})  # RFC 2034 3
 
-
+@checked
 @define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
 class ServerProtocol(ServerState):
     """One connection, seen from the server.
@@ -364,7 +364,7 @@ class ServerProtocol(ServerState):
             self.hang_up(reply)
         else:
             for _ in range(times):
-                self._send(reply, with_code=verb not in _WITHOUT_ENHANCED_CODE)
+                self._send(reply, with_code=verb not in HELLOS)
         return Rejected(line, reply)
 
     # -- reading content ---------------------------------------------------------------------

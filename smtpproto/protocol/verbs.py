@@ -29,6 +29,7 @@ from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from ..grammar.reply import Reply
+from ..option_types import checked
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
 from .server_replies import NOT_IMPLEMENTED
 
@@ -38,6 +39,7 @@ _OFFERED_BY = {name: row.keyword for row in EXTENSIONS.values() for name in row.
 _NAME = re.compile(r"[A-Z][A-Z0-9-]*")
 
 
+@checked
 @frozen(kw_only=True)
 class Verb:
     """A command and the rules for it."""

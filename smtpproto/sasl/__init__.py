@@ -16,7 +16,7 @@ from .exchange import (
     ServerExchange,
 )
 from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
-from .passwords import HashedPasswords, StoredKeys, hash_password
+from .passwords import HashedPasswords, PlainPasswords, StoredKeys, hash_password
 from .scram_keys import ScramKeys
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Identity",
     "Login",
     "Mechanism",
+    "PlainPasswords",
     "RefusingChallenge",
     "ScramKeys",
     "ServerExchange",

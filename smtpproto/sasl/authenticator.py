@@ -13,12 +13,14 @@ from ..errors import GrammarError
 from ..grammar.ascii_case import lower
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS
+from ..option_types import checked
 from .exchange import Channel, Denied, Identity
 
 if TYPE_CHECKING:
     from .scram_keys import ScramKeys
 
 
+@checked
 @frozen(kw_only=True)
 class TokenClaim:
     """A bearer token, and what the client sent with it (RFC 7628 3.1)."""
@@ -35,6 +37,7 @@ class TokenClaim:
     """The port that the client dialled, or 0."""
 
 
+@checked
 @frozen(kw_only=True)
 class TokenRefused:
     """Why a token is refused. The client gets it (RFC 7628 3.2.2)."""

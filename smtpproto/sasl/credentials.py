@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
+from ..option_types import checked
 from ..ports import result
 
 
@@ -16,6 +17,7 @@ def _secret(value: Secret | str | bytes) -> Secret:
 
 
 @keeps_secret_arguments
+@checked
 @frozen
 class Login:
     """A user name and its password. *authzid* is the user to act as, if that is another one."""
@@ -42,6 +44,7 @@ def _fetched_token(token: TokenText) -> Secret:
 
 
 @keeps_secret_arguments
+@checked
 @frozen
 class BearerToken:
     """An OAuth 2.0 access token, for OAUTHBEARER and XOAUTH2.
@@ -68,6 +71,7 @@ class BearerToken:
         return self.token.reveal()
 
 
+@checked
 @frozen
 class External:
     """The client certificate that TLS has presented (EXTERNAL). *authzid* is the user to act as."""
@@ -75,6 +79,7 @@ class External:
     authzid: str = ""
 
 
+@checked
 @frozen
 class Anonymous:
     """An anonymous login.

@@ -8,6 +8,7 @@ from typing import Protocol, Self
 from attrs import field, frozen
 
 from ..grammar.secret import Secret
+from ..option_types import checked
 
 Check = Callable[[], bool | Awaitable[bool]]
 
@@ -44,6 +45,7 @@ class Channel:
     """The server's port; 0 if unknown."""
 
 
+@checked
 @frozen
 class Identity:
     """The user who has logged in."""

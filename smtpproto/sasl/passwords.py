@@ -1,4 +1,6 @@
-"""Ready-made authenticators for users in a mapping. No password can be read from them.
+"""Ready-made authenticators for users in a mapping.
+
+Only :class:`PlainPasswords`, which is for tests, holds the passwords themselves.
 
 The mapping is read once, when the authenticator is made, so that an invalid entry raises then and
 not at a login. If your users change, make a new authenticator, or derive one of your own from
@@ -21,6 +23,7 @@ from ..errors import GrammarError
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS
+from ..option_types import checked, require_type
 from .authenticator import Authenticator
 from .prepare import prepared, prepared_text
 from .scram_keys import HASHES, ScramKeys
@@ -56,9 +59,13 @@ def hash_password(
     runs *p* times: by default 16 MiB and some tenths of a second. Raises GrammarError for any other
     salt, for costs that are out of bounds, and for a password that SASLprep prohibits or empties.
     """
-    text = prepared(password.reveal()) if isinstance(password, Secret) else prepared_text(password)
+    text = _prepared_password(password)
     costs = _ScryptHash(ln, r, p, salt, bytes(_DIGEST_SIZE))
     return str(_ScryptHash(ln, r, p, salt, costs.compute(text.encode())))
+
+
+def _prepared_password(password: Secret | str) -> str:
+    return prepared(password.reveal()) if isinstance(password, Secret) else prepared_text(password)
 
 
 @frozen(repr=False)
@@ -128,8 +135,10 @@ def _read_users(users: Mapping[str, V], read: Callable[[V], T]) -> dict[str, T]:
 
     Raises GrammarError that shows the name of the user, and never the value.
     """
+    require_type("users", users, Mapping, "a mapping of user names")
     known: dict[str, T] = {}
     for name, value in users.items():
+        require_type("the name of a user", name, str, "a str")
         try:
             prepared_name, stored = prepared_text(name), read(value)
         except GrammarError as error:
@@ -157,6 +166,7 @@ def _decoy_hash(users: HashedPasswords) -> _ScryptHash:
 
 
 @keeps_secret_arguments
+@checked
 @frozen(eq=False, repr=False)
 class HashedPasswords(Authenticator):
     """Users and the hashes of their passwords, made by :func:`hash_password`: for PLAIN and LOGIN.
@@ -176,6 +186,42 @@ class HashedPasswords(Authenticator):
 
     def __repr__(self) -> str:
         return f"HashedPasswords({len(self._users)} users)"
+
+
+def _read_passwords(users: Mapping[str, Secret | str]) -> dict[str, Secret]:
+    return _read_users(users, _prepared_secret)
+
+
+def _prepared_secret(password: Secret | str) -> Secret:
+    require_type("a password", password, Secret | str, 'a str, as in {"ann": "secret"}')
+    return Secret(_prepared_password(password))
+
+
+@keeps_secret_arguments
+@checked
+@frozen(eq=False, repr=False)
+class PlainPasswords(Authenticator):
+    """Users and their passwords: ``PlainPasswords({"ann": "secret"})``, for PLAIN, LOGIN and
+    CRAM-MD5.
+
+    This is for tests and demonstrations, because it keeps the passwords as they are. Use
+    :class:`HashedPasswords` or :class:`StoredKeys` for real users. Raises GrammarError, with the
+    user's name, for a password that SASLprep prohibits or empties (RFC 4013), and TypeError for a
+    value that is not a password.
+    """
+
+    _users: Mapping[str, Secret] = field(converter=_read_passwords)
+
+    def check_password(self, username: str, password: Secret) -> bool:
+        """Return whether *password* is the password of *username*. Compares in constant time."""
+        return self._users.get(username, Secret("")) == password and username in self._users
+
+    def shared_secret(self, username: str) -> Secret | None:
+        """Return the password of *username*, or None."""
+        return self._users.get(username)
+
+    def __repr__(self) -> str:
+        return f"PlainPasswords({len(self._users)} users)"
 
 
 KeysOrText = str | ScramKeys
@@ -224,6 +270,7 @@ def _decoy_shape(users: StoredKeys, hash_name: str) -> tuple[int, int]:
 
 
 @keeps_secret_arguments
+@checked
 @frozen(eq=False, repr=False)
 class StoredKeys(Authenticator):
     """Users and their SCRAM keys: for SCRAM, and for PLAIN and LOGIN too.

@@ -13,6 +13,7 @@ from ..errors import GrammarError
 from ..grammar.secret import Secret, keeps_secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
+from ..option_types import checked
 from .prepare import prepared, prepared_text
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
@@ -23,6 +24,7 @@ _STORED = re.compile(
 )
 
 
+@checked
 @frozen(repr=False)
 class ScramKeys:
     """The keys of one user for one hash.

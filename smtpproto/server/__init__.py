@@ -19,8 +19,8 @@ from .handler import (
     Sink,
     Verdict,
     Verdicts,
-    handler_of,
 )
+from .handler_source import handler_of
 from .setup import check_server
 from .usage import Account, Usage
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 from attrs import field, frozen
 
 from ..grammar.domain import Domain, Host, to_ascii_host
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, must_be
+from ..option_types import check_type, checked, must_be
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Authenticator
@@ -57,6 +57,7 @@ class ServerOptions(TypedDict, total=False):
     trace: Trace | None
 
 
+@checked
 @frozen(kw_only=True)
 class ServerConfig:
     """The options of a server. Each is a keyword argument of ``serve``.
@@ -64,6 +65,8 @@ class ServerConfig:
     Raises ValueError for options that contradict one another, TypeError or GrammarError for values
     of the wrong type or form.
     """
+
+    _called: ClassVar[str] = "serve"
 
     hostname: Host = field(default=Domain("localhost"), converter=to_ascii_host)
     """The server's name in greetings: for a public server, its DNS name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -15,13 +14,11 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
-from ..ports import containing
+from ..option_types import checked
 from ..sasl import Identity
 from ..tls.filter import TLSInfo
 from ..wire.proxy import ProxyHeader
 from .usage import Account
-
-_log = logging.getLogger("smtpproto.server")
 
 Verdict = Reply | None
 """What a hook decides: None accepts with the default reply, a 4yz or 5yz reply refuses, and a
@@ -37,6 +34,7 @@ MessageHook = Verdicts | Awaitable[Verdicts]
 NoReply = None | Awaitable[None]
 
 
+@checked
 @frozen(kw_only=True)
 class Session:
     """What is known about a connection and its client. A hook receives it as first argument.
@@ -284,26 +282,3 @@ class WholeMessage:
         self._body.clear()
         if self._account is not None:
             self._account.release()
-
-
-class _Unavailable(Handler):
-    """The handler of a connection whose own handler could not be made."""
-
-    def connect(self, session: Session) -> Hook:
-        return Reply(421, "4.3.0", "Local error; closing transmission channel")
-
-
-def handler_of(source: HandlerSource) -> Handler:
-    """Return the handler for a new connection; if *source* fails to make one, a handler that
-    answers 421."""
-    if isinstance(source, Handler):
-        return source
-    try:
-        with containing():
-            handler = source()
-        if isinstance(handler, Handler):
-            return handler
-        _log.error("a handler was expected, but %r was made", type(handler).__name__)
-    except Exception:
-        _log.exception("the handler could not be made")
-    return _Unavailable()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from attrs import evolve
 
 from ..errors import LocalProtocolError, TLSFailed
+from ..option_types import require_type
 from ..ports import containing
 from ..protocol.server import ServerProtocol
 from ..sasl import Channel, offers
@@ -17,19 +16,9 @@ from ..tls.filter import Filter
 from ..tls.stream import filter_for
 from .config import ServerConfig
 from .handler import Handler, HandlerSource
+from .handler_source import check_source
 from .hooks import log_failure
 from .trust import trusted_offers
-
-_log = logging.getLogger("smtpproto.server")
-
-# Names that hooks have elsewhere, or had.
-_OTHER_NAMES = {
-    "hello": "ehlo",
-    "helo": "ehlo",
-    "verify": "vrfy",
-    "expand": "expn",
-    "rset": "reset",
-}
 
 # Allows every mechanism, to find which ones a configuration could offer on any connection.
 _BEST_CHANNEL = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
@@ -101,38 +90,37 @@ def _check_context(context: Context) -> None:
         raise ValueError(f"context: {error.message}") from None
 
 
-def _warn_of_misnamed_hooks(handler: type[Handler]) -> None:
-    """Log a warning for each method that looks like a hook, but is never called."""
-    hooks = [name for name in vars(Handler) if not name.startswith("_")]
-    for name in dir(handler):
-        if name.startswith("_") or name in hooks or not callable(getattr(handler, name)):
-            continue
-        near = get_close_matches(
-            name.lower().removeprefix("handle_"), [*hooks, *_OTHER_NAMES], 1, 0.75
-        )
-        if near:
-            meant = _OTHER_NAMES.get(near[0], near[0])
-            _log.warning("%s.%s is not a hook; did you mean %s?", handler.__name__, name, meant)
-
-
 def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
-    """Raise ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
-    extensions that contradict one another, a required AUTH that could never succeed, or a TLS
-    context that is not for servers."""
+    """Check the arguments of ``serve``, and log a warning for a handler that looks wrong.
+
+    Raises ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
+    extensions that contradict one another, an AUTH that could never be offered or succeed, or a TLS
+    context that is not for servers. Raises TypeError if *source* makes no handler, or a *port* of
+    another type.
+    """
+    require_type("port", port, int, "a number; 0 takes any free port")
     if config.lmtp and port == 25:
         raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
     if config.context is not None and not callable(config.context):
         _check_context(config.context)
-    kind = source if isinstance(source, type) else type(source)
-    kind = kind if issubclass(kind, Handler) else Handler  # a factory's handler is not known yet
-    _warn_of_misnamed_hooks(kind)
-    offered = make_machine(kind, config, "", _BEST_CHANNEL).offered
+    offered = make_machine(check_source(source), config, "", _BEST_CHANNEL).offered
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")
-    if (config.require_auth or config.submission) and not offered_mechanisms(config, _BEST_CHANNEL):
+    _check_authentication(config)
+
+
+def _check_authentication(config: ServerConfig) -> None:
+    """Raise ValueError if logins are configured that could never succeed."""
+    options = [name for name in ("require_auth", "submission") if getattr(config, name)]
+    options += ["authenticator"] if config.authenticator is not None else []
+    if not options:
+        return
+    if not offered_mechanisms(config, _BEST_CHANNEL):
         raise ValueError(
-            "require_auth and submission need an authenticator that can verify a login"
+            f"{options[0]} needs an authenticator that can verify a login, for example"
+            " authenticator=PlainPasswords({'ann': 'secret'}) in a test"
         )
-    can_authenticate = config.context is not None or config.auth_in_clear
-    if (config.require_auth or config.submission) and not can_authenticate:
-        raise ValueError("require_auth and submission need TLS: set context, or auth_in_clear=True")
+    if config.context is None and not config.auth_in_clear:
+        raise ValueError(
+            f"{options[0]} needs TLS: set context, or auth_in_clear=True to offer AUTH without it"
+        )

@@ -28,7 +28,8 @@ from ..limits import CHUNK
 from ..ports import as_coroutine, contain, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
-from ..server.handler import HandlerSource, handler_of
+from ..server.handler import HandlerSource
+from ..server.handler_source import handler_of
 from ..server.usage import Usage
 
 T = TypeVar("T")

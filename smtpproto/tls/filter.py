@@ -11,12 +11,14 @@ from attrs import field, frozen
 
 from ..errors import LocalProtocolError, TLSFailed
 from ..grammar.printable import printable
+from ..option_types import checked
 from .binding import SERVER_END_POINT, server_end_point
 from .verify import has_fingerprint
 
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
 
 
+@checked
 @frozen
 class TLSInfo:
     """The result of a handshake. *peer_certificate* is in DER, or None if the peer showed none."""

@@ -6,15 +6,17 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from attrs import field, frozen
 
 from ..grammar.secret import Secret, keeps_secret_arguments
+from ..option_types import checked
 
 _SHA256 = 32  # octets
 
 
+@runtime_checkable
 class Path(Protocol):
     """A path that is not a string, for example ``pathlib.Path``."""
 
@@ -50,6 +52,7 @@ def _fingerprint(text: str) -> bytes:
     return bytes.fromhex(text.replace(":", ""))
 
 
+@checked
 @frozen
 class TLSVerify:
     """How a client verifies a server's certificate. Use the class methods to make one."""
@@ -129,6 +132,7 @@ def _optional_path(value: str | Path | None) -> str | None:
 
 
 @keeps_secret_arguments
+@checked
 @frozen
 class ClientCertificate:
     """A client's certificate and its private key, in PEM files."""

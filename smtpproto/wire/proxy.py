@@ -14,6 +14,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from ..errors import GrammarError
+from ..option_types import checked
 
 Endpoint = tuple[str, int]
 """The text of an IP address in its canonical form, and a port."""
@@ -62,6 +63,7 @@ def _repr(value: object) -> str:
         return type(value).__name__
 
 
+@checked
 @frozen(kw_only=True)
 class ProxyTLS:
     """The client's TLS connection, which ends at the proxy (2.2.6).
@@ -117,6 +119,7 @@ def _check_tlvs(_: object, __: object, tlvs: tuple[tuple[Any, Any], ...]) -> Non
             raise GrammarError(f"the value of a TLV must be at most {V2_HEADER} octets of bytes")
 
 
+@checked
 @frozen
 class ProxyHeader:
     """The two ends of the connection that the proxy has accepted.

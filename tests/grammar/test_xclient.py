@@ -186,7 +186,7 @@ def test_attributes_that_can_be_built_can_be_written_and_read(
     names = st.sampled_from([lower(name) for name in kind.attributes])
     try:
         value = kind(**data.draw(st.dictionaries(names, ANYTHING, max_size=3)))
-    except GrammarError:
+    except (GrammarError, TypeError):
         return
     assert kind.read(str(value)) == value
 
@@ -322,5 +322,5 @@ def test_the_longest_values_are_accepted() -> None:
      {"login": ""}, {"login": "a\nb"}, {"login": "\ud800"}, {"login": b"a"}, {"helo": TEMPUNAVAIL}],
 )  # fmt: skip
 def test_invalid_xclient_attributes_cannot_be_built(values: Any) -> None:
-    with pytest.raises(GrammarError):
+    with pytest.raises((GrammarError, TypeError)):
         XClientAttributes(**values)

@@ -13,7 +13,7 @@ from smtpproto import BearerToken, Login, Secret
 def test_a_secret_that_is_neither_bytes_nor_str_is_a_type_error(value: Any) -> None:
     """``bytes(7)`` is seven NULs: a PIN passed as a number would become another password."""
     for make in (Secret, lambda it: Login("ann", it), lambda it: BearerToken("ann", it)):
-        with pytest.raises(TypeError, match="a secret must be bytes or str"):
+        with pytest.raises(TypeError, match="pass "):
             make(value)
 
 

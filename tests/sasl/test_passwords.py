@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,13 +17,14 @@ from smtpproto import (
     HashedPasswords,
     Identity,
     Login,
+    PlainPasswords,
     ScramKeys,
     Secret,
     StoredKeys,
     hash_password,
 )
 from smtpproto.limits import SCRAM_DEFAULT_ITERATIONS
-from smtpproto.sasl import offers
+from smtpproto.sasl import Channel, offers
 from smtpproto.sasl.scram import ScramClient, ScramServer
 
 from .scram_exchanges import HASHES, SALT, UNBOUND, challenge_after, log_in
@@ -31,6 +33,43 @@ OTHER_SALT = bytes(reversed(SALT))
 KEYS = ScramKeys.derive("secret", salt=SALT, iterations=4096)
 KEYS_TEXT = str(KEYS)
 CHEAP = hash_password("secret", salt=SALT, ln=10, p=1)
+
+# -- plain passwords -----------------------------------------------------------------------------
+
+
+def test_users_with_plain_passwords_can_log_in_by_plain_login_and_cram_md5() -> None:
+    users = PlainPasswords({"ann": "secret", "Ⅸ": Secret("pä55")})
+    channel = Channel(random=bytes, secure=True)
+    assert offers(users, channel) == ("CRAM-MD5", "PLAIN", "LOGIN")
+    for username, password in (("ann", "secret"), ("IX", "pä55")):
+        assert users.check_password(username, Secret(password)) is True
+        assert users.shared_secret(username) == password
+        for other in ("", "Secret", f"{password} "):
+            assert users.check_password(username, Secret(other)) is False
+    for other in ("secret", ""):
+        assert users.check_password("bob", Secret(other)) is False
+    assert users.shared_secret("bob") is None
+    assert "secret" not in repr(users)
+
+
+@pytest.mark.parametrize(
+    ("users", "kind", "reason"),
+    [
+        (["ann"], TypeError, "users cannot be of the type list; pass a mapping"),
+        ({"ann": 5}, TypeError, r'a password cannot be of the type int; pass a str, as in \{"ann"'),
+        ({"ann": None}, TypeError, "a password cannot be None"),
+        ({b"ann": "x"}, TypeError, "the name of a user cannot be of the type bytes"),
+        ({"ann": ""}, GrammarError, "user 'ann'"),
+        ({"ann": "a\x07"}, GrammarError, "user 'ann'"),
+    ],
+    ids=str,
+)
+def test_plain_passwords_that_cannot_be_used_are_errors(
+    users: Any, kind: type[Exception], reason: str
+) -> None:
+    with pytest.raises(kind, match=reason):
+        PlainPasswords(users)
+
 
 # -- hashes --------------------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trustme
 from attrs import evolve
@@ -72,3 +74,21 @@ def test_tls_options_without_a_context_raise_value_error() -> None:
 def test_a_message_size_below_64_kib_raises_value_error() -> None:
     with pytest.raises(ValueError, match="65536"):
         Limits(message_size=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"context": CONTEXT}, {"auth_in_clear": True}])
+def test_an_authenticator_that_verifies_nothing_is_a_value_error(options: dict[str, Any]) -> None:
+    for useless in (
+        ServerConfig(authenticator=Authenticator(), **options),
+        ServerConfig(authenticator=Accounts(), mechanisms=[], **options),
+    ):
+        with pytest.raises(ValueError, match=r"authenticator=PlainPasswords\("):
+            check_server(Handler, useless, 2525)
+
+
+def test_an_authenticator_without_tls_is_a_value_error() -> None:
+    """Otherwise AUTH would never be offered, without a word."""
+    with pytest.raises(ValueError, match="authenticator needs TLS: set context, or auth_in_clear"):
+        check_server(Handler, ServerConfig(authenticator=Accounts()), 2525)
+    check_server(Handler, ServerConfig(authenticator=Accounts(), context=CONTEXT), 2525)
+    check_server(Handler, ServerConfig(authenticator=Accounts(), auth_in_clear=True), 2525)

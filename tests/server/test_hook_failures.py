@@ -26,7 +26,7 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.ports import Runtime
 from smtpproto.server.conversation import Conversation
-from smtpproto.server.handler import handler_of
+from smtpproto.server.handler_source import handler_of
 from tests.support.failing_handler import CASES, Case, handler_and_config
 from tests.support.scripted_client import ScriptedClient, octets
 

@@ -2,16 +2,110 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
+from typing import Any
 
 import pytest
 
-from smtpproto import Handler, ServerConfig, Session
+from smtpproto import Envelope, Handler, Reply, ServerConfig, Session
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
+from smtpproto.server.handler_source import handler_of
 from smtpproto.server.setup import check_server
 from tests.support.scripted_client import ScriptedClient, octets
 from tests.support.tls_sessions import SERVER_CONTEXT
+
+
+class Inbox(Handler):
+    """Accepts mail."""
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
+
+
+class NotDerived:
+    """A handler that somebody forgot to derive from Handler."""
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
+
+
+async def make_late() -> Handler:
+    """A function that cannot be a source, because it is awaited."""
+    return Inbox()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (object(), "handler cannot be of the type object; pass an instance of a Handler"),
+        (None, "handler cannot be None; pass an instance"),
+        (25, "handler cannot be of the type int"),
+        (make_late, "handler cannot be of the type function"),
+        (NotDerived, "handler cannot be the class NotDerived; derive it from Handler"),
+        (NotDerived(), "handler cannot be of the type NotDerived"),
+    ],
+    ids=["object", "None", "int", "async-function", "class", "instance"],
+)
+def test_what_is_no_handler_is_a_type_error_at_start(source: Any, reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
+        check_server(source, ServerConfig(), 2525)
+
+
+@pytest.mark.parametrize("made", [None, NotDerived(), Handler])
+def test_a_function_that_makes_no_handler_is_logged_and_answered_with_421(
+    made: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = ScriptedClient([])
+    run(Conversation(client, handler_of(lambda: made), ServerConfig(), Runtime()).run())
+    assert client.lines[0].startswith("421 4.3.0") or client.lines[0].startswith("421 ")
+    assert "what the function of serve returns cannot be" in caplog.text
+
+
+def test_a_handler_that_accepts_no_mail_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    class Greeter(Handler):
+        def connect(self, session: Session) -> None: ...
+
+    check_server(Greeter, ServerConfig(), 2525)
+    assert caplog.messages == [
+        "Greeter defines neither message nor data, so the server refuses all mail"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hook", "reason"),
+    [
+        (lambda self, session, recipient: None, r"take the arguments \(self, session, recipient, "),
+        (lambda session, recipient, parameters: None, "must take the arguments"),
+        (lambda: None, "must take the arguments"),
+        (None, "must be a method, because it is a hook"),
+        (Reply(550), "must be a method, because it is a hook"),
+    ],
+    ids=["one-missing", "no-self", "none", "value-None", "value-Reply"],
+)
+def test_a_hook_that_cannot_be_called_is_a_type_error_at_start(hook: Any, reason: str) -> None:
+    """Otherwise each of its commands would be answered with 451."""
+    kind = type("Own", (Inbox,), {"rcpt": hook})
+    with pytest.raises(TypeError, match=rf"^Own\.rcpt .*{reason}"):
+        check_server(kind, ServerConfig(), 2525)
+
+
+def test_hooks_may_take_their_arguments_in_any_form(caplog: pytest.LogCaptureFixture) -> None:
+    class Own(Inbox):
+        def ehlo(self, *arguments: Any) -> None: ...
+
+        def mail(self, s: Session, path: Any, p: Any, more: int = 0) -> None: ...
+
+        @staticmethod
+        def reset(session: Session) -> None: ...
+
+        @classmethod
+        def close(cls, session: Session) -> None: ...
+
+        @functools.wraps(Handler.help)
+        def help(self, *arguments: Any, **named: Any) -> None: ...  # type: ignore[override]
+
+    check_server(Own, ServerConfig(), 2525)
+    assert not caplog.messages
 
 
 def test_an_unknown_extension_is_a_value_error_before_the_factory_makes_a_handler() -> None:
@@ -50,12 +144,31 @@ def test_a_context_for_clients_is_a_value_error() -> None:
 def test_a_method_that_looks_like_a_hook_is_warned_of_at_start(
     name: str, meant: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kind = type("Own", (Handler,), {name: lambda self: None})
-    check_server(kind, ServerConfig(), 2525)
-    assert caplog.messages == [f"Own.{name} is not a hook; did you mean {meant}?"]
+    kind = type("Own", (Inbox,), {name: lambda self: None})
+    warning = f"Own.{name} is not a hook; did you mean {meant}?"
+    for source in (kind, kind()):
+        check_server(source, ServerConfig(), 2525)
+        assert caplog.messages == [warning]
+        caplog.clear()
+
+
+def test_a_method_that_looks_like_a_hook_is_warned_of_when_a_function_makes_its_class(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kind = type("Own", (Inbox,), {"mesage": lambda self: None})
+
+    def make() -> Handler:
+        made: Handler = kind()
+        return made
+
+    check_server(make, ServerConfig(), 2525)
+    handler_of(make)
+    assert caplog.messages == ["Own.mesage is not a hook; did you mean message?"]
+    handler_of(make)
+    assert len(caplog.messages) == 1  # once, not for each connection
 
 
 def test_other_methods_of_a_handler_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    kind = type("Own", (Handler,), {"store": lambda self: None, "known": frozenset(), "_mail": 1})
+    kind = type("Own", (Inbox,), {"store": lambda self: None, "known": frozenset(), "_mail": 1})
     check_server(kind, ServerConfig(), 2525)
     assert not caplog.messages

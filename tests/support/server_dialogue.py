@@ -7,7 +7,7 @@ from collections.abc import Callable
 from smtpproto import Handler, Limits, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from smtpproto.server.handler import handler_of
+from smtpproto.server.handler_source import handler_of
 from smtpproto.testing.script import ScriptedStream
 from tests.support.accounts import Accounts
 

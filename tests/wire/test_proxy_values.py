@@ -44,9 +44,7 @@ def test_tls_and_tlvs_without_addresses_are_refused() -> None:
         ProxyHeader(tlvs=((5, b""),))
 
 
-@pytest.mark.parametrize(
-    "text", ["\r\n", "\0", "a\nb", "\x7f", "\u2028", "\ud800", b"x", 1, "x" * 5000]
-)
+@pytest.mark.parametrize("text", ["\r\n", "\0", "a\nb", "\x7f", "\u2028", "\ud800", "x" * 5000])
 def test_texts_that_are_not_printable_are_refused(text: Any) -> None:
     for name in ("version", "common_name"):
         with pytest.raises(GrammarError):

@@ -1,0 +1,111 @@
+"""Handlers for connections: made from what ``serve`` was given, and checked once for each class."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from difflib import get_close_matches
+from weakref import WeakSet
+
+from ..grammar.reply import Reply
+from ..option_types import wrong_type
+from ..ports import containing
+from .handler import Handler, HandlerSource, Hook, Session
+
+_log = logging.getLogger("smtpproto.server")
+
+_HOOKS = [name for name in vars(Handler) if not name.startswith("_")]
+# Names that hooks have elsewhere, or had.
+_OTHER_NAMES = {
+    "hello": "ehlo",
+    "helo": "ehlo",
+    "verify": "vrfy",
+    "expand": "expn",
+    "rset": "reset",
+}
+_INSTEAD = "an instance of a Handler, such a class, or a function that returns an instance"
+_checked: WeakSet[type[Handler]] = WeakSet()  # classes that functions have made
+
+
+def check_source(source: HandlerSource) -> type[Handler]:
+    """Return the class of the handlers that *source* makes, Handler if it is a function.
+
+    Logs a warning for a class that looks wrong, as :func:`check_class` does. Raises TypeError if
+    *source* can make no handler, or if a hook of its class cannot be called.
+    """
+    kind = source if isinstance(source, type) else type(source)
+    if issubclass(kind, Handler):
+        check_class(kind)
+        return kind
+    if isinstance(source, type):
+        raise TypeError(f"handler cannot be the class {kind.__name__}; derive it from Handler")
+    if not callable(source) or inspect.iscoroutinefunction(source):
+        raise wrong_type("handler", source, _INSTEAD)
+    return Handler
+
+
+def check_class(kind: type[Handler]) -> None:
+    """Check a class of handlers.
+
+    Logs a warning for each method that looks like a hook but is never called, and if the class
+    accepts no mail. Raises TypeError if a hook cannot be called with its arguments.
+    """
+    for name in _HOOKS:
+        _check_hook(kind, name)
+    for name in dir(kind):
+        if not name.startswith("_") and name not in _HOOKS and callable(getattr(kind, name)):
+            _warn_if_misnamed(kind, name)
+    if kind.message is Handler.message and kind.data is Handler.data:
+        _log.warning(
+            "%s defines neither message nor data, so the server refuses all mail", kind.__name__
+        )
+
+
+def _check_hook(kind: type[Handler], name: str) -> None:
+    """Raise TypeError if the hook *name* of *kind* does not take what the server passes."""
+    hook = inspect.getattr_static(kind, name)
+    expected = [*inspect.signature(getattr(Handler, name)).parameters][1:]
+    passed = expected if isinstance(hook, staticmethod) else ["self", *expected]
+    hook = hook.__func__ if isinstance(hook, staticmethod | classmethod) else hook
+    if not callable(hook):
+        raise TypeError(f"{kind.__name__}.{name} must be a method, because it is a hook")
+    try:
+        inspect.signature(hook).bind(*passed)
+    except TypeError:
+        text = f"{kind.__name__}.{name} must take the arguments ({', '.join(['self', *expected])})"
+        raise TypeError(text) from None
+    except ValueError:  # a callable whose signature is unknown
+        return
+
+
+def _warn_if_misnamed(kind: type[Handler], name: str) -> None:
+    candidate = name.lower().removeprefix("handle_").removeprefix("on_").removeprefix("smtp_")
+    if near := get_close_matches(candidate, [*_HOOKS, *_OTHER_NAMES], 1, 0.75):
+        meant = _OTHER_NAMES.get(near[0], near[0])
+        _log.warning("%s.%s is not a hook; did you mean %s?", kind.__name__, name, meant)
+
+
+class _Unavailable(Handler):
+    """The handler of a connection whose own handler could not be made."""
+
+    def connect(self, session: Session) -> Hook:
+        return Reply(421, "4.3.0", "Local error; closing transmission channel")
+
+
+def handler_of(source: HandlerSource) -> Handler:
+    """Return the handler for a new connection; if *source* fails to make one, a handler that
+    answers 421."""
+    if isinstance(source, Handler):
+        return source
+    try:
+        with containing():
+            handler = source()
+        if not isinstance(handler, Handler):
+            raise wrong_type("what the function of serve returns", handler, "a Handler")
+        if not isinstance(source, type) and type(handler) not in _checked:
+            check_class(type(handler))
+            _checked.add(type(handler))
+        return handler
+    except Exception:
+        _log.exception("the handler could not be made")
+    return _Unavailable()
