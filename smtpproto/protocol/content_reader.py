@@ -69,7 +69,7 @@ def read_dotted(server: ServerState, buffer: Buffer, budget: Budget) -> ContentR
     tolerance = server.leniencies.bare_cr_or_lf
     source = DotReader(buffer, normalize=tolerance is not Tolerance.REJECT)
     limit, reports = server.limits.message_size, tolerance is Tolerance.REPORT
-    return ContentReader(source, server.transaction, limit, budget, reports_bare=reports)
+    return ContentReader(source, server.transaction, limit, budget, None, reports)
 
 
 def read_counted(
