@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from ipaddress import ip_address
 from typing import ClassVar, Literal, TypedDict
@@ -72,7 +72,7 @@ def _credential(value: Credential | tuple[str, str]) -> Credential:
     return value
 
 
-to_credential = keeps_secret(_credential)
+to_credential: Callable[[Credential | tuple[str, str]], Credential] = keeps_secret(_credential)
 
 
 def _extension_names(names: str | Iterable[str]) -> frozenset[str]:

@@ -33,7 +33,7 @@ class Ledger:
         greeting = _Entry(Sent(Step.GREETING), Phase.GREETING, end=0, asked_at=0)
         self._entries = deque([greeting])
         self._unsent: deque[_Entry] = deque()
-        self.in_flight = 0
+        self.in_flight: int = 0
 
     def __len__(self) -> int:
         return len(self._entries)

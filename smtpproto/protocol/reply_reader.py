@@ -22,9 +22,9 @@ class ReplyReader:
         self._line_reader = LineReader(self._buffer)
         self._lines: list[bytes] = []  # of the reply that is not complete
         self._size = 0
-        self.received = 0
+        self.received: int = 0
         """How many octets have arrived."""
-        self.begin = 0
+        self.begin: int = 0
         """How many octets had arrived before the first one of the last reply."""
 
     def feed(self, data: bytes) -> None:

@@ -54,6 +54,7 @@ def served(case: Case, seconds: float) -> list[str]:
     return [line[:3] for line in replies.decode().splitlines() if line[3:4] == " "]
 
 
+@pytest.mark.req("RFC5321-6.1-05")
 @pytest.mark.parametrize("case", TIMED, ids=lambda case: f"{case.hook}-{case.hello}")
 def test_a_hook_is_cancelled_after_its_time_and_not_before(
     case: Case, caplog: pytest.LogCaptureFixture
