@@ -24,7 +24,7 @@ class ParameterRecorder(Handler):
         self.parameters.append(envelope.parameters)
 
 
-@pytest.mark.req("RFC8689-4.3-01")
+@pytest.mark.req("RFC8689-4.3-01", "RFC8689-2-04", "RFC8689-2-07")
 @pytest.mark.parametrize(
     ("mode", "verified"),
     [
