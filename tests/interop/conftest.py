@@ -21,6 +21,7 @@ from tests.interop.programs import (
     shared_directory,
     skip_missing,
 )
+from tests.interop.sources import Sources, make_sources
 
 LIBRARIES = {"aiosmtpd", "smtplib"}  # in Python: their tests need no program and are fast
 
@@ -50,6 +51,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     server.load_cert_chain(chain)
     server.verify_mode = ssl.CERT_OPTIONAL
     return Certificate(server, ssl.create_default_context(cafile=ca), ca, chain, user)
+
+
+@pytest.fixture(scope="session")
+def sources(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    """Fetches sources of other projects."""
+    return make_sources(request.config, tmp_path_factory)
 
 
 @pytest.fixture(params=ADAPTERS)

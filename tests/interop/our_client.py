@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, Unpack
 
@@ -15,6 +14,7 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import open_client
 from smtpproto.mail.preparation import Source
+from tests.interop.our_server import run_in_loop
 from tests.interop.programs import TIMEOUT
 
 T = TypeVar("T")
@@ -58,9 +58,9 @@ def converse(
             return await talk(client)
 
     match adapter:
-        case "asyncio":
-            return asyncio.run(in_asyncio())
         case "trio":
             return trio.run(in_trio)
-        case _:
+        case "blocking":
             return blocking.run(in_blocking())
+        case _:
+            return run_in_loop(adapter, in_asyncio())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, Unpack
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar, Unpack
 
 import trio
 from attrs import frozen
@@ -31,6 +32,8 @@ from tests.interop.programs import TIMEOUT, Certificate
 
 ADAPTERS = ("asyncio", "trio", "blocking")
 LOGIN = ("ann", "s3cret word")
+
+T = TypeVar("T")
 
 _NO_DELAY = Limits(failed_login_delay=0)
 _KEPT = Reply(250, "2.6.0", "Kept")
@@ -98,39 +101,55 @@ class Inbox(Handler):
         return self._arrivals.empty()
 
 
+def run_in_loop(adapter: str, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run *coroutine* in a loop of asyncio, or of uvloop if *adapter* is "uvloop"."""
+    factory = importlib.import_module("uvloop").new_event_loop if adapter == "uvloop" else None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(coroutine)
+
+
 @contextlib.contextmanager
-def serving(adapter: str, handler: Handler, **options: Unpack[ServerOptions]) -> Iterator[int]:
-    """Run our server on *adapter*, in a thread, while the block runs. Return its port."""
+def serving(
+    adapter: str,
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    **options: Unpack[ServerOptions],
+) -> Iterator[int]:
+    """Run our server on *adapter*, in a thread, while the block runs. Return its port.
+
+    The adapter "uvloop" is that of asyncio on a loop of uvloop.
+    """
     options = {"limits": _NO_DELAY, **options}
     if adapter == "blocking":
-        with blocking.serve(handler, **options) as server:
+        with blocking.serve(handler, host, port, **options) as server:
             yield server.port
         return
     started: queue.Queue[tuple[int, Callable[[], object]]] = queue.Queue()
 
     async def in_asyncio() -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        async with on_asyncio.serve(handler, **options) as server:
+        async with on_asyncio.serve(handler, host, port, **options) as server:
             started.put((server.port, lambda: loop.call_soon_threadsafe(stopped.set)))
             await stopped.wait()
 
     async def in_trio() -> None:
         token, stopped = trio.lowlevel.current_trio_token(), trio.Event()
-        async with on_trio.serve(handler, **options) as server:
+        async with on_trio.serve(handler, host, port, **options) as server:
             started.put((server.port, lambda: token.run_sync_soon(stopped.set)))
             await stopped.wait()
 
     def run() -> None:
-        if adapter == "asyncio":
-            asyncio.run(in_asyncio())
-        else:
+        if adapter == "trio":
             trio.run(in_trio)
+        else:
+            run_in_loop(adapter, in_asyncio())
 
     thread = threading.Thread(target=run)
     thread.start()
-    port, stop = started.get(timeout=TIMEOUT)
+    bound, stop = started.get(timeout=TIMEOUT)
     try:
-        yield port
+        yield bound
     finally:
         stop()
         thread.join()
