@@ -35,6 +35,10 @@ def test_each_mutant_fits_the_code_and_changes_it() -> None:
     assert unfit == []
 
 
+def test_each_required_row_has_a_mutant() -> None:
+    assert importlib.import_module("matrix").Matrix(ROOT).without_mutant() == []
+
+
 def fault_of(mutant: Any) -> str:
     """Return why *mutant* cannot be used, or ""."""
     try:
