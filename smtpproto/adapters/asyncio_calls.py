@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from ..ports import contain, took_too_long
 from .abandonable import Abandonable
@@ -14,10 +15,13 @@ T = TypeVar("T")
 UNWIND = 1.0  # seconds for a call to end after it was cancelled
 FINISH = 2.0  # seconds for a call at the end of a connection that was cancelled
 
+_ending: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled for good
+
 
 async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     """See :meth:`.ports.Runtime.within`."""
-    call, limit = _Call(), asyncio.timeout(seconds)
+    limit = asyncio.timeout(seconds)
+    call = _Call(limit)
     try:
         async with limit:
             try:
@@ -48,26 +52,38 @@ async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
         await asyncio.wait([task], timeout=FINISH)  # a second cancellation ends this, too
         raise
     finally:
-        if task.cancel():
+        if end(task):
             await asyncio.wait([task], timeout=2 * UNWIND)
     if task.cancelled() or not task.done():
         raise took_too_long(FINISH)
     return task.result()
 
 
+def end(task: asyncio.Task[Any]) -> bool:
+    """Cancel *task* for good: if a call in it ignores that, it is abandoned soon after. Return
+    False if the task has ended already."""
+    _ending.add(task)
+    return task.cancel()
+
+
 class _Call:
     """One call in the current task: whether it has ended, and what cancelled it."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: asyncio.Timeout) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self._limit = limit
         self._task, self._cancelled_before = task, task.cancelling()
         self._timer: asyncio.TimerHandle | None = None
         self._abandoned = False
 
     def why_abandon(self, value: object) -> asyncio.CancelledError | None:
-        """Return *value* if the call must be abandoned: it goes on although it was cancelled."""
-        if not isinstance(value, asyncio.CancelledError):
+        """Return *value* if the call must be abandoned: it goes on although it was cancelled.
+
+        Other cancellations are the application's own, for example those of ``asyncio.timeout``.
+        """
+        must_end = self._limit.expired() or self._task in _ending
+        if not (must_end and isinstance(value, asyncio.CancelledError)):
             return None
         if self._timer is None:
             self._timer = self._task.get_loop().call_later(UNWIND, self._abandon)

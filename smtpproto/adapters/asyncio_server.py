@@ -14,7 +14,7 @@ from attrs import define
 
 from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
-from . import listening
+from . import asyncio_calls, listening
 from .asyncio_runtime import Runtime, Stream, close_after_failure
 from .listening import HostOption
 from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
@@ -149,7 +149,7 @@ class Server(ServerBase):
 
     def _cancel_connections(self) -> None:
         for task, connection in self._running.items():
-            task.cancel()
+            asyncio_calls.end(task)
             if connection.stream is not None:
                 connection.stream.abort()
 

@@ -19,11 +19,13 @@ _IGNORED = 100  # a call that catches Cancelled as often as this will not end by
 
 async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     """See :meth:`.ports.Runtime.within`."""
-    if seconds is None:
-        return await _contained(awaitable)
-    with trio.move_on_after(seconds):
-        return await _contained(awaitable)
-    raise took_too_long(seconds)
+    limit = trio.CancelScope()
+    if seconds is not None:
+        limit.deadline = trio.current_time() + seconds
+    nursery = trio.lowlevel.current_task().parent_nursery
+    with limit:
+        return await _contained(awaitable, limit, *([nursery.cancel_scope] if nursery else []))
+    raise took_too_long(seconds or 0)
 
 
 async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
@@ -35,7 +37,7 @@ async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
         nursery.start_soon(_shorten, scope)
         with scope:
             try:
-                return await _contained(awaitable)
+                return await _contained(awaitable, scope)
             except Exception as error:  # a nursery would wrap it in a group
                 failure = error
             finally:
@@ -51,8 +53,8 @@ async def _shorten(scope: trio.CancelScope) -> None:
         scope.deadline = min(scope.deadline, trio.current_time() + FINISH)
 
 
-async def _contained(awaitable: Awaitable[T]) -> T:
-    """Await *awaitable*. Abandon it if it goes on although it is cancelled."""
+async def _contained(awaitable: Awaitable[T], *scopes: trio.CancelScope) -> T:
+    """Await *awaitable*. Abandon it if it goes on although one of *scopes* is cancelled."""
     task, ignored = trio.lowlevel.current_task(), 0
 
     def why_abandon(value: object) -> trio.Cancelled | None:
@@ -60,7 +62,8 @@ async def _contained(awaitable: Awaitable[T]) -> T:
         error = getattr(value, "error", None)  # trio resumes a task with an outcome
         if not isinstance(error, trio.Cancelled):
             return None
-        ignored += 1
+        # Other scopes are the application's: every trio.sleep ends with a Cancelled, for example.
+        ignored += any(scope.cancel_called for scope in scopes)
         return error if ignored > _IGNORED else None
 
     try:

@@ -16,7 +16,7 @@ import trio
 from attrs import define, field
 
 from smtpproto import Envelope, Handler, MailParameters, ReversePath, Session
-from tests.adapters.connections import connect_raw
+from tests.adapters.connections import connect_raw, receive, receive_until_end
 from tests.adapters.harness import Adapter, Blocking, Trio, each_server, running_server
 from tests.support.handlers import Inbox
 
@@ -91,6 +91,7 @@ class Slow(Handler):
     server: type[Adapter]
     begun: threading.Event = field(factory=threading.Event)
     ended: list[str] = field(factory=list)
+    stopped: threading.Event = field(factory=threading.Event)
 
     def data(self, session: Session, envelope: Envelope) -> Any:
         return self
@@ -107,12 +108,17 @@ class Slow(Handler):
         await self._end("close")
 
     async def _end(self, name: str) -> None:
-        for _ in range(3):
-            if self.server is Trio:
-                await trio.sleep(0.001)
-            elif self.server is not Blocking:
-                await asyncio.sleep(0.001)
+        for _ in range(10):
+            await self._pause()
         self.ended.append(name)
+
+    async def _pause(self) -> None:
+        if self.server is Trio:
+            await trio.sleep(0.001)
+        elif self.server is Blocking:
+            self.stopped.wait(0.001)
+        else:
+            await asyncio.sleep(0.001)
 
 
 MESSAGE = b"HELO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nhalf\r\n"
@@ -131,6 +137,40 @@ def test_the_hooks_of_the_end_run_to_their_end_when_stop_cancels_a_connection(
         assert handler.begun.wait(30)
         running.stop()
     assert handler.ended == ["abort", "close"]
+
+
+@define(eq=False)
+class SlowToClose(Slow):
+    """Its hook ``close`` goes on for a while after *stopped*, for the first connection."""
+
+    async def close(self, session: Session) -> None:
+        if self.begun.is_set():
+            return
+        self.begun.set()
+        while not self.stopped.is_set():
+            await self._pause()
+        await self._end("close")
+
+
+@each_server
+def test_a_hook_of_the_end_that_has_begun_runs_to_its_end_when_the_server_stops(
+    server: type[Adapter],
+) -> None:
+    handler = SlowToClose(server)
+    with (
+        running_server(server, handler, **NO_GRACE) as running,
+        connect_raw(running.port) as idle,
+    ):
+        assert receive(idle).startswith(b"220 ")
+        connect_raw(running.port).close()
+        assert handler.begun.wait(30)
+        stopping = threading.Thread(target=running.stop)
+        stopping.start()
+        receive_until_end(idle)  # now the server is stopping
+        handler.stopped.set()
+        stopping.join(30)
+        assert not stopping.is_alive()
+    assert "close" in handler.ended
 
 
 @define(eq=False)
