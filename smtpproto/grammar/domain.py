@@ -92,7 +92,9 @@ class Domain:
         unknown = GrammarError("no A-labels for this name; pass them instead", reply=_BAD_DOMAIN)
         try:
             octets = self.name.encode("idna")
-            same = octets.decode("idna") == self.name.lower()
+            same = (
+                octets.decode("idna").lower() == self.name.lower()
+            )  # ASCII labels keep their case
         except UnicodeError:  # the codec can encode some names that it cannot decode
             raise unknown from None
         if not same:

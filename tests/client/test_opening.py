@@ -215,7 +215,7 @@ def test_a_name_that_is_not_fully_qualified_is_logged_as_a_warning(
          {"STARTTLS": "", "CHUNKING": "", "SIZE": "1000", "AUTH": "PLAIN x"}),
         (["mx", "SIZE 1", "SIZE 2"], {"SIZE": "2"}),
         (["mx", "AUTH=PLAIN LOGIN"], {"AUTH": "PLAIN LOGIN"}),
-        (["mx", "auth=PLAIN LOGIN", "AUTH PLAIN"], {"AUTH": "PLAIN"}),
+        (["mx", "auth=PLAIN LOGIN", "AUTH PLAIN"], {"AUTH": "LOGIN PLAIN"}),
         (["mx", "AUTH  PLAIN   LOGIN ", "HELP "], {"AUTH": "PLAIN LOGIN", "HELP": ""}),
         (["mx", "X-MINE a b=c", "FOO", "no_keyword", "", "- -"], {"X-MINE": "a b=c", "FOO": ""}),
     ],

@@ -19,6 +19,7 @@ from smtpproto.adapters import listening
 from smtpproto.adapters import trio as on_trio
 from tests.adapters.connections import needs_unix_sockets, start_and_stop
 from tests.adapters.harness import Adapter, each_server, running_server
+from tests.adapters.inboxes import Inbox
 
 
 def _has_ipv6() -> bool:
@@ -217,7 +218,7 @@ def test_a_shortage_is_logged_once_and_the_server_goes_on_when_it_is_over(
 ) -> None:
     with (
         failing_accept(monkeypatch, number, 10) as failures,
-        running_server(server, Handler()) as running,
+        running_server(server, Inbox()) as running,
         socket.create_connection(("127.0.0.1", running.port), 30) as client,
     ):
         assert client.recv(100).startswith(b"220 ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -20,12 +21,14 @@ from smtpproto.grammar.parameters import (
     RcptParameters,
     read_parameters,
 )
+from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
 from smtpproto.grammar.rrvs import ValidSince
 from smtpproto.grammar.scheduling import DeliverBy
 from smtpproto.grammar.timestamp import read_timestamp, write_timestamp
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
+from smtpproto.limits import Leniencies, Tolerance
 from smtpproto.testing import strategies
 
 
@@ -41,6 +44,15 @@ def as_text(octets: bytes) -> str:
     """Decode any octets, for parsers that take text. Octets that are not UTF-8 become lone
     surrogates."""
     return octets.decode("utf-8", "surrogateescape")
+
+
+def parse_reply(octets: bytes) -> Reply:
+    """Read a reply whose lines may be long: what was read escaped may have more than 512 octets."""
+    if not octets.endswith(b"\r\n"):
+        return Reply.parse(octets)
+    leniencies = Leniencies.strict()
+    context = ParseContext(leniencies=evolve(leniencies, long_reply=Tolerance.ACCEPT))
+    return Reply.from_lines(octets[:-2].split(b"\r\n"), context.tolerate)
 
 
 def read_ehlo(octets: bytes) -> Extensions:
@@ -84,7 +96,7 @@ PRODUCTIONS = {
         lambda octets: EnhancedCode.parse(as_text(octets)),
         lambda code: str(code).encode(),
     ),
-    "reply": Production(strategies.replies(), Reply.parse),
+    "reply": Production(strategies.replies(), parse_reply),
     "reply line": Production(
         strategies.replies().map(lambda reply: (reply.code, False, reply.lines[-1])),
         parse_reply_line,

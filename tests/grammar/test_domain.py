@@ -217,6 +217,7 @@ def test_domains_that_differ_in_more_than_case_are_not_equal(a: Domain, b: Domai
         ("\u4f8b\u3048.jp", "xn--r8jz45g.jp"),
         ("mx.example", "mx.example"),
         ("MX.Example", "MX.Example"),
+        ("MX.B\u00fccher.Example", "MX.xn--bcher-kva.Example"),
     ],
 )
 def test_u_labels_become_a_labels(name: str, ascii_name: str) -> None:
