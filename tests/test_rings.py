@@ -28,7 +28,7 @@ BELOW: dict[str, list[str]] = {
     "wire": ["errors", "limits", "option_types", "ports", "grammar"],
     "tls": ["errors", "limits", "option_types", "ports", "grammar", "wire"],
     "sasl": ["errors", "limits", "option_types", "ports", "grammar"],
-    "mail": ["errors", "limits", "grammar", "wire"],
+    "mail": ["errors", "limits", "option_types", "grammar", "wire"],
     "commands": ["grammar"],
     "events": ["grammar"],
     "replies": ["grammar"],

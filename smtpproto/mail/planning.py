@@ -17,6 +17,7 @@ from ..grammar.extension import Extensions
 from ..grammar.extension_command import Bdat
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters, RcptParameters
+from ..option_types import require_type
 from .preparation import Content, Source, prepare
 
 BDAT_SIZE = 256 * 1024
@@ -77,6 +78,7 @@ def plan(
     Raises NotOffered with the reason if *message* cannot be sent, and GrammarError if there is no
     envelope.
     """
+    require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
     eight_bit = "8BITMIME" in offered
     content, envelope = prepare(message, envelope, eight_bit=eight_bit, long_lines=long_lines)
     mail = Mail(envelope.sender, _mail_parameters(envelope, content, offered))

@@ -21,6 +21,7 @@ from ..errors import GrammarError
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
 from ..limits import CHUNK
+from ..option_types import check_type, wrong_type
 from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
 from .email_object import email_fields, write_email
@@ -131,20 +132,17 @@ def prepare(
     seekable file is read once to find its size, and again from the same position each time that it
     is sent.
 
-    Raises GrammarError if there is no envelope and the header makes none, and for lines of more
-    than 998 octets unless *long_lines* allows them.
+    Raises TypeError for anything else. Raises GrammarError if there is no envelope and the header
+    makes none, and for lines of more than 998 octets unless *long_lines* allows them.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, TextIOBase):
-        raise GrammarError('a file opened in text mode; open it with "rb"')
-    if not isinstance(envelope, Envelope | None):
-        raise GrammarError(f"not an Envelope: {type(envelope).__name__}")
+        raise wrong_type("a message", source, 'a file that is opened with "rb"')
+    check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
     readable = isinstance(source, Message | Iterable | AsyncIterable) or hasattr(source, "read")
     if isinstance(source, str) or not readable:
-        raise GrammarError(
-            f"not a message: {type(source).__name__}; pass an EmailMessage, octets or a binary file"
-        )
+        raise wrong_type("a message", source, "an EmailMessage, octets or a binary file")
     if isinstance(source, Message):
         fields = email_fields(source)
         envelope = envelope or envelope_of(fields, bcc_allowed=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smtpproto import Client, GrammarError
+from smtpproto import Client, Extensions, lint, plan
 from tests.support.dialogue import GOODBYE, hello, play
 from tests.support.envelopes import TO_BOB
 
@@ -16,18 +16,34 @@ def test_a_file_opened_for_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mail").write_text("hi\n")
 
     async def talk(client: Client) -> None:
-        with open(tmp_path / "mail") as file, pytest.raises(GrammarError, match='with "rb"'):
+        with open(tmp_path / "mail") as file, pytest.raises(TypeError, match='with "rb"'):
             await client.send(file, TO_BOB)  # type: ignore[arg-type]
 
     play(f"{hello()}{GOODBYE}", talk)
 
 
-def test_a_tuple_instead_of_an_envelope_is_refused() -> None:
-    envelope: Any = ("ann@example.org", ["bob@example.org"])
-
+@pytest.mark.parametrize("envelope", [("ann@example.org", ["bob@example.org"]), "bob@example.org"])
+def test_what_is_no_envelope_is_a_type_error_that_shows_one(envelope: Any) -> None:
     async def talk(client: Client) -> None:
-        with pytest.raises(GrammarError, match="not an Envelope: tuple") as caught:
+        with pytest.raises(TypeError, match=r'^envelope cannot be .*; pass Envelope\("ann@x'):
             await client.send(b"hi\n", envelope)
-        assert caught.value.phase == "plan" and "phase: plan" in str(caught.value)
 
     play(f"{hello()}{GOODBYE}", talk)
+
+
+@pytest.mark.parametrize("message", ["Subject: hi\n\nhi\n", 5, None], ids=repr)
+def test_what_is_no_message_is_a_type_error_that_says_what_to_pass(message: Any) -> None:
+    async def talk(client: Client) -> None:
+        for take in (client.plan, lint, lambda it: plan(it, TO_BOB, Extensions())):
+            with pytest.raises(TypeError, match=r"^a message cannot be .*; pass an Email"):
+                take(message)
+        with pytest.raises(TypeError, match="a message cannot be"):
+            await client.send(message, TO_BOB)
+
+    play(f"{hello()}{GOODBYE}", talk)
+
+
+@pytest.mark.parametrize("offered", [{"SIZE": ""}, None, ["SIZE"]], ids=str)
+def test_an_offer_that_is_no_extensions_is_a_type_error(offered: Any) -> None:
+    with pytest.raises(TypeError, match=r"^offered cannot be .*; pass Extensions\("):
+        plan(b"hi\n", TO_BOB, offered)
