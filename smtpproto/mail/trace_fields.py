@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
 
@@ -69,7 +69,15 @@ class Received:
         if _CIPHER.fullmatch(self.cipher):
             clauses.append(f"tls {self.cipher}")  # RFC 8314 4.3
         lines = [f"Received: from {self._client}", *clauses]
-        return ("\r\n\t".join(lines) + f";\r\n\t{format_datetime(self.when)}\r\n").encode()
+        return ("\r\n\t".join(lines) + f";\r\n\t{self._date}\r\n").encode()
+
+    @property
+    def _date(self) -> str:
+        """The time in its own zone; in UTC if the zone's offset is not of whole minutes, which
+        cannot be written."""
+        offset = self.when.utcoffset() or timedelta()
+        whole = offset % timedelta(minutes=1) == timedelta()
+        return format_datetime(self.when if whole else self.when.astimezone(UTC))
 
     @property
     def _client(self) -> str:
