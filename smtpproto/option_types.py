@@ -12,11 +12,14 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
+from itertools import chain
 from typing import Any, TypeVar
 
 import attrs
 
 T = TypeVar("T")
+
+_MOST_SEEN = 100  # calls that are remembered for each class
 
 # What the options of other libraries and programs are called here.
 _OTHER_NAMES = {
@@ -138,35 +141,47 @@ def checked(kind: type[T]) -> type[T]:
     decorated: Any = kind
     made = decorated.__init__
     names = argument_names(kind)
-    known = frozenset(names)
+    seen: set[tuple[object, ...]] = set()  # types and names of arguments that need no further look
 
     @functools.wraps(made)
     def check_and_make(self: T, *values: object, **named: object) -> None:
-        # Commands and replies are made often, so the usual types take the shortest way.
-        allowed = _allowed(decorated) if values or named else {}
-        for name, value in (*zip(names, values, strict=False), *named.items()):
-            one = allowed.get(name)
-            if (one is not None and type(value) not in one.certain) or name not in known:
-                break
-        else:
+        # Commands and replies are made often, so arguments as before take the shortest way.
+        key = (*map(type, values), *named, *map(type, named.values()))
+        if key in seen:
             made(self, *values, **named)
             return
-        if failure := _failure(kind, values, named):
-            del values, named, value  # a traceback may show them, and they may be secrets
+        if failure := _failure(kind, names, values, named):
+            del values, named  # a traceback may show them, and they may be secrets
             raise failure
         made(self, *values, **named)
+        if len(seen) < _MOST_SEEN and _are_certain(kind, names, values, named):
+            seen.add(key)
 
     decorated.__init__ = check_and_make
     return kind
 
 
-def _failure(kind: Any, values: tuple[object, ...], named: dict[str, object]) -> TypeError | None:
+def _are_certain(
+    kind: Any, names: tuple[str, ...], values: tuple[object, ...], named: dict[str, object]
+) -> bool:
+    """Return whether all arguments of these types are right."""
+    allowed = _allowed(kind)
+    return all(
+        name not in allowed or type(value) in allowed[name].certain
+        for name, value in chain(zip(names, values, strict=False), named.items())
+    )
+
+
+def _failure(
+    kind: Any, names: tuple[str, ...], values: tuple[object, ...], named: dict[str, object]
+) -> TypeError | None:
     """Return the error for the arguments of *kind*, without frames, or None if there is none."""
-    names, allowed = argument_names(kind), _allowed(kind)
-    called = getattr(kind, "_called", kind.__name__)  # what users call to make it
     try:
-        check_names(called, named, names, parts_of(kind))
-        for name, value in (*zip(names, values, strict=False), *named.items()):
+        if not named.keys() <= set(names):
+            called = getattr(kind, "_called", kind.__name__)  # what users call to make it
+            check_names(called, named, names, parts_of(kind))
+        allowed = _allowed(kind)
+        for name, value in chain(zip(names, values, strict=False), named.items()):
             if name in allowed:
                 allowed[name].check(name, value)
     except TypeError as error:

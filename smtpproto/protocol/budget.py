@@ -74,8 +74,8 @@ class Budget:
     def count_command(self, command: Command) -> Reply | None:
         """Count a command that is in order, if it brings no message nearer. Return its refusal, if
         there were too many."""
-        is_junk = isinstance(command, _JUNK) or command == Bdat(0)
-        return self._count_junk() if is_junk else None
+        is_empty = isinstance(command, Bdat) and command.size == 0 and not command.last
+        return self._count_junk() if is_empty or isinstance(command, _JUNK) else None
 
     def count_discarded(self, octets: int) -> None:
         """Count refused content that was read: see :attr:`closing` after that."""

@@ -183,7 +183,7 @@ class Conversation:
         only."""
         was_open = self._in_transaction
         self._in_transaction = self._machine.transaction.mail is not None
-        if was_open and not self._in_transaction:
+        if was_open and not self._in_transaction and self._session.forwarded is not None:
             self._session = evolve(self._session, forwarded=None)
 
     async def _after_event(self, event: ServerEvent) -> None:
