@@ -92,9 +92,12 @@ class _Reader:
         if self._next() not in ("@", ","):
             return
         while self._next() in ("@", ","):
-            self._at += 1
-            if self._text[self._at - 1] == "@":
+            if self._next() == "@":
+                self._at += 1
                 self._domain()
+            if self._next() != ",":
+                break
+            self._at += 1
         self._expect(":", "':' must follow a source route")
         self._at += 1
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import re
-from email import policy
+from email import errors, policy
 from email.generator import BytesGenerator
+from email.header import Header
 from email.message import Message
 from email.policy import Policy
 from io import BytesIO
@@ -14,112 +15,204 @@ from typing import Any
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..limits import TEXT_LINE
-from .header import HeaderField, header_fields, not_utf8
+from .encoded_words import encode_addresses, encode_text, encoded_words, fold
+from .header import HeaderField, header_fields, is_field_name, is_one_field, not_utf8
+from .header_envelope import ADDRESS_FIELDS, ENVELOPE_FIELDS
 
+_CRLF = "\r\n"
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_OCTET = re.compile("[\udc80-\udcff]")  # stands for an octet of a parsed message
+
+# Defects with which the parser leaves out a part of the header section, or ends it too early.
+_LOST_FIELDS = (
+    errors.FirstHeaderLineIsContinuationDefect,
+    errors.InvalidHeaderDefect,
+    errors.MisplacedEnvelopeHeaderDefect,
+    errors.MissingHeaderBodySeparatorDefect,
+)
 
 
-class _Compat32(policy.Compat32):
-    """The policy of classic messages, without folding anew what may stay as it is.
+class _Writer(Policy):
+    """Writes a field so that it says on the wire what it says in the message, whatever its policy.
 
-    Such a message does not tell which fields were parsed. The email package would fold all that are
-    longer than 78 characters, and so invalidate signatures.
+    The email package would fold parsed fields anew and so invalidate signatures, put a line break
+    of a value into the header section, and make encoded words of addresses and identifiers.
     """
 
+    utf8 = False
+
     def fold_binary(self, name: str, value: Any) -> bytes:
-        """Return the octets of a field, line end included."""
-        if isinstance(value, str) and value.isascii():
-            first, *others = _LINE_END.split(f"{name}: {value}")
-            folded = all(line[:1] in (" ", "\t") for line in others)
-            if folded and all(len(line) + 2 <= TEXT_LINE for line in (first, *others)):
-                return self.linesep.join([first, *others, ""]).encode()
-        return super().fold_binary(name, value)
+        """Return the octets of a field, line end included. Raises GrammarError."""
+        if not is_field_name(name):
+            text = f"not a field name: {printable(name[:60])!r}"
+            raise GrammarError(f"{text}; it must be ASCII, without blanks, line breaks and ':'")
+        try:
+            written = self._written(name, value)
+        except GrammarError:
+            raise
+        except Exception as error:  # the email package may raise any exception for bad contents
+            raise GrammarError(f"cannot write the field {name}: {printable(str(error))}") from error
+        if not is_one_field(written):
+            shown = printable(str(value)[:60])
+            raise GrammarError(
+                f"the field {name} has a line break in its value: {shown!r}; remove it"
+            )
+        return (written + _CRLF).encode("utf-8", "surrogateescape")
+
+    def _written(self, name: str, value: Any) -> str:
+        """Return a field without its line end."""
+        if isinstance(value, Header):
+            return f"{name}: {value.encode(linesep=_CRLF)}"
+        if hasattr(value, "params"):
+            return self._with_parameters(value)
+        field = _CRLF.join(_LINE_END.split(f"{name}: {_text(value)}"))
+        if not is_one_field(field):
+            return field
+        may_stay = self.utf8 or field.isascii()
+        may_stay = may_stay or (self.cte_type == "8bit" and _OCTET.search(field) is not None)
+        if may_stay and not hasattr(value, "fold") and _fits(field):
+            return field
+        field = field.replace(_CRLF, "")
+        return fold(field if may_stay else self._encoded(name, field))
+
+    def _encoded(self, name: str, field: str) -> str:
+        text = _decoded(name, field).removeprefix(f"{name}:")
+        if name.lower() in ("content-type", "content-disposition"):
+            made = policy.default.header_factory(name, text.strip())
+            return self._with_parameters(made)
+        encode = encode_addresses if name.lower() in ADDRESS_FIELDS else encode_text
+        return f"{name}:{encode(text)}"
+
+    def _with_parameters(self, value: Any) -> str:
+        """Write a header object with parameters, which RFC 2231 encodes."""
+        form = policy.EmailPolicy(linesep=_CRLF, utf8=self.utf8)
+        return str(value.fold(policy=form)).removesuffix(_CRLF)
+
+
+class _EmailWriter(_Writer, policy.EmailPolicy):
+    """Writes an ``EmailMessage``."""
+
+
+class _ClassicWriter(_Writer, policy.Compat32):
+    """Writes a ``Message``."""
 
 
 def email_fields(message: Message) -> list[HeaderField]:
     """Return the header fields of *message*, not encoded in ASCII.
 
-    Raises GrammarError if a field cannot be written, or if its value has a line break that would
-    begin another field or end the header section.
+    Raises GrammarError if a field cannot be written, or if its name or value would begin another
+    field or end the header section.
     """
-    form = _form(message.policy, utf8=True, eight_bit=True)
-    return [
-        field
-        for name, value in message.raw_items()
-        for field in header_fields(_written(form, name, value))
-    ]
+    writer = _writer(message, utf8=True, eight_bit=True)
+    fields = []
+    for name, value in message.raw_items():
+        [field] = header_fields(writer.fold_binary(name, value))
+        field.text  # noqa: B018  it must be UTF-8
+        fields.append(field)
+    return fields
+
+
+def check_recovered(message: Message) -> None:
+    """Raise GrammarError if the email package recovered from a fault in *message* that may have
+    cost recipients: in the header section as a whole, or in a field that makes the envelope."""
+    for defect in message.defects:
+        if isinstance(defect, _LOST_FIELDS):
+            raise GrammarError(
+                f"the header section was parsed with a {type(defect).__name__}, so recipients may"
+                " be missing; pass an envelope"
+            )
+    for name, value in message.raw_items():
+        found = getattr(value, "defects", ()) if name.lower() in ENVELOPE_FIELDS else ()
+        for defect in found:
+            in_name = "encoded" in str(defect)  # encoded words stand in display names only
+            if isinstance(defect, errors.InvalidHeaderDefect) and not in_name:
+                raise GrammarError(
+                    f"cannot read the field {name}: {printable(str(defect))}; correct it, or pass"
+                    " an envelope"
+                )
+
+
+def has_octets(message: Message) -> bool:
+    """Return whether *message* was parsed with header fields that are not ASCII."""
+    return any(_OCTET.search(str(value)) for _, value in message.raw_items())
 
 
 def write_email(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
     """Return the octets of *message* without its Bcc fields (RFC 5321 7.2).
 
     Header fields are encoded in ASCII unless *utf8*. A field that was parsed, and not changed
-    since, keeps its octets. Raises GrammarError if the message cannot be written.
+    since, keeps its octets if it may. Raises GrammarError if the message cannot be written.
     """
     message = copy.copy(message)
     del message["Bcc"]
     del message["Resent-Bcc"]
     if not utf8:
-        _make_encodable(message)
-    form = _form(message.policy, utf8=utf8, eight_bit=eight_bit)
+        _decode_fields(message)
     output = BytesIO()
     try:
         # Not as_bytes: subclasses override it with other arguments, as those of Django do.
-        BytesGenerator(output, mangle_from_=False, policy=form).flatten(message)
-    except Exception as error:  # the email package may raise any exception for bad contents
+        writer = _writer(message, utf8=utf8, eight_bit=eight_bit)
+        BytesGenerator(output, mangle_from_=False, policy=writer).flatten(message)
+    except GrammarError:
+        raise
+    except Exception as error:  # as above
         raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
     return output.getvalue()
 
 
-def _form(form: Policy, *, utf8: bool, eight_bit: bool) -> Policy:
-    form = form.clone(linesep="\r\n", cte_type="8bit" if eight_bit else "7bit")
-    if isinstance(form, policy.EmailPolicy):
-        return form.clone(utf8=utf8, refold_source="none")
-    return _Compat32(**vars(form)) if type(form) is policy.Compat32 else form
+def _writer(message: Message, *, utf8: bool, eight_bit: bool) -> _Writer:
+    is_email = isinstance(message.policy, policy.EmailPolicy)
+    kind: type[Any] = _EmailWriter if is_email else _ClassicWriter
+    writer: _Writer = kind(utf8=utf8, cte_type="8bit" if eight_bit else "7bit", linesep=_CRLF)
+    return writer
 
 
-def _written(form: Policy, name: str, value: Any) -> bytes:
-    """Return the octets of a field, line end included."""
-    for line in _LINE_END.split(str(value))[1:]:
-        if line[:1] not in (" ", "\t"):
-            shown = printable(str(value)[:60])
-            raise GrammarError(
-                f"the field {printable(name)} has a line break in its value: {shown!r}; remove it"
-            )
-    try:
-        return form.fold_binary(name, value)
-    except Exception as error:  # as in write_email
-        reason = printable(str(error))
-        raise GrammarError(f"cannot write the field {printable(name)}: {reason}") from error
+def _fits(field: str) -> bool:
+    """Return whether no line of *field* is too long (RFC 5322 2.1.1)."""
+    lines = field.encode("utf-8", "surrogateescape").split(b"\r\n")
+    return max(map(len, lines)) + len(_CRLF) <= TEXT_LINE
 
 
-def _make_encodable(message: Message) -> None:
-    """Replace raw UTF-8 in parsed fields by text that the generator encodes: raw, it is kept.
+def _text(value: str) -> str:
+    """Return the text of a field's value, as it was set or parsed.
 
-    Raises GrammarError for a field that is neither ASCII nor UTF-8.
+    The text of an object for an address field has encoded words: decoded, they could be read as
+    other addresses. Raises ValueError if there is one in an address (RFC 2047 5(3)).
     """
-    form = message.policy
+    tree = getattr(value, "_parse_tree", None)
+    return str(value) if tree is None or not hasattr(value, "groups") else _source(tree)
+
+
+def _source(token: Any) -> str:
+    """Return the text of *token*, a node of the email package's parse tree of an address field."""
+    kind = token.token_type
+    if kind == "encoded-word":
+        return encoded_words(str(token))
+    if isinstance(token, str):
+        return str.__str__(token)  # str() leaves out the blanks between encoded words
+    if kind in ("comment", "bare-quoted-string"):
+        return str(token)
+    text = "".join(map(_source, token))
+    if kind == "addr-spec" and "@" in text and text != str(token):
+        raise ValueError(f"an encoded word in an address: {text[:60]!r}")
+    return text
+
+
+def _decode_fields(message: Message) -> None:
+    """Turn the octets of parsed fields into text, which the writer encodes."""
     fields = list(message.raw_items())
-    if not isinstance(form, policy.EmailPolicy) or all(map(_is_encodable, fields)):
-        return
     for name, _ in fields:
         del message[name]
     for name, value in fields:
-        if _is_encodable((name, value)):
-            message.set_raw(name, value)
-        else:
-            message.set_raw(
-                name, form.header_factory(name, _LINE_END.sub("", _decoded(name, value)))
-            )
+        message.set_raw(name, _decoded(name, value) if type(value) is str else value)
 
 
 def _decoded(name: str, value: str) -> str:
-    """Return the text of a parsed field, in which surrogates stand for octets."""
+    """Return the text of a parsed field, in which surrogates stand for octets.
+
+    Raises GrammarError if the octets are not UTF-8.
+    """
     try:
         return value.encode("utf-8", "surrogateescape").decode()
     except UnicodeDecodeError as error:
         raise not_utf8(name, error.start) from None
-
-
-def _is_encodable(field: tuple[str, Any]) -> bool:
-    return hasattr(field[1], "fold") or str(field[1]).isascii()

@@ -18,6 +18,16 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _LINE = re.compile(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
 
 
+def is_field_name(name: str) -> bool:
+    """Return whether *name* is one of a header field (RFC 5322 2.2)."""
+    return re.fullmatch("[!-9;-~]+", name) is not None
+
+
+def is_one_field(text: str) -> bool:
+    """Return whether all lines of *text* after the first continue it (RFC 5322 2.2.3)."""
+    return re.search(r"\r(?![\n \t])|\n(?![ \t])", text) is None
+
+
 @frozen
 class HeaderField:
     """A field. *body* is what follows the colon, with its line ends, as it was written."""

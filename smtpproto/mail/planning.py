@@ -79,8 +79,13 @@ def plan(
     envelope.
     """
     require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
-    eight_bit = "8BITMIME" in offered
-    content, envelope = prepare(message, envelope, eight_bit=eight_bit, long_lines=long_lines)
+    content, envelope = prepare(
+        message,
+        envelope,
+        eight_bit="8BITMIME" in offered,
+        utf8_offered="SMTPUTF8" in offered,
+        long_lines=long_lines,
+    )
     mail = Mail(envelope.sender, _mail_parameters(envelope, content, offered))
     rcpts = [
         Rcpt(path, _rcpt_parameters(path, envelope, offered))

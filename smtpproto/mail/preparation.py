@@ -24,7 +24,7 @@ from ..limits import CHUNK
 from ..option_types import check_type, wrong_type
 from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
-from .email_object import email_fields, write_email
+from .email_object import check_recovered, email_fields, has_octets, write_email
 from .header import MAX_HEADER, HeaderScanner, header_fields
 from .header_envelope import envelope_of, needs_utf8
 
@@ -123,11 +123,14 @@ def prepare(
     envelope: Envelope | None = None,
     *,
     eight_bit: bool = True,
+    utf8_offered: bool = False,
     long_lines: bool = False,
 ) -> tuple[Content, Envelope]:
     """Prepare *source* for sending. Without *envelope*, make one from the header fields.
 
-    An email object is written without its Bcc fields, and in ASCII unless *eight_bit*. In all other
+    An email object is written without its Bcc fields, and in ASCII unless *eight_bit*; its header
+    is encoded in ASCII, unless an address is not ASCII, or fields were parsed that are not and
+    *utf8_offered* says that the server accepts them. In all other
     sources only line ends are changed, and nothing if the envelope's parameters have BINARYMIME. A
     seekable file is read once to find its size, and again from the same position each time that it
     is sent.
@@ -145,8 +148,10 @@ def prepare(
         raise wrong_type("a message", source, "an EmailMessage, octets or a binary file")
     if isinstance(source, Message):
         fields = email_fields(source)
-        envelope = envelope or envelope_of(fields, bcc_allowed=True)
-        utf8 = not envelope.isascii or needs_utf8(fields)
+        if envelope is None:
+            envelope = envelope_of(fields, bcc_allowed=True)
+            check_recovered(source)
+        utf8 = not envelope.isascii or needs_utf8(fields) or (utf8_offered and has_octets(source))
         source = write_email(source, utf8=utf8, eight_bit=eight_bit)
     elif envelope is None:
         envelope = envelope_of(header_fields(_header_of(source)), bcc_allowed=False)

@@ -6,6 +6,7 @@ import email
 import io
 from email import policy
 from email.message import EmailMessage, Message
+from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from email.policy import Policy
 
@@ -59,6 +60,27 @@ def test_a_folded_field_of_a_classic_message_makes_the_envelope() -> None:
     """RFC 5322 2.2.3."""
     _, envelope = prepare(message(Message, "bob@example.org,\r\n carol@example.org"))
     assert [str(path) for path in envelope.recipients] == ["bob@example.org", "carol@example.org"]
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+@pytest.mark.parametrize(
+    "name", ["X: y\nBcc", "X:Y", "Bcc ", "Bcc\t", "", "\nBcc", "X\r\n\r\nbody", "X Y", "\u00dc"]
+)
+def test_a_name_that_is_none_is_refused(kind: type[Message], name: str) -> None:
+    """RFC 5322 2.2. Some of them would begin another field."""
+    made = message(kind, "bob@example.org")
+    made._headers.append((name, "carol@example.org"))  # type: ignore[attr-defined]
+    with pytest.raises(GrammarError, match="not a field name"):
+        prepare(made, TO_BOB)
+
+
+@pytest.mark.parametrize("field", ["Content-Disposition", "X-Any"])
+def test_a_field_of_a_part_cannot_begin_another_field(field: str) -> None:
+    part = MIMEText("hello")
+    part.add_header(field, "attachment", filename='a"\r\nX: y')
+    made = MIMEMultipart(_subparts=[part])
+    with pytest.raises(GrammarError, match=f"the field {field} has a line break"):
+        prepare(made, TO_BOB)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +137,75 @@ def test_an_address_that_is_not_ascii_is_not_encoded_but_needs_smtputf8(to: str)
         plan(made, TO_BOB, Extensions({"8BITMIME": ""}))
     planned = plan(made, TO_BOB, Extensions({"SMTPUTF8": "", "8BITMIME": ""}))
     assert f"To: {to}\r\n".encode() in planned.content.source  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+def test_display_names_are_encoded_without_their_addresses(kind: type[Message]) -> None:
+    made = message(kind, '"M\u00fcller, J" <j@example.org> (B\u00fcro), al@example.org')
+    content, envelope = prepare(made)
+    assert [str(path) for path in envelope.recipients] == ["j@example.org", "al@example.org"]
+    assert isinstance(content.source, bytes) and content.source.isascii()
+    assert b" <j@example.org> (=?utf-8?" in content.source
+    assert prepare(content.source)[1] == envelope
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("Message-ID", "<j\u00f6rg@example.org>"),
+        ("In-Reply-To", "<j\u00f6rg@example.org>"),
+        ("References", "<a@example.org> <j\u00f6rg@example.org>"),
+        ("Reply-To", "j\u00f6rg@example.org"),
+        ("Return-Path", "<j\u00f6rg@example.org>"),
+        ("Disposition-Notification-To", "j\u00f6rg@example.org"),
+        ("Cc", "j\u00f6rg@example.org; no list"),
+    ],
+)
+def test_an_identifier_or_address_anywhere_is_never_an_encoded_word(
+    kind: type[Message], field: str, value: str
+) -> None:
+    """RFC 2047 5(3)."""
+    made = message(kind, "bob@example.org")
+    made[field] = value
+    with pytest.raises(NotOffered, match="SMTPUTF8"):
+        plan(made, TO_BOB, Extensions({"8BITMIME": ""}))
+    source = plan(made, TO_BOB, Extensions({"SMTPUTF8": "", "8BITMIME": ""})).content.source
+    assert f"{field}: {value}\r\n".encode() in source  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+@pytest.mark.parametrize("field", ["References", "In-Reply-To", "Message-ID", "DKIM-Signature"])
+def test_long_words_that_a_program_has_set_are_not_encoded(kind: type[Message], field: str) -> None:
+    words = " ".join(f"<{number:090}@example.org>" for number in range(12))
+    made = message(kind, "bob@example.org")
+    made[field] = words if field == "References" else words[:105]
+    sent = written(made)
+    assert b"=?" not in sent
+    assert made[field].encode() in sent.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize("form", [policy.default, policy.HTTP, policy.compat32])
+def test_raw_utf_8_of_a_parsed_message_stays_only_if_the_server_accepts_it(form: Policy) -> None:
+    octets = (
+        "From: \u00c4nn <ann@example.org>\r\nTo: bob@example.org\r\nSubject: Gr\u00fc\u00dfe\r\n"
+        "\r\nhello\r\n"
+    ).encode()
+    parsed = email.message_from_bytes(octets, policy=form)
+    smtputf8 = plan(parsed, None, Extensions({"SMTPUTF8": "", "8BITMIME": ""}))
+    assert smtputf8.content.source == octets
+    for offered in ({}, {"8BITMIME": ""}):
+        source = plan(parsed, None, Extensions(offered)).content.source
+        assert isinstance(source, bytes) and source.isascii()
+        again = email.message_from_bytes(source, policy=policy.default)
+        assert again["Subject"] == "Gr\u00fc\u00dfe"
+        assert again["From"].addresses[0].display_name == "\u00c4nn"
+
+
+def test_lines_are_folded_whatever_length_the_policy_has() -> None:
+    made = EmailMessage(policy=policy.HTTP)
+    made["To"] = ", ".join(f"user{number}@example.org" for number in range(200))
+    assert max(map(len, written(made).split(b"\r\n"))) <= 78
 
 
 @pytest.mark.parametrize("form", [policy.default, policy.SMTP, policy.compat32], ids=FORMS)
