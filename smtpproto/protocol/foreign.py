@@ -26,9 +26,11 @@ _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
     }
 )
 _VERSION = re.compile(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
-# A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAILFROM:", "DATA:".
-_FIELD = re.compile(rb"(?!MAIL|RCPT)([A-Z][A-Z0-9_-]*):", re.IGNORECASE)
-_NO_LETTER = re.compile(rb"[^A-Za-z \t]")
+# A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAIL-FROM:", "DATA:".
+_FIELD = re.compile(
+    rb"(?!MAIL.?FROM|RCPT.?TO)([A-Z][A-Z0-9!#$%&'*+.^_`|~-]*)[ \t]*:", re.IGNORECASE
+)
+_NO_LETTER = re.compile(rb"[^A-Za-z]")
 _BINARY = re.compile(rb"[^\t\n\r -~]")
 
 
@@ -37,9 +39,14 @@ def is_foreign(server: ServerState, line: bytes) -> bool:
 
     These are requests of HTTP and its like, the PROXY header of a peer that is not trusted, header
     fields (``Host: ...``), and before EHLO also SSH and all that does not begin with a letter.
-    A line whose verb the server knows is never one of them.
+    A line whose verb the server knows is never one of them. Other protocols may end their lines
+    with LF or CR.
     """
-    verb = line.partition(b" ")[0].upper()
+    return any(_is_foreign(server, part.strip(b" \t")) for part in re.split(rb"[\r\n]", line))
+
+
+def _is_foreign(server: ServerState, line: bytes) -> bool:
+    verb = re.split(rb"[ \t]", line, maxsplit=1)[0].upper()
     if _knows(server, verb):
         return False
     if verb in _METHODS or verb == b"PROXY" or _VERSION.search(line):

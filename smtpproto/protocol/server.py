@@ -300,7 +300,7 @@ class ServerProtocol(ServerState):
             binary = begins_foreign(self, self._buffer.peek(1))
             return self._reject("", server_replies.NOT_SMTP) if binary else None
         if line is OVERLONG:
-            return self._reject("", server_replies.LINE_TOO_LONG)
+            return self._reject_line("", self._lines.beginning, server_replies.LINE_TOO_LONG)
         if server_rules.is_too_long(self, line):
             return self._reject_line("", line, server_replies.LINE_TOO_LONG)
         try:

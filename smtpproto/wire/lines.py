@@ -9,6 +9,8 @@ from ..errors import GrammarError
 from ..limits import TEXT_LINE
 from .buffer import Buffer
 
+_BEGINNING = 512  # octets that are kept of a line that is too long
+
 
 class Overlong(enum.Enum):
     """Stands for a line that was too long and was discarded."""
@@ -26,6 +28,8 @@ class LineReader:
         self._buffer = buffer
         self._scanned = 0  # octets already searched for CRLF
         self._skipping = False
+        self.beginning = b""
+        """The first octets of the last line that was too long."""
 
     def read(self, limit: int) -> bytes | Literal[Overlong.LINE] | None:
         """Return the next line without its CRLF, or None if it is not complete.
@@ -37,10 +41,14 @@ class LineReader:
         if end < 0:
             self._keep_incomplete(limit)
             return None
-        line = self._buffer.take(end + 2)
-        overlong = self._skipping or len(line) > limit
+        line, skipping = self._buffer.take(end + 2), self._skipping
         self._scanned, self._skipping = 0, False
-        return OVERLONG if overlong else line[:-2]
+        if skipping:
+            return OVERLONG
+        if len(line) > limit:
+            self.beginning = line[:_BEGINNING]
+            return OVERLONG
+        return line[:-2]
 
     @property
     def overlong(self) -> bool:
@@ -50,6 +58,7 @@ class LineReader:
     def _keep_incomplete(self, limit: int) -> None:
         """Keep an incomplete line if it can still fit, else only its last octet: it may be a CR."""
         if self._skipping or len(self._buffer) >= limit:
+            self.beginning = self.beginning if self._skipping else self._buffer.peek(_BEGINNING)
             self._skipping = True
             self._buffer.take(len(self._buffer) - 1)
         self._scanned = max(len(self._buffer) - 1, 0)

@@ -29,7 +29,15 @@ AT_ANY_TIME = [
     b"POST /" + b"x" * 600 + b" HTTP/1.1",
     b"DESCRIBE rtsp://x.example/ RTSP/1.0", b"INVITE sip:bob@example.org SIP/2.0",
     b"Host: mx.example", b"User-Agent: x", b"Content-Length: 12", b"Accept:*/*", b"Subject: hi",
-    b"X-Y:", b"From: ann@example.org", b"PROXY TCP4 192.0.2.7 192.0.2.8 1 25", b"PROXY UNKNOWN",
+    b"X-Y:", b"From: ann@example.org", b"Host : x", b"Host\t: x", b"X.Y: z", b"Mailing-List: x",
+    b" folded: x", b" GET /", b"\tGET /", b"GET\t/", b"GET\t/\tHTTP/1.1",
+    *(b"%s /%s HTTP/1.1" % (b"POST", b"x" * size) for size in (12_000, 12_300, 70_000)),
+    b"PROXY TCP4 192.0.2.7 192.0.2.8 1 25", b"PROXY UNKNOWN",
+]  # fmt: skip
+WITH_BARE_LINE_ENDS = [
+    *(b"PROPFIND / HTTP/1.1" + end + b"Host: x" + end for end in (b"\n", b"\r", b"\n\n")),
+    b"PROPFIND / HTTP/1.1\n", b"PROPFIND / HTTP/1.1\r", b"PROPFIND /\nHost: x",
+    b"\nGET /", b"\rGET /",
 ]  # fmt: skip
 BEFORE_EHLO = [
     b"SSH-2.0-OpenSSH_9.2", b"ssh-2.0-x", b"*1", b"$4", b'{"a": 1}', b"<x/>", b"0", b"\0", b"\xff",
@@ -39,7 +47,9 @@ BEFORE_EHLO = [
 BINARY = [line for line in BEFORE_EHLO if not 0x20 <= line[0] < 0x7F]
 ONLY_ERRORS = [
     b"", b" NOOP", b"\tNOOP", b"FOO", b"XFOO bar", b"MAILFROM:<>", b"RCPTTO:<a@b.example>",
-    b"MAIL: x", b"DATA:", b"GETT / x", b"HELO", b"EHLO a\0b", b"FOO\0", b"HTTP/1.1 200 OK",
+    b"MAIL: x", b"DATA:", b"MAIL-FROM:<>", b"RCPT_TO:<a@b.example>", b"MAIL FROM : <>",
+    b"GETT / x", b"HELO", b"EHLO a\0b", b"EHLO[::1]", b"FOO\0", b"HTTP/1.1 200 OK", b"FOO\nBAR",
+    b"x" * 70_000,
 ]  # fmt: skip
 
 
@@ -50,14 +60,14 @@ def assert_closed(server: ServerDriver, line: bytes) -> None:
     assert server.content == b"" and not any(isinstance(event, Noop) for event in server.events)
 
 
-@pytest.mark.parametrize("line", AT_ANY_TIME + BEFORE_EHLO)
+@pytest.mark.parametrize("line", AT_ANY_TIME + WITH_BARE_LINE_ENDS + BEFORE_EHLO)
 def test_a_first_line_of_another_protocol_closes_the_connection(line: bytes) -> None:
     server = greeted_server()
     assert_closed(server, line)
     assert [event.reply.code for event in server.rejected] == [421]
 
 
-@pytest.mark.parametrize("line", AT_ANY_TIME)
+@pytest.mark.parametrize("line", AT_ANY_TIME + WITH_BARE_LINE_ENDS)
 def test_a_request_or_a_header_field_closes_the_connection_at_any_time(line: bytes) -> None:
     for server in (ready_server(), ready_server(b"MAIL FROM:<>\r\n"), server_with_recipient()):
         assert_closed(server, line)

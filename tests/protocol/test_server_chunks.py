@@ -236,6 +236,7 @@ def test_octets_beyond_the_counted_size_are_refused_line_by_line(
     content: bytes, cuts: list[int]
 ) -> None:
     """If a client counts too few octets, the rest is read as lines, each refused with 500."""
+    content = content.replace(b":", b";")  # a header field would end the connection
     if content[:1].isalpha() or b"\r\n" in content:
         content = b"\0" + content.replace(b"\r\n", b"\r\n\0")
     server = server_with_recipient(limits=Limits(errors=1000))

@@ -188,6 +188,7 @@ def test_after_a_bad_argument_the_octets_of_the_known_size_are_skipped(
         b"", b" ", b" -1", b" +1", b" 0x5", b" five", b" LAST", b" 5.0", b" 1e3", b" 5LAST",
         b" 100000000000000000000", b" 999999999999999999999 LAST", b" \xd9\xa5", b" \xff", b" 5\0",
         b"\t5", b"X 5", b":5", b" 5\t LAST", b" 5 LAST" + b" " * 600, b" " + b"1" * 2000,
+        b" 5 LAST" + b" " * 12_300, b" " + b"1" * 70_000,
     ],
 )  # fmt: skip
 def test_bdat_without_a_readable_size_closes_with_421(argument: bytes) -> None:

@@ -91,6 +91,21 @@ def test_no_part_of_an_overlong_line_is_read_as_a_line() -> None:
     assert read_all([data])[0] == read_all(single_octets(data))[0] == [OVERLONG, b"NOOP"]
 
 
+@pytest.mark.parametrize("limit", [600, 2000])
+def test_of_an_overlong_line_only_its_beginning_is_kept(limit: int) -> None:
+    first, second = bytes(range(32, 127)) * 30, b"y" * 3000
+    data = first + b"\r\nok\r\n" + second + b"\r\n"
+    for parts in ([data], single_octets(data), cut_at(data, [599, 601, 1999, 2001, 2852])):
+        buffer = Buffer()
+        reader = LineReader(buffer)
+        seen = []
+        for part in parts:
+            buffer.feed(part)
+            while (line := reader.read(limit)) is not None:
+                seen += [reader.beginning] if line is OVERLONG else [line]
+        assert seen == [first[:512], b"ok", second[:512]]
+
+
 def test_an_endless_line_is_not_kept_in_memory() -> None:
     buffer = Buffer()
     reader = LineReader(buffer)
