@@ -60,8 +60,8 @@ class Limits:
     errors: int = field(default=50, validator=ge(3))
     """The commands and messages that a server refuses on a connection without accepting a message;
     it answers the next with 421 4.7.0 (RFC 5321 3.8). All negative replies count, also those of
-    your hooks, except those that the next two limits and :attr:`failed_logins` count. Postfix
-    closes after 20."""
+    your hooks, except those that the next two limits and :attr:`failed_logins` count. In LMTP a
+    message counts once, if no recipient accepts it. Postfix closes after 20."""
 
     refused_recipients: int | None = field(default=None, validator=optional(ge(1)))
     """The recipients that a server refuses on a connection without accepting a message; it answers

@@ -28,6 +28,7 @@ class Budget:
     _refused_recipients: int = field(default=0, init=False)
     _junk_commands: int = field(default=0, init=False)
     _discarded: int = field(default=0, init=False)
+    _judged: BodyEnd | None = field(default=None, init=False)  # the message that counted last
 
     def reset(self) -> None:
         """Begin anew: a message was accepted."""
@@ -47,8 +48,12 @@ class Budget:
         match question:
             case BodyEnd() if reply.positive:
                 self.reset()
-            case BodyEnd():
+                self._judged = question
+            case BodyEnd() if question is not self._judged:  # in LMTP it has several replies
                 self.count_refused_message()
+                self._judged = question
+            case BodyEnd():
+                pass
             case Connected() | Bdat():  # a refused chunk is counted after its octets
                 pass
             case Auth() | AuthResponse() if reply.permanent:  # limits.failed_logins counts it

@@ -207,6 +207,25 @@ def test_in_lmtp_one_accepted_recipient_begins_the_count_anew() -> None:
     assert server.codes(b"FOO\r\n" * 2) == [500, 500]
 
 
+@pytest.mark.parametrize("accepted_first", [0, 1, 500])
+@pytest.mark.parametrize("end", [b"DATA\r\nhello\r\n.\r\n", bdat_last(b"hello")])
+def test_in_lmtp_a_message_is_one_error_at_most_however_many_recipients_refuse_it(
+    accepted_first: int, end: bytes
+) -> None:
+    application = reply_to(BodyEnd, NOT_NOW, after=accepted_first)
+    server = ready_server(application=application, lmtp=True, limits=Limits(errors=3))
+    replies = server.codes(MAIL_LINE + RCPT_LINE * 1000 + end)
+    assert replies[-1000:] == [250] * accepted_first + [451] * (1000 - accepted_first)
+    errors_left = 3 - (accepted_first == 0)
+    assert server.codes(b"FOO\r\n" * 4) == [500] * errors_left + [421]
+
+
+def test_in_lmtp_each_message_that_no_recipient_accepts_is_an_error() -> None:
+    server = ready_server(application=reply_to(BodyEnd, NO), lmtp=True, limits=Limits(errors=3))
+    data = ENVELOPE_LINES + RCPT_LINE + b"DATA\r\nhello\r\n.\r\n"
+    assert [server.codes(data)[4:] for _ in range(4)] == [[550, 550]] * 3 + [[550, 550, 421]]
+
+
 # -- refused content -------------------------------------------------------------------------------
 
 
