@@ -110,7 +110,8 @@ class Stream(Protocol):
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Write all of *data*; wait while the peer does not read.
 
-        Raises :class:`.TimedOut` and :class:`.ConnectionLost`, like :meth:`read`.
+        Raises :class:`.TimedOut` and :class:`.ConnectionLost`, like :meth:`read`. With a *timeout*
+        of 0 it hardly waits: it writes what the system takes, and may then raise.
         """
         ...
 

@@ -133,7 +133,8 @@ class Stream:
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         try:
-            with trio.fail_after(_seconds(timeout)):
+            with trio.fail_after(float("inf")) as scope:  # as in read, the first try comes first
+                scope.deadline = trio.current_time() + _seconds(timeout)
                 await self._socket.send_all(data)
         except trio.TooSlowError:
             raise TimedOut("the peer did not read for too long") from None

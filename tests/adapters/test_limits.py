@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from smtpproto import Handler, Limits
+from smtpproto import Handler, Limits, Timeouts
 from tests.adapters.harness import HOST, Adapter, each_server, running_server
 from tests.adapters.inboxes import Inbox
 from tests.support.accounts import Accounts
@@ -69,6 +69,16 @@ def test_failed_logins_on_other_connections_block_a_login(server: type[Adapter])
     ) as running:
         for expected in ("535", "535", "535", "421"):
             assert dialogue(running.port, "EHLO x", WRONG_PASSWORD, "QUIT")[2][:3] == expected
+
+
+@each_server
+def test_a_client_whose_time_is_over_reads_why(server: type[Adapter]) -> None:
+    with (
+        running_server(server, Handler(), timeouts=Timeouts(session=0)) as running,
+        socket.create_connection((HOST, running.port)) as link,
+        link.makefile("rb") as stream,
+    ):
+        assert [line[:9] for line in stream] == [b"220 local", b"421 4.4.2"]
 
 
 @each_server
