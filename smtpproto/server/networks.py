@@ -9,10 +9,21 @@ from ..limits import Limits
 
 Network = IPv4Network | IPv6Network
 
+_MAPPED_PREFIX = 96  # bits of ::ffff:0:0 before an IPv4 address (RFC 4291 2.5.5.2)
+
 
 def to_networks(values: str | Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks of *values*, for example ``"192.0.2.0/24"``. Raises ValueError."""
-    return tuple(ip_network(value) for value in ([values] if isinstance(values, str) else values))
+    """Return the networks of *values*, for example ``"192.0.2.0/24"``, without IPv6 around IPv4, as
+    for peers. Raises ValueError."""
+    return tuple(_to_network(value) for value in ([values] if isinstance(values, str) else values))
+
+
+def _to_network(value: str) -> Network:
+    network = ip_network(value)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < _MAPPED_PREFIX:
+        return network
+    return IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
 
 
 def is_among(address: str, networks: Iterable[Network]) -> bool:
