@@ -95,7 +95,8 @@ class ServerConfig:
         factory=dict, validator=must_be(Mapping, '{"DSN": ""}')
     )
     """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
-    honour them. None as parameters: do not offer this default keyword."""
+    honour them. None as parameters: do not offer this default keyword. What other options or hooks
+    offer, such as AUTH, SIZE and EXPN, can only be withdrawn."""
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of your own, for the hook ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=to_networks)

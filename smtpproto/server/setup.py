@@ -23,6 +23,18 @@ from .trust import trusted_offers
 # Allows every mechanism, to find which ones a configuration could offer on any connection.
 _BEST_CHANNEL = Channel(random=bytes, secure=True, bindings={"any": b""}, certificate=b"")
 
+# Keywords that the server offers by itself, or not at all: what to do instead of adding them.
+_NOT_ADDED = {
+    "AUTH": "set authenticator, and mechanisms",
+    "ETRN": "define the hook etrn, and it is offered",
+    "EXPN": "define the hook expn, and it is offered",
+    "LIMITS": "set limits=Limits(recipients=..., transactions=...)",
+    "SIZE": "set limits=Limits(message_size=...)",
+    "STARTTLS": "set context",
+    "XCLIENT": "set xclient_from",
+    "XFORWARD": "set xforward_from",
+}
+
 
 def make_machine(
     handler: type[Handler], config: ServerConfig, peer: str, channel: Channel
@@ -104,9 +116,17 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
     if config.context is not None and not callable(config.context):
         _check_context(config.context)
     offered = make_machine(check_source(source), config, "", _BEST_CHANNEL).offered
+    _check_extensions(config)
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")
     _check_authentication(config)
+
+
+def _check_extensions(config: ServerConfig) -> None:
+    """Raise ValueError for an extension that would only be announced, or offered to all peers."""
+    for keyword, parameters in config.extensions.items():
+        if parameters is not None and keyword in _NOT_ADDED:
+            raise ValueError(f"extensions cannot add {keyword}; {_NOT_ADDED[keyword]}")
 
 
 def _check_authentication(config: ServerConfig) -> None:

@@ -53,6 +53,28 @@ def test_extensions_that_cannot_be_offered_raise_value_error(
         check_server(Handler, ServerConfig(extensions=extensions), 25)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "parameters", "instead"),
+    [
+        ("AUTH", "PLAIN", "set authenticator"),
+        ("ETRN", "", "define the hook etrn"),
+        ("EXPN", "", "define the hook expn"),
+        ("LIMITS", "RCPTMAX=10", "set limits="),
+        ("SIZE", "70000", "set limits="),
+        ("STARTTLS", "", "set context"),
+        ("XCLIENT", "NAME ADDR", "set xclient_from"),
+        ("XFORWARD", "NAME", "set xforward_from"),
+    ],
+)
+def test_what_other_options_or_hooks_offer_can_be_withdrawn_but_not_added(
+    keyword: str, parameters: str, instead: str
+) -> None:
+    added = ServerConfig(extensions={keyword: parameters})
+    with pytest.raises(ValueError, match=f"extensions cannot add {keyword}; {instead}"):
+        check_server(Handler, added, 25)
+    check_server(Handler, ServerConfig(extensions={keyword: None}), 25)
+
+
 @pytest.mark.req("RFC4865-4.2-01")
 def test_only_submission_servers_may_offer_futurerelease() -> None:
     held = {"FUTURERELEASE": "86400 2030-01-01T00:00:00Z"}
