@@ -157,10 +157,12 @@ class Server(ServerBase):
         self._accepting.join(LAST)
 
     def _join(self, seconds: float) -> None:
-        """Wait at most *seconds* until all connections have ended."""
+        """Wait at most *seconds* until all connections have ended, except that of this thread, if a
+        hook stops the server."""
         end = time.monotonic() + seconds
         for thread in list(self._running):
-            thread.join(max(end - time.monotonic(), 0))
+            if thread is not threading.current_thread():
+                thread.join(max(end - time.monotonic(), 0))
 
     # -- accepting ---------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class Server(ServerBase):
     def _prepare(self) -> None:
         self._running: set[Conversation] = set()
         self._accepting = trio.CancelScope()
-        self._idle = trio.Event()
+        self._waiting_for_ends = trio.lowlevel.ParkingLot()
         self._stopped = trio.Event()
         self._must_stop = trio.Event()
         self._nursery: trio.Nursery
@@ -150,8 +150,7 @@ class Server(ServerBase):
         try:
             with trio.move_on_after(self._grace if grace is None else grace):
                 while self._running:
-                    self._idle = trio.Event()
-                    await self._idle.wait()
+                    await self._waiting_for_ends.park()
         finally:
             self._nursery.cancel_scope.cancel()
         with trio.move_on_after(LAST):
@@ -203,7 +202,7 @@ class Server(ServerBase):
             await conversation.run()
         finally:
             self._running.discard(conversation)
-            self._idle.set()
+            self._waiting_for_ends.unpark_all()
 
 
 class _LingeringStream(Stream):

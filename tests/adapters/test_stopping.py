@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from attrs import define, field
 
 from smtpproto import Envelope, Handler, MailParameters, ReversePath, Session
+from smtpproto.adapters import blocking as on_sockets
+from smtpproto.adapters import trio as on_trio
 from tests.adapters.connections import connect_raw, receive, receive_until_end
 from tests.adapters.harness import Adapter, Blocking, Trio, each_server, running_server
 from tests.support.handlers import Inbox
@@ -282,3 +285,45 @@ def test_the_program_ends_although_an_authenticator_is_busy_in_a_thread(module: 
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
     )
     assert ended.stdout == "stopped\n"
+
+
+def test_two_tasks_that_stop_a_trio_server_both_return_when_the_last_message_has_ended() -> None:
+    handler = Slow(Trio)
+
+    async def main() -> None:
+        server = on_trio.Server(handler, grace=3600)
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                await server.start(nursery)
+                with await trio.to_thread.run_sync(connect_raw, server.port) as client:
+                    client.sendall(MESSAGE)
+                    await trio.to_thread.run_sync(handler.begun.wait)
+                    async with trio.open_nursery() as stopping:
+                        for _ in range(2):
+                            stopping.start_soon(server.stop)
+                            await trio.testing.wait_all_tasks_blocked()
+                        client.close()
+
+    trio.run(main)
+
+
+class Stopping(Handler):
+    """Its hook for MAIL stops the server."""
+
+    server: on_sockets.Server
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> None:
+        self.server.stop(0)
+
+
+def test_a_hook_can_stop_a_blocking_server() -> None:
+    handler = Stopping()
+    handler.server = server = on_sockets.Server(handler)
+    server.start()
+    with connect_raw(server.port) as client:
+        client.sendall(b"HELO c.example\r\nMAIL FROM:<>\r\n")
+        receive_until_end(client)
+        waiting = threading.Thread(target=server.wait, daemon=True)
+        waiting.start()
+        waiting.join(30)
+        assert not waiting.is_alive()
