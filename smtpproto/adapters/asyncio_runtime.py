@@ -16,14 +16,13 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..ports import is_path
 from . import asyncio_calls, asyncio_race
-from .daemon_threads import DaemonThreads
+from .daemon_threads import THREADS, DaemonThreads
 from .dialling import connect_unix, map_connect_errors
 from .receive_buffer import receive_buffer
 
 T = TypeVar("T")
 
-# Not the loop's default executor: clients that guess passwords could exhaust its threads.
-_threads = DaemonThreads(32)
+_threads = DaemonThreads(THREADS)
 
 
 class Runtime:

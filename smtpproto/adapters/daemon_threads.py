@@ -16,6 +16,9 @@ from ..ports import containing
 
 T = TypeVar("T")
 
+# Not the threads that a program shares: clients that guess passwords could exhaust those.
+THREADS = 32
+
 
 class DaemonThreads:
     """Runs functions in up to *most* threads, which are started as needed."""

@@ -15,6 +15,7 @@ from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
 from . import eyeballs, trio_calls
+from .daemon_threads import THREADS
 from .dialling import connect_unix, map_connect_errors
 
 T = TypeVar("T")
@@ -52,7 +53,8 @@ class Runtime:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.
-        return await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+        limiter = _limiter()
+        return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
 
     async def dial(
         self,
@@ -85,6 +87,18 @@ class Runtime:
                 host, port, happy_eyeballs_delay=delay, local_address=address
             )
         return await _connect_from_port(host, port, source)
+
+
+_limiters = trio.lowlevel.RunVar[trio.CapacityLimiter]("smtpproto")
+
+
+def _limiter() -> trio.CapacityLimiter:
+    """Return the limiter of :meth:`Runtime.in_thread`, one for each run of trio."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        _limiters.set(limiter := trio.CapacityLimiter(THREADS))
+        return limiter
 
 
 async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> trio.SocketStream:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
+import trio
 
 from smtpproto import BadCredentials, ClientConfig, Handler, ServerConfig, TLSMode
+from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import start_client
 from smtpproto.server.conversation import Conversation
@@ -57,3 +59,11 @@ def test_a_client_computes_its_responses_in_a_thread() -> None:
     with pytest.raises(BadCredentials):
         run(start_client(runtime, stream, "mx", client_config, TLSMode.NONE))
     assert runtime.threads == 1
+
+
+def test_logins_do_not_use_up_the_threads_that_a_trio_program_shares() -> None:
+    async def main() -> int:
+        shared = trio.to_thread.current_default_thread_limiter()
+        return await on_trio.Runtime().in_thread(lambda: shared.borrowed_tokens)
+
+    assert trio.run(main) == 0
