@@ -18,6 +18,7 @@ from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import listening
 from .blocking_runtime import Runtime, Stream
+from .dialling import close_on_error
 from .facade import run
 from .listening import HostOption
 from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
@@ -93,8 +94,10 @@ class Server(ServerBase):
 
         Raises OSError if it cannot listen.
         """
-        listeners = self._listen()
-        self._wake, woken = socket.socketpair()
+        wake, woken = socket.socketpair()
+        with close_on_error(wake), close_on_error(woken):
+            listeners = self._listen()
+        self._wake = wake
         self._accepting = threading.Thread(
             target=self._accept_all, args=[listeners, woken], daemon=True
         )

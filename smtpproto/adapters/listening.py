@@ -33,13 +33,15 @@ _ALL_INTERFACES = ("0.0.0.0", "::")
 _LOOPBACK = ("127.0.0.1", "::1")  # RFC 6761 6.3, whatever the system's table of hosts says
 _MISSING = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)  # of a system without IPv6, for example
 
-# accept() raises these for the connection that it would return: the next one may be fine.
+# accept() raises these for the connection that it would return: the next one may be fine. Not every
+# system has all of them.
 _LOST_CONNECTIONS = {
-    getattr(errno, name, None)
+    getattr(errno, name)
     for name in (
         "ECONNABORTED", "EPROTO", "EPERM", "EINTR", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN",
         "ENONET", "EHOSTUNREACH", "EOPNOTSUPP", "ENETUNREACH", "ECONNRESET", "ETIMEDOUT",
     )
+    if hasattr(errno, name)
 }  # fmt: skip
 
 ACCEPT_PAUSE = 0.5  # seconds to wait when the system has no descriptor for a connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from typing import Any
@@ -118,6 +119,20 @@ def test_a_server_starts_once_and_stops_as_often_as_wanted(run: Any) -> None:
     not_started, twice, again = run()
     assert not_started == "the server is not running; call start() first"
     assert twice == again == "the server has been started before; make a new Server"
+
+
+def test_a_blocking_server_without_a_descriptor_for_its_thread_says_so_and_does_not_listen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_pair(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    server = on_sockets.Server(Handler())
+    monkeypatch.setattr(socket, "socketpair", no_pair)
+    with pytest.raises(OSError, match="Too many open files"):
+        server.start()
+    server.stop()
+    assert server.addresses == []
 
 
 @pytest.mark.parametrize("module", [on_asyncio, on_trio, on_sockets])
