@@ -48,9 +48,10 @@ class ContentWriter:
         try:
             sink: Any = await self._hooks.call(data, session, machine.envelope, seconds=seconds)
             with containing():
-                if isinstance(sink, Reply) or hasattr(sink, "commit"):
+                if (isinstance(sink, Reply) and not sink.positive) or hasattr(sink, "commit"):
                     return cast("Sink | Reply", sink)
-            raise TypeError(f"data must return a Sink or a Reply, not {type(sink).__name__}")
+            what = sink.code if isinstance(sink, Reply) else type(sink).__name__
+            raise TypeError(f"data must return a Sink, or a Reply that refuses, not {what}")
         except Exception as error:
             log_failure("data", error)
             return LOCAL_ERROR

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from smtpproto import Envelope, Handler, ServerConfig, Session
+from smtpproto import Envelope, Handler, Reply, ServerConfig, Session, Sink
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from tests.support.scripted_client import ScriptedClient, octets
+from tests.support.scripted_client import ScriptedClient, octets, replies
 
 
 class FixedResult(Handler):
@@ -31,16 +31,22 @@ def test_a_message_hook_that_returns_a_false_value_is_answered_with_451(
     assert f"must return a Reply or None, not {type(falsy).__name__}" in caplog.text
 
 
-def test_a_data_hook_that_returns_none_is_answered_with_451_before_the_content(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [
+        (None, "not NoneType"),
+        ("250 OK", "not str"),
+        (Reply(354, None, "Go on"), "not 354"),
+        (Reply(250, "2.0.0", "OK"), "not 250"),
+    ],
+)
+@pytest.mark.parametrize("command", ["DATA", "BDAT 0 LAST"])
+def test_a_data_hook_that_returns_neither_a_sink_nor_a_refusal_is_answered_with_451(
+    result: object, named: str, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Forgetful(Handler):
-        def data(self, session: Session, envelope: Envelope) -> None:  # type: ignore[override]
-            """Lacks a return statement."""
+    class Careless(Handler):
+        def data(self, session: Session, envelope: Envelope) -> Sink | Reply:
+            return result  # type: ignore[return-value]
 
-    client = ScriptedClient(
-        [octets("EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA")]
-    )
-    run(Conversation(client, Forgetful(), ServerConfig(), Runtime()).run())
-    assert client.lines[-1][:3] == "451"
-    assert "must return a Sink or a Reply" in caplog.text
+    assert replies(Careless(), "MAIL FROM:<>", "RCPT TO:<b@c.example>", command)[-1][:3] == "451"
+    assert f"must return a Sink, or a Reply that refuses, {named}" in caplog.text
