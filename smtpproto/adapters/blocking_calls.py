@@ -30,7 +30,7 @@ def run_call(awaitable: Awaitable[T]) -> T:
         returned: T = stop.value
         return returned
     except (Exception, KeyboardInterrupt) as error:
-        if any(text in str(error) for text in _NO_LOOP):
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_LOOP):
             raise CallAborted(f"{_SUSPENDED} ({error})") from None
         raise
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -33,21 +34,20 @@ def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
     The error's text is escaped, because it may quote the client. If *secret* it is left out,
     because it may contain a password; but not the reason why the library ended a call.
     """
-    stack = "".join(traceback.format_tb(error.__traceback__))
-    description = _describe_kind(error) if secret else _describe(error)
+    description, stack = _describe_kind(error), ""
+    with contextlib.suppress(Exception), containing():  # exceptions may fail to describe themselves
+        stack = "".join(traceback.format_tb(error.__traceback__))
+        description = description if secret else _describe(error)
     _log.error("%s failed: %s\n%s", where, description, stack)
 
 
 def _describe_kind(error: Exception) -> str:
-    return str(error) if isinstance(error, CallAborted) else type(error).__name__
+    return str(error) if type(error) is CallAborted else type(error).__name__
 
 
 def _describe(error: Exception) -> str:
     what = error.__cause__ if isinstance(error, CallAborted) else error
-    try:
-        return _describe_kind(error) if what is None else printable(repr(what))
-    except Exception:  # the application's exceptions may fail to describe themselves
-        return _describe_kind(error)
+    return _describe_kind(error) if what is None else printable(repr(what))
 
 
 @frozen

@@ -38,6 +38,21 @@ class Unprintable(Exception):
         raise ValueError("no text")
 
 
+class EndsProgram(Exception):
+    """An error whose description ends the program."""
+
+    def __repr__(self) -> str:
+        raise SystemExit(4)
+
+
+class Untraceable(Exception):
+    """An error that has no traceback."""
+
+    @property
+    def __traceback__(self) -> NoReturn:  # type: ignore[override]
+        raise ValueError("no traceback")
+
+
 ERRORS: list[BaseException] = [
     ConnectionLost("the next hop closed the connection"),
     TLSFailed("the next hop's certificate has expired"),
@@ -59,6 +74,8 @@ ERRORS: list[BaseException] = [
     RecursionError(),
     AssertionError(),
     Unprintable(),
+    EndsProgram(),
+    Untraceable(),
 ]
 HARDEST = 8  # the first errors, which differ between the runtimes
 
