@@ -44,7 +44,7 @@ class _Writer(Policy):
     def fold_binary(self, name: str, value: Any) -> bytes:
         """Return the octets of a field, line end included. Raises GrammarError."""
         if not is_field_name(name):
-            text = f"not a field name: {printable(name[:60])!r}"
+            text = f"not a field name: {printable(str(name)[:60])!r}"
             raise GrammarError(f"{text}; it must be ASCII, without blanks, line breaks and ':'")
         try:
             written = self._written(name, value)
@@ -63,6 +63,8 @@ class _Writer(Policy):
         """Return a field without its line end."""
         if isinstance(value, Header):
             return f"{name}: {value.encode(linesep=_CRLF)}"
+        if not isinstance(value, str):
+            raise TypeError(f"its value is of the type {type(value).__name__}, not str")
         if hasattr(value, "params"):
             return self._with_parameters(value)
         field = _CRLF.join(_LINE_END.split(f"{name}: {_text(value)}"))

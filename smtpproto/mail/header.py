@@ -18,9 +18,9 @@ _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _LINE = re.compile(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
 
 
-def is_field_name(name: str) -> bool:
+def is_field_name(name: object) -> bool:
     """Return whether *name* is one of a header field (RFC 5322 2.2)."""
-    return re.fullmatch("[!-9;-~]+", name) is not None
+    return isinstance(name, str) and re.fullmatch("[!-9;-~]+", name) is not None
 
 
 def is_one_field(text: str) -> bool:

@@ -10,7 +10,7 @@ from ..errors import GrammarError
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.envelope import Envelope
 from ..limits import TEXT_LINE
-from .preparation import Source, prepare
+from .preparation import Source, pieces_of, prepare
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
@@ -49,13 +49,17 @@ def _long_addresses(envelope: Envelope) -> Iterator[str]:
 
 def _lines(source: bytes | BinaryIO) -> Iterator[bytes]:
     """Yield the lines of *source*, which may end with CRLF, LF or CR."""
-    if isinstance(source, bytes):
-        yield from source.splitlines()
-        return
-    start = source.tell()
-    for part in source:  # a part ends with LF and may have CRs inside
-        yield from part.splitlines()
-    source.seek(start)
+    start = None if isinstance(source, bytes) else source.tell()
+    held = bytearray()
+    for piece in pieces_of(source):
+        end = piece.rfind(b"\n") + 1
+        held += piece[: end or None]
+        if end:
+            yield from bytes(held).splitlines()
+            held[:] = piece[end:]
+    yield from bytes(held).splitlines()
+    if start is not None:
+        source.seek(start)  # type: ignore[union-attr]
 
 
 def _faults(lines: Iterable[bytes]) -> Iterator[tuple[int, str]]:

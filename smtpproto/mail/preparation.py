@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -88,8 +89,8 @@ class Content:
         converter = self._converter()
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
-        if isinstance(self.source, AsyncIterable):
-            pieces = aiter(self.source)
+        if isinstance(self.source, AsyncIterable) or _read_is_async(self.source):
+            pieces = _async_pieces(self.source)
             try:
                 async for piece in pieces:
                     for part in _cut(piece):
@@ -98,7 +99,7 @@ class Content:
                 if isinstance(pieces, AsyncGenerator):
                     await pieces.aclose()
         else:
-            for part in _pieces(self.source):
+            for part in pieces_of(self.source):
                 yield converter.convert(part)
         yield converter.finish()
 
@@ -130,10 +131,9 @@ def prepare(
 
     An email object is written without its Bcc fields, and in ASCII unless *eight_bit*; its header
     is encoded in ASCII, unless an address is not ASCII, or fields were parsed that are not and
-    *utf8_offered* says that the server accepts them. In all other
-    sources only line ends are changed, and nothing if the envelope's parameters have BINARYMIME. A
-    seekable file is read once to find its size, and again from the same position each time that it
-    is sent.
+    *utf8_offered* says that the server accepts them. In all other sources only line ends are
+    changed, and nothing if the envelope's parameters have BINARYMIME. A seekable file is read once
+    to find its size, and again from the same position each time that it is sent.
 
     Raises TypeError for anything else. Raises GrammarError if there is no envelope and the header
     makes none, and for lines of more than 998 octets unless *long_lines* allows them.
@@ -145,7 +145,9 @@ def prepare(
     check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
     readable = isinstance(source, Message | Iterable | AsyncIterable) or hasattr(source, "read")
     if isinstance(source, str) or not readable:
-        raise wrong_type("a message", source, "an EmailMessage, octets or a binary file")
+        is_django = not isinstance(source, type) and hasattr(source, "message")
+        instead = "its message()" if is_django else "an EmailMessage, octets or a binary file"
+        raise wrong_type("a message", source, instead)
     if isinstance(source, Message):
         fields = email_fields(source)
         if envelope is None:
@@ -182,7 +184,7 @@ def _measured(content: Content) -> Content:
     start = source.tell() if _seekable(source) else None
     converter = content._converter()
     size, eight_bit, header = 0, False, HeaderScanner()
-    for part in _pieces(cast(bytes | BinaryIO, source)):
+    for part in pieces_of(cast(bytes | BinaryIO, source)):
         converted = converter.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
@@ -234,16 +236,38 @@ class _NoConverter:
         return b""
 
 
-def _pieces(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+def pieces_of(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
     """Yield *source* in pieces of at most 64 KiB."""
     if isinstance(source, bytes):
         yield from _cut(source)
     elif (read := getattr(source, "read", None)) is not None:
-        while piece := read(CHUNK):
+        while piece := _not_none(read(CHUNK)):
             yield from _cut(piece)
     else:
         for piece in source:
             yield from _cut(piece)
+
+
+def _async_pieces(source: Any) -> AsyncIterator[bytes]:
+    """Return the pieces of a source that is iterated, or read, by ``await``."""
+
+    async def read() -> AsyncIterator[bytes]:
+        while piece := _not_none(await source.read(CHUNK)):
+            yield piece
+
+    return aiter(source) if isinstance(source, AsyncIterable) else read()
+
+
+def _not_none(piece: Any) -> Any:
+    """Return *piece*. Raise GrammarError if it is None: no octets are ready, but the file has not
+    ended."""
+    if piece is None:
+        raise GrammarError("a file that does not wait for its octets; open it in blocking mode")
+    return piece
+
+
+def _read_is_async(source: object) -> bool:
+    return inspect.iscoroutinefunction(getattr(source, "read", None))
 
 
 def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
@@ -266,8 +290,11 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 
 def _seekable(source: object) -> TypeGuard[BinaryIO]:
-    seekable = getattr(source, "seekable", None)
-    return seekable is not None and bool(seekable())
+    """Return whether *source* is a file that can be set back, without ``await``."""
+    if isinstance(source, AsyncIterable) or _read_is_async(source):
+        return False
+    is_file = all(hasattr(source, name) for name in ("read", "seek", "tell", "seekable"))
+    return is_file and bool(source.seekable())  # type: ignore[attr-defined]
 
 
 def _header_of(source: object) -> bytes:
@@ -278,7 +305,7 @@ def _header_of(source: object) -> bytes:
         raise GrammarError("a message that can be read only once needs an envelope; pass one")
     start = source.tell()
     octets, converter, header = bytearray(), _CRLFConverter(long=True), HeaderScanner()
-    for piece in _pieces(source):
+    for piece in pieces_of(source):
         octets += piece
         header.feed(converter.convert(piece))
         if header.ended:

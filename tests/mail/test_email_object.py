@@ -111,6 +111,8 @@ def test_messages_of_django_are_sent() -> None:
     _, envelope = prepare(sent.message())
     assert str(envelope.recipients[0]) == "bob@example.org"
     assert b"Subject: =?utf-8?" in written(sent.message())
+    with pytest.raises(TypeError, match=r"pass its message\(\)"):
+        prepare(sent)
 
 
 def test_text_that_can_be_encoded_needs_no_smtputf8() -> None:
