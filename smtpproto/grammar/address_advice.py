@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from .printable import printable
 
-# The group of each form is what may be the address.
+# The group of each form that matches is what may be the address.
 _FORMS = tuple(
     (re.compile(form, re.DOTALL | re.IGNORECASE), advice)
     for form, advice in (
@@ -21,10 +21,14 @@ _FORMS = tuple(
         (r"\([^()]*\)([^()]*)", "a comment?"),
         (r"""["'](.*)["']""", "leave out the quotes"),
         (r"(.*[^.])\.", "leave out the dot at its end"),
+        (r"<([^<>]*)|([^<>]*)>", "leave out the bracket"),
+        (r"[()]+([^()]*)[()]*|([^()]*)[()]+", "leave out the parentheses"),
+        (r'"[^"]*"\s+(\S+)|([^\s"]+@\S+)\s[^@]*', "a display name?"),
     )
 )
 _SEPARATORS = re.compile(r'("(?:[^"\\]|\\.)*")|[,;\r\n]')
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s')
+_BRACKETS = re.compile(r"[\[\]]")
 _AT = re.compile(r"\s*@\s*")
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff61", "."))
 _SEVERAL = "several addresses? pass a list, with one address each"
@@ -41,7 +45,7 @@ def advise(address: str, reason: str, usable: Callable[[str], bool]) -> str:
         if usable(candidate):
             mark = "" if advice.endswith("?") else ";"
             return f"{advice}{mark} use {printable(candidate)}"
-    if _has_several(address, _BLANKS):
+    if _has_several(address, _BLANKS) or len(_parts(address, _SEPARATORS)) > 1:
         return _SEVERAL
     local_part, _, domain = address.strip().rpartition("@")
     if local_part and '"' not in local_part and usable(quoted := f'"{local_part}"@{domain}'):
@@ -60,19 +64,26 @@ def brackets_for(address: str) -> str | None:
 
 
 def _has_several(address: str, separator: re.Pattern[str]) -> bool:
-    """Return whether *separator*, outside quotes, separates several texts with an '@'."""
+    """Return whether *separator* separates several texts with an '@'."""
+    return sum("@" in part for part in _parts(address, separator)) > 1
+
+
+def _parts(address: str, separator: re.Pattern[str]) -> list[str]:
+    """Return the texts, not only of blanks, that *separator* separates outside quotes."""
     parts = separator.sub(lambda found: found[0] if found[0][0] == '"' else "\0", address)
-    return sum("@" in part for part in parts.split("\0")) > 1
+    return [part for part in parts.split("\0") if part.strip()]
 
 
 def _candidates(address: str) -> Iterator[tuple[str, str]]:
     """Yield texts that may be the address that was meant, each with advice."""
     yield from _without_decoration(address)
     yield _AT.sub("@", address.strip()), "leave out the blanks"
+    yield re.sub("@{2,}", "@", address.strip()), "write one '@'"
     plain = unicodedata.normalize("NFKC", address.translate(_DOTS))
     plain = "".join(c for c in plain if unicodedata.category(c) != "Cf").strip()
     yield plain, "it has characters that only look alike, or are invisible"
     yield brackets_for(address.strip()) or "", "an IP address must be in brackets"
+    yield brackets_for(_BRACKETS.sub("", address.strip())) or "", "an IPv6 address needs its tag"
 
 
 def _without_decoration(address: str) -> Iterator[tuple[str, str]]:
@@ -81,8 +92,8 @@ def _without_decoration(address: str) -> Iterator[tuple[str, str]]:
         before = address
         for form, advice in _FORMS:
             match = form.fullmatch(address)
-            if match and match[1].strip() != address:
-                address = match[1].strip()
+            if match and (inner := match[match.lastindex or 0].strip()) != address:
+                address = inner
                 yield address, advice
                 break
         if address == before:

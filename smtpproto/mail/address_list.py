@@ -14,8 +14,11 @@ from collections.abc import Iterator
 
 from attrs import define
 
-from ..grammar.address import Mailbox
+from ..grammar.address import Mailbox, ReversePath
+from ..grammar.domain import Domain
+from ..grammar.local_part import quote
 from ..grammar.reply import GrammarError
+from ..limits import LOCAL_PART
 
 _ATOM = re.compile(r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+")  # RFC 5322 3.2.3, RFC 6532 3.2
 _QUOTED_STRING = re.compile(r'"((?:[^"\\\r\n]|\\[^\r\n])*)"')
@@ -108,7 +111,7 @@ class _Reader:
         self._at += 1
         domain = self._domain()
         try:
-            return Mailbox(local_part, domain)
+            return _mailbox(local_part, domain)
         except GrammarError as error:
             raise self._error(error.message, start) from None
 
@@ -187,3 +190,15 @@ class _Reader:
 
     def _error(self, message: str, at: int) -> GrammarError:
         return GrammarError(message, offset=len(self._text[:at].encode(errors="replace")))
+
+
+def _mailbox(local_part: str, domain: str) -> Mailbox:
+    """Return a mailbox, also one that a client sends only by a leniency: what it means is certain.
+
+    Raises GrammarError, also if it is too long for a path.
+    """
+    long = len(quote(local_part).encode()) > LOCAL_PART
+    loose = Domain(domain, loose=True) if "_" in domain and domain[0] != "[" else domain
+    mailbox = Mailbox(local_part, loose, long=long)
+    ReversePath(mailbox)  # checks the length
+    return mailbox

@@ -116,3 +116,24 @@ def test_a_domain_may_be_a_literal() -> None:
 def test_quoted_pairs_are_read_without_their_backslashes() -> None:
     (mailbox,) = parse_address_list(r'"a\"b\\c" . d@x.test')
     assert mailbox == Mailbox(r'a"b\c.d', "x.test")
+
+
+@pytest.mark.parametrize(
+    ("text", "leniency"),
+    [("bob@my_host.test", "domain_underscores"), (f"{'x' * 65}@x.test", "long_local_part")],
+)
+def test_an_address_that_needs_a_leniency_of_the_client_is_read(text: str, leniency: str) -> None:
+    (mailbox,) = parse_address_list(f"Bob <{text}>")
+    assert mailbox == text
+    assert mailbox.leniencies == (leniency,)
+
+
+@pytest.mark.parametrize("length", [247, 248])
+def test_an_address_that_is_too_long_for_a_path_is_an_error(length: int) -> None:
+    text = f"a@b.test, {'x' * length}@x.test"
+    if length == 247:
+        assert len(parse_address_list(text)) == 2
+        return
+    with pytest.raises(GrammarError, match="path of more than 256 octets") as caught:
+        parse_address_list(text)
+    assert caught.value.offset == len("a@b.test, ")
