@@ -224,9 +224,8 @@ class Conversation:
 
     async def _receive(self, timeout: float | None) -> None:
         machine = self._machine
-        self._waiting = True  # set before _stopping is read: stop() may run in another thread
         try:
-            data = b"" if self._can_stop else await self._read(timeout)
+            data = await self._read(timeout)
             self._check_not_tls(data)
             if self._can_stop:
                 machine.hang_up(SHUTTING_DOWN)  # data stays unanswered
@@ -236,13 +235,19 @@ class Conversation:
             machine.hang_up(TIMED_OUT)
         except ConnectionLost:
             machine.receive(b"")
-        finally:
-            self._waiting = False
 
     async def _read(self, timeout: float | None) -> bytes:
         in_message = self._machine.in_message
-        with self._patience.waiting(timeout, in_message=in_message) as seconds:
-            data = await self._stream.read(seconds)
+        # stop() may run in another thread. Each side sets its own attribute before it reads that of
+        # the other: so what was read before the stop is answered, and nothing is read after it.
+        self._waiting = True
+        try:
+            if self._can_stop:
+                return b""
+            with self._patience.waiting(timeout, in_message=in_message) as seconds:
+                data = await self._stream.read(seconds)
+        finally:
+            self._waiting = False
         if in_message:
             self._patience.count(len(data))
         return data

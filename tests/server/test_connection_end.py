@@ -23,9 +23,11 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.protocol.server import ServerProtocol
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import SimulatedStream, Simulation
 from tests.support.certificates import NAME
+from tests.support.handlers import Inbox
 from tests.support.scripted_client import ScriptedClient, octets, serve
 from tests.support.tls_sessions import SERVER_CONTEXT, EventRecorder, each_mode, serving
 
@@ -52,6 +54,25 @@ def test_a_client_lost_between_lmtp_replies_is_not_logged_as_an_error(
     run(Conversation(client, Mailboxes(), ServerConfig(lmtp=True), Runtime()).run())
     assert client.lines[-1].startswith("250 2.0.0 Message accepted")
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_stop_while_another_thread_takes_up_data_does_not_interrupt_the_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = ScriptedClient(
+        [octets("EHLO x", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA"), b".\r\n"]
+    )
+    conversation = Conversation(client, Inbox(), ServerConfig(), Runtime())
+    receive = ServerProtocol.receive
+
+    def stop_and_receive(machine: ServerProtocol, data: bytes) -> None:
+        conversation.stop()
+        receive(machine, data)
+
+    monkeypatch.setattr(ServerProtocol, "receive", stop_and_receive)
+    run(conversation.run())
+    assert not client.interrupted
+    assert [line[:3] for line in client.lines[-2:]] == ["250", "421"]
 
 
 def test_stop_does_not_wait_for_the_proxy_header() -> None:
