@@ -122,7 +122,7 @@ def listen(host: HostOption, port: int) -> Listeners:
     umask and the directory's permissions decide who may connect to a Unix socket. Raises TypeError
     or ValueError for arguments that make no sense, and OSError if the server cannot listen.
     """
-    hosts = _hosts_of(host, port)
+    hosts = hosts_of(host, port)
     paths = [one for one in hosts if one is not None and is_path(one)]
     names = [one for one in hosts if one is None or not is_path(one)]
     listeners = _listen_on_names(names, port)
@@ -177,7 +177,9 @@ class Acceptor:
         return True
 
 
-def _hosts_of(host: HostOption, port: int) -> list[str | None]:
+def hosts_of(host: HostOption, port: int) -> list[str | None]:
+    """Return the hosts to listen on as a list. Raises TypeError or ValueError for arguments that
+    make no sense."""
     require_type("port", port, int, "an integer, 0 for any free port")
     if not 0 <= port <= 65535:
         raise ValueError(f"not a port: {port}; use 0 to 65535")

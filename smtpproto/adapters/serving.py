@@ -39,7 +39,8 @@ class ServerBase(ABC):
         grace: float = GRACE,
         **options: Unpack[ServerOptions],
     ) -> None:
-        self._handler, self._host, self._port, self._grace = handler, host, port, grace
+        self._handler, self._port, self._grace = handler, port, grace
+        self._hosts = listening.hosts_of(host, port)
         self._config = ServerConfig(**options)
         self._usage = Usage(self._config.limits, threading.Lock())
         check_server(handler, self._config, port)
@@ -68,7 +69,7 @@ class ServerBase(ABC):
     def _listen(self) -> Listeners:
         if self._listeners is not None:
             raise RuntimeError("the server has been started before; make a new Server")
-        self._listeners = listening.listen(self._host, self._port)
+        self._listeners = listening.listen(self._hosts, self._port)
         self._addresses = self._listeners.addresses
         _log.info("listening on %s", self)
         return self._listeners

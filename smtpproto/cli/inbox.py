@@ -36,8 +36,13 @@ class Mailbox(Inbox):
         self._hostname = to_ascii_host(hostname)
 
     def data(self, session: Session, envelope: Envelope) -> Sink:
+        fields = return_path(envelope.sender) + bytes(self._received(session, envelope))
         sink = super().data(session, envelope)
-        sink.write(return_path(envelope.sender) + bytes(self._received(session, envelope)))
+        try:
+            sink.write(fields)
+        except BaseException:  # the server does not have the sink yet, and cannot abort it
+            sink.abort()
+            raise
         return sink
 
     def _received(self, session: Session, envelope: Envelope) -> Received:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from attrs import evolve
 
 from ..errors import LocalProtocolError, TLSFailed
-from ..option_types import require_type
 from ..ports import containing
 from ..protocol.server import ServerProtocol
 from ..sasl import Channel, offers
@@ -107,10 +106,8 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
 
     Raises ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
     extensions that contradict one another, an AUTH that could never be offered or succeed, or a TLS
-    context that is not for servers. Raises TypeError if *source* makes no handler, or a *port* of
-    another type.
+    context that is not for servers. Raises TypeError if *source* makes no handler.
     """
-    require_type("port", port, int, "a number; 0 takes any free port")
     if config.lmtp and port == 25:
         raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
     if config.context is not None and not callable(config.context):

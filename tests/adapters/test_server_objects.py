@@ -141,3 +141,7 @@ def test_a_server_refuses_wrong_options_when_it_is_made(module: Any) -> None:
         module.Server(Handler(), "127.0.0.1", 25, lmtp=True)
     with pytest.raises(TypeError):
         module.Server(Handler(), nonsense=True)
+    with pytest.raises(TypeError, match="port cannot be of the type str"):
+        module.Server(Handler(), port="25")
+    with pytest.raises(ValueError, match="no host to listen on"):
+        module.Server(Handler(), [])

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from smtpproto import Envelope
+from smtpproto import Envelope, Session
 from smtpproto.adapters import blocking
 from smtpproto.cli.inbox import Inbox, Mailbox
-from smtpproto.cli.maildir import Maildir, unique_name
+from smtpproto.cli.maildir import Delivery, Maildir, unique_name
 
 
 def files(maildir: Maildir) -> list[str]:
@@ -153,6 +153,18 @@ def test_an_inbox_returns_the_sink_of_its_store(tmp_path: Path) -> None:
     inbox = Inbox(lambda _: delivery)
     assert inbox.data(None, Envelope(None, "b@b.test")) is delivery  # type: ignore[arg-type]
     delivery.abort()
+
+
+def test_a_disk_that_is_full_before_the_content_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maildir = Maildir(tmp_path)
+    monkeypatch.setattr(Delivery, "write", raise_disk_full)
+    handler = Mailbox(lambda _: maildir.deliver(), "mx.example.org")
+    session = Session(peer=("192.0.2.1", 25))
+    with pytest.raises(OSError, match="No space left"):
+        handler.data(session, Envelope(None, "b@b.test"))
+    assert list(maildir.tmp.iterdir()) == []
 
 
 @pytest.mark.req("RFC5321-4.4-01", "RFC5321-4.4-05", "RFC5321-4.4-09", "RFC5321-4.4-18")
