@@ -65,9 +65,12 @@ def _check_hook(kind: type[Handler], name: str) -> None:
     """Raise TypeError if the hook *name* of *kind* does not take what the server passes."""
     hook = inspect.getattr_static(kind, name)
     expected = [*inspect.signature(getattr(Handler, name)).parameters][1:]
-    passed = expected if isinstance(hook, staticmethod) else ["self", *expected]
+    is_bound = hasattr(type(hook), "__get__")  # not a class, for example, which may be a sink's
+    passed = ["self", *expected] if is_bound and not isinstance(hook, staticmethod) else expected
     hook = hook.__func__ if isinstance(hook, staticmethod | classmethod) else hook
     if not callable(hook):
+        if is_bound:  # a property, for example: only an instance has the hook
+            return
         raise TypeError(f"{kind.__name__}.{name} must be a method, because it is a hook")
     try:
         inspect.signature(hook).bind(*passed)

@@ -29,6 +29,12 @@ class NotDerived:
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
 
 
+class FileSink:
+    """A class of sinks that is itself the hook ``data``."""
+
+    def __init__(self, session: Session, envelope: Envelope) -> None: ...
+
+
 async def make_late() -> Handler:
     """A function that cannot be a source, because it is awaited."""
     return Inbox()
@@ -57,7 +63,7 @@ def test_a_function_that_makes_no_handler_is_logged_and_answered_with_421(
 ) -> None:
     client = ScriptedClient([])
     run(Conversation(client, handler_of(lambda: made), ServerConfig(), Runtime()).run())
-    assert client.lines[0].startswith("421 4.3.0") or client.lines[0].startswith("421 ")
+    assert client.lines[0].startswith("421 ")
     assert "what the function of serve returns cannot be" in caplog.text
 
 
@@ -103,6 +109,11 @@ def test_hooks_may_take_their_arguments_in_any_form(caplog: pytest.LogCaptureFix
 
         @functools.wraps(Handler.help)
         def help(self, *arguments: Any, **named: Any) -> None: ...  # type: ignore[override]
+
+        data = FileSink  # type: ignore[assignment]
+        etrn = functools.partial(print, "ETRN")
+        expn = functools.partialmethod(Handler.expn)
+        connect = property(lambda self: self.reset)
 
     check_server(Own, ServerConfig(), 2525)
     assert not caplog.messages
