@@ -135,6 +135,15 @@ def unused_port() -> int:
 # -- raw sockets -----------------------------------------------------------------------------------
 
 
+def listens(port: int) -> bool:
+    """Return whether a server accepts connections on *port*."""
+    try:
+        connect_raw(port).close()
+    except OSError:
+        return False
+    return True
+
+
 def connect_raw(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), 30)
 

@@ -28,6 +28,7 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.limits import CHUNK
 from smtpproto.server import ServerOptions
+from tests.adapters.connections import listens
 from tests.adapters.harness import Adapter, Blocking, each_server, running_server
 from tests.adapters.inboxes import Certificates, Inbox
 from tests.support.envelopes import TO_BOB
@@ -101,7 +102,7 @@ def test_a_stopping_server_lets_a_message_in_flight_finish(server: type[Adapter]
             yield FIRST
             assert inbox.begun.wait(30)
             stopping.start()
-            while _listens(running.port):
+            while listens(running.port):
                 pass
             yield b"two\r\n"
 
@@ -112,14 +113,6 @@ def test_a_stopping_server_lets_a_message_in_flight_finish(server: type[Adapter]
         stopping.join(30)
         assert not stopping.is_alive()
     assert inbox.bodies[0] == FIRST + b"two\r\n"
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 @each_server
@@ -138,7 +131,7 @@ def test_a_stopping_server_does_not_wait_for_a_client_that_left_during_a_message
             client.sendall(b"half a mess")
             stopping = threading.Thread(target=running.stop)
             stopping.start()
-            while _listens(running.port):
+            while listens(running.port):
                 pass
         stopping.join(20)  # less than the grace of 30 seconds
         assert not stopping.is_alive()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from attrs import define, field
 from smtpproto import Envelope, Handler, MailParameters, ReversePath, Session
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from tests.adapters.connections import connect_raw, receive, receive_until_end
+from tests.adapters.connections import connect_raw, listens, receive, receive_until_end
 from tests.adapters.harness import Adapter, Blocking, Trio, each_server, running_server
 from tests.support.handlers import Inbox
 
@@ -206,20 +205,12 @@ def test_a_client_reads_421_although_its_commands_were_not_read(server: type[Ada
         client.sendall(unread)
         stopping = threading.Thread(target=running.stop)
         stopping.start()
-        while _listens(running.port):
+        while listens(running.port):
             pass
         handler.goes_on.set()
         replies = b"".join(iter(lambda: client.recv(65536), b""))  # no ConnectionResetError
         stopping.join(30)
     assert b"\r\n421 4.3.2 " in replies or b"\r\n250 2.0.0 Message accepted\r\n421" in replies
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
 
 
 @each_server
