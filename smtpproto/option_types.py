@@ -5,6 +5,7 @@ The errors do not show the value: it may be a password passed as the wrong argum
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
 import sys
@@ -27,24 +28,49 @@ _OTHER_NAMES = {
     "auth_required": ("require_auth",),
     "auth_require_tls": ("auth_in_clear",),
     "cafile": ("verify",),
-    "cert": ("certificate",),
+    "cert": ("certificate", "context"),
+    "certfile": ("certificate", "context"),
+    "certificate": ("context",),
+    "client_cert": ("certificate",),
+    "credentials": ("login",),
     "data_size_limit": ("limits",),
+    "debug": ("trace",),
+    "enhanced_code": ("enhanced",),
+    "from_": ("sender", "envelope"),
+    "from_addr": ("sender", "envelope"),
+    "helo_hostname": ("hello",),
     "local_addr": ("source",),
     "local_hostname": ("hello",),
+    "mail_from": ("sender", "envelope"),
+    "max_message_size": ("limits",),
+    "max_size": ("limits",),
+    "message": ("lines",),
+    "name": ("hostname",),
     "password": ("login",),
-    "recipient": ("recipients",),
+    "rcpt_to": ("recipients", "envelope"),
+    "rcpt_tos": ("recipients", "envelope"),
+    "recipient": ("recipients", "envelope"),
+    "recipients": ("envelope",),
     "require_starttls": ("require_tls",),
     "socket": ("sock", "stream"),
+    "sender": ("envelope",),
+    "size": ("limits",),
     "source_address": ("source",),
     "ssl": ("tls", "context"),
     "ssl_context": ("context",),
     "starttls": ("tls", "context"),
     "start_tls": ("tls", "context"),
+    "status": ("code",),
+    "text": ("lines",),
     "timeout": ("timeouts",),
+    "tls": ("context",),
     "tls_context": ("context",),
+    "to": ("recipients", "envelope"),
+    "to_addrs": ("recipients", "envelope"),
     "use_tls": ("tls",),
     "user": ("login",),
     "username": ("login",),
+    "users": ("authenticator",),
     "validate_certs": ("verify",),
     "verifier": ("authenticator",),
 }
@@ -62,7 +88,9 @@ _WORDS: dict[Any, str] = {
 
 def check_type(name: str, value: object, kind: type | types.UnionType, instead: str) -> None:
     """Raise TypeError unless *value* is None or a *kind*. *instead* shows what to pass."""
-    if value is not None and not isinstance(value, kind):
+    known = kind.__args__ if isinstance(kind, types.UnionType) else (kind,)
+    number = isinstance(value, bool) and bool not in known  # True is an int for Python
+    if value is not None and (number or not isinstance(value, kind)):
         raise wrong_type(name, value, instead)
 
 
@@ -300,10 +328,18 @@ def _element_classes(hint: Any) -> tuple[type, ...]:
 
 def _in_words(classes: tuple[type, ...], elements: tuple[type, ...]) -> str:
     """Return what to pass, for example ``a str, an iterable of str or None``."""
-    inner = " or ".join(one.__name__ for one in elements)
+    inner = " or ".join(
+        _members(one) if issubclass(one, enum.Enum) else one.__name__ for one in elements
+    )
     words = [
         f"an iterable of {inner}" if elements and issubclass(one, Iterable) and one is not str
+        else _members(one) if issubclass(one, enum.Enum)
         else _WORDS.get(one) or one.__name__
         for one in classes
     ]  # fmt: skip
     return " or ".join(dict.fromkeys(words))
+
+
+def _members(kind: type[enum.Enum]) -> str:
+    """Return the values of an enumeration as a program writes them, joined with ``or``."""
+    return " or ".join(map(str, kind))

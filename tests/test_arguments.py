@@ -223,6 +223,11 @@ def _connect(**options: Any) -> object:
     return make_target("mx.test", 25, options)  # type: ignore[arg-type]
 
 
+def _send(**options: Any) -> object:
+    """Do what ``send`` does with its options."""
+    return make_target("mx.test", 25, options, "send")  # type: ignore[arg-type]
+
+
 def _pool(**options: Any) -> object:
     """Do what ``pool`` does with its options."""
     return make_pool(Runtime(), "mx.test", 25, options)  # type: ignore[arg-type]
@@ -231,7 +236,12 @@ def _pool(**options: Any) -> object:
 @pytest.mark.parametrize(
     ("make", "name", "advice"),
     [
-        (_connect, "timeot", r"^connect\(\) .*did you mean timeouts=\?"),
+        (_connect, "timeot", r"^connect\(\) .*did you mean timeout=\?"),
+        (_connect, "sender", r"^connect\(\) .*it takes certificate, "),
+        (_send, "envelop", r"^send\(\) .*did you mean envelope="),
+        (_send, "to_addrs", r"^send\(\) .*did you mean envelope="),
+        (_send, "recipients", r"^send\(\) .*did you mean envelope="),
+        (_send, "debug", "did you mean trace="),
         (_connect, "ssl_context", "did you mean context="),
         (_connect, "username", "did you mean login="),
         (_connect, "local_hostname", "did you mean hello="),
@@ -240,6 +250,10 @@ def _pool(**options: Any) -> object:
         (_pool, "timeot", r"^pool\(\) .*did you mean timeout="),
         (_pool, "loose_dots", r"did you mean leniencies=Leniencies\(loose_dots="),
         (ServerConfig, "hostnme", r"^serve\(\) .*did you mean hostname="),
+        (ServerConfig, "tls", "did you mean context="),
+        (ServerConfig, "users", "did you mean authenticator="),
+        (partial(Envelope, ""), "to", r"^Envelope\(\) .*did you mean recipients="),
+        (partial(Reply, 250), "text", r"^Reply\(\) .*did you mean lines="),
         (ServerConfig, "message_size", r"did you mean limits=Limits\(message_size="),
         (ServerConfig, "ssl_context", "did you mean context="),
         (ServerConfig, "auth_required", "did you mean require_auth="),

@@ -88,6 +88,7 @@ class Server(ServerBase):
 
         Raises OSError if it cannot listen.
         """
+        asyncio.get_running_loop()  # raises RuntimeError before anything is opened
         for listener in self._listen().sockets:
             self._accept_from(listener)
 

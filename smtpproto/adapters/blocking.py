@@ -67,7 +67,7 @@ def send(
     options and errors: see :func:`connect`. For several messages use :func:`pool`.
     """
     try:
-        target = make_target(host, port, options)
+        target = make_target(host, port, options, "send")
     finally:
         del host, options
     return run(send_once(Runtime(), target, message, envelope))

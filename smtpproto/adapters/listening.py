@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..option_types import require_type
+from ..option_types import require_type, wrong_type
 from ..ports import is_path
 
 HostOption = str | None | Iterable[str | None]
@@ -27,6 +27,7 @@ Address = tuple[str, int] | str
 
 _log = logging.getLogger("smtpproto.server")
 
+_HOSTS = "a name, an address or an absolute path, or a list of them"
 _BACKLOG = 1024
 _ATTEMPTS = 20  # to find a free port that is free in both families
 _ALL_INTERFACES = ("0.0.0.0", "::")
@@ -86,7 +87,11 @@ class Listeners:
         _remove_stale_socket(path)
         listener = socket.socket(socket.AF_UNIX)
         self.sockets.append(listener)
-        listener.bind(path)
+        try:
+            listener.bind(path)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OSError(error.errno, f"cannot listen at {path}: {reason}") from None
         self._files[path] = _file_id(path)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
@@ -183,14 +188,15 @@ def hosts_of(host: HostOption, port: int) -> list[str | None]:
     require_type("port", port, int, "an integer, 0 for any free port")
     if not 0 <= port <= 65535:
         raise ValueError(f"not a port: {port}; use 0 to 65535")
-    if host is not None and not isinstance(host, str):
-        require_type("host", host, Iterable, "a name or an address, or a list of them")
+    given: Any = host
+    if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable | None):
+        raise wrong_type("host", given, _HOSTS)
     hosts = [host] if host is None or isinstance(host, str) else list(host)
     if not hosts:
         raise ValueError('no host to listen on; use "" for all interfaces')
     for one in hosts:
         if one is not None:
-            require_type("host", one, str, "a name or an address, or a list of them")
+            require_type("host", one, str, _HOSTS)
             if is_path(one) and port:
                 raise ValueError(f"a Unix socket has no port, but port is {port}; leave it 0")
     return hosts
@@ -219,9 +225,14 @@ def _resolve(host: str | None) -> Iterator[tuple[socket.AddressFamily, tuple[Any
     if host:
         names = _LOOPBACK if host.lower() == "localhost" else (host,)
     for name in names:
-        for family, _, _, _, address in socket.getaddrinfo(
-            name, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        try:
+            found = socket.getaddrinfo(name, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            advice = f"pass {_HOSTS}; the port is an argument of its own"
+            text = f"cannot listen on {name!r}: {reason}; {advice}"
+            raise socket.gaierror(getattr(error, "errno", socket.EAI_NONAME), text) from None
+        for family, _, _, _, address in found:
             yield family, address
 
 

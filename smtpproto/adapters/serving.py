@@ -8,6 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import Unpack
 
+from ..option_types import require_type
 from ..ports import Runtime, Stream
 from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
 from ..server.config import ServerConfig, ServerOptions
@@ -39,6 +40,9 @@ class ServerBase(ABC):
         grace: float = GRACE,
         **options: Unpack[ServerOptions],
     ) -> None:
+        require_type("grace", grace, int | float, "a number of seconds")
+        if not grace >= 0:
+            raise ValueError(f"grace must be 0 or more, not {grace}")
         self._handler, self._port, self._grace = handler, port, grace
         self._hosts = listening.hosts_of(host, port)
         self._config = ServerConfig(**options)

@@ -93,7 +93,7 @@ def send(
     *message* and *envelope*: see :meth:`~smtpproto.client.connection.Client.send`. *host*, *port*,
     options and errors: see :func:`connect`. For several messages use :func:`pool`.
     """
-    return send_once(Runtime(), make_target(host, port, options), message, envelope)
+    return send_once(Runtime(), make_target(host, port, options, "send"), message, envelope)
 
 
 @keeps_secret

@@ -33,6 +33,7 @@ async def serve(
 
     The arguments are those of :class:`Server`. Raises OSError if the server cannot listen.
     """
+    trio.lowlevel.current_trio_token()  # raises RuntimeError outside trio
     async with _single_error(), trio.open_nursery() as nursery:
         server = Server(handler, host, port, grace=grace, **options)
         await server.start(nursery)

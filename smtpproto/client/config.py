@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import ip_address
 from typing import ClassVar, Literal, TypedDict
@@ -17,7 +17,7 @@ from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.extension import EXTENSIONS
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, checked, must_be
+from ..option_types import check_type, checked, checks_itself, must_be, wrong_type
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Credential, Login
@@ -50,6 +50,7 @@ VerifyName = Literal["name", "none"]
 
 
 def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
+    check_type("tls", value, TLSMode | str, '"implicit", "required", "opportunistic" or "none"')
     try:
         return None if value is None else TLSMode(value)
     except ValueError:
@@ -60,11 +61,11 @@ def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
 def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
     if isinstance(value, str):
         return TLSVerify.named(value)
-    check_type("verify", value, TLSVerify, '"name", "none" or a TLSVerify')
+    check_type("verify", value, TLSVerify, '"name", "none" or TLSVerify.by_ca("ca.pem")')
     return value
 
 
-def _credential(value: Credential | tuple[str, str]) -> Credential:
+def _credential(value: Credential | tuple[str, str] | None) -> Credential | None:
     """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
     if isinstance(value, tuple) and len(value) == 2:
         return Login(*value)
@@ -72,7 +73,13 @@ def _credential(value: Credential | tuple[str, str]) -> Credential:
     return value
 
 
-to_credential: Callable[[Credential | tuple[str, str]], Credential] = keeps_secret(_credential)
+@keeps_secret
+def to_credential(value: Credential | tuple[str, str]) -> Credential:
+    """Return *value*, the argument of ``login``, as a credential. Raises TypeError."""
+    found = _credential(value)
+    if found is None:
+        raise wrong_type("login", None, '("ann", "secret"), or another credential')
+    return found
 
 
 def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
@@ -110,6 +117,10 @@ def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
     if not 0 <= port < 65536:
         raise ValueError(f"source has no such port: {port}; use 0 for any, or 1 to 65535")
     return address, port
+
+
+for _converter in (_tls_mode, _tls_verify, _credential, _certificate, _context):
+    checks_itself(_converter)
 
 
 class ClientOptions(TypedDict, total=False):
@@ -152,7 +163,7 @@ class ClientConfig:
 
     hello: Host | None = field(default=None, converter=_optional_host)
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
-    login: Credential | None = field(default=None, converter=optional(_credential))
+    login: Credential | None = field(default=None, converter=_credential)
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
     """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""

@@ -56,6 +56,7 @@ from .submit import submit
 _log = logging.getLogger("smtpproto.client")
 
 _CHECK_STARTTLS = 'whether this port needs tls="implicit", or something on the way hides the offer'
+_CHECK_IN_CLEAR = f'{_CHECK_STARTTLS}; to log in without TLS, set tls="none" as well'
 _CHECK_SERVICE = "whether this server accepts mail now, and from this host's address"
 _CHECK_HELLO = "whether the server wants another name: set hello"
 _CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
@@ -73,12 +74,12 @@ class Client:
     connection cannot be used any more.
     """
 
-    _link: Link
-    _config: ClientConfig
+    _link: Link = field(repr=False)
+    _config: ClientConfig = field(repr=False)
     _server_name: str
     greeting: Reply = field(default=Reply(220), init=False)
     """The server's greeting."""
-    _sent: list[PlannedTransaction] = field(factory=list, init=False)
+    _sent: list[PlannedTransaction] = field(factory=list, init=False, repr=False)
     tls_refused: Reply | None = field(default=None, init=False)
     """The reply that refused STARTTLS, if the server offered it and the session went on in clear;
     else None."""
@@ -276,7 +277,8 @@ class Client:
         if "STARTTLS" not in self.extensions:
             if required:
                 text = "TLS is required, and the server does not offer STARTTLS"
-                raise NotOffered(text, command="STARTTLS", check=_CHECK_STARTTLS)
+                check = _CHECK_IN_CLEAR if self._config.login_in_clear else _CHECK_STARTTLS
+                raise NotOffered(text, command="STARTTLS", check=check)
             return
         tls = self._filter(mode)  # before STARTTLS, since it may raise
         try:

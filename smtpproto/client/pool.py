@@ -94,13 +94,13 @@ class Pool:
     content can be read only once and was partly sent.
     """
 
-    _runtime: Runtime
-    _open: Callable[[Deadline], Awaitable[Client]]
+    _runtime: Runtime = field(repr=False)
+    _open: Callable[[Deadline], Awaitable[Client]] = field(repr=False)
     _config: PoolConfig = field(factory=PoolConfig)
     _total: float | None = None
-    _semaphore: Semaphore = field(init=False)
+    _semaphore: Semaphore = field(init=False, repr=False)
     _idle: deque[_Connection] = field(
-        factory=deque, init=False
+        factory=deque, init=False, repr=False
     )  # the most recently used is the last
     _closed: bool = field(default=False, init=False)
 
@@ -275,7 +275,7 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
     check_names("pool", options, known, parts_of(ClientConfig))
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
-    target = make_target(host, port, cast(ConnectOptions, client_options))
+    target = make_target(host, port, cast(ConnectOptions, client_options), "pool")
     return _pool_of(runtime, target, PoolConfig(**cast(Any, pool_options)))
 
 

@@ -25,7 +25,7 @@ from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
 from ..grammar.secret import keeps_secret
 from ..limits import MAX_TIMEOUT, Timeouts
-from ..option_types import check_type, require_type
+from ..option_types import argument_names, check_names, check_type, parts_of, require_type
 from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
@@ -44,6 +44,8 @@ _SCHEMES: dict[str, tuple[int, ConnectOptions]] = {
     "smtps": (465, {"lmtp": False, "tls": TLSMode.IMPLICIT}),
     "lmtp": (24, {"lmtp": True}),
 }
+# Arguments of a function besides the options, for suggestions.
+_OWN_ARGUMENTS = {"connect": ("sock", "stream"), "send": ("envelope",)}
 _PARAMETERS = ("tls", "hello", "verify", "server_name", "timeout")
 
 
@@ -60,8 +62,15 @@ class Target:
 
 
 @keeps_secret
-def make_target(host: str, port: int | None = None, options: ClientOptions | None = None) -> Target:
+def make_target(
+    host: str,
+    port: int | None = None,
+    options: ClientOptions | None = None,
+    called: str = "connect",
+) -> Target:
     """Return the target that the arguments of ``connect`` describe. *host* may be a URL.
+
+    *called* is the function that was called, for errors.
 
     *port* None: the port of the URL's scheme; without a URL, 24 with ``lmtp=True``, 465 with
     implicit TLS, and 587 otherwise. Raises TypeError for a host or port of another type,
@@ -71,6 +80,8 @@ def make_target(host: str, port: int | None = None, options: ClientOptions | Non
     require_type("host", host, str, "a name, an address, a path or a URL")
     check_type("port", port, int, "a number")
     given = cast(ConnectOptions, dict(options or {}))
+    known = (*argument_names(ClientConfig), "timeout", *_OWN_ARGUMENTS.get(called, ()))
+    check_names(called, given, known, parts_of(ClientConfig))
     if "://" in host:
         host, port, given = _merge(host, port, given)
     config = ClientConfig(**_with_timeouts(given))
@@ -112,14 +123,16 @@ def _default_port(config: ClientConfig) -> int:
 def _host_name(host: str) -> str:
     """Return *host* in ASCII. Raises GrammarError if it is not a host.
 
-    The error never quotes *host*: it may be a URL without its ``//``, with a password in it. Such a
-    URL must not be looked up in DNS either.
+    The error does not quote a *host* with @: it may be a URL without its ``//``, with a password in
+    it. Such a URL must not be looked up in DNS either.
     """
     if "@" in host:
         raise GrammarError("not a host: it contains @; a URL begins with smtp://")
     if not host or "[" in host or (":" in host and not _is_ipv6(host)):
-        text = "not a host; pass a name or an address without port and brackets"
+        text = f"not a host: {host!r}; pass a name or an address without port and brackets"
         raise GrammarError(text)
+    if any(map(str.isspace, host)):
+        raise GrammarError(f"not a host: {host!r}; leave out the blanks")
     return to_a_labels(host)
 
 

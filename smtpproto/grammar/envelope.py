@@ -73,6 +73,10 @@ class Envelope:
             address = min(map(str, unknown))
             raise GrammarError(f"rcpt_parameters has {address!r}, which is not a recipient")
 
+    def __str__(self) -> str:
+        """Return the addresses: ``ann@a.test to bob@b.test, al@b.test``."""
+        return f"{str(self.sender) or '<>'} to {', '.join(map(str, self.recipients))}"
+
     @property
     def isascii(self) -> bool:
         """Whether the envelope can be sent without SMTPUTF8."""

@@ -11,6 +11,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Iterator,
+    Mapping,
 )
 from email.message import Message
 from io import TextIOBase
@@ -22,12 +23,14 @@ from ..errors import GrammarError
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
 from ..limits import CHUNK
-from ..option_types import check_type, wrong_type
+from ..option_types import check_type, require_type, wrong_type
 from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
 from .email_object import check_recovered, email_fields, has_octets, write_email
 from .header import MAX_HEADER, HeaderScanner, header_fields
 from .header_envelope import envelope_of, needs_utf8
+
+_SOURCES = "an EmailMessage, octets, a binary file, or octets in pieces"
 
 Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
 """A message to send: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
@@ -144,10 +147,11 @@ def prepare(
         raise wrong_type("a message", source, 'a file that is opened with "rb"')
     check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
     readable = isinstance(source, Message | Iterable | AsyncIterable) or hasattr(source, "read")
-    if isinstance(source, str) or not readable:
+    if isinstance(source, str | Mapping) or not readable:
         is_django = not isinstance(source, type) and hasattr(source, "message")
-        instead = "its message()" if is_django else "an EmailMessage, octets or a binary file"
-        raise wrong_type("a message", source, instead)
+        raise wrong_type("a message", source, "its message()" if is_django else _SOURCES)
+    for piece in source if isinstance(source, list | tuple) else ():
+        _require_octets(piece)
     if isinstance(source, Message):
         fields = email_fields(source)
         if envelope is None:
@@ -281,10 +285,13 @@ def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
     return bytes(held)
 
 
+def _require_octets(piece: object) -> None:
+    require_type("a piece of a message", piece, bytes | bytearray | memoryview, "octets")
+
+
 def _cut(data: bytes) -> Iterator[bytes]:
-    """Return *data* in pieces of at most 64 KiB. Raises GrammarError if it is not octets."""
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise GrammarError(f"content must be octets, not {type(data).__name__}")
+    """Return *data* in pieces of at most 64 KiB. Raises TypeError if it is not octets."""
+    _require_octets(data)
     data = bytes(data)
     return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))
 
@@ -301,11 +308,11 @@ def _header_of(source: object) -> bytes:
     """Return the start of *source*, which holds its header section. A file keeps its position."""
     if isinstance(source, bytes):
         return source
-    if not _seekable(source):
+    start = source.tell() if _seekable(source) else None
+    if start is None and not isinstance(source, list | tuple):
         raise GrammarError("a message that can be read only once needs an envelope; pass one")
-    start = source.tell()
     octets, converter, header = bytearray(), _CRLFConverter(long=True), HeaderScanner()
-    for piece in pieces_of(source):
+    for piece in pieces_of(cast(Any, source)):
         octets += piece
         header.feed(converter.convert(piece))
         if header.ended:
@@ -314,5 +321,6 @@ def _header_of(source: object) -> bytes:
             raise GrammarError(
                 f"a header section of more than {MAX_HEADER} octets; pass an envelope"
             )
-    source.seek(start)
+    if start is not None:
+        cast(BinaryIO, source).seek(start)
     return bytes(octets)

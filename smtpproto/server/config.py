@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..grammar.domain import Domain, Host, to_ascii_host
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, checked, must_be
+from ..option_types import check_type, checked, checks_itself, must_be
 from ..ports import Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Authenticator
@@ -29,8 +29,13 @@ def _context_source(value: ContextSource | None) -> ContextSource | None:
 
 
 def _authenticator(value: Authenticator | None) -> Authenticator | None:
-    check_type("authenticator", value, Authenticator, "an instance of an Authenticator")
+    instead = 'an instance of an Authenticator, in tests PlainPasswords({"ann": "secret"})'
+    check_type("authenticator", value, Authenticator, instead)
     return value
+
+
+for _converter in (_context_source, _authenticator):
+    checks_itself(_converter)
 
 
 class ServerOptions(TypedDict, total=False):

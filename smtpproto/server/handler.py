@@ -79,7 +79,7 @@ class Sink(Protocol):
     :meth:`abort`. Each method may be plain or ``async``. If one raises, the client receives 451.
     """
 
-    def write(self, data: bytes) -> NoReply:
+    def write(self, data: bytes, /) -> NoReply:
         """Store the next octets of content, at most 64 KiB.
 
         From DATA, lines end with CRLF and dot-stuffing is removed. From BDAT, the octets are as the

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import warnings
+from collections.abc import Callable
 from difflib import get_close_matches
 from weakref import WeakSet
 
@@ -30,9 +32,11 @@ _checked: WeakSet[type[Handler]] = WeakSet()  # classes that functions have made
 def check_source(source: HandlerSource) -> type[Handler]:
     """Return the class of the handlers that *source* makes, Handler if it is a function.
 
-    Logs a warning for a class that looks wrong, as :func:`check_class` does. Raises TypeError if
-    *source* can make no handler, or if a hook of its class cannot be called.
+    Warns of a class that looks wrong, as :func:`check_class` does. Raises TypeError if *source* can
+    make no handler, or if a hook of its class cannot be called.
     """
+    if not isinstance(source, Handler) and callable(source):
+        _check_needs_nothing(source)
     kind = source if isinstance(source, type) else type(source)
     if issubclass(kind, Handler):
         check_class(kind)
@@ -44,11 +48,23 @@ def check_source(source: HandlerSource) -> type[Handler]:
     return Handler
 
 
+def _check_needs_nothing(source: Callable[..., object]) -> None:
+    """Raise TypeError if *source*, a class or function, cannot be called without arguments."""
+    try:
+        inspect.signature(source).bind()
+    except ValueError:  # a callable whose signature is unknown
+        return
+    except TypeError as error:
+        name = getattr(source, "__name__", type(source).__name__)
+        text = f"handler: {name}() is called for each connection, but {error}"
+        raise TypeError(f"{text}; pass an instance, or lambda: {name}(...)") from None
+
+
 def check_class(kind: type[Handler]) -> None:
     """Check a class of handlers.
 
-    Logs a warning for each method that looks like a hook but is never called, and if the class
-    accepts no mail. Raises TypeError if a hook cannot be called with its arguments.
+    Warns of each method that looks like a hook but is never called, and of a class that accepts no
+    mail. Raises TypeError if a hook cannot be called with its arguments.
     """
     for name in _HOOKS:
         _check_hook(kind, name)
@@ -56,9 +72,10 @@ def check_class(kind: type[Handler]) -> None:
         if not name.startswith("_") and name not in _HOOKS and callable(getattr(kind, name)):
             _warn_if_misnamed(kind, name)
     if kind.message is Handler.message and kind.data is Handler.data:
-        _log.warning(
-            "%s defines neither message nor data, so the server refuses all mail", kind.__name__
-        )
+        text = f"{kind.__name__} defines neither message nor data, so the server refuses all mail"
+        _log.warning("%s", text)
+        if kind is not Handler and all(getattr(kind, it) is getattr(Handler, it) for it in _HOOKS):
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _check_hook(kind: type[Handler], name: str) -> None:
@@ -85,7 +102,11 @@ def _warn_if_misnamed(kind: type[Handler], name: str) -> None:
     candidate = name.lower().removeprefix("handle_").removeprefix("on_").removeprefix("smtp_")
     if near := get_close_matches(candidate, [*_HOOKS, *_OTHER_NAMES], 1, 0.75):
         meant = _OTHER_NAMES.get(near[0], near[0])
-        _log.warning("%s.%s is not a hook; did you mean %s?", kind.__name__, name, meant)
+        text = f"{kind.__name__}.{name} is not a hook; did you mean {meant}?"
+        _log.warning("%s", text)
+        code = getattr(getattr(kind, name), "__code__", None)
+        if code is not None and code.co_argcount > 1:  # it could be called as a hook
+            warnings.warn_explicit(text, RuntimeWarning, code.co_filename, code.co_firstlineno)
 
 
 class _Unavailable(Handler):

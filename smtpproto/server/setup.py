@@ -98,11 +98,12 @@ def _check_context(context: Context) -> None:
     try:
         filter_for(context, server_side=True)
     except LocalProtocolError as error:
-        raise ValueError(f"context: {error.message}") from None
+        advice = "use ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
+        raise ValueError(f"context: {error.message}; {advice}") from None
 
 
 def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
-    """Check the arguments of ``serve``, and log a warning for a handler that looks wrong.
+    """Check the arguments of ``serve``, and warn of a handler that looks wrong.
 
     Raises ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
     extensions that contradict one another, an AUTH that could never be offered or succeed, or a TLS

@@ -108,7 +108,7 @@ class TLSVerify:
                 return cls.by_name()
             case "none":
                 return cls.none()
-        raise ValueError('verify must be "name", "none" or a TLSVerify')
+        raise ValueError(f'verify must be "name", "none" or {cls.__name__}.by_ca("ca.pem")')
 
 
 def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) -> bool:

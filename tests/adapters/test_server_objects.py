@@ -145,3 +145,40 @@ def test_a_server_refuses_wrong_options_when_it_is_made(module: Any) -> None:
         module.Server(Handler(), port="25")
     with pytest.raises(ValueError, match="no host to listen on"):
         module.Server(Handler(), [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "reason"),
+    [
+        ({"host": "127.0.0.1:25"}, OSError, "cannot listen on '127.0.0.1:25': "),
+        ({"host": "mx.sock"}, OSError, "cannot listen on 'mx.sock': .*an absolute path"),
+        ({"host": "a" * 70 + ".test"}, OSError, "cannot listen on 'aaa"),
+        ({"host": "/nonexistent/mx.sock"}, OSError, "cannot listen at /nonexistent/mx.sock: "),
+        ({"host": b"127.0.0.1"}, TypeError, "host cannot be of the type bytes; pass a name"),
+        ({"host": 25}, TypeError, "host cannot be of the type int; pass a name"),
+        ({"grace": "5"}, TypeError, "grace cannot be of the type str; pass a number"),
+        ({"grace": None}, TypeError, "grace cannot be None; pass a number"),
+        ({"grace": -1}, ValueError, "grace must be 0 or more, not -1"),
+        ({"grace": float("nan")}, ValueError, "grace must be 0 or more, not nan"),
+    ],
+    ids=str,
+)
+def test_an_error_about_host_or_grace_has_the_value_and_says_what_to_pass(
+    arguments: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    with pytest.raises(error, match=reason), on_sockets.serve(Handler(), **arguments):
+        pass
+
+
+async def _serve_on(adapter: Any) -> None:
+    async with adapter.serve(Handler()):
+        pass
+
+
+@pytest.mark.parametrize(
+    "serve", [lambda: asyncio.run(_serve_on(on_trio)), lambda: trio.run(_serve_on, on_asyncio)]
+)
+def test_serving_with_the_adapter_of_another_loop_is_a_runtime_error(serve: Any) -> None:
+    """It opens no socket: pytest would report one that is never closed."""
+    with pytest.raises(RuntimeError):
+        serve()

@@ -9,6 +9,7 @@ import pytest
 from smtpproto import (
     ClientConfig,
     LocalProtocolError,
+    NotOffered,
     Refusal,
     TimedOut,
     TLSFailed,
@@ -76,3 +77,12 @@ def test_a_closed_handshake_asks_whether_the_peer_speaks_tls() -> None:
     with pytest.raises(TLSFailed) as caught:
         run(start_client(Runtime(), server, NAME, client_config, TLSMode.IMPLICIT))
     assert "whether the peer speaks TLS" in caught.value.check
+
+
+@pytest.mark.parametrize("in_clear", [False, True])
+def test_a_login_without_starttls_points_to_tls_none_only_if_it_may_be_in_clear(
+    in_clear: bool,
+) -> None:
+    with pytest.raises(NotOffered, match="TLS is required") as caught:
+        play(f"{hello()}{GOODBYE}", login=("ann", "secret"), login_in_clear=in_clear, tls=None)
+    assert ('tls="none"' in caught.value.check) is in_clear

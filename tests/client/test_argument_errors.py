@@ -31,7 +31,9 @@ def test_what_is_no_envelope_is_a_type_error_that_shows_one(envelope: Any) -> No
     play(f"{hello()}{GOODBYE}", talk)
 
 
-@pytest.mark.parametrize("message", ["Subject: hi\n\nhi\n", 5, None], ids=repr)
+@pytest.mark.parametrize(
+    "message", ["Subject: hi\n\nhi\n", 5, None, {"Subject": "hi"}, len], ids=repr
+)
 def test_what_is_no_message_is_a_type_error_that_says_what_to_pass(message: Any) -> None:
     async def talk(client: Client) -> None:
         for take in (client.plan, lint, lambda it: plan(it, TO_BOB, Extensions())):
@@ -47,3 +49,15 @@ def test_what_is_no_message_is_a_type_error_that_says_what_to_pass(message: Any)
 def test_an_offer_that_is_no_extensions_is_a_type_error(offered: Any) -> None:
     with pytest.raises(TypeError, match=r"^offered cannot be .*; pass Extensions\("):
         plan(b"hi\n", TO_BOB, offered)
+
+
+def test_a_list_of_octets_may_make_its_own_envelope() -> None:
+    pieces = [b"From: ann@example.org\n", b"To: bob@example.org\n\n", b"hi\n"]
+    assert "RCPT TO:<bob@example.org>" in str(plan(pieces, None, Extensions()))
+
+
+def test_the_repr_of_a_client_is_short() -> None:
+    async def talk(client: Client) -> None:
+        assert len(repr(client)) < 200
+
+    play(f"{hello()}{GOODBYE}", talk)

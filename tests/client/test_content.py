@@ -70,9 +70,12 @@ def test_a_file_that_cannot_seek_is_read_once() -> None:
     send(CONTENT, body=Pipe(b"one\n.two"))
 
 
-def test_a_piece_of_content_that_is_not_octets_raises_grammar_error() -> None:
-    with pytest.raises(GrammarError, match="content must be octets, not str"):
-        send(f"{HELLO}{MAIL}C: DATA\nS: 354 go\nC: octets\n", body=[b"octets\n", "text"])
+def test_a_piece_of_content_that_is_not_octets_raises_type_error() -> None:
+    pieces = [b"octets\n", "text"]
+    with pytest.raises(TypeError, match=r"^a piece of a message cannot be .* str; pass octets"):
+        send(f"{HELLO}{MAIL}C: DATA\nS: 354 go\nC: octets\n", body=iter(pieces))
+    with pytest.raises(TypeError, match=r"^a piece of a message cannot be .* str; pass octets"):
+        send(f"{HELLO}{GOODBYE}", body=pieces)  # a list is checked before anything is sent
 
 
 def test_an_asynchronous_source_is_closed_when_sending_fails() -> None:

@@ -232,8 +232,6 @@ TRANSACTIONS = [
             talk=sending()),
     Failure("chunk refused", f"{BDAT}C: BDAT 4 LAST\nC: hi\nS: 552 5.2.2 full\n{RSET}{GOODBYE}",
             SendRefused, "transaction", "BDAT", 552, check="mailbox", talk=sending()),
-    Failure("no octets", f"{DATA}S: 354 go\n", GrammarError,
-            "transaction", check="", talk=sending(["no octets"])),
     Failure("a message that grows", f"{GROWING}{RSET}{GOODBYE}", NotOffered, "transaction", "BDAT",
             check="size", talk=more_than_size),
     Failure("two at once", f"{DATA}S: 354 go\n", LocalProtocolError, "session", check="pool",

@@ -12,7 +12,14 @@ PASSWORD = "hunter2"
 
 @pytest.mark.parametrize("host", ["", "localhost:2525", "[::1]", "[::1]:25", "::1:x", "mx:smtp"])
 def test_a_host_that_is_empty_or_has_port_or_brackets_is_refused(host: str) -> None:
-    with pytest.raises(GrammarError, match="without port and brackets"):
+    with pytest.raises(GrammarError, match="without port and brackets") as caught:
+        make_target(host)
+    assert repr(host) in str(caught.value)
+
+
+@pytest.mark.parametrize("host", [" mx.test", "mx.test\n", "mx test", "mx\N{NO-BREAK SPACE}1"])
+def test_a_host_with_a_blank_is_refused(host: str) -> None:
+    with pytest.raises(GrammarError, match="leave out the blanks"):
         make_target(host)
 
 

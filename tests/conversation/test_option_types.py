@@ -10,12 +10,16 @@ from smtpproto import (
     ClientCertificate,
     ClientConfig,
     GrammarError,
+    Handler,
     HashedPasswords,
+    Leniencies,
+    RcptParameters,
     Reply,
     Secret,
     ServerConfig,
     TLSVerify,
 )
+from smtpproto.adapters.blocking import Server
 from smtpproto.client import make_target
 
 PASSWORD = "hunter2"
@@ -97,3 +101,39 @@ def test_a_host_or_port_of_a_wrong_type_is_a_type_error(host: Any, port: Any) ->
 def test_a_text_in_place_of_an_enhanced_code_is_an_error_that_shows_where_it_goes() -> None:
     with pytest.raises(GrammarError, match=r"write Reply\(250, None, 'OK'\)"):
         Reply(250, "OK")
+
+
+@pytest.mark.parametrize(
+    ("config", "option", "wrong", "advice"),
+    [
+        (ClientConfig, "tls", True, '"implicit", "required", "opportunistic" or "none"'),
+        (ClientConfig, "verify", False, r'"name", "none" or TLSVerify.by_ca\("ca.pem"\)'),
+        (ClientConfig, "login", "ann", r'\("ann", "secret"\)'),
+        (ClientConfig, "certificate", "own.pem", r'ClientCertificate\("own.pem"\)'),
+        (ClientConfig, "context", True, "an ssl.SSLContext"),
+        (ServerConfig, "context", "own.pem", "an ssl.SSLContext or a function"),
+        (ServerConfig, "authenticator", {"ann": "x"}, r'PlainPasswords\(\{"ann": "secret"\}\)'),
+        (Leniencies, "missing_domain", True, "Tolerance.ACCEPT or Tolerance.REPORT or "),
+        (RcptParameters, "notify", "NEVER", "an iterable of Notify.NEVER or Notify.SUCCESS or "),
+    ],
+)
+def test_an_option_of_a_wrong_type_is_a_type_error_that_shows_a_value(
+    config: Any, option: str, wrong: object, advice: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{option} cannot be of the type .*; pass .*{advice}"):
+        config(**{option: wrong})
+
+
+def test_verify_with_a_path_is_an_error_that_shows_where_it_goes() -> None:
+    with pytest.raises(ValueError, match=r'TLSVerify\.by_ca\("ca\.pem"\)'):
+        ClientConfig(verify="ca.pem")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("port", [True, False])
+def test_a_truth_value_is_no_port(port: bool) -> None:
+    for use in (
+        lambda: make_target("mx.example", port),
+        lambda: Server(Handler(), "127.0.0.1", port),
+    ):
+        with pytest.raises(TypeError, match=r"^port cannot be of the type bool"):
+            use()

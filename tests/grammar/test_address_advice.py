@@ -168,3 +168,7 @@ def test_values_built_by_applications_have_no_offset() -> None:
         with pytest.raises(GrammarError) as caught:
             make()
         assert "at octet" not in str(caught.value)
+
+
+def test_an_envelope_as_text_has_its_addresses() -> None:
+    assert str(Envelope("", ["a@b.test", "c@d.test"])) == "<> to a@b.test, c@d.test"

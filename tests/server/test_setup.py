@@ -77,6 +77,28 @@ def test_a_handler_that_accepts_no_mail_is_warned_of(caplog: pytest.LogCaptureFi
     ]
 
 
+def test_a_class_without_any_hook_is_warned_of_without_logging() -> None:
+    kind = type("Empty", (Handler,), {"handle": lambda self, session: None})
+    with pytest.warns(RuntimeWarning, match="Empty defines neither message nor data"):
+        check_server(kind, ServerConfig(), 2525)
+
+
+def make_from(database: str) -> Handler:
+    return Inbox()
+
+
+class NeedsDatabase(Inbox):
+    def __init__(self, database: str) -> None: ...
+
+
+@pytest.mark.parametrize("source", [NeedsDatabase, make_from], ids=["class", "function"])
+def test_a_source_that_needs_arguments_is_a_type_error_at_start(source: Any) -> None:
+    name = source.__name__
+    reason = rf"{name}\(\) is called .*missing .*'database'; pass an instance, or lambda: {name}\("
+    with pytest.raises(TypeError, match=reason):
+        check_server(source, ServerConfig(), 2525)
+
+
 @pytest.mark.parametrize(
     ("hook", "reason"),
     [
@@ -177,6 +199,20 @@ def test_a_method_that_looks_like_a_hook_is_warned_of_when_a_function_makes_its_
     assert caplog.messages == ["Own.mesage is not a hook; did you mean message?"]
     handler_of(make)
     assert len(caplog.messages) == 1  # once, not for each connection
+
+
+def test_a_method_that_looks_like_a_hook_is_warned_of_without_logging() -> None:
+    def mesage(self: Handler, session: Session, envelope: Envelope, body: bytes) -> None: ...
+
+    def helper(self: Handler) -> None: ...  # no hook: a hook takes a session
+
+    kind = type("Own", (Inbox,), {"mesage": mesage, "helper": helper})
+    with pytest.warns(RuntimeWarning) as caught:
+        check_server(kind, ServerConfig(), 2525)
+    place = (__file__, mesage.__code__.co_firstlineno)
+    assert [(str(it.message), (it.filename, it.lineno)) for it in caught] == [
+        ("Own.mesage is not a hook; did you mean message?", place)
+    ]
 
 
 def test_other_methods_of_a_handler_are_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
