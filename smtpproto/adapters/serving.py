@@ -10,7 +10,7 @@ from typing import Unpack
 
 from ..option_types import require_type
 from ..ports import Runtime, Stream
-from ..server import Conversation, HandlerSource, Usage, check_server, handler_of
+from ..server import Conversation, HandlerSource, Usage, check_server
 from ..server.config import ServerConfig, ServerOptions
 from . import listening
 from .listening import Address, HostOption, Listeners
@@ -92,8 +92,7 @@ class ServerBase(ABC):
 
     def _converse(self, stream: Stream, runtime: Runtime) -> Conversation:
         """Return the conversation of a new connection."""
-        handler = handler_of(self._handler)
-        conversation = Conversation(stream, handler, self._config, runtime, self._usage)
+        conversation = Conversation(stream, self._handler, self._config, runtime, self._usage)
         if self._stopping:
             conversation.stop()
         return conversation

@@ -1,8 +1,8 @@
 """Ring 4: a server's conversation with a client, written once over :mod:`smtpproto.ports`.
 
 An adapter calls :func:`check_server` before it listens. For each connection it runs one
-:class:`Conversation`, with the handler that :func:`handler_of` returns. All conversations of a
-server have one :class:`Usage`.
+:class:`Conversation`, which makes its handler. All conversations of a server have one
+:class:`Usage`.
 """
 
 from .config import ServerConfig, ServerOptions
@@ -20,7 +20,6 @@ from .handler import (
     Verdict,
     Verdicts,
 )
-from .handler_source import handler_of
 from .setup import check_server
 from .usage import Account, Usage
 
@@ -42,5 +41,4 @@ __all__ = [
     "Verdict",
     "Verdicts",
     "check_server",
-    "handler_of",
 ]

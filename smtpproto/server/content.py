@@ -23,18 +23,17 @@ class ContentWriter:
     *flush* sends the replies that the machine has queued.
     """
 
-    _handler: Handler
     _hooks: HookCaller
     _flush: Callable[[], Awaitable[None]]
     _account: Account
     _sink: Sink | None = field(default=None, init=False)
 
-    async def begin(self, machine: ServerProtocol, session: Session) -> None:
-        """Answer DATA or BDAT. The first of them in a message asks the handler for a sink."""
+    async def begin(self, handler: Handler, machine: ServerProtocol, session: Session) -> None:
+        """Answer DATA or BDAT. The first of them in a message asks *handler* for a sink."""
         if machine.phase is not Phase.RCPT:
             answer_machine(machine, None)
             return
-        sink = await self._open(machine, session)
+        sink = await self._open(handler, machine, session)
         if isinstance(sink, WholeMessage):
             sink = sink.count_on(self._account) or sink
         if isinstance(sink, Reply):
@@ -43,8 +42,10 @@ class ContentWriter:
             self._sink = sink
             answer_machine(machine, None)
 
-    async def _open(self, machine: ServerProtocol, session: Session) -> Sink | Reply:
-        data, seconds = self._handler.data, self._hooks.timeouts.hook
+    async def _open(
+        self, handler: Handler, machine: ServerProtocol, session: Session
+    ) -> Sink | Reply:
+        data, seconds = handler.data, self._hooks.timeouts.hook
         try:
             sink: Any = await self._hooks.call(data, session, machine.envelope, seconds=seconds)
             with containing():

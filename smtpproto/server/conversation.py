@@ -47,7 +47,8 @@ from .channel import channel_of, without_unoffered_bindings
 from .config import ServerConfig
 from .content import ContentWriter
 from .early_talk import talks_early
-from .handler import Handler, Session, Verdict
+from .handler import Handler, HandlerSource, Session, Verdict
+from .handler_source import handler_of
 from .hooks import NO_TLS_NOW, HookCaller, answer_machine, log_failure
 from .networks import is_among
 from .patience import Patience
@@ -68,12 +69,13 @@ class Conversation:
     """One connection to a server, from the greeting to the end."""
 
     _stream: Stream
-    _handler: Handler
+    _source: HandlerSource
     _config: ServerConfig
     _runtime: Runtime
     _usage: Usage | None = None
     """What all connections of the server use; None: this is the only connection."""
 
+    _handler: Handler = field(factory=Handler, init=False)  # replaced by _admit
     _account: Account = field(init=False)
     _refusal: Reply | None = field(default=None, init=False)  # of a connection beyond a limit
     _machine: ServerProtocol = field(init=False)
@@ -95,7 +97,7 @@ class Conversation:
         self._account = (self._usage or Usage(self._config.limits)).account()
         self._hooks = HookCaller(self._runtime, self._config.timeouts)
         self._patience = Patience(self._runtime.now, self._config.limits, self._config.timeouts)
-        self._content = ContentWriter(self._handler, self._hooks, self._flush, self._account)
+        self._content = ContentWriter(self._hooks, self._flush, self._account)
         self._authentication = Authentication(self._config, self._runtime, self._account)
 
     async def run(self) -> None:
@@ -145,13 +147,16 @@ class Conversation:
 
     async def _admit(self) -> None:
         """Count the connection, in all and for the client's network; note if a limit refuses it. A
-        PROXY header, which states the client, is read only if the connection is not refused."""
+        PROXY header, which states the client, is read only if the connection is not refused; nor is
+        a handler made before that."""
         self._refusal = self._account.open()
         if self._refusal is None:
             if is_among(self._session.peer[0], self._config.proxied_by):
                 await self._read_proxy_header()
             self._refusal = self._count_client(self._session)
-        if self._refusal is not None:
+        if self._refusal is None:
+            self._handler = handler_of(self._source)
+        else:
             _log.info("refused a connection: %s", self._refusal.text)
 
     def _count_client(self, session: Session) -> Reply | None:
@@ -354,7 +359,7 @@ class Conversation:
             case Rcpt(path, parameters):
                 self._answer(await self._hooks.ask(handler.rcpt, session, path, parameters))
             case Data() | Bdat():
-                await self._content.begin(self._machine, session)
+                await self._content.begin(handler, self._machine, session)
             case Rset():
                 await self._drop_transaction()
             case Noop() | Quit():

@@ -228,7 +228,8 @@ class Handler:
 
     def close(self, session: Session) -> NoReply:
         """The connection has ended, for whatever reason. Called once for each connection, also for
-        one that ended before :meth:`connect`, but not for one that a limit refused."""
+        one that ended before :meth:`connect`, but not if a limit refused it, or if the header of a
+        proxy was missing; then no handler is made either."""
         return None
 
 

@@ -29,7 +29,6 @@ from ..ports import as_coroutine, contain, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource
-from ..server.handler_source import handler_of
 from ..server.usage import Usage
 
 T = TypeVar("T")
@@ -137,7 +136,7 @@ class Simulation:
         handler, config, usage = self._servers[port]
         near, far = self.pair()
         near.peername, far.sockname = (near.peername[0], port), (far.sockname[0], port)
-        conversation = Conversation(far, handler_of(handler), config, self, usage)
+        conversation = Conversation(far, handler, config, self, usage)
         self.conversations.append(conversation)
         self._tasks.append(_Task(conversation.run()))
         return near

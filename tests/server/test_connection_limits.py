@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -186,6 +187,35 @@ def test_no_hook_is_called_for_a_refused_connection() -> None:
 
     Crowd(ServerConfig(limits=Limits(connections=1)), handler).play(talk)
     assert handler.calls == ["connect 192.0.2.1", "close 192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "header"),
+    [
+        ({"limits": Limits(connections=1)}, b""),
+        ({"limits": ONE_EACH}, b""),
+        ({"limits": ONE_EACH, "proxied_by": ["192.0.2.1"]}, b"PROXY TCP4 203.0.113.1 ::1 1 2\r\n"),
+        ({"limits": ONE_EACH, "proxied_by": ["192.0.2.1"]}, proxied("203.0.113.1")),
+    ],
+)
+def test_no_handler_is_made_for_a_refused_connection_and_each_that_is_made_is_closed(
+    options: dict[str, Any], header: bytes
+) -> None:
+    made: list[Recorder] = []
+
+    def make() -> Recorder:
+        made.append(Recorder())
+        return made[-1]
+
+    async def talk(crowd: Crowd) -> None:
+        clients = [await crowd.connect() for _ in range(3)]
+        for client in clients:
+            await client.send(header)
+            await client.line()
+
+    Crowd(ServerConfig(**options), make).play(talk)
+    assert len(made) == 1
+    assert all([call.split()[0] for call in one.calls] == ["connect", "close"] for one in made)
 
 
 def test_a_refused_connection_with_implicit_tls_is_closed_without_a_handshake() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from smtpproto import Handler, Limits, ServerConfig
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
-from smtpproto.server.handler_source import handler_of
 from smtpproto.testing.script import ScriptedStream
 from tests.support.accounts import Accounts
 
@@ -69,7 +68,7 @@ def play(
 ) -> None:
     """Serve the client of *script*, and check each reply and that the connection is closed."""
     stream = ScriptedStream(script, plays="C")
-    conversation = Conversation(stream, handler_of(handler), config or ServerConfig(), Runtime())
+    conversation = Conversation(stream, handler, config or ServerConfig(), Runtime())
     run(conversation.run())
     stream.finish()
     assert stream.closed
