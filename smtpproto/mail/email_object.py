@@ -158,6 +158,8 @@ def write_email(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
     except GrammarError:
         raise
     except Exception as error:  # as above
+        if not eight_bit:  # its charset is unknown, so it needs 8BITMIME, as the plan says
+            return write_email(message, utf8=utf8, eight_bit=True)
         raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
     return output.getvalue()
 

@@ -270,3 +270,14 @@ def test_bcc_makes_recipients_but_is_not_sent(kind: type[Message]) -> None:
     assert [str(path) for path in envelope.recipients] == ["bob@example.org", "carol@example.org"]
     assert b"carol" not in content.source  # type: ignore[operator]
     assert made["Bcc"] == "carol@example.org"
+
+
+@pytest.mark.parametrize("form", [policy.default, policy.compat32], ids=["default", "compat32"])
+@pytest.mark.parametrize("charset", ["", "Content-Type: text/plain; charset=unknown-x\n"])
+def test_content_whose_charset_is_unknown_needs_8bitmime(form: Policy, charset: str) -> None:
+    octets = f"From: ann@example.org\nTo: bob@example.org\n{charset}\n".encode() + b"h\xe4llo\n"
+    parsed = email.message_from_bytes(octets, policy=form)
+    with pytest.raises(NotOffered, match="8BITMIME"):
+        plan(parsed, None, Extensions({}))
+    source = plan(parsed, None, Extensions({"8BITMIME": ""})).content.source
+    assert source == octets.replace(b"\n", b"\r\n")
