@@ -15,6 +15,7 @@ from typing import Any
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..limits import TEXT_LINE
+from .address_list import is_readable
 from .encoded_words import encode_addresses, encode_text, encoded_words, fold
 from .header import HeaderField, header_fields, is_field_name, is_one_field, not_utf8
 from .header_envelope import ADDRESS_FIELDS, ENVELOPE_FIELDS
@@ -62,7 +63,10 @@ class _Writer(Policy):
     def _written(self, name: str, value: Any) -> str:
         """Return a field without its line end."""
         if isinstance(value, Header):
-            return f"{name}: {value.encode(linesep=_CRLF)}"
+            field = f"{name}: {value.encode(linesep=_CRLF)}"
+            if name.lower() not in ADDRESS_FIELDS or is_readable(field.partition(":")[2]):
+                return field
+            value = str(value)  # else the addresses would be part of encoded words
         if not isinstance(value, str):
             raise TypeError(f"its value is of the type {type(value).__name__}, not str")
         if hasattr(value, "params"):
@@ -155,11 +159,11 @@ def write_email(message: Message, *, utf8: bool, eight_bit: bool) -> bytes:
         # Not as_bytes: subclasses override it with other arguments, as those of Django do.
         writer = _writer(message, utf8=utf8, eight_bit=eight_bit)
         BytesGenerator(output, mangle_from_=False, policy=writer).flatten(message)
-    except GrammarError:
-        raise
     except Exception as error:  # as above
-        if not eight_bit:  # its charset is unknown, so it needs 8BITMIME, as the plan says
+        if not eight_bit:  # a charset is unknown, so it needs 8BITMIME, as the plan says
             return write_email(message, utf8=utf8, eight_bit=True)
+        if isinstance(error, GrammarError):
+            raise
         raise GrammarError(f"cannot write the message: {printable(str(error))}") from error
     return output.getvalue()
 

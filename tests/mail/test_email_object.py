@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import io
 from email import policy
+from email.header import Header
 from email.message import EmailMessage, Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -151,6 +152,17 @@ def test_display_names_are_encoded_without_their_addresses(kind: type[Message]) 
     assert prepare(content.source)[1] == envelope
 
 
+def test_a_header_object_of_the_email_package_hides_no_address_in_encoded_words() -> None:
+    one, two = Header("J\u00f6rg <j@example.org>", "utf-8"), Header("M\u00fcller, J", "utf-8")
+    two.append("<m@example.org>", "us-ascii")
+    for value, address in ((one, "j@example.org"), (two, "m@example.org")):
+        made = message(Message, "bob@example.org")
+        made.replace_header("To", value)  # type: ignore[arg-type]
+        content, envelope = prepare(made)
+        assert [str(path) for path in envelope.recipients] == [address]
+        assert f"?= <{address}>\r\n".encode() in content.source  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("kind", [Message, EmailMessage])
 @pytest.mark.parametrize(
     ("field", "value"),
@@ -281,3 +293,14 @@ def test_content_whose_charset_is_unknown_needs_8bitmime(form: Policy, charset: 
         plan(parsed, None, Extensions({}))
     source = plan(parsed, None, Extensions({"8BITMIME": ""})).content.source
     assert source == octets.replace(b"\n", b"\r\n")
+
+
+def test_a_field_of_a_part_whose_octets_are_not_utf_8_needs_8bitmime() -> None:
+    octets = (
+        b"From: ann@example.org\r\nTo: bob@example.org\r\nContent-Type: multipart/mixed; boundary=b"
+        b"\r\n\r\n--b\r\nContent-Description: Gr\xfc\xdfe\r\n\r\nhello\r\n--b--\r\n"
+    )
+    parsed = email.message_from_bytes(octets)
+    assert plan(parsed, None, Extensions({"8BITMIME": ""})).content.source == octets
+    with pytest.raises(NotOffered, match="8BITMIME"):
+        plan(parsed, None, Extensions({}))
