@@ -194,7 +194,10 @@ def test_no_hook_is_called_for_a_refused_connection() -> None:
     [
         ({"limits": Limits(connections=1)}, b""),
         ({"limits": ONE_EACH}, b""),
-        ({"limits": ONE_EACH, "proxied_by": ["192.0.2.1"]}, b"PROXY TCP4 203.0.113.1 ::1 1 2\r\n"),
+        (
+            {"limits": ONE_EACH, "proxied_by": ["192.0.2.1"]},
+            b"PROXY TCP4 203.0.113.1 192.0.2.2 1 2\r\n",
+        ),
         ({"limits": ONE_EACH, "proxied_by": ["192.0.2.1"]}, proxied("203.0.113.1")),
     ],
 )
