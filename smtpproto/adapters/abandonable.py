@@ -14,6 +14,8 @@ from ..ports import as_coroutine
 
 T = TypeVar("T")
 
+FINISH = 2.0  # seconds for a call at the end of a connection that was cancelled
+
 
 class Abandonable(Generic[T]):
     """Awaits *awaitable*. Each time that it is resumed, *why_abandon* is called with what the event

@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from ..ports import contain, took_too_long
-from .abandonable import Abandonable
+from .abandonable import FINISH, Abandonable
 
 T = TypeVar("T")
 
 UNWIND = 1.0  # seconds for a call to end after it was cancelled
-FINISH = 2.0  # seconds for a call at the end of a connection that was cancelled
 
 _ending: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled for good
 

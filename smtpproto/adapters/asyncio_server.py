@@ -134,7 +134,7 @@ class Server(ServerBase):
             try:
                 await self._wait_for_connections(LAST)
             finally:
-                self._log_abandoned(len(self._running))
+                self._log_stop(len(self._running))
                 self._stopped.set()
 
     def _stop_accepting(self) -> None:

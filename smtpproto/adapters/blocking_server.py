@@ -148,7 +148,7 @@ class Server(ServerBase):
             for connection in list(self._running.values()):
                 connection.stream.abort()
             self._join(LAST)
-            self._log_abandoned(len(self._running))
+            self._log_stop(len(self._running))
             self._stopped.set()
 
     def _stop_accepting(self) -> None:

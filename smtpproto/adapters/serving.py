@@ -97,8 +97,8 @@ class ServerBase(ABC):
             conversation.stop()
         return conversation
 
-    def _log_abandoned(self, number: int) -> None:
-        if number:
-            _log.error("stopped, but abandoned %d connections whose hooks did not end", number)
+    def _log_stop(self, abandoned: int) -> None:
+        if abandoned:
+            _log.error("stopped, but abandoned %d connections whose hooks did not end", abandoned)
         else:
             _log.info("stopped listening on %s", self)

@@ -9,11 +9,10 @@ from typing import TypeVar
 import trio
 
 from ..ports import contain, took_too_long
-from .abandonable import Abandonable
+from .abandonable import FINISH, Abandonable
 
 T = TypeVar("T")
 
-FINISH = 2.0  # seconds for a call at the end of a connection that was cancelled
 _IGNORED = 100  # a call that catches Cancelled as often as this will not end by itself
 
 

@@ -156,7 +156,7 @@ class Server(ServerBase):
             self._nursery.cancel_scope.cancel()
         with trio.move_on_after(LAST):
             await self._stopped.wait()
-        self._log_abandoned(len(self._running))
+        self._log_stop(len(self._running))
 
     def _stop_accepting(self) -> None:
         self._must_stop.set()
