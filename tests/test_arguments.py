@@ -65,6 +65,7 @@ from smtpproto import (
     ValidSince,
     Verb,
     commands,
+    hash_password,
     option_types,
 )
 from smtpproto.adapters.blocking import Runtime, run
@@ -276,6 +277,42 @@ def test_no_traceback_of_a_wrong_argument_shows_a_password(wrong: Any) -> None:
     assert inner
     shown = [it for entry in inner for key, it in entry.frame.f_locals.items() if key != "self"]
     assert "hunter2" not in repr(shown)
+
+
+def _any(value: Any) -> Any:
+    """Return *value*, whose methods the type checker then does not know."""
+    return value
+
+
+def _server() -> Any:
+    server = ServerProtocol(hostname="mx.example.org")
+    server.next_event()
+    return server
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        (lambda: _server().receive("EHLO a.test\r\n"), "data cannot be .* str; pass octets"),
+        (lambda: _server().receive(None), "data cannot be None; pass octets"),
+        (lambda: _server().answer("250 OK"), r"reply cannot be .* str; pass Reply\("),
+        (lambda: _server().answer(250), r"reply cannot be .* int; pass Reply\("),
+        (
+            lambda: _any(ClientProtocol()).receive("220 mx\r\n"),
+            "data cannot be .* str; pass octets",
+        ),
+        (lambda: _any(_opened()).send("NOOP"), "command cannot be .* str; pass a Command"),
+        (lambda: _any(_opened()).send(commands.Noop), "command cannot be .* type; pass a Command"),
+        (lambda: _any(Reply).parse("250 OK\r\n"), "data cannot be .* str; pass octets"),
+        (lambda: _any(ScramKeys).derive("x", salt="a" * 16), "salt cannot be .* str; pass bytes"),
+        (lambda: _any(hash_password)("x", salt="a" * 16), "salt cannot be .* str; pass bytes"),
+    ],
+)
+def test_a_method_refuses_an_argument_of_a_wrong_type_and_says_what_to_pass(
+    call: Any, reason: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{reason}"):
+        call()
 
 
 def _opened() -> ClientProtocol:

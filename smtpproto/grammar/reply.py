@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from attrs import field, frozen
 
 from ..limits import REPLY_LINE
-from ..option_types import checked
+from ..option_types import checked, require_type
 from .printable import printable
 from .status_meanings import MEANINGS
 
@@ -243,6 +243,7 @@ class Reply:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read one whole reply with its line ends (RFC 5321 4.2). Raises GrammarError."""
+        require_type("data", data, bytes | bytearray, "octets")
         if not data.endswith(b"\r\n"):
             raise GrammarError("a reply must end with CRLF", offset=len(data))
         return cls.from_lines(data[:-2].split(b"\r\n"))

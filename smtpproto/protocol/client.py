@@ -16,7 +16,7 @@ from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import checked
+from ..option_types import checked, require_type
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from .client_rules import check_leniencies, check_octets, check_offered, line_of, read_offer
@@ -81,6 +81,7 @@ class ClientProtocol:
     def receive(self, data: bytes) -> None:
         """Take octets from the server; b"" is the end of the connection. Raises LocalProtocolError
         between the 220 to STARTTLS and :meth:`tls_started`."""
+        require_type("data", data, bytes | bytearray | memoryview, "octets")
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:
@@ -197,6 +198,7 @@ class ClientProtocol:
     def send(self, command: Command) -> Sent:
         """Send *command* and return its ledger entry. Several commands may be in flight if the
         server offered PIPELINING (RFC 2920)."""
+        require_type("command", command, Command, "a Command, for example commands.Noop()")
         if isinstance(command, Bdat):
             raise LocalProtocolError("send BDAT and its octets with send_chunk", command="BDAT")
         self._check_order(command)

@@ -28,7 +28,7 @@ from ..grammar.extension import LONGEST_LINE, Extensions
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
-from ..option_types import checked
+from ..option_types import checked, require_type
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
 from .budget import Budget
@@ -95,6 +95,7 @@ class ServerProtocol(ServerState):
 
         Raises LocalProtocolError between the 220 to STARTTLS and :meth:`tls_started`.
         """
+        require_type("data", data, bytes | bytearray | memoryview, "octets")
         if self.phase is Phase.TLS and data:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         if not data:

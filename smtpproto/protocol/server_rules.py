@@ -20,6 +20,7 @@ from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64
 from ..limits import COMMAND_LINE, REPLY_LINE
+from ..option_types import require_type
 from ..wire.lines import Overlong
 from . import server_replies
 from .phases import HELLO_FIRST, NO_SERVICE, Phase
@@ -37,7 +38,8 @@ def is_too_long(server: ServerState, line: bytes) -> bool:
 
 
 def check_answer(server: ServerState, question: Question, reply: Reply) -> None:
-    """Raise LocalProtocolError if *reply* must not answer *question*."""
+    """Raise LocalProtocolError if *reply* must not answer *question*, TypeError for no reply."""
+    require_type("reply", reply, Reply, 'Reply(550, "5.7.1", "No"), or None for the default')
     if reply.positive and reply.code not in accepted_codes(server, question):
         raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
     if server.submission and reply.code == 521:

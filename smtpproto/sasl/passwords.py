@@ -59,6 +59,7 @@ def hash_password(
     runs *p* times: by default 16 MiB and some tenths of a second. Raises GrammarError for any other
     salt, for costs that are out of bounds, and for a password that SASLprep prohibits or empties.
     """
+    require_type("salt", salt, bytes, "bytes, for example secrets.token_bytes(16)")
     text = _prepared_password(password)
     costs = _ScryptHash(ln, r, p, salt, bytes(_DIGEST_SIZE))
     return str(_ScryptHash(ln, r, p, salt, costs.compute(text.encode())))

@@ -13,7 +13,7 @@ from ..errors import GrammarError
 from ..grammar.secret import Secret, keeps_secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
-from ..option_types import checked
+from ..option_types import checked, require_type
 from .prepare import prepared, prepared_text
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
@@ -60,6 +60,7 @@ class ScramKeys:
 
         Raises GrammarError like the class, and for a password that SASLprep prohibits or empties.
         """
+        require_type("salt", salt, bytes, "bytes, for example secrets.token_bytes(16)")
         salted = salted_password(password, salt, iterations, hash_name)
         return cls.of_salted(salted, salt, iterations, hash_name)
 

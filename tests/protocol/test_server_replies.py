@@ -241,7 +241,7 @@ def test_an_answer_that_is_neither_reply_nor_none_raises(falsy: Any) -> None:
     machine = ready_server().machine
     machine.receive(b"MAIL FROM:<>\r\n")
     machine.next_event()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError, match="reply cannot be"):
         machine.answer(falsy)
     assert machine.question is not None
 
