@@ -315,6 +315,24 @@ def test_a_method_refuses_an_argument_of_a_wrong_type_and_says_what_to_pass(
         call()
 
 
+def test_arguments_are_checked_without_a_look_at_signatures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Replies and commands are made often, and a signature costs more than the rest together."""
+    monkeypatch.delattr("inspect.signature")
+    for kind, arguments in VALID.items():
+        kind(**arguments)
+    assert Reply(250, "2.1.5", ("a", "b")).lines == ("a", "b")
+
+
+def test_the_canonical_form_of_a_mailbox_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client looks up each recipient a dozen times."""
+    path = ForwardPath.of("Bob@Example.ORG")
+    assert len({path: 1, path.mailbox: 2}) == 1
+    monkeypatch.delattr("smtpproto.grammar.address.quote")
+    assert hash(path) == hash("Bob@example.org") and {path} == {path.mailbox}
+
+
 def _opened() -> ClientProtocol:
     client = ClientProtocol()
     client.receive(b"220 mx\r\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Self, TypeVar
 
 from attrs import Attribute, asdict, field, frozen
@@ -118,7 +119,7 @@ class Mailbox(_Comparable):
         """Whether the mailbox can be written without SMTPUTF8."""
         return self.local_part.isascii() and (self.domain is None or self.domain.isascii)
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         local_part = quote(self.local_part)
         if self.domain is None:

@@ -196,13 +196,11 @@ class _TypedParameters:
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Return the attributes that are set, as generic parameters."""
-        values = (
-            (key, codec, getattr(self, codec.attribute)) for key, codec in self._codecs.items()
-        )
         return tuple(
             Parameter(keyword, codec.write(value))
-            for keyword, codec, value in values
-            if value is not None and value is not False  # a size of 0 is set, though 0 == False
+            for keyword, codec in self._codecs.items()
+            # A size of 0 is set, though 0 == False.
+            if (value := getattr(self, codec.attribute)) is not None and value is not False
         )
 
     def __str__(self) -> str:
