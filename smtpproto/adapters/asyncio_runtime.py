@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
+from ..limits import CHUNK
 from ..ports import is_path
 from . import asyncio_calls, asyncio_race
 from .daemon_threads import THREADS, DaemonThreads
@@ -124,7 +125,7 @@ class Stream(asyncio.BufferedProtocol):
                 return b""
             await self._wait_for_change(timeout)
         data = self._received.popleft()
-        if self._paused and not self._received:
+        if self._paused and not self._received and not self._closed.done():
             self._paused = False
             self._transport.resume_reading()
         return data
@@ -201,10 +202,23 @@ class Stream(asyncio.BufferedProtocol):
         return True  # keep the transport open: replies can still be written
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            self._receive_the_rest()
         self._ended, self._error = True, exc
         if not self._closed.done():
             self._closed.set_result(None)
         self._changed.set()
+
+    def _receive_the_rest(self) -> None:
+        """Receive what arrived before writing failed, which the loop discards: it may say why."""
+        lost = self._transport.get_extra_info("socket")
+        with (
+            contextlib.suppress(OSError),
+            socket.fromfd(lost.fileno(), lost.family, lost.type) as it,
+        ):
+            it.setblocking(False)
+            if rest := it.recv(CHUNK):
+                self._received.append(rest)
 
     def pause_writing(self) -> None:
         self._full = True

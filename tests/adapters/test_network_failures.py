@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from smtpproto import ConnectFailed, ConnectionLost, TimedOut, Timeouts
-from tests.adapters.connections import must_not_connect, unused_port
+from smtpproto import ConnectFailed, ConnectionLost, SendRefused, TimedOut, Timeouts
+from tests.adapters.connections import must_not_connect, send_with, unused_port
 from tests.adapters.harness import Adapter, each_client, each_server, running_server
 from tests.adapters.inboxes import Inbox
+from tests.support.envelopes import TO_BOB
 
 
 @each_client
@@ -47,6 +49,37 @@ def test_a_connection_reset_by_the_server_raises_connection_lost_or_connect_fail
         with pytest.raises((ConnectionLost, ConnectFailed)):
             client.client(listener.getsockname()[1], must_not_connect)
         thread.join()
+
+
+@each_client
+@pytest.mark.parametrize("reply", ["552 5.3.4 too big", "421 4.3.2 closing"])
+def test_the_reason_for_a_reset_in_the_content_is_read_although_writing_fails(
+    client: type[Adapter], reply: str
+) -> None:
+    """A server that closes with content unread causes a reset, which overtakes the client."""
+    block, closed = b"0123456789abcd\r\n" * 8192, threading.Event()
+
+    def refuse(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        for answer in ("220 mx", "250 mx", "250 ok", "250 ok", "354 go", reply):
+            connected.sendall(f"{answer}\r\n".encode())
+            if answer != reply:
+                connected.recv(1 if answer == "354 go" else 1000)
+        connected.close()
+        closed.set()
+
+    def content() -> Iterator[bytes]:
+        yield block
+        assert closed.wait(30)
+        yield from [block] * 8
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse, args=[listener])
+        thread.start()
+        with pytest.raises(SendRefused) as caught:
+            send_with(client, content(), *listener.getsockname(), envelope=TO_BOB, tls="none")
+        thread.join()
+    assert str(caught.value.reply) == reply
 
 
 @each_server
