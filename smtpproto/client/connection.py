@@ -420,15 +420,16 @@ def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtoc
 
 
 async def _open_or_close(client: Client, mode: TLSMode) -> Client:
-    """Open *client* and return it, or close it if that fails."""
+    """Open *client* and return it, or close it if that fails, both as one operation."""
+    deadline = client._link.deadline
+    deadline.start()
     try:
         await client._open(mode)
-    except SMTPError:
-        await client.quit()  # sends QUIT only if the session allows it
+    except BaseException as error:  # QUIT is sent only if the session allows it
+        await (client.quit() if isinstance(error, SMTPError) else client.close())
         raise
-    except BaseException:
-        await client.close()
-        raise
+    finally:
+        deadline.stop()
     _log.info("connected to %s, port %s", *client._link.stream.peername)
     return client
 

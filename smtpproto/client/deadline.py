@@ -23,8 +23,8 @@ class Deadline:
     _total: float | None
     _end: float | None = field(default=None, init=False)
 
-    def start(self, enclosing: Deadline | None = None) -> None:
-        """Begin an operation, unless one is already under way.
+    def start(self, enclosing: Deadline | None = None) -> bool:
+        """Begin an operation, unless one is already under way; return whether it began.
 
         With *enclosing*, this operation is part of the one that *enclosing* measures.
         """
@@ -32,6 +32,9 @@ class Deadline:
             self._end = enclosing._end
         elif self._total is not None and self._end is None:
             self._end = self._now() + self._total
+        else:
+            return False
+        return True
 
     def stop(self) -> None:
         """End the operation."""

@@ -80,20 +80,21 @@ class Link:
     ) -> Iterator[None]:
         """Reserve the link for one conversation; a second one would mix up the replies.
 
-        The block is one operation for ``Timeouts.total``, or part of the operation that *within*
-        measures. Errors name *phase*, unless the block sets ``error_phase`` to a later one. Raises
-        LocalProtocolError if the link is in use or the connection has ended.
+        The block is one operation for ``Timeouts.total``, or part of the one that *within* measures
+        or that is under way. Errors name *phase*, unless the block sets ``error_phase`` to a later
+        one. Raises LocalProtocolError if the link is in use or the connection has ended.
         """
         self._check_free(phase)
         self._busy, self.error_phase = True, phase
-        self.deadline.start(within)
+        began = self.deadline.start(within)
         try:
             yield
         except SMTPError as error:
             error.complete(self.error_phase)
             raise
         finally:
-            self.deadline.stop()
+            if began:
+                self.deadline.stop()
             self._busy = False
 
     def _check_free(self, phase: str) -> None:

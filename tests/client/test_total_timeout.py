@@ -7,7 +7,16 @@ from typing import Any, Unpack
 
 import pytest
 
-from smtpproto import Client, ClientConfig, LocalProtocolError, Outcome, TimedOut, Timeouts, TLSMode
+from smtpproto import (
+    Client,
+    ClientConfig,
+    LocalProtocolError,
+    Outcome,
+    Refusal,
+    TimedOut,
+    Timeouts,
+    TLSMode,
+)
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import open_client
 from smtpproto.testing.simulation import SimulatedStream, Simulation, _Task
@@ -147,6 +156,16 @@ def test_the_login_counts_towards_the_total_of_opening() -> None:
     assert error.command == "AUTH PLAIN ***" and "AGFub" not in str(error)
     assert server.received == EHLO + b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n"
     assert server.ended_at == 5
+
+
+def test_the_quit_after_a_refusal_counts_towards_the_total_of_opening() -> None:
+    """The server has refused: it has no more time for its reply to QUIT than was left."""
+    server = SlowServer(pause=2, silent="QUIT")
+    server.replies["EHLO"] = "550 no"
+    with pytest.raises(Refusal, match="550 no"):
+        play(server, do_nothing, timeouts=Timeouts(total=7))
+    assert server.received == EHLO + b"QUIT\r\n"
+    assert server.ended_at == 7
 
 
 # -- messages and commands -----------------------------------------------------------------------
