@@ -23,7 +23,7 @@ _FORMS = tuple(
         (r"(.*[^.])\.", "leave out the dot at its end"),
         (r"<([^<>]*)|([^<>]*)>", "leave out the bracket"),
         (r"[()]+([^()]*)[()]*|([^()]*)[()]+", "leave out the parentheses"),
-        (r'"[^"]*"\s+(\S+)|([^\s"]+@\S+)\s[^@]*', "a display name?"),
+        (r'"[^"]*"\s+(\S+)|([^\s"@]+@[^\s@]+)\s[^@]*', "a display name?"),
     )
 )
 _SEPARATORS = re.compile(r'("(?:[^"\\]|\\.)*")|[,;\r\n]')

@@ -208,11 +208,11 @@ def _source(token: Any) -> str:
 
 def _decode_fields(message: Message) -> None:
     """Turn the octets of parsed fields into text, which the writer encodes."""
-    fields = list(message.raw_items())
-    for name, _ in fields:
-        del message[name]
-    for name, value in fields:
-        message.set_raw(name, _decoded(name, value) if type(value) is str else value)
+    # Not by "del" and "set_raw": each "del" copies all fields.
+    message._headers = [  # type: ignore[attr-defined]
+        (name, _decoded(name, value) if type(value) is str else value)
+        for name, value in message.raw_items()
+    ]
 
 
 def _decoded(name: str, value: str) -> str:

@@ -20,7 +20,7 @@ ENVELOPE_FIELDS = frozenset(
 ADDRESS_FIELDS = ENVELOPE_FIELDS | {"reply-to", "resent-reply-to", "disposition-notification-to"}
 _IDENTIFIERS = {"message-id", "resent-message-id", "in-reply-to", "references", "content-id"}
 _FIELDS_WITHOUT_ENCODED_WORDS = _IDENTIFIERS | {"return-path", "received", "dkim-signature"}
-_LIKE_AN_ADDRESS = re.compile(r'[^\s<>,;:()"]*@[^\s<>,;:()"]*')
+_WORD = re.compile(r'[^\s<>,;:()"]+')
 
 
 def envelope_of(fields: Iterable[HeaderField], *, bcc_allowed: bool) -> Envelope:
@@ -81,7 +81,7 @@ def _is_unencodable(field: HeaderField) -> bool:
     try:
         return not all(mailbox.isascii for mailbox in parse_address_list(field.text))
     except GrammarError:  # it does not make the envelope
-        return not all(map(str.isascii, _LIKE_AN_ADDRESS.findall(field.text)))
+        return any("@" in word and not word.isascii() for word in _WORD.findall(field.text))
 
 
 def _mailboxes(fields: Iterable[HeaderField]) -> list[Mailbox]:

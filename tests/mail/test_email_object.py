@@ -304,3 +304,13 @@ def test_a_field_of_a_part_whose_octets_are_not_utf_8_needs_8bitmime() -> None:
     assert plan(parsed, None, Extensions({"8BITMIME": ""})).content.source == octets
     with pytest.raises(NotOffered, match="8BITMIME"):
         plan(parsed, None, Extensions({}))
+
+
+@pytest.mark.parametrize("kind", [Message, EmailMessage])
+def test_the_fields_of_a_message_that_is_written_do_not_change(kind: type[Message]) -> None:
+    made = message(
+        kind, "J\u00f6rg <bob@example.org>", Bcc="carol@example.org", Subject="Gr\u00fc\u00dfe"
+    )
+    before = list(made.raw_items())
+    assert written(made) == written(made)
+    assert list(made.raw_items()) == before

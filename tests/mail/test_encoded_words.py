@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from smtpproto import Mailbox
 from smtpproto.mail.address_list import parse_address_list
-from smtpproto.mail.encoded_words import encode_addresses, encode_text, fold
+from smtpproto.mail.encoded_words import (
+    _PHRASE,
+    _address_tokens,
+    encode_addresses,
+    encode_text,
+    fold,
+)
 from tests.support.address_fields import address_fields
 
 
@@ -63,3 +69,13 @@ def test_folded_lines_have_at_most_78_characters_where_blanks_allow_it() -> None
     folded = fold("To: " + ", ".join(f"user{number}@example.org" for number in range(1000)))
     assert max(map(len, folded.split("\r\n"))) <= 78
     assert fold("X: " + "x" * 200) == "X: " + "x" * 200
+
+
+def test_each_character_is_read_by_one_token_also_where_quotes_are_not_closed() -> None:
+    """Otherwise the time would grow faster than the text."""
+    unclosed = '"' + '\\"' * 10_000
+    for text in (unclosed, '"' * 10_000, "(" * 10_000, '\u00fc"' * 9_999, "(\\" * 9_999):
+        tokens = _PHRASE.findall(text)
+        assert "".join(tokens) == text
+        assert "".join(token for token, _ in _address_tokens(text)) == text
+    assert len(_PHRASE.findall(unclosed)) == 1
