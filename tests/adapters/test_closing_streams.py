@@ -27,6 +27,10 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.written.append(data)
 
+    def get_extra_info(self, _: str) -> socket.socket:
+        with socket.socket() as closed:
+            return closed
+
 
 @pytest.mark.parametrize("write_buffer_is_full", [False, True])
 def test_a_write_to_a_closing_transport_raises_connection_lost(write_buffer_is_full: bool) -> None:
