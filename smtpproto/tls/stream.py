@@ -11,7 +11,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
-from ..errors import ConnectionLost, SMTPError, TLSFailed, TransportError
+from ..errors import ConnectionLost, SMTPError, TimedOut, TLSFailed, TransportError
 from ..limits import CHUNK
 from ..ports import Stream
 from ..wire.stream_wrapper import StreamWrapper
@@ -230,11 +230,21 @@ class TLSStream(StreamWrapper):
         return self._filter.info
 
     def _countdown(self, timeout: float | None) -> Callable[[], float | None]:
-        """Return a function that returns how much of *timeout* is left."""
-        if timeout is None:
-            return lambda: None
+        """Return a function that returns how much of *timeout* is left.
+
+        Once the time is over, it raises TimedOut even if something has arrived: a peer can send
+        records without content for ever. A *timeout* of 0 stays 0.
+        """
+        if not timeout:
+            return lambda: timeout
         deadline = self._now() + timeout
-        return lambda: max(deadline - self._now(), 0)
+
+        def left() -> float:
+            if (seconds := deadline - self._now()) < 0:
+                raise TimedOut("the peer sent only parts for too long")
+            return seconds
+
+        return left
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -250,3 +251,29 @@ def test_a_handshake_that_fails_with_pyopenssl_sends_an_alert() -> None:
     assert server.writes[1:] == [7], "no alert was sent"
     assert len(server.events) == 1
     assert "ALERT_BAD_CERTIFICATE" in server.events[0]
+
+
+# -- a peer that sends records without content ---------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["handshake", "read"])
+def test_records_without_content_do_not_extend_a_timeout(method: str) -> None:
+    clock = 0.0
+
+    class Flood(EchoServer):
+        async def read(self, timeout: float | None) -> bytes:
+            nonlocal clock
+            clock += 1
+            assert clock < 20
+            return b"\x14\x03\x03\x00\x01\x01"
+
+    never_ready: Any = SimpleNamespace(
+        handshake=lambda: False,
+        receive=lambda octets: None,
+        read=lambda: None,
+        data_to_send=lambda: b"",
+    )
+    stream = TLSStream(Flood(), never_ready, lambda: clock)
+    with pytest.raises(TimedOut, match="only parts"):
+        run(getattr(stream, method)(5))
+    assert clock == 6
