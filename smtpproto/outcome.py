@@ -169,7 +169,7 @@ class Outcome:
         )
 
     def __str__(self) -> str:
-        why = "" if self.error is None else f" ({_shortened(self.error.message)})"
+        why = "" if self.error is None else f" ({_shortened(_reason(self.error))})"
         unknown = [f"unknown: {_some_of(self.unknown)}{why}"] if self.unknown else []
         parts = [*_by_reply("accepted", self.accepted), *_by_reply("refused", self.refused)]
         return "; ".join([*parts, *unknown]) or "no recipients"
@@ -192,6 +192,11 @@ def _some_of(recipients: Iterable[ForwardPath]) -> str:
     names = [printable(str(path)) for path in recipients]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def _reason(error: SMTPError) -> str:
+    """Return what failed, and the reply that was read then."""
+    return error.message if error.reply is None else f"{error.message}: {error.reply}"
 
 
 def _shortened(text: str) -> str:
@@ -227,6 +232,6 @@ class OutcomeUnknown(SMTPError):
 
     def __init__(self, outcome: Outcome) -> None:
         whom = _some_of(outcome.unknown)
-        why = "" if outcome.error is None else f": {outcome.error.message}"
+        why = "" if outcome.error is None else f": {_reason(outcome.error)}"
         super().__init__(f"it is unknown whether the server accepted the message for {whom}{why}")
         self.outcome = outcome

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from smtpproto import ConnectionLost, RemoteProtocolError, SMTPError, TimedOut
+from smtpproto import ConnectionLost, OutcomeUnknown, RemoteProtocolError, SMTPError, TimedOut
 from tests.support.dialogue import LINES, LOCKSTEP, MAIL, SENT, hello, send, transaction
 from tests.support.envelopes import TO_BOB, TO_THREE
 
@@ -51,6 +51,13 @@ def test_the_reason_stands_in_the_outcome_the_trace_and_the_log(
 
 
 TEXT = LINES.decode().strip().replace("\r\n", "\nC: ")
+
+
+def test_a_reply_that_does_not_fit_stands_in_the_text_of_the_outcome_and_of_the_error() -> None:
+    outcome = send(TO_THE_END + "S: 354 go on", body=b"hi\r\n")
+    assert str(outcome).endswith("does not fit the command: 354 go on)")
+    with pytest.raises(OutcomeUnknown, match="does not fit the command: 354 go on;"):
+        outcome.raise_unless_all_accepted()
 
 
 def test_a_known_outcome_has_no_error() -> None:
