@@ -218,8 +218,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connection without QUIT. Never raises; may be called twice."""
-        self._link.abandon()
-        await self._link.stream.close()
+        await self._link.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -143,15 +143,11 @@ class Link:
         except ConnectionLost:
             if self.closing_reply is None:
                 raise
-            return self._answered_by_closing(command)
+        if self.ended and self.closing_reply is not None:  # answers it, so it is not sent
+            sent = Sent(command)
+            self._replies[sent] = self.closing_reply
+            return sent
         return self._trace_sent(self.machine.send(command))
-
-    def _answered_by_closing(self, command: Command) -> Sent:
-        """Return an entry for *command*, which is not sent: a 421 that has arrived answers it."""
-        assert self.closing_reply is not None
-        sent = Sent(command)
-        self._replies[sent] = self.closing_reply
-        return sent
 
     async def send_if_allowed(self, command: Command) -> Sent | None:
         """Queue *command* as :meth:`send` does, but without a look at what has arrived; return None
@@ -235,6 +231,11 @@ class Link:
     def abandon(self) -> None:
         """Send nothing more on this link."""
         self._broken = True
+
+    async def close(self) -> None:
+        """Close the connection; nothing can be asked on this link any more."""
+        self._broken, self.closing_reply = True, None
+        await self.stream.close()
 
     def _check_deadline(self) -> None:
         try:

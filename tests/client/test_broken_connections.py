@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from smtpproto import (
@@ -9,6 +12,7 @@ from smtpproto import (
     ClientConfig,
     ConnectionLost,
     LocalProtocolError,
+    LoginRefused,
     RemoteProtocolError,
     SendRefused,
     SMTPError,
@@ -19,6 +23,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import submit
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
+from tests.support.dialogue import hello
 from tests.support.envelopes import TO_BOB, TO_TWO
 
 
@@ -59,6 +64,36 @@ def test_after_421_every_message_is_refused_with_that_reply() -> None:
             with pytest.raises(SendRefused) as caught:
                 await client.send(b"hello\r\n", TO_TWO)
             assert caught.value.reply.code == 421
+
+    run(main())
+
+
+@pytest.mark.parametrize("verb", ["NOOP", "RSET", "VRFY", "EXPN", "HELP", "ETRN", "AUTH"])
+def test_after_421_every_command_is_answered_by_it_until_the_client_is_closed(verb: str) -> None:
+    asks: dict[str, Callable[[Client], Awaitable[Any]]] = {
+        "NOOP": Client.noop,
+        "RSET": Client.rset,
+        "VRFY": lambda client: client.vrfy("ann"),
+        "EXPN": lambda client: client.expn("list"),
+        "HELP": Client.help,
+        "ETRN": lambda client: client.etrn("example.org"),
+        "AUTH": lambda client: client.login(("ann", "secret")),
+    }
+
+    async def main() -> None:
+        config = ClientConfig(tls=TLSMode.NONE, login_in_clear=True)
+        stream = ScriptedStream(f"{hello('AUTH PLAIN', 'ETRN')}C: NOOP\nS: 421 Going\n")
+        client = await start_client(Runtime(), stream, "", config, TLSMode.NONE)
+        await client.noop()
+        for _ in range(2):
+            if verb == "AUTH":
+                with pytest.raises(LoginRefused, match="421 Going"):
+                    await asks[verb](client)
+            else:
+                assert str(await asks[verb](client)) == "421 Going"
+        await client.quit()
+        with pytest.raises(LocalProtocolError, match="this connection is over"):
+            await asks[verb](client)
 
     run(main())
 
