@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_an_error_and_leaves_no_socket_open() -> None:
 @pytest.mark.parametrize(
     ("host", "port", "error", "text"),
     [
-        (5, 0, TypeError, "host cannot be of the type int; pass a name or an address"),
+        (5, 0, TypeError, "host cannot be of the type int; pass a name, an address"),
         ([b"::1"], 0, TypeError, "host cannot be of the type bytes"),
         ([], 0, ValueError, 'no host to listen on; use "" for all interfaces'),
         ("", "25", TypeError, "port cannot be of the type str; pass an integer"),
