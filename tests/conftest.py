@@ -7,7 +7,7 @@
 * ``python -m pytest -n auto -m ""`` runs everything.
 
 A run that includes soak tests also searches longer in the ordinary ones: Hypothesis tries 250
-examples of each law instead of 40, and a simulation runs each of its seeds instead of a sample.
+examples of each law instead of 30, and a simulation runs each of its seeds instead of a sample.
 The sample changes from run to run; a failed test shows its seed, and ``--simulation-seed=N``
 repeats the sample that contains seed N. ``--hypothesis-profile`` changes the examples alone.
 """
@@ -32,7 +32,7 @@ COMMON = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("ordinary", COMMON, max_examples=40)
+settings.register_profile("ordinary", COMMON, max_examples=30)
 settings.register_profile("soak", COMMON, max_examples=250)
 
 SEED = pytest.StashKey[int]()
