@@ -21,7 +21,7 @@ class Connecting:
     again raises LocalProtocolError.
     """
 
-    _open: Callable[[], Awaitable[Client]]
+    _open: Callable[[], Awaitable[Client]] = field(repr=False)
     _used: bool = field(default=False, init=False)
     _client: Client | None = field(default=None, init=False)
 

@@ -119,6 +119,19 @@ def test_a_connect_that_is_never_awaited_warns_and_says_what_to_write(
         gc.collect()
 
 
+def test_an_error_that_shows_a_connect_does_not_show_its_options() -> None:
+    """asyncio shows what is no coroutine; the options would be two thousand characters."""
+
+    async def main() -> None:
+        connecting = on_asyncio.connect("mx.example", login=("ann", "secret"))
+        with pytest.raises(TypeError) as caught:
+            await asyncio.create_task(connecting)  # type: ignore[arg-type]
+        assert len(str(caught.value)) < 100
+        connecting._used = True  # no warning
+
+    asyncio.run(main())
+
+
 def test_connect_works_with_wait_for_and_gather(inbox: Inbox) -> None:
     async def main(port: int) -> None:
         first = await asyncio.wait_for(on_asyncio.connect("127.0.0.1", port), 30)
