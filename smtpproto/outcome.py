@@ -36,7 +36,12 @@ class RecipientReplies(Mapping[ForwardPath, Reply]):
     __slots__ = ("_replies",)
 
     def __init__(self, replies: Mapping[ForwardPath, Reply] = {}) -> None:
-        self._replies = dict(replies)
+        if isinstance(replies, RecipientReplies):
+            replies = replies._replies  # not asked one by one
+        self._replies: dict[ForwardPath, Reply] = dict(replies)
+
+    def __or__(self, other: RecipientReplies) -> RecipientReplies:
+        return RecipientReplies(self._replies | other._replies)
 
     def __getitem__(self, recipient: ForwardPath | Mailbox | str) -> Reply:
         if recipient not in self:
@@ -159,10 +164,10 @@ class Outcome:
         """Return the joint outcome of one message that was sent in several transactions."""
         return Outcome(
             envelope=self.envelope,
-            accepted={**self.accepted, **other.accepted},
-            refused={**self.refused, **other.refused},
-            unknown={**self.unknown, **other.unknown},
-            rcpt={**self.rcpt, **other.rcpt},
+            accepted=self.accepted | other.accepted,
+            refused=self.refused | other.refused,
+            unknown=self.unknown | other.unknown,
+            rcpt=self.rcpt | other.rcpt,
             reply=other.reply or self.reply,
             error=self.error or other.error,
             counts_552_as_452=self.counts_552_as_452 and other.counts_552_as_452,

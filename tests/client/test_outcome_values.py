@@ -109,6 +109,17 @@ def test_replies_are_an_immutable_mapping_of_paths() -> None:
         replies[BOB] = NO  # type: ignore[index]
 
 
+def test_outcomes_are_joined_without_asking_for_each_recipient(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = outcome_of(accepted=2, refused=1), outcome_of(refused=2, unknown=1)
+    with monkeypatch.context() as context:
+        context.delattr(RecipientReplies, "__getitem__")
+        joint = first | second
+    assert [len(it) for it in (joint.accepted, joint.refused, joint.unknown)] == [2, 2, 1]
+    assert first.accepted | second.refused == {**first.accepted, **second.refused}
+
+
 def test_an_outcome_is_asked_by_address() -> None:
     outcome = Outcome(envelope=TO_BOB, accepted={BOB: OK}, rcpt={BOB: Reply(250)})
     assert outcome.accepted["bob@EXAMPLE.org"] is OK
