@@ -119,8 +119,12 @@ class Mailbox(_Comparable):
         """Whether the mailbox can be written without SMTPUTF8."""
         return self.local_part.isascii() and (self.domain is None or self.domain.isascii)
 
-    @cached_property
+    @property
     def canonical(self) -> str:
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> str:
         local_part = quote(self.local_part)
         if self.domain is None:
             return _POSTMASTER if lower(local_part) == _POSTMASTER else local_part

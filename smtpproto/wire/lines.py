@@ -28,7 +28,7 @@ class LineReader:
         self._buffer = buffer
         self._scanned = 0  # octets already searched for CRLF
         self._skipping = False
-        self.beginning = b""
+        self.beginning: bytes = b""
         """The first octets of the last line that was too long."""
 
     def read(self, limit: int) -> bytes | Literal[Overlong.LINE] | None:
