@@ -20,13 +20,13 @@ TOO_BIG_FOR_MEMORY = Reply(552, "5.3.4", "Message is too big for this server")
 
 @define(eq=False)
 class Usage:
-    """The counts that *_limits* bounds, for one server. Each connection has an :class:`Account`.
+    """The counts that *limits* bounds, for one server. Each connection has an :class:`Account`.
 
-    *_lock* protects the counts if connections run in different threads.
+    *lock* protects the counts if connections run in different threads.
     """
 
-    _limits: Limits
-    _lock: AbstractContextManager[object] = field(factory=nullcontext)
+    limits: Limits
+    lock: AbstractContextManager[object] = field(factory=nullcontext)
     connections: int = field(default=0, init=False)
     """The connections that are open."""
     memory: int = field(default=0, init=False)
@@ -38,7 +38,7 @@ class Usage:
 
     def account(self) -> Account:
         """Return the account of a new connection, which uses nothing yet."""
-        return Account(self, self._limits, self._lock)
+        return Account(self)
 
     def failed_logins(self, network: NetworkKey, now: float) -> int:
         """Return how many logins from *network* have failed lately."""
@@ -55,8 +55,8 @@ class Usage:
         if count:
             self._failures[network] = count + 1, self._failures[network][1]
             return
-        self._failures[network] = 1, now + self._limits.failed_login_period
-        if len(self._failures) > self._limits.remembered_networks:
+        self._failures[network] = 1, now + self.limits.failed_login_period
+        if len(self._failures) > self.limits.remembered_networks:
             self._failures.popitem(last=False)
 
 
@@ -65,8 +65,6 @@ class Account:
     """What one connection uses. :meth:`close` gives all of it back."""
 
     _usage: Usage
-    _limits: Limits
-    _lock: AbstractContextManager[object]
     _open: bool = field(default=False, init=False)
     _network: NetworkKey | None = field(default=None, init=False)
     _counted: bool = field(default=False, init=False)  # among the connections of _network
@@ -74,8 +72,8 @@ class Account:
 
     def open(self) -> Reply | None:
         """Count the connection. Return its refusal if there are too many in all."""
-        with self._lock:
-            most = self._limits.connections
+        with self._usage.lock:
+            most = self._usage.limits.connections
             if most is not None and self._usage.connections >= most:
                 return TOO_MANY_CONNECTIONS
             self._usage.connections += 1
@@ -89,12 +87,12 @@ class Account:
         An address that is unknown, as on a Unix socket, and a peer that is *trusted* to state the
         addresses of others have no such limit.
         """
-        with self._lock:
+        with self._usage.lock:
             self._leave_network()
-            self._network = None if trusted else network_key(address, self._limits)
+            self._network = None if trusted else network_key(address, self._usage.limits)
             if self._network is None:
                 return None
-            most = self._limits.connections_of_one_network
+            most = self._usage.limits.connections_of_one_network
             if most is not None and self._usage.networks[self._network] >= most:
                 return TOO_MANY_FROM_NETWORK
             self._usage.networks[self._network] += 1
@@ -104,8 +102,8 @@ class Account:
     def reserve(self, octets: int) -> Reply | None:
         """Count *octets* more of the message that the connection holds in memory. Return the
         message's refusal if there is no room; 0 octets ask whether there is any."""
-        with self._lock:
-            most = self._limits.memory
+        with self._usage.lock:
+            most = self._usage.limits.memory
             if most is None:
                 return None
             if self._memory + octets > most:
@@ -118,29 +116,29 @@ class Account:
 
     def release(self) -> None:
         """Give back the memory of the message."""
-        with self._lock:
+        with self._usage.lock:
             self._usage.memory -= self._memory
             self._memory = 0
 
     def check_login(self, now: float) -> Reply | None:
         """Return the refusal of a login if too many from this network have failed lately."""
-        with self._lock:
+        with self._usage.lock:
             if self._network is None:
                 return None
             count = self._usage.failed_logins(self._network, now)
-            too_many = count >= self._limits.failed_logins_per_network
+            too_many = count >= self._usage.limits.failed_logins_per_network
             return TOO_MANY_FAILED_LOGINS if too_many else None
 
     def add_failed_login(self, now: float) -> None:
         """Count a failed login from this network."""
-        with self._lock:
+        with self._usage.lock:
             if self._network is not None:
                 self._usage.add_failed_login(self._network, now)
 
     def close(self) -> None:
         """Give back all that the connection uses. May be called twice."""
         self.release()
-        with self._lock:
+        with self._usage.lock:
             self._leave_network()
             self._usage.connections -= self._open
             self._open = False
