@@ -269,7 +269,7 @@ def test_an_accepted_message_is_received_exactly_once(
 ) -> None:
     """This holds whatever breaks, and however many tasks send at once."""
     fates: Counter[str] = Counter()
-    for seed in seeds(SESSIONS, 10):
+    for seed in seeds(SESSIONS, 5):
         rng = random.Random(seed)
         closes = partial(_one_in_five, rng)
         handler = CountingServer(closes=closes)
