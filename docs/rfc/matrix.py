@@ -48,10 +48,10 @@ not apply, and *open* otherwise. A covered MUST or MUST NOT also has a *mutant*,
 breaks the rule in the code: the tests that name the row must fail with it. Rows on relaying
 (queues, routing, delivery reports) are counted apart, because that part is not built yet.
 
-Outside the matrix: rows of the layer deployment, which bind whoever runs a server; MIME (RFC 2045
-to 2049) and most of the message format (RFC 5322, 6532, 6854), of which the library reads the
-address fields only; the versions of TLS themselves (RFC 5246, 8446), which OpenSSL implements; and
-DNS. The tests of these parts name no rows.
+These are outside the matrix, and tests of them name no rows: rows of the layer deployment, which
+bind the operator of a server; MIME (RFC 2045 to 2049); most of the message format (RFC 5322, 6532,
+6854), because the library reads only the address fields; the versions of TLS (RFC 5246, 8446),
+which OpenSSL implements; and DNS.
 """
 TABLE = """\
 | {} | rows | covered | with a mutant | waived | open | relay rows | of these covered |

@@ -246,7 +246,7 @@ class Link:
     async def _wait_until_ready(self) -> None:
         """Wait until one more command may be sent within the window."""
         machine = self.machine
-        if not machine.awaits_reply:  # what has been read without a question is no answer
+        if not machine.awaits_reply:  # a reply that has arrived answers no command
             self._take_events()
         while machine.phase is not Phase.CLOSED and not (
             machine.ready and machine.in_flight < machine.limits.window

@@ -35,7 +35,7 @@ _SEVERAL = "several addresses? pass a list, with one address each"
 
 
 def advise(address: str, reason: str, usable: Callable[[str], bool]) -> str:
-    """Return what to do about *address*, which is no address for the parser's *reason*.
+    """Return what to do about *address*, which the parser refused for *reason*.
 
     *usable* says whether a text is an address. The result may contain text of *address*, escaped.
     """

@@ -138,8 +138,8 @@ def prepare(
     changed, and nothing if the envelope's parameters have BINARYMIME. A seekable file is read once
     to find its size, and again from the same position each time that it is sent.
 
-    Raises TypeError for anything else. Raises GrammarError if there is no envelope and the header
-    makes none, and for lines of more than 998 octets unless *long_lines* allows them.
+    Raises TypeError for any other type. Raises GrammarError if no envelope is given and the header
+    fields make none, and for lines of more than 998 octets unless *long_lines* allows them.
     """
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)

@@ -23,7 +23,8 @@ class Received:
     """A Received field: how one server received a message."""
 
     hello: HelloHost | None
-    """The name in EHLO. A name that is no domain is left out: its text comes from the client."""
+    """The name in EHLO. It is left out if it is neither a domain nor an address literal, because
+    its text comes from the client."""
     peer: str
     """The client's IP address, or "" if there is none."""
     by: Host
