@@ -1,6 +1,7 @@
 """Ring 0: checks of the names and types of options, whose errors say what to pass instead.
 
-The errors do not show the value: it may be a password passed as the wrong argument.
+The errors do not show the value: it may be a password passed as the wrong argument. :func:`maker`
+is for values that a parser has checked already.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import attrs
 
@@ -343,3 +344,38 @@ def _in_words(classes: tuple[type, ...], elements: tuple[type, ...]) -> str:
 def _members(kind: type[enum.Enum]) -> str:
     """Return the values of an enumeration as a program writes them, joined with ``or``."""
     return " or ".join(map(str, kind))
+
+
+def maker(kind: type[T], *names: str) -> Callable[..., T]:
+    """Return a function that makes an instance of *kind*, a class of attrs with slots, from valid
+    values.
+
+    The function takes the fields *names*, in this order, and sets each slot without ``__init__``:
+    no converter and no validator runs. Every other field has its default. Raises TypeError if
+    *kind* has no slots for its fields, if it has no field of one of *names*, or if a field that is
+    not named has no default of its own.
+    """
+    fields: dict[str, Any] = attrs.fields_dict(cast("Any", kind))
+    if not fields.keys() >= set(names) or len(set(names)) < len(names):
+        raise TypeError(f"{kind.__name__}: not different fields: {', '.join(names)}")
+    known: dict[str, Any] = {"new": object.__new__, "kind": kind}
+    lines = [f"def make({', '.join(names)}):", "self = new(kind)"]
+    for name, field in fields.items():
+        value, default = name, field.default
+        if name not in names:
+            value = f"default_{name}"
+            if default is attrs.NOTHING or getattr(default, "takes_self", False):
+                raise TypeError(f"{kind.__name__}: the field {name} must be named")
+            known[value] = getattr(default, "factory", default)
+            value += "()" if known[value] is not default else ""
+        known[f"set_{name}"] = _slot(kind, name).__set__
+        lines.append(f"set_{name}(self, {value})")
+    exec("\n    ".join([*lines, "return self"]), known)
+    return cast("Callable[..., T]", known["make"])
+
+
+def _slot(kind: type, name: str) -> types.MemberDescriptorType:
+    slot = getattr(kind, name, None)
+    if not isinstance(slot, types.MemberDescriptorType):
+        raise TypeError(f"{kind.__name__}: the field {name} has no slot")
+    return slot
