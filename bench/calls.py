@@ -12,7 +12,7 @@ import gc
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -125,6 +125,9 @@ class NeverWaiting:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         return function()
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return make()
 
     async def dial(self, *_: object) -> PreparedStream:
         return self._stream

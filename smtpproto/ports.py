@@ -13,7 +13,7 @@ conversation over them runs from start to end, like an ordinary function, in the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Protocol, TypeVar, cast
 
 __all__ = [
@@ -148,7 +148,7 @@ class Semaphore(Protocol):
 
 class Runtime(Protocol):
     """What conversations need besides a stream: a clock, randomness, waiting, calls of the
-    application's code, threads, dialling."""
+    application's code, threads, dialling, what connections share."""
 
     def now(self) -> float:
         """Return the time of a monotonic clock, in seconds."""
@@ -190,6 +190,14 @@ class Runtime(Protocol):
         """Call *function*, which is slow, without delaying other connections; return its result.
 
         If each connection has a thread of its own, this may call it directly.
+        """
+        ...
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        """Return what *make* returned for *key*, the same object for all connections.
+
+        It is made again when a file or directory at *paths*, or the environment of TLS, changes;
+        every hour if there is nothing at *paths*. Threads may call this. Raises what *make* raises.
         """
         ...
 

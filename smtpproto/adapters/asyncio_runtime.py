@@ -9,7 +9,7 @@ import secrets
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
@@ -20,6 +20,7 @@ from . import asyncio_calls, asyncio_race
 from .daemon_threads import THREADS, DaemonThreads
 from .dialling import connect_unix, map_connect_errors
 from .receive_buffer import receive_buffer
+from .shared_values import SHARED_VALUES
 
 T = TypeVar("T")
 
@@ -55,6 +56,9 @@ class Runtime:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

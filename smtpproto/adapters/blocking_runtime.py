@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar
 
 from ..errors import ConnectionLost, TimedOut
@@ -17,6 +17,7 @@ from ..ports import is_path
 from . import eyeballs
 from .blocking_calls import run_call
 from .dialling import close_on_error, connect_unix, map_connect_errors
+from .shared_values import SHARED_VALUES
 
 T = TypeVar("T")
 
@@ -53,6 +54,9 @@ class Runtime:
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""
         return function()
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

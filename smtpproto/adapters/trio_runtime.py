@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar
 
 import trio
@@ -17,6 +17,7 @@ from ..ports import is_path
 from . import eyeballs, trio_calls
 from .daemon_threads import THREADS
 from .dialling import connect_unix, map_connect_errors
+from .shared_values import SHARED_VALUES
 
 T = TypeVar("T")
 
@@ -55,6 +56,9 @@ class Runtime:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.
         limiter = _limiter()
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

@@ -18,11 +18,11 @@ from ..grammar.extension import EXTENSIONS
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..limits import Leniencies, Limits, Timeouts
 from ..option_types import check_type, checked, checks_itself, must_be, wrong_type
-from ..ports import Trace
+from ..ports import Runtime, Trace
 from ..protocol.verbs import Verb, own_verbs
 from ..sasl import Credential, Login
 from ..sasl.mechanisms import mechanism_names
-from ..tls.context import Context, client_context
+from ..tls.context import Context, check_ca, client_context, shared_context
 from ..tls.verify import ClientCertificate, TLSVerify
 from ..wire.proxy import ProxyHeader
 
@@ -209,12 +209,14 @@ class ClientConfig:
             _log.warning(
                 "hello is not fully qualified, and some servers refuse such a name: %s", self.hello
             )
-        if self.verify is not None or self.certificate is not None:
-            if self.context is not None:
-                text = "context has rules of its own; leave out verify and certificate"
-                raise ValueError(text)
-            for mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
-                self.tls_context(mode)  # reports at once any file that cannot be read
+        if self.context is not None and (self.verify or self.certificate):
+            raise ValueError("context has rules of its own; leave out verify and certificate")
+        # Report at once any file that cannot be read.
+        if self.certificate is not None:
+            self._own_context(TLSMode.REQUIRED, self.certificate)
+            self._own_context(TLSMode.OPPORTUNISTIC, self.certificate)
+        elif self.verify is not None and self.verify.ca is not None:
+            check_ca(self.verify.ca)
 
     def tls_mode(self, port: int) -> TLSMode:
         """Return when to use TLS on *port*; 0 stands for a Unix socket.
@@ -243,18 +245,24 @@ class ClientConfig:
         unverified = mode is TLSMode.OPPORTUNISTIC and self.login is None
         return TLSVerify.none() if unverified else TLSVerify.by_name()
 
-    def tls_context(self, mode: TLSMode) -> Context:
-        """Return the TLS context for *mode*; each one is made once.
+    def _tls_context(self, mode: TLSMode, runtime: Runtime) -> Context:
+        """Return the TLS context for *mode*, which other connections use too: do not change it.
 
-        Raises ValueError for a certificate or CA file that cannot be read.
+        Raises ValueError for CA certificates that cannot be read.
         """
         if self.context is not None:
             return self.context
+        if self.certificate is not None:
+            return self._own_context(mode, self.certificate)
+        return shared_context(self.verification(mode), runtime)
+
+    def _own_context(self, mode: TLSMode, certificate: ClientCertificate) -> Context:
+        """Return a context with *certificate*, read once: later its files may be unreadable."""
         verify = self.verification(mode)
-        if verify not in self._contexts:
-            self._contexts[verify] = client_context(verify, self.certificate)
-        return self._contexts[verify]
+        if verify not in self._own_contexts:
+            self._own_contexts[verify] = client_context(verify, certificate)
+        return self._own_contexts[verify]
 
     @cached_property
-    def _contexts(self) -> dict[TLSVerify, Context]:
+    def _own_contexts(self) -> dict[TLSVerify, Context]:
         return {}

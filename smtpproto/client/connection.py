@@ -309,7 +309,7 @@ class Client:
         Raises LocalProtocolError if the context or the server's name cannot be used.
         """
         try:
-            context = self._config.tls_context(mode)
+            context = self._config._tls_context(mode, self._link.runtime)
         except ValueError as error:
             raise unusable(error) from None
         return filter_for(

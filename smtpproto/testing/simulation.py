@@ -18,7 +18,7 @@ each read returns. When all coroutines wait, the clock jumps to the first deadli
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -118,6 +118,10 @@ class Simulation:
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: there are no threads."""
         return function()
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        """Call *make* each time."""
+        return make()
 
     async def checkpoint(self) -> None:
         """Let the seed decide which coroutine runs next."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
+from ..ports import Runtime
 from .verify import ClientCertificate, TLSVerify
 
 
@@ -42,8 +44,7 @@ def client_context(
     certificate that cannot be read.
     """
     verify = verify or TLSVerify.by_name()
-    by_name = verify.enabled and not verify.fingerprints
-    context = _verifying_context(verify.ca) if by_name else _unverifying_context()
+    context = _verifying_context(verify.ca) if _needs_ca(verify) else _unverifying_context()
     context.hostname_checks_common_name = False  # only a subjectAltName counts (RFC 9525 2)
     context.options |= ssl.OP_NO_RENEGOTIATION  # the filter cannot write during a renegotiation
     if certificate is not None:
@@ -51,8 +52,42 @@ def client_context(
     return context
 
 
+def shared_context(verify: TLSVerify, runtime: Runtime) -> ssl.SSLContext:
+    """Return what :func:`client_context` returns for *verify*, made once for all connections that
+    verify alike: reading the system's CAs takes tens of milliseconds. Nobody may change it.
+
+    It is renewed when the CA certificates change. Raises ValueError if they cannot be read.
+    """
+    by_ca = _needs_ca(verify)
+    paths = _ca_paths(verify.ca) if by_ca else []
+    return runtime.shared(("TLS", by_ca, verify.ca), paths, partial(client_context, verify))
+
+
+@lru_cache(maxsize=64)
+def check_ca(ca: str) -> None:
+    """Raise ValueError if the CA certificates *ca*, a path or PEM, cannot be read. What was read
+    once is not read again."""
+    _verifying_context(ca)
+
+
+def _needs_ca(verify: TLSVerify) -> bool:
+    return verify.enabled and not verify.fingerprints
+
+
+def _ca_paths(ca: str | None) -> list[str]:
+    """Return where the CA certificates are: nowhere for PEM, and on Windows for the system's."""
+    if ca is not None:
+        return [] if _is_pem(ca) else [ca]
+    system = ssl.get_default_verify_paths()  # SSL_CERT_FILE and SSL_CERT_DIR as they are now
+    return [path for path in (system.cafile, system.capath) if path]
+
+
+def _is_pem(ca: str) -> bool:
+    return "-----BEGIN" in ca
+
+
 def _verifying_context(ca: str | None) -> ssl.SSLContext:
-    pem = ca is not None and "-----BEGIN" in ca
+    pem = ca is not None and _is_pem(ca)
     try:
         if ca is None:
             return ssl.create_default_context()

@@ -15,6 +15,7 @@ from smtpproto import (
     TLSMode,
     TLSVerify,
 )
+from smtpproto.adapters.blocking import Runtime
 from smtpproto.client.config import ClientOptions
 from tests.support.certificates import CA, NAME, fingerprint, self_signed, server_context
 from tests.support.tls_client import AUTH, EHLO, MAIL, ONLY_QUIT, QUIT, UP_TO_STARTTLS, play_session
@@ -133,14 +134,6 @@ def test_files_that_cannot_be_read_are_a_value_error_at_once() -> None:
         ClientConfig(verify="always")  # type: ignore[arg-type]
 
 
-def test_contexts_are_made_once_for_each_way_to_verify() -> None:
-    config = ClientConfig(verify=TRUST)
-    assert config.tls_context(TLSMode.REQUIRED) is config.tls_context(TLSMode.IMPLICIT)
-    default = ClientConfig()
-    assert default.tls_context(TLSMode.REQUIRED) is not default.tls_context(TLSMode.OPPORTUNISTIC)
-    assert default == ClientConfig(timeouts=default.timeouts)
-
-
 @pytest.mark.parametrize(
     ("mode", "options", "verify"),
     [
@@ -158,7 +151,7 @@ def test_the_default_verification_depends_on_mode_and_login(
 ) -> None:
     config = ClientConfig(**options)
     assert config.verification(mode) == verify
-    context = config.tls_context(mode)
+    context = config._tls_context(mode, Runtime())
     assert isinstance(context, ssl.SSLContext)
     required = ssl.CERT_REQUIRED if verify.enabled else ssl.CERT_NONE
     assert (context.verify_mode, context.check_hostname) == (required, verify.enabled)
@@ -171,4 +164,4 @@ def test_certificate_files_are_read_once_for_every_mode(tmp_path: Path) -> None:
     config = ClientConfig(certificate=ClientCertificate(own))
     own.unlink()
     for mode in (*MODES, TLSMode.OPPORTUNISTIC):
-        assert isinstance(config.tls_context(mode), ssl.SSLContext)
+        assert isinstance(config._tls_context(mode, Runtime()), ssl.SSLContext)
