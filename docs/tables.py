@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +125,21 @@ def mechanisms() -> Iterator[list[str]]:
 
 def described(kind: type[Any]) -> Iterator[list[str]]:
     """The attributes of a class, each with its default and the text that stands below it."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(tree, ast.ClassDef)
+    bodies = [
+        tree.body
+        for owner in kind.__mro__
+        if attrs.has(owner)
+        for tree in ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        if isinstance(tree, ast.ClassDef)
+    ]
     texts = {
         node.target.id: str(text.value.value)
-        for node, text in itertools.pairwise(tree.body)
+        for body in bodies
+        for node, text in itertools.pairwise(body)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     }
-    for attribute in attrs.fields(kind):
+    for attribute in filter(attrgetter("init"), attrs.fields(kind)):
         text = " ".join(texts.get(attribute.name, "").split())
         yield [f"`{attribute.name}`", default(attribute.default), marked_down(text)]
 

@@ -153,7 +153,8 @@ def _listed(known: Collection[str]) -> str:
 
 def argument_names(kind: type) -> tuple[str, ...]:
     """Return the names of the arguments that make an instance of *kind*."""
-    return tuple(inspect.signature(kind).parameters)
+    arguments = inspect.signature(kind).parameters.values()
+    return tuple(one.name for one in arguments if one.kind is not inspect.Parameter.VAR_KEYWORD)
 
 
 def checks_itself(converter: Any) -> None:

@@ -73,7 +73,7 @@ from smtpproto.client import make_pool, make_target
 from smtpproto.client.connection import open_client
 from smtpproto.commands import Ehlo
 from smtpproto.option_types import argument_names
-from smtpproto.protocol import SessionLimits
+from smtpproto.protocol import ServerSettings, SessionLimits
 
 WRONG_ARGUMENTS: list[tuple[Callable[..., object], tuple[object, ...]]] = [
     (Mailbox, ("a", "b.test>\r\nRCPT TO:<evil@x.test")),
@@ -150,6 +150,7 @@ VALID: dict[Any, dict[str, Any]] = {
         "server_key": bytes(32),
     },
     ServerConfig: {},
+    ServerSettings: {},
     ServerProtocol: {"hostname": "mx.example.org"},
     Session: {"peer": ("", 0)},
     StoredKeys: {"users": {}},

@@ -200,4 +200,4 @@ def server_machine() -> None:
     """Use the server's machine by hand."""
     server = ServerProtocol(hostname="mx.example.org")
     server.answer("250 OK")  # type: ignore[arg-type]
-    ServerProtocol("mx.example.org")  # type: ignore[call-arg]  # keywords only
+    ServerProtocol("mx.example.org")  # type: ignore[arg-type]  # keywords only

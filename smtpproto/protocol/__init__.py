@@ -9,6 +9,8 @@ from ..grammar.extension import EXTENSIONS, Extension
 from .client import ClientProtocol
 from .phases import COLUMNS, ROWS, Phase
 from .server import ServerProtocol
+from .settings import ServerSettings
+from .terms import Terms
 from .transaction import Transaction
 from .verbs import Verb, Vocabulary, vocabulary
 
@@ -21,7 +23,9 @@ __all__ = [
     "FutureRelease",
     "Phase",
     "ServerProtocol",
+    "ServerSettings",
     "SessionLimits",
+    "Terms",
     "Transaction",
     "Verb",
     "Vocabulary",

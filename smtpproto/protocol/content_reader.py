@@ -66,9 +66,9 @@ class ContentReader:
 
 def read_dotted(server: ServerState, buffer: Buffer, budget: Budget) -> ContentReader:
     """Return a reader of the content that follows DATA in *buffer*."""
-    tolerance = server.leniencies.bare_cr_or_lf
+    tolerance = server.settings.leniencies.bare_cr_or_lf
     source = DotReader(buffer, normalize=tolerance is not Tolerance.REJECT)
-    limit, reports = server.limits.message_size, tolerance is Tolerance.REPORT
+    limit, reports = server.settings.limits.message_size, tolerance is Tolerance.REPORT
     return ContentReader(source, server.transaction, limit, budget, None, reports)
 
 
@@ -77,5 +77,5 @@ def read_counted(
 ) -> ContentReader:
     """Return a reader of the *size* octets that follow BDAT in *buffer*. With a *refusal* they are
     discarded."""
-    source, limit = ChunkReader(buffer, size), server.limits.message_size
+    source, limit = ChunkReader(buffer, size), server.settings.limits.message_size
     return ContentReader(source, server.transaction, limit, budget, refusal)

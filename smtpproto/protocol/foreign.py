@@ -63,4 +63,4 @@ def begins_foreign(server: ServerState, octets: bytes) -> bool:
 
 
 def _knows(server: ServerState, verb: bytes) -> bool:
-    return verb.decode("latin-1") in server.vocabulary.commands
+    return verb.decode("latin-1") in server.terms.vocabulary.commands

@@ -17,12 +17,12 @@ def read_negotiated(server: ServerState, verb: str, line: bytes) -> tuple[Comman
     is then a 451 without details.
     """
     context = ParseContext(
-        parameters=server.negotiated.parameters.get(verb),
-        utf8="SMTPUTF8" in server.negotiated,
-        leniencies=server.leniencies,
+        parameters=server.terms.negotiated.parameters.get(verb),
+        utf8="SMTPUTF8" in server.terms.negotiated,
+        leniencies=server.settings.leniencies,
     )
     try:
-        command = read_command(verb, line, context, server.vocabulary.commands)
+        command = read_command(verb, line, context, server.terms.vocabulary.commands)
     except GrammarError:
         raise
     except Exception as error:

@@ -33,16 +33,18 @@ def format_reply(
     reply = _in_allowed_characters(reply, question, utf8=server.transaction.utf8)
     lines = list(reply.lines)
     if reply.code in _WITH_HOST_NAME and not isinstance(question, StartTLS):
-        lines[0] = f"{server.hostname} {lines[0]}"
+        lines[0] = f"{server.settings.hostname} {lines[0]}"
     if isinstance(question, Ehlo) and reply.positive:
-        lines = [f"{server.hostname} {lines[0]}"]  # check_answer has allowed no other lines
-        lines += [] if isinstance(question, Helo) else server.offered.lines()
+        lines = [
+            f"{server.settings.hostname} {lines[0]}"
+        ]  # check_answer has allowed no other lines
+        lines += [] if isinstance(question, Helo) else server.terms.offered.lines()
     enhanced = reply.enhanced
     restarts_session = isinstance(question, XClient) and reply.positive  # the session begins again
     without_code = (
         isinstance(question, _WITHOUT_ENHANCED_CODE) or restarts_session or reply.intermediate
     )
-    if not with_code or without_code or "ENHANCEDSTATUSCODES" not in server.offered:
+    if not with_code or without_code or "ENHANCEDSTATUSCODES" not in server.terms.offered:
         enhanced = None
     elif enhanced is None:
         enhanced = EnhancedCode(reply.code // 100, 0, 0)
@@ -70,18 +72,18 @@ def default_reply(server: ServerState, question: Question | Command) -> Reply:
     """Return the reply to *question* when the application answers None."""
     match question:
         case Connected():
-            return server_replies.LMTP_READY if server.lmtp else server_replies.SMTP_READY
+            return server_replies.LMTP_READY if server.settings.lmtp else server_replies.SMTP_READY
         case Help():
-            return server_replies.command_list(server.vocabulary.names(server.offered))
+            return server_replies.command_list(server.terms.vocabulary.names(server.terms.offered))
         case Command():
-            return server.vocabulary.verbs[question.verb].default_reply
+            return server.terms.vocabulary.verbs[question.verb].default_reply
     return server_replies.DEFAULT_REPLIES[type(question)]
 
 
 def accepted_codes(server: ServerState, question: Question) -> frozenset[int]:
     """Return the codes of replies that accept *question*."""
     if isinstance(question, Command):
-        return server.vocabulary.verbs[question.verb].accepted_codes
+        return server.terms.vocabulary.verbs[question.verb].accepted_codes
     return server_replies.ACCEPTED_CODES[type(question)]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Unpack
 
 from attrs import define, field, setters
 
@@ -24,11 +25,11 @@ from ..events import (
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Rcpt, Rset
 from ..grammar.command_line import read_verb
-from ..grammar.extension import LONGEST_LINE, Extensions
+from ..grammar.extension import LONGEST_LINE
 from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
-from ..option_types import checked, require_type
+from ..option_types import require_type
 from ..wire.lines import OVERLONG, LineReader
 from . import server_replies, server_rules
 from .budget import Budget
@@ -38,14 +39,14 @@ from .negotiated_command import read_negotiated
 from .phases import COLUMNS, Phase
 from .redactor import Redactor
 from .reply_format import HELLOS, default_reply, error_reply, format_reply
-from .server_offer import offer
 from .server_state import ServerState
+from .settings import MachineOptions, ServerSettings
+from .terms import NOTHING, STANDING, Terms, first_terms
 from .transaction import Transaction
-from .verbs import Vocabulary, row_of, vocabulary
+from .verbs import row_of
 
 
-@checked
-@define(eq=False, kw_only=True, on_setattr=setters.NO_OP)
+@define(eq=False, init=False, on_setattr=setters.NO_OP)
 class ServerProtocol(ServerState):
     """One connection, seen from the server.
 
@@ -55,13 +56,11 @@ class ServerProtocol(ServerState):
     next octets are read. The machine itself answers what needs no decision, and reports what it
     refuses as :class:`~.events.Rejected`.
 
-    *lmtp*: speak LMTP (RFC 2033). *submission*: accept mail from users (RFC 6409), only after AUTH,
-    with DSN, and only with fully qualified domains. *starttls*: offer STARTTLS. *secure*: TLS is
-    active from the start. *mechanisms*: those to offer for AUTH; without TLS only if
-    *auth_in_clear*. *require_tls*, *require_auth*: reply 530 to commands before TLS or AUTH.
-    *extensions*: keywords with their parameters (``{"DSN": ""}``), to offer besides the default
-    ones or in their place; None withdraws a keyword. *verbs*: additional verbs. Raises ValueError
-    if these contradict each other or an RFC.
+    The options are those of :class:`~.settings.ServerSettings`; connections that share one pass it
+    as *settings* instead. *starttls*: offer STARTTLS. *secure*: TLS is active from the start.
+    *mechanisms*: those to offer for AUTH; without TLS only with the option *auth_in_clear*.
+    *offering*: keywords to offer on this connection, besides those of the option *extensions*.
+    Raises ValueError if these contradict each other or an RFC.
     """
 
     question: Question | None = field(default=None, init=False)
@@ -82,11 +81,21 @@ class ServerProtocol(ServerState):
     _failed_logins: int = field(default=0, init=False)
     _refused_by_challenge: bool = field(default=False, init=False)  # by the last challenge
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings | None = None,
+        *,
+        starttls: bool = False,
+        secure: bool = False,
+        mechanisms: tuple[str, ...] = (),
+        offering: Mapping[str, str | None] = NOTHING,
+        **options: Unpack[MachineOptions],
+    ) -> None:
+        standing = (starttls, secure, mechanisms, offering)
+        terms = first_terms(settings, options, dict(zip(STANDING, standing, strict=False)))
+        self.__attrs_init__(terms)
         self._lines = LineReader(self._buffer)
-        self._budget = Budget(self.limits)
-        self.vocabulary: Vocabulary = vocabulary(lmtp=self.lmtp, own=self.verbs)
-        self.offered: Extensions = offer(self)
+        self._budget = Budget(terms.settings.limits)
 
     # -- octets in, events out, octets out ---------------------------------------------------
 
@@ -128,7 +137,8 @@ class ServerProtocol(ServerState):
     @property
     def timeout(self) -> float | None:
         """Seconds to wait for the client's next event (RFC 5321 4.5.3.2.7), or None."""
-        return self.timeouts.tls if self.phase is Phase.TLS else self.timeouts.command
+        times = self.settings.timeouts
+        return times.tls if self.phase is Phase.TLS else times.command
 
     # -- answers -----------------------------------------------------------------------------
 
@@ -151,8 +161,10 @@ class ServerProtocol(ServerState):
         reply = self._budget.count_answer(question, reply)
         if not (isinstance(question, Bdat) and reply.code != 421):
             self._send(reply, question)
-        if isinstance(question, BodyEnd) and self._more_replies_due(reply):
-            return
+        if isinstance(question, BodyEnd):
+            self.owed = () if reply.code == 421 else self.owed[1:]
+            if self.owed:
+                return
         self.question = None
         if reply.positive:
             self._after_accepting(question, reply)
@@ -182,16 +194,12 @@ class ServerProtocol(ServerState):
         """
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("STARTTLS was not accepted")
-        self.secure: bool = True
-        self.authenticated: bool = False
-        self.mechanisms: tuple[str, ...] = self.mechanisms if mechanisms is None else mechanisms
-        self.no_service: Reply | None = None if refusal is None or refusal.positive else refusal
-        self._restart_session()
-
-    def _more_replies_due(self, reply: Reply) -> bool:
-        """Return whether LMTP needs more replies to the message; none follows a 421."""
-        self.owed = () if reply.code == 421 else self.owed[1:]
-        return bool(self.owed)
+        refusal = None if refusal is None or refusal.positive else refusal
+        kept = self.terms.mechanisms if mechanisms is None else mechanisms
+        self.terms = self.terms.but(
+            secure=True, authenticated=False, extended=False, mechanisms=kept, no_service=refusal
+        )
+        self._reset(Phase.START)
 
     # -- effects of answers ------------------------------------------------------------------
 
@@ -200,8 +208,9 @@ class ServerProtocol(ServerState):
             case Connected():
                 self.phase: Phase = Phase.START
             case Auth() | AuthResponse():
-                self.authenticated = reply.code == 235
-                self.phase = Phase.READY if self.authenticated else Phase.AUTH
+                if reply.code == 235:
+                    self.terms: Terms = self.terms.but(authenticated=True)
+                self.phase = Phase.READY if reply.code == 235 else Phase.AUTH
             case ChunkEnd():
                 self.phase = Phase.CHUNKS
             case BodyEnd():
@@ -210,19 +219,15 @@ class ServerProtocol(ServerState):
                 self._begin_chunk(question)
             case Command():
                 self._apply_table(question)
-            case _:
-                assert_never(question)
 
     def _apply_table(self, command: Command) -> None:
         """Enter the phase that follows an accepted command, according to the phase table."""
-        phase = self.vocabulary.transitions[self.phase, row_of(command)]
+        phase = self.terms.vocabulary.transitions[self.phase, row_of(command)]
         assert isinstance(phase, Phase)
         self.phase = phase
         match command:
             case Ehlo():
-                self.negotiated: Extensions = (
-                    Extensions() if isinstance(command, Helo) else self.offered
-                )
+                self.terms = self.terms.but(extended=not isinstance(command, Helo))
                 self._reset(phase)
             case Rset():
                 self._reset(phase)
@@ -235,8 +240,9 @@ class ServerProtocol(ServerState):
             case Data():
                 self._content = read_dotted(self, self._buffer, self._budget)
             case XClient(attributes):
-                self.authenticated = isinstance(attributes.login, str)
-                self._restart_session()
+                logged_in = isinstance(attributes.login, str)
+                self.terms = self.terms.but(authenticated=logged_in, extended=False)
+                self._reset(Phase.START)
 
     def _after_refusing(self, question: Question, reply: Reply) -> None:
         if reply.code == 421:
@@ -265,15 +271,11 @@ class ServerProtocol(ServerState):
     def _end_login(self, *, failed: bool) -> None:
         self.phase, self._redactor.after_auth = Phase.READY, True
         self._failed_logins, self._refused_by_challenge = self._failed_logins + failed, False
-        if self._failed_logins >= self.limits.failed_logins:
+        if self._failed_logins >= self.settings.limits.failed_logins:
             self.hang_up(server_replies.TOO_MANY_LOGINS)
 
     def _reset(self, phase: Phase) -> None:
         self.phase, self.transaction, self._replies_to_last_chunk = phase, Transaction(), None
-
-    def _restart_session(self) -> None:
-        self.offered, self.negotiated = offer(self), Extensions()
-        self._reset(Phase.START)
 
     def _send(self, reply: Reply, to: Question | None = None, *, with_code: bool = True) -> None:
         self._output.append(bytes(format_reply(self, reply, to, with_code=with_code)))
@@ -296,7 +298,7 @@ class ServerProtocol(ServerState):
                 return None
 
     def _read_command(self) -> ServerEvent | None:
-        line = self._lines.read(max(self.limits.auth_line, LONGEST_LINE))  # by verb below
+        line = self._lines.read(max(self.settings.limits.auth_line, LONGEST_LINE))  # by verb below
         if line is None:
             binary = begins_foreign(self, self._buffer.peek(1))
             return self._reject("", server_replies.NOT_SMTP) if binary else None
@@ -305,8 +307,8 @@ class ServerProtocol(ServerState):
         if server_rules.is_too_long(self, line):
             return self._reject_line("", line, server_replies.LINE_TOO_LONG)
         try:
-            verb = read_verb(line, self.vocabulary.commands)
-            refusal = server_rules.check_order(self, verb)
+            verb = read_verb(line, self.terms.vocabulary.commands)
+            refusal = server_rules.check_order(self.terms, self.phase, verb)
             if refusal is not None and verb != "BDAT":
                 return self._reject(self._redacted(line), refusal)
             command, tolerated = read_negotiated(self, verb, line)
@@ -329,7 +331,7 @@ class ServerProtocol(ServerState):
         return Tolerated(used, self._redacted(line))
 
     def _redacted(self, line: bytes) -> str:
-        return self._redactor.redact(line, self.vocabulary)
+        return self._redactor.redact(line, self.terms.vocabulary)
 
     def _reject_syntax(self, line: bytes, error: GrammarError) -> ServerEvent | None:
         """Refuse a line that does not match the grammar."""
@@ -381,12 +383,13 @@ class ServerProtocol(ServerState):
         return self._after_report(self._content.tolerated, b"", self._end_body())
 
     def _end_body(self) -> BodyEnd:
-        self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts) if self.lmtp else ()
+        paths = tuple(rcpt.path for rcpt in self.transaction.rcpts)
+        self.owed = paths if self.settings.lmtp else ()
         return BodyEnd(self.transaction.size)
 
     def _reject_message(self, reply: Reply) -> Rejected:
         """Refuse a message whose end was read; in LMTP with one reply for each recipient."""
-        times = len(self.transaction.rcpts) if self.lmtp else 1
+        times = len(self.transaction.rcpts) if self.settings.lmtp else 1
         self._reset(Phase.READY)
         self._budget.count_refused_message()
         for _ in range(times):
@@ -430,10 +433,10 @@ class ServerProtocol(ServerState):
         still has one reply for each recipient, and none without recipients."""
         recipients = len(self.transaction.rcpts)
         self._reset(Phase.READY)
-        self._replies_to_last_chunk = recipients if self.lmtp else None
+        self._replies_to_last_chunk = recipients if self.settings.lmtp else None
 
     def _read_auth_response(self) -> ServerEvent | None:
-        line = self._lines.read(self.limits.auth_line)
+        line = self._lines.read(self.settings.limits.auth_line)
         if line is None:
             return None
         response = server_rules.read_auth_response(line)

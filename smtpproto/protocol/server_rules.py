@@ -26,6 +26,7 @@ from . import server_replies
 from .phases import HELLO_FIRST, NO_SERVICE, Phase
 from .reply_format import accepted_codes
 from .server_state import ServerState
+from .terms import Terms
 
 
 def is_too_long(server: ServerState, line: bytes) -> bool:
@@ -33,7 +34,8 @@ def is_too_long(server: ServerState, line: bytes) -> bool:
     if len(line) + 2 <= COMMAND_LINE:
         return False
     verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
-    limit = server.limits.auth_line if verb == "AUTH" else server.offered.line_limit(verb)
+    terms = server.terms
+    limit = terms.settings.limits.auth_line if verb == "AUTH" else terms.offered.line_limit(verb)
     return len(line) + 2 > limit
 
 
@@ -42,7 +44,7 @@ def check_answer(server: ServerState, question: Question, reply: Reply) -> None:
     require_type("reply", reply, Reply, 'Reply(550, "5.7.1", "No"), or None for the default')
     if reply.positive and reply.code not in accepted_codes(server, question):
         raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
-    if server.submission and reply.code == 521:
+    if server.settings.submission and reply.code == 521:
         raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")
     if isinstance(question, Ehlo) and reply.positive:
         _check_greeting_text(server, reply.ascii())
@@ -51,7 +53,7 @@ def check_answer(server: ServerState, question: Question, reply: Reply) -> None:
 def _check_greeting_text(server: ServerState, reply: Reply) -> None:
     """Raise LocalProtocolError unless the text fits in the first line of the reply to EHLO: the
     client reads the next lines as extensions (RFC 5321 4.1.1.1)."""
-    room = REPLY_LINE - len("250-\r\n") - len(f"{server.hostname} ")
+    room = REPLY_LINE - len("250-\r\n") - len(f"{server.settings.hostname} ")
     first, *others = reply.lines
     if others or len(first) > room:
         raise LocalProtocolError(
@@ -73,36 +75,36 @@ def read_auth_response(line: bytes | Literal[Overlong.LINE]) -> AuthResponse | R
         return error.reply or server_replies.SYNTAX_ERROR
 
 
-def check_order(server: ServerState, name: str) -> Reply | None:
-    """Check whether the verb *name* is allowed now, whatever its argument."""
-    cell = server.vocabulary.transitions[server.phase, name]
+def check_order(terms: Terms, phase: Phase, name: str) -> Reply | None:
+    """Check whether the verb *name* is allowed in *phase*, whatever its argument."""
+    cell = terms.vocabulary.transitions[phase, name]
     refusal = None if isinstance(cell, Phase) else cell
     if refusal is NO_SERVICE:
         return refusal
-    if server.no_service is not None and name != "QUIT":
-        return server.no_service
-    verb = server.vocabulary.verbs[name]
-    if server.require_tls and not server.secure and "tls" not in verb.allowed_before:
+    if terms.no_service is not None and name != "QUIT":
+        return terms.no_service
+    verb, settings = terms.vocabulary.verbs[name], terms.settings
+    if settings.require_tls and not terms.secure and "tls" not in verb.allowed_before:
         return server_replies.NEED_TLS
-    need_auth = server.require_auth or server.submission
-    if need_auth and not server.authenticated and "auth" not in verb.allowed_before:
+    need_auth = settings.require_auth or settings.submission
+    if need_auth and not terms.authenticated and "auth" not in verb.allowed_before:
         return server_replies.NEED_AUTH
     if verb.keyword is not None:
-        return _check_available(server, name, verb.keyword) or refusal
+        return _check_available(terms, name, verb.keyword) or refusal
     return refusal
 
 
-def _check_available(server: ServerState, name: str, keyword: str) -> Reply | None:
+def _check_available(terms: Terms, name: str, keyword: str) -> Reply | None:
     """Check whether a verb that the extension *keyword* adds is available."""
-    if name == "STARTTLS" and server.secure:
+    if name == "STARTTLS" and terms.secure:
         return server_replies.TLS_ACTIVE
-    if name == "AUTH" and server.authenticated:
+    if name == "AUTH" and terms.authenticated:
         return server_replies.ALREADY_AUTHENTICATED
-    if name == "AUTH" and server.mechanisms and not (server.secure or server.auth_in_clear):
+    if name == "AUTH" and terms.mechanisms and not (terms.secure or terms.settings.auth_in_clear):
         return server_replies.AUTH_NEEDS_TLS
-    if keyword not in server.offered:
+    if keyword not in terms.offered:
         return server_replies.NOT_IMPLEMENTED
-    return None if keyword in server.negotiated else HELLO_FIRST  # HELO negotiates nothing
+    return None if keyword in terms.negotiated else HELLO_FIRST  # HELO negotiates nothing
 
 
 def check_command(server: ServerState, command: Command) -> Reply | None:
@@ -116,7 +118,7 @@ def check_command(server: ServerState, command: Command) -> Reply | None:
             return server_replies.BINARYMIME_NEEDS_BDAT  # RFC 3030 3
         case Bdat(size):
             return _check_size(server, server.transaction.size + size)
-        case Auth(mechanism) if mechanism not in server.mechanisms:
+        case Auth(mechanism) if mechanism not in server.terms.mechanisms:
             return server_replies.UNKNOWN_MECHANISM
         case StartTLS() if server.has_unread_input:
             return server_replies.INJECTION
@@ -124,25 +126,25 @@ def check_command(server: ServerState, command: Command) -> Reply | None:
 
 
 def _check_sender(server: ServerState, mail: Mail) -> Reply | None:
-    limit = server.limits.transactions
+    limit = server.settings.limits.transactions
     if limit is not None and server.transactions >= limit:
         return server_replies.TOO_MANY_TRANSACTIONS
     if not mail.path.isascii and not mail.parameters.smtputf8:
         return server_replies.SENDER_NEEDS_UTF8
-    if server.submission and not _is_qualified(mail.path):
+    if server.settings.submission and not _is_qualified(mail.path):
         return server_replies.UNQUALIFIED_SENDER
-    refusal = refusal_of(mail.parameters, server.negotiated)
+    refusal = refusal_of(mail.parameters, server.terms.negotiated)
     return refusal or _check_size(server, mail.parameters.size or 0)
 
 
 def _check_recipient(server: ServerState, rcpt: Rcpt) -> Reply | None:
     if not rcpt.path.isascii and not server.transaction.utf8:
         return server_replies.RECIPIENT_NEEDS_UTF8
-    if server.submission and not _is_qualified(rcpt.path):
+    if server.settings.submission and not _is_qualified(rcpt.path):
         return server_replies.UNQUALIFIED_RECIPIENT
-    if (refusal := refusal_of(rcpt.parameters, server.negotiated)) is not None:
+    if (refusal := refusal_of(rcpt.parameters, server.terms.negotiated)) is not None:
         return refusal
-    too_many = len(server.transaction.rcpts) >= server.limits.recipients
+    too_many = len(server.transaction.rcpts) >= server.settings.limits.recipients
     return server_replies.TOO_MANY_RECIPIENTS if too_many else None
 
 
@@ -156,14 +158,14 @@ def _is_qualified(path: ReversePath | ForwardPath) -> bool:
 
 
 def _check_size(server: ServerState, size: int) -> Reply | None:
-    limit = server.limits.message_size
+    limit = server.settings.limits.message_size
     return server_replies.TOO_BIG if limit is not None and size > limit else None
 
 
 def strip_untrusted(server: ServerState, command: Command) -> Command:
     """Return *command* without the parameters that are trusted only after a login: AUTH becomes
     ``<>`` (RFC 4954 5), and a priority above 0 becomes 0 (RFC 6710 4.1)."""
-    if server.authenticated or not isinstance(command, Mail):
+    if server.terms.authenticated or not isinstance(command, Mail):
         return command
     received, trusted = command.parameters, command.parameters
     if received.auth is not None:

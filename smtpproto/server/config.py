@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, TypedDict
+from collections.abc import Iterable
+from typing import ClassVar
 
 from attrs import field, frozen
 
-from ..grammar.domain import Domain, Host, to_ascii_host
-from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, checked, checks_itself, must_be
+from ..option_types import check_type, checked, checks_itself
 from ..ports import Trace
-from ..protocol.verbs import Verb, own_verbs
+from ..protocol.settings import MachineOptions, ServerSettings
 from ..sasl import Authenticator
 from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, ContextSource
@@ -38,33 +36,22 @@ for _converter in (_context_source, _authenticator):
     checks_itself(_converter)
 
 
-class ServerOptions(TypedDict, total=False):
+class ServerOptions(MachineOptions, total=False):
     """The keyword arguments of ``serve``: see :class:`ServerConfig`."""
 
-    hostname: Host | str
     context: ContextSource | None
     implicit_tls: bool
-    require_tls: bool
     authenticator: Authenticator | None
     mechanisms: Iterable[str] | None
-    require_auth: bool
-    auth_in_clear: bool
-    lmtp: bool
-    submission: bool
-    extensions: Mapping[str, str | None]
-    verbs: Iterable[Verb]
     proxied_by: Iterable[str]
     xclient_from: Iterable[str]
     xforward_from: Iterable[str]
-    limits: Limits
-    timeouts: Timeouts
-    leniencies: Leniencies
     trace: Trace | None
 
 
 @checked
 @frozen(kw_only=True)
-class ServerConfig:
+class ServerConfig(ServerSettings):
     """The options of a server. Each is a keyword argument of ``serve``.
 
     Raises ValueError for options that contradict one another, TypeError or GrammarError for values
@@ -73,37 +60,16 @@ class ServerConfig:
 
     _called: ClassVar[str] = "serve"
 
-    hostname: Host = field(default=Domain("localhost"), converter=to_ascii_host)
-    """The server's name in greetings: for a public server, its DNS name."""
     context: ContextSource | None = field(default=None, converter=_context_source)
     """Certificate and rules for TLS, or a callable that returns them for each handshake. None: no
     TLS."""
     implicit_tls: bool = False
     """Use TLS from the first octet instead of STARTTLS. Needs *context*."""
-    require_tls: bool = False
-    """Answer 530 to commands before STARTTLS. Needs *context*."""
     authenticator: Authenticator | None = field(default=None, converter=_authenticator)
     """Decides who may log in. AUTH offers the mechanisms that it can verify. None: no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
     """The SASL mechanisms that AUTH may offer. None: all that *authenticator* can verify, but -PLUS
     only with *tls-exporter*."""
-    require_auth: bool = False
-    """Answer 530 to transactions before AUTH. Needs *authenticator*."""
-    auth_in_clear: bool = False
-    """Offer AUTH also without TLS."""
-    lmtp: bool = False
-    """Speak LMTP instead of SMTP (RFC 2033); not allowed on port 25."""
-    submission: bool = False
-    """Accept mail from users (RFC 6409), usually on port 587: requires AUTH, so it needs
-    *authenticator*; requires fully qualified domains; offers DSN."""
-    extensions: Mapping[str, str | None] = field(
-        factory=dict, validator=must_be(Mapping, '{"DSN": ""}')
-    )
-    """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
-    honour them. None as parameters: do not offer this default keyword. What other options or hooks
-    offer, such as AUTH, SIZE and EXPN, can only be withdrawn."""
-    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
-    """Verbs of your own, for the hook ``command``."""
     proxied_by: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks (``"192.0.2.0/24"``) of trusted proxies. Their connections must begin
     with a header of the PROXY protocol, and the server trusts the client address in it. After a
@@ -112,14 +78,6 @@ class ServerConfig:
     """Addresses and networks that may use XCLIENT, and so claim to be any client and user."""
     xforward_from: tuple[Network, ...] = field(default=(), converter=to_networks)
     """Addresses and networks that may use XFORWARD."""
-    limits: Limits = field(factory=Limits, validator=must_be(Limits, "Limits(...)"))
-    """Bounds on lines, messages, recipients, errors and logins."""
-    timeouts: Timeouts = field(factory=Timeouts, validator=must_be(Timeouts, "Timeouts(total=60)"))
-    """How long the server waits for the client."""
-    leniencies: Leniencies = field(
-        factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
-    )
-    """The violations of the grammar to accept from the client."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its speaker: see ``Trace``. Secrets are masked."""
 

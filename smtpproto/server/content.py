@@ -80,7 +80,7 @@ class ContentWriter:
         recipient, as soon as each verdict is known."""
         sink, self._sink = self._sink, None
         verdicts = LOCAL_ERROR if sink is None else await self._verdicts(sink)
-        if not machine.lmtp or verdicts is None or isinstance(verdicts, Reply):
+        if not machine.settings.lmtp or verdicts is None or isinstance(verdicts, Reply):
             _answer_all(machine, verdicts)
         else:
             await self._answer_each(machine, VerdictReader(self._hooks, verdicts))

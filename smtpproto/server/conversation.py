@@ -309,7 +309,8 @@ class Conversation:
 
     async def _handle(self, event: ServerEvent) -> None:
         trace_event(self._config.trace, event)
-        self._note_early_talk(event)
+        if talks_early(self._machine, event):
+            self._session = evolve(self._session, early_talk=True)
         match event:
             case Command():
                 await self._handle_command(event)
@@ -345,10 +346,6 @@ class Conversation:
         if self._machine.accepted_messages != accepted:
             self._patience.reset()
 
-    def _note_early_talk(self, event: ServerEvent) -> None:
-        if talks_early(self._machine, event):
-            self._session = evolve(self._session, early_talk=True)
-
     async def _handle_command(self, command: Command) -> None:
         handler, session = self._handler, self._session
         match command:
@@ -379,7 +376,7 @@ class Conversation:
             case StartTLS():
                 await self._handle_starttls()
             case Auth(mechanism, initial):
-                channel = without_unoffered_bindings(self._channel, self._machine.mechanisms)
+                channel = without_unoffered_bindings(self._channel, self._machine.terms.mechanisms)
                 step = await self._authentication.begin(mechanism, initial, channel, session.peer)
                 await self._answer_login(step)
             case Etrn(node):
@@ -404,7 +401,8 @@ class Conversation:
         """Begin a new session, which is that of the client that XCLIENT states."""
         session = impersonate(self._new_session(), self._session, command.attributes)
         channel = evolve(self._channel, certificate=None)  # it belongs to the trusted peer
-        self._machine.mechanisms = offered_mechanisms(self._config, channel)
+        machine, mechanisms = self._machine, offered_mechanisms(self._config, channel)
+        machine.terms = machine.terms.but(mechanisms=mechanisms)
         refusal = self._count_client(session)
         if self._answer(refusal or await self._hooks.ask(self._handler.connect, session)):
             self._session = session

@@ -47,20 +47,11 @@ def make_machine(
         keyword: "" for keyword, hook in hooks.items() if _overrides(handler, hook)
     }
     return ServerProtocol(
-        hostname=config.hostname,
-        lmtp=config.lmtp,
-        submission=config.submission,
+        config,
         starttls=config.context is not None and not config.implicit_tls,
         secure=config.implicit_tls,
         mechanisms=offered_mechanisms(config, channel),
-        auth_in_clear=config.auth_in_clear,
-        require_tls=config.require_tls,
-        require_auth=config.require_auth,
-        extensions=offered | trusted_offers(peer, config) | dict(config.extensions),
-        verbs=config.verbs,
-        limits=config.limits,
-        timeouts=config.timeouts,
-        leniencies=config.leniencies,
+        offering=offered | trusted_offers(peer, config),
     )
 
 
@@ -113,7 +104,7 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
         raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
     if config.context is not None and not callable(config.context):
         _check_context(config.context)
-    offered = make_machine(check_source(source), config, "", _BEST_CHANNEL).offered
+    offered = make_machine(check_source(source), config, "", _BEST_CHANNEL).terms.offered
     _check_extensions(config)
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")

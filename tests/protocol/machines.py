@@ -187,7 +187,7 @@ def greeted_server(**options: Any) -> ServerDriver:
     """Return a server that has sent its greeting; the events begin after that."""
     server = ServerDriver(**options)
     server.handle_events()
-    name = "LMTP" if server.machine.lmtp else "ESMTP"
+    name = "LMTP" if server.machine.settings.lmtp else "ESMTP"
     assert lines_of(server.machine.data_to_send()) == [f"220 {HOST} {name} ready"]
     server.events.clear()
     return server
@@ -196,7 +196,7 @@ def greeted_server(**options: Any) -> ServerDriver:
 def ready_server(*data: bytes, application: Application = accept, **options: Any) -> ServerDriver:
     """Return a server after EHLO (LHLO) and *data*, all accepted; the events begin after that."""
     server = greeted_server(**options)
-    server.feed(b"LHLO client.example\r\n" if server.machine.lmtp else EHLO_LINE, *data)
+    server.feed(b"LHLO client.example\r\n" if server.machine.settings.lmtp else EHLO_LINE, *data)
     server.events.clear()
     server.application = application
     return server

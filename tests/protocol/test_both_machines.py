@@ -222,8 +222,8 @@ def test_both_machines_agree_whatever_is_sent_answered_and_split(data: st.DataOb
         assert client.unanswered == ()
         assert client.in_flight == 0
         assert len(pair.answers) == pair.sent_count == pair.reply_count, "each has one reply"
-        assert client.authenticated == server.authenticated
-        assert client.secure == server.secure
+        assert client.authenticated == server.terms.authenticated
+        assert client.secure == server.terms.secure
     for rejected in pair.rejected:
         cancelled = rejected.line == "***" and rejected.reply.code == 501
         assert cancelled or rejected.reply.code == 503, "the others follow a refusal"

@@ -73,8 +73,8 @@ def test_lhlo_offers_like_ehlo() -> None:
     assert lines[0] == "250-mx.example.org greets you"
     keywords = [line[4:] for line in lines[1:]]
     assert {"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME"} <= set(keywords)
-    assert keywords == server.machine.offered.lines()
-    assert server.machine.negotiated == server.machine.offered
+    assert keywords == server.machine.terms.offered.lines()
+    assert server.machine.terms.negotiated == server.machine.terms.offered
     assert server.machine.phase is Phase.READY
     server.feed(MAIL_LINE + RCPT_LINE)
     assert server.codes(b"LHLO client.example\r\n", b"DATA\r\n") == [250, 503]

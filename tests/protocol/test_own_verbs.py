@@ -146,16 +146,16 @@ def test_an_own_verb_needs_ehlo_and_the_required_tls_or_login() -> None:
 
 
 def test_the_keyword_of_an_own_verb_is_offered_unless_withdrawn() -> None:
-    assert [*ready_server(verbs=OWN_VERBS).machine.offered][-2:] == ["XCOUNT", "XTALK"]
+    assert [*ready_server(verbs=OWN_VERBS).machine.terms.offered][-2:] == ["XCOUNT", "XTALK"]
     machine = ready_server(verbs=OWN_VERBS, extensions={"XTALK": "EN DE", "XCOUNT": None}).machine
-    assert machine.offered.keywords["XTALK"] == "EN DE"
-    assert "XCOUNT" not in machine.offered
+    assert machine.terms.offered.keywords["XTALK"] == "EN DE"
+    assert "XCOUNT" not in machine.terms.offered
     server = ready_server(verbs=OWN_VERBS, extensions={"XCOUNT": None})
     assert server.codes(b"XCOUNT 1\r\n") == [502], (
         "a verb whose keyword is withdrawn is not implemented"
     )
     own = Verb.own(XSay, keyword="SIZE")
-    assert ready_server(verbs=(own,)).machine.offered.size == 32 * 1024 * 1024
+    assert ready_server(verbs=(own,)).machine.terms.offered.size == 32 * 1024 * 1024
 
 
 @pytest.mark.parametrize("lmtp", [False, True])

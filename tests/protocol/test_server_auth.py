@@ -61,12 +61,12 @@ def test_a_server_sends_challenges_and_reads_responses_until_its_reply() -> None
     assert server.machine.data_to_send() == b"334 \r\n"
     assert server.ask(b"\r\n") == AuthResponse(Secret(b""))
     server.machine.answer(Reply(535, "5.7.8", "No"))
-    assert not server.machine.authenticated
+    assert not server.machine.terms.authenticated
     assert server.lines(b"AUTH PLAIN =\r\n") == [
         "535 5.7.8 No",
         "235 2.7.0 Authentication successful",
     ]
-    assert server.machine.authenticated
+    assert server.machine.terms.authenticated
     mail = b"MAIL FROM:<> SIZE=1 BODY=8BITMIME\r\n"
     assert server.codes(b"AUTH PLAIN AGEAYg==\r\n", mail) == [503, 250], (
         "the last EHLO still counts"
@@ -145,7 +145,7 @@ def test_a_cancelled_or_unreadable_response_ends_the_exchange(line: bytes, reply
     event = server.machine.next_event()
     assert isinstance(event, Rejected)
     assert event.line == "***"
-    assert (server.machine.phase, server.machine.authenticated) == (Phase.READY, False)
+    assert (server.machine.phase, server.machine.terms.authenticated) == (Phase.READY, False)
     assert server.lines() == [reply]
     assert server.codes(b"AUTH PLAIN =\r\n") == [250, 235]
 

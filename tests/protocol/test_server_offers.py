@@ -115,7 +115,7 @@ def test_an_answer_to_ehlo_that_does_not_fit_in_one_line_is_refused(text: str) -
     server.machine.answer(Reply(250, None, "x" * ROOM))
     reply = Reply.parse(server.machine.data_to_send())
     assert reply.lines[0] == f"mx.example.org {'x' * ROOM}"
-    assert Extensions.from_reply(reply) == server.machine.offered
+    assert Extensions.from_reply(reply) == server.machine.terms.offered
 
 
 @pytest.mark.parametrize("octets", [505, 506, 507])
@@ -155,7 +155,7 @@ def test_no_private_keyword_is_offered_by_default() -> None:
     names = ["starttls", "secure", "auth_in_clear", "submission", "lmtp"]
     for values in itertools.product([False, True], repeat=len(names)):
         options: dict[str, Any] = dict(zip(names, values, strict=True))
-        offered = ServerDriver(mechanisms=("PLAIN",), **options).machine.offered
+        offered = ServerDriver(mechanisms=("PLAIN",), **options).machine.terms.offered
         assert not any(keyword.upper().startswith("X") for keyword in offered)
 
 
@@ -218,9 +218,9 @@ def test_the_limits_keyword_announces_the_limits_applied(
     limits: Limits, expected: str | None, lmtp: bool
 ) -> None:
     server = ready_server(limits=limits, lmtp=lmtp)
-    announced = [line for line in server.machine.offered.lines() if line.startswith("LIMITS")]
+    announced = [line for line in server.machine.terms.offered.lines() if line.startswith("LIMITS")]
     assert announced == ([expected] if expected else [])
-    offered = server.machine.offered.limits
+    offered = server.machine.terms.offered.limits
     assert offered.mail_max == limits.transactions
     if limits.recipients == 5:
         more = RCPT_LINE * 6
@@ -259,7 +259,7 @@ def test_every_keyword_of_a_verb_is_implemented() -> None:
     }
     machine = ready_server(**options).machine
     assert lines.keys() == {
-        *machine.offered.verbs - {"BDAT"},
+        *machine.terms.offered.verbs - {"BDAT"},
         *["CHUNKING", "HELP"],
     }, "these are all keywords of a verb"
     for keyword, line in lines.items():

@@ -90,7 +90,7 @@ def test_chunks_before_ehlo_or_after_a_554_greeting_are_refused() -> None:
 def test_a_chunk_is_refused_with_502_if_chunking_is_not_offered() -> None:
     """Its octets are skipped, not read as commands."""
     server = server_with_recipient(extensions={"CHUNKING": None})
-    assert "CHUNKING" not in server.machine.offered
+    assert "CHUNKING" not in server.machine.terms.offered
     assert server.lines(bdat_last(LOOKS_LIKE_COMMANDS)) == ["502 5.5.1 Command not implemented"]
     assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
 

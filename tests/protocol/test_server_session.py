@@ -97,7 +97,7 @@ def test_hanging_up_withdraws_the_open_question() -> None:
 @pytest.mark.req("RFC6531-3.7.1-02")
 def test_an_internationalized_host_name_is_sent_in_ascii() -> None:
     machine = ServerProtocol(hostname="b\u00fccher.example")
-    assert str(machine.hostname) == "xn--bcher-kva.example"
+    assert str(machine.settings.hostname) == "xn--bcher-kva.example"
     machine.next_event()
     machine.answer()
     machine.receive(EHLO_LINE)

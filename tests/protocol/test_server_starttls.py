@@ -97,7 +97,7 @@ def test_after_the_handshake_the_session_restarts() -> None:
         server.machine.receive(b"\x16\x03\x01")
     server.machine.tls_started()
     assert server.feed_events() == ([], b"")
-    assert (server.machine.phase, server.machine.secure) == (Phase.START, True)
+    assert (server.machine.phase, server.machine.terms.secure) == (Phase.START, True)
     assert server.codes(b"MAIL FROM:<>\r\nAUTH PLAIN\r\nSTARTTLS\r\n") == [503, 503, 503]
     lines = server.lines(EHLO_LINE)
     assert "250-AUTH PLAIN" in lines or "250 AUTH PLAIN" in lines
@@ -112,7 +112,7 @@ def test_after_the_handshake_a_login_is_forgotten() -> None:
     )
     assert server.codes(b"AUTH PLAIN =\r\n", b"STARTTLS\r\n") == [235, 220]
     server.machine.tls_started()
-    assert not server.machine.authenticated
+    assert not server.machine.terms.authenticated
     assert server.codes(EHLO_LINE, b"MAIL FROM:<>\r\n") == [250, 530]
 
 

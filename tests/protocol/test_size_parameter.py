@@ -29,7 +29,7 @@ def test_the_application_sees_the_declared_size() -> None:
     """It sees the size at MAIL, even if no limit is offered, and at RCPT."""
     full = Reply(452, "4.3.1", "No room")
     server = ready_server(limits=Limits(message_size=None), application=reply_to(Mail, full))
-    assert "SIZE" in server.machine.offered.lines()
+    assert "SIZE" in server.machine.terms.offered.lines()
     line = MAIL_COMMAND + b" SIZE=99999999999\r\n"
     assert server.lines(line) == ["452 4.3.1 No room"]
     assert isinstance(server.events[0], Mail)

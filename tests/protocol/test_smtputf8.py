@@ -89,7 +89,7 @@ def test_a_server_that_offers_smtputf8_accepts_an_internationalized_message_whol
     for parameters in (b"SMTPUTF8", b"BODY=8BITMIME SMTPUTF8", b"smtputf8 SIZE=99 BODY=8BITMIME"):
         for end in (b"DATA\r\n" + content + b".\r\n", b"BDAT %d LAST\r\n" % len(content) + content):
             server = ready_server()
-            assert "SMTPUTF8" in server.machine.offered
+            assert "SMTPUTF8" in server.machine.terms.offered
             head = b"MAIL FROM:%s %s\r\nRCPT TO:%s\r\n" % (address, parameters, address)
             assert server.codes(head) == [250, 250]
             assert server.codes(end)[-1] == 250
@@ -103,7 +103,7 @@ def test_smtputf8_is_offered_only_with_8bitmime() -> None:
     with pytest.raises(ValueError, match="8BITMIME"):
         greeted_server(extensions={"8BITMIME": None})
     server = ready_server()
-    assert {"SMTPUTF8", "8BITMIME"} <= set(server.machine.offered)
+    assert {"SMTPUTF8", "8BITMIME"} <= set(server.machine.terms.offered)
     data = TO_DATA.replace(b"org>\r\n", b"org> SMTPUTF8 BODY=8BITMIME\r\n", 1)
     assert server.codes(data) == [250, 250, 354]
     events, _ = server.feed_events(b"caf\xc3\xa9\r\n.\r\n")
@@ -127,7 +127,7 @@ def test_a_message_in_ascii_is_the_same_with_and_without_smtputf8() -> None:
     client_says, server_says = set(), set()
     for extensions in ({}, {"SMTPUTF8": None}):
         server = ready_server(extensions=extensions)
-        client = ready_client(*server.machine.offered.lines())
+        client = ready_client(*server.machine.terms.offered.lines())
         for command in (MAIL, RCPT, Rcpt(ForwardPath.of("xn--bcher-kva.example".join("a@ ")[:-1]))):
             client.send(command)
         client.send(Data())

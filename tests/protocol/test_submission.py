@@ -16,7 +16,7 @@ def submission_server(*, logged_in: bool) -> ServerDriver:
     server = ready_server(submission=True, mechanisms=("PLAIN",), auth_in_clear=True)
     if logged_in:
         server.feed(b"AUTH PLAIN AGEAYg==\r\n")
-    assert server.machine.authenticated == logged_in
+    assert server.machine.terms.authenticated == logged_in
     return server
 
 
@@ -52,7 +52,7 @@ def test_submission_refuses_bad_addresses_with_501() -> None:
 
 @pytest.mark.req("RFC6409-3.1-01", "RFC6409-7-02", "RFC6409-7-03")
 def test_submission_offers_dsn_and_neither_etrn_nor_521() -> None:
-    offered = submission_server(logged_in=False).machine.offered
+    offered = submission_server(logged_in=False).machine.terms.offered
     assert {"PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"} <= set(offered)
     assert not {"ETRN", "ATRN"} & set(offered)
     with pytest.raises(ValueError, match="ETRN"):

@@ -141,8 +141,8 @@ class TranscriptServer:
         """Answer with *reply*, without the host name and the keywords that the machine adds."""
         lines = list(reply.lines)
         named = reply.code in (220, 421) or (isinstance(question, Ehlo) and reply.positive)
-        if named and lines[0].startswith(str(self.machine.hostname)):
-            lines[0] = lines[0].removeprefix(f"{self.machine.hostname} ")
+        if named and lines[0].startswith(str(self.machine.settings.hostname)):
+            lines[0] = lines[0].removeprefix(f"{self.machine.settings.hostname} ")
         lines = lines[:1] if isinstance(question, Ehlo) else lines
         self.machine.answer(Reply(reply.code, reply.enhanced, lines))
 

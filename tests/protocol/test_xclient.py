@@ -43,18 +43,18 @@ def test_after_xclient_the_session_restarts() -> None:
         XClient(XClientAttributes(name="a.example", addr=IPv4Address("192.0.2.1")))
     ]
     assert server.machine.phase is Phase.START
-    assert [*server.machine.negotiated] == []
+    assert [*server.machine.terms.negotiated] == []
     assert server.codes(MAIL_LINE, b"EHLO a.example\r\n", MAIL_LINE) == [503, 250, 250]
     assert server.codes(b"XCLIENT NAME=a.example\r\n") == [503], "it is refused in a transaction"
 
 
 def test_xclient_states_whether_the_client_is_logged_in() -> None:
     server = ready_server(b"AUTH PLAIN AGEAYg==\r\n", **PROXY_OPTIONS)
-    assert server.machine.authenticated
+    assert server.machine.terms.authenticated
     server.feed(b"XCLIENT LOGIN=ann\r\nEHLO a.example\r\n")
-    assert server.machine.authenticated
+    assert server.machine.terms.authenticated
     server.feed(b"XCLIENT LOGIN=[UNAVAILABLE]\r\n")
-    assert not server.machine.authenticated
+    assert not server.machine.terms.authenticated
 
 
 def test_after_a_refused_xclient_only_quit_is_accepted() -> None:
@@ -72,7 +72,7 @@ def test_a_malformed_xclient_changes_nothing() -> None:
     server = ready_server(**PROXY_OPTIONS)
     assert server.codes(b"XCLIENT\r\n", b"XCLIENT FOO\r\n") == [501, 501]
     assert server.machine.phase is Phase.READY
-    assert "SIZE" in server.machine.negotiated
+    assert "SIZE" in server.machine.terms.negotiated
 
 
 def test_after_xclient_a_client_restarts_the_session() -> None:

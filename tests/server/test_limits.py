@@ -27,5 +27,5 @@ def test_a_limit_below_100_recipients_is_logged_as_a_warning(
     with caplog.at_level(logging.WARNING, "smtpproto"):
         config = ServerConfig(limits=Limits(recipients=recipients))
     assert ("clients expect at least 100" in caplog.text) == warned
-    offered = ServerProtocol(hostname="mx.example", limits=config.limits).offered
+    offered = ServerProtocol(hostname="mx.example", limits=config.limits).terms.offered
     assert offered.limits.rcpt_max == recipients

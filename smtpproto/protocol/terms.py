@@ -1,0 +1,163 @@
+"""What a server offers and allows: the same for all its connections that stand alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any
+
+from attrs import field, frozen
+
+from ..grammar.extension import EXTENSIONS, Extensions
+from ..grammar.offer_rules import check_offer
+from ..grammar.reply import Reply
+from ..limits import REPLY_LINE, Limits
+from ..option_types import check_names, checked, parts_of
+from .settings import MachineOptions, ServerSettings
+from .verbs import Vocabulary, vocabulary
+
+_ALWAYS = (
+    "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
+    "HELP",
+)  # fmt: skip
+_LARGEST_LIMIT = 999_999  # RFC 9422 3: at most six digits
+NOTHING: Mapping[str, str | None] = MappingProxyType({})
+_MOST_SHARED = 64  # terms that settings keep
+
+
+@checked
+@frozen(eq=False, kw_only=True)
+class Terms:
+    """What the settings mean for a connection that stands like this one: what the server offers.
+
+    Connections share their terms, so these know nothing of a client.
+    """
+
+    settings: ServerSettings
+    starttls: bool = False
+    """Whether STARTTLS is offered, until TLS is active."""
+    secure: bool = False
+    """Whether TLS is active."""
+    mechanisms: tuple[str, ...] = ()
+    """The SASL mechanisms to offer, without TLS only if the settings allow it."""
+    offering: Mapping[str, str | None] = field(factory=dict)
+    """Keywords to offer besides those of the settings."""
+    authenticated: bool = False
+    extended: bool = False
+    """Whether the client said EHLO or LHLO, so that the offer is in force."""
+    no_service: Reply | None = None
+    """The reply to every command but QUIT, because TLS is too weak."""
+
+    vocabulary: Vocabulary = field(init=False)
+    offered: Extensions = field(init=False)
+    """The offer for the next EHLO."""
+    negotiated: Extensions = field(init=False)
+    """The offer in the reply to the last EHLO; empty after HELO."""
+
+    def __attrs_post_init__(self) -> None:
+        put = object.__setattr__
+        settings = self.settings
+        put(self, "vocabulary", vocabulary(lmtp=settings.lmtp, own=settings.verbs))
+        put(self, "offered", _offer(self))
+        put(self, "negotiated", self.offered if self.extended else Extensions())
+
+    def but(self, **changes: Any) -> Terms:
+        """Return the terms of a connection that stands like this one but for *changes*."""
+        standing = dict(zip(STANDING, _standing_of(self), strict=True))
+        return terms_of(self.settings, **(standing | changes))
+
+
+# How a connection stands, besides the settings: each pair of connections that agree share terms.
+STANDING = (
+    "starttls", "secure", "mechanisms", "offering", "authenticated", "extended", "no_service",
+)  # fmt: skip
+_standing_of = attrgetter(*STANDING)
+
+
+def first_terms(
+    settings: ServerSettings | None, options: MachineOptions, standing: dict[str, Any]
+) -> Terms:
+    """Return the terms of a new connection, with *settings* or those that *options* make.
+
+    Raises TypeError for wrong arguments, and for options besides settings.
+    """
+    if settings is not None and not options:
+        return terms_of(settings, **standing)
+    if settings is not None:
+        text = f"settings cannot be combined with {next(iter(options))}"
+        raise TypeError(f"{text}; pass all options in settings")
+    known = (*MachineOptions.__annotations__, *STANDING[:4], "settings")
+    check_names("ServerProtocol", options, known, parts_of(ServerSettings))
+    return Terms(settings=ServerSettings(**options), **standing)
+
+
+def terms_of(
+    settings: ServerSettings, *, offering: Mapping[str, str | None], **standing: Any
+) -> Terms:
+    """Return the terms for a connection: those of one that stood alike, or new ones.
+
+    Raises ValueError if the options contradict each other or an RFC.
+    """
+    key: Any = (*offering.items(), *standing.items())
+    terms = settings.terms.get(key)
+    if terms is None:
+        terms = Terms(settings=settings, offering=offering, **standing)
+        if len(settings.terms) >= _MOST_SHARED:
+            settings.terms.clear()
+        if terms.no_service is None:  # that is a reply of the application; there may be many
+            settings.terms[key] = terms
+    return terms
+
+
+def _offer(terms: Terms) -> Extensions:
+    """Return the offer for the next EHLO. Raise ValueError if the options contradict each other or
+    an RFC."""
+    settings = terms.settings
+    size = settings.limits.message_size
+    keywords: dict[str, str | None] = dict.fromkeys(_ALWAYS, "")
+    keywords["SIZE"] = "" if size is None else str(size)
+    keywords["LIMITS"] = _limits_parameters(settings.limits)
+    if settings.submission:
+        keywords["DSN"] = ""
+    if terms.starttls and not terms.secure:
+        keywords["STARTTLS"] = ""
+    if terms.mechanisms and (terms.secure or settings.auth_in_clear):
+        keywords["AUTH"] = " ".join(terms.mechanisms)
+    own = [verb.keyword or verb.command.verb for verb in settings.verbs]
+    for keyword in own:
+        keywords.setdefault(keyword, "")
+    keywords |= {**terms.offering, **settings.extensions}
+    if not terms.secure:
+        keywords["REQUIRETLS"] = None  # RFC 8689 2
+    offered = {key: text for key, text in keywords.items() if text is not None}
+    known = {key: text for key, text in offered.items() if key in EXTENSIONS or key not in own}
+    check_offer(Extensions(known))
+    _check_role(settings, offered)
+    _check_lengths(Extensions(offered).lines())
+    return Extensions(offered)
+
+
+def _check_lengths(lines: Iterable[str]) -> None:
+    """Raise ValueError for a line that would have to be folded: the client would read its second
+    part as another keyword."""
+    for line in lines:
+        if len(f"250-{line}\r\n") > REPLY_LINE:
+            keyword = line.partition(" ")[0]
+            text = f"{keyword} has {len(line)} octets in the reply to EHLO; "
+            raise ValueError(f"{text}at most {REPLY_LINE - 6} are allowed (RFC 5321 4.5.3.1.5)")
+
+
+def _check_role(settings: ServerSettings, offered: Mapping[str, str]) -> None:
+    """Raise ValueError if a submission or LMTP server must not, or must, offer a keyword."""
+    if "ETRN" in offered and settings.submission:
+        raise ValueError("ETRN is not offered by submission servers (RFC 6409 7)")
+    if settings.lmtp and not offered.keys() >= {"PIPELINING", "ENHANCEDSTATUSCODES"}:
+        raise ValueError("LMTP servers must offer PIPELINING and ENHANCEDSTATUSCODES (RFC 2033 5)")
+
+
+def _limits_parameters(limits: Limits) -> str | None:
+    """Return the parameters of LIMITS (RFC 9422), or None if there are none to announce."""
+    known = {"RCPTMAX": limits.recipients, "MAILMAX": limits.transactions}
+    announced = {name: n for name, n in known.items() if n is not None and n <= _LARGEST_LIMIT}
+    return " ".join(f"{name}={n}" for name, n in announced.items()) or None
