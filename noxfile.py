@@ -65,6 +65,13 @@ def pyright(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the library beside its peers: see bench/. ``-- --smoke`` tries everything quickly."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "bench", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check the rules and the format with ruff."""
     session.install("ruff>=0.8")

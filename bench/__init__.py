@@ -1,1 +1,5 @@
-"""Measures the library beside its peers: see docs/performance.md. ``python -m bench --help``."""
+"""Measures the CPU time that the library and its peers need for the same work.
+
+``python -m bench`` measures everything; ``python -m bench --help`` tells how to measure less.
+``python -m bench.calls`` counts function calls, which the ordinary tests assert.
+"""
