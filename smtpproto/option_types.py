@@ -351,32 +351,25 @@ def maker(kind: type[T], *names: str) -> Callable[..., T]:
     """Return a function that makes an instance of *kind*, a class of attrs with slots, from valid
     values.
 
-    The function takes the fields *names*, in this order, and sets each slot without ``__init__``:
-    no converter and no validator runs. Every other field has its default. Raises TypeError if
-    *kind* has no slots for its fields, if it has no field of one of *names*, or if a field that is
-    not named has no default of its own.
+    The function takes the values of *names*, which are fields or cached properties, in this order.
+    It sets each slot without ``__init__``: no converter and no validator runs. Every other field
+    has its default. Raises TypeError if a name has no slot in *kind*, or if a field that is not
+    named has no default of its own.
     """
     fields: dict[str, Any] = attrs.fields_dict(cast("Any", kind))
-    if not fields.keys() >= set(names) or len(set(names)) < len(names):
-        raise TypeError(f"{kind.__name__}: not different fields: {', '.join(names)}")
     known: dict[str, Any] = {"new": object.__new__, "kind": kind}
     lines = [f"def make({', '.join(names)}):", "self = new(kind)"]
-    for name, field in fields.items():
-        value, default = name, field.default
+    for name in fields | dict.fromkeys(names):
+        slot, value = getattr(kind, name, None), name
+        if not isinstance(slot, types.MemberDescriptorType):
+            raise TypeError(f"{kind.__name__}: {name} has no slot")
         if name not in names:
-            value = f"default_{name}"
+            value, default = f"default_{name}", fields[name].default
             if default is attrs.NOTHING or getattr(default, "takes_self", False):
-                raise TypeError(f"{kind.__name__}: the field {name} must be named")
+                raise TypeError(f"{kind.__name__}: {name} must be named")
             known[value] = getattr(default, "factory", default)
             value += "()" if known[value] is not default else ""
-        known[f"set_{name}"] = _slot(kind, name).__set__
+        known[f"set_{name}"] = slot.__set__
         lines.append(f"set_{name}(self, {value})")
     exec("\n    ".join([*lines, "return self"]), known)
     return cast("Callable[..., T]", known["make"])
-
-
-def _slot(kind: type, name: str) -> types.MemberDescriptorType:
-    slot = getattr(kind, name, None)
-    if not isinstance(slot, types.MemberDescriptorType):
-        raise TypeError(f"{kind.__name__}: the field {name} has no slot")
-    return slot

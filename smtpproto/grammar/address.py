@@ -6,18 +6,18 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from attrs import Attribute, asdict, field, frozen
 from attrs.converters import optional
 
 from .. import limits
 from ..limits import Leniencies, Tolerance
-from ..option_types import checked
+from ..option_types import checked, maker
 from .address_advice import advise, brackets_for
 from .ascii_case import lower
-from .domain import Domain, Host, decode_utf8, parse_host, to_host
-from .local_part import BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
+from .domain import COMMON_DOMAIN, Domain, Host, common_domain, decode_utf8, parse_host, to_host
+from .local_part import ATOM, BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
 from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
@@ -30,34 +30,52 @@ T = TypeVar("T")
 _Read = Callable[[str, int, ParseContext], tuple[T, int]]
 
 
-class _Comparable:
+@frozen(eq=False)
+class _Address:
     """Addresses compare with each other and with strings by their canonical text."""
 
-    __slots__ = ()
-
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The text that all equal addresses have in common, and whose hash they have: with the
         least quoting, and the domain in lower case and with A-labels. So only this form of an
         address is found in a set or dict of strings."""
+        return self._written(canonical=True)
+
+    @cached_property
+    def isascii(self) -> bool:
+        """Whether the address can be written without SMTPUTF8."""
+        return self._text.isascii()
+
+    @cached_property
+    def _text(self) -> str:
+        return self._written(canonical=False)
+
+    def _written(self, *, canonical: bool) -> str:
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, _Comparable):
+        if isinstance(other, _Address):
             return self.canonical == other.canonical
         if not isinstance(other, str):
             return NotImplemented
-        canonical = self.canonical
-        return canonical in (other, canonical_of(other))
+        return self.canonical == other or self.canonical == canonical_of(other)
 
     def __hash__(self) -> int:
         return hash(self.canonical)
+
+    def __bytes__(self) -> bytes:
+        return self._text.encode()
+
+    def __str__(self) -> str:
+        return self._text
 
 
 def canonical_of(text: str) -> str | None:
     """Return the canonical form of the address *text*; None if it is not an address."""
     if not text or lower(text) == _POSTMASTER:
         return lower(text)
+    if _COMMON.fullmatch(text):
+        return common_mailbox(text).canonical
     context = ParseContext(leniencies=_ANYTHING_READABLE)
     try:
         return _read_whole(_read_mailbox, text, context).canonical
@@ -67,7 +85,7 @@ def canonical_of(text: str) -> str | None:
 
 @checked
 @frozen(eq=False)
-class Mailbox(_Comparable):
+class Mailbox(_Address):
     """``Local-part "@" ( Domain / address-literal )``.
 
     A mailbox is equal to a string that means the same address, in any quoting of the local-part and
@@ -91,19 +109,21 @@ class Mailbox(_Comparable):
         check_local_part(self.local_part, limits.PATH if self.long else limits.LOCAL_PART)
 
     @classmethod
-    def parse(cls, data: bytes | str) -> Self:
+    def parse(cls, data: bytes | str) -> Mailbox:
         """Read ``local-part@domain``, without brackets.
 
         Raises GrammarError. For text, it quotes the text and says what to write instead; for
         octets, it has the offset.
         """
         try:
-            mailbox = _read_whole(_read_mailbox, decode_utf8(data), ParseContext())
+            text = decode_utf8(data)
+            if _COMMON.fullmatch(text):
+                return common_mailbox(text)
+            return _read_whole(_read_mailbox, text, ParseContext())
         except GrammarError as error:
             raise error if isinstance(data, bytes) else _explained(data, error) from None
-        return cls(mailbox.local_part, mailbox.domain)
 
-    @property
+    @cached_property
     def leniencies(self) -> tuple[str, ...]:
         """The names of the leniencies that a client needs to send this mailbox."""
         loose = isinstance(self.domain, Domain) and self.domain.loose and "_" in self.domain.name
@@ -114,28 +134,29 @@ class Mailbox(_Comparable):
         }
         return tuple(name for name, is_needed in needed.items() if is_needed)
 
-    @property
-    def isascii(self) -> bool:
-        """Whether the mailbox can be written without SMTPUTF8."""
-        return self.local_part.isascii() and (self.domain is None or self.domain.isascii)
-
-    @property
-    def canonical(self) -> str:
-        return self._canonical
-
-    @cached_property
-    def _canonical(self) -> str:
+    def _written(self, *, canonical: bool) -> str:
         local_part = quote(self.local_part)
-        if self.domain is None:
-            return _POSTMASTER if lower(local_part) == _POSTMASTER else local_part
-        return f"{local_part}@{self.domain.canonical}"
+        if self.domain is not None:
+            return f"{local_part}@{self.domain.canonical if canonical else self.domain}"
+        return _POSTMASTER if canonical and lower(local_part) == _POSTMASTER else local_part
 
-    def __bytes__(self) -> bytes:
-        return str(self).encode()
 
-    def __str__(self) -> str:
-        local_part = quote(self.local_part)
-        return local_part if self.domain is None else f"{local_part}@{self.domain}"
+_make_mailbox = maker(Mailbox, "local_part", "domain", "long")
+_make_common = maker(Mailbox, "local_part", "domain", "_text", "isascii", "leniencies")
+
+COMMON_MAILBOX = (
+    rf"(?=[^@]{{1,{limits.LOCAL_PART}}}@){ATOM}(?:\.{ATOM})*"
+    rf"@(?=[^@<>]{{1,{limits.PATH - len('<@>') - limits.LOCAL_PART}}}(?:>|\Z)){COMMON_DOMAIN}"
+)
+"""A pattern of common mailboxes, alone or followed by ">": a Dot-string and a domain, both in
+ASCII. It matches only what the grammar allows, in all limits."""
+_COMMON = re.compile(COMMON_MAILBOX)
+
+
+def common_mailbox(text: str) -> Mailbox:
+    """Return the mailbox of *text*, which :data:`COMMON_MAILBOX` matches."""
+    local_part, _, name = text.partition("@")
+    return _make_common(local_part, common_domain(name), text, True, ())
 
 
 def _check_path_length(
@@ -146,15 +167,34 @@ def _check_path_length(
         raise GrammarError(message, reply=BAD_MAILBOX)
 
 
+@frozen(eq=False)
+class _Path(_Address):
+    """A mailbox in angle brackets."""
+
+    mailbox: Mailbox | None
+
+    _empty: ClassVar[str]
+    """What stands for no mailbox."""
+
+    def _written(self, *, canonical: bool) -> str:
+        if self.mailbox is None:
+            return lower(self._empty) if canonical else self._empty
+        return self.mailbox.canonical if canonical else str(self.mailbox)
+
+    def __bytes__(self) -> bytes:
+        return f"<{self._text}>".encode()
+
+
 @checked
 @frozen(eq=False)
-class ReversePath(_Comparable):
+class ReversePath(_Path):
     """The sender in MAIL: a mailbox, or None for the null path ``<>`` of notifications.
 
     At most 256 octets when written. Equal to its mailbox, and to the strings to which that is
-    equal; the null path is equal to ``""``.
+    equal; the null path is equal to ``""``, which is its ``str()``.
     """
 
+    _empty = ""
     mailbox: Mailbox | None = field(default=None, validator=_check_path_length)
 
     @classmethod
@@ -169,23 +209,9 @@ class ReversePath(_Comparable):
         and None are the null path. Raises GrammarError, and TypeError for any other type."""
         if isinstance(value, ReversePath):
             return value
+        if isinstance(value, str) and _COMMON.fullmatch(value):
+            return common_reverse_path(value)
         return ReversePath(_to_mailbox(value) if value not in ("", None) else None)
-
-    @property
-    def isascii(self) -> bool:
-        """Whether the path can be written without SMTPUTF8."""
-        return self.mailbox is None or self.mailbox.isascii
-
-    @property
-    def canonical(self) -> str:
-        return "" if self.mailbox is None else self.mailbox.canonical
-
-    def __bytes__(self) -> bytes:
-        return f"<{self}>".encode()
-
-    def __str__(self) -> str:
-        """Return the bare address, "" for the null path."""
-        return "" if self.mailbox is None else str(self.mailbox)
 
 
 def _no_bare_postmaster(mailbox: Mailbox | None) -> Mailbox | None:
@@ -195,13 +221,14 @@ def _no_bare_postmaster(mailbox: Mailbox | None) -> Mailbox | None:
 
 @checked
 @frozen(eq=False)
-class ForwardPath(_Comparable):
+class ForwardPath(_Path):
     """A recipient in RCPT: a mailbox, or None for the bare ``<Postmaster>`` (RFC 5321 4.5.1).
 
     At most 256 octets when written. Equal to its mailbox, and to the strings to which that is
     equal: ``recipient == "bob@example.org"``. The bare form is equal to ``"postmaster"``.
     """
 
+    _empty = "Postmaster"
     mailbox: Mailbox | None = field(converter=_no_bare_postmaster, validator=_check_path_length)
 
     @classmethod
@@ -215,13 +242,17 @@ class ForwardPath(_Comparable):
         Raises GrammarError, and TypeError for any other type."""
         if isinstance(value, ForwardPath):
             return value
-        bare = isinstance(value, str) and lower(value) == _POSTMASTER
-        return ForwardPath(None if bare else _to_mailbox(value))
+        if isinstance(value, str):
+            if _COMMON.fullmatch(value):
+                return common_forward_path(value)
+            if lower(value) == _POSTMASTER:
+                return ForwardPath(None)
+        return ForwardPath(_to_mailbox(value))
 
     @property
     def local_part(self) -> str:
         """:attr:`Mailbox.local_part`, or ``Postmaster`` for the bare form."""
-        return "Postmaster" if self.mailbox is None else self.mailbox.local_part
+        return self._empty if self.mailbox is None else self.mailbox.local_part
 
     @property
     def domain(self) -> Host | None:
@@ -234,21 +265,19 @@ class ForwardPath(_Comparable):
         """Whether the local-part is ``postmaster`` in any case (RFC 5321 4.5.1)."""
         return lower(self.local_part) == _POSTMASTER
 
-    @property
-    def isascii(self) -> bool:
-        """Whether the path can be written without SMTPUTF8."""
-        return self.mailbox is None or self.mailbox.isascii
 
-    @property
-    def canonical(self) -> str:
-        return _POSTMASTER if self.mailbox is None else self.mailbox.canonical
+_make_reverse_path = maker(ReversePath, "mailbox", "_text", "isascii")
+_make_forward_path = maker(ForwardPath, "mailbox", "_text", "isascii")
 
-    def __bytes__(self) -> bytes:
-        return f"<{self}>".encode()
 
-    def __str__(self) -> str:
-        """Return the bare address."""
-        return "Postmaster" if self.mailbox is None else str(self.mailbox)
+def common_reverse_path(text: str) -> ReversePath:
+    """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
+    return _make_reverse_path(common_mailbox(text), text, True)
+
+
+def common_forward_path(text: str) -> ForwardPath:
+    """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
+    return _make_forward_path(common_mailbox(text), text, True)
 
 
 def read_reverse_path(text: str, at: int, context: ParseContext) -> tuple[ReversePath, int]:
@@ -313,11 +342,11 @@ def _read_mailbox(text: str, at: int, context: ParseContext) -> tuple[Mailbox, i
     long = size > limits.LOCAL_PART
     if not text.startswith("@", end):
         context.tolerate("missing_domain", error_at("'@' must follow the local-part", text, end))
-        return Mailbox(local_part, None, long=long), end
+        return _make_mailbox(local_part, None, long), end
     found = _HOST.match(text, end + 1)
     name = found[0] if found else ""
     host = _read_host(name, text, end + 1, context)
-    return Mailbox(local_part, host, long=long), end + 1 + len(name)
+    return _make_mailbox(local_part, host, long), end + 1 + len(name)
 
 
 def _read_host(name: str, text: str, at: int, context: ParseContext) -> Host:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
 from attrs import Attribute, field, frozen
 
 from .. import limits
-from ..option_types import checked
+from ..option_types import checked, maker
 from .ascii_case import lower
 from .reply import GrammarError, Reply
 
 _BAD_DOMAIN = Reply(501, "5.5.2", "Syntax error in domain or address literal")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+COMMON_DOMAIN = (
+    r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]?(?<!-)\.)*"
+    r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z])?"
+)
+"""A pattern of common domains, which are in ASCII and end with a letter. Only the length of the
+whole is not in it."""
+_COMMON = re.compile(COMMON_DOMAIN)
 _LOOSE_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _CONTEXTUAL = frozenset(
     "-\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb"
@@ -70,7 +78,7 @@ class Domain:
             error.located = isinstance(data, bytes)
             raise
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """The name as it is compared, and whose hash the domain has: in lower case, and with
         A-labels if they can be determined (RFC 5890 2.3.2.4)."""
@@ -118,6 +126,10 @@ class Domain:
         return self.name
 
 
+common_domain = maker(Domain, "name")
+"""Returns the domain of a name that :data:`COMMON_DOMAIN` matches."""
+
+
 def _canonical_name(name: str) -> str:
     """Return what all spellings of a domain have in common: see :attr:`Domain.canonical`."""
     if name.isascii():
@@ -131,6 +143,8 @@ def _canonical_name(name: str) -> str:
 def _check_name(name: str, form: re.Pattern[str]) -> None:
     if len(name.encode("utf-8", "replace")) > limits.DOMAIN:
         raise GrammarError("domain of more than 255 octets", offset=255, reply=_BAD_DOMAIN)
+    if _COMMON.fullmatch(name):
+        return
     offset = 0
     for label in name.split("."):
         _check_label(label, offset, form)

@@ -10,8 +10,11 @@ from .reply import GrammarError, Reply
 BAD_MAILBOX = Reply(501, "5.1.3", "Syntax error in mailbox address")
 
 _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
-_ATOM = rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~{_UTF8}-]+"
-_LOOSE_DOTS = re.compile(rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_UTF8}-]+")
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~"
+ATOM = rf"[{_ATEXT}-]+"
+"""A pattern of an Atom in ASCII."""
+_ATOM = rf"[{_ATEXT}{_UTF8}-]+"
+_LOOSE_DOTS = re.compile(rf"[{_ATEXT}.{_UTF8}-]+")
 _DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
 _UNQUOTED = re.compile(rf"[ -~{_UTF8}]*")  # without quotes and backslashes
