@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
 from typing import Any
 
 from attrs import Attribute, field, frozen
@@ -167,27 +167,6 @@ def _check_keywords(
             raise GrammarError(f"not EHLO parameters: {parameters!r}")
 
 
-def _tolerate_anything(leniency: str, error: GrammarError) -> None:
-    """Allow the parser to go on."""
-
-
-def _add_mechanisms(
-    known: str | None,
-    more: str,
-    old_form: bool,
-    tolerate: Callable[[str, GrammarError], None],
-) -> str | None:
-    """Return the mechanisms of AUTH after a line with *more*; None if no line counts so far."""
-    if known is None and not old_form:
-        return more
-    try:
-        tolerate("auth_lines", GrammarError("AUTH=, or more than one line of AUTH"))
-    except GrammarError:
-        return known if old_form else more
-    names = {upper(name): name for name in reversed(f"{known or ''} {more}".split())}
-    return " ".join(reversed(names.values()))
-
-
 @checked
 @frozen
 class Extensions:
@@ -200,7 +179,7 @@ class Extensions:
 
     @classmethod
     def from_reply(
-        cls, reply: Reply, tolerate: Callable[[str, GrammarError], None] = _tolerate_anything
+        cls, reply: Reply, tolerate: Callable[[str, GrammarError], None] | None = None
     ) -> Extensions:
         """Read the lines after the first of a reply to EHLO (RFC 5321 4.1.1.1).
 
@@ -208,70 +187,72 @@ class Extensions:
         equal keywords counts. But several lines of AUTH add up, with the old form ``AUTH=``, unless
         *tolerate* raises its error (:meth:`.ParseContext.tolerate`); it then is ignored too.
         """
-        keywords: dict[str, str | None] = {}
-        for line in reply.lines[1:]:
-            keyword, *parameters = line.split() or [""]
-            keyword, equals, first = upper(keyword).partition("=")
-            text = " ".join([first, *parameters] if equals else parameters)
-            if not _KEYWORD.fullmatch(keyword) or (text and not _PARAMETERS.fullmatch(text)):
-                continue
-            if keyword == "AUTH":
-                known = keywords.get(keyword)
-                keywords[keyword] = _add_mechanisms(known, text, bool(equals), tolerate)
-            elif not equals:
-                keywords[keyword] = text
-        return cls({keyword: text for keyword, text in keywords.items() if text is not None})
+        lines = reply.lines[1:]
+        if sum(map(len, lines)) <= _MOST_KEPT:
+            try:
+                return _read_strictly(lines)
+            except _LeniencyNeeded:
+                pass
+        return _read_offer(lines, tolerate or _tolerate_anything)
+
+    def without(self, *keywords: str) -> Extensions:
+        """Return the offer without *keywords*, which are in upper case."""
+        if self.keywords.keys().isdisjoint(keywords):
+            return self
+        return Extensions({key: text for key, text in self.keywords.items() if key not in keywords})
 
     def lines(self) -> list[str]:
         """Return the keyword lines of an EHLO reply."""
         return [f"{keyword} {text}".rstrip() for keyword, text in self.keywords.items()]
 
     def __contains__(self, keyword: object) -> bool:
+        if keyword in self.keywords:
+            return True
         return isinstance(keyword, str) and upper(keyword) in self.keywords
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keywords)
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         """The largest message in octets, or None if SIZE announces no limit (RFC 1870 3)."""
         size: int | None = self._parsed("SIZE")
         return size
 
-    @property
+    @cached_property
     def mechanisms(self) -> tuple[str, ...]:
         """The SASL mechanisms of AUTH, in upper case."""
         return tuple(upper(self.keywords.get("AUTH", "")).split())
 
-    @property
+    @cached_property
     def limits(self) -> SessionLimits:
         """The limits of LIMITS, without those that are malformed (RFC 9422 3)."""
         return SessionLimits.parse_leniently(self.keywords.get("LIMITS", ""))
 
-    @property
+    @cached_property
     def deliver_by_min(self) -> int | None:
         """The minimum seconds of ``BY=...;R``, None if DELIVERBY has none (RFC 2852 2)."""
         seconds: int | None = self._parsed("DELIVERBY")
         return seconds
 
-    @property
+    @cached_property
     def future_release(self) -> FutureRelease | None:
         """How long FUTURERELEASE allows a message to be held, or None."""
         longest: FutureRelease | None = self._parsed("FUTURERELEASE")
         return longest
 
-    @property
+    @cached_property
     def priority_policy(self) -> str | None:
         """The Priority Assignment Policy of MT-PRIORITY, or None (RFC 6710 3)."""
         policy: str | None = self._parsed("MT-PRIORITY")
         return policy
 
-    @property
+    @cached_property
     def solicitations(self) -> tuple[str, ...]:
         """The classes of messages that NO-SOLICITING refuses (RFC 3865 2.1)."""
         return self._parsed("NO-SOLICITING") or ()
 
-    @property
+    @cached_property
     def malformed(self) -> tuple[str, ...]:
         """The keywords whose parameters are malformed, and so count as absent."""
         return tuple(row.keyword for row in self.rows if not self._is_well_formed(row))
@@ -292,7 +273,15 @@ class Extensions:
 
     def line_limit(self, verb: str) -> int:
         """Return the octets of the longest line for *verb*, with CRLF (RFC 5321 4.5.3.1.4)."""
-        return COMMAND_LINE + sum(row.extra_octets.get(verb, 0) for row in self.rows)
+        return self._line_limits.get(verb, COMMAND_LINE)
+
+    @cached_property
+    def _line_limits(self) -> Mapping[str, int]:
+        limits: dict[str, int] = {}
+        for row in self.rows:
+            for verb, octets in row.extra_octets.items():
+                limits[verb] = limits.get(verb, COMMAND_LINE) + octets
+        return limits
 
     @cached_property
     def rows(self) -> tuple[Extension, ...]:
@@ -311,3 +300,59 @@ class Extensions:
             "MAIL": frozenset[str]().union(*(row.mail_parameters for row in self.rows)),
             "RCPT": frozenset[str]().union(*(row.rcpt_parameters for row in self.rows)),
         }
+
+
+# -- offers that are read ------------------------------------------------------------------------
+
+_MOST_KEPT = 2048  # characters of an offer that is kept, since servers repeat theirs
+
+
+def _tolerate_anything(leniency: str, error: GrammarError) -> None:
+    """Allow the parser to go on."""
+
+
+class _LeniencyNeeded(Exception):
+    """What *tolerate* says matters, so the offer cannot be kept."""
+
+
+def _tolerate_nothing(_leniency: str, error: GrammarError) -> None:
+    raise _LeniencyNeeded from error
+
+
+@lru_cache(64)
+def _read_strictly(lines: tuple[str, ...]) -> Extensions:
+    return _read_offer(lines, _tolerate_nothing)
+
+
+def _read_offer(lines: Iterable[str], tolerate: Callable[[str, GrammarError], None]) -> Extensions:
+    """Read an offer as :meth:`Extensions.from_reply` does."""
+    keywords: dict[str, str | None] = {}
+    for line in lines:
+        keyword, *parameters = line.split() or [""]
+        keyword, equals, first = upper(keyword).partition("=")
+        text = " ".join([first, *parameters] if equals else parameters)
+        if not _KEYWORD.fullmatch(keyword) or (text and not _PARAMETERS.fullmatch(text)):
+            continue
+        if keyword == "AUTH":
+            known = keywords.get(keyword)
+            keywords[keyword] = _add_mechanisms(known, text, bool(equals), tolerate)
+        elif not equals:
+            keywords[keyword] = text
+    return Extensions({keyword: text for keyword, text in keywords.items() if text is not None})
+
+
+def _add_mechanisms(
+    known: str | None,
+    more: str,
+    old_form: bool,
+    tolerate: Callable[[str, GrammarError], None],
+) -> str | None:
+    """Return the mechanisms of AUTH after a line with *more*; None if no line counts so far."""
+    if known is None and not old_form:
+        return more
+    try:
+        tolerate("auth_lines", GrammarError("AUTH=, or more than one line of AUTH"))
+    except GrammarError:
+        return known if old_form else more
+    names = {upper(name): name for name in reversed(f"{known or ''} {more}".split())}
+    return " ".join(reversed(names.values()))

@@ -43,8 +43,9 @@ def refusal_of(parameters: MailParameters | RcptParameters, offered: Extensions)
     The caller has checked that *parameters* belong to keywords in *offered*.
     """
     if isinstance(parameters, RcptParameters):
-        ascii_only = "SMTPUTF8" not in offered
-        return _ORCPT_NOT_ASCII if ascii_only and not str(parameters).isascii() else None
+        orcpt = parameters.orcpt
+        needs_utf8 = orcpt is not None and not orcpt.isascii and "SMTPUTF8" not in offered
+        return _ORCPT_NOT_ASCII if needs_utf8 else None
     if not _allows_body(parameters.body, offered):
         return _BODY_NOT_OFFERED
     if not _allows_deliver_by(parameters.by, offered):
@@ -56,22 +57,25 @@ def not_offered_reason(
     parameters: MailParameters | RcptParameters, offered: Extensions
 ) -> str | None:
     """Return why a client must not send *parameters* to a server that offers *offered*, or None."""
+    if not parameters.given:
+        return None
     verb = "MAIL" if isinstance(parameters, MailParameters) else "RCPT"
-    for parameter in parameters.parameters():
-        if parameter.keyword not in offered.parameters[verb]:
-            return f"the server does not offer {parameter.keyword}"
+    for keyword in parameters.given:
+        if keyword not in offered.parameters[verb]:
+            return f"the server does not offer {keyword}"
     refusal = refusal_of(parameters, offered)
     return None if refusal is None else refusal.text
 
 
 def _allows_body(body: Body | None, offered: Extensions) -> bool:
     """Return whether *body* is offered: each value but 7BIT is the keyword of its extension."""
-    return body in (None, Body.SEVEN_BIT) or body.value in offered
+    return body is None or body is Body.SEVEN_BIT or body.value in offered
 
 
 def _allows_deliver_by(by: DeliverBy | None, offered: Extensions) -> bool:
-    least = offered.deliver_by_min
-    return by is None or by.mode is ByMode.NOTIFY or least is None or by.seconds >= least
+    if by is None or by.mode is ByMode.NOTIFY:
+        return True
+    return offered.deliver_by_min is None or by.seconds >= offered.deliver_by_min
 
 
 def _allows_hold(parameters: MailParameters, offered: Extensions) -> bool:

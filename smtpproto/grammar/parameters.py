@@ -6,7 +6,8 @@ import enum
 import re
 from collections.abc import Container, Mapping
 from datetime import datetime
-from typing import Self
+from functools import cached_property
+from typing import ClassVar, Self
 
 from attrs import field, frozen
 from attrs.converters import optional
@@ -165,10 +166,11 @@ RCPT_CODECS: Mapping[str, ParameterCodec] = {
 }
 
 
+@frozen(eq=False)
 class _TypedParameters:
     """Parameters as attributes, which are read and written by the codecs."""
 
-    _codecs: Mapping[str, ParameterCodec]
+    _codecs: ClassVar[Mapping[str, ParameterCodec]]
 
     @classmethod
     def read(cls, parameters: tuple[Parameter, ...], allowed: Container[str] | None = None) -> Self:
@@ -194,17 +196,29 @@ class _TypedParameters:
                 error.message, offset=parameters[0].offset, reply=error.reply
             ) from None
 
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Return the attributes that are set, as generic parameters."""
-        return tuple(
-            Parameter(keyword, codec.write(value))
+    @cached_property
+    def given(self) -> Mapping[str, str | None]:
+        """The keywords of the attributes that are set, with their values as they are written."""
+        return {
+            keyword: codec.write(value)
             for keyword, codec in self._codecs.items()
             # A size of 0 is set, though 0 == False.
             if (value := getattr(self, codec.attribute)) is not None and value is not False
-        )
+        }
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the attributes that are set, as generic parameters."""
+        return tuple(Parameter(keyword, value) for keyword, value in self.given.items())
 
     def __str__(self) -> str:
-        return " ".join(map(str, self.parameters()))
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
+        return " ".join(
+            keyword if value is None else f"{keyword}={value}"
+            for keyword, value in self.given.items()
+        )
 
     def __bytes__(self) -> bytes:
         return str(self).encode()
@@ -219,7 +233,7 @@ class MailParameters(_TypedParameters):
     5.2). Whether *hold_until* is later than *by* allows depends on a clock and is not checked here.
     """
 
-    _codecs = MAIL_CODECS
+    _codecs: ClassVar = MAIL_CODECS
 
     size: int | None = field(default=None, validator=in_range(0, 10**20 - 1))
     """Octets of the content as the client declares them, so not reliable."""
@@ -261,7 +275,7 @@ class RcptParameters(_TypedParameters):
     """The parameters of RCPT. An attribute is None if its parameter is not given. *notify* takes
     any collection."""
 
-    _codecs = RCPT_CODECS
+    _codecs: ClassVar = RCPT_CODECS
 
     notify: frozenset[Notify] | None = field(default=None, converter=to_notify)
     orcpt: OriginalRecipient | None = None

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from attrs import field, frozen
 
 from ..limits import REPLY_LINE
-from ..option_types import checked, require_type
+from ..option_types import checked, maker, require_type
 from .printable import printable
 from .status_meanings import MEANINGS
 
 _CHALLENGE = 334  # always one line, however long (RFC 4954 4)
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_LEADING = re.compile(rf"{_ENHANCED.pattern}(?: |\Z)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -147,11 +149,10 @@ class EnhancedCode:
         return cls(*map(int, match.groups()))
 
     @classmethod
-    def at_start(cls, text: str) -> Self | None:
+    def at_start(cls, text: str) -> EnhancedCode | None:
         """Return the code at the start of a reply's text (RFC 2034 4), or None."""
-        head, _, _ = text.partition(" ")
-        match = _ENHANCED.fullmatch(head)
-        return cls(*map(int, match.groups())) if match else None
+        match = _LEADING.match(text)
+        return _make_code(*map(int, match.groups())) if match else None
 
     @property
     def meaning(self) -> str:
@@ -165,6 +166,9 @@ class EnhancedCode:
 
     def __str__(self) -> str:
         return f"{self.class_}.{self.subject}.{self.detail}"
+
+
+_make_code = maker(EnhancedCode, "class_", "subject", "detail")
 
 
 def _not_an_enhanced_code(text: str) -> GrammarError:
@@ -197,12 +201,6 @@ def _fold(line: str, room: int) -> Iterable[str]:
     yield line
 
 
-def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
-    """Raise *error* unless RFC 5321 4.2 asks to tolerate it, as it does for a code without text."""
-    if leniency != "bare_code":
-        raise error
-
-
 @checked
 @frozen
 class Reply:
@@ -229,7 +227,7 @@ class Reply:
             raise GrammarError("the lines of a reply must be str")
         if any(_CONTROL.search(line) for line in self.lines):
             raise GrammarError("control character in the text of a reply")
-        if self.enhanced is None and self._leading_code(self.code, self.lines[0]) is not None:
+        if self.enhanced is None and _leading_code(self.code, self.lines[0]) is not None:
             raise GrammarError("pass the enhanced code as an argument, not in the text")
         if self.code != _CHALLENGE:
             self._fold_lines()
@@ -241,62 +239,33 @@ class Reply:
             object.__setattr__(self, "lines", folded)
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
+    def parse(cls, data: bytes) -> Reply:
         """Read one whole reply with its line ends (RFC 5321 4.2). Raises GrammarError."""
         require_type("data", data, bytes | bytearray, "octets")
         if not data.endswith(b"\r\n"):
             raise GrammarError("a reply must end with CRLF", offset=len(data))
-        return cls.from_lines(data[:-2].split(b"\r\n"))
+        return cls.from_lines(bytes(data[:-2]).split(b"\r\n"))
 
     @classmethod
     def from_lines(
-        cls,
-        lines: Sequence[bytes],
-        tolerate: Callable[[str, GrammarError], None] = _tolerate_bare_code,
-    ) -> Self:
+        cls, lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None] | None = None
+    ) -> Reply:
         """Return the reply in *lines*, which have no CRLF. Raises GrammarError.
 
         *tolerate* is called with the name of each leniency that is needed and the error to raise if
         it is not allowed (:meth:`.ParseContext.tolerate`); the default allows a code without text
         only. The text may be any octets: what is not printable UTF-8 is escaped.
         """
-        codes, texts = [], []
-        for number, line in enumerate(lines, 1):
-            code, more, text = parse_reply_line(line)
-            if more != (number < len(lines)):
-                message = "all lines of a reply but the last must have '-' after the code"
-                raise GrammarError(message, offset=3)
-            if len(line) == 3:
-                tolerate("bare_code", GrammarError("a code without text", offset=3))
-            if len(line) + 2 > REPLY_LINE and code != _CHALLENGE:
-                tolerate("long_reply", GrammarError(f"a line of more than {REPLY_LINE} octets"))
-            codes.append(code)
-            texts.append(text)
-        if len(set(codes)) != 1:
-            error = GrammarError("all lines of a reply must have the same code")
-            if not codes:
-                raise error
-            tolerate("mixed_codes", error)
-        return cls._from_texts(codes[-1], texts)
-
-    @classmethod
-    def _from_texts(cls, code: int, texts: list[str]) -> Self:
-        enhanced = cls._leading_code(code, texts[0])
-        if enhanced is not None:
-            texts = [_strip_code(str(enhanced), text) for text in texts]
-        reply = cls(code, enhanced, texts)
-        # Lines that were read are never folded: a part of a keyword would become a keyword.
-        object.__setattr__(reply, "lines", tuple(texts))
-        return reply
-
-    @staticmethod
-    def _leading_code(code: int, text: str) -> EnhancedCode | None:
-        enhanced = EnhancedCode.at_start(text) if text[:2] in ("2.", "4.", "5.") else None
-        return enhanced if enhanced is not None and enhanced.class_ == code // 100 else None
+        if sum(map(len, lines)) <= _MOST_KEPT:
+            try:
+                return _read_strictly(tuple(lines))
+            except GrammarError:  # a leniency may allow it
+                pass
+        return _read_reply(lines, tolerate or _tolerate_bare_code)
 
     @property
     def _prefix(self) -> str:
-        return "" if self.enhanced is None else f"{self.enhanced} "
+        return f"{self.enhanced} " if self.enhanced is not None else ""
 
     @property
     def text(self) -> str:
@@ -341,6 +310,59 @@ class Reply:
         return printable(f"{self.code} {self._prefix}{' / '.join(self.lines)}".rstrip())
 
 
+def _leading_code(code: int, text: str) -> EnhancedCode | None:
+    enhanced = EnhancedCode.at_start(text) if text[:2] in ("2.", "4.", "5.") else None
+    return enhanced if enhanced is not None and enhanced.class_ == code // 100 else None
+
+
+# -- replies that are read -----------------------------------------------------------------------
+
+_MOST_KEPT = 2048  # octets of a reply that is kept, since servers repeat most replies
+_make_reply = maker(Reply, "code", "enhanced", "lines")
+
+
+def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
+    """Raise *error* unless RFC 5321 4.2 asks to tolerate it, as it does for a code without text."""
+    if leniency != "bare_code":
+        raise error
+
+
+def _tolerate_nothing(_leniency: str, error: GrammarError) -> None:
+    raise error
+
+
+@lru_cache(256)
+def _read_strictly(lines: tuple[bytes, ...]) -> Reply:
+    return _read_reply(lines, _tolerate_nothing)
+
+
+def _read_reply(lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None]) -> Reply:
+    """Read a reply as :meth:`Reply.from_lines` does. Its lines are never folded: a part of a
+    keyword would become a keyword."""
+    codes, texts = [], []
+    for number, line in enumerate(lines, 1):
+        code, more, text = parse_reply_line(line)
+        if more != (number < len(lines)):
+            message = "all lines of a reply but the last must have '-' after the code"
+            raise GrammarError(message, offset=3)
+        if len(line) == 3:
+            tolerate("bare_code", GrammarError("a code without text", offset=3))
+        if len(line) + 2 > REPLY_LINE and code != _CHALLENGE:
+            tolerate("long_reply", GrammarError(f"a line of more than {REPLY_LINE} octets"))
+        codes.append(code)
+        texts.append(text)
+    if len(set(codes)) != 1:
+        error = GrammarError("all lines of a reply must have the same code")
+        if not codes:
+            raise error
+        tolerate("mixed_codes", error)
+    enhanced = _leading_code(codes[-1], texts[0])
+    if enhanced is not None:
+        written = str(enhanced)
+        texts = [_strip_code(written, text) for text in texts]
+    return _make_reply(codes[-1], enhanced, tuple(texts))
+
+
 def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
     """Split a line of a reply, without CRLF, into its code, whether more lines follow, and its text
     with control characters escaped.
@@ -352,11 +374,13 @@ def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
     if match is None:
         raise GrammarError(f"not a line of a reply: {printable(line[:40])!r}")
     code, mark, text = match.groups()
-    return int(code), mark == b"-", _decode_text(text or b"")
+    return int(code), mark == b"-", _decode_text(text) if text else ""
 
 
 def _decode_text(octets: bytes) -> str:
     text = octets.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return _CONTROL.sub(lambda found: printable(found[0]), text)
 
 

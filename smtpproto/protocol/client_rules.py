@@ -61,10 +61,8 @@ def read_offer(
 ) -> Extensions:
     """Return the offer in a reply to EHLO, without the keywords *ignored*. Without TLS, REQUIRETLS
     is ignored too (RFC 8689 2), and with TLS, STARTTLS (RFC 3207 4.2)."""
-    keywords = dict(Extensions.from_reply(reply, context.tolerate).keywords)
-    for keyword in ("STARTTLS" if secure else "REQUIRETLS", *ignored):
-        keywords.pop(keyword, None)
-    return Extensions(keywords)
+    offered = Extensions.from_reply(reply, context.tolerate)
+    return offered.without("STARTTLS" if secure else "REQUIRETLS", *ignored)
 
 
 def line_of(command: Command, offered: Extensions, parameters: MailParameters) -> bytes:
