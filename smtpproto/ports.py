@@ -13,8 +13,9 @@ conversation over them runs from start to end, like an ordinary function, in the
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from typing import Protocol, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from types import CoroutineType
+from typing import Any, Protocol, TypeVar, cast
 
 __all__ = [
     "CallAborted",
@@ -44,8 +45,12 @@ async def result(value: T | Awaitable[T]) -> T:
     return value
 
 
-async def as_coroutine(awaitable: Awaitable[T]) -> T:
+def as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
     """Return a coroutine that awaits *awaitable*, which may be any awaitable object."""
+    return awaitable if type(awaitable) is CoroutineType else _await(awaitable)
+
+
+async def _await(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 

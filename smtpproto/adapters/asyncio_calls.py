@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from ..ports import contain, took_too_long
-from .abandonable import FINISH, Abandonable
+from ..ports import as_coroutine, contain, took_too_long
+from .abandonable import FINISH, resume
 
 T = TypeVar("T")
 
@@ -18,31 +18,25 @@ _ending: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled for
 
 
 async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
-    """See :meth:`.ports.Runtime.within`."""
-    limit = asyncio.timeout(seconds)
-    call = _Call(limit)
+    """See :meth:`.ports.Runtime.within`. Whatever bounds the call is made when it suspends."""
+    coroutine = as_coroutine(awaitable)
     try:
-        async with limit:
-            try:
-                return await Abandonable(awaitable, call.why_abandon)
-            finally:
-                call.ended()
-    except Exception as error:
-        if seconds is not None and isinstance(error, TimeoutError) and limit.expired():
-            raise took_too_long(seconds) from None
-        raise
-    except KeyboardInterrupt:
+        request = coroutine.send(None)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+    except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
-        if call.is_cancelled:
+        if isinstance(error, asyncio.CancelledError) and _current_task().cancelling():
             raise
         raise contain(error) from error
+    return await _Call(seconds).rest(coroutine, request)
 
 
 async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
     """See :meth:`.ports.Runtime.finish_within`."""
-    caller = asyncio.current_task()
-    assert caller is not None
+    caller = _current_task()
     task = asyncio.ensure_future(within(seconds, awaitable))
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
@@ -65,48 +59,66 @@ def end(task: asyncio.Task[Any]) -> bool:
     return task.cancel()
 
 
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 class _Call:
-    """One call in the current task: whether it has ended, and what cancelled it."""
+    """A call in the current task that has suspended. After *seconds* it is cancelled."""
 
-    def __init__(self, limit: asyncio.Timeout) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._limit = limit
-        self._task, self._cancelled_before = task, task.cancelling()
+    def __init__(self, seconds: float | None) -> None:
+        self._task, self._seconds = _current_task(), seconds
+        self._cancelled_before, self._cancelled_here = self._task.cancelling(), 0
+        self._must_end = self._abandoned = False
         self._timer: asyncio.TimerHandle | None = None
-        self._abandoned = False
+        if seconds is not None:
+            self._timer = self._task.get_loop().call_later(seconds, self._cancel)
 
-    def why_abandon(self, value: object) -> asyncio.CancelledError | None:
+    async def rest(self, coroutine: Coroutine[Any, Any, T], request: object) -> T:
+        """Return the result of *coroutine*, which has just yielded *request*."""
+        try:
+            return await resume(coroutine, request, self._why_abandon)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if self._is_cancelled_from_outside:
+                raise
+            if isinstance(error, asyncio.CancelledError) and self._cancelled_here:
+                raise took_too_long(self._seconds or 0) from None
+            raise contain(error) from error
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for _ in range(self._cancelled_here):
+                self._task.uncancel()
+
+    def _cancel(self) -> None:
+        self._abandoned = self._must_end
+        self._cancelled_here += 1
+        self._task.cancel()  # resumes the call
+
+    def _why_abandon(self, value: object) -> asyncio.CancelledError | None:
         """Return *value* if the call must be abandoned: it goes on although it was cancelled.
 
         Other cancellations are the application's own, for example those of ``asyncio.timeout``.
         """
-        must_end = self._limit.expired() or self._task in _ending
-        if not (must_end and isinstance(value, asyncio.CancelledError)):
+        if not isinstance(value, asyncio.CancelledError):
             return None
-        if self._timer is None:
-            self._timer = self._task.get_loop().call_later(UNWIND, self._abandon)
+        if not self._must_end and (self._cancelled_here or self._task in _ending):
+            self._must_end = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._task.get_loop().call_later(UNWIND, self._cancel)
         return value if self._abandoned else None
 
-    def _abandon(self) -> None:
-        self._abandoned = True
-        self._task.cancel()  # resumes the call
-
-    def ended(self) -> None:
-        """The call has ended: its task may go on."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._abandoned:
-            self._task.uncancel()
-
     @property
-    def is_cancelled(self) -> bool:
-        """Whether the task itself was cancelled during the call, or is closed from outside."""
-        return self._task.cancelling() > self._cancelled_before or not self._is_running
-
-    @property
-    def _is_running(self) -> bool:
+    def _is_cancelled_from_outside(self) -> bool:
+        """Whether someone else has cancelled the task, or closes it."""
+        if self._task.cancelling() - self._cancelled_here > self._cancelled_before:
+            return True
         try:
-            return asyncio.current_task() is self._task
+            return asyncio.current_task() is not self._task
         except RuntimeError:  # the loop has ended
-            return False
+            return True

@@ -8,8 +8,9 @@ import os
 import secrets
 import socket
 import ssl
-from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+import sys
+import time
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
@@ -17,6 +18,7 @@ from ..grammar.printable import printable
 from ..limits import CHUNK
 from ..ports import is_path
 from . import asyncio_calls, asyncio_race
+from .asyncio_waiter import Waiter
 from .daemon_threads import THREADS, DaemonThreads
 from .dialling import connect_unix, map_connect_errors
 from .receive_buffer import receive_buffer
@@ -33,8 +35,7 @@ class Runtime:
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
 
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
+    now = staticmethod(time.monotonic)
 
     def random(self, size: int) -> bytes:
         return secrets.token_bytes(size)
@@ -48,11 +49,8 @@ class Runtime:
     def semaphore(self, number: int) -> asyncio.Semaphore:
         return asyncio.Semaphore(number)
 
-    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return await asyncio_calls.within(seconds, awaitable)
-
-    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return await asyncio_calls.finish_within(seconds, awaitable)
+    within = staticmethod(asyncio_calls.within)
+    finish_within = staticmethod(asyncio_calls.finish_within)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
@@ -114,21 +112,26 @@ class Stream(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self._buffer = receive_buffer()
-        self._received: deque[bytes] = deque()
+        self._received: list[bytes] = []
         self._ended = False
         self._error: Exception | None = None
         self._full = self._paused = False
-        self._changed = asyncio.Event()
+        self._waiter = Waiter()
         self._closed = asyncio.get_running_loop().create_future()
 
     async def read(self, timeout: float | None) -> bytes:
-        while not self._received:
+        if not (self._received or self._ended):
+            if timeout == 0:
+                await self._look()
+            else:
+                deadline = self._waiter.deadline(timeout)
+                while not (self._received or self._ended):
+                    await self._waiter.until(deadline)
+        if not self._received:
             if self._error is not None:
                 raise ConnectionLost(printable(str(self._error)))
-            if self._ended:
-                return b""
-            await self._wait_for_change(timeout)
-        data = self._received.popleft()
+            return b""
+        data = self._received.pop(0)
         if self._paused and not self._received and not self._closed.done():
             self._paused = False
             self._transport.resume_reading()
@@ -137,23 +140,27 @@ class Stream(asyncio.BufferedProtocol):
     async def write(self, data: bytes, timeout: float | None) -> None:
         if not self._transport.is_closing():  # asyncio logs each write to a closing transport
             self._transport.write(data)
+        deadline = self._waiter.deadline(timeout) if self._full else None
         while self._full and not self._transport.is_closing():
-            await self._wait_for_change(timeout)
+            await self._waiter.until(deadline)
         if self._transport.is_closing():
             raise ConnectionLost(printable(str(self._error or "the connection is closed")))
 
     async def close(self) -> None:
         self._transport.abort() if self._full else self._transport.close()
+        self._waiter.close()
+        abort = self._transport.abort
+        timer = asyncio.get_running_loop().call_later(5, abort)  # the peer may not read the rest
         try:
-            with contextlib.suppress(TimeoutError):  # the peer may not read what is buffered
-                async with asyncio.timeout(5):
-                    await asyncio.shield(self._closed)
+            await asyncio.shield(self._closed)
         finally:
+            timer.cancel()
             if not self._closed.done():
-                self._transport.abort()
+                abort()
 
     def interrupt(self) -> None:
-        self.eof_received()
+        self._ended = True
+        self._waiter.wake_soon()
 
     @property
     def peername(self) -> tuple[str, int]:
@@ -167,23 +174,27 @@ class Stream(asyncio.BufferedProtocol):
         address = self._transport.get_extra_info(which)
         return address[:2] if isinstance(address, tuple) else ("", 0)
 
-    async def _wait_for_change(self, timeout: float | None) -> None:
-        self._changed.clear()
-        if timeout == 0:
-            await self._poll()
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._changed.wait()
-        except TimeoutError:
-            raise TimedOut("the peer was silent for too long") from None
-
-    async def _poll(self) -> None:
-        """Give the loop the two turns that it needs to pass on what the system has received."""
-        for _ in range(2):
-            await asyncio.sleep(0)
-        if not self._changed.is_set():
+    async def _look(self) -> None:
+        """Receive what has arrived, without waiting. Raises TimedOut if that is nothing."""
+        if sys.platform == "win32" or self._transport.is_closing():
+            for _ in range(2):  # the turns that the loop needs to pass on what has arrived
+                await asyncio.sleep(0)
+        else:
+            with contextlib.suppress(BlockingIOError):
+                self._receive_now()
+        if not (self._received or self._ended):
             raise TimedOut("nothing has arrived")
+
+    def _receive_now(self) -> None:
+        try:
+            octets = os.read(self._transport.get_extra_info("socket").fileno(), CHUNK)
+        except ConnectionError as error:  # the loop will not see it again
+            self._ended, self._error = True, error
+            return
+        if octets:
+            self._received.append(octets)
+        else:
+            self._ended = True
 
     # asyncio calls the methods below.
 
@@ -198,11 +209,11 @@ class Stream(asyncio.BufferedProtocol):
             self._paused = True
             self._transport.pause_reading()
         self._received.append(bytes(self._buffer[:nbytes]))
-        self._changed.set()
+        self._waiter.wake()
 
     def eof_received(self) -> bool:
         self._ended = True
-        self._changed.set()
+        self._waiter.wake()
         return True  # keep the transport open: replies can still be written
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -211,7 +222,7 @@ class Stream(asyncio.BufferedProtocol):
         self._ended, self._error = True, exc
         if not self._closed.done():
             self._closed.set_result(None)
-        self._changed.set()
+        self._waiter.wake_soon()
 
     def _receive_the_rest(self) -> None:
         """Receive what arrived before writing failed, which the loop discards: it may say why."""
@@ -229,4 +240,4 @@ class Stream(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self._changed.set()
+        self._waiter.wake_soon()

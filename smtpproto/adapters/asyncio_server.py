@@ -12,6 +12,7 @@ from typing import Unpack
 
 from attrs import define
 
+from ..errors import TimedOut
 from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import asyncio_calls, listening
@@ -265,23 +266,19 @@ class _LingeringStream(Stream):
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        with contextlib.suppress(TimeoutError, OSError):
+        now = asyncio.get_running_loop().time
+        end = now() + LINGER
+        with contextlib.suppress(TimedOut, OSError):
             self._transport.write_eof()
-            async with asyncio.timeout(LINGER):
-                while not self._ended_by_client and self._discarded < LINGER_OCTETS:
-                    self._changed.clear()
-                    async with asyncio.timeout(LINGER_QUIET):
-                        await self._changed.wait()
-
-    def interrupt(self) -> None:
-        super().eof_received()
+            while not self._ended_by_client and self._discarded < LINGER_OCTETS:
+                await self._waiter.until(min(end, now() + LINGER_QUIET))
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._discarded is None:
             super().buffer_updated(nbytes)
         else:
             self._discarded += nbytes
-            self._changed.set()
+            self._waiter.wake()
 
     def eof_received(self) -> bool:
         self._ended_by_client = True

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import trio
 
-from ..ports import contain, took_too_long
-from .abandonable import FINISH, Abandonable
+from ..ports import as_coroutine, contain, took_too_long
+from .abandonable import FINISH, resume
 
 T = TypeVar("T")
 
@@ -65,8 +65,12 @@ async def _contained(awaitable: Awaitable[T], *scopes: trio.CancelScope) -> T:
         ignored += any(scope.cancel_called for scope in scopes)
         return error if ignored > _IGNORED else None
 
+    coroutine = as_coroutine(awaitable)
     try:
-        return await Abandonable(awaitable, why_abandon)
+        return await resume(coroutine, coroutine.send(None), why_abandon)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
