@@ -12,68 +12,40 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import attrs
 
 T = TypeVar("T")
 
-_MOST_SEEN = 100  # calls that are remembered for each class
-
-# What the options of other libraries and programs are called here.
+# What other libraries and programs call the options that are named here.
 _OTHER_NAMES = {
-    "auth": ("login", "authenticator"),
-    "auth_required": ("require_auth",),
-    "auth_require_tls": ("auth_in_clear",),
-    "cafile": ("verify",),
-    "cert": ("certificate", "context"),
-    "certfile": ("certificate", "context"),
-    "certificate": ("context",),
-    "client_cert": ("certificate",),
-    "credentials": ("login",),
-    "data_size_limit": ("limits",),
-    "debug": ("trace",),
-    "enhanced_code": ("enhanced",),
-    "from_": ("sender", "envelope"),
-    "from_addr": ("sender", "envelope"),
-    "helo_hostname": ("hello",),
-    "local_addr": ("source",),
-    "local_hostname": ("hello",),
-    "mail_from": ("sender", "envelope"),
-    "max_message_size": ("limits",),
-    "max_size": ("limits",),
-    "message": ("lines",),
-    "name": ("hostname",),
-    "password": ("login",),
-    "rcpt_to": ("recipients", "envelope"),
-    "rcpt_tos": ("recipients", "envelope"),
-    "recipient": ("recipients", "envelope"),
-    "recipients": ("envelope",),
-    "require_starttls": ("require_tls",),
-    "socket": ("sock", "stream"),
-    "sender": ("envelope",),
-    "size": ("limits",),
-    "source_address": ("source",),
-    "ssl": ("tls", "context"),
-    "ssl_context": ("context",),
-    "starttls": ("tls", "context"),
-    "start_tls": ("tls", "context"),
-    "status": ("code",),
-    "text": ("lines",),
-    "timeout": ("timeouts",),
-    "tls": ("context",),
-    "tls_context": ("context",),
-    "to": ("recipients", "envelope"),
-    "to_addrs": ("recipients", "envelope"),
-    "use_tls": ("tls",),
-    "user": ("login",),
-    "username": ("login",),
-    "users": ("authenticator",),
-    "validate_certs": ("verify",),
-    "verifier": ("authenticator",),
+    "login": "auth credentials password user username",
+    "authenticator": "auth users verifier",
+    "require_auth": "auth_required",
+    "auth_in_clear": "auth_require_tls",
+    "verify": "cafile validate_certs",
+    "certificate": "cert certfile client_cert",
+    "limits": "data_size_limit max_message_size max_size size",
+    "trace": "debug",
+    "enhanced": "enhanced_code",
+    "sender": "from_ from_addr mail_from",
+    "recipients": "rcpt_to rcpt_tos recipient to to_addrs",
+    "envelope": (
+        "from_ from_addr mail_from sender rcpt_to rcpt_tos recipient recipients to to_addrs"
+    ),
+    "hello": "helo_hostname local_hostname",
+    "source": "local_addr source_address",
+    "lines": "message text",
+    "hostname": "name",
+    "require_tls": "require_starttls",
+    "sock": "socket",
+    "stream": "socket",
+    "tls": "ssl starttls start_tls use_tls",
+    "context": "cert certfile certificate ssl ssl_context starttls start_tls tls tls_context",
+    "code": "status",
+    "timeouts": "timeout",
 }
 _WORDS: dict[Any, str] = {
     Callable: "a function",
@@ -129,32 +101,31 @@ def check_names(
     """
     for name in names:
         if name not in known:
-            meant = _meant(name, known, parts or {})
-            suggestion = f"; did you mean {meant}?" if meant else f"; it takes {_listed(known)}"
-            raise TypeError(f"{called}() got an unexpected argument {name!r}{suggestion}")
+            meant = next(_meant(name, known, parts or {}), None)
+            listed = ", ".join(sorted(known)) or "no arguments"
+            suggestion = f"did you mean {meant}?" if meant else f"it takes {listed}"
+            raise TypeError(f"{called}() got an unexpected argument {name!r}; {suggestion}")
 
 
-def _meant(name: str, known: Collection[str], parts: Mapping[str, type]) -> str:
-    """Return what the unknown argument *name* may stand for, or ""."""
-    for other in _OTHER_NAMES.get(name, ()):
-        if other in known:
-            return f"{other}="
-    if near := get_close_matches(name.lower(), known, 1, 0.7):
-        return f"{near[0]}="
+def _meant(name: str, known: Collection[str], parts: Mapping[str, type]) -> Iterator[str]:
+    """Yield what the unknown argument *name* may stand for."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only errors need it
+
+    for ours, others in _OTHER_NAMES.items():
+        if ours in known and name in others.split():
+            yield f"{ours}="
+    for near in get_close_matches(name.lower(), known, 1, 0.7):
+        yield f"{near}="
     for part, kind in parts.items():
-        if near := get_close_matches(name.lower(), argument_names(kind), 1, 0.85):
-            return f"{part}={kind.__name__}({near[0]}=...)"
-    return ""
+        for near in get_close_matches(name.lower(), argument_names(kind), 1, 0.85):
+            yield f"{part}={kind.__name__}({near}=...)"
 
 
-def _listed(known: Collection[str]) -> str:
-    return ", ".join(sorted(known)) or "no arguments"
-
-
+@functools.cache
 def argument_names(kind: type) -> tuple[str, ...]:
     """Return the names of the arguments that make an instance of *kind*."""
     arguments = inspect.signature(kind).parameters.values()
-    return tuple(one.name for one in arguments if one.kind is not inspect.Parameter.VAR_KEYWORD)
+    return tuple(it.name for it in arguments if it.kind is not it.VAR_KEYWORD)
 
 
 def checks_itself(converter: Any) -> None:
@@ -170,50 +141,30 @@ def checked(kind: type[T]) -> type[T]:
     """
     decorated: Any = kind
     made = decorated.__init__
-    names = argument_names(kind)
-    seen: set[tuple[object, ...]] = set()  # types and names of arguments that need no further look
 
     @functools.wraps(made)
     def check_and_make(self: T, *values: object, **named: object) -> None:
-        # Commands and replies are made often, so arguments as before take the shortest way.
-        key = (*map(type, values), *named, *map(type, named.values()))
-        if key in seen:
-            made(self, *values, **named)
-            return
-        if failure := _failure(kind, names, values, named):
+        if failure := _failure(kind, values, named):
             del values, named  # a traceback may show them, and they may be secrets
             raise failure
         made(self, *values, **named)
-        if len(seen) < _MOST_SEEN and _are_certain(kind, names, values, named):
-            seen.add(key)
 
     decorated.__init__ = check_and_make
     return kind
 
 
-def _are_certain(
-    kind: Any, names: tuple[str, ...], values: tuple[object, ...], named: dict[str, object]
-) -> bool:
-    """Return whether all arguments of these types are right."""
-    allowed = _allowed(kind)
-    return all(
-        name not in allowed or type(value) in allowed[name].certain
-        for name, value in chain(zip(names, values, strict=False), named.items())
-    )
-
-
 def _failure(
-    kind: Any, names: tuple[str, ...], values: tuple[object, ...], named: dict[str, object]
+    kind: Any, values: tuple[object, ...], named: Mapping[str, object]
 ) -> TypeError | None:
     """Return the error for the arguments of *kind*, without frames, or None if there is none."""
+    known = _known(kind)
     try:
-        if not named.keys() <= set(names):
+        if not named.keys() <= known.keys():
             called = getattr(kind, "_called", kind.__name__)  # what users call to make it
-            check_names(called, named, names, parts_of(kind))
-        allowed = _allowed(kind)
-        for name, value in chain(zip(names, values, strict=False), named.items()):
-            if name in allowed:
-                allowed[name].check(name, value)
+            check_names(called, named, known, parts_of(kind))
+        for name, value in (*zip(known, values, strict=False), *named.items()):
+            if (allowed := known[name]) is not None and type(value) not in allowed.certain:
+                allowed.check(name, value)
     except TypeError as error:
         return error.with_traceback(None)
     return None
@@ -222,14 +173,12 @@ def _failure(
 class _Allowed:
     """The types that an argument may have, and those of its elements if it is an iterable."""
 
-    def __init__(self, hint: Any) -> None:
-        classes, self._elements = _classes(hint), _element_classes(hint)
-        self._classes = frozenset(classes)
-        self._in_words = _in_words(classes, self._elements)
-        # Instances of exactly these need no further look.
-        self.certain = frozenset(
-            one for one in classes if one is str or not issubclass(one, Iterable)
-        )
+    def __init__(self, classes: tuple[type, ...], elements: tuple[type, ...]) -> None:
+        self._classes = frozenset(classes) | ({int} if float in classes else set())
+        self._elements = elements
+        self._in_words = _in_words(classes, elements)
+        self.certain = self._classes & {str, types.NoneType} if elements else self._classes
+        """Instances of exactly these need no further look."""
 
     def check(self, name: str, value: object) -> None:
         """Raise TypeError unless *value* has one of the types."""
@@ -245,39 +194,36 @@ class _Allowed:
             return not self._classes.isdisjoint((bool, object))
         if isinstance(value, str | bytes | bytearray) and self._elements:  # iterables of others
             return type(value) in self._classes or (type(value) is str and str in self._elements)
-        numbers = (int,) if float in self._classes else ()
-        return isinstance(value, (*self._classes, *numbers))
+        return isinstance(value, tuple(self._classes))
 
 
 @functools.cache
-def _allowed(kind: Any) -> dict[str, _Allowed]:
-    """Return what is allowed for each argument of *kind* that is checked."""
-    hints = _argument_hints(kind)
-    fields = {it.alias or it.name: it for it in attrs.fields(kind) if it.init}
-    return {
-        name: _Allowed(hints[name])
-        for name, field in fields.items()
-        if name in hints and not _has_own_check(field) and _classes(hints[name])
-    }
+def _known(kind: Any) -> Mapping[str, _Allowed | None]:
+    """Return the arguments of *kind*, those that may be passed by position first, with what is
+    allowed for each; None: anything, or the class checks it itself."""
+    hints, known = _hints(kind), {}
+    for field in sorted(attrs.fields(kind), key=lambda field: field.kw_only):
+        if field.init:
+            own_check = getattr(field.converter, "checks_itself", False)
+            own_check = own_check or getattr(field.validator, "__module__", "") == __name__
+            hint = None if own_check else hints.get(field.alias)
+            classes = _classes(hint)
+            known[field.alias] = _Allowed(classes, _elements(hint)) if classes else None
+    return known
 
 
-def _argument_hints(kind: Any) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     """Return the type hints of the arguments of *kind*: where a field is converted, those of its
     converter. They are resolved where they were written."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in attrs.fields(kind):
-        name = field.alias or field.name
-        written = vars(kind)["__init__"].__annotations__.get(name, Any)
-        owner = next(
-            one for one in kind.__mro__ if field.name in vars(one).get("__annotations__", ())
-        )
-        names = {
-            **vars(sys.modules[owner.__module__]),
-            **getattr(field.converter, "__globals__", {}),
-        }
+        written = vars(kind)["__init__"].__annotations__.get(field.alias)
+        owner = next(it for it in kind.__mro__ if field.name in vars(it).get("__annotations__", ()))
+        names = vars(sys.modules[owner.__module__])
+        names = {**names, **getattr(field.converter, "__globals__", {})}
         try:
-            holder = types.SimpleNamespace(__annotations__={name: written})
-            found[name] = typing.get_type_hints(holder, names)[name]
+            holder = types.SimpleNamespace(__annotations__={field.alias: written})
+            found |= typing.get_type_hints(holder, names)
         except NameError:  # a name that is imported for type checkers only
             continue
     return found
@@ -286,65 +232,51 @@ def _argument_hints(kind: Any) -> dict[str, Any]:
 @functools.cache
 def parts_of(kind: Any) -> dict[str, type]:
     """Return the arguments of *kind* that hold options of their own, with their classes."""
-    hints = _argument_hints(kind)
-    return {name: one for name, hint in hints.items() for one in _classes(hint) if attrs.has(one)}
-
-
-def _has_own_check(field: attrs.Attribute[Any]) -> bool:
-    made_here = getattr(field.validator, "__module__", None) == __name__
-    return made_here or getattr(field.converter, "checks_itself", False)
+    return {
+        name: it for name, hint in _hints(kind).items() for it in _classes(hint) if attrs.has(it)
+    }
 
 
 def _classes(hint: Any) -> tuple[type, ...]:
     """Return the classes of a type hint; empty if instances of it cannot be told."""
-    origin = typing.get_origin(hint)
+    origin = typing.get_origin(hint) or hint
     if origin in (typing.Union, types.UnionType):
         parts = [_classes(part) for part in typing.get_args(hint)]
-        return tuple(one for part in parts for one in part) if all(parts) else ()
+        return tuple(it for part in parts for it in part) if all(parts) else ()
     if origin is typing.Literal:
         return tuple({type(value) for value in typing.get_args(hint)})
-    found = origin or hint
-    if not isinstance(found, type) or _is_only_for_checkers(found):
-        return ()
-    return (found,)
+    protocol = getattr(origin, "_is_protocol", False)
+    if protocol and not getattr(origin, "_is_runtime_protocol", False):
+        return ()  # isinstance cannot test it
+    return (origin,) if isinstance(origin, type) else ()
 
 
-def _is_only_for_checkers(kind: type) -> bool:
-    """Return whether *kind* is a protocol that ``isinstance`` cannot test."""
-    protocol = getattr(kind, "_is_protocol", False)
-    return protocol and not getattr(kind, "_is_runtime_protocol", False)
-
-
-def _element_classes(hint: Any) -> tuple[type, ...]:
+def _elements(hint: Any) -> tuple[type, ...]:
     """Return the classes of the elements, if instances of *hint* are iterables of one type."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return tuple(one for part in arguments for one in _element_classes(part))
-    if origin is tuple and arguments[1:] != (...,):
+        return tuple(it for part in arguments for it in _elements(part))
+    if not isinstance(origin, type) or not issubclass(origin, Iterable):
         return ()
-    iterable = isinstance(origin, type) and issubclass(origin, Iterable)
-    if not iterable or issubclass(origin, Mapping):
-        return ()
-    return _classes(arguments[0])
+    fixed = origin is tuple and arguments[1:] != (...,)
+    return () if fixed or issubclass(origin, Mapping) else _classes(arguments[0])
 
 
 def _in_words(classes: tuple[type, ...], elements: tuple[type, ...]) -> str:
     """Return what to pass, for example ``a str, an iterable of str or None``."""
-    inner = " or ".join(
-        _members(one) if issubclass(one, enum.Enum) else one.__name__ for one in elements
-    )
+
+    def word(it: type, known: Mapping[Any, str]) -> str:
+        if issubclass(it, enum.Enum):
+            return " or ".join(map(str, it))
+        return known.get(it) or it.__name__
+
+    inner = " or ".join(word(it, {}) for it in elements)
+    iterable = [bool(elements) and issubclass(it, Iterable) and it is not str for it in classes]
     words = [
-        f"an iterable of {inner}" if elements and issubclass(one, Iterable) and one is not str
-        else _members(one) if issubclass(one, enum.Enum)
-        else _WORDS.get(one) or one.__name__
-        for one in classes
-    ]  # fmt: skip
+        f"an iterable of {inner}" if is_iterable else word(it, _WORDS)
+        for it, is_iterable in zip(classes, iterable, strict=True)
+    ]
     return " or ".join(dict.fromkeys(words))
-
-
-def _members(kind: type[enum.Enum]) -> str:
-    """Return the values of an enumeration as a program writes them, joined with ``or``."""
-    return " or ".join(map(str, kind))
 
 
 def maker(kind: type[T], *names: str) -> Callable[..., T]:

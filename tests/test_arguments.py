@@ -66,7 +66,6 @@ from smtpproto import (
     Verb,
     commands,
     hash_password,
-    option_types,
 )
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import make_pool, make_target
@@ -382,20 +381,6 @@ def test_an_impossible_port_raises_connection_error(port: int) -> None:
 def test_a_mailbox_may_be_made_from_the_text_of_its_domain() -> None:
     made: Any = Mailbox("a", "b.test")
     assert made == Mailbox("a", Domain("b.test"))
-
-
-def test_arguments_of_the_same_types_as_before_are_not_checked_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def make(number: int) -> None:
-        Reply(250 + number, None, "OK")
-        EnhancedCode(2, 0, number)
-        Limits(recipients=100 + number, connections=None)
-
-    make(0)
-    monkeypatch.setattr(option_types, "_failure", None)  # cannot be called
-    for number in range(5):
-        make(number)
 
 
 def test_arguments_with_elements_are_checked_each_time() -> None:

@@ -142,7 +142,7 @@ class Mailbox(_Address):
 
 
 _make_mailbox = maker(Mailbox, "local_part", "domain", "long")
-_make_common = maker(Mailbox, "local_part", "domain", "_text", "isascii", "leniencies")
+_make_common = maker(Mailbox, "local_part", "domain", "_text", "canonical", "isascii", "leniencies")
 
 COMMON_MAILBOX = (
     rf"(?=[^@]{{1,{limits.LOCAL_PART}}}@){ATOM}(?:\.{ATOM})*"
@@ -155,8 +155,9 @@ _COMMON = re.compile(COMMON_MAILBOX)
 
 def common_mailbox(text: str) -> Mailbox:
     """Return the mailbox of *text*, which :data:`COMMON_MAILBOX` matches."""
-    local_part, _, name = text.partition("@")
-    return _make_common(local_part, common_domain(name), text, True, ())
+    local_part, at, name = text.partition("@")
+    canonical = local_part + at + name.lower()
+    return _make_common(local_part, common_domain(name), text, canonical, True, ())
 
 
 def _check_path_length(
@@ -266,18 +267,20 @@ class ForwardPath(_Path):
         return lower(self.local_part) == _POSTMASTER
 
 
-_make_reverse_path = maker(ReversePath, "mailbox", "_text", "isascii")
-_make_forward_path = maker(ForwardPath, "mailbox", "_text", "isascii")
+_make_reverse_path = maker(ReversePath, "mailbox", "_text", "canonical", "isascii")
+_make_forward_path = maker(ForwardPath, "mailbox", "_text", "canonical", "isascii")
 
 
 def common_reverse_path(text: str) -> ReversePath:
     """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
-    return _make_reverse_path(common_mailbox(text), text, True)
+    mailbox = common_mailbox(text)
+    return _make_reverse_path(mailbox, text, mailbox.canonical, True)
 
 
 def common_forward_path(text: str) -> ForwardPath:
     """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
-    return _make_forward_path(common_mailbox(text), text, True)
+    mailbox = common_mailbox(text)
+    return _make_forward_path(mailbox, text, mailbox.canonical, True)
 
 
 def read_reverse_path(text: str, at: int, context: ParseContext) -> tuple[ReversePath, int]:

@@ -311,7 +311,7 @@ class Reply:
 
 
 def _leading_code(code: int, text: str) -> EnhancedCode | None:
-    enhanced = EnhancedCode.at_start(text) if text[:2] in ("2.", "4.", "5.") else None
+    enhanced = EnhancedCode.at_start(text)
     return enhanced if enhanced is not None and enhanced.class_ == code // 100 else None
 
 
@@ -359,7 +359,7 @@ def _read_reply(lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], 
     enhanced = _leading_code(codes[-1], texts[0])
     if enhanced is not None:
         written = str(enhanced)
-        texts = [_strip_code(written, text) for text in texts]
+        texts = [text.removeprefix(written + " ") if text != written else "" for text in texts]
     return _make_reply(codes[-1], enhanced, tuple(texts))
 
 
@@ -374,18 +374,7 @@ def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
     if match is None:
         raise GrammarError(f"not a line of a reply: {printable(line[:40])!r}")
     code, mark, text = match.groups()
-    return int(code), mark == b"-", _decode_text(text) if text else ""
-
-
-def _decode_text(octets: bytes) -> str:
-    text = octets.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return _CONTROL.sub(lambda found: printable(found[0]), text)
-
-
-def _strip_code(enhanced: str, text: str) -> str:
-    """Return *text* without *enhanced* at its start."""
-    if text == enhanced:
-        return ""
-    return text[len(enhanced) + 1 :] if text.startswith(enhanced + " ") else text
+    decoded = text.decode("utf-8", "backslashreplace") if text else ""
+    if not decoded.isprintable():
+        decoded = _CONTROL.sub(lambda found: printable(found[0]), decoded)
+    return int(code), mark == b"-", decoded
