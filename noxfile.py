@@ -66,9 +66,14 @@ def pyright(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the library beside its peers: see bench/. ``-- --smoke`` tries everything quickly."""
+    """Measure the library beside its peers, and write docs/performance-figures.md.
+
+    With arguments (``-- --help``) it prints the report; ``-- --smoke`` only tries everything.
+    """
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "bench", *session.posargs)
+    if "--smoke" not in session.posargs:
+        session.run("python", "-m", "bench.install")
+    session.run("python", "-m", "bench", *(session.posargs or ["--write"]))
 
 
 @nox.session

@@ -1,9 +1,11 @@
-"""Arguments, the order of a run, and its report."""
+"""Arguments, and the report of a run."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -11,95 +13,149 @@ from pathlib import Path
 
 import trustme
 
-from .contenders import CLIENTS, SERVERS, Contender
-from .loads import Load, client_loads, server_loads
-from .measuring import Figures
-from .processes import raise_file_limit
-from .report import absences, against, cost, table, times
+from .contenders import CLIENTS, CORES, ROOT, SERVERS
+from .processes import OTHERS, raise_file_limit
+from .report import absences
 from .running import Plan, Runner
+from .sections import Section, Suite
+
+DOCS = ROOT / "docs"
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    names = ", ".join(load.name for load in [*server_loads(20), *client_loads(20)])
-    parser.add_argument("--loads", metavar="A,B", help=f"only these: {names}")
-    parser.add_argument("--contenders", metavar="A,B", help="only these")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure the CPU time that our adapters, floors and peers need.",
+        epilog="Progress goes to standard error, the report to standard output.",
+    )
+    parser.add_argument("--loads", type=names, help="only these: S1 C2 S5 growth P1 import ...")
+    parser.add_argument("--contenders", type=names, help="only these: asyncio aiosmtpd ...")
+    parser.add_argument("--rounds", type=int, default=5, help="of each load; the default is 5")
     parser.add_argument("--seconds", type=float, default=0.4, help="of one measurement, about")
     parser.add_argument(
-        "--tree", action="append", default=[], metavar="NAME=PATH",
-        help="measure our contenders also with the library of another tree",
+        "--smoke", action="store_true", help="try everything, as little as possible"
+    )
+    parser.add_argument(
+        "--tree", type=tree, action="append", default=[], metavar="NAME=PATH",
+        help="measure our contenders also with the library in another directory",
     )  # fmt: skip
-    parser.add_argument("--smoke", action="store_true", help="one round, with the least counts")
-    parsed = parser.parse_args()
-    if parsed.smoke:
-        parsed.rounds, parsed.seconds = 1, 0.0
-    return parsed
+    parser.add_argument("--write", action="store_true", help="write the report to docs/ as well")
+    return parser.parse_args()
+
+
+def names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def tree(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    return name, Path(path).resolve(strict=True)
 
 
 def make_certificate(directory: Path) -> tuple[Path, dict[str, str]]:
     """Return a certificate for localhost, and the variables that make clients trust it.
 
-    The certificates of the system are trusted too, because loading them is a part of the cost.
+    They trust the certificates of the system too, because loading them is a part of the cost.
     """
     authority = trustme.CA()
-    server, trusted = directory / "server.pem", directory / "trusted.pem"
-    leaf = authority.issue_cert("localhost", "127.0.0.1")
+    server, trusted, ca = (directory / name for name in ("server.pem", "trusted.pem", "ca.pem"))
+    leaf = authority.issue_cert("localhost")
     leaf.private_key_and_cert_chain_pem.write_to_path(str(server))
-    known = Path("/etc/ssl/certs/ca-certificates.crt")
-    trusted.write_bytes(
-        (known.read_bytes() if known.exists() else b"") + authority.cert_pem.bytes()
-    )
-    authority.cert_pem.write_to_path(str(directory / "ca.pem"))
+    authority.cert_pem.write_to_path(str(ca))
+    system = Path("/etc/ssl/certs/ca-certificates.crt")
+    trusted.write_bytes((system.read_bytes() if system.exists() else b"") + ca.read_bytes())
     variables = {
         "SSL_CERT_FILE": str(trusted),
         "SSL_CERT_DIR": str(directory / "none"),
-        "NODE_EXTRA_CA_CERTS": str(directory / "ca.pem"),
+        "NODE_EXTRA_CA_CERTS": str(ca),
     }
     return server, variables
 
 
-def chosen(contenders: Sequence[Contender], options: argparse.Namespace) -> list[Contender]:
-    """Return the contenders to measure: those named, and ours of other trees."""
-    names = options.contenders and options.contenders.split(",")
-    kept = [contender for contender in contenders if not names or contender.name in names]
-    trees = [tree.split("=", 1) for tree in options.tree]
-    ours = [contender for contender in kept if contender.program.startswith("our_")]
-    others = [one.of_tree(label, Path(path).resolve()) for label, path in trees for one in ours]
-    return [*kept, *others]
+def machine(options: argparse.Namespace, load: float) -> str:
+    """Return a sentence about the machine and the run."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"{python} on {platform.machine()}, {os.cpu_count()} processors; load average {load:.1f} at"
+        f" the start; {options.rounds} rounds, {options.seconds:g} s a measurement."
+    )
 
 
-def measured(
-    runner: Runner, loads: Sequence[Load], contenders: Sequence[Contender], names: str | None
-) -> list[Figures]:
-    figures = []
-    for load in loads:
-        if not names or load.name in names.split(","):
-            print(f"{load.name}: {load.title}", file=sys.stderr)
-            figures.append(runner.run(load, contenders))
-    return figures
+def versions() -> str:
+    """Return the versions of the peers that are installed."""
+    found = {
+        one.peer: version
+        for one in [*SERVERS, *CLIENTS, *CORES]
+        if one.peer and not one.missing() and (version := version_of(one.python(), one.peer))
+    }
+    return ", ".join(f"{peer} {version}" for peer, version in found.items())
+
+
+def version_of(python: str, package: str) -> str:
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def report(head: str, sections: Sequence[Section]) -> str:
+    figures = [one for section in sections for one in section.figures]
+    left_out = f"## Left out\n\n{absences(figures)}\n"
+    return "\n".join([head, *map(str, sections), left_out])
+
+
+HEAD = """\
+# Performance figures
+
+Written by `nox -s bench`: see [performance.md](performance.md), also for what the figures can and
+cannot say. "CPU" is CPU time. "Against the floor" is the CPU time as a multiple of what a program
+needs that only moves octets; "times aiosmtpd" is how much more a contender does in the same CPU
+time. After ± is half of the range of all rounds.
+"""
 
 
 def main() -> None:
     options = arguments()
+    load = os.getloadavg()[0]
+    if options.smoke:
+        options.rounds, options.seconds = 1, 0.0
     raise_file_limit()
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    big = 1 if options.smoke else 20  # MiB
+    os.sched_setaffinity(0, {OTHERS})
     with tempfile.TemporaryDirectory() as directory:
         plan = Plan(options.rounds, options.seconds, *make_certificate(Path(directory)))
         with Runner(plan) as runner:
-            servers = measured(runner, server_loads(big), chosen(SERVERS, options), options.loads)
-            clients = measured(runner, client_loads(big), chosen(CLIENTS, options), options.loads)
-    if servers:
-        print(table("us of CPU", servers, cost), "\n")
-        print(table("cost, floor-shared = 1", servers, against("floor-shared")), "\n")
-        print(table("times aiosmtpd", servers, times("aiosmtpd")), "\n")
-    if clients:
-        print(table("us of CPU", clients, cost), "\n")
-        print(table("cost, floor-sync = 1", clients, against("floor-sync")), "\n")
-        print(table("times smtplib", clients, times("smtplib")), "\n")
-        print(table("times aiosmtplib", clients, times("aiosmtplib")), "\n")
-    print("Left out:\n" + absences([*servers, *clients]))
+            suite = Suite(
+                runner, options.loads, options.contenders, options.tree, smoke=options.smoke
+            )
+            sections = list(suite.sections())
+    head = "\n".join([HEAD, machine(options, load), f"Peers: {versions()}.", ""])
+    print(report(head, sections))
+    if options.write:
+        write(head, sections)
+    if failed := failures(sections):
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def failures(sections: Sequence[Section]) -> list[str]:
+    """Return where programs of this project failed; a peer may."""
+    ours = {one.name for one in [*SERVERS, *CLIENTS, *CORES] if not one.is_peer}
+    return [
+        f"{name} in {figures.load} ({figures.absent[name]})"
+        for section in sections
+        for figures in section.figures
+        for name in figures.failed
+        if name in ours
+    ]
+
+
+def write(head: str, sections: Sequence[Section]) -> None:
+    """Write the report and its charts to docs/."""
+    for section in sections:
+        if section.drawing:
+            name = f"performance-{section.title.lower()}.svg"
+            (DOCS / name).write_text(section.drawing)
+            head += f"\n![{section.title}]({name})\n"
+    (DOCS / "performance-figures.md").write_text(report(head, sections))
+    print("written: docs/performance-figures.md", file=sys.stderr)
 
 
 if __name__ == "__main__":

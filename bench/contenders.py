@@ -5,23 +5,32 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import resource
-import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Set
 from getpass import getuser
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-from .processes import TESTED, WORKING, BenchError, Process, free_port, pinned, port_of, running
+from .processes import (
+    TESTED,
+    WORKING,
+    BenchError,
+    Process,
+    find,
+    free_port,
+    pinned,
+    port_of,
+    running,
+)
 from .programs.messages import BODY, MEBIBYTE, RECIPIENT, SENDER
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "programs"
 PEERS = ROOT / "build" / "bench"
 """Where bench.install puts the environments of the peers."""
-PATH = "/usr/sbin:/sbin"  # smtp-sink and smtp-source, besides PATH itself
 
 
 @frozen
@@ -43,6 +52,11 @@ class Contender:
     """What follows the name in the report."""
 
     @property
+    def is_peer(self) -> bool:
+        """Whether the program is that of another project."""
+        return not self.program.startswith(("our_", "floor_"))
+
+    @property
     def title(self) -> str:
         return self.name + self.label
 
@@ -52,18 +66,19 @@ class Contender:
             return None if _node_modules().exists() and find("node") else "not installed from npm"
         if self.program.startswith("smtp-"):
             return None if find(self.program) else "not installed; Debian's postfix has it"
-        absent = [name for name in self.needs if not _has_module(self._python(), name)]
+        absent = [name for name in self.needs if not _has_module(self.python(), name)]
         return f"{', '.join(absent)} not installed" if absent else None
 
-    def _python(self) -> str:
+    def python(self) -> str:
+        """Return the Python that runs it."""
         python = PEERS / str(self.peer) / "bin" / "python"
         return str(python) if python.exists() else sys.executable
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command that runs it."""
         if self.program.endswith(".js"):
-            return ["node", str(PROGRAMS / self.program), *arguments]
-        return [self._python(), "-P", "-m", f"bench.programs.{self.program}", self.name, *arguments]
+            return [str(find("node")), str(PROGRAMS / self.program), *arguments]
+        return [self.python(), "-P", "-m", f"bench.programs.{self.program}", self.name, *arguments]
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables that it needs besides those of this process."""
@@ -103,14 +118,18 @@ CLIENTS = [
     Contender("smtp-source", "smtp-source", can=SENDING),
 ]
 
+CORES = [
+    Contender("floor", "core", can={"P1", "P2", "P3", "P4"}),
+    Contender("smtpproto", "our_core", can={"P1", "P2", "P3", "P4"}),
+    Contender("smtplib", "core", can={"P3", "P4"}),
+    Contender("aiosmtplib", "core", ("aiosmtplib",), "aiosmtplib", can={"P3", "P4"}),
+    Contender("aiosmtpd", "core", ("aiosmtpd",), "aiosmtpd", can={"P4"}),
+    Contender("email", "core", can={"P4"}),
+]
+
 
 def _node_modules() -> Path:
     return PEERS / "node" / "node_modules"
-
-
-def find(program: str) -> str | None:
-    """Return the path of a program of the system."""
-    return shutil.which(program) or shutil.which(program, path=PATH)
 
 
 def _has_module(python: str, name: str) -> bool:
@@ -140,15 +159,18 @@ class Client:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._expect("ready")
 
     def cpu_of(self, load: str, port: int, count: int) -> float:
         """Return the seconds of CPU time that *count* times *load* took."""
         before = self._process.cpu()
         self._process.tell(f"{load} {port} {count}")
-        answer = self._process.line(WORKING)
-        if answer != "done":
-            raise BenchError(answer)
+        self._expect("done")
         return self._process.cpu() - before
+
+    def _expect(self, word: str) -> None:
+        if (line := self._process.line(WORKING)) != word:
+            raise BenchError(f"printed {line!r}, not {word!r}")
 
 
 class SMTPSource(Client):
@@ -187,5 +209,8 @@ def sending(contender: Contender, variables: Mapping[str, str]) -> Iterator[Clie
         yield SMTPSource()
         return
     environment = {**contender.environment(), **variables}
-    with running(contender.command(), environment, TESTED) as process:
-        yield Client(process)
+    with tempfile.NamedTemporaryFile() as content:
+        content.write(BODY)
+        content.flush()
+        with running(contender.command(content.name), environment, TESTED) as process:
+            yield Client(process)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ssl
+import subprocess
 from collections.abc import Callable, Sequence, Set
 
 from attrs import field, frozen
 
 from .generator import Lane, Step, lanes, say_all
+from .processes import WORKING, BenchError, find
 from .programs.messages import BODY, MEBIBYTE, RECIPIENT, SENDER, big_body
 
+SMTP_SOURCE = find("smtp-source")
 LANES = 10
 """Sessions at a time, where a load has several."""
 
@@ -24,7 +27,6 @@ class Load:
     name: str
     title: str
     unit: str = "message"
-    scale: float = 1e6  # CPU time of a unit is shown as microseconds, or milliseconds
     least: int = 1
     """The lowest count that makes sense."""
     most: int = 100_000
@@ -54,8 +56,8 @@ class ServerLoad(Load):
 class ClientLoad(Load):
     """A load that a client puts on a sink."""
 
-    tls: bool = False
-    """Whether the sink uses TLS from the first octet."""
+    sink: str | None = "smtp-sink"
+    """The server that clients send to, or None for work without sockets."""
 
     def unfit(self, can: Set[str]) -> str | None:
         return None if self.name in can else "has no such program"
@@ -64,7 +66,8 @@ class ClientLoad(Load):
 # -- dialogues -----------------------------------------------------------------------------------
 
 
-def _commands(parameters: str = "", recipients: int = 1) -> list[bytes]:
+def commands(parameters: str = "", recipients: int = 1) -> list[bytes]:
+    """Return the commands of a message, up to DATA."""
     paths = [RECIPIENT] if recipients == 1 else [f"bob{n}@example.org" for n in range(recipients)]
     lines = [f"MAIL FROM:<{SENDER}>{parameters}", *[f"RCPT TO:<{path}>" for path in paths], "DATA"]
     return [line.encode() + b"\r\n" for line in lines]
@@ -72,25 +75,25 @@ def _commands(parameters: str = "", recipients: int = 1) -> list[bytes]:
 
 def one_by_one(parameters: str = "") -> list[Step]:
     """Return a message whose commands each wait for the reply to the one before."""
-    return [*[(line, 1) for line in _commands(parameters)], (BODY + b".\r\n", 1)]
+    return [*[(line, 1) for line in commands(parameters)], (BODY + b".\r\n", 1)]
 
 
 def in_a_group(recipients: int = 1) -> list[Step]:
     """Return a message whose commands leave in one write (RFC 2920)."""
-    lines = _commands(recipients=recipients)
+    lines = commands(recipients=recipients)
     return [(b"".join(lines), len(lines)), (BODY + b".\r\n", 1)]
 
 
-def by_data(octets: int) -> list[Step]:
-    """Return a big message sent by DATA."""
-    lines = _commands()
-    return [(b"".join(lines), len(lines)), (big_body(octets) + b".\r\n", 1)]
+def by_data(content: bytes) -> list[Step]:
+    """Return a message sent by DATA."""
+    lines = commands()
+    return [(b"".join(lines), len(lines)), (content + b".\r\n", 1)]
 
 
-def by_bdat(octets: int) -> list[Step]:
-    """Return a big message sent by BDAT, in chunks of 1 MiB."""
-    lines, body = _commands()[:-1], big_body(octets)
-    chunks = [body[at : at + MEBIBYTE] for at in range(0, len(body), MEBIBYTE)]
+def by_bdat(content: bytes) -> list[Step]:
+    """Return a message sent by BDAT, in chunks of 1 MiB."""
+    lines = commands()[:-1]
+    chunks = [content[at : at + MEBIBYTE] for at in range(0, len(content), MEBIBYTE)]
     ends = [b"" for _ in chunks[:-1]] + [b" LAST"]
     return [
         (b"".join(lines), len(lines)),
@@ -123,6 +126,22 @@ def one_each(opened: Sequence[Lane], port: int, count: int) -> float:
     return count // LANES * LANES
 
 
+def by_smtp_source(*options: str) -> Run:
+    """Return a load that Postfix's smtp-source sends, which is faster than this process."""
+
+    def run(opened: Sequence[Lane], port: int, count: int) -> float:
+        numbers = "-s", str(LANES), "-l", str(len(BODY)), "-m", str(count)
+        command = [str(SMTP_SOURCE), *options, *numbers, "-f", SENDER, "-t", RECIPIENT]
+        done = subprocess.run(
+            [*command, f"127.0.0.1:{port}"], capture_output=True, timeout=WORKING, check=False
+        )
+        if done.returncode:
+            raise BenchError(done.stderr.decode().strip())
+        return count
+
+    return run
+
+
 def over_tls(opened: Sequence[Lane], port: int, count: int) -> float:
     """Send one message in each session, after STARTTLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -135,13 +154,33 @@ def over_tls(opened: Sequence[Lane], port: int, count: int) -> float:
     return count
 
 
-def server_loads(big: int) -> list[ServerLoad]:
-    """Return the loads of servers; a big message has *big* MiB."""
+def _by_smtp_source() -> list[ServerLoad]:
+    title, source = "messages of a session", "sent by smtp-source"
+    return [
+        ServerLoad(
+            "S1",
+            f"a session of one message, {source}",
+            "session",
+            run=by_smtp_source(),
+            least=2 * LANES,
+        ),
+        ServerLoad("S2", f"{title}, {source}", run=by_smtp_source("-d"), least=5 * LANES),
+    ]
+
+
+def _by_this_process() -> list[ServerLoad]:
     return [
         ServerLoad("S1", "a session of one message", "session", run=one_each, least=LANES),
         ServerLoad(
             "S2", "messages of a session", run=repeat(one_by_one()), lanes=LANES, least=2 * LANES
         ),
+    ]
+
+
+def server_loads(big: int) -> list[ServerLoad]:
+    """Return the loads of servers; a big message has *big* MiB."""
+    return [
+        *(_by_smtp_source() if SMTP_SOURCE else _by_this_process()),
         ServerLoad(
             "S2x",
             "messages with SIZE= and BODY=",
@@ -156,7 +195,7 @@ def server_loads(big: int) -> list[ServerLoad]:
             "S3",
             f"{big} MiB by DATA, to a sink",
             "MiB",
-            run=repeat(by_data(big * MEBIBYTE), big),
+            run=repeat(by_data(big_body(big * MEBIBYTE)), big),
             lanes=1,
             mode="sink",
             most=20,
@@ -165,7 +204,7 @@ def server_loads(big: int) -> list[ServerLoad]:
             "S4",
             f"{big} MiB by BDAT, to a sink",
             "MiB",
-            run=repeat(by_bdat(big * MEBIBYTE), big),
+            run=repeat(by_bdat(big_body(big * MEBIBYTE)), big),
             lanes=1,
             mode="sink",
             needs="bdat",
@@ -186,5 +225,14 @@ def client_loads(big: int) -> list[ClientLoad]:
         ClientLoad("C2f", "messages with new envelopes", least=20),
         ClientLoad("C3", f"{big} MiB by DATA", "MiB", least=big, most=big),
         ClientLoad("C4", "100 sends at once", "session", least=100, most=100),
-        ClientLoad("TLS", "connect over TLS", "connection", tls=True, least=3),
+        ClientLoad("TLS", "connect over TLS", "connection", sink="floor-tls", least=3),
     ]
+
+
+CORE_LOADS = [
+    ClientLoad("P1", "read and answer a command", "command", least=1000, most=10**6, sink=None),
+    ClientLoad("P2", "decode the content of DATA", "MiB", least=5, most=10**4, sink=None),
+    ClientLoad("P3", "encode content for DATA", "MiB", least=5, most=10**4, sink=None),
+    ClientLoad("P4", "read an address", "address", least=1000, most=10**6, sink=None),
+]
+"""Work without sockets, on content in lines of 76 octets and slices of 64 KiB."""

@@ -7,7 +7,7 @@ meets all of them alike. Two contenders are compared by the median of the ratios
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from statistics import median
 
@@ -17,6 +17,9 @@ from .loads import Load
 
 Measure = Callable[[int], tuple[float, float]]
 """Does a load *count* times; returns the seconds of CPU time, and the units done."""
+
+CLOCK = 1e-6
+"""The least CPU time that is shown; some clocks stand still for milliseconds."""
 
 
 @frozen
@@ -30,6 +33,8 @@ class Figures:
     costs: Mapping[str, Sequence[float]]
     absent: Mapping[str, str]
     """The contenders that are left out, and why."""
+    failed: Set[str]
+    """Those of them that should have taken part."""
 
     def cost(self, name: str) -> float:
         """Return the median cost of a unit."""
@@ -73,7 +78,7 @@ def in_rounds(
         for name in list(costs):
             with noting(name):
                 cpu, units = measures[name](counts[name])
-                costs[name].append(cpu / units)
+                costs[name].append(max(cpu, CLOCK) / units)
             if len(costs[name]) < number:
                 del costs[name]
     return costs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import select
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -19,7 +20,11 @@ PAGE = resource.getpagesize()
 
 
 class BenchError(Exception):
-    """A contender cannot run, or does not do what a load needs. The text says what happened."""
+    """A contender does not do what a load needs. The text says what happened."""
+
+
+class NotHere(BenchError):
+    """A contender is not installed, or cannot do what a load asks for."""
 
 
 def processors() -> tuple[int, int]:
@@ -43,6 +48,11 @@ def pinned(processor: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def find(program: str) -> str | None:
+    """Return the path of a program of the system, also of those that only root has on its PATH."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 def raise_file_limit() -> int:

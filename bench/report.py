@@ -1,28 +1,93 @@
-"""The tables of the report, in Markdown."""
+"""The report, in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from attrs import frozen
 
 from .measuring import Figures
 
 Cell = Callable[[Figures, str], str]
+"""Returns what a table says about a contender that took part in a load."""
 
 
-def table(title: str, figures: Sequence[Figures], cell: Cell) -> str:
-    """Return a table with a row for each contender and a column for each load."""
-    names = list(dict.fromkeys(name for column in figures for name in column.costs))
-    rows = [[title, *[column.load for column in figures]]]
-    rows += [[name, *[_cell(column, name, cell) for column in figures]] for name in names]
-    return "\n".join([_row(rows[0]), "|---" + "|---:" * len(figures) + "|", *map(_row, rows[1:])])
+@frozen
+class Table:
+    """A table with a row for each contender and a column for each load."""
+
+    title: str
+    columns: Sequence[Figures]
+    cell: Cell
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(name for column in self.columns for name in column.costs))
+        rows = [self._row(name) for name in names]
+        head = _line([self.title, *[column.load for column in self.columns]])
+        rule = "| --- " + "| ---: " * len(self.columns) + "|"
+        return "\n".join([head, rule, *[_line(row) for row in rows if any(row[1:])]])
+
+    def _row(self, name: str) -> list[str]:
+        taken = [(column, name in column.costs) for column in self.columns]
+        return [name, *[self.cell(column, name) if took else "" for column, took in taken]]
 
 
-def _cell(figures: Figures, name: str, cell: Cell) -> str:
-    return cell(figures, name) if name in figures.costs else ""
-
-
-def _row(cells: Iterable[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def number(value: float) -> str:
+    """Return *value* with about three significant digits."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def cost(figures: Figures, name: str) -> str:
+    """Return what a unit costs."""
+    return number(figures.cost(name) * figures.scale)
+
+
+def cost_against(*references: str) -> Cell:
+    """Return a cell with the cost as a multiple of that of the first reference that took part."""
+
+    def compare(figures: Figures, name: str) -> str:
+        reference = next((one for one in references if one in figures.costs), None)
+        return "" if reference is None else _ratio(*figures.ratio(name, reference))
+
+    return compare
+
+
+def times(reference: str) -> Cell:
+    """Return a cell that says how much more a contender does in the same time as *reference*."""
+
+    def compare(figures: Figures, name: str) -> str:
+        return _ratio(*figures.ratio(reference, name)) if reference in figures.costs else ""
+
+    return compare
+
+
+def _ratio(ratio: float, spread: float) -> str:
+    return f"{number(ratio)} ±{spread:.0%}" if spread else number(ratio)
+
+
+def growth(small: Sequence[Figures], large: Sequence[Figures]) -> Table:
+    """Return the table of what a unit costs among many, against a unit among few."""
+    few = {figures.load: figures for figures in small}
+
+    def compare(figures: Figures, name: str) -> str:
+        before = few[figures.load].costs.get(name)
+        if not before:
+            return ""
+        cost = figures.cost(name)
+        return f"{number(cost / median(before))} ({number(cost * 1e6)} us)"
+
+    return Table("growth (a unit of the large)", large, compare)
+
+
+def units(figures: Sequence[Figures]) -> str:
+    """Return a list of what the loads are."""
+    return "\n".join(f"* {one.load}: {one.title}; {one.unit}" for one in figures)
 
 
 def absences(figures: Sequence[Figures]) -> str:
@@ -32,34 +97,6 @@ def absences(figures: Sequence[Figures]) -> str:
         for name, reason in column.absent.items():
             loads.setdefault((name, reason), []).append(column.load)
     return "\n".join(
-        f"* {name} ({', '.join(names)}): {reason}" for (name, reason), names in loads.items()
+        f"* {name} ({', '.join(dict.fromkeys(names))}): {reason}"
+        for (name, reason), names in loads.items()
     )
-
-
-def cost(figures: Figures, name: str) -> str:
-    """Return the CPU time of a unit, in microseconds."""
-    return f"{figures.cost(name) * figures.scale:,.0f}"
-
-
-def against(reference: str) -> Cell:
-    """Return a cell that compares with the cost of *reference*, with the spread of the rounds."""
-
-    def compare(figures: Figures, name: str) -> str:
-        if reference not in figures.costs:
-            return ""
-        ratio, spread = figures.ratio(name, reference)
-        return f"{ratio:.2f} ±{spread:.0%}"
-
-    return compare
-
-
-def times(reference: str) -> Cell:
-    """Return a cell that says how many times as fast as *reference* a contender is."""
-
-    def compare(figures: Figures, name: str) -> str:
-        if reference not in figures.costs:
-            return ""
-        ratio, spread = figures.ratio(reference, name)
-        return f"{ratio:.2f} ±{spread:.0%}"
-
-    return compare

@@ -11,11 +11,11 @@ from typing import Self
 
 from attrs import define, field, frozen
 
-from .contenders import SERVERS, Client, Contender, sending, serving
+from .contenders import Client, Contender, sending, serving
 from .generator import lanes
 from .loads import ClientLoad, Load, ServerLoad
 from .measuring import Figures, Measure, count_for, in_rounds
-from .processes import OTHERS, BenchError, Process
+from .processes import OTHERS, BenchError, NotHere, Process
 
 Server = tuple[Process, int]
 """A running server and its port."""
@@ -37,6 +37,11 @@ class Plan:
 class Absent(dict[str, str]):
     """The contenders that are left out, and why."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed: set[str] = set()
+        """Those that should have taken part."""
+
     @contextlib.contextmanager
     def noting(self, name: str) -> Iterator[None]:
         """Note the contender as absent if the block fails."""
@@ -44,6 +49,8 @@ class Absent(dict[str, str]):
             yield
         except (BenchError, OSError) as error:
             self[name] = str(error) or type(error).__name__
+            if not isinstance(error, NotHere):
+                self.failed.add(name)
 
 
 @define(eq=False)
@@ -53,7 +60,7 @@ class Runner:
     plan: Plan
     _stack: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
     _servers: dict[tuple[str, str], Server] = field(factory=dict, init=False)
-    _clients: dict[str, Client] = field(factory=dict, init=False)
+    _clients: dict[tuple[str, str], Client] = field(factory=dict, init=False)
 
     def __enter__(self) -> Self:
         return self
@@ -77,17 +84,19 @@ class Runner:
                 counts[contender.title] = count_for(measure, load, self.plan.seconds)
                 measures[contender.title] = measure
         costs = in_rounds(measures, counts, self.plan.rounds, absent.noting)
-        for title in absent:
+        for title in absent.failed:
             self._forget(title)
-        return Figures(load.name, load.title, load.unit, load.scale, costs, absent)
+        unit = f"us of CPU a {load.unit}"
+        return Figures(load.name, load.title, unit, 1e6, costs, absent, absent.failed)
 
     def _measure(self, load: Load, contender: Contender) -> Measure:
         if reason := contender.missing() or load.unfit(contender.can):
-            raise BenchError(reason)
+            raise NotHere(reason)
         if isinstance(load, ServerLoad):
             return partial(_measure_server, load, *self._server(contender, load.mode))
         assert isinstance(load, ClientLoad)
-        return partial(_measure_client, load, self._client(contender), self._sink(load)[1])
+        port = self._sink(load.sink)[1] if load.sink else 0
+        return partial(_measure_client, load, self._client(contender), port)
 
     def _server(self, contender: Contender, mode: str) -> Server:
         key = contender.title, mode
@@ -97,14 +106,15 @@ class Runner:
         return self._servers[key]
 
     def _client(self, contender: Contender) -> Client:
-        if contender.title not in self._clients:
+        key = contender.title, contender.program
+        if key not in self._clients:
             client = sending(contender, self.plan.trust)
-            self._clients[contender.title] = self._stack.enter_context(client)
-        return self._clients[contender.title]
+            self._clients[key] = self._stack.enter_context(client)
+        return self._clients[key]
 
-    def _sink(self, load: ClientLoad) -> Server:
-        """Return the server that clients send to: smtp-sink, or a floor without it."""
-        sink = TLS_SINK if load.tls else next(sink for sink in SINKS if not sink.missing())
+    def _sink(self, name: str) -> Server:
+        """Return the sink called *name*, or one that works like it."""
+        sink = next(sink for sink in SINKS[name] if not sink.missing())
         key = sink.title, "sink of clients"
         if key not in self._servers:
             server = serving(sink, "sink", self.plan.certificate, OTHERS)
@@ -113,15 +123,14 @@ class Runner:
 
     def _forget(self, title: str) -> None:
         """Let the contender start anew for the next load."""
-        self._clients.pop(title, None)
-        for key in [key for key in self._servers if key[0] == title]:
-            del self._servers[key]
+        self._clients = {key: one for key, one in self._clients.items() if key[0] != title}
+        self._servers = {key: one for key, one in self._servers.items() if key[0] != title}
 
 
-TLS_SINK = Contender("floor-tls", "floor_server")
-SINKS = [
-    server for name in ("smtp-sink", "floor-shared") for server in SERVERS if server.name == name
-]
+SINKS = {
+    "smtp-sink": [Contender("smtp-sink", "smtp-sink"), Contender("floor-shared", "floor_server")],
+    "floor-tls": [Contender("floor-tls", "floor_server")],
+}
 
 
 def _measure_server(

@@ -10,7 +10,8 @@ Work = Callable[[int, int], None]
 
 
 def work_on_request(loads: Mapping[str, Work]) -> None:
-    """Do what standard input asks for, and print ``done`` after each line."""
+    """Print ``ready``; do what standard input asks for, and print ``done`` after each line."""
+    print("ready", flush=True)
     for line in sys.stdin:
         name, port, count = line.split()
         loads[name](int(port), int(count))
