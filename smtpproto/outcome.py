@@ -10,13 +10,14 @@ from attrs import field, frozen
 
 from .grammar.address import ForwardPath, Mailbox, canonical_of
 from .grammar.envelope import Envelope
+from .grammar.pattern import pattern
 from .grammar.printable import printable
 from .grammar.reply import Reply, SMTPError
 from .option_types import checked
 from .refusal import Refusal
 
 # Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved".
-_QUEUE_ID = re.compile(
+_QUEUE_ID = pattern(
     r"(?:\bas|id=|queue-?id[ :=]+) *<?([\w.+-]{4,})|> ([\w.+/-]{4,}) Saved", re.IGNORECASE
 )
 _NAMED = 3  # recipients and replies of each kind that the text of an outcome names

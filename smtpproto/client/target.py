@@ -23,6 +23,7 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
+from ..grammar.pattern import pattern
 from ..grammar.secret import keeps_secret
 from ..limits import MAX_TIMEOUT, Timeouts
 from ..option_types import argument_names, check_names, check_type, parts_of, require_type
@@ -30,7 +31,7 @@ from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
 
-_URL = re.compile(
+_URL = pattern(
     r"""(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://
         (?:(?P<user>[^:@/?#]*)(?P<colon>:(?P<password>[^@/?#]*))?@)?
         (?P<host>\[[^\[\]@/?#]*\]|[^\[\]:@/?#]*)

@@ -19,10 +19,11 @@ from .ascii_case import lower
 from .domain import COMMON_DOMAIN, Domain, Host, common_domain, decode_utf8, parse_host, to_host
 from .local_part import ATOM, BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
 from .parse_context import ParseContext
+from .pattern import pattern
 from .reply import GrammarError, Reply
 
-_HOST = re.compile(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
-_ROUTE = re.compile(r"@([^\s<>,:@]+)[,:]")
+_HOST = pattern(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
+_ROUTE = pattern(r"@([^\s<>,:@]+)[,:]")
 _POSTMASTER = "postmaster"
 _ANYTHING_READABLE = Leniencies(**dict.fromkeys(asdict(Leniencies()), Tolerance.ACCEPT))
 
@@ -150,7 +151,7 @@ COMMON_MAILBOX = (
 )
 """A pattern of common mailboxes, alone or followed by ">": a Dot-string and a domain, both in
 ASCII. It matches only what the grammar allows, in all limits."""
-_COMMON = re.compile(COMMON_MAILBOX)
+_COMMON = pattern(COMMON_MAILBOX)
 
 
 def common_mailbox(text: str) -> Mailbox:

@@ -7,11 +7,12 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 
+from .pattern import pattern
 from .printable import printable
 
 # The group of each form that matches is what may be the address.
 _FORMS = tuple(
-    (re.compile(form, re.DOTALL | re.IGNORECASE), advice)
+    (pattern(form, re.DOTALL | re.IGNORECASE), advice)
     for form, advice in (
         (r"[\s,;]*(.*?)[\s,;]*", "leave out the blanks and separators around it"),
         (r"(?:mailto|smtp):([^?]*)(?:\?.*)?", "leave out what is before the address"),
@@ -26,10 +27,10 @@ _FORMS = tuple(
         (r'"[^"]*"\s+(\S+)|([^\s"@]+@[^\s@]+)\s[^@]*', "a display name?"),
     )
 )
-_SEPARATORS = re.compile(r'("(?:[^"\\]|\\.)*")|[,;\r\n]')
-_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s')
-_BRACKETS = re.compile(r"[\[\]]")
-_AT = re.compile(r"\s*@\s*")
+_SEPARATORS = pattern(r'("(?:[^"\\]|\\.)*")|[,;\r\n]')
+_BLANKS = pattern(r'("(?:[^"\\]|\\.)*")|\s')
+_BRACKETS = pattern(r"[\[\]]")
+_AT = pattern(r"\s*@\s*")
 _DOTS = str.maketrans(dict.fromkeys("\u3002\uff61", "."))
 _SEVERAL = "several addresses? pass a list, with one address each"
 

@@ -17,13 +17,14 @@ from .ascii_case import upper
 from .domain import AddressLiteral, HelloHost, MalformedHost, parse_host, to_host
 from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
 from .parse_context import ParseContext
+from .pattern import pattern
 from .printable import printable
 from .reply import GrammarError, Reply
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_CONTROL_OCTET = re.compile(rb"[\x00-\x1f\x7f]")
-_SPACES = re.compile(r" {2,}")
-_UTF8_FLAG = re.compile(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
+CONTROL = pattern(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL_OCTET = pattern(rb"[\x00-\x1f\x7f]")
+_SPACES = pattern(r" {2,}")
+_UTF8_FLAG = pattern(r"(.*[^ ]) SMTPUTF8(=.*)?", re.IGNORECASE | re.ASCII)
 
 BAD_ARGUMENT = Reply(501, "5.5.4", "Syntax error in arguments")
 BAD_CHARACTERS = Reply(501, "5.5.2", "Invalid characters in command")

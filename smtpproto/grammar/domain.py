@@ -13,26 +13,27 @@ from attrs import Attribute, field, frozen
 from .. import limits
 from ..option_types import checked, maker
 from .ascii_case import lower
+from .pattern import pattern
 from .reply import GrammarError, Reply
 
 _BAD_DOMAIN = Reply(501, "5.5.2", "Syntax error in domain or address literal")
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+_LABEL = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 COMMON_DOMAIN = (
     r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]?(?<!-)\.)*"
     r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z])?"
 )
 """A pattern of common domains, which are in ASCII and end with a letter. Only the length of the
 whole is not in it."""
-_COMMON = re.compile(COMMON_DOMAIN)
-_LOOSE_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+_COMMON = pattern(COMMON_DOMAIN)
+_LOOSE_LABEL = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
 _CONTEXTUAL = frozenset(
     "-\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb"
 )  # RFC 5892 CONTEXTJ, CONTEXTO
 
 _SNUM = r"[0-9]{1,3}"
-_IPV4 = re.compile(rf"{_SNUM}(?:\.{_SNUM}){{3}}")
-_GENERAL = re.compile(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
-_HEX = re.compile(r"[0-9A-Fa-f]{1,4}")
+_IPV4 = pattern(rf"{_SNUM}(?:\.{_SNUM}){{3}}")
+_GENERAL = pattern(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
+_HEX = pattern(r"[0-9A-Fa-f]{1,4}")
 _IPV6_GROUPS = 8
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable
 from typing import Self
 
@@ -13,6 +12,7 @@ from ..option_types import checked
 from .address import ForwardPath
 from .ascii_case import lower, upper
 from .parameter_codec import BAD_PARAMETER
+from .pattern import pattern
 from .reply import GrammarError
 from .unitext import decode_unitext, encode_unitext, is_unitext
 from .xtext import decode_xtext, encode_xtext
@@ -20,8 +20,8 @@ from .xtext import decode_xtext, encode_xtext
 MAX_ENVID = 100  # octets of xtext (RFC 3461 5.4)
 MAX_ORCPT = 500  # octets of the value (RFC 3461 5.4)
 
-_PRINTABLE = re.compile(r"[ -~]*")
-_ADDR_TYPE = re.compile(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; no value may contain "="
+_PRINTABLE = pattern(r"[ -~]*")
+_ADDR_TYPE = pattern(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; no value may contain "="
 _REGISTERED = frozenset({"rfc822", "utf-8", "x400"})  # IANA, Mail Address Types
 _UTF8 = "utf-8"
 

@@ -14,18 +14,19 @@ from attrs import field, frozen
 from ..option_types import checked
 from .ascii_case import upper
 from .parameter_codec import in_range
+from .pattern import pattern
 from .reply import GrammarError
 from .scheduling import MAX_SECONDS, read_hold_for, read_hold_until
 from .solicitation import read_solicitations
 from .timestamp import to_utc, write_timestamp
 
-_MECHANISMS = re.compile(r"[A-Za-z0-9_-]{1,20}( [A-Za-z0-9_-]{1,20})*")
-_ATTRIBUTE_NAMES = re.compile(r"[A-Za-z]+( [A-Za-z]+)*")
-_DELIVER_BY = re.compile(r"([0-9]{0,9})(,[!-+\--~]+)*")
-_POLICY = re.compile(r"[A-Za-z0-9._-]{1,20}")
+_MECHANISMS = pattern(r"[A-Za-z0-9_-]{1,20}( [A-Za-z0-9_-]{1,20})*")
+_ATTRIBUTE_NAMES = pattern(r"[A-Za-z]+( [A-Za-z]+)*")
+_DELIVER_BY = pattern(r"([0-9]{0,9})(,[!-+\--~]+)*")
+_POLICY = pattern(r"[A-Za-z0-9._-]{1,20}")
 _LIMIT = r"[A-Za-z0-9_-]+(=[!-:<-~]+)?"
-_LIMITS = re.compile(rf"{_LIMIT}( {_LIMIT})*")
-_LIMIT_VALUE = re.compile(r"[1-9][0-9]{0,5}")
+_LIMITS = pattern(rf"{_LIMIT}( {_LIMIT})*")
+_LIMIT_VALUE = pattern(r"[1-9][0-9]{0,5}")
 
 
 def read_no_parameters(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,10 +13,11 @@ from ..option_types import checked
 from . import ehlo_parameters
 from .ascii_case import upper
 from .ehlo_parameters import FutureRelease, SessionLimits
+from .pattern import pattern
 from .reply import GrammarError, Reply
 
-_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_PARAMETERS = re.compile(r"[!-~]+( [!-~]+)*")
+_KEYWORD = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_PARAMETERS = pattern(r"[!-~]+( [!-~]+)*")
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 from attrs import Attribute, field, frozen
@@ -13,14 +12,15 @@ from .ascii_case import upper
 from .command import BAD_ARGUMENT, Command, Ehlo
 from .domain import Domain
 from .parse_context import ParseContext
+from .pattern import pattern
 from .reply import GrammarError
 from .secret import Secret
 from .xclient import XClientAttributes, XForwardAttributes
 from .xtext import decode_base64, encode_base64
 
-_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
-_CHUNK = re.compile(r"([0-9]+)(?: (.*))?")
-_QUEUE = re.compile(r"[!-~]{1,255}")
+_MECHANISM = pattern(r"[A-Z0-9_-]{1,20}")
+_CHUNK = pattern(r"([0-9]+)(?: (.*))?")
+_QUEUE = pattern(r"[!-~]{1,255}")
 
 
 @checked

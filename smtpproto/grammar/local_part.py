@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from .parse_context import ParseContext
+from .pattern import pattern
 from .reply import GrammarError, Reply
 
 BAD_MAILBOX = Reply(501, "5.1.3", "Syntax error in mailbox address")
@@ -14,10 +15,10 @@ _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~"
 ATOM = rf"[{_ATEXT}-]+"
 """A pattern of an Atom in ASCII."""
 _ATOM = rf"[{_ATEXT}{_UTF8}-]+"
-_LOOSE_DOTS = re.compile(rf"[{_ATEXT}.{_UTF8}-]+")
-_DOT_STRING = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_QUOTED_STRING = re.compile(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
-_UNQUOTED = re.compile(rf"[ -~{_UTF8}]*")  # without quotes and backslashes
+_LOOSE_DOTS = pattern(rf"[{_ATEXT}.{_UTF8}-]+")
+_DOT_STRING = pattern(rf"{_ATOM}(?:\.{_ATOM})*")
+_QUOTED_STRING = pattern(rf'"((?:[ !#-\[\]-~{_UTF8}]|\\[ -~])*)"')
+_UNQUOTED = pattern(rf"[ -~{_UTF8}]*")  # without quotes and backslashes
 
 
 def check_local_part(local_part: str, limit: int) -> None:

@@ -34,6 +34,7 @@ from .parameter_codec import (
     optional_check,
     write_number,
 )
+from .pattern import pattern
 from .reply import GrammarError, Reply
 from .rrvs import ValidSince
 from .scheduling import (
@@ -48,8 +49,8 @@ from .solicitation import check_solicitations, read_solicitations, write_solicit
 from .timestamp import to_utc, write_timestamp
 from .xtext import decode_xtext, encode_xtext
 
-_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_VALUE = re.compile(r"[!-<>-~\x80-\ud7ff\ue000-\U0010ffff]+")
+_KEYWORD = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_VALUE = pattern(r"[!-<>-~\x80-\ud7ff\ue000-\U0010ffff]+")
 
 _UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognized or not implemented")
 

@@ -15,14 +15,15 @@ from attrs import field, frozen
 
 from ..limits import REPLY_LINE
 from ..option_types import checked, maker, require_type
+from .pattern import pattern
 from .printable import printable
 from .status_meanings import MEANINGS
 
 _CHALLENGE = 334  # always one line, however long (RFC 4954 4)
-_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
-_ENHANCED = re.compile(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
-_LEADING = re.compile(rf"{_ENHANCED.pattern}(?: |\Z)")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_LINE = pattern(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = pattern(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
+_LEADING = pattern(rf"{_ENHANCED.pattern}(?: |\Z)")
+_CONTROL = pattern(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class SMTPError(Exception):

@@ -11,10 +11,11 @@ from attrs import Attribute, field, frozen
 
 from ..option_types import checked
 from .parameter_codec import BAD_PARAMETER
+from .pattern import pattern
 from .reply import GrammarError
 from .timestamp import read_timestamp, to_utc, write_timestamp
 
-_RRVS = re.compile(r"([^;.]*)(?:;([CR]))?", re.IGNORECASE | re.ASCII)
+_RRVS = pattern(r"([^;.]*)(?:;([CR]))?", re.IGNORECASE | re.ASCII)
 
 
 class NoSupport(enum.Enum):

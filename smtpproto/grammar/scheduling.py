@@ -12,15 +12,16 @@ from attrs import field, frozen
 
 from ..option_types import checked
 from .parameter_codec import BAD_PARAMETER, in_range
+from .pattern import pattern
 from .reply import GrammarError, Reply
 from .timestamp import read_timestamp
 
 MAX_SECONDS = 999_999_999  # of BY and HOLDFOR
 BAD_PRIORITY = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
 
-_BY = re.compile(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
-_HOLD_FOR = re.compile(r"[1-9][0-9]{0,8}")
-_PRIORITY = re.compile(r"0|-?[1-9]")
+_BY = pattern(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
+_HOLD_FOR = pattern(r"[1-9][0-9]{0,8}")
+_PRIORITY = pattern(r"0|-?[1-9]")
 
 
 class ByMode(enum.Enum):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from .parameter_codec import BAD_PARAMETER
+from .pattern import pattern
 from .reply import GrammarError
 
 MAX_OCTETS = 1000  # of a list of keywords, commas included
 
-_KEYWORD = re.compile(r"[A-Za-z][A-Za-z0-9._:-]*")
+_KEYWORD = pattern(r"[A-Za-z][A-Za-z0-9._:-]*")
 
 
 def read_solicitations(text: str) -> tuple[str, ...]:

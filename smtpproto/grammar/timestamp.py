@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
 from .parameter_codec import BAD_PARAMETER
+from .pattern import pattern
 from .reply import GrammarError
 
-_DATE_TIME = re.compile(
+_DATE_TIME = pattern(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:)([0-5][0-9]|60)"
     r"(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-5][0-9])"
 )

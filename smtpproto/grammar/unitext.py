@@ -10,15 +10,16 @@ import re
 
 from .ascii_case import upper
 from .parameter_codec import BAD_PARAMETER
+from .pattern import pattern
 from .reply import GrammarError
 
 _UTF8 = r"\x80-\ud7ff\ue000-\U0010ffff"
 _ESCAPED_ASCII = r"\x01-\x09\x10-\x19 +=\\\x7f"  # the only ASCII characters in HEXPOINT's rule
-_TEXT = re.compile(rf"[{_ESCAPED_ASCII}!-~{_UTF8}]+")
-_ENCODED = re.compile(rf"(?:[!-*,-<>-\[\]-~{_UTF8}]|\\x\{{[0-9A-Fa-f]{{2,6}}\}})+")
-_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
-_NOT_UNITEXT = re.compile(rf"[{_ESCAPED_ASCII}]")
-_NOT_XTEXT = re.compile(rf"[{_ESCAPED_ASCII}{_UTF8}]")
+_TEXT = pattern(rf"[{_ESCAPED_ASCII}!-~{_UTF8}]+")
+_ENCODED = pattern(rf"(?:[!-*,-<>-\[\]-~{_UTF8}]|\\x\{{[0-9A-Fa-f]{{2,6}}\}})+")
+_ESCAPE = pattern(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_NOT_UNITEXT = pattern(rf"[{_ESCAPED_ASCII}]")
+_NOT_XTEXT = pattern(rf"[{_ESCAPED_ASCII}{_UTF8}]")
 
 
 def is_unitext(text: str) -> bool:

@@ -7,7 +7,6 @@ for the server; XFORWARD changes only what is logged.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, ClassVar, Literal, Self
@@ -17,6 +16,7 @@ from attrs import frozen
 from ..option_types import checked
 from .ascii_case import lower, upper
 from .parameters import Parameter, read_parameters
+from .pattern import pattern
 from .reply import GrammarError, Reply
 from .xtext import decode_xtext, encode_xtext
 
@@ -26,8 +26,8 @@ _IPV6 = "IPV6:"
 
 # Printable ASCII without spaces and without the characters that are special in header fields.
 # Postfix replaces all others by "?"; XFORWARD_README forbids them (Note 1).
-_WORD = re.compile(r"[!#-'*-:=?A-\[\]-~]+")
-_PORT = re.compile(r"0|[1-9][0-9]{0,4}")
+_WORD = pattern(r"[!#-'*-:=?A-\[\]-~]+")
+_PORT = pattern(r"0|[1-9][0-9]{0,4}")
 
 _BAD_ATTRIBUTE = Reply(501, "5.5.4", "Bad attribute")
 

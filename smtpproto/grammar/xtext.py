@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import binascii
-import re
 
+from .pattern import pattern
 from .reply import GrammarError, Reply
 
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
-_ESCAPE = re.compile(r"\+([0-9A-F]{2})")
-_NEEDS_ESCAPE = re.compile(rb"[^!-*,-<>-~]")
+_XTEXT = pattern(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+_ESCAPE = pattern(r"\+([0-9A-F]{2})")
+_NEEDS_ESCAPE = pattern(rb"[^!-*,-<>-~]")
 _BAD_XTEXT = Reply(501, "5.5.4", "Not xtext")
 _BAD_BASE64 = Reply(501, "5.5.2", "Cannot decode base64")
 

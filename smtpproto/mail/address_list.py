@@ -17,15 +17,16 @@ from attrs import define
 from ..grammar.address import Mailbox, ReversePath
 from ..grammar.domain import Domain
 from ..grammar.local_part import quote
+from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 from ..limits import LOCAL_PART
 
-_ATOM = re.compile(r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+")  # RFC 5322 3.2.3, RFC 6532 3.2
-_QUOTED_STRING = re.compile(r'"((?:[^"\\\r\n]|\\[^\r\n])*)"')
-_LITERAL = re.compile(r"\[[^\[\]\\\r\n]*\]")
-_SPACE = re.compile(r"[ \t\r\n]*")
-_COMMENT_PART = re.compile(r"[^()\\]+|\\.|[()]", re.DOTALL)
-_ESCAPE = re.compile(r"\\(.)")
+_ATOM = pattern(r"[^\x00-\x20\x7f()<>@,;:\\\".\[\]]+")  # RFC 5322 3.2.3, RFC 6532 3.2
+_QUOTED_STRING = pattern(r'"((?:[^"\\\r\n]|\\[^\r\n])*)"')
+_LITERAL = pattern(r"\[[^\[\]\\\r\n]*\]")
+_SPACE = pattern(r"[ \t\r\n]*")
+_COMMENT_PART = pattern(r"[^()\\]+|\\.|[()]", re.DOTALL)
+_ESCAPE = pattern(r"\\(.)")
 
 
 def parse_address_list(text: str) -> list[Mailbox]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from email import errors, policy
 from email.generator import BytesGenerator
 from email.header import Header
@@ -12,6 +11,7 @@ from email.policy import Policy
 from io import BytesIO
 from typing import Any
 
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..limits import TEXT_LINE
@@ -21,8 +21,8 @@ from .header import HeaderField, header_fields, is_field_name, is_one_field, not
 from .header_envelope import ADDRESS_FIELDS, ENVELOPE_FIELDS
 
 _CRLF = "\r\n"
-_LINE_END = re.compile(r"\r\n|\r|\n")
-_OCTET = re.compile("[\udc80-\udcff]")  # stands for an octet of a parsed message
+_LINE_END = pattern(r"\r\n|\r|\n")
+_OCTET = pattern("[\udc80-\udcff]")  # stands for an octet of a parsed message
 
 # Defects with which the parser leaves out a part of the header section, or ends it too early.
 _LOST_FIELDS = (

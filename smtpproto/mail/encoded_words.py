@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from email.charset import Charset
 from itertools import repeat
 
+from ..grammar.pattern import pattern
+
 _LINE = 78  # characters (RFC 5322 2.1.1)
 _ENCODED_WORD = 75  # characters (RFC 2047 2)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
+_ESCAPE = pattern(r"\\(.)", re.DOTALL)
+_QUOTED = pattern(r'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)', re.DOTALL)
 _UTF8 = Charset("utf-8")
 
 # Words of a phrase, words of a comment, and words of unstructured text; all else is one character.
 # A quote that is not closed reaches to the end, or the text after it would be searched for each.
-_PHRASE = re.compile(r'[ \t]+|(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^ \t()<>@,:;"\[\]\\])+|.', re.DOTALL)
-_COMMENT = re.compile(r"[ \t]+|(?:\\.|[^ \t()\\])+|.", re.DOTALL)
-_TEXT = re.compile(r"[ \t]+|[^ \t]+")
+_PHRASE = pattern(r'[ \t]+|(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^ \t()<>@,:;"\[\]\\])+|.', re.DOTALL)
+_COMMENT = pattern(r"[ \t]+|(?:\\.|[^ \t()\\])+|.", re.DOTALL)
+_TEXT = pattern(r"[ \t]+|[^ \t]+")
 
 
 def encoded_words(text: str) -> str:

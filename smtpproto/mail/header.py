@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 
@@ -14,8 +15,8 @@ MAX_HEADER = 1024 * 1024
 """Octets of a header section that are held in memory; a longer one is refused, never cut."""
 
 _MAX_NAME = 998  # octets of a field name; a line has no more (RFC 5322 2.1.1)
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
-_LINE = re.compile(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
+_FIELD = pattern(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
+_LINE = pattern(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
 
 
 def is_field_name(name: object) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from ..grammar.address import Mailbox
 from ..grammar.envelope import Envelope
+from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 from .address_list import parse_address_list
 from .header import HeaderField
@@ -20,7 +20,7 @@ ENVELOPE_FIELDS = frozenset(
 ADDRESS_FIELDS = ENVELOPE_FIELDS | {"reply-to", "resent-reply-to", "disposition-notification-to"}
 _IDENTIFIERS = {"message-id", "resent-message-id", "in-reply-to", "references", "content-id"}
 _FIELDS_WITHOUT_ENCODED_WORDS = _IDENTIFIERS | {"return-path", "received", "dkim-signature"}
-_WORD = re.compile(r'[^\s<>,;:()"]+')
+_WORD = pattern(r'[^\s<>,;:()"]+')
 
 
 def envelope_of(fields: Iterable[HeaderField], *, bcc_allowed: bool) -> Envelope:

@@ -9,11 +9,12 @@ from typing import BinaryIO
 from ..errors import GrammarError
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.envelope import Envelope
+from ..grammar.pattern import pattern
 from ..limits import TEXT_LINE
 from .preparation import Source, pieces_of, prepare
 
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_FIELD = re.compile(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
+_CONTROL = pattern(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FIELD = pattern(rb"(return-path|mime-version)[ \t]*:", re.IGNORECASE)
 
 
 def lint(message: Source, envelope: Envelope | None = None) -> list[str]:

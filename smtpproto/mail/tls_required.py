@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from email.message import Message
 
-_FIELD = re.compile(rb"^TLS-Required[ \t]*:((?:.*\r?\n[ \t])*.*)$", re.IGNORECASE | re.MULTILINE)
+from ..grammar.pattern import pattern
+
+_FIELD = pattern(rb"^TLS-Required[ \t]*:((?:.*\r?\n[ \t])*.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 def waives_tls(header: bytes) -> bool:

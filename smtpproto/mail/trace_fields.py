@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -12,10 +11,11 @@ from attrs import frozen
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.domain import AddressLiteral, Domain, HelloHost, Host
+from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 
-_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
-_CIPHER = re.compile(r"TLS(_[A-Z0-9]+)+")  # the names of IANA; OpenSSL's own ones are not allowed
+_ATOM = pattern(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
+_CIPHER = pattern(r"TLS(_[A-Z0-9]+)+")  # the names of IANA; OpenSSL's own ones are not allowed
 
 
 @frozen(kw_only=True)

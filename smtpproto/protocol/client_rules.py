@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 from ..errors import LocalProtocolError, NotOffered
@@ -13,11 +12,12 @@ from ..grammar.extension_command import Auth
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
 from ..grammar.parse_context import ParseContext
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import Leniencies, Tolerance
 
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_CONTROL = pattern(rb"[\x00-\x1f\x7f]")
 
 
 def check_octets(data: bytes, parameters: MailParameters) -> None:

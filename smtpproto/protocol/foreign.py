@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from ..grammar.pattern import pattern
 from .phases import Phase
 from .server_state import ServerState
 
@@ -25,13 +26,11 @@ _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
         b"PRI",
     }
 )
-_VERSION = re.compile(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
+_VERSION = pattern(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
 # A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAIL-FROM:", "DATA:".
-_FIELD = re.compile(
-    rb"(?!MAIL.?FROM|RCPT.?TO)([A-Z][A-Z0-9!#$%&'*+.^_`|~-]*)[ \t]*:", re.IGNORECASE
-)
-_NO_LETTER = re.compile(rb"[^A-Za-z]")
-_BINARY = re.compile(rb"[^\t\n\r -~]")
+_FIELD = pattern(rb"(?!MAIL.?FROM|RCPT.?TO)([A-Z][A-Z0-9!#$%&'*+.^_`|~-]*)[ \t]*:", re.IGNORECASE)
+_NO_LETTER = pattern(rb"[^A-Za-z]")
+_BINARY = pattern(rb"[^\t\n\r -~]")
 
 
 def is_foreign(server: ServerState, line: bytes) -> bool:

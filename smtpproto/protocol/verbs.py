@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
 
@@ -28,6 +27,7 @@ from ..grammar.command import (
 from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..grammar.pattern import pattern
 from ..grammar.reply import Reply
 from ..option_types import checked
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
@@ -36,7 +36,7 @@ from .server_replies import NOT_IMPLEMENTED
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})
 _OFFERED_BY = {name: row.keyword for row in EXTENSIONS.values() for name in row.verbs}
-_NAME = re.compile(r"[A-Z][A-Z0-9-]*")
+_NAME = pattern(r"[A-Z][A-Z0-9-]*")
 
 
 @checked

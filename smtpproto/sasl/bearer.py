@@ -7,7 +7,6 @@ with a dummy response, and the login fails.
 from __future__ import annotations
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from typing import ClassVar
 from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, TokenClaim, TokenRefused, ask, authorize
@@ -23,15 +23,15 @@ from .credentials import BearerToken
 from .exchange import Channel, Denied, Identity, RefusingChallenge
 from .prepare import prepared, saslprep
 
-_TOKEN = re.compile(rb"[!-~]+")
-_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
-_PORT = re.compile(rb"[1-9][0-9]{0,4}")
+_TOKEN = pattern(rb"[!-~]+")
+_BEARER = pattern(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
+_PORT = pattern(rb"[1-9][0-9]{0,4}")
 
 # RFC 7628 3.1 and RFC 5801 4, without channel binding ("p=") and non-standard mechanisms ("F").
-_OAUTHBEARER = re.compile(
+_OAUTHBEARER = pattern(
     rb"[ny],(?:a=((?:[^\x00\x01,=]|=2C|=3D)+))?,\x01((?:[A-Za-z]+=[\t\n\r -~]*\x01)*)\x01"
 )
-_XOAUTH2 = re.compile(rb"user=([^\x01]+)\x01auth=([\t\n\r -~]*)\x01\x01")
+_XOAUTH2 = pattern(rb"user=([^\x01]+)\x01auth=([\t\n\r -~]*)\x01\x01")
 
 _DETAILS = ("status", "schemes", "scope", "openid-configuration")
 _MAX_REFUSAL = 8192  # octets of the server's JSON; a longer text is ignored

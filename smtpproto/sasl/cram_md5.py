@@ -10,14 +10,15 @@ from types import MappingProxyType
 from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
+from ..grammar.pattern import pattern
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import Authenticator, ask, authorize
 from .credentials import Login
 from .exchange import Channel, Denied, Identity
 from .prepare import prepared, saslprep
 
-_HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
-_DIGEST = re.compile(rb"[0-9a-f]{32}")
+_HOST = pattern(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
+_DIGEST = pattern(rb"[0-9a-f]{32}")
 
 
 def _digest(secret: Secret, challenge: bytes) -> bytes:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
@@ -20,6 +19,7 @@ from typing import TypeVar
 from attrs import Factory, field, frozen
 
 from ..errors import GrammarError
+from ..grammar.pattern import pattern
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS
@@ -37,7 +37,7 @@ _DEFAULT_COSTS = 14, 8, 5  # ln, r, p: OWASP's recommendation with the least mem
 _DEFAULT_ITERATIONS = "SHA-256", SCRAM_DEFAULT_ITERATIONS
 _DIGEST_SIZE = 32  # octets
 _MAX_MEMORY = 256 * 1024 * 1024  # octets for one login: twice the most that OWASP recommends
-_SCRYPT = re.compile(
+_SCRYPT = pattern(
     r"\$scrypt\$ln=([1-9][0-9]?),r=([1-9][0-9]?),p=([1-9][0-9]?)"
     r"\$([A-Za-z0-9+/]{22,86})\$([A-Za-z0-9+/]{43})"
 )

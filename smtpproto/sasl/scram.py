@@ -17,6 +17,7 @@ from typing import NoReturn
 from attrs import define, field, frozen
 
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
@@ -32,13 +33,13 @@ _EXTENSIONS = r"(?:,[A-Zbdfghj-loqtuw-z]=[^\0,]+)*"
 _VALUE = r"[^\0,]+"
 _NAME = r"(?:[^\0,=]|=2C|=3D)+"
 _NONCE = r"[!-+\--~]+"
-_CLIENT_FIRST = re.compile(
+_CLIENT_FIRST = pattern(
     rf"((n|y|p=([A-Za-z0-9.-]+)),(?:a=({_NAME}))?,)(n=({_NAME}),r=({_NONCE}){_EXTENSIONS})"
 )
-_SERVER_FIRST = re.compile(rf"r=({_NONCE}),s=({_VALUE}),i=([1-9][0-9]{{0,9}}){_EXTENSIONS}")
-_CLIENT_FINAL = re.compile(rf"(c=({_VALUE}),r=({_NONCE}){_EXTENSIONS}),p=({_VALUE})")
-_SERVER_FINAL = re.compile(rf"v=({_VALUE}){_EXTENSIONS}")
-_SERVER_ERROR = re.compile(rf"e=({_VALUE}){_EXTENSIONS}")
+_SERVER_FIRST = pattern(rf"r=({_NONCE}),s=({_VALUE}),i=([1-9][0-9]{{0,9}}){_EXTENSIONS}")
+_CLIENT_FINAL = pattern(rf"(c=({_VALUE}),r=({_NONCE}){_EXTENSIONS}),p=({_VALUE})")
+_SERVER_FINAL = pattern(rf"v=({_VALUE}){_EXTENSIONS}")
+_SERVER_ERROR = pattern(rf"e=({_VALUE}){_EXTENSIONS}")
 
 
 @keeps_secret_arguments

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 
 from attrs import frozen
 
 from ..errors import GrammarError
+from ..grammar.pattern import pattern
 from ..grammar.secret import Secret, keeps_secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
@@ -19,9 +19,7 @@ from .prepare import prepared, prepared_text
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
 """The name of each hash in mechanisms and in hashlib, the strongest first."""
 
-_STORED = re.compile(
-    r"SCRAM-(SHA-256|SHA-1) *\$ *([1-9][0-9]{0,9}):([^$:]+?) *\$ *([^$:]+):([^$:]+)"
-)
+_STORED = pattern(r"SCRAM-(SHA-256|SHA-1) *\$ *([1-9][0-9]{0,9}):([^$:]+?) *\$ *([^$:]+):([^$:]+)")
 
 
 @checked

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from ..errors import LocalProtocolError, TLSFailed
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..option_types import checked
 from .binding import SERVER_END_POINT, server_end_point
@@ -196,8 +197,8 @@ _CERTIFICATE_CHECKS = {
     "not valid for": _CHECK_NAME,
 }
 """What to check, by a part of OpenSSL's message about a certificate."""
-_COMMAND = re.compile(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
-_REPLY = re.compile(rb"[2-5][0-9]{2}[- \r\n]")
+_COMMAND = pattern(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
+_REPLY = pattern(rb"[2-5][0-9]{2}[- \r\n]")
 
 
 def plain_name(host: str | None, *, required: bool) -> str | None:

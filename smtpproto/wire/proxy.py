@@ -6,7 +6,6 @@ reads one only where its configuration says that a proxy sends it (5), and only 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from ..errors import GrammarError
+from ..grammar.pattern import pattern
 from ..option_types import checked
 
 Endpoint = tuple[str, int]
@@ -33,9 +33,9 @@ _STARTS = (
     _SIGNATURE + bytes([_PROXY]),
 )
 
-_V1_TEXT = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|TCP4 [0-9. ]*|TCP6 [0-9A-Fa-f:. ]*)")
+_V1_TEXT = pattern(rb"PROXY (?:UNKNOWN[^\r\n]*|TCP4 [0-9. ]*|TCP6 [0-9A-Fa-f:. ]*)")
 _PORT = "(0|[1-9][0-9]{0,4})"
-_V1_TCP = re.compile(f"(PROXY TCP[46]) ([^ ]+) ([^ ]+) {_PORT} {_PORT}\r\n")
+_V1_TCP = pattern(f"(PROXY TCP[46]) ([^ ]+) ([^ ]+) {_PORT} {_PORT}\r\n")
 
 _FIXED = 16  # signature, command, family, length
 _TCP = {4: 0x11, 6: 0x21}
