@@ -19,7 +19,7 @@ from .reply import GrammarError, Reply
 _BAD_DOMAIN = Reply(501, "5.5.2", "Syntax error in domain or address literal")
 _LABEL = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 COMMON_DOMAIN = (
-    r"(?:[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]?(?<!-)\.)*"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"  # a label fits in one way only
     r"[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z])?"
 )
 """A pattern of common domains, which are in ASCII and end with a letter. Only the length of the

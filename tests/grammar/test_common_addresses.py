@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import ForwardPath, Mailbox, ReversePath
+from smtpproto import Domain, ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.address import COMMON_MAILBOX, common_forward_path, common_reverse_path
 from smtpproto.grammar.domain import COMMON_DOMAIN
 from smtpproto.testing import strategies
@@ -72,3 +72,11 @@ def test_addresses_within_the_limits_are_common(text: str) -> None:
 )  # fmt: skip
 def test_other_addresses_are_left_to_the_cursor_parser(text: str) -> None:
     assert COMMON.fullmatch(text) is None
+
+
+@pytest.mark.parametrize("label", ["ab", "a-b", "a" * 63])
+def test_a_long_domain_that_is_not_common_is_read_in_short_time(label: str) -> None:
+    """A pattern that can match a label in two ways takes twice as long for each further label."""
+    name = ".".join([label] * (180 // (len(label) + 1))) + ".9"
+    assert Domain(name).name == name
+    assert str(Mailbox.parse(f"ann@{name}")) == f"ann@{name}"
