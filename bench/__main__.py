@@ -99,7 +99,7 @@ def version_of(python: str, package: str) -> str:
 
 def report(head: str, sections: Sequence[Section]) -> str:
     figures = [one for section in sections for one in section.figures]
-    left_out = f"## Left out\n\n{absences(figures)}\n"
+    left_out = f"## Left out\n\n{absences(figures) or 'Nothing.'}\n"
     return "\n".join([head, *map(str, sections), left_out])
 
 

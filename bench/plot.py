@@ -8,7 +8,7 @@ from html import escape
 
 from .measuring import Figures
 
-WIDTH, LABEL, BAR, GAP, TOP = 760, 150, 11, 14, 44
+WIDTH, LABEL, BAR, GAP, TOP = 720, 60, 11, 14, 44
 COLOURS = ["#1f6f8b", "#3a9bb8", "#7cc3d6", "#b5dfe9", "#c05a2b", "#dd8b57", "#b8a13a", "#8a8a8a"]
 
 
@@ -27,7 +27,7 @@ def chart(figures: Sequence[Figures], reference: str, names: Sequence[str]) -> s
     low, high = min([0.5, *bars.values()]), max([2.0, *bars.values()])
     scale = (WIDTH - LABEL - 60) / math.log(high / low)
     one = LABEL + scale * math.log(1 / low)
-    shapes, y = [_text(LABEL, 14, f"times {reference}, in the same CPU time")], TOP
+    shapes, y = [_text(20, 14, f"times {reference}, in the same CPU time")], TOP
     shapes += _legend(names)
     for load in compared:
         shapes.append(_text(LABEL - 8, y + BAR, f"{load.load}", "end"))
@@ -48,11 +48,11 @@ def chart(figures: Sequence[Figures], reference: str, names: Sequence[str]) -> s
 
 
 def _legend(names: Sequence[str]) -> list[str]:
-    shapes = []
+    shapes, x = [], 20
     for index, name in enumerate(names):
-        x = LABEL + index * 85
         shapes.append(_bar(x, 22, 9, COLOURS[index % len(COLOURS)]))
         shapes.append(_text(x + 12, 31, name))
+        x += 35 + 6 * len(name)
     return shapes
 
 

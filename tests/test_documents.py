@@ -209,6 +209,17 @@ def test_machine_prints_content_and_replies() -> None:
     assert "QUIT -> 221" in done.stdout
 
 
+def test_measure_handler_prints_what_each_handler_costs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import measure_handler; measure_handler.main(10, 1)"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"(\w+: \d+ us of CPU a message\n){2}", done.stdout)
+
+
 def test_tables_md_matches_the_code() -> None:
     command = [sys.executable, "docs/tables.py", "--check"]
     subprocess.run(command, cwd=ROOT, check=True)
