@@ -32,8 +32,12 @@ class Load:
     most: int = 100_000
     """The highest count."""
 
+    def concerns(self, can: Set[str]) -> bool:
+        """Return whether a contender that can do *can* has a part in it at all."""
+        return True
+
     def unfit(self, can: Set[str]) -> str | None:
-        """Return why a contender that can do *can* cannot take part, or None."""
+        """Return what a contender that can do *can* lacks, or None."""
         return None
 
 
@@ -59,8 +63,8 @@ class ClientLoad(Load):
     sink: str | None = "smtp-sink"
     """The server that clients send to, or None for work without sockets."""
 
-    def unfit(self, can: Set[str]) -> str | None:
-        return None if self.name in can else "has no such program"
+    def concerns(self, can: Set[str]) -> bool:
+        return self.name in can
 
 
 # -- dialogues -----------------------------------------------------------------------------------

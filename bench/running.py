@@ -78,7 +78,7 @@ class Runner:
         absent = Absent()
         measures: dict[str, Measure] = {}
         counts: dict[str, int] = {}
-        for contender in contenders:
+        for contender in [one for one in contenders if load.concerns(one.can)]:
             with absent.noting(contender.title):
                 measure = self._measure(load, contender)
                 counts[contender.title] = count_for(measure, load, self.plan.seconds)
