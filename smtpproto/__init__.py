@@ -18,70 +18,124 @@ Every other module is internal and may change at any time.
 """
 
 import logging
+from typing import TYPE_CHECKING
 
-from .client import (
-    Client,
-    ClientConfig,
-    ClientOptions,
-    ConnectOptions,
-    PoolConfig,
-    PoolOptions,
-    TLSMode,
-)
-from .errors import (
-    BadCredentials,
-    ConnectFailed,
-    ConnectionLost,
-    EncryptionRequired,
-    GrammarError,
-    LocalProtocolError,
-    LoginRefused,
-    NotOffered,
-    OutcomeUnknown,
-    Refusal,
-    RemoteProtocolError,
-    SendRefused,
-    SMTPError,
-    TimedOut,
-    TLSFailed,
-    TransportError,
-)
-from .grammar.address import ForwardPath, Mailbox, ReversePath
-from .grammar.command import Command
-from .grammar.domain import AddressLiteral, Domain, GeneralLiteral, HelloHost, Host, MalformedHost
-from .grammar.dsn import Notify, OriginalRecipient, Ret
-from .grammar.envelope import Envelope
-from .grammar.extension import Extensions
-from .grammar.parameters import Body, MailParameters, RcptParameters
-from .grammar.reply import EnhancedCode, Reply
-from .grammar.rrvs import NoSupport, ValidSince
-from .grammar.scheduling import ByMode, DeliverBy
-from .grammar.secret import Secret
-from .limits import Leniencies, Limits, Timeouts, Tolerance
-from .mail import Plan, Source, lint, plan
-from .outcome import Outcome, RecipientReplies
-from .ports import Trace
-from .protocol import ClientProtocol, Phase, ServerProtocol, Verb
-from .sasl import (
-    Anonymous,
-    Authenticator,
-    BearerToken,
-    Credential,
-    External,
-    HashedPasswords,
-    Identity,
-    Login,
-    PlainPasswords,
-    ScramKeys,
-    StoredKeys,
-    TokenClaim,
-    TokenRefused,
-    hash_password,
-)
-from .server import Handler, ServerConfig, ServerOptions, Session, Sink, Verdict, Verdicts
-from .tls.filter import TLSInfo
-from .tls.verify import ClientCertificate, TLSVerify
-from .wire.proxy import ProxyHeader, ProxyTLS
+from .late_names import late_names
+
+if TYPE_CHECKING:
+    from .client import (
+        Client,
+        ClientConfig,
+        ClientOptions,
+        ConnectOptions,
+        PoolConfig,
+        PoolOptions,
+        TLSMode,
+    )
+    from .errors import (
+        BadCredentials,
+        ConnectFailed,
+        ConnectionLost,
+        EncryptionRequired,
+        GrammarError,
+        LocalProtocolError,
+        LoginRefused,
+        NotOffered,
+        OutcomeUnknown,
+        Refusal,
+        RemoteProtocolError,
+        SendRefused,
+        SMTPError,
+        TimedOut,
+        TLSFailed,
+        TransportError,
+    )
+    from .grammar.address import ForwardPath, Mailbox, ReversePath
+    from .grammar.command import Command
+    from .grammar.domain import (
+        AddressLiteral,
+        Domain,
+        GeneralLiteral,
+        HelloHost,
+        Host,
+        MalformedHost,
+    )
+    from .grammar.dsn import Notify, OriginalRecipient, Ret
+    from .grammar.envelope import Envelope
+    from .grammar.extension import Extensions
+    from .grammar.parameters import Body, MailParameters, RcptParameters
+    from .grammar.reply import EnhancedCode, Reply
+    from .grammar.rrvs import NoSupport, ValidSince
+    from .grammar.scheduling import ByMode, DeliverBy
+    from .grammar.secret import Secret
+    from .limits import Leniencies, Limits, Timeouts, Tolerance
+    from .mail import Plan, Source, lint, plan
+    from .outcome import Outcome, RecipientReplies
+    from .ports import Trace
+    from .protocol import ClientProtocol, Phase, ServerProtocol, Verb
+    from .sasl import (
+        Anonymous,
+        Authenticator,
+        BearerToken,
+        Credential,
+        External,
+        HashedPasswords,
+        Identity,
+        Login,
+        PlainPasswords,
+        ScramKeys,
+        StoredKeys,
+        TokenClaim,
+        TokenRefused,
+        hash_password,
+    )
+    from .server import Handler, ServerConfig, ServerOptions, Session, Sink, Verdict, Verdicts
+    from .tls.filter import TLSInfo
+    from .tls.verify import ClientCertificate, TLSVerify
+    from .wire.proxy import ProxyHeader, ProxyTLS
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".client": (
+                "Client ClientConfig ClientOptions ConnectOptions PoolConfig PoolOptions TLSMode"
+            ),
+            ".errors": (
+                "BadCredentials ConnectFailed ConnectionLost EncryptionRequired GrammarError "
+                "LocalProtocolError LoginRefused NotOffered OutcomeUnknown Refusal "
+                "RemoteProtocolError SendRefused SMTPError TimedOut TLSFailed TransportError"
+            ),
+            ".grammar.address": "ForwardPath Mailbox ReversePath",
+            ".grammar.command": "Command",
+            ".grammar.domain": "AddressLiteral Domain GeneralLiteral HelloHost Host MalformedHost",
+            ".grammar.dsn": "Notify OriginalRecipient Ret",
+            ".grammar.envelope": "Envelope",
+            ".grammar.extension": "Extensions",
+            ".grammar.parameters": "Body MailParameters RcptParameters",
+            ".grammar.reply": "EnhancedCode Reply",
+            ".grammar.rrvs": "NoSupport ValidSince",
+            ".grammar.scheduling": "ByMode DeliverBy",
+            ".grammar.secret": "Secret",
+            ".limits": "Leniencies Limits Timeouts Tolerance",
+            ".mail": "Plan Source lint plan",
+            ".outcome": "Outcome RecipientReplies",
+            ".ports": "Trace",
+            ".protocol": "ClientProtocol Phase ServerProtocol Verb",
+            ".sasl": (
+                "Anonymous Authenticator BearerToken Credential External HashedPasswords "
+                "Identity Login PlainPasswords ScramKeys StoredKeys TokenClaim TokenRefused "
+                "hash_password"
+            ),
+            ".server": "Handler ServerConfig ServerOptions Session Sink Verdict Verdicts",
+            ".tls.filter": "TLSInfo",
+            ".tls.verify": "ClientCertificate TLSVerify",
+            ".wire.proxy": "ProxyHeader ProxyTLS",
+            "": (
+                "adapters client commands errors events limits mail ports protocol replies sasl "
+                "server testing"
+            ),
+        },
+    )
 
 __version__ = "0.1.0"
 
@@ -89,94 +143,19 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
-    "AddressLiteral",
-    "Anonymous",
-    "Authenticator",
-    "BadCredentials",
-    "BearerToken",
-    "Body",
-    "ByMode",
-    "Client",
-    "ClientCertificate",
-    "ClientConfig",
-    "ClientOptions",
-    "ClientProtocol",
-    "Command",
-    "ConnectFailed",
-    "ConnectOptions",
-    "ConnectionLost",
-    "Credential",
-    "DeliverBy",
-    "Domain",
-    "EncryptionRequired",
-    "EnhancedCode",
-    "Envelope",
-    "Extensions",
-    "External",
-    "ForwardPath",
-    "GeneralLiteral",
-    "GrammarError",
-    "Handler",
-    "HashedPasswords",
-    "HelloHost",
-    "Host",
-    "Identity",
-    "Leniencies",
-    "Limits",
-    "LocalProtocolError",
-    "Login",
-    "LoginRefused",
-    "MailParameters",
-    "Mailbox",
-    "MalformedHost",
-    "NoSupport",
-    "NotOffered",
-    "Notify",
-    "OriginalRecipient",
-    "Outcome",
-    "OutcomeUnknown",
-    "Phase",
-    "PlainPasswords",
-    "Plan",
-    "PoolConfig",
-    "PoolOptions",
-    "ProxyHeader",
-    "ProxyTLS",
-    "RcptParameters",
-    "RecipientReplies",
-    "Refusal",
-    "RemoteProtocolError",
-    "Reply",
-    "Ret",
-    "ReversePath",
-    "SMTPError",
-    "ScramKeys",
-    "Secret",
-    "SendRefused",
-    "ServerConfig",
-    "ServerOptions",
-    "ServerProtocol",
-    "Session",
-    "Sink",
-    "Source",
-    "StoredKeys",
-    "TLSFailed",
-    "TLSInfo",
-    "TLSMode",
-    "TLSVerify",
-    "TimedOut",
-    "Timeouts",
-    "TokenClaim",
-    "TokenRefused",
-    "Tolerance",
-    "Trace",
-    "TransportError",
-    "ValidSince",
-    "Verb",
-    "Verdict",
-    "Verdicts",
-    "__version__",
-    "hash_password",
-    "lint",
-    "plan",
-]
+    "AddressLiteral", "Anonymous", "Authenticator", "BadCredentials", "BearerToken", "Body",
+    "ByMode", "Client", "ClientCertificate", "ClientConfig", "ClientOptions", "ClientProtocol",
+    "Command", "ConnectFailed", "ConnectOptions", "ConnectionLost", "Credential", "DeliverBy",
+    "Domain", "EncryptionRequired", "EnhancedCode", "Envelope", "Extensions", "External",
+    "ForwardPath", "GeneralLiteral", "GrammarError", "Handler", "HashedPasswords", "HelloHost",
+    "Host", "Identity", "Leniencies", "Limits", "LocalProtocolError", "Login", "LoginRefused",
+    "MailParameters", "Mailbox", "MalformedHost", "NoSupport", "NotOffered", "Notify",
+    "OriginalRecipient", "Outcome", "OutcomeUnknown", "Phase", "PlainPasswords", "Plan",
+    "PoolConfig", "PoolOptions", "ProxyHeader", "ProxyTLS", "RcptParameters",
+    "RecipientReplies", "Refusal", "RemoteProtocolError", "Reply", "Ret", "ReversePath",
+    "SMTPError", "ScramKeys", "Secret", "SendRefused", "ServerConfig", "ServerOptions",
+    "ServerProtocol", "Session", "Sink", "Source", "StoredKeys", "TLSFailed", "TLSInfo",
+    "TLSMode", "TLSVerify", "TimedOut", "Timeouts", "TokenClaim", "TokenRefused", "Tolerance",
+    "Trace", "TransportError", "ValidSince", "Verb", "Verdict", "Verdicts", "__version__",
+    "hash_password", "lint", "plan",
+]  # fmt: skip

@@ -19,6 +19,7 @@ ROOT = Path(smtpproto.__file__).parent
 # The parts that each part may import besides itself, from the inner rings to the outer ones.
 BELOW: dict[str, list[str]] = {
     "option_types": [],
+    "late_names": [],
     "limits": ["option_types"],
     "ports": [],
     "grammar": ["limits", "option_types"],
@@ -27,12 +28,12 @@ BELOW: dict[str, list[str]] = {
     "errors": ["grammar", "outcome", "refusal"],
     "wire": ["errors", "limits", "option_types", "ports", "grammar"],
     "tls": ["errors", "limits", "option_types", "ports", "grammar", "wire"],
-    "sasl": ["errors", "limits", "option_types", "ports", "grammar"],
+    "sasl": ["errors", "late_names", "limits", "option_types", "ports", "grammar"],
     "mail": ["errors", "limits", "option_types", "grammar", "wire"],
     "commands": ["grammar"],
     "events": ["grammar"],
     "replies": ["grammar"],
-    "protocol": ["errors", "limits", "option_types", "grammar", "wire", "events"],
+    "protocol": ["errors", "late_names", "limits", "option_types", "grammar", "wire", "events"],
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..client import (
     Client,
@@ -21,11 +21,16 @@ from ..client import (
 )
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
+from ..late_names import late_names
 from ..mail import Source
 from ..outcome import Outcome
 from .asyncio_runtime import Runtime, Stream
-from .asyncio_server import Server, serve, serve_forever
 from .dialling import close_on_error
+
+if TYPE_CHECKING:
+    from .asyncio_server import Server, serve, serve_forever
+else:
+    __getattr__, __dir__ = late_names(__name__, {".asyncio_server": "Server serve serve_forever"})
 
 __all__ = [
     "Client",

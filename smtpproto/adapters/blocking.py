@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import socket
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from ..client import ConnectOptions, PoolOptions, make_pool, make_target, open_client, send_once
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
+from ..late_names import late_names
 from ..mail import Source
 from ..outcome import Outcome
 from .blocking_runtime import Runtime, Stream
-from .blocking_server import Server, serve, serve_forever
 from .dialling import close_on_error
 from .facade import Client, Pool, run
+
+if TYPE_CHECKING:
+    from .blocking_server import Server, serve, serve_forever
+else:
+    __getattr__, __dir__ = late_names(__name__, {".blocking_server": "Server serve serve_forever"})
 
 __all__ = [
     "Client",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import trio
 
@@ -22,10 +22,15 @@ from ..client import (
 )
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
+from ..late_names import late_names
 from ..mail import Source
 from ..outcome import Outcome
 from .trio_runtime import Connection, Runtime, Stream
-from .trio_server import Server, serve, serve_forever
+
+if TYPE_CHECKING:
+    from .trio_server import Server, serve, serve_forever
+else:
+    __getattr__, __dir__ = late_names(__name__, {".trio_server": "Server serve serve_forever"})
 
 __all__ = [
     "Client",

@@ -4,30 +4,38 @@
 session, and :data:`EXTENSIONS` says what each extension adds.
 """
 
-from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
-from ..grammar.extension import EXTENSIONS, Extension
-from .client import ClientProtocol
-from .phases import COLUMNS, ROWS, Phase
-from .server import ServerProtocol
-from .settings import ServerSettings
-from .terms import Terms
-from .transaction import Transaction
-from .verbs import Verb, Vocabulary, vocabulary
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
+    from ..grammar.extension import EXTENSIONS, Extension
+    from .client import ClientProtocol
+    from .phases import COLUMNS, ROWS, Phase
+    from .server import ServerProtocol
+    from .settings import ServerSettings
+    from .terms import Terms
+    from .transaction import Transaction
+    from .verbs import Verb, Vocabulary, vocabulary
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            "..grammar.ehlo_parameters": "FutureRelease SessionLimits",
+            "..grammar.extension": "EXTENSIONS Extension",
+            ".client": "ClientProtocol",
+            ".phases": "COLUMNS ROWS Phase",
+            ".server": "ServerProtocol",
+            ".settings": "ServerSettings",
+            ".terms": "Terms",
+            ".transaction": "Transaction",
+            ".verbs": "Verb Vocabulary vocabulary",
+        },
+    )
 
 __all__ = [
-    "COLUMNS",
-    "EXTENSIONS",
-    "ROWS",
-    "ClientProtocol",
-    "Extension",
-    "FutureRelease",
-    "Phase",
-    "ServerProtocol",
-    "ServerSettings",
-    "SessionLimits",
-    "Terms",
-    "Transaction",
-    "Verb",
-    "Vocabulary",
-    "vocabulary",
-]
+    "COLUMNS", "EXTENSIONS", "ROWS", "ClientProtocol", "Extension", "FutureRelease", "Phase",
+    "ServerProtocol", "ServerSettings", "SessionLimits", "Terms", "Transaction", "Verb",
+    "Vocabulary", "vocabulary",
+]  # fmt: skip

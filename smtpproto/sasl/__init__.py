@@ -5,43 +5,40 @@ Each mechanism has a module, with an exchange class for each side, and a row in 
 
 from __future__ import annotations
 
-from .authenticator import Authenticator, TokenClaim, TokenRefused
-from .credentials import Anonymous, BearerToken, Credential, External, Login
-from .exchange import (
-    Channel,
-    ClientExchange,
-    Denied,
-    Identity,
-    RefusingChallenge,
-    ServerExchange,
-)
-from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
-from .passwords import HashedPasswords, PlainPasswords, StoredKeys, hash_password
-from .scram_keys import ScramKeys
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from .authenticator import Authenticator, TokenClaim, TokenRefused
+    from .credentials import Anonymous, BearerToken, Credential, External, Login
+    from .exchange import (
+        Channel,
+        ClientExchange,
+        Denied,
+        Identity,
+        RefusingChallenge,
+        ServerExchange,
+    )
+    from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
+    from .passwords import HashedPasswords, PlainPasswords, StoredKeys, hash_password
+    from .scram_keys import ScramKeys
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".authenticator": "Authenticator TokenClaim TokenRefused",
+            ".credentials": "Anonymous BearerToken Credential External Login",
+            ".exchange": "Channel ClientExchange Denied Identity RefusingChallenge ServerExchange",
+            ".mechanisms": "BY_NAME MECHANISMS Mechanism offers usable",
+            ".passwords": "HashedPasswords PlainPasswords StoredKeys hash_password",
+            ".scram_keys": "ScramKeys",
+        },
+    )
 
 __all__ = [
-    "BY_NAME",
-    "MECHANISMS",
-    "Anonymous",
-    "Authenticator",
-    "BearerToken",
-    "Channel",
-    "ClientExchange",
-    "Credential",
-    "Denied",
-    "External",
-    "HashedPasswords",
-    "Identity",
-    "Login",
-    "Mechanism",
-    "PlainPasswords",
-    "RefusingChallenge",
-    "ScramKeys",
-    "ServerExchange",
-    "StoredKeys",
-    "TokenClaim",
-    "TokenRefused",
-    "hash_password",
-    "offers",
-    "usable",
-]
+    "BY_NAME", "MECHANISMS", "Anonymous", "Authenticator", "BearerToken", "Channel",
+    "ClientExchange", "Credential", "Denied", "External", "HashedPasswords", "Identity",
+    "Login", "Mechanism", "PlainPasswords", "RefusingChallenge", "ScramKeys", "ServerExchange",
+    "StoredKeys", "TokenClaim", "TokenRefused", "hash_password", "offers", "usable",
+]  # fmt: skip

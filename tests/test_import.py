@@ -1,0 +1,81 @@
+"""What an import loads: only what most programs that import it need."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import smtpproto
+from smtpproto.late_names import late_names
+
+PACKAGES = ["smtpproto", "smtpproto.protocol", "smtpproto.sasl"]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that a program has loaded after *statement*."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_no_module_of_its_own_and_no_other_package() -> None:
+    loaded = loaded_by("import smtpproto")
+    assert {name for name in loaded if name.startswith("smtpproto.")} == {"smtpproto.late_names"}
+    assert not loaded & {"attr", "ssl", "asyncio", "socket", "email"}
+
+
+@pytest.mark.parametrize("adapter", ["blocking", "asyncio"])
+def test_a_client_loads_no_server(adapter: str) -> None:
+    loaded = loaded_by(f"from smtpproto.adapters.{adapter} import connect, send, pool")
+    servers = (
+        "smtpproto.server",
+        "smtpproto.protocol.server",
+        f"smtpproto.adapters.{adapter}_server",
+    )
+    assert not {name for name in loaded if name.startswith(servers)} - SHARED
+
+
+# Tables of both sides.
+SHARED = {"smtpproto.protocol.server_replies"}
+
+
+def test_names_are_loaded_one_by_one() -> None:
+    loaded = loaded_by("from smtpproto import Limits")
+    ours = {name for name in loaded if name.startswith("smtpproto.")}
+    assert ours == {"smtpproto.late_names", "smtpproto.limits", "smtpproto.option_types"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_lists_its_names_before_they_are_loaded(package: str) -> None:
+    module = importlib.import_module(package)
+    program = (
+        f"import {package} as it\nassert set(it.__all__) <= set(dir(it))\nfrom {package} import *"
+    )
+    loaded_by(program)
+    assert set(module.__all__) <= set(dir(module))
+
+
+def test_a_public_module_is_an_attribute_of_the_package() -> None:
+    loaded_by(
+        "import smtpproto\nsmtpproto.errors.SMTPError, smtpproto.adapters, smtpproto.sasl.Login"
+    )
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_name_that_a_package_does_not_have_is_an_attribute_error(package: str) -> None:
+    with pytest.raises(AttributeError, match=rf"module '{package}' has no attribute 'Foo'"):
+        getattr(importlib.import_module(package), "Foo")  # noqa: B009
+    with pytest.raises(ImportError, match="Foo"):
+        exec(f"from {package} import Foo")
+
+
+def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(vars(smtpproto), "Limits", raising=False)
+    load, names = late_names("smtpproto", {".limits": "Limits Timeouts", "": "errors"})
+    assert load("Limits") is vars(smtpproto)["Limits"]
+    assert {"Limits", "Timeouts", "errors"} <= set(names())
