@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TypeGuard
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from .grammar.address import ForwardPath
 from .grammar.command import Command, Noop, Quit, Rset
@@ -111,9 +111,12 @@ class Step(enum.Enum):
     BODY_END = "end of data"
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Sent:
-    """An entry in the client's ledger: a command or step that awaits exactly one reply."""
+    """An entry in the client's ledger: a command or step that awaits exactly one reply.
+
+    The machine sets *reply*; programs only read it.
+    """
 
     what: Command | Step
     """The command or step that was sent."""
@@ -121,6 +124,8 @@ class Sent:
     """How many octets of the pipelining window this occupies."""
     recipient: ForwardPath | None = None
     """In LMTP, the recipient to whom this reply to the message belongs."""
+    reply: Reply | None = field(default=None, init=False, repr=False)
+    """The reply, once it has arrived."""
 
     def __str__(self) -> str:
         """Return the command line with secrets masked, or the name of the step."""

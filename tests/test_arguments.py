@@ -72,7 +72,7 @@ from smtpproto.client import make_pool, make_target
 from smtpproto.client.connection import open_client
 from smtpproto.commands import Ehlo
 from smtpproto.option_types import argument_names
-from smtpproto.protocol import ServerSettings, SessionLimits
+from smtpproto.protocol import ClientSettings, ServerSettings, SessionLimits
 
 WRONG_ARGUMENTS: list[tuple[Callable[..., object], tuple[object, ...]]] = [
     (Mailbox, ("a", "b.test>\r\nRCPT TO:<evil@x.test")),
@@ -148,6 +148,7 @@ VALID: dict[Any, dict[str, Any]] = {
         "stored_key": bytes(32),
         "server_key": bytes(32),
     },
+    ClientSettings: {},
     ServerConfig: {},
     ServerSettings: {},
     ServerProtocol: {"hostname": "mx.example.org"},

@@ -171,7 +171,7 @@ class _Attempt:
 
     def _tolerate(self, leniency: str, error: GrammarError) -> None:
         """Raise *error* unless *leniency* is allowed; log it if it is to be reported."""
-        context = ParseContext(leniencies=self.link.machine.leniencies)
+        context = ParseContext(leniencies=self.link.machine.settings.leniencies)
         context.tolerate(leniency, error)
         if context.used:
             _log.info("reply to %s tolerated: %s", self.command, leniency)

@@ -7,19 +7,16 @@ import logging
 from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import ip_address
-from typing import ClassVar, Literal, TypedDict
+from typing import ClassVar, Literal
 
 from attrs import field, frozen
 from attrs.converters import optional
 
-from ..grammar.ascii_case import upper
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
-from ..grammar.extension import EXTENSIONS
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
-from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import check_type, checked, checks_itself, must_be, wrong_type
+from ..option_types import check_type, checked, checks_itself, wrong_type
 from ..ports import Runtime, Trace
-from ..protocol.verbs import Verb, own_verbs
+from ..protocol.settings import ClientMachineOptions, ClientSettings
 from ..sasl import Credential, Login
 from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, check_ca, client_context, shared_context
@@ -82,18 +79,6 @@ def to_credential(value: Credential | tuple[str, str]) -> Credential:
     return found
 
 
-def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
-    """Return the keywords *names* in upper case. Raises ValueError for one that is unknown, and for
-    STARTTLS, which the option tls controls."""
-    keywords = frozenset(map(upper, [names] if isinstance(names, str) else names))
-    if "STARTTLS" in keywords:
-        raise ValueError('ignore_extensions cannot have STARTTLS; use tls="none"')
-    if unknown := sorted(keywords - EXTENSIONS.keys()):
-        known = ", ".join(EXTENSIONS)
-        raise ValueError(f"ignore_extensions: unknown keyword {unknown[0]!r}; known are {known}")
-    return keywords
-
-
 def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
     check_type("certificate", value, ClientCertificate, 'ClientCertificate("own.pem")')
     return value
@@ -123,7 +108,7 @@ for _converter in (_tls_mode, _tls_verify, _credential, _certificate, _context):
     checks_itself(_converter)
 
 
-class ClientOptions(TypedDict, total=False):
+class ClientOptions(ClientMachineOptions, total=False):
     """The keyword arguments of :class:`ClientConfig`, which describes them."""
 
     hello: Host | str | None
@@ -138,11 +123,6 @@ class ClientOptions(TypedDict, total=False):
     lmtp: bool | None
     source: str | tuple[str, int] | None
     proxy: ProxyHeader | None
-    verbs: Iterable[Verb]
-    limits: Limits
-    timeouts: Timeouts
-    leniencies: Leniencies
-    ignore_extensions: str | Iterable[str]
     trace: Trace | None
 
 
@@ -156,7 +136,7 @@ class ConnectOptions(ClientOptions, total=False):
 @keeps_secret_arguments
 @checked
 @frozen(kw_only=True)
-class ClientConfig:
+class ClientConfig(ClientSettings):
     """The options of a client."""
 
     _called: ClassVar[str] = "connect"
@@ -188,19 +168,6 @@ class ClientConfig:
     proxy: ProxyHeader | None = None
     """A PROXY header that describes the real client, for a server that expects one. It is sent
     first."""
-    verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
-    """Verbs of your own."""
-    limits: Limits = field(factory=Limits, validator=must_be(Limits, "Limits(...)"))
-    """Bounds on what the server may send."""
-    timeouts: Timeouts = field(factory=Timeouts, validator=must_be(Timeouts, "Timeouts(total=60)"))
-    """How long to wait for the server."""
-    leniencies: Leniencies = field(
-        factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
-    )
-    """The violations of the grammar to accept from the server."""
-    ignore_extensions: frozenset[str] = field(default=frozenset(), converter=_extension_names)
-    """Extensions to treat as not offered, for example ``["CHUNKING"]`` where a proxy on the way
-    offers what it cannot do."""
     trace: Trace | None = None
     """Called with each line of the dialogue and its sender: see ``Trace``. Secrets are masked."""
 

@@ -139,8 +139,9 @@ class Client:
             raise NotOffered(text, check="tls and verify")
         planned = plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
         for transaction in planned.transactions:
-            for command in (transaction.mail, *transaction.rcpts):
-                check_leniencies(command, self._config.leniencies)
+            check_leniencies(transaction.mail, self._config.leniencies)
+            for rcpt in transaction.rcpts:
+                check_leniencies(rcpt, self._config.leniencies)
         return planned
 
     async def login(self, login: Credential | tuple[str, str]) -> None:
@@ -366,7 +367,8 @@ async def open_client(
     if reason := _reason_impossible(host, port, config):
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
-    machine = _machine(config, mode, lmtp=config.speaks_lmtp(port))
+    secure, lmtp = mode is TLSMode.IMPLICIT, config.speaks_lmtp(port)
+    machine = ClientProtocol(config, lmtp=lmtp, secure=secure)
     deadline = Deadline(runtime.now, config.timeouts.total)
     deadline.start(within)
     with error_context("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
@@ -401,21 +403,9 @@ async def start_client(
 
     *server_name* is the name to verify. *mode* overrides ``config.tls``.
     """
-    machine = _machine(config, mode, lmtp=bool(config.lmtp))
+    machine = ClientProtocol(config, lmtp=bool(config.lmtp), secure=mode is TLSMode.IMPLICIT)
     link = Link(stream, runtime, machine, config.trace)
     return await _open_or_close(Client(link, config, server_name), mode)
-
-
-def _machine(config: ClientConfig, mode: TLSMode, *, lmtp: bool) -> ClientProtocol:
-    return ClientProtocol(
-        lmtp=lmtp,
-        secure=mode is TLSMode.IMPLICIT,
-        verbs=config.verbs,
-        limits=config.limits,
-        timeouts=config.timeouts,
-        leniencies=config.leniencies,
-        ignore_extensions=config.ignore_extensions,
-    )
 
 
 async def _open_or_close(client: Client, mode: TLSMode) -> Client:

@@ -44,7 +44,7 @@ _TRANSACTION_PHASES = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAI
 
 
 def _default_deadline(link: Link) -> Deadline:
-    return Deadline(link.runtime.now, link.machine.timeouts.total)
+    return Deadline(link.runtime.now, link.machine.settings.timeouts.total)
 
 
 @define(eq=False)
@@ -198,7 +198,7 @@ class Link:
 
     async def _write(self, data: bytes) -> None:
         try:
-            await self.stream.write(data, self.machine.timeouts.block)
+            await self.stream.write(data, self.machine.settings.timeouts.block)
         except TransportError as error:
             if isinstance(error, ConnectionLost):
                 error.reply = await self._drain()
@@ -210,7 +210,7 @@ class Link:
     async def preface(self, octets: bytes) -> None:
         """Write *octets* before the session and before TLS. Raises TransportError."""
         try:
-            await self.stream.write(octets, self.machine.timeouts.block)
+            await self.stream.write(octets, self.machine.settings.timeouts.block)
         except TransportError as error:
             raise self._mark_broken(error) from None
 
@@ -221,7 +221,7 @@ class Link:
         """
         stream = TLSStream(self.stream, tls, self.runtime.now)
         try:
-            await stream.handshake(self.machine.timeouts.tls)
+            await stream.handshake(self.machine.settings.timeouts.tls)
         except BaseException:
             self._broken = True
             raise
@@ -249,7 +249,7 @@ class Link:
         if not machine.awaits_reply:  # a reply that has arrived answers no command
             self._take_events()
         while machine.phase is not Phase.CLOSED and not (
-            machine.ready and machine.in_flight < machine.limits.window
+            machine.ready and machine.in_flight < machine.settings.limits.window
         ):
             await self._handle_next_event()
 

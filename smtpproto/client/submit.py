@@ -316,7 +316,7 @@ class _Submission:
 
     def _counts_552_as_452(self) -> bool:
         """Return whether 552 to RCPT counts as 452; if that is to be reported, log how often."""
-        leniency = self.link.machine.leniencies.recipient_552
+        leniency = self.link.machine.settings.leniencies.recipient_552
         if leniency is Tolerance.REPORT and self._accepted:
             number = sum(reply.code == 552 for reply in self._rcpt.values())
             if number:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import ClassVar, Self
 
 from attrs import Attribute, field, frozen
@@ -61,6 +62,11 @@ class Command:
 
     def __bytes__(self) -> bytes:
         return f"{self.verb} {self.argument()}".rstrip(" ").encode()
+
+    @cached_property
+    def line(self) -> bytes:
+        """The line with its CRLF."""
+        return bytes(self) + b"\r\n"
 
     def __str__(self) -> str:
         """Return the line as it may be shown: escaped, with secrets masked."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .client import ClientProtocol
     from .phases import COLUMNS, ROWS, Phase
     from .server import ServerProtocol
-    from .settings import ServerSettings
+    from .settings import ClientSettings, ServerSettings
     from .terms import Terms
     from .transaction import Transaction
     from .verbs import Verb, Vocabulary, vocabulary
@@ -27,7 +27,7 @@ else:
             ".client": "ClientProtocol",
             ".phases": "COLUMNS ROWS Phase",
             ".server": "ServerProtocol",
-            ".settings": "ServerSettings",
+            ".settings": "ClientSettings ServerSettings",
             ".terms": "Terms",
             ".transaction": "Transaction",
             ".verbs": "Verb Vocabulary vocabulary",
@@ -35,7 +35,7 @@ else:
     )
 
 __all__ = [
-    "COLUMNS", "EXTENSIONS", "ROWS", "ClientProtocol", "Extension", "FutureRelease", "Phase",
-    "ServerProtocol", "ServerSettings", "SessionLimits", "Terms", "Transaction", "Verb",
+    "COLUMNS", "EXTENSIONS", "ROWS", "ClientProtocol", "ClientSettings", "Extension",
+    "FutureRelease", "Phase",    "ServerProtocol", "ServerSettings", "SessionLimits", "Terms", "Transaction", "Verb",
     "Vocabulary", "vocabulary",
 ]  # fmt: skip

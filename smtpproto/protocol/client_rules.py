@@ -1,23 +1,24 @@
-"""Checks that a client makes before it sends, and what it reads from a reply to EHLO."""
+"""Checks that a client makes before it sends, and how it reads the offer of a server."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 
-from ..errors import LocalProtocolError, NotOffered
+from ..errors import GrammarError, LocalProtocolError, NotOffered
 from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
 from ..grammar.domain import MalformedHost
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters
-from ..grammar.parse_context import ParseContext
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..limits import Leniencies, Tolerance
+from ..limits import COMMAND_LINE, Leniencies, Tolerance
 
 _CONTROL = pattern(rb"[\x00-\x1f\x7f]")
+
+Tolerate = Callable[[str, GrammarError], None]
 
 
 def check_octets(data: bytes, parameters: MailParameters) -> None:
@@ -27,28 +28,10 @@ def check_octets(data: bytes, parameters: MailParameters) -> None:
         raise LocalProtocolError("octets above 127; send MAIL with BODY=8BITMIME or SMTPUTF8")
 
 
-def check_offered(command: Command, keyword: str | None, offered: Extensions) -> None:
-    """Raise NotOffered unless the server offers what *command*, of the extension *keyword*,
-    needs."""
-    if keyword is not None and keyword not in offered:
-        raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
-    if isinstance(command, Vrfy | Expn) and command.smtputf8 and "SMTPUTF8" not in offered:
-        raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
-    if isinstance(command, Auth) and command.mechanism not in offered.mechanisms:
-        text = f"the server does not offer AUTH {command.mechanism}"
-        raise NotOffered(text, command="AUTH")
-    if isinstance(command, Mail | Rcpt) and (
-        reason := not_offered_reason(command.parameters, offered)
-    ):
-        raise NotOffered(reason, command=command.verb)
-
-
-def check_leniencies(command: Command, leniencies: Leniencies) -> None:
-    """Raise LocalProtocolError for a value that only a leniency allows, unless *leniencies* do."""
-    if isinstance(command, Ehlo) and isinstance(command.host, MalformedHost):
-        text = f"not a name to send: {str(command.host)!r}; pass a domain or an address literal"
-        raise LocalProtocolError(text, command=command.verb)
-    if isinstance(command, Mail | Rcpt) and command.path.mailbox is not None:
+def check_leniencies(command: Mail | Rcpt, leniencies: Leniencies) -> None:
+    """Raise LocalProtocolError for an address that only a leniency allows, unless *leniencies*
+    do."""
+    if command.path.mailbox is not None:
         for name in command.path.mailbox.leniencies:
             if getattr(leniencies, name) is Tolerance.REJECT:
                 text = f"{printable(str(command.path))} needs the leniency {name}"
@@ -57,20 +40,37 @@ def check_leniencies(command: Command, leniencies: Leniencies) -> None:
 
 
 def read_offer(
-    reply: Reply, context: ParseContext, *, secure: bool, ignored: Collection[str] = ()
+    reply: Reply, tolerate: Tolerate, secure: bool, ignored: frozenset[str] = frozenset()
 ) -> Extensions:
     """Return the offer in a reply to EHLO, without the keywords *ignored*. Without TLS, REQUIRETLS
     is ignored too (RFC 8689 2), and with TLS, STARTTLS (RFC 3207 4.2)."""
-    offered = Extensions.from_reply(reply, context.tolerate)
+    offered = Extensions.from_reply(reply, tolerate)
     return offered.without("STARTTLS" if secure else "REQUIRETLS", *ignored)
 
 
-def line_of(command: Command, offered: Extensions, parameters: MailParameters) -> bytes:
-    """Return the line of *command*, in a transaction with *parameters*. Raise LocalProtocolError if
-    it is too long, or has octets that it must not have."""
-    line = bytes(command) + b"\r\n"
-    limit = offered.line_limit(command.verb)
-    if len(line) > limit:
+def line_of(
+    command: Command,
+    keyword: str | None,
+    offered: Extensions,
+    leniencies: Leniencies,
+    parameters: MailParameters,
+) -> bytes:
+    """Return the line of *command*, of the extension *keyword*, in a transaction with *parameters*.
+
+    Raises NotOffered if the server does not offer what *command* needs. Raises LocalProtocolError
+    if its line is too long, or has octets that it must not have, or a value that only a leniency
+    allows.
+    """
+    if keyword is not None and keyword not in offered.keywords:
+        raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
+    if isinstance(command, Mail | Rcpt):
+        if reason := not_offered_reason(command.parameters, offered):
+            raise NotOffered(reason, command=command.verb)
+        check_leniencies(command, leniencies)
+    else:
+        _check_value(command, offered)
+    line = command.line
+    if len(line) > COMMAND_LINE and len(line) > (limit := offered.line_limit(command.verb)):
         text = f"command line of {len(line)} octets; the limit is {limit}"
         raise LocalProtocolError(text, command=command.verb)
     if _CONTROL.search(line, 0, len(line) - 2):  # an application's own verb may contain any
@@ -78,6 +78,18 @@ def line_of(command: Command, offered: Extensions, parameters: MailParameters) -
     if not line.isascii() and not _may_be_utf8(command, parameters):
         raise LocalProtocolError("not ASCII; this needs SMTPUTF8", command=command.verb)
     return line
+
+
+def _check_value(command: Command, offered: Extensions) -> None:
+    """Raise LocalProtocolError for a value of *command* that must not be sent to this server."""
+    match command:
+        case Vrfy() | Expn() if command.smtputf8 and "SMTPUTF8" not in offered.keywords:
+            raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
+        case Auth(mechanism) if mechanism not in offered.mechanisms:
+            raise NotOffered(f"the server does not offer AUTH {mechanism}", command="AUTH")
+        case Ehlo(MalformedHost() as host):
+            text = f"not a name to send: {str(host)!r}; pass a domain or an address literal"
+            raise LocalProtocolError(text, command=command.verb)
 
 
 def _may_be_utf8(command: Command, parameters: MailParameters) -> bool:

@@ -1,98 +1,148 @@
-"""The client's ledger: everything that was sent and has no reply yet, oldest first."""
+"""The client's ledger: everything that was sent and has no reply yet."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from math import inf
 
 from attrs import define
 
 from ..events import Sent, Step
+from ..grammar.address import ForwardPath
 from ..grammar.command import Command
 from .phases import Phase
+from .verbs import Vocabulary
+
+# For what is not a verb: whether more may follow it in a group, and its time-out.
+_OWN_RULES = {
+    "GREETING": (False, "greeting"),
+    "AUTH_RESPONSE": (False, "auth"),
+    "BODY_END": (True, "final"),
+    "BDAT LAST": (True, "final"),
+}
 
 
-@define(eq=False)
-class _Entry:
-    sent: Sent
-    phase: Phase  # if this and everything before it succeeds
-    end: int  # the octets queued for the server up to the end of this one
-    asked_at: float  # the octets that had arrived from the server when this was sent
+@define(eq=False, kw_only=True, repr=False)
+class Entry(Sent):
+    """What the machine knows about something that awaits a reply."""
+
+    row: str
+    """Its row in the phase table, or the name of its step."""
+    leads_to: Phase
+    """The phase if this and everything before it succeeds."""
+    end: int
+    """The octets queued for the server up to the end of this one."""
+    grouped: bool
+    """Whether other commands may follow it in a pipelined group (RFC 2920 3.1)."""
+    timeout: str
+    """The field of :class:`~smtpproto.limits.Timeouts` for the wait for its reply."""
 
 
 class Ledger:
-    """What awaits a reply, and the phase that each of these leads to.
+    """What awaits a reply, oldest first, and the octets that are queued for the server.
 
     A reply answers the oldest entry, but only if its first octet arrived after the entry was
-    completely sent: a server cannot answer a question that it does not have yet.
+    completely taken to be sent: a server cannot answer a question that it does not have yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         """Begin with the greeting, which connecting asks for."""
-        greeting = _Entry(Sent(Step.GREETING), Phase.GREETING, end=0, asked_at=0)
-        self._entries = deque([greeting])
-        self._unsent: deque[_Entry] = deque()
+        self._vocabulary = vocabulary
+        self.output: list[bytes] = []
+        self.taken: int = 0
+        """How many octets the caller has taken to send them."""
+        self._queued = 0  # octets ever put into the output
         self.in_flight: int = 0
+        self.entries = deque([self._entry(Step.GREETING, "GREETING", Phase.GREETING)])
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def queue(self, octets: bytes) -> None:
+        """Put *octets* into the output."""
+        self.output.append(octets)
+        self._queued += len(octets)
 
-    @property
-    def sent(self) -> tuple[Sent, ...]:
-        """All entries, oldest first."""
-        return tuple(entry.sent for entry in self._entries)
+    def take(self, all_but: int) -> bytes:
+        """Return the output, but for the last *all_but* octets."""
+        data = b"".join(self.output)
+        self.output.clear()
+        if data and all_but:
+            data, rest = data[:-all_but], data[-all_but:]
+            self.output.append(rest)
+        self.taken += len(data)
+        return data
 
-    @property
-    def oldest(self) -> Sent:
-        """The entry that the next reply answers."""
-        return self._entries[0].sent
+    def append(
+        self, what: Command | Step, row: str, phase: Phase, line: bytes, data: bytes = b""
+    ) -> Entry:
+        """Queue *line* and *data*, and add *what*, which leads to *phase*."""
+        self.queue(line)
+        if data:
+            self.queue(data)
+        entry = self._entry(what, row, phase, len(line))
+        self.in_flight += entry.octets
+        self.entries.append(entry)
+        return entry
 
-    @property
-    def newest(self) -> Sent:
-        """The last entry."""
-        return self._entries[-1].sent
+    def append_for_each(
+        self,
+        recipients: list[ForwardPath],
+        what: Command | Step,
+        row: str,
+        line: bytes,
+        data: bytes,
+    ) -> tuple[Entry, ...]:
+        """Queue *line* and *data*, the end of a message in LMTP: each of *recipients* has a reply
+        of its own."""
+        self.queue(line)
+        self.queue(data)
+        entries = tuple(self._entry(what, row, Phase.READY, 0, path) for path in recipients)
+        self.entries += entries
+        return entries
 
-    def append(self, sent: Sent, phase: Phase, *, end: int, received: int) -> None:
-        """Add *sent*, which leads to *phase*; its end is the queued octet number *end*. So far,
-        *received* octets have arrived from the server."""
-        entry = _Entry(sent, phase, end, received)
-        self._entries.append(entry)
-        self._unsent.append(entry)
-        self.in_flight += sent.octets
+    def _entry(
+        self,
+        what: Command | Step,
+        row: str,
+        phase: Phase,
+        octets: int = 0,
+        recipient: ForwardPath | None = None,
+    ) -> Entry:
+        """Return the entry of *what*, whose last octet was queued last."""
+        if row in _OWN_RULES:
+            grouped, timeout = _OWN_RULES[row]
+        else:
+            verb = self._vocabulary.verbs[row]
+            grouped, timeout = verb.grouped, verb.timeout
+        if self._vocabulary.lmtp and row[:4] == "BDAT":
+            grouped = False  # how many replies the last has depends on those before (RFC 2033 4.3)
+        return Entry(
+            what, octets, recipient,
+            row=row, leads_to=phase, end=self._queued, grouped=grouped, timeout=timeout,
+        )  # fmt: skip
 
-    def note_sent(self, count: int, received: int) -> None:
-        """Note that the caller has taken *count* of the queued octets to send them, when *received*
-        octets had arrived."""
-        while self._unsent and self._unsent[0].end <= count:
-            self._unsent.popleft().asked_at = received
-        if self._unsent:  # its end was kept back, so nothing that arrives until then answers it
-            self._unsent[0].asked_at = inf
-
-    def take_answered(self, begin: int) -> Sent | None:
-        """Remove and return the entry that a reply answers whose first octet arrived as number
-        *begin*, counted from 0. Return None if the reply answers none."""
-        if not self._entries or begin < self._entries[0].asked_at:
+    def take_answered(self, sent: int) -> Entry | None:
+        """Remove and return the entry that a reply answers, which began to arrive when *sent*
+        octets had been taken. Return None if the reply answers none."""
+        if not self.entries or self.entries[0].end > sent:
             return None
-        entry = self._entries.popleft()
-        if self._unsent and self._unsent[0] is entry:
-            self._unsent.popleft()
-        self.in_flight -= entry.sent.octets
-        return entry.sent
+        entry = self.entries.popleft()
+        self.in_flight -= entry.octets
+        return entry
 
-    def expected_phase(self, phase: Phase) -> Phase:
-        """Return the phase after success of everything here; *phase* is the one now."""
-        return self._entries[-1].phase if self._entries else phase
-
-    def follow(self, phase: Phase, after: Callable[[Phase, Command | Step], Phase]) -> None:
-        """Note that a reply has led to *phase*: *after* returns the phase after each entry.
+    def redirect(self, phase: Phase) -> None:
+        """Note that a reply has led to *phase*, which was not expected.
 
         From the first entry that leads where it led before, all others do, too. So the whole ledger
         is walked only for a reply that changes what the commands after it can do, like the refusal
         of MAIL, and not for each refused recipient.
         """
-        for entry in self._entries:
-            phase = after(phase, entry.sent.what)
-            if entry.phase is phase:
+        for entry in self.entries:
+            phase = self._phase_by_table(phase, entry)
+            if entry.leads_to is phase:
                 return
-            entry.phase = phase
+            entry.leads_to = phase
+
+    def _phase_by_table(self, phase: Phase, entry: Entry) -> Phase:
+        """Return the phase after success of *entry*, or *phase* if the table has none."""
+        if isinstance(entry.what, Step):
+            return Phase.READY
+        cell = self._vocabulary.transitions.get((phase, entry.row))
+        return cell if isinstance(cell, Phase) else phase

@@ -4,72 +4,92 @@ from __future__ import annotations
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.parse_context import ParseContext
+from ..grammar.pattern import pattern
 from ..grammar.printable import printable
-from ..grammar.reply import Reply, parse_reply_line
-from ..limits import Limits
-from ..wire.buffer import Buffer
-from ..wire.lines import OVERLONG, LineReader
+from ..grammar.reply import Reply
+from ..limits import REPLY_LINE, Leniencies, Limits
 
+_MORE_FOLLOW = pattern(rb"[2-5][0-9]{2}-")
 _SHOWN = 100  # octets of an unfinished reply to show
+_SHORT = REPLY_LINE - len(b"\r\n")
 
 
 class ReplyReader:
     """Reads replies from octets that arrive in pieces."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, leniencies: Leniencies) -> None:
         self._limits = limits
-        self._buffer = Buffer()
-        self._line_reader = LineReader(self._buffer)
+        context = ParseContext(leniencies=leniencies)
+        self.tolerate = context.tolerate
+        self.used: list[str] = context.used
+        """The leniencies to report that reading needed since the last call of tolerated()."""
+        self._tail = b""  # of the line that is not complete
         self._lines: list[bytes] = []  # of the reply that is not complete
-        self._size = 0
-        self.received: int = 0
-        """How many octets have arrived."""
-        self.begin: int = 0
-        """How many octets had arrived before the first one of the last reply."""
+        self._size = 0  # octets of these
+        self._unread = 0  # lines that were returned but not read
+        self.sent_before: int = 0
+        """How many octets had been sent to the server when the first one of the next reply, or of
+        the one that is not complete, arrived."""
 
-    def feed(self, data: bytes) -> None:
-        """Take octets from the server."""
-        self._buffer.feed(data)
-        self.received += len(data)
+    def lines(self, data: bytes, sent: int) -> list[bytes]:
+        """Return the lines that end in *data*, without CRLF, and keep the rest. *sent* octets have
+        been sent to the server."""
+        if not (self._tail or self._lines):
+            self.sent_before = sent
+        lines = (self._tail + data).split(b"\r\n")
+        self._tail = lines.pop()
+        self._unread = len(lines)
+        return lines
 
     def clear(self) -> None:
         """Discard what was not read."""
-        self._buffer.clear()
+        self._tail, self._lines, self._unread = b"", [], 0
 
     @property
     def has_unread(self) -> bool:
         """Whether octets have arrived after the last reply."""
-        return bool(self._buffer)
+        return bool(self._unread or self._tail or self._lines)
 
     @property
     def unfinished(self) -> str:
         """The start of a reply whose end has not arrived, escaped; "" if there is none. A challenge
         of a login is masked."""
-        octets = b"\r\n".join([*self._lines[:1], self._buffer.peek(_SHOWN)])[:_SHOWN]
+        octets = b"\r\n".join([*self._lines[:1], self._tail[:_SHOWN]])[:_SHOWN]
         return "334 ***" if octets.startswith(b"334") else printable(octets)
 
-    def read(self, context: ParseContext) -> Reply | None:
-        """Return the next reply, or None if it is not complete.
+    def read(self, line: bytes) -> Reply | None:
+        """Read the next line; return the reply that it ends, or None if more lines follow.
 
         Raises RemoteProtocolError for what is not a reply, and for a reply or a line of one that
-        exceeds its limit, as soon as it does.
+        exceeds its limit.
         """
-        if not self._lines:
-            self.begin = self.received - len(self._buffer)
-        while (line := self._read_line()) is not None:
+        size = len(line)
+        if self._lines or size > _SHORT:  # no limit is lower
+            self._check_size(size + len(b"\r\n"))
+        self._size += size
+        self._unread -= 1
+        if line[3:4] == b"-" and _MORE_FOLLOW.match(line):
             self._lines.append(line)
-            self._size += len(line)
-            try:
-                if not parse_reply_line(line)[1]:
-                    lines, self._lines, self._size = self._lines, [], 0
-                    return Reply.from_lines(lines, context.tolerate)
-            except GrammarError as error:
-                raise RemoteProtocolError(error.message) from None
-        return None
+            return None
+        lines = (*self._lines, line)
+        self._lines, self._size = [], 0
+        try:
+            return Reply.from_lines(lines, self.tolerate)
+        except GrammarError as error:
+            raise RemoteProtocolError(error.message) from None
 
-    def _read_line(self) -> bytes | None:
-        left = self._limits.reply - self._size + len(b"\r\n")
-        line = self._line_reader.read(min(self._limits.reply_line, left))
-        if line is OVERLONG or self._line_reader.overlong:
+    def check_rest(self) -> None:
+        """Raise RemoteProtocolError if the line that has not ended is already too long."""
+        self._check_size(len(self._tail) + 1)
+
+    def _check_size(self, size: int) -> None:
+        """Raise RemoteProtocolError if a line of *size* octets, CRLF included, is too long."""
+        limits = self._limits
+        if size > limits.reply_line or self._size + size > limits.reply + len(b"\r\n"):
             raise RemoteProtocolError("a reply that is too long")
-        return line
+
+    def tolerated(self) -> tuple[str, ...]:
+        """Return :attr:`used`, and clear it."""
+        used = tuple(self.used)
+        self.used.clear()
+        return used

@@ -7,7 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from smtpproto import Leniencies, Login, LoginRefused, RemoteProtocolError, Reply, Tolerance
+from smtpproto import (
+    ClientProtocol,
+    Leniencies,
+    Login,
+    LoginRefused,
+    RemoteProtocolError,
+    Reply,
+    Tolerance,
+)
 from smtpproto.client.auth import _Attempt
 from smtpproto.sasl import BY_NAME
 from tests.sasl.exchanges import make_client
@@ -130,7 +138,7 @@ def test_503_does_not_stand_for_the_proof_of_a_server_that_tls_has_not_verified(
     secure: bool,
 ) -> None:
     """An attacker between client and server could send it. SCRAM would notice him."""
-    link = SimpleNamespace(machine=SimpleNamespace(leniencies=Leniencies()))
+    link = SimpleNamespace(machine=ClientProtocol())
     for name, believed in (("SCRAM-SHA-256", secure), ("PLAIN", True), ("LOGIN", True)):
         exchange = make_client(name, ANN)
         exchange.initial()

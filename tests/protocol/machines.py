@@ -241,9 +241,26 @@ def ehlo_reply(*keywords: str) -> bytes:
     return bytes(Reply(250, None, [f"{HOST} greets you", *keywords]))
 
 
+class DrivenClient(ClientProtocol):
+    """A client whose octets count as written before the helpers below feed it a reply.
+
+    ``data_to_send`` returns them all the same, when a test asks for them.
+    """
+
+    written: bytes = b""
+
+    def write(self) -> None:
+        """Take the octets that have gathered, as a program does that writes them."""
+        self.written += super().data_to_send()
+
+    def data_to_send(self, *, all_but: int = 0) -> bytes:
+        written, self.written = self.written, b""
+        return written + super().data_to_send(all_but=all_but)
+
+
 def greeted_client(**options: Any) -> ClientProtocol:
     """Return a client that has read the greeting."""
-    client = ClientProtocol(**options)
+    client = DrivenClient(**options)
     assert client.data_to_send() == b""
     receive(client, b"220 mx.example.org ready\r\n")
     return client
@@ -278,6 +295,8 @@ def client_in_body(*keywords: str, parameters: MailParameters | None = None) -> 
 def receive_events(client: ClientProtocol, *data: bytes) -> list[ClientEvent]:
     """Feed each piece; b"" is the end of the connection. Return all events."""
     events = []
+    if isinstance(client, DrivenClient):
+        client.write()
     for piece in data:
         client.receive(piece)
         while (event := client.next_event()) is not None:

@@ -89,6 +89,7 @@ def test_the_ledger_and_errors_never_show_a_secret() -> None:
     for shown in (repr(sent), str(sent), repr(other), str(other), repr(client.unanswered)):
         assert "hunter2" not in shown
         assert encoded not in shown
+    client.data_to_send()
     client.receive(b"354 what\r\nagain\r\n")
     event = client.next_event()
     assert isinstance(event, Answer)

@@ -199,6 +199,7 @@ def test_421_to_a_chunk_closes_the_session() -> None:
     client = client_with_recipient("CHUNKING", "PIPELINING")
     client.send_chunk(b"a", last=False)
     (last,) = client.send_chunk(b"a", last=True)
+    client.data_to_send()
     client.receive(b"421 bye\r\n250 ok\r\n")
     client.next_event()
     assert client.phase is Phase.CLOSED
@@ -209,6 +210,7 @@ def test_3yz_to_a_chunk_is_a_protocol_error() -> None:
     for last in (False, True):
         client = client_with_recipient("CHUNKING")
         client.send_chunk(b"a", last=last)
+        client.data_to_send()
         client.receive(b"354 go\r\n")
         with pytest.raises(RemoteProtocolError):
             client.next_event()

@@ -13,6 +13,7 @@ from smtpproto.grammar.extension_command import Auth
 from smtpproto.grammar.reply import Reply
 from smtpproto.grammar.secret import Secret
 from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.ledger import Ledger
 from smtpproto.protocol.phases import Phase
 
 from .machines import (
@@ -166,14 +167,14 @@ def count_steps(replies: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
         client.send(command)
     client.data_to_send()
     steps = 0
-    original = ClientProtocol._phase_by_table
+    original = Ledger._phase_by_table
 
     def counted(*arguments: object) -> Phase:
         nonlocal steps
         steps += 1
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ClientProtocol, "_phase_by_table", counted)
+    monkeypatch.setattr(Ledger, "_phase_by_table", counted)
     assert len(receive_events(client, replies)) == 1001
     return steps
 

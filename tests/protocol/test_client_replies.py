@@ -286,14 +286,14 @@ def test_an_endless_reply_line_ends_at_its_limit(begin: bytes, size: int) -> Non
     """The client does not wait for the end of the line, and keeps no more than the limit."""
     client = ready_client()
     client.send(Noop())
-    limit = client.limits.reply_line
+    limit = client.settings.limits.reply_line
     fits = begin + b"x" * (limit - 1 - len(begin.rpartition(b"\n")[2]))
     assert receive_events(client, *pieces_of(fits, size)) == []
     with pytest.raises(RemoteProtocolError, match="too long"):
         receive_events(client, b"x")
     for _ in range(100):
         client.receive(b"x" * 10000)
-    assert not client._reader.has_unread
+    assert not client.unfinished_reply
 
 
 def test_the_last_octet_of_the_longest_line_may_be_a_cr_whose_lf_is_to_come() -> None:

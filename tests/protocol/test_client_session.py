@@ -28,6 +28,7 @@ from .machines import (
     MAIL,
     OFFER,
     RCPT,
+    DrivenClient,
     assert_protocol_error,
     assert_refused,
     client_in_body,
@@ -84,7 +85,7 @@ def test_a_session_opens_with_ehlo_or_with_helo_after_its_refusal() -> None:
     receive(client, b"250 hi\r\n")
     assert client.phase is Phase.READY
     assert client.data_to_send() == b"EHLO client.example\r\nHELO client.example\r\n"
-    client = ClientProtocol()
+    client = DrivenClient()
     assert receive_codes(client, b"220-mx.example.org\r\n220-warning\r\n220 go\r\n") == [220]
     client.send(EHLO)
     assert receive_codes(client, b"250 mx\r\n") == [250]
@@ -173,6 +174,7 @@ def test_the_end_of_the_connection_is_reported_in_each_phase() -> None:
 def test_a_reply_that_arrived_before_the_end_is_read() -> None:
     client = client_in_body()
     (end,) = client.end_body()
+    client.data_to_send()
     client.receive(b"250 2.0.0 accepted\r\n")
     client.receive(b"")
     assert client.next_event() == Answer(end, Reply(250, "2.0.0", "accepted"))
@@ -181,7 +183,7 @@ def test_a_reply_that_arrived_before_the_end_is_read() -> None:
 
 @pytest.mark.req("RFC5321-4.5.3.2-02", "RFC5321-4.5.3.2-01")
 def test_the_timeout_is_that_of_the_awaited_reply() -> None:
-    client = ClientProtocol(timeouts=TIMES)
+    client = DrivenClient(timeouts=TIMES)
     assert client.timeout == 2
     for command, time, reply in [
         (None, 2, b"220 hi\r\n"),

@@ -26,6 +26,7 @@ from .machines import (
     MAIL_LINE,
     RCPT,
     RCPT_LINE,
+    DrivenClient,
     assert_refused,
     ready_client,
     ready_server,
@@ -454,7 +455,7 @@ def test_several_lines_of_auth_add_up_unless_rejected() -> None:
         (REPORT, ("PLAIN", "LOGIN"), ("auth_lines",)),
         (REJECT, ("PLAIN",), ()),
     ):
-        client = ClientProtocol(leniencies=only_with(auth_lines=tolerance))
+        client = DrivenClient(leniencies=only_with(auth_lines=tolerance))
         receive(client, b"220 mx\r\n")
         client.send(Ehlo(Domain("client.example")))
         (answer,) = receive(client, b"250-mx\r\n250-AUTH PLAIN\r\n250 AUTH=LOGIN\r\n")

@@ -104,6 +104,7 @@ def test_disconnected_names_the_recipients_without_a_reply(come: int) -> None:
 def test_421_leaves_the_remaining_recipients_unanswered() -> None:
     client = in_body(OK, OK, OK)
     sent = client.end_body()
+    client.data_to_send()
     client.receive(OK + b"421 4.3.2 bye\r\n")
     assert [client.next_event(), client.next_event()] == [
         Answer(sent[0], Reply(250, "2.0.0", "ok")),
@@ -115,6 +116,7 @@ def test_421_leaves_the_remaining_recipients_unanswered() -> None:
 def test_one_reply_too_many_is_a_protocol_error() -> None:
     client = in_body(OK)
     client.end_body()
+    client.data_to_send()
     client.receive(OK + OK)
     assert isinstance(client.next_event(), Answer)
     with pytest.raises(RemoteProtocolError):

@@ -193,7 +193,7 @@ def test_a_client_sends_an_own_verb_only_if_offered() -> None:
     sent = client.send(XCount(7))
     assert client.data_to_send() == b"XCOUNT 7\r\n"
     assert_refused(client, lambda: client.send(MAIL), match="wait")
-    assert client.timeout == client.timeouts.other
+    assert client.timeout == client.settings.timeouts.other
     (answer,) = receive(client, b"250-seven\r\n250 indeed\r\n")
     assert answer.sent is sent
     assert client.phase is Phase.READY

@@ -382,6 +382,7 @@ def client_in(phase: Phase) -> ClientProtocol:
     }[phase]
     for verb in script:
         send(client, verb)
+        client.data_to_send()
         refused = phase is Phase.FAILED and verb == "BDAT"
         client.receive(b"552 Too much\r\n" if refused else EHLO_REPLY)
         client.next_event()
@@ -439,6 +440,7 @@ def test_a_client_sends_no_command_in_the_other_phases(phase: Phase, verb: str) 
     lead = {Phase.BODY: "DATA", Phase.AUTH: "AUTH", Phase.TLS: "STARTTLS", Phase.CLOSED: "QUIT"}
     if phase in lead:
         client.send(COMMANDS_BY_ROW[lead[phase]])
+        client.data_to_send()
         client.receive(
             b"334 \r\n" if phase is Phase.AUTH else b"%d \r\n" % ACCEPTED_CODES[lead[phase]]
         )
