@@ -25,8 +25,7 @@ next. ``str(error)`` joins them on one line, escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from .grammar.reply import GrammarError, SMTPError
 from .outcome import OutcomeUnknown, SendRefused
@@ -53,14 +52,20 @@ __all__ = [
 ]
 
 
-@contextmanager
-def error_context(phase: str) -> Iterator[None]:
-    """Add *phase* and advice to errors that leave this block, or the decorated function."""
-    try:
-        yield
-    except SMTPError as error:
-        error.complete(phase)
-        raise
+class error_context:  # noqa: N801 - used like contextlib.suppress
+    """Add *phase* and advice to errors that leave the block."""
+
+    def __init__(self, phase: str) -> None:
+        self._phase = phase
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, stack: object
+    ) -> None:
+        if isinstance(error, SMTPError):
+            error.complete(self._phase)
 
 
 class LocalProtocolError(SMTPError):

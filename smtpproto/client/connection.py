@@ -112,37 +112,33 @@ class Client:
         this server cannot accept it, and TransportError if the connection failed before the final
         dot, so that nothing was accepted.
         """
-        return await self._send(message, envelope)
-
-    async def _send(
-        self, message: Source, envelope: Envelope | None, within: Deadline | None = None
-    ) -> Outcome:
-        """Send one message as :meth:`send` does, as part of the operation *within*."""
         planned = self.plan(message, envelope)
-        with self._link.conversation("transaction", within):
-            limits = self.extensions.limits
-            if limits.per_connection:
+        with self._link.conversation("transaction"):
+            if self.extensions.limits.per_connection:
                 self._sent += planned.transactions  # only needed if the server counts them
             return await submit(self._link, planned)
 
-    @error_context("plan")
     def plan(self, message: Source, envelope: Envelope | None = None) -> Plan:
         """Return what :meth:`send` would send, and send nothing: see :func:`smtpproto.plan`.
 
         Raises NotOffered if the message cannot be sent to this server, and LocalProtocolError for
         an address that this client's leniencies do not allow.
         """
-        long_lines = self._config.leniencies.long_lines is not Tolerance.REJECT
-        requires_tls = isinstance(envelope, Envelope) and envelope.parameters.requiretls
-        if requires_tls and not self._trusted:
-            text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
-            raise NotOffered(text, check="tls and verify")
-        planned = plan(message, envelope, self.extensions, sent=self._sent, long_lines=long_lines)
-        for transaction in planned.transactions:
-            check_leniencies(transaction.mail, self._config.leniencies)
-            for rcpt in transaction.rcpts:
-                check_leniencies(rcpt, self._config.leniencies)
-        return planned
+        leniencies = self._config.leniencies
+        with error_context("plan"):
+            requires_tls = isinstance(envelope, Envelope) and envelope.parameters.requiretls
+            if requires_tls and not self._trusted:
+                text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
+                raise NotOffered(text, check="tls and verify")
+            long_lines = leniencies.long_lines is not Tolerance.REJECT
+            planned = plan(
+                message, envelope, self.extensions, sent=self._sent, long_lines=long_lines
+            )
+            for transaction in planned.transactions:
+                check_leniencies(transaction.mail, leniencies)
+                for rcpt in transaction.rcpts:
+                    check_leniencies(rcpt, leniencies)
+            return planned
 
     async def login(self, login: Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides support (RFC 4954).
@@ -375,6 +371,17 @@ async def open_client(
         stream = await runtime.dial(host, port, seconds, config.source)
     link = Link(stream, runtime, machine, config.trace, deadline)
     return await _open_or_close(Client(link, config, _server_name(host)), mode)
+
+
+async def send_within(
+    deadline: Deadline, client: Client, message: Source, envelope: Envelope | None
+) -> Outcome:
+    """Send one message over *client*, as part of the operation that *deadline* measures."""
+    client._link.deadline.start(deadline)
+    try:
+        return await client.send(message, envelope)
+    finally:
+        client._link.deadline.stop()
 
 
 def _reason_impossible(host: str, port: int, config: ClientConfig) -> str:

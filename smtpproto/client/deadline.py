@@ -20,7 +20,7 @@ class Deadline:
     """
 
     _now: Callable[[], float]
-    _total: float | None
+    total: float | None
     _end: float | None = field(default=None, init=False)
 
     def start(self, enclosing: Deadline | None = None) -> bool:
@@ -30,8 +30,8 @@ class Deadline:
         """
         if enclosing is not None:
             self._end = enclosing._end
-        elif self._total is not None and self._end is None:
-            self._end = self._now() + self._total
+        elif self.total is not None and self._end is None:
+            self._end = self._now() + self.total
         else:
             return False
         return True
@@ -69,7 +69,7 @@ class Deadline:
 
     def _error(self, phase: str) -> TimedOut:
         return TimedOut(
-            f"the whole operation took longer than {self._total:g} seconds",
+            f"the whole operation took longer than {self.total:g} seconds",
             phase=phase,
             check="timeouts.total, and why the server is slow",
         )

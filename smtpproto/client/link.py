@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from attrs import Factory, define, field
 
@@ -17,7 +16,7 @@ from ..errors import (
     TLSFailed,
     TransportError,
 )
-from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
+from ..events import ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -35,7 +34,6 @@ _log = logging.getLogger("smtpproto.client")
 # Seconds to read what a server sent before the link broke: either it has arrived, or never will.
 _DRAIN_TIMEOUT = 1.0
 
-_CHECK_REPLY = "what the reply says"
 _CHECK_IMPLICIT_TLS = (
     'whether this port wants TLS from the first octet, as port 465 does: tls="implicit"'
 )
@@ -51,7 +49,9 @@ def _default_deadline(link: Link) -> Deadline:
 class Link:
     """One connection of a client: sends commands and pairs each one with its reply.
 
-    A reply is kept until :meth:`reply_to` fetches it, so commands may be pipelined.
+    Commands are queued by plain calls, and written when a reply is awaited. So a group of commands
+    is sent together, and one wait, for the reply to the last, is enough: the ledger's entries of
+    those before it have their replies then, too.
     """
 
     stream: Stream
@@ -66,46 +66,36 @@ class Link:
     one that was about to be sent."""
     error_phase: str = field(default="", init=False)
     """The phase that errors name, for example "login"."""
-    _replies: dict[Sent, Reply] = field(factory=dict, init=False)
     _busy: bool = field(default=False, init=False)
     _broken: bool = field(default=False, init=False)
     _server_silent: bool = field(default=True, init=False)  # no octet has arrived yet
 
     def __attrs_post_init__(self) -> None:
-        self.stream = DeadlineStream(self.stream, self.deadline)
+        if self.deadline.total is not None:
+            self.stream = DeadlineStream(self.stream, self.deadline)
 
-    @contextmanager
-    def conversation(
-        self, phase: str = "session", within: Deadline | None = None
-    ) -> Iterator[None]:
-        """Reserve the link for one conversation; a second one would mix up the replies.
+    def conversation(self, phase: str = "session") -> Conversation:
+        """Return a context that reserves the link for one conversation, whose errors name *phase*.
 
-        The block is one operation for ``Timeouts.total``, or part of the one that *within* measures
-        or that is under way. Errors name *phase*, unless the block sets ``error_phase`` to a later
-        one. Raises LocalProtocolError if the link is in use or the connection has ended.
+        Raises LocalProtocolError if the link is in use or the connection has ended.
         """
-        self._check_free(phase)
-        self._busy, self.error_phase = True, phase
-        began = self.deadline.start(within)
-        try:
-            yield
-        except SMTPError as error:
-            error.complete(self.error_phase)
-            raise
-        finally:
-            if began:
-                self.deadline.stop()
-            self._busy = False
+        return Conversation(self, phase)
 
-    def _check_free(self, phase: str) -> None:
+    def reserve(self, phase: str) -> None:
+        """Mark the link as in use. Raises LocalProtocolError as :meth:`conversation` says."""
         if self._busy:
             text = "this client is in use: one conversation at a time"
             check = "whether each task has a client of its own; a pool is shared safely"
             raise LocalProtocolError(text, phase=phase, check=check)
-        if self.ended and self.closing_reply is None:
+        if self.closing_reply is None and self.ended:
             text = "this connection is over; open a new one"
             check = "whether an earlier error, quit() or close() ended it"
             raise LocalProtocolError(text, phase=phase, check=check)
+        self._busy, self.error_phase = True, phase
+
+    def release(self) -> None:
+        """Mark the link as free."""
+        self._busy = False
 
     @property
     def usable(self) -> bool:
@@ -129,32 +119,41 @@ class Link:
 
     async def request(self, command: Command) -> Reply:
         """Send *command* and return its reply."""
-        return await self.reply_to(await self.send(command))
+        return await self.reply_to(await self.begin(command))
 
-    async def send(self, command: Command) -> Sent:
-        """Queue *command* as soon as the pipeline window has room, and return its ledger entry.
+    async def begin(self, command: Command) -> Sent:
+        """Queue *command*, the first of a group, and return its ledger entry.
 
-        Unless it joins a group, first take the replies that have arrived: see :meth:`look`.
+        First take the replies that have arrived: see :meth:`look`. If the server is closing, its
+        421 is the reply to *command*, which is not sent then.
         """
         try:
-            await self._wait_until_ready()
-            if not self.machine.has_output:
-                await self.look()
+            if not self.machine.has_room:
+                await self.wait_for_room()
+            await self.look()
         except ConnectionLost:
             if self.closing_reply is None:
                 raise
-        if self.ended and self.closing_reply is not None:  # answers it, so it is not sent
+        if self.closing_reply is not None and self.ended:
             sent = Sent(command)
-            self._replies[sent] = self.closing_reply
+            sent.reply = self.closing_reply
             return sent
-        return self._trace_sent(self.machine.send(command))
+        return self.say(command)
 
-    async def send_if_allowed(self, command: Command) -> Sent | None:
-        """Queue *command* as :meth:`send` does, but without a look at what has arrived; return None
-        if a reply has put *command* out of order."""
-        await self._wait_until_ready()
-        allowed = self.machine.allows(command.verb)
-        return self._trace_sent(self.machine.send(command)) if allowed else None
+    def say(self, command: Command) -> Sent:
+        """Queue *command*, which must be allowed now, and return its ledger entry."""
+        sent = self.machine.send(command)
+        if self.trace is not None:
+            self.trace("C", str(sent))
+        return sent
+
+    async def wait_for_room(self) -> None:
+        """Wait until one more command may be sent, and half of the window is free: if commands
+        followed as soon as one fits, they would leave one by one."""
+        machine = self.machine
+        half = machine.settings.limits.window // 2
+        while not self.ended and not (machine.ready and machine.in_flight <= half):
+            await self._hear()
 
     async def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
         """Queue a BDAT command with its octets, and return the entries that its replies will name.
@@ -181,7 +180,7 @@ class Link:
         await self.look()
         self._check_deadline()
         sent = self.machine.end_body()
-        self.trace_line("C", str(Step.BODY_END.value))
+        self.trace_line("C", "end of data")
         return sent
 
     async def respond(self, response: Secret | None) -> Reply:
@@ -200,6 +199,7 @@ class Link:
         try:
             await self.stream.write(data, self.machine.settings.timeouts.block)
         except TransportError as error:
+            self.machine.write_failed(data)
             if isinstance(error, ConnectionLost):
                 error.reply = await self._drain()
             raise self._mark_broken(error) from None
@@ -243,30 +243,17 @@ class Link:
         except TimedOut as error:
             raise self._mark_broken(error) from None
 
-    async def _wait_until_ready(self) -> None:
-        """Wait until one more command may be sent within the window."""
-        machine = self.machine
-        if not machine.awaits_reply:  # a reply that has arrived answers no command
-            self._take_events()
-        while machine.phase is not Phase.CLOSED and not (
-            machine.ready and machine.in_flight < machine.settings.limits.window
-        ):
-            await self._handle_next_event()
-
     # -- receiving ---------------------------------------------------------------------------
 
     async def reply_to(self, sent: Sent) -> Reply:
-        """Return the reply to *sent*; wait for it if it has not arrived.
+        """Return the reply to *sent*; wait for it if it has not arrived. All that was sent before
+        *sent* has its reply then, too.
 
         Raises TransportError or RemoteProtocolError.
         """
-        while sent not in self._replies:
-            await self._handle_next_event()
-        return self._replies.pop(sent)
-
-    def reply_if_arrived(self, sent: Sent) -> Reply | None:
-        """Return the reply to *sent* if it has arrived, else None; never wait."""
-        return self._replies.get(sent)
+        while sent.reply is None:
+            await self._hear()
+        return sent.reply
 
     async def look(self) -> None:
         """Take the replies that have arrived, without waiting: what is sent after this was not sent
@@ -276,59 +263,67 @@ class Link:
         server is closing or has closed the connection.
         """
         try:
-            self._take_events()
+            while self._take_events():
+                pass
             while not self.ended:
                 self._receive(await self.stream.read(0))
-                self._take_events()
+                while self._take_events():
+                    pass
         except TimedOut:
             return
         except (TransportError, RemoteProtocolError) as error:
             raise self._mark_broken(error) from None
 
-    def _take_events(self) -> None:
-        """Handle all events in what has been read."""
-        try:
-            while (event := self.machine.next_event()) is not None:
-                self._handle_event(event)
-        except RemoteProtocolError as error:
-            raise self._mark_broken(error) from None
-
-    async def _handle_next_event(self) -> None:
-        """Write what is queued, then wait for one event and handle it."""
+    async def _hear(self) -> None:
+        """Write what is queued, then wait until a reply has arrived or the session has ended."""
         await self.flush()
-        self._handle_event(await self._read_event())
-
-    def _handle_event(self, event: ClientEvent) -> None:
-        match event:
-            case Answer(sent, reply, leniencies):
-                if leniencies:
-                    _log.info("reply to %s tolerated: %s", sent, ", ".join(leniencies))
-                self._trace_reply(reply)
-                self._replies[sent] = reply
-                self.closing_reply = reply if reply.code == 421 else None
-            case Unsolicited(reply):
-                self._trace_reply(reply)
-                self.closing_reply = reply
-                error = ConnectionLost("the server is closing", reply=reply, check=_CHECK_REPLY)
-                raise self._mark_broken(error)
-            case Disconnected(unanswered, _) if self.closing_reply is not None:
-                self._replies |= dict.fromkeys(unanswered, self.closing_reply)
-            case Disconnected(_, unfinished):
-                error = ConnectionLost("the server closed the connection")
-                raise self._mark_broken(_in_the_middle(error, unfinished))
-
-    async def _read_event(self) -> ClientEvent:
         machine, now = self.machine, self.runtime.now
-        deadline = None if machine.timeout is None else now() + machine.timeout
+        seconds = machine.timeout
+        end = None if seconds is None else now() + seconds
         try:
-            while (event := machine.next_event()) is None:
-                left = None if deadline is None else max(deadline - now(), 0)
-                self._receive(await self.stream.read(left))
+            while not self._take_events():
+                self._receive(await self.stream.read(seconds))
+                if end is not None and not machine.has_events:  # the time is for a whole reply
+                    seconds = max(end - now(), 0)
         except TransportError as error:
             raise self._mark_broken(_in_the_middle(error, machine.unfinished_reply)) from None
         except RemoteProtocolError as error:
             raise self._mark_broken(error) from None
-        return event
+
+    def _take_events(self) -> bool:
+        """Take the answers that have arrived; if there are none, what ends the session. Return
+        whether there was either.
+
+        Raises RemoteProtocolError for a reply that answers nothing, and ConnectionLost.
+        """
+        answers = self.machine.answers()
+        for answer in answers:
+            if answer.leniencies:
+                _log.info("reply to %s tolerated: %s", answer.sent, ", ".join(answer.leniencies))
+            if self.trace is not None:
+                self._trace_reply(answer.reply)
+        if answers:
+            last = answers[-1].reply
+            self.closing_reply = last if last.code == 421 else None
+            return True
+        event = self.machine.next_event()
+        if event is not None:
+            self._end(event)
+        return event is not None
+
+    def _end(self, event: ClientEvent) -> None:
+        """Handle the end of the session. A 421 answers everything that has no reply."""
+        reply, text, unfinished = self.closing_reply, "the server closed the connection", ""
+        match event:
+            case Unsolicited(reply):
+                self._trace_reply(reply)
+                self.closing_reply, text = reply, "the server is closing"
+            case Disconnected(unanswered, unfinished) if reply is not None:
+                for sent in unanswered:
+                    sent.reply = reply
+                return
+        check = "" if reply is None else "what the reply says"
+        raise _in_the_middle(ConnectionLost(text, reply=reply, check=check), unfinished)
 
     def _receive(self, data: bytes) -> None:
         first, self._server_silent = self._server_silent, self._server_silent and not data
@@ -343,15 +338,14 @@ class Link:
         Return the reply that answers no command, such as a refusal in the middle of the content, or
         None if there is none.
         """
-        machine, now = self.machine, self.runtime.now
-        end = now() + _DRAIN_TIMEOUT
+        end = self.runtime.now() + _DRAIN_TIMEOUT
         try:
-            while now() < end:
-                while (event := machine.next_event()) is not None:
-                    self._handle_event(event)
-                if not (data := await self.stream.read(end - now())):
+            while (left := end - self.runtime.now()) > 0:
+                while self._take_events():
+                    pass
+                if not (data := await self.stream.read(left)):
                     break
-                machine.receive(data)
+                self.machine.receive(data)
         except (TransportError, RemoteProtocolError) as error:
             return error.reply
         return None
@@ -375,15 +369,40 @@ class Link:
         if self.trace is not None:
             self.trace(speaker, line)
 
-    def _trace_sent(self, sent: Sent) -> Sent:
-        self.trace_line("C", str(sent))
-        return sent
-
     def _trace_reply(self, reply: Reply) -> None:
         if self.trace is not None:
             for line in bytes(reply).decode().removesuffix("\r\n").split("\r\n"):
                 secret = reply.code == 334 and reply.text
                 self.trace("S", "334 ***" if secret else printable(line))
+
+
+@define(eq=False)
+class Conversation:
+    """The use of a link by one conversation: a second one would mix up the replies.
+
+    It is one operation for ``Timeouts.total``, or part of the one that is under way. Errors name
+    its phase, unless ``Link.error_phase`` is set to a later one meanwhile.
+    """
+
+    _link: Link
+    _phase: str
+    _began: bool = field(default=False, init=False)
+
+    def __enter__(self) -> None:
+        self._link.reserve(self._phase)
+        self._began = self._link.deadline.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, SMTPError):
+            error.complete(self._link.error_phase)
+        if self._began:
+            self._link.deadline.stop()
+        self._link.release()
 
 
 def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:

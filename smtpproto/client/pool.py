@@ -29,7 +29,7 @@ from ..option_types import argument_names, check_names, checked, parts_of
 from ..outcome import Outcome
 from ..ports import Runtime, Semaphore
 from .config import ClientConfig, ConnectOptions
-from .connection import Client, open_client
+from .connection import Client, open_client, send_within
 from .deadline import Deadline
 from .target import Target, make_target
 
@@ -169,7 +169,7 @@ class Pool:
     ) -> Outcome:
         connection.messages += 1
         try:
-            outcome = await connection.client._send(message, envelope, deadline)
+            outcome = await send_within(deadline, connection.client, message, envelope)
         except BaseException as error:
             connection.exhausted = _exhausts(error, connection)
             await self._put_back(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define, evolve, field
 
@@ -22,6 +22,7 @@ from .link import Link
 
 _log = logging.getLogger("smtpproto.client")
 
+_DATA, _RSET = Data(), Rset()
 _IN_FLIGHT = 4  # unanswered chunks; few, so that a refused one stops the message soon
 _NOT_READ = Reply(451, "4.3.0", "The content could not be read again")
 _NEVER_SENT = Reply(421, "4.4.2", "The connection was lost before this was sent")
@@ -39,21 +40,23 @@ async def submit(link: Link, plan: Plan) -> Outcome:
     earlier transaction may have delivered the message.
     """
     if link.needs_reset:  # the last message was cancelled in the middle
-        await link.request(Rset())
-    outcome, decided_by = Outcome(envelope=plan.envelope), ""
+        await link.request(_RSET)
+    outcome, decided_by = None, ""
     for transaction in plan.transactions:
         submission = _Submission(link, plan, transaction)
         try:
             part = await submission.run()
         except Exception as error:
-            if not (outcome.accepted or outcome.unknown):
+            if outcome is None or not (outcome.accepted or outcome.unknown):
                 raise
             # Raising it would hide that an earlier transaction delivered the message.
             _log.error("a message failed after part of it was sent: %s", printable(repr(error)))
             lost = isinstance(error, TransportError | RemoteProtocolError)
             part = submission.refused(_NEVER_SENT if lost else _NOT_READ)
             part = evolve(part, error=error if isinstance(error, SMTPError) else None)
-        outcome, decided_by = outcome | part, submission.decided_by
+        outcome = part if outcome is None else outcome | part
+        decided_by = submission.decided_by
+    assert outcome is not None  # a plan has a transaction
     if not outcome.accepted and not outcome.unknown:
         reply = outcome.reply or next(iter(outcome.refused.values()))
         raise SendRefused(reply, outcome, command=decided_by)
@@ -73,7 +76,7 @@ class _Submission:
     transaction: PlannedTransaction
     decided_by: str = field(default="MAIL", init=False)
     """The command whose reply decided the outcome."""
-    _rcpt: dict[ForwardPath, Reply] = field(factory=dict, init=False)
+    _rcpts: list[Sent] = field(factory=list, init=False)
 
     async def run(self) -> Outcome:
         """Run the transaction and return its outcome.
@@ -92,65 +95,79 @@ class _Submission:
                 error.command = error.command or self.decided_by
             await self._reset()
             raise
-        await self._reset()
+        if self.link.needs_reset:
+            await self._reset()
         return outcome
 
     async def _reset(self) -> None:
         """Send RSET if the transaction is still open, so that the next message can follow."""
         if self.link.needs_reset:
             with _ignore_link_errors:
-                await self.link.request(Rset())
+                await self.link.request(_RSET)
 
     async def _transact(self) -> Outcome:
-        link = self.link
-        sender = await link.send(self.transaction.mail)
-        rcpts = await self._send_recipients()
-        data = None if self.plan.chunked else await link.send_if_allowed(Data())
-        reply = await link.reply_to(sender)
+        link, data = self.link, None
+        sender = last = await link.begin(self.transaction.mail)
+        try:
+            data = await self._say_group()
+            last = data or (self._rcpts or [sender])[-1]
+            await link.reply_to(last)
+        except (TransportError, RemoteProtocolError):
+            if not self._is_refused(sender):
+                raise
+        reply = sender.reply
+        assert reply is not None
         if not reply.positive:
-            with _ignore_link_errors:
-                await self._read_recipient_replies(rcpts)
-                await self._finish_unwanted_data(data)
-            self._rcpt.clear()
+            await self._finish_unwanted_data(data)
+            self._rcpts.clear()
             return self.refused(reply)
         self.decided_by = "RCPT"
-        await self._read_recipient_replies(rcpts)
-        if link.closing_reply is not None:
+        if link.closing_reply is not None and self._rcpts[-1].reply is link.closing_reply:
             return self.refused(link.closing_reply)
-        if not self._accepted:
-            with _ignore_link_errors:
-                await self._finish_unwanted_data(data)
+        if not any(sent.reply.positive for sent in self._rcpts if sent.reply):
+            await self._finish_unwanted_data(data)
             return self._outcome()
-        return await self._send_content(data)
+        if data is None:
+            return await self._send_by_bdat()
+        self.decided_by = "DATA"
+        assert data.reply is not None
+        return await self._send_by_data() if data.reply.positive else self.refused(data.reply)
 
-    async def _send_recipients(self) -> dict[ForwardPath, Sent]:
-        sent = {}
+    async def _say_group(self) -> Sent | None:
+        """Queue RCPT for each recipient, and DATA unless the plan has chunks; return the entry of
+        DATA. Stop when a reply has put them out of order."""
+        link, machine = self.link, self.link.machine
+        allowed = machine.allows("RCPT")
         for rcpt in self.transaction.rcpts:
-            if (entry := await self.link.send_if_allowed(rcpt)) is None:
-                break  # MAIL was refused meanwhile
-            sent[rcpt.path] = entry
-        return sent
+            if not machine.has_room:
+                await link.wait_for_room()
+                allowed = machine.allows("RCPT")
+            if not allowed:
+                return None
+            self._rcpts.append(link.say(rcpt))
+        if self.plan.chunked:
+            return None
+        if not machine.has_room:
+            await link.wait_for_room()
+        return link.say(_DATA) if machine.allows("DATA") else None
 
-    async def _read_recipient_replies(self, rcpts: dict[ForwardPath, Sent]) -> None:
-        for path, sent in rcpts.items():
-            self._rcpt[path] = await self.link.reply_to(sent)
+    def _is_refused(self, sender: Sent) -> bool:
+        """Return whether the replies that have arrived refuse the message for all recipients."""
+        if sender.reply is not None and not sender.reply.positive:
+            return True
+        replies = [sent.reply for sent in self._rcpts]
+        all_asked = len(replies) == len(self.transaction.rcpts)
+        return all_asked and not any(reply is None or reply.positive for reply in replies)
 
     async def _finish_unwanted_data(self, data: Sent | None) -> None:
-        """Read the reply to a pipelined DATA that has no recipients. If the reply is 354, send the
-        final dot, which the server waits for (RFC 2920 3.1)."""
-        if data is not None and (await self.link.reply_to(data)).positive:
-            for sent in await self.link.end_body():
-                await self.link.reply_to(sent)
+        """If the reply to a pipelined DATA that has no recipients is 354, send the final dot, which
+        the server waits for (RFC 2920 3.1)."""
+        if data is not None and data.reply is not None and data.reply.positive:
+            with _ignore_link_errors:
+                for sent in await self.link.end_body():
+                    await self.link.reply_to(sent)
 
     # -- content -----------------------------------------------------------------------------
-
-    async def _send_content(self, data: Sent | None) -> Outcome:
-        if self.plan.chunked:
-            return await self._send_by_bdat()
-        assert data is not None  # since a recipient was accepted
-        self.decided_by = "DATA"
-        reply = await self.link.reply_to(data)
-        return await self._send_by_data() if reply.positive else self.refused(reply)
 
     async def _send_by_data(self) -> Outcome:
         self.decided_by = "end of data"
@@ -203,8 +220,8 @@ class _Submission:
     async def _refused_meanwhile(self, unanswered: deque[Sent]) -> Reply | None:
         """Take the replies to earlier chunks that have arrived; return the first refusal."""
         await self.link.look()
-        while unanswered and (reply := self.link.reply_if_arrived(unanswered[0])) is not None:
-            await self.link.reply_to(unanswered.popleft())
+        while unanswered and (reply := unanswered[0].reply) is not None:
+            unanswered.popleft()
             if not reply.positive:
                 return reply
         return None
@@ -225,7 +242,7 @@ class _Submission:
         """Return the refusal that the server sent in the middle of the content, before *error*;
         raise *error* if there is none."""
         self.link.abandon()
-        replies = (*(self.link.reply_if_arrived(sent) for sent in unanswered), error.reply)
+        replies = (*(sent.reply for sent in unanswered), error.reply)
         for reply in replies:
             if reply is not None and not reply.positive:
                 return reply
@@ -245,20 +262,16 @@ class _Submission:
         *ends* has one entry, or in LMTP one for each recipient. From here on the server may have
         the whole message, even if the link breaks while the end is written.
         """
-        final: dict[ForwardPath | None, Reply] = {}
         lost: SMTPError | None = None
         try:
             for sent in unanswered:
                 reply = await self.link.reply_to(sent)
                 if not reply.positive:
                     return await self._refused_chunk(reply, ends)
-            for sent in ends:
-                final[sent.recipient] = await self.link.reply_to(sent)
+            await self.link.reply_to(ends[-1])
         except (TransportError, RemoteProtocolError) as error:
             lost = error
-        if None in final:
-            final = dict.fromkeys(self._accepted, final[None])
-        outcome = self._outcome(final)
+        outcome = self._outcome(ends)
         return outcome if lost is None else self._with_unknown(outcome, lost)
 
     def _with_unknown(self, outcome: Outcome, error: SMTPError) -> Outcome:
@@ -272,53 +285,60 @@ class _Submission:
 
     # -- outcomes ----------------------------------------------------------------------------
 
-    @property
-    def _accepted(self) -> list[ForwardPath]:
-        return [path for path, reply in self._rcpt.items() if reply.positive]
-
     def refused(self, reply: Reply) -> Outcome:
         """Return the outcome in which *reply* refuses every recipient not yet refused by RCPT.
 
         A 421 also replaces transient refusals.
         """
-        paths = [rcpt.path for rcpt in self.transaction.rcpts]
-        earlier = {path: self._rcpt[path] for path in paths if path in self._rcpt}
-        earlier = {path: refusal for path, refusal in earlier.items() if not refusal.positive}
-        if self.link.closing_reply is reply:
-            earlier = {path: refusal for path, refusal in earlier.items() if refusal.permanent}
-        refused = dict.fromkeys(paths, reply) | earlier
-        return evolve(self._outcome(), refused=refused, unknown={}, reply=reply)
+        rcpt = self._replies_to_rcpt()
+        refused = {one.path: reply for one in self.transaction.rcpts}
+        for path, earlier in rcpt.items():
+            if earlier.permanent or (earlier.transient and self.link.closing_reply is not reply):
+                refused[path] = earlier
+        return self._make({}, refused, {}, rcpt, reply)
 
-    def _outcome(self, final: dict[ForwardPath | None, Reply] | None = None) -> Outcome:
-        """Return the outcome that follows from the replies to RCPT and from *final*, those to the
-        message. *final* is None if no message was sent."""
+    def _outcome(self, ends: Sequence[Sent] = ()) -> Outcome:
+        """Return the outcome that follows from the replies to RCPT and from those to the message,
+        which *ends* has; it is empty if no message was sent."""
         accepted, refused, unknown = {}, {}, {}
-        for path, rcpt in self._rcpt.items():
-            reply = None if final is None else final.get(path)
-            if not rcpt.positive:
-                refused[path] = rcpt
-            elif reply is None:
-                unknown[path] = rcpt
+        rcpt = self._replies_to_rcpt()
+        finals = {sent.recipient: sent.reply for sent in ends if sent.reply is not None}
+        shared = finals.get(None)  # with LMTP, each recipient has a reply of its own
+        for path, asked in rcpt.items():
+            reply = asked if asked.code >= 400 else shared or finals.get(path)
+            if reply is None:
+                unknown[path] = asked
             elif reply.positive:
                 accepted[path] = reply
             else:
                 refused[path] = reply
-        replies = list((final or {}).values())
+        return self._make(accepted, refused, unknown, rcpt, next(reversed(finals.values()), None))
+
+    def _replies_to_rcpt(self) -> dict[ForwardPath, Reply]:
+        rcpts = zip(self.transaction.rcpts, self._rcpts, strict=False)
+        return {rcpt.path: sent.reply for rcpt, sent in rcpts if sent.reply is not None}
+
+    def _make(
+        self,
+        accepted: dict[ForwardPath, Reply],
+        refused: dict[ForwardPath, Reply],
+        unknown: dict[ForwardPath, Reply],
+        rcpt: dict[ForwardPath, Reply],
+        reply: Reply | None,
+    ) -> Outcome:
+        """Return the outcome; if 552 to RCPT counts as 452 and that is to be reported, log how
+        often."""
+        leniency = self.link.machine.settings.leniencies.recipient_552
+        if leniency is Tolerance.REPORT and any(each.positive for each in rcpt.values()):
+            number = sum(each.code == 552 for each in rcpt.values())
+            if number:
+                _log.info("552 to %d recipients tolerated: recipient_552", number)
         return Outcome(
             envelope=self.plan.envelope,
             accepted=accepted,
             refused=refused,
             unknown=unknown,
-            rcpt=dict(self._rcpt),
-            reply=replies[-1] if replies else None,
-            counts_552_as_452=self._counts_552_as_452(),
+            rcpt=rcpt,
+            reply=reply,
+            counts_552_as_452=leniency is not Tolerance.REJECT,
         )
-
-    def _counts_552_as_452(self) -> bool:
-        """Return whether 552 to RCPT counts as 452; if that is to be reported, log how often."""
-        leniency = self.link.machine.settings.leniencies.recipient_552
-        if leniency is Tolerance.REPORT and self._accepted:
-            number = sum(reply.code == 552 for reply in self._rcpt.values())
-            if number:
-                _log.info("552 to %d recipients tolerated: recipient_552", number)
-        return leniency is not Tolerance.REJECT

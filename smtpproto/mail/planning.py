@@ -58,7 +58,6 @@ class Plan:
         return "\n".join([*map(str, self.commands()), f"[{size} octets of content]"])
 
 
-@error_context("plan")
 def plan(
     message: Source,
     envelope: Envelope | None,
@@ -79,6 +78,17 @@ def plan(
     envelope.
     """
     require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
+    with error_context("plan"):
+        return _plan(message, envelope, offered, sent, long_lines)
+
+
+def _plan(
+    message: Source,
+    envelope: Envelope | None,
+    offered: Extensions,
+    sent: Iterable[PlannedTransaction],
+    long_lines: bool,
+) -> Plan:
     content, envelope = prepare(
         message,
         envelope,

@@ -36,6 +36,6 @@ else:
 
 __all__ = [
     "COLUMNS", "EXTENSIONS", "ROWS", "ClientProtocol", "ClientSettings", "Extension",
-    "FutureRelease", "Phase",    "ServerProtocol", "ServerSettings", "SessionLimits", "Terms", "Transaction", "Verb",
-    "Vocabulary", "vocabulary",
+    "FutureRelease", "Phase", "ServerProtocol", "ServerSettings", "SessionLimits", "Terms",
+    "Transaction", "Verb", "Vocabulary", "vocabulary",
 ]  # fmt: skip

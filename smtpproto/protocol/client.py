@@ -20,7 +20,7 @@ from ..grammar.xtext import encode_base64
 from ..option_types import argument_names, check_names, parts_of, require_type
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
-from .client_rules import check_octets, line_of, read_offer
+from .client_rules import check_octets, code_fits, line_of, read_offer
 from .ledger import Entry, Ledger
 from .phases import Phase
 from .reply_reader import ReplyReader
@@ -28,7 +28,6 @@ from .settings import ClientMachineOptions, ClientSettings
 from .verbs import Vocabulary, row_of, vocabulary
 
 _OPTIONS = ("settings", "lmtp", "secure", *argument_names(ClientSettings))
-_LOGIN = ("AUTH", "AUTH_RESPONSE")
 # Where a refusal changes the phase.
 _AFTER_REFUSAL = {
     "GREETING": Phase.REFUSED,
@@ -143,6 +142,11 @@ class ClientProtocol:
             return Disconnected(self.unanswered, unfinished)
         return None
 
+    @property
+    def has_events(self) -> bool:
+        """Whether :meth:`next_event` would return an event, or raise."""
+        return bool(self._answers) or (self._ended and not self._reported)
+
     def answers(self) -> deque[Answer]:
         """Return all answers that :meth:`next_event` would return before any other event."""
         answers, self._answers = self._answers, deque()
@@ -210,6 +214,11 @@ class ClientProtocol:
         if not entries:
             return True
         return entries[-1].grouped and "PIPELINING" in self.extensions.keywords
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more command may be sent now, within the window (``Limits.window``)."""
+        return self._ledger.in_flight < self.settings.limits.window and self.ready
 
     @property
     def timeout(self) -> float | None:
@@ -353,7 +362,9 @@ class ClientProtocol:
             self._stop(reply)
             return
         reader.sent_before = ledger.taken
-        self._check_code(sent, reply)
+        if not code_fits(sent.row, reply.code, recipients=bool(self._recipients), lmtp=self.lmtp):
+            text = "a reply whose code does not fit the command"
+            raise RemoteProtocolError(text, command=str(sent), reply=reply)
         phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
         self.phase = phase
         if phase is not sent.leads_to:
@@ -382,22 +393,6 @@ class ClientProtocol:
     def _close(self) -> None:
         self.phase = Phase.CLOSED
         self._reader.clear()
-
-    def _check_code(self, sent: Entry, reply: Reply) -> None:
-        """Raise RemoteProtocolError if the code of *reply* does not fit what it answers.
-
-        Only 3yz accepts DATA; in LMTP not without a recipient: the message would have no reply
-        (RFC 2033 4.2). Besides that, only AUTH has intermediate replies.
-        """
-        intermediate = 300 <= reply.code < 400
-        if sent.row == "DATA":
-            allowed = not self.lmtp or bool(self._recipients)
-            fits = reply.code >= 400 or (intermediate and allowed)
-        else:
-            fits = not intermediate or sent.row in _LOGIN
-        if not fits:
-            text = "a reply whose code does not fit the command"
-            raise RemoteProtocolError(text, command=str(sent), reply=reply)
 
     def _phase_after(self, sent: Entry, reply: Reply) -> Phase:
         """Apply the effects of *reply* to *sent*; return the phase that it leads to."""

@@ -98,3 +98,15 @@ def _may_be_utf8(command: Command, parameters: MailParameters) -> bool:
     if isinstance(command, Rcpt):
         return parameters.smtputf8
     return isinstance(command, Vrfy | Expn) and command.smtputf8
+
+
+def code_fits(row: str, code: int, *, recipients: bool, lmtp: bool) -> bool:
+    """Return whether a reply with *code* may answer *row*, a command or a step.
+
+    Only 3yz accepts DATA, and in LMTP only with accepted *recipients*: without them the message
+    would have no reply (RFC 2033 4.2). Besides that, only AUTH has intermediate replies.
+    """
+    intermediate = 300 <= code < 400
+    if row == "DATA":
+        return code >= 400 or (intermediate and (recipients or not lmtp))
+    return not intermediate or row in ("AUTH", "AUTH_RESPONSE")

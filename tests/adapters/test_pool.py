@@ -27,6 +27,7 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.client import Client, Pool, PoolConfig, PoolOptions
 from tests.adapters.harness import Blocking, running_server
 from tests.support.envelopes import TO_BOB
+from tests.support.pools import NO_LINK
 
 SendAll = Callable[[int, PoolOptions, int], list[Outcome]]
 
@@ -194,8 +195,9 @@ def test_an_asyncio_pool_cancelled_while_closing_closes_all_its_connections() ->
     class FakeClient:
         usable: bool = True
         closed: list[str] = field(factory=list)
+        _link: Any = NO_LINK
 
-        async def _send(self, *_: object) -> str:
+        async def send(self, *_: object) -> str:
             await asyncio.sleep(0)
             return "sent"
 
@@ -230,8 +232,9 @@ def test_a_pool_closed_by_another_thread_during_a_send_closes_that_connection() 
 
     class FakeClient:
         usable = True
+        _link = NO_LINK
 
-        async def _send(self, *_: object) -> str:
+        async def send(self, *_: object) -> str:
             other = threading.Thread(target=lambda: on_sockets.run(pool.close()))
             other.start()
             other.join()

@@ -23,7 +23,7 @@ from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client import submit
 from smtpproto.client.connection import start_client
 from smtpproto.testing.script import ScriptedStream
-from tests.support.dialogue import hello
+from tests.support.dialogue import MAIL, hello
 from tests.support.envelopes import TO_BOB, TO_TWO
 
 
@@ -176,8 +176,6 @@ def test_a_refusal_in_the_middle_of_content_explains_the_broken_connection(
         b"MAIL FROM:<ann@example.org>\r\n": b"250 ok\r\n",
         b"RCPT TO:<bob@example.org>\r\n": b"250 ok\r\n",
     }  # fmt: skip
-    if (how, code, at_once) == ("BDAT", 250, False):
-        code = None  # 250 is the reply to the chunk
     answers[question] = answer + (reply if at_once else b"")
 
     class FullServer(ScriptedStream):
@@ -203,3 +201,68 @@ def test_a_refusal_in_the_middle_of_content_explains_the_broken_connection(
         assert not client.usable
 
     run(main())
+
+
+class BrokenAt(ScriptedStream):
+    """A scripted stream whose write of *data* fails; after it, *reply* can be read."""
+
+    def __init__(self, script: str, data: bytes, reply: bytes) -> None:
+        super().__init__(script)
+        self.data, self.reply = data, reply
+        self.failed = False
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        if data == self.data:
+            self.failed = True
+            raise ConnectionLost("broken pipe")
+        await super().write(data, timeout)
+
+    async def read(self, timeout: float | None) -> bytes:
+        if not self.failed:
+            return await super().read(timeout)
+        reply, self.reply = self.reply, b""
+        return reply
+
+
+@pytest.mark.parametrize("reply", [b"250 ok\r\n", b"250 ok\r\n250 ok\r\n", b"250-ok\r\n", b""])
+@pytest.mark.parametrize(("data", "unknown"), [(b"hello\r\n", False), (b".\r\n", True)])
+def test_a_reply_after_a_failed_write_of_content_or_of_its_end_accepts_nobody(
+    data: bytes, unknown: bool, reply: bytes
+) -> None:
+    """A failed write of the end is no proof that the server did not get it: the outcome is unknown,
+    not a failure. Without the end the message cannot have been delivered."""
+
+    async def main() -> None:
+        script = f"{hello()}{MAIL}C: DATA\nS: 354 go\n" + ("C: hello\nC: .\n" if unknown else "")
+        stream = BrokenAt(script, data, reply)
+        config = ClientConfig(tls=TLSMode.NONE)
+        client = await start_client(Runtime(), stream, "", config, TLSMode.NONE)
+        if unknown:
+            outcome = await client.send(b"hello\r\n", TO_BOB)
+            assert outcome.unknown and not outcome.accepted and not outcome.refused
+        else:
+            with pytest.raises(ConnectionLost):
+                await client.send(b"hello\r\n", TO_BOB)
+        assert not client.usable
+
+    run(main())
+
+
+def test_the_last_slice_of_content_and_the_final_dot_are_written_apart() -> None:
+    """So a link that breaks in the write of the slice leaves no doubt: the dot was not sent."""
+
+    class Recording(ScriptedStream):
+        async def write(self, data: bytes, timeout: float | None) -> None:
+            writes.append(data)
+            await super().write(data, timeout)
+
+    writes: list[bytes] = []
+
+    async def main() -> None:
+        script = f"{hello()}{MAIL}C: DATA\nS: 354 go\nC: hello\nC: .\nS: 250 ok\n"
+        config = ClientConfig(tls=TLSMode.NONE)
+        client = await start_client(Runtime(), Recording(script), "", config, TLSMode.NONE)
+        assert (await client.send(b"hello\r\n", TO_BOB)).accepted
+
+    run(main())
+    assert writes[-2:] == [b"hello\r\n", b".\r\n"]

@@ -20,7 +20,7 @@ from smtpproto.adapters import blocking
 from smtpproto.client.pool import Pool, PoolConfig, _Connection
 from tests.support.dialogue import GOODBYE, SENT, hello
 from tests.support.envelopes import TO_BOB
-from tests.support.pools import ScriptedRuntime, SimulatedPool, body, send
+from tests.support.pools import NO_LINK, ScriptedRuntime, SimulatedPool, body, send
 
 # -- connections that are kept -------------------------------------------------------------------
 
@@ -92,11 +92,12 @@ def test_the_connection_used_last_is_used_next() -> None:
 
     class FakeClient:
         usable = True
+        _link = NO_LINK
 
         def __init__(self, number: int) -> None:
             self.number = number
 
-        async def _send(self, *_: object) -> str:
+        async def send(self, *_: object) -> str:
             used.append(self.number)
             return "sent"
 

@@ -186,3 +186,33 @@ def test_the_reply_to_a_recipient_costs_the_same_however_many_are_unanswered(
 ) -> None:
     replies = b"%d x\r\n" % code + recipient * (1000 // recipient.count(b"\n"))
     assert count_steps(replies, monkeypatch) < 4000
+
+
+# -- writes that failed --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_reply_after_a_failed_write_does_not_answer_what_could_not_be_written(
+    question: str,
+) -> None:
+    make, ask = QUESTIONS[question]
+    client = make()
+    client.data_to_send()
+    ask(client)
+    unanswered = client.unanswered
+    client.write_failed(client.data_to_send())
+    client.receive(b"250 ok\r\n")
+    with pytest.raises(RemoteProtocolError, match="before the command it would answer"):
+        client.next_event()
+    assert client.next_event() == Disconnected(unanswered)
+    assert all(sent.reply is None for sent in unanswered)
+
+
+def test_a_reply_after_a_failed_write_answers_what_was_written_before() -> None:
+    client = ready_client("PIPELINING")
+    first, second = client.send(MAIL), client.send(RCPT)
+    client.data_to_send(all_but=4)
+    client.write_failed(client.data_to_send())
+    client.receive(b"250 ok\r\n")
+    assert client.next_event() == Answer(first, Reply(250, None, "ok"))
+    assert (first.reply, second.reply) == (Reply(250, None, "ok"), None)

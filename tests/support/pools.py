@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any, Unpack
 
 from attrs import define, field
@@ -27,6 +28,9 @@ from smtpproto.client.pool import Pool, PoolConfig, PoolOptions, make_pool
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from tests.support.envelopes import TO_BOB
+
+NO_LINK: Any = SimpleNamespace(deadline=Deadline(lambda: 0.0, None))
+"""The link of a fake client for a pool."""
 
 CLOSING = Reply(421, "4.3.2", "Service closing")
 
