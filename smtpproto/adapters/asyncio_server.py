@@ -18,7 +18,8 @@ from ..server.config import ServerOptions
 from . import asyncio_calls, listening
 from .asyncio_runtime import Runtime, Stream, close_after_failure
 from .listening import HostOption
-from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
+from .serving import GRACE, LAST, ServerBase
+from .socket_stream import LINGER, LINGER_OCTETS, LINGER_QUIET
 
 
 @contextlib.asynccontextmanager

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import select
 import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar
 
-from ..errors import ConnectionLost, TimedOut
-from ..grammar.printable import printable
-from ..limits import CHUNK
 from ..ports import is_path
 from . import eyeballs
 from .blocking_calls import run_call
-from .dialling import close_on_error, connect_unix, map_connect_errors
+from .dialling import connect_unix, map_connect_errors
 from .shared_values import SHARED_VALUES
+from .socket_stream import SocketStream
 
 T = TypeVar("T")
+
+_MAX_WAIT = 3600.0  # seconds in one call of poll, which refuses much larger values
 
 
 class Runtime:
@@ -86,39 +87,26 @@ class _Semaphore:
         self._semaphore.release()
 
 
-class Stream:
+class Stream(SocketStream):
     """Implements :class:`smtpproto.ports.Stream`."""
 
+    _now = staticmethod(time.monotonic)
+
     def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        with close_on_error(connected), contextlib.suppress(OSError):  # the socket is not TCP
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(connected)
+        # An SSLSocket may hold octets that poll does not know of.
+        self._held: Callable[[], int] | None = getattr(connected, "pending", None)
 
-    async def read(self, timeout: float | None) -> bytes:
-        try:
-            self._socket.settimeout(timeout)
-            return self._socket.recv(CHUNK)
-        except TimeoutError:
-            raise TimedOut("the peer was silent for too long") from None
-        except OSError as error:
-            if type(error).__name__ in _WOULD_BLOCK:
-                raise TimedOut("nothing has arrived") from None
-            raise ConnectionLost(printable(str(error))) from None
-
-    async def write(self, data: bytes, timeout: float | None) -> None:
-        try:
-            self._socket.settimeout(_seconds(timeout))
-            self._socket.sendall(data)
-        except TimeoutError:
-            raise TimedOut("the peer did not read for too long") from None
-        except OSError as error:
-            raise ConnectionLost(printable(str(error))) from None
-
-    async def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.close()
+    async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
+        if self._is_closed or (self._held is not None and not to_write and self._held()):
+            return True
+        while not _poll(self._socket, min(deadline - time.monotonic(), _MAX_WAIT), to_write):
+            if time.monotonic() >= deadline:
+                return False
+        return True
 
     def interrupt(self) -> None:
+        self._reading_is_shut = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
 
@@ -127,27 +115,12 @@ class Stream:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    @property
-    def peername(self) -> tuple[str, int]:
-        return self._address(self._socket.getpeername)
 
-    @property
-    def sockname(self) -> tuple[str, int]:
-        return self._address(self._socket.getsockname)
-
-    @staticmethod
-    def _address(get_name: Callable[[], object]) -> tuple[str, int]:
-        with contextlib.suppress(OSError):
-            match get_name():
-                case (str(host), int(port), *_):
-                    return host, port
-        return "", 0
-
-
-# What recv raises if it would have to wait, but must not. The second is that of an SSLSocket, which
-# a caller may have connected.
-_WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError")
-
-
-def _seconds(timeout: float | None) -> float | None:
-    return None if timeout is None else max(timeout, 0.001)  # 0 would make it non-blocking
+def _poll(waiting: socket.socket, seconds: float, to_write: bool) -> bool:
+    """Return whether *waiting* can be read, or written, within *seconds*."""
+    if not hasattr(select, "poll"):  # on Windows
+        readers, writers = ([], [waiting]) if to_write else ([waiting], [])
+        return any(select.select(readers, writers, writers, max(seconds, 0)))
+    poll = select.poll()
+    poll.register(waiting, select.POLLOUT if to_write else select.POLLIN)
+    return bool(poll.poll(max(seconds, 0) * 1000))

@@ -13,7 +13,6 @@ from typing import Unpack
 
 from attrs import define
 
-from ..limits import CHUNK
 from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import listening
@@ -21,7 +20,7 @@ from .blocking_runtime import Runtime, Stream
 from .dialling import close_on_error
 from .facade import run
 from .listening import HostOption
-from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
+from .serving import GRACE, LAST, ServerBase
 
 _POLL = 0.05  # seconds between looks at a socket whose reading side was shut
 
@@ -227,32 +226,19 @@ def _signals_to(near: socket.socket) -> Iterator[None]:
 class _LingeringStream(Stream):
     """A stream that lets the client read the last replies before it closes the connection."""
 
-    _interrupted = _aborted = False
+    _aborted = False
 
     async def close(self) -> None:
         try:
-            with contextlib.suppress(OSError):
-                self._linger()
+            await self._linger()
         finally:
             await super().close()
 
-    def _linger(self) -> None:
-        self._socket.shutdown(socket.SHUT_WR)
-        left, end = LINGER_OCTETS, time.monotonic() + LINGER
-        quiet = 0.0
-        while left > 0 and quiet < LINGER_QUIET and time.monotonic() < end and not self._aborted:
-            self._socket.settimeout(LINGER_QUIET)
-            if data := self._socket.recv(CHUNK):
-                left, quiet = left - len(data), 0.0
-            elif not self._interrupted:
-                return
-            else:  # the reading side is shut: there may be more, but nothing to wait for
-                time.sleep(_POLL)
-                quiet += _POLL
-
-    def interrupt(self) -> None:
-        self._interrupted = True
-        super().interrupt()
+    async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
+        if to_write or not self._reading_is_shut:
+            return await super()._is_ready(deadline, to_write=to_write)
+        time.sleep(_POLL)  # there is nothing to wait for, but there may be more
+        return not self._aborted and time.monotonic() < deadline
 
     def abort(self) -> None:
         self._aborted = True

@@ -20,13 +20,6 @@ _log = logging.getLogger("smtpproto.server")
 GRACE = 30.0  # seconds for messages in flight when a server stops
 LAST = 5.0  # seconds more for what runs at the end of a connection; then it is abandoned
 
-# A socket that is closed while octets of the peer are unread resets the connection, and the peer
-# may lose the last reply. So a server ends its own direction first, and discards what still
-# arrives: until the peer's end, until nothing comes for a while, or up to a limit.
-LINGER = 2.0  # seconds at most
-LINGER_QUIET = 0.5  # seconds without an octet
-LINGER_OCTETS = 4 * 1024 * 1024
-
 
 class ServerBase(ABC):
     """The options of a server, and its listening sockets."""

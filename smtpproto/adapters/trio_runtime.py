@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import trio
 
+from .. import ports
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import CHUNK
@@ -18,8 +19,11 @@ from . import eyeballs, trio_calls
 from .daemon_threads import THREADS
 from .dialling import connect_unix, map_connect_errors
 from .shared_values import SHARED_VALUES
+from .socket_stream import SocketStream
 
 T = TypeVar("T")
+
+_YIELD_AFTER = 4096  # octets in one write: a peer that reads them at once must not delay others
 
 Connection = trio.abc.Stream | trio.socket.SocketType | socket.socket
 """A connection that the caller has made."""
@@ -66,31 +70,34 @@ class Runtime:
         port: int,
         timeout: float | None,
         source: tuple[str, int] | None = None,
-    ) -> Stream:
+    ) -> ports.Stream:
         with map_connect_errors(host, port):
             with trio.move_on_after(_seconds(timeout)):
-                return Stream(await self._connect(host, port, source))
+                return _stream_over(self._connected or await self._connect(host, port, source))
             raise TimeoutError
 
-    async def _connect(
-        self, host: str, port: int, source: tuple[str, int] | None
-    ) -> trio.abc.Stream:
-        connected = self._connected
-        if isinstance(connected, socket.socket):
-            connected = trio.socket.from_stdlib_socket(connected)
-        if isinstance(connected, trio.socket.SocketType):
-            return trio.SocketStream(connected)
-        if connected is not None:
-            return connected
+    async def _connect(self, host: str, port: int, source: tuple[str, int] | None) -> Connection:
         if is_path(host):
-            return trio.SocketStream(trio.socket.from_stdlib_socket(await connect_unix(self, host)))
-        if source is None or not source[1]:
-            address = None if source is None else source[0]
-            delay = eyeballs.ATTEMPT_DELAY
-            return await trio.open_tcp_stream(
-                host, port, happy_eyeballs_delay=delay, local_address=address
-            )
-        return await _connect_from_port(host, port, source)
+            return await connect_unix(self, host)
+        if source is not None and source[1]:
+            return await _connect_from_port(host, port, source)
+        return await trio.open_tcp_stream(
+            host,
+            port,
+            happy_eyeballs_delay=eyeballs.ATTEMPT_DELAY,
+            local_address=None if source is None else source[0],
+        )
+
+
+def _stream_over(connected: Connection) -> ports.Stream:
+    """Return a stream over what the caller has connected. Its socket becomes ours."""
+    if isinstance(connected, socket.socket):
+        connected = trio.socket.from_stdlib_socket(connected)  # raises TypeError for an SSLSocket
+    theirs = connected.socket if isinstance(connected, trio.SocketStream) else connected
+    if isinstance(theirs, trio.abc.Stream):
+        return _AnyStream(theirs)
+    family, kind, protocol = theirs.family, theirs.type, theirs.proto
+    return Stream(socket.socket(family, kind, protocol, theirs.detach()))
 
 
 _limiters = trio.lowlevel.RunVar[trio.CapacityLimiter]("smtpproto")
@@ -105,7 +112,9 @@ def _limiter() -> trio.CapacityLimiter:
         return limiter
 
 
-async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> trio.SocketStream:
+async def _connect_from_port(
+    host: str, port: int, source: tuple[str, int]
+) -> trio.socket.SocketType:
     """Connect from a given local port, to one address of *host* after the other. trio's happy
     eyeballs cannot do this."""
     errors: list[OSError] = []
@@ -116,7 +125,7 @@ async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> t
         try:
             await connecting.bind(source)
             await connecting.connect(address)
-            return trio.SocketStream(connecting)
+            return connecting
         except OSError as error:
             connecting.close()
             errors.append(error)
@@ -126,11 +135,45 @@ async def _connect_from_port(host: str, port: int, source: tuple[str, int]) -> t
     raise OSError("all addresses failed") from ExceptionGroup("all failed", errors)
 
 
-class Stream:
+class Stream(SocketStream):
     """Implements :class:`smtpproto.ports.Stream`."""
 
+    _now = staticmethod(trio.current_time)
+
+    async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
+        if self._is_closed:
+            return True
+        wait = trio.lowlevel.wait_writable if to_write else trio.lowlevel.wait_readable
+        with trio.CancelScope(deadline=deadline):
+            with contextlib.suppress(trio.ClosedResourceError):  # interrupted, or closed
+                await wait(self._socket)
+            return True
+        return False
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        await super().write(data, timeout)
+        if len(data) > _YIELD_AFTER:
+            await trio.lowlevel.checkpoint()
+
+    async def close(self) -> None:
+        self._wake()
+        await super().close()
+        await trio.lowlevel.checkpoint()
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._is_closed:
+            trio.lowlevel.notify_closing(self._socket)
+
+
+class _AnyStream:
+    """Implements :class:`smtpproto.ports.Stream` over any stream of trio."""
+
     def __init__(self, connected: trio.abc.Stream) -> None:
-        self._socket = connected
+        self._connected = connected
         self._reading = trio.CancelScope()
         self._interrupted = False
 
@@ -142,7 +185,7 @@ class Stream:
             # Not an argument of CancelScope: a deadline of now would cancel before the first try.
             self._reading.deadline = trio.current_time() + _seconds(timeout)
             try:
-                return bytes(await self._socket.receive_some(CHUNK))
+                return bytes(await self._connected.receive_some(CHUNK))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost(printable(str(error.__cause__ or error))) from None
         if self._interrupted:
@@ -153,15 +196,15 @@ class Stream:
         try:
             with trio.fail_after(float("inf")) as scope:  # as in read, the first try comes first
                 scope.deadline = trio.current_time() + _seconds(timeout)
-                await self._socket.send_all(data)
+                await self._connected.send_all(data)
         except trio.TooSlowError:
             raise TimedOut("the peer did not read for too long") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ConnectionLost("the connection is closed") from None
 
     async def close(self) -> None:
-        with contextlib.suppress(trio.BrokenResourceError):  # the caller's stream may raise it
-            await self._socket.aclose()
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self._connected.aclose()
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -169,18 +212,9 @@ class Stream:
 
     @property
     def peername(self) -> tuple[str, int]:
-        return self._address("getpeername")
-
-    @property
-    def sockname(self) -> tuple[str, int]:
-        return self._address("getsockname")
-
-    def _address(self, which: str) -> tuple[str, int]:
-        with contextlib.suppress(OSError, AttributeError):  # the caller's stream may have no socket
-            match getattr(self._socket.socket, which)():  # type: ignore[attr-defined]
-                case (str(host), int(port), *_):
-                    return host, port
         return "", 0
+
+    sockname = peername
 
 
 def _seconds(timeout: float | None) -> float:

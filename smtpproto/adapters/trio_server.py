@@ -16,7 +16,7 @@ from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import listening
 from .listening import HostOption
-from .serving import GRACE, LAST, LINGER, LINGER_OCTETS, LINGER_QUIET, ServerBase
+from .serving import GRACE, LAST, ServerBase
 from .trio_runtime import Runtime, Stream
 
 
@@ -192,9 +192,7 @@ class Server(ServerBase):
                 await trio.sleep(listening.ACCEPT_PAUSE)
 
     def _begin(self, connected: socket.socket) -> None:
-        accepted = trio.SocketStream(trio.socket.from_stdlib_socket(connected))
-        stream = _LingeringStream(accepted)
-        conversation = self._converse(stream, Runtime())
+        conversation = self._converse(_LingeringStream(connected), Runtime())
         self._running.add(conversation)
         self._nursery.start_soon(self._serve, conversation)
 
@@ -211,19 +209,6 @@ class _LingeringStream(Stream):
 
     async def close(self) -> None:
         try:
-            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await self._linger()
+            await self._linger()
         finally:
             await super().close()
-
-    async def _linger(self) -> None:
-        left = LINGER_OCTETS
-        with trio.move_on_after(LINGER):
-            await self._socket.send_eof()  # type: ignore[attr-defined]
-            while left > 0:
-                data = b""
-                with trio.move_on_after(LINGER_QUIET):
-                    data = bytes(await self._socket.receive_some())
-                if not data:
-                    return
-                left -= len(data)

@@ -1,0 +1,126 @@
+"""The stream of blocking sockets and of trio: over a socket that never blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from ..errors import ConnectionLost, TimedOut
+from ..grammar.printable import printable
+from ..limits import CHUNK
+from .dialling import close_on_error
+
+# What recv and send raise if they would have to wait. The last two are those of an SSLSocket, which
+# a caller may have connected.
+_WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError", "SSLWantWriteError")
+
+# A socket that is closed while octets of the peer are unread resets the connection, and the peer
+# may lose the last reply. So a server ends its own direction first, and discards what still
+# arrives: until the peer's end, until nothing comes for a while, or up to a limit.
+LINGER = 2.0  # seconds at most
+LINGER_QUIET = 0.5  # seconds without an octet
+LINGER_OCTETS = 4 * 1024 * 1024
+
+
+class SocketStream(ABC):
+    """Implements :class:`smtpproto.ports.Stream`, except how to wait."""
+
+    _interrupted = False
+    _reading_is_shut = False  # then recv returns b"" at once, although more may arrive
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        with close_on_error(connected):
+            connected.setblocking(False)
+            with contextlib.suppress(OSError):  # the socket is not TCP
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @staticmethod
+    @abstractmethod
+    def _now() -> float:
+        """Return the time of a monotonic clock, in seconds."""
+
+    @abstractmethod
+    async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
+        """Wait until octets have arrived, or can be written, or the stream is interrupted; return
+        False if none of this happens before *deadline*. Return True if the stream is closed."""
+
+    @property
+    def _is_closed(self) -> bool:
+        return self._socket.fileno() < 0
+
+    async def read(self, timeout: float | None) -> bytes:
+        deadline = self._deadline(timeout)
+        while not self._interrupted:
+            in_time = timeout != 0 and await self._is_ready(deadline)
+            if (data := self._receive()) is not None:
+                return data
+            if not in_time:
+                raise TimedOut("the peer was silent for too long")
+        return b""
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        if (sent := self._send(data)) < len(data):
+            await self._write_all(memoryview(data)[sent:], self._deadline(timeout))
+
+    async def _write_all(self, data: memoryview, deadline: float) -> None:
+        while data:
+            if not await self._is_ready(deadline, to_write=True):
+                raise TimedOut("the peer did not read for too long")
+            data = data[self._send(data) :]
+
+    def _deadline(self, timeout: float | None) -> float:
+        return float("inf") if timeout is None else self._now() + timeout
+
+    def _receive(self) -> bytes | None:
+        """Return what has arrived; None if nothing has, b"" at the end."""
+        try:
+            return self._socket.recv(CHUNK)
+        except OSError as error:
+            if type(error).__name__ in _WOULD_BLOCK:
+                return None
+            raise ConnectionLost(printable(str(error))) from None
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """Write what the system takes of *data*; return how many octets that is."""
+        try:
+            return self._socket.send(data)
+        except OSError as error:
+            if type(error).__name__ in _WOULD_BLOCK:
+                return 0
+            raise ConnectionLost(printable(str(error))) from None
+
+    async def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    async def _linger(self) -> None:
+        """End this side's direction, and discard what still arrives."""
+        with contextlib.suppress(OSError, ConnectionLost):
+            self._socket.shutdown(socket.SHUT_WR)
+            left, end = LINGER_OCTETS, self._now() + LINGER
+            quiet_end = self._now() + LINGER_QUIET
+            while left > 0 and await self._is_ready(min(quiet_end, end)):
+                data = self._receive()
+                if data:
+                    left, quiet_end = left - len(data), self._now() + LINGER_QUIET
+                elif data is not None and not self._reading_is_shut:
+                    return
+
+    @property
+    def peername(self) -> tuple[str, int]:
+        return self._address(self._socket.getpeername)
+
+    @property
+    def sockname(self) -> tuple[str, int]:
+        return self._address(self._socket.getsockname)
+
+    @staticmethod
+    def _address(get_name: Callable[[], object]) -> tuple[str, int]:
+        with contextlib.suppress(OSError):
+            match get_name():
+                case (str(host), int(port), *_):
+                    return host, port
+        return "", 0
