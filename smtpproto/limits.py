@@ -10,8 +10,8 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from attrs import asdict, field, frozen
-from attrs.validators import ge, le, optional
+from attrs import Attribute, asdict, field, frozen
+from attrs.validators import ge, optional
 
 from .option_types import checked
 
@@ -27,6 +27,7 @@ TEXT_LINE = 1000  # RFC 5321 4.5.3.1.6, including CRLF
 CHUNK_SIZE_DIGITS = 20  # of the size in BDAT; enough for any 64-bit number
 SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side some milliseconds
 SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)
+REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets the oldest first
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
 
@@ -35,6 +36,11 @@ MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no
 
 def _none_or_at_least(least: int) -> Callable[[Any, Any, Any], None]:
     return optional(ge(least))
+
+
+def _check_prefixes(_: object, attribute: Attribute[Any], prefixes: tuple[int, ...]) -> None:
+    if len(prefixes) != 2 or not (0 <= prefixes[0] <= 32 and 0 <= prefixes[1] <= 128):
+        raise ValueError(f"{attribute.name} must be 0 to 32, and 0 to 128 bits, not {prefixes}")
 
 
 @checked
@@ -93,12 +99,10 @@ class Limits:
     without an address (on a Unix socket) and peers in ``proxied_by``, ``xclient_from`` and
     ``xforward_from`` have no such limit."""
 
-    ipv4_prefix: int = field(default=32, validator=[ge(0), le(32)])
-    """The bits of an IPv4 address that make a client network; 32 counts each address alone."""
-
-    ipv6_prefix: int = field(default=64, validator=[ge(0), le(128)])
-    """The bits of an IPv6 address that make a client network; 64 is the network of one link, in
-    which a host can take any address (RFC 4291 2.5.4)."""
+    network_prefixes: tuple[int, int] = field(default=(32, 64), validator=_check_prefixes)
+    """The bits of an IPv4 and of an IPv6 address that make a client network. 32 counts each IPv4
+    address alone; 64 is the network of one link, in which a host can take any address (RFC 4291
+    2.5.4)."""
 
     memory: int | None = field(default=256 * 1024 * 1024, validator=_none_or_at_least(65536))
     """The octets of content that a server holds in memory for the hook ``message``, on all
@@ -126,9 +130,6 @@ class Limits:
 
     failed_login_period: float = field(default=600.0, validator=ge(0))
     """The seconds after the first failed login of a network in which its failed logins count."""
-
-    remembered_networks: int = field(default=10_000, validator=ge(1))
-    """The networks whose failed logins a server remembers; it forgets the oldest for a new one."""
 
     reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
     """The longest line of a reply that a client accepts. Some servers exceed the RFC's 512, and a

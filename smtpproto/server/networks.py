@@ -42,7 +42,7 @@ def network_key(address: str, limits: Limits) -> NetworkKey | None:
     peer = _read(address)
     if peer is None:
         return None
-    prefix = limits.ipv4_prefix if peer.version == 4 else limits.ipv6_prefix
+    prefix = limits.network_prefixes[peer.version == 6]
     return peer.version, int(peer) >> (peer.max_prefixlen - prefix)
 
 

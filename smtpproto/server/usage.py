@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import define, field
 
 from ..grammar.reply import Reply
-from ..limits import Limits
+from ..limits import REMEMBERED_NETWORKS, Limits
 from .networks import NetworkKey, network_key
 
 TOO_MANY_CONNECTIONS = Reply(421, "4.3.2", "Too many connections; try again later")
@@ -56,7 +56,7 @@ class Usage:
             self._failures[network] = count + 1, self._failures[network][1]
             return
         self._failures[network] = 1, now + self.limits.failed_login_period
-        if len(self._failures) > self.limits.remembered_networks:
+        if len(self._failures) > REMEMBERED_NETWORKS:
             self._failures.popitem(last=False)
 
 

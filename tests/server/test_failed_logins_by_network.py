@@ -115,8 +115,11 @@ def test_clients_without_an_address_are_not_blocked() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])
-def test_the_oldest_of_too_many_networks_is_forgotten(limit: int) -> None:
-    usage = Usage(Limits(remembered_networks=limit, failed_logins_per_network=3))
+def test_the_oldest_of_too_many_networks_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("smtpproto.server.usage.REMEMBERED_NETWORKS", limit)
+    usage = Usage(Limits(failed_logins_per_network=3))
     for number in range(limit + 1):
         for _ in range(3):
             usage.add_failed_login((4, number), float(number))
