@@ -147,7 +147,8 @@ def serving(
     port = None
     if contender.program == "smtp-sink":
         port = free_port()
-        command = [str(find("smtp-sink")), "-u", getuser(), f"127.0.0.1:{port}", "1000"]
+        options = ["-u", getuser(), "-m", "10000"]  # connections at a time
+        command = [str(find("smtp-sink")), *options, f"127.0.0.1:{port}", "1000"]
     else:
         command = contender.command(str(certificate), mode)
     with running(command, contender.environment(), processor) as process:

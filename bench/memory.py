@@ -14,7 +14,7 @@ from .processes import NotHere, Process
 from .programs.messages import MEBIBYTE, big_body
 from .running import Absent, Plan
 
-AT_A_TIME = 100  # connections that are opened before the first of them is greeted
+AT_A_TIME = 50  # connections that are opened before the first of them is greeted
 
 
 @frozen
