@@ -32,7 +32,8 @@ class Growth:
                 self.say(opened[0], size)
             return size * count
 
-        return ServerLoad(self.title, self.title, self.unit, run=run, lanes=1, mode="sink")
+        title = f"{self.small:,} and {self.large:,}"
+        return ServerLoad(self.title, title, self.unit, run=run, lanes=1, mode="sink")
 
 
 def lines(lane: Lane, number: int) -> None:

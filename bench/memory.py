@@ -39,7 +39,7 @@ def idle(number: int) -> MemoryLoad:
             return (process.resident() - before) / number
 
     title = f"{number:,} idle connections"
-    return MemoryLoad(f"S5 {number:,}", title, "KiB of memory a connection", 1 / 1024, measure)
+    return MemoryLoad(f"S5 {number:,}", title, "KiB of memory per connection", 1 / 1024, measure)
 
 
 def message(name: str, title: str, content: bytes, mode: str = "whole") -> MemoryLoad:

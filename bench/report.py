@@ -80,13 +80,13 @@ def growth(small: Sequence[Figures], large: Sequence[Figures]) -> Table:
         if not before:
             return ""
         cost = figures.cost(name)
-        return f"{number(cost / median(before))} ({number(cost * 1e6)} us)"
+        return f"{number(cost / median(before))} ({number(cost * 1e9)} ns)"
 
-    return Table("growth (a unit of the large)", large, compare)
+    return Table("growth (CPU per unit, large)", large, compare)
 
 
 def units(figures: Sequence[Figures]) -> str:
-    """Return a list of what the loads are."""
+    """Return a list of what the loads are, and in which unit their cost is shown."""
     return "\n".join(f"* {one.load}: {one.title}; {one.unit}" for one in figures)
 
 

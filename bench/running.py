@@ -86,7 +86,7 @@ class Runner:
         costs = in_rounds(measures, counts, self.plan.rounds, absent.noting)
         for title in absent.failed:
             self._forget(title)
-        unit = f"us of CPU a {load.unit}"
+        unit = f"us of CPU per {load.unit}"
         return Figures(load.name, load.title, unit, 1e6, costs, absent, absent.failed)
 
     def _measure(self, load: Load, contender: Contender) -> Measure:

@@ -16,7 +16,9 @@ LOAD = client_loads(20)[1]
 
 
 def figures(**costs: list[float]) -> Figures:
-    return Figures("C2", "messages", "us of CPU a message", 1e6, costs, {"peer": "not here"}, set())
+    return Figures(
+        "C2", "messages", "us of CPU per message", 1e6, costs, {"peer": "not here"}, set()
+    )
 
 
 def test_two_contenders_are_compared_within_each_round() -> None:
