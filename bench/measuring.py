@@ -19,7 +19,7 @@ Measure = Callable[[int], tuple[float, float]]
 """Does a load *count* times; returns the seconds of CPU time, and the units done."""
 
 CLOCK = 1e-6
-"""The least CPU time that is shown; some clocks stand still for milliseconds."""
+"""The least CPU time of a measurement; that of smtp-source is counted in ticks."""
 
 
 @frozen
