@@ -14,17 +14,17 @@ from bench.calls import DIALOGUES, UNITS, count_calls, in_a_group, is_profiled, 
 
 # What one unit of each dialogue may cost at most. `python -m bench.calls` prints what it costs now.
 BOUNDS = {
-    "S1": 3100,
-    "S2": 1195,
-    "S2 SIZE BODY": 1265,
-    "S2p": 1055,
-    "S7": 285,
-    "S7 refused": 270,
-    "C1": 3590,
-    "C2": 2130,
-    "C2 fresh": 2400,
-    "C7": 420,
-    "C7 refused": 405,
+    "S1": 2550,
+    "S2": 1135,
+    "S2 SIZE BODY": 1210,
+    "S2p": 990,
+    "S7": 265,
+    "S7 refused": 245,
+    "C1": 1120,
+    "C2": 740,
+    "C2 fresh": 800,
+    "C7": 77,
+    "C7 refused": 77,
 }
 
 pytestmark = pytest.mark.skipif(is_profiled(), reason="another profiler runs, and would count too")
