@@ -144,7 +144,7 @@ def checked(kind: type[T]) -> type[T]:
 
     @functools.wraps(made)
     def check_and_make(self: T, *values: object, **named: object) -> None:
-        if failure := _failure(kind, values, named):
+        if (values or named) and (failure := _failure(kind, values, named)):
             del values, named  # a traceback may show them, and they may be secrets
             raise failure
         made(self, *values, **named)

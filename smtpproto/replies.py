@@ -5,8 +5,10 @@ On a client, :func:`suggested_path` reads the new address in a 251 or 551 reply.
 
 from __future__ import annotations
 
-from .grammar.address import suggested_path
-from .grammar.reply import Reply
+import re
+
+from .grammar.address import ForwardPath
+from .grammar.reply import GrammarError, Reply
 
 __all__ = [
     "NOT_HONOURED_NOW",
@@ -45,3 +47,17 @@ NOT_HONOURED_NOW = Reply(455, "4.5.4", "Parameter cannot be honoured now")
 
 PRIORITY_TOO_LOW = Reply(550, "5.7.15", "Priority level is too low")
 """Refuses MAIL whose MT-PRIORITY is lower than the server accepts now (RFC 6710 4.1)."""
+
+
+def suggested_path(reply: Reply) -> ForwardPath | None:
+    """Return the forward path that a 251 or 551 reply suggests (RFC 5321 3.4), or None.
+
+    It is the new address of a recipient whose mailbox has moved. None means that *reply* has
+    another code or no path. A person should decide whether to use the path (RFC 5321 7.4).
+    """
+    for candidate in re.findall(r"<[^<>]*>", reply.text) if reply.code in (251, 551) else ():
+        try:
+            return ForwardPath.parse(candidate)
+        except GrammarError:
+            continue
+    return None

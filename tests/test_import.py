@@ -79,3 +79,12 @@ def test_a_name_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     load, names = late_names("smtpproto", {".limits": "Limits Timeouts", "": "errors"})
     assert load("Limits") is vars(smtpproto)["Limits"]
     assert {"Limits", "Timeouts", "errors"} <= set(names())
+
+
+@pytest.mark.parametrize("adapter", ["blocking", "asyncio"])
+def test_a_client_loads_neither_mechanisms_nor_the_email_package_before_it_needs_them(
+    adapter: str,
+) -> None:
+    loaded = loaded_by(f"import smtpproto.adapters.{adapter}")
+    assert not loaded & {"email.message", "secrets", "stringprep", "smtpproto.sasl.mechanisms"}
+    assert adapter == "asyncio" or not loaded & {"asyncio", "hashlib"}

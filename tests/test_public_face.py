@@ -8,6 +8,7 @@ import inspect
 import re
 import typing
 from collections.abc import Iterator
+from email.message import Message
 from functools import cached_property
 from pathlib import Path
 
@@ -137,7 +138,8 @@ def annotations_of(member: object) -> dict[str, object]:
     if isinstance(member, type):
         return typing.get_type_hints(member)
     # A module may import names for annotations only; the root package has them.
-    return typing.get_type_hints(member, vars(smtpproto) | getattr(member, "__globals__", {}))
+    names = vars(smtpproto) | {"Message": Message} | getattr(member, "__globals__", {})
+    return typing.get_type_hints(member, names)
 
 
 def classes_in(annotation: object) -> Iterator[type]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import socket
 import ssl
 import sys
@@ -38,7 +37,7 @@ class Runtime:
     now = staticmethod(time.monotonic)
 
     def random(self, size: int) -> bytes:
-        return secrets.token_bytes(size)
+        return os.urandom(size)
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 import socket
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar
@@ -39,7 +39,7 @@ class Runtime:
         return trio.current_time()
 
     def random(self, size: int) -> bytes:
-        return secrets.token_bytes(size)
+        return os.urandom(size)
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -18,7 +18,6 @@ from ..option_types import check_type, checked, checks_itself, wrong_type
 from ..ports import Runtime, Trace
 from ..protocol.settings import ClientMachineOptions, ClientSettings
 from ..sasl import Credential, Login
-from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, check_ca, client_context, shared_context
 from ..tls.verify import ClientCertificate, TLSVerify
 from ..wire.proxy import ProxyHeader
@@ -60,6 +59,14 @@ def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
         return TLSVerify.named(value)
     check_type("verify", value, TLSVerify, '"name", "none" or TLSVerify.by_ca("ca.pem")')
     return value
+
+
+def _mechanisms(value: Iterable[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    from ..sasl.mechanisms import mechanism_names  # noqa: PLC0415  # it has all mechanisms
+
+    return mechanism_names(value)
 
 
 def _credential(value: Credential | tuple[str, str] | None) -> Credential | None:
@@ -145,7 +152,7 @@ class ClientConfig(ClientSettings):
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
     login: Credential | None = field(default=None, converter=_credential)
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
-    mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
+    mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
     """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""
     tls: TLSMode | None = field(default=None, converter=_tls_mode)
     """When to use TLS. None: implicit on port 465; none on a Unix socket; required on port 587 and

@@ -47,7 +47,6 @@ from ..protocol.client_rules import check_leniencies
 from ..sasl import Anonymous, Channel, Credential
 from ..tls.filter import Filter, TLSInfo, unusable
 from ..tls.stream import filter_for
-from .auth import log_in
 from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Link
@@ -327,6 +326,8 @@ class Client:
             reason = "tls: this connection has none" if self.tls is None else unverified
             check = f"{reason}; or set login_in_clear=True to log in anyway"
             raise LocalProtocolError("no login without verified TLS", check=check)
+        from .auth import log_in  # noqa: PLC0415  # with all mechanisms
+
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -14,13 +13,12 @@ from attrs.converters import optional
 from .. import limits
 from ..limits import Leniencies, Tolerance
 from ..option_types import checked, maker
-from .address_advice import advise, brackets_for
 from .ascii_case import lower
 from .domain import COMMON_DOMAIN, Domain, Host, common_domain, decode_utf8, parse_host, to_host
 from .local_part import ATOM, BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
 from .parse_context import ParseContext
 from .pattern import pattern
-from .reply import GrammarError, Reply
+from .reply import GrammarError
 
 _HOST = pattern(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
 _ROUTE = pattern(r"@([^\s<>,:@]+)[,:]")
@@ -398,6 +396,10 @@ def _to_mailbox(value: object) -> Mailbox:
         text = f"not an address: {type(value).__name__}; pass str, a Mailbox or a path"
         raise TypeError(f"{text}, here its addr_spec" if hasattr(value, "addr_spec") else text)
     mailbox = Mailbox.parse(value)
+    if not value[-1].isdigit():
+        return mailbox
+    from .address_advice import brackets_for  # noqa: PLC0415
+
     if brackets := brackets_for(value):  # it fits the grammar, but no such domain exists
         raise _not_an_address(value, f"an IP address must be in brackets; use {brackets}")
     return mailbox
@@ -405,6 +407,8 @@ def _to_mailbox(value: object) -> Mailbox:
 
 def _explained(address: str, error: GrammarError) -> GrammarError:
     """Return the error for *address*, which says what to pass instead."""
+    from .address_advice import advise  # noqa: PLC0415  # only errors need it
+
     found = _not_an_address(address, advise(address, error.message, _is_mailbox))
     found.offset = error.offset
     context = ParseContext(leniencies=_ANYTHING_READABLE)
@@ -434,17 +438,3 @@ def _constructor(mailbox: Mailbox) -> str:
 
 def _not_an_address(address: str, advice: str) -> GrammarError:
     return GrammarError(f"not an address: {address[:100]!r}: {advice}", reply=BAD_MAILBOX)
-
-
-def suggested_path(reply: Reply) -> ForwardPath | None:
-    """Return the forward path that a 251 or 551 reply suggests (RFC 5321 3.4), or None.
-
-    It is the new address of a recipient whose mailbox has moved. None means that *reply* has
-    another code or no path. A person should decide whether to use the path (RFC 5321 7.4).
-    """
-    for candidate in re.findall(r"<[^<>]*>", reply.text) if reply.code in (251, 551) else ():
-        try:
-            return ForwardPath.parse(candidate)
-        except GrammarError:
-            continue
-    return None

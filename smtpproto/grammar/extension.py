@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from attrs import Attribute, field, frozen
 
@@ -20,8 +21,7 @@ _KEYWORD = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _PARAMETERS = pattern(r"[!-~]+( [!-~]+)*")
 
 
-@frozen(kw_only=True)
-class Extension:
+class Extension(NamedTuple):
     """A service extension: a row of :data:`EXTENSIONS`."""
 
     keyword: str
@@ -33,7 +33,7 @@ class Extension:
     mail_parameters: frozenset[str] = frozenset()
     rcpt_parameters: frozenset[str] = frozenset()
 
-    extra_octets: Mapping[str, int] = field(factory=dict)
+    extra_octets: Mapping[str, int] = MappingProxyType({})
     """What the extension adds to the line limit of a command, by verb (RFC 5321 4.5.3.1.4)."""
 
     requires: frozenset[str] = frozenset()

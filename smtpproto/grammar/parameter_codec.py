@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from attrs import Attribute, frozen
+from attrs import Attribute
 
 from .ascii_case import upper
 from .reply import GrammarError, Reply
@@ -17,8 +17,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=enum.Enum)
 
 
-@frozen
-class ParameterCodec:
+class ParameterCodec(NamedTuple):
     """A row of :data:`~.parameters.MAIL_CODECS` or ``RCPT_CODECS``: how one parameter is read and
     written."""
 

@@ -17,7 +17,6 @@ from ..limits import REPLY_LINE
 from ..option_types import checked, maker, require_type
 from .pattern import pattern
 from .printable import printable
-from .status_meanings import MEANINGS
 
 _CHALLENGE = 334  # always one line, however long (RFC 4954 4)
 _LINE = pattern(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
@@ -162,6 +161,8 @@ class EnhancedCode:
         For an unknown detail this is the general meaning of its subject; for an unknown subject,
         that of "undefined" (RFC 3463 2).
         """
+        from .status_meanings import MEANINGS  # noqa: PLC0415
+
         known = (self.subject, self.detail), (self.subject, 0), (0, 0)
         return next(MEANINGS[pair] for pair in known if pair in MEANINGS)
 

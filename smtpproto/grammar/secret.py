@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hmac
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, final
 
@@ -83,7 +82,9 @@ class Secret:
             other = other._octets
         if not isinstance(other, bytes | bytearray | memoryview):
             return NotImplemented
-        return hmac.compare_digest(self._octets, other)
+        from hmac import compare_digest  # noqa: PLC0415  # it loads OpenSSL
+
+        return compare_digest(self._octets, other)
 
     def __hash__(self) -> int:
         # The same as the hash of equal text, and in CPython of equal octets in ASCII.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from attrs import frozen
 
@@ -42,8 +42,7 @@ class Unavailable(enum.Enum):
     TEMPUNAVAIL = "[TEMPUNAVAIL]"
 
 
-@frozen
-class _AttributeType:
+class _AttributeType(NamedTuple):
     """How the value of an attribute is read."""
 
     parse: Callable[[str], Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -13,9 +14,8 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
-from email.message import Message
 from io import TextIOBase
-from typing import Any, BinaryIO, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, Union, cast
 
 from attrs import evolve, frozen
 
@@ -26,13 +26,14 @@ from ..limits import CHUNK
 from ..option_types import check_type, require_type, wrong_type
 from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
-from .email_object import check_recovered, email_fields, has_octets, write_email
 from .header import MAX_HEADER, HeaderScanner, header_fields
-from .header_envelope import envelope_of, needs_utf8
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 _SOURCES = "an EmailMessage, octets, a binary file, or octets in pieces"
 
-Source = Message | bytes | BinaryIO | Iterable[bytes] | AsyncIterable[bytes]
+Source = Union["Message", bytes, BinaryIO, Iterable[bytes], AsyncIterable[bytes]]
 """A message to send: an ``EmailMessage``, octets, a file opened for reading octets, or octets in
 pieces. Lines may end with CRLF, LF or CR; CRLF is sent."""
 
@@ -146,28 +147,47 @@ def prepare(
     if isinstance(source, TextIOBase):
         raise wrong_type("a message", source, 'a file that is opened with "rb"')
     check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
-    readable = isinstance(source, Message | Iterable | AsyncIterable) or hasattr(source, "read")
-    if isinstance(source, str | Mapping) or not readable:
+    readable = isinstance(source, Iterable | AsyncIterable) or hasattr(source, "read")
+    if isinstance(source, str | Mapping) or not (readable or _is_message(source)):
         is_django = not isinstance(source, type) and hasattr(source, "message")
         raise wrong_type("a message", source, "its message()" if is_django else _SOURCES)
     for piece in source if isinstance(source, list | tuple) else ():
         _require_octets(piece)
-    if isinstance(source, Message):
-        fields = email_fields(source)
-        if envelope is None:
-            envelope = envelope_of(fields, bcc_allowed=True)
-            check_recovered(source)
-        utf8 = not envelope.isascii or needs_utf8(fields) or (utf8_offered and has_octets(source))
-        source = write_email(source, utf8=utf8, eight_bit=eight_bit)
+    if _is_message(source):
+        source, envelope = _write(source, envelope, eight_bit=eight_bit, utf8_offered=utf8_offered)
     elif envelope is None:
+        from .header_envelope import envelope_of  # noqa: PLC0415
+
         envelope = envelope_of(header_fields(_header_of(source)), bcc_allowed=False)
     if not envelope.recipients:
         raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
-    content = Content(source, binary=binary, long_lines=long_lines)
+    content = Content(cast(Any, source), binary=binary, long_lines=long_lines)
     if isinstance(source, bytes) or _seekable(source):
         content = _measured(content)
     return content, envelope
+
+
+def _is_message(source: object) -> TypeGuard[Message]:
+    """Return whether *source* is an email object: then its program has loaded their module."""
+    module = sys.modules.get("email.message")
+    return module is not None and isinstance(source, module.Message)
+
+
+def _write(
+    message: Message, envelope: Envelope | None, *, eight_bit: bool, utf8_offered: bool
+) -> tuple[bytes, Envelope]:
+    """Return the octets of an email object, and its envelope."""
+    # The email package is large, and most senders of octets do not need it.
+    from .email_object import check_recovered, email_fields, has_octets, write_email  # noqa: PLC0415
+    from .header_envelope import envelope_of, needs_utf8  # noqa: PLC0415
+
+    fields = email_fields(message)
+    if envelope is None:
+        envelope = envelope_of(fields, bcc_allowed=True)
+        check_recovered(message)
+    utf8 = not envelope.isascii or needs_utf8(fields) or (utf8_offered and has_octets(message))
+    return write_email(message, utf8=utf8, eight_bit=eight_bit), envelope
 
 
 def repeater(source: Source) -> Callable[[], bool]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from email.message import Message
+from typing import TYPE_CHECKING
 
 from ..grammar.pattern import pattern
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 _FIELD = pattern(rb"^TLS-Required[ \t]*:((?:.*\r?\n[ \t])*.*)$", re.IGNORECASE | re.MULTILINE)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from .anonymous import AnonymousClient, AnonymousServer
 from .authenticator import Authenticator
@@ -22,8 +20,7 @@ from .scram import ScramClient, ScramServer
 _DEFAULT_BINDING = "tls-exporter"
 
 
-@frozen(kw_only=True)
-class Mechanism:
+class Mechanism(NamedTuple):
     """A row of the table: a mechanism, its two sides, and its properties."""
 
     name: str

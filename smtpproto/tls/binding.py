@@ -5,7 +5,6 @@ This module reads nothing from a certificate but its signature algorithm.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 
 EXPORTER = "tls-exporter"  # unique to the connection (RFC 9266)
@@ -58,6 +57,8 @@ def server_end_point(certificate: bytes) -> bytes | None:
     if name is None:
         return None
     # RFC 5929 4.1: SHA-256 replaces the two broken hashes.
+    import hashlib  # noqa: PLC0415
+
     return hashlib.new("sha256" if name in ("md5", "sha1") else name, certificate).digest()
 
 

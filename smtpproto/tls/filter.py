@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -84,6 +83,8 @@ class Filter(ABC):
     @property
     def _fingerprint(self) -> str:
         """SHA-256 of the peer's certificate, in hexadecimal digits."""
+        import hashlib  # noqa: PLC0415
+
         return hashlib.sha256(self.peer_certificate or b"").hexdigest()
 
     @property

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Iterable
 from typing import Protocol, Self, runtime_checkable
@@ -114,6 +112,9 @@ class TLSVerify:
 def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) -> bool:
     """Return whether *certificate*, in DER, has one of *fingerprints* (SHA-256), in a time that
     does not depend on which one."""
+    import hashlib  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
     own = hashlib.sha256(certificate or b"").digest()
     matches = [hmac.compare_digest(own, other) for other in fingerprints]
     return certificate is not None and any(matches)
