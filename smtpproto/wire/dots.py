@@ -1,27 +1,40 @@
 """Content of DATA (RFC 5321 4.1.1.4, 4.5.2): dot-stuffed lines up to CRLF.CRLF, read and written.
 
 Both classes work on large slices: they search for the few places that matter, and never make a
-list of lines.
+list of lines. For a few places in much text, ``rfind`` is several times as fast as ``find`` or
+``in``, and the decoder of text files finds a bare CR or LF as much faster than counting does.
 """
 
 from __future__ import annotations
+
+import re
+from io import IncrementalNewlineDecoder
 
 from ..errors import GrammarError
 from ..limits import CHUNK
 from .buffer import Buffer
 
 _END = b"\r\n.\r\n"
-_TAILS = tuple(_END[:n] for n in (4, 3, 2, 1))
+_TAIL = re.compile(rb"\r(\n(\.\r?)?)?\Z")  # what may begin an end of data
 
 
 def has_bare(data: bytes) -> bool:
     """Return whether *data* has a CR or LF that is not part of a CRLF pair."""
-    return len(data) - len(data.translate(None, b"\r\n")) != 2 * data.count(b"\r\n")
+    decoder = IncrementalNewlineDecoder(None, translate=False)
+    decoder.decode(data.decode("latin-1"), final=True)
+    return decoder.newlines not in (None, "\r\n")
 
 
 def to_crlf(data: bytes) -> bytes:
     """Return *data* with CRLF for each CRLF, bare CR and bare LF."""
-    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data.replace(b"\n", b"\r\n")
+
+
+def _has_dots(data: bytes) -> bool:
+    """Return whether a line after the first begins with a dot; usually none does."""
+    return data.rfind(b"\r\n.") >= 0
 
 
 class DotReader:
@@ -56,7 +69,7 @@ class DotReader:
         piece = b""
         while self._buffer and not self.done and not piece:
             data = self._held + self._buffer.take(self._room)
-            dots = b"\r\n." in data  # usually False: one search is then enough
+            dots = _has_dots(data)
             piece = self._unstuff(self._frame(data, dots), dots)
         return piece
 
@@ -67,7 +80,8 @@ class DotReader:
             self.done = True
             self._buffer.untake(len(data) - end - len(_END))
             return data[: end + 2]
-        self._held = next((tail for tail in _TAILS if data.endswith(tail)), b"")
+        tail = _TAIL.search(data, len(data) - 4)
+        self._held = tail[0] if tail else b""
         return data[: len(data) - len(self._held)]
 
     def _unstuff(self, raw: bytes, dots: bool) -> bytes:
@@ -110,7 +124,7 @@ class DotWriter:
         self._cr = held
         if not data:
             return b""
-        stuffed = data.replace(b"\r\n.", b"\r\n..")
+        stuffed = data.replace(b"\r\n.", b"\r\n..") if _has_dots(data) else data
         if self._line_start and data.startswith(b"."):
             stuffed = b"." + stuffed
         self._line_start = data.endswith(b"\r\n")
