@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from types import CoroutineType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
 __all__ = [
     "CallAborted",
@@ -24,8 +24,9 @@ __all__ = [
     "Stream",
     "Trace",
     "as_coroutine",
+    "call_contained",
     "contain",
-    "containing",
+    "is_awaitable",
     "is_path",
     "result",
     "took_too_long",
@@ -38,11 +39,14 @@ Trace = Callable[[str, str], None]
 masked. The sender is "C" for the client, "S" for the server, "*" for a note on the connection."""
 
 
+def is_awaitable(value: object) -> TypeGuard[Awaitable[Any]]:
+    """Return whether *value* can be awaited. This is isinstance with Awaitable, but quick."""
+    return value is not None and getattr(type(value), "__await__", None) is not None
+
+
 async def result(value: T | Awaitable[T]) -> T:
     """Return what a function of the application returned; await it first if it is awaitable."""
-    if isinstance(value, Awaitable):
-        return await cast("Awaitable[T]", value)
-    return value
+    return await value if is_awaitable(value) else cast("T", value)
 
 
 def as_coroutine(awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
@@ -77,22 +81,17 @@ def contain(error: BaseException) -> Exception:
     return contained
 
 
-class containing:  # noqa: N801 - used like contextlib.suppress
-    """Apply :func:`contain` to what the block raises, except KeyboardInterrupt.
-
-    Nothing may be awaited in the block: a cancellation of the caller has to pass.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, stack: object
-    ) -> None:
-        if error is None or isinstance(error, KeyboardInterrupt):
-            return
-        if (contained := contain(error)) is not error:
-            raise contained from error
+def call_contained(function: Callable[..., T], *arguments: object) -> T:
+    """Call *function* of the application. What it raises passes :func:`contain`, except
+    KeyboardInterrupt."""
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if (contained := contain(error)) is error:
+            raise
+        raise contained from error
 
 
 def is_path(host: str) -> bool:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from ..ports import containing
+from ..ports import call_contained
 
 T = TypeVar("T")
 
@@ -49,8 +49,7 @@ def _call(future: Future[T], function: Callable[[], T]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
-        with containing():
-            returned = function()
+        returned = call_contained(function)
     except BaseException as error:
         future.set_exception(error)
     else:

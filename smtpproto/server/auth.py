@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..errors import GrammarError
 from ..grammar.printable import printable
@@ -14,6 +14,7 @@ from ..grammar.secret import Secret
 from ..ports import Runtime
 from ..sasl import BY_NAME, Channel, Denied, Identity, RefusingChallenge, ServerExchange
 from .config import ServerConfig
+from .handler import Session
 from .hooks import NO_LOGIN_NOW, log_failure
 from .usage import Account
 
@@ -27,45 +28,42 @@ _NO_INITIAL_RESPONSE = Reply(501, "5.7.0", "This mechanism has no initial respon
 
 @define(eq=False)
 class Authentication:
-    """The SASL exchanges of one connection, one after the other.
+    """One SASL exchange of a connection, by the mechanism *_name* over *_channel*.
 
-    A step returns the next challenge, the identity that was verified, or a reply that refuses.
+    A step returns the next challenge (a RefusingChallenge if the login has failed), the identity
+    that was verified, or a reply that refuses.
     """
 
     _config: ServerConfig
     _runtime: Runtime
     _account: Account
-    _exchange: ServerExchange | None = field(default=None, init=False)
-    _description: str = field(default="", init=False)  # of the login, for the log
-    refused: bool = field(default=False, init=False)
-    """Whether the last challenge told the client that the login has failed; whatever it responds,
-    the login is then refused."""
+    _peer: tuple[str, int]
+    _name: str
+    _channel: Channel
+    _exchange: ServerExchange | None = field(default=None, init=False)  # None: it has failed
 
-    async def begin(
-        self, name: str, initial: Secret | None, channel: Channel, peer: tuple[str, int]
-    ) -> bytes | Identity | Reply:
-        """Begin an exchange with the mechanism *name* and AUTH's initial response, if any."""
-        mechanism, authenticator = BY_NAME[name], self._config.authenticator
+    async def begin(self, initial: Secret | None) -> bytes | Identity | Reply:
+        """Begin with AUTH's initial response, if any."""
+        mechanism, authenticator = BY_NAME[self._name], self._config.authenticator
         assert authenticator is not None  # without one, AUTH is not offered
         if mechanism.server_first and initial is not None:
             return _NO_INITIAL_RESPONSE
-        self._description = f"of {peer[0]}, {peer[1]}, by {name}"
-        self._exchange, self.refused = mechanism.server(authenticator, channel), False
+        self._exchange = mechanism.server(authenticator, self._channel)
         return await self.step(initial)
 
     async def step(self, response: Secret | None) -> bytes | Identity | Reply:
-        """Continue the exchange with the client's *response*.
+        """Continue with the client's *response*.
 
         A failure is answered after a delay, so that passwords cannot be guessed quickly.
         """
-        assert self._exchange is not None
-        if self.refused:
+        if self._exchange is None:
             return _INVALID_CREDENTIALS
+        login = f"of {self._peer[0]}, {self._peer[1]}, by {self._name}"
         if (refusal := self._account.check_login(self._runtime.now())) is not None:
-            _log.info("login %s refused: too many from its network failed", self._description)
+            _log.info("login %s refused: too many from its network failed", login)
             return refusal
-        seconds = self._config.timeouts.hook
         try:
+            seconds = self._config.timeouts.hook
             step = await self._runtime.within(seconds, self._exchange.step(response))
         except GrammarError as error:
             step = Denied(error.message)
@@ -73,9 +71,9 @@ class Authentication:
             log_failure("the authenticator", error, secret=True)
             return await self._delay(NO_LOGIN_NOW)
         if isinstance(step, Denied | RefusingChallenge):
-            _log.info("login %s failed: %s", self._description, printable(step.reason))
+            _log.info("login %s failed: %s", login, printable(step.reason))
             self.count_failure()
-            self.refused = isinstance(step, RefusingChallenge)
+            self._exchange = None
             return await self._delay(_INVALID_CREDENTIALS if isinstance(step, Denied) else step)
         return step
 
@@ -87,3 +85,29 @@ class Authentication:
         """Return *answer* after the delay of a failed login."""
         await self._runtime.sleep(self._config.limits.failed_login_delay)
         return answer
+
+
+def channel_of(session: Session, port: int, runtime: Runtime, config: ServerConfig) -> Channel:
+    """Return what SASL exchanges may know of a connection, which came in at *port*."""
+    tls, impersonated = session.tls, session.impersonated is not None
+    verified = tls is not None and tls.verified and not impersonated
+    return Channel(
+        random=runtime.random,
+        in_thread=runtime.in_thread,
+        now=runtime.now(),
+        secure=tls is not None,
+        bindings={} if tls is None else tls.bindings,
+        certificate=tls.peer_certificate if tls is not None and verified else None,
+        host=str(config.hostname),
+        port=port,
+    )
+
+
+def without_unoffered_bindings(channel: Channel, mechanisms: tuple[str, ...]) -> Channel:
+    """Return *channel*, without bindings if none of the offered *mechanisms* uses them.
+
+    Otherwise a client that states, correctly, that it was offered no binding would look like the
+    victim of a downgrade (RFC 5802 6).
+    """
+    offered = any(BY_NAME[name].binds for name in mechanisms)
+    return channel if offered else evolve(channel, bindings={})

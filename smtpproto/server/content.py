@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from types import MethodType
 from typing import Any, cast
 
 from attrs import define, field
 
 from ..grammar.reply import Reply
-from ..ports import containing
+from ..ports import call_contained
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from .handler import Handler, Session, Sink, Verdict, WholeMessage
@@ -28,12 +29,34 @@ class ContentWriter:
     _account: Account
     _sink: Sink | None = field(default=None, init=False)
 
-    async def begin(self, handler: Handler, machine: ServerProtocol, session: Session) -> None:
-        """Answer DATA or BDAT. The first of them in a message asks *handler* for a sink."""
+    def begin(
+        self, handler: Handler, machine: ServerProtocol, session: Session
+    ) -> Awaitable[None] | None:
+        """Answer DATA or BDAT. The first of them in a message asks *handler* for a sink. Return
+        what is to be awaited for that, if anything."""
         if machine.phase is not Phase.RCPT:
             answer_machine(machine, None)
-            return
-        sink = await self._open(handler, machine, session)
+            return None
+        data = handler.data
+        if type(data) is not MethodType or data.__func__ is not Handler.data:
+            return self._begin(data, machine, session)
+        self._use(WholeMessage(handler, session, machine.envelope), machine)
+        return None
+
+    async def _begin(
+        self, data: Callable[..., object], machine: ServerProtocol, session: Session
+    ) -> None:
+        seconds = self._hooks.timeouts.hook
+        try:
+            sink = await self._hooks.call(data, session, machine.envelope, seconds=seconds)
+            sink = call_contained(_check_sink, sink)
+        except Exception as error:
+            log_failure("data", error)
+            sink = LOCAL_ERROR
+        self._use(sink, machine)
+
+    def _use(self, sink: Sink | Reply, machine: ServerProtocol) -> None:
+        """Answer DATA or BDAT: with the refusal *sink*, or because *sink* takes the content."""
         if isinstance(sink, WholeMessage):
             sink = sink.count_on(self._account) or sink
         if isinstance(sink, Reply):
@@ -42,31 +65,12 @@ class ContentWriter:
             self._sink = sink
             answer_machine(machine, None)
 
-    async def _open(
-        self, handler: Handler, machine: ServerProtocol, session: Session
-    ) -> Sink | Reply:
-        data, seconds = handler.data, self._hooks.timeouts.hook
-        try:
-            sink: Any = await self._hooks.call(data, session, machine.envelope, seconds=seconds)
-            with containing():
-                if (isinstance(sink, Reply) and not sink.positive) or hasattr(sink, "commit"):
-                    return cast("Sink | Reply", sink)
-            what = sink.code if isinstance(sink, Reply) else type(sink).__name__
-            raise TypeError(f"data must return a Sink, or a Reply that refuses, not {what}")
-        except Exception as error:
-            log_failure("data", error)
-            return LOCAL_ERROR
-
     async def write(self, data: bytes) -> None:
         """Write *data* to the sink. If the sink fails, the rest of the content is discarded."""
-        if (sink := self._sink) is None:
+        if self._sink is None:
             return
-
-        def write() -> object:
-            return sink.write(data)
-
         try:
-            await self._hooks.call(write, seconds=self._hooks.timeouts.hook)
+            await self._hooks.call(self._sink.write, data, seconds=self._hooks.timeouts.hook)
         except Exception as error:
             log_failure("write", error)
             await self.abort()
@@ -96,11 +100,8 @@ class ContentWriter:
             await self._hooks.finish(abort)
 
     async def _verdicts(self, sink: Sink) -> Any:
-        def commit() -> object:
-            return sink.commit()
-
         try:
-            return await self._hooks.call(commit, seconds=self._hooks.timeouts.commit)
+            return await self._hooks.call(sink.commit, seconds=self._hooks.timeouts.commit)
         except Exception as error:
             log_failure(_name_of_commit(sink), error)
             return LOCAL_ERROR
@@ -122,6 +123,15 @@ class ContentWriter:
                 await _check_end(verdicts)
         finally:
             await verdicts.close()
+
+
+def _check_sink(value: Any) -> Sink | Reply:
+    """Return *value*, what the hook ``data`` returned. Raises TypeError if it is neither a sink nor
+    a refusal."""
+    if (isinstance(value, Reply) and not value.positive) or hasattr(value, "commit"):
+        return cast("Sink | Reply", value)
+    what = value.code if isinstance(value, Reply) else type(value).__name__
+    raise TypeError(f"data must return a Sink, or a Reply that refuses, not {what}")
 
 
 def _answer_all(machine: ServerProtocol, verdict: Verdict) -> None:

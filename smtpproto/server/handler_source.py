@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from ..grammar.reply import Reply
 from ..option_types import wrong_type
-from ..ports import containing
+from ..ports import call_contained
 from .handler import Handler, HandlerSource, Hook, Session
 
 _log = logging.getLogger("smtpproto.server")
@@ -122,8 +122,7 @@ def handler_of(source: HandlerSource) -> Handler:
     if isinstance(source, Handler):
         return source
     try:
-        with containing():
-            handler = source()
+        handler = call_contained(source)
         if not isinstance(handler, Handler):
             raise wrong_type("what the function of serve returns", handler, "a Handler")
         if not isinstance(source, type) and type(handler) not in _checked:

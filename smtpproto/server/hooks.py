@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import traceback
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from types import MethodType
 from typing import Any, cast
 
 from attrs import define, frozen
@@ -15,9 +16,9 @@ from ..grammar.address import Mailbox
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import Timeouts
-from ..ports import CallAborted, Runtime, containing
+from ..ports import CallAborted, Runtime, call_contained, is_awaitable
 from ..protocol.server import ServerProtocol
-from .handler import Hook, LookupHook, NoReply, Verdict
+from .handler import Handler, Hook, LookupHook, NoReply, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -35,9 +36,9 @@ def log_failure(where: str, error: Exception, *, secret: bool = False) -> None:
     because it may contain a password; but not the reason why the library ended a call.
     """
     description, stack = _describe_kind(error), ""
-    with contextlib.suppress(Exception), containing():  # exceptions may fail to describe themselves
-        stack = "".join(traceback.format_tb(error.__traceback__))
-        description = description if secret else _describe(error)
+    with contextlib.suppress(Exception):  # exceptions may fail to describe themselves
+        stack = "".join(call_contained(traceback.format_tb, error.__traceback__))
+        description = description if secret else call_contained(_describe, error)
     _log.error("%s failed: %s\n%s", where, description, stack)
 
 
@@ -50,13 +51,31 @@ def _describe(error: Exception) -> str:
     return _describe_kind(error) if what is None else printable(repr(what))
 
 
+# The hooks that accept by returning None unless a handler defines them.
+_ACCEPTING = frozenset(
+    hook
+    for name, hook in vars(Handler).items()
+    if not name.startswith("_") and name not in ("data", "message")
+)
+
+
+def is_left_alone(hook: Callable[..., object]) -> bool:
+    """Return whether *hook* is one of :class:`Handler` that returns None, so that it need not be
+    called. An attribute of the instance counts, too: it is looked at each time."""
+    return type(hook) is MethodType and hook.__func__ in _ACCEPTING
+
+
 @frozen
 class HookCaller:
     """Calls the application's code. Its methods raise nothing that this code raises, but they let
-    pass a cancellation of the connection."""
+    pass a cancellation of the connection.
+
+    *_took* returns the seconds since the last wait or call, which do not count for the client.
+    """
 
     _runtime: Runtime
     timeouts: Timeouts
+    _took: Callable[[], float]
 
     async def call(
         self, function: Callable[..., Any], *arguments: object, seconds: float | None
@@ -65,22 +84,25 @@ class HookCaller:
 
         Raises what *function* raises, as an ``Exception``.
         """
-        started = self._runtime.now()
-        with containing():
-            value = function(*arguments)
-        if isinstance(value, Awaitable):
+        is_plain = True
+        try:
+            value = call_contained(function, *arguments)
+            if is_plain := not is_awaitable(value):
+                return value
             return await self._runtime.within(seconds, value)
-        took = self._runtime.now() - started
-        if seconds is not None and took > seconds:
-            name = _name_of(function)
-            _log.warning("%s took %d seconds; a plain hook cannot be interrupted", name, took)
-        return value
+        finally:
+            took = self._took()
+            if is_plain and seconds is not None and took > seconds:
+                name = _name_of(function)
+                _log.warning("%s took %d seconds; a plain hook cannot be interrupted", name, took)
 
     async def ask(
         self, hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
     ) -> Verdict:
         """Return the verdict of *hook*, or *failure* if it raises, takes too long, or returns
         anything else."""
+        if is_left_alone(hook):
+            return None
         try:
             return _check_verdict(await self.call(hook, *arguments, seconds=self.timeouts.hook))
         except Exception as error:
@@ -101,8 +123,7 @@ class HookCaller:
             found = await self.call(hook, *arguments, seconds=self.timeouts.hook)
             if found is None or isinstance(found, Reply):
                 return found
-            with containing():
-                mailboxes = _check_mailboxes(found)
+            mailboxes = call_contained(_check_mailboxes, found)
             return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])
         except Exception as error:
             log_failure(_name_of(hook), error)
@@ -111,13 +132,16 @@ class HookCaller:
     async def finish(self, hook: Callable[..., NoReply], *arguments: object) -> None:
         """Call a hook whose result does not change the dialogue, to its end, even if the connection
         is cancelled."""
+        if is_left_alone(hook):
+            return
         try:
-            with containing():
-                value = hook(*arguments)
-            if isinstance(value, Awaitable):
+            value = call_contained(hook, *arguments)
+            if is_awaitable(value):
                 await self._runtime.finish_within(self.timeouts.hook, value)
         except Exception as error:
             log_failure(_name_of(hook), error)
+        finally:
+            self._took()
 
 
 @define
@@ -151,11 +175,10 @@ class VerdictReader:
             await self._hooks.finish(close)
 
     async def _next(self) -> object:
-        with containing():
-            if self._iterator is None:
-                self._iterator = _iterate(self._verdicts)
-            if isinstance(self._iterator, Iterator):
-                return next(self._iterator, _END)
+        if self._iterator is None:
+            self._iterator = call_contained(_iterate, self._verdicts)
+        if isinstance(self._iterator, Iterator):
+            return call_contained(next, self._iterator, _END)
         try:
             return await self._hooks.call(
                 anext, self._iterator, seconds=self._hooks.timeouts.commit
@@ -177,7 +200,7 @@ def answer_machine(machine: ServerProtocol, verdict: Verdict) -> bool:
     LOCAL_ERROR.
     """
     try:
-        machine.answer(_check_verdict(verdict))
+        machine.answer(verdict if verdict is None else _check_verdict(verdict))
     except (LocalProtocolError, GrammarError, TypeError) as error:
         log_failure("a hook's answer", error)
         machine.answer(verdict := LOCAL_ERROR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from ..limits import Limits
@@ -26,10 +26,11 @@ def _to_network(value: str) -> Network:
     return IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
 
 
-def is_among(address: str, networks: Iterable[Network]) -> bool:
+def is_among(address: str, networks: Collection[Network]) -> bool:
     """Return whether the peer's *address* is in one of *networks*."""
-    peer = _read(address)
-    return peer is not None and any(peer in network for network in networks)
+    if not networks or (peer := _read(address)) is None:
+        return False
+    return any(peer in network for network in networks)
 
 
 NetworkKey = tuple[int, int]

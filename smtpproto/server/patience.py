@@ -1,13 +1,12 @@
-"""How long a server waits for a client in all: the least rate of content, and the whole session.
+"""How long a server waits for a client: each time-out, the least rate of content, and the session.
 
-Each single wait has a time-out of its own. A client that sends one octet before each of them could
-hold a connection for ever.
+Each wait has a time-out of its own. But a client that sends one octet before each of them could
+hold a connection for ever, so the waits are also added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -16,49 +15,54 @@ from ..limits import Limits, Timeouts
 
 @define(eq=False)
 class Patience:
-    """Adds up the time that the server has waited for one client since its last accepted message.
+    """The time that the server has left for one client. All its deadlines are worked out here.
 
-    *_now* returns seconds of a monotonic clock. The time that hooks take is not counted.
+    *_now* returns seconds of a monotonic clock, which is read once after each wait or call: what
+    has passed since the last reading was either spent on the client (:meth:`waited`) or on the
+    application (:meth:`skip`). Only the former counts. Begin with :meth:`skip`.
     """
 
     _now: Callable[[], float]
     _limits: Limits
     _timeouts: Timeouts
+    _read: float = field(default=0.0, init=False)  # the last reading of the clock
+    _deadline: float | None = field(default=None, init=False)
     _outside: float = field(default=0.0, init=False)  # seconds waited outside content
     _inside: float = field(default=0.0, init=False)  # seconds waited within content
     _octets: int = field(default=0, init=False)  # of content, and of the commands between chunks
 
+    def begin(self, timeout: float | None) -> None:
+        """Expect something within *timeout* seconds from now (None: no limit)."""
+        self._deadline = None if timeout is None else self._read + timeout
+
+    def left(self, *, in_message: bool) -> float | None:
+        """Return how many seconds the next wait may take (None: no limit). *in_message*: the server
+        waits for content."""
+        limit: float | None = None
+        if not in_message:
+            most = self._timeouts.session
+            limit = None if most is None else most - self._outside
+        elif self._limits.content_rate is not None and self._timeouts.content is not None:
+            allowed = self._timeouts.content + self._octets / self._limits.content_rate
+            limit = allowed - self._inside
+        if self._deadline is not None and (limit is None or self._deadline < self._read + limit):
+            limit = self._deadline - self._read
+        return limit if limit is None or limit > 0 else 0.0
+
+    def waited(self, *, in_message: bool, octets: int = 0) -> None:
+        """Count the time since the last reading of the clock, in which *octets* arrived."""
+        before, self._read = self._read, self._now()
+        if in_message:
+            self._inside += self._read - before
+            self._octets += octets
+        else:
+            self._outside += self._read - before
+
+    def skip(self) -> float:
+        """Return the time since the last reading of the clock, which does not count."""
+        before, self._read = self._read, self._now()
+        return self._read - before
+
     def reset(self) -> None:
-        """Begin anew: a message was accepted."""
+        """Begin the sums anew: a message was accepted."""
         self._outside, self._inside, self._octets = 0.0, 0.0, 0
-
-    @contextmanager
-    def waiting(self, timeout: float | None, *, in_message: bool) -> Iterator[float | None]:
-        """Yield how many seconds one wait in this block may take, *timeout* or less, and count what
-        it takes. *in_message*: the server waits for content."""
-        left = self._left_inside if in_message else self._left_outside
-        start = self._now()
-        try:
-            yield left if timeout is None or (left is not None and left < timeout) else timeout
-        finally:
-            seconds = self._now() - start
-            if in_message:
-                self._inside += seconds
-            else:
-                self._outside += seconds
-
-    def count(self, octets: int) -> None:
-        """Count content that has arrived."""
-        self._octets += octets
-
-    @property
-    def _left_outside(self) -> float | None:
-        most = self._timeouts.session
-        return None if most is None else max(most - self._outside, 0.0)
-
-    @property
-    def _left_inside(self) -> float | None:
-        rate, start = self._limits.content_rate, self._timeouts.content
-        if rate is None or start is None:
-            return None
-        return max(start + self._octets / rate - self._inside, 0.0)

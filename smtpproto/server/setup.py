@@ -7,7 +7,7 @@ from collections.abc import Callable
 from attrs import evolve
 
 from ..errors import LocalProtocolError, TLSFailed
-from ..ports import containing
+from ..ports import call_contained
 from ..protocol.server import ServerProtocol
 from ..sasl import Channel, offers
 from ..tls.context import Context
@@ -36,9 +36,9 @@ _NOT_ADDED = {
 
 
 def make_machine(
-    handler: type[Handler], config: ServerConfig, peer: str, channel: Channel
+    handler: type[Handler], config: ServerConfig, peer: str, mechanisms: tuple[str, ...]
 ) -> ServerProtocol:
-    """Return the machine for a connection from the address *peer*, whose security is *channel*.
+    """Return the machine for a connection from the address *peer*, with the SASL *mechanisms*.
 
     Raises ValueError if the extensions to offer contradict one another.
     """
@@ -50,7 +50,7 @@ def make_machine(
         config,
         starttls=config.context is not None and not config.implicit_tls,
         secure=config.implicit_tls,
-        mechanisms=offered_mechanisms(config, channel),
+        mechanisms=mechanisms,
         offering=offered | trusted_offers(peer, config),
     )
 
@@ -59,8 +59,7 @@ def make_filter(config: ServerConfig) -> Filter:
     """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
     source = config.context
     try:
-        with containing():
-            context = source if isinstance(source, Context) or source is None else source()
+        context = call_contained(source) if callable(source) else source
         if not isinstance(context, Context):
             raise TypeError(f"not a TLS context: {type(context).__name__}")
         return filter_for(context, server_side=True)
@@ -104,7 +103,8 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
         raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
     if config.context is not None and not callable(config.context):
         _check_context(config.context)
-    offered = make_machine(check_source(source), config, "", _BEST_CHANNEL).terms.offered
+    mechanisms = offered_mechanisms(config, _BEST_CHANNEL)
+    offered = make_machine(check_source(source), config, "", mechanisms).terms.offered
     _check_extensions(config)
     if "FUTURERELEASE" in offered and not config.submission:
         raise ValueError("only submission servers may offer FUTURERELEASE; set submission=True")

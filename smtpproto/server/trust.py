@@ -5,13 +5,16 @@ from __future__ import annotations
 from attrs import define, evolve
 
 from ..errors import GrammarError, RemoteProtocolError
+from ..grammar.reply import Reply
 from ..grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
-from ..ports import Runtime, Stream
+from ..ports import Stream
 from ..wire.proxy import ProxyHeader, ProxyReader
 from ..wire.stream_wrapper import StreamWrapper
 from .config import ServerConfig
 from .handler import Session
 from .networks import is_among
+from .patience import Patience
+from .usage import Account
 
 
 def trusted_offers(peer: str, config: ServerConfig) -> dict[str, str]:
@@ -46,19 +49,23 @@ def _to_text(value: object) -> str:
     return "" if isinstance(value, Unavailable) else str(value)
 
 
-async def read_proxy_header(
-    stream: Stream, runtime: Runtime, config: ServerConfig
-) -> tuple[Stream, ProxyHeader]:
+def count_client(account: Account, session: Session, config: ServerConfig) -> Reply | None:
+    """Count the connection for the network of the client of *session*; return its refusal if there
+    are too many. What a trusted peer says about another client is counted for that."""
+    speaks_for_itself = session.proxied is None and session.impersonated is None
+    trusted = speaks_for_itself and is_trusted(session.peer[0], config)
+    return account.set_client(session.peer[0], trusted=trusted)
+
+
+async def read_proxy_header(stream: Stream, patience: Patience) -> tuple[Stream, ProxyHeader]:
     """Read the PROXY header at the start of *stream*; return the stream after it, and the header.
 
     Raises RemoteProtocolError if there is no valid header, TransportError, TimedOut.
     """
     reader, header = ProxyReader(), None
-    timeout = config.timeouts.proxy
-    deadline = None if timeout is None else runtime.now() + timeout
     while header is None:
-        left = None if deadline is None else max(deadline - runtime.now(), 0)
-        data = await stream.read(left)
+        data = await stream.read(patience.left(in_message=False))
+        patience.waited(in_message=False)
         if not data:
             raise RemoteProtocolError("the connection ended in the PROXY header")
         try:

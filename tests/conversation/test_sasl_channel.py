@@ -15,6 +15,7 @@ from tests.support.tls_sessions import (
     SERVER_CONTEXT,
     TRUST,
     converse,
+    dialogue_of,
     do_nothing,
     each_mode,
     serving,
@@ -67,7 +68,7 @@ def test_both_sides_have_the_same_binding_under_tls_and_none_in_clear(mode: TLSM
         ClientConfig(tls=mode, verify=TRUST),
         lambda client: sides.append(dict(client._channel.bindings)),
     )
-    server_bindings = simulation.conversations[0]._channel.bindings
+    server_bindings = dialogue_of(simulation)._channel.bindings
     assert sides == [server_bindings] == [{SERVER_END_POINT: hashlib.sha256(der(LEAF)).digest()}]
     clear = converse(ServerConfig(context=SERVER_CONTEXT), ClientConfig(tls="none"), do_nothing)
-    assert not clear.conversations[0]._channel.bindings
+    assert not dialogue_of(clear)._channel.bindings

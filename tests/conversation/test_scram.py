@@ -24,6 +24,7 @@ from smtpproto.client.connection import open_client, start_client
 from smtpproto.grammar.xtext import decode_base64
 from smtpproto.sasl import Channel, scram
 from smtpproto.server.conversation import Conversation
+from smtpproto.server.dialogue import Dialogue
 from smtpproto.testing.script import ScriptedStream
 from smtpproto.testing.simulation import Simulation
 from tests.support.logins import LoginRecorder, base64
@@ -62,7 +63,7 @@ def known_nonces(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides have the same channel binding, as under TLS."""
-    for kind in (Client, Conversation):
+    for kind in (Client, Dialogue):
         of_kind: property = kind.__dict__["_channel"]
 
         def channel(self: object, was: property = of_kind) -> Channel:

@@ -28,7 +28,7 @@ from smtpproto import (
 from smtpproto.client.connection import open_client, start_client
 from smtpproto.sasl import Channel
 from smtpproto.server.config import ServerOptions
-from smtpproto.server.conversation import Conversation
+from smtpproto.server.dialogue import Dialogue
 from smtpproto.testing.simulation import Simulation
 from smtpproto.tls.binding import EXPORTER, SERVER_END_POINT
 from smtpproto.tls.context import Context, ContextSource
@@ -166,7 +166,7 @@ def test_a_client_with_the_exporter_never_logs_in_without_a_binding(
 ) -> None:
     """Only a client without the exporter may do so. For others, the server must be an attacker."""
     monkeypatch.setattr(
-        Conversation,
+        Dialogue,
         "_channel",
         property(lambda self: Channel(random=bytes, secure=True, bindings={"other": b"x"})),
     )

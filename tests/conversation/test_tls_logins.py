@@ -40,6 +40,7 @@ from tests.support.tls_sessions import (
     TRUST,
     EventRecorder,
     converse,
+    dialogue_of,
     do_nothing,
     each_mode,
     serving,
@@ -110,7 +111,7 @@ def test_only_a_verified_certificate_allows_external(
     info = handler.tls_info[-1]
     assert info is not None
     assert info.verified is verified
-    channel = simulation.conversations[0]._channel
+    channel = dialogue_of(simulation)._channel
     assert channel.certificate == (info.peer_certificate if verified else None)
     assert (channel.certificate is not None) is verified
 
@@ -147,15 +148,14 @@ def test_xclient_does_not_pass_on_the_certificate_of_the_proxy(
     async def main() -> None:
         config = ClientConfig(tls="required", verify=TRUST, certificate=client_certificate)
         async with await open_client(simulation, NAME, 25, config) as client:
-            server = simulation.conversations[0]
-            assert server._channel.certificate is not None
+            assert dialogue_of(simulation)._channel.certificate is not None
             assert "EXTERNAL" in client.extensions.mechanisms
             assert (
                 await client.command(XClient(XClientAttributes(addr=ip_address("198.51.100.1"))))
             ).positive
-            assert server._channel.certificate is None
+            assert dialogue_of(simulation)._channel.certificate is None
             assert "EXTERNAL" not in client.extensions.mechanisms
-            assert server._session.tls is not None, "handlers still see it"
+            assert dialogue_of(simulation).session.tls is not None, "handlers still see it"
 
     simulation.run(main())
 

@@ -30,7 +30,7 @@ def test_a_bug_in_the_library_ends_one_connection_and_is_logged(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Conversation, "_after_event", broken)
+    monkeypatch.setattr(Conversation, "_receive", broken)
     handler = Closing()
     play("", handler)
     assert handler.closed == 1 and "a bug" in caplog.text

@@ -85,17 +85,15 @@ def test_a_refused_token_is_delayed_and_logged_once(
     async def main() -> None:
         account = Usage(Limits()).account()
         config = ServerConfig(authenticator=RefusingAuthenticator())
-        login = Authentication(config, Clock(), account)
         message = {"OAUTHBEARER": bearer(465), "XOAUTH2": XOAUTH2}[mechanism]
         channel = Channel(random=bytes, secure=True)
         first = Secret(b64decode(message))
-        challenge = await login.begin(mechanism, first, channel, ("192.0.2.1", 9))
-        assert isinstance(challenge, RefusingChallenge) and login.refused
+        peer = ("192.0.2.1", 9)
+        login = Authentication(config, Clock(), account, peer, mechanism, channel)
+        assert isinstance(await login.begin(first), RefusingChallenge)
         assert delays == [1.0]
         assert isinstance(await login.step(Secret(b"\1")), Reply)
         assert delays == [1.0]
-        await login.begin(mechanism, None, channel, ("192.0.2.1", 9))
-        assert not login.refused
 
     run(main())
     assert caplog.text.count("by " + mechanism + " failed: token refused: invalid_token") == 1

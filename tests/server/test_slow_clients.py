@@ -300,21 +300,38 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_wait_that_fails_is_counted_too(clock: Clock) -> None:
-    patience = Patience(clock, Limits(), Timeouts(session=100))
-    with pytest.raises(OSError, match="broken"), patience.waiting(60, in_message=False) as seconds:
-        assert seconds == 60
-        clock.seconds += 50
-        raise OSError("broken")
-    with patience.waiting(60, in_message=False) as seconds:
-        assert seconds == 50
-    with patience.waiting(None, in_message=False) as seconds:
-        assert seconds == 50
-        clock.seconds += 200
-    with patience.waiting(60, in_message=False) as seconds:
-        assert seconds == 0
-    with patience.waiting(60, in_message=True) as seconds:
-        assert seconds == 60
+def test_waits_inside_and_outside_content_are_added_up_apart(clock: Clock) -> None:
+    patience = Patience(clock, Limits(content_rate=1), Timeouts(session=100, content=50))
+    patience.skip()
+    patience.begin(60)
+    assert patience.left(in_message=False) == 60
+    clock.seconds += 50
+    patience.waited(in_message=False)
+    assert patience.left(in_message=False) == 10, "of the time that began"
+    patience.begin(60)
+    assert patience.left(in_message=False) == 50, "of the session"
+    patience.begin(None)
+    assert patience.left(in_message=False) == 50
+    assert patience.left(in_message=True) == 50
+    clock.seconds += 30
+    patience.waited(in_message=True, octets=10)
+    assert patience.left(in_message=True) == 30
+    clock.seconds += 200
+    patience.waited(in_message=False)
+    assert patience.left(in_message=False) == 0
     patience.reset()
-    with patience.waiting(600, in_message=False) as seconds:
-        assert seconds == 100
+    assert patience.left(in_message=False) == 100
+
+
+def test_the_time_that_is_skipped_counts_for_no_limit(clock: Clock) -> None:
+    patience = Patience(clock, Limits(), Timeouts(session=100))
+    patience.skip()
+    patience.begin(60)
+    clock.seconds += 70
+    assert patience.skip() == 70
+    patience.begin(60)
+    assert patience.left(in_message=False) == 60
+    clock.seconds += 30
+    patience.waited(in_message=False)
+    patience.begin(None)
+    assert patience.left(in_message=False) == 70

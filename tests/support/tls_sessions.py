@@ -19,6 +19,7 @@ from smtpproto import (
     TLSVerify,
 )
 from smtpproto.client.connection import open_client
+from smtpproto.server.dialogue import Dialogue
 from smtpproto.testing.simulation import Simulation
 from tests.support.certificates import CA, LEAF, NAME, server_context
 
@@ -68,6 +69,13 @@ def converse(
 
     simulation.run(main())
     return simulation
+
+
+def dialogue_of(simulation: Simulation) -> Dialogue:
+    """Return the dialogue of the first conversation of the simulation's servers."""
+    dialogue = simulation.conversations[0]._dialogue
+    assert dialogue is not None
+    return dialogue
 
 
 def serving(mode: TLSMode, **options: Any) -> ServerConfig:

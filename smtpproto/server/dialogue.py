@@ -1,0 +1,354 @@
+"""What a server does at each event of its machine: call the hook, and answer."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from typing import Any
+
+from attrs import define, evolve, field
+
+from ..errors import TLSFailed
+from ..events import (
+    AuthResponse,
+    BodyChunk,
+    BodyEnd,
+    ChunkEnd,
+    Connected,
+    Disconnected,
+    Rejected,
+    ServerEvent,
+    Tolerated,
+)
+from ..grammar.command import (
+    Command,
+    Data,
+    Ehlo,
+    Expn,
+    Helo,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Rcpt,
+    Rset,
+    Vrfy,
+)
+from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..grammar.reply import Reply
+from ..ports import Runtime
+from ..protocol.phases import Phase
+from ..protocol.server import ServerProtocol
+from ..protocol.terms import Terms
+from ..protocol.transaction import Transaction
+from ..protocol.verbs import Vocabulary
+from ..sasl import Channel, Identity, RefusingChallenge
+from ..tls.filter import Filter, TLSInfo
+from .auth import Authentication, channel_of, without_unoffered_bindings
+from .config import ServerConfig
+from .content import ContentWriter
+from .handler import Handler, Hook, LookupHook, Session
+from .hooks import NO_TLS_NOW, HookCaller, answer_machine, is_left_alone
+from .patience import Patience
+from .setup import make_filter, make_machine, offered_mechanisms
+from .tracing import trace_event
+from .trust import count_client, impersonate
+from .usage import Account
+
+_log = logging.getLogger("smtpproto.server")
+
+_EVENTS_PER_TURN = 64  # a full buffer holds many commands: let other connections run in between
+
+
+@cache
+def _unawaited_events(vocabulary: Vocabulary, *, pipelining: bool) -> frozenset[type[ServerEvent]]:
+    """Return the events after which a client need not wait for a reply (RFC 2920 3.1), and so the
+    server need not send one at once (RFC 2920 3.2).
+
+    Without PIPELINING these are, of the commands, only BDAT: its octets follow.
+    """
+    verbs = vocabulary.verbs.values()
+    grouped = [verb.command for verb in verbs if verb.grouped] if pipelining else [Bdat]
+    return frozenset([*grouped, BodyChunk, Tolerated, Disconnected])
+
+
+@define(eq=False)
+class Dialogue:
+    """The dialogue of one connection: it handles the events of its machine, one after the other.
+
+    It moves no octets. *_flush* sends the machine's replies, where that must not wait.
+    """
+
+    _config: ServerConfig
+    _runtime: Runtime
+    _handler: Handler
+    session: Session
+    _hooks: HookCaller
+    _patience: Patience
+    _account: Account
+    _port: int  # of this side
+    _refusal: Reply | None  # of the connection: becomes the greeting
+    _flush: Callable[[], Awaitable[None]]
+
+    machine: ServerProtocol = field(init=False)
+    content: ContentWriter = field(init=False)
+    tls: Filter | None = field(default=None, init=False)
+    """The filter for the handshake that STARTTLS has just begun."""
+    _authentication: Authentication | None = field(default=None, init=False)  # the last one
+    _terms: Terms = field(init=False)  # as they were when _unawaited was worked out
+    _unawaited: frozenset[type[ServerEvent]] = field(init=False)
+    _transaction: Transaction = field(init=False)  # as it was before the current event
+    _events: int = field(default=0, init=False)  # handled so far
+
+    def __attrs_post_init__(self) -> None:
+        kind, peer = type(self._handler), self.session.peer[0]
+        self.machine = make_machine(kind, self._config, peer, self._mechanisms())
+        self.content = ContentWriter(self._hooks, self._flush, self._account)
+        self._transaction = self.machine.transaction
+        self._note_terms()
+
+    async def proceed(self) -> bool:
+        """Handle what the machine has received. Return whether that was any event."""
+        machine, before = self.machine, self._events
+        while (event := machine.next_event()) is not None:
+            kind = type(event)
+            must_flush = kind not in self._unawaited and machine.has_unread_input
+            if must_flush and isinstance(event, Command) and not self.session.early_talk:
+                self.session = evolve(self.session, early_talk=True)
+            if self._config.trace is not None:
+                trace_event(self._config.trace, event)
+            if (rest := _DEEDS[kind](self, event)) is not None:
+                await rest
+            if machine.transaction is not self._transaction:
+                self._note_transaction()
+            if machine.terms is not self._terms:
+                self._note_terms()
+            if must_flush:
+                await self._flush()
+            self._events += 1
+            if self._events % _EVENTS_PER_TURN == 0:
+                await self._runtime.checkpoint()
+                self._patience.skip()
+        return self._events > before
+
+    async def restart(self, tls: TLSInfo) -> None:
+        """Begin a new session after the handshake of STARTTLS."""
+        self.tls, self.session = None, evolve(self._new_session(), tls=tls)
+        verdict = await self._hooks.ask(self._handler.tls, self.session)
+        self.machine.tls_started(verdict, mechanisms=self._mechanisms())
+
+    def _note_terms(self) -> None:
+        self._terms = terms = self.machine.terms
+        pipelining = "PIPELINING" in terms.negotiated
+        self._unawaited = _unawaited_events(terms.vocabulary, pipelining=pipelining)
+
+    def _note_transaction(self) -> None:
+        """Note that a transaction has begun or ended. At its end, forget XFORWARD: it is for one
+        message only."""
+        was_open = self._transaction.mail is not None
+        self._transaction = self.machine.transaction
+        if was_open and self._transaction.mail is None and self.session.forwarded is not None:
+            self.session = evolve(self.session, forwarded=None)
+
+    # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
+
+    def _mail(self, command: Mail) -> Awaitable[object] | None:
+        return self._ask(self._handler.mail, command.path, command.parameters)
+
+    def _rcpt(self, command: Rcpt) -> Awaitable[object] | None:
+        return self._ask(self._handler.rcpt, command.path, command.parameters)
+
+    def _help(self, command: Help) -> Awaitable[object] | None:
+        return self._ask(self._handler.help, command.text)
+
+    def _etrn(self, command: Etrn) -> Awaitable[object] | None:
+        return self._ask(self._handler.etrn, command.node)
+
+    def _command(self, command: Command) -> Awaitable[object] | None:
+        return self._ask(self._handler.command, command)
+
+    def _vrfy(self, command: Vrfy) -> Awaitable[object] | None:
+        return self._look_up(self._handler.vrfy, command.text)
+
+    def _expn(self, command: Expn) -> Awaitable[object] | None:
+        return self._look_up(self._handler.expn, command.text)
+
+    def _ask(self, hook: Callable[..., Hook], *arguments: object) -> Awaitable[object] | None:
+        """Answer with the verdict of *hook*."""
+        if is_left_alone(hook):
+            answer_machine(self.machine, None)
+            return None
+        return self._ask_and_answer(hook, arguments)
+
+    async def _ask_and_answer(
+        self, hook: Callable[..., Hook], arguments: tuple[object, ...]
+    ) -> None:
+        answer_machine(self.machine, await self._hooks.ask(hook, self.session, *arguments))
+
+    async def _look_up(self, hook: Callable[..., LookupHook], name: str) -> None:
+        answer_machine(self.machine, await self._hooks.ask_lookup(hook, self.session, name))
+
+    async def _connected(self, event: Connected) -> None:
+        verdict = self._refusal or await self._hooks.ask(self._handler.connect, self.session)
+        answer_machine(self.machine, verdict)
+
+    async def _hello(self, command: Ehlo) -> None:
+        verdict = await self._hooks.ask(self._handler.ehlo, self.session, command.host)
+        if answer_machine(self.machine, verdict):
+            extended = not isinstance(command, Helo)
+            self.session = evolve(self.session, hello=command.host, extended=extended)
+            await self._drop_transaction()
+
+    def _nothing(self, event: ServerEvent) -> None:
+        pass
+
+    async def _drop_transaction(self, event: object = None) -> None:
+        """Abort the content, and call the handler's ``reset`` if a transaction was open."""
+        await self.content.abort()
+        if self._transaction.mail is not None:
+            await self._hooks.finish(self._handler.reset, self.session)
+
+    def _begin_content(self, command: Data | Bdat) -> Awaitable[object] | None:
+        return self.content.begin(self._handler, self.machine, self.session)
+
+    def _write(self, event: BodyChunk) -> Awaitable[object]:
+        return self.content.write(event.data)
+
+    def _end_chunk(self, event: ChunkEnd) -> None:
+        self.content.end_chunk(self.machine)
+
+    async def _commit(self, event: BodyEnd) -> None:
+        accepted = self.machine.accepted_messages
+        await self.content.commit(self.machine)
+        self._account.release()
+        if self.machine.accepted_messages != accepted:
+            self._patience.reset()
+
+    def _rejected(self, event: Rejected) -> Awaitable[object] | None:
+        if event.reply.code == 421:
+            _log.info("closing, %s: %s", event.reply.text, event.line)
+        return self._abort(event)
+
+    def _abort(self, event: Rejected | Disconnected) -> Awaitable[object] | None:
+        """Abort the content, but not for a bad command between chunks, which does not end them."""
+        return None if self.machine.in_message else self.content.abort()
+
+    def _tolerated(self, event: Tolerated) -> None:
+        _log.info("tolerated %s: %s", ", ".join(event.leniencies), event.line or "content")
+
+    # -- deeds of extensions -----------------------------------------------------------------
+
+    def _starttls(self, command: StartTLS) -> None:
+        try:
+            tls = make_filter(self._config)
+        except TLSFailed:
+            answer_machine(self.machine, NO_TLS_NOW)
+            return
+        if answer_machine(self.machine, None) and self.machine.phase is Phase.TLS:
+            self.tls = tls
+
+    async def _auth(self, command: Auth) -> None:
+        channel = without_unoffered_bindings(self._channel, self.machine.terms.mechanisms)
+        peer, name = self.session.peer, command.mechanism
+        login = Authentication(self._config, self._runtime, self._account, peer, name, channel)
+        self._authentication = login
+        await self._answer_login(login.begin(command.initial))
+
+    def _auth_response(self, event: AuthResponse) -> Awaitable[object]:
+        assert self._authentication is not None
+        return self._answer_login(self._authentication.step(event.response))
+
+    async def _answer_login(self, step: Awaitable[bytes | Identity | Reply]) -> None:
+        """Answer AUTH or a response: with a challenge, a refusal, or the verdict of ``login``."""
+        result = await step
+        self._patience.skip()
+        if isinstance(result, bytes):
+            self.machine.challenge(result, refused=isinstance(result, RefusingChallenge))
+            return
+        if isinstance(result, Reply):
+            answer_machine(self.machine, result)
+            return
+        verdict = await self._hooks.ask_login(self._handler.login, self.session, result)
+        if answer_machine(self.machine, verdict):
+            self.session = evolve(self.session, user=result.user, identity=result)
+        elif verdict is not None and verdict.permanent and self._authentication is not None:
+            self._authentication.count_failure()
+
+    async def _xclient(self, command: XClient) -> None:
+        """Begin a new session, which is that of the client that XCLIENT states."""
+        machine = self.machine
+        session = impersonate(self._new_session(), self.session, command.attributes)
+        # The certificate belongs to the trusted peer.
+        machine.terms = machine.terms.but(mechanisms=self._mechanisms(certificate=None))
+        refusal = count_client(self._account, session, self._config)
+        verdict = refusal or await self._hooks.ask(self._handler.connect, session)
+        if answer_machine(machine, verdict):
+            self.session = session
+
+    def _xforward(self, command: XForward) -> None:
+        answer_machine(self.machine, None)
+        known, attributes = self.session.forwarded, command.attributes
+        forwarded = attributes if known is None else known.updated(attributes)
+        self.session = evolve(self.session, forwarded=forwarded)
+
+    def _new_session(self) -> Session:
+        """Return the session as it was at the start: the server must forget what the client sent
+        before TLS (RFC 3207 4.2).
+
+        What trusted peers stated is kept. Otherwise the trusted peer's own certificate would be
+        taken for that of the client that XCLIENT states.
+        """
+        old = self.session
+        return Session(
+            peer=old.peer,
+            lmtp=old.lmtp,
+            proxied=old.proxied,
+            impersonated=old.impersonated,
+        )
+
+    def _mechanisms(self, **changes: Any) -> tuple[str, ...]:
+        """Return the SASL mechanisms to offer, with *changes* to the channel."""
+        if self._config.authenticator is None:
+            return ()
+        return offered_mechanisms(self._config, evolve(self._channel, **changes))
+
+    @property
+    def _channel(self) -> Channel:
+        return channel_of(self.session, self._port, self._runtime, self._config)
+
+
+_Deed = Callable[[Dialogue, Any], Awaitable[object] | None]
+_DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
+    lambda: Dialogue._command,
+    {
+        Connected: Dialogue._connected,
+        Ehlo: Dialogue._hello,
+        Helo: Dialogue._hello,
+        Lhlo: Dialogue._hello,
+        Mail: Dialogue._mail,
+        Rcpt: Dialogue._rcpt,
+        Data: Dialogue._begin_content,
+        Bdat: Dialogue._begin_content,
+        BodyChunk: Dialogue._write,
+        ChunkEnd: Dialogue._end_chunk,
+        BodyEnd: Dialogue._commit,
+        Rset: Dialogue._drop_transaction,
+        Noop: Dialogue._nothing,
+        Quit: Dialogue._nothing,
+        Vrfy: Dialogue._vrfy,
+        Expn: Dialogue._expn,
+        Help: Dialogue._help,
+        StartTLS: Dialogue._starttls,
+        Auth: Dialogue._auth,
+        AuthResponse: Dialogue._auth_response,
+        Etrn: Dialogue._etrn,
+        XClient: Dialogue._xclient,
+        XForward: Dialogue._xforward,
+        Rejected: Dialogue._rejected,
+        Tolerated: Dialogue._tolerated,
+        Disconnected: Dialogue._abort,
+    },
+)
+"""The deed for each kind of event. Commands of the application's own go to its hook ``command``."""
