@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,7 @@ def main() -> None:
     if options.smoke:
         options.rounds, options.seconds = 1, 0.0
     raise_file_limit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and end all processes
     os.sched_setaffinity(0, {OTHERS})
     with tempfile.TemporaryDirectory() as directory:
         plan = Plan(options.rounds, options.seconds, *make_certificate(Path(directory)))
