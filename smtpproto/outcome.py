@@ -37,7 +37,7 @@ class RecipientReplies(Mapping[ForwardPath, Reply]):
     __slots__ = ("_replies",)
 
     def __init__(self, replies: Mapping[ForwardPath, Reply] = {}) -> None:
-        if isinstance(replies, RecipientReplies):
+        if type(replies) is RecipientReplies:
             replies = replies._replies  # not asked one by one
         self._replies: dict[ForwardPath, Reply] = dict(replies)
 

@@ -17,7 +17,8 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import Tolerance
 from ..mail.planning import BDAT_SIZE, Plan, PlannedTransaction
-from ..outcome import Outcome
+from ..option_types import maker
+from ..outcome import Outcome, RecipientReplies
 from .link import Link
 
 _log = logging.getLogger("smtpproto.client")
@@ -77,6 +78,7 @@ class _Submission:
     decided_by: str = field(default="MAIL", init=False)
     """The command whose reply decided the outcome."""
     _rcpts: list[Sent] = field(factory=list, init=False)
+    _size: int = field(default=0, init=False)  # octets of content written
 
     async def run(self) -> Outcome:
         """Run the transaction and return its outcome.
@@ -182,14 +184,22 @@ class _Submission:
 
     async def _write_content(self) -> tuple[Sent, ...]:
         """Write the content and queue its end; return the entries that its replies will name."""
-        link, size = self.link, 0
-        async with contextlib.aclosing(self.plan.content.slices()) as parts:
-            async for part in parts:
-                size += len(part)
-                link.machine.send_body(part)
-                await link.flush()
-        link.trace_line("C", f"[{size} octets of content]")
+        link, content = self.link, self.plan.content
+        if content.is_async:
+            async with contextlib.aclosing(content.async_slices()) as parts:
+                async for part in parts:
+                    await self._write_slice(part)
+        else:
+            for part in content.slices():
+                await self._write_slice(part)
+        link.trace_line("C", f"[{self._size} octets of content]")
         return await link.end_body()
+
+    async def _write_slice(self, part: bytes) -> None:
+        """Write a slice of content; the preparation of the content has made its lines."""
+        self._size += len(part)
+        self.link.machine.send_body(part, lines=True)
+        await self.link.flush()
 
     async def _send_by_bdat(self) -> Outcome:
         """Send the content in chunks, up to ``_IN_FLIGHT`` of them before their replies; stop after
@@ -333,12 +343,11 @@ class _Submission:
             number = sum(each.code == 552 for each in rcpt.values())
             if number:
                 _log.info("552 to %d recipients tolerated: recipient_552", number)
-        return Outcome(
-            envelope=self.plan.envelope,
-            accepted=accepted,
-            refused=refused,
-            unknown=unknown,
-            rcpt=rcpt,
-            reply=reply,
-            counts_552_as_452=leniency is not Tolerance.REJECT,
-        )
+        parts = (RecipientReplies(part) for part in (accepted, refused, unknown, rcpt))
+        counts_552 = leniency is not Tolerance.REJECT
+        return _make_outcome(self.plan.envelope, *parts, reply, counts_552)
+
+
+_make_outcome = maker(
+    Outcome, "envelope", "accepted", "refused", "unknown", "rcpt", "reply", "counts_552_as_452"
+)

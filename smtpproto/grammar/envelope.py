@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
 from typing import cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from ..option_types import checked, checks_itself
+from ..option_types import checked, checks_itself, maker
 from .address import ForwardPath, Mailbox, ReversePath
+from .command import Mail, Rcpt
+from .dsn import OriginalRecipient
 from .parameters import MailParameters, RcptParameters
 from .reply import GrammarError
 
@@ -77,12 +81,36 @@ class Envelope:
         """Return the addresses: ``ann@a.test to bob@b.test, al@b.test``."""
         return f"{str(self.sender) or '<>'} to {', '.join(map(str, self.recipients))}"
 
-    @property
+    @cached_property
     def isascii(self) -> bool:
         """Whether the envelope can be sent without SMTPUTF8."""
         addresses = self.sender.isascii and all(path.isascii for path in self.recipients)
         return addresses and all(str(each).isascii() for each in self.rcpt_parameters.values())
 
+    @cached_property
+    def mail(self) -> Mail:
+        """The MAIL that a client sends if the content of the message asks for no parameters."""
+        return Mail(self.sender, self.parameters)
+
+    @cached_property
+    def rcpts(self) -> tuple[Rcpt, ...]:
+        """The RCPT that a client sends for each recipient; one for equal recipients."""
+        recipients = dict.fromkeys(self.recipients)
+        if not self.rcpt_parameters:
+            return tuple([_make_rcpt(path) for path in recipients])
+        return tuple([Rcpt(path, self._sent_parameters(path)) for path in recipients])
+
+    def _sent_parameters(self, path: ForwardPath) -> RcptParameters:
+        """Return the parameters of RCPT; with NOTIFY, ORCPT names the recipient (RFC 3461 4.2)."""
+        parameters = self.parameters_of(path)
+        if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
+            with suppress(GrammarError):  # it is optional, and may be too long
+                parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
+        return parameters
+
     def parameters_of(self, recipient: ForwardPath) -> RcptParameters:
         """Return the RCPT parameters of *recipient*; none of them is set if it has no entry."""
         return self.rcpt_parameters.get(recipient, _NO_PARAMETERS)
+
+
+_make_rcpt = maker(Rcpt, "path")

@@ -7,7 +7,8 @@ import re
 from collections.abc import Container, Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import ClassVar, Self
+from operator import attrgetter
+from typing import Any, ClassVar, Self
 
 from attrs import field, frozen
 from attrs.converters import optional
@@ -172,6 +173,7 @@ class _TypedParameters:
     """Parameters as attributes, which are read and written by the codecs."""
 
     _codecs: ClassVar[Mapping[str, ParameterCodec]]
+    _values: ClassVar[Any]  # returns the attributes of an instance, in the order of the codecs
 
     @classmethod
     def read(cls, parameters: tuple[Parameter, ...], allowed: Container[str] | None = None) -> Self:
@@ -200,11 +202,11 @@ class _TypedParameters:
     @cached_property
     def given(self) -> Mapping[str, str | None]:
         """The keywords of the attributes that are set, with their values as they are written."""
+        values = self._values(self)
         return {
             keyword: codec.write(value)
-            for keyword, codec in self._codecs.items()
-            # A size of 0 is set, though 0 == False.
-            if (value := getattr(self, codec.attribute)) is not None and value is not False
+            for (keyword, codec), value in zip(self._codecs.items(), values, strict=True)
+            if value is not None and value is not False  # a size of 0 is set, though 0 == False
         }
 
     def parameters(self) -> tuple[Parameter, ...]:
@@ -235,6 +237,7 @@ class MailParameters(_TypedParameters):
     """
 
     _codecs: ClassVar = MAIL_CODECS
+    _values: ClassVar = attrgetter(*(codec.attribute for codec in MAIL_CODECS.values()))
 
     size: int | None = field(default=None, validator=in_range(0, 10**20 - 1))
     """Octets of the content as the client declares them, so not reliable."""
@@ -277,6 +280,7 @@ class RcptParameters(_TypedParameters):
     any collection."""
 
     _codecs: ClassVar = RCPT_CODECS
+    _values: ClassVar = attrgetter(*(codec.attribute for codec in RCPT_CODECS.values()))
 
     notify: frozenset[Notify] | None = field(default=None, converter=to_notify)
     orcpt: OriginalRecipient | None = None

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import evolve, field, frozen
 
-from ..errors import GrammarError, NotOffered, error_context
-from ..grammar.address import ForwardPath
+from ..errors import NotOffered, error_context
 from ..grammar.ascii_case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
-from ..grammar.dsn import OriginalRecipient
+from ..grammar.ehlo_parameters import SessionLimits
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Bdat
 from ..grammar.offer_rules import not_offered_reason
 from ..grammar.parameters import Body, MailParameters, RcptParameters
-from ..option_types import require_type
+from ..option_types import maker, require_type
 from .preparation import Content, Source, prepare
 
 BDAT_SIZE = 256 * 1024
@@ -63,7 +61,7 @@ def plan(
     envelope: Envelope | None,
     offered: Extensions,
     *,
-    sent: Iterable[PlannedTransaction] = (),
+    sent: Sequence[PlannedTransaction] = (),
     long_lines: bool = False,
 ) -> Plan:
     """Return how *message* will be sent to a server that offers *offered*, over a connection that
@@ -77,7 +75,8 @@ def plan(
     Raises NotOffered with the reason if *message* cannot be sent, and GrammarError if there is no
     envelope.
     """
-    require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
+    if type(offered) is not Extensions:
+        require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
     with error_context("plan"):
         return _plan(message, envelope, offered, sent, long_lines)
 
@@ -86,7 +85,7 @@ def _plan(
     message: Source,
     envelope: Envelope | None,
     offered: Extensions,
-    sent: Iterable[PlannedTransaction],
+    sent: Sequence[PlannedTransaction],
     long_lines: bool,
 ) -> Plan:
     content, envelope = prepare(
@@ -96,14 +95,13 @@ def _plan(
         utf8_offered="SMTPUTF8" in offered,
         long_lines=long_lines,
     )
-    mail = Mail(envelope.sender, _mail_parameters(envelope, content, offered))
-    rcpts = [
-        Rcpt(path, _rcpt_parameters(path, envelope, offered))
-        for path in dict.fromkeys(envelope.recipients)
-    ]
-    if mail.parameters.smtputf8:
+    mail = _mail(envelope, content, offered)
+    if envelope.rcpt_parameters:
+        for rcpt in envelope.rcpts:
+            _require_offered(rcpt.parameters, offered)
+    if mail.parameters.smtputf8 and not content.utf8_header:
         content = evolve(content, utf8_header=True)
-    transactions = _split(mail, rcpts, list(sent), offered)
+    transactions = _split(mail, envelope.rcpts, sent, offered.limits)
     if len(transactions) > 1 and content.once:
         text = f"{len(transactions)} transactions, but the content can be read only once"
         raise NotOffered(text, check="the content: pass octets or a file, which can be read again")
@@ -115,8 +113,8 @@ def _plan(
     )
 
 
-def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) -> MailParameters:
-    """Return the parameters of MAIL: those of *envelope*, with SIZE, BODY and SMTPUTF8.
+def _mail(envelope: Envelope, content: Content, offered: Extensions) -> Mail:
+    """Return the MAIL of *envelope*, with the SIZE, BODY and SMTPUTF8 that *content* asks for.
 
     Raises NotOffered.
     """
@@ -131,17 +129,22 @@ def _mail_parameters(envelope: Envelope, content: Content, offered: Extensions) 
         text = f"the message has {content.size} octets; the server accepts at most {offered.size}"
         raise NotOffered(text, check="the size of the message")
     requested = envelope.parameters
-    parameters = evolve(
-        requested,
-        size=requested.size if content.size is None or "SIZE" not in offered else content.size,
-        body=_body(content, offered),
-        smtputf8=requested.smtputf8 or utf8,
-    )
+    size = requested.size if content.size is None or "SIZE" not in offered else content.size
+    body, utf8 = _body(content, offered), requested.smtputf8 or utf8
+    if not requested.given:
+        if size is None and body is None and not utf8:
+            return envelope.mail
+        return _make_mail(envelope.sender, _make_parameters(size, body, utf8))
+    parameters = evolve(requested, size=size, body=body, smtputf8=utf8)
     _require_offered(parameters, offered)
     if envelope.sender.mailbox is None and (parameters.hold_for or parameters.hold_until):
         text = "a message without a sender must not be held (RFC 4865 5.1)"
         raise NotOffered(text, check="the envelope: set a sender, or drop hold_for and hold_until")
-    return parameters
+    return Mail(envelope.sender, parameters)
+
+
+_make_mail = maker(Mail, "path", "parameters")
+_make_parameters = maker(MailParameters, "size", "body", "smtputf8")
 
 
 def _body(content: Content, offered: Extensions) -> Body | None:
@@ -152,16 +155,6 @@ def _body(content: Content, offered: Extensions) -> Body | None:
     return Body.EIGHT_BIT_MIME if eight_bit else None
 
 
-def _rcpt_parameters(path: ForwardPath, envelope: Envelope, offered: Extensions) -> RcptParameters:
-    """Return the parameters of RCPT; with NOTIFY, ORCPT names the recipient (RFC 3461 4.2)."""
-    parameters = envelope.parameters_of(path)
-    if parameters.notify and parameters.orcpt is None and path.mailbox is not None:
-        with contextlib.suppress(GrammarError):  # it is optional, and may be too long
-            parameters = evolve(parameters, orcpt=OriginalRecipient.of(path))
-    _require_offered(parameters, offered)
-    return parameters
-
-
 def _require_offered(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
     """Raise NotOffered if a parameter needs an extension that is not in *offered*."""
     if (reason := not_offered_reason(parameters, offered)) is not None:
@@ -169,18 +162,17 @@ def _require_offered(parameters: MailParameters | RcptParameters, offered: Exten
 
 
 def _split(
-    mail: Mail, rcpts: Sequence[Rcpt], sent: Sequence[PlannedTransaction], offered: Extensions
+    mail: Mail, rcpts: tuple[Rcpt, ...], sent: Sequence[PlannedTransaction], limits: SessionLimits
 ) -> tuple[PlannedTransaction, ...]:
-    """Split *rcpts* into as many transactions as the server's limits require (RFC 9422).
+    """Split *rcpts* into as many transactions as the *limits* of the server require (RFC 9422).
 
     Raises NotOffered if the connection, with *sent*, would exceed a limit.
     """
-    limits = offered.limits
-    rcpt_max = limits.rcpt_max or len(rcpts)
-    parts = [tuple(rcpts[at : at + rcpt_max]) for at in range(0, len(rcpts), rcpt_max)]
-    planned = tuple(PlannedTransaction(mail, part) for part in parts)
-    count = len(sent) + len(planned)
-    if limits.mail_max is not None and count > limits.mail_max:
+    parts = [rcpts]
+    if (rcpt_max := limits.rcpt_max) is not None:
+        parts = [rcpts[at : at + rcpt_max] for at in range(0, len(rcpts), rcpt_max)]
+    planned = tuple([PlannedTransaction(mail, part) for part in parts])
+    if limits.mail_max is not None and (count := len(sent) + len(planned)) > limits.mail_max:
         text = f"{count} transactions; the server accepts {limits.mail_max} on a connection"
         raise NotOffered(text, check=_CHECK_LIMITS)
     if (domain_max := limits.rcpt_domain_max) is not None:

@@ -23,7 +23,7 @@ from ..errors import GrammarError
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
 from ..limits import CHUNK
-from ..option_types import check_type, require_type, wrong_type
+from ..option_types import check_type, maker, require_type, wrong_type
 from ..wire.dots import has_bare, to_crlf
 from ..wire.lines import LineLengths
 from .header import MAX_HEADER, HeaderScanner, header_fields
@@ -58,6 +58,8 @@ class Content:
     """Whether lines of more than 1000 octets, CRLF included, are sent. Otherwise GrammarError."""
     start: int | None = None
     """The position in a file where the content begins; None if it is not a seekable file."""
+    ready: bool = False
+    """Whether *source* is octets that are sent unchanged."""
 
     @property
     def once(self) -> bool:
@@ -65,62 +67,90 @@ class Content:
         one_way = hasattr(self.source, "read") or isinstance(self.source, Iterator | AsyncIterator)
         return one_way and self.start is None
 
-    async def slices(self) -> AsyncGenerator[bytes, None]:
-        """Yield the content in slices of at most 128 KiB.
+    @property
+    def is_async(self) -> bool:
+        """Whether the content must be read by ``await``, with :meth:`async_slices`."""
+        return not self.ready and _is_async(self.source)
+
+    def slices(self) -> Iterator[bytes]:
+        """Return the content in slices of at most 128 KiB.
 
         If the content was not measured, the first slice holds the header section and may be longer
         by as much. Raises GrammarError if that section needs SMTPUTF8 and *utf8_header* is False,
         or if it is longer than 1 MiB.
         """
-        header = None if self.size is not None or self.utf8_header else HeaderScanner()
-        held = bytearray()
-        async with contextlib.aclosing(self._slices()) as parts:
-            async for part in parts:
-                if header is None:
-                    yield part
-                    continue
-                held += part
-                header.feed(part)
-                if header.ended or len(held) > MAX_HEADER:
-                    yield _in_ascii(held, header)
-                    header = None
-        if header is not None:
-            header.finish()
-            yield _in_ascii(held, header)
+        if self.ready:
+            return _cut_lines(cast(bytes, self.source))
+        return self._prepared_slices()
 
-    async def _slices(self) -> AsyncGenerator[bytes, None]:
-        """Yield the content in slices, without checking its header section."""
-        converter = self._converter()
+    def _prepared_slices(self) -> Iterator[bytes]:
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
-        if isinstance(self.source, AsyncIterable) or _read_is_async(self.source):
-            pieces = _async_pieces(self.source)
-            try:
-                async for piece in pieces:
-                    for part in _cut(piece):
-                        yield converter.convert(part)
-            finally:
-                if isinstance(pieces, AsyncGenerator):
-                    await pieces.aclose()
-        else:
-            for part in pieces_of(self.source):
-                yield converter.convert(part)
-        yield converter.finish()
+        preparer = _Preparer(self)
+        for piece in pieces_of(cast(BinaryIO, self.source)):
+            yield from preparer.prepare(piece)
+        yield from preparer.finish()
 
-    def _converter(self) -> _CRLFConverter | _NoConverter:
-        return _NoConverter() if self.binary else _CRLFConverter(long=self.long_lines)
+    async def async_slices(self) -> AsyncGenerator[bytes, None]:
+        """Yield the same slices as :meth:`slices` returns, for a source of any kind."""
+        if not self.is_async:
+            for part in self.slices():
+                yield part
+            return
+        preparer, pieces = _Preparer(self), _async_pieces(self.source)
+        try:
+            async for piece in pieces:
+                for part in preparer.prepare(piece):
+                    yield part
+            for part in preparer.finish():
+                yield part
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()
 
     async def chunks(self, size: int) -> AsyncGenerator[tuple[bytes, bool], None]:
         """Yield the content in pieces of *size* octets, each with whether it is the last one. The
         last piece may be shorter."""
         gathered = bytearray()
-        async with contextlib.aclosing(self.slices()) as slices:
+        async with contextlib.aclosing(self.async_slices()) as slices:
             async for part in slices:
                 gathered += part
                 while len(gathered) > size:
                     yield bytes(gathered[:size]), False
                     del gathered[:size]
         yield bytes(gathered), True
+
+
+class _Preparer:
+    """Turns pieces of content into slices to send, and checks a header that was not measured."""
+
+    def __init__(self, content: Content) -> None:
+        self._converter = _converter(content)
+        measured = content.size is not None or content.utf8_header
+        self._header = None if measured else HeaderScanner()
+        self._held = bytearray()  # the header section so far
+
+    def prepare(self, piece: bytes) -> Iterator[bytes]:
+        """Yield the slices that *piece* completes. Raises GrammarError, as Content.slices does."""
+        for part in _cut(piece):
+            yield from self._pass(self._converter.convert(part))
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield what is left at the end of the content."""
+        yield from self._pass(self._converter.finish())
+        if self._header is not None:
+            self._header.finish()
+            yield _in_ascii(self._held, self._header)
+
+    def _pass(self, part: bytes) -> Iterator[bytes]:
+        if self._header is None:
+            yield part
+            return
+        self._held += part
+        self._header.feed(part)
+        if self._header.ended or len(self._held) > MAX_HEADER:
+            yield _in_ascii(self._held, self._header)
+            self._header = None
 
 
 def prepare(
@@ -142,18 +172,11 @@ def prepare(
     Raises TypeError for any other type. Raises GrammarError if no envelope is given and the header
     fields make none, and for lines of more than 998 octets unless *long_lines* allows them.
     """
-    if isinstance(source, bytearray | memoryview):
-        source = bytes(source)
-    if isinstance(source, TextIOBase):
-        raise wrong_type("a message", source, 'a file that is opened with "rb"')
-    check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
-    readable = isinstance(source, Iterable | AsyncIterable) or hasattr(source, "read")
-    if isinstance(source, str | Mapping) or not (readable or _is_message(source)):
-        is_django = not isinstance(source, type) and hasattr(source, "message")
-        raise wrong_type("a message", source, "its message()" if is_django else _SOURCES)
-    for piece in source if isinstance(source, list | tuple) else ():
-        _require_octets(piece)
-    if _is_message(source):
+    if type(source) is not bytes:
+        source = _checked(source)
+    if type(envelope) is not Envelope:
+        check_type("envelope", envelope, Envelope, 'Envelope("ann@x.test", ["bob@y.test"])')
+    if type(source) is not bytes and _is_message(source):
         source, envelope = _write(source, envelope, eight_bit=eight_bit, utf8_offered=utf8_offered)
     elif envelope is None:
         from .header_envelope import envelope_of  # noqa: PLC0415
@@ -162,6 +185,8 @@ def prepare(
     if not envelope.recipients:
         raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
+    if isinstance(source, bytes) and len(source) <= CHUNK:
+        return _converted(source, binary=binary, long_lines=long_lines), envelope
     content = Content(cast(Any, source), binary=binary, long_lines=long_lines)
     if isinstance(source, bytes) or _seekable(source):
         content = _measured(content)
@@ -190,6 +215,21 @@ def _write(
     return write_email(message, utf8=utf8, eight_bit=eight_bit), envelope
 
 
+def _checked(source: Source) -> Source:
+    """Return *source*, octets as bytes. Raises TypeError if it is not a message."""
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, TextIOBase):
+        raise wrong_type("a message", source, 'a file that is opened with "rb"')
+    readable = isinstance(source, Iterable | AsyncIterable) or hasattr(source, "read")
+    if isinstance(source, str | Mapping) or not (readable or _is_message(source)):
+        is_django = not isinstance(source, type) and hasattr(source, "message")
+        raise wrong_type("a message", source, "its message()" if is_django else _SOURCES)
+    for piece in source if isinstance(source, list | tuple) else ():
+        _require_octets(piece)
+    return source
+
+
 def repeater(source: Source) -> Callable[[], bool]:
     """Return a function that resets *source* to where it is now, so that it can be sent again.
 
@@ -202,23 +242,55 @@ def repeater(source: Source) -> Callable[[], bool]:
     return lambda: not once
 
 
+def _converted(source: bytes, *, binary: bool, long_lines: bool) -> Content:
+    """Return the content of a short message, which is looked at once and converted once."""
+    if not binary:
+        if has_bare(source):
+            source = to_crlf(source)
+        if source and not source.endswith(b"\r\n"):
+            source += b"\r\n"
+        if not long_lines:
+            LineLengths().check(source)
+    eight_bit, header = not source.isascii(), HeaderScanner()
+    if eight_bit:
+        header.feed(source)
+        header.finish()
+    return _make_content(
+        source, len(source), eight_bit, not header.is_ascii, binary, long_lines, True
+    )
+
+
+_make_content = maker(
+    Content, "source", "size", "eight_bit", "utf8_header", "binary", "long_lines", "ready"
+)
+
+
 def _measured(content: Content) -> Content:
-    """Read all of *content*. Return it with its size, eight_bit, utf8_header and start."""
+    """Read all of *content*. Return it with its size, eight_bit, utf8_header, start and ready."""
     source = content.source
     start = source.tell() if _seekable(source) else None
-    converter = content._converter()
+    converter = _converter(content)
     size, eight_bit, header = 0, False, HeaderScanner()
     for part in pieces_of(cast(bytes | BinaryIO, source)):
         converted = converter.convert(part)
         size += len(converted)
         eight_bit = eight_bit or not converted.isascii()
-        header.feed(converted)
+        if not header.ended:
+            header.feed(converted)
     header.finish()
     size += len(converter.finish())
     if start is not None:
         cast(BinaryIO, source).seek(start)
+    # What converts a line end adds to the octets.
+    ready = isinstance(source, bytes) and len(source) == size
     utf8_header = not header.is_ascii
-    return evolve(content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start)
+    return evolve(
+        content, size=size, eight_bit=eight_bit, utf8_header=utf8_header, start=start, ready=ready
+    )
+
+
+def _converter(content: Content) -> _CRLFConverter | _NoConverter:
+    return _NoConverter() if content.binary else _CRLFConverter(long=content.long_lines)
 
 
 class _CRLFConverter:
@@ -290,8 +362,12 @@ def _not_none(piece: Any) -> Any:
     return piece
 
 
-def _read_is_async(source: object) -> bool:
-    return inspect.iscoroutinefunction(getattr(source, "read", None))
+def _is_async(source: object) -> bool:
+    """Return whether *source* is iterated, or read, by ``await``."""
+    if isinstance(source, AsyncIterable):
+        return True
+    read = getattr(source, "read", None)
+    return read is not None and inspect.iscoroutinefunction(read)
 
 
 def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
@@ -303,6 +379,16 @@ def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
             "a header field is not ASCII; set MailParameters(smtputf8=True) in the envelope"
         )
     return bytes(held)
+
+
+def _cut_lines(data: bytes) -> Iterator[bytes]:
+    """Yield *data* in slices of at most 64 KiB that do not end between CR and LF."""
+    start, size = 0, len(data)
+    while start < size:
+        end = start + CHUNK
+        end -= data[end - 1 : end + 1] == b"\r\n"
+        yield data[start:end]
+        start = end
 
 
 def _require_octets(piece: object) -> None:
@@ -318,7 +404,7 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 def _seekable(source: object) -> TypeGuard[BinaryIO]:
     """Return whether *source* is a file that can be set back, without ``await``."""
-    if isinstance(source, AsyncIterable) or _read_is_async(source):
+    if _is_async(source):
         return False
     is_file = all(hasattr(source, name) for name in ("read", "seek", "tell", "seekable"))
     return is_file and bool(source.seekable())  # type: ignore[attr-defined]

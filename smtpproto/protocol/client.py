@@ -277,16 +277,17 @@ class ClientProtocol:
             raise LocalProtocolError(error.message) from None
         self._content = checker
 
-    def send_body(self, data: bytes) -> None:
+    def send_body(self, data: bytes, *, lines: bool = False) -> None:
         """Send a slice of content after 354. Its lines end with CRLF; dots are stuffed here.
 
         Raises LocalProtocolError for a bare CR or LF, and for octets above 127 unless MAIL had
-        BODY=8BITMIME or SMTPUTF8 (RFC 5321 2.4).
+        BODY=8BITMIME or SMTPUTF8 (RFC 5321 2.4). *lines* says that the caller has made the lines,
+        so that CR and LF need no check, and that *data* does not end between CR and LF.
         """
         writer = self._writer_in_body()
         check_octets(data, self._parameters)
         try:
-            self._ledger.queue(writer.encode(data))
+            self._ledger.queue(writer.encode(data, lines=lines))
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
 

@@ -110,18 +110,25 @@ class DotWriter:
         self._cr = b""  # a CR at the end of a slice may be half of a CRLF
         self._line_start = True
 
-    def encode(self, data: bytes) -> bytes:
+    def encode(self, data: bytes, *, lines: bool = False) -> bytes:
         """Return the wire form of the next slice of content.
 
         Raises GrammarError for a CR or LF alone, with which one message could be smuggled inside
-        another, and then forgets the slice.
+        another, and then forgets the slice. *lines* says that the caller has made the lines: all CR
+        and LF are in pairs, none of which is cut in two. Then this is not checked.
         """
+        if lines:
+            return self._stuff(data)
         data = self._cr + data
         held = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
         if has_bare(data):
             raise GrammarError("CR or LF alone in the content; end every line with CRLF")
         self._cr = held
+        return self._stuff(data)
+
+    def _stuff(self, data: bytes) -> bytes:
+        """Return *data* with stuffed dots."""
         if not data:
             return b""
         stuffed = data.replace(b"\r\n.", b"\r\n..") if _has_dots(data) else data

@@ -99,7 +99,7 @@ def test_pieces_with_a_header_section_too_large_to_hold_are_refused() -> None:
     content, _ = prepare(iter([b"X: y\r\n" * 1000] * 200), TO_BOB)
 
     async def read() -> None:
-        async for _ in content.slices():
+        async for _ in content.async_slices():
             pass
 
     with pytest.raises(GrammarError, match="a header section of more than 1048576 octets"):

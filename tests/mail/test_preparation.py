@@ -7,9 +7,13 @@ import io
 from collections.abc import Callable
 from contextlib import aclosing
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import smtpproto
 from smtpproto import (
     Body,
     Client,
@@ -25,8 +29,10 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import run
 from smtpproto.mail.preparation import Content, Source, prepare
+from smtpproto.wire.dots import DotWriter, has_bare, to_crlf
 from tests.support.dialogue import play
 from tests.support.envelopes import TO_BOB
+from tests.support.lenient_server import SOURCE_FORMS
 
 FITS = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"\r\n"  # 998 octets and CRLF
 TOO_LONG = b"Subject: x\r\n\r\n" + "\u00e4".encode() * 499 + b"x\r\n"
@@ -103,7 +109,7 @@ def test_content_without_a_line_end_is_not_kept_in_memory() -> None:
     async def main() -> None:
         pieces = iter([b"\x80" * 50_000] * 40)
         content = Content(pieces, binary=True)
-        async with aclosing(content.slices()) as slices:
+        async with aclosing(content.async_slices()) as slices:
             assert max([len(part) async for part in slices]) < 200_000
 
     run(main())
@@ -118,7 +124,7 @@ def test_a_header_in_pieces_that_is_not_ascii_needs_smtputf8(size: int) -> None:
         octets = text.encode()
         pieces = iter([octets[at : at + size] for at in range(0, len(octets), size)])
         content = Content(pieces, utf8_header=asked)
-        async with aclosing(content.slices()) as slices:
+        async with aclosing(content.async_slices()) as slices:
             return b"".join([part async for part in slices])
 
     for fine in ("Subject: u\r\n\r\n\u00fc\r\n", "\u00fc\r\nSubject: u\r\n", "", "Subject: u\r\n"):
@@ -153,3 +159,46 @@ def test_text_in_binary_content_has_crlf_line_ends() -> None:
 def test_a_damaged_to_field_raises_only_smtp_error(to: bytes) -> None:
     with contextlib.suppress(SMTPError):
         prepare(b"From: a@b.test\r\nTo: " + to + b"\r\n\r\n")
+
+
+# -- lines that are not checked again ------------------------------------------------------------
+
+TEXT = st.lists(
+    st.sampled_from([b"x", b".", b"\r", b"\n", b"\r\n", b"\r\n.", b"..", b"", b"y" * 40])
+).map(b"".join)
+
+
+@pytest.mark.parametrize("form", SOURCE_FORMS)
+@given(pieces=st.lists(TEXT, max_size=6), cut=st.integers(2, 9))
+def test_slices_of_content_are_whole_lines_so_that_dots_are_stuffed_as_with_all_checks(
+    form: str, pieces: list[bytes], cut: int
+) -> None:
+    """``send`` believes this of its own slices, and ``encode(lines=True)`` does not look again."""
+
+    async def main(content: Content) -> list[bytes]:
+        return [part async for part in content.async_slices()]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("smtpproto.mail.preparation.CHUNK", cut)
+        content, _ = prepare(SOURCE_FORMS[form](pieces), TO_BOB)
+        slices = run(main(content))
+    text = b"".join(slices)
+    lines = to_crlf(b"".join(pieces))
+    assert not has_bare(text) and text in (lines, lines + b"\r\n")
+    assert content.size in (None, len(text))
+    assert not any(part.endswith(b"\r") or part.startswith(b"\n") for part in slices)
+    believing, checking = DotWriter(), DotWriter()
+    for part in slices:
+        assert believing.encode(part, lines=True) == checking.encode(part)
+    assert believing.finish() == checking.finish()
+
+
+def test_only_the_content_of_send_is_believed_to_have_lines() -> None:
+    """The machine's other callers, and all other readers of content, check each slice."""
+    library = Path(smtpproto.__file__).parent
+    calls = [
+        path.name
+        for path in library.rglob("*.py")
+        for _ in range(path.read_text().count(", lines=True"))
+    ]
+    assert calls == ["submit.py"]

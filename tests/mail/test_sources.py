@@ -95,7 +95,7 @@ def content_of(source: object, envelope: Envelope | None = TO_BOB) -> Content:
 
 def read(content: Content) -> bytes:
     async def slices() -> bytes:
-        return b"".join([part async for part in content.slices()])
+        return b"".join([part async for part in content.async_slices()])
 
     return run(slices())
 
