@@ -89,7 +89,7 @@ def verbs() -> Iterator[list[str]]:
     rows = {**vocabulary().verbs, **vocabulary(lmtp=True).verbs}
     for name, verb in rows.items():
         codes = " ".join(map(str, sorted(verb.accepted_codes)))
-        before = {"": "", "auth": "AUTH", "auth tls": "AUTH, TLS"}[verb.allowed_before]
+        before = ", ".join(["AUTH"] * verb.before_auth + ["TLS"] * verb.before_tls)
         group = "yes" if verb.grouped else ""
         yield [name, verb.keyword or "", codes, printed(verb.default_reply), group, before]
 

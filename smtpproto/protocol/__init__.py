@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .client import ClientProtocol
     from .phases import COLUMNS, ROWS, Phase
     from .server import ServerProtocol
-    from .settings import ClientSettings, ServerSettings
+    from .settings import ClientSettings, MachineOptions, ServerSettings
     from .terms import Terms
     from .transaction import Transaction
     from .verbs import Verb, Vocabulary, vocabulary
@@ -27,7 +27,7 @@ else:
             ".client": "ClientProtocol",
             ".phases": "COLUMNS ROWS Phase",
             ".server": "ServerProtocol",
-            ".settings": "ClientSettings ServerSettings",
+            ".settings": "ClientSettings MachineOptions ServerSettings",
             ".terms": "Terms",
             ".transaction": "Transaction",
             ".verbs": "Verb Vocabulary vocabulary",
@@ -36,6 +36,6 @@ else:
 
 __all__ = [
     "COLUMNS", "EXTENSIONS", "ROWS", "ClientProtocol", "ClientSettings", "Extension",
-    "FutureRelease", "Phase", "ServerProtocol", "ServerSettings", "SessionLimits", "Terms",
-    "Transaction", "Verb", "Vocabulary", "vocabulary",
+    "FutureRelease", "MachineOptions", "Phase", "ServerProtocol", "ServerSettings", "SessionLimits",
+    "Terms", "Transaction", "Verb", "Vocabulary", "vocabulary",
 ]  # fmt: skip

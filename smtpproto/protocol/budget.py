@@ -5,13 +5,16 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..events import AuthResponse, BodyEnd, Connected, Question
-from ..grammar.command import Command, Ehlo, Expn, Help, Noop, Rset, Vrfy
-from ..grammar.extension_command import Auth, Bdat, Etrn
+from ..grammar.command import Command
+from ..grammar.extension_command import Auth, Bdat
 from ..grammar.reply import Reply
 from ..limits import REFUSED_RECIPIENTS, Limits
-from .server_replies import TOO_MANY_COMMANDS, TOO_MANY_ERRORS, TOO_MUCH_CONTENT
-
-_JUNK = (Noop, Rset, Vrfy, Expn, Help, Etrn, Ehlo)
+from .server_replies import (
+    TOO_MANY_COMMANDS,
+    TOO_MANY_ERRORS,
+    TOO_MANY_LOGINS,
+    TOO_MUCH_CONTENT,
+)
 
 
 @define(eq=False)
@@ -24,6 +27,9 @@ class Budget:
     _limits: Limits
     accepted: int = field(default=0, init=False)
     """The messages that were accepted so far; in LMTP, the recipients for whom one was."""
+    transactions: int = field(default=0, init=False)
+    """The MAIL commands that were accepted so far."""
+    _failed_logins: int = field(default=0, init=False)
     _errors: int = field(default=0, init=False)
     _refused_recipients: int = field(default=0, init=False)
     _junk_commands: int = field(default=0, init=False)
@@ -31,7 +37,7 @@ class Budget:
     _judged: BodyEnd | None = field(default=None, init=False)  # the message that counted last
 
     def reset(self) -> None:
-        """Begin anew: a message was accepted."""
+        """Begin anew: a message was accepted, in LMTP for one recipient."""
         self.accepted += 1
         self._errors = self._refused_recipients = self._junk_commands = self._discarded = 0
 
@@ -47,7 +53,6 @@ class Budget:
         """Count the application's answer to *question*; return the reply to send."""
         match question:
             case BodyEnd() if reply.positive:
-                self.reset()
                 self._judged = question
             case BodyEnd() if question is not self._judged:  # in LMTP it has several replies
                 self.count_refused_message()
@@ -76,15 +81,25 @@ class Budget:
         self._errors += 1
         return TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
 
-    def count_command(self, command: Command) -> Reply | None:
+    def count_command(self, command: Command, *, junk: bool) -> Reply | None:
         """Count a command that is in order, if it brings no message nearer. Return its refusal, if
-        there were too many."""
+        there were too many. *junk*: its verb is one of those."""
         is_empty = isinstance(command, Bdat) and command.size == 0 and not command.last
-        return self._count_junk() if is_empty or isinstance(command, _JUNK) else None
+        return self._count_junk() if is_empty or junk else None
+
+    def count_failed_login(self) -> Reply | None:
+        """Count a failed login; return the 421 with which the connection must end, or None."""
+        self._failed_logins += 1
+        return TOO_MANY_LOGINS if self._failed_logins >= self._limits.failed_logins else None
 
     def count_discarded(self, octets: int) -> None:
         """Count refused content that was read: see :attr:`closing` after that."""
         self._discarded += octets
+
+    @property
+    def junk_is_spent(self) -> bool:
+        """Whether one more command that brings no message nearer is one too many."""
+        return self._junk_commands >= self._limits.junk_commands
 
     def _count_refused_recipient(self) -> Reply | None:
         self._refused_recipients += 1
@@ -94,6 +109,6 @@ class Budget:
         return TOO_MANY_ERRORS if self._refused_recipients > most else None
 
     def _count_junk(self) -> Reply | None:
+        too_many = self.junk_is_spent
         self._junk_commands += 1
-        too_many = self._junk_commands > self._limits.junk_commands
         return TOO_MANY_COMMANDS if too_many else None

@@ -10,7 +10,7 @@ import re
 
 from ..grammar.pattern import pattern
 from .phases import Phase
-from .server_state import ServerState
+from .terms import Terms
 
 _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
     {
@@ -33,7 +33,7 @@ _NO_LETTER = pattern(rb"[^A-Za-z]")
 _BINARY = pattern(rb"[^\t\n\r -~]")
 
 
-def is_foreign(server: ServerState, line: bytes) -> bool:
+def is_foreign(terms: Terms, phase: Phase, line: bytes) -> bool:
     """Return whether the command *line* belongs to another protocol.
 
     These are requests of HTTP and its like, the PROXY header of a peer that is not trusted, header
@@ -41,25 +41,25 @@ def is_foreign(server: ServerState, line: bytes) -> bool:
     A line whose verb the server knows is never one of them. Other protocols may end their lines
     with LF or CR.
     """
-    return any(_is_foreign(server, part.strip(b" \t")) for part in re.split(rb"[\r\n]", line))
+    return any(_is_foreign(terms, phase, part.strip(b" \t")) for part in re.split(rb"[\r\n]", line))
 
 
-def _is_foreign(server: ServerState, line: bytes) -> bool:
+def _is_foreign(terms: Terms, phase: Phase, line: bytes) -> bool:
     verb = re.split(rb"[ \t]", line, maxsplit=1)[0].upper()
-    if _knows(server, verb):
+    if _knows(terms, verb):
         return False
     if verb in _METHODS or verb == b"PROXY" or _VERSION.search(line):
         return True
-    if (name := _FIELD.match(line)) and not _knows(server, name[1].upper()):
+    if (name := _FIELD.match(line)) and not _knows(terms, name[1].upper()):
         return True
-    return server.phase is Phase.START and bool(verb[:4] == b"SSH-" or _NO_LETTER.match(line))
+    return phase is Phase.START and bool(verb[:4] == b"SSH-" or _NO_LETTER.match(line))
 
 
-def begins_foreign(server: ServerState, octets: bytes) -> bool:
+def begins_foreign(phase: Phase, octets: bytes) -> bool:
     """Return whether *octets*, an incomplete line, begin a binary protocol, which may never send
     the end of a line. Only before EHLO."""
-    return server.phase is Phase.START and bool(_BINARY.match(octets))
+    return phase is Phase.START and bool(_BINARY.match(octets))
 
 
-def _knows(server: ServerState, verb: bytes) -> bool:
-    return verb.decode("latin-1") in server.terms.vocabulary.commands
+def _knows(terms: Terms, verb: bytes) -> bool:
+    return verb.decode("latin-1") in terms.vocabulary.commands

@@ -41,6 +41,14 @@ class Phase(enum.Enum):
     CLOSED = "closed"
     """The session is over."""
 
+    __hash__ = object.__hash__  # Enum's is a function in Python, which each look-up would call
+
+    in_message: bool
+    """Whether content has begun to arrive and has not ended."""
+
+
+for _phase in Phase:
+    _phase.in_message = _phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
 
 HELLO_FIRST = Reply(503, "5.5.1", "Send EHLO first")
 MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")

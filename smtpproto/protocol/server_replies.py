@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from ..events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
 from ..grammar.reply import Reply
 
+GREETING = "greeting"
+"""What :class:`.Connected` asks for, in place of a verb."""
+
 LINE_TOO_LONG = Reply(500, "5.5.2", "Line too long")
 SYNTAX_ERROR = Reply(501, "5.5.2", "Syntax error")
 AUTH_LINE_TOO_LONG = Reply(500, "5.5.6", "Authentication exchange line is too long")

@@ -1,53 +1,166 @@
-"""The options and the state of a server machine, which its rules read."""
+"""Where a session stands on a server, and what accepting or refusing something changes."""
 
 from __future__ import annotations
 
-from attrs import define, field, setters
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from ..grammar.envelope import Envelope
+from ..events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
+from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Quit, Rcpt, Rset
+from ..grammar.extension_command import Auth, Bdat, Lhlo, StartTLS, XClient
+from ..grammar.reply import Reply
+from ..limits import Tolerance
 from ..wire.buffer import Buffer
+from ..wire.chunks import ChunkReader
+from ..wire.dots import DotReader
 from .budget import Budget
+from .incoming_content import IncomingContent
 from .phases import Phase
-from .settings import ServerSettings
 from .terms import Terms
-from .transaction import Transaction
+from .transaction import NO_TRANSACTION, Transaction
 
 
-@define(eq=False, on_setattr=setters.NO_OP)
 class ServerState:
-    """Options and state of :class:`~.server.ServerProtocol`, which documents the options."""
+    """The state of :class:`~.server.ServerProtocol`, which its rules and its readers share."""
 
-    terms: Terms
-    """What the server offers this connection now."""
+    __slots__ = (
+        "after_refused_login", "budget", "buffer", "content", "login_is_refused", "phase", "terms",
+        "transaction",
+    )  # fmt: skip
 
-    phase: Phase = field(default=Phase.GREETING, init=False)
-    transaction: Transaction = field(factory=Transaction, init=False)
-    transactions: int = field(default=0, init=False)
-    """MAIL commands accepted so far."""
-    _buffer: Buffer = field(factory=Buffer, init=False)
-    _budget: Budget = field(init=False)
+    def __init__(self, terms: Terms) -> None:
+        self.terms: Terms = terms
+        """What the server offers this connection now, and its settings."""
+        self.phase: Phase = Phase.GREETING
+        self.transaction: Transaction = NO_TRANSACTION
+        self.budget: Budget = Budget(terms.settings.limits)
+        self.buffer: Buffer = Buffer()
+        """The octets that have arrived and were not read yet."""
+        self.content: IncomingContent | None = None
+        """What follows the last DATA or BDAT."""
+        self.login_is_refused: bool = False
+        """Whether the last challenge has refused the login."""
+        self.after_refused_login: bool = False
+        """Whether AUTH was refused, and no command was allowed since: a client that ignores the
+        refusal may send its password as a line."""
 
-    @property
-    def settings(self) -> ServerSettings:
-        """The options of the server."""
-        return self.terms.settings
+    # -- what accepting changes: see AFTER_ACCEPTING -----------------------------------------
 
-    @property
-    def envelope(self) -> Envelope:
-        """The accepted sender and recipients of the open transaction."""
-        return self.transaction.envelope
+    def reset(self, phase: Phase) -> None:
+        """End the transaction, if any, and enter *phase*."""
+        self.phase, self.transaction = phase, NO_TRANSACTION
 
-    @property
-    def accepted_messages(self) -> int:
-        """The messages accepted so far; in LMTP, each counts once for each accepting reply."""
-        return self._budget.accepted
+    def restart(self, **standing: Any) -> None:
+        """Begin the session anew, as RFC 3207 4.2 wants; *standing* is what has changed."""
+        self.terms = self.terms.but(extended=False, **standing)
+        self.reset(Phase.START)
 
-    @property
-    def in_message(self) -> bool:
-        """Whether content has begun to arrive and has not ended."""
-        return self.phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
+    def begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
+        """Read the octets after *bdat*, whose redacted line is *line*. With a refusal, discard them
+        and then send it."""
+        content = self._begin_content(ChunkReader(self.buffer, bdat.size), refusal)
+        content.bdat, content.before, content.line = bdat, self.phase, line
+        self.phase = Phase.CHUNK
 
-    @property
-    def has_unread_input(self) -> bool:
-        """Whether octets have arrived that were not read yet."""
-        return bool(self._buffer)
+    def _begin_content(
+        self, source: DotReader | ChunkReader, refusal: Reply | None = None
+    ) -> IncomingContent:
+        settings = self.terms.settings
+        content = IncomingContent(source, self.transaction, self.budget, settings, refusal)
+        self.content = content
+        return content
+
+    def _enter_start(self, _: Connected) -> None:
+        self.phase = Phase.START
+
+    def _follow_table(self, command: Command) -> None:
+        self.phase = self.terms.vocabulary.after[self.phase, command.verb]
+
+    def _after_hello(self, hello: Ehlo) -> None:
+        self.reset(self.terms.vocabulary.after[self.phase, hello.verb])
+        self.terms = self.terms.but(extended=type(hello) is not Helo)
+
+    def _after_rset(self, rset: Rset) -> None:
+        self.reset(self.terms.vocabulary.after[self.phase, rset.verb])
+
+    def _after_mail(self, mail: Mail) -> None:
+        self.phase = self.terms.vocabulary.after[self.phase, "MAIL"]
+        self.transaction = Transaction(mail)
+        self.budget.transactions += 1
+
+    def _after_rcpt(self, rcpt: Rcpt) -> None:
+        self.phase = self.terms.vocabulary.after[self.phase, "RCPT"]
+        self.transaction.rcpts.append(rcpt)
+
+    def _after_data(self, data: Data) -> None:
+        self._follow_table(data)
+        normalize = self.terms.settings.leniencies.bare_cr_or_lf is not Tolerance.REJECT
+        self._begin_content(DotReader(self.buffer, normalize=normalize))
+
+    def _after_login(self, _: Auth | AuthResponse) -> None:
+        self.terms = self.terms.but(authenticated=True)
+        self.phase = Phase.READY
+
+    def _after_xclient(self, xclient: XClient) -> None:
+        self.restart(authenticated=isinstance(xclient.attributes.login, str))
+
+    def _after_chunk(self, _: ChunkEnd) -> None:
+        self.phase = Phase.CHUNKS
+
+    def _after_message(self, _: BodyEnd) -> None:
+        self.budget.reset()
+        self.reset(Phase.READY)
+
+    # -- what refusing changes ---------------------------------------------------------------
+
+    def refuse(self, question: Question, reply: Reply) -> Reply | None:
+        """Do what follows from a negative *reply* to *question*. Return the 421 with which the
+        connection must end now, or None."""
+        if reply.code == 421:
+            self.phase = Phase.CLOSED
+            return None
+        match question:
+            case Connected() | XClient():  # going on would give the refused client more rights
+                self.phase = Phase.REFUSED
+            case Auth() | AuthResponse():
+                return self.end_login(failed=reply.permanent)
+            case Bdat():
+                self.begin_chunk(question, reply)
+            case ChunkEnd():
+                self.fail_transaction()
+            case BodyEnd():
+                self.reset(Phase.READY)
+                return self.budget.closing
+        return None
+
+    def end_login(self, *, failed: bool) -> Reply | None:
+        """Leave a SASL exchange that has not succeeded. Return the 421 with which the connection
+        must end, if too many have *failed*."""
+        self.phase, self.after_refused_login, self.login_is_refused = Phase.READY, True, False
+        return self.budget.count_failed_login() if failed else None
+
+    def fail_transaction(self) -> None:
+        """End the transaction of a refused chunk. In LMTP the last chunk, which may be in flight,
+        still has one reply for each recipient, and none without recipients."""
+        recipients = len(self.transaction.rcpts)
+        self.reset(Phase.READY)
+        if self.terms.settings.lmtp:
+            self.transaction = Transaction(last_chunk_replies=recipients)
+
+
+AFTER_ACCEPTING: Mapping[type[Question], Callable[[ServerState, Any], None]] = {
+    Connected: ServerState._enter_start,
+    **dict.fromkeys((Ehlo, Helo, Lhlo), ServerState._after_hello),
+    Mail: ServerState._after_mail,
+    Rcpt: ServerState._after_rcpt,
+    Data: ServerState._after_data,
+    Bdat: ServerState.begin_chunk,
+    Rset: ServerState._after_rset,
+    Quit: ServerState._follow_table,
+    StartTLS: ServerState._follow_table,
+    **dict.fromkeys((Auth, AuthResponse), ServerState._after_login),
+    XClient: ServerState._after_xclient,
+    ChunkEnd: ServerState._after_chunk,
+    BodyEnd: ServerState._after_message,
+}
+"""What follows from a positive reply, except from a challenge. For other commands, nothing does."""

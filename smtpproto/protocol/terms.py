@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen
 
+from ..events import Question
+from ..grammar.command import Command
+from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
 from ..option_types import check_names, checked, parts_of
+from . import server_replies
+from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
 from .settings import MachineOptions, ServerSettings
 from .verbs import Vocabulary, vocabulary
 
@@ -50,6 +56,11 @@ class Terms:
     """The reply to every command but QUIT, because TLS is too weak."""
 
     vocabulary: Vocabulary = field(init=False)
+    steps: Mapping[Phase, Mapping[bytes, _Step]] = field(init=False)
+    """The commands that may come in each phase and have a common form, by their first four
+    octets."""
+    default_octets: dict[type[Question], bytes] = field(init=False, factory=dict)
+    """The default replies to questions, as they are sent; those that were needed so far."""
     offered: Extensions = field(init=False)
     """The offer for the next EHLO."""
     negotiated: Extensions = field(init=False)
@@ -61,6 +72,7 @@ class Terms:
         put(self, "vocabulary", vocabulary(lmtp=settings.lmtp, own=settings.verbs))
         put(self, "offered", _offer(self))
         put(self, "negotiated", self.offered if self.extended else Extensions())
+        put(self, "steps", _Steps(self))
 
     def but(self, **changes: Any) -> Terms:
         """Return the terms of a connection that stands like this one but for *changes*."""
@@ -108,6 +120,72 @@ def terms_of(
         if terms.no_service is None:  # that is a reply of the application; there may be many
             settings.terms[key] = terms
     return terms
+
+
+@frozen(eq=False)
+class _Step:
+    """A command that may come now, as it usually is written."""
+
+    kind: type[Command]
+    match: Callable[[bytes, int], re.Match[bytes] | None]
+    """Finds the whole line at a position."""
+    make: Callable[[re.Match[bytes]], Command]
+    """Returns the command of a match."""
+    junk: bool
+    """:attr:`.Verb.junk`"""
+
+
+class _Steps(dict[Phase, dict[bytes, _Step]]):
+    """Finds the steps of a phase when they are needed first."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self._terms = terms
+
+    def __missing__(self, phase: Phase) -> dict[bytes, _Step]:
+        steps = self[phase] = {}
+        for name, verb in self._terms.vocabulary.verbs.items() if phase in COLUMNS else ():
+            kind = verb.command
+            offered = self._terms.negotiated.parameters.get(name, frozenset())
+            if kind.form is None or not kind.form_parameters <= offered:
+                continue
+            if COMMANDS.get(name) is not kind or check_order(self._terms, phase, name) is not None:
+                continue
+            step = _Step(kind, kind.form.match, kind.from_form, verb.junk)
+            steps |= dict.fromkeys((name[:4].encode(), name[:4].lower().encode()), step)
+        return steps
+
+
+def check_order(terms: Terms, phase: Phase, name: str) -> Reply | None:
+    """Check whether the verb *name* is allowed in *phase*, whatever its argument."""
+    cell = terms.vocabulary.transitions[phase, name]
+    refusal = None if isinstance(cell, Phase) else cell
+    if refusal is NO_SERVICE:
+        return refusal
+    if terms.no_service is not None and name != "QUIT":
+        return terms.no_service
+    verb, settings = terms.vocabulary.verbs[name], terms.settings
+    if settings.require_tls and not terms.secure and not verb.before_tls:
+        return server_replies.NEED_TLS
+    need_auth = settings.require_auth or settings.submission
+    if need_auth and not terms.authenticated and not verb.before_auth:
+        return server_replies.NEED_AUTH
+    if verb.keyword is not None:
+        return _check_available(terms, name, verb.keyword) or refusal
+    return refusal
+
+
+def _check_available(terms: Terms, name: str, keyword: str) -> Reply | None:
+    """Check whether a verb that the extension *keyword* adds is available."""
+    if name == "STARTTLS" and terms.secure:
+        return server_replies.TLS_ACTIVE
+    if name == "AUTH" and terms.authenticated:
+        return server_replies.ALREADY_AUTHENTICATED
+    if name == "AUTH" and terms.mechanisms and not (terms.secure or terms.settings.auth_in_clear):
+        return server_replies.AUTH_NEEDS_TLS
+    if keyword not in terms.offered:
+        return server_replies.NOT_IMPLEMENTED
+    return None if keyword in terms.negotiated else HELLO_FIRST  # HELO negotiates nothing
 
 
 def _offer(terms: Terms) -> Extensions:

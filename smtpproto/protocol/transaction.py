@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from ..grammar.command import Mail, Rcpt
+from ..grammar.command import NO_RCPT_PARAMETERS, Mail, Rcpt
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
+from ..option_types import maker
 
 
 @define(eq=False)
@@ -17,6 +18,8 @@ class Transaction:
     rcpts: list[Rcpt] = field(factory=list)
     size: int = 0
     """Octets of content read."""
+    last_chunk_replies: int | None = None
+    """After a refused chunk in LMTP, the replies that BDAT LAST still has; None: one, as usual."""
 
     @property
     def utf8(self) -> bool:
@@ -33,9 +36,14 @@ class Transaction:
         """The accepted sender and recipients, with their parameters."""
         if self.mail is None:
             return Envelope(None, ())
-        return Envelope(
-            self.mail.path,
-            [rcpt.path for rcpt in self.rcpts],
-            self.mail.parameters,
-            {rcpt.path: rcpt.parameters for rcpt in self.rcpts if rcpt.parameters.parameters()},
-        )
+        paths = tuple([rcpt.path for rcpt in self.rcpts])
+        asked = [rcpt for rcpt in self.rcpts if rcpt.parameters is not NO_RCPT_PARAMETERS]
+        parameters = {rcpt.path: rcpt.parameters for rcpt in asked if rcpt.parameters.parameters()}
+        return _make_envelope(self.mail.path, paths, self.mail.parameters, parameters)
+
+
+_make_envelope = maker(Envelope, "sender", "recipients", "parameters", "rcpt_parameters")
+
+
+NO_TRANSACTION = Transaction()
+"""Stands for none. All connections share it; it is never changed."""

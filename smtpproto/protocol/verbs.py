@@ -7,26 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache, cached_property
+from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from ..grammar.command import (
-    Command,
-    Data,
-    Ehlo,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    Vrfy,
-)
+from ..grammar.command import Command
 from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..grammar.extension_command import Bdat
 from ..grammar.pattern import pattern
 from ..grammar.reply import Reply
 from ..option_types import checked
@@ -54,10 +42,14 @@ class Verb:
     timeout: str = "other"
     """The field of :class:`~smtpproto.limits.Timeouts` for a client's wait for the reply."""
     grouped: bool = False
-    """Whether other commands may follow it in a pipelined group (RFC 2920 3.1)."""
-    allowed_before: str = ""
-    """What a server may require except for this command: "tls" (RFC 3207 4) or "auth"
-    (RFC 4954 6)."""
+    """Whether other commands may follow it in a pipelined group (RFC 2920 3.1). If not, a client
+    waits for its reply, and a server sends that at once (RFC 2920 3.2)."""
+    before_tls: bool = False
+    """Whether a server that requires TLS allows it before STARTTLS (RFC 3207 4)."""
+    before_auth: bool = False
+    """Whether a server that requires a login allows it before AUTH (RFC 4954 6)."""
+    junk: bool = False
+    """Whether it brings no message nearer, so that :attr:`.Limits.junk_commands` counts it."""
     keyword: str | None = None
     """The EHLO keyword that offers it, if any."""
     cells: tuple[Phase | Reply, ...] = field(factory=tuple)
@@ -98,126 +90,62 @@ def _refusal(phase: Phase) -> Reply:
     return NO_SERVICE if phase is Phase.REFUSED else Reply(503, "5.5.1", "Not now")
 
 
-def _hello(command: type[Ehlo], allowed_before: str) -> Verb:
+def _row(name: str, reply: Reply, *codes: int, **facts: Any) -> Verb:
+    """Return the row of the command *name*, which is accepted with one of *codes*, or with that of
+    its default *reply*."""
     return Verb(
-        command=command,
-        row="EHLO",
-        default_reply=Reply(250, None, "greets you"),
-        timeout="hello",
-        allowed_before=allowed_before,
+        command=COMMANDS[name],
+        default_reply=reply,
+        accepted_codes=frozenset(codes or (reply.code,)),
+        keyword=_OFFERED_BY.get(name),
+        **{"row": name, **facts},
     )
 
 
+def _hello(name: str, **facts: Any) -> Verb:
+    reply = Reply(250, None, "greets you")
+    return _row(name, reply, row="EHLO", timeout="hello", before_auth=True, junk=True, **facts)
+
+
+_OPEN = {"before_auth": True, "before_tls": True}
 _COMMON = (
-    Verb(
-        command=Mail,
-        row="MAIL",
-        default_reply=Reply(250, "2.1.0", "Sender OK"),
-        timeout="mail",
-        grouped=True,
+    _row("MAIL", Reply(250, "2.1.0", "Sender OK"), timeout="mail", grouped=True),
+    _row("RCPT", Reply(250, "2.1.5", "Recipient OK"), 250, 251, timeout="rcpt", grouped=True),
+    _row("DATA", Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"), timeout="data"),
+    _row("BDAT", Reply(250, "2.0.0", "Go on"), timeout="block", grouped=True),
+    _row("RSET", Reply(250, "2.0.0", "OK"), grouped=True, before_auth=True, junk=True),
+    _row("NOOP", Reply(250, "2.0.0", "OK"), junk=True, **_OPEN),
+    _row(
+        "QUIT", Reply(221, "2.0.0", "Service closing transmission channel"), timeout="quit", **_OPEN
     ),
-    Verb(
-        command=Rcpt,
-        row="RCPT",
-        default_reply=Reply(250, "2.1.5", "Recipient OK"),
-        accepted_codes=frozenset({250, 251}),
-        timeout="rcpt",
-        grouped=True,
+    _row(
+        "VRFY",
+        Reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"),
+        *(250, 251, 252),
+        junk=True,
     ),
-    Verb(
-        command=Data,
-        row="DATA",
-        default_reply=Reply(354, None, "Start mail input; end with <CRLF>.<CRLF>"),
-        accepted_codes=frozenset({354}),
-        timeout="data",
-    ),
-    Verb(
-        command=Bdat,
-        row="BDAT",
-        default_reply=Reply(250, "2.0.0", "Go on"),
-        timeout="block",
-        grouped=True,
-    ),
-    Verb(
-        command=Rset,
-        row="RSET",
-        default_reply=Reply(250, "2.0.0", "OK"),
-        grouped=True,
-        allowed_before="auth",
-    ),
-    Verb(
-        command=Noop, row="NOOP", default_reply=Reply(250, "2.0.0", "OK"), allowed_before="auth tls"
-    ),
-    Verb(
-        command=Quit,
-        row="QUIT",
-        default_reply=Reply(221, "2.0.0", "Service closing transmission channel"),
-        accepted_codes=frozenset({221}),
-        timeout="quit",
-        allowed_before="auth tls",
-    ),
-    Verb(
-        command=Vrfy,
-        row="VRFY",
-        default_reply=Reply(
-            252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"
-        ),
-        accepted_codes=frozenset({250, 251, 252}),
-    ),
-    Verb(
-        command=Expn,
-        row="EXPN",
-        default_reply=NOT_IMPLEMENTED,
-        accepted_codes=frozenset({250, 252}),
-    ),
-    Verb(
-        command=Help,
-        row="HELP",
-        default_reply=Reply(214, "2.0.0", "Commands: ..."),  # the machine lists the verbs
-        accepted_codes=frozenset({211, 214}),
-    ),
-    Verb(
-        command=StartTLS,
-        row="STARTTLS",
-        default_reply=Reply(220, "2.0.0", "Ready to start TLS"),
-        accepted_codes=frozenset({220}),
-        allowed_before="auth tls",
-    ),
-    Verb(
-        command=Auth,
-        row="AUTH",
-        default_reply=Reply(235, "2.7.0", "Authentication successful"),
-        accepted_codes=frozenset({235, 334}),
+    _row("EXPN", NOT_IMPLEMENTED, 250, 252, junk=True),
+    # The machine lists the verbs.
+    _row("HELP", Reply(214, "2.0.0", "Commands: ..."), 211, 214, junk=True),
+    _row("STARTTLS", Reply(220, "2.0.0", "Ready to start TLS"), **_OPEN),
+    _row(
+        "AUTH",
+        Reply(235, "2.7.0", "Authentication successful"),
+        *(235, 334),
         timeout="auth",
-        allowed_before="auth",
+        before_auth=True,
     ),
-    Verb(
-        command=Etrn,
-        row="ETRN",
-        default_reply=Reply(251, "2.0.0", "No messages waiting for node"),
-        accepted_codes=frozenset({250, 251, 252, 253}),
-    ),
-    Verb(
-        command=XClient,
-        row="XCLIENT",
-        default_reply=Reply(220, None, "ESMTP ready"),
-        accepted_codes=frozenset({220}),
-        allowed_before="auth tls",
-    ),
-    Verb(
-        command=XForward,
-        row="XFORWARD",
-        default_reply=Reply(250, "2.0.0", "OK"),
-        allowed_before="auth tls",
-    ),
+    _row("ETRN", Reply(251, "2.0.0", "No messages waiting for node"), *range(250, 254), junk=True),
+    _row("XCLIENT", Reply(220, None, "ESMTP ready"), **_OPEN),
+    _row("XFORWARD", Reply(250, "2.0.0", "OK"), grouped=True, **_OPEN),
 )
-_SMTP = (_hello(Ehlo, "auth tls"), _hello(Helo, "auth"), *_COMMON)
-_LMTP = (_hello(Lhlo, "auth tls"), *_COMMON)
+_SMTP = (_hello("EHLO", before_tls=True), _hello("HELO"), *_COMMON)
+_LMTP = (_hello("LHLO", before_tls=True), *_COMMON)
 
 
 def row_of(command: Command) -> str:
     """Return the name of the row of the phase table for *command*: its verb, or ``BDAT LAST``."""
-    return "BDAT LAST" if isinstance(command, Bdat) and command.last else command.verb
+    return "BDAT LAST" if type(command) is Bdat and command.last else command.verb
 
 
 @frozen(eq=False)
@@ -244,6 +172,11 @@ class Vocabulary:
             for phase, cell in zip(COLUMNS, row, strict=True)
         }
 
+    @cached_property
+    def after(self) -> Mapping[tuple[Phase, str], Phase]:
+        """:attr:`transitions` without the replies."""
+        return {at: cell for at, cell in self.transitions.items() if isinstance(cell, Phase)}
+
     def names(self, offered: Extensions) -> list[str]:
         """Return the verbs that a server with the offer *offered* implements, for HELP."""
         keywords = {name: verb.keyword for name, verb in self.verbs.items()} | {"EXPN": "EXPN"}
@@ -259,8 +192,7 @@ def own_verbs(verbs: Iterable[Verb]) -> tuple[Verb, ...]:
 def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
     """Return the verbs of SMTP or LMTP, and *own* ones. Raise ValueError if an own name is not in
     upper case, or is already taken."""
-    known = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
-    verbs = {name: evolve(verb, keyword=_OFFERED_BY.get(name)) for name, verb in known.items()}
+    verbs = {verb.command.verb: verb for verb in (_LMTP if lmtp else _SMTP)}
     for verb in own:
         name = verb.command.verb
         if not _NAME.fullmatch(name):

@@ -111,19 +111,19 @@ class Dialogue:
 
     async def proceed(self) -> bool:
         """Handle what the machine has received. Return whether that was any event."""
-        machine, before = self.machine, self._events
+        machine, state, before = self.machine, self.machine.state, self._events
         while (event := machine.next_event()) is not None:
             kind = type(event)
-            must_flush = kind not in self._unawaited and machine.has_unread_input
+            must_flush = kind not in self._unawaited and bool(state.buffer)
             if must_flush and isinstance(event, Command) and not self.session.early_talk:
                 self.session = evolve(self.session, early_talk=True)
             if self._config.trace is not None:
                 trace_event(self._config.trace, event)
             if (rest := _DEEDS[kind](self, event)) is not None:
                 await rest
-            if machine.transaction is not self._transaction:
+            if state.transaction is not self._transaction:
                 self._note_transaction()
-            if machine.terms is not self._terms:
+            if state.terms is not self._terms:
                 self._note_terms()
             if must_flush:
                 await self._flush()
@@ -233,7 +233,7 @@ class Dialogue:
 
     def _abort(self, event: Rejected | Disconnected) -> Awaitable[object] | None:
         """Abort the content, but not for a bad command between chunks, which does not end them."""
-        return None if self.machine.in_message else self.content.abort()
+        return None if self.machine.phase.in_message else self.content.abort()
 
     def _tolerated(self, event: Tolerated) -> None:
         _log.info("tolerated %s: %s", ", ".join(event.leniencies), event.line or "content")
@@ -281,7 +281,8 @@ class Dialogue:
         machine = self.machine
         session = impersonate(self._new_session(), self.session, command.attributes)
         # The certificate belongs to the trusted peer.
-        machine.terms = machine.terms.but(mechanisms=self._mechanisms(certificate=None))
+        state, mechanisms = machine.state, self._mechanisms(certificate=None)
+        state.terms = state.terms.but(mechanisms=mechanisms)
         refusal = count_client(self._account, session, self._config)
         verdict = refusal or await self._hooks.ask(self._handler.connect, session)
         if answer_machine(machine, verdict):

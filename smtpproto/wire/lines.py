@@ -25,11 +25,13 @@ class LineReader:
     """Reads lines from a buffer."""
 
     def __init__(self, buffer: Buffer) -> None:
-        self._buffer = buffer
+        self.buffer: Buffer = buffer
         self._scanned = 0  # octets already searched for CRLF
         self._skipping = False
         self.beginning: bytes = b""
         """The first octets of the last line that was too long."""
+        self.fresh: bool = True
+        """Whether nothing of the next line was seen yet."""
 
     def read(self, limit: int) -> bytes | Literal[Overlong.LINE] | None:
         """Return the next line without its CRLF, or None if it is not complete.
@@ -37,18 +39,20 @@ class LineReader:
         A line of more than *limit* octets, CRLF included, is discarded up to its end and returned
         once, as OVERLONG; no part of it is ever read as a line of its own.
         """
-        end = self._buffer.find(b"\r\n", self._scanned)
+        buffer = self.buffer
+        start = buffer.at
+        end = buffer.data.find(b"\r\n", start + self._scanned)
         if end < 0:
             self._keep_incomplete(limit)
             return None
-        line, skipping = self._buffer.take(end + 2), self._skipping
-        self._scanned, self._skipping = 0, False
+        buffer.at, skipping = end + 2, self._skipping
+        self._scanned, self._skipping, self.fresh = 0, False, True
         if skipping:
             return OVERLONG
-        if len(line) > limit:
-            self.beginning = line[:_BEGINNING]
+        if end + 2 - start > limit:
+            self.beginning = buffer.data[start : min(end + 2, start + _BEGINNING)]
             return OVERLONG
-        return line[:-2]
+        return buffer.data[start:end]
 
     @property
     def overlong(self) -> bool:
@@ -57,11 +61,12 @@ class LineReader:
 
     def _keep_incomplete(self, limit: int) -> None:
         """Keep an incomplete line if it can still fit, else only its last octet: it may be a CR."""
-        if self._skipping or len(self._buffer) >= limit:
-            self.beginning = self.beginning if self._skipping else self._buffer.peek(_BEGINNING)
+        if self._skipping or len(self.buffer) >= limit:
+            self.beginning = self.beginning if self._skipping else self.buffer.peek(_BEGINNING)
             self._skipping = True
-            self._buffer.take(len(self._buffer) - 1)
-        self._scanned = max(len(self._buffer) - 1, 0)
+            self.buffer.take(len(self.buffer) - 1)
+        self._scanned = max(len(self.buffer) - 1, 0)
+        self.fresh = not (self._skipping or self.buffer)
 
 
 class LineLengths:

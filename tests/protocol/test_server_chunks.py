@@ -103,11 +103,11 @@ def test_each_chunk_has_its_250_after_its_octets(step: int) -> None:
 def test_no_reply_is_sent_before_the_last_octet_of_a_chunk() -> None:
     server = server_with_recipient()
     assert server.feed(b"BDAT 3\r\n") == b""
-    assert server.machine.in_message
+    assert server.machine.phase.in_message
     assert server.feed(b"ab") == b""
     assert server.codes(b"c") == [250]
     assert server.machine.phase is Phase.CHUNKS
-    assert server.machine.in_message
+    assert server.machine.phase.in_message
 
 
 @pytest.mark.req("RFC3030-2-06", "RFC3030-2-07")
@@ -127,7 +127,7 @@ def test_data_and_bdat_may_alternate_between_transactions() -> None:
     assert server.codes(ENVELOPE_LINES, bdat_last(b".text\r\n")) == [250, 250, 250]
     assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\n"
-    assert server.machine.transactions == 3
+    assert server.machine.state.budget.transactions == 3
     assert server.codes(bdat_last(b"refused"), bdat(b"refused")) == [503, 503]
     assert server.codes(ENVELOPE_LINES, b"DATA\r\ny\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\ny\r\n"

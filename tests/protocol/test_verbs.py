@@ -35,7 +35,7 @@ def test_the_required_commands_are_implemented(line: bytes) -> None:
             assert server.codes(form + b"\r\n")[0] not in (500, 502), form
             if verb == b"QUIT" and server.machine.phase is Phase.CLOSED:
                 break
-            if server.machine.in_message:
+            if server.machine.phase.in_message:
                 server.feed(b".\r\n")
 
 

@@ -1,0 +1,81 @@
+"""The content of a message on its way through a server machine: passed on, or discarded."""
+
+from __future__ import annotations
+
+from ..grammar.address import ForwardPath
+from ..grammar.extension_command import Bdat
+from ..grammar.reply import Reply
+from ..limits import Tolerance
+from ..wire.chunks import ChunkReader
+from ..wire.dots import DotReader
+from . import server_replies
+from .budget import Budget
+from .phases import Phase
+from .settings import ServerSettings
+from .transaction import Transaction
+
+
+class IncomingContent:
+    """Reads the content after DATA or the octets after BDAT from *source*, up to their end.
+
+    It counts what it passes on in *transaction*. From the first octet beyond the limit, or with a
+    bare CR or LF in DATA, it discards the rest, as far as *budget* allows. With *refusal*, which
+    was decided at BDAT, it discards all.
+    """
+
+    __slots__ = (
+        "_budget", "_dots", "_limit", "_refusal", "_reports_bare", "_source", "_transaction",
+        "bdat", "before", "done", "line", "owed",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: DotReader | ChunkReader,
+        transaction: Transaction,
+        budget: Budget,
+        settings: ServerSettings,
+        refusal: Reply | None = None,
+    ) -> None:
+        self._source, self._dots = source, source if isinstance(source, DotReader) else None
+        self._transaction, self._budget, self._refusal = transaction, budget, refusal
+        self._limit = settings.limits.message_size
+        self._reports_bare = settings.leniencies.bare_cr_or_lf is Tolerance.REPORT
+        self.bdat: Bdat | None = None
+        """The command whose octets these are."""
+        self.before: Phase = Phase.READY
+        """The phase before BDAT."""
+        self.line: str = ""
+        """The line of a BDAT that was refused, redacted."""
+        self.done: bool = False
+        """Whether the end was read, or will not be read."""
+        self.owed: tuple[ForwardPath, ...] = ()
+        """In LMTP, the recipients whose reply to the message is still due, the next first."""
+
+    @property
+    def refusal(self) -> Reply | None:
+        """Why the content is discarded, or None."""
+        if self._dots is None:
+            return self._refusal
+        if self._limit is not None and self._transaction.size > self._limit:
+            return server_replies.TOO_BIG
+        return server_replies.BARE_CR_OR_LF if self._dots.bare and self._dots.refused else None
+
+    @property
+    def tolerated(self) -> tuple[str, ...]:
+        """The leniencies that the content needed and that are to be reported."""
+        bare = self._reports_bare and self._dots is not None and self._dots.bare
+        return ("bare_cr_or_lf",) if bare else ()
+
+    def read(self) -> bytes:
+        """Return the next slice to pass on, at most 64 KiB; b"" at the end, or if more octets must
+        arrive."""
+        while not self.done and (piece := self._source.read()):
+            if self._refusal is None:
+                self._transaction.size += len(piece)
+            if self.refusal is None:
+                self.done = self._source.done
+                return piece
+            self._budget.count_discarded(len(piece))
+            self.done = self._budget.closing is not None
+        self.done = self.done or self._source.done
+        return b""
