@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
-from types import MappingProxyType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from attrs import Attribute, field, frozen
 
 from ..limits import COMMAND_LINE
 from ..option_types import checked
-from . import ehlo_parameters
 from .ascii_case import upper
-from .ehlo_parameters import FutureRelease, SessionLimits
+from .ehlo_parameters import (
+    FutureRelease,
+    SessionLimits,
+    read_attribute_names,
+    read_deliver_by,
+    read_mechanisms,
+    read_no_parameters,
+    read_priority_policy,
+    read_size_limit,
+    read_unsolicited,
+)
 from .pattern import pattern
-from .reply import GrammarError, Reply
+from .reply import GrammarError, Reply, Tolerate, keeping
 
 _KEYWORD = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _PARAMETERS = pattern(r"[!-~]+( [!-~]+)*")
@@ -27,129 +35,81 @@ class Extension(NamedTuple):
     keyword: str
     rfc: str
 
+    parse_parameters: Callable[[str], object]
+    """Reads the text after the keyword, and raises GrammarError if it is malformed."""
+
+    extra_octets: Mapping[str, int]
+    """What the extension adds to the line limit of a command, by verb (RFC 5321 4.5.3.1.4)."""
+
     verbs: frozenset[str] = frozenset()
     """The commands that the extension adds."""
 
     mail_parameters: frozenset[str] = frozenset()
     rcpt_parameters: frozenset[str] = frozenset()
 
-    extra_octets: Mapping[str, int] = MappingProxyType({})
-    """What the extension adds to the line limit of a command, by verb (RFC 5321 4.5.3.1.4)."""
-
     requires: frozenset[str] = frozenset()
     """The keywords that must be offered too."""
 
-    parse_parameters: Callable[[str], object] = ehlo_parameters.read_no_parameters
-    """Reads the text after the keyword, and raises GrammarError if it is malformed."""
+
+def _row(
+    keyword: str,
+    rfc: str,
+    parse_parameters: Callable[[str], object] = read_no_parameters,
+    extra_octets: Mapping[str, int] | None = None,
+    **names: str,
+) -> Extension:
+    sets = {field: frozenset(text.split()) for field, text in names.items()}
+    return Extension(keyword, rfc, parse_parameters, extra_octets or {}, **sets)
 
 
-def _table(*rows: Extension) -> Mapping[str, Extension]:
-    return {row.keyword: row for row in rows}
-
-
-EXTENSIONS = _table(
-    Extension(keyword="PIPELINING", rfc="2920"),
-    Extension(
-        keyword="SIZE",
-        rfc="1870",
-        mail_parameters=frozenset({"SIZE"}),
-        extra_octets={"MAIL": 26},
-        parse_parameters=ehlo_parameters.read_size_limit,
-    ),
-    Extension(
-        keyword="8BITMIME",
-        rfc="6152",
-        mail_parameters=frozenset({"BODY"}),
-        extra_octets={"MAIL": 14},
-    ),
-    Extension(keyword="CHUNKING", rfc="3030", verbs=frozenset({"BDAT"})),
-    Extension(
-        keyword="BINARYMIME",
-        rfc="3030",
-        mail_parameters=frozenset({"BODY"}),
+_ROWS = (
+    _row("PIPELINING", "2920"),
+    _row("SIZE", "1870", read_size_limit, mail_parameters="SIZE", extra_octets={"MAIL": 26}),
+    _row("8BITMIME", "6152", mail_parameters="BODY", extra_octets={"MAIL": 14}),
+    _row("CHUNKING", "3030", verbs="BDAT"),
+    _row(
+        "BINARYMIME", "3030", mail_parameters="BODY", requires="CHUNKING",
         extra_octets={"MAIL": 16},
-        requires=frozenset({"CHUNKING"}),
     ),
-    Extension(
-        keyword="SMTPUTF8",
-        rfc="6531",
-        mail_parameters=frozenset({"SMTPUTF8"}),
+    _row(
+        "SMTPUTF8", "6531", mail_parameters="SMTPUTF8", requires="8BITMIME",
         extra_octets={"MAIL": 10, "VRFY": 9, "EXPN": 9},
-        requires=frozenset({"8BITMIME"}),
     ),
-    Extension(keyword="ENHANCEDSTATUSCODES", rfc="2034"),
-    Extension(keyword="STARTTLS", rfc="3207", verbs=frozenset({"STARTTLS"})),
-    Extension(
-        keyword="AUTH",
-        rfc="4954",
-        verbs=frozenset({"AUTH"}),
-        mail_parameters=frozenset({"AUTH"}),
+    _row("ENHANCEDSTATUSCODES", "2034"),
+    _row("STARTTLS", "3207", verbs="STARTTLS"),
+    _row(
+        "AUTH", "4954", read_mechanisms, verbs="AUTH", mail_parameters="AUTH",
         extra_octets={"MAIL": 500},
-        parse_parameters=ehlo_parameters.read_mechanisms,
     ),
-    Extension(
-        keyword="DSN",
-        rfc="3461",
-        mail_parameters=frozenset({"RET", "ENVID"}),
-        rcpt_parameters=frozenset({"NOTIFY", "ORCPT"}),
+    _row(
+        "DSN", "3461", mail_parameters="RET ENVID", rcpt_parameters="NOTIFY ORCPT",
         extra_octets={"MAIL": 524, "RCPT": 524},  # 1036 in total (RFC 3461 5.4)
     ),
-    Extension(
-        keyword="REQUIRETLS",
-        rfc="8689",
-        mail_parameters=frozenset({"REQUIRETLS"}),
-        extra_octets={"MAIL": 11},
-    ),
-    Extension(
-        keyword="DELIVERBY",
-        rfc="2852",
-        mail_parameters=frozenset({"BY"}),
-        extra_octets={"MAIL": 17},
-        parse_parameters=ehlo_parameters.read_deliver_by,
-    ),
-    Extension(
-        keyword="FUTURERELEASE",
-        rfc="4865",
-        mail_parameters=frozenset({"HOLDFOR", "HOLDUNTIL"}),
+    _row("REQUIRETLS", "8689", mail_parameters="REQUIRETLS", extra_octets={"MAIL": 11}),
+    _row("DELIVERBY", "2852", read_deliver_by, mail_parameters="BY", extra_octets={"MAIL": 17}),
+    _row(
+        "FUTURERELEASE", "4865", FutureRelease.parse, mail_parameters="HOLDFOR HOLDUNTIL",
         extra_octets={"MAIL": 34},
-        parse_parameters=ehlo_parameters.FutureRelease.parse,
     ),
-    Extension(
-        keyword="MT-PRIORITY",
-        rfc="6710",
-        mail_parameters=frozenset({"MT-PRIORITY"}),
+    _row(
+        "MT-PRIORITY", "6710", read_priority_policy, mail_parameters="MT-PRIORITY",
         extra_octets={"MAIL": 15},
-        parse_parameters=ehlo_parameters.read_priority_policy,
     ),
-    Extension(
-        keyword="RRVS", rfc="7293", rcpt_parameters=frozenset({"RRVS"}), extra_octets={"RCPT": 33}
-    ),
-    Extension(
-        keyword="NO-SOLICITING",
-        rfc="3865",
-        mail_parameters=frozenset({"SOLICIT"}),
+    _row("RRVS", "7293", rcpt_parameters="RRVS", extra_octets={"RCPT": 33}),
+    _row(
+        "NO-SOLICITING", "3865", read_unsolicited, mail_parameters="SOLICIT",
         extra_octets={"MAIL": 1007},
-        parse_parameters=ehlo_parameters.read_unsolicited,
     ),
-    Extension(keyword="LIMITS", rfc="9422", parse_parameters=ehlo_parameters.SessionLimits.parse),
-    Extension(keyword="ETRN", rfc="1985", verbs=frozenset({"ETRN"})),
+    _row("LIMITS", "9422", SessionLimits.parse),
+    _row("ETRN", "1985", verbs="ETRN"),
     # RFC 5321 defines these commands, so their keywords add no verb.
-    Extension(keyword="EXPN", rfc="5321"),
-    Extension(keyword="HELP", rfc="5321"),
-    Extension(keyword="VRFY", rfc="5321"),
-    Extension(
-        keyword="XCLIENT",
-        rfc="Postfix",
-        verbs=frozenset({"XCLIENT"}),
-        parse_parameters=ehlo_parameters.read_attribute_names,
-    ),
-    Extension(
-        keyword="XFORWARD",
-        rfc="Postfix",
-        verbs=frozenset({"XFORWARD"}),
-        parse_parameters=ehlo_parameters.read_attribute_names,
-    ),
-)
+    _row("EXPN", "5321"),
+    _row("HELP", "5321"),
+    _row("VRFY", "5321"),
+    _row("XCLIENT", "Postfix", read_attribute_names, verbs="XCLIENT"),
+    _row("XFORWARD", "Postfix", read_attribute_names, verbs="XFORWARD"),
+)  # fmt: skip
+EXTENSIONS: Mapping[str, Extension] = {row.keyword: row for row in _ROWS}
 
 LONGEST_LINE = COMMAND_LINE + max(
     sum(row.extra_octets.get(verb, 0) for row in EXTENSIONS.values()) for verb in ("MAIL", "RCPT")
@@ -178,22 +138,14 @@ class Extensions:
     keywords: Mapping[str, str] = field(factory=dict, validator=_check_keywords)
 
     @classmethod
-    def from_reply(
-        cls, reply: Reply, tolerate: Callable[[str, GrammarError], None] | None = None
-    ) -> Extensions:
+    def from_reply(cls, reply: Reply, tolerate: Tolerate | None = None) -> Extensions:
         """Read the lines after the first of a reply to EHLO (RFC 5321 4.1.1.1).
 
         Lines that are not keyword lines are ignored, repeated blanks are collapsed, and the last of
         equal keywords counts. But several lines of AUTH add up, with the old form ``AUTH=``, unless
         *tolerate* raises its error (:meth:`.ParseContext.tolerate`); it then is ignored too.
         """
-        lines = reply.lines[1:]
-        if sum(map(len, lines)) <= _MOST_KEPT:
-            try:
-                return _read_strictly(lines)
-            except _LeniencyNeeded:
-                pass
-        return _read_offer(lines, tolerate or _tolerate_anything)
+        return _read_offer(reply.lines[1:], tolerate or _tolerate_anything)
 
     def without(self, *keywords: str) -> Extensions:
         """Return the offer without *keywords*, which are in upper case."""
@@ -304,27 +256,13 @@ class Extensions:
 
 # -- offers that are read ------------------------------------------------------------------------
 
-_MOST_KEPT = 2048  # characters of an offer that is kept, since servers repeat theirs
-
 
 def _tolerate_anything(leniency: str, error: GrammarError) -> None:
     """Allow the parser to go on."""
 
 
-class _LeniencyNeeded(Exception):
-    """What *tolerate* says matters, so the offer cannot be kept."""
-
-
-def _tolerate_nothing(_leniency: str, error: GrammarError) -> None:
-    raise _LeniencyNeeded from error
-
-
-@lru_cache(64)
-def _read_strictly(lines: tuple[str, ...]) -> Extensions:
-    return _read_offer(lines, _tolerate_nothing)
-
-
-def _read_offer(lines: Iterable[str], tolerate: Callable[[str, GrammarError], None]) -> Extensions:
+@keeping(64)
+def _read_offer(lines: Sequence[str], tolerate: Tolerate) -> Extensions:
     """Read an offer as :meth:`Extensions.from_reply` does."""
     keywords: dict[str, str | None] = {}
     for line in lines:
@@ -345,7 +283,7 @@ def _add_mechanisms(
     known: str | None,
     more: str,
     old_form: bool,
-    tolerate: Callable[[str, GrammarError], None],
+    tolerate: Tolerate,
 ) -> str | None:
     """Return the mechanisms of AUTH after a line with *more*; None if no line counts so far."""
     if known is None and not old_form:

@@ -14,18 +14,9 @@ from attrs import field, frozen
 from attrs.converters import optional
 
 from ..option_types import checked
+from . import dsn, scheduling
 from .address import Mailbox, ReversePath
 from .ascii_case import upper
-from .dsn import (
-    Notify,
-    OriginalRecipient,
-    Ret,
-    check_envid,
-    read_envid,
-    read_notify,
-    to_notify,
-    write_notify,
-)
 from .parameter_codec import (
     BAD_PARAMETER,
     ParameterCodec,
@@ -38,14 +29,7 @@ from .parameter_codec import (
 from .pattern import pattern
 from .reply import GrammarError, Reply
 from .rrvs import ValidSince
-from .scheduling import (
-    BAD_PRIORITY,
-    MAX_SECONDS,
-    DeliverBy,
-    read_hold_for,
-    read_hold_until,
-    read_priority,
-)
+from .scheduling import DeliverBy
 from .solicitation import check_solicitations, read_solicitations, write_solicitations
 from .timestamp import to_utc, write_timestamp
 from .xtext import decode_xtext, encode_xtext
@@ -150,20 +134,20 @@ MAIL_CODECS: Mapping[str, ParameterCodec] = {
     "BODY": ParameterCodec("body", enum_parser(Body), enum_value),
     "SMTPUTF8": ParameterCodec("smtputf8"),  # RFC 6531 3.1
     "AUTH": ParameterCodec("auth", _parse_auth, _write_auth),  # RFC 4954 5
-    "RET": ParameterCodec("ret", enum_parser(Ret), enum_value),  # RFC 3461 4.3
-    "ENVID": ParameterCodec("envid", read_envid, encode_xtext),  # RFC 3461 4.4
+    "RET": ParameterCodec("ret", enum_parser(dsn.Ret), enum_value),  # RFC 3461 4.3
+    "ENVID": ParameterCodec("envid", dsn.read_envid, encode_xtext),  # RFC 3461 4.4
     "REQUIRETLS": ParameterCodec("requiretls"),  # RFC 8689 2
     "BY": ParameterCodec("by", DeliverBy.parse),  # RFC 2852 4
-    "HOLDFOR": ParameterCodec("hold_for", read_hold_for, write_number),  # RFC 4865 3
-    "HOLDUNTIL": ParameterCodec("hold_until", read_hold_until, write_timestamp),
+    "HOLDFOR": ParameterCodec("hold_for", scheduling.read_hold_for, write_number),  # RFC 4865 3
+    "HOLDUNTIL": ParameterCodec("hold_until", scheduling.read_hold_until, write_timestamp),
     "MT-PRIORITY": ParameterCodec(  # RFC 6710 7
-        "mt_priority", read_priority, write_number, BAD_PRIORITY
+        "mt_priority", scheduling.read_priority, write_number, scheduling.BAD_PRIORITY
     ),
     "SOLICIT": ParameterCodec("solicit", read_solicitations, write_solicitations),  # RFC 3865 2.3
 }
 RCPT_CODECS: Mapping[str, ParameterCodec] = {
-    "NOTIFY": ParameterCodec("notify", read_notify, write_notify),  # RFC 3461 4.1
-    "ORCPT": ParameterCodec("orcpt", OriginalRecipient.parse),  # RFC 3461 4.2
+    "NOTIFY": ParameterCodec("notify", dsn.read_notify, dsn.write_notify),  # RFC 3461 4.1
+    "ORCPT": ParameterCodec("orcpt", dsn.OriginalRecipient.parse),  # RFC 3461 4.2
     "RRVS": ParameterCodec("rrvs", ValidSince.parse),  # RFC 7293 3.1
 }
 
@@ -245,21 +229,23 @@ class MailParameters(_TypedParameters):
     body: Body | None = None
     smtputf8: bool = False
     auth: ReversePath | None = None
-    ret: Ret | None = None
+    ret: dsn.Ret | None = None
 
-    envid: str | None = field(default=None, validator=optional_check(check_envid))
+    envid: str | None = field(default=None, validator=optional_check(dsn.check_envid))
     """The envelope identifier, decoded."""
 
     requiretls: bool = False
     by: DeliverBy | None = None
 
-    hold_for: int | None = field(default=None, validator=in_range(1, MAX_SECONDS))
+    hold_for: int | None = field(default=None, validator=in_range(1, scheduling.MAX_SECONDS))
     """Seconds."""
 
     hold_until: datetime | None = field(default=None, converter=optional(to_utc))
     """An instant, kept in UTC."""
 
-    mt_priority: int | None = field(default=None, validator=in_range(-9, 9, BAD_PRIORITY))
+    mt_priority: int | None = field(
+        default=None, validator=in_range(-9, 9, scheduling.BAD_PRIORITY)
+    )
     solicit: tuple[str, ...] | None = field(
         default=None, validator=optional_check(check_solicitations)
     )
@@ -282,6 +268,6 @@ class RcptParameters(_TypedParameters):
     _codecs: ClassVar = RCPT_CODECS
     _values: ClassVar = attrgetter(*(codec.attribute for codec in RCPT_CODECS.values()))
 
-    notify: frozenset[Notify] | None = field(default=None, converter=to_notify)
-    orcpt: OriginalRecipient | None = None
+    notify: frozenset[dsn.Notify] | None = field(default=None, converter=dsn.to_notify)
+    orcpt: dsn.OriginalRecipient | None = None
     rrvs: ValidSince | None = None

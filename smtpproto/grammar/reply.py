@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from typing import Any, ClassVar, Self
+from functools import lru_cache, wraps
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -249,20 +249,13 @@ class Reply:
         return cls.from_lines(bytes(data[:-2]).split(b"\r\n"))
 
     @classmethod
-    def from_lines(
-        cls, lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None] | None = None
-    ) -> Reply:
+    def from_lines(cls, lines: Sequence[bytes], tolerate: Tolerate | None = None) -> Reply:
         """Return the reply in *lines*, which have no CRLF. Raises GrammarError.
 
         *tolerate* is called with the name of each leniency that is needed and the error to raise if
         it is not allowed (:meth:`.ParseContext.tolerate`); the default allows a code without text
         only. The text may be any octets: what is not printable UTF-8 is escaped.
         """
-        if sum(map(len, lines)) <= _MOST_KEPT:
-            try:
-                return _read_strictly(tuple(lines))
-            except GrammarError:  # a leniency may allow it
-                pass
         return _read_reply(lines, tolerate or _tolerate_bare_code)
 
     @property
@@ -319,7 +312,42 @@ def _leading_code(code: int, text: str) -> EnhancedCode | None:
 
 # -- replies that are read -----------------------------------------------------------------------
 
-_MOST_KEPT = 2048  # octets of a reply that is kept, since servers repeat most replies
+R = TypeVar("R", bound=Callable[..., Any])
+Tolerate = Callable[[str, GrammarError], None]
+"""Is called with the name of a leniency that is needed, and the error to raise without it."""
+
+_MOST_KEPT = 2048  # octets of a reply
+
+
+class _LeniencyNeeded(Exception):
+    """The result depends on the leniencies, so it cannot be kept."""
+
+
+def _need(_leniency: str, error: GrammarError) -> None:
+    raise _LeniencyNeeded from error
+
+
+def keeping(count: int) -> Callable[[R], R]:
+    """Decorate a reader of lines to keep *count* results of short ones, because servers repeat
+    theirs. What needs a leniency is read anew each time."""
+
+    def decorate(read: R) -> R:
+        kept = lru_cache(count)(lambda lines: read(lines, _need))
+
+        @wraps(read)
+        def read_or_keep(lines: Sequence[str] | Sequence[bytes], tolerate: Tolerate) -> Any:
+            if sum(map(len, lines)) <= _MOST_KEPT:
+                try:
+                    return kept(tuple(lines))
+                except _LeniencyNeeded:
+                    pass
+            return read(lines, tolerate)
+
+        return cast("R", read_or_keep)
+
+    return decorate
+
+
 _make_reply = maker(Reply, "code", "enhanced", "lines")
 
 
@@ -329,16 +357,8 @@ def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
         raise error
 
 
-def _tolerate_nothing(_leniency: str, error: GrammarError) -> None:
-    raise error
-
-
-@lru_cache(256)
-def _read_strictly(lines: tuple[bytes, ...]) -> Reply:
-    return _read_reply(lines, _tolerate_nothing)
-
-
-def _read_reply(lines: Sequence[bytes], tolerate: Callable[[str, GrammarError], None]) -> Reply:
+@keeping(256)
+def _read_reply(lines: Sequence[bytes], tolerate: Tolerate) -> Reply:
     """Read a reply as :meth:`Reply.from_lines` does. Its lines are never folded: a part of a
     keyword would become a keyword."""
     codes, texts = [], []
