@@ -24,7 +24,8 @@ ParametersByRecipient = (  # Mapping is invariant in its keys, so each type need
     | Mapping[str, RcptParameters]
 )
 
-_NO_PARAMETERS = RcptParameters()
+# Frozen, so all envelopes share them.
+_NO_MAIL_PARAMETERS, _NO_PARAMETERS = MailParameters(), RcptParameters()
 
 
 def _to_sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
@@ -64,7 +65,7 @@ class Envelope:
 
     sender: ReversePath = field(converter=_to_sender)
     recipients: tuple[ForwardPath, ...] = field(converter=_to_recipients)
-    parameters: MailParameters = field(factory=MailParameters)
+    parameters: MailParameters = _NO_MAIL_PARAMETERS
     rcpt_parameters: Mapping[ForwardPath, RcptParameters] = field(
         factory=dict, converter=_to_rcpt_parameters
     )
@@ -73,7 +74,7 @@ class Envelope:
         given = self.rcpt_parameters
         if isinstance(given, RcptParameters):
             object.__setattr__(self, "rcpt_parameters", dict.fromkeys(self.recipients, given))
-        elif unknown := given.keys() - set(self.recipients):
+        elif given and (unknown := given.keys() - set(self.recipients)):
             address = min(map(str, unknown))
             raise GrammarError(f"rcpt_parameters has {address!r}, which is not a recipient")
 

@@ -46,11 +46,13 @@ def refusal_of(parameters: MailParameters | RcptParameters, offered: Extensions)
         orcpt = parameters.orcpt
         needs_utf8 = orcpt is not None and not orcpt.isascii and "SMTPUTF8" not in offered
         return _ORCPT_NOT_ASCII if needs_utf8 else None
-    if not _allows_body(parameters.body, offered):
+    body, by = parameters.body, parameters.by
+    if body is not None and not _allows_body(body, offered):
         return _BODY_NOT_OFFERED
-    if not _allows_deliver_by(parameters.by, offered):
+    if by is not None and not _allows_deliver_by(by, offered):
         return _BY_TOO_SHORT
-    return None if _allows_hold(parameters, offered) else _HELD_TOO_LONG
+    held = parameters.hold_for is not None or parameters.hold_until is not None
+    return _HELD_TOO_LONG if held and not _allows_hold(parameters, offered) else None
 
 
 def not_offered_reason(
@@ -67,15 +69,14 @@ def not_offered_reason(
     return None if refusal is None else refusal.text
 
 
-def _allows_body(body: Body | None, offered: Extensions) -> bool:
+def _allows_body(body: Body, offered: Extensions) -> bool:
     """Return whether *body* is offered: each value but 7BIT is the keyword of its extension."""
-    return body is None or body is Body.SEVEN_BIT or body.value in offered
+    return body is Body.SEVEN_BIT or body.value in offered
 
 
-def _allows_deliver_by(by: DeliverBy | None, offered: Extensions) -> bool:
-    if by is None or by.mode is ByMode.NOTIFY:
-        return True
-    return offered.deliver_by_min is None or by.seconds >= offered.deliver_by_min
+def _allows_deliver_by(by: DeliverBy, offered: Extensions) -> bool:
+    least = offered.deliver_by_min
+    return by.mode is ByMode.NOTIFY or least is None or by.seconds >= least
 
 
 def _allows_hold(parameters: MailParameters, offered: Extensions) -> bool:

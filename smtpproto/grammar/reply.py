@@ -256,7 +256,7 @@ class Reply:
         it is not allowed (:meth:`.ParseContext.tolerate`); the default allows a code without text
         only. The text may be any octets: what is not printable UTF-8 is escaped.
         """
-        return _read_reply(lines, tolerate or _tolerate_bare_code)
+        return read_reply(lines, tolerate or _tolerate_bare_code)
 
     @property
     def _prefix(self) -> str:
@@ -358,7 +358,7 @@ def _tolerate_bare_code(leniency: str, error: GrammarError) -> None:
 
 
 @keeping(256)
-def _read_reply(lines: Sequence[bytes], tolerate: Tolerate) -> Reply:
+def read_reply(lines: Sequence[bytes], tolerate: Tolerate) -> Reply:
     """Read a reply as :meth:`Reply.from_lines` does. Its lines are never folded: a part of a
     keyword would become a keyword."""
     codes, texts = [], []

@@ -6,7 +6,7 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.parse_context import ParseContext
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
-from ..grammar.reply import Reply
+from ..grammar.reply import Reply, read_reply
 from ..limits import REPLY_LINE, Leniencies, Limits
 
 _MORE_FOLLOW = pattern(rb"[2-5][0-9]{2}-")
@@ -74,7 +74,7 @@ class ReplyReader:
         lines = (*self._lines, line)
         self._lines, self._size = [], 0
         try:
-            return Reply.from_lines(lines, self.tolerate)
+            return read_reply(lines, self.tolerate)
         except GrammarError as error:
             raise RemoteProtocolError(error.message) from None
 
