@@ -80,6 +80,7 @@ class Server(ServerBase):
     """
 
     def _prepare(self) -> None:
+        self._runtime = Runtime()
         self._running: dict[asyncio.Task[None], _Connection] = {}
         self._accepting: dict[socket.socket, Callable[[], object]] = {}  # each with its end
         self._stopped = asyncio.Event()
@@ -209,7 +210,7 @@ class Server(ServerBase):
             )
         except OSError:  # the client has left already
             return
-        connection.conversation = self._converse(connection.stream, Runtime())
+        connection.conversation = self._converse(connection.stream, self._runtime)
         await connection.conversation.run()
 
 

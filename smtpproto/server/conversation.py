@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from ..errors import ConnectionLost, RemoteProtocolError, SMTPError, TimedOut, TLSFailed
 from ..grammar.reply import Reply
@@ -16,7 +16,7 @@ from ..tls.filter import Filter, TLSInfo
 from ..tls.stream import TLSStream, begins_tls
 from .config import ServerConfig
 from .dialogue import Dialogue
-from .handler import Handler, HandlerSource, Session
+from .handler import Handler, HandlerSource, Session, changed, new_session
 from .handler_source import handler_of
 from .hooks import HookCaller, log_failure
 from .networks import is_among
@@ -56,7 +56,7 @@ class Conversation:
 
     def __attrs_post_init__(self) -> None:
         config = self._config
-        self._first_session = Session(peer=self._stream.peername, lmtp=config.lmtp)
+        self._first_session = new_session(self._stream.peername, config.lmtp, None, None)
         self._account = (self._usage or Usage(config.limits)).account()
         self._patience = Patience(self._runtime.now, config.limits, config.timeouts)
         self._hooks = HookCaller(self._runtime, config.timeouts, self._patience.skip)
@@ -111,7 +111,7 @@ class Conversation:
             if self._handler is None:  # a handshake only for the 421 would cost too much
                 raise RemoteProtocolError("" if refusal is None else refusal.text)
             info = await self._handshake(make_filter(self._config))
-            self._first_session = evolve(self._session, tls=info)
+            self._first_session = changed(self._session, tls=info)
             verdict = await self._hooks.ask(self._handler.tls, self._session)
             refusal = None if verdict is None or verdict.positive else verdict
         return Dialogue(
@@ -136,7 +136,7 @@ class Conversation:
         finally:
             self._waiting = False
         if header.source is not None:
-            self._first_session = evolve(self._session, peer=header.source, proxied=header)
+            self._first_session = changed(self._session, peer=header.source, proxied=header)
             _log.info("the proxy states that the client is %s, %s", *self._session.peer)
 
     async def _handshake(self, tls: Filter) -> TLSInfo:

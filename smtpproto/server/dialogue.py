@@ -49,7 +49,7 @@ from ..tls.filter import Filter, TLSInfo
 from .auth import Authentication, channel_of, without_unoffered_bindings
 from .config import ServerConfig
 from .content import ContentWriter
-from .handler import Handler, Hook, LookupHook, Session
+from .handler import Handler, Hook, LookupHook, Session, changed, new_session
 from .hooks import NO_TLS_NOW, HookCaller, answer_machine, is_left_alone
 from .patience import Patience
 from .setup import make_filter, make_machine, offered_mechanisms
@@ -116,7 +116,7 @@ class Dialogue:
             kind = type(event)
             must_flush = kind not in self._unawaited and bool(state.buffer)
             if must_flush and isinstance(event, Command) and not self.session.early_talk:
-                self.session = evolve(self.session, early_talk=True)
+                self.session = changed(self.session, early_talk=True)
             if self._config.trace is not None:
                 trace_event(self._config.trace, event)
             if (rest := _DEEDS[kind](self, event)) is not None:
@@ -135,7 +135,7 @@ class Dialogue:
 
     async def restart(self, tls: TLSInfo) -> None:
         """Begin a new session after the handshake of STARTTLS."""
-        self.tls, self.session = None, evolve(self._new_session(), tls=tls)
+        self.tls, self.session = None, changed(self._new_session(), tls=tls)
         verdict = await self._hooks.ask(self._handler.tls, self.session)
         self.machine.tls_started(verdict, mechanisms=self._mechanisms())
 
@@ -150,7 +150,7 @@ class Dialogue:
         was_open = self._transaction.mail is not None
         self._transaction = self.machine.transaction
         if was_open and self._transaction.mail is None and self.session.forwarded is not None:
-            self.session = evolve(self.session, forwarded=None)
+            self.session = changed(self.session, forwarded=None)
 
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 
@@ -198,7 +198,7 @@ class Dialogue:
         verdict = await self._hooks.ask(self._handler.ehlo, self.session, command.host)
         if answer_machine(self.machine, verdict):
             extended = not isinstance(command, Helo)
-            self.session = evolve(self.session, hello=command.host, extended=extended)
+            self.session = changed(self.session, hello=command.host, extended=extended)
             await self._drop_transaction()
 
     def _nothing(self, event: ServerEvent) -> None:
@@ -272,7 +272,7 @@ class Dialogue:
             return
         verdict = await self._hooks.ask_login(self._handler.login, self.session, result)
         if answer_machine(self.machine, verdict):
-            self.session = evolve(self.session, user=result.user, identity=result)
+            self.session = changed(self.session, user=result.user, identity=result)
         elif verdict is not None and verdict.permanent and self._authentication is not None:
             self._authentication.count_failure()
 
@@ -292,7 +292,7 @@ class Dialogue:
         answer_machine(self.machine, None)
         known, attributes = self.session.forwarded, command.attributes
         forwarded = attributes if known is None else known.updated(attributes)
-        self.session = evolve(self.session, forwarded=forwarded)
+        self.session = changed(self.session, forwarded=forwarded)
 
     def _new_session(self) -> Session:
         """Return the session as it was at the start: the server must forget what the client sent
@@ -302,12 +302,7 @@ class Dialogue:
         taken for that of the client that XCLIENT states.
         """
         old = self.session
-        return Session(
-            peer=old.peer,
-            lmtp=old.lmtp,
-            proxied=old.proxied,
-            impersonated=old.impersonated,
-        )
+        return new_session(old.peer, old.lmtp, old.proxied, old.impersonated)
 
     def _mechanisms(self, **changes: Any) -> tuple[str, ...]:
         """Return the SASL mechanisms to offer, with *changes* to the channel."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from operator import attrgetter
 from typing import Protocol
 
-from attrs import frozen
+from attrs import fields, frozen
 
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.command import Command
@@ -14,7 +15,7 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..grammar.xclient import XClientAttributes, XForwardAttributes
-from ..option_types import checked
+from ..option_types import checked, maker
 from ..sasl import Identity
 from ..tls.filter import TLSInfo
 from ..wire.proxy import ProxyHeader
@@ -70,6 +71,19 @@ class Session:
     forwarded: XForwardAttributes | None = None
     """What a trusted client stated by XFORWARD about the origin of the current or next message.
     It is for logs: *peer* and *user* do not change."""
+
+
+new_session: Callable[..., Session] = maker(Session, "peer", "lmtp", "proxied", "impersonated")
+"""Returns a new session from values that the server has made itself."""
+
+_FIELDS = tuple(one.name for one in fields(Session))
+_values = attrgetter(*_FIELDS)
+_make_session = maker(Session, *_FIELDS)
+
+
+def changed(session: Session, **changes: object) -> Session:
+    """Return *session* with *changes*, which the server has made itself."""
+    return _make_session(**dict(zip(_FIELDS, _values(session), strict=True)) | changes)
 
 
 class Sink(Protocol):

@@ -40,8 +40,13 @@ NetworkKey = tuple[int, int]
 def network_key(address: str, limits: Limits) -> NetworkKey | None:
     """Return what the addresses of the network of *address* have in common; None for a peer without
     an address. *limits* says how many bits that are."""
-    peer = _read(address)
-    if peer is None:
+    try:
+        octets = bytes(map(int, address.split(".")))  # most addresses; ip_address is slow
+    except ValueError:
+        octets = b""
+    if len(octets) == 4:
+        return 4, int.from_bytes(octets, "big") >> (32 - limits.network_prefixes[0])
+    if (peer := _read(address)) is None:
         return None
     prefix = limits.network_prefixes[peer.version == 6]
     return peer.version, int(peer) >> (peer.max_prefixlen - prefix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, evolve
+from attrs import define
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.reply import Reply
@@ -11,7 +11,7 @@ from ..ports import Stream
 from ..wire.proxy import ProxyHeader, ProxyReader
 from ..wire.stream_wrapper import StreamWrapper
 from .config import ServerConfig
-from .handler import Session
+from .handler import Session, changed
 from .networks import is_among
 from .patience import Patience
 from .usage import Account
@@ -41,7 +41,7 @@ def impersonate(new: Session, old: Session, attributes: XClientAttributes) -> Se
     address = old.peer[0] if attributes.addr is None else _to_text(attributes.addr)
     port = old.peer[1] if not isinstance(attributes.port, int) else attributes.port
     user = attributes.login if isinstance(attributes.login, str) else None
-    return evolve(new, peer=(address, port), tls=old.tls, user=user, impersonated=attributes)
+    return changed(new, peer=(address, port), tls=old.tls, user=user, impersonated=attributes)
 
 
 def _to_text(value: object) -> str:

@@ -102,12 +102,12 @@ class Account:
     def reserve(self, octets: int) -> Reply | None:
         """Count *octets* more of the message that the connection holds in memory. Return the
         message's refusal if there is no room; 0 octets ask whether there is any."""
+        most = self._usage.limits.memory
+        if most is None:
+            return None
+        if self._memory + octets > most:
+            return TOO_BIG_FOR_MEMORY
         with self._usage.lock:
-            most = self._usage.limits.memory
-            if most is None:
-                return None
-            if self._memory + octets > most:
-                return TOO_BIG_FOR_MEMORY
             if self._usage.memory + max(octets, 1) > most:
                 return MEMORY_FULL
             self._memory += octets
@@ -116,9 +116,10 @@ class Account:
 
     def release(self) -> None:
         """Give back the memory of the message."""
-        with self._usage.lock:
-            self._usage.memory -= self._memory
-            self._memory = 0
+        if self._memory:
+            with self._usage.lock:
+                self._usage.memory -= self._memory
+                self._memory = 0
 
     def check_login(self, now: float) -> Reply | None:
         """Return the refusal of a login if too many from this network have failed lately."""
