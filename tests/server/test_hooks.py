@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -20,6 +21,7 @@ from smtpproto import (
     Session,
 )
 from smtpproto.grammar.domain import HelloHost
+from smtpproto.server.handler import Hook
 from tests.support.server_dialogue import (
     GREETING,
     HELLO,
@@ -197,6 +199,37 @@ def test_the_default_handler_refuses_each_message_with_554() -> None:
         f"{HELLO}{TRANSACTION}{START_INPUT}\nC: .\nS: 554 5.3.2 No mail is accepted here{QUIT}",
         Handler(),
     )
+
+
+NO = Reply(550, "5.7.1", "Not here")
+
+
+def test_a_hook_that_another_hook_sets_on_the_instance_is_called() -> None:
+    class Changing(Handler):
+        def ehlo(self, session: Session, host: HelloHost) -> None:
+            self.rcpt = lambda *arguments: NO  # type: ignore[method-assign]
+
+    sender = "C: MAIL FROM:<>\nS: 250 2.1.0 Sender OK\n"
+    play(f"{HELLO}{sender}C: RCPT TO:<b@x.example>\nS: 550 5.7.1 Not here{QUIT}", Changing())
+
+
+def test_a_hook_that_is_set_on_the_class_after_a_connection_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Plain(Handler):
+        pass
+
+    play(f"{HELLO}C: MAIL FROM:<>\nS: 250 2.1.0 Sender OK{QUIT}", Plain())
+    monkeypatch.setattr(Plain, "mail", lambda *arguments: NO)
+    play(f"{HELLO}C: MAIL FROM:<>\nS: 550 5.7.1 Not here{QUIT}", Plain())
+
+
+def test_a_hook_may_call_the_one_that_it_overrides() -> None:
+    class Calling(Handler):
+        def mail(self, *arguments: Any) -> Hook:
+            return super().mail(*arguments)
+
+    play(f"{HELLO}C: MAIL FROM:<>\nS: 250 2.1.0 Sender OK{QUIT}", Calling())
 
 
 # -- making a handler -----------------------------------------------------------------------------

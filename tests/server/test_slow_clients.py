@@ -6,6 +6,7 @@ import pytest
 
 from smtpproto import ForwardPath, Handler, Limits, RcptParameters, ServerConfig, Session, Timeouts
 from smtpproto.server.patience import Patience
+from smtpproto.testing.simulation import SimulatedStream
 from tests.support.accounts import Accounts
 from tests.support.crowd import Crowd, Talker
 from tests.support.handlers import Inbox
@@ -240,6 +241,35 @@ def test_the_time_of_hooks_does_not_count() -> None:
         assert (await client.line()).startswith("250") and crowd.now() >= 10_000
 
     crowd.play(talk)
+
+
+class SlowReader(SimulatedStream):
+    """The server's stream to a client that takes 100 seconds to read each write."""
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        await self._simulation.sleep(100)
+        await super().write(data, timeout)
+
+
+class SlowReaders(Crowd):
+    """Clients that are slow to read."""
+
+    def pair(self) -> tuple[SimulatedStream, SimulatedStream]:
+        near, _ = super().pair()
+        far = SlowReader(self)
+        near.peer, far.peer = far, near
+        return near, far
+
+
+def test_the_time_of_writing_replies_counts_for_the_session() -> None:
+    async def talk(crowd: Crowd) -> None:
+        client = await session(crowd, "EHLO x.example")
+        while not client.ended:
+            await client.send(b"NOOP\r\n")
+            await crowd.sleep(250)
+        assert await last_line(client) == TIMED_OUT and 900 <= crowd.now() <= 1500
+
+    SlowReaders(ServerConfig(limits=MANY, timeouts=Timeouts(session=1000))).play(talk)
 
 
 # -- TLS and PROXY -------------------------------------------------------------------------------
