@@ -12,28 +12,11 @@ from typing import ClassVar, Self
 
 from attrs import Attribute, field, frozen
 
-from .. import limits
-from ..option_types import checked, maker
-from .address import (
-    COMMON_MAILBOX,
-    ForwardPath,
-    ReversePath,
-    common_forward_path,
-    common_reverse_path,
-    read_forward_path,
-    read_reverse_path,
-)
+from ..option_types import checked
+from .address import ForwardPath, ReversePath, read_forward_path, read_reverse_path
 from .ascii_case import upper
-from .domain import (
-    COMMON_DOMAIN,
-    AddressLiteral,
-    HelloHost,
-    MalformedHost,
-    common_domain,
-    parse_host,
-    to_host,
-)
-from .parameters import Body, MailParameters, Parameter, RcptParameters, read_parameters
+from .domain import AddressLiteral, HelloHost, MalformedHost, parse_host, to_host
+from .parameters import MailParameters, Parameter, RcptParameters, read_parameters
 from .parse_context import ParseContext
 from .pattern import pattern
 from .printable import printable
@@ -58,16 +41,6 @@ class Command:
     """Base class of all commands: a verb and its argument."""
 
     verb: ClassVar[str]
-    form: ClassVar[re.Pattern[bytes] | None] = None
-    """The whole line, with CRLF, as it usually is written: what it matches needs no further check.
-    What it does not match may still be a command of this class. None: there is no such form."""
-    form_parameters: ClassVar[frozenset[str]] = frozenset()
-    """The keywords of the parameters that :attr:`form` has."""
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Command:
-        """Return the command of a match of :attr:`form`."""
-        return cls()
 
     @classmethod
     def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
@@ -98,16 +71,6 @@ class Command:
     def __str__(self) -> str:
         """Return the line as it may be shown: escaped, with secrets masked."""
         return printable(bytes(self))
-
-
-def form_of(verb: str, argument: str = "") -> re.Pattern[bytes]:
-    """Return the form of the command *verb*, in any case, with a pattern of its *argument*."""
-    space = " " if argument else ""
-    return pattern(rf"(?i:{verb}){space}{argument}\r\n".encode())
-
-
-HOST_FORM = rf"(?=[^\r]{{1,{limits.DOMAIN}}}\r)({COMMON_DOMAIN})"
-_DIGITS = "[0-9]{1,20}"
 
 
 def _decode_argument(octets: bytes) -> str:
@@ -192,12 +155,7 @@ class Ehlo(Command):
     """``EHLO host``: the client names itself, in ASCII (RFC 6531 3.7.1)."""
 
     verb = "EHLO"
-    form = form_of("EHLO", HOST_FORM)
     host: HelloHost = field(converter=_to_hello, validator=_check_ascii)
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Ehlo:
-        return _make_ehlo(common_domain(match[1].decode()))
 
     @classmethod
     def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
@@ -227,11 +185,6 @@ class Helo(Ehlo):
     send them."""
 
     verb = "HELO"
-    form = form_of("HELO", HOST_FORM)
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Ehlo:
-        return _make_helo(common_domain(match[1].decode()))
 
     @classmethod
     def read_octets(cls, octets: bytes, context: ParseContext) -> Self:
@@ -242,33 +195,14 @@ class Helo(Ehlo):
         return command
 
 
-_make_ehlo, _make_helo = maker(Ehlo, "host"), maker(Helo, "host")
-
-
 @checked
 @frozen
 class Mail(Command):
     """``MAIL FROM:<reverse-path> parameters``: starts a transaction."""
 
     verb = "MAIL"
-    form = form_of(
-        "MAIL",
-        rf"(?i:FROM):<({COMMON_MAILBOX})?>(?: (?i:SIZE)=({_DIGITS}))?"
-        rf"(?: (?i:BODY)=((?i:8BITMIME|7BIT)))?(?(2)|(?: (?i:SIZE)=({_DIGITS}))?)",
-    )
-    form_parameters = frozenset({"SIZE", "BODY"})
     path: ReversePath
     parameters: MailParameters = NO_MAIL_PARAMETERS
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Mail:
-        text, size, body, size_after_body = match.groups()
-        path = _NULL_PATH if text is None else common_reverse_path(text.decode())
-        size = size or size_after_body
-        if size is None and body is None:
-            return _make_mail(path, NO_MAIL_PARAMETERS)
-        octets, kind = None if size is None else int(size), body and _BODIES[body.upper()]
-        return _make_mail(path, _make_mail_parameters(octets, kind))
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -284,25 +218,14 @@ class Mail(Command):
         return f"FROM:<{self.path}> {self.parameters}".rstrip(" ")
 
 
-_NULL_PATH = ReversePath(None)
-_BODIES = {body.value.encode(): body for body in (Body.SEVEN_BIT, Body.EIGHT_BIT_MIME)}
-_make_mail = maker(Mail, "path", "parameters")
-_make_mail_parameters = maker(MailParameters, "size", "body")
-
-
 @checked
 @frozen
 class Rcpt(Command):
     """``RCPT TO:<forward-path> parameters``: adds a recipient."""
 
     verb = "RCPT"
-    form = form_of("RCPT", rf"(?i:TO):<({COMMON_MAILBOX})>")
     path: ForwardPath
     parameters: RcptParameters = NO_RCPT_PARAMETERS
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Rcpt:
-        return _make_rcpt(common_forward_path(match[1].decode()), NO_RCPT_PARAMETERS)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -313,9 +236,6 @@ class Rcpt(Command):
 
     def argument(self) -> str:
         return f"TO:<{self.path}> {self.parameters}".rstrip(" ")
-
-
-_make_rcpt = maker(Rcpt, "path", "parameters")
 
 
 def _path_start(keyword: str, argument: str, context: ParseContext, reply: Reply) -> int:
@@ -352,7 +272,6 @@ class Data(Command):
     """``DATA``: the client sends the content after the server's 354."""
 
     verb = "DATA"
-    form = form_of("DATA")
 
 
 @frozen
@@ -360,7 +279,6 @@ class Rset(Command):
     """``RSET``: aborts the transaction."""
 
     verb = "RSET"
-    form = form_of("RSET")
 
 
 @checked
@@ -369,7 +287,6 @@ class Noop(TextCommand):
     """``NOOP [text]``: does nothing but ask for a reply."""
 
     verb = "NOOP"
-    form = form_of("NOOP")
 
 
 @checked
@@ -385,7 +302,6 @@ class Quit(Command):
     """``QUIT``: the last command of a session."""
 
     verb = "QUIT"
-    form = form_of("QUIT")
 
 
 @checked

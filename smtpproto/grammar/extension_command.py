@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Self
 
 from attrs import Attribute, field, frozen
 
 from ..limits import CHUNK_SIZE_DIGITS
-from ..option_types import checked, maker
+from ..option_types import checked
 from .ascii_case import upper
-from .command import BAD_ARGUMENT, HOST_FORM, Command, Ehlo, form_of
-from .domain import Domain, common_domain
+from .command import BAD_ARGUMENT, Command, Ehlo
+from .domain import Domain
 from .parse_context import ParseContext
 from .pattern import pattern
 from .reply import GrammarError
@@ -30,14 +29,6 @@ class Lhlo(Ehlo):
     """``LHLO host``: LMTP's counterpart of EHLO (RFC 2033 4.1)."""
 
     verb = "LHLO"
-    form = form_of("LHLO", HOST_FORM)
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Ehlo:
-        return _make_lhlo(common_domain(match[1].decode()))
-
-
-_make_lhlo = maker(Lhlo, "host")
 
 
 @frozen
@@ -106,13 +97,8 @@ class Bdat(Command):
     """``BDAT chunk-size [LAST]`` (RFC 3030 2): *size* octets of content follow the line."""
 
     verb = "BDAT"
-    form = form_of("BDAT", r"([1-9][0-9]{0,19}|0(?= ))( (?i:LAST))?")
     size: int = field(validator=_check_size)
     last: bool = False
-
-    @classmethod
-    def from_form(cls, match: re.Match[bytes]) -> Bdat:
-        return _make_bdat(int(match[1]), match[2] is not None)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -126,9 +112,6 @@ class Bdat(Command):
 
     def argument(self) -> str:
         return f"{self.size} LAST" if self.last else str(self.size)
-
-
-_make_bdat = maker(Bdat, "size", "last")
 
 
 def _check_node(_instance: object, _attribute: Attribute[str], node: str) -> None:

@@ -12,8 +12,8 @@ from attrs import field, frozen
 
 from ..events import Question
 from ..grammar.command import Command
-from ..grammar.command_line import COMMANDS
 from ..grammar.extension import EXTENSIONS, Extensions
+from ..grammar.forms import FORMS
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
@@ -147,11 +147,11 @@ class _Steps(dict[Phase, dict[bytes, _Step]]):
         for name, verb in self._terms.vocabulary.verbs.items() if phase in COLUMNS else ():
             kind = verb.command
             offered = self._terms.negotiated.parameters.get(name, frozenset())
-            if kind.form is None or not kind.form_parameters <= offered:
+            if kind not in FORMS or not FORMS[kind].parameters <= offered:
                 continue
-            if COMMANDS.get(name) is not kind or check_order(self._terms, phase, name) is not None:
+            if check_order(self._terms, phase, name) is not None:
                 continue
-            step = _Step(kind, kind.form.match, kind.from_form, verb.junk)
+            step = _Step(kind, FORMS[kind].pattern.match, FORMS[kind].make, verb.junk)
             steps |= dict.fromkeys((name[:4].encode(), name[:4].lower().encode()), step)
         return steps
 

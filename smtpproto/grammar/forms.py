@@ -1,0 +1,92 @@
+"""The usual form of command lines: one pattern for the whole line, CRLF included.
+
+What a form matches needs no further check, and what it does not match may be a command all the
+same. So a reader that finds no form reads the line with the parser of ``command_line``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from ..limits import CHUNK_SIZE_DIGITS, DOMAIN
+from ..option_types import maker
+from .address import COMMON_MAILBOX, ReversePath, common_forward_path, common_reverse_path
+from .command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
+from .domain import COMMON_DOMAIN, common_domain
+from .extension_command import Bdat, Lhlo
+from .parameters import Body, MailParameters
+
+Match = re.Match[bytes]
+
+_HOST = rf" (?=[^\r]{{1,{DOMAIN}}}\r)({COMMON_DOMAIN})"
+_SIZE = " (?i:SIZE)=([0-9]{1,20})"
+_BODY = " (?i:BODY)=((?i:8BITMIME|7BIT))"
+_SENDER = rf" (?i:FROM):<({COMMON_MAILBOX})?>(?:{_SIZE})?(?:{_BODY})?(?(2)|(?:{_SIZE})?)"
+_CHUNK = rf" ([1-9][0-9]{{0,{CHUNK_SIZE_DIGITS - 1}}}|0(?= ))( (?i:LAST))?"
+_NULL_PATH = ReversePath(None)
+_BODIES = {body.value.encode(): body for body in (Body.SEVEN_BIT, Body.EIGHT_BIT_MIME)}
+
+_make_mail = maker(Mail, "path")
+_make_mail_with_parameters = maker(Mail, "path", "parameters")
+_make_parameters = maker(MailParameters, "size", "body")
+_make_rcpt = maker(Rcpt, "path")
+_make_bdat = maker(Bdat, "size", "last")
+
+
+@frozen(eq=False)
+class Form:
+    """The usual form of a command."""
+
+    pattern: re.Pattern[bytes]
+    """The whole line."""
+    make: Callable[[Match], Command]
+    """Returns the command of a match."""
+    parameters: frozenset[str] = frozenset()
+    """The keywords of the parameters that the line may have."""
+
+
+def _form(
+    kind: type[Command], argument: str, make: Callable[[Match], Command], *parameters: str
+) -> Form:
+    line = re.compile(rf"(?i:{kind.verb}){argument}\r\n".encode())
+    return Form(line, make, frozenset(parameters))
+
+
+def _bare(kind: type[Command]) -> Form:
+    make = maker(kind)
+    return _form(kind, "", lambda match: make())
+
+
+def _hello(kind: type[Ehlo]) -> Form:
+    make = maker(kind, "host")
+    return _form(kind, _HOST, lambda match: make(common_domain(match[1].decode())))
+
+
+def _mail(match: Match) -> Mail:
+    text, size, body, size_after_body = match.groups()
+    path = _NULL_PATH if text is None else common_reverse_path(text.decode())
+    size = size or size_after_body
+    if size is None and body is None:
+        return _make_mail(path)
+    parameters = _make_parameters(size and int(size), body and _BODIES[body.upper()])
+    return _make_mail_with_parameters(path, parameters)
+
+
+def _rcpt(match: Match) -> Rcpt:
+    return _make_rcpt(common_forward_path(match[1].decode()))
+
+
+def _bdat(match: Match) -> Bdat:
+    return _make_bdat(int(match[1]), match[2] is not None)
+
+
+FORMS: Mapping[type[Command], Form] = {
+    **{kind: _hello(kind) for kind in (Ehlo, Helo, Lhlo)},
+    **{kind: _bare(kind) for kind in (Data, Rset, Noop, Quit)},
+    Mail: _form(Mail, _SENDER, _mail, "SIZE", "BODY"),
+    Rcpt: _form(Rcpt, rf" (?i:TO):<({COMMON_MAILBOX})>", _rcpt),
+    Bdat: _form(Bdat, _CHUNK, _bdat),
+}
