@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Unpack
+from typing import Any, Unpack
 
 from ..errors import LocalProtocolError
 from ..events import (
@@ -35,7 +35,7 @@ from .reply_format import format_reply, in_allowed_characters, name_of
 from .server_rules import RULES, check_answer, check_injection, default_reply, strip_untrusted
 from .server_state import AFTER_ACCEPTING, ServerState
 from .settings import MachineOptions, ServerSettings
-from .terms import NOTHING, STANDING, Terms, first_terms
+from .terms import Terms, first_terms
 from .transaction import NO_TRANSACTION, Transaction
 
 
@@ -51,7 +51,8 @@ class ServerProtocol:
     The options are those of :class:`~.settings.ServerSettings`; connections that share one pass it
     as *settings* instead. *starttls*: offer STARTTLS. *secure*: TLS is active from the start.
     *mechanisms*: those to offer for AUTH; without TLS only with the option *auth_in_clear*.
-    *offering*: keywords to offer on this connection, besides those of the option *extensions*.
+    *offering*: keywords with their parameters, to offer on this connection besides those of the
+    option *extensions*.
     Raises ValueError if these contradict each other or an RFC.
     """
 
@@ -64,11 +65,12 @@ class ServerProtocol:
         starttls: bool = False,
         secure: bool = False,
         mechanisms: tuple[str, ...] = (),
-        offering: Mapping[str, str | None] = NOTHING,
+        offering: tuple[tuple[str, str | None], ...] = (),
         **options: Unpack[MachineOptions],
     ) -> None:
-        standing = (starttls, secure, mechanisms, offering)
-        terms = first_terms(settings, options, dict(zip(STANDING, standing, strict=False)))
+        standing: dict[str, Any] = {"starttls": starttls, "secure": secure}
+        standing |= {"mechanisms": mechanisms, "offering": offering}
+        terms = first_terms(settings, options, standing)
         self.state: ServerState = ServerState(terms)
         """Where the session stands."""
         self.question: Question | None = None

@@ -93,7 +93,7 @@ class ServerState:
         self.transaction.rcpts.append(rcpt)
 
     def _after_data(self, data: Data) -> None:
-        self._follow_table(data)
+        self.phase = self.terms.vocabulary.after[self.phase, data.verb]
         normalize = self.terms.settings.leniencies.bare_cr_or_lf is not Tolerance.REJECT
         self._begin_content(DotReader(self.buffer, normalize=normalize))
 

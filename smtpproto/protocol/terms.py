@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen
@@ -28,7 +26,6 @@ _ALWAYS = (
     "HELP",
 )  # fmt: skip
 _LARGEST_LIMIT = 999_999  # RFC 9422 3: at most six digits
-NOTHING: Mapping[str, str | None] = MappingProxyType({})
 _MOST_SHARED = 64  # terms that settings keep
 
 
@@ -47,8 +44,8 @@ class Terms:
     """Whether TLS is active."""
     mechanisms: tuple[str, ...] = ()
     """The SASL mechanisms to offer, without TLS only if the settings allow it."""
-    offering: Mapping[str, str | None] = field(factory=dict)
-    """Keywords to offer besides those of the settings."""
+    offering: tuple[tuple[str, str | None], ...] = ()
+    """Keywords with their parameters, to offer besides those of the settings."""
     authenticated: bool = False
     extended: bool = False
     """Whether the client said EHLO or LHLO, so that the offer is in force."""
@@ -76,15 +73,30 @@ class Terms:
 
     def but(self, **changes: Any) -> Terms:
         """Return the terms of a connection that stands like this one but for *changes*."""
-        standing = dict(zip(STANDING, _standing_of(self), strict=True))
-        return terms_of(self.settings, **(standing | changes))
+        standing = {name: getattr(self, name) for name in STANDING}
+        return terms_of(self.settings, standing | changes)
 
 
-# How a connection stands, besides the settings: each pair of connections that agree share terms.
+# How a connection stands, besides the settings: those that stand alike share their terms.
 STANDING = (
     "starttls", "secure", "mechanisms", "offering", "authenticated", "extended", "no_service",
 )  # fmt: skip
-_standing_of = attrgetter(*STANDING)
+
+
+def terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
+    """Return the terms for a connection: those of one that stood alike, or new ones.
+
+    Raises ValueError if the options contradict each other or an RFC.
+    """
+    key = tuple(standing.values())
+    terms: Terms | None = settings.terms.get(key)
+    if terms is None:
+        terms = Terms(settings=settings, **standing)
+        if len(settings.terms) >= _MOST_SHARED:
+            settings.terms.clear()
+        if terms.no_service is None:  # that is a reply of the application; there may be many
+            settings.terms[key] = terms
+    return terms
 
 
 def first_terms(
@@ -95,31 +107,13 @@ def first_terms(
     Raises TypeError for wrong arguments, and for options besides settings.
     """
     if settings is not None and not options:
-        return terms_of(settings, **standing)
+        return terms_of(settings, standing)
     if settings is not None:
         text = f"settings cannot be combined with {next(iter(options))}"
         raise TypeError(f"{text}; pass all options in settings")
     known = (*MachineOptions.__annotations__, *STANDING[:4], "settings")
     check_names("ServerProtocol", options, known, parts_of(ServerSettings))
     return Terms(settings=ServerSettings(**options), **standing)
-
-
-def terms_of(
-    settings: ServerSettings, *, offering: Mapping[str, str | None], **standing: Any
-) -> Terms:
-    """Return the terms for a connection: those of one that stood alike, or new ones.
-
-    Raises ValueError if the options contradict each other or an RFC.
-    """
-    key: Any = (*offering.items(), *standing.items())
-    terms = settings.terms.get(key)
-    if terms is None:
-        terms = Terms(settings=settings, offering=offering, **standing)
-        if len(settings.terms) >= _MOST_SHARED:
-            settings.terms.clear()
-        if terms.no_service is None:  # that is a reply of the application; there may be many
-            settings.terms[key] = terms
-    return terms
 
 
 @frozen(eq=False)
@@ -205,7 +199,7 @@ def _offer(terms: Terms) -> Extensions:
     own = [verb.keyword or verb.command.verb for verb in settings.verbs]
     for keyword in own:
         keywords.setdefault(keyword, "")
-    keywords |= {**terms.offering, **settings.extensions}
+    keywords |= {**dict(terms.offering), **settings.extensions}
     if not terms.secure:
         keywords["REQUIRETLS"] = None  # RFC 8689 2
     offered = {key: text for key, text in keywords.items() if text is not None}

@@ -106,7 +106,7 @@ class Dialogue:
         kind, peer = type(self._handler), self.session.peer[0]
         self.machine = make_machine(kind, self._config, peer, self._mechanisms())
         self.content = ContentWriter(self._hooks, self._flush, self._account)
-        self._transaction = self.machine.transaction
+        self._transaction = self.machine.state.transaction
         self._note_terms()
 
     async def proceed(self) -> bool:
@@ -140,7 +140,7 @@ class Dialogue:
         self.machine.tls_started(verdict, mechanisms=self._mechanisms())
 
     def _note_terms(self) -> None:
-        self._terms = terms = self.machine.terms
+        self._terms = terms = self.machine.state.terms
         pipelining = "PIPELINING" in terms.negotiated
         self._unawaited = _unawaited_events(terms.vocabulary, pipelining=pipelining)
 
@@ -148,7 +148,7 @@ class Dialogue:
         """Note that a transaction has begun or ended. At its end, forget XFORWARD: it is for one
         message only."""
         was_open = self._transaction.mail is not None
-        self._transaction = self.machine.transaction
+        self._transaction = self.machine.state.transaction
         if was_open and self._transaction.mail is None and self.session.forwarded is not None:
             self.session = changed(self.session, forwarded=None)
 
@@ -220,10 +220,11 @@ class Dialogue:
         self.content.end_chunk(self.machine)
 
     async def _commit(self, event: BodyEnd) -> None:
-        accepted = self.machine.accepted_messages
+        budget = self.machine.state.budget
+        accepted = budget.accepted
         await self.content.commit(self.machine)
         self._account.release()
-        if self.machine.accepted_messages != accepted:
+        if budget.accepted != accepted:
             self._patience.reset()
 
     def _rejected(self, event: Rejected) -> Awaitable[object] | None:

@@ -51,7 +51,7 @@ def make_machine(
         starttls=config.context is not None and not config.implicit_tls,
         secure=config.implicit_tls,
         mechanisms=mechanisms,
-        offering=offered | trusted_offers(peer, config),
+        offering=tuple((offered | trusted_offers(peer, config)).items()),
     )
 
 

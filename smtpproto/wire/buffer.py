@@ -18,6 +18,9 @@ class Buffer:
         unread = self.data[self.at :]
         self.data, self.at = (unread + data if unread else data), 0
 
+    def __bool__(self) -> bool:
+        return self.data[self.at : self.at + 1] != b""
+
     def __len__(self) -> int:
         return len(self.data) - self.at
 
