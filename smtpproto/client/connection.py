@@ -38,8 +38,9 @@ from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..limits import Tolerance
-from ..mail.planning import Plan, PlannedTransaction, plan
+from ..mail.planning import Plan, PlannedTransaction, make_plan
 from ..mail.preparation import Source
+from ..option_types import maker
 from ..outcome import Outcome
 from ..ports import Runtime, Stream, is_path
 from ..protocol.client import ClientProtocol
@@ -49,7 +50,7 @@ from ..tls.filter import Filter, TLSInfo, unusable
 from ..tls.stream import filter_for
 from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
-from .link import Link
+from .link import Conversation, Link
 from .submit import submit
 
 _log = logging.getLogger("smtpproto.client")
@@ -60,6 +61,8 @@ _CHECK_SERVICE = "whether this server accepts mail now, and from this host's add
 _CHECK_HELLO = "whether the server wants another name: set hello"
 _CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
 _CHECK_TLS = "whether the server can do TLS now; if not, try again later"
+_QUIT = Quit()
+_make_ehlo = maker(Ehlo, "host")
 _UNKNOWN_COMMAND = (500, 502)  # replies to a verb that the server does not know
 
 
@@ -112,8 +115,8 @@ class Client:
         dot, so that nothing was accepted.
         """
         planned = self.plan(message, envelope)
-        with self._link.conversation("transaction"):
-            if self.extensions.limits.per_connection:
+        with Conversation(self._link, "transaction"):
+            if self._link.machine.extensions.limits.per_connection:
                 self._sent += planned.transactions  # only needed if the server counts them
             return await submit(self._link, planned)
 
@@ -130,9 +133,8 @@ class Client:
                 text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
                 raise NotOffered(text, check="tls and verify")
             long_lines = leniencies.long_lines is not Tolerance.REJECT
-            planned = plan(
-                message, envelope, self.extensions, sent=self._sent, long_lines=long_lines
-            )
+            offered = self._link.machine.extensions
+            planned = make_plan(message, envelope, offered, self._sent, long_lines)
             for transaction in planned.transactions:
                 check_leniencies(transaction.mail, leniencies)
                 for rcpt in transaction.rcpts:
@@ -149,7 +151,7 @@ class Client:
             credential = to_credential(login)
         finally:
             del login  # there is a password in it, and tracebacks can show locals
-        with self._link.conversation("login"):
+        with Conversation(self._link, "login"):
             await self._log_in(credential)
 
     async def noop(self) -> Reply:
@@ -191,7 +193,7 @@ class Client:
         Raises LocalProtocolError for the commands that connecting, :meth:`send` and :meth:`login`
         send.
         """
-        with self._link.conversation():
+        with Conversation(self._link):
             if isinstance(command, Ehlo | Mail | Rcpt | Data | StartTLS | Auth):
                 text = "connect, send and login send this command; call these instead"
                 raise LocalProtocolError(text, command=command.verb)
@@ -208,7 +210,7 @@ class Client:
         try:
             if self._link.usable:
                 with contextlib.suppress(SMTPError):
-                    await self._ask(Quit())
+                    await self._ask(_QUIT)
         finally:
             await self.close()
 
@@ -230,7 +232,7 @@ class Client:
     # -- opening -----------------------------------------------------------------------------
 
     async def _open(self, mode: TLSMode) -> None:
-        with self._link.conversation("greeting"):
+        with Conversation(self._link, "greeting"):
             if self._config.proxy is not None:
                 await self._link.preface(bytes(self._config.proxy))
             if mode is TLSMode.IMPLICIT:
@@ -253,15 +255,15 @@ class Client:
         self._link.error_phase = "hello"
         host = self._config.hello or _literal(self._link.stream)
         lmtp = self._link.machine.lmtp
-        hello: Command = Lhlo(host) if lmtp else Ehlo(host)
+        hello: Command = Lhlo(host) if lmtp else _make_ehlo(host)
         reply = await self._link.request(hello)
         if reply.code in (*_UNKNOWN_COMMAND, 504) and not lmtp:
             hello = Helo(host)
             reply = await self._link.request(hello)
-        check = _CHECK_HELLO if reply.permanent else ""
-        _require_positive(
-            reply, str(hello), _CHECK_LMTP if reply.code in _UNKNOWN_COMMAND else check
-        )
+        if not reply.positive:
+            check = _CHECK_HELLO if reply.permanent else ""
+            check = _CHECK_LMTP if reply.code in _UNKNOWN_COMMAND else check
+            _require_positive(reply, str(hello), check)
         if malformed := self.extensions.malformed:
             _log.warning("ignoring EHLO parameters that cannot be read: %s", " ".join(malformed))
 
@@ -345,7 +347,7 @@ class Client:
         )
 
     async def _ask(self, command: Command) -> Reply:
-        with self._link.conversation():
+        with Conversation(self._link):
             return await self._link.request(command)
 
 

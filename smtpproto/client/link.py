@@ -66,7 +66,8 @@ class Link:
     one that was about to be sent."""
     error_phase: str = field(default="", init=False)
     """The phase that errors name, for example "login"."""
-    _busy: bool = field(default=False, init=False)
+    busy: bool = field(default=False, init=False)
+    """Whether a conversation uses the link."""
     _broken: bool = field(default=False, init=False)
     _server_silent: bool = field(default=True, init=False)  # no octet has arrived yet
 
@@ -74,16 +75,12 @@ class Link:
         if self.deadline.total is not None:
             self.stream = DeadlineStream(self.stream, self.deadline)
 
-    def conversation(self, phase: str = "session") -> Conversation:
-        """Return a context that reserves the link for one conversation, whose errors name *phase*.
-
-        Raises LocalProtocolError if the link is in use or the connection has ended.
-        """
-        return Conversation(self, phase)
-
     def reserve(self, phase: str) -> None:
-        """Mark the link as in use. Raises LocalProtocolError as :meth:`conversation` says."""
-        if self._busy:
+        """Mark the link as in use by a conversation, whose errors name *phase*.
+
+        Raises LocalProtocolError if the link is in use already, or the connection has ended.
+        """
+        if self.busy:
             text = "this client is in use: one conversation at a time"
             check = "whether each task has a client of its own; a pool is shared safely"
             raise LocalProtocolError(text, phase=phase, check=check)
@@ -91,17 +88,13 @@ class Link:
             text = "this connection is over; open a new one"
             check = "whether an earlier error, quit() or close() ended it"
             raise LocalProtocolError(text, phase=phase, check=check)
-        self._busy, self.error_phase = True, phase
-
-    def release(self) -> None:
-        """Mark the link as free."""
-        self._busy = False
+        self.busy, self.error_phase = True, phase
 
     @property
     def usable(self) -> bool:
         """Whether the next command can be sent: no reply is outstanding and the link is free."""
         machine = self.machine
-        return machine.phase in COLUMNS and not (machine.awaits_reply or self._busy or self.ended)
+        return machine.phase in COLUMNS and not (machine.awaits_reply or self.busy or self.ended)
 
     @property
     def ended(self) -> bool:
@@ -112,8 +105,10 @@ class Link:
     def needs_reset(self) -> bool:
         """Whether RSET must precede the next message: a transaction is open, or replies are
         outstanding."""
-        in_transaction = self.machine.phase in _TRANSACTION_PHASES
-        return not self.ended and (in_transaction or self.machine.awaits_reply)
+        phase = self.machine.phase
+        if phase is Phase.READY or phase not in _TRANSACTION_PHASES:
+            return self.machine.awaits_reply and not self.ended
+        return not self.ended
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -180,7 +175,8 @@ class Link:
         await self.look()
         self._check_deadline()
         sent = self.machine.end_body()
-        self.trace_line("C", "end of data")
+        if self.trace is not None:
+            self.trace("C", "end of data")
         return sent
 
     async def respond(self, response: Secret | None) -> Reply:
@@ -238,6 +234,8 @@ class Link:
         await self.stream.close()
 
     def _check_deadline(self) -> None:
+        if self.deadline.total is None:
+            return
         try:
             self.deadline.check()
         except TimedOut as error:
@@ -263,8 +261,8 @@ class Link:
         server is closing or has closed the connection.
         """
         try:
-            while self._take_events():
-                pass
+            if (event := self.machine.next_event()) is not None:
+                self._end(event)
             while not self.ended:
                 self._receive(await self.stream.read(0))
                 while self._take_events():
@@ -279,12 +277,15 @@ class Link:
         await self.flush()
         machine, now = self.machine, self.runtime.now
         seconds = machine.timeout
-        end = None if seconds is None else now() + seconds
+        end = 0 if seconds is None else now() + seconds
         try:
-            while not self._take_events():
-                self._receive(await self.stream.read(seconds))
-                if end is not None and not machine.has_events:  # the time is for a whole reply
-                    seconds = max(end - now(), 0)
+            if (event := machine.next_event()) is not None:
+                self._end(event)
+                return
+            self._receive(await self.stream.read(seconds))
+            while not self._take_events():  # the time is for a whole reply
+                left = None if seconds is None else max(end - now(), 0)
+                self._receive(await self.stream.read(left))
         except TransportError as error:
             raise self._mark_broken(_in_the_middle(error, machine.unfinished_reply)) from None
         except RemoteProtocolError as error:
@@ -381,11 +382,12 @@ class Conversation:
     """The use of a link by one conversation: a second one would mix up the replies.
 
     It is one operation for ``Timeouts.total``, or part of the one that is under way. Errors name
-    its phase, unless ``Link.error_phase`` is set to a later one meanwhile.
+    its phase, unless ``Link.error_phase`` is set to a later one meanwhile. Entering it raises
+    what :meth:`Link.reserve` raises.
     """
 
     _link: Link
-    _phase: str
+    _phase: str = "session"
     _began: bool = field(default=False, init=False)
 
     def __enter__(self) -> None:
@@ -402,7 +404,7 @@ class Conversation:
             error.complete(self._link.error_phase)
         if self._began:
             self._link.deadline.stop()
-        self._link.release()
+        self._link.busy = False
 
 
 def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:

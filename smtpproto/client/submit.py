@@ -111,7 +111,7 @@ class _Submission:
         link, data = self.link, None
         sender = last = await link.begin(self.transaction.mail)
         try:
-            data = await self._say_group()
+            data = await self._say_group(sender)
             last = data or (self._rcpts or [sender])[-1]
             await link.reply_to(last)
         except (TransportError, RemoteProtocolError):
@@ -135,11 +135,11 @@ class _Submission:
         assert data.reply is not None
         return await self._send_by_data() if data.reply.positive else self.refused(data.reply)
 
-    async def _say_group(self) -> Sent | None:
+    async def _say_group(self, sender: Sent) -> Sent | None:
         """Queue RCPT for each recipient, and DATA unless the plan has chunks; return the entry of
-        DATA. Stop when a reply has put them out of order."""
+        DATA. Stop when a reply has put them out of order, for example one to *sender*."""
         link, machine = self.link, self.link.machine
-        allowed = machine.allows("RCPT")
+        allowed = sender.reply is None
         for rcpt in self.transaction.rcpts:
             if not machine.has_room:
                 await link.wait_for_room()
@@ -151,7 +151,8 @@ class _Submission:
             return None
         if not machine.has_room:
             await link.wait_for_room()
-        return link.say(_DATA) if machine.allows("DATA") else None
+            allowed = machine.allows("DATA")
+        return link.say(_DATA) if allowed else None
 
     def _is_refused(self, sender: Sent) -> bool:
         """Return whether the replies that have arrived refuse the message for all recipients."""
@@ -192,7 +193,8 @@ class _Submission:
         else:
             for part in content.slices():
                 await self._write_slice(part)
-        link.trace_line("C", f"[{self._size} octets of content]")
+        if link.trace is not None:
+            link.trace("C", f"[{self._size} octets of content]")
         return await link.end_body()
 
     async def _write_slice(self, part: bytes) -> None:
@@ -318,7 +320,7 @@ class _Submission:
             reply = asked if asked.code >= 400 else shared or finals.get(path)
             if reply is None:
                 unknown[path] = asked
-            elif reply.positive:
+            elif reply.code < 400:
                 accepted[path] = reply
             else:
                 refused[path] = reply
@@ -343,11 +345,18 @@ class _Submission:
             number = sum(each.code == 552 for each in rcpt.values())
             if number:
                 _log.info("552 to %d recipients tolerated: recipient_552", number)
-        parts = (RecipientReplies(part) for part in (accepted, refused, unknown, rcpt))
-        counts_552 = leniency is not Tolerance.REJECT
-        return _make_outcome(self.plan.envelope, *parts, reply, counts_552)
+        return _make_outcome(
+            self.plan.envelope,
+            RecipientReplies(accepted) if accepted else _NOBODY,
+            RecipientReplies(refused) if refused else _NOBODY,
+            RecipientReplies(unknown) if unknown else _NOBODY,
+            RecipientReplies(rcpt) if rcpt else _NOBODY,
+            reply,
+            leniency is not Tolerance.REJECT,
+        )
 
 
+_NOBODY = RecipientReplies()
 _make_outcome = maker(
     Outcome, "envelope", "accepted", "refused", "unknown", "rcpt", "reply", "counts_552_as_452"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
+from operator import attrgetter
 from typing import cast
 
 from attrs import evolve, field, frozen
@@ -26,6 +27,7 @@ ParametersByRecipient = (  # Mapping is invariant in its keys, so each type need
 
 # Frozen, so all envelopes share them.
 _NO_MAIL_PARAMETERS, _NO_PARAMETERS = MailParameters(), RcptParameters()
+_is_ascii = attrgetter("isascii")
 
 
 def _to_sender(value: ReversePath | Mailbox | str | None) -> ReversePath:
@@ -85,7 +87,7 @@ class Envelope:
     @cached_property
     def isascii(self) -> bool:
         """Whether the envelope can be sent without SMTPUTF8."""
-        addresses = self.sender.isascii and all(path.isascii for path in self.recipients)
+        addresses = self.sender.isascii and all(map(_is_ascii, self.recipients))
         return addresses and all(str(each).isascii() for each in self.rcpt_parameters.values())
 
     @cached_property

@@ -78,21 +78,22 @@ def plan(
     if type(offered) is not Extensions:
         require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
     with error_context("plan"):
-        return _plan(message, envelope, offered, sent, long_lines)
+        return make_plan(message, envelope, offered, sent, long_lines)
 
 
-def _plan(
+def make_plan(
     message: Source,
     envelope: Envelope | None,
     offered: Extensions,
     sent: Sequence[PlannedTransaction],
     long_lines: bool,
 ) -> Plan:
+    """Return what :func:`plan` returns; its errors have no phase."""
     content, envelope = prepare(
         message,
         envelope,
-        eight_bit="8BITMIME" in offered,
-        utf8_offered="SMTPUTF8" in offered,
+        eight_bit="8BITMIME" in offered.keywords,
+        utf8_offered="SMTPUTF8" in offered.keywords,
         long_lines=long_lines,
     )
     mail = _mail(envelope, content, offered)
@@ -119,17 +120,19 @@ def _mail(envelope: Envelope, content: Content, offered: Extensions) -> Mail:
     Raises NotOffered.
     """
     utf8 = not envelope.isascii or content.utf8_header
-    if utf8 and "SMTPUTF8" not in offered:
+    if utf8 and "SMTPUTF8" not in offered.keywords:
         raise NotOffered("an address or header field that is not ASCII needs SMTPUTF8")
     if content.binary and not {"BINARYMIME", "CHUNKING"} <= set(offered):
         raise NotOffered("binary content needs BINARYMIME and CHUNKING")
-    if content.eight_bit and not content.binary and "8BITMIME" not in offered:
+    if content.eight_bit and not content.binary and "8BITMIME" not in offered.keywords:
         raise NotOffered("content with octets above 127 needs 8BITMIME")
     if content.size is not None and offered.size is not None and content.size > offered.size:
         text = f"the message has {content.size} octets; the server accepts at most {offered.size}"
         raise NotOffered(text, check="the size of the message")
     requested = envelope.parameters
-    size = requested.size if content.size is None or "SIZE" not in offered else content.size
+    size = (
+        requested.size if content.size is None or "SIZE" not in offered.keywords else content.size
+    )
     body, utf8 = _body(content, offered), requested.smtputf8 or utf8
     if not requested.given:
         if size is None and body is None and not utf8:
@@ -151,7 +154,7 @@ def _body(content: Content, offered: Extensions) -> Body | None:
     """Return the value of BODY; 8BITMIME also for content that is not known to be ASCII."""
     if content.binary:
         return Body.BINARY_MIME
-    eight_bit = content.eight_bit is not False and "8BITMIME" in offered
+    eight_bit = content.eight_bit is not False and "8BITMIME" in offered.keywords
     return Body.EIGHT_BIT_MIME if eight_bit else None
 
 
@@ -191,7 +194,7 @@ def _domains(transactions: Iterable[PlannedTransaction]) -> set[str]:
 
 def _chunked(content: Content, offered: Extensions) -> bool:
     """Return whether to use BDAT; see :func:`plan`."""
-    if "CHUNKING" not in offered:
+    if "CHUNKING" not in offered.keywords:
         return False
     large = content.size is None or content.size > BDAT_SIZE
     return content.binary or large or "PIPELINING" not in offered

@@ -80,7 +80,7 @@ class Content:
         or if it is longer than 1 MiB.
         """
         if self.ready:
-            return _cut_lines(cast(bytes, self.source))
+            return _cut_lines(self.source)  # type: ignore[arg-type]  # it is bytes then
         return self._prepared_slices()
 
     def _prepared_slices(self) -> Iterator[bytes]:
@@ -251,13 +251,13 @@ def _converted(source: bytes, *, binary: bool, long_lines: bool) -> Content:
             source += b"\r\n"
         if not long_lines:
             LineLengths().check(source)
-    eight_bit, header = not source.isascii(), HeaderScanner()
+    eight_bit, utf8_header = not source.isascii(), False
     if eight_bit:
+        header = HeaderScanner()
         header.feed(source)
         header.finish()
-    return _make_content(
-        source, len(source), eight_bit, not header.is_ascii, binary, long_lines, True
-    )
+        utf8_header = not header.is_ascii
+    return _make_content(source, len(source), eight_bit, utf8_header, binary, long_lines, True)
 
 
 _make_content = maker(

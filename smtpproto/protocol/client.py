@@ -10,7 +10,7 @@ from attrs import define, field, setters
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
 from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command, Mail
+from ..grammar.command import Command
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Bdat
 from ..grammar.parameters import Body, MailParameters
@@ -27,6 +27,7 @@ from .reply_reader import ReplyReader
 from .settings import ClientMachineOptions, ClientSettings
 from .verbs import Vocabulary, row_of, vocabulary
 
+_NOTHING_OFFERED, _NO_PARAMETERS = Extensions(), MailParameters()
 _OPTIONS = ("settings", "lmtp", "secure", *argument_names(ClientSettings))
 # Where a refusal changes the phase.
 _AFTER_REFUSAL = {
@@ -57,19 +58,21 @@ class ClientProtocol:
     """
 
     settings: ClientSettings
+    lmtp: bool
     vocabulary: Vocabulary
     secure: bool
     phase: Phase = Phase.GREETING
     """The phase that the replies received so far have led to."""
-    extensions: Extensions = field(factory=Extensions)
+    extensions: Extensions = _NOTHING_OFFERED
     """The offer in the last EHLO reply."""
     authenticated: bool = False
 
-    _parameters: MailParameters = field(factory=MailParameters)
+    _parameters: MailParameters = _NO_PARAMETERS
     _recipients: list[ForwardPath] = field(factory=list)  # accepted since MAIL
     _reader: ReplyReader = field(init=False)
     _ledger: Ledger = field(init=False)
-    _content: DotWriter | CanonicalText = field(factory=DotWriter)  # of the message being sent
+    _dots: DotWriter = field(factory=DotWriter)
+    _text_checker: CanonicalText = field(factory=CanonicalText)  # of chunks
     _answers: deque[Answer] = field(factory=deque)
     _last: Reply | RemoteProtocolError | None = None  # what ended the session, after the answers
     _ended: bool = False  # nothing more is read
@@ -93,7 +96,7 @@ class ClientProtocol:
             raise TypeError(f"{text}; pass all options in settings")
         require_type("settings", settings, ClientSettings, "ClientSettings(...)")
         words = vocabulary(lmtp=lmtp, own=settings.verbs)
-        self.__attrs_init__(settings, words, secure)
+        self.__attrs_init__(settings, lmtp, words, secure)
         self._reader = ReplyReader(settings.limits, settings.leniencies)
         self._ledger = Ledger(words)
 
@@ -142,11 +145,6 @@ class ClientProtocol:
             return Disconnected(self.unanswered, unfinished)
         return None
 
-    @property
-    def has_events(self) -> bool:
-        """Whether :meth:`next_event` would return an event, or raise."""
-        return bool(self._answers) or (self._ended and not self._reported)
-
     def answers(self) -> deque[Answer]:
         """Return all answers that :meth:`next_event` would return before any other event."""
         answers, self._answers = self._answers, deque()
@@ -164,11 +162,6 @@ class ClientProtocol:
         received them all the same, their outcome is unknown.
         """
         self._ledger.taken -= len(data)
-
-    @property
-    def lmtp(self) -> bool:
-        """Whether the protocol is LMTP."""
-        return self.vocabulary.lmtp
 
     @property
     def unanswered(self) -> tuple[Sent, ...]:
@@ -241,8 +234,8 @@ class ClientProtocol:
             raise LocalProtocolError("send BDAT and its octets with send_chunk", command=verb)
         phase = self._phase_after_success(command, verb)
         line = self._checked_line(command)
-        if isinstance(command, Mail):
-            self._parameters = command.parameters
+        if verb == "MAIL":
+            self._parameters = command.parameters  # type: ignore[attr-defined]
         return self._ledger.append(command, verb, phase, line)
 
     def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
@@ -268,14 +261,12 @@ class ClientProtocol:
 
     def _check_text(self, data: bytes, *, first: bool, last: bool) -> None:
         """Raise LocalProtocolError if a chunk of text has a CR or LF alone."""
-        checker = self._content
-        if first or not isinstance(checker, CanonicalText):
-            checker = CanonicalText()
+        checker = CanonicalText() if first else self._text_checker
         try:
             checker.check(data, last=last)
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
-        self._content = checker
+        self._text_checker = checker
 
     def send_body(self, data: bytes, *, lines: bool = False) -> None:
         """Send a slice of content after 354. Its lines end with CRLF; dots are stuffed here.
@@ -284,29 +275,25 @@ class ClientProtocol:
         BODY=8BITMIME or SMTPUTF8 (RFC 5321 2.4). *lines* says that the caller has made the lines,
         so that CR and LF need no check, and that *data* does not end between CR and LF.
         """
-        writer = self._writer_in_body()
+        self._check_phase(Phase.BODY)
         check_octets(data, self._parameters)
         try:
-            self._ledger.queue(writer.encode(data, lines=lines))
+            self._ledger.queue(self._dots.encode(data, lines=lines))
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
 
     def end_body(self) -> tuple[Sent, ...]:
         """Send the final dot. Return the entries that its replies will name: one, or in LMTP one
         for each accepted recipient (RFC 2033 4.2)."""
+        self._check_phase(Phase.BODY)
         try:
-            line = self._writer_in_body().finish()
+            line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
         step, row = Step.BODY_END, "BODY_END"
         if self.lmtp:
             return self._ledger.append_for_each(self._recipients, step, row, line, b"")
         return (self._ledger.append(step, row, Phase.READY, line),)
-
-    def _writer_in_body(self) -> DotWriter:
-        self._check_phase(Phase.BODY)
-        assert isinstance(self._content, DotWriter)
-        return self._content
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""
@@ -319,7 +306,7 @@ class ClientProtocol:
         if self.phase is not Phase.TLS:
             raise LocalProtocolError("STARTTLS has no 220 reply yet")
         self.secure, self.authenticated = True, False
-        self.phase, self.extensions = Phase.START, Extensions()
+        self.phase, self.extensions = Phase.START, _NOTHING_OFFERED
 
     def _check_phase(self, phase: Phase) -> None:
         if self.phase is not phase or self._ledger.entries:
@@ -330,14 +317,17 @@ class ClientProtocol:
 
         Raises LocalProtocolError if *command* must not be sent now.
         """
-        cell = self.vocabulary.transitions.get((self._expected_phase, row))
-        if isinstance(cell, Phase) and self.ready:
+        before, entries = self.phase, self._ledger.entries
+        if entries and before is not Phase.CLOSED:
+            before = entries[-1].leads_to
+        cell = self.vocabulary.transitions.get((before, row))
+        if type(cell) is Phase and self.ready:
             return cell
         verb = command.verb
         if verb not in self.vocabulary.verbs:
             text = "not a verb of this session"
         elif cell is None:
-            text = f"no command is allowed in the phase {self._expected_phase.value!r}"
+            text = f"no command is allowed in the phase {before.value!r}"
         elif isinstance(cell, Reply):
             text = f"out of order: {cell.text}"
         else:
@@ -363,7 +353,7 @@ class ClientProtocol:
             self._stop(reply)
             return
         reader.sent_before = ledger.taken
-        if not code_fits(sent.row, reply.code, recipients=bool(self._recipients), lmtp=self.lmtp):
+        if not code_fits(sent.row, reply.code, content=not self.lmtp or bool(self._recipients)):
             text = "a reply whose code does not fit the command"
             raise RemoteProtocolError(text, command=str(sent), reply=reply)
         phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
@@ -406,7 +396,7 @@ class ClientProtocol:
                 if accepted:  # also after a failed chunk, if MAIL was pipelined
                     return Phase.MAIL
             case "DATA" if accepted:  # even if no recipient was accepted
-                self._content = DotWriter()
+                self._dots = DotWriter()
                 return Phase.BODY
             case "GREETING" if accepted:
                 return Phase.START
@@ -427,10 +417,10 @@ class ClientProtocol:
                 ignored, tolerate = self.settings.ignore_extensions, self._reader.tolerate
                 self.extensions = read_offer(reply, tolerate, self.secure, ignored)
             case "HELO":
-                self.extensions = Extensions()
+                self.extensions = _NOTHING_OFFERED
             case "XCLIENT":
                 self.authenticated = isinstance(what.attributes.login, str)
-                self.extensions = Extensions()
+                self.extensions = _NOTHING_OFFERED
             case "STARTTLS" if self._reader.has_unread:
                 raise RemoteProtocolError(
                     "octets in clear after 220 to STARTTLS; an attacker may be injecting them",

@@ -70,10 +70,11 @@ def line_of(
     else:
         _check_value(command, offered)
     line = command.line
-    if len(line) > COMMAND_LINE and len(line) > (limit := offered.line_limit(command.verb)):
-        text = f"command line of {len(line)} octets; the limit is {limit}"
+    size = len(line)
+    if size > COMMAND_LINE and size > (limit := offered.line_limit(command.verb)):
+        text = f"command line of {size} octets; the limit is {limit}"
         raise LocalProtocolError(text, command=command.verb)
-    if _CONTROL.search(line, 0, len(line) - 2):  # an application's own verb may contain any
+    if _CONTROL.search(line, 0, size - 2):  # an application's own verb may contain any
         raise LocalProtocolError("control character in a command", command=command.verb)
     if not line.isascii() and not _may_be_utf8(command, parameters):
         raise LocalProtocolError("not ASCII; this needs SMTPUTF8", command=command.verb)
@@ -100,13 +101,13 @@ def _may_be_utf8(command: Command, parameters: MailParameters) -> bool:
     return isinstance(command, Vrfy | Expn) and command.smtputf8
 
 
-def code_fits(row: str, code: int, *, recipients: bool, lmtp: bool) -> bool:
+def code_fits(row: str, code: int, *, content: bool) -> bool:
     """Return whether a reply with *code* may answer *row*, a command or a step.
 
-    Only 3yz accepts DATA, and in LMTP only with accepted *recipients*: without them the message
-    would have no reply (RFC 2033 4.2). Besides that, only AUTH has intermediate replies.
+    Only 3yz accepts DATA, and only if *content* may follow: in LMTP without an accepted recipient
+    it would have no reply (RFC 2033 4.2). Besides that, only AUTH has intermediate replies.
     """
     intermediate = 300 <= code < 400
     if row == "DATA":
-        return code >= 400 or (intermediate and (recipients or not lmtp))
+        return code >= 400 or (intermediate and content)
     return not intermediate or row in ("AUTH", "AUTH_RESPONSE")

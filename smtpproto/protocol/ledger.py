@@ -62,7 +62,7 @@ class Ledger:
     def take(self, all_but: int) -> bytes:
         """Return the output, but for the last *all_but* octets."""
         data = b"".join(self.output)
-        self.output.clear()
+        self.output = []
         if data and all_but:
             data, rest = data[:-all_but], data[-all_but:]
             self.output.append(rest)
@@ -73,11 +73,13 @@ class Ledger:
         self, what: Command | Step, row: str, phase: Phase, line: bytes, data: bytes = b""
     ) -> Entry:
         """Queue *line* and *data*, and add *what*, which leads to *phase*."""
-        self.queue(line)
+        size = len(line)
+        self.output += (line,)
+        self._queued += size
         if data:
             self.queue(data)
-        entry = self._entry(what, row, phase, len(line))
-        self.in_flight += entry.octets
+        entry = self._entry(what, row, phase, size)
+        self.in_flight += size
         self.entries.append(entry)
         return entry
 

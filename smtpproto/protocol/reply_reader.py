@@ -10,6 +10,7 @@ from ..grammar.reply import Reply, read_reply
 from ..limits import REPLY_LINE, Leniencies, Limits
 
 _MORE_FOLLOW = pattern(rb"[2-5][0-9]{2}-")
+_LITTLE = 65536 - REPLY_LINE
 _SHOWN = 100  # octets of an unfinished reply to show
 _SHORT = REPLY_LINE - len(b"\r\n")
 
@@ -64,7 +65,7 @@ class ReplyReader:
         exceeds its limit.
         """
         size = len(line)
-        if self._lines or size > _SHORT:  # no limit is lower
+        if size > _SHORT or self._size > _LITTLE:  # no limits are lower
             self._check_size(size + len(b"\r\n"))
         self._size += size
         self._unread -= 1
@@ -80,7 +81,8 @@ class ReplyReader:
 
     def check_rest(self) -> None:
         """Raise RemoteProtocolError if the line that has not ended is already too long."""
-        self._check_size(len(self._tail) + 1)
+        if self._tail:
+            self._check_size(len(self._tail) + 1)
 
     def _check_size(self, size: int) -> None:
         """Raise RemoteProtocolError if a line of *size* octets, CRLF included, is too long."""

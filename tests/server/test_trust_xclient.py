@@ -20,6 +20,7 @@ from smtpproto import (
     TLSVerify,
 )
 from smtpproto.client.connection import open_client
+from smtpproto.client.link import Conversation
 from smtpproto.grammar.extension_command import XClient, XForward
 from smtpproto.grammar.xclient import XClientAttributes, XForwardAttributes
 from smtpproto.testing.simulation import Simulation
@@ -173,7 +174,7 @@ def test_a_certificate_shown_after_xclient_does_not_belong_to_the_stated_client(
         async with await open_client(simulation, NAME, 25, config) as client:
             stated = XClientAttributes(addr=ip_address("198.51.100.1"))
             assert (await client.command(XClient(stated))).positive
-            with client._link.conversation():
+            with Conversation(client._link):
                 await client._upgrade(TLSMode.REQUIRED)
             session = simulation.conversations[0]._session
             assert session.tls is not None and session.tls.verified
