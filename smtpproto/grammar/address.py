@@ -29,7 +29,7 @@ T = TypeVar("T")
 _Read = Callable[[str, int, ParseContext], tuple[T, int]]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class _Address:
     """Addresses compare with each other and with strings by their canonical text."""
 
@@ -167,7 +167,7 @@ def _check_path_length(
         raise GrammarError(message, reply=BAD_MAILBOX)
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class _Path(_Address):
     """A mailbox in angle brackets."""
 

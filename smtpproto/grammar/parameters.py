@@ -152,7 +152,7 @@ RCPT_CODECS: Mapping[str, ParameterCodec] = {
 }
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class _TypedParameters:
     """Parameters as attributes, which are read and written by the codecs."""
 

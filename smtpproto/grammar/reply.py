@@ -18,6 +18,7 @@ from ..option_types import checked, maker, require_type
 from .pattern import pattern
 from .printable import printable
 
+_SHORT = 100  # characters of a line that fits, in any encoding and with any enhanced code
 _CHALLENGE = 334  # always one line, however long (RFC 4954 4)
 _LINE = pattern(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = pattern(r"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})")
@@ -141,12 +142,12 @@ class EnhancedCode:
             raise _not_an_enhanced_code(str(self))
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> EnhancedCode:
         """Read ``5.7.1``. Raises GrammarError for anything else, leading zeros included."""
         match = _ENHANCED.fullmatch(text)
         if match is None:
             raise _not_an_enhanced_code(text)
-        return cls(*map(int, match.groups()))
+        return _make_code(*map(int, match.groups()))
 
     @classmethod
     def at_start(cls, text: str) -> EnhancedCode | None:
@@ -225,18 +226,15 @@ class Reply:
             raise GrammarError(f"not a reply code: {self.code}; a code is 200 to 599")
         if self.enhanced is not None and self.enhanced.class_ != self.code // 100:
             raise GrammarError(f"enhanced code {self.enhanced} does not fit code {self.code}")
-        if not all(isinstance(line, str) for line in self.lines):
-            raise GrammarError("the lines of a reply must be str")
-        if any(_CONTROL.search(line) for line in self.lines):
-            raise GrammarError("control character in the text of a reply")
+        for line in self.lines:
+            if not isinstance(line, str):
+                raise GrammarError("the lines of a reply must be str")
+            if _CONTROL.search(line):
+                raise GrammarError("control character in the text of a reply")
         if self.enhanced is None and _leading_code(self.code, self.lines[0]) is not None:
             raise GrammarError("pass the enhanced code as an argument, not in the text")
-        if self.code != _CHALLENGE:
-            self._fold_lines()
-
-    def _fold_lines(self) -> None:
-        room = REPLY_LINE - len("250 \r\n") - len(self._prefix)
-        if any(len(line) * 4 > room and len(line.encode()) > room for line in self.lines):
+        if self.code != _CHALLENGE and max(map(len, self.lines)) > _SHORT:
+            room = REPLY_LINE - len("250 \r\n") - len(self._prefix)
             folded = tuple(piece for line in self.lines for piece in _fold(line, room))
             object.__setattr__(self, "lines", folded)
 
