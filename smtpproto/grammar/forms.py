@@ -56,8 +56,8 @@ def _form(
 
 
 def _bare(kind: type[Command]) -> Form:
-    make = maker(kind)
-    return _form(kind, "", lambda match: make())
+    command = kind()  # frozen, and without an argument
+    return _form(kind, "", lambda match: command)
 
 
 def _hello(kind: type[Ehlo]) -> Form:

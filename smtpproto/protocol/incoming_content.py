@@ -36,7 +36,7 @@ class IncomingContent:
         settings: ServerSettings,
         refusal: Reply | None = None,
     ) -> None:
-        self._source, self._dots = source, source if isinstance(source, DotReader) else None
+        self._source, self._dots = source, source if type(source) is DotReader else None
         self._transaction, self._budget, self._refusal = transaction, budget, refusal
         self._limit = settings.limits.message_size
         self._reports_bare = settings.leniencies.bare_cr_or_lf is Tolerance.REPORT

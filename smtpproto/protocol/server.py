@@ -77,7 +77,7 @@ class ServerProtocol:
         """The event that waits for :meth:`answer`."""
         self._lines = LineReader(self.state.buffer)
         self._queued_event: ServerEvent | None = None
-        self._output: list[bytes] = []
+        self._output = bytearray()
         self._ended = False
 
     @property
@@ -165,8 +165,8 @@ class ServerProtocol:
 
     def data_to_send(self) -> bytes:
         """Return the octets for the client that have gathered since the last call."""
-        output, self._output = self._output, []
-        return b"".join(output)
+        data, self._output = bytes(self._output), bytearray()
+        return data
 
     # -- answers -----------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class ServerProtocol:
         if question is None or reply is not None or kind not in known:
             self._answer_in_full(question, reply)
             return
-        self._output.append(known[kind])
+        self._output += known[kind]
         self.question = None
         if kind in AFTER_ACCEPTING:
             AFTER_ACCEPTING[kind](state, question)
@@ -199,8 +199,9 @@ class ServerProtocol:
         if reply.positive and type(question) is StartTLS:
             reply = check_injection(state, question) or reply
         reply = state.budget.count_answer(question, reply)
+        octets = b""
         if type(question) is not Bdat or reply.code == 421:
-            self._send(reply, question)
+            octets = self._send(reply, question)
         if type(question) is BodyEnd and self._more_replies_due(reply):
             return
         self.question = None
@@ -210,7 +211,7 @@ class ServerProtocol:
             state.phase = Phase.AUTH
         else:
             if given is None and self._is_usual(question):
-                state.terms.default_octets[type(question)] = self._output[-1]
+                state.terms.default_octets[type(question)] = octets
             if type(question) in AFTER_ACCEPTING:
                 AFTER_ACCEPTING[type(question)](state, question)
 
@@ -260,11 +261,14 @@ class ServerProtocol:
         kept = state.terms.mechanisms if mechanisms is None else mechanisms
         state.restart(secure=True, authenticated=False, mechanisms=kept, no_service=refusal)
 
-    def _send(self, reply: Reply, to: Question | None = None, *, verb: str = "") -> None:
-        """Queue *reply* to the question *to*, or to a refused line with *verb*."""
+    def _send(self, reply: Reply, to: Question | None = None, *, verb: str = "") -> bytes:
+        """Queue *reply* to the question *to*, or to a refused line with *verb*; return its
+        octets."""
         state, verb = self.state, verb if to is None else name_of(to)
         reply = in_allowed_characters(reply, to, utf8=state.transaction.utf8)
-        self._output.append(bytes(format_reply(state.terms, reply, verb)))
+        octets = bytes(format_reply(state.terms, reply, verb))
+        self._output += octets
+        return octets
 
     # -- reading commands --------------------------------------------------------------------
 
@@ -362,7 +366,7 @@ class ServerProtocol:
         octets of a chunk are never searched for lines (RFC 3030 2)."""
         state, content = self.state, self.state.content
         assert content is not None
-        if piece := content.read():
+        if not content.done and (piece := content.read()):
             return BodyChunk(piece)
         if not content.done:
             return None
@@ -372,7 +376,8 @@ class ServerProtocol:
             return ChunkEnd(content.bdat.size)
         if state.terms.settings.lmtp:
             content.owed = tuple(rcpt.path for rcpt in state.transaction.rcpts)
-        return self._after_report(content.tolerated, None, BodyEnd(state.transaction.size))
+        end, used = BodyEnd(state.transaction.size), content.tolerated
+        return self._after_report(used, None, end) if used else end
 
     def _reject_content(self, content: IncomingContent, reply: Reply) -> Rejected:
         """Refuse a message whose end was read, or a chunk that was refused at BDAT."""

@@ -37,8 +37,10 @@ class Transaction:
         if self.mail is None:
             return Envelope(None, ())
         paths = tuple([rcpt.path for rcpt in self.rcpts])
-        asked = [rcpt for rcpt in self.rcpts if rcpt.parameters is not NO_RCPT_PARAMETERS]
-        parameters = {rcpt.path: rcpt.parameters for rcpt in asked if rcpt.parameters.parameters()}
+        parameters = {}
+        for rcpt in self.rcpts:
+            if rcpt.parameters is not NO_RCPT_PARAMETERS and rcpt.parameters.parameters():
+                parameters[rcpt.path] = rcpt.parameters
         return _make_envelope(self.mail.path, paths, self.mail.parameters, parameters)
 
 
