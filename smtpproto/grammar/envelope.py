@@ -62,7 +62,7 @@ class Envelope:
 
     On a server the parameters are those that the client sent. On a client they are requests, for
     example ``RcptParameters(notify={Notify.FAILURE})``; the client adds SIZE, BODY and SMTPUTF8 as
-    the content needs them. Raises GrammarError for a malformed address.
+    the content needs them. Raises GrammarError for a malformed address, and without recipients.
     """
 
     sender: ReversePath = field(converter=_to_sender)
@@ -73,6 +73,8 @@ class Envelope:
     )
 
     def __attrs_post_init__(self) -> None:
+        if not self.recipients:
+            raise GrammarError("no recipients; add one to the envelope or the header")
         given = self.rcpt_parameters
         if isinstance(given, RcptParameters):
             object.__setattr__(self, "rcpt_parameters", dict.fromkeys(self.recipients, given))

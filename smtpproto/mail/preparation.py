@@ -182,8 +182,6 @@ def prepare(
         from .header_envelope import envelope_of  # noqa: PLC0415
 
         envelope = envelope_of(header_fields(_header_of(source)), bcc_allowed=False)
-    if not envelope.recipients:
-        raise GrammarError("no recipients; add one to the envelope or the header")
     binary = envelope.parameters.body is Body.BINARY_MIME
     if isinstance(source, bytes) and len(source) <= CHUNK:
         return _converted(source, binary=binary, long_lines=long_lines), envelope

@@ -14,6 +14,9 @@ from ..limits import Leniencies, Limits, Timeouts
 from ..option_types import checked, must_be
 from .verbs import Verb, own_verbs
 
+# Frozen, so all settings that do not name them share them.
+_LIMITS, _TIMEOUTS, _LENIENCIES = Limits(), Timeouts(), Leniencies()
+
 
 class _CommonOptions(TypedDict, total=False):
     verbs: Iterable[Verb]
@@ -56,12 +59,12 @@ def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
 class _CommonSettings:
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of your own; on a server for the hook ``command``."""
-    limits: Limits = field(factory=Limits, validator=must_be(Limits, "Limits(...)"))
+    limits: Limits = field(default=_LIMITS, validator=must_be(Limits, "Limits(...)"))
     """Bounds on what the peer may send: lines, messages, recipients, errors and logins."""
-    timeouts: Timeouts = field(factory=Timeouts, validator=must_be(Timeouts, "Timeouts(total=60)"))
+    timeouts: Timeouts = field(default=_TIMEOUTS, validator=must_be(Timeouts, "Timeouts(total=60)"))
     """How long to wait for the peer."""
     leniencies: Leniencies = field(
-        factory=Leniencies, validator=must_be(Leniencies, "Leniencies(...)")
+        default=_LENIENCIES, validator=must_be(Leniencies, "Leniencies(...)")
     )
     """The violations of the grammar to accept from the peer."""
 

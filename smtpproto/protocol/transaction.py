@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from ..grammar.command import NO_RCPT_PARAMETERS, Mail, Rcpt
+from ..grammar.address import ReversePath
+from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS, Mail, Rcpt
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import Body
 from ..option_types import maker
@@ -33,9 +34,10 @@ class Transaction:
 
     @property
     def envelope(self) -> Envelope:
-        """The accepted sender and recipients, with their parameters."""
+        """The accepted sender and recipients, with their parameters. Unlike one that a program
+        makes, it may have no recipients yet."""
         if self.mail is None:
-            return Envelope(None, ())
+            return _make_envelope(ReversePath(), (), NO_MAIL_PARAMETERS, {})
         paths = tuple([rcpt.path for rcpt in self.rcpts])
         parameters = {}
         for rcpt in self.rcpts:

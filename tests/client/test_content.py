@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from email.message import EmailMessage
 
 import pytest
@@ -167,9 +167,12 @@ def test_octets_above_127_that_mail_did_not_declare_are_not_sent() -> None:
 # -- the envelope --------------------------------------------------------------------------------
 
 
-def test_an_envelope_without_recipients_is_refused() -> None:
-    with pytest.raises(GrammarError):
-        send(HELLO + GOODBYE, Envelope("ann@example.org", []))
+@pytest.mark.parametrize("recipients", [[], (), {}, iter([])])
+def test_an_envelope_without_recipients_is_refused_before_anything_connects(
+    recipients: Iterable[str],
+) -> None:
+    with pytest.raises(GrammarError, match="no recipients; add one"):
+        Envelope("ann@example.org", recipients)
 
 
 def test_bytes_need_an_envelope_if_they_have_bcc_or_no_sender_or_come_in_pieces() -> None:

@@ -8,6 +8,7 @@ from smtpproto.events import (
     BodyEnd,
     Rejected,
 )
+from smtpproto.grammar.address import ForwardPath
 from smtpproto.grammar.command import Noop, Rcpt, Rset
 from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.reply import Reply
@@ -21,11 +22,17 @@ from .machines import (
     RCPT_LINE,
     SMALL_MESSAGES,
     TO_DATA,
+    ServerDriver,
     codes_of,
     content_of,
     lines_of,
     ready_server,
 )
+
+
+def sent_by(server: ServerDriver) -> tuple[str, tuple[ForwardPath, ...]]:
+    """Return sender and recipients of the transaction that is open."""
+    return str(server.machine.envelope.sender), server.machine.envelope.recipients
 
 
 @pytest.mark.req("RFC5321-4.1.1.1-08", "RFC5321-4.1.4-05", "RFC5321-3.3-08")
@@ -35,7 +42,7 @@ def test_ehlo_helo_and_rset_clear_the_transaction(hello: bytes) -> None:
     server.feed(b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n")
     assert server.machine.envelope == Envelope("ann@example.org", ["bob@example.org"])
     server.feed(hello)
-    assert server.machine.envelope == Envelope(None, ())
+    assert sent_by(server) == ("", ())
     assert server.lines(b"RCPT TO:<bob@example.org>\r\n") == ["503 5.5.1 Send MAIL first"]
     assert server.codes(b"MAIL FROM:<>\r\n") == [250]
 
@@ -59,7 +66,7 @@ def test_rset_clears_the_transaction_but_not_the_login() -> None:
     events, sent = server.feed_events(b"RSET\r\n")
     assert events == [Rset()]
     assert sent == b"250 2.0.0 OK\r\n"
-    assert server.machine.envelope == Envelope(None, ())
+    assert sent_by(server) == ("", ())
     assert server.codes(b"AUTH PLAIN AGFubgBzZWNyZXQ=\r\n") == [503], "still logged in"
     with_size = TO_DATA.replace(b"org>\r\n", b"org> SIZE=9\r\n", 1)
     assert server.codes(with_size) == [250, 250, 354], "the extensions are still negotiated"
@@ -133,7 +140,7 @@ def test_content_beyond_the_limit_is_discarded_and_refused_with_552(size: int, s
         assert len(body) <= 65536
         assert [type(event) for event in events[-2:]] == [Rejected, Noop]
         assert codes_of(lines_of(sent)) == [552, 250]
-    assert server.machine.envelope == Envelope(None, ())
+    assert sent_by(server) == ("", ())
     assert server.codes(TO_DATA) == [250, 250, 354]
 
 
@@ -197,7 +204,7 @@ def test_the_transaction_ends_with_the_content_whatever_the_reply(code: int) -> 
     server.feed(TO_DATA)
     server.ask(b".\r\n")
     server.machine.answer(Reply(code))
-    assert server.machine.envelope == Envelope(None, ())
+    assert sent_by(server) == ("", ())
     assert server.codes(TO_DATA) == [code, 250, 250, 354]
 
 
@@ -219,7 +226,7 @@ def test_mail_starts_with_an_empty_transaction(end: bytes) -> None:
     for line in end.splitlines(keepends=True):
         server.feed(line)
     assert server.codes(b"MAIL FROM:<eve@example.org>\r\n") == [250]
-    assert server.machine.envelope == Envelope("eve@example.org", [])
+    assert sent_by(server) == ("eve@example.org", ())
     assert server.machine.transaction.size == 0
 
 
