@@ -14,17 +14,17 @@ from bench.calls import DIALOGUES, UNITS, count_calls, in_a_group, is_profiled, 
 
 # What one unit of each dialogue may cost at most. `python -m bench.calls` prints what it costs now.
 BOUNDS = {
-    "S1": 2550,
-    "S2": 1135,
-    "S2 SIZE BODY": 1210,
-    "S2p": 990,
-    "S7": 265,
-    "S7 refused": 245,
-    "C1": 1120,
-    "C2": 740,
-    "C2 fresh": 800,
-    "C7": 77,
-    "C7 refused": 77,
+    "S1": 410,
+    "S2": 220,
+    "S2 SIZE BODY": 230,
+    "S2p": 190,
+    "S7": 29,
+    "S7 refused": 80,
+    "C1": 585,
+    "C2": 320,
+    "C2 fresh": 395,
+    "C7": 54,
+    "C7 refused": 54,
 }
 
 pytestmark = pytest.mark.skipif(is_profiled(), reason="another profiler runs, and would count too")
