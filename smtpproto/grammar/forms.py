@@ -18,6 +18,7 @@ from .command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from .domain import COMMON_DOMAIN, common_domain
 from .extension_command import Bdat, Lhlo
 from .parameters import Body, MailParameters
+from .pattern import pattern
 
 Match = re.Match[bytes]
 
@@ -40,8 +41,8 @@ _make_bdat = maker(Bdat, "size", "last")
 class Form:
     """The usual form of a command."""
 
-    pattern: re.Pattern[bytes]
-    """The whole line."""
+    line: re.Pattern[bytes]
+    """The whole line, with CRLF."""
     make: Callable[[Match], Command]
     """Returns the command of a match."""
     parameters: frozenset[str] = frozenset()
@@ -51,7 +52,7 @@ class Form:
 def _form(
     kind: type[Command], argument: str, make: Callable[[Match], Command], *parameters: str
 ) -> Form:
-    line = re.compile(rf"(?i:{kind.verb}){argument}\r\n".encode())
+    line = pattern(rf"(?i:{kind.verb}){argument}\r\n".encode())
     return Form(line, make, frozenset(parameters))
 
 

@@ -13,18 +13,7 @@ from .phases import Phase
 from .terms import Terms
 
 _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
-    {
-        b"GET",
-        b"HEAD",
-        b"POST",
-        b"PUT",
-        b"DELETE",
-        b"CONNECT",
-        b"OPTIONS",
-        b"TRACE",
-        b"PATCH",
-        b"PRI",
-    }
+    b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI".split()
 )
 _VERSION = pattern(rb"[ \t](?:HTTP|RTSP|SIP|ICAP)/\d(?:\.\d)?[ \t]*\Z", re.IGNORECASE)
 # A header field (RFC 5322 3.6.8, RFC 9110 5.1), but not a misspelt command: "MAIL-FROM:", "DATA:".

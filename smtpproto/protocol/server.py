@@ -285,17 +285,17 @@ class ServerProtocol:
         steps = state.terms.steps[state.phase]
         if begin not in steps or not self._lines.fresh:
             return self._read_line()
-        step = steps[begin]
-        match = step.match(buffer.data, buffer.at)
-        if match is None or (step.junk and state.budget.junk_is_spent):
+        verb, form = steps[begin]
+        match, kind = form.line.match(buffer.data, buffer.at), verb.command
+        if match is None or (verb.junk and state.budget.junk_is_spent):
             return self._read_line()
-        command = step.make(match)
-        if step.kind in RULES and RULES[step.kind](state, command) is not None:
+        command = form.make(match)
+        if kind in RULES and RULES[kind](state, command) is not None:
             return self._read_line()
-        if step.junk:
+        if verb.junk:
             state.budget.count_command(command, junk=True)
         buffer.at, state.after_refused_login = match.end(), False
-        if step.kind in NOT_QUESTIONS:
+        if kind in NOT_QUESTIONS:
             self._settle(command)
         return command
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
 from ..events import Question
-from ..grammar.command import Command
 from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.forms import FORMS
+from ..grammar.forms import FORMS, Form
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
@@ -19,7 +17,7 @@ from ..option_types import check_names, checked, parts_of
 from . import server_replies
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
 from .settings import MachineOptions, ServerSettings
-from .verbs import Vocabulary, vocabulary
+from .verbs import Verb, Vocabulary, vocabulary
 
 _ALWAYS = (
     "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "LIMITS", "ENHANCEDSTATUSCODES",
@@ -53,7 +51,7 @@ class Terms:
     """The reply to every command but QUIT, because TLS is too weak."""
 
     vocabulary: Vocabulary = field(init=False)
-    steps: Mapping[Phase, Mapping[bytes, _Step]] = field(init=False)
+    steps: _Steps = field(init=False)
     """The commands that may come in each phase and have a common form, by their first four
     octets."""
     default_octets: dict[type[Question], bytes] = field(init=False, factory=dict)
@@ -116,17 +114,7 @@ def first_terms(
     return Terms(settings=ServerSettings(**options), **standing)
 
 
-@frozen(eq=False)
-class _Step:
-    """A command that may come now, as it usually is written."""
-
-    kind: type[Command]
-    match: Callable[[bytes, int], re.Match[bytes] | None]
-    """Finds the whole line at a position."""
-    make: Callable[[re.Match[bytes]], Command]
-    """Returns the command of a match."""
-    junk: bool
-    """:attr:`.Verb.junk`"""
+_Step = tuple[Verb, Form]  # a command that may come now, and its usual form
 
 
 class _Steps(dict[Phase, dict[bytes, _Step]]):
@@ -139,14 +127,13 @@ class _Steps(dict[Phase, dict[bytes, _Step]]):
     def __missing__(self, phase: Phase) -> dict[bytes, _Step]:
         steps = self[phase] = {}
         for name, verb in self._terms.vocabulary.verbs.items() if phase in COLUMNS else ():
-            kind = verb.command
             offered = self._terms.negotiated.parameters.get(name, frozenset())
-            if kind not in FORMS or not FORMS[kind].parameters <= offered:
+            form = FORMS.get(verb.command)
+            if form is None or not form.parameters <= offered:
                 continue
-            if check_order(self._terms, phase, name) is not None:
-                continue
-            step = _Step(kind, FORMS[kind].pattern.match, FORMS[kind].make, verb.junk)
-            steps |= dict.fromkeys((name[:4].encode(), name[:4].lower().encode()), step)
+            if check_order(self._terms, phase, name) is None:
+                begins = name[:4].encode(), name[:4].lower().encode()
+                steps |= dict.fromkeys(begins, (verb, form))
         return steps
 
 
