@@ -33,7 +33,6 @@ _CONTEXTUAL = frozenset(
 _SNUM = r"[0-9]{1,3}"
 _IPV4 = pattern(rf"{_SNUM}(?:\.{_SNUM}){{3}}")
 _GENERAL = pattern(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
-_HEX = pattern(r"[0-9A-Fa-f]{1,4}")
 _IPV6_GROUPS = 8
 
 
@@ -283,14 +282,16 @@ def _parse_ipv4(text: str) -> IPv4Address:
 
 def _parse_ipv6(text: str) -> IPv6Address:
     """Parse IPv6-full, -comp, v4-full or v4-comp, where "::" stands for at least two groups."""
-    text, groups = _split_ipv4_tail(text)
-    left, gap, right = text.partition("::")
-    before, after = _parse_groups(left), _parse_groups(right) + groups
-    count = len(before) + len(after)
-    if count > _IPV6_GROUPS - 2 if gap else count != _IPV6_GROUPS:
-        raise GrammarError("not an IPv6 address", offset=6, reply=_BAD_DOMAIN)
-    zeros = [0] * (_IPV6_GROUPS - count)
-    return IPv6Address(b"".join(g.to_bytes(2) for g in (*before, *zeros, *after)))
+    head, colon, tail = text.rpartition(":")
+    if colon and _IPV4.fullmatch(tail):
+        text = f"{head}:{_parse_ipv4(tail)}"  # without leading zeros
+    groups = len(text.replace("::", ":").strip(":").split(":")) + ("." in text)
+    try:
+        if "%" not in text and ("::" not in text or groups <= _IPV6_GROUPS - 2):
+            return IPv6Address(text)
+    except ValueError:
+        pass
+    raise GrammarError("not an IPv6 address", offset=6, reply=_BAD_DOMAIN)
 
 
 def is_ipv6(text: str) -> bool:
@@ -300,27 +301,6 @@ def is_ipv6(text: str) -> bool:
     except GrammarError:
         return False
     return True
-
-
-def _split_ipv4_tail(text: str) -> tuple[str, list[int]]:
-    """Split an IPv4 address from the end of *text*; return the rest and the address as two
-    groups."""
-    head, colon, tail = text.rpartition(":")
-    if not (colon and _IPV4.fullmatch(tail)):
-        return text, []
-    packed = _parse_ipv4(tail).packed
-    if head.endswith(":"):
-        head += ":"
-    return head, [int.from_bytes(packed[:2]), int.from_bytes(packed[2:])]
-
-
-def _parse_groups(text: str) -> list[int]:
-    if not text:
-        return []
-    groups = text.split(":")
-    if not all(_HEX.fullmatch(group) for group in groups):
-        raise GrammarError("not an IPv6 address", offset=6, reply=_BAD_DOMAIN)
-    return [int(group, 16) for group in groups]
 
 
 Host = Domain | AddressLiteral
