@@ -20,6 +20,8 @@ from typing import Any, Self
 ATTEMPT_DELAY = 0.25  # seconds before the next address is tried as well (RFC 8305 5)
 
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
+# For a few sockets and a short time, poll needs fewer calls of the kernel than epoll.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 _MAX_WAIT = 3600.0  # seconds in one call of select, which refuses much larger values
 
 AddressInfo = tuple[int, int, int, str, Any]
@@ -129,7 +131,7 @@ class _Race:
 
     def __init__(self, schedule: Schedule, source: tuple[str, int] | None) -> None:
         self._schedule, self._source = schedule, source
-        self._selector = selectors.DefaultSelector()
+        self._selector = _Selector()
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ This module reads nothing from a certificate but its signature algorithm.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 EXPORTER = "tls-exporter"  # unique to the connection (RFC 9266)
 SERVER_END_POINT = "tls-server-end-point"  # of the server's certificate (RFC 5929 4)
@@ -43,6 +44,7 @@ _SIGNATURES: Mapping[bytes, str] = {
 }
 
 
+@lru_cache(maxsize=64)
 def server_end_point(certificate: bytes) -> bytes | None:
     """Return the binding *tls-server-end-point*: a hash of the server's *certificate* in DER
     (RFC 5929 4.1).

@@ -38,7 +38,7 @@ class Filter(ABC):
     def __init__(self, *, server_side: bool, fingerprints: tuple[bytes, ...]) -> None:
         """Without *fingerprints* (SHA-256), the context verifies the peer; with them, the peer's
         certificate must match one."""
-        self._server_side = server_side
+        self.server_side: bool = server_side
         self._fingerprints = fingerprints
         self._first_octets = b""
 
@@ -47,7 +47,7 @@ class Filter(ABC):
 
         Raises TLSFailed; :meth:`data_to_send` then returns the alert for the peer.
         """
-        if error := _plain_smtp(self._first_octets, server_side=self._server_side):
+        if error := _plain_smtp(self._first_octets, server_side=self.server_side):
             raise error
         try:
             if not self._step():
@@ -90,7 +90,7 @@ class Filter(ABC):
     @property
     def bindings(self) -> Mapping[str, bytes]:
         """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
-        certificate = self.own_certificate if self._server_side else self.peer_certificate
+        certificate = self.own_certificate if self.server_side else self.peer_certificate
         binding = None if certificate is None else server_end_point(certificate)
         return {} if binding is None else {SERVER_END_POINT: binding}
 
@@ -107,7 +107,8 @@ class Filter(ABC):
 
     def receive(self, octets: bytes) -> None:
         """Take octets that have arrived; b"" is the end of the stream."""
-        self._first_octets += octets[: _LINE - len(self._first_octets)]
+        if len(self._first_octets) < _LINE:
+            self._first_octets += octets[:_LINE]
         self._take(octets)
 
     @abstractmethod

@@ -52,7 +52,7 @@ class OpenSSLFilter(Filter):
 
     def _begin(self, name: str | None) -> None:
         """Start the handshake. This fails if the context is for the other side."""
-        if self._server_side:
+        if self.server_side:
             self._tls.set_accept_state()
         else:
             self._tls.set_connect_state()
@@ -96,7 +96,7 @@ class OpenSSLFilter(Filter):
         # An SNI callback may have replaced the context; then both contexts must ask for it.
         modes = self._tls.get_verify_mode(), self._tls.get_context().get_verify_mode()
         asked = all(mode & SSL.VERIFY_PEER for mode in modes)
-        named = self._server_side or self._identity is not None
+        named = self.server_side or self._identity is not None
         return asked and named and self.peer_certificate is not None
 
     @property

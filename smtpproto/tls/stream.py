@@ -58,6 +58,9 @@ def filter_for(
     )
 
 
+_RECORD = 16384  # octets in a record at most (RFC 8446 5.1)
+
+
 class TLSFilter(Filter):
     """A filter that uses the standard library's ``ssl``."""
 
@@ -79,6 +82,7 @@ class TLSFilter(Filter):
         super().__init__(server_side=server_side, fingerprints=fingerprints)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._ended = False
         self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
         try:
             name = plain_name(server_hostname, required=self._by_name and not server_side)
@@ -99,7 +103,7 @@ class TLSFilter(Filter):
 
     @property
     def _verified_by_context(self) -> bool:
-        if not self._server_side:
+        if not self.server_side:
             return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
         # An SNI callback may have replaced the context; then both contexts must ask for it.
         modes = self._verify_mode, self.object.context.verify_mode
@@ -126,17 +130,22 @@ class TLSFilter(Filter):
         if octets:
             self._incoming.write(octets)
         else:
+            self._ended = True
             self._incoming.write_eof()
 
     def read(self) -> bytes | None:
+        if not (self._incoming.pending or self._ended or self.object.pending()):
+            return None  # what ssl would say by an exception
         try:
-            return self.object.read(CHUNK)
+            octets = self.object.read(_RECORD)
         except ssl.SSLWantReadError:
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""
+            octets = b""
         except ssl.SSLError as error:
             raise _failure(error) from None
+        self._ended = self._ended or not octets
+        return octets
 
     def write(self, octets: bytes) -> None:
         try:
@@ -180,29 +189,39 @@ class TLSStream(StreamWrapper):
     async def handshake(self, timeout: float | None) -> None:
         """Do the handshake within *timeout* seconds. Raises TLSFailed, TimedOut or ConnectionLost,
         with the phase "TLS"."""
-        left = self._countdown(timeout)
+        deadline = self._deadline(timeout)
+        done = False
         try:
             while not self._filter.handshake():
-                await self._flush(left())
-                self._filter.receive(await self._stream.read(left()))
+                await self._flush(self._left(deadline))
+                self._filter.receive(await self._stream.read(self._left(deadline)))
+            done = True
         except TransportError as error:
             error.phase, error.check = "TLS", error.check or CHECK_SPEAKS_TLS
             raise
-        finally:
-            with contextlib.suppress(SMTPError):
-                await self._flush(timeout)
+        finally:  # the end of a client's handshake leaves with its first command, or before a read
+            if not done or self._filter.server_side:
+                with contextlib.suppress(SMTPError):
+                    await self._flush(timeout)
 
     async def read(self, timeout: float | None) -> bytes:
         """See :meth:`.Stream.read`; *timeout* is for a whole record."""
-        left = self._countdown(timeout)
-        while (octets := self._filter.read()) is None:
-            if timeout != 0:  # without waiting, only a part might be written; the next call does it
-                await self._flush(left())
-            records = await self._stream.read(left())
+        if (octets := self._filter.read()) is not None:
+            return octets
+        deadline, waits = self._deadline(timeout), timeout != 0
+        while True:
+            # Without waiting, only a part might be written; the next call does it.
+            if waits and (octets := self._filter.data_to_send()):
+                await self._stream.write(octets, timeout)
+                timeout = self._left(deadline)
+            records = await self._stream.read(timeout)
             if not records and self._interrupted:
                 return b""  # TLS stays open: the server still has to write 421
             self._filter.receive(records)
-        return octets
+            if (octets := self._filter.read()) is not None:
+                return octets
+            if waits:
+                timeout = self._left(deadline)
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         """See :meth:`.Stream.write`."""
@@ -229,22 +248,18 @@ class TLSStream(StreamWrapper):
         """The result of the handshake."""
         return self._filter.info
 
-    def _countdown(self, timeout: float | None) -> Callable[[], float | None]:
-        """Return a function that returns how much of *timeout* is left.
+    def _deadline(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._now() + timeout
 
-        Once the time is over, it raises TimedOut even if something has arrived: a peer can send
-        records without content for ever. A *timeout* of 0 stays 0.
+    def _left(self, deadline: float | None) -> float | None:
+        """Return the seconds until *deadline*; None if there is none.
+
+        Once the time is over, raise TimedOut even if something has arrived: a peer can send
+        records without content for ever.
         """
-        if not timeout:
-            return lambda: timeout
-        deadline = self._now() + timeout
-
-        def left() -> float:
-            if (seconds := deadline - self._now()) < 0:
-                raise TimedOut("the peer sent only parts for too long")
-            return seconds
-
-        return left
+        if deadline is not None and (left := deadline - self._now()) < 0:
+            raise TimedOut("the peer sent only parts for too long")
+        return None if deadline is None else left
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

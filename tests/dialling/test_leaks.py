@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import select
 import selectors
 import socket
 from collections.abc import Callable, Iterator
@@ -161,7 +162,7 @@ class Interrupted(KeyboardInterrupt):
     """What Ctrl-C raises."""
 
 
-@pytest.mark.parametrize("call", ["connect_ex", "bind", "setsockopt", "recv"])
+@pytest.mark.parametrize("call", ["connect_ex", "bind", "setsockopt"])
 def test_ctrl_c_during_a_blocking_connect_leaves_no_socket(
     call: str, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,14 +179,29 @@ def test_ctrl_c_during_a_blocking_connect_leaves_no_socket(
 def test_ctrl_c_while_blocking_sockets_wait_leaves_no_socket(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Selector(selectors.DefaultSelector):
+    class Selector(selectors.SelectSelector):
         def select(self, timeout: float | None = None) -> Any:
             raise Interrupted
 
     created = record_sockets(monkeypatch)
-    monkeypatch.setattr(selectors, "DefaultSelector", Selector)
+    monkeypatch.setattr("smtpproto.adapters.eyeballs._Selector", Selector)
     with pytest.raises(Interrupted):
         on_sockets.connect("mx.example", 25)
+    assert created and all(one.fileno() == -1 for one in created)
+
+
+def test_ctrl_c_while_a_blocking_client_waits_for_the_greeting_leaves_no_socket(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Poll:
+        def register(self, *_: Any) -> None: ...
+        def poll(self, _: float) -> None:
+            raise Interrupted
+
+    created = record_sockets(monkeypatch)
+    monkeypatch.setattr(select, "poll", Poll)
+    with pytest.raises(Interrupted):
+        on_sockets.connect("mx.example", 25, tls="none")
     assert created and all(one.fileno() == -1 for one in created)
 
 

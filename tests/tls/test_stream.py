@@ -164,7 +164,7 @@ def test_the_timeout_of_a_read_is_for_a_whole_record() -> None:
     server.timeouts.clear()
     with pytest.raises(TimedOut):
         run(stream.read(3))
-    assert all(timeout is not None and timeout < 3 for timeout in server.timeouts)
+    assert server.timeouts == [2, 1, 0]
 
 
 def test_a_read_that_must_not_wait_writes_nothing() -> None:
@@ -277,3 +277,33 @@ def test_records_without_content_do_not_extend_a_timeout(method: str) -> None:
     with pytest.raises(TimedOut, match="only parts"):
         run(getattr(stream, method)(5))
     assert clock == 6
+
+
+def test_a_client_s_handshake_ends_with_its_first_command_in_one_write() -> None:
+    server = EchoServer()
+    stream = stream_over(server)
+    run(stream.handshake(10))
+    assert not server.handshake_done
+    server.writes.clear()
+    run(stream.write(b"EHLO x\r\n", 5))
+    assert server.handshake_done
+    assert server.received == b"EHLO x\r\n"
+    assert len(server.writes) == 1
+
+
+def test_a_client_s_handshake_ends_before_it_waits_for_the_greeting() -> None:
+    server = EchoServer()
+    server.greeting = b"220 mx.example.org ready\r\n"
+    stream = stream_over(server)
+    run(stream.handshake(10))
+    assert run(stream.read(5)) == server.greeting
+    assert server.handshake_done
+
+
+def test_a_client_that_closes_at_once_still_ends_its_handshake() -> None:
+    server = EchoServer()
+    stream = stream_over(server)
+    run(stream.handshake(10))
+    run(stream.close())
+    assert server.handshake_done
+    assert server.events == ["close_notify", "close"]
