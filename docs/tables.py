@@ -149,8 +149,9 @@ def default(value: Any) -> str:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
-        made = value.factory()
-        return f"`{made!r}`" if not attrs.has(type(made)) else "as below"
+        value = value.factory()
+    if type(value) in (Limits, Timeouts, Leniencies):
+        return "as below"
     return f'`"{value}"`' if hasattr(value, "name") else f"`{value!r}`"
 
 
