@@ -236,7 +236,8 @@ class ClientProtocol:
         line = self._checked_line(command)
         if verb == "MAIL":
             self._parameters = command.parameters  # type: ignore[attr-defined]
-        return self._ledger.append(command, verb, phase, line)
+        (sent,) = self._ledger.append(command, verb, phase, (line,))
+        return sent
 
     def send_chunk(self, data: bytes, *, last: bool) -> tuple[Sent, ...]:
         """Send BDAT and the octets of one chunk, unchanged (RFC 3030).
@@ -256,8 +257,8 @@ class ClientProtocol:
         if self._parameters.body is not Body.BINARY_MIME:
             self._check_text(data, first=before is Phase.RCPT, last=last)
         if last and self.lmtp:
-            return self._ledger.append_for_each(self._recipients, command, row, line, data)
-        return (self._ledger.append(command, row, phase, line, data),)
+            return self._ledger.append(command, row, phase, (line, data), self._recipients)
+        return self._ledger.append(command, row, phase, (line, data))
 
     def _check_text(self, data: bytes, *, first: bool, last: bool) -> None:
         """Raise LocalProtocolError if a chunk of text has a CR or LF alone."""
@@ -290,16 +291,18 @@ class ClientProtocol:
             line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
-        step, row = Step.BODY_END, "BODY_END"
+        step, row, phase = Step.BODY_END, "BODY_END", Phase.READY
         if self.lmtp:
-            return self._ledger.append_for_each(self._recipients, step, row, line, b"")
-        return (self._ledger.append(step, row, Phase.READY, line),)
+            return self._ledger.append(step, row, phase, (line,), self._recipients)
+        return self._ledger.append(step, row, phase, (line,))
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""
         self._check_phase(Phase.AUTH)
         line = b"*" if response is None else encode_base64(response.reveal())
-        return self._ledger.append(Step.AUTH_RESPONSE, "AUTH_RESPONSE", Phase.READY, line + b"\r\n")
+        step, row = Step.AUTH_RESPONSE, "AUTH_RESPONSE"
+        (sent,) = self._ledger.append(step, row, Phase.READY, (line + b"\r\n",))
+        return sent
 
     def tls_started(self) -> None:
         """Forget the session after the TLS handshake, as RFC 3207 4.2 requires."""
@@ -353,15 +356,20 @@ class ClientProtocol:
             self._stop(reply)
             return
         reader.sent_before = ledger.taken
-        if not code_fits(sent.row, reply.code, content=not self.lmtp or bool(self._recipients)):
-            text = "a reply whose code does not fit the command"
-            raise RemoteProtocolError(text, command=str(sent), reply=reply)
+        if 300 <= reply.code < 400 or sent.row == "DATA":  # no other reply is of the wrong kind
+            self._check_code(sent, reply)
         phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
         self.phase = phase
         if phase is not sent.leads_to:
             ledger.redirect(phase)
         sent.reply = reply
         self._answers.append(Answer(sent, reply, reader.tolerated() if reader.used else ()))
+
+    def _check_code(self, sent: Entry, reply: Reply) -> None:
+        """Raise RemoteProtocolError if *sent* cannot have this kind of reply."""
+        if not code_fits(sent.row, reply.code, content=not self.lmtp or bool(self._recipients)):
+            text = "a reply whose code does not fit the command"
+            raise RemoteProtocolError(text, command=str(sent), reply=reply)
 
     def _stop(self, last: Reply | RemoteProtocolError) -> None:
         """Read nothing more; *last* is a reply that answers nothing, or an error."""

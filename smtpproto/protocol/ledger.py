@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from attrs import define
 
@@ -12,13 +14,22 @@ from ..grammar.command import Command
 from .phases import Phase
 from .verbs import Vocabulary
 
-# For what is not a verb: whether more may follow it in a group, and its time-out.
-_OWN_RULES = {
-    "GREETING": (False, "greeting"),
-    "AUTH_RESPONSE": (False, "auth"),
-    "BODY_END": (True, "final"),
-    "BDAT LAST": (True, "final"),
-}
+_SHARED = (None,)  # one reply for all recipients
+
+
+@cache
+def _rules_of(vocabulary: Vocabulary) -> Mapping[str, tuple[bool, str]]:
+    """Return for each verb and step whether other commands may follow it in a pipelined group (RFC
+    2920 3.1), and the field of Timeouts for the wait for its reply.
+
+    In LMTP nothing follows a chunk: how many replies the last one has is known after the replies
+    before it (RFC 2033 4.3).
+    """
+    verbs = vocabulary.verbs.items()
+    rules = {name: (verb.grouped, verb.timeout) for name, verb in verbs}
+    rules |= {"GREETING": (False, "greeting"), "AUTH_RESPONSE": (False, "auth")}
+    rules |= {"BODY_END": (True, "final"), "BDAT LAST": (not vocabulary.lmtp, "final")}
+    return rules | {"BDAT": (not vocabulary.lmtp, "block")}
 
 
 @define(eq=False, kw_only=True, repr=False)
@@ -52,7 +63,9 @@ class Ledger:
         """How many octets the caller has taken to send them."""
         self._queued = 0  # octets ever put into the output
         self.in_flight: int = 0
-        self.entries = deque([self._entry(Step.GREETING, "GREETING", Phase.GREETING)])
+        self._rules = _rules_of(vocabulary)
+        self.entries: deque[Entry] = deque()
+        self.append(Step.GREETING, "GREETING", Phase.GREETING, (b"",))
 
     def queue(self, octets: bytes) -> None:
         """Put *octets* into the output."""
@@ -70,55 +83,30 @@ class Ledger:
         return data
 
     def append(
-        self, what: Command | Step, row: str, phase: Phase, line: bytes, data: bytes = b""
-    ) -> Entry:
-        """Queue *line* and *data*, and add *what*, which leads to *phase*."""
-        size = len(line)
-        self.output += (line,)
-        self._queued += size
-        if data:
-            self.queue(data)
-        entry = self._entry(what, row, phase, size)
-        self.in_flight += size
-        self.entries.append(entry)
-        return entry
-
-    def append_for_each(
-        self,
-        recipients: list[ForwardPath],
-        what: Command | Step,
-        row: str,
-        line: bytes,
-        data: bytes,
-    ) -> tuple[Entry, ...]:
-        """Queue *line* and *data*, the end of a message in LMTP: each of *recipients* has a reply
-        of its own."""
-        self.queue(line)
-        self.queue(data)
-        entries = tuple(self._entry(what, row, Phase.READY, 0, path) for path in recipients)
-        self.entries += entries
-        return entries
-
-    def _entry(
         self,
         what: Command | Step,
         row: str,
         phase: Phase,
-        octets: int = 0,
-        recipient: ForwardPath | None = None,
-    ) -> Entry:
-        """Return the entry of *what*, whose last octet was queued last."""
-        if row in _OWN_RULES:
-            grouped, timeout = _OWN_RULES[row]
-        else:
-            verb = self._vocabulary.verbs[row]
-            grouped, timeout = verb.grouped, verb.timeout
-        if self._vocabulary.lmtp and row[:4] == "BDAT":
-            grouped = False  # how many replies the last has depends on those before (RFC 2033 4.3)
-        return Entry(
-            what, octets, recipient,
-            row=row, leads_to=phase, end=self._queued, grouped=grouped, timeout=timeout,
-        )  # fmt: skip
+        octets: tuple[bytes, ...],
+        recipients: Sequence[ForwardPath | None] = _SHARED,
+    ) -> tuple[Entry, ...]:
+        """Queue *octets*, a line and perhaps content, and add *what*, which leads to *phase*. In
+        LMTP, the end of a message has a reply, and so an entry, for each of *recipients*."""
+        self.output += octets
+        self._queued += sum(map(len, octets))
+        size = len(octets[0]) if recipients is _SHARED else 0
+        grouped, timeout = self._rules[row]
+        added: tuple[Entry, ...] = ()
+        for recipient in recipients:
+            added += (
+                Entry(
+                    what, size, recipient,
+                    row=row, leads_to=phase, end=self._queued, grouped=grouped, timeout=timeout,
+                ),
+            )  # fmt: skip
+        self.in_flight += size
+        self.entries += added
+        return added
 
     def take_answered(self, sent: int) -> Entry | None:
         """Remove and return the entry that a reply answers, which began to arrive when *sent*
