@@ -141,7 +141,8 @@ class ServerProtocol:
         elif self.state.phase is Phase.TLS:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
         elif self.state.phase is not Phase.CLOSED:  # after the end nothing reads them
-            self.state.buffer.feed(data)
+            buffer = self.state.buffer
+            buffer.data, buffer.at = buffer.data[buffer.at :] + data, 0  # as Buffer.feed does
 
     def next_event(self) -> ServerEvent | None:
         """Return the next event, or None if more octets are needed or the session is over.

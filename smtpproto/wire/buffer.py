@@ -15,8 +15,7 @@ class Buffer:
 
     def feed(self, data: bytes) -> None:
         """Append *data*."""
-        unread = self.data[self.at :]
-        self.data, self.at = (unread + data if unread else data), 0
+        self.data, self.at = self.data[self.at :] + data, 0
 
     def __bool__(self) -> bool:
         return self.data[self.at : self.at + 1] != b""
