@@ -50,7 +50,7 @@ class AuthResponse:
 
 @frozen
 class BodyChunk:
-    """A slice of content, at most 64 KiB, with dot-stuffing removed. It needs no answer."""
+    """A slice of content, at most 128 KiB, with dot-stuffing removed. It needs no answer."""
 
     data: bytes = field(repr=lambda data: f"<{len(data)} octets>")
 

@@ -29,7 +29,8 @@ SCRAM_DEFAULT_ITERATIONS = 10_000  # of new keys; a login then costs each side s
 SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to protect our CPU)
 REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets the oldest first
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
-CHUNK = 65536  # largest slice that is read or returned at once; larger ones cause page faults
+CHUNK = 131072  # largest slice of content; larger ones cause page faults
+READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 
 MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
 

@@ -103,7 +103,7 @@ class Stream(Protocol):
     """A connected stream of octets. Its methods raise only :class:`.TransportError`."""
 
     async def read(self, timeout: float | None) -> bytes:
-        """Return the octets that have arrived, at most 64 KiB, or ``b""`` at the end.
+        """Return the octets that have arrived, at most 128 KiB, or ``b""`` at the end.
 
         Raises :class:`.TimedOut` if none arrive within *timeout* seconds (None: no limit), and
         :class:`.ConnectionLost` if the connection breaks. With a *timeout* of 0 it never waits: it

@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import CHUNK
+from ..limits import CHUNK, READ
 from ..ports import is_path
 from . import asyncio_calls, asyncio_race
 from .asyncio_waiter import Waiter
@@ -231,7 +231,7 @@ class Stream(asyncio.BufferedProtocol):
             socket.fromfd(lost.fileno(), lost.family, lost.type) as it,
         ):
             it.setblocking(False)
-            if rest := it.recv(CHUNK):
+            if rest := it.recv(READ):
                 self._received.append(rest)
 
     def pause_writing(self) -> None:

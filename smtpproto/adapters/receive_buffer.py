@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 
-from ..limits import CHUNK
+from ..limits import READ
 
 _shared = threading.local()
 
@@ -19,6 +19,6 @@ def receive_buffer() -> memoryview:
     each stream has its own.
     """
     if sys.platform == "win32" or not hasattr(_shared, "buffer"):
-        _shared.buffer = memoryview(bytearray(CHUNK))
+        _shared.buffer = memoryview(bytearray(READ))
     buffer: memoryview = _shared.buffer
     return buffer

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import CHUNK
+from ..limits import READ
 from .dialling import close_on_error
 
 # What recv and send raise if they would have to wait. The last two are those of an SSLSocket, which
@@ -77,7 +77,7 @@ class SocketStream(ABC):
     def _receive(self) -> bytes | None:
         """Return what has arrived; None if nothing has, b"" at the end."""
         try:
-            return self._socket.recv(CHUNK)
+            return self._socket.recv(READ)
         except OSError as error:
             if type(error).__name__ in _WOULD_BLOCK:
                 return None

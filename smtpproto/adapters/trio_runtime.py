@@ -13,7 +13,7 @@ import trio
 from .. import ports
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import CHUNK
+from ..limits import READ
 from ..ports import is_path
 from . import eyeballs, trio_calls
 from .daemon_threads import THREADS
@@ -185,7 +185,7 @@ class _AnyStream:
             # Not an argument of CancelScope: a deadline of now would cancel before the first try.
             self._reading.deadline = trio.current_time() + _seconds(timeout)
             try:
-                return bytes(await self._connected.receive_some(CHUNK))
+                return bytes(await self._connected.receive_some(READ))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 raise ConnectionLost(printable(str(error.__cause__ or error))) from None
         if self._interrupted:

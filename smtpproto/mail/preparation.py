@@ -331,7 +331,7 @@ class _NoConverter:
 
 
 def pieces_of(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
-    """Yield *source* in pieces of at most 64 KiB."""
+    """Yield *source* in pieces of at most 128 KiB."""
     if isinstance(source, bytes):
         yield from _cut(source)
     elif (read := getattr(source, "read", None)) is not None:
@@ -380,7 +380,7 @@ def _in_ascii(held: bytearray, header: HeaderScanner) -> bytes:
 
 
 def _cut_lines(data: bytes) -> Iterator[bytes]:
-    """Yield *data* in slices of at most 64 KiB that do not end between CR and LF."""
+    """Yield *data* in slices of at most 128 KiB that do not end between CR and LF."""
     start, size = 0, len(data)
     while start < size:
         end = start + CHUNK
@@ -394,7 +394,7 @@ def _require_octets(piece: object) -> None:
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
-    """Return *data* in pieces of at most 64 KiB. Raises TypeError if it is not octets."""
+    """Return *data* in pieces of at most 128 KiB. Raises TypeError if it is not octets."""
     _require_octets(data)
     data = bytes(data)
     return (data[start : start + CHUNK] for start in range(0, len(data), CHUNK))

@@ -67,7 +67,7 @@ class IncomingContent:
         return ("bare_cr_or_lf",) if bare else ()
 
     def read(self) -> bytes:
-        """Return the next slice to pass on, at most 64 KiB; b"" at the end, or if more octets must
+        """Return the next slice to pass on, at most 128 KiB; b"" at the end, or if more octets must
         arrive."""
         while not self.done and (piece := self._source.read()):
             if self._refusal is None:

@@ -94,7 +94,7 @@ class Sink(Protocol):
     """
 
     def write(self, data: bytes, /) -> NoReply:
-        """Store the next octets of content, at most 64 KiB.
+        """Store the next octets of content, at most 128 KiB.
 
         From DATA, lines end with CRLF and dot-stuffing is removed. From BDAT, the octets are as the
         client sent them, and may contain CR or LF alone (RFC 3030 3).

@@ -113,7 +113,7 @@ class Filter(ABC):
 
     @abstractmethod
     def read(self) -> bytes | None:
-        """Return plain octets, at most 64 KiB; None if more must arrive; b"" at the end.
+        """Return plain octets, at most 128 KiB; None if more must arrive; b"" at the end.
 
         The end needs no close_notify, because SMTP itself shows whether a message is complete.
         """

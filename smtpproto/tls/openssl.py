@@ -15,7 +15,7 @@ from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identit
 from service_identity.pyopenssl import extract_patterns
 
 from ..errors import ConnectionLost, TLSFailed
-from ..limits import CHUNK
+from ..limits import CHUNK, READ
 from .binding import EXPORTER
 from .context import OpenSSLContext
 from .filter import Filter, closed_by_peer, failure, plain_name, renegotiation, unusable
@@ -131,7 +131,7 @@ class OpenSSLFilter(Filter):
 
     def read(self) -> bytes | None:
         try:
-            return self._tls.recv(CHUNK)
+            return self._tls.recv(READ)
         except SSL.WantReadError:
             return None
         except (SSL.ZeroReturnError, SSL.SysCallError):

@@ -21,7 +21,7 @@ class ChunkReader:
         return self._left == 0
 
     def read(self) -> bytes:
-        """Return the next slice, at most 64 KiB; b"" at the end, or if more octets must arrive."""
+        """Return the next slice, at most 128 KiB; b"" at the end, or if more octets must arrive."""
         piece = self._buffer.take(min(self._left, CHUNK))
         self._left -= len(piece)
         return piece

@@ -65,7 +65,7 @@ class DotReader:
         return self.bare and (self._lone_dot or not self._normalize)
 
     def read(self) -> bytes:
-        """Return the next slice, at most 64 KiB; b"" at the end, or if more octets must arrive."""
+        """Return the next slice, at most 128 KiB; b"" at the end, or if more octets must arrive."""
         piece = b""
         while self._buffer and not self.done and not piece:
             data = self._held + self._buffer.take(self._room)
