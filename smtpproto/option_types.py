@@ -61,9 +61,11 @@ _WORDS: dict[Any, str] = {
 
 def check_type(name: str, value: object, kind: type | types.UnionType, instead: str) -> None:
     """Raise TypeError unless *value* is None or a *kind*. *instead* shows what to pass."""
+    if value is None:
+        return
     known = kind.__args__ if isinstance(kind, types.UnionType) else (kind,)
     number = isinstance(value, bool) and bool not in known  # True is an int for Python
-    if value is not None and (number or not isinstance(value, kind)):
+    if number or not isinstance(value, kind):
         raise wrong_type(name, value, instead)
 
 
@@ -84,7 +86,8 @@ def must_be(kind: type | types.UnionType, instead: str) -> Callable[[Any, Any, A
     """Return an attrs validator that applies :func:`require_type`."""
 
     def validate(_: object, attribute: Any, value: object) -> None:
-        require_type(attribute.name, value, kind, instead)
+        if type(value) is not kind:
+            require_type(attribute.name, value, kind, instead)
 
     return validate
 
