@@ -14,17 +14,17 @@ from bench.calls import DIALOGUES, UNITS, count_calls, in_a_group, is_profiled, 
 
 # What one unit of each dialogue may cost at most. `python -m bench.calls` prints what it costs now.
 BOUNDS = {
-    "S1": 410,
-    "S2": 220,
-    "S2 SIZE BODY": 230,
-    "S2p": 190,
-    "S7": 29,
-    "S7 refused": 80,
-    "C1": 590,
-    "C2": 320,
-    "C2 fresh": 400,
-    "C7": 53,
-    "C7 refused": 53,
+    "S1": 380,
+    "S2": 200,
+    "S2 SIZE BODY": 210,
+    "S2p": 175,
+    "S7": 28,
+    "S7 refused": 79,
+    "C1": 575,
+    "C2": 315,
+    "C2 fresh": 390,
+    "C7": 52,
+    "C7 refused": 52,
 }
 
 pytestmark = pytest.mark.skipif(is_profiled(), reason="another profiler runs, and would count too")
