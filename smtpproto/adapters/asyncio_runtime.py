@@ -119,13 +119,10 @@ class Stream(asyncio.BufferedProtocol):
         self._closed = asyncio.get_running_loop().create_future()
 
     async def read(self, timeout: float | None) -> bytes:
-        if not (self._received or self._ended):
-            if timeout == 0:
-                await self._look()
-            else:
-                deadline = self._waiter.deadline(timeout)
-                while not (self._received or self._ended):
-                    await self._waiter.until(deadline)
+        if timeout == 0:
+            await self._look()
+        while not (self._received or self._ended):
+            await self._waiter.wait(timeout)
         if not self._received:
             if self._error is not None:
                 raise ConnectionLost(printable(str(self._error)))
@@ -139,9 +136,8 @@ class Stream(asyncio.BufferedProtocol):
     async def write(self, data: bytes, timeout: float | None) -> None:
         if not self._transport.is_closing():  # asyncio logs each write to a closing transport
             self._transport.write(data)
-        deadline = self._waiter.deadline(timeout) if self._full else None
         while self._full and not self._transport.is_closing():
-            await self._waiter.until(deadline)
+            await self._waiter.wait(timeout)
         if self._transport.is_closing():
             raise ConnectionLost(printable(str(self._error or "the connection is closed")))
 
@@ -175,6 +171,8 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _look(self) -> None:
         """Receive what has arrived, without waiting. Raises TimedOut if that is nothing."""
+        if self._received or self._ended:
+            return
         if sys.platform == "win32" or self._transport.is_closing():
             for _ in range(2):  # the turns that the loop needs to pass on what has arrived
                 await asyncio.sleep(0)
@@ -218,7 +216,7 @@ class Stream(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self._receive_the_rest()
-        self._ended, self._error = True, exc
+        self._ended, self._error = True, exc or self._error
         if not self._closed.done():
             self._closed.set_result(None)
         self._waiter.wake_soon()

@@ -12,7 +12,7 @@ from typing import Unpack
 
 from attrs import define
 
-from ..errors import TimedOut
+from ..errors import TransportError
 from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import asyncio_calls, listening
@@ -248,8 +248,7 @@ def _on_signals(stop: Callable[[], object]) -> Iterator[None]:
 class _LingeringStream(Stream):
     """A stream that lets the client read the last replies before it closes the connection."""
 
-    _discarded: int | None = None  # octets, while lingering
-    _ended_by_client = False
+    _ended_by_client = False  # unlike _ended, not by interrupt()
 
     async def close(self) -> None:
         try:
@@ -263,24 +262,12 @@ class _LingeringStream(Stream):
         self._transport.abort()
 
     async def _linger(self) -> None:
-        self._discarded = sum(map(len, self._received))
-        self._received.clear()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        now = asyncio.get_running_loop().time
+        now, room, self._ended = asyncio.get_running_loop().time, LINGER_OCTETS, False
         end = now() + LINGER
-        with contextlib.suppress(TimedOut, OSError):
+        with contextlib.suppress(TransportError, OSError):
             self._transport.write_eof()
-            while not self._ended_by_client and self._discarded < LINGER_OCTETS:
-                await self._waiter.until(min(end, now() + LINGER_QUIET))
-
-    def buffer_updated(self, nbytes: int) -> None:
-        if self._discarded is None:
-            super().buffer_updated(nbytes)
-        else:
-            self._discarded += nbytes
-            self._waiter.wake()
+            while room > 0 and (octets := await self.read(min(end - now(), LINGER_QUIET))):
+                room -= len(octets)
 
     def eof_received(self) -> bool:
         self._ended_by_client = True

@@ -11,7 +11,7 @@ from ..errors import TimedOut
 
 
 class Waiter:
-    """Suspends the task that uses a stream, until :meth:`wake` or a deadline.
+    """Suspends the task that uses a stream, until :meth:`wake` or a time-out.
 
     It follows the protocol of asyncio's futures, so that ``asyncio.timeout``, cancellation and
     context variables work as everywhere. One timer serves all waits: it is only set anew if it
@@ -33,20 +33,18 @@ class Waiter:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_time = 0.0
 
-    def deadline(self, timeout: float | None) -> float | None:
-        """Return the deadline, on the loop's clock, of a wait of *timeout* seconds from now."""
-        return None if timeout is None else self._loop.time() + timeout
-
-    def until(self, deadline: float | None) -> Waiter:
-        """Return what to await. It raises TimedOut at *deadline*; None is no limit.
+    def wait(self, timeout: float | None) -> Waiter:
+        """Return what to await. It raises TimedOut after *timeout* seconds; None is no limit.
 
         Raises RuntimeError if another task waits already.
         """
         if self._wakeup is not None:
             raise RuntimeError("another task is waiting for this stream")
-        self._deadline = deadline
-        if deadline is not None and (self._timer is None or deadline < self._timer_time):
-            self._set_timer(deadline)
+        self._deadline = None if timeout is None else self._loop.time() + timeout
+        if self._deadline is not None and (
+            self._timer is None or self._deadline < self._timer_time
+        ):
+            self._set_timer(self._deadline)
         return self
 
     def wake(self) -> None:
