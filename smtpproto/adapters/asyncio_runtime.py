@@ -9,7 +9,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
@@ -54,8 +54,7 @@ class Runtime:
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
 
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
+    shared = staticmethod(SHARED_VALUES.get)
 
     async def dial(
         self,

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..ports import is_path
@@ -29,8 +29,7 @@ class Runtime:
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
 
-    def now(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.monotonic)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -56,8 +55,7 @@ class Runtime:
         """Call *function* at once: each connection has its own thread."""
         return function()
 
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
+    shared = staticmethod(SHARED_VALUES.get)
 
     async def dial(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 import trio
@@ -35,34 +35,26 @@ class Runtime:
     def __init__(self, connected: Connection | None = None) -> None:
         self._connected = connected
 
-    def now(self) -> float:
-        return trio.current_time()
+    now = staticmethod(trio.current_time)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
 
-    async def checkpoint(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+    checkpoint = staticmethod(trio.lowlevel.checkpoint)
+    sleep = staticmethod(trio.sleep)
 
     def semaphore(self, number: int) -> trio.Semaphore:
         return trio.Semaphore(number)
 
-    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return await trio_calls.within(seconds, awaitable)
-
-    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return await trio_calls.finish_within(seconds, awaitable)
+    within = staticmethod(trio_calls.within)
+    finish_within = staticmethod(trio_calls.finish_within)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.
         limiter = _limiter()
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
 
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
+    shared = staticmethod(SHARED_VALUES.get)
 
     async def dial(
         self,

@@ -39,18 +39,14 @@ def filter_for(
 
     Raises LocalProtocolError as :class:`TLSFilter` does, and if pyOpenSSL is not installed.
     """
-    if isinstance(context, ssl.SSLContext):
-        return TLSFilter(
-            context,
-            server_side=server_side,
-            server_hostname=server_hostname,
-            fingerprints=fingerprints,
-        )
-    try:
-        from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
-    except ImportError as error:
-        raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
-    return OpenSSLFilter(
+    make: Callable[..., Filter] = TLSFilter
+    if not isinstance(context, ssl.SSLContext):
+        try:
+            from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
+        except ImportError as error:
+            raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
+        make = OpenSSLFilter
+    return make(
         context,
         server_side=server_side,
         server_hostname=server_hostname,

@@ -29,7 +29,7 @@ class ScriptedClock(Runtime):
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
-        self.shared = SharedValues(lambda: self.time).get  # type: ignore[method-assign]
+        self.shared = SharedValues(lambda: self.time).get
 
     def context(self, verify: TLSVerify) -> ssl.SSLContext:
         """Return the context that a new connection uses."""
