@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from io import BytesIO
 from operator import attrgetter
 from typing import Protocol
 
@@ -265,7 +266,8 @@ class WholeMessage:
         self._handler = handler
         self._session = session
         self._envelope = envelope
-        self._body = bytearray()  # a list of small slices would need many times the memory
+        # A list of small slices would need many times the memory; a bytearray, a copy at the end.
+        self._body = BytesIO()
         self._account: Account | None = None
         self._refusal: Reply | None = None
 
@@ -280,7 +282,7 @@ class WholeMessage:
         if self._account is not None and self._refusal is None:
             self._refusal = self._account.reserve(len(data))
         if self._refusal is None:
-            self._body += data
+            self._body.write(data)
         else:
             self.abort()
 
@@ -288,12 +290,11 @@ class WholeMessage:
         """Pass the content to the handler, and return its verdict."""
         if self._refusal is not None:
             return self._refusal
-        body = bytes(self._body)
-        self._body.clear()
+        body, self._body = self._body.getvalue(), BytesIO()
         return self._handler.message(self._session, self._envelope, body)
 
     def abort(self) -> None:
         """Discard the content."""
-        self._body.clear()
+        self._body = BytesIO()
         if self._account is not None:
             self._account.release()

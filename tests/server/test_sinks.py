@@ -153,3 +153,18 @@ def test_the_default_sink_keeps_small_slices_in_little_more_memory_than_their_oc
     assert used < 2 * size
     sink.commit()
     assert inbox.bodies == [b"".join(b"%02d" % (number % 100) for number in range(0, size, 2))]
+
+
+def test_the_default_sink_passes_a_message_on_without_a_copy() -> None:
+    inbox, size = Inbox(), 4 * 1024 * 1024
+    sink, slices = WholeMessage(inbox, Session(peer=("", 0)), TO_BOB), size // 65536
+    tracemalloc.start()
+    try:
+        for _ in range(slices):
+            sink.write(bytes(65536))
+        sink.commit()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(inbox.bodies[0]) == size
+    assert peak < 1.2 * size
