@@ -11,7 +11,7 @@ import socket
 from typing import Any
 
 from .dialling import close_on_error
-from .eyeballs import AddressInfo, Schedule, open_socket
+from .eyeballs import AddressInfo, Schedule, all_failed, literal, open_socket, with_address
 
 
 async def connect(host: str, port: int, source: tuple[str, int] | None) -> socket.socket:
@@ -20,9 +20,21 @@ async def connect(host: str, port: int, source: tuple[str, int] | None) -> socke
     Raises an OSError whose cause is a group with the error of each address. If it is cancelled, it
     leaves no socket and no task.
     """
+    if (info := literal(host, port)) is not None:
+        return await _connect_to(info, source)
     loop = asyncio.get_running_loop()
     found: list[Any] = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if len(found) == 1:
+        return await _connect_to(found[0], source)
     return await _Race(Schedule(found, loop.time), source).run()
+
+
+async def _connect_to(info: AddressInfo, source: tuple[str, int] | None) -> socket.socket:
+    """Do what :func:`connect` does, with the only address of a host."""
+    try:
+        return await _attempt(info, source)
+    except OSError as error:
+        raise all_failed([with_address(error, info)])  # noqa: B904  # it has a cause
 
 
 class _Race:

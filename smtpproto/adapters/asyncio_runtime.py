@@ -143,12 +143,14 @@ class Stream(asyncio.BufferedProtocol):
     async def close(self) -> None:
         self._transport.abort() if self._full else self._transport.close()
         self._waiter.close()
-        abort = self._transport.abort
-        timer = asyncio.get_running_loop().call_later(5, abort)  # the peer may not read the rest
+        abort, timer = self._transport.abort, None
+        if self._transport.get_write_buffer_size():  # the peer may not read the rest
+            timer = asyncio.get_running_loop().call_later(5, abort)
         try:
             await asyncio.shield(self._closed)
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             if not self._closed.done():
                 abort()
 

@@ -94,11 +94,13 @@ class Stream(SocketStream):
         super().__init__(connected)
         # An SSLSocket may hold octets that poll does not know of.
         self._held: Callable[[], int] | None = getattr(connected, "pending", None)
+        self._wait_to_read = _waiter(connected, to_write=False)
 
     async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
         if self._is_closed or (self._held is not None and not to_write and self._held()):
             return True
-        while not _poll(self._socket, min(deadline - time.monotonic(), _MAX_WAIT), to_write):
+        wait = _waiter(self._socket, to_write=True) if to_write else self._wait_to_read
+        while not wait(max(min(deadline - time.monotonic(), _MAX_WAIT), 0)):
             if time.monotonic() >= deadline:
                 return False
         return True
@@ -114,11 +116,12 @@ class Stream(SocketStream):
             self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _poll(waiting: socket.socket, seconds: float, to_write: bool) -> bool:
-    """Return whether *waiting* can be read, or written, within *seconds*."""
+def _waiter(waiting: socket.socket, *, to_write: bool) -> Callable[[float], bool]:
+    """Return a function that waits until *waiting* can be read, or written, but at most so many
+    seconds; it returns whether that is so."""
     if not hasattr(select, "poll"):  # on Windows
         readers, writers = ([], [waiting]) if to_write else ([waiting], [])
-        return any(select.select(readers, writers, writers, max(seconds, 0)))
+        return lambda seconds: any(select.select(readers, writers, writers, seconds))
     poll = select.poll()
     poll.register(waiting, select.POLLOUT if to_write else select.POLLIN)
-    return bool(poll.poll(max(seconds, 0) * 1000))
+    return lambda seconds: bool(poll.poll(seconds * 1000))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import (
     EACCES,
     EADDRINUSE,
@@ -17,7 +16,7 @@ from errno import (
     ENOENT,
 )
 
-from ..errors import ConnectFailed, TimedOut
+from ..errors import ConnectFailed, TimedOut, TransportError
 from ..grammar.printable import printable
 from ..ports import Runtime, is_path
 
@@ -37,29 +36,38 @@ _RETRY_DELAY = 0.02  # seconds
 _PORT_25 = "; many providers block outgoing port 25: send through a relay on port 587 or 465"
 
 
-@contextmanager
-def map_connect_errors(host: str, port: int) -> Iterator[None]:
-    """Turn the errors of a block that connects into this library's errors.
+class map_connect_errors:  # noqa: N801  # a generator would cost more calls
+    """Turns the errors of a block that connects into this library's errors.
 
     TimeoutError becomes TimedOut. Other errors of the system and its resolver become ConnectFailed,
     whose text has the error of each address that was tried.
     """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # ValueError and the others: an invalid host name or port, or a socket that cannot be used.
+        if isinstance(error, OSError | ValueError | OverflowError | TypeError):
+            raise _mapped(error, self._host, self._port) from None
+
+
+def _mapped(error: Exception, host: str, port: int) -> TransportError:
     where = host if is_path(host) else f"{host}, port {port}"
     hint = _PORT_25 if port == 25 else ""
-    try:
-        yield
-    except TimeoutError:
+    if isinstance(error, TimeoutError):
         text = printable(f"cannot connect to {where} in time")
-        raise TimedOut(text, phase="connect", check=_CHECK_ON_TIMEOUT + hint) from None
-    except socket.gaierror as error:
+        return TimedOut(text, phase="connect", check=_CHECK_ON_TIMEOUT + hint)
+    if isinstance(error, socket.gaierror):
         text = printable(f"cannot resolve {host}: {error}")
         check = "the name, and the DNS settings of this machine"
-        raise ConnectFailed(text, phase="connect", check=check) from None
-    # ValueError and the others: an invalid host name or port, or a socket that cannot be used.
-    except (OSError, ValueError, OverflowError, TypeError) as error:
-        reasons = ", ".join(str(one) for one in _errors_of_addresses(error))
-        text = printable(f"cannot connect to {where}: {reasons}")
-        raise ConnectFailed(text, phase="connect", check=_what_to_check(reasons, hint)) from None
+        return ConnectFailed(text, phase="connect", check=check)
+    reasons = ", ".join(str(one) for one in _errors_of_addresses(error))
+    text = printable(f"cannot connect to {where}: {reasons}")
+    return ConnectFailed(text, phase="connect", check=_what_to_check(reasons, hint))
 
 
 async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None) -> socket.socket:
@@ -85,15 +93,18 @@ async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None
         await runtime.sleep(_RETRY_DELAY)
 
 
-@contextmanager
-def close_on_error(connection: socket.socket | None) -> Iterator[None]:
-    """Close the caller's *connection*, if there is one, when the block raises."""
-    try:
-        yield
-    except BaseException:
-        if connection is not None:
-            connection.close()
-        raise
+class close_on_error:  # noqa: N801  # a generator would cost more calls
+    """Closes the caller's *connection*, if there is one, when the block raises."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and self._connection is not None:
+            self._connection.close()
 
 
 def _errors_of_addresses(error: BaseException) -> Iterator[BaseException]:

@@ -12,10 +12,12 @@ import selectors
 import socket
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 from types import TracebackType
 from typing import Any, Self
+
+from .dialling import close_on_error
 
 ATTEMPT_DELAY = 0.25  # seconds before the next address is tried as well (RFC 8305 5)
 
@@ -68,20 +70,37 @@ class Schedule:
 
     def failed(self, info: AddressInfo, error: OSError) -> None:
         """Note the error of an attempt; the next one may start at once."""
-        code, address = error.errno, info[4]
-        self._errors.append(
-            OSError(f"{error} {address}")
-            if code is None
-            else OSError(code, f"{os.strerror(code)} {address}")
-        )
+        self._errors.append(with_address(error, info))
         self._next_start = self._now()
 
     @property
     def error(self) -> OSError:
         """The error to raise if all attempts failed; its cause has the error of each address."""
-        error = OSError("all addresses failed")
-        error.__cause__ = ExceptionGroup("all failed", self._errors) if self._errors else None
-        return error
+        return all_failed(self._errors)
+
+
+def all_failed(errors: Sequence[OSError]) -> OSError:
+    """Return the error for the failure of all addresses, whose cause has that of each."""
+    error = OSError("all addresses failed")
+    error.__cause__ = ExceptionGroup("all failed", errors) if errors else None
+    return error
+
+
+def with_address(error: OSError, info: AddressInfo) -> OSError:
+    """Return the *error* of an attempt with the address in its text."""
+    code, address = error.errno, info[4]
+    if code is None:
+        return OSError(f"{error} {address}")
+    return OSError(code, f"{os.strerror(code)} {address}")
+
+
+def literal(host: str, port: int) -> AddressInfo | None:
+    """Return the address of a *host* that is an IPv4 address, which needs no resolver, or None."""
+    try:
+        socket.inet_pton(socket.AF_INET, host)
+    except (OSError, ValueError):  # ValueError: characters that no host has
+        return None
+    return socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)
 
 
 def open_socket(info: AddressInfo, source: tuple[str, int] | None) -> socket.socket:
@@ -114,7 +133,12 @@ def connect(
     address.
     """
     end = float("inf") if timeout is None else now() + timeout
-    schedule = Schedule(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), now)
+    if (info := literal(host, port)) is not None:
+        return _connect_to(info, timeout, source)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if len(found) == 1:
+        return _connect_to(found[0], timeout, source)
+    schedule = Schedule(found, now)
     with _Race(schedule, source) as race:
         while schedule or race.running:
             if (info := schedule.due()) is not None:
@@ -124,6 +148,22 @@ def connect(
             if now() >= end:
                 raise TimeoutError
     raise schedule.error
+
+
+def _connect_to(
+    info: AddressInfo, timeout: float | None, source: tuple[str, int] | None
+) -> socket.socket:
+    """Do what :func:`connect` does, with the only address of a host."""
+    try:
+        opened = open_socket(info, source)
+        with close_on_error(opened):
+            opened.settimeout(None if timeout is None else min(timeout, _MAX_WAIT))
+            opened.connect(info[4])
+            return opened
+    except OSError as error:
+        if isinstance(error, TimeoutError) and error.errno is None:  # not one of the system
+            raise
+        raise all_failed([with_address(error, info)])  # noqa: B904  # it has a cause
 
 
 class _Race:

@@ -15,6 +15,7 @@ from .dialling import close_on_error
 # What recv and send raise if they would have to wait. The last two are those of an SSLSocket, which
 # a caller may have connected.
 _WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError", "SSLWantWriteError")
+_FEW = 16384  # octets read at once until more arrive; room for more is costly to make
 
 # A socket that is closed while octets of the peer are unread resets the connection, and the peer
 # may lose the last reply. So a server ends its own direction first, and discards what still
@@ -31,7 +32,7 @@ class SocketStream(ABC):
     _reading_is_shut = False  # then recv returns b"" at once, although more may arrive
 
     def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
+        self._socket, self._amount = connected, _FEW
         with close_on_error(connected):
             connected.setblocking(False)
             with contextlib.suppress(OSError):  # the socket is not TCP
@@ -52,7 +53,7 @@ class SocketStream(ABC):
         return self._socket.fileno() < 0
 
     async def read(self, timeout: float | None) -> bytes:
-        deadline = self._deadline(timeout)
+        deadline = 0 if timeout == 0 else self._deadline(timeout)
         while not self._interrupted:
             in_time = timeout != 0 and await self._is_ready(deadline)
             if (data := self._receive()) is not None:
@@ -77,11 +78,13 @@ class SocketStream(ABC):
     def _receive(self) -> bytes | None:
         """Return what has arrived; None if nothing has, b"" at the end."""
         try:
-            return self._socket.recv(READ)
+            data = self._socket.recv(self._amount)
         except OSError as error:
             if type(error).__name__ in _WOULD_BLOCK:
                 return None
             raise ConnectionLost(printable(str(error))) from None
+        self._amount = _FEW if len(data) < _FEW else READ
+        return data
 
     def _send(self, data: bytes | memoryview) -> int:
         """Write what the system takes of *data*; return how many octets that is."""

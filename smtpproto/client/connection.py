@@ -429,7 +429,8 @@ async def _open_or_close(client: Client, mode: TLSMode) -> Client:
         raise
     finally:
         deadline.stop()
-    _log.info("connected to %s, port %s", *client._link.stream.peername)
+    if _log.isEnabledFor(logging.INFO):
+        _log.info("connected to %s, port %s", *client._link.stream.peername)
     return client
 
 
