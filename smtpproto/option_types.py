@@ -282,29 +282,40 @@ def _in_words(classes: tuple[type, ...], elements: tuple[type, ...]) -> str:
     return " or ".join(dict.fromkeys(words))
 
 
-def maker(kind: type[T], *names: str) -> Callable[..., T]:
+def maker(kind: type[T], *names: str, **parts: Any) -> Callable[..., T]:
     """Return a function that makes an instance of *kind*, a class of attrs with slots, from valid
     values.
 
     The function takes the values of *names*, which are fields or cached properties, in this order.
-    It sets each slot without ``__init__``: no converter and no validator runs. Every other field
-    has its default. Raises TypeError if a name has no slot in *kind*, or if a field that is not
-    named has no default of its own.
+    It sets each slot without ``__init__``: no converter and no validator runs. *parts* are fields
+    with the maker of their value: the function makes this value, too, and first takes what that
+    maker takes; a name that both have stands for one value. Every other field has its default.
+    Raises TypeError if a name has no slot in *kind*, or if a field that is not named has no default
+    of its own.
     """
     fields: dict[str, Any] = attrs.fields_dict(cast("Any", kind))
-    known: dict[str, Any] = {"new": object.__new__, "kind": kind}
-    lines = [f"def make({', '.join(names)}):", "self = new(kind)"]
-    for name in fields | dict.fromkeys(names):
+    this, takes, steps = kind.__name__, list[str](), list[str]()
+    known: dict[str, Any] = {"new": object.__new__, this: kind}
+    for part in parts.values():  # its steps become steps of this function
+        takes += part.__globals__["takes"]
+        steps += part.__globals__["steps"]
+        known = part.__globals__ | known
+    takes = [*dict.fromkeys((*takes, *names))]
+    steps.append(f"made_{this} = new({this})")
+    for name in fields | dict.fromkeys((*names, *parts)):
         slot, value = getattr(kind, name, None), name
         if not isinstance(slot, types.MemberDescriptorType):
-            raise TypeError(f"{kind.__name__}: {name} has no slot")
-        if name not in names:
-            value, default = f"default_{name}", fields[name].default
+            raise TypeError(f"{this}: {name} has no slot")
+        if name in parts:
+            value = parts[name].__globals__["made"]
+        elif name not in names:
+            value, default = f"{this}_{name}", fields[name].default
             if default is attrs.NOTHING or getattr(default, "takes_self", False):
-                raise TypeError(f"{kind.__name__}: {name} must be named")
+                raise TypeError(f"{this}: {name} must be named")
             known[value] = getattr(default, "factory", default)
             value += "()" if known[value] is not default else ""
-        known[f"set_{name}"] = slot.__set__
-        lines.append(f"set_{name}(self, {value})")
-    exec("\n    ".join([*lines, "return self"]), known)
+        known[f"set_{this}_{name}"] = slot.__set__
+        steps.append(f"set_{this}_{name}(made_{this}, {value})")
+    known |= {"takes": takes, "steps": steps, "made": f"made_{this}"}
+    exec("\n    ".join([f"def make({', '.join(takes)}):", *steps, f"return made_{this}"]), known)
     return cast("Callable[..., T]", known["make"])

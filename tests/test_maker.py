@@ -81,6 +81,21 @@ def test_a_maker_can_fill_a_cached_property_that_is_known() -> None:
     assert maker(_Plain, "first")(7).total == 9
 
 
+@frozen
+class _Whole:
+    part: _Plain
+    first: int
+    other: str = "other"
+
+
+def test_a_maker_makes_a_part_too_and_a_name_that_both_take_is_one_value() -> None:
+    make = maker(_Whole, "first", part=maker(_Plain, "first", "total"))
+    assert make(7, 8) == _Whole(_Plain(7), 7)
+    assert make(7, 8).part.total == 8
+    outer: Any = maker(_Value, "first", "second", fourth=make)(7, 8, "a")
+    assert (outer.fourth, outer.first, outer.second) == (_Whole(_Plain(7), 7), 7, "a")
+
+
 def test_a_made_value_is_frozen() -> None:
     with pytest.raises(AttributeError):
         maker(_Plain)().first = 2  # type: ignore[misc]

@@ -141,7 +141,6 @@ class Mailbox(_Address):
 
 
 _make_mailbox = maker(Mailbox, "local_part", "domain", "long")
-_make_common = maker(Mailbox, "local_part", "domain", "_text", "canonical", "isascii", "leniencies")
 
 COMMON_MAILBOX = (
     rf"(?=[^@]{{1,{limits.LOCAL_PART}}}@){ATOM}(?:\.{ATOM})*"
@@ -152,11 +151,21 @@ ASCII. It matches only what the grammar allows, in all limits."""
 _COMMON = pattern(COMMON_MAILBOX)
 
 
-def common_mailbox(text: str) -> Mailbox:
-    """Return the mailbox of *text*, which :data:`COMMON_MAILBOX` matches."""
-    local_part, at, name = text.partition("@")
-    canonical = local_part + at + name.lower()
-    return _make_common(local_part, common_domain(name), text, canonical, True, ())
+def of_common(make: Callable[..., T]) -> Callable[..., T]:
+    """Return a function that makes a value by *make*, for a text that :data:`COMMON_MAILBOX`
+    matches. *make* is a maker of a common mailbox, or of what has one as a part."""
+
+    def read(text: str, *others: object) -> T:
+        local_part, at, name = text.partition("@")
+        return make(name, text, local_part + at + name.lower(), True, local_part, (), *others)
+
+    return read
+
+
+_TAKEN = "_text", "canonical", "isascii"  # by the makers of mailboxes and of paths
+_make_common = maker(Mailbox, *_TAKEN, "local_part", "leniencies", domain=common_domain)
+common_mailbox = of_common(_make_common)
+"""Returns the mailbox of a text that :data:`COMMON_MAILBOX` matches."""
 
 
 def _check_path_length(
@@ -266,20 +275,10 @@ class ForwardPath(_Path):
         return lower(self.local_part) == _POSTMASTER
 
 
-_make_reverse_path = maker(ReversePath, "mailbox", "_text", "canonical", "isascii")
-_make_forward_path = maker(ForwardPath, "mailbox", "_text", "canonical", "isascii")
-
-
-def common_reverse_path(text: str) -> ReversePath:
-    """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
-    mailbox = common_mailbox(text)
-    return _make_reverse_path(mailbox, text, mailbox.canonical, True)
-
-
-def common_forward_path(text: str) -> ForwardPath:
-    """Return the path to the mailbox *text*, which :data:`COMMON_MAILBOX` matches."""
-    mailbox = common_mailbox(text)
-    return _make_forward_path(mailbox, text, mailbox.canonical, True)
+make_reverse_path = maker(ReversePath, *_TAKEN, mailbox=_make_common)
+make_forward_path = maker(ForwardPath, *_TAKEN, mailbox=_make_common)
+common_reverse_path = of_common(make_reverse_path)
+common_forward_path = of_common(make_forward_path)
 
 
 def read_reverse_path(text: str, at: int, context: ParseContext) -> tuple[ReversePath, int]:

@@ -13,8 +13,8 @@ from attrs import frozen
 
 from ..limits import CHUNK_SIZE_DIGITS, DOMAIN
 from ..option_types import maker
-from .address import COMMON_MAILBOX, ReversePath, common_forward_path, common_reverse_path
-from .command import Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
+from .address import COMMON_MAILBOX, ReversePath, make_forward_path, make_reverse_path, of_common
+from .command import NO_MAIL_PARAMETERS, Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from .domain import COMMON_DOMAIN, common_domain
 from .extension_command import Bdat, Lhlo
 from .parameters import Body, MailParameters
@@ -30,10 +30,10 @@ _CHUNK = rf" ([1-9][0-9]{{0,{CHUNK_SIZE_DIGITS - 1}}}|0(?= ))( (?i:LAST))?"
 _NULL_PATH = ReversePath(None)
 _BODIES = {body.value.encode(): body for body in (Body.SEVEN_BIT, Body.EIGHT_BIT_MIME)}
 
-_make_mail = maker(Mail, "path")
-_make_mail_with_parameters = maker(Mail, "path", "parameters")
+_make_mail = maker(Mail, "path", "parameters")
+_common_mail = of_common(maker(Mail, "parameters", path=make_reverse_path))
+_common_rcpt = of_common(maker(Rcpt, path=make_forward_path))
 _make_parameters = maker(MailParameters, "size", "body")
-_make_rcpt = maker(Rcpt, "path")
 _make_bdat = maker(Bdat, "size", "last")
 
 
@@ -67,17 +67,17 @@ def _hello(kind: type[Ehlo]) -> Form:
 
 
 def _mail(match: Match) -> Mail:
-    text, size, body, size_after_body = match.groups()
-    path = _NULL_PATH if text is None else common_reverse_path(text.decode())
-    size = size or size_after_body
-    if size is None and body is None:
-        return _make_mail(path)
-    parameters = _make_parameters(size and int(size), body and _BODIES[body.upper()])
-    return _make_mail_with_parameters(path, parameters)
+    sender, size, body, size_after_body = match.groups()
+    size, parameters = size or size_after_body, NO_MAIL_PARAMETERS
+    if size is not None or body is not None:
+        parameters = _make_parameters(size and int(size), body and _BODIES[body.upper()])
+    if sender is None:
+        return _make_mail(_NULL_PATH, parameters)
+    return _common_mail(sender.decode(), parameters)
 
 
 def _rcpt(match: Match) -> Rcpt:
-    return _make_rcpt(common_forward_path(match[1].decode()))
+    return _common_rcpt(match[1].decode())
 
 
 def _bdat(match: Match) -> Bdat:
