@@ -20,7 +20,6 @@ from ..events import (
     Tolerated,
 )
 from ..grammar.address import ForwardPath
-from ..grammar.command import Command
 from ..grammar.envelope import Envelope
 from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.reply import Reply
@@ -109,16 +108,6 @@ class ServerProtocol:
     def owed(self) -> tuple[ForwardPath, ...]:
         """In LMTP, the recipients whose reply to the message is still due, the next first."""
         return () if self.state.content is None else self.state.content.owed
-
-    @property
-    def accepted_messages(self) -> int:
-        """The messages accepted so far; in LMTP, each counts once for each accepting reply."""
-        return self.state.budget.accepted
-
-    @property
-    def has_unread_input(self) -> bool:
-        """Whether octets have arrived that were not read yet."""
-        return bool(self.state.buffer)
 
     @property
     def timeout(self) -> float | None:
@@ -273,9 +262,6 @@ class ServerProtocol:
 
     # -- reading commands --------------------------------------------------------------------
 
-    def _greet(self) -> Connected:
-        return Connected(early_talk=self.has_unread_input)
-
     def _read_command(self) -> ServerEvent | None:
         """Return the next command. Most have the usual form and are as expected, which takes few
         steps; whatever else there may be about a line, :meth:`_read_line` finds out."""
@@ -296,14 +282,10 @@ class ServerProtocol:
         if verb.junk:
             state.budget.count_command(command, junk=True)
         buffer.at, state.after_refused_login = match.end(), False
-        if kind in NOT_QUESTIONS:
-            self._settle(command)
+        if kind in NOT_QUESTIONS:  # nobody else answers it
+            self.question = command
+            self.answer()
         return command
-
-    def _settle(self, command: Command) -> None:
-        """Answer a command that needs no decision."""
-        self.question = command
-        self.answer()
 
     def _read_line(self) -> ServerEvent | None:
         """Return the next command, or its refusal, after all checks."""
@@ -315,7 +297,8 @@ class ServerProtocol:
             command = strip_untrusted(state.terms, found.command)
             state.after_refused_login = False
             if type(command) in NOT_QUESTIONS:
-                self._settle(command)
+                self.question = command
+                self.answer()
             return self._after_report(found.tolerated, found.line, command)
         reply, line = found.refusal or server_replies.SYNTAX_ERROR, self._redacted(found.line)
         if isinstance(found.command, Bdat):
@@ -415,7 +398,7 @@ class ServerProtocol:
 
 
 _READERS: Mapping[Phase, Callable[[ServerProtocol], ServerEvent | None]] = {
-    Phase.GREETING: ServerProtocol._greet,
+    Phase.GREETING: lambda machine: Connected(early_talk=bool(machine.state.buffer)),
     **dict.fromkeys(COLUMNS, ServerProtocol._read_command),
     Phase.BODY: ServerProtocol._read_content,
     Phase.CHUNK: ServerProtocol._read_content,

@@ -1,11 +1,18 @@
-"""What a server offers and allows: the same for all its connections that stand alike."""
+"""What a server offers and allows: the same for all its connections that stand alike.
+
+Four values make a server's machine. :class:`~.settings.ServerSettings` are the options: one value
+for all connections. :class:`Terms` are what the options mean for a connection that stands as it
+does now, for example with TLS and without a login: connections that stand alike share them.
+:class:`~.server_state.ServerState` is what one connection has come to, with its terms at the
+moment. :class:`~.server.ServerProtocol` reads the octets of a connection, and moves its state.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from ..events import Question
 from ..grammar.extension import EXTENSIONS, Extensions
@@ -60,6 +67,7 @@ class Terms:
     """The offer for the next EHLO."""
     negotiated: Extensions = field(init=False)
     """The offer in the reply to the last EHLO; empty after HELO."""
+    _standing: dict[str, Any] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         put = object.__setattr__
@@ -68,25 +76,17 @@ class Terms:
         put(self, "offered", _offer(self))
         put(self, "negotiated", self.offered if self.extended else Extensions())
         put(self, "steps", _Steps(self))
+        arguments = [it.name for it in fields(Terms) if it.init and it.name != "settings"]
+        put(self, "_standing", {name: getattr(self, name) for name in arguments})
 
     def but(self, **changes: Any) -> Terms:
         """Return the terms of a connection that stands like this one but for *changes*."""
-        standing = {name: getattr(self, name) for name in STANDING}
-        return terms_of(self.settings, standing | changes)
+        return _terms_of(self.settings, self._standing | changes)
 
 
-# How a connection stands, besides the settings: those that stand alike share their terms.
-STANDING = (
-    "starttls", "secure", "mechanisms", "offering", "authenticated", "extended", "no_service",
-)  # fmt: skip
-
-
-def terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
-    """Return the terms for a connection: those of one that stood alike, or new ones.
-
-    Raises ValueError if the options contradict each other or an RFC.
-    """
-    key = tuple(standing.values())
+def _terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
+    """Return the terms for a connection: those of one that stood alike, or new ones."""
+    key = tuple(standing.values())  # always of the same names in the same order
     terms: Terms | None = settings.terms.get(key)
     if terms is None:
         terms = Terms(settings=settings, **standing)
@@ -102,16 +102,17 @@ def first_terms(
 ) -> Terms:
     """Return the terms of a new connection, with *settings* or those that *options* make.
 
-    Raises TypeError for wrong arguments, and for options besides settings.
+    Raises TypeError for wrong arguments, and for options besides settings; ValueError if options
+    contradict each other or an RFC.
     """
-    if settings is not None and not options:
-        return terms_of(settings, standing)
-    if settings is not None:
+    if settings is None:
+        known = (*MachineOptions.__annotations__, *standing, "settings")
+        check_names("ServerProtocol", options, known, parts_of(ServerSettings))
+        return Terms(settings=ServerSettings(**options), **standing)
+    if options:
         text = f"settings cannot be combined with {next(iter(options))}"
         raise TypeError(f"{text}; pass all options in settings")
-    known = (*MachineOptions.__annotations__, *STANDING[:4], "settings")
-    check_names("ServerProtocol", options, known, parts_of(ServerSettings))
-    return Terms(settings=ServerSettings(**options), **standing)
+    return _terms_of(settings, standing)
 
 
 _Step = tuple[Verb, Form]  # a command that may come now, and its usual form

@@ -35,12 +35,12 @@ class ContentWriter:
         """Answer DATA or BDAT. The first of them in a message asks *handler* for a sink. Return
         what is to be awaited for that, if anything."""
         if machine.state.phase is not Phase.RCPT:
-            answer_machine(machine, None)
+            machine.answer()
             return None
         data = handler.data
         if type(data) is not MethodType or data.__func__ is not Handler.data:
             return self._begin(data, machine, session)
-        self._use(WholeMessage(handler, session, machine.state.transaction.envelope), machine)
+        self._use(data(session, machine.state.transaction.envelope), machine)
         return None
 
     async def _begin(
@@ -60,12 +60,13 @@ class ContentWriter:
     def _use(self, sink: Sink | Reply, machine: ServerProtocol) -> None:
         """Answer DATA or BDAT: with the refusal *sink*, or because *sink* takes the content."""
         if isinstance(sink, WholeMessage):
-            sink = sink.count_on(self._account) or sink
+            sink.account = self._account
+            sink = self._account.check_memory() or sink
         if isinstance(sink, Reply):
             answer_machine(machine, sink)
         else:
             self._sink = sink
-            answer_machine(machine, None)
+            machine.answer()
 
     async def write(self, data: bytes) -> None:
         """Write *data* to the sink. If the sink fails, the rest of the content is discarded."""

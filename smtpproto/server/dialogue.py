@@ -178,7 +178,7 @@ class Dialogue:
     def _ask(self, hook: Callable[..., Hook], *arguments: object) -> Awaitable[object] | None:
         """Answer with the verdict of *hook*."""
         if is_left_alone(hook):
-            answer_machine(self.machine, None)
+            self.machine.answer()
             return None
         return self._ask_and_answer(hook, arguments)
 
@@ -290,7 +290,7 @@ class Dialogue:
             self.session = session
 
     def _xforward(self, command: XForward) -> None:
-        answer_machine(self.machine, None)
+        self.machine.answer()
         known, attributes = self.session.forwarded, command.attributes
         forwarded = attributes if known is None else known.updated(attributes)
         self.session = changed(self.session, forwarded=forwarded)

@@ -268,19 +268,14 @@ class WholeMessage:
         self._envelope = envelope
         # A list of small slices would need many times the memory; a bytearray, a copy at the end.
         self._body = BytesIO()
-        self._account: Account | None = None
+        self.account: Account | None = None
+        """Counts the memory of the content."""
         self._refusal: Reply | None = None
-
-    def count_on(self, account: Account) -> Reply | None:
-        """Count the memory of the content on *account*. Return the refusal of the message if there
-        is none left already."""
-        self._account = account
-        return account.reserve(0)
 
     def write(self, data: bytes) -> None:
         """Append *data* to the content; without memory for it, refuse the message at its end."""
-        if self._account is not None and self._refusal is None:
-            self._refusal = self._account.reserve(len(data))
+        if self.account is not None and self._refusal is None:
+            self._refusal = self.account.reserve(len(data))
         if self._refusal is None:
             self._body.write(data)
         else:
@@ -296,5 +291,5 @@ class WholeMessage:
     def abort(self) -> None:
         """Discard the content."""
         self._body = BytesIO()
-        if self._account is not None:
-            self._account.release()
+        if self.account is not None:
+            self.account.release()

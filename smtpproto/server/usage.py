@@ -99,16 +99,21 @@ class Account:
             self._counted = True
             return None
 
+    def check_memory(self) -> Reply | None:
+        """Return the refusal of a message if there is no memory left for any."""
+        most = self._usage.limits.memory
+        return MEMORY_FULL if most is not None and self._usage.memory >= most else None
+
     def reserve(self, octets: int) -> Reply | None:
         """Count *octets* more of the message that the connection holds in memory. Return the
-        message's refusal if there is no room; 0 octets ask whether there is any."""
+        message's refusal if there is no room."""
         most = self._usage.limits.memory
         if most is None:
             return None
         if self._memory + octets > most:
             return TOO_BIG_FOR_MEMORY
         with self._usage.lock:
-            if self._usage.memory + max(octets, 1) > most:
+            if self._usage.memory + octets > most:
                 return MEMORY_FULL
             self._memory += octets
             self._usage.memory += octets

@@ -66,12 +66,12 @@ class DotReader:
 
     def read(self) -> bytes:
         """Return the next slice, at most 128 KiB; b"" at the end, or if more octets must arrive."""
-        piece = b""
-        while self._buffer and not self.done and not piece:
-            data = self._held + self._buffer.take(self._room)
+        while not self.done and (taken := self._buffer.take(self._room)):
+            data = self._held + taken
             dots = _has_dots(data)
-            piece = self._unstuff(self._frame(data, dots), dots)
-        return piece
+            if piece := self._unstuff(self._frame(data, dots), dots):
+                return piece
+        return b""
 
     def _frame(self, data: bytes, dots: bool) -> bytes:
         """Return *data* without the end of data, or without the tail that may begin it."""
