@@ -24,8 +24,8 @@ class IncomingContent:
     """
 
     __slots__ = (
-        "_budget", "_dots", "_limit", "_refusal", "_reports_bare", "_source", "_transaction",
-        "bdat", "before", "done", "line", "owed",
+        "_budget", "_dots", "_limit", "_reports_bare", "_source", "_transaction",
+        "bdat", "before", "done", "line", "owed", "refusal",
     )  # fmt: skip
 
     def __init__(
@@ -37,9 +37,11 @@ class IncomingContent:
         refusal: Reply | None = None,
     ) -> None:
         self._source, self._dots = source, source if type(source) is DotReader else None
-        self._transaction, self._budget, self._refusal = transaction, budget, refusal
+        self._transaction, self._budget = transaction, budget
         self._limit = settings.limits.message_size
         self._reports_bare = settings.leniencies.bare_cr_or_lf is Tolerance.REPORT
+        self.refusal: Reply | None = refusal
+        """Why the content is discarded, or None."""
         self.bdat: Bdat | None = None
         """The command whose octets these are."""
         self.before: Phase = Phase.READY
@@ -52,15 +54,6 @@ class IncomingContent:
         """In LMTP, the recipients whose reply to the message is still due, the next first."""
 
     @property
-    def refusal(self) -> Reply | None:
-        """Why the content is discarded, or None."""
-        if self._dots is None:
-            return self._refusal
-        if self._limit is not None and self._transaction.size > self._limit:
-            return server_replies.TOO_BIG
-        return server_replies.BARE_CR_OR_LF if self._dots.bare and self._dots.refused else None
-
-    @property
     def tolerated(self) -> tuple[str, ...]:
         """The leniencies that the content needed and that are to be reported."""
         bare = self._reports_bare and self._dots is not None and self._dots.bare
@@ -69,9 +62,14 @@ class IncomingContent:
     def read(self) -> bytes:
         """Return the next slice to pass on, at most 128 KiB; b"" at the end, or if more octets must
         arrive."""
+        dots, transaction = self._dots, self._transaction
         while not self.done and (piece := self._source.read()):
-            if self._refusal is None:
-                self._transaction.size += len(piece)
+            if dots is not None or self.refusal is None:  # not a chunk that was refused
+                transaction.size += len(piece)
+            if dots is not None and dots.bare and dots.refused:
+                self.refusal = server_replies.BARE_CR_OR_LF
+            if self._limit is not None and transaction.size > self._limit:
+                self.refusal = server_replies.TOO_BIG
             if self.refusal is None:
                 self.done = self._source.done
                 return piece

@@ -23,6 +23,7 @@ from ..grammar.command import (
 from ..grammar.domain import Domain
 from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.offer_rules import refusal_of
+from ..grammar.parameters import Body
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE
 from ..option_types import require_type
@@ -118,7 +119,9 @@ def _check_recipient(state: ServerState, rcpt: Rcpt) -> Reply | None:
 
 
 def _check_data(state: ServerState, _: Data) -> Reply | None:
-    return server_replies.BINARYMIME_NEEDS_BDAT if state.transaction.binary else None  # RFC 3030 3
+    mail = state.transaction.mail
+    binary = mail is not None and mail.parameters.body is Body.BINARY_MIME
+    return server_replies.BINARYMIME_NEEDS_BDAT if binary else None  # RFC 3030 3
 
 
 def _check_chunk(state: ServerState, bdat: Bdat) -> Reply | None:

@@ -58,17 +58,11 @@ class ServerState:
     def begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
         """Read the octets after *bdat*, whose redacted line is *line*. With a refusal, discard them
         and then send it."""
-        content = self._begin_content(ChunkReader(self.buffer, bdat.size), refusal)
-        content.bdat, content.before, content.line = bdat, self.phase, line
-        self.phase = Phase.CHUNK
-
-    def _begin_content(
-        self, source: DotReader | ChunkReader, refusal: Reply | None = None
-    ) -> IncomingContent:
-        settings = self.terms.settings
+        source, settings = ChunkReader(self.buffer, bdat.size), self.terms.settings
         content = IncomingContent(source, self.transaction, self.budget, settings, refusal)
         self.content = content
-        return content
+        content.bdat, content.before, content.line = bdat, self.phase, line
+        self.phase = Phase.CHUNK
 
     def _enter_start(self, _: Connected) -> None:
         self.phase = Phase.START
@@ -94,8 +88,10 @@ class ServerState:
 
     def _after_data(self, data: Data) -> None:
         self.phase = self.terms.vocabulary.after[self.phase, data.verb]
-        normalize = self.terms.settings.leniencies.bare_cr_or_lf is not Tolerance.REJECT
-        self._begin_content(DotReader(self.buffer, normalize=normalize))
+        settings = self.terms.settings
+        normalize = settings.leniencies.bare_cr_or_lf is not Tolerance.REJECT
+        source = DotReader(self.buffer, normalize=normalize)
+        self.content = IncomingContent(source, self.transaction, self.budget, settings)
 
     def _after_login(self, _: Auth | AuthResponse) -> None:
         self.terms = self.terms.but(authenticated=True)

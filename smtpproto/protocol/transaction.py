@@ -7,7 +7,6 @@ from attrs import define, field
 from ..grammar.address import ReversePath
 from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS, Mail, Rcpt
 from ..grammar.envelope import Envelope
-from ..grammar.parameters import Body
 from ..option_types import maker
 
 
@@ -26,11 +25,6 @@ class Transaction:
     def utf8(self) -> bool:
         """Whether MAIL had SMTPUTF8."""
         return self.mail is not None and self.mail.parameters.smtputf8
-
-    @property
-    def binary(self) -> bool:
-        """Whether MAIL had BODY=BINARYMIME."""
-        return self.mail is not None and self.mail.parameters.body is Body.BINARY_MIME
 
     @property
     def envelope(self) -> Envelope:

@@ -122,7 +122,10 @@ class Dialogue:
             if (rest := _DEEDS[kind](self, event)) is not None:
                 await rest
             if state.transaction is not self._transaction:
-                self._note_transaction()
+                ended = self._transaction.mail is not None and state.transaction.mail is None
+                if ended and self.session.forwarded is not None:  # XFORWARD is for one message
+                    self.session = changed(self.session, forwarded=None)
+                self._transaction = state.transaction
             if state.terms is not self._terms:
                 self._note_terms()
             if must_flush:
@@ -143,14 +146,6 @@ class Dialogue:
         self._terms = terms = self.machine.state.terms
         pipelining = "PIPELINING" in terms.negotiated
         self._unawaited = _unawaited_events(terms.vocabulary, pipelining=pipelining)
-
-    def _note_transaction(self) -> None:
-        """Note that a transaction has begun or ended. At its end, forget XFORWARD: it is for one
-        message only."""
-        was_open = self._transaction.mail is not None
-        self._transaction = self.machine.state.transaction
-        if was_open and self._transaction.mail is None and self.session.forwarded is not None:
-            self.session = changed(self.session, forwarded=None)
 
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 

@@ -15,6 +15,7 @@ from ..limits import CHUNK
 from .buffer import Buffer
 
 _END = b"\r\n.\r\n"
+_ROOM, _ROOM_TO_NORMALIZE = CHUNK - len(_END), CHUNK // 2 - len(_END)  # octets read at a time
 _TAIL = re.compile(rb"\r(\n(\.\r?)?)?\Z")  # what may begin an end of data
 
 
@@ -49,7 +50,7 @@ class DotReader:
     def __init__(self, buffer: Buffer, *, normalize: bool = False) -> None:
         self._buffer = buffer
         self._normalize = normalize
-        self._room = (CHUNK // 2 if normalize else CHUNK) - len(_END)
+        self._room = _ROOM_TO_NORMALIZE if normalize else _ROOM
         self._lone_dot = False
         self._last = b"\r\n"  # the end of the content so far, which may begin a line of a lone dot
         # The content begins at the start of a line, as if the reader had just read a CRLF.
