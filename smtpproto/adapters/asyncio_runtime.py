@@ -114,45 +114,48 @@ class Stream(asyncio.BufferedProtocol):
         self._ended = False
         self._error: Exception | None = None
         self._full = self._paused = False
-        self._waiter = Waiter()
-        self._closed = asyncio.get_running_loop().create_future()
+        self._broken = False  # asyncio logs writes to a transport that is closing
+        self._closed = asyncio.Event()
+        self._waiter = Waiter(asyncio.get_running_loop())
 
     async def read(self, timeout: float | None) -> bytes:
-        if timeout == 0:
-            await self._look()
         while not (self._received or self._ended):
-            await self._waiter.wait(timeout)
+            await (self._look() if timeout == 0 else self._waiter.wait(timeout))
         if not self._received:
             if self._error is not None:
                 raise ConnectionLost(printable(str(self._error)))
             return b""
         data = self._received.pop(0)
-        if self._paused and not self._received and not self._closed.done():
+        if self._paused and not self._received:
             self._paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        if not self._transport.is_closing():  # asyncio logs each write to a closing transport
-            self._transport.write(data)
-        while self._full and not self._transport.is_closing():
-            await self._waiter.wait(timeout)
-        if self._transport.is_closing():
+        transport = self._transport
+        if not self._broken:
+            transport.write(data)
+            while self._full and not transport.is_closing():
+                await self._waiter.wait(timeout)
+            self._broken = transport.is_closing()
+        if self._broken:
             raise ConnectionLost(printable(str(self._error or "the connection is closed")))
 
     async def close(self) -> None:
+        self._broken = True
         self._transport.abort() if self._full else self._transport.close()
         self._waiter.close()
-        abort, timer = self._transport.abort, None
-        if self._transport.get_write_buffer_size():  # the peer may not read the rest
-            timer = asyncio.get_running_loop().call_later(5, abort)
         try:
-            await asyncio.shield(self._closed)
+            await asyncio.sleep(0)  # the loop closes the socket, if everything is written
+            if not self._closed.is_set():
+                async with asyncio.timeout(5):  # the peer may not read the rest
+                    await self._closed.wait()
+        except TimeoutError:
+            pass
         finally:
-            if timer is not None:
-                timer.cancel()
-            if not self._closed.done():
-                abort()
+            if not self._closed.is_set():
+                self._transport.abort()
 
     def interrupt(self) -> None:
         self._ended = True
@@ -172,8 +175,6 @@ class Stream(asyncio.BufferedProtocol):
 
     async def _look(self) -> None:
         """Receive what has arrived, without waiting. Raises TimedOut if that is nothing."""
-        if self._received or self._ended:
-            return
         if sys.platform == "win32" or self._transport.is_closing():
             for _ in range(2):  # the turns that the loop needs to pass on what has arrived
                 await asyncio.sleep(0)
@@ -218,8 +219,8 @@ class Stream(asyncio.BufferedProtocol):
         if exc is not None:
             self._receive_the_rest()
         self._ended, self._error = True, exc or self._error
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._broken = True
+        self._closed.set()
         self._waiter.wake_soon()
 
     def _receive_the_rest(self) -> None:

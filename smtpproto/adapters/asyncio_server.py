@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from time import monotonic
 from typing import Unpack
 
 from attrs import define
@@ -91,7 +92,7 @@ class Server(ServerBase):
 
         Raises OSError if it cannot listen.
         """
-        asyncio.get_running_loop()  # raises RuntimeError before anything is opened
+        self._loop = asyncio.get_running_loop()  # raises RuntimeError before anything is opened
         for listener in self._listen().sockets:
             self._accept_from(listener)
 
@@ -192,7 +193,7 @@ class Server(ServerBase):
 
     def _begin(self, connected: socket.socket) -> None:
         connection = _Connection(connected)
-        task = asyncio.get_running_loop().create_task(self._serve(connection))
+        task = self._loop.create_task(self._serve(connection))
         self._running[task] = connection
         task.add_done_callback(self._end)
 
@@ -202,10 +203,8 @@ class Server(ServerBase):
             close_after_failure(connection.sock)
 
     async def _serve(self, connection: _Connection) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            connection.sock.setblocking(False)
-            _, connection.stream = await loop.connect_accepted_socket(
+            _, connection.stream = await self._loop.connect_accepted_socket(
                 _LingeringStream, connection.sock
             )
         except OSError:  # the client has left already
@@ -262,11 +261,10 @@ class _LingeringStream(Stream):
         self._transport.abort()
 
     async def _linger(self) -> None:
-        now, room, self._ended = asyncio.get_running_loop().time, LINGER_OCTETS, False
-        end = now() + LINGER
+        room, self._ended, end = LINGER_OCTETS, False, monotonic() + LINGER
         with contextlib.suppress(TransportError, OSError):
             self._transport.write_eof()
-            while room > 0 and (octets := await self.read(min(end - now(), LINGER_QUIET))):
+            while room > 0 and (octets := await self.read(min(end - monotonic(), LINGER_QUIET))):
                 room -= len(octets)
 
     def eof_received(self) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import Context
+from time import monotonic
 from typing import Any
 
 from ..errors import TimedOut
+
+_NEVER = float("inf")
 
 
 class Waiter:
@@ -23,15 +26,15 @@ class Waiter:
         "_timer_time", "_wakeup",
     )  # fmt: skip
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()  # a task compares it with its own
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop  # a task compares it with its own
         self._asyncio_future_blocking = False
         self._wakeup: Callable[[Any], object] | None = None  # resumes the task that waits
         self._context: Context | None = None
         self._error: BaseException | None = None  # to raise in the task
-        self._deadline: float | None = None
+        self._deadline = _NEVER
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_time = 0.0
+        self._timer_time = _NEVER
 
     def wait(self, timeout: float | None) -> Waiter:
         """Return what to await. It raises TimedOut after *timeout* seconds; None is no limit.
@@ -40,11 +43,12 @@ class Waiter:
         """
         if self._wakeup is not None:
             raise RuntimeError("another task is waiting for this stream")
-        self._deadline = None if timeout is None else self._loop.time() + timeout
-        if self._deadline is not None and (
-            self._timer is None or self._deadline < self._timer_time
-        ):
-            self._set_timer(self._deadline)
+        if timeout is None:
+            self._deadline = _NEVER
+            return self
+        self._deadline = deadline = monotonic() + timeout
+        if deadline < self._timer_time:
+            self._set_timer(timeout)
         return self
 
     def wake(self) -> None:
@@ -72,18 +76,19 @@ class Waiter:
         """Stop the timer, which would keep the stream in memory."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer, self._timer_time = None, _NEVER
 
-    def _set_timer(self, time: float) -> None:
+    def _set_timer(self, seconds: float) -> None:
         self.close()
-        self._timer, self._timer_time = self._loop.call_at(time, self._expire), time
+        self._timer = self._loop.call_later(seconds, self._expire)
+        self._timer_time = self._deadline
 
     def _expire(self) -> None:
-        self._timer = None
-        if self._wakeup is None or self._deadline is None:
+        self._timer, self._timer_time = None, _NEVER
+        if self._wakeup is None or self._deadline is _NEVER:
             return
-        if self._loop.time() < self._deadline:
-            self._set_timer(self._deadline)
+        if (seconds := self._deadline - monotonic()) > 0:
+            self._set_timer(seconds)
         else:
             self.wake_soon(TimedOut("the peer was silent for too long"))
 
