@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,35 @@ def test_an_address_that_refuses_is_passed_over(
     with running_server(Blocking, inbox) as running:
         resolve(inet6(unused_port()), inet(unused_port()), inet(running.port))
         client.client(running.port, noop)
+
+
+@each_client
+@pytest.mark.parametrize("host", ["127.0.0.1", "mx.example"])
+def test_the_connection_to_an_only_address_does_not_delay_small_writes(
+    client: type[Adapter],
+    host: str,
+    inbox: Inbox,
+    resolve: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    created = record_sockets(monkeypatch)
+
+    async def check(opened: Any) -> None:
+        await opened.noop()
+        mine = [one for one in created if one.fileno() != -1 and leads_to(one, running.port)]
+        (delays,) = [not one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for one in mine]
+        assert not delays
+
+    with running_server(Blocking, inbox) as running:
+        resolve(inet(running.port))
+        connect_and(check, client, host, running.port, tls="none")
+
+
+def leads_to(created: socket.socket, port: int) -> bool:
+    """Return whether a socket is connected to *port*; a listener and a pair are not."""
+    with contextlib.suppress(OSError):
+        return bool(created.getpeername()[1:] == (port,))
+    return False
 
 
 def test_trio_with_a_source_port_tries_one_address_after_the_other(
