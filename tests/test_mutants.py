@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +35,33 @@ def test_answer():
 def test_each_mutant_fits_the_code() -> None:
     unfit = [fault for mutant in MUTANTS if (fault := fault_of(mutant))]
     assert unfit == []
+
+
+def _unknown_names(source: str) -> set[str]:
+    """The names that *source*, a module, uses and neither makes nor imports."""
+    known, used = {*dir(builtins), "__name__"}, set[str]()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name):
+                (used if isinstance(node.ctx, ast.Load) else known).add(name)
+            case ast.arg(arg=name):
+                known.add(name)
+            case ast.Import() | ast.ImportFrom():
+                known |= {(it.asname or it.name).split(".")[0] for it in node.names}
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                known.add(node.name)
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                known.add(name)
+    return used - known
+
+
+def test_no_mutant_dies_only_because_it_uses_a_name_that_is_gone() -> None:
+    gone = {}
+    for mutant in MUTANTS:
+        known = set(re.findall(r"\w+", (ROOT / mutant.file).read_text(encoding="utf-8")))
+        if not set(re.findall(r"\w+", mutant.new)) <= known:
+            gone[mutant.name] = _unknown_names(mutant.apply(ROOT))
+    assert {name for name, names in gone.items() if names} == set()
 
 
 def test_each_required_row_has_a_mutant() -> None:

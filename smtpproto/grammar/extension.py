@@ -10,18 +10,9 @@ from attrs import Attribute, field, frozen
 
 from ..limits import COMMAND_LINE
 from ..option_types import checked
+from . import ehlo_parameters as ehlo
 from .ascii_case import upper
-from .ehlo_parameters import (
-    FutureRelease,
-    SessionLimits,
-    read_attribute_names,
-    read_deliver_by,
-    read_mechanisms,
-    read_no_parameters,
-    read_priority_policy,
-    read_size_limit,
-    read_unsolicited,
-)
+from .ehlo_parameters import FutureRelease, SessionLimits
 from .pattern import pattern
 from .reply import GrammarError, Reply, Tolerate, keeping
 
@@ -54,7 +45,7 @@ class Extension(NamedTuple):
 def _row(
     keyword: str,
     rfc: str,
-    parse_parameters: Callable[[str], object] = read_no_parameters,
+    parse_parameters: Callable[[str], object] = ehlo.read_no_parameters,
     extra_octets: Mapping[str, int] | None = None,
     **names: str,
 ) -> Extension:
@@ -64,7 +55,7 @@ def _row(
 
 _ROWS = (
     _row("PIPELINING", "2920"),
-    _row("SIZE", "1870", read_size_limit, mail_parameters="SIZE", extra_octets={"MAIL": 26}),
+    _row("SIZE", "1870", ehlo.read_size_limit, mail_parameters="SIZE", extra_octets={"MAIL": 26}),
     _row("8BITMIME", "6152", mail_parameters="BODY", extra_octets={"MAIL": 14}),
     _row("CHUNKING", "3030", verbs="BDAT"),
     _row(
@@ -78,7 +69,7 @@ _ROWS = (
     _row("ENHANCEDSTATUSCODES", "2034"),
     _row("STARTTLS", "3207", verbs="STARTTLS"),
     _row(
-        "AUTH", "4954", read_mechanisms, verbs="AUTH", mail_parameters="AUTH",
+        "AUTH", "4954", ehlo.read_mechanisms, verbs="AUTH", mail_parameters="AUTH",
         extra_octets={"MAIL": 500},
     ),
     _row(
@@ -86,18 +77,21 @@ _ROWS = (
         extra_octets={"MAIL": 524, "RCPT": 524},  # 1036 in total (RFC 3461 5.4)
     ),
     _row("REQUIRETLS", "8689", mail_parameters="REQUIRETLS", extra_octets={"MAIL": 11}),
-    _row("DELIVERBY", "2852", read_deliver_by, mail_parameters="BY", extra_octets={"MAIL": 17}),
+    _row(
+        "DELIVERBY", "2852", ehlo.read_deliver_by, mail_parameters="BY",
+        extra_octets={"MAIL": 17},
+    ),
     _row(
         "FUTURERELEASE", "4865", FutureRelease.parse, mail_parameters="HOLDFOR HOLDUNTIL",
         extra_octets={"MAIL": 34},
     ),
     _row(
-        "MT-PRIORITY", "6710", read_priority_policy, mail_parameters="MT-PRIORITY",
+        "MT-PRIORITY", "6710", ehlo.read_priority_policy, mail_parameters="MT-PRIORITY",
         extra_octets={"MAIL": 15},
     ),
     _row("RRVS", "7293", rcpt_parameters="RRVS", extra_octets={"RCPT": 33}),
     _row(
-        "NO-SOLICITING", "3865", read_unsolicited, mail_parameters="SOLICIT",
+        "NO-SOLICITING", "3865", ehlo.read_unsolicited, mail_parameters="SOLICIT",
         extra_octets={"MAIL": 1007},
     ),
     _row("LIMITS", "9422", SessionLimits.parse),
@@ -106,8 +100,8 @@ _ROWS = (
     _row("EXPN", "5321"),
     _row("HELP", "5321"),
     _row("VRFY", "5321"),
-    _row("XCLIENT", "Postfix", read_attribute_names, verbs="XCLIENT"),
-    _row("XFORWARD", "Postfix", read_attribute_names, verbs="XFORWARD"),
+    _row("XCLIENT", "Postfix", ehlo.read_attribute_names, verbs="XCLIENT"),
+    _row("XFORWARD", "Postfix", ehlo.read_attribute_names, verbs="XFORWARD"),
 )  # fmt: skip
 EXTENSIONS: Mapping[str, Extension] = {row.keyword: row for row in _ROWS}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 from attrs import Attribute
@@ -50,8 +51,8 @@ class ParameterCodec(NamedTuple):
         return None if self.parse_value is None else self.write_value(attribute)
 
 
-def enum_parser(kind: type[E]) -> Callable[[str], E]:
-    """Return a function that parses the values of *kind*, in any case."""
+def enum_codec(attribute: str, kind: type[E]) -> ParameterCodec:
+    """Return the codec of a parameter with the values of *kind*, which are read in any case."""
 
     def parse(value: str) -> E:
         try:
@@ -60,12 +61,7 @@ def enum_parser(kind: type[E]) -> Callable[[str], E]:
             names = ", ".join(member.value for member in kind)
             raise GrammarError(f"must be one of {names}", reply=BAD_PARAMETER) from None
 
-    return parse
-
-
-def enum_value(member: enum.Enum) -> str:
-    """Return the value of *member* as it is written."""
-    return str(member.value)
+    return ParameterCodec(attribute, parse, attrgetter("value"))
 
 
 write_number: Callable[[int], str] = "{:d}".format

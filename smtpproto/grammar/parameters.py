@@ -20,8 +20,7 @@ from .ascii_case import upper
 from .parameter_codec import (
     BAD_PARAMETER,
     ParameterCodec,
-    enum_parser,
-    enum_value,
+    enum_codec,
     in_range,
     optional_check,
     write_number,
@@ -131,10 +130,10 @@ def _write_auth(path: ReversePath) -> str:
 
 MAIL_CODECS: Mapping[str, ParameterCodec] = {
     "SIZE": ParameterCodec("size", _parse_size, write_number),  # RFC 1870 3
-    "BODY": ParameterCodec("body", enum_parser(Body), enum_value),
+    "BODY": enum_codec("body", Body),
     "SMTPUTF8": ParameterCodec("smtputf8"),  # RFC 6531 3.1
     "AUTH": ParameterCodec("auth", _parse_auth, _write_auth),  # RFC 4954 5
-    "RET": ParameterCodec("ret", enum_parser(dsn.Ret), enum_value),  # RFC 3461 4.3
+    "RET": enum_codec("ret", dsn.Ret),  # RFC 3461 4.3
     "ENVID": ParameterCodec("envid", dsn.read_envid, encode_xtext),  # RFC 3461 4.4
     "REQUIRETLS": ParameterCodec("requiretls"),  # RFC 8689 2
     "BY": ParameterCodec("by", DeliverBy.parse),  # RFC 2852 4

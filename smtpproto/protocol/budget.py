@@ -9,12 +9,7 @@ from ..grammar.command import Command
 from ..grammar.extension_command import Auth, Bdat
 from ..grammar.reply import Reply
 from ..limits import REFUSED_RECIPIENTS, Limits
-from .server_replies import (
-    TOO_MANY_COMMANDS,
-    TOO_MANY_ERRORS,
-    TOO_MANY_LOGINS,
-    TOO_MUCH_CONTENT,
-)
+from . import server_replies
 
 
 @define(eq=False)
@@ -45,9 +40,9 @@ class Budget:
     def closing(self) -> Reply | None:
         """The 421 with which the connection must end now, or None."""
         if self._errors > self._limits.errors:
-            return TOO_MANY_ERRORS
+            return server_replies.TOO_MANY_ERRORS
         too_much = self._discarded > self._limits.discarded_content
-        return TOO_MUCH_CONTENT if too_much else None
+        return server_replies.TOO_MUCH_CONTENT if too_much else None
 
     def count_answer(self, question: Question, reply: Reply) -> Reply:
         """Count the application's answer to *question*; return the reply to send."""
@@ -79,7 +74,7 @@ class Budget:
         if reply.code == 503:  # also of commands that were pipelined after a refused one
             return self._count_junk() or reply
         self._errors += 1
-        return TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
+        return server_replies.TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
 
     def count_command(self, command: Command, *, junk: bool) -> Reply | None:
         """Count a command that is in order, if it brings no message nearer. Return its refusal, if
@@ -90,7 +85,8 @@ class Budget:
     def count_failed_login(self) -> Reply | None:
         """Count a failed login; return the 421 with which the connection must end, or None."""
         self._failed_logins += 1
-        return TOO_MANY_LOGINS if self._failed_logins >= self._limits.failed_logins else None
+        too_many = self._failed_logins >= self._limits.failed_logins
+        return server_replies.TOO_MANY_LOGINS if too_many else None
 
     def count_discarded(self, octets: int) -> None:
         """Count refused content that was read: see :attr:`closing` after that."""
@@ -106,9 +102,9 @@ class Budget:
         most = self._limits.refused_recipients
         if most is None:
             most = max(REFUSED_RECIPIENTS, self._limits.recipients)
-        return TOO_MANY_ERRORS if self._refused_recipients > most else None
+        return server_replies.TOO_MANY_ERRORS if self._refused_recipients > most else None
 
     def _count_junk(self) -> Reply | None:
         too_many = self.junk_is_spent
         self._junk_commands += 1
-        return TOO_MANY_COMMANDS if too_many else None
+        return server_replies.TOO_MANY_COMMANDS if too_many else None

@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
+from .. import events
 from ..errors import LocalProtocolError
-from ..events import (
-    NOT_QUESTIONS,
-    AuthResponse,
-    BodyChunk,
-    BodyEnd,
-    ChunkEnd,
-    Connected,
-    Disconnected,
-    Question,
-    Rejected,
-    ServerEvent,
-    Tolerated,
-)
+from ..events import NOT_QUESTIONS, Question, ServerEvent
 from ..grammar.address import ForwardPath
 from ..grammar.envelope import Envelope
 from ..grammar.extension_command import Auth, Bdat, StartTLS
@@ -148,7 +137,7 @@ class ServerProtocol:
         if event is None:
             if not self._ended or self.state.phase is Phase.CLOSED:
                 return None
-            self.state.phase, event = Phase.CLOSED, Disconnected()
+            self.state.phase, event = Phase.CLOSED, events.Disconnected()
         if type(event) not in NOT_QUESTIONS:
             self.question = event  # type: ignore[assignment]
         return event
@@ -192,7 +181,7 @@ class ServerProtocol:
         octets = b""
         if type(question) is not Bdat or reply.code == 421:
             octets = self._send(reply, question)
-        if type(question) is BodyEnd and self._more_replies_due(reply):
+        if type(question) is events.BodyEnd and self._more_replies_due(reply):
             return
         self.question = None
         if not reply.positive:
@@ -207,8 +196,8 @@ class ServerProtocol:
 
     def _is_usual(self, question: Question) -> bool:
         """Return whether the default reply always is the same, and has the same effect."""
-        several = type(question) is BodyEnd and self.settings.lmtp
-        return not several and type(question) not in (Auth, AuthResponse, Bdat, StartTLS)
+        several = type(question) is events.BodyEnd and self.settings.lmtp
+        return not several and type(question) not in (Auth, events.AuthResponse, Bdat, StartTLS)
 
     def _more_replies_due(self, reply: Reply) -> bool:
         """Return whether LMTP needs more replies to the message; none follows a 421."""
@@ -316,12 +305,12 @@ class ServerProtocol:
         if not used:
             return event
         self._queued_event = event
-        return Tolerated(used, self._redacted(line))
+        return events.Tolerated(used, self._redacted(line))
 
     def _redacted(self, line: bytes | None) -> str:
         return "" if line is None else redact(self.state, line)
 
-    def _reject(self, line: str, reply: Reply, *, times: int = 1) -> Rejected:
+    def _reject(self, line: str, reply: Reply, *, times: int = 1) -> events.Rejected:
         verb = line.partition(" ")[0].upper()
         reply = self.state.budget.count_refused(verb, reply)
         if reply.code == 421:
@@ -329,14 +318,14 @@ class ServerProtocol:
         else:
             for _ in range(times):
                 self._send(reply, verb=verb)
-        return Rejected(line, reply)
+        return events.Rejected(line, reply)
 
     def _read_auth_response(self) -> ServerEvent | None:
         line = self._lines.read(self.settings.limits.auth_line)
         if line is None:
             return None
         response = read_auth_response(line)
-        if isinstance(response, AuthResponse):
+        if isinstance(response, events.AuthResponse):
             return response
         rejected = self._reject("***", response)
         if self.state.phase is not Phase.CLOSED:
@@ -351,19 +340,19 @@ class ServerProtocol:
         state, content = self.state, self.state.content
         assert content is not None
         if not content.done and (piece := content.read()):
-            return BodyChunk(piece)
+            return events.BodyChunk(piece)
         if not content.done:
             return None
         if (refusal := content.refusal) is not None:
             return self._reject_content(content, refusal)
         if content.bdat is not None and not content.bdat.last:
-            return ChunkEnd(content.bdat.size)
+            return events.ChunkEnd(content.bdat.size)
         if state.terms.settings.lmtp:
             content.owed = tuple(rcpt.path for rcpt in state.transaction.rcpts)
-        end, used = BodyEnd(state.transaction.size), content.tolerated
+        end, used = events.BodyEnd(state.transaction.size), content.tolerated
         return self._after_report(used, None, end) if used else end
 
-    def _reject_content(self, content: IncomingContent, reply: Reply) -> Rejected:
+    def _reject_content(self, content: IncomingContent, reply: Reply) -> events.Rejected:
         """Refuse a message whose end was read, or a chunk that was refused at BDAT."""
         if content.bdat is None:
             rejected = self._reject_message(reply)
@@ -373,7 +362,7 @@ class ServerProtocol:
             self._close(self.state.budget.closing)
         return rejected
 
-    def _reject_message(self, reply: Reply) -> Rejected:
+    def _reject_message(self, reply: Reply) -> events.Rejected:
         """Refuse a message; in LMTP with one reply for each recipient."""
         state = self.state
         times = len(state.transaction.rcpts) if state.terms.settings.lmtp else 1
@@ -381,9 +370,9 @@ class ServerProtocol:
         state.budget.count_refused_message()
         for _ in range(times):
             self._send(reply)
-        return Rejected("", reply)
+        return events.Rejected("", reply)
 
-    def _reject_chunk(self, content: IncomingContent, bdat: Bdat, reply: Reply) -> Rejected:
+    def _reject_chunk(self, content: IncomingContent, bdat: Bdat, reply: Reply) -> events.Rejected:
         """Refuse a chunk after its octets. An open transaction fails with it."""
         state = self.state
         if content.before in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
@@ -398,7 +387,7 @@ class ServerProtocol:
 
 
 _READERS: Mapping[Phase, Callable[[ServerProtocol], ServerEvent | None]] = {
-    Phase.GREETING: lambda machine: Connected(early_talk=bool(machine.state.buffer)),
+    Phase.GREETING: lambda machine: events.Connected(early_talk=bool(machine.state.buffer)),
     **dict.fromkeys(COLUMNS, ServerProtocol._read_command),
     Phase.BODY: ServerProtocol._read_content,
     Phase.CHUNK: ServerProtocol._read_content,

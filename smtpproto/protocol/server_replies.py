@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ..events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
 from ..grammar.reply import Reply
@@ -44,11 +44,6 @@ SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down; closing transmission
 
 SMTP_READY = Reply(220, None, "ESMTP ready")
 LMTP_READY = Reply(220, None, "LMTP ready")
-
-
-def command_list(names: Iterable[str]) -> Reply:
-    """Return the default reply to HELP, which lists the verbs *names*."""
-    return Reply(214, "2.0.0", f"Commands: {' '.join(names)}")
 
 
 # The replies to questions that are not commands, when the application answers None.

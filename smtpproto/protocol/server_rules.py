@@ -38,23 +38,21 @@ def default_reply(terms: Terms, question: Question | Command) -> Reply:
         case Connected():
             return server_replies.LMTP_READY if terms.settings.lmtp else server_replies.SMTP_READY
         case Help():
-            return server_replies.command_list(terms.vocabulary.names(terms.offered))
+            names = terms.vocabulary.names(terms.offered)
+            return Reply(214, "2.0.0", f"Commands: {' '.join(names)}")
         case Command():
             return terms.vocabulary.verbs[question.verb].default_reply
     return server_replies.DEFAULT_REPLIES[type(question)]
 
 
-def accepted_codes(terms: Terms, question: Question) -> frozenset[int]:
-    """Return the codes of replies that accept *question*."""
-    if isinstance(question, Command):
-        return terms.vocabulary.verbs[question.verb].accepted_codes
-    return server_replies.ACCEPTED_CODES[type(question)]
-
-
 def check_answer(terms: Terms, question: Question, reply: Reply) -> None:
     """Raise LocalProtocolError if *reply* must not answer *question*, TypeError for no reply."""
     require_type("reply", reply, Reply, 'Reply(550, "5.7.1", "No"), or None for the default')
-    if reply.positive and reply.code not in accepted_codes(terms, question):
+    if isinstance(question, Command):
+        accepted = terms.vocabulary.verbs[question.verb].accepted_codes
+    else:
+        accepted = server_replies.ACCEPTED_CODES[type(question)]
+    if reply.positive and reply.code not in accepted:
         raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
     if terms.settings.submission and reply.code == 521:
         raise LocalProtocolError("submission servers must not send 521 (RFC 6409 7)")

@@ -24,21 +24,7 @@ from .setup import check_server
 from .usage import Account, Usage
 
 __all__ = [
-    "Account",
-    "Conversation",
-    "Handler",
-    "HandlerSource",
-    "Hook",
-    "LookupHook",
-    "LookupResult",
-    "MessageHook",
-    "NoReply",
-    "ServerConfig",
-    "ServerOptions",
-    "Session",
-    "Sink",
-    "Usage",
-    "Verdict",
-    "Verdicts",
-    "check_server",
-]
+    "Account", "Conversation", "Handler", "HandlerSource", "Hook", "LookupHook", "LookupResult",
+    "MessageHook", "NoReply", "ServerConfig", "ServerOptions", "Session", "Sink", "Usage",
+    "Verdict", "Verdicts", "check_server",
+]  # fmt: skip

@@ -10,33 +10,9 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from .. import commands, events
 from ..errors import TLSFailed
-from ..events import (
-    AuthResponse,
-    BodyChunk,
-    BodyEnd,
-    ChunkEnd,
-    Connected,
-    Disconnected,
-    Rejected,
-    ServerEvent,
-    Tolerated,
-)
-from ..grammar.command import (
-    Command,
-    Data,
-    Ehlo,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    Vrfy,
-)
-from ..grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from ..events import ServerEvent
 from ..grammar.reply import Reply
 from ..ports import Runtime
 from ..protocol.phases import Phase
@@ -70,8 +46,8 @@ def _unawaited_events(vocabulary: Vocabulary, *, pipelining: bool) -> frozenset[
     Without PIPELINING these are, of the commands, only BDAT: its octets follow.
     """
     verbs = vocabulary.verbs.values()
-    grouped = [verb.command for verb in verbs if verb.grouped] if pipelining else [Bdat]
-    return frozenset([*grouped, BodyChunk, Tolerated, Disconnected])
+    grouped = [verb.command for verb in verbs if verb.grouped] if pipelining else [commands.Bdat]
+    return frozenset([*grouped, events.BodyChunk, events.Tolerated, events.Disconnected])
 
 
 @define(eq=False)
@@ -115,7 +91,7 @@ class Dialogue:
         while (event := machine.next_event()) is not None:
             kind = type(event)
             must_flush = kind not in self._unawaited and bool(state.buffer)
-            if must_flush and isinstance(event, Command) and not self.session.early_talk:
+            if must_flush and isinstance(event, commands.Command) and not self.session.early_talk:
                 self.session = changed(self.session, early_talk=True)
             if self._config.trace is not None:
                 trace_event(self._config.trace, event)
@@ -149,25 +125,25 @@ class Dialogue:
 
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 
-    def _mail(self, command: Mail) -> Awaitable[object] | None:
+    def _mail(self, command: commands.Mail) -> Awaitable[object] | None:
         return self._ask(self._handler.mail, command.path, command.parameters)
 
-    def _rcpt(self, command: Rcpt) -> Awaitable[object] | None:
+    def _rcpt(self, command: commands.Rcpt) -> Awaitable[object] | None:
         return self._ask(self._handler.rcpt, command.path, command.parameters)
 
-    def _help(self, command: Help) -> Awaitable[object] | None:
+    def _help(self, command: commands.Help) -> Awaitable[object] | None:
         return self._ask(self._handler.help, command.text)
 
-    def _etrn(self, command: Etrn) -> Awaitable[object] | None:
+    def _etrn(self, command: commands.Etrn) -> Awaitable[object] | None:
         return self._ask(self._handler.etrn, command.node)
 
-    def _command(self, command: Command) -> Awaitable[object] | None:
+    def _command(self, command: commands.Command) -> Awaitable[object] | None:
         return self._ask(self._handler.command, command)
 
-    def _vrfy(self, command: Vrfy) -> Awaitable[object] | None:
+    def _vrfy(self, command: commands.Vrfy) -> Awaitable[object] | None:
         return self._look_up(self._handler.vrfy, command.text)
 
-    def _expn(self, command: Expn) -> Awaitable[object] | None:
+    def _expn(self, command: commands.Expn) -> Awaitable[object] | None:
         return self._look_up(self._handler.expn, command.text)
 
     def _ask(self, hook: Callable[..., Hook], *arguments: object) -> Awaitable[object] | None:
@@ -185,14 +161,14 @@ class Dialogue:
     async def _look_up(self, hook: Callable[..., LookupHook], name: str) -> None:
         answer_machine(self.machine, await self._hooks.ask_lookup(hook, self.session, name))
 
-    async def _connected(self, event: Connected) -> None:
+    async def _connected(self, event: events.Connected) -> None:
         verdict = self._refusal or await self._hooks.ask(self._handler.connect, self.session)
         answer_machine(self.machine, verdict)
 
-    async def _hello(self, command: Ehlo) -> None:
+    async def _hello(self, command: commands.Ehlo) -> None:
         verdict = await self._hooks.ask(self._handler.ehlo, self.session, command.host)
         if answer_machine(self.machine, verdict):
-            extended = not isinstance(command, Helo)
+            extended = not isinstance(command, commands.Helo)
             self.session = changed(self.session, hello=command.host, extended=extended)
             await self._drop_transaction()
 
@@ -205,16 +181,16 @@ class Dialogue:
         if self._transaction.mail is not None:
             await self._hooks.finish(self._handler.reset, self.session)
 
-    def _begin_content(self, command: Data | Bdat) -> Awaitable[object] | None:
+    def _begin_content(self, command: commands.Data | commands.Bdat) -> Awaitable[object] | None:
         return self.content.begin(self._handler, self.machine, self.session)
 
-    def _write(self, event: BodyChunk) -> Awaitable[object]:
+    def _write(self, event: events.BodyChunk) -> Awaitable[object]:
         return self.content.write(event.data)
 
-    def _end_chunk(self, event: ChunkEnd) -> None:
+    def _end_chunk(self, event: events.ChunkEnd) -> None:
         self.content.end_chunk(self.machine)
 
-    async def _commit(self, event: BodyEnd) -> None:
+    async def _commit(self, event: events.BodyEnd) -> None:
         budget = self.machine.state.budget
         accepted = budget.accepted
         await self.content.commit(self.machine)
@@ -222,21 +198,21 @@ class Dialogue:
         if budget.accepted != accepted:
             self._patience.reset()
 
-    def _rejected(self, event: Rejected) -> Awaitable[object] | None:
+    def _rejected(self, event: events.Rejected) -> Awaitable[object] | None:
         if event.reply.code == 421:
             _log.info("closing, %s: %s", event.reply.text, event.line)
         return self._abort(event)
 
-    def _abort(self, event: Rejected | Disconnected) -> Awaitable[object] | None:
+    def _abort(self, event: events.Rejected | events.Disconnected) -> Awaitable[object] | None:
         """Abort the content, but not for a bad command between chunks, which does not end them."""
         return None if self.machine.phase.in_message else self.content.abort()
 
-    def _tolerated(self, event: Tolerated) -> None:
+    def _tolerated(self, event: events.Tolerated) -> None:
         _log.info("tolerated %s: %s", ", ".join(event.leniencies), event.line or "content")
 
     # -- deeds of extensions -----------------------------------------------------------------
 
-    def _starttls(self, command: StartTLS) -> None:
+    def _starttls(self, command: commands.StartTLS) -> None:
         try:
             tls = make_filter(self._config)
         except TLSFailed:
@@ -245,14 +221,14 @@ class Dialogue:
         if answer_machine(self.machine, None) and self.machine.phase is Phase.TLS:
             self.tls = tls
 
-    async def _auth(self, command: Auth) -> None:
+    async def _auth(self, command: commands.Auth) -> None:
         channel = without_unoffered_bindings(self._channel, self.machine.terms.mechanisms)
         peer, name = self.session.peer, command.mechanism
         login = Authentication(self._config, self._runtime, self._account, peer, name, channel)
         self._authentication = login
         await self._answer_login(login.begin(command.initial))
 
-    def _auth_response(self, event: AuthResponse) -> Awaitable[object]:
+    def _auth_response(self, event: events.AuthResponse) -> Awaitable[object]:
         assert self._authentication is not None
         return self._answer_login(self._authentication.step(event.response))
 
@@ -272,7 +248,7 @@ class Dialogue:
         elif verdict is not None and verdict.permanent and self._authentication is not None:
             self._authentication.count_failure()
 
-    async def _xclient(self, command: XClient) -> None:
+    async def _xclient(self, command: commands.XClient) -> None:
         """Begin a new session, which is that of the client that XCLIENT states."""
         machine = self.machine
         session = impersonate(self._new_session(), self.session, command.attributes)
@@ -284,7 +260,7 @@ class Dialogue:
         if answer_machine(machine, verdict):
             self.session = session
 
-    def _xforward(self, command: XForward) -> None:
+    def _xforward(self, command: commands.XForward) -> None:
         self.machine.answer()
         known, attributes = self.session.forwarded, command.attributes
         forwarded = attributes if known is None else known.updated(attributes)
@@ -315,32 +291,32 @@ _Deed = Callable[[Dialogue, Any], Awaitable[object] | None]
 _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
     lambda: Dialogue._command,
     {
-        Connected: Dialogue._connected,
-        Ehlo: Dialogue._hello,
-        Helo: Dialogue._hello,
-        Lhlo: Dialogue._hello,
-        Mail: Dialogue._mail,
-        Rcpt: Dialogue._rcpt,
-        Data: Dialogue._begin_content,
-        Bdat: Dialogue._begin_content,
-        BodyChunk: Dialogue._write,
-        ChunkEnd: Dialogue._end_chunk,
-        BodyEnd: Dialogue._commit,
-        Rset: Dialogue._drop_transaction,
-        Noop: Dialogue._nothing,
-        Quit: Dialogue._nothing,
-        Vrfy: Dialogue._vrfy,
-        Expn: Dialogue._expn,
-        Help: Dialogue._help,
-        StartTLS: Dialogue._starttls,
-        Auth: Dialogue._auth,
-        AuthResponse: Dialogue._auth_response,
-        Etrn: Dialogue._etrn,
-        XClient: Dialogue._xclient,
-        XForward: Dialogue._xforward,
-        Rejected: Dialogue._rejected,
-        Tolerated: Dialogue._tolerated,
-        Disconnected: Dialogue._abort,
+        events.Connected: Dialogue._connected,
+        commands.Ehlo: Dialogue._hello,
+        commands.Helo: Dialogue._hello,
+        commands.Lhlo: Dialogue._hello,
+        commands.Mail: Dialogue._mail,
+        commands.Rcpt: Dialogue._rcpt,
+        commands.Data: Dialogue._begin_content,
+        commands.Bdat: Dialogue._begin_content,
+        events.BodyChunk: Dialogue._write,
+        events.ChunkEnd: Dialogue._end_chunk,
+        events.BodyEnd: Dialogue._commit,
+        commands.Rset: Dialogue._drop_transaction,
+        commands.Noop: Dialogue._nothing,
+        commands.Quit: Dialogue._nothing,
+        commands.Vrfy: Dialogue._vrfy,
+        commands.Expn: Dialogue._expn,
+        commands.Help: Dialogue._help,
+        commands.StartTLS: Dialogue._starttls,
+        commands.Auth: Dialogue._auth,
+        events.AuthResponse: Dialogue._auth_response,
+        commands.Etrn: Dialogue._etrn,
+        commands.XClient: Dialogue._xclient,
+        commands.XForward: Dialogue._xforward,
+        events.Rejected: Dialogue._rejected,
+        events.Tolerated: Dialogue._tolerated,
+        events.Disconnected: Dialogue._abort,
     },
 )
 """The deed for each kind of event. Commands of the application's own go to its hook ``command``."""
