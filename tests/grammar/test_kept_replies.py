@@ -68,6 +68,11 @@ def test_only_short_replies_and_few_of_them_are_kept() -> None:
     assert Reply.from_lines(long) is not Reply.from_lines(long)
 
 
+@pytest.mark.parametrize("lines", [[b"334 c2VjcmV0"], [b"334-c2Vj", b"334 cmV0"]])
+def test_a_challenge_is_not_kept_because_it_may_be_secret(lines: list[bytes]) -> None:
+    assert Reply.from_lines(lines) is not Reply.from_lines(lines)
+
+
 def test_an_offer_without_keywords_is_the_same_offer_if_it_has_none_of_them() -> None:
     offered = Extensions({"SIZE": "5", "STARTTLS": ""})
     assert offered.without("STARTTLS", "DSN") == Extensions({"SIZE": "5"})
