@@ -61,9 +61,7 @@ class error_context:  # noqa: N801 - used like contextlib.suppress
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, stack: object
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, SMTPError):
             error.complete(self._phase)
 

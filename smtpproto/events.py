@@ -126,6 +126,8 @@ class Sent:
     """In LMTP, the recipient to whom this reply to the message belongs."""
     reply: Reply | None = field(default=None, init=False, repr=False)
     """The reply, once it has arrived."""
+    leniencies: tuple[str, ...] = field(default=(), init=False, repr=False)
+    """The leniencies, by name, that reading the reply needed and that are to be reported."""
 
     def __str__(self) -> str:
         """Return the command line with secrets masked, or the name of the step."""

@@ -14,7 +14,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
-from types import TracebackType
 from typing import Any, Self
 
 from .dialling import close_on_error
@@ -177,12 +176,7 @@ class _Race:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for key in list(self._selector.get_map().values()):
             self._unregister(key).close()
         self._selector.close()

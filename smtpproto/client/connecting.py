@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Awaitable, Callable, Generator
-from types import TracebackType
 
 from attrs import define, field
 
@@ -36,12 +35,7 @@ class Connecting:
         self._client = await self
         return self._client
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         assert self._client is not None
         await self._client.__aexit__(kind, error, traceback)
 

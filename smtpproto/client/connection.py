@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from types import TracebackType
 from typing import Self
 
 from attrs import define, field
 
+from .. import commands
+from ..commands import Auth, Command, Data, Ehlo, Mail, Rcpt, StartTLS
 from ..errors import (
     ConnectFailed,
     LocalProtocolError,
@@ -18,24 +19,9 @@ from ..errors import (
     TransportError,
     error_context,
 )
-from ..grammar.command import (
-    Command,
-    Data,
-    Ehlo,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    Vrfy,
-)
 from ..grammar.domain import AddressLiteral, Domain, Host
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
-from ..grammar.extension_command import Auth, Etrn, Lhlo, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..limits import Tolerance
 from ..mail.planning import Plan, PlannedTransaction, make_plan
@@ -61,7 +47,7 @@ _CHECK_SERVICE = "whether this server accepts mail now, and from this host's add
 _CHECK_HELLO = "whether the server wants another name: set hello"
 _CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
 _CHECK_TLS = "whether the server can do TLS now; if not, try again later"
-_QUIT = Quit()
+_QUIT = commands.Quit()
 _make_ehlo = maker(Ehlo, "host")
 _UNKNOWN_COMMAND = (500, 502)  # replies to a verb that the server does not know
 
@@ -156,11 +142,11 @@ class Client:
 
     async def noop(self) -> Reply:
         """Send NOOP and return the reply."""
-        return await self._ask(Noop())
+        return await self._ask(commands.Noop())
 
     async def rset(self) -> Reply:
         """Send RSET, which ends a transaction, and return the reply."""
-        return await self._ask(Rset())
+        return await self._ask(commands.Rset())
 
     async def vrfy(self, name: str, *, smtputf8: bool = False) -> Reply:
         """Send VRFY and return the reply: 250 if *name* exists, 252 if the server cannot tell, 5yz
@@ -169,23 +155,23 @@ class Client:
         *smtputf8* allows UTF-8 in the reply (RFC 6531 3.7.4.2). The text of the reply is meant for
         people, not for programs.
         """
-        return await self._ask(Vrfy(name, smtputf8=smtputf8))
+        return await self._ask(commands.Vrfy(name, smtputf8=smtputf8))
 
     async def expn(self, name: str, *, smtputf8: bool = False) -> Reply:
         """Send EXPN and return the reply: 250 with the members of the list *name*, one per line.
 
         *smtputf8* allows UTF-8 in the reply.
         """
-        return await self._ask(Expn(name, smtputf8=smtputf8))
+        return await self._ask(commands.Expn(name, smtputf8=smtputf8))
 
     async def help(self, topic: str = "") -> Reply:
         """Send HELP and return the reply."""
-        return await self._ask(Help(topic))
+        return await self._ask(commands.Help(topic))
 
     async def etrn(self, node: str) -> Reply:
         """Send ETRN, which asks the server to start its queue for *node* (RFC 1985), and return the
         reply."""
-        return await self._ask(Etrn(node))
+        return await self._ask(commands.Etrn(node))
 
     async def command(self, command: Command) -> Reply:
         """Send any other command, for example XCLIENT or a verb of your own; return the reply.
@@ -198,7 +184,7 @@ class Client:
                 text = "connect, send and login send this command; call these instead"
                 raise LocalProtocolError(text, command=command.verb)
             reply = await self._link.request(command)
-            if isinstance(command, XClient) and reply.positive:
+            if isinstance(command, commands.XClient) and reply.positive:
                 await self._hello()
         return reply
 
@@ -221,12 +207,7 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         await (self.quit() if error is None or isinstance(error, Exception) else self.close())
 
     # -- opening -----------------------------------------------------------------------------
@@ -255,10 +236,10 @@ class Client:
         self._link.error_phase = "hello"
         host = self._config.hello or _literal(self._link.stream)
         lmtp = self._link.machine.lmtp
-        hello: Command = Lhlo(host) if lmtp else _make_ehlo(host)
+        hello: Command = commands.Lhlo(host) if lmtp else _make_ehlo(host)
         reply = await self._link.request(hello)
         if reply.code in (*_UNKNOWN_COMMAND, 504) and not lmtp:
-            hello = Helo(host)
+            hello = commands.Helo(host)
             reply = await self._link.request(hello)
         if not reply.positive:
             check = _CHECK_HELLO if reply.permanent else ""
@@ -390,11 +371,8 @@ async def send_within(
 def _reason_impossible(host: str, port: int, config: ClientConfig) -> str:
     """Return why the client cannot open this connection, or "" if it can."""
     if is_path(host):
-        return (
-            "a Unix socket is not dialled from an address; leave out source"
-            if config.source
-            else ""
-        )
+        text = "a Unix socket is not dialled from an address; leave out source"
+        return text if config.source else ""
     if not 0 < port < 65536:
         return f"no such port: {port}; a port is 1 to 65535"
     lmtp_on_25 = config.lmtp and port == 25

@@ -88,9 +88,7 @@ class Wait:
         self._limited = self._timeout is None or left <= self._timeout
         return left if self._limited else self._timeout
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, stack: object
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._limited and isinstance(error, TimedOut):
             raise self._deadline.exceeded(error.phase) from None
 

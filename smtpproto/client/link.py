@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
 
 from attrs import Factory, define, field
 
@@ -297,20 +296,19 @@ class Link:
 
         Raises RemoteProtocolError for a reply that answers nothing, and ConnectionLost.
         """
-        answers = self.machine.answers()
-        for answer in answers:
-            if answer.leniencies:
-                _log.info("reply to %s tolerated: %s", answer.sent, ", ".join(answer.leniencies))
-            if self.trace is not None:
-                self._trace_reply(answer.reply)
-        if answers:
-            last = answers[-1].reply
-            self.closing_reply = last if last.code == 421 else None
-            return True
-        event = self.machine.next_event()
-        if event is not None:
+        reply: Reply | None = None
+        for sent in self.machine.answered():
+            if sent.leniencies:
+                _log.info("reply to %s tolerated: %s", sent, ", ".join(sent.leniencies))
+            if (reply := sent.reply) is not None and self.trace is not None:
+                self._trace_reply(reply)
+        if reply is not None:
+            self.closing_reply = reply if reply.code == 421 else None
+        elif (event := self.machine.next_event()) is not None:
             self._end(event)
-        return event is not None
+        else:
+            return False
+        return True
 
     def _end(self, event: ClientEvent) -> None:
         """Handle the end of the session. A 421 answers everything that has no reply."""
@@ -394,12 +392,7 @@ class Conversation:
         self._link.reserve(self._phase)
         self._began = self._link.deadline.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, SMTPError):
             error.complete(self._link.error_phase)
         if self._began:

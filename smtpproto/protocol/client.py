@@ -73,7 +73,7 @@ class ClientProtocol:
     _ledger: Ledger = field(init=False)
     _dots: DotWriter = field(factory=DotWriter)
     _text_checker: CanonicalText = field(factory=CanonicalText)  # of chunks
-    _answers: deque[Answer] = field(factory=deque)
+    _answered: deque[Sent] = field(factory=deque)  # not reported yet
     _last: Reply | RemoteProtocolError | None = None  # what ended the session, after the answers
     _ended: bool = False  # nothing more is read
     _reported: bool = False
@@ -134,8 +134,10 @@ class ClientProtocol:
         or comes before what it would answer was sent, for a reply that is too long or whose code
         does not fit, and for octets after the 220 to STARTTLS.
         """
-        if self._answers:
-            return self._answers.popleft()
+        if self._answered:
+            sent = self._answered.popleft()
+            assert sent.reply is not None
+            return Answer(sent, sent.reply, sent.leniencies)
         if self._last is not None:
             return self._end_session(self._last)
         if (self._ended or self.phase is Phase.CLOSED) and not self._reported:
@@ -145,10 +147,11 @@ class ClientProtocol:
             return Disconnected(self.unanswered, unfinished)
         return None
 
-    def answers(self) -> deque[Answer]:
-        """Return all answers that :meth:`next_event` would return before any other event."""
-        answers, self._answers = self._answers, deque()
-        return answers
+    def answered(self) -> deque[Sent]:
+        """Return the entries of all answers that :meth:`next_event` would return before any other
+        event."""
+        answered, self._answered = self._answered, deque()
+        return answered
 
     def data_to_send(self, *, all_but: int = 0) -> bytes:
         """Return the octets for the server that have gathered since the last call; keep back the
@@ -363,7 +366,9 @@ class ClientProtocol:
         if phase is not sent.leads_to:
             ledger.redirect(phase)
         sent.reply = reply
-        self._answers.append(Answer(sent, reply, reader.tolerated() if reader.used else ()))
+        if reader.used:
+            sent.leniencies = reader.tolerated()
+        self._answered.append(sent)
 
     def _check_code(self, sent: Entry, reply: Reply) -> None:
         """Raise RemoteProtocolError if *sent* cannot have this kind of reply."""
