@@ -128,7 +128,7 @@ class Pool:
         async with AsyncExitStack() as idle:  # closes all, even if this task is cancelled
             with suppress(IndexError):  # pop until empty: other threads may use the deque meanwhile
                 while True:
-                    idle.push_async_callback(self._retire, self._idle.pop())
+                    idle.push_async_callback(self._idle.pop().client.quit)
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,13 +166,14 @@ class Pool:
             outcome = await send_within(deadline, connection.client, message, envelope)
         except BaseException as error:
             connection.exhausted = _exhausts(error, connection)
-            await self._put_back(connection)
+            if self._is_expired(connection):
+                await connection.client.quit()
+            else:
+                await self._keep(connection)
             raise
-        # Await nothing once the outcome is known: a task cancelled here would lose it. If this
+        # Wait for nothing once the outcome is known: a task cancelled here would lose it. If this
         # connection can take no more, the next call of send retires it.
-        self._keep(connection)
-        if self._closed:
-            await self.close()
+        await self._keep(connection)
         return outcome
 
     # -- connections -------------------------------------------------------------------------
@@ -183,7 +184,7 @@ class Pool:
             check = "whether close() was called too early; open a new pool to send more"
             raise LocalProtocolError("this pool is closed", phase="connect", check=check)
         for connection in self._pop_expired():
-            await self._retire(connection)
+            await connection.client.quit()
         with suppress(IndexError):  # another thread may have emptied the deque
             return self._idle.pop()
         return None
@@ -193,18 +194,12 @@ class Pool:
         now = self._runtime.now()
         return _Connection(client, opened_at=now, used_at=now)
 
-    async def _put_back(self, connection: _Connection) -> None:
-        """Keep or retire *connection* after an error."""
-        if self._is_expired(connection):
-            await self._retire(connection)
-            return
-        self._keep(connection)
-        if self._closed:
-            await self.close()
-
-    def _keep(self, connection: _Connection) -> None:
+    async def _keep(self, connection: _Connection) -> None:
+        """Keep *connection* for the next message; only a pool that was closed meanwhile waits."""
         connection.used_at = self._runtime.now()
         self._idle.append(connection)
+        if self._closed:
+            await self.close()
 
     def _pop_expired(self) -> Iterator[_Connection]:
         """Remove and yield the expired connections; look at each one once, even if other threads
@@ -226,9 +221,6 @@ class Pool:
             or _reached(now - connection.opened_at, config.max_age)
             or _reached(now - connection.used_at, config.max_idle)
         )
-
-    async def _retire(self, connection: _Connection) -> None:
-        await connection.client.quit()
 
 
 def _reached(value: float, limit: float | None) -> bool:

@@ -125,7 +125,7 @@ class _Preparer:
     """Turns pieces of content into slices to send, and checks a header that was not measured."""
 
     def __init__(self, content: Content) -> None:
-        self._converter = _converter(content)
+        self._converter = _Converter(content)
         measured = content.size is not None or content.utf8_header
         self._header = None if measured else HeaderScanner()
         self._held = bytearray()  # the header section so far
@@ -267,7 +267,7 @@ def _measured(content: Content) -> Content:
     """Read all of *content*. Return it with its size, eight_bit, utf8_header, start and ready."""
     source = content.source
     start = source.tell() if _seekable(source) else None
-    converter = _converter(content)
+    converter = _Converter(content)
     size, eight_bit, header = 0, False, HeaderScanner()
     for part in pieces_of(cast(bytes | BinaryIO, source)):
         converted = converter.convert(part)
@@ -287,20 +287,20 @@ def _measured(content: Content) -> Content:
     )
 
 
-def _converter(content: Content) -> _CRLFConverter | _NoConverter:
-    return _NoConverter() if content.binary else _CRLFConverter(long=content.long_lines)
+class _Converter:
+    """Turns CRLF, LF and CR into CRLF, slice by slice, and adds a missing last CRLF; but binary
+    content is left unchanged."""
 
-
-class _CRLFConverter:
-    """Turns CRLF, LF and CR into CRLF, slice by slice, and adds a missing last CRLF."""
-
-    def __init__(self, *, long: bool) -> None:
+    def __init__(self, content: Content) -> None:
+        self._binary = content.binary
         self._cr = b""  # a CR at the end of a slice may be half of a CRLF
         self._ended = True  # empty content needs no CRLF
-        self._lengths = None if long else LineLengths()
+        self._lengths = None if content.long_lines else LineLengths()
 
     def convert(self, data: bytes) -> bytes:
         """Return the next slice with CRLF line ends. Raises GrammarError for a long line."""
+        if self._binary:
+            return data
         data = self._cr + data
         self._cr = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
@@ -316,18 +316,6 @@ class _CRLFConverter:
     def finish(self) -> bytes:
         """Return the CRLF that the content lacks at its end, if any."""
         return b"" if self._ended and not self._cr else self.convert(b"\n")
-
-
-class _NoConverter:
-    """Leaves line ends unchanged."""
-
-    def convert(self, data: bytes) -> bytes:
-        """Return *data* unchanged."""
-        return data
-
-    def finish(self) -> bytes:
-        """Return nothing."""
-        return b""
 
 
 def pieces_of(source: bytes | BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
@@ -415,7 +403,8 @@ def _header_of(source: object) -> bytes:
     start = source.tell() if _seekable(source) else None
     if start is None and not isinstance(source, list | tuple):
         raise GrammarError("a message that can be read only once needs an envelope; pass one")
-    octets, converter, header = bytearray(), _CRLFConverter(long=True), HeaderScanner()
+    converter = _Converter(Content(b"", long_lines=True))
+    octets, header = bytearray(), HeaderScanner()
     for piece in pieces_of(cast(Any, source)):
         octets += piece
         header.feed(converter.convert(piece))

@@ -259,9 +259,8 @@ class ClientProtocol:
         check_octets(data, self._parameters)
         if self._parameters.body is not Body.BINARY_MIME:
             self._check_text(data, first=before is Phase.RCPT, last=last)
-        if last and self.lmtp:
-            return self._ledger.append(command, row, phase, (line, data), self._recipients)
-        return self._ledger.append(command, row, phase, (line, data))
+        recipients = self._recipients if last and self.lmtp else None
+        return self._ledger.append(command, row, phase, (line, data), recipients)
 
     def _check_text(self, data: bytes, *, first: bool, last: bool) -> None:
         """Raise LocalProtocolError if a chunk of text has a CR or LF alone."""
@@ -294,10 +293,8 @@ class ClientProtocol:
             line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
-        step, row, phase = Step.BODY_END, "BODY_END", Phase.READY
-        if self.lmtp:
-            return self._ledger.append(step, row, phase, (line,), self._recipients)
-        return self._ledger.append(step, row, phase, (line,))
+        step, row, recipients = Step.BODY_END, "BODY_END", self._recipients if self.lmtp else None
+        return self._ledger.append(step, row, Phase.READY, (line,), recipients)
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""
@@ -360,7 +357,10 @@ class ClientProtocol:
             return
         reader.sent_before = ledger.taken
         if 300 <= reply.code < 400 or sent.row == "DATA":  # no other reply is of the wrong kind
-            self._check_code(sent, reply)
+            content = not self.lmtp or bool(self._recipients)
+            if not code_fits(sent.row, reply.code, content=content):
+                text = "a reply whose code does not fit the command"
+                raise RemoteProtocolError(text, command=str(sent), reply=reply)
         phase = Phase.CLOSED if reply.code == 421 else self._phase_after(sent, reply)
         self.phase = phase
         if phase is not sent.leads_to:
@@ -369,12 +369,6 @@ class ClientProtocol:
         if reader.used:
             sent.leniencies = reader.tolerated()
         self._answered.append(sent)
-
-    def _check_code(self, sent: Entry, reply: Reply) -> None:
-        """Raise RemoteProtocolError if *sent* cannot have this kind of reply."""
-        if not code_fits(sent.row, reply.code, content=not self.lmtp or bool(self._recipients)):
-            text = "a reply whose code does not fit the command"
-            raise RemoteProtocolError(text, command=str(sent), reply=reply)
 
     def _stop(self, last: Reply | RemoteProtocolError) -> None:
         """Read nothing more; *last* is a reply that answers nothing, or an error."""

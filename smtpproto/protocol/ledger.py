@@ -14,8 +14,6 @@ from ..grammar.command import Command
 from .phases import Phase
 from .verbs import Vocabulary
 
-_SHARED = (None,)  # one reply for all recipients
-
 
 @cache
 def _rules_of(vocabulary: Vocabulary) -> Mapping[str, tuple[bool, str]]:
@@ -88,16 +86,17 @@ class Ledger:
         row: str,
         phase: Phase,
         octets: tuple[bytes, ...],
-        recipients: Sequence[ForwardPath | None] = _SHARED,
+        recipients: Sequence[ForwardPath] | None = None,
     ) -> tuple[Entry, ...]:
         """Queue *octets*, a line and perhaps content, and add *what*, which leads to *phase*. In
-        LMTP, the end of a message has a reply, and so an entry, for each of *recipients*."""
+        LMTP, the end of a message has a reply, and so an entry, for each of *recipients*; None is
+        one reply for all."""
         self.output += octets
         self._queued += sum(map(len, octets))
-        size = len(octets[0]) if recipients is _SHARED else 0
+        size = len(octets[0]) if recipients is None else 0
         grouped, timeout = self._rules[row]
         added: tuple[Entry, ...] = ()
-        for recipient in recipients:
+        for recipient in (None,) if recipients is None else recipients:
             added += (
                 Entry(
                     what, size, recipient,

@@ -109,7 +109,8 @@ def test_the_connection_used_last_is_used_next() -> None:
     pool = Pool(blocking.Runtime(), never)
     for number in range(3):
         client: Any = FakeClient(number)
-        pool._keep(_Connection(client, opened_at=pool._runtime.now(), used_at=0))
+        kept = _Connection(client, opened_at=pool._runtime.now(), used_at=0)
+        blocking.run(pool._keep(kept))
     for _ in range(3):
         blocking.run(pool.send(b"hi\r\n", TO_BOB))
     assert used == [2, 2, 2]
