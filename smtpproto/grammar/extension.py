@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from attrs import Attribute, field, frozen
 
@@ -162,8 +162,7 @@ class Extensions:
     @cached_property
     def size(self) -> int | None:
         """The largest message in octets, or None if SIZE announces no limit (RFC 1870 3)."""
-        size: int | None = self._parsed("SIZE")
-        return size
+        return cast("int | None", self._parsed("SIZE"))
 
     @cached_property
     def mechanisms(self) -> tuple[str, ...]:
@@ -178,20 +177,17 @@ class Extensions:
     @cached_property
     def deliver_by_min(self) -> int | None:
         """The minimum seconds of ``BY=...;R``, None if DELIVERBY has none (RFC 2852 2)."""
-        seconds: int | None = self._parsed("DELIVERBY")
-        return seconds
+        return cast("int | None", self._parsed("DELIVERBY"))
 
     @cached_property
     def future_release(self) -> FutureRelease | None:
         """How long FUTURERELEASE allows a message to be held, or None."""
-        longest: FutureRelease | None = self._parsed("FUTURERELEASE")
-        return longest
+        return cast("FutureRelease | None", self._parsed("FUTURERELEASE"))
 
     @cached_property
     def priority_policy(self) -> str | None:
         """The Priority Assignment Policy of MT-PRIORITY, or None (RFC 6710 3)."""
-        policy: str | None = self._parsed("MT-PRIORITY")
-        return policy
+        return cast("str | None", self._parsed("MT-PRIORITY"))
 
     @cached_property
     def solicitations(self) -> tuple[str, ...]:

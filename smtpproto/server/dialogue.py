@@ -25,7 +25,7 @@ from ..tls.filter import Filter, TLSInfo
 from .auth import Authentication, channel_of, without_unoffered_bindings
 from .config import ServerConfig
 from .content import ContentWriter
-from .handler import Handler, Hook, LookupHook, Session, changed, new_session
+from .handler import Handler, Hook, Session, changed, new_session
 from .hooks import NO_TLS_NOW, HookCaller, answer_machine, is_left_alone
 from .patience import Patience
 from .setup import make_filter, make_machine, offered_mechanisms
@@ -125,41 +125,16 @@ class Dialogue:
 
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 
-    def _mail(self, command: commands.Mail) -> Awaitable[object] | None:
-        return self._ask(self._handler.mail, command.path, command.parameters)
-
-    def _rcpt(self, command: commands.Rcpt) -> Awaitable[object] | None:
-        return self._ask(self._handler.rcpt, command.path, command.parameters)
-
-    def _help(self, command: commands.Help) -> Awaitable[object] | None:
-        return self._ask(self._handler.help, command.text)
-
-    def _etrn(self, command: commands.Etrn) -> Awaitable[object] | None:
-        return self._ask(self._handler.etrn, command.node)
-
-    def _command(self, command: commands.Command) -> Awaitable[object] | None:
-        return self._ask(self._handler.command, command)
-
-    def _vrfy(self, command: commands.Vrfy) -> Awaitable[object] | None:
-        return self._look_up(self._handler.vrfy, command.text)
-
-    def _expn(self, command: commands.Expn) -> Awaitable[object] | None:
-        return self._look_up(self._handler.expn, command.text)
-
-    def _ask(self, hook: Callable[..., Hook], *arguments: object) -> Awaitable[object] | None:
-        """Answer with the verdict of *hook*."""
-        if is_left_alone(hook):
-            self.machine.answer()
-            return None
-        return self._ask_and_answer(hook, arguments)
-
-    async def _ask_and_answer(
-        self, hook: Callable[..., Hook], arguments: tuple[object, ...]
-    ) -> None:
+    async def _ask(self, hook: Callable[..., Hook], *arguments: object) -> None:
         answer_machine(self.machine, await self._hooks.ask(hook, self.session, *arguments))
 
-    async def _look_up(self, hook: Callable[..., LookupHook], name: str) -> None:
-        answer_machine(self.machine, await self._hooks.ask_lookup(hook, self.session, name))
+    async def _vrfy(self, command: commands.Vrfy) -> None:
+        verdict = await self._hooks.ask_lookup(self._handler.vrfy, self.session, command.text)
+        answer_machine(self.machine, verdict)
+
+    async def _expn(self, command: commands.Expn) -> None:
+        verdict = await self._hooks.ask_lookup(self._handler.expn, self.session, command.text)
+        answer_machine(self.machine, verdict)
 
     async def _connected(self, event: events.Connected) -> None:
         verdict = self._refusal or await self._hooks.ask(self._handler.connect, self.session)
@@ -288,15 +263,32 @@ class Dialogue:
 
 
 _Deed = Callable[[Dialogue, Any], Awaitable[object] | None]
+
+
+def _ask(name: str, *attributes: str) -> _Deed:
+    """Return the deed that passes *attributes* of the command, or else the command itself, to the
+    hook *name*, and answers with its verdict."""
+
+    def deed(dialogue: Dialogue, command: commands.Command) -> Awaitable[object] | None:
+        hook = getattr(dialogue._handler, name)
+        if is_left_alone(hook):
+            dialogue.machine.answer()
+            return None
+        return dialogue._ask(hook, *([getattr(command, it) for it in attributes] or [command]))
+
+    return deed
+
+
+_OWN = _ask("command")
 _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
-    lambda: Dialogue._command,
+    lambda: _OWN,
     {
         events.Connected: Dialogue._connected,
         commands.Ehlo: Dialogue._hello,
         commands.Helo: Dialogue._hello,
         commands.Lhlo: Dialogue._hello,
-        commands.Mail: Dialogue._mail,
-        commands.Rcpt: Dialogue._rcpt,
+        commands.Mail: _ask("mail", "path", "parameters"),
+        commands.Rcpt: _ask("rcpt", "path", "parameters"),
         commands.Data: Dialogue._begin_content,
         commands.Bdat: Dialogue._begin_content,
         events.BodyChunk: Dialogue._write,
@@ -307,11 +299,11 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         commands.Quit: Dialogue._nothing,
         commands.Vrfy: Dialogue._vrfy,
         commands.Expn: Dialogue._expn,
-        commands.Help: Dialogue._help,
+        commands.Help: _ask("help", "text"),
         commands.StartTLS: Dialogue._starttls,
         commands.Auth: Dialogue._auth,
         events.AuthResponse: Dialogue._auth_response,
-        commands.Etrn: Dialogue._etrn,
+        commands.Etrn: _ask("etrn", "node"),
         commands.XClient: Dialogue._xclient,
         commands.XForward: Dialogue._xforward,
         events.Rejected: Dialogue._rejected,

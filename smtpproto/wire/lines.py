@@ -54,11 +54,6 @@ class LineReader:
             return OVERLONG
         return buffer.data[start:end]
 
-    @property
-    def overlong(self) -> bool:
-        """Whether the line that has begun is too long already, although its end has not arrived."""
-        return self._skipping
-
     def _keep_incomplete(self, limit: int) -> None:
         """Keep an incomplete line if it can still fit, else only its last octet: it may be a CR."""
         if self._skipping or len(self.buffer) >= limit:
