@@ -65,8 +65,7 @@ if TYPE_CHECKING:
     from .grammar.extension import Extensions
     from .grammar.parameters import Body, MailParameters, RcptParameters
     from .grammar.reply import EnhancedCode, Reply
-    from .grammar.rrvs import NoSupport, ValidSince
-    from .grammar.scheduling import ByMode, DeliverBy
+    from .grammar.scheduling import ByMode, DeliverBy, NoSupport, ValidSince
     from .grammar.secret import Secret
     from .limits import Leniencies, Limits, Timeouts, Tolerance
     from .mail import Plan, Source, lint, plan
@@ -113,8 +112,7 @@ else:
             ".grammar.extension": "Extensions",
             ".grammar.parameters": "Body MailParameters RcptParameters",
             ".grammar.reply": "EnhancedCode Reply",
-            ".grammar.rrvs": "NoSupport ValidSince",
-            ".grammar.scheduling": "ByMode DeliverBy",
+            ".grammar.scheduling": "ByMode DeliverBy NoSupport ValidSince",
             ".grammar.secret": "Secret",
             ".limits": "Leniencies Limits Timeouts Tolerance",
             ".mail": "Plan Source lint plan",

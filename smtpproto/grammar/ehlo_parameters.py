@@ -1,6 +1,7 @@
 """The parameters of EHLO keywords: their values, and a reader for each keyword.
 
-The readers raise GrammarError for text that the keyword's RFC does not allow.
+The keywords of NO-SOLICITING are also those of SOLICIT in MAIL (RFC 3865 2.2). The readers raise
+GrammarError for text that the keyword's RFC does not allow.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from attrs import field, frozen
 
 from ..option_types import checked
 from .ascii_case import upper
-from .parameter_codec import in_range
+from .parameter_codec import BAD_PARAMETER, in_range
 from .pattern import pattern
 from .reply import GrammarError
 from .scheduling import MAX_SECONDS, read_hold_for, read_hold_until
-from .solicitation import read_solicitations
 from .timestamp import to_utc, write_timestamp
+
+MAX_SOLICITATIONS = 1000  # octets of a list of keywords, commas included
 
 _MECHANISMS = pattern(r"[A-Za-z0-9_-]{1,20}( [A-Za-z0-9_-]{1,20})*")
 _ATTRIBUTE_NAMES = pattern(r"[A-Za-z]+( [A-Za-z]+)*")
 _DELIVER_BY = pattern(r"([0-9]{0,9})(,[!-+\--~]+)*")
+_SOLICITATION = pattern(r"[A-Za-z][A-Za-z0-9._:-]*")
 _POLICY = pattern(r"[A-Za-z0-9._-]{1,20}")
 _LIMIT = r"[A-Za-z0-9_-]+(=[!-:<-~]+)?"
 _LIMITS = pattern(rf"{_LIMIT}( {_LIMIT})*")
@@ -68,6 +71,28 @@ def read_priority_policy(text: str) -> str | None:
 def read_unsolicited(text: str) -> tuple[str, ...]:
     """Return the solicitation class keywords of NO-SOLICITING, which may be none (RFC 3865 2)."""
     return read_solicitations(text) if text else ()
+
+
+def read_solicitations(text: str) -> tuple[str, ...]:
+    """Read ``word *( "," word )``. Raises GrammarError."""
+    keywords = tuple(text.split(","))
+    check_solicitations(keywords)
+    return keywords
+
+
+def write_solicitations(keywords: tuple[str, ...]) -> str:
+    """Write *keywords* as a list with commas."""
+    return ",".join(keywords)
+
+
+def check_solicitations(keywords: tuple[str, ...]) -> None:
+    """Raise GrammarError unless *keywords* are at least one keyword, and at most 1000 octets when
+    written."""
+    if not keywords or not all(_SOLICITATION.fullmatch(keyword) for keyword in keywords):
+        raise GrammarError("not a list of solicitation class keywords", reply=BAD_PARAMETER)
+    if len(write_solicitations(keywords)) > MAX_SOLICITATIONS:
+        message = f"solicitation class keywords of more than {MAX_SOLICITATIONS} octets"
+        raise GrammarError(message, reply=BAD_PARAMETER)
 
 
 def read_attribute_names(text: str) -> tuple[str, ...]:

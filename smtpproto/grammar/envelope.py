@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from ..option_types import checked, checks_itself, maker
 from .address import ForwardPath, Mailbox, ReversePath
-from .command import Mail, Rcpt
+from .command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS, Mail, Rcpt
 from .dsn import OriginalRecipient
 from .parameters import MailParameters, RcptParameters
 from .reply import GrammarError
@@ -25,8 +25,6 @@ ParametersByRecipient = (  # Mapping is invariant in its keys, so each type need
     | Mapping[str, RcptParameters]
 )
 
-# Frozen, so all envelopes share them.
-_NO_MAIL_PARAMETERS, _NO_PARAMETERS = MailParameters(), RcptParameters()
 _is_ascii = attrgetter("isascii")
 
 
@@ -67,7 +65,7 @@ class Envelope:
 
     sender: ReversePath = field(converter=_to_sender)
     recipients: tuple[ForwardPath, ...] = field(converter=_to_recipients)
-    parameters: MailParameters = _NO_MAIL_PARAMETERS
+    parameters: MailParameters = NO_MAIL_PARAMETERS
     rcpt_parameters: Mapping[ForwardPath, RcptParameters] = field(
         factory=dict, converter=_to_rcpt_parameters
     )
@@ -115,7 +113,7 @@ class Envelope:
 
     def parameters_of(self, recipient: ForwardPath) -> RcptParameters:
         """Return the RCPT parameters of *recipient*; none of them is set if it has no entry."""
-        return self.rcpt_parameters.get(recipient, _NO_PARAMETERS)
+        return self.rcpt_parameters.get(recipient, NO_RCPT_PARAMETERS)
 
 
 _make_rcpt = maker(Rcpt, "path")

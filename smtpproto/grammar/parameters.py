@@ -17,6 +17,7 @@ from ..option_types import checked
 from . import dsn, scheduling
 from .address import Mailbox, ReversePath
 from .ascii_case import upper
+from .ehlo_parameters import check_solicitations, read_solicitations, write_solicitations
 from .parameter_codec import (
     BAD_PARAMETER,
     ParameterCodec,
@@ -27,9 +28,7 @@ from .parameter_codec import (
 )
 from .pattern import pattern
 from .reply import GrammarError, Reply
-from .rrvs import ValidSince
-from .scheduling import DeliverBy
-from .solicitation import check_solicitations, read_solicitations, write_solicitations
+from .scheduling import DeliverBy, ValidSince
 from .timestamp import to_utc, write_timestamp
 from .xtext import decode_xtext, encode_xtext
 

@@ -1,5 +1,5 @@
-"""When and in which order a message is delivered: BY (RFC 2852), HOLDFOR and HOLDUNTIL (RFC 4865),
-MT-PRIORITY (RFC 6710)."""
+"""When, in which order and on which condition a message is delivered: BY (RFC 2852), HOLDFOR and
+HOLDUNTIL (RFC 4865), MT-PRIORITY (RFC 6710), RRVS (RFC 7293)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import re
 from datetime import datetime
 from typing import Self
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from ..option_types import checked
 from .parameter_codec import BAD_PARAMETER, in_range
 from .pattern import pattern
 from .reply import GrammarError, Reply
-from .timestamp import read_timestamp
+from .timestamp import read_timestamp, to_utc, write_timestamp
 
 MAX_SECONDS = 999_999_999  # of BY and HOLDFOR
 BAD_PRIORITY = Reply(501, "5.5.2", "Syntax error in parameter")  # RFC 6710 4.1
 
 _BY = pattern(r"([+-]?[0-9]{1,9});([NR])(T?)", re.IGNORECASE | re.ASCII)
 _HOLD_FOR = pattern(r"[1-9][0-9]{0,8}")
+_RRVS = pattern(r"([^;.]*)(?:;([CR]))?", re.IGNORECASE | re.ASCII)
 _PRIORITY = pattern(r"0|-?[1-9]")
 
 
@@ -80,3 +81,42 @@ def read_priority(text: str) -> int:
     if not _PRIORITY.fullmatch(text):
         raise GrammarError("must be a priority from -9 to 9", reply=BAD_PRIORITY)
     return int(text)
+
+
+class NoSupport(enum.Enum):
+    """What a server does with the message if the next server does not offer RRVS (RFC 7293
+    5.1.1)."""
+
+    REJECT = "R"
+    CONTINUE = "C"
+
+
+def _check_whole_seconds(_instance: object, _attribute: Attribute[datetime], at: datetime) -> None:
+    if at.microsecond:
+        raise GrammarError("RRVS takes whole seconds", reply=BAD_PARAMETER)
+
+
+@checked
+@frozen
+class ValidSince:
+    """The value of RRVS: deliver only if the mailbox has had the same owner ever *since*.
+
+    *since* is an instant of whole seconds, kept in UTC. *action* is None if the client did not
+    name one, which means REJECT.
+    """
+
+    since: datetime = field(converter=to_utc, validator=_check_whole_seconds)
+    action: NoSupport | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``date-time [ ";" ( "C" / "R" ) ]``, without time-secfrac. Raises GrammarError."""
+        match = _RRVS.fullmatch(text)
+        if match is None:
+            raise GrammarError("must be a date-time and an action", reply=BAD_PARAMETER)
+        action = NoSupport(match[2].upper()) if match[2] else None
+        return cls(read_timestamp(match[1]), action)
+
+    def __str__(self) -> str:
+        action = "" if self.action is None else f";{self.action.value}"
+        return f"{write_timestamp(self.since)}{action}"

@@ -29,8 +29,7 @@ from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.local_part import quote
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.reply import EnhancedCode, Reply
-from ..grammar.rrvs import NoSupport, ValidSince
-from ..grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy
+from ..grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy, NoSupport, ValidSince
 from ..grammar.secret import Secret
 from ..grammar.unitext import encode_unitext
 from ..grammar.xclient import XClientAttributes, XForwardAttributes

@@ -23,8 +23,7 @@ from smtpproto.grammar.parameters import (
 )
 from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import EnhancedCode, Reply, parse_reply_line
-from smtpproto.grammar.rrvs import ValidSince
-from smtpproto.grammar.scheduling import DeliverBy
+from smtpproto.grammar.scheduling import DeliverBy, ValidSince
 from smtpproto.grammar.timestamp import read_timestamp, write_timestamp
 from smtpproto.grammar.unitext import decode_unitext, encode_unitext
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext

@@ -30,8 +30,7 @@ from smtpproto.grammar.parameters import (
 )
 from smtpproto.grammar.parse_context import ParseContext
 from smtpproto.grammar.reply import EnhancedCode, Reply
-from smtpproto.grammar.rrvs import NoSupport, ValidSince
-from smtpproto.grammar.scheduling import ByMode, DeliverBy
+from smtpproto.grammar.scheduling import ByMode, DeliverBy, NoSupport, ValidSince
 from smtpproto.grammar.secret import Secret
 from smtpproto.testing import strategies
 from tests.grammar.productions import FRAGMENTS, PRODUCTIONS, Production, damaged

@@ -8,7 +8,7 @@ import pytest
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.parameters import RcptParameters
-from smtpproto.grammar.rrvs import NoSupport, ValidSince
+from smtpproto.grammar.scheduling import NoSupport, ValidSince
 from tests.support.parameters import assert_refused, parse_rcpt
 
 NEW_YEAR = datetime(2030, 1, 1, tzinfo=UTC)

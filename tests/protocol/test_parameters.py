@@ -21,8 +21,7 @@ from smtpproto.grammar.parameters import (
     RcptParameters,
 )
 from smtpproto.grammar.reply import Reply
-from smtpproto.grammar.rrvs import ValidSince
-from smtpproto.grammar.scheduling import ByMode, DeliverBy
+from smtpproto.grammar.scheduling import ByMode, DeliverBy, ValidSince
 from smtpproto.limits import Limits
 from smtpproto.testing.strategies import mail_parameters, rcpt_parameters
 from tests.support.parameters import parse_mail, parse_rcpt
