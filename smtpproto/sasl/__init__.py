@@ -1,6 +1,6 @@
 """Ring 2: SASL (RFC 4422) for clients and servers, without base64 and without SMTP.
 
-Each mechanism has a module, with an exchange class for each side, and a row in :data:`MECHANISMS`.
+Each mechanism has an exchange class for each side, and a row in :data:`MECHANISMS`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ..grammar.ascii_case import lower
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS
 from ..option_types import checked
-from .exchange import Channel, Denied, Identity
+from .exchange import Channel, Denied, Identity, ServerExchange
 
 if TYPE_CHECKING:
     from .scram_keys import ScramKeys
@@ -141,14 +141,20 @@ async def ask(question: Callable[..., Any], *arguments: object) -> Any:
     return answer
 
 
-async def password_matches(
-    authenticator: Authenticator, channel: Channel, username: str, password: Secret
-) -> bool:
-    """Return whether the authenticator accepts the password. Call it in a thread if it is plain."""
-    check = functools.partial(authenticator.check_password, username, password)
-    if inspect.iscoroutinefunction(authenticator.check_password):
-        return await ask(check) is True
-    return await ask(channel.in_thread, check) is True
+async def log_in(
+    exchange: ServerExchange, mechanism: str, username: str, password: Secret, authzid: str = ""
+) -> Identity | Denied:
+    """Return the result of a login with a password. A plain method checks it in a thread."""
+    check = functools.partial(exchange.authenticator.check_password, username, password)
+    is_async = inspect.iscoroutinefunction(exchange.authenticator.check_password)
+    if await (ask(check) if is_async else ask(exchange.channel.in_thread, check)) is not True:
+        return wrong_password(username)
+    return await authorize(exchange.authenticator, mechanism, username, authzid)
+
+
+def wrong_password(username: str) -> Denied:
+    """Return the result for a user who does not exist, or who has another password."""
+    return Denied(f"wrong user name or password: {username!r}")
 
 
 async def authorize(

@@ -18,10 +18,11 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
-from .authenticator import Authenticator, TokenClaim, TokenRefused, ask, authorize
+from .authenticator import TokenClaim, TokenRefused, ask, authorize
 from .credentials import BearerToken
-from .exchange import Channel, Denied, Identity, RefusingChallenge
+from .exchange import Channel, Denied, RefusingChallenge, ServerExchange, Step
 from .prepare import prepared, saslprep
+from .simple import SingleMessageClient
 
 _TOKEN = pattern(rb"[!-~]+")
 _BEARER = pattern(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
@@ -39,19 +40,11 @@ _HTTP_STATUS = {"invalid_token": "401", "insufficient_scope": "403"}  # RFC 6750
 
 
 @define(eq=False)
-class _BearerClient:
-    """The client's side of both mechanisms."""
+class _BearerClient(SingleMessageClient):
+    """The client's side of both mechanisms. The message has the user name and the token."""
 
-    _mechanism: str
-    _message: Secret
     _dummy: Secret
-    details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
-    _initial_requested: bool = field(default=False, init=False)
     _refused: bool = field(default=False, init=False)
-
-    def initial(self) -> Secret:
-        """Return the message: user name and token."""
-        return self._message
 
     def step(self, challenge: bytes) -> Secret:
         """Return the message again for one empty challenge, which asks for the initial response.
@@ -61,11 +54,10 @@ class _BearerClient:
         """
         if self._refused:
             raise RemoteProtocolError(
-                f"the server sent a challenge in {self._mechanism} after it had refused the token"
+                f"the server sent a challenge in {self.mechanism} after it had refused the token"
             )
         if not (challenge or self._initial_requested):
-            self._initial_requested = True
-            return self._message
+            return super().step(challenge)
         self._refused = True
         self.details = _read_refusal(challenge)
         return self._dummy
@@ -74,7 +66,7 @@ class _BearerClient:
         """Raise RemoteProtocolError if the server refused the token and now accepts the login."""
         if self._refused:
             raise RemoteProtocolError(
-                f"the server accepted the login by {self._mechanism} after it had refused the token"
+                f"the server accepted the login by {self.mechanism} after it had refused the token"
             )
 
 
@@ -138,23 +130,19 @@ def _read_refusal(challenge: bytes) -> Mapping[str, str]:
 
 
 @define(eq=False)
-class _BearerServer(ABC):
+class _BearerServer(ServerExchange, ABC):
     """The server's side of both mechanisms."""
 
-    authenticator: Authenticator = field(repr=False)
-    channel: Channel
     _denied: Denied | None = field(default=None, init=False)
 
     mechanism: ClassVar[str]
 
-    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+    async def _answer(self, response: Secret) -> Step:
         """Ask the authenticator to whom the token belongs.
 
         A refusal is first sent as a challenge; whatever the client responds, the login then fails.
         Raises GrammarError if the response is not a message of the mechanism.
         """
-        if response is None:
-            return b""
         if self._denied is not None:
             return self._denied
         claim = self.read_claim(response.reveal())

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
-from types import MappingProxyType
 
 from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
-from .authenticator import Authenticator, ask, authorize
+from .authenticator import ask, authorize, wrong_password
 from .credentials import Login
-from .exchange import Channel, Denied, Identity
-from .prepare import prepared, saslprep
+from .exchange import Channel, ClientExchange, ServerExchange, Step
+from .prepare import prepared, prepared_secret, saslprep
 
 _HOST = pattern(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _DIGEST = pattern(rb"[0-9a-f]{32}")
@@ -27,7 +25,7 @@ def _digest(secret: Secret, challenge: bytes) -> bytes:
 
 @keeps_secret_arguments
 @define(eq=False)
-class CramMD5Client:
+class CramMD5Client(ClientExchange):
     """The client's side. SASLprep prepares the user name and the password.
 
     Raises GrammarError for characters that SASLprep prohibits, for an empty user name or password,
@@ -36,7 +34,6 @@ class CramMD5Client:
 
     login: Login
     channel: Channel
-    details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
     _username: bytes = field(init=False)
     _password: Secret = field(init=False)
     _answered: bool = field(default=False, init=False)
@@ -45,12 +42,9 @@ class CramMD5Client:
         if self.login.authzid:
             raise GrammarError("CRAM-MD5 cannot carry an authzid")
         self._username = saslprep(self.login.username).encode()
-        self._password = Secret(prepared(self.login.password.reveal()))
+        self._password = prepared_secret(self.login.password)
         if not self._username:
             raise GrammarError("user name and password cannot be empty")
-
-    def initial(self) -> None:
-        """Return None: the server speaks first."""
 
     def step(self, challenge: bytes) -> Secret:
         """Return ``username SP digest``.
@@ -62,9 +56,6 @@ class CramMD5Client:
         self._answered = True
         return Secret(self._username + b" " + _digest(self._password, challenge))
 
-    def finish(self) -> None:
-        """Do nothing: the server proves nothing in CRAM-MD5."""
-
 
 def _new_challenge(server: CramMD5Server) -> bytes:
     """Return ``<random.timestamp@host>``, which is never used again."""
@@ -75,28 +66,23 @@ def _new_challenge(server: CramMD5Server) -> bytes:
 
 
 @define(eq=False)
-class CramMD5Server:
+class CramMD5Server(ServerExchange):
     """The server's side."""
 
-    authenticator: Authenticator = field(repr=False)
-    channel: Channel
-    _challenge: bytes = field(default=Factory(_new_challenge, takes_self=True), init=False)
+    first_challenge: bytes = field(default=Factory(_new_challenge, takes_self=True), init=False)
 
-    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+    async def _answer(self, response: Secret) -> Step:
         """Compare the client's digest with the one made from the authenticator's secret.
 
         For a user who does not exist or has no secret a random secret is used, so that the time is
         the same. Raises GrammarError for a response that is not ``username SP digest``, and for a
         name that SASLprep prohibits.
         """
-        if response is None:
-            return self._challenge
         username, digest = self._read(response)
         secret = await ask(self.authenticator.shared_secret, username)
         known = secret if secret is not None and secret.reveal() else self._random_secret()
-        expected = _digest(known, self._challenge)
-        if not hmac.compare_digest(expected, digest):
-            return Denied(f"wrong user name or password: {username!r}")
+        if not hmac.compare_digest(_digest(known, self.first_challenge), digest):
+            return wrong_password(username)
         return await authorize(self.authenticator, "CRAM-MD5", username)
 
     def _random_secret(self) -> Secret:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ..grammar.secret import Secret
 from ..option_types import checked
+
+if TYPE_CHECKING:
+    from .authenticator import Authenticator
 
 Check = Callable[[], bool | Awaitable[bool]]
 
@@ -84,19 +88,29 @@ class RefusingChallenge(bytes):
         return challenge
 
 
-class ClientExchange(Protocol):
-    """The client's side of one exchange, made from a credential and a :class:`Channel`."""
+Step = bytes | Identity | Denied
+"""What a server's step returns: a challenge, or the result."""
+
+
+class ClientExchange:
+    """The client's side of one exchange, made from a credential and a :class:`Channel`.
+
+    By default the server speaks first, and proves nothing.
+    """
+
+    details: Mapping[str, str] = MappingProxyType({})
+    """The server's reasons for a refusal, for example OAuth's ``status``; often empty."""
 
     def initial(self) -> Secret | None:
         """Return the response to send before any challenge; None if the server speaks first."""
-        ...
+        return None
 
     def step(self, challenge: bytes) -> Secret:
         """Return the response to *challenge*.
 
         Raises :class:`.RemoteProtocolError` if the mechanism does not allow the challenge.
         """
-        ...
+        raise NotImplementedError
 
     def finish(self) -> None:
         """Confirm that the server may accept the login now.
@@ -104,19 +118,18 @@ class ClientExchange(Protocol):
         Raises :class:`.RemoteProtocolError` if it may not: it has not proved its own identity, or
         has refused the login before.
         """
-        ...
-
-    @property
-    def details(self) -> Mapping[str, str]:
-        """The server's reasons for a refusal, for example OAuth's ``status``; often empty."""
-        ...
 
 
-class ServerExchange(Protocol):
-    """The server's side of one exchange, made from an :class:`.Authenticator` and a
-    :class:`Channel`."""
+@define(eq=False)
+class ServerExchange:
+    """The server's side of one exchange."""
 
-    async def step(self, response: Secret | None) -> bytes | Identity | Denied:
+    authenticator: Authenticator = field(repr=False)
+    channel: Channel
+    first_challenge: bytes = field(default=b"", init=False)
+    """The challenge for a client that sent no initial response."""
+
+    async def step(self, response: Secret | None) -> Step:
         """Take a response, or None if the client sent no initial one.
 
         Returns the next challenge, or the result: :class:`Identity` or :class:`Denied`. A
@@ -124,4 +137,7 @@ class ServerExchange(Protocol):
         authenticator does. Raises :class:`.GrammarError` for a response that the mechanism does not
         allow, and whatever the authenticator raises.
         """
-        ...
+        return self.first_challenge if response is None else await self._answer(response)
+
+    async def _answer(self, response: Secret) -> Step:
+        raise NotImplementedError

@@ -6,16 +6,22 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from .anonymous import AnonymousClient, AnonymousServer
 from .authenticator import Authenticator
 from .bearer import OAuthBearerClient, OAuthBearerServer, XOAuth2Client, XOAuth2Server
 from .cram_md5 import CramMD5Client, CramMD5Server
 from .credentials import Anonymous, BearerToken, Credential, External, Login
 from .exchange import Channel, ClientExchange, ServerExchange
-from .external import ExternalClient, ExternalServer
-from .login import LoginClient, LoginServer
-from .plain import PlainClient, PlainServer
 from .scram import ScramClient, ScramServer
+from .simple import (
+    AnonymousClient,
+    AnonymousServer,
+    ExternalClient,
+    ExternalServer,
+    LoginClient,
+    LoginServer,
+    PlainClient,
+    PlainServer,
+)
 
 _DEFAULT_BINDING = "tls-exporter"
 
@@ -84,63 +90,18 @@ MECHANISMS: tuple[Mechanism, ...] = (
     _scram("SHA-1", plus=True),
     _scram("SHA-256"),
     _scram("SHA-1"),
-    Mechanism(
-        name="CRAM-MD5",
-        client=CramMD5Client,
-        server=CramMD5Server,
-        credential_type=Login,
-        authenticator_method="shared_secret",
-        server_first=True,
-        carries_authzid=False,
-    ),
-    Mechanism(
-        name="PLAIN",
-        client=PlainClient,
-        server=PlainServer,
-        credential_type=Login,
-        authenticator_method="check_password",
-    ),
-    Mechanism(
-        name="LOGIN",
-        client=LoginClient,
-        server=LoginServer,
-        credential_type=Login,
-        authenticator_method="check_password",
-        carries_authzid=False,
-    ),
-    Mechanism(
-        name="OAUTHBEARER",
-        client=OAuthBearerClient,
-        server=OAuthBearerServer,
-        credential_type=BearerToken,
-        authenticator_method="check_token",
-        in_clear=False,
-    ),
-    Mechanism(
-        name="XOAUTH2",
-        client=XOAuth2Client,
-        server=XOAuth2Server,
-        credential_type=BearerToken,
-        authenticator_method="check_token",
-        in_clear=False,
-    ),
-    Mechanism(
-        name="EXTERNAL",
-        client=ExternalClient,
-        server=ExternalServer,
-        credential_type=External,
-        authenticator_method="certificate_user",
-        in_clear=False,
-        needs_certificate=True,
-    ),
-    Mechanism(
-        name="ANONYMOUS",
-        client=AnonymousClient,
-        server=AnonymousServer,
-        credential_type=Anonymous,
-        authenticator_method="allow_anonymous",
-    ),
-)
+    Mechanism("CRAM-MD5", CramMD5Client, CramMD5Server, Login, "shared_secret",
+              server_first=True, carries_authzid=False),
+    Mechanism("PLAIN", PlainClient, PlainServer, Login, "check_password"),
+    Mechanism("LOGIN", LoginClient, LoginServer, Login, "check_password", carries_authzid=False),
+    Mechanism("OAUTHBEARER", OAuthBearerClient, OAuthBearerServer, BearerToken, "check_token",
+              in_clear=False),
+    Mechanism("XOAUTH2", XOAuth2Client, XOAuth2Server, BearerToken, "check_token",
+              in_clear=False),
+    Mechanism("EXTERNAL", ExternalClient, ExternalServer, External, "certificate_user",
+              in_clear=False, needs_certificate=True),
+    Mechanism("ANONYMOUS", AnonymousClient, AnonymousServer, Anonymous, "allow_anonymous"),
+)  # fmt: skip
 """All supported mechanisms, the strongest first."""
 
 BY_NAME = {mechanism.name: mechanism for mechanism in MECHANISMS}

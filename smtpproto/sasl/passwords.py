@@ -25,7 +25,7 @@ from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS
 from ..option_types import checked, require_type
 from .authenticator import Authenticator
-from .prepare import prepared, prepared_text
+from .prepare import prepared, prepared_secret
 from .scram_keys import HASHES, ScramKeys
 
 _log = logging.getLogger("smtpproto.server")
@@ -60,13 +60,9 @@ def hash_password(
     salt, for costs that are out of bounds, and for a password that SASLprep prohibits or empties.
     """
     require_type("salt", salt, bytes, "bytes, for example secrets.token_bytes(16)")
-    text = _prepared_password(password)
+    octets = prepared_secret(password).reveal()
     costs = _ScryptHash(ln, r, p, salt, bytes(_DIGEST_SIZE))
-    return str(_ScryptHash(ln, r, p, salt, costs.compute(text.encode())))
-
-
-def _prepared_password(password: Secret | str) -> str:
-    return prepared(password.reveal()) if isinstance(password, Secret) else prepared_text(password)
+    return str(_ScryptHash(ln, r, p, salt, costs.compute(octets)))
 
 
 @frozen(repr=False)
@@ -141,7 +137,7 @@ def _read_users(users: Mapping[str, V], read: Callable[[V], T]) -> dict[str, T]:
     for name, value in users.items():
         require_type("the name of a user", name, str, "a str")
         try:
-            prepared_name, stored = prepared_text(name), read(value)
+            prepared_name, stored = prepared(name), read(value)
         except GrammarError as error:
             raise GrammarError(f"user {name!r}: {error.message}") from None
         if prepared_name in known:
@@ -195,7 +191,7 @@ def _read_passwords(users: Mapping[str, Secret | str]) -> dict[str, Secret]:
 
 def _prepared_secret(password: Secret | str) -> Secret:
     require_type("a password", password, Secret | str, 'a str, as in {"ann": "secret"}')
-    return Secret(_prepared_password(password))
+    return prepared_secret(password)
 
 
 @keeps_secret_arguments

@@ -7,6 +7,7 @@ import stringprep
 from unicodedata import ucd_3_2_0 as unicode  # the version of Unicode that stringprep is based on
 
 from ..errors import GrammarError
+from ..grammar.secret import Secret, keeps_secret
 
 _PROHIBITED_IN_TRACES = (
     stringprep.in_table_c21_c22,
@@ -39,25 +40,25 @@ def saslprep(text: str) -> str:
     return normalized
 
 
-def prepared_text(text: str) -> str:
-    """Return *text* prepared.
+def prepared(text: str | bytes) -> str:
+    """Return *text*, decoded from UTF-8 if it is octets, and prepared.
 
-    Raises GrammarError like :func:`saslprep`, and if nothing is left (RFC 4954 4).
+    Raises GrammarError like :func:`saslprep`, for octets that are not UTF-8, and if nothing is left
+    (RFC 4954 4).
     """
-    if not (result := saslprep(text)):
+    try:
+        decoded = text if isinstance(text, str) else text.decode()
+    except UnicodeDecodeError:
+        raise GrammarError("not UTF-8") from None
+    if not (result := saslprep(decoded)):
         raise GrammarError("empty user name, identity or password")
     return result
 
 
-def prepared(octets: bytes) -> str:
-    """Return *octets* decoded from UTF-8 and prepared.
-
-    Raises GrammarError like :func:`prepared_text`, and for octets that are not UTF-8.
-    """
-    try:
-        return prepared_text(octets.decode())
-    except UnicodeDecodeError:
-        raise GrammarError("not UTF-8") from None
+@keeps_secret
+def prepared_secret(password: Secret | str) -> Secret:
+    """Return *password* prepared. Raises GrammarError like :func:`prepared`."""
+    return Secret(prepared(password.reveal() if isinstance(password, Secret) else password))
 
 
 def check_trace(text: str) -> None:

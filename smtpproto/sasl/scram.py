@@ -10,8 +10,7 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from attrs import define, field, frozen
@@ -21,10 +20,10 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
-from .authenticator import Authenticator, ask, authorize
+from .authenticator import Authenticator, ask, authorize, wrong_password
 from .credentials import Login
-from .exchange import Channel, Denied, Identity
-from .prepare import prepared, prepared_text
+from .exchange import Channel, ClientExchange, Denied, Identity, ServerExchange, Step
+from .prepare import prepared, prepared_secret
 from .scram_keys import ScramKeys, client_key, salted_password
 
 # RFC 5802 7. The names of extensions are letters that the RFC does not use. So a message
@@ -44,7 +43,7 @@ _SERVER_ERROR = pattern(rf"e=({_VALUE}){_EXTENSIONS}")
 
 @keeps_secret_arguments
 @define(eq=False)
-class ScramClient:
+class ScramClient(ClientExchange):
     """The client's side.
 
     Raises GrammarError for a user name or password that SASLprep prohibits or empties, and for
@@ -55,8 +54,6 @@ class ScramClient:
     channel: Channel
     hash_name: str
     plus: bool = False
-    details: Mapping[str, str] = field(default=MappingProxyType({}), init=False)
-    """``scram-error`` is the server's reason for a refusal (``e=``)."""
     _password: Secret = field(init=False)
     _nonce: str = field(init=False, repr=False)
     _header: str = field(init=False, repr=False)
@@ -67,7 +64,7 @@ class ScramClient:
 
     def __attrs_post_init__(self) -> None:
         login = self.login
-        self._password = Secret(prepared(login.password.reveal()))
+        self._password = prepared_secret(login.password)
         authzid = f"a={_escaped(login.authzid)}" if login.authzid else ""
         self._header = f"{self._flag()},{authzid},"
         self._nonce = fresh_nonce(self.channel)
@@ -130,7 +127,7 @@ class ScramClient:
         return ""
 
     def _is_refusal(self, message: str) -> bool:
-        """Return whether *message* refuses the login, and keep its reason.
+        """Return whether *message* refuses the login, and keep its reason (``e=``).
 
         The client then sends an empty response, and the reply follows.
         """
@@ -168,35 +165,28 @@ class _FirstMessages:
     messages: str
 
 
-_Step = bytes | Identity | Denied
-
-
 @define(eq=False)
-class ScramServer:
+class ScramServer(ServerExchange):
     """The server's side.
 
     A user who does not exist gets a salt too, always the same, and fails at the proof, just like a
     user whose password is wrong.
     """
 
-    authenticator: Authenticator = field(repr=False)
-    channel: Channel
     hash_name: str
     plus: bool = False
-    _next_step: Callable[[str], Awaitable[_Step]] = field(init=False, repr=False)
+    _next_step: Callable[[str], Awaitable[Step]] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._next_step = self._client_first
 
-    async def step(self, response: Secret | None) -> _Step:
+    async def _answer(self, response: Secret) -> Step:
         """Ask the authenticator for keys, check the client's proof, and send the server's.
 
         Raises GrammarError for a response that is not a SCRAM message, or that does not match the
         previous one or the channel; LocalProtocolError if the authenticator returns keys for
         another hash.
         """
-        if response is None:
-            return b""
         step, self._next_step = self._next_step, _after_end
         return await step(_text(response.reveal()))
 
@@ -230,7 +220,7 @@ class ScramServer:
         signed = f"{first.messages},{without_proof}".encode()
         proved = first.keys.proved(_octets(proof), signed)
         if not (proved and first.known):
-            return Denied(f"wrong user name or password: {first.username!r}")
+            return wrong_password(first.username)
         return await self._authorize(first, first.keys.signature(signed))
 
     async def _authorize(self, first: _FirstMessages, signature: bytes) -> bytes | Denied:
@@ -322,8 +312,8 @@ def _octets(base64: str) -> bytes:
 
 def _escaped(name: str) -> str:
     """Prepare *name*, and escape "=" and "," (RFC 5802 5.1)."""
-    return prepared_text(name).replace("=", "=3D").replace(",", "=2C")
+    return prepared(name).replace("=", "=3D").replace(",", "=2C")
 
 
 def _unescaped(name: str) -> str:
-    return prepared_text(name.replace("=2C", ",").replace("=3D", "="))
+    return prepared(name.replace("=2C", ",").replace("=3D", "="))

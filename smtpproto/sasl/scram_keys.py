@@ -14,7 +14,7 @@ from ..grammar.secret import Secret, keeps_secret
 from ..grammar.xtext import decode_base64, encode_base64
 from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from ..option_types import checked, require_type
-from .prepare import prepared, prepared_text
+from .prepare import prepared_secret
 
 HASHES = {"SHA-256": "sha256", "SHA-1": "sha1"}
 """The name of each hash in mechanisms and in hashlib, the strongest first."""
@@ -115,8 +115,8 @@ class ScramKeys:
 def salted_password(password: Secret | str, salt: bytes, iterations: int, hash_name: str) -> bytes:
     """Return SaltedPassword: ``Hi`` of *password*, prepared by SASLprep (RFC 5802 2.2, 3)."""
     _check(hash_name, iterations, salt)
-    text = prepared(password.reveal()) if isinstance(password, Secret) else prepared_text(password)
-    return hashlib.pbkdf2_hmac(HASHES[hash_name], text.encode(), salt, iterations)
+    octets = prepared_secret(password).reveal()
+    return hashlib.pbkdf2_hmac(HASHES[hash_name], octets, salt, iterations)
 
 
 def client_key(salted: bytes, hash_name: str) -> bytes:

@@ -23,7 +23,7 @@ from smtpproto import (
 from smtpproto.adapters.blocking import run
 from smtpproto.grammar.xtext import decode_base64
 from smtpproto.sasl import BY_NAME, MECHANISMS, Denied, scram
-from smtpproto.sasl.prepare import prepared_text
+from smtpproto.sasl.prepare import prepared
 from smtpproto.sasl.scram import ScramClient, ScramServer
 
 from .scram_exchanges import (
@@ -108,7 +108,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 
 def _can_be_prepared(text: str) -> bool:
     try:
-        return bool(prepared_text(text))
+        return bool(prepared(text))
     except GrammarError:
         return False
 
@@ -122,7 +122,7 @@ PREPARABLE = st.one_of(
 def test_any_user_name_and_password_log_in_by_scram(
     name: str, password: str, hash_name: str, plus: bool, as_office: bool
 ) -> None:
-    users = ScramUsers({prepared_text(name): password}, {(prepared_text(name), "office")})
+    users = ScramUsers({prepared(name): password}, {(prepared(name), "office")})
     login = Login(name, password, "office" if as_office else "")
     channel = BOUND if plus else UNBOUND
     client, server = (
@@ -130,7 +130,7 @@ def test_any_user_name_and_password_log_in_by_scram(
         ScramServer(users, channel, hash_name, plus),
     )
     mechanism = f"SCRAM-{hash_name}{'-PLUS' if plus else ''}"
-    identity = Identity(prepared_text(name), "office" if as_office else "", mechanism)
+    identity = Identity(prepared(name), "office" if as_office else "", mechanism)
     assert log_in(client, server) == identity
     assert not client.details
 
@@ -139,7 +139,7 @@ def test_any_user_name_and_password_log_in_by_scram(
 def test_a_wrong_password_is_denied_and_the_server_proves_nothing(
     right: str, wrong: str, hash_name: str
 ) -> None:
-    assume(prepared_text(right) != prepared_text(wrong))
+    assume(prepared(right) != prepared(wrong))
     client = ScramClient(Login("ann", wrong), UNBOUND, hash_name)
     server = ScramServer(ScramUsers({"ann": right}), UNBOUND, hash_name)
     assert isinstance(log_in(client, server), Denied)
