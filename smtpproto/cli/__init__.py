@@ -6,35 +6,15 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
 from . import demo, password, send, serve
 from .options import UsageError
 
-
-class _Command(Protocol):
-    """A module that implements a command."""
-
-    @property
-    def HELP(self) -> str: ...  # noqa: N802 - a constant of the module
-
-    @property
-    def DESCRIPTION(self) -> str: ...  # noqa: N802
-
-    def add_options(self, parser: argparse.ArgumentParser) -> None: ...
-
-    def run(self, args: argparse.Namespace) -> int: ...
-
-
-_COMMANDS: Mapping[str, _Command] = {
-    "demo": demo,
-    "serve": serve,
-    "send": send,
-    "password": password,
-}
+# Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
+_COMMANDS = {"demo": demo, "serve": serve, "send": send, "password": password}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _escape_unencodable_output()
     args = _parser().parse_args(arguments)
     try:
-        return _COMMANDS[args.command].run(args)
+        return int(_COMMANDS[args.command].run(args))
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 2

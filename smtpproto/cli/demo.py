@@ -7,10 +7,12 @@ import asyncio
 import hashlib
 import secrets
 import ssl
-import tempfile
 import textwrap
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ..adapters.asyncio import connect, serve
 from ..client.config import TLSMode
@@ -23,15 +25,7 @@ from ..server.handler import Session, Verdict
 from .inbox import Inbox, SingleUser
 from .maildir import Maildir
 from .options import UsageError
-from .scenario import (
-    CLIENT,
-    REFUSED,
-    SERVER,
-    USER,
-    DemoMessage,
-    demo_messages,
-    sections,
-)
+from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
 from .transcript import Transcript
 
 HELP = "watch a client and a server talk, explained line by line"
@@ -56,17 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration. Return 0 if every message arrived as it should, else 1."""
-    with ExitStack() as stack:
-        if args.maildir is None:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="smtpproto-"))
-        else:
-            directory = args.maildir
-        passed = asyncio.run(_Demo(Maildir(directory)).run())
-    kept = (
-        "removed; use --maildir DIR to keep them"
-        if args.maildir is None
-        else f"kept in {directory}"
-    )
+    keep = args.maildir is not None
+    with nullcontext(args.maildir) if keep else TemporaryDirectory(prefix="smtpproto-") as path:
+        passed = asyncio.run(_Demo(Maildir(path)).run())
+    kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
     verdict, count = "OK" if all(passed) else "FAILED", f"{sum(passed)} of {len(passed)} messages"
     print(f"{verdict}: {count} arrived octet for octet as they were sent.")
@@ -102,40 +89,32 @@ class _Demo:
             ) as client:
                 checks = [await self._send(client, message) for message in self._messages]
         self._transcript.heading("Check", _CHECK_INTRO)
-        return [check.show() for check in checks]
+        return [check() for check in checks]
 
-    async def _send(self, client: Client, message: DemoMessage) -> _Check:
-        """Send one message, and find the files that it became in the Maildir."""
+    async def _send(self, client: Client, message: DemoMessage) -> Callable[[], bool]:
+        """Send one message, and return the check of what it became in the Maildir."""
         outcome = await client.send(message.content, message.envelope)
-        recipients = message.envelope.recipients
-        expected = [path for path in recipients if str(path) != REFUSED]
+        expected = [path for path in message.envelope.recipients if str(path) != REFUSED]
         stored = self._stored() - self._seen
         self._seen |= stored
-        return _Check(message, stored, right_recipients=list(outcome.accepted) == expected)
+        found = [path.read_bytes() for path in stored]
+        return partial(_check, message, found, right_recipients=list(outcome.accepted) == expected)
 
     def _stored(self) -> set[Path]:
         return set(self._maildir.new.iterdir())
 
 
-class _Check:
-    """A comparison of a message as it was sent with the files that were stored."""
-
-    def __init__(self, message: DemoMessage, stored: set[Path], *, right_recipients: bool) -> None:
-        self._message = message
-        self._found = [path.read_bytes() for path in stored]
-        self._right_recipients = right_recipients
-
-    def show(self) -> bool:
-        """Print the comparison. Return whether the check passes."""
-        _print_digest(self._message.title, "sent", self._message.content)
-        for octets in self._found:
-            _print_digest("", "kept", octets)
-        same = self._found == [self._message.content]
-        if not same:
-            print(f"{'':5} DIFFERENT: {len(self._found)} kept for 1 sent")
-        if not self._right_recipients:
-            print(f"{'':5} WRONG RECIPIENTS were accepted")
-        return same and self._right_recipients
+def _check(message: DemoMessage, found: list[bytes], *, right_recipients: bool) -> bool:
+    """Compare a message with what was stored, and print the result. Return whether it passes."""
+    _print_digest(message.title, "sent", message.content)
+    for octets in found:
+        _print_digest("", "kept", octets)
+    same = found == [message.content]
+    if not same:
+        print(f"{'':5} DIFFERENT: {len(found)} kept for 1 sent")
+    if not right_recipients:
+        print(f"{'':5} WRONG RECIPIENTS were accepted")
+    return same and right_recipients
 
 
 def _print_digest(title: str, label: str, octets: bytes) -> None:

@@ -12,6 +12,7 @@ import os
 import secrets
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 _deliveries = itertools.count(1)
@@ -44,7 +45,8 @@ class Delivery:
     def __init__(self, maildir: Maildir) -> None:
         self._maildir = maildir
         self._name = unique_name()
-        self._file = open(maildir.tmp / self._name, "xb", opener=_open_private)  # noqa: SIM115
+        private = partial(os.open, mode=0o600)
+        self._file = open(maildir.tmp / self._name, "xb", opener=private)  # noqa: SIM115
 
     def write(self, data: bytes) -> None:
         """Append a slice of content."""
@@ -78,10 +80,6 @@ def unique_name() -> str:
     count, random = next(_deliveries), secrets.token_hex(4)
     host = socket.gethostname().replace("/", r"\057").replace(":", r"\072") or "localhost"
     return f"{seconds}.M{microseconds}P{os.getpid()}Q{count}R{random}.{host}"
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync(directory: Path) -> None:

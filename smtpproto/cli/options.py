@@ -44,17 +44,11 @@ def port_of(args: argparse.Namespace, default: int) -> int:
     return 0
 
 
-def add_login_options(parser: argparse.ArgumentParser, help_: str) -> None:
-    """Add --login and the options that say where its password is.
+def add_password_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where a password is.
 
     No option takes the password itself, because ``ps`` shows the command line to every user.
     """
-    parser.add_argument("--login", metavar="USER", help=help_)
-    add_password_options(parser)
-
-
-def add_password_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where a password is."""
     add = parser.add_mutually_exclusive_group().add_argument
     add("--password-env", metavar="NAME", help="environment variable that contains the password")
     add("--password-file", metavar="FILE", help="file whose first line is the password")
@@ -80,19 +74,15 @@ def read_login(args: argparse.Namespace) -> Login | None:
 def read_password(args: argparse.Namespace) -> bytes | None:
     """Return the password from the source that the options name, or None if they name none."""
     if args.password_file:
-        return _from_file(args.password_file)
-    return _from_environment(args.password_env) if args.password_env else None
-
-
-def _from_environment(name: str) -> bytes:
-    if (value := os.environ.get(name)) is None:
-        raise UsageError(f"environment variable {name} is not set; check: --password-env")
+        with open(args.password_file, "rb") as file:
+            return file.readline(4096).rstrip(b"\r\n")
+    if not args.password_env:
+        return None
+    if (value := os.environ.get(args.password_env)) is None:
+        raise UsageError(
+            f"environment variable {args.password_env} is not set; check: --password-env"
+        )
     return os.fsencode(value)
-
-
-def _from_file(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.readline(4096).rstrip(b"\r\n")
 
 
 def trace(side: str, line: str) -> None:

@@ -23,16 +23,11 @@ _SALT = 16  # octets
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     kinds = ["SCRAM-SHA-256", "SCRAM-SHA-1", "scrypt"]
-    parser.add_argument("user", metavar="USER", help="name of the user")
-    parser.add_argument(
-        "--kind", choices=kinds, default=kinds[0], help="what to store (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--iterations",
-        type=int,
-        metavar="N",
-        help=f"for SCRAM keys (default: {SCRAM_DEFAULT_ITERATIONS})",
-    )
+    add = parser.add_argument
+    add("user", metavar="USER", help="name of the user")
+    add("--kind", choices=kinds, default=kinds[0], help="what to store (default: %(default)s)")
+    help_ = f"for SCRAM keys (default: {SCRAM_DEFAULT_ITERATIONS})"
+    add("--iterations", type=int, metavar="N", help=help_)
     add_password_options(parser)
 
 
@@ -75,6 +70,5 @@ def _stored_form(password: Secret, args: argparse.Namespace) -> str:
     if args.kind == "scrypt":
         return hash_password(password, salt=salt)
     hash_name = args.kind.removeprefix("SCRAM-")
-    return str(
-        ScramKeys.derive(password, salt=salt, iterations=args.iterations, hash_name=hash_name)
-    )
+    keys = ScramKeys.derive(password, salt=salt, iterations=args.iterations, hash_name=hash_name)
+    return str(keys)

@@ -26,27 +26,19 @@ class DemoMessage:
 
 def demo_messages() -> list[DemoMessage]:
     """Return the messages of the demonstration."""
-    return [_plain(), _utf8(), _dots()]
-
-
-def _plain() -> DemoMessage:
-    recipients = ["bob@mail.example", REFUSED, "carol@mail.example"]
-    text = f"""\
+    date = formatdate(time.time())
+    plain = f"""\
 From: Ann <ann@client.example>
 To: Bob <bob@mail.example>, Carol <carol@mail.example>
-Date: {formatdate(time.time())}
+Date: {date}
 Subject: Hello
 
 Hello Bob, hello Carol!
 """
-    return DemoMessage("Hello", Envelope("ann@client.example", recipients), _octets(text))
-
-
-def _utf8() -> DemoMessage:
-    text = f"""\
+    utf8 = f"""\
 From: Jörg <jörg@bücher.example>
 To: Zoë <zoë@mail.example>
-Date: {formatdate(time.time())}
+Date: {date}
 Subject: Grüße aus Köln
 MIME-Version: 1.0
 Content-Type: text/plain; charset=utf-8
@@ -54,12 +46,13 @@ Content-Transfer-Encoding: 8bit
 
 Übermorgen gibt es Bücher. ¿Vienes? Да!
 """
-    return DemoMessage("Grüße", Envelope("jörg@bücher.example", "zoë@mail.example"), _octets(text))
-
-
-def _dots() -> DemoMessage:
-    text = ".\n..\n.x\n\n.hidden and ...\nno dot in front.\n..\n.\n"
-    return DemoMessage("Dots", Envelope("ann@client.example", "bob@mail.example"), _octets(text))
+    dots = ".\n..\n.x\n\n.hidden and ...\nno dot in front.\n..\n.\n"
+    ann, bob, carol = "ann@client.example", "bob@mail.example", "carol@mail.example"
+    return [
+        DemoMessage("Hello", Envelope(ann, [bob, REFUSED, carol]), _octets(plain)),
+        DemoMessage("Grüße", Envelope("jörg@bücher.example", "zoë@mail.example"), _octets(utf8)),
+        DemoMessage("Dots", Envelope(ann, bob), _octets(dots)),
+    ]
 
 
 def _octets(text: str) -> bytes:
@@ -136,9 +129,7 @@ def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[S
             intro="The sender, recipient, subject and body are not ASCII. With SMTPUTF8 and "
             "8BITMIME they are sent in UTF-8 as they are; nothing has to be encoded.",
             content=utf8.content,
-            notes=[
-                ("C: RCPT", "allowed because MAIL says SMTPUTF8"),
-            ],
+            notes=[("C: RCPT", "allowed because MAIL says SMTPUTF8")],
         ),
         Section(
             title="A message full of dots",

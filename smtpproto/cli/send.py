@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
@@ -14,20 +14,12 @@ from attrs import evolve
 
 from ..adapters.blocking import connect
 from ..client.config import ClientConfig, ClientOptions, TLSMode
-from ..errors import (
-    ConnectFailed,
-    GrammarError,
-    LocalProtocolError,
-    SendRefused,
-    SMTPError,
-)
-from ..grammar.address import ForwardPath
+from ..errors import ConnectFailed, GrammarError, LocalProtocolError, SendRefused, SMTPError
 from ..grammar.envelope import Envelope
-from ..grammar.reply import Reply
 from ..mail.preparation import prepare
 from ..outcome import Outcome
 from ..tls.verify import TLSVerify
-from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
+from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
 
 HELP = "send a message from a file or standard input"
 DESCRIPTION = """Send a message from FILE or standard input, and print one line for each recipient:
@@ -49,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--from", dest="sender", metavar="ADDRESS", help=help_)
     help_ = "envelope recipient; may be repeated (default: taken from the header)"
     add("--to", action="append", metavar="ADDRESS", help=help_)
-    add_login_options(parser, "log in as USER")
+    add("--login", metavar="USER", help="log in as USER")
+    add_password_options(parser)
     modes = [mode.value for mode in TLSMode]
     rule = "implicit on port 465, required on port 587 and with --login, else opportunistic"
     add("--tls", choices=modes, help=f"when to use TLS (default: {rule})")
@@ -139,21 +132,14 @@ def _verification(args: argparse.Namespace) -> TLSVerify | None:
 
 def _report(outcome: Outcome) -> int:
     """Print a line for each recipient. Return the exit status."""
-    _print("accepted", outcome.accepted)
-    _print("refused", outcome.refused)
-    _print("unknown", outcome.unknown, outcome.error)
+    for result in ("accepted", "refused", "unknown"):
+        lost = ""
+        if result == "unknown" and outcome.error is not None:
+            reason = f"the connection was lost ({outcome.error.message})"
+            lost = f"; then {reason}, so sending it again may deliver it twice"
+        for recipient, reply in getattr(outcome, result).items():
+            print(f"{result:8}  {recipient}  {reply}{lost}")
     return 1 if outcome.refused or outcome.unknown else 0
-
-
-def _print(
-    result: str, replies: Mapping[ForwardPath, Reply], error: SMTPError | None = None
-) -> None:
-    lost = ""
-    if error is not None:
-        reason = f"the connection was lost ({error.message})"
-        lost = f"; then {reason}, so sending it again may deliver it twice"
-    for recipient, reply in replies.items():
-        print(f"{result:8}  {recipient}  {reply}{lost}")
 
 
 def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exception:

@@ -13,7 +13,7 @@ from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
 from .inbox import Inbox, Mailbox, MessagePrinter, SingleUser
 from .maildir import Maildir
-from .options import UsageError, add_login_options, host, port, port_of, read_login, trace
+from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
 
 _PORT = 2525
 
@@ -36,7 +36,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "file with its private key (default: it is in the file of --certificate)"
     add("--key", metavar="PEM", help=help_)
     add("--implicit-tls", action="store_true", help="start TLS at once, without STARTTLS")
-    add_login_options(parser, "accept mail only from USER, after a login over TLS")
+    add("--login", metavar="USER", help="accept mail only from USER, after a login over TLS")
+    add_password_options(parser)
     help_ = "accept mail only from the users in this file; smtpproto password makes its lines"
     add("--users", metavar="FILE", help=help_)
     help_ = f"largest message (default: {Limits().message_size})"
