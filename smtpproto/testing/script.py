@@ -44,12 +44,11 @@ class ScriptedStream:
             raise TimedOut("nothing has arrived")
         octets = b""
         while self._script and self._script[0][0] == self._plays:
-            match self._script[0][1]:
-                case "<silence>" | "<reset>" as event:
-                    return octets or self._fail(event)
-                case line:
-                    octets += f"{line}\r\n".encode()
-                    self._script.popleft()
+            line = self._script[0][1]
+            if line in ("<silence>", "<reset>"):
+                return octets or self._fail(line)
+            octets += f"{line}\r\n".encode()
+            self._script.popleft()
         if self._script and not octets:
             raise AssertionError(f"both sides wait; the script expects {self._script[0][1]!r}")
         return octets
