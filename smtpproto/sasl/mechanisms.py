@@ -6,22 +6,13 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
+from . import simple
 from .authenticator import Authenticator
 from .bearer import OAuthBearerClient, OAuthBearerServer, XOAuth2Client, XOAuth2Server
 from .cram_md5 import CramMD5Client, CramMD5Server
 from .credentials import Anonymous, BearerToken, Credential, External, Login
 from .exchange import Channel, ClientExchange, ServerExchange
 from .scram import ScramClient, ScramServer
-from .simple import (
-    AnonymousClient,
-    AnonymousServer,
-    ExternalClient,
-    ExternalServer,
-    LoginClient,
-    LoginServer,
-    PlainClient,
-    PlainServer,
-)
 
 _DEFAULT_BINDING = "tls-exporter"
 
@@ -92,15 +83,17 @@ MECHANISMS: tuple[Mechanism, ...] = (
     _scram("SHA-1"),
     Mechanism("CRAM-MD5", CramMD5Client, CramMD5Server, Login, "shared_secret",
               server_first=True, carries_authzid=False),
-    Mechanism("PLAIN", PlainClient, PlainServer, Login, "check_password"),
-    Mechanism("LOGIN", LoginClient, LoginServer, Login, "check_password", carries_authzid=False),
+    Mechanism("PLAIN", simple.PlainClient, simple.PlainServer, Login, "check_password"),
+    Mechanism("LOGIN", simple.LoginClient, simple.LoginServer, Login, "check_password",
+              carries_authzid=False),
     Mechanism("OAUTHBEARER", OAuthBearerClient, OAuthBearerServer, BearerToken, "check_token",
               in_clear=False),
     Mechanism("XOAUTH2", XOAuth2Client, XOAuth2Server, BearerToken, "check_token",
               in_clear=False),
-    Mechanism("EXTERNAL", ExternalClient, ExternalServer, External, "certificate_user",
-              in_clear=False, needs_certificate=True),
-    Mechanism("ANONYMOUS", AnonymousClient, AnonymousServer, Anonymous, "allow_anonymous"),
+    Mechanism("EXTERNAL", simple.ExternalClient, simple.ExternalServer, External,
+              "certificate_user", in_clear=False, needs_certificate=True),
+    Mechanism("ANONYMOUS", simple.AnonymousClient, simple.AnonymousServer, Anonymous,
+              "allow_anonymous"),
 )  # fmt: skip
 """All supported mechanisms, the strongest first."""
 
