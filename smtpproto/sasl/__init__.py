@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
-    from .authenticator import Authenticator, TokenClaim, TokenRefused
+    from .authenticator import Authenticator, ServerExchange, TokenClaim, TokenRefused
     from .credentials import Anonymous, BearerToken, Credential, External, Login
-    from .exchange import (
-        Channel,
-        ClientExchange,
-        Denied,
-        Identity,
-        RefusingChallenge,
-        ServerExchange,
-    )
+    from .exchange import Channel, ClientExchange, Denied, Identity, RefusingChallenge
     from .mechanisms import BY_NAME, MECHANISMS, Mechanism, offers, usable
     from .passwords import HashedPasswords, PlainPasswords, StoredKeys, hash_password
     from .scram_keys import ScramKeys
@@ -27,9 +20,9 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
-            ".authenticator": "Authenticator TokenClaim TokenRefused",
+            ".authenticator": "Authenticator ServerExchange TokenClaim TokenRefused",
             ".credentials": "Anonymous BearerToken Credential External Login",
-            ".exchange": "Channel ClientExchange Denied Identity RefusingChallenge ServerExchange",
+            ".exchange": "Channel ClientExchange Denied Identity RefusingChallenge",
             ".mechanisms": "BY_NAME MECHANISMS Mechanism offers usable",
             ".passwords": "HashedPasswords PlainPasswords StoredKeys hash_password",
             ".scram_keys": "ScramKeys",

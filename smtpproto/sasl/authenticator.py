@@ -1,4 +1,5 @@
-"""The authenticator: the class that decides who may log in to a server."""
+"""The authenticator, which decides who may log in to a server, and what asks it: the server's side
+of an exchange."""
 
 from __future__ import annotations
 
@@ -7,14 +8,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from ..errors import GrammarError
 from ..grammar.ascii_case import lower
 from ..grammar.secret import Secret
 from ..limits import SCRAM_DEFAULT_ITERATIONS
 from ..option_types import checked
-from .exchange import Channel, Denied, Identity, ServerExchange
+from .exchange import Channel, Denied, Identity, Step
 
 if TYPE_CHECKING:
     from .scram_keys import ScramKeys
@@ -124,6 +125,30 @@ class Authenticator:
     def may_act_as(self, username: str, authzid: str) -> bool | Awaitable[bool]:
         """Return True if *username*, who is verified, may act as the user *authzid*."""
         return False
+
+
+@define(eq=False)
+class ServerExchange:
+    """The server's side of one exchange, made from an :class:`Authenticator` and a
+    :class:`Channel`."""
+
+    authenticator: Authenticator = field(repr=False)
+    channel: Channel
+    first_challenge: bytes = field(default=b"", init=False)
+    """The challenge for a client that sent no initial response."""
+
+    async def step(self, response: Secret | None) -> Step:
+        """Take a response, or None if the client sent no initial one.
+
+        Returns the next challenge, or the result: :class:`Identity` or :class:`Denied`. A
+        :class:`RefusingChallenge` is both a challenge and a failed login. Suspends only if the
+        authenticator does. Raises :class:`.GrammarError` for a response that the mechanism does not
+        allow, and whatever the authenticator raises.
+        """
+        return self.first_challenge if response is None else await self._answer(response)
+
+    async def _answer(self, response: Secret) -> Step:
+        raise NotImplementedError
 
 
 async def ask(question: Callable[..., Any], *arguments: object) -> Any:

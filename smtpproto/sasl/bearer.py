@@ -18,9 +18,9 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
-from .authenticator import TokenClaim, TokenRefused, ask, authorize
+from .authenticator import ServerExchange, TokenClaim, TokenRefused, ask, authorize
 from .credentials import BearerToken
-from .exchange import Channel, Denied, RefusingChallenge, ServerExchange, Step
+from .exchange import Channel, Denied, RefusingChallenge, Step
 from .prepare import prepared, saslprep
 from .simple import SingleMessageClient
 

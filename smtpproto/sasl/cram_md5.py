@@ -10,9 +10,9 @@ from attrs import Factory, define, field
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
-from .authenticator import ask, authorize, wrong_password
+from .authenticator import ServerExchange, ask, authorize, wrong_password
 from .credentials import Login
-from .exchange import Channel, ClientExchange, ServerExchange, Step
+from .exchange import Channel, ClientExchange, Step
 from .prepare import prepared, prepared_secret, saslprep
 
 _HOST = pattern(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from ..grammar.secret import Secret
 from ..option_types import checked
-
-if TYPE_CHECKING:
-    from .authenticator import Authenticator
 
 Check = Callable[[], bool | Awaitable[bool]]
 
@@ -118,26 +115,3 @@ class ClientExchange:
         Raises :class:`.RemoteProtocolError` if it may not: it has not proved its own identity, or
         has refused the login before.
         """
-
-
-@define(eq=False)
-class ServerExchange:
-    """The server's side of one exchange."""
-
-    authenticator: Authenticator = field(repr=False)
-    channel: Channel
-    first_challenge: bytes = field(default=b"", init=False)
-    """The challenge for a client that sent no initial response."""
-
-    async def step(self, response: Secret | None) -> Step:
-        """Take a response, or None if the client sent no initial one.
-
-        Returns the next challenge, or the result: :class:`Identity` or :class:`Denied`. A
-        :class:`RefusingChallenge` is both a challenge and a failed login. Suspends only if the
-        authenticator does. Raises :class:`.GrammarError` for a response that the mechanism does not
-        allow, and whatever the authenticator raises.
-        """
-        return self.first_challenge if response is None else await self._answer(response)
-
-    async def _answer(self, response: Secret) -> Step:
-        raise NotImplementedError

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from . import simple
-from .authenticator import Authenticator
+from .authenticator import Authenticator, ServerExchange
 from .bearer import OAuthBearerClient, OAuthBearerServer, XOAuth2Client, XOAuth2Server
 from .cram_md5 import CramMD5Client, CramMD5Server
 from .credentials import Anonymous, BearerToken, Credential, External, Login
-from .exchange import Channel, ClientExchange, ServerExchange
+from .exchange import Channel, ClientExchange
 from .scram import ScramClient, ScramServer
 
 _DEFAULT_BINDING = "tls-exporter"

@@ -20,9 +20,9 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
-from .authenticator import Authenticator, ask, authorize, wrong_password
+from .authenticator import Authenticator, ServerExchange, ask, authorize, wrong_password
 from .credentials import Login
-from .exchange import Channel, ClientExchange, Denied, Identity, ServerExchange, Step
+from .exchange import Channel, ClientExchange, Denied, Identity, Step
 from .prepare import prepared, prepared_secret
 from .scram_keys import ScramKeys, client_key, salted_password
 

@@ -6,9 +6,9 @@ from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
-from .authenticator import ask, authorize, log_in
+from .authenticator import ServerExchange, ask, authorize, log_in
 from .credentials import Anonymous, External, Login
-from .exchange import Channel, ClientExchange, Denied, Identity, ServerExchange, Step
+from .exchange import Channel, ClientExchange, Denied, Identity, Step
 from .prepare import check_trace, prepared, prepared_secret, saslprep
 
 _MAX_TRACE = 255  # characters (RFC 4505 2)
