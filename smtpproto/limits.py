@@ -31,6 +31,7 @@ REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets 
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 131072  # largest slice of content; larger ones cause page faults
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
+FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 
 MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
 

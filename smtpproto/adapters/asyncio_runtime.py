@@ -14,7 +14,7 @@ from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import CHUNK, READ
+from ..limits import FEW, READ
 from ..ports import is_path
 from . import asyncio_calls, asyncio_race
 from .asyncio_waiter import Waiter
@@ -179,14 +179,15 @@ class Stream(asyncio.BufferedProtocol):
             for _ in range(2):  # the turns that the loop needs to pass on what has arrived
                 await asyncio.sleep(0)
         else:
-            with contextlib.suppress(BlockingIOError):
-                self._receive_now()
+            self._receive_now()
         if not (self._received or self._ended):
             raise TimedOut("nothing has arrived")
 
     def _receive_now(self) -> None:
         try:
-            octets = os.read(self._transport.get_extra_info("socket").fileno(), CHUNK)
+            octets = os.read(self._socket.fileno(), FEW)
+        except BlockingIOError:
+            return
         except ConnectionError as error:  # the loop will not see it again
             self._ended, self._error = True, error
             return
@@ -199,6 +200,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._socket = transport.get_extra_info("socket")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
@@ -225,7 +227,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def _receive_the_rest(self) -> None:
         """Receive what arrived before writing failed, which the loop discards: it may say why."""
-        lost = self._transport.get_extra_info("socket")
+        lost = self._socket
         with (
             contextlib.suppress(OSError),
             socket.fromfd(lost.fileno(), lost.family, lost.type) as it,

@@ -9,13 +9,12 @@ from collections.abc import Callable
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
-from ..limits import READ
+from ..limits import FEW, READ
 from .dialling import close_on_error
 
 # What recv and send raise if they would have to wait. The last two are those of an SSLSocket, which
 # a caller may have connected.
 _WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError", "SSLWantWriteError")
-_FEW = 16384  # octets read at once until more arrive; room for more is costly to make
 
 # A socket that is closed while octets of the peer are unread resets the connection, and the peer
 # may lose the last reply. So a server ends its own direction first, and discards what still
@@ -32,7 +31,7 @@ class SocketStream(ABC):
     _reading_is_shut = False  # then recv returns b"" at once, although more may arrive
 
     def __init__(self, connected: socket.socket) -> None:
-        self._socket, self._amount = connected, _FEW
+        self._socket, self._amount = connected, FEW
         with close_on_error(connected):
             connected.setblocking(False)
             with contextlib.suppress(OSError):  # the socket is not TCP
@@ -83,7 +82,7 @@ class SocketStream(ABC):
             if type(error).__name__ in _WOULD_BLOCK:
                 return None
             raise ConnectionLost(printable(str(error))) from None
-        self._amount = _FEW if len(data) < _FEW else READ
+        self._amount = FEW if len(data) < FEW else READ
         return data
 
     def _send(self, data: bytes | memoryview) -> int:
