@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -47,50 +48,32 @@ class Deadline:
     def check(self, phase: str = "") -> None:
         """Raise TimedOut if the time is over."""
         if self.passed:
-            raise self.exceeded(phase)
+            raise self._exceeded(phase)
 
-    def within(self, timeout: float | None, phase: str = "") -> Wait:
-        """Return a context for one wait of *timeout* seconds at most."""
-        return Wait(self, timeout, phase)
+    @contextmanager
+    def within(self, timeout: float | None, phase: str = "") -> Iterator[float | None]:
+        """Yield the seconds that one wait in this block may take.
 
-    def left(self) -> float | None:
-        """Return the seconds that are left for the operation, or None if it has no limit."""
-        return None if self._end is None else self._end - self._now()
+        That is *timeout*, or what is left for the whole operation if that is less. A TimedOut from
+        the block then names the limit that was reached. Raises TimedOut at once if no time is left.
+        """
+        self.check(phase)
+        left = None if self._end is None else self._end - self._now()
+        if left is None or (timeout is not None and timeout < left):
+            yield timeout
+            return
+        try:
+            yield left
+        except TimedOut as error:
+            raise self._exceeded(error.phase) from None
 
-    def exceeded(self, phase: str) -> TimedOut:
+    def _exceeded(self, phase: str) -> TimedOut:
         """Return the error for an operation that took too long."""
         return TimedOut(
             f"the whole operation took longer than {self.total:g} seconds",
             phase=phase,
             check="timeouts.total, and why the server is slow",
         )
-
-
-@define(eq=False)
-class Wait:
-    """A block whose waits end after *timeout* seconds, or at the deadline if that is earlier.
-
-    Entering it returns the seconds of one wait. A TimedOut from the block names the limit that was
-    reached. Raises TimedOut at once if no time is left.
-    """
-
-    _deadline: Deadline
-    _timeout: float | None
-    _phase: str
-    _limited: bool = field(default=False, init=False)  # by the deadline
-
-    def __enter__(self) -> float | None:
-        left = self._deadline.left()
-        if left is None:
-            return self._timeout
-        if left <= 0:
-            raise self._deadline.exceeded(self._phase)
-        self._limited = self._timeout is None or left <= self._timeout
-        return left if self._limited else self._timeout
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if self._limited and isinstance(error, TimedOut):
-            raise self._deadline.exceeded(error.phase) from None
 
 
 @define(eq=False)

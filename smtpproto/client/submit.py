@@ -139,20 +139,18 @@ class _Submission:
         """Queue RCPT for each recipient, and DATA unless the plan has chunks; return the entry of
         DATA. Stop when a reply has put them out of order, for example one to *sender*."""
         link, machine = self.link, self.link.machine
-        allowed = sender.reply is None
-        for rcpt in self.transaction.rcpts:
+        allowed, rcpts = sender.reply is None, self.transaction.rcpts
+        for command in rcpts if self.plan.chunked else (*rcpts, _DATA):
             if not machine.has_room:
                 await link.wait_for_room()
-                allowed = machine.allows("RCPT")
+                allowed = machine.allows(command.verb)
             if not allowed:
                 return None
-            self._rcpts.append(link.say(rcpt))
-        if self.plan.chunked:
-            return None
-        if not machine.has_room:
-            await link.wait_for_room()
-            allowed = machine.allows("DATA")
-        return link.say(_DATA) if allowed else None
+            sent = link.say(command)
+            if command is _DATA:
+                return sent
+            self._rcpts.append(sent)
+        return None
 
     def _is_refused(self, sender: Sent) -> bool:
         """Return whether the replies that have arrived refuse the message for all recipients."""

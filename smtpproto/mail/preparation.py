@@ -15,6 +15,7 @@ from collections.abc import (
     Mapping,
 )
 from io import TextIOBase
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeGuard, Union, cast
 
 from attrs import evolve, frozen
@@ -87,9 +88,8 @@ class Content:
         if self.start is not None:
             cast(BinaryIO, self.source).seek(self.start)
         preparer = _Preparer(self)
-        for piece in pieces_of(cast(BinaryIO, self.source)):
+        for piece in chain(pieces_of(cast(BinaryIO, self.source)), [None]):
             yield from preparer.prepare(piece)
-        yield from preparer.finish()
 
     async def async_slices(self) -> AsyncGenerator[bytes, None]:
         """Yield the same slices as :meth:`slices` returns, for a source of any kind."""
@@ -102,7 +102,7 @@ class Content:
             async for piece in pieces:
                 for part in preparer.prepare(piece):
                     yield part
-            for part in preparer.finish():
+            for part in preparer.prepare(None):
                 yield part
         finally:
             if isinstance(pieces, AsyncGenerator):
@@ -130,27 +130,22 @@ class _Preparer:
         self._header = None if measured else HeaderScanner()
         self._held = bytearray()  # the header section so far
 
-    def prepare(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the slices that *piece* completes. Raises GrammarError, as Content.slices does."""
-        for part in _cut(piece):
-            yield from self._pass(self._converter.convert(part))
-
-    def finish(self) -> Iterator[bytes]:
-        """Yield what is left at the end of the content."""
-        yield from self._pass(self._converter.finish())
-        if self._header is not None:
-            self._header.finish()
-            yield _in_ascii(self._held, self._header)
-
-    def _pass(self, part: bytes) -> Iterator[bytes]:
-        if self._header is None:
-            yield part
-            return
-        self._held += part
-        self._header.feed(part)
-        if self._header.ended or len(self._held) > MAX_HEADER:
-            yield _in_ascii(self._held, self._header)
-            self._header = None
+    def prepare(self, piece: bytes | None) -> Iterator[bytes]:
+        """Yield the slices that *piece* completes; None is the end of the content. Raises
+        GrammarError, as Content.slices does."""
+        converter = self._converter
+        parts = [converter.finish()] if piece is None else map(converter.convert, _cut(piece))
+        for part in parts:
+            if (header := self._header) is None:
+                yield part
+                continue
+            self._held += part
+            header.feed(part)
+            if piece is None:
+                header.finish()
+            if header.ended or len(self._held) > MAX_HEADER:
+                self._header = None
+                yield _in_ascii(self._held, header)
 
 
 def prepare(

@@ -48,7 +48,7 @@ def test_a_write_to_a_closing_transport_raises_connection_lost(write_buffer_is_f
 def test_a_write_after_a_reset_says_so() -> None:
     async def main() -> None:
         stream: Any = on_asyncio.Stream()
-        stream._transport = Transport()
+        stream.connection_made(Transport())
         stream.connection_lost(ConnectionResetError(104, "Connection reset by peer"))
         with pytest.raises(ConnectionLost, match="reset by peer"):
             await stream.write(b"250 ok\r\n", None)
