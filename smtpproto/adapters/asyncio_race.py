@@ -92,11 +92,8 @@ class _Race:
 
 async def _attempt(info: AddressInfo, source: tuple[str, int] | None) -> socket.socket:
     connecting = open_socket(info, source)
-    try:
+    with close_on_error(connecting):
         await asyncio.get_running_loop().sock_connect(connecting, _with_scope(info[4]))
-    except BaseException:
-        connecting.close()
-        raise
     return connecting
 
 

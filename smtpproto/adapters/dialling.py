@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from errno import (
     EACCES,
     EADDRINUSE,
@@ -79,15 +80,10 @@ async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None
     end = None if timeout is None else runtime.now() + timeout
     while True:
         connecting = socket.socket(socket.AF_UNIX)
-        try:
+        with suppress(BlockingIOError), close_on_error(connecting):
             connecting.setblocking(False)
             connecting.connect(path)
             return connecting
-        except BlockingIOError:
-            connecting.close()
-        except BaseException:
-            connecting.close()
-            raise
         if end is not None and runtime.now() >= end:
             raise TimeoutError
         await runtime.sleep(_RETRY_DELAY)

@@ -109,13 +109,10 @@ def open_socket(info: AddressInfo, source: tuple[str, int] | None) -> socket.soc
     Raises OSError, for example if this machine does not have the address family.
     """
     opened = socket.socket(*info[:3])
-    try:
+    with close_on_error(opened):
         opened.setblocking(False)
         if source is not None:
             opened.bind(source)
-    except BaseException:
-        opened.close()
-        raise
     return opened
 
 
@@ -190,22 +187,13 @@ class _Race:
         """Start an attempt to connect to an address."""
         try:
             connecting = open_socket(info, self._source)
+            with close_on_error(connecting):
+                code = connecting.connect_ex(info[4])
+                if code not in (0, *_IN_PROGRESS):
+                    raise OSError(code, "")
+                self._selector.register(connecting, selectors.EVENT_WRITE, info)
         except OSError as error:
             self._schedule.failed(info, error)
-            return
-        try:
-            self._connect(connecting, info)
-        except BaseException:
-            connecting.close()
-            raise
-
-    def _connect(self, connecting: socket.socket, info: AddressInfo) -> None:
-        code = connecting.connect_ex(info[4])
-        if code in (0, *_IN_PROGRESS):
-            self._selector.register(connecting, selectors.EVENT_WRITE, info)
-        else:
-            connecting.close()
-            self._schedule.failed(info, OSError(code, ""))
 
     def wait(self, seconds: float) -> socket.socket | None:
         """Wait at most *seconds* for an attempt to end; return its socket if it succeeded."""
