@@ -96,15 +96,15 @@ def check_names(
     called: str,
     names: Iterable[str],
     known: Collection[str],
-    parts: Mapping[str, type] | None = None,
+    kind: type | None = None,
 ) -> None:
     """Raise TypeError if one of *names* is not among *known*, the arguments of *called*.
 
-    The error suggests a similar name. *parts* are arguments that hold options of their own.
+    The error suggests a similar name, also one of the options that an argument of *kind* holds.
     """
     for name in names:
         if name not in known:
-            meant = next(_meant(name, known, parts or {}), None)
+            meant = next(_meant(name, known, parts_of(kind) if kind else {}), None)
             listed = ", ".join(sorted(known)) or "no arguments"
             suggestion = f"did you mean {meant}?" if meant else f"it takes {listed}"
             raise TypeError(f"{called}() got an unexpected argument {name!r}; {suggestion}")
@@ -147,7 +147,7 @@ def checked(kind: type[T]) -> type[T]:
 
     @functools.wraps(made)
     def check_and_make(self: T, *values: object, **named: object) -> None:
-        if (values or named) and (failure := _failure(kind, values, named)):
+        if (values or named) and (failure := _failure(type(self), values, named)):
             del values, named  # a traceback may show them, and they may be secrets
             raise failure
         made(self, *values, **named)
@@ -162,10 +162,10 @@ def _failure(
     """Return the error for the arguments of *kind*, without frames, or None if there is none."""
     known = _known(kind)
     try:
-        if not named.keys() <= known.keys():
+        if not named.keys() <= known.fields.keys():
             called = getattr(kind, "_called", kind.__name__)  # what users call to make it
-            check_names(called, named, known, parts_of(kind))
-        for name, value in (*zip(known, values, strict=False), *named.items()):
+            check_names(called, named, known.fields, kind)
+        for name, value in (*zip(known.fields, values, strict=False), *named.items()):
             if (allowed := known[name]) is not None and type(value) not in allowed.certain:
                 allowed.check(name, value)
     except TypeError as error:
@@ -200,44 +200,47 @@ class _Allowed:
         return isinstance(value, tuple(self._classes))
 
 
-@functools.cache
-def _known(kind: Any) -> Mapping[str, _Allowed | None]:
-    """Return the arguments of *kind*, those that may be passed by position first, with what is
-    allowed for each; None: anything, or the class checks it itself."""
-    hints, known = _hints(kind), {}
-    for field in sorted(attrs.fields(kind), key=lambda field: field.kw_only):
-        if field.init:
-            own_check = getattr(field.converter, "checks_itself", False)
-            own_check = own_check or getattr(field.validator, "__module__", "") == __name__
-            hint = None if own_check else hints.get(field.alias)
-            classes = _classes(hint)
-            known[field.alias] = _Allowed(classes, _elements(hint)) if classes else None
-    return known
+class _Known(dict[str, _Allowed | None]):
+    """What is allowed for each argument of *kind*, found out when the argument is passed. None:
+    anything, or the class checks it itself."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        by_position = sorted(attrs.fields(kind), key=lambda field: field.kw_only)
+        self.fields = {field.alias: field for field in by_position if field.init}
+        """The arguments, those that may be passed by position first."""
+
+    def __missing__(self, name: str) -> _Allowed | None:
+        field = self.fields[name]
+        own_check = getattr(field.converter, "checks_itself", False)
+        own_check = own_check or getattr(field.validator, "__module__", "") == __name__
+        hint = None if own_check else _hint(self._kind, field)
+        classes = _classes(hint)
+        self[name] = _Allowed(classes, _elements(hint)) if classes else None
+        return self[name]
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    """Return the type hints of the arguments of *kind*: where a field is converted, those of its
-    converter. They are resolved where they were written."""
-    found: dict[str, Any] = {}
-    for field in attrs.fields(kind):
-        written = vars(kind)["__init__"].__annotations__.get(field.alias)
-        owner = next(it for it in kind.__mro__ if field.name in vars(it).get("__annotations__", ()))
-        names = vars(sys.modules[owner.__module__])
-        names = {**names, **getattr(field.converter, "__globals__", {})}
-        try:
-            holder = types.SimpleNamespace(__annotations__={field.alias: written})
-            found |= typing.get_type_hints(holder, names)
-        except NameError:  # a name that is imported for type checkers only
-            continue
-    return found
+_known = functools.cache(_Known)
+
+
+def _hint(kind: Any, field: attrs.Attribute[Any]) -> Any:
+    """Return the type hint of an argument of *kind*: where the field is converted, that of its
+    converter. It is resolved where it was written. None: it names a type for type checkers only."""
+    written = kind.__init__.__annotations__.get(field.alias)
+    owner = next(it for it in kind.__mro__ if field.name in vars(it).get("__annotations__", ()))
+    names = {**vars(sys.modules[owner.__module__]), **getattr(field.converter, "__globals__", {})}
+    try:
+        holder = types.SimpleNamespace(__annotations__={field.alias: written})
+        return typing.get_type_hints(holder, names).get(field.alias)
+    except NameError:
+        return None
 
 
 @functools.cache
 def parts_of(kind: Any) -> dict[str, type]:
     """Return the arguments of *kind* that hold options of their own, with their classes."""
-    return {
-        name: it for name, hint in _hints(kind).items() for it in _classes(hint) if attrs.has(it)
-    }
+    hints = {name: _hint(kind, field) for name, field in _known(kind).fields.items()}
+    return {name: it for name, hint in hints.items() for it in _classes(hint) if attrs.has(it)}
 
 
 def _classes(hint: Any) -> tuple[type, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from smtpproto.events import Connected, Rejected, is_question
+from smtpproto.grammar.command_line import NOT_IMPLEMENTED
 from smtpproto.grammar.reply import Reply
 from smtpproto.protocol import server_replies
 from smtpproto.protocol.server import ServerProtocol
@@ -75,7 +76,7 @@ def test_the_accepting_codes_of_each_command_are_registered_for_it(verb: str) ->
     row = vocabulary(lmtp=verb == "LHLO").verbs[verb]
     assert (
         row.default_reply.code in row.accepted_codes
-        or row.default_reply is server_replies.NOT_IMPLEMENTED
+        or row.default_reply is NOT_IMPLEMENTED
     )
     assert {(verb, code) for code in row.accepted_codes} <= BY_COMMAND
 
@@ -121,7 +122,7 @@ def test_default_texts_are_those_of_the_examples_in_the_rfcs() -> None:
     assert verbs["AUTH"].default_reply.text == "Authentication successful"
     cannot = "Cannot VRFY user, but will accept message and attempt delivery"
     assert verbs["VRFY"].default_reply == Reply(252, "2.5.0", cannot)
-    assert server_replies.NOT_IMPLEMENTED.text == "Command not implemented"
+    assert NOT_IMPLEMENTED.text == "Command not implemented"
     assert server_replies.TOO_BIG.text == "Message size exceeds fixed maximum message size"
     assert server_replies.NEED_TLS.text == "Must issue a STARTTLS command first"
     assert server_replies.NEED_AUTH.text == "Authentication required"

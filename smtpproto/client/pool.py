@@ -24,7 +24,7 @@ from ..errors import (
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
 from ..mail.preparation import Source, repeater
-from ..option_types import argument_names, check_names, checked, parts_of
+from ..option_types import argument_names, check_names, checked
 from ..outcome import Outcome
 from ..ports import Runtime, Semaphore
 from .config import ClientConfig, ConnectOptions
@@ -258,7 +258,7 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
     Raises what :func:`.make_target` raises, and ValueError or TypeError for *options* of the pool.
     """
     known = [*argument_names(ClientConfig), "timeout", *_POOL_OPTIONS]
-    check_names("pool", options, known, parts_of(ClientConfig))
+    check_names("pool", options, known, ClientConfig)
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
     target = make_target(host, port, cast(ConnectOptions, client_options), "pool")

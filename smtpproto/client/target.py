@@ -26,7 +26,7 @@ from ..grammar.domain import Domain, to_a_labels
 from ..grammar.pattern import pattern
 from ..grammar.secret import keeps_secret
 from ..limits import MAX_TIMEOUT, Timeouts
-from ..option_types import argument_names, check_names, check_type, parts_of, require_type
+from ..option_types import argument_names, check_names, check_type, require_type
 from ..ports import is_path
 from ..sasl import Login
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
@@ -82,7 +82,7 @@ def make_target(
     check_type("port", port, int, "a number")
     given = cast(ConnectOptions, dict(options or {}))
     known = (*argument_names(ClientConfig), "timeout", *_OWN_ARGUMENTS.get(called, ()))
-    check_names(called, given, known, parts_of(ClientConfig))
+    check_names(called, given, known, ClientConfig)
     if "://" in host:
         host, port, given = _merge(host, port, given)
     config = ClientConfig(**_with_timeouts(given))

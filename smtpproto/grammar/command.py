@@ -114,6 +114,7 @@ class TextCommand(Command):
         return self.text
 
 
+@checked
 @frozen
 class _NameCommand(TextCommand):
     """A command that asks about a name."""
@@ -178,12 +179,11 @@ class Ehlo(Command):
         return f"{self.verb} ".encode() + bytes(self.host)
 
 
-@checked
-@frozen
 class Helo(Ehlo):
     """``HELO host``. The grammar has domains only; address literals are read too, since clients
     send them."""
 
+    __slots__ = ()
     verb = "HELO"
 
     @classmethod
@@ -267,54 +267,50 @@ def _read_parameters(
     return read_parameters(argument, end + 1)
 
 
-@frozen
 class Data(Command):
     """``DATA``: the client sends the content after the server's 354."""
 
+    __slots__ = ()
     verb = "DATA"
 
 
-@frozen
 class Rset(Command):
     """``RSET``: aborts the transaction."""
 
+    __slots__ = ()
     verb = "RSET"
 
 
-@checked
-@frozen
 class Noop(TextCommand):
     """``NOOP [text]``: does nothing but ask for a reply."""
 
+    __slots__ = ()
     verb = "NOOP"
 
 
-@checked
-@frozen
 class Help(TextCommand):
     """``HELP [topic]``."""
 
+    __slots__ = ()
     verb = "HELP"
 
 
-@frozen
 class Quit(Command):
     """``QUIT``: the last command of a session."""
 
+    __slots__ = ()
     verb = "QUIT"
 
 
-@checked
-@frozen
 class Vrfy(_NameCommand):
     """``VRFY name [SMTPUTF8]``: asks whether a user exists."""
 
+    __slots__ = ()
     verb = "VRFY"
 
 
-@checked
-@frozen
 class Expn(_NameCommand):
     """``EXPN name [SMTPUTF8]``: asks for the members of a mailing list."""
 
+    __slots__ = ()
     verb = "EXPN"

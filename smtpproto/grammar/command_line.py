@@ -24,7 +24,7 @@ from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
 _UNKNOWN = Reply(500, "5.5.1", "Command unrecognized")
-_NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
+NOT_IMPLEMENTED = Reply(502, "5.5.1", "Command not implemented")
 
 RETIRED = frozenset({"TURN", "SEND", "SOML", "SAML"})  # RFC 5321 F.1, F.6
 
@@ -50,7 +50,7 @@ def read_verb(line: bytes, commands: Commands = COMMANDS) -> str:
     if verb in commands:
         return verb
     if verb in RETIRED:
-        raise GrammarError(f"{verb} is not implemented", offset=0, reply=_NOT_IMPLEMENTED)
+        raise GrammarError(f"{verb} is not implemented", offset=0, reply=NOT_IMPLEMENTED)
     raise GrammarError("not a command", offset=0, reply=_UNKNOWN)
 
 

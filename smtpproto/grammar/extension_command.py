@@ -23,18 +23,17 @@ _CHUNK = pattern(r"([0-9]+)(?: (.*))?")
 _QUEUE = pattern(r"[!-~]{1,255}")
 
 
-@checked
-@frozen
 class Lhlo(Ehlo):
     """``LHLO host``: LMTP's counterpart of EHLO (RFC 2033 4.1)."""
 
+    __slots__ = ()
     verb = "LHLO"
 
 
-@frozen
 class StartTLS(Command):
     """``STARTTLS`` (RFC 3207)."""
 
+    __slots__ = ()
     verb = "STARTTLS"
 
 

@@ -17,7 +17,7 @@ from ..grammar.parameters import Body, MailParameters
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
-from ..option_types import argument_names, check_names, parts_of, require_type
+from ..option_types import argument_names, check_names, require_type
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from .client_rules import check_octets, code_fits, line_of, read_offer
@@ -87,7 +87,7 @@ class ClientProtocol:
         **options: Unpack[ClientMachineOptions],
     ) -> None:
         if settings is None:
-            check_names("ClientProtocol", options, _OPTIONS, parts_of(ClientSettings))
+            check_names("ClientProtocol", options, _OPTIONS, ClientSettings)
             require_type("lmtp", lmtp, bool, "True or False")
             require_type("secure", secure, bool, "True or False")
             settings = ClientSettings(**options)

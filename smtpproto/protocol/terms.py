@@ -15,12 +15,13 @@ from typing import Any
 from attrs import field, fields, frozen
 
 from ..events import Question
+from ..grammar.command_line import NOT_IMPLEMENTED
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.forms import FORMS, Form
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
-from ..option_types import check_names, checked, parts_of
+from ..option_types import check_names, checked
 from . import server_replies
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
 from .settings import MachineOptions, ServerSettings
@@ -107,7 +108,7 @@ def first_terms(
     """
     if settings is None:
         known = (*MachineOptions.__annotations__, *standing, "settings")
-        check_names("ServerProtocol", options, known, parts_of(ServerSettings))
+        check_names("ServerProtocol", options, known, ServerSettings)
         return Terms(settings=ServerSettings(**options), **standing)
     if options:
         text = f"settings cannot be combined with {next(iter(options))}"
@@ -166,7 +167,7 @@ def _check_available(terms: Terms, name: str, keyword: str) -> Reply | None:
     if name == "AUTH" and terms.mechanisms and not (terms.secure or terms.settings.auth_in_clear):
         return server_replies.AUTH_NEEDS_TLS
     if keyword not in terms.offered:
-        return server_replies.NOT_IMPLEMENTED
+        return NOT_IMPLEMENTED
     return None if keyword in terms.negotiated else HELLO_FIRST  # HELO negotiates nothing
 
 

@@ -12,14 +12,13 @@ from typing import Any
 from attrs import field, frozen
 
 from ..grammar.command import Command
-from ..grammar.command_line import COMMANDS
+from ..grammar.command_line import COMMANDS, NOT_IMPLEMENTED
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.extension_command import Bdat
 from ..grammar.pattern import pattern
 from ..grammar.reply import Reply
 from ..option_types import checked
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, ROWS, Phase
-from .server_replies import NOT_IMPLEMENTED
 
 _TRANSACTION = frozenset({Phase.READY, Phase.MAIL, Phase.RCPT})
 _OK = frozenset({250})
