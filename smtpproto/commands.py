@@ -6,6 +6,8 @@ events. For a verb of your own derive from :class:`Command`, or from :class:`Tex
 argument is text.
 """
 
+from typing import TYPE_CHECKING
+
 from .grammar.command import (
     Command,
     Data,
@@ -25,7 +27,14 @@ from .grammar.command_line import parse_command
 from .grammar.extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
 from .grammar.parameters import Parameter
 from .grammar.parse_context import ParseContext
-from .grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+from .late_names import late_names
+
+if TYPE_CHECKING:
+    from .grammar.xclient import Unavailable, XClientAttributes, XForwardAttributes
+else:
+    __getattr__, __dir__ = late_names(
+        __name__, {".grammar.xclient": "Unavailable XClientAttributes XForwardAttributes"}
+    )
 
 __all__ = [
     "Auth", "Bdat", "Command", "Data", "Ehlo", "Etrn", "Expn", "Helo", "Help", "Lhlo", "Mail",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from typing import TypeGuard
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from .grammar.address import ForwardPath
+from .client_events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from .grammar.command import Command, Noop, Quit, Rset
 from .grammar.reply import Reply
 from .grammar.secret import Secret
@@ -93,70 +92,11 @@ class Rejected:
     """The reply that the machine sends."""
 
 
-@frozen
-class Disconnected:
-    """The connection has ended."""
-
-    unanswered: tuple[Sent, ...] = ()
-    """On a client, what was sent and got no reply, so that its outcome is unknown."""
-    unfinished_reply: str = field(default="", eq=False)
-    """On a client, the start of a reply whose end did not arrive, escaped; or ""."""
-
-
-class Step(enum.Enum):
-    """A step, other than a command, that the server answers with a reply."""
-
-    GREETING = "greeting"
-    AUTH_RESPONSE = "AUTH response"
-    BODY_END = "end of data"
-
-
-@define(eq=False)
-class Sent:
-    """An entry in the client's ledger: a command or step that awaits exactly one reply.
-
-    The machine sets *reply*; programs only read it.
-    """
-
-    what: Command | Step
-    """The command or step that was sent."""
-    octets: int = 0
-    """How many octets of the pipelining window this occupies."""
-    recipient: ForwardPath | None = None
-    """In LMTP, the recipient to whom this reply to the message belongs."""
-    reply: Reply | None = field(default=None, init=False, repr=False)
-    """The reply, once it has arrived."""
-    leniencies: tuple[str, ...] = field(default=(), init=False, repr=False)
-    """The leniencies, by name, that reading the reply needed and that are to be reported."""
-
-    def __str__(self) -> str:
-        """Return the command line with secrets masked, or the name of the step."""
-        return self.what.value if isinstance(self.what, Step) else str(self.what)
-
-
-@frozen
-class Answer:
-    """A reply, with the ledger entry that it answers."""
-
-    sent: Sent
-    reply: Reply
-    leniencies: tuple[str, ...] = ()
-    """The leniencies, by name, that reading the reply needed and that are to be reported."""
-
-
-@frozen
-class Unsolicited:
-    """A 421 that answers no command: the server is closing the connection (RFC 5321 3.8)."""
-
-    reply: Reply
-
-
 Question = Connected | Command | AuthResponse | ChunkEnd | BodyEnd
 """The server events that must be answered before the machine returns the next one. The commands
 RSET, NOOP and QUIT are not questions, although they are events: see :func:`is_question`."""
 
 ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
-ClientEvent = Answer | Unsolicited | Disconnected
 
 
 NOT_QUESTIONS = frozenset(

@@ -230,8 +230,8 @@ def _hint(kind: Any, field: attrs.Attribute[Any]) -> Any:
     owner = next(it for it in kind.__mro__ if field.name in vars(it).get("__annotations__", ()))
     names = {**vars(sys.modules[owner.__module__]), **getattr(field.converter, "__globals__", {})}
     try:
-        holder = types.SimpleNamespace(__annotations__={field.alias: written})
-        return typing.get_type_hints(holder, names).get(field.alias)
+        holder = types.SimpleNamespace(__annotations__={"argument": written})
+        return typing.get_type_hints(holder, names)["argument"]
     except NameError:
         return None
 

@@ -74,10 +74,7 @@ def test_each_reply_has_registered_codes_that_belong_together(
 @pytest.mark.parametrize("verb", sorted({*vocabulary().verbs, "LHLO"} - NO_RFC))
 def test_the_accepting_codes_of_each_command_are_registered_for_it(verb: str) -> None:
     row = vocabulary(lmtp=verb == "LHLO").verbs[verb]
-    assert (
-        row.default_reply.code in row.accepted_codes
-        or row.default_reply is NOT_IMPLEMENTED
-    )
+    assert row.default_reply.code in row.accepted_codes or row.default_reply is NOT_IMPLEMENTED
     assert {(verb, code) for code in row.accepted_codes} <= BY_COMMAND
 
 

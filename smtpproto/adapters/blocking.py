@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Unpack
 
-from ..client import ConnectOptions, PoolOptions, make_pool, make_target, open_client, send_once
+from .. import client
+from ..client import ConnectOptions, make_target, open_client
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
 from ..late_names import late_names
@@ -75,14 +76,14 @@ def send(
         target = make_target(host, port, options, "send")
     finally:
         del host, options
-    return run(send_once(Runtime(), target, message, envelope))
+    return run(client.send_once(Runtime(), target, message, envelope))
 
 
 @keeps_secret
-def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
+def pool(host: str, port: int | None = None, **options: Unpack[client.PoolOptions]) -> Pool:
     """Keep connections to one server for many messages; in ``with``, send QUIT at the end.
 
     See :class:`~smtpproto.client.pool.Pool`. Options: see
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    return Pool(make_pool(Runtime(), host, port, options))
+    return Pool(client.make_pool(Runtime(), host, port, options))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
-from ..client import Client as AsyncClient
-from ..client import Pool as AsyncPool
-from ..commands import Command
+from .. import client as async_client
+from .. import sasl
+from .. import tls as tls_package
 from ..errors import LocalProtocolError
+from ..grammar.command import Command
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..mail import Plan, Source
 from ..outcome import Outcome
-from ..sasl import Credential
-from ..tls.filter import TLSInfo
 
 T = TypeVar("T")
 
@@ -40,7 +39,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 class Client:
     """A blocking client. :class:`smtpproto.client.Client` documents its methods in full."""
 
-    def __init__(self, client: AsyncClient) -> None:
+    def __init__(self, client: async_client.Client) -> None:
         self._client = client
 
     @property
@@ -54,7 +53,7 @@ class Client:
         return self._client.extensions
 
     @property
-    def tls(self) -> TLSInfo | None:
+    def tls(self) -> tls_package.TLSInfo | None:
         """What TLS negotiated; None in clear."""
         return self._client.tls
 
@@ -75,7 +74,7 @@ class Client:
         """
         return run(self._client.send(message, envelope))
 
-    def login(self, login: Credential | tuple[str, str]) -> None:
+    def login(self, login: sasl.Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides support (RFC 4954)."""
         logging_in = self._client.login(login)
         del login  # there is a password in it, and tracebacks can show locals
@@ -131,7 +130,7 @@ class Client:
 class Pool:
     """A blocking :class:`smtpproto.client.Pool`. Any number of threads may use it."""
 
-    def __init__(self, pool: AsyncPool) -> None:
+    def __init__(self, pool: async_client.Pool) -> None:
         self._pool = pool
 
     def send(self, message: Source, envelope: Envelope | None = None) -> Outcome:

@@ -6,9 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 T = TypeVar("T")
 
@@ -17,14 +17,13 @@ _MAX_AGE = 3600.0  # seconds, for what no file shows to have changed, such as th
 _MOST_VALUES = 64
 
 
-@frozen
-class _Made:
+class _Made(NamedTuple):
     value: Any
     state: tuple[object, ...]  # of the files and the environment, just before it was made
     expires: float
 
 
-@define
+@define(eq=False, repr=False)
 class SharedValues:
     """Values by key. Any number of threads may use it. *now* returns seconds of a clock."""
 

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import trio
 
-from ..client import (
-    Client,
-    Connecting,
-    ConnectOptions,
-    Pool,
-    PoolOptions,
-    Target,
-    make_pool,
-    make_target,
-    open_client,
-    send_once,
-)
+from .. import client
+from ..client import Client, Connecting, ConnectOptions, Target, make_target, open_client
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
 from ..late_names import late_names
@@ -28,9 +18,12 @@ from ..outcome import Outcome
 from .trio_runtime import Connection, Runtime, Stream
 
 if TYPE_CHECKING:
+    from ..client import Pool
     from .trio_server import Server, serve, serve_forever
 else:
-    __getattr__, __dir__ = late_names(__name__, {".trio_server": "Server serve serve_forever"})
+    __getattr__, __dir__ = late_names(
+        __name__, {"..client": "Pool", ".trio_server": "Server serve serve_forever"}
+    )
 
 __all__ = [
     "Client",
@@ -98,15 +91,15 @@ def send(
     *message* and *envelope*: see :meth:`~smtpproto.client.connection.Client.send`. *host*, *port*,
     options and errors: see :func:`connect`. For several messages use :func:`pool`.
     """
-    return send_once(Runtime(), make_target(host, port, options, "send"), message, envelope)
+    return client.send_once(Runtime(), make_target(host, port, options, "send"), message, envelope)
 
 
 @keeps_secret
-def pool(host: str, port: int | None = None, **options: Unpack[PoolOptions]) -> Pool:
+def pool(host: str, port: int | None = None, **options: Unpack[client.PoolOptions]) -> client.Pool:
     """Keep connections to one server for many messages; in ``async with``, send QUIT on each when
     the block ends.
 
     See :class:`~smtpproto.client.pool.Pool`. Options: see
     :class:`~smtpproto.client.pool.PoolConfig`, and those of :func:`connect`.
     """
-    return make_pool(Runtime(), host, port, options)
+    return client.make_pool(Runtime(), host, port, options)

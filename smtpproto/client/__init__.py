@@ -7,11 +7,24 @@ the arguments of ``connect`` into a :class:`Target`: host, port and configuratio
 ``connect`` returns for event loops.
 """
 
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
-from .connecting import Connecting
 from .connection import Client, open_client, start_client
-from .pool import Pool, PoolConfig, PoolOptions, make_pool, send_once
 from .target import Target, make_target
+
+if TYPE_CHECKING:
+    from .connecting import Connecting
+    from .pool import Pool, PoolConfig, PoolOptions, make_pool, send_once
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".connecting": "Connecting",
+            ".pool": "Pool PoolConfig PoolOptions make_pool send_once",
+        },
+    )
 
 __all__ = [
     "Client",

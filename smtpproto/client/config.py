@@ -12,15 +12,13 @@ from typing import ClassVar, Literal
 from attrs import field, frozen
 from attrs.converters import optional
 
+from .. import sasl, wire
+from .. import tls as tls_package
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
 from ..option_types import check_type, checked, checks_itself, wrong_type
 from ..ports import Runtime, Trace
 from ..protocol.settings import ClientMachineOptions, ClientSettings
-from ..sasl import Credential, Login
-from ..tls.context import Context, check_ca, client_context, shared_context
-from ..tls.verify import ClientCertificate, TLSVerify
-from ..wire.proxy import ProxyHeader
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -54,10 +52,14 @@ def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
         raise ValueError(f"not a value of tls: {value!r}; use one of {known}") from None
 
 
-def _tls_verify(value: TLSVerify | VerifyName | None) -> TLSVerify | None:
+def _tls_verify(value: tls_package.TLSVerify | VerifyName | None) -> tls_package.TLSVerify | None:
+    if value is None:
+        return None
     if isinstance(value, str):
-        return TLSVerify.named(value)
-    check_type("verify", value, TLSVerify, '"name", "none" or TLSVerify.by_ca("ca.pem")')
+        return tls_package.TLSVerify.named(value)
+    check_type(
+        "verify", value, tls_package.TLSVerify, '"name", "none" or TLSVerify.by_ca("ca.pem")'
+    )
     return value
 
 
@@ -69,16 +71,18 @@ def _mechanisms(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return mechanism_names(value)
 
 
-def _credential(value: Credential | tuple[str, str] | None) -> Credential | None:
+def _credential(value: sasl.Credential | tuple[str, str] | None) -> sasl.Credential | None:
     """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
+    if value is None:
+        return None
     if isinstance(value, tuple) and len(value) == 2:
-        return Login(*value)
-    check_type("login", value, Credential, '("ann", "secret"), or another credential')
+        return sasl.Login(*value)
+    check_type("login", value, sasl.Credential, '("ann", "secret"), or another credential')
     return value
 
 
 @keeps_secret
-def to_credential(value: Credential | tuple[str, str]) -> Credential:
+def to_credential(value: sasl.Credential | tuple[str, str]) -> sasl.Credential:
     """Return *value*, the argument of ``login``, as a credential. Raises TypeError."""
     found = _credential(value)
     if found is None:
@@ -86,13 +90,19 @@ def to_credential(value: Credential | tuple[str, str]) -> Credential:
     return found
 
 
-def _certificate(value: ClientCertificate | None) -> ClientCertificate | None:
-    check_type("certificate", value, ClientCertificate, 'ClientCertificate("own.pem")')
+def _certificate(
+    value: tls_package.ClientCertificate | None,
+) -> tls_package.ClientCertificate | None:
+    if value is not None:
+        check_type(
+            "certificate", value, tls_package.ClientCertificate, 'ClientCertificate("own.pem")'
+        )
     return value
 
 
-def _context(value: Context | None) -> Context | None:
-    check_type("context", value, Context, "an ssl.SSLContext")
+def _context(value: tls_package.Context | None) -> tls_package.Context | None:
+    if value is not None:
+        check_type("context", value, tls_package.Context, "an ssl.SSLContext")
     return value
 
 
@@ -119,17 +129,17 @@ class ClientOptions(ClientMachineOptions, total=False):
     """The keyword arguments of :class:`ClientConfig`, which describes them."""
 
     hello: Host | str | None
-    login: Credential | tuple[str, str] | None
+    login: sasl.Credential | tuple[str, str] | None
     mechanisms: Iterable[str] | None
     tls: TLSMode | TLSName | None
-    verify: TLSVerify | VerifyName | None
+    verify: tls_package.TLSVerify | VerifyName | None
     server_name: str | None
-    certificate: ClientCertificate | None
-    context: Context | None
+    certificate: tls_package.ClientCertificate | None
+    context: tls_package.Context | None
     login_in_clear: bool
     lmtp: bool | None
     source: str | tuple[str, int] | None
-    proxy: ProxyHeader | None
+    proxy: wire.ProxyHeader | None
     trace: Trace | None
 
 
@@ -150,21 +160,21 @@ class ClientConfig(ClientSettings):
 
     hello: Host | None = field(default=None, converter=_optional_host)
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
-    login: Credential | None = field(default=None, converter=_credential)
+    login: sasl.Credential | None = field(default=None, converter=_credential)
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
     """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""
     tls: TLSMode | None = field(default=None, converter=_tls_mode)
     """When to use TLS. None: implicit on port 465; none on a Unix socket; required on port 587 and
     with a login; otherwise opportunistic."""
-    verify: TLSVerify | None = field(default=None, converter=_tls_verify)
+    verify: tls_package.TLSVerify | None = field(default=None, converter=_tls_verify)
     """How to verify the server: a TLSVerify, ``"name"`` or ``"none"``. None: by name, against the
     system's CAs; but not at all if TLS is opportunistic and there is no login."""
     server_name: str | None = field(default=None, converter=optional(to_a_labels))
     """The name to verify, and to send in SNI; None for the host that is dialled."""
-    certificate: ClientCertificate | None = field(default=None, converter=_certificate)
+    certificate: tls_package.ClientCertificate | None = field(default=None, converter=_certificate)
     """The certificate to present if the server asks for one."""
-    context: Context | None = field(default=None, converter=_context)
+    context: tls_package.Context | None = field(default=None, converter=_context)
     """A TLS context of your own, instead of *verify* and *certificate*."""
     login_in_clear: bool = False
     """Whether to log in even without TLS, or to a server that TLS has not verified."""
@@ -172,7 +182,7 @@ class ClientConfig(ClientSettings):
     """Whether to speak LMTP instead of SMTP (RFC 2033); never on port 25. None: on port 24 only."""
     source: tuple[str, int] | None = field(default=None, converter=_source)
     """The IP address to connect from, alone or with a port."""
-    proxy: ProxyHeader | None = None
+    proxy: wire.ProxyHeader | None = None
     """A PROXY header that describes the real client, for a server that expects one. It is sent
     first."""
     trace: Trace | None = None
@@ -190,7 +200,7 @@ class ClientConfig(ClientSettings):
             self._own_context(TLSMode.REQUIRED, self.certificate)
             self._own_context(TLSMode.OPPORTUNISTIC, self.certificate)
         elif self.verify is not None and self.verify.ca is not None:
-            check_ca(self.verify.ca)
+            tls_package.check_ca(self.verify.ca)
 
     def tls_mode(self, port: int) -> TLSMode:
         """Return when to use TLS on *port*; 0 stands for a Unix socket.
@@ -212,14 +222,14 @@ class ClientConfig(ClientSettings):
         """Return whether to speak LMTP on *port*: ``lmtp`` if it was given, else on 24 only."""
         return port == 24 if self.lmtp is None else self.lmtp
 
-    def verification(self, mode: TLSMode) -> TLSVerify:
+    def verification(self, mode: TLSMode) -> tls_package.TLSVerify:
         """Return how to verify the server in *mode*; it has no effect if ``context`` is set."""
         if self.verify is not None:
             return self.verify
         unverified = mode is TLSMode.OPPORTUNISTIC and self.login is None
-        return TLSVerify.none() if unverified else TLSVerify.by_name()
+        return tls_package.TLSVerify.none() if unverified else tls_package.TLSVerify.by_name()
 
-    def _tls_context(self, mode: TLSMode, runtime: Runtime) -> Context:
+    def _tls_context(self, mode: TLSMode, runtime: Runtime) -> tls_package.Context:
         """Return the TLS context for *mode*, which other connections use too: do not change it.
 
         Raises ValueError for CA certificates that cannot be read.
@@ -228,15 +238,17 @@ class ClientConfig(ClientSettings):
             return self.context
         if self.certificate is not None:
             return self._own_context(mode, self.certificate)
-        return shared_context(self.verification(mode), runtime)
+        return tls_package.shared_context(self.verification(mode), runtime)
 
-    def _own_context(self, mode: TLSMode, certificate: ClientCertificate) -> Context:
+    def _own_context(
+        self, mode: TLSMode, certificate: tls_package.ClientCertificate
+    ) -> tls_package.Context:
         """Return a context with *certificate*, read once: later its files may be unreadable."""
         verify = self.verification(mode)
         if verify not in self._own_contexts:
-            self._own_contexts[verify] = client_context(verify, certificate)
+            self._own_contexts[verify] = tls_package.client_context(verify, certificate)
         return self._own_contexts[verify]
 
     @cached_property
-    def _own_contexts(self) -> dict[TLSVerify, Context]:
+    def _own_contexts(self) -> dict[tls_package.TLSVerify, tls_package.Context]:
         return {}

@@ -8,7 +8,8 @@ from typing import Self
 
 from attrs import define, field
 
-from .. import commands
+from .. import commands, sasl
+from .. import tls as tls_package
 from ..commands import Auth, Command, Data, Ehlo, Mail, Rcpt, StartTLS
 from ..errors import (
     ConnectFailed,
@@ -31,9 +32,6 @@ from ..outcome import Outcome
 from ..ports import Runtime, Stream, is_path
 from ..protocol.client import ClientProtocol
 from ..protocol.client_rules import check_leniencies
-from ..sasl import Anonymous, Channel, Credential
-from ..tls.filter import Filter, TLSInfo, unusable
-from ..tls.stream import filter_for
 from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Conversation, Link
@@ -79,7 +77,7 @@ class Client:
         return self._link.machine.extensions
 
     @property
-    def tls(self) -> TLSInfo | None:
+    def tls(self) -> tls_package.TLSInfo | None:
         """The parameters of TLS; None in clear."""
         return self._link.tls
 
@@ -127,7 +125,7 @@ class Client:
                     check_leniencies(rcpt, leniencies)
             return planned
 
-    async def login(self, login: Credential | tuple[str, str]) -> None:
+    async def login(self, login: sasl.Credential | tuple[str, str]) -> None:
         """Log in with the strongest mechanism that both sides support (RFC 4954).
 
         Raises LoginRefused if the server refuses it, NotOffered if there is no common mechanism,
@@ -258,12 +256,12 @@ class Client:
                 check = _CHECK_IN_CLEAR if self._config.login_in_clear else _CHECK_STARTTLS
                 raise NotOffered(text, command="STARTTLS", check=check)
             return
-        tls = self._filter(mode)  # before STARTTLS, since it may raise
+        layer = self._filter(mode)  # before STARTTLS, since it may raise
         try:
             reply = await self._link.request(StartTLS())
             if required or reply.positive or self._link.ended:
                 _require_positive(reply, "STARTTLS", _CHECK_TLS)
-                await self._start_tls(tls)
+                await self._start_tls(layer)
                 self._link.machine.tls_started()
                 await self._hello()
             else:
@@ -282,7 +280,7 @@ class Client:
             clear_is_enough = self._config.login is None or self._config.login_in_clear
             error.may_go_in_clear = mode is TLSMode.OPPORTUNISTIC and clear_is_enough
 
-    def _filter(self, mode: TLSMode) -> Filter:
+    def _filter(self, mode: TLSMode) -> tls_package.Filter:
         """Return the TLS filter for a handshake that is about to begin.
 
         Raises LocalProtocolError if the context or the server's name cannot be used.
@@ -290,21 +288,22 @@ class Client:
         try:
             context = self._config._tls_context(mode, self._link.runtime)
         except ValueError as error:
-            raise unusable(error) from None
-        return filter_for(
+            raise tls_package.unusable(error) from None
+        return tls_package.filter_for(
             context,
             server_side=False,
             server_hostname=self._config.server_name or self._server_name,
             fingerprints=self._config.verification(mode).fingerprints,
         )
 
-    async def _start_tls(self, tls: Filter) -> None:
-        await self._link.start_tls(tls)
+    async def _start_tls(self, layer: tls_package.Filter) -> None:
+        await self._link.start_tls(layer)
         self._trusted = self.tls is not None and self.tls.verified
 
-    async def _log_in(self, credential: Credential) -> None:
+    async def _log_in(self, credential: sasl.Credential) -> None:
         self._link.error_phase = "login"
-        if not (self._trusted or self._config.login_in_clear or isinstance(credential, Anonymous)):
+        may_be_in_clear = self._trusted or self._config.login_in_clear
+        if not (may_be_in_clear or isinstance(credential, sasl.Anonymous)):
             unverified = "verify: the server's certificate was not verified"
             reason = "tls: this connection has none" if self.tls is None else unverified
             check = f"{reason}; or set login_in_clear=True to log in anyway"
@@ -314,10 +313,10 @@ class Client:
         await log_in(self._link, credential, self._channel, self._config.mechanisms)
 
     @property
-    def _channel(self) -> Channel:
+    def _channel(self) -> sasl.Channel:
         """The properties of this connection that a SASL exchange may use."""
         runtime, offered = self._link.runtime, self.extensions.mechanisms
-        return Channel(
+        return sasl.Channel(
             random=runtime.random,
             now=runtime.now(),
             secure=self._trusted,

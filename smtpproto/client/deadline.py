@@ -11,7 +11,7 @@ from ..errors import TimedOut
 from ..wire.stream_wrapper import StreamWrapper
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Deadline:
     """The time at which the current operation must have ended.
 
@@ -76,7 +76,7 @@ class Deadline:
         )
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class DeadlineStream(StreamWrapper):
     """A stream below TLS whose waits all end at the deadline."""
 

@@ -6,6 +6,8 @@ import logging
 
 from attrs import Factory, define, field
 
+from .. import tls as tls_package
+from ..client_events import ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..errors import (
     ConnectionLost,
     LocalProtocolError,
@@ -15,7 +17,6 @@ from ..errors import (
     TLSFailed,
     TransportError,
 )
-from ..events import ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.command import Command
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -24,8 +25,7 @@ from ..limits import CHUNK
 from ..ports import Runtime, Stream, Trace
 from ..protocol.client import ClientProtocol
 from ..protocol.phases import COLUMNS, Phase
-from ..tls.filter import Filter, TLSInfo
-from ..tls.stream import TLSStream, begins_tls
+from ..wire.lines import begins_tls
 from .deadline import Deadline, DeadlineStream
 
 _log = logging.getLogger("smtpproto.client")
@@ -44,7 +44,7 @@ def _default_deadline(link: Link) -> Deadline:
     return Deadline(link.runtime.now, link.machine.settings.timeouts.total)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Link:
     """One connection of a client: sends commands and pairs each one with its reply.
 
@@ -59,7 +59,7 @@ class Link:
     trace: Trace | None = None
     deadline: Deadline = field(default=Factory(_default_deadline, takes_self=True))
 
-    tls: TLSInfo | None = field(default=None, init=False)
+    tls: tls_package.TLSInfo | None = field(default=None, init=False)
     closing_reply: Reply | None = field(default=None, init=False)
     """The 421 that ended the session. It counts as the reply to every unanswered command, and to
     one that was about to be sent."""
@@ -209,12 +209,12 @@ class Link:
         except TransportError as error:
             raise self._mark_broken(error) from None
 
-    async def start_tls(self, tls: Filter) -> None:
-        """Put TLS on the stream. Raises TLSFailed, TimedOut or ConnectionLost.
+    async def start_tls(self, layer: tls_package.Filter) -> None:
+        """Put TLS, as *layer*, on the stream. Raises TLSFailed, TimedOut or ConnectionLost.
 
         After an error the link is broken, so that nothing more is sent in clear (RFC 3207 4).
         """
-        stream = TLSStream(self.stream, tls, self.runtime.now)
+        stream = tls_package.TLSStream(self.stream, layer, self.runtime.now)
         try:
             await stream.handshake(self.machine.settings.timeouts.tls)
         except BaseException:
@@ -375,7 +375,7 @@ class Link:
                 self.trace("S", "334 ***" if secret else printable(line))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Conversation:
     """The use of a link by one conversation: a second one would mix up the replies.
 

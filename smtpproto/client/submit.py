@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, evolve, field
 
+from ..client_events import Sent
 from ..errors import NotOffered, RemoteProtocolError, SendRefused, SMTPError, TransportError
-from ..events import Sent
 from ..grammar.address import ForwardPath
 from ..grammar.command import Data, Rset
 from ..grammar.printable import printable
@@ -64,7 +64,7 @@ async def submit(link: Link, plan: Plan) -> Outcome:
     return outcome
 
 
-@define
+@define(eq=False, repr=False)
 class _Submission:
     """One transaction.
 

@@ -16,11 +16,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from ipaddress import IPv6Address
-from typing import Any, cast
-from urllib.parse import unquote_to_bytes
+from typing import Any, NamedTuple, cast
 
-from attrs import frozen
-
+from .. import sasl
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
 from ..grammar.pattern import pattern
@@ -28,7 +26,6 @@ from ..grammar.secret import keeps_secret
 from ..limits import MAX_TIMEOUT, Timeouts
 from ..option_types import argument_names, check_names, check_type, require_type
 from ..ports import is_path
-from ..sasl import Login
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
 
 _URL = pattern(
@@ -50,8 +47,7 @@ _OWN_ARGUMENTS = {"connect": ("sock", "stream"), "send": ("envelope",)}
 _PARAMETERS = ("tls", "hello", "verify", "server_name", "timeout")
 
 
-@frozen
-class Target:
+class Target(NamedTuple):
     """A server and how to connect to it: the arguments of ``open_client``.
 
     *host* is a name, an address, or the path of a Unix socket, whose *port* is 0.
@@ -192,14 +188,14 @@ def _scheme(match: re.Match[str]) -> tuple[int, ConnectOptions]:
     return default_port, options.copy()
 
 
-def _login(match: re.Match[str]) -> Login | None:
+def _login(match: re.Match[str]) -> sasl.Login | None:
     if match["user"] is None:
         return None
     user, password = _text(match, "user"), _text(match, "password")
     if not user or not password:
         text = "a URL needs both a user name and a password, or neither"
         raise GrammarError(text, offset=match.start("user"))
-    return Login(user, password)
+    return sasl.Login(user, password)
 
 
 def _host_or_path(match: re.Match[str]) -> str:
@@ -265,6 +261,8 @@ def _text(match: re.Match[str], group: str) -> str:
 
 def _decoded(part: str, offset: int) -> str:
     """Undo percent-encoding (RFC 3986 2.1)."""
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415  # only URLs need it
+
     if re.search(r"%(?![0-9A-Fa-f]{2})", part):
         text = "% without two hexadecimal digits in the URL; write %25 for a percent sign"
         raise GrammarError(text, offset=offset)

@@ -7,3 +7,16 @@ the canonical form, and ``parse(bytes(value)) == value``. Input outside the gram
 :class:`~smtpproto.errors.GrammarError`, which carries the offset of the fault and the reply that a
 server would send.
 """
+
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from .xclient import XClientAttributes, XForwardAttributes
+else:
+    __getattr__, __dir__ = late_names(
+        __name__, {".xclient": "XClientAttributes XForwardAttributes"}
+    )
+
+__all__ = ["XClientAttributes", "XForwardAttributes"]

@@ -6,6 +6,7 @@ from typing import Self
 
 from attrs import Attribute, field, frozen
 
+from .. import grammar
 from ..limits import CHUNK_SIZE_DIGITS
 from ..option_types import checked
 from .ascii_case import upper
@@ -15,7 +16,6 @@ from .parse_context import ParseContext
 from .pattern import pattern
 from .reply import GrammarError
 from .secret import Secret
-from .xclient import XClientAttributes, XForwardAttributes
 from .xtext import decode_base64, encode_base64
 
 _MECHANISM = pattern(r"[A-Z0-9_-]{1,20}")
@@ -147,11 +147,11 @@ class XClient(Command):
     """``XCLIENT attribute=value ...`` (Postfix): a trusted client acts for another one."""
 
     verb = "XCLIENT"
-    attributes: XClientAttributes
+    attributes: grammar.XClientAttributes
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        return cls(XClientAttributes.read(argument))
+        return cls(grammar.XClientAttributes.read(argument))
 
     def argument(self) -> str:
         return str(self.attributes)
@@ -164,11 +164,11 @@ class XForward(Command):
     for the log."""
 
     verb = "XFORWARD"
-    attributes: XForwardAttributes
+    attributes: grammar.XForwardAttributes
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
-        return cls(XForwardAttributes.read(argument))
+        return cls(grammar.XForwardAttributes.read(argument))
 
     def argument(self) -> str:
         return str(self.attributes)

@@ -12,7 +12,7 @@ from .reply import GrammarError
 _STRICT = Leniencies.strict()
 
 
-@define(kw_only=True)
+@define(kw_only=True, eq=False, repr=False)
 class ParseContext:
     """The settings for parsing one command line or reply. The default is strict."""
 

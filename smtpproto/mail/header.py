@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-
-from attrs import frozen
+from typing import NamedTuple
 
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
@@ -29,8 +28,7 @@ def is_one_field(text: str) -> bool:
     return re.search(r"\r(?![\n \t])|\n(?![ \t])", text) is None
 
 
-@frozen
-class HeaderField:
+class HeaderField(NamedTuple):
     """A field. *body* is what follows the colon, with its line ends, as it was written."""
 
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
@@ -24,8 +25,7 @@ BDAT_SIZE = 256 * 1024
 _CHECK_LIMITS = "fewer recipients at once, or a new connection for the rest"
 
 
-@frozen
-class PlannedTransaction:
+class PlannedTransaction(NamedTuple):
     """The MAIL and RCPT commands of one transaction."""
 
     mail: Mail

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .client import ClientProtocol
     from .phases import COLUMNS, ROWS, Phase
     from .server import ServerProtocol
-    from .settings import ClientSettings, MachineOptions, ServerSettings
-    from .terms import Terms
+    from .settings import ClientSettings
+    from .terms import MachineOptions, ServerSettings, Terms
     from .transaction import Transaction
     from .verbs import Verb, Vocabulary, vocabulary
 else:
@@ -27,8 +27,8 @@ else:
             ".client": "ClientProtocol",
             ".phases": "COLUMNS ROWS Phase",
             ".server": "ServerProtocol",
-            ".settings": "ClientSettings MachineOptions ServerSettings",
-            ".terms": "Terms",
+            ".settings": "ClientSettings",
+            ".terms": "MachineOptions ServerSettings Terms",
             ".transaction": "Transaction",
             ".verbs": "Verb Vocabulary vocabulary",
         },

@@ -7,8 +7,8 @@ from typing import Any, Unpack
 
 from attrs import define, field, setters
 
+from ..client_events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
-from ..events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command
 from ..grammar.extension import Extensions
@@ -39,7 +39,7 @@ _AFTER_REFUSAL = {
 }
 
 
-@define(eq=False, init=False, on_setattr=setters.NO_OP)
+@define(eq=False, init=False, repr=False, on_setattr=setters.NO_OP)
 class ClientProtocol:
     """One connection, seen from the client.
 

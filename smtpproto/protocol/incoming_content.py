@@ -11,7 +11,7 @@ from ..wire.dots import DotReader
 from . import server_replies
 from .budget import Budget
 from .phases import Phase
-from .settings import ServerSettings
+from .terms import ServerSettings
 from .transaction import Transaction
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from attrs import define
 
-from ..events import Sent, Step
+from ..client_events import Sent, Step
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command
 from .phases import Phase

@@ -22,8 +22,7 @@ from .phases import COLUMNS, Phase
 from .reply_format import format_reply, in_allowed_characters, name_of
 from .server_rules import RULES, check_answer, check_injection, default_reply, strip_untrusted
 from .server_state import AFTER_ACCEPTING, ServerState
-from .settings import MachineOptions, ServerSettings
-from .terms import Terms, first_terms
+from .terms import MachineOptions, ServerSettings, Terms, first_terms
 from .transaction import NO_TRANSACTION, Transaction
 
 
@@ -36,7 +35,7 @@ class ServerProtocol:
     next octets are read. The machine itself answers what needs no decision, and reports what it
     refuses as :class:`~.events.Rejected`.
 
-    The options are those of :class:`~.settings.ServerSettings`; connections that share one pass it
+    The options are those of :class:`~.terms.ServerSettings`; connections that share one pass it
     as *settings* instead. *starttls*: offer STARTTLS. *secure*: TLS is active from the start.
     *mechanisms*: those to offer for AUTH; without TLS only with the option *auth_in_clear*.
     *offering*: keywords with their parameters, to offer on this connection besides those of the

@@ -10,21 +10,22 @@ moment. :class:`~.server.ServerProtocol` reads the octets of a connection, and m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import field, fields, frozen
 
 from ..events import Question
 from ..grammar.command_line import NOT_IMPLEMENTED
+from ..grammar.domain import Domain, Host, to_ascii_host
 from ..grammar.extension import EXTENSIONS, Extensions
 from ..grammar.forms import FORMS, Form
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
-from ..option_types import check_names, checked
+from ..option_types import check_names, checked, must_be
 from . import server_replies
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
-from .settings import MachineOptions, ServerSettings
+from .settings import CommonOptions, CommonSettings
 from .verbs import Verb, Vocabulary, vocabulary
 
 _ALWAYS = (
@@ -33,6 +34,49 @@ _ALWAYS = (
 )  # fmt: skip
 _LARGEST_LIMIT = 999_999  # RFC 9422 3: at most six digits
 _MOST_SHARED = 64  # terms that settings keep
+
+
+class MachineOptions(CommonOptions, total=False):
+    """The keyword arguments of :class:`~.server.ServerProtocol` that make its settings."""
+
+    hostname: Host | str
+    lmtp: bool
+    submission: bool
+    require_tls: bool
+    require_auth: bool
+    auth_in_clear: bool
+    extensions: Mapping[str, str | None]
+
+
+@checked
+@frozen(kw_only=True)
+class ServerSettings(CommonSettings):
+    """The options of a server that its machines follow; connections share them."""
+
+    _called: ClassVar[str] = "ServerProtocol"
+
+    hostname: Host = field(default=Domain("localhost"), converter=to_ascii_host)
+    """The server's name in greetings: for a public server, its DNS name."""
+    lmtp: bool = False
+    """Speak LMTP instead of SMTP (RFC 2033); not allowed on port 25."""
+    submission: bool = False
+    """Accept mail from users (RFC 6409), usually on port 587: requires AUTH, so it needs
+    *authenticator*; requires fully qualified domains; offers DSN."""
+    require_tls: bool = False
+    """Answer 530 to commands before STARTTLS. Needs *context*."""
+    require_auth: bool = False
+    """Answer 530 to transactions before AUTH. Needs *authenticator*."""
+    auth_in_clear: bool = False
+    """Offer AUTH also without TLS."""
+    extensions: Mapping[str, str | None] = field(
+        factory=dict, validator=must_be(Mapping, '{"DSN": ""}')
+    )
+    """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
+    honour them. None as parameters: do not offer this default keyword. What other options or hooks
+    offer, such as AUTH, SIZE and EXPN, can only be withdrawn."""
+
+    terms: dict[object, Any] = field(init=False, factory=dict, eq=False, repr=False)
+    """The :class:`~.terms.Terms` of the connections so far, which further connections share."""
 
 
 @checked

@@ -147,12 +147,12 @@ def row_of(command: Command) -> str:
     return "BDAT LAST" if type(command) is Bdat and command.last else command.verb
 
 
-@frozen(eq=False)
 class Vocabulary:
     """The verbs of a session, by name."""
 
-    verbs: Mapping[str, Verb]
-    lmtp: bool
+    def __init__(self, verbs: Mapping[str, Verb], *, lmtp: bool) -> None:
+        self.verbs: Mapping[str, Verb] = verbs
+        self.lmtp: bool = lmtp
 
     @cached_property
     def commands(self) -> Mapping[str, type[Command]]:
@@ -199,4 +199,4 @@ def vocabulary(*, lmtp: bool = False, own: tuple[Verb, ...] = ()) -> Vocabulary:
         if name in verbs or name in COMMANDS or name in EXTENSIONS:
             raise ValueError(f"{name} is taken; choose another verb")
         verbs[name] = verb
-    return Vocabulary(verbs, lmtp)
+    return Vocabulary(verbs, lmtp=lmtp)

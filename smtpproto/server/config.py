@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..option_types import check_type, checked, checks_itself
 from ..ports import Trace
-from ..protocol.settings import MachineOptions, ServerSettings
+from ..protocol.terms import MachineOptions, ServerSettings
 from ..sasl import Authenticator
 from ..sasl.mechanisms import mechanism_names
 from ..tls.context import Context, ContextSource

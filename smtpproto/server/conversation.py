@@ -13,7 +13,8 @@ from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
 from ..protocol.server_replies import SHUTTING_DOWN, TIMED_OUT
 from ..tls.filter import Filter, TLSInfo
-from ..tls.stream import TLSStream, begins_tls
+from ..tls.stream import TLSStream
+from ..wire.lines import begins_tls
 from .config import ServerConfig
 from .dialogue import Dialogue
 from .handler import Handler, HandlerSource, Session, changed, new_session

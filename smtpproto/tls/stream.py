@@ -159,12 +159,6 @@ class TLSFilter(Filter):
         return self._outgoing.read()
 
 
-def begins_tls(octets: bytes) -> bool:
-    """Return whether *octets*, the first to arrive, are TLS: an alert or handshake (RFC 8446 5.1).
-    No command and no reply begins like that."""
-    return octets[:1] in (b"\x15", b"\x16") and octets[1:2] in (b"", b"\x03")
-
-
 def _failure(error: ssl.SSLError | ssl.CertificateError) -> TLSFailed:
     if isinstance(error, ssl.SSLEOFError):
         return closed_by_peer()

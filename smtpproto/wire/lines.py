@@ -82,3 +82,9 @@ class LineLengths:
             start = end + 1
         end = data.rfind(b"\n")
         self._unfinished = len(data) - end - 1 if end >= 0 else self._unfinished + len(data)
+
+
+def begins_tls(octets: bytes) -> bool:
+    """Return whether *octets*, the first to arrive, are TLS: an alert or handshake (RFC 8446 5.1).
+    No command and no reply begins like that."""
+    return octets[:1] in (b"\x15", b"\x16") and octets[1:2] in (b"", b"\x03")

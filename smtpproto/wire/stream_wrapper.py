@@ -7,7 +7,7 @@ from attrs import define
 from ..ports import Stream
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class StreamWrapper:
     """A :class:`~smtpproto.ports.Stream` that passes every call to another one. Subclasses override
     only the methods in which they differ."""

@@ -8,7 +8,7 @@ from smtpproto import TLSFailed, TLSVerify
 from smtpproto.limits import CHUNK
 from smtpproto.tls.context import client_context
 from smtpproto.tls.filter import Filter
-from smtpproto.tls.stream import begins_tls
+from smtpproto.wire.lines import begins_tls
 from tests.support.certificates import LEAF
 from tests.support.tls_libraries import (
     Library,
