@@ -82,16 +82,6 @@ def wrong_type(name: str, value: object, instead: str) -> TypeError:
     return TypeError(f"{name} cannot be {kind}; pass {instead}")
 
 
-def must_be(kind: type | types.UnionType, instead: str) -> Callable[[Any, Any, Any], None]:
-    """Return an attrs validator that applies :func:`require_type`."""
-
-    def validate(_: object, attribute: Any, value: object) -> None:
-        if type(value) is not kind:
-            require_type(attribute.name, value, kind, instead)
-
-    return validate
-
-
 def check_names(
     called: str,
     names: Iterable[str],
@@ -139,8 +129,9 @@ def checks_itself(converter: Any) -> None:
 def checked(kind: type[T]) -> type[T]:
     """Decorate a class of attrs so that wrong arguments raise TypeError that says what to pass.
 
-    This concerns unknown names, and the types that the hints of fields and converters allow. Fields
-    with a converter that :func:`checks_itself`, or with :func:`must_be`, have their own check.
+    This concerns unknown names, and the types that the hints of fields and converters allow. The
+    metadata *instead* of a field says what to pass; by default its types do. Fields with a
+    converter that :func:`checks_itself` have their own check.
     """
     decorated: Any = kind
     made = decorated.__init__
@@ -176,21 +167,23 @@ def _failure(
 class _Allowed:
     """The types that an argument may have, and those of its elements if it is an iterable."""
 
-    def __init__(self, classes: tuple[type, ...], elements: tuple[type, ...]) -> None:
+    def __init__(
+        self, classes: tuple[type, ...], elements: tuple[type, ...], instead: str | None
+    ) -> None:
         self._classes = frozenset(classes) | ({int} if float in classes else set())
         self._elements = elements
-        self._in_words = _in_words(classes, elements)
+        self._instead = instead or _in_words(classes, elements)
         self.certain = self._classes & {str, types.NoneType} if elements else self._classes
         """Instances of exactly these need no further look."""
 
     def check(self, name: str, value: object) -> None:
         """Raise TypeError unless *value* has one of the types."""
         if not self._fits(value):
-            raise wrong_type(name, value, self._in_words)
+            raise wrong_type(name, value, self._instead)
         if self._elements and isinstance(value, list | tuple | set | frozenset):
             for element in value:
                 if not isinstance(element, self._elements):
-                    raise wrong_type(f"an element of {name}", element, self._in_words)
+                    raise wrong_type(f"an element of {name}", element, self._instead)
 
     def _fits(self, value: object) -> bool:
         if isinstance(value, bool):  # an int for Python, but it means something else
@@ -213,10 +206,9 @@ class _Known(dict[str, _Allowed | None]):
     def __missing__(self, name: str) -> _Allowed | None:
         field = self.fields[name]
         own_check = getattr(field.converter, "checks_itself", False)
-        own_check = own_check or getattr(field.validator, "__module__", "") == __name__
         hint = None if own_check else _hint(self._kind, field)
-        classes = _classes(hint)
-        self[name] = _Allowed(classes, _elements(hint)) if classes else None
+        classes, instead = _classes(hint), field.metadata.get("instead")
+        self[name] = _Allowed(classes, _elements(hint), instead) if classes else None
         return self[name]
 
 

@@ -44,7 +44,6 @@ VerifyName = Literal["name", "none"]
 
 
 def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
-    check_type("tls", value, TLSMode | str, '"implicit", "required", "opportunistic" or "none"')
     try:
         return None if value is None else TLSMode(value)
     except ValueError:
@@ -53,14 +52,7 @@ def _tls_mode(value: TLSMode | TLSName | None) -> TLSMode | None:
 
 
 def _tls_verify(value: tls_package.TLSVerify | VerifyName | None) -> tls_package.TLSVerify | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return tls_package.TLSVerify.named(value)
-    check_type(
-        "verify", value, tls_package.TLSVerify, '"name", "none" or TLSVerify.by_ca("ca.pem")'
-    )
-    return value
+    return tls_package.TLSVerify.named(value) if isinstance(value, str) else value
 
 
 def _mechanisms(value: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -90,22 +82,6 @@ def to_credential(value: sasl.Credential | tuple[str, str]) -> sasl.Credential:
     return found
 
 
-def _certificate(
-    value: tls_package.ClientCertificate | None,
-) -> tls_package.ClientCertificate | None:
-    if value is not None:
-        check_type(
-            "certificate", value, tls_package.ClientCertificate, 'ClientCertificate("own.pem")'
-        )
-    return value
-
-
-def _context(value: tls_package.Context | None) -> tls_package.Context | None:
-    if value is not None:
-        check_type("context", value, tls_package.Context, "an ssl.SSLContext")
-    return value
-
-
 def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
     """Return an address and its port, 0 for any. Raises ValueError if either is invalid."""
     if value is None:
@@ -121,8 +97,7 @@ def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:
     return address, port
 
 
-for _converter in (_tls_mode, _tls_verify, _credential, _certificate, _context):
-    checks_itself(_converter)
+checks_itself(_credential)
 
 
 class ClientOptions(ClientMachineOptions, total=False):
@@ -164,17 +139,29 @@ class ClientConfig(ClientSettings):
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=_mechanisms)
     """The SASL mechanisms that may be used. None: all, but -PLUS only with *tls-exporter*."""
-    tls: TLSMode | None = field(default=None, converter=_tls_mode)
+    tls: TLSMode | None = field(
+        default=None,
+        converter=_tls_mode,
+        metadata={"instead": '"implicit", "required", "opportunistic" or "none"'},
+    )
     """When to use TLS. None: implicit on port 465; none on a Unix socket; required on port 587 and
     with a login; otherwise opportunistic."""
-    verify: tls_package.TLSVerify | None = field(default=None, converter=_tls_verify)
+    verify: tls_package.TLSVerify | None = field(
+        default=None,
+        converter=_tls_verify,
+        metadata={"instead": '"name", "none" or TLSVerify.by_ca("ca.pem")'},
+    )
     """How to verify the server: a TLSVerify, ``"name"`` or ``"none"``. None: by name, against the
     system's CAs; but not at all if TLS is opportunistic and there is no login."""
     server_name: str | None = field(default=None, converter=optional(to_a_labels))
     """The name to verify, and to send in SNI; None for the host that is dialled."""
-    certificate: tls_package.ClientCertificate | None = field(default=None, converter=_certificate)
+    certificate: tls_package.ClientCertificate | None = field(
+        default=None, metadata={"instead": 'ClientCertificate("own.pem")'}
+    )
     """The certificate to present if the server asks for one."""
-    context: tls_package.Context | None = field(default=None, converter=_context)
+    context: tls_package.Context | None = field(
+        default=None, metadata={"instead": "an ssl.SSLContext"}
+    )
     """A TLS context of your own, instead of *verify* and *certificate*."""
     login_in_clear: bool = False
     """Whether to log in even without TLS, or to a server that TLS has not verified."""

@@ -183,7 +183,6 @@ class Helo(Ehlo):
     """``HELO host``. The grammar has domains only; address literals are read too, since clients
     send them."""
 
-    __slots__ = ()
     verb = "HELO"
 
     @classmethod
@@ -270,47 +269,40 @@ def _read_parameters(
 class Data(Command):
     """``DATA``: the client sends the content after the server's 354."""
 
-    __slots__ = ()
     verb = "DATA"
 
 
 class Rset(Command):
     """``RSET``: aborts the transaction."""
 
-    __slots__ = ()
     verb = "RSET"
 
 
 class Noop(TextCommand):
     """``NOOP [text]``: does nothing but ask for a reply."""
 
-    __slots__ = ()
     verb = "NOOP"
 
 
 class Help(TextCommand):
     """``HELP [topic]``."""
 
-    __slots__ = ()
     verb = "HELP"
 
 
 class Quit(Command):
     """``QUIT``: the last command of a session."""
 
-    __slots__ = ()
     verb = "QUIT"
 
 
 class Vrfy(_NameCommand):
     """``VRFY name [SMTPUTF8]``: asks whether a user exists."""
 
-    __slots__ = ()
     verb = "VRFY"
 
 
 class Expn(_NameCommand):
     """``EXPN name [SMTPUTF8]``: asks for the members of a mailing list."""
 
-    __slots__ = ()
     verb = "EXPN"

@@ -26,14 +26,12 @@ _QUEUE = pattern(r"[!-~]{1,255}")
 class Lhlo(Ehlo):
     """``LHLO host``: LMTP's counterpart of EHLO (RFC 2033 4.1)."""
 
-    __slots__ = ()
     verb = "LHLO"
 
 
 class StartTLS(Command):
     """``STARTTLS`` (RFC 3207)."""
 
-    __slots__ = ()
     verb = "STARTTLS"
 
 

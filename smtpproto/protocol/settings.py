@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ..grammar.ascii_case import upper
 from ..grammar.extension import EXTENSIONS
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import checked, must_be
+from ..option_types import checked
 from .verbs import Verb, own_verbs
 
 # Frozen, so all settings that do not name them share them.
@@ -47,13 +47,11 @@ def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
 class CommonSettings:
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of your own; on a server for the hook ``command``."""
-    limits: Limits = field(default=_LIMITS, validator=must_be(Limits, "Limits(...)"))
+    limits: Limits = field(default=_LIMITS, metadata={"instead": "Limits(...)"})
     """Bounds on what the peer may send: lines, messages, recipients, errors and logins."""
-    timeouts: Timeouts = field(default=_TIMEOUTS, validator=must_be(Timeouts, "Timeouts(total=60)"))
+    timeouts: Timeouts = field(default=_TIMEOUTS, metadata={"instead": "Timeouts(total=60)"})
     """How long to wait for the peer."""
-    leniencies: Leniencies = field(
-        default=_LENIENCIES, validator=must_be(Leniencies, "Leniencies(...)")
-    )
+    leniencies: Leniencies = field(default=_LENIENCIES, metadata={"instead": "Leniencies(...)"})
     """The violations of the grammar to accept from the peer."""
 
 

@@ -22,7 +22,7 @@ from ..grammar.forms import FORMS, Form
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
-from ..option_types import check_names, checked, must_be
+from ..option_types import check_names, checked
 from . import server_replies
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
 from .settings import CommonOptions, CommonSettings
@@ -68,9 +68,7 @@ class ServerSettings(CommonSettings):
     """Answer 530 to transactions before AUTH. Needs *authenticator*."""
     auth_in_clear: bool = False
     """Offer AUTH also without TLS."""
-    extensions: Mapping[str, str | None] = field(
-        factory=dict, validator=must_be(Mapping, '{"DSN": ""}')
-    )
+    extensions: Mapping[str, str | None] = field(factory=dict, metadata={"instead": '{"DSN": ""}'})
     """More EHLO keywords to offer, with their parameters (``{"DSN": ""}``); your handler must then
     honour them. None as parameters: do not offer this default keyword. What other options or hooks
     offer, such as AUTH, SIZE and EXPN, can only be withdrawn."""

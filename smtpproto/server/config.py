@@ -8,32 +8,16 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from ..option_types import check_type, checked, checks_itself
+from ..option_types import checked
 from ..ports import Trace
 from ..protocol.terms import MachineOptions, ServerSettings
 from ..sasl import Authenticator
 from ..sasl.mechanisms import mechanism_names
-from ..tls.context import Context, ContextSource
+from ..tls.context import ContextSource
 from .networks import Network, to_networks
 
 _log = logging.getLogger("smtpproto.server")
 _MINIMUM_RECIPIENTS = 100  # RFC 5321 4.5.3.1.8
-
-
-def _context_source(value: ContextSource | None) -> ContextSource | None:
-    if not callable(value):
-        check_type("context", value, Context, "an ssl.SSLContext or a function that returns one")
-    return value
-
-
-def _authenticator(value: Authenticator | None) -> Authenticator | None:
-    instead = 'an instance of an Authenticator, in tests PlainPasswords({"ann": "secret"})'
-    check_type("authenticator", value, Authenticator, instead)
-    return value
-
-
-for _converter in (_context_source, _authenticator):
-    checks_itself(_converter)
 
 
 class ServerOptions(MachineOptions, total=False):
@@ -60,12 +44,20 @@ class ServerConfig(ServerSettings):
 
     _called: ClassVar[str] = "serve"
 
-    context: ContextSource | None = field(default=None, converter=_context_source)
+    context: ContextSource | None = field(
+        default=None,
+        metadata={"instead": "an ssl.SSLContext or a function that returns one"},
+    )
     """Certificate and rules for TLS, or a callable that returns them for each handshake. None: no
     TLS."""
     implicit_tls: bool = False
     """Use TLS from the first octet instead of STARTTLS. Needs *context*."""
-    authenticator: Authenticator | None = field(default=None, converter=_authenticator)
+    authenticator: Authenticator | None = field(
+        default=None,
+        metadata={
+            "instead": 'an instance of an Authenticator, in tests PlainPasswords({"ann": "secret"})'
+        },
+    )
     """Decides who may log in. AUTH offers the mechanisms that it can verify. None: no AUTH."""
     mechanisms: tuple[str, ...] | None = field(default=None, converter=mechanism_names)
     """The SASL mechanisms that AUTH may offer. None: all that *authenticator* can verify, but -PLUS
