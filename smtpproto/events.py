@@ -12,23 +12,10 @@ from .grammar.reply import Reply
 from .grammar.secret import Secret
 
 __all__ = [
-    "Answer",
-    "AuthResponse",
-    "BodyChunk",
-    "BodyEnd",
-    "ChunkEnd",
-    "ClientEvent",
-    "Connected",
-    "Disconnected",
-    "Question",
-    "Rejected",
-    "Sent",
-    "ServerEvent",
-    "Step",
-    "Tolerated",
-    "Unsolicited",
-    "is_question",
-]
+    "Answer", "AuthResponse", "BodyChunk", "BodyEnd", "ChunkEnd", "ClientEvent", "Connected",
+    "Disconnected", "Question", "Rejected", "Sent", "ServerEvent", "Step", "Tolerated",
+    "Unsolicited", "is_question",
+]  # fmt: skip
 
 
 @frozen

@@ -22,18 +22,9 @@ else:
     __getattr__, __dir__ = late_names(__name__, {".blocking_server": "Server serve serve_forever"})
 
 __all__ = [
-    "Client",
-    "Pool",
-    "Runtime",
-    "Server",
-    "Stream",
-    "connect",
-    "pool",
-    "run",
-    "send",
-    "serve",
+    "Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "run", "send", "serve",
     "serve_forever",
-]
+]  # fmt: skip
 
 
 def connect(

@@ -26,17 +26,9 @@ else:
     )
 
 __all__ = [
-    "Client",
-    "Pool",
-    "Runtime",
-    "Server",
-    "Stream",
-    "connect",
-    "pool",
-    "send",
-    "serve",
+    "Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve",
     "serve_forever",
-]
+]  # fmt: skip
 
 
 @keeps_secret

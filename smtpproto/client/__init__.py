@@ -27,19 +27,7 @@ else:
     )
 
 __all__ = [
-    "Client",
-    "ClientConfig",
-    "ClientOptions",
-    "ConnectOptions",
-    "Connecting",
-    "Pool",
-    "PoolConfig",
-    "PoolOptions",
-    "TLSMode",
-    "Target",
-    "make_pool",
-    "make_target",
-    "open_client",
-    "send_once",
-    "start_client",
-]
+    "Client", "ClientConfig", "ClientOptions", "ConnectOptions", "Connecting", "Pool",
+    "PoolConfig", "PoolOptions", "TLSMode", "Target", "make_pool", "make_target", "open_client",
+    "send_once", "start_client",
+]  # fmt: skip

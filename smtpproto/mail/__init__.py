@@ -25,12 +25,6 @@ else:
     )
 
 __all__ = [
-    "Content",
-    "Plan",
-    "PlannedTransaction",
-    "Source",
-    "lint",
-    "plan",
-    "waive_tls",
+    "Content", "Plan", "PlannedTransaction", "Source", "lint", "plan", "waive_tls",
     "waives_tls",
-]
+]  # fmt: skip
