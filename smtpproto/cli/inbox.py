@@ -36,18 +36,7 @@ class Mailbox(Inbox):
         self._hostname = to_ascii_host(hostname)
 
     def data(self, session: Session, envelope: Envelope) -> Sink:
-        fields = return_path(envelope.sender) + bytes(self._received(session, envelope))
-        sink = super().data(session, envelope)
-        try:
-            sink.write(fields)
-        except BaseException:  # the server does not have the sink yet, and cannot abort it
-            sink.abort()
-            raise
-        return sink
-
-    def _received(self, session: Session, envelope: Envelope) -> Received:
-        alone = envelope.recipients[0] if len(envelope.recipients) == 1 else None
-        return Received(
+        received = Received(
             hello=session.hello,
             peer=session.peer[0],
             by=self._hostname,
@@ -58,8 +47,15 @@ class Mailbox(Inbox):
             authenticated=session.user is not None,
             utf8=envelope.parameters.smtputf8,
             cipher="" if session.tls is None else session.tls.cipher,
-            recipient=alone,
+            recipient=envelope.recipients[0] if len(envelope.recipients) == 1 else None,
         )
+        sink = super().data(session, envelope)
+        try:
+            sink.write(return_path(envelope.sender) + bytes(received))
+        except BaseException:  # the server does not have the sink yet, and cannot abort it
+            sink.abort()
+            raise
+        return sink
 
 
 class SingleUser(Authenticator):
