@@ -117,12 +117,10 @@ def _read_refusal(challenge: bytes) -> Mapping[str, str]:
 
     Anything that cannot be read is ignored: the token is refused in any case.
     """
-    if len(challenge) > _MAX_REFUSAL:
-        return {}
     try:
-        read = json.loads(challenge.decode())
+        read = json.loads(challenge.decode()) if len(challenge) <= _MAX_REFUSAL else None
     except (ValueError, RecursionError):
-        return {}
+        read = None
     if not isinstance(read, dict):
         return {}
     known = {name: read[name] for name in _DETAILS if isinstance(read.get(name), str | int)}

@@ -80,13 +80,11 @@ class CramMD5Server(ServerExchange):
         """
         username, digest = self._read(response)
         secret = await ask(self.authenticator.shared_secret, username)
-        known = secret if secret is not None and secret.reveal() else self._random_secret()
-        if not hmac.compare_digest(_digest(known, self.first_challenge), digest):
+        if secret is None or not secret.reveal():
+            secret = Secret(self.channel.random(16))
+        if not hmac.compare_digest(_digest(secret, self.first_challenge), digest):
             return wrong_password(username)
         return await authorize(self.authenticator, "CRAM-MD5", username)
-
-    def _random_secret(self) -> Secret:
-        return Secret(self.channel.random(16))
 
     @staticmethod
     @keeps_secret

@@ -45,10 +45,8 @@ class Mechanism(NamedTuple):
 
     def supports(self, credential: Credential) -> bool:
         """Return whether it can carry *credential*, including its *authzid*."""
-        authzid = getattr(credential, "authzid", "")
-        return isinstance(credential, self.credential_type) and (
-            self.carries_authzid or not authzid
-        )
+        fits = self.carries_authzid or not getattr(credential, "authzid", "")
+        return fits and isinstance(credential, self.credential_type)
 
     def usable_on(self, channel: Channel, allowed: Collection[str] | None) -> bool:
         """Return whether it can be used on *channel*, and is in *allowed* (None: all are).

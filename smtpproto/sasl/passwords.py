@@ -14,7 +14,7 @@ import hmac
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import Factory, field, frozen
 
@@ -127,6 +127,15 @@ def _unpadded(base64: str) -> bytes:
     return decode_base64((base64 + "=" * (-len(base64) % 4)).encode())
 
 
+class _Users(Authenticator):
+    """An authenticator with a mapping of users. Its ``repr`` shows only how many there are."""
+
+    _users: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._users)} users)"
+
+
 def _read_users(users: Mapping[str, V], read: Callable[[V], T]) -> dict[str, T]:
     """Return prepared names, each with what *read* returns for its value.
 
@@ -165,7 +174,7 @@ def _decoy_hash(users: HashedPasswords) -> _ScryptHash:
 @keeps_secret_arguments
 @checked
 @frozen(eq=False, repr=False)
-class HashedPasswords(Authenticator):
+class HashedPasswords(_Users):
     """Users and the hashes of their passwords, made by :func:`hash_password`: for PLAIN and LOGIN.
 
     Raises GrammarError, with the user's name, for a hash that cannot be read. For a user who does
@@ -181,9 +190,6 @@ class HashedPasswords(Authenticator):
         stored = self._users.get(username)
         return (stored or self._decoy).matches(password.reveal()) and stored is not None
 
-    def __repr__(self) -> str:
-        return f"HashedPasswords({len(self._users)} users)"
-
 
 def _read_passwords(users: Mapping[str, Secret | str]) -> dict[str, Secret]:
     return _read_users(users, _prepared_secret)
@@ -197,7 +203,7 @@ def _prepared_secret(password: Secret | str) -> Secret:
 @keeps_secret_arguments
 @checked
 @frozen(eq=False, repr=False)
-class PlainPasswords(Authenticator):
+class PlainPasswords(_Users):
     """Users and their passwords: ``PlainPasswords({"ann": "secret"})``, for PLAIN, LOGIN and
     CRAM-MD5.
 
@@ -216,9 +222,6 @@ class PlainPasswords(Authenticator):
     def shared_secret(self, username: str) -> Secret | None:
         """Return the password of *username*, or None."""
         return self._users.get(username)
-
-    def __repr__(self) -> str:
-        return f"PlainPasswords({len(self._users)} users)"
 
 
 KeysOrText = str | ScramKeys
@@ -257,19 +260,18 @@ def _decoy_keys(users: StoredKeys) -> ScramKeys:
 
 def _decoy_shapes(users: StoredKeys) -> dict[str, tuple[int, int]]:
     """Return for each hash the iterations and the salt's octets that most users have."""
-    return {name: _decoy_shape(users, name) for name in HASHES}
-
-
-def _decoy_shape(users: StoredKeys, hash_name: str) -> tuple[int, int]:
-    found = (keys[hash_name] for keys in users._users.values() if hash_name in keys)
-    shapes = ((keys.iterations, len(keys.salt)) for keys in found)
-    return _most_common(shapes, Authenticator.decoy_shape(users, hash_name))
+    shapes = {}
+    for name in HASHES:
+        found = (keys[name] for keys in users._users.values() if name in keys)
+        used = ((keys.iterations, len(keys.salt)) for keys in found)
+        shapes[name] = _most_common(used, Authenticator.decoy_shape(users, name))
+    return shapes
 
 
 @keeps_secret_arguments
 @checked
 @frozen(eq=False, repr=False)
-class StoredKeys(Authenticator):
+class StoredKeys(_Users):
     """Users and their SCRAM keys: for SCRAM, and for PLAIN and LOGIN too.
 
     A user's value is :class:`.ScramKeys` or their text (RFC 5803), or several of these, one for
@@ -299,9 +301,6 @@ class StoredKeys(Authenticator):
         keys = self._users.get(username)
         stored = self._decoy if keys is None else _strongest(keys)
         return stored.matches(password) and keys is not None
-
-    def __repr__(self) -> str:
-        return f"StoredKeys({len(self._users)} users)"
 
 
 def _strongest(keys: Mapping[str, ScramKeys]) -> ScramKeys:

@@ -112,7 +112,8 @@ class ScramClient(ClientExchange):
         nonce, salt, iterations = _read(_SERVER_FIRST, message, "server-first-message")
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise GrammarError("the server's nonce does not extend the client's")
-        without_proof = f"c={_base64(self._bound)},r={nonce}"
+        binding = next(iter(self.channel.bindings.values())) if self.plus else b""
+        without_proof = f"c={_base64(self._header.encode() + binding)},r={nonce}"
         signed = f"{self._bare},{message},{without_proof}".encode()
         proof, signature = self._sign(signed, _octets(salt), int(iterations))
         self._next_step = functools.partial(self._server_final, signature)
@@ -134,12 +135,6 @@ class ScramClient(ClientExchange):
         if error := _SERVER_ERROR.fullmatch(message):
             self.details = {"scram-error": printable(error[1])}
         return error is not None
-
-    @property
-    def _bound(self) -> bytes:
-        """The GS2 header and, with -PLUS, the octets of the channel binding."""
-        binding = next(iter(self.channel.bindings.values())) if self.plus else b""
-        return self._header.encode() + binding
 
     def _sign(self, signed: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
         """Return ClientProof and the ServerSignature to expect.
