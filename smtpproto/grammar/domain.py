@@ -8,7 +8,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from .. import limits
 from ..option_types import checked, maker
@@ -26,14 +26,16 @@ COMMON_DOMAIN = (
 whole is not in it."""
 _COMMON = pattern(COMMON_DOMAIN)
 _LOOSE_LABEL = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
-_CONTEXTUAL = frozenset(
-    "-\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb"
-)  # RFC 5892 CONTEXTJ, CONTEXTO
+_CONTEXTUAL = "-\u00b7\u0375\u05f3\u05f4\u200c\u200d\u30fb"  # RFC 5892 CONTEXTJ, CONTEXTO
 
 _SNUM = r"[0-9]{1,3}"
 _IPV4 = pattern(rf"{_SNUM}(?:\.{_SNUM}){{3}}")
 _GENERAL = pattern(r"([A-Za-z0-9-]*[A-Za-z0-9]):([\x21-\x5a\x5e-\x7e]+)")
 _IPV6_GROUPS = 8
+
+
+def _error(message: str, offset: int | None = None) -> GrammarError:
+    return GrammarError(message, offset=offset, reply=_BAD_DOMAIN)
 
 
 def decode_utf8(data: bytes | str) -> str:
@@ -44,7 +46,7 @@ def decode_utf8(data: bytes | str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise GrammarError("not UTF-8", offset=error.start, reply=_BAD_DOMAIN) from None
+        raise _error("not UTF-8", error.start) from None
 
 
 @checked
@@ -97,17 +99,13 @@ class Domain:
         """
         if self.isascii:
             return self
-        unknown = GrammarError("no A-labels for this name; pass them instead", reply=_BAD_DOMAIN)
         try:
             octets = self.name.encode("idna")
-            same = (
-                octets.decode("idna").lower() == self.name.lower()
-            )  # ASCII labels keep their case
+            if octets.decode("idna").lower() == self.name.lower():  # ASCII labels keep their case
+                return Domain(octets.decode(), loose=self.loose)
         except UnicodeError:  # the codec can encode some names that it cannot decode
-            raise unknown from None
-        if not same:
-            raise unknown
-        return Domain(octets.decode(), loose=self.loose)
+            pass
+        raise _error("no A-labels for this name; pass them instead")
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Domain):
@@ -142,7 +140,7 @@ def _canonical_name(name: str) -> str:
 
 def _check_name(name: str, form: re.Pattern[str]) -> None:
     if len(name.encode("utf-8", "replace")) > limits.DOMAIN:
-        raise GrammarError("domain of more than 255 octets", offset=255, reply=_BAD_DOMAIN)
+        raise _error("domain of more than 255 octets", 255)
     if _COMMON.fullmatch(name):
         return
     offset = 0
@@ -153,14 +151,13 @@ def _check_name(name: str, form: re.Pattern[str]) -> None:
 
 def _check_label(label: str, offset: int, form: re.Pattern[str]) -> None:
     if len(label) > limits.LABEL or len(label.encode("utf-8", "replace")) > limits.LABEL:
-        raise GrammarError("label of more than 63 octets", offset=offset + 63, reply=_BAD_DOMAIN)
+        raise _error("label of more than 63 octets", offset + 63)
     if form.fullmatch(label):
         return
     if not label:
-        raise GrammarError("empty label", offset=offset, reply=_BAD_DOMAIN)
+        raise _error("empty label", offset)
     if label.isascii() or not _is_u_label(label):
-        message = "a label must be letters, digits and hyphens"
-        raise GrammarError(message, offset=offset, reply=_BAD_DOMAIN)
+        raise _error("a label must be letters, digits and hyphens", offset)
 
 
 def _is_u_label(label: str) -> bool:
@@ -188,22 +185,13 @@ class GeneralLiteral:
         match = _GENERAL.fullmatch(str(self))
         fits = match is not None and match[1] == self.tag
         if not fits or self.tag.lower() == "ipv6" or is_ipv6(str(self)):
-            raise GrammarError("not a general address literal", reply=_BAD_DOMAIN)
+            raise _error("not a general address literal")
 
     def __str__(self) -> str:
         return f"{self.tag}:{self.content}"
 
 
 _Address = IPv4Address | IPv6Address | GeneralLiteral
-
-
-def _check_address(
-    literal: AddressLiteral, _attribute: Attribute[_Address], address: _Address
-) -> None:
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise GrammarError("an address literal cannot have a zone", reply=_BAD_DOMAIN)
-    if len(bytes(literal)) > limits.DOMAIN:
-        raise GrammarError("address literal of more than 255 octets", reply=_BAD_DOMAIN)
 
 
 @checked
@@ -215,7 +203,13 @@ class AddressLiteral:
     of its string.
     """
 
-    address: IPv4Address | IPv6Address | GeneralLiteral = field(validator=_check_address)
+    address: IPv4Address | IPv6Address | GeneralLiteral
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.address, IPv6Address) and self.address.scope_id is not None:
+            raise _error("an address literal cannot have a zone")
+        if len(bytes(self)) > limits.DOMAIN:
+            raise _error("address literal of more than 255 octets")
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
@@ -259,8 +253,7 @@ class AddressLiteral:
 
 def _parse_literal(written: str) -> _Address:
     if len(written) > limits.DOMAIN or not (written.startswith("[") and written.endswith("]")):
-        message = "an address literal must be in brackets"
-        raise GrammarError(message, offset=0, reply=_BAD_DOMAIN)
+        raise _error("an address literal must be in brackets", 0)
     text = written[1:-1]
     if _IPV4.fullmatch(text):
         return _parse_ipv4(text)
@@ -268,7 +261,7 @@ def _parse_literal(written: str) -> _Address:
         return _parse_ipv6(text[5:])
     match = _GENERAL.fullmatch(text)
     if match is None:
-        raise GrammarError("not an address literal", offset=1, reply=_BAD_DOMAIN)
+        raise _error("not an address literal", 1)
     return GeneralLiteral(match[1], match[2])
 
 
@@ -276,7 +269,7 @@ def _parse_ipv4(text: str) -> IPv4Address:
     """Parse four Snum. Numbers with leading zeros are decimal, never octal."""
     octets = [int(snum) for snum in text.split(".")]
     if max(octets) > 255:
-        raise GrammarError("not an IPv4 address", offset=1, reply=_BAD_DOMAIN)
+        raise _error("not an IPv4 address", 1)
     return IPv4Address(bytes(octets))
 
 
@@ -291,7 +284,7 @@ def _parse_ipv6(text: str) -> IPv6Address:
             return IPv6Address(text)
     except ValueError:
         pass
-    raise GrammarError("not an IPv6 address", offset=6, reply=_BAD_DOMAIN)
+    raise _error("not an IPv6 address", 6)
 
 
 def is_ipv6(text: str) -> bool:

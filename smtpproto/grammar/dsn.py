@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ..option_types import checked
 from .address import ForwardPath
 from .ascii_case import lower, upper
-from .parameter_codec import BAD_PARAMETER
+from .parameter_codec import bad_parameter
 from .pattern import pattern
 from .reply import GrammarError
 from .unitext import decode_unitext, encode_unitext, is_unitext
@@ -19,6 +19,8 @@ from .xtext import decode_xtext, encode_xtext
 
 MAX_ENVID = 100  # octets of xtext (RFC 3461 5.4)
 MAX_ORCPT = 500  # octets of the value (RFC 3461 5.4)
+_LONG_ENVID = f"envelope identifier of more than {MAX_ENVID} octets"
+_LONG_ORCPT = f"original recipient of more than {MAX_ORCPT} octets"
 
 _PRINTABLE = pattern(r"[ -~]*")
 _ADDR_TYPE = pattern(r"[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+")  # an atom; no value may contain "="
@@ -49,7 +51,7 @@ def to_notify(value: Iterable[Notify] | None) -> frozenset[Notify] | None:
         return None
     notify = frozenset(value)
     if not notify or (Notify.NEVER in notify and len(notify) > 1):
-        raise GrammarError("must be NEVER alone, or one or more of the others", reply=BAD_PARAMETER)
+        raise bad_parameter("must be NEVER alone, or one or more of the others")
     return notify
 
 
@@ -61,7 +63,7 @@ def read_notify(text: str) -> frozenset[Notify] | None:
     by_name = {member.value: member for member in Notify}
     names = [upper(name) for name in text.split(",") if name]
     if not all(name in by_name for name in names):
-        raise GrammarError(f"must be a list of {', '.join(by_name)}", reply=BAD_PARAMETER)
+        raise bad_parameter(f"must be a list of {', '.join(by_name)}")
     return to_notify(by_name[name] for name in names)
 
 
@@ -74,23 +76,18 @@ def check_envid(envid: str) -> None:
     """Raise GrammarError unless *envid* is printable ASCII, not empty, and at most 100 octets of
     xtext."""
     if not envid or not _PRINTABLE.fullmatch(envid):
-        raise GrammarError("an envelope identifier must be printable ASCII", reply=BAD_PARAMETER)
+        raise bad_parameter("an envelope identifier must be printable ASCII")
     if len(encode_xtext(envid)) > MAX_ENVID:
-        raise _long_envid()
+        raise bad_parameter(_LONG_ENVID)
 
 
 def read_envid(text: str) -> str:
     """Read the value of ENVID (RFC 3461 4.4). Raises GrammarError."""
     if len(text) > MAX_ENVID:
-        raise _long_envid()
+        raise bad_parameter(_LONG_ENVID)
     envid = decode_xtext(text)
     check_envid(envid)
     return envid
-
-
-def _long_envid() -> GrammarError:
-    message = f"envelope identifier of more than {MAX_ENVID} octets"
-    return GrammarError(message, reply=BAD_PARAMETER)
 
 
 @checked
@@ -108,24 +105,22 @@ class OriginalRecipient:
 
     def __attrs_post_init__(self) -> None:
         if not _ADDR_TYPE.fullmatch(self.addr_type):
-            raise GrammarError("not an address type", reply=BAD_PARAMETER)
+            raise bad_parameter("not an address type")
         fits = is_unitext if self.is_utf8 else _PRINTABLE.fullmatch
         if not fits(self.address):
-            message = f"characters that the type {self.addr_type} does not allow"
-            raise GrammarError(message, reply=BAD_PARAMETER)
+            raise bad_parameter(f"characters that the type {self.addr_type} does not allow")
         if len(str(self).encode()) > MAX_ORCPT:
-            raise _long_orcpt()
+            raise bad_parameter(_LONG_ORCPT)
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the value of ORCPT, with the type utf-8 in any of its three forms. Raises
         GrammarError."""
         if len(text.encode("utf-8", "replace")) > MAX_ORCPT:
-            raise _long_orcpt()
+            raise bad_parameter(_LONG_ORCPT)
         addr_type, semicolon, encoded = text.partition(";")
         if not semicolon:
-            message = "an address type and ';' must precede the address"
-            raise GrammarError(message, reply=BAD_PARAMETER)
+            raise bad_parameter("an address type and ';' must precede the address")
         decode = decode_unitext if lower(addr_type) == _UTF8 else decode_xtext
         try:
             return cls(addr_type, decode(encoded))
@@ -157,11 +152,6 @@ class OriginalRecipient:
         if not self.is_utf8:
             return f"{self.addr_type};{encode_xtext(self.address)}"
         text = f"{self.addr_type};{encode_unitext(self.address)}"
-        if len(text) > MAX_ORCPT:
-            text = f"{self.addr_type};{encode_unitext(self.address, seven_bit=False)}"
-        return text
-
-
-def _long_orcpt() -> GrammarError:
-    message = f"original recipient of more than {MAX_ORCPT} octets"
-    return GrammarError(message, reply=BAD_PARAMETER)
+        if len(text) <= MAX_ORCPT:
+            return text
+        return f"{self.addr_type};{encode_unitext(self.address, seven_bit=False)}"

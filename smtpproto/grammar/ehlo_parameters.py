@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from ..option_types import checked
 from .ascii_case import upper
-from .parameter_codec import BAD_PARAMETER, in_range
+from .parameter_codec import bad_parameter, in_range
 from .pattern import pattern
 from .reply import GrammarError
 from .scheduling import MAX_SECONDS, read_hold_for, read_hold_until
@@ -48,9 +48,7 @@ def read_size_limit(text: str) -> int | None:
 
 def read_mechanisms(text: str) -> tuple[str, ...]:
     """Return the mechanisms of AUTH, of which there is at least one (RFC 4954 3)."""
-    if not _MECHANISMS.fullmatch(text):
-        raise GrammarError("not a list of SASL mechanisms")
-    return tuple(upper(text).split())
+    return _upper_words(text, _MECHANISMS, "not a list of SASL mechanisms")
 
 
 def read_deliver_by(text: str) -> int | None:
@@ -89,7 +87,7 @@ def check_solicitations(keywords: tuple[str, ...]) -> None:
     """Raise GrammarError unless *keywords* are at least one keyword, and at most 1000 octets when
     written."""
     if not keywords or not all(_SOLICITATION.fullmatch(keyword) for keyword in keywords):
-        raise GrammarError("not a list of solicitation class keywords", reply=BAD_PARAMETER)
+        raise bad_parameter("not a list of solicitation class keywords")
     if len(write_solicitations(keywords)) > MAX_SOLICITATIONS:
         message = f"solicitation class keywords of more than {MAX_SOLICITATIONS} octets"
         raise GrammarError(message, reply=BAD_PARAMETER)
@@ -97,8 +95,12 @@ def check_solicitations(keywords: tuple[str, ...]) -> None:
 
 def read_attribute_names(text: str) -> tuple[str, ...]:
     """Return the attribute names of XCLIENT or XFORWARD, of which there is at least one."""
-    if not _ATTRIBUTE_NAMES.fullmatch(text):
-        raise GrammarError("not a list of attribute names")
+    return _upper_words(text, _ATTRIBUTE_NAMES, "not a list of attribute names")
+
+
+def _upper_words(text: str, form: re.Pattern[str], message: str) -> tuple[str, ...]:
+    if not form.fullmatch(text):
+        raise GrammarError(message)
     return tuple(upper(text).split())
 
 

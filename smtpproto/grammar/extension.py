@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, TypeVar
 
 from attrs import Attribute, field, frozen
 
@@ -16,6 +16,7 @@ from .ehlo_parameters import FutureRelease, SessionLimits
 from .pattern import pattern
 from .reply import GrammarError, Reply, Tolerate, keeping
 
+T = TypeVar("T")
 _KEYWORD = pattern(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _PARAMETERS = pattern(r"[!-~]+( [!-~]+)*")
 
@@ -162,7 +163,7 @@ class Extensions:
     @cached_property
     def size(self) -> int | None:
         """The largest message in octets, or None if SIZE announces no limit (RFC 1870 3)."""
-        return cast("int | None", self._parsed("SIZE"))
+        return self._parsed("SIZE", ehlo.read_size_limit)
 
     @cached_property
     def mechanisms(self) -> tuple[str, ...]:
@@ -177,22 +178,22 @@ class Extensions:
     @cached_property
     def deliver_by_min(self) -> int | None:
         """The minimum seconds of ``BY=...;R``, None if DELIVERBY has none (RFC 2852 2)."""
-        return cast("int | None", self._parsed("DELIVERBY"))
+        return self._parsed("DELIVERBY", ehlo.read_deliver_by)
 
     @cached_property
     def future_release(self) -> FutureRelease | None:
         """How long FUTURERELEASE allows a message to be held, or None."""
-        return cast("FutureRelease | None", self._parsed("FUTURERELEASE"))
+        return self._parsed("FUTURERELEASE", FutureRelease.parse)
 
     @cached_property
     def priority_policy(self) -> str | None:
         """The Priority Assignment Policy of MT-PRIORITY, or None (RFC 6710 3)."""
-        return cast("str | None", self._parsed("MT-PRIORITY"))
+        return self._parsed("MT-PRIORITY", ehlo.read_priority_policy)
 
     @cached_property
     def solicitations(self) -> tuple[str, ...]:
         """The classes of messages that NO-SOLICITING refuses (RFC 3865 2.1)."""
-        return self._parsed("NO-SOLICITING") or ()
+        return self._parsed("NO-SOLICITING", ehlo.read_unsolicited) or ()
 
     @cached_property
     def malformed(self) -> tuple[str, ...]:
@@ -206,10 +207,10 @@ class Extensions:
             return False
         return True
 
-    def _parsed(self, keyword: str) -> Any:
-        """Return the value of the parameters of *keyword*, None if they are absent or malformed."""
+    def _parsed(self, keyword: str, parse: Callable[[str], T]) -> T | None:
+        """Return the parameters of *keyword*, None if they are absent or malformed."""
         try:
-            return EXTENSIONS[keyword].parse_parameters(self.keywords[keyword])
+            return parse(self.keywords[keyword])
         except (KeyError, GrammarError):
             return None
 
@@ -269,12 +270,7 @@ def _read_offer(lines: Sequence[str], tolerate: Tolerate) -> Extensions:
     return Extensions({keyword: text for keyword, text in keywords.items() if text is not None})
 
 
-def _add_mechanisms(
-    known: str | None,
-    more: str,
-    old_form: bool,
-    tolerate: Tolerate,
-) -> str | None:
+def _add_mechanisms(known: str | None, more: str, old_form: bool, tolerate: Tolerate) -> str | None:
     """Return the mechanisms of AUTH after a line with *more*; None if no line counts so far."""
     if known is None and not old_form:
         return more

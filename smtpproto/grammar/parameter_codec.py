@@ -15,7 +15,11 @@ from .reply import GrammarError, Reply
 BAD_PARAMETER = Reply(501, "5.5.4", "Syntax error in parameter")
 
 T = TypeVar("T")
-E = TypeVar("E", bound=enum.Enum)
+
+
+def bad_parameter(message: str) -> GrammarError:
+    """Return the error for a malformed parameter, with its reply."""
+    return GrammarError(message, reply=BAD_PARAMETER)
 
 
 class ParameterCodec(NamedTuple):
@@ -40,7 +44,7 @@ class ParameterCodec(NamedTuple):
         GrammarError."""
         if self.parse_value is None:
             if value is not None:
-                raise GrammarError("takes no value", reply=BAD_PARAMETER)
+                raise bad_parameter("takes no value")
             return True
         if value is None:
             raise GrammarError("needs a value", reply=self.error_reply)
@@ -51,15 +55,15 @@ class ParameterCodec(NamedTuple):
         return None if self.parse_value is None else self.write_value(attribute)
 
 
-def enum_codec(attribute: str, kind: type[E]) -> ParameterCodec:
-    """Return the codec of a parameter with the values of *kind*, which are read in any case."""
+def enum_codec(attribute: str, kind: type[enum.Enum]) -> ParameterCodec:
+    """Return the row of a parameter with the values of *kind*, which are read in any case."""
 
-    def parse(value: str) -> E:
+    def parse(value: str) -> enum.Enum:
         try:
             return kind(upper(value))
         except ValueError:
             names = ", ".join(member.value for member in kind)
-            raise GrammarError(f"must be one of {names}", reply=BAD_PARAMETER) from None
+            raise bad_parameter(f"must be one of {names}") from None
 
     return ParameterCodec(attribute, parse, attrgetter("value"))
 

@@ -21,6 +21,7 @@ from .ehlo_parameters import check_solicitations, read_solicitations, write_soli
 from .parameter_codec import (
     BAD_PARAMETER,
     ParameterCodec,
+    bad_parameter,
     enum_codec,
     in_range,
     optional_check,
@@ -53,9 +54,9 @@ class Parameter:
 
     def __attrs_post_init__(self) -> None:
         if not _KEYWORD.fullmatch(self.keyword):
-            raise GrammarError("not a parameter keyword", reply=BAD_PARAMETER)
+            raise bad_parameter("not a parameter keyword")
         if self.value is not None and not _VALUE.fullmatch(self.value):
-            raise GrammarError(f"not a value for {self.keyword}", reply=BAD_PARAMETER)
+            raise bad_parameter(f"not a value for {self.keyword}")
 
     def __str__(self) -> str:
         return self.keyword if self.value is None else f"{self.keyword}={self.value}"
@@ -111,7 +112,7 @@ class Body(enum.Enum):
 
 def _parse_size(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,20}", value):
-        raise GrammarError("must be 1 to 20 digits", reply=BAD_PARAMETER)
+        raise bad_parameter("must be 1 to 20 digits")
     return int(value)
 
 
@@ -120,7 +121,7 @@ def _parse_auth(value: str) -> ReversePath:
     try:
         return ReversePath(None if address == "<>" else Mailbox.parse(address.encode()))
     except GrammarError as error:
-        raise GrammarError(error.message, reply=BAD_PARAMETER) from None
+        raise bad_parameter(error.message) from None
 
 
 def _write_auth(path: ReversePath) -> str:
@@ -184,10 +185,10 @@ class _TypedParameters:
     @cached_property
     def given(self) -> Mapping[str, str | None]:
         """The keywords of the attributes that are set, with their values as they are written."""
-        values = self._values(self)
+        rows = zip(self._codecs.items(), self._values(self), strict=True)
         return {
             keyword: codec.write(value)
-            for (keyword, codec), value in zip(self._codecs.items(), values, strict=True)
+            for (keyword, codec), value in rows
             if value is not None and value is not False  # a size of 0 is set, though 0 == False
         }
 
@@ -200,10 +201,8 @@ class _TypedParameters:
 
     @cached_property
     def _text(self) -> str:
-        return " ".join(
-            keyword if value is None else f"{keyword}={value}"
-            for keyword, value in self.given.items()
-        )
+        given = self.given.items()
+        return " ".join(key if value is None else f"{key}={value}" for key, value in given)
 
     def __bytes__(self) -> bytes:
         return str(self).encode()
@@ -252,9 +251,9 @@ class MailParameters(_TypedParameters):
         if self.hold_for is None:
             return
         if self.hold_until is not None:
-            raise GrammarError("HOLDFOR and HOLDUNTIL exclude each other", reply=BAD_PARAMETER)
+            raise bad_parameter("HOLDFOR and HOLDUNTIL exclude each other")
         if self.by is not None and self.hold_for > self.by.seconds:
-            raise GrammarError("HOLDFOR is longer than BY", reply=BAD_PARAMETER)
+            raise bad_parameter("HOLDFOR is longer than BY")
 
 
 @checked

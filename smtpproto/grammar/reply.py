@@ -69,16 +69,12 @@ class SMTPError(Exception):
         return _unpickle, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
-        parts = [self.message]
-        if self.phase:
-            parts.append(f"phase: {self.phase}")
-        if self.command:
-            parts.append(f"command: {self.command}")
-        if self.reply is not None:
-            parts.append(f"reply: {self.reply}")
-        if self.check:
-            parts.append(f"check: {self.check}")
-        return "; ".join(parts)
+        return self.message + self._parts("phase", "command", "reply", "check")
+
+    def _parts(self, *names: str) -> str:
+        """Return the attributes called *names*, as far as they are set."""
+        values = ((name, getattr(self, name)) for name in names)
+        return "".join(f"; {name}: {value}" for name, value in values if value)
 
     def complete(self, phase: str) -> None:
         """Set :attr:`phase` and :attr:`check` where they are empty."""
@@ -123,9 +119,7 @@ class GrammarError(SMTPError, ValueError):
     def __str__(self) -> str:
         """Omit the reply, since a server puts this text into it."""
         at = f" (at octet {self.offset})" if self.located else ""
-        phase = f"; phase: {self.phase}" if self.phase else ""
-        check = f"; check: {self.check}" if self.check else ""
-        return f"{self.message}{at}{phase}{check}"
+        return f"{self.message}{at}{self._parts('phase', 'check')}"
 
 
 @checked
@@ -139,14 +133,14 @@ class EnhancedCode:
 
     def __attrs_post_init__(self) -> None:
         if not _ENHANCED.fullmatch(str(self)):
-            raise _not_an_enhanced_code(str(self))
+            raise GrammarError(f"not an enhanced status code: {str(self)[:20]!r}")
 
     @classmethod
     def parse(cls, text: str) -> EnhancedCode:
         """Read ``5.7.1``. Raises GrammarError for anything else, leading zeros included."""
         match = _ENHANCED.fullmatch(text)
         if match is None:
-            raise _not_an_enhanced_code(text)
+            raise GrammarError(f"not an enhanced status code: {text[:20]!r}")
         return _make_code(*map(int, match.groups()))
 
     @classmethod
@@ -172,10 +166,6 @@ class EnhancedCode:
 
 
 _make_code = maker(EnhancedCode, "class_", "subject", "detail")
-
-
-def _not_an_enhanced_code(text: str) -> GrammarError:
-    return GrammarError(f"not an enhanced status code: {text[:20]!r}")
 
 
 def _to_enhanced(value: EnhancedCode | str | None) -> EnhancedCode | None:

@@ -8,10 +8,10 @@ import re
 from datetime import datetime
 from typing import Self
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from ..option_types import checked
-from .parameter_codec import BAD_PARAMETER, in_range
+from .parameter_codec import bad_parameter, in_range
 from .pattern import pattern
 from .reply import GrammarError, Reply
 from .timestamp import read_timestamp, to_utc, write_timestamp
@@ -47,14 +47,14 @@ class DeliverBy:
 
     def __attrs_post_init__(self) -> None:
         if self.mode is ByMode.RETURN and self.seconds <= 0:
-            raise GrammarError("by-mode R needs a by-time above 0", reply=BAD_PARAMETER)
+            raise bad_parameter("by-mode R needs a by-time above 0")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``by-time ";" by-mode [ "T" ]``. Raises GrammarError."""
         match = _BY.fullmatch(text)
         if match is None:
-            raise GrammarError("not a by-value", reply=BAD_PARAMETER)
+            raise bad_parameter("not a by-value")
         seconds, mode, trace = match.groups()
         return cls(int(seconds), ByMode(mode.upper()), bool(trace))
 
@@ -65,14 +65,14 @@ class DeliverBy:
 def read_hold_for(text: str) -> int:
     """Read the seconds of HOLDFOR (RFC 4865 3). Raises GrammarError."""
     if not _HOLD_FOR.fullmatch(text):
-        raise GrammarError(f"must be 1 to {MAX_SECONDS} seconds", reply=BAD_PARAMETER)
+        raise bad_parameter(f"must be 1 to {MAX_SECONDS} seconds")
     return int(text)
 
 
 def read_hold_until(text: str) -> datetime:
     """Read the instant of HOLDUNTIL, which is written in UTC (RFC 4865 3). Raises GrammarError."""
     if text[-1:] not in ("Z", "z"):
-        raise GrammarError("not a date-time in UTC", reply=BAD_PARAMETER)
+        raise bad_parameter("not a date-time in UTC")
     return read_timestamp(text)
 
 
@@ -91,11 +91,6 @@ class NoSupport(enum.Enum):
     CONTINUE = "C"
 
 
-def _check_whole_seconds(_instance: object, _attribute: Attribute[datetime], at: datetime) -> None:
-    if at.microsecond:
-        raise GrammarError("RRVS takes whole seconds", reply=BAD_PARAMETER)
-
-
 @checked
 @frozen
 class ValidSince:
@@ -105,15 +100,19 @@ class ValidSince:
     name one, which means REJECT.
     """
 
-    since: datetime = field(converter=to_utc, validator=_check_whole_seconds)
+    since: datetime = field(converter=to_utc)
     action: NoSupport | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.since.microsecond:
+            raise bad_parameter("RRVS takes whole seconds")
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``date-time [ ";" ( "C" / "R" ) ]``, without time-secfrac. Raises GrammarError."""
         match = _RRVS.fullmatch(text)
         if match is None:
-            raise GrammarError("must be a date-time and an action", reply=BAD_PARAMETER)
+            raise bad_parameter("must be a date-time and an action")
         action = NoSupport(match[2].upper()) if match[2] else None
         return cls(read_timestamp(match[1]), action)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import MAXYEAR, UTC, datetime, timedelta
 
-from .parameter_codec import BAD_PARAMETER
+from .parameter_codec import bad_parameter
 from .pattern import pattern
 from .reply import GrammarError
 
@@ -18,7 +18,7 @@ def to_utc(when: datetime) -> datetime:
     """Return the same instant in UTC. Raises GrammarError if *when* has no time zone, or if its
     year in UTC is not 1 to 9999."""
     if when.utcoffset() is None:
-        raise GrammarError("a date-time needs its offset from UTC", reply=BAD_PARAMETER)
+        raise bad_parameter("a date-time needs its offset from UTC")
     try:
         return when.astimezone(UTC)
     except OverflowError:
@@ -58,4 +58,4 @@ def write_timestamp(when: datetime) -> str:
 
 
 def _not_a_date_time() -> GrammarError:
-    return GrammarError("not a date-time of RFC 3339", reply=BAD_PARAMETER)
+    return bad_parameter("not a date-time of RFC 3339")
