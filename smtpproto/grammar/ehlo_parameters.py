@@ -89,8 +89,7 @@ def check_solicitations(keywords: tuple[str, ...]) -> None:
     if not keywords or not all(_SOLICITATION.fullmatch(keyword) for keyword in keywords):
         raise bad_parameter("not a list of solicitation class keywords")
     if len(write_solicitations(keywords)) > MAX_SOLICITATIONS:
-        message = f"solicitation class keywords of more than {MAX_SOLICITATIONS} octets"
-        raise GrammarError(message, reply=BAD_PARAMETER)
+        raise bad_parameter(f"solicitation class keywords of more than {MAX_SOLICITATIONS} octets")
 
 
 def read_attribute_names(text: str) -> tuple[str, ...]:

@@ -50,51 +50,34 @@ def _row(
     extra_octets: Mapping[str, int] | None = None,
     **names: str,
 ) -> Extension:
-    sets = {field: frozenset(text.split()) for field, text in names.items()}
+    fields = {"mail": "mail_parameters", "rcpt": "rcpt_parameters"}
+    sets = {fields.get(name, name): frozenset(text.split()) for name, text in names.items()}
     return Extension(keyword, rfc, parse_parameters, extra_octets or {}, **sets)
 
 
 _ROWS = (
     _row("PIPELINING", "2920"),
-    _row("SIZE", "1870", ehlo.read_size_limit, mail_parameters="SIZE", extra_octets={"MAIL": 26}),
-    _row("8BITMIME", "6152", mail_parameters="BODY", extra_octets={"MAIL": 14}),
+    _row("SIZE", "1870", ehlo.read_size_limit, mail="SIZE", extra_octets={"MAIL": 26}),
+    _row("8BITMIME", "6152", mail="BODY", extra_octets={"MAIL": 14}),
     _row("CHUNKING", "3030", verbs="BDAT"),
+    _row("BINARYMIME", "3030", mail="BODY", requires="CHUNKING", extra_octets={"MAIL": 16}),
     _row(
-        "BINARYMIME", "3030", mail_parameters="BODY", requires="CHUNKING",
-        extra_octets={"MAIL": 16},
-    ),
-    _row(
-        "SMTPUTF8", "6531", mail_parameters="SMTPUTF8", requires="8BITMIME",
+        "SMTPUTF8", "6531", mail="SMTPUTF8", requires="8BITMIME",
         extra_octets={"MAIL": 10, "VRFY": 9, "EXPN": 9},
     ),
     _row("ENHANCEDSTATUSCODES", "2034"),
     _row("STARTTLS", "3207", verbs="STARTTLS"),
+    _row("AUTH", "4954", ehlo.read_mechanisms, {"MAIL": 500}, verbs="AUTH", mail="AUTH"),
     _row(
-        "AUTH", "4954", ehlo.read_mechanisms, verbs="AUTH", mail_parameters="AUTH",
-        extra_octets={"MAIL": 500},
-    ),
-    _row(
-        "DSN", "3461", mail_parameters="RET ENVID", rcpt_parameters="NOTIFY ORCPT",
+        "DSN", "3461", mail="RET ENVID", rcpt="NOTIFY ORCPT",
         extra_octets={"MAIL": 524, "RCPT": 524},  # 1036 in total (RFC 3461 5.4)
     ),
-    _row("REQUIRETLS", "8689", mail_parameters="REQUIRETLS", extra_octets={"MAIL": 11}),
-    _row(
-        "DELIVERBY", "2852", ehlo.read_deliver_by, mail_parameters="BY",
-        extra_octets={"MAIL": 17},
-    ),
-    _row(
-        "FUTURERELEASE", "4865", FutureRelease.parse, mail_parameters="HOLDFOR HOLDUNTIL",
-        extra_octets={"MAIL": 34},
-    ),
-    _row(
-        "MT-PRIORITY", "6710", ehlo.read_priority_policy, mail_parameters="MT-PRIORITY",
-        extra_octets={"MAIL": 15},
-    ),
-    _row("RRVS", "7293", rcpt_parameters="RRVS", extra_octets={"RCPT": 33}),
-    _row(
-        "NO-SOLICITING", "3865", ehlo.read_unsolicited, mail_parameters="SOLICIT",
-        extra_octets={"MAIL": 1007},
-    ),
+    _row("REQUIRETLS", "8689", mail="REQUIRETLS", extra_octets={"MAIL": 11}),
+    _row("DELIVERBY", "2852", ehlo.read_deliver_by, mail="BY", extra_octets={"MAIL": 17}),
+    _row("FUTURERELEASE", "4865", FutureRelease.parse, {"MAIL": 34}, mail="HOLDFOR HOLDUNTIL"),
+    _row("MT-PRIORITY", "6710", ehlo.read_priority_policy, {"MAIL": 15}, mail="MT-PRIORITY"),
+    _row("RRVS", "7293", rcpt="RRVS", extra_octets={"RCPT": 33}),
+    _row("NO-SOLICITING", "3865", ehlo.read_unsolicited, {"MAIL": 1007}, mail="SOLICIT"),
     _row("LIMITS", "9422", SessionLimits.parse),
     _row("ETRN", "1985", verbs="ETRN"),
     # RFC 5321 defines these commands, so their keywords add no verb.

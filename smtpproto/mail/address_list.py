@@ -59,17 +59,13 @@ class _Reader:
         in_group = False
         while True:
             words = self._words()
-            if self._next() == ":" and words and not in_group:
-                self._at += 1
+            if words and not in_group and self._took(":"):
                 in_group = True
                 continue
             yield from self._element(words, in_group)
-            if in_group and self._next() == ";":
-                self._at += 1
-                in_group = False
-            if self._next() != ",":
+            in_group = in_group and not self._took(";")
+            if not self._took(","):
                 break
-            self._at += 1
         if self._next():
             raise self._error("a comma must separate addresses", self._at)
         if in_group:
@@ -93,45 +89,39 @@ class _Reader:
         """``"<" [obs-route] addr-spec ">"``"""
         self._at += 1
         self._skip_route()
-        words = self._words()
-        self._expect("@", "'@' must follow the local-part")
-        mailbox = self._mailbox(words)
+        mailbox = self._mailbox(self._words())
         self._expect(">", "'>' must follow the address")
-        self._at += 1
         return mailbox
 
     def _skip_route(self) -> None:
         """``*("," / CFWS) "@" domain *("," ["@" domain]) ":"``, which RFC 5321 C ignores."""
         if self._next() not in ("@", ","):
             return
-        while self._next() in ("@", ","):
-            if self._next() == "@":
-                self._at += 1
+        while True:
+            if self._took("@"):
                 self._domain()
-            if self._next() != ",":
+            if not self._took(","):
                 break
-            self._at += 1
         self._expect(":", "':' must follow a source route")
-        self._at += 1
 
     def _mailbox(self, words: list[tuple[str, int]]) -> Mailbox:
         """``local-part "@" domain``, of which *words* were read."""
-        start = words[0][1] if words else self._at
-        local_part = self._local_part(words)
-        self._at += 1
+        end = self._at
+        self._expect("@", "'@' must follow the local-part")
+        local_part = self._local_part(words, end)
         domain = self._domain()
         try:
             return _mailbox(local_part, domain)
         except GrammarError as error:
-            raise self._error(error.message, start) from None
+            raise self._error(error.message, words[0][1]) from None
 
-    def _local_part(self, words: list[tuple[str, int]]) -> str:
+    def _local_part(self, words: list[tuple[str, int]], end: int) -> str:
         """``word *("." word)``: words and dots must alternate."""
         for number, (word, at) in enumerate(words):
             if (word == ".") is not bool(number % 2):
                 raise self._error("a local-part must be words joined by single dots", at)
         if len(words) % 2 == 0:
-            raise self._error("a local-part must stand before '@'", self._at)
+            raise self._error("a local-part must stand before '@'", end)
         return "".join(
             _ESCAPE.sub(r"\1", word[1:-1]) if word.startswith('"') else word for word, _ in words
         )
@@ -143,8 +133,7 @@ class _Reader:
             self._at = literal.end()
             return re.sub(r"[ \t]", "", literal[0])
         labels = [self._atom()]
-        while self._next() == ".":
-            self._at += 1
+        while self._took("."):
             self._skip_comments()
             labels.append(self._atom())
         return ".".join(labels)
@@ -176,8 +165,14 @@ class _Reader:
         self._skip_comments()
         return self._text[self._at : self._at + 1]
 
+    def _took(self, mark: str) -> bool:
+        """Return whether *mark* comes next, and if so read it."""
+        found = self._next() == mark
+        self._at += found
+        return found
+
     def _expect(self, mark: str, message: str) -> None:
-        if self._next() != mark:
+        if not self._took(mark):
             raise self._error(message, self._at)
 
     def _skip_comments(self) -> None:

@@ -54,10 +54,8 @@ class _Writer(Policy):
         except Exception as error:  # the email package may raise any exception for bad contents
             raise GrammarError(f"cannot write the field {name}: {printable(str(error))}") from error
         if not is_one_field(written):
-            shown = printable(str(value)[:60])
-            raise GrammarError(
-                f"the field {name} has a line break in its value: {shown!r}; remove it"
-            )
+            text = f"the field {name} has a line break in its value"
+            raise GrammarError(f"{text}: {printable(str(value)[:60])!r}; remove it")
         return (written + _CRLF).encode("utf-8", "surrogateescape")
 
     def _written(self, name: str, value: Any) -> str:
@@ -84,8 +82,7 @@ class _Writer(Policy):
     def _encoded(self, name: str, field: str) -> str:
         text = _decoded(name, field).removeprefix(f"{name}:")
         if name.lower() in ("content-type", "content-disposition"):
-            made = policy.default.header_factory(name, text.strip())
-            return self._with_parameters(made)
+            return self._with_parameters(policy.default.header_factory(name, text.strip()))
         encode = encode_addresses if name.lower() in ADDRESS_FIELDS else encode_text
         return f"{name}:{encode(text)}"
 

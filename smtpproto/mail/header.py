@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..grammar.pattern import pattern
@@ -49,7 +48,8 @@ def header_fields(octets: bytes) -> list[HeaderField]:
     Raises GrammarError if a line before that is neither a field nor a continuation.
     """
     fields: list[tuple[str, list[bytes]]] = []
-    for number, line in enumerate(_lines(octets), 1):
+    for number, found in enumerate(_LINE.finditer(octets), 1):
+        line = found[1]
         if not line:
             break
         if line[:1] in (b" ", b"\t") and fields:
@@ -60,16 +60,6 @@ def header_fields(octets: bytes) -> list[HeaderField]:
             shown = printable(line[:40])
             raise GrammarError(f"line {number} of the message is not a header field: {shown!r}")
     return [HeaderField(name, b"\r\n".join(lines)) for name, lines in fields]
-
-
-def _lines(octets: bytes) -> Iterator[bytes]:
-    """Yield the lines of *octets* without their ends, which may be CRLF, LF or CR."""
-    at = 0
-    while at < len(octets):
-        match = _LINE.match(octets, at)
-        assert match is not None  # it matches anything
-        yield match[1]
-        at = match.end()
 
 
 class HeaderScanner:

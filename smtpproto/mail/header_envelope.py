@@ -94,8 +94,6 @@ def _parsed(field: HeaderField) -> list[Mailbox]:
         return parse_address_list(text)
     except GrammarError as error:
         near = text.encode()[error.offset :].decode(errors="replace").strip()[:40]
-        raise GrammarError(
-            f"cannot read the field {field.name}: {error.message}, near {near!r}; correct it, or"
-            " pass an envelope",
-            offset=error.offset,
-        ) from None
+        fault = f"cannot read the field {field.name}: {error.message}, near {near!r}"
+        advice = "correct it, or pass an envelope"
+        raise GrammarError(f"{fault}; {advice}", offset=error.offset) from None

@@ -34,18 +34,12 @@ def lint(message: Source, envelope: Envelope | None = None) -> list[str]:
     found: dict[str, int] = {}
     for number, fault in _faults(_lines(content.source)):  # type: ignore[arg-type]  # it has a size
         found.setdefault(fault, number)
+    paths: list[ReversePath | ForwardPath] = [envelope.sender, *envelope.recipients]
+    long = (path for path in paths if path.mailbox is not None and path.mailbox.long)
     return [
-        *_long_addresses(envelope),
+        *(f"local-part of more than 64 octets: {path}" for path in long),
         *(f"line {number}: {fault}" for fault, number in found.items()),
     ]
-
-
-def _long_addresses(envelope: Envelope) -> Iterator[str]:
-    """Yield a fault for each address whose local-part is too long."""
-    paths: list[ReversePath | ForwardPath] = [envelope.sender, *envelope.recipients]
-    for path in paths:
-        if path.mailbox is not None and path.mailbox.long:
-            yield f"local-part of more than 64 octets: {path}"
 
 
 def _lines(source: bytes | BinaryIO) -> Iterator[bytes]:

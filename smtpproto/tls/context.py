@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -138,29 +138,24 @@ def own_certificate(context: ssl.SSLContext) -> bytes | None:
     accepts any kind of key, and one for each kind that accepts no other.
     """
     if context not in _own_certificates:
-        any_kind, *kinds = (_shown_certificate(context, probe) for probe in _probes())
+        any_kind, *kinds = (_shown_certificate(context, key) for key in ("", "aRSA", "aECDSA"))
         shown = {any_kind, *kinds} - {None, _HIDDEN}
         one = len(shown) == 1 and None in kinds  # with both kinds of key there are two certificates
         _own_certificates[context] = shown.pop() if one else None
     return _own_certificates[context]
 
 
-def _probes() -> Iterator[ssl.SSLContext]:
-    """Yield contexts of clients: for any kind of key, for RSA only, and for ECDSA only."""
-    yield _unverifying_context()
-    for kind in ("aRSA", "aECDSA"):
-        client = _unverifying_context()
-        client.maximum_version = ssl.TLSVersion.TLSv1_2  # later, a cipher does not select a key
-        client.set_ciphers(kind)
-        yield client
+def _shown_certificate(context: ssl.SSLContext, key: str) -> bytes | None:
+    """Return the certificate that a server with *context* shows to a client that accepts only keys
+    for the ciphers *key* ("": any), or None.
 
-
-def _shown_certificate(context: ssl.SSLContext, probe: ssl.SSLContext) -> bytes | None:
-    """Return the certificate that a server with *context* shows to *probe*, or None.
-
-    A server may ask for a client certificate, which *probe* lacks. With TLS 1.3 the client is done
+    A server may ask for a client certificate, which this one lacks. With TLS 1.3 the client is done
     before the server finds out; with TLS 1.2 its handshake fails, and the result is _HIDDEN.
     """
+    probe = _unverifying_context()
+    if key:
+        probe.maximum_version = ssl.TLSVersion.TLSv1_2  # later, a cipher does not select a key
+        probe.set_ciphers(key)
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = probe.wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)

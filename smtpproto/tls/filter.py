@@ -170,18 +170,13 @@ _LINE = 200  # octets of a greeting to quote in an error
 CHECK_SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
 _CHECK_VERSION = "whether the peer supports TLS 1.2 or later"
 _CHECK_RENEGOTIATION = "whether the peer can avoid renegotiation, or support TLS 1.3"
-_CHECK_ISSUER = (
-    "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
-    " TLSVerify.by_fingerprint"
-)
-_CHECK_CLIENT_CERTIFICATE = "which client certificate the server wants; then set certificate"
-_CHECK_DATES = "the certificate's dates, and the clock of this machine"
-_CHECK_NAME = "the host name; set server_name if the certificate is for another"
 _CHECKS = {
     "HTTP_REQUEST": "whether this is the right port: the client speaks HTTP",
     "CERTIFICATE_VERIFY_FAILED": "the host name, the CA in use and the certificate's dates",
     "TLSV1_ALERT_UNKNOWN_CA": "whether the peer trusts the CA of your certificate",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CHECK_CLIENT_CERTIFICATE,
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
+        "which client certificate the server wants; then set certificate"
+    ),
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "whether the client has a certificate to show",
     "UNSUPPORTED_PROTOCOL": _CHECK_VERSION,
     "TLSV1_ALERT_PROTOCOL_VERSION": _CHECK_VERSION,
@@ -190,15 +185,16 @@ _CHECKS = {
     "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context; call its set_session_id",
 }
 _CERTIFICATE_CHECKS = {
-    "issuer certificate": _CHECK_ISSUER,
-    "self-signed": _CHECK_ISSUER,
-    "self signed": _CHECK_ISSUER,
-    "expired": _CHECK_DATES,
-    "not yet valid": _CHECK_DATES,
-    "mismatch": _CHECK_NAME,
-    "not valid for": _CHECK_NAME,
+    pattern("issuer certificate|self.signed"): (
+        "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
+        " TLSVerify.by_fingerprint"
+    ),
+    pattern("expired|not yet valid"): "the certificate's dates, and the clock of this machine",
+    pattern("mismatch|not valid for"): (
+        "the host name; set server_name if the certificate is for another"
+    ),
 }
-"""What to check, by a part of OpenSSL's message about a certificate."""
+"""What to check, by what OpenSSL's message about a certificate contains."""
 _COMMAND = pattern(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = pattern(rb"[2-5][0-9]{2}[- \r\n]")
 
@@ -238,7 +234,7 @@ def _plain_smtp(first: bytes, *, server_side: bool) -> TLSFailed | None:
 def failure(reason: str, detail: str = "") -> TLSFailed:
     """Return the error for OpenSSL's *reason*, with its message about the certificate if any."""
     text = printable(f"{reason}: {detail}" if detail else reason)
-    checks = (check for part, check in _CERTIFICATE_CHECKS.items() if part in detail)
+    checks = (check for part, check in _CERTIFICATE_CHECKS.items() if part.search(detail))
     return TLSFailed(f"TLS failed: {text}", check=next(checks, _CHECKS.get(reason, "")))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol, Self, runtime_checkable
 
 from attrs import field, frozen
+from attrs.converters import optional
 
 from ..grammar.secret import Secret, keeps_secret_arguments
 from ..option_types import checked
@@ -101,11 +102,8 @@ class TLSVerify:
     @classmethod
     def named(cls, name: str) -> Self:
         """Return the value for ``"name"`` or ``"none"``. Raises ValueError for any other name."""
-        match name:
-            case "name":
-                return cls.by_name()
-            case "none":
-                return cls.none()
+        if name in ("name", "none"):
+            return cls(enabled=name == "name")
         raise ValueError(f'verify must be "name", "none" or {cls.__name__}.by_ca("ca.pem")')
 
 
@@ -128,10 +126,6 @@ def _path(value: str | Path) -> str:
     return value if isinstance(value, str) else value.__fspath__()
 
 
-def _optional_path(value: str | Path | None) -> str | None:
-    return None if value is None else _path(value)
-
-
 @keeps_secret_arguments
 @checked
 @frozen
@@ -140,7 +134,7 @@ class ClientCertificate:
 
     certfile: str = field(converter=_path)
     """The path of the certificate and its chain, and of the key unless *keyfile* has it."""
-    keyfile: str | None = field(default=None, converter=_optional_path)
+    keyfile: str | None = field(default=None, converter=optional(_path))
     """The path of the key."""
     password: Secret | None = field(default=None, converter=_secret)
     """The password that decrypts the key."""

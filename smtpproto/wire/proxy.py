@@ -42,7 +42,7 @@ _TCP = {4: 0x11, 6: 0x21}
 _ADDRESSES = {0x11: 12, 0x12: 12, 0x21: 36, 0x22: 36, 0x31: 216, 0x32: 216}  # octets
 
 _CRC32C, _NOOP, _SSL = 0x03, 0x04, 0x20
-_SSL_VERSION, _SSL_CN = 0x21, 0x22
+_SSL_TEXTS = {0x21: "version", 0x22: "common_name"}  # PP2_SUBTYPE_SSL_VERSION and _CN
 _CLIENT_SSL, _CERT_CONN, _CERT_SESS = 0x01, 0x02, 0x04
 
 
@@ -81,7 +81,7 @@ class ProxyTLS:
         """Return the value of PP2_TYPE_SSL."""
         certificate = self.verified or self.common_name is not None
         client = _CLIENT_SSL | (_CERT_SESS if certificate else 0)
-        texts = ((_SSL_VERSION, self.version), (_SSL_CN, self.common_name))
+        texts = ((kind, getattr(self, name)) for kind, name in _SSL_TEXTS.items())
         known = (_tlv(kind, text.encode()) for kind, text in texts if text is not None)
         return b"".join((bytes([client]), (not self.verified).to_bytes(4), *known))
 
@@ -307,23 +307,19 @@ def _read_tls(header: bytes, start: int, end: int) -> ProxyTLS | None:
     if inner > end:
         raise GrammarError("PP2_TYPE_SSL must have at least 5 octets", offset=start)
     client, failure = header[start], header[start + 1 : inner]
-    spans = _spans(header, inner, end, once=(_SSL_VERSION, _SSL_CN))
-    texts = {kind: header[at:stop] for kind, at, stop in spans}
+    spans = list(_spans(header, inner, end, once=_SSL_TEXTS))
     if not client & _CLIENT_SSL:
         return None
-    verified = bool(client & (_CERT_CONN | _CERT_SESS)) and not any(failure)
+    values: dict[str, Any] = {
+        "verified": bool(client & (_CERT_CONN | _CERT_SESS)) and not any(failure)
+    }
     try:
-        return ProxyTLS(
-            version=_decode(texts.get(_SSL_VERSION)),
-            common_name=_decode(texts.get(_SSL_CN)),
-            verified=verified,
-        )
+        for kind, at, stop in spans:
+            if kind in _SSL_TEXTS:
+                values[_SSL_TEXTS[kind]] = header[at:stop].decode()
+        return ProxyTLS(**values)
     except ValueError:
         raise GrammarError("PP2_TYPE_SSL has text that is not printable", offset=start) from None
-
-
-def _decode(octets: bytes | None) -> str | None:
-    return None if octets is None else octets.decode()
 
 
 def _check_crc32c(header: bytes, start: int, end: int) -> None:
