@@ -120,9 +120,10 @@ class Client:
             offered = self._link.machine.extensions
             planned = make_plan(message, envelope, offered, self._sent, long_lines)
             for transaction in planned.transactions:
-                check_leniencies(transaction.mail, leniencies)
-                for rcpt in transaction.rcpts:
-                    check_leniencies(rcpt, leniencies)
+                asked: tuple[Mail | Rcpt, ...] = (transaction.mail, *transaction.rcpts)
+                for command in asked:
+                    if command.path.mailbox is not None and command.path.mailbox.leniencies:
+                        check_leniencies(command, leniencies)
             return planned
 
     async def login(self, login: sasl.Credential | tuple[str, str]) -> None:

@@ -20,11 +20,11 @@ BOUNDS = {
     "S2p": 175,
     "S7": 28,
     "S7 refused": 79,
-    "C1": 575,
-    "C2": 315,
-    "C2 fresh": 390,
-    "C7": 52,
-    "C7 refused": 52,
+    "C1": 570,
+    "C2": 305,
+    "C2 fresh": 380,
+    "C7": 50,
+    "C7 refused": 50,
 }
 
 pytestmark = pytest.mark.skipif(is_profiled(), reason="another profiler runs, and would count too")
