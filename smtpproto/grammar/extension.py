@@ -123,7 +123,7 @@ class Extensions:
         equal keywords counts. But several lines of AUTH add up, with the old form ``AUTH=``, unless
         *tolerate* raises its error (:meth:`.ParseContext.tolerate`); it then is ignored too.
         """
-        return _read_offer(reply.lines[1:], tolerate or _tolerate_anything)
+        return _read_offer(reply.lines[1:], tolerate or (lambda leniency, error: None))
 
     def without(self, *keywords: str) -> Extensions:
         """Return the offer without *keywords*, which are in upper case."""
@@ -229,10 +229,6 @@ class Extensions:
 
 
 # -- offers that are read ------------------------------------------------------------------------
-
-
-def _tolerate_anything(leniency: str, error: GrammarError) -> None:
-    """Allow the parser to go on."""
 
 
 @keeping(64)

@@ -134,9 +134,11 @@ def read_auth_response(line: bytes | Literal[Overlong.LINE]) -> AuthResponse | R
         return error.reply or server_replies.SYNTAX_ERROR
 
 
-def redact(state: ServerState, line: bytes) -> str:
+def redact(state: ServerState, line: bytes | None) -> str:
     """Return *line*, escaped, or asterisks in place of what may be secret: the argument of AUTH,
-    and after a refused AUTH a line without a known verb."""
+    and after a refused AUTH a line without a known verb. "" stands for a line that is not shown."""
+    if line is None:
+        return ""
     verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
     if verb[:4] == b"AUTH":
         state.after_refused_login = True

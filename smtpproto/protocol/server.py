@@ -288,7 +288,7 @@ class ServerProtocol:
                 self.question = command
                 self.answer()
             return self._after_report(found.tolerated, found.line, command)
-        reply, line = found.refusal or server_replies.SYNTAX_ERROR, self._redacted(found.line)
+        reply, line = found.refusal or server_replies.SYNTAX_ERROR, redact(state, found.line)
         if isinstance(found.command, Bdat):
             state.begin_chunk(found.command, reply, line)
             return self._read_content()
@@ -304,10 +304,7 @@ class ServerProtocol:
         if not used:
             return event
         self._queued_event = event
-        return events.Tolerated(used, self._redacted(line))
-
-    def _redacted(self, line: bytes | None) -> str:
-        return "" if line is None else redact(self.state, line)
+        return events.Tolerated(used, redact(self.state, line))
 
     def _reject(self, line: str, reply: Reply, *, times: int = 1) -> events.Rejected:
         verb = line.partition(" ")[0].upper()

@@ -106,24 +106,25 @@ class ContentWriter:
         try:
             return await self._hooks.call(sink.commit, seconds=self._hooks.timeouts.commit)
         except Exception as error:
-            log_failure(_name_of_commit(sink), error)
+            log_failure("message" if isinstance(sink, WholeMessage) else "commit", error)
             return LOCAL_ERROR
 
     async def _answer_each(self, machine: ServerProtocol, verdicts: VerdictReader) -> None:
         """Answer for each recipient of LMTP. What the link raises while a reply is sent ends the
         connection; what the application raises is the reply to all further recipients."""
         try:
-            while machine.question is not None:
+            while machine.phase is not Phase.CLOSED:  # a 421 needs no more verdicts
+                at_end = machine.question is None
                 try:
-                    verdict = await verdicts.next()
+                    verdict = await verdicts.next(at_end=at_end)
                 except Exception as error:
                     log_failure("commit", error)
                     _answer_all(machine, LOCAL_ERROR)
                     return
+                if at_end:
+                    return
                 answer_machine(machine, verdict)
                 await self._flush()
-            if machine.phase is not Phase.CLOSED:  # a 421 needs no more verdicts
-                await _check_end(verdicts)
         finally:
             await verdicts.close()
 
@@ -140,15 +141,3 @@ def _check_sink(value: Any) -> Sink | Reply:
 def _answer_all(machine: ServerProtocol, verdict: Verdict) -> None:
     while machine.question is not None:
         answer_machine(machine, verdict)
-
-
-async def _check_end(verdicts: VerdictReader) -> None:
-    try:
-        await verdicts.check_end()
-    except Exception as error:
-        log_failure("commit", error)
-
-
-def _name_of_commit(sink: Sink) -> str:
-    """The name of the hook that *sink* calls to commit, for the log."""
-    return "message" if isinstance(sink, WholeMessage) else "commit"

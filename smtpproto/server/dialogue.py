@@ -265,21 +265,21 @@ class Dialogue:
 _Deed = Callable[[Dialogue, Any], Awaitable[object] | None]
 
 
-def _ask(name: str, *attributes: str) -> _Deed:
-    """Return the deed that passes *attributes* of the command, or else the command itself, to the
-    hook *name*, and answers with its verdict."""
+def _ask(name: str, arguments: Callable[[Any], tuple[object, ...]]) -> _Deed:
+    """Return the deed that calls the hook *name* with *arguments* of the command, and answers with
+    its verdict."""
 
     def deed(dialogue: Dialogue, command: commands.Command) -> Awaitable[object] | None:
         hook = getattr(dialogue._handler, name)
         if is_left_alone(hook):
             dialogue.machine.answer()
             return None
-        return dialogue._ask(hook, *([getattr(command, it) for it in attributes] or [command]))
+        return dialogue._ask(hook, *arguments(command))
 
     return deed
 
 
-_OWN = _ask("command")
+_OWN = _ask("command", lambda command: (command,))
 _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
     lambda: _OWN,
     {
@@ -287,8 +287,8 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         commands.Ehlo: Dialogue._hello,
         commands.Helo: Dialogue._hello,
         commands.Lhlo: Dialogue._hello,
-        commands.Mail: _ask("mail", "path", "parameters"),
-        commands.Rcpt: _ask("rcpt", "path", "parameters"),
+        commands.Mail: _ask("mail", lambda mail: (mail.path, mail.parameters)),
+        commands.Rcpt: _ask("rcpt", lambda rcpt: (rcpt.path, rcpt.parameters)),
         commands.Data: Dialogue._begin_content,
         commands.Bdat: Dialogue._begin_content,
         events.BodyChunk: Dialogue._write,
@@ -299,11 +299,11 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         commands.Quit: Dialogue._nothing,
         commands.Vrfy: Dialogue._vrfy,
         commands.Expn: Dialogue._expn,
-        commands.Help: _ask("help", "text"),
+        commands.Help: _ask("help", lambda command: (command.text,)),
         commands.StartTLS: Dialogue._starttls,
         commands.Auth: Dialogue._auth,
         events.AuthResponse: Dialogue._auth_response,
-        commands.Etrn: _ask("etrn", "node"),
+        commands.Etrn: _ask("etrn", lambda etrn: (etrn.node,)),
         commands.XClient: Dialogue._xclient,
         commands.XForward: Dialogue._xforward,
         events.Rejected: Dialogue._rejected,

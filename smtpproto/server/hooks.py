@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from types import MethodType
-from typing import Any, cast
+from typing import Any
 
 from attrs import define, frozen
 
@@ -152,21 +152,17 @@ class VerdictReader:
     _verdicts: Iterable[Verdict] | AsyncIterable[Verdict]
     _iterator: Iterator[Verdict] | AsyncIterator[Verdict] | None = None
 
-    async def next(self) -> Verdict:
-        """Return the next verdict.
+    async def next(self, *, at_end: bool) -> Any:
+        """Return the next verdict. *at_end*: there must be none.
 
-        Raises what the iterable raises, as an ``Exception``, and LocalProtocolError if it has no
-        more.
+        Raises what the iterable raises, as an ``Exception``, and LocalProtocolError if there are
+        fewer or more verdicts than recipients.
         """
         verdict = await self._next()
-        if verdict is _END:
-            raise LocalProtocolError("fewer verdicts than recipients; return one for each")
-        return cast(Verdict, verdict)
-
-    async def check_end(self) -> None:
-        """Raise LocalProtocolError if there are more verdicts."""
-        if await self._next() is not _END:
-            raise LocalProtocolError("more verdicts than recipients; return one for each")
+        if (verdict is _END) is not at_end:
+            number = "more" if at_end else "fewer"
+            raise LocalProtocolError(f"{number} verdicts than recipients; return one for each")
+        return verdict
 
     async def close(self) -> None:
         """Close the iterator, if it is an async generator."""

@@ -14,11 +14,11 @@ from bench.calls import DIALOGUES, UNITS, count_calls, in_a_group, is_profiled, 
 
 # What one unit of each dialogue may cost at most. `python -m bench.calls` prints what it costs now.
 BOUNDS = {
-    "S1": 380,
-    "S2": 200,
-    "S2 SIZE BODY": 210,
-    "S2p": 175,
-    "S7": 28,
+    "S1": 350,
+    "S2": 175,
+    "S2 SIZE BODY": 185,
+    "S2p": 152,
+    "S7": 23,
     "S7 refused": 79,
     "C1": 570,
     "C2": 305,
