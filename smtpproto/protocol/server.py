@@ -257,10 +257,10 @@ class ServerProtocol:
         begin = buffer.data[buffer.at : buffer.at + 4]
         if not begin:
             return None
-        steps = state.terms.steps[state.phase]
-        if begin not in steps or not self._lines.fresh:
+        expected = state.terms.expected[state.phase]
+        if begin not in expected or not self._lines.fresh:
             return self._read_line()
-        verb, form = steps[begin]
+        verb, form = expected[begin]
         match, kind = form.line.match(buffer.data, buffer.at), verb.command
         if match is None or (verb.junk and state.budget.junk_is_spent):
             return self._read_line()

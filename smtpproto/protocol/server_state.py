@@ -52,7 +52,7 @@ class ServerState:
 
     def restart(self, **standing: Any) -> None:
         """Begin the session anew, as RFC 3207 4.2 wants; *standing* is what has changed."""
-        self.terms = self.terms.but(extended=False, **standing)
+        self.terms = self.terms.replace(extended=False, **standing)
         self.reset(Phase.START)
 
     def begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
@@ -68,33 +68,33 @@ class ServerState:
         self.phase = Phase.START
 
     def _follow_table(self, command: Command) -> None:
-        self.phase = self.terms.vocabulary.after[self.phase, command.verb]
+        self.phase = self.terms.vocabulary.next_phase[self.phase, command.verb]
 
     def _after_hello(self, hello: Ehlo) -> None:
-        self.reset(self.terms.vocabulary.after[self.phase, hello.verb])
-        self.terms = self.terms.but(extended=type(hello) is not Helo)
+        self.reset(self.terms.vocabulary.next_phase[self.phase, hello.verb])
+        self.terms = self.terms.replace(extended=type(hello) is not Helo)
 
     def _after_rset(self, rset: Rset) -> None:
-        self.reset(self.terms.vocabulary.after[self.phase, rset.verb])
+        self.reset(self.terms.vocabulary.next_phase[self.phase, rset.verb])
 
     def _after_mail(self, mail: Mail) -> None:
-        self.phase = self.terms.vocabulary.after[self.phase, "MAIL"]
+        self.phase = self.terms.vocabulary.next_phase[self.phase, "MAIL"]
         self.transaction = Transaction(mail)
         self.budget.transactions += 1
 
     def _after_rcpt(self, rcpt: Rcpt) -> None:
-        self.phase = self.terms.vocabulary.after[self.phase, "RCPT"]
+        self.phase = self.terms.vocabulary.next_phase[self.phase, "RCPT"]
         self.transaction.rcpts.append(rcpt)
 
     def _after_data(self, data: Data) -> None:
-        self.phase = self.terms.vocabulary.after[self.phase, data.verb]
+        self.phase = self.terms.vocabulary.next_phase[self.phase, data.verb]
         settings = self.terms.settings
         normalize = settings.leniencies.bare_cr_or_lf is not Tolerance.REJECT
         source = DotReader(self.buffer, normalize=normalize)
         self.content = IncomingContent(source, self.transaction, self.budget, settings)
 
     def _after_login(self, _: Auth | AuthResponse) -> None:
-        self.terms = self.terms.but(authenticated=True)
+        self.terms = self.terms.replace(authenticated=True)
         self.phase = Phase.READY
 
     def _after_xclient(self, xclient: XClient) -> None:

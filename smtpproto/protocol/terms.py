@@ -101,7 +101,7 @@ class Terms:
     """The reply to every command but QUIT, because TLS is too weak."""
 
     vocabulary: Vocabulary = field(init=False)
-    steps: _Steps = field(init=False)
+    expected: _Expected = field(init=False)
     """The commands that may come in each phase and have a common form, by their first four
     octets."""
     default_octets: dict[type[Question], bytes] = field(init=False, factory=dict)
@@ -118,11 +118,11 @@ class Terms:
         put(self, "vocabulary", vocabulary(lmtp=settings.lmtp, own=settings.verbs))
         put(self, "offered", _offer(self))
         put(self, "negotiated", self.offered if self.extended else Extensions())
-        put(self, "steps", _Steps(self))
+        put(self, "expected", _Expected(self))
         arguments = [it.name for it in fields(Terms) if it.init and it.name != "settings"]
         put(self, "_standing", {name: getattr(self, name) for name in arguments})
 
-    def but(self, **changes: Any) -> Terms:
+    def replace(self, **changes: Any) -> Terms:
         """Return the terms of a connection that stands like this one but for *changes*."""
         return _terms_of(self.settings, self._standing | changes)
 
@@ -158,18 +158,18 @@ def first_terms(
     return _terms_of(settings, standing)
 
 
-_Step = tuple[Verb, Form]  # a command that may come now, and its usual form
+_ByOctets = dict[bytes, tuple[Verb, Form]]  # by the first four octets of the line
 
 
-class _Steps(dict[Phase, dict[bytes, _Step]]):
-    """Finds the steps of a phase when they are needed first."""
+class _Expected(dict[Phase, _ByOctets]):
+    """Finds the commands of a phase when they are needed first."""
 
     def __init__(self, terms: Terms) -> None:
         super().__init__()
         self._terms = terms
 
-    def __missing__(self, phase: Phase) -> dict[bytes, _Step]:
-        steps = self[phase] = {}
+    def __missing__(self, phase: Phase) -> _ByOctets:
+        found: _ByOctets = {}
         for name, verb in self._terms.vocabulary.verbs.items() if phase in COLUMNS else ():
             offered = self._terms.negotiated.parameters.get(name, frozenset())
             form = FORMS.get(verb.command)
@@ -177,8 +177,8 @@ class _Steps(dict[Phase, dict[bytes, _Step]]):
                 continue
             if check_order(self._terms, phase, name) is None:
                 begins = name[:4].encode(), name[:4].lower().encode()
-                steps |= dict.fromkeys(begins, (verb, form))
-        return steps
+                found |= dict.fromkeys(begins, (verb, form))
+        return self.setdefault(phase, found)  # another thread may have been faster
 
 
 def check_order(terms: Terms, phase: Phase, name: str) -> Reply | None:

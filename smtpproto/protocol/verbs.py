@@ -172,7 +172,7 @@ class Vocabulary:
         }
 
     @cached_property
-    def after(self) -> Mapping[tuple[Phase, str], Phase]:
+    def next_phase(self) -> Mapping[tuple[Phase, str], Phase]:
         """:attr:`transitions` without the replies."""
         return {at: cell for at, cell in self.transitions.items() if isinstance(cell, Phase)}
 

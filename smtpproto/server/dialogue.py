@@ -229,7 +229,7 @@ class Dialogue:
         session = impersonate(self._new_session(), self.session, command.attributes)
         # The certificate belongs to the trusted peer.
         state, mechanisms = machine.state, self._mechanisms(certificate=None)
-        state.terms = state.terms.but(mechanisms=mechanisms)
+        state.terms = state.terms.replace(mechanisms=mechanisms)
         refusal = count_client(self._account, session, self._config)
         verdict = refusal or await self._hooks.ask(self._handler.connect, session)
         if answer_machine(machine, verdict):
