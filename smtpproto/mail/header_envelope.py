@@ -85,15 +85,14 @@ def _is_unencodable(field: HeaderField) -> bool:
 
 
 def _mailboxes(fields: Iterable[HeaderField]) -> list[Mailbox]:
-    return [mailbox for field in fields for mailbox in _parsed(field)]
-
-
-def _parsed(field: HeaderField) -> list[Mailbox]:
-    text = field.text
-    try:
-        return parse_address_list(text)
-    except GrammarError as error:
-        near = text.encode()[error.offset :].decode(errors="replace").strip()[:40]
-        fault = f"cannot read the field {field.name}: {error.message}, near {near!r}"
-        advice = "correct it, or pass an envelope"
-        raise GrammarError(f"{fault}; {advice}", offset=error.offset) from None
+    mailboxes: list[Mailbox] = []
+    for field in fields:
+        text = field.text
+        try:
+            mailboxes += parse_address_list(text)
+        except GrammarError as error:
+            near = text.encode()[error.offset :].decode(errors="replace").strip()[:40]
+            fault = f"cannot read the field {field.name}: {error.message}, near {near!r}"
+            advice = "correct it, or pass an envelope"
+            raise GrammarError(f"{fault}; {advice}", offset=error.offset) from None
+    return mailboxes
