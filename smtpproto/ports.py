@@ -174,7 +174,7 @@ class Runtime(Protocol):
         """Return a semaphore with *number* slots, all free."""
         ...
 
-    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+    def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
         """Return the result of *awaitable*, which the application made; cancel it after *seconds*
         (None: no limit).
 
@@ -185,7 +185,9 @@ class Runtime(Protocol):
         """
         ...
 
-    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+    def finish_within(
+        self, seconds: float | None, awaitable: Awaitable[T]
+    ) -> Coroutine[Any, Any, T]:
         """Like :meth:`within`, but if the caller is cancelled, before or meanwhile, *awaitable*
         still has a few seconds to come to its end; then the cancellation goes on."""
         ...

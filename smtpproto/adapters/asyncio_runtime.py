@@ -9,8 +9,8 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from typing import Any, TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
@@ -34,7 +34,7 @@ class Runtime:
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
 
-    now = staticmethod(time.monotonic)
+    now: Callable[[], float] = staticmethod(time.monotonic)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -48,13 +48,19 @@ class Runtime:
     def semaphore(self, number: int) -> asyncio.Semaphore:
         return asyncio.Semaphore(number)
 
-    within = staticmethod(asyncio_calls.within)
-    finish_within = staticmethod(asyncio_calls.finish_within)
+    def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+        return asyncio_calls.within(seconds, awaitable)
+
+    def finish_within(
+        self, seconds: float | None, awaitable: Awaitable[T]
+    ) -> Coroutine[Any, Any, T]:
+        return asyncio_calls.finish_within(seconds, awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
 
-    shared = staticmethod(SHARED_VALUES.get)
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

@@ -8,7 +8,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import TypeVar
 
 from ..ports import is_path
@@ -29,7 +29,7 @@ class Runtime:
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
 
-    now = staticmethod(time.monotonic)
+    now: Callable[[], float] = staticmethod(time.monotonic)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
@@ -55,7 +55,8 @@ class Runtime:
         """Call *function* at once: each connection has its own thread."""
         return function()
 
-    shared = staticmethod(SHARED_VALUES.get)
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

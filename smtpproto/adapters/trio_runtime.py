@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from typing import Any, TypeVar
 
 import trio
 
@@ -35,26 +35,35 @@ class Runtime:
     def __init__(self, connected: Connection | None = None) -> None:
         self._connected = connected
 
-    now = staticmethod(trio.current_time)
+    now: Callable[[], float] = staticmethod(trio.current_time)
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
 
-    checkpoint = staticmethod(trio.lowlevel.checkpoint)
-    sleep = staticmethod(trio.sleep)
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
 
     def semaphore(self, number: int) -> trio.Semaphore:
         return trio.Semaphore(number)
 
-    within = staticmethod(trio_calls.within)
-    finish_within = staticmethod(trio_calls.finish_within)
+    def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
+        return trio_calls.within(seconds, awaitable)
+
+    def finish_within(
+        self, seconds: float | None, awaitable: Awaitable[T]
+    ) -> Coroutine[Any, Any, T]:
+        return trio_calls.finish_within(seconds, awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.
         limiter = _limiter()
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
 
-    shared = staticmethod(SHARED_VALUES.get)
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

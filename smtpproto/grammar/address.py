@@ -164,7 +164,7 @@ def of_common(make: Callable[..., T]) -> Callable[..., T]:
 
 _TAKEN = "_text", "canonical", "isascii"  # by the makers of mailboxes and of paths
 _make_common = maker(Mailbox, *_TAKEN, "local_part", "leniencies", domain=common_domain)
-common_mailbox = of_common(_make_common)
+common_mailbox: Callable[[str], Mailbox] = of_common(_make_common)
 """Returns the mailbox of a text that :data:`COMMON_MAILBOX` matches."""
 
 
@@ -275,10 +275,10 @@ class ForwardPath(_Path):
         return lower(self.local_part) == _POSTMASTER
 
 
-make_reverse_path = maker(ReversePath, *_TAKEN, mailbox=_make_common)
-make_forward_path = maker(ForwardPath, *_TAKEN, mailbox=_make_common)
-common_reverse_path = of_common(make_reverse_path)
-common_forward_path = of_common(make_forward_path)
+make_reverse_path: Callable[..., ReversePath] = maker(ReversePath, *_TAKEN, mailbox=_make_common)
+make_forward_path: Callable[..., ForwardPath] = maker(ForwardPath, *_TAKEN, mailbox=_make_common)
+common_reverse_path: Callable[..., ReversePath] = of_common(make_reverse_path)
+common_forward_path: Callable[..., ForwardPath] = of_common(make_forward_path)
 
 
 def read_reverse_path(text: str, at: int, context: ParseContext) -> tuple[ReversePath, int]:

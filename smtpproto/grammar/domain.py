@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Self
@@ -124,7 +125,7 @@ class Domain:
         return self.name
 
 
-common_domain = maker(Domain, "name")
+common_domain: Callable[[str], Domain] = maker(Domain, "name")
 """Returns the domain of a name that :data:`COMMON_DOMAIN` matches."""
 
 

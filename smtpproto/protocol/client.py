@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from attrs import define, field, setters
 
@@ -96,7 +96,7 @@ class ClientProtocol:
             raise TypeError(f"{text}; pass all options in settings")
         require_type("settings", settings, ClientSettings, "ClientSettings(...)")
         words = vocabulary(lmtp=lmtp, own=settings.verbs)
-        self.__attrs_init__(settings, lmtp, words, secure)
+        cast("Any", self).__attrs_init__(settings, lmtp, words, secure)
         self._reader = ReplyReader(settings.limits, settings.leniencies)
         self._ledger = Ledger(words)
 

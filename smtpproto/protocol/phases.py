@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..grammar.reply import Reply
 
@@ -41,7 +42,8 @@ class Phase(enum.Enum):
     CLOSED = "closed"
     """The session is over."""
 
-    __hash__ = object.__hash__  # Enum's is a function in Python, which each look-up would call
+    if not TYPE_CHECKING:  # Enum's is a function in Python, which each look-up would call
+        __hash__ = object.__hash__
 
     in_message: bool
     """Whether content has begun to arrive and has not ended."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.parse_context import ParseContext
 from ..grammar.pattern import pattern
@@ -21,7 +23,7 @@ class ReplyReader:
     def __init__(self, limits: Limits, leniencies: Leniencies) -> None:
         self._limits = limits
         context = ParseContext(leniencies=leniencies)
-        self.tolerate = context.tolerate
+        self.tolerate: Callable[[str, GrammarError], None] = context.tolerate
         self.used: list[str] = context.used
         """The leniencies to report that reading needed since the last call of tolerated()."""
         self._tail = b""  # of the line that is not complete

@@ -59,7 +59,7 @@ class _BearerClient(SingleMessageClient):
         if not (challenge or self._initial_requested):
             return super().step(challenge)
         self._refused = True
-        self.details = _read_refusal(challenge)
+        self.details: Mapping[str, str] = _read_refusal(challenge)
         return self._dummy
 
     def finish(self) -> None:

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from attrs import define, field, frozen
@@ -133,7 +133,7 @@ class ScramClient(ClientExchange):
         The client then sends an empty response, and the reply follows.
         """
         if error := _SERVER_ERROR.fullmatch(message):
-            self.details = {"scram-error": printable(error[1])}
+            self.details: Mapping[str, str] = {"scram-error": printable(error[1])}
         return error is not None
 
     def _sign(self, signed: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:

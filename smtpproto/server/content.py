@@ -40,7 +40,8 @@ class ContentWriter:
         data = handler.data
         if type(data) is not MethodType or data.__func__ is not Handler.data:
             return self._begin(data, machine, session)
-        self._use(data(session, machine.state.transaction.envelope), machine)
+        sink = WholeMessage(handler, session, machine.state.transaction.envelope)
+        self._use(sink, machine)
         return None
 
     async def _begin(

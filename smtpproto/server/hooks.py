@@ -62,7 +62,9 @@ _ACCEPTING = frozenset(
 def is_left_alone(hook: Callable[..., object]) -> bool:
     """Return whether *hook* is one of :class:`Handler` that returns None, so that it need not be
     called. An attribute of the instance counts, too: it is looked at each time."""
-    return type(hook) is MethodType and hook.__func__ in _ACCEPTING
+    if type(hook) is not MethodType:
+        return False
+    return hook.__func__ in _ACCEPTING  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @frozen

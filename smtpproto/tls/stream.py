@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import ConnectionLost, SMTPError, TimedOut, TLSFailed, TransportError
 from ..limits import CHUNK
@@ -39,19 +40,20 @@ def filter_for(
 
     Raises LocalProtocolError as :class:`TLSFilter` does, and if pyOpenSSL is not installed.
     """
-    make: Callable[..., Filter] = TLSFilter
+    make: Any = TLSFilter
     if not isinstance(context, ssl.SSLContext):
         try:
             from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
         except ImportError as error:
             raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
         make = OpenSSLFilter
-    return make(
+    made: Filter = make(
         context,
         server_side=server_side,
         server_hostname=server_hostname,
         fingerprints=fingerprints,
     )
+    return made
 
 
 _RECORD = 16384  # octets in a record at most (RFC 8446 5.1)
@@ -247,9 +249,11 @@ class TLSStream(StreamWrapper):
         Once the time is over, raise TimedOut even if something has arrived: a peer can send
         records without content for ever.
         """
-        if deadline is not None and (left := deadline - self._now()) < 0:
+        if deadline is None:
+            return None
+        if (left := deadline - self._now()) < 0:
             raise TimedOut("the peer sent only parts for too long")
-        return None if deadline is None else left
+        return left
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

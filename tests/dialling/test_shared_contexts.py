@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -18,6 +20,7 @@ from tests.adapters.harness import Adapter, Blocking, each_client, running_serve
 from tests.adapters.inboxes import Inbox
 from tests.support.certificates import CA, server_context
 
+T = TypeVar("T")
 PEM = CA.cert_pem.bytes().decode()
 HOUR = 3600.0
 SERVER = server_context(CA.issue_cert("localhost", "127.0.0.1"))
@@ -29,7 +32,10 @@ class ScriptedClock(Runtime):
     def __init__(self) -> None:
         super().__init__()
         self.time = 0.0
-        self.shared = SharedValues(lambda: self.time).get
+        self._values = SharedValues(lambda: self.time)
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return self._values.get(key, paths, make)
 
     def context(self, verify: TLSVerify) -> ssl.SSLContext:
         """Return the context that a new connection uses."""
