@@ -34,7 +34,8 @@ class Runtime:
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
 
-    now: Callable[[], float] = staticmethod(time.monotonic)
+    def now(self) -> float:
+        return time.monotonic()
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)

@@ -35,7 +35,8 @@ class Runtime:
     def __init__(self, connected: Connection | None = None) -> None:
         self._connected = connected
 
-    now: Callable[[], float] = staticmethod(trio.current_time)
+    def now(self) -> float:
+        return trio.current_time()
 
     def random(self, size: int) -> bytes:
         return os.urandom(size)
