@@ -53,93 +53,74 @@ class Limits:
     message_size: int | None = 32 * 1024 * 1024
     """The largest content of a message that a server accepts, at least 64 KiB (RFC 5321 4.5.3.1.7).
     None: no limit, and the server offers SIZE without a number."""
-
     recipients: int = field(default=1000, validator=ge(1))
     """The recipients of a transaction that a server accepts; it refuses more with 452. RFC 5321
     4.5.3.1.8 requires at least 100; a server with fewer announces LIMITS RCPTMAX (RFC 9422)."""
-
     transactions: int | None = field(default=None, validator=optional(ge(1)))
     """The MAIL commands that a server accepts on a connection; it answers the next with 421.
     Announced as LIMITS MAILMAX (RFC 9422). None: no limit."""
-
     auth_line: int = field(default=12288, validator=ge(512))
     """The longest line of an AUTH exchange, in base64 and including CRLF (RFC 4954 4)."""
-
     errors: int = field(default=50, validator=ge(3))
     """The commands and messages that a server refuses on a connection without accepting a message;
     it answers the next with 421 4.7.0 (RFC 5321 3.8). All negative replies count, also those of
     your hooks, except those that the next two limits and :attr:`failed_logins` count. In LMTP a
     message counts once, if no recipient accepts it. Postfix closes after 20."""
-
     refused_recipients: int | None = field(default=None, validator=optional(ge(1)))
     """The recipients that a server refuses on a connection without accepting a message; it answers
     the next with 421 4.7.0. Without this limit a client could try addresses for ever. None: as many
     as :attr:`recipients`, but at least 1000, because mailing lists have many addresses that no
     longer exist."""
-
     junk_commands: int = field(default=200, validator=ge(3))
     """The commands that bring no message nearer (EHLO, RSET, NOOP, VRFY, EXPN, HELP, ETRN, an empty
     BDAT, all that is refused with 503) on a connection without accepting a message; the server
     answers the next with 421 4.7.0. A client may still send NOOP between messages, or pipeline
     commands after one that is refused. Postfix allows 100."""
-
     discarded_content: int = field(default=32 * 1024 * 1024, validator=ge(0))
     """The octets of refused content that a server reads and discards on a connection without
     accepting a message. A client sends all of a message before it reads the refusal (RFC 5321
     4.1.1.4, RFC 3030 2). If more is sent, the server sends the refusal at once, then 421 4.7.0, and
     closes."""
-
     connections: int | None = field(default=10_000, validator=_none_or_at_least(1))
     """The open connections of a server in all; it greets the next with 421 and closes (RFC 5321
     3.1, 3.8), or with implicit TLS closes at once. No hook is called for it. None: no limit.
     Postfix allows 100, each with a process of its own."""
-
     connections_per_network: int | None = field(default=None, validator=optional(ge(1)))
     """The open connections from one client network; the server greets the next with 421 and closes,
     or answers XCLIENT like that. None: half of :attr:`connections`, as in Postfix, so that no
     network can shut out all others. The client is the one that PROXY or XCLIENT states. Clients
     without an address (on a Unix socket) and peers in ``proxied_by``, ``xclient_from`` and
     ``xforward_from`` have no such limit."""
-
     network_prefixes: tuple[int, int] = field(default=(32, 64), validator=_check_prefixes)
     """The bits of an IPv4 and of an IPv6 address that make a client network. 32 counts each IPv4
     address alone; 64 is the network of one link, in which a host can take any address (RFC 4291
     2.5.4)."""
-
     memory: int | None = field(default=256 * 1024 * 1024, validator=_none_or_at_least(65536))
     """The octets of content that a server holds in memory for the hook ``message``, on all
     connections together. It refuses a message beyond that with 452 4.3.1 (RFC 5321 4.2.3), or with
     552 5.3.4 if the message alone is larger. Sinks of your own are not counted. None: no limit."""
-
     content_rate: int | None = field(default=500, validator=_none_or_at_least(1))
     """The octets of content that a client must send per second, on average, after the first
     :attr:`Timeouts.content` seconds; a slower one gets 421 4.4.2. The average is that of all
     content since the last accepted message, without the time that hooks take. Postfix has the
     same. None: no limit."""
-
     failed_logins: int = field(default=3, validator=ge(3))
     """The failed logins after which a server closes the connection with 421; at least 3 (RFC 4954
     9)."""
-
     failed_login_delay: float = field(default=1.0, validator=ge(0))
     """The seconds that a server waits before it answers a failed login."""
-
     failed_logins_per_network: int = field(default=30, validator=ge(3))
     """The failed logins from one client network within :attr:`failed_login_period` after which a
     server answers AUTH with 421 4.7.0, on all connections from there. Networks are those of
     :attr:`connections_per_network`. Without it, a client that guesses passwords would only have to
     connect again (RFC 4954 9)."""
-
     failed_login_period: float = field(default=600.0, validator=ge(0))
     """The seconds after the first failed login of a network in which its failed logins count."""
-
     reply_line: int = field(default=12300, validator=ge(REPLY_LINE))
     """The longest line of a reply that a client accepts. Some servers exceed the RFC's 512, and a
     SASL challenge may have 12288 (RFC 4954 4)."""
-
     reply: int = field(default=256 * 1024, validator=ge(65536))
     """The longest reply that a client accepts, all lines together."""
-
     window: int = field(default=16384, validator=ge(1024))
     """The commands that a client sends ahead of their replies (RFC 2920 3.1), in octets. Without
     this limit client and server could deadlock, each waiting for the other to read."""
@@ -244,80 +225,61 @@ class Leniencies:
 
     trailing_blanks: Tolerance = Tolerance.ACCEPT
     """SP or HTAB at the end of a command line (RFC 5321 4.1.1: SHOULD be tolerated)."""
-
     extra_blanks: Tolerance = Tolerance.REPORT
     """More than one space where the grammar has one, for example two after ``RCPT``. Harmless."""
-
     space_after_colon: Tolerance = Tolerance.REPORT
     """``MAIL FROM: <a@b.test>``, as some devices and scripts write it. Harmless."""
-
     missing_brackets: Tolerance = Tolerance.REJECT
     """``MAIL FROM:a@b.test``. It occurs, but the server has to guess where the path ends."""
-
     loose_dots: Tolerance = Tolerance.REJECT
     """``a..b@``, ``.a@``, ``a.@``: addresses that some mobile carriers once assigned. They are read
     as if the local-part were quoted."""
-
     long_local_part: Tolerance = Tolerance.REPORT
     """A local-part of more than 64 octets, as sender rewriting makes them, up to the limit of a
     path (RFC 5321 4.5.3.1: implementations should impose no limits where possible). A client sends
     it if a server with this leniency has read it, or for ``Mailbox(..., long=True)``; the next
     server may refuse it."""
-
     domain_underscores: Tolerance = Tolerance.REPORT
     """``_`` in the domain of an address. Such names exist, since DNS allows them. A client sends
     the domain if a server with this leniency has read it, or for ``Domain(..., loose=True)``."""
-
     domain_final_dot: Tolerance = Tolerance.REPORT
     """``a@b.test.``, with the dot that ends an absolute name in DNS. It is read without the dot, so
     that both spellings are the same address."""
-
     missing_domain: Tolerance = Tolerance.REJECT
     """``<root>``, as programs write it that mail to users of their own host. Elsewhere its meaning
     is unknown. The mailbox has the domain None; a client sends ``Mailbox("root", None)`` only with
     this leniency."""
-
     loose_hello: Tolerance = Tolerance.REPORT
     """A name in EHLO that is neither a domain nor an address literal, as many devices send it:
     ``my pc``, ``a_b``, ``(none)``, ``[2001:db8::1]``; any octets but control characters. Harmless:
     the name proves nothing. Handlers get it as a MalformedHost."""
-
     hello_literal: Tolerance = Tolerance.ACCEPT
     """An address literal in HELO, although the grammar of HELO allows only domains (RFC 5321
     4.1.1.1)."""
-
     bare_cr_or_lf: Tolerance = Tolerance.REJECT
     """Server: a CR or LF alone in the content of DATA. If accepted, each becomes a CRLF after the
     content was read, which still ends only with CRLF.CRLF. Content that then has a line of a lone
     dot is refused all the same, since the next server may take it for an end: SMTP smuggling."""
-
     long_lines: Tolerance = Tolerance.REJECT
     """Client: content to send with lines of more than 998 octets before CRLF, which servers may cut
     or refuse (RFC 5321 4.5.3.1.6). A server of this library accepts them."""
-
     bare_code: Tolerance = Tolerance.ACCEPT
     """A reply that is only a code, without text (RFC 5321 4.2: SHOULD be accepted)."""
-
     long_reply: Tolerance = Tolerance.ACCEPT
     """A line of a reply with more than 512 octets, up to :attr:`Limits.reply_line`."""
-
     auth_lines: Tolerance = Tolerance.ACCEPT
     """Client: ``AUTH=`` in a reply to EHLO, as before RFC 2554, or several lines of AUTH. Their
     mechanisms add up. If rejected, only the last line of AUTH counts."""
-
     login_prompts: Tolerance = Tolerance.REPORT
     """Client: a challenge of LOGIN that is not base64, such as ``334 Username:``. Harmless: the
     client answers with the user name, and then with the password, whatever the prompts say."""
-
     already_authenticated: Tolerance = Tolerance.REPORT
     """Client: 503 to AUTH with a text such as "already authenticated", which counts as logged in.
     Servers send it where they know the client otherwise, for example by its certificate. It does
     not count for SCRAM unless TLS has verified the server, since SCRAM would prove its identity."""
-
     mixed_codes: Tolerance = Tolerance.REJECT
     """A reply whose lines have different codes. If accepted, the last one counts, which is a
     guess."""
-
     recipient_552: Tolerance = Tolerance.ACCEPT
     """Client: 552 to RCPT, while other recipients are accepted, counts as 452, "too many
     recipients", for which RFC 821 listed it: :attr:`.Outcome.retry` has the recipient (RFC 5321

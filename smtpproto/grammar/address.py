@@ -95,11 +95,9 @@ class Mailbox(_Address):
     """The local-part without quotes and backslashes, since all its quoted forms are equal (RFC 5321
     4.1.2). Case-sensitive, and at most 64 octets when written. The empty local-part is ``""``.
     ``bytes()`` writes the form with the least quoting."""
-
     domain: Host | None = field(converter=optional(to_host))
     """The domain or address literal. None for the local name of a mailbox, such as ``root``, which
     a client sends only if its leniencies allow :attr:`~smtpproto.Leniencies.missing_domain`."""
-
     long: bool = field(default=False, kw_only=True, repr=False)
     """Whether the local-part may be as long as a path. A client sends such a mailbox only if its
     leniencies allow :attr:`~smtpproto.Leniencies.long_local_part`."""
@@ -181,7 +179,6 @@ class _Path(_Address):
     """A mailbox in angle brackets."""
 
     mailbox: Mailbox | None
-
     _empty: ClassVar[str]
     """What stands for no mailbox."""
 

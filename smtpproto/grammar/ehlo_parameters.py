@@ -127,10 +127,8 @@ class SessionLimits:
 
     mail_max: int | None = field(default=None, validator=in_range(1, 999_999))
     """MAIL commands in a session."""
-
     rcpt_max: int | None = field(default=None, validator=in_range(1, 999_999))
     """Recipients in a transaction."""
-
     rcpt_domain_max: int | None = field(default=None, validator=in_range(1, 999_999))
     """Different recipient domains in a session."""
 

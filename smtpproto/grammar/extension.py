@@ -26,19 +26,14 @@ class Extension(NamedTuple):
 
     keyword: str
     rfc: str
-
     parse_parameters: Callable[[str], object]
     """Reads the text after the keyword, and raises GrammarError if it is malformed."""
-
     extra_octets: Mapping[str, int]
     """What the extension adds to the line limit of a command, by verb (RFC 5321 4.5.3.1.4)."""
-
     verbs: frozenset[str] = frozenset()
     """The commands that the extension adds."""
-
     mail_parameters: frozenset[str] = frozenset()
     rcpt_parameters: frozenset[str] = frozenset()
-
     requires: frozenset[str] = frozenset()
     """The keywords that must be offered too."""
 

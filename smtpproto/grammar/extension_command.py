@@ -47,7 +47,6 @@ class Auth(Command):
 
     verb = "AUTH"
     mechanism: str = field(validator=_check_mechanism)
-
     initial: Secret | None = None
     """The decoded initial response. None is no response, which differs from an empty one (sent as
     "=")."""

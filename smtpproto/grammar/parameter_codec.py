@@ -28,14 +28,11 @@ class ParameterCodec(NamedTuple):
 
     attribute: str
     """The name of the attribute of MailParameters or RcptParameters."""
-
     parse_value: Callable[[str], Any] | None = None
     """Returns the attribute for a value, or raises GrammarError. None: the parameter takes no
     value, and the attribute is a flag."""
-
     write_value: Callable[[Any], str] = str
     """Returns the value for an attribute."""
-
     error_reply: Reply = BAD_PARAMETER
     """The reply if the parameter is given twice, or without the value that it needs."""
 

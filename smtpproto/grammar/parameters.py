@@ -46,9 +46,7 @@ class Parameter:
 
     keyword: str = field(converter=upper)
     """The keyword, kept in upper case."""
-
     value: str | None = None
-
     offset: int = field(default=0, eq=False, repr=False, kw_only=True)
     """The octet at which the parameter was read."""
 
@@ -219,27 +217,20 @@ class MailParameters(_TypedParameters):
 
     _codecs: ClassVar = MAIL_CODECS
     _values: ClassVar = attrgetter(*(codec.attribute for codec in MAIL_CODECS.values()))
-
     size: int | None = field(default=None, validator=in_range(0, 10**20 - 1))
     """Octets of the content as the client declares them, so not reliable."""
-
     body: Body | None = None
     smtputf8: bool = False
     auth: ReversePath | None = None
     ret: dsn.Ret | None = None
-
     envid: str | None = field(default=None, validator=optional_check(dsn.check_envid))
     """The envelope identifier, decoded."""
-
     requiretls: bool = False
     by: DeliverBy | None = None
-
     hold_for: int | None = field(default=None, validator=in_range(1, scheduling.MAX_SECONDS))
     """Seconds."""
-
     hold_until: datetime | None = field(default=None, converter=optional(to_utc))
     """An instant, kept in UTC."""
-
     mt_priority: int | None = field(
         default=None, validator=in_range(-9, 9, scheduling.BAD_PRIORITY)
     )
@@ -264,7 +255,6 @@ class RcptParameters(_TypedParameters):
 
     _codecs: ClassVar = RCPT_CODECS
     _values: ClassVar = attrgetter(*(codec.attribute for codec in RCPT_CODECS.values()))
-
     notify: frozenset[dsn.Notify] | None = field(default=None, converter=dsn.to_notify)
     orcpt: dsn.OriginalRecipient | None = None
     rrvs: ValidSince | None = None

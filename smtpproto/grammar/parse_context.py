@@ -19,12 +19,9 @@ class ParseContext:
     parameters: Container[str] | None = None
     """The keywords of the parameters that MAIL or RCPT may have. None: all that this library
     knows."""
-
     utf8: bool = True
     """Whether SMTPUTF8 was negotiated."""
-
     leniencies: Leniencies = _STRICT
-
     used: list[str] = field(factory=list, init=False)
     """The leniencies that the parser needed and that are to be reported, by name."""
 

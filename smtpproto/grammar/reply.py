@@ -31,21 +31,16 @@ class SMTPError(Exception):
 
     default_check: ClassVar[str] = ""
     """The class's value of :attr:`check`, for errors raised without one."""
-
     message: str
     """What failed."""
-
     phase: str
     """The step of the conversation, or "". A client's phases are "connect", "TLS", "greeting",
     "hello", "login", "plan" (before anything of a message is sent), "transaction" (MAIL to the end
     of the message) and "session" (any other command)."""
-
     command: str
     """The command that failed, with secrets masked, or ""."""
-
     reply: Reply | None
     """The peer's reply, if there was one."""
-
     check: str
     """What the user should check next, or ""."""
 
@@ -104,7 +99,6 @@ class GrammarError(SMTPError, ValueError):
 
     offset: int
     """The octet at which the parser stopped, counted from 0."""
-
     located: bool
     """Whether a parser of octets found the fault, so that the text of the error has the offset. In
     values of the application it would point nowhere."""

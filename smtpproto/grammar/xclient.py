@@ -46,7 +46,6 @@ class _AttributeType(NamedTuple):
     """How the value of an attribute is read."""
 
     parse: Callable[[str], Any]
-
     markers: frozenset[Unavailable] = frozenset({Unavailable.UNAVAILABLE})
     """The markers that may replace a value."""
 
@@ -117,7 +116,6 @@ class _Attributes:
 
     attributes: ClassVar[tuple[str, ...]]
     """The attribute names, in the order in which the keyword lists them in a reply to EHLO."""
-
     _types: ClassVar[Mapping[str, _AttributeType]]
 
     def __attrs_post_init__(self) -> None:
@@ -197,18 +195,14 @@ class XClientAttributes(_Attributes):
 
     name: str | Unavailable | None = None
     """The client's host name."""
-
     addr: _Address = None
     port: int | Unavailable | None = None
     proto: Literal["SMTP", "ESMTP"] | None = None
     helo: str | Unavailable | None = None
-
     login: str | Unavailable | None = None
     """The client's SASL login name. Printable; it alone may contain spaces and non-ASCII text."""
-
     destaddr: _Address = None
     """The server's address."""
-
     destport: int | Unavailable | None = None
     """The server's port."""
 
@@ -224,14 +218,10 @@ class XForwardAttributes(_Attributes):
     name: str | Unavailable | None = None
     addr: _Address = None
     port: int | Unavailable | None = None
-
     proto: str | Unavailable | None = None
     """The name of any protocol, at most 64 characters."""
-
     helo: str | Unavailable | None = None
-
     ident: str | Unavailable | None = None
     """The message's identifier in the log of the previous host."""
-
     source: Literal["LOCAL", "REMOTE"] | Unavailable | None = None
     """Whether the previous host regards the message's origin as local."""
