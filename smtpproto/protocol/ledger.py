@@ -95,17 +95,17 @@ class Ledger:
         self._queued += sum(map(len, octets))
         size = len(octets[0]) if recipients is None else 0
         grouped, timeout = self._rules[row]
-        added: tuple[Entry, ...] = ()
+        added: list[Entry] = []  # a tuple would be copied for each recipient
         for recipient in (None,) if recipients is None else recipients:
-            added += (
+            added += [
                 Entry(
                     what, size, recipient,
                     row=row, leads_to=phase, end=self._queued, grouped=grouped, timeout=timeout,
-                ),
-            )  # fmt: skip
+                )
+            ]  # fmt: skip
         self.in_flight += size
         self.entries += added
-        return added
+        return tuple(added)
 
     def take_answered(self, sent: int) -> Entry | None:
         """Remove and return the entry that a reply answers, which began to arrive when *sent*
