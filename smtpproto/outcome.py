@@ -31,7 +31,7 @@ class RecipientReplies(Mapping[ForwardPath, Reply]):
 
     Its keys are paths. It can be asked with a path, a mailbox or an address as a string, in any
     form that is equal to the path: domains in any case and with A-labels or U-labels, local-parts
-    with or without needless quotes. Text that is no address is no key.
+    with or without needless quotes. Text that is not an address is never found.
     """
 
     __slots__ = ("_replies",)

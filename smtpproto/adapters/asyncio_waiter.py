@@ -37,7 +37,7 @@ class Waiter:
         self._timer_time = _NEVER
 
     def wait(self, timeout: float | None) -> Waiter:
-        """Return what to await. It raises TimedOut after *timeout* seconds; None is no limit.
+        """Return an awaitable that raises TimedOut after *timeout* seconds (None: no limit).
 
         Raises RuntimeError if another task waits already.
         """

@@ -92,7 +92,8 @@ def read_line(lines: LineReader, state: ServerState) -> FoundLine | None:
 
 
 def _no_command(state: ServerState, line: bytes, shown: bytes | None, reply: Reply) -> FoundLine:
-    """Return a line that is no command. It ends the session if it belongs to another protocol."""
+    """Return the refusal of a line that is not a command. Its reply is 421 if the line belongs to
+    another protocol."""
     if is_foreign(state.terms, state.phase, line):
         reply = server_replies.NOT_SMTP
     return FoundLine(shown, None, reply, is_open_end=line[:4].upper() == b"BDAT")

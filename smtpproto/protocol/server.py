@@ -270,7 +270,7 @@ class ServerProtocol:
         if verb.junk:
             state.budget.count_command(command, junk=True)
         buffer.at, state.after_refused_login = match.end(), False
-        if kind in NOT_QUESTIONS:  # nobody else answers it
+        if kind in NOT_QUESTIONS:  # the machine answers these itself
             self.question = command
             self.answer()
         return command
