@@ -69,8 +69,9 @@ def aiosmtplib() -> Mapping[str, Work]:
     from aiosmtplib.email import parse_address
 
     def encode(chunk: bytes) -> bytes:
-        message = protocol.LINE_ENDINGS_REGEX.sub(b"\r\n", chunk)
-        return protocol.PERIOD_REGEX.sub(b"..", message)
+        lines: bytes = protocol.LINE_ENDINGS_REGEX.sub(b"\r\n", chunk)
+        encoded: bytes = protocol.PERIOD_REGEX.sub(b"..", lines)
+        return encoded
 
     return {"P3": for_each_chunk(encode), "P4": for_each_address(parse_address)}
 
