@@ -17,39 +17,16 @@ are
 Every other module is internal and may change at any time.
 """
 
+# ruff: noqa: F403, F405 - type checkers read the packages with __all__ as a whole
+
 import logging
 from typing import TYPE_CHECKING
 
 from .late_names import late_names
 
 if TYPE_CHECKING:
-    from .client import (
-        Client,
-        ClientConfig,
-        ClientOptions,
-        ConnectOptions,
-        PoolConfig,
-        PoolOptions,
-        TLSMode,
-    )
-    from .errors import (
-        BadCredentials,
-        ConnectFailed,
-        ConnectionLost,
-        EncryptionRequired,
-        GrammarError,
-        LocalProtocolError,
-        LoginRefused,
-        NotOffered,
-        OutcomeUnknown,
-        Refusal,
-        RemoteProtocolError,
-        SendRefused,
-        SMTPError,
-        TimedOut,
-        TLSFailed,
-        TransportError,
-    )
+    from .client import *
+    from .errors import *
     from .grammar.address import ForwardPath, Mailbox, ReversePath
     from .grammar.command import Command
     from .grammar.domain import (
@@ -72,22 +49,7 @@ if TYPE_CHECKING:
     from .outcome import Outcome, RecipientReplies
     from .ports import Trace
     from .protocol import ClientProtocol, Phase, ServerProtocol, Verb
-    from .sasl import (
-        Anonymous,
-        Authenticator,
-        BearerToken,
-        Credential,
-        External,
-        HashedPasswords,
-        Identity,
-        Login,
-        PlainPasswords,
-        ScramKeys,
-        StoredKeys,
-        TokenClaim,
-        TokenRefused,
-        hash_password,
-    )
+    from .sasl import *
     from .server import Handler, ServerConfig, ServerOptions, Session, Sink, Verdict, Verdicts
     from .tls.filter import TLSInfo
     from .tls.verify import ClientCertificate, TLSVerify

@@ -28,28 +28,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .grammar.reply import GrammarError, SMTPError
-from .outcome import OutcomeUnknown, SendRefused
-from .refusal import CHECKS, Refusal
+from .outcome import CHECKS, OutcomeUnknown, Refusal, SendRefused
 
 __all__ = [
-    "CHECKS",
-    "BadCredentials",
-    "ConnectFailed",
-    "ConnectionLost",
-    "EncryptionRequired",
-    "GrammarError",
-    "LocalProtocolError",
-    "LoginRefused",
-    "NotOffered",
-    "OutcomeUnknown",
-    "Refusal",
-    "RemoteProtocolError",
-    "SMTPError",
-    "SendRefused",
-    "TLSFailed",
-    "TimedOut",
+    "CHECKS", "BadCredentials", "ConnectFailed", "ConnectionLost", "EncryptionRequired",
+    "GrammarError", "LocalProtocolError", "LoginRefused", "NotOffered", "OutcomeUnknown",
+    "Refusal", "RemoteProtocolError", "SMTPError", "SendRefused", "TLSFailed", "TimedOut",
     "TransportError",
-]
+]  # fmt: skip
 
 
 class error_context:  # noqa: N801 - used like contextlib.suppress

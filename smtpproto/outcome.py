@@ -14,7 +14,6 @@ from .grammar.pattern import pattern
 from .grammar.printable import printable
 from .grammar.reply import Reply, SMTPError
 from .option_types import checked
-from .refusal import Refusal
 
 # Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved".
 _QUEUE_ID = pattern(
@@ -207,6 +206,43 @@ def _reason(error: SMTPError) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+CHECKS = (
+    ("530", "whether the server requires TLS or a login first: set tls or login"),
+    ("534", "what the reply says: the server may require another kind of login"),
+    ("4", "what the reply says, and try again later"),
+    ("5.1.", "the addresses of the sender and the recipients"),
+    ("5.2.", "the recipient's mailbox, and the size of the message"),
+    ("5.3.4", "the size of the message"),
+    ("5.5.", "the commands and replies of the session: set trace to see them"),
+    ("5.6.", "the content of the message"),
+    ("5.7.", "what the reply says about login, TLS, addresses or content: the server's policy"),
+    ("552", "the size of the message, and the recipient's mailbox"),
+    ("553", "the addresses of the sender and the recipients"),
+    ("5", "what the reply says, and the server's log"),
+)
+"""What to check after a refusal. The first row applies whose text begins the reply code or
+the enhanced status code."""
+
+
+class Refusal(SMTPError):
+    """The peer refused with 4yz or 5yz. ``reply`` is never None here."""
+
+    reply: Reply  # pyright: ignore[reportIncompatibleVariableOverride] - never None here
+
+    def __init__(
+        self, message: str, reply: Reply, *, phase: str = "", command: str = "", check: str = ""
+    ) -> None:
+        super().__init__(message, phase=phase, command=command, reply=reply, check=check)
+
+    def _advice(self) -> str:
+        codes = str(self.reply.code), str(self.reply.enhanced)
+        return self.default_check or next(
+            (check for start, check in CHECKS if any(code.startswith(start) for code in codes)), ""
+        )
 
 
 class SendRefused(Refusal):

@@ -18,19 +18,9 @@ from types import CoroutineType
 from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
 __all__ = [
-    "CallAborted",
-    "Runtime",
-    "Semaphore",
-    "Stream",
-    "Trace",
-    "as_coroutine",
-    "call_contained",
-    "contain",
-    "is_awaitable",
-    "is_path",
-    "result",
-    "took_too_long",
-]
+    "CallAborted", "Runtime", "Semaphore", "Stream", "Trace", "as_coroutine", "call_contained",
+    "contain", "is_awaitable", "is_path", "result", "took_too_long",
+]  # fmt: skip
 
 T = TypeVar("T")
 

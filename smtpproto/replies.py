@@ -11,16 +11,9 @@ from .grammar.address import ForwardPath
 from .grammar.reply import GrammarError, Reply
 
 __all__ = [
-    "NOT_HONOURED_NOW",
-    "NO_MAIL_HERE",
-    "NO_SUCH_USER",
-    "NO_UTF8_HEADER",
-    "NULL_MX_RECIPIENT",
-    "NULL_MX_SENDER",
-    "PRIORITY_TOO_LOW",
-    "RELAYING_DENIED",
-    "suggested_path",
-]
+    "NOT_HONOURED_NOW", "NO_MAIL_HERE", "NO_SUCH_USER", "NO_UTF8_HEADER", "NULL_MX_RECIPIENT",
+    "NULL_MX_SENDER", "PRIORITY_TOO_LOW", "RELAYING_DENIED", "suggested_path",
+]  # fmt: skip
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
 """Refuses by policy, after any command (RFC 5321 3.6.2, 7.9)."""
