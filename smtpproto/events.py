@@ -86,11 +86,12 @@ RSET, NOOP and QUIT are not questions, although they are events: see :func:`is_q
 ServerEvent = Question | BodyChunk | Tolerated | Rejected | Disconnected
 
 
-NOT_QUESTIONS = frozenset(
-    {Rset, Noop, Quit, BodyChunk, Tolerated, Rejected, Disconnected, type(None)}
-)
-"""The types of events that need no answer. RSET, NOOP and QUIT are answered by the server machine.
-All other commands are questions, also an application's own."""
+ANSWERED_BY_MACHINE = frozenset({Rset, Noop, Quit})
+"""The commands that the server machine answers itself. All others are questions, also an
+application's own."""
+
+NOT_QUESTIONS = ANSWERED_BY_MACHINE | {BodyChunk, Tolerated, Rejected, Disconnected, type(None)}
+"""The types of events that need no answer."""
 
 
 def is_question(event: ServerEvent | None) -> TypeGuard[Question]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..grammar.address import ForwardPath
 from ..grammar.extension_command import Bdat
 from ..grammar.reply import Reply
 from ..limits import Tolerance
@@ -25,7 +24,7 @@ class IncomingContent:
 
     __slots__ = (
         "_budget", "_dots", "_limit", "_reports_bare", "_source", "_transaction",
-        "bdat", "before", "done", "line", "owed", "refusal",
+        "bdat", "before", "done", "line", "refusal",
     )  # fmt: skip
 
     def __init__(
@@ -50,8 +49,6 @@ class IncomingContent:
         """The line of a BDAT that was refused, redacted."""
         self.done: bool = False
         """Whether the end was read, or will not be read."""
-        self.owed: tuple[ForwardPath, ...] = ()
-        """In LMTP, the recipients whose reply to the message is still due, the next first."""
 
     @property
     def tolerated(self) -> tuple[str, ...]:

@@ -7,9 +7,7 @@ from typing import Any, Unpack
 
 from .. import events
 from ..errors import LocalProtocolError
-from ..events import NOT_QUESTIONS, Question, ServerEvent
-from ..grammar.address import ForwardPath
-from ..grammar.envelope import Envelope
+from ..events import ANSWERED_BY_MACHINE, NOT_QUESTIONS, Question, ServerEvent
 from ..grammar.extension_command import Auth, Bdat, StartTLS
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
@@ -22,11 +20,11 @@ from .phases import COLUMNS, Phase
 from .reply_format import format_reply, in_allowed_characters, name_of
 from .server_rules import RULES, check_answer, check_injection, default_reply, strip_untrusted
 from .server_state import AFTER_ACCEPTING, ServerState
-from .terms import MachineOptions, ServerSettings, Terms, first_terms
-from .transaction import NO_TRANSACTION, Transaction
+from .terms import MachineOptions, ServerSettings, first_terms
+from .transaction import NO_TRANSACTION
 
 
-class ServerProtocol:
+class ServerProtocol(ServerState):
     """One connection, seen from the server.
 
     Pass what the client sends to :meth:`receive`, take events from :meth:`next_event` until it
@@ -43,7 +41,7 @@ class ServerProtocol:
     Raises ValueError if these contradict each other or an RFC.
     """
 
-    __slots__ = ("_ended", "_lines", "_output", "_queued_event", "question", "state")
+    __slots__ = ("_ended", "_lines", "_output", "_queued_event", "question")
 
     def __init__(
         self,
@@ -57,51 +55,19 @@ class ServerProtocol:
     ) -> None:
         standing: dict[str, Any] = {"starttls": starttls, "secure": secure}
         standing |= {"mechanisms": mechanisms, "offering": offering}
-        terms = first_terms(settings, options, standing)
-        self.state: ServerState = ServerState(terms)
-        """Where the session stands."""
+        super().__init__(first_terms(settings, options, standing))
         self.question: Question | None = None
         """The event that waits for :meth:`answer`."""
-        self._lines = LineReader(self.state.buffer)
+        self._lines = LineReader(self.buffer)
         self._queued_event: ServerEvent | None = None
         self._output = bytearray()
         self._ended = False
 
     @property
-    def settings(self) -> ServerSettings:
-        """The options of the server."""
-        return self.state.terms.settings
-
-    @property
-    def terms(self) -> Terms:
-        """What the server offers this connection now."""
-        return self.state.terms
-
-    @property
-    def phase(self) -> Phase:
-        """The phase of the session."""
-        return self.state.phase
-
-    @property
-    def transaction(self) -> Transaction:
-        """The open transaction; its *mail* is None if none is open."""
-        return self.state.transaction
-
-    @property
-    def envelope(self) -> Envelope:
-        """The accepted sender and recipients of the open transaction."""
-        return self.state.transaction.envelope
-
-    @property
-    def owed(self) -> tuple[ForwardPath, ...]:
-        """In LMTP, the recipients whose reply to the message is still due, the next first."""
-        return () if self.state.content is None else self.state.content.owed
-
-    @property
     def timeout(self) -> float | None:
         """Seconds to wait for the client's next event (RFC 5321 4.5.3.2.7), or None."""
-        times = self.state.terms.settings.timeouts
-        return times.tls if self.state.phase is Phase.TLS else times.command
+        times = self.settings.timeouts
+        return times.tls if self.phase is Phase.TLS else times.command
 
     # -- octets in, events out, octets out ---------------------------------------------------
 
@@ -115,10 +81,10 @@ class ServerProtocol:
             data = bytes(data)
         if not data:
             self._ended = True
-        elif self.state.phase is Phase.TLS:
+        elif self.phase is Phase.TLS:
             raise LocalProtocolError("octets that arrive during the handshake belong to TLS")
-        elif self.state.phase is not Phase.CLOSED:  # after the end nothing reads them
-            buffer = self.state.buffer
+        elif self.phase is not Phase.CLOSED:  # after the end nothing reads them
+            buffer = self.buffer
             buffer.data, buffer.at = buffer.data[buffer.at :] + data, 0  # as Buffer.feed does
 
     def next_event(self) -> ServerEvent | None:
@@ -131,13 +97,16 @@ class ServerProtocol:
         event = self._queued_event
         if event is not None:
             self._queued_event = None
-        elif self.state.phase in _READERS:
-            event = _READERS[self.state.phase](self)
+        elif self.phase in _READERS:
+            event = _READERS[self.phase](self)
         if event is None:
-            if not self._ended or self.state.phase is Phase.CLOSED:
+            if not self._ended or self.phase is Phase.CLOSED:
                 return None
-            self.state.phase, event = Phase.CLOSED, events.Disconnected()
-        if type(event) not in NOT_QUESTIONS:
+            self.phase, event = Phase.CLOSED, events.Disconnected()
+        if type(event) in ANSWERED_BY_MACHINE:
+            self.question = event  # type: ignore[assignment]
+            self.answer()
+        elif type(event) not in NOT_QUESTIONS:
             self.question = event  # type: ignore[assignment]
         return event
 
@@ -157,26 +126,25 @@ class ServerProtocol:
         Raises LocalProtocolError if no question is open, or for a positive reply that does not fit
         the question.
         """
-        question, state = self.question, self.state
-        kind, known = type(question), state.terms.default_octets
+        question = self.question
+        kind, known = type(question), self.terms.default_octets
         if question is None or reply is not None or kind not in known:
             self._answer_in_full(question, reply)
             return
         self._output += known[kind]
         self.question = None
         if kind in AFTER_ACCEPTING:
-            AFTER_ACCEPTING[kind](state, question)
+            AFTER_ACCEPTING[kind](self, question)
 
     def _answer_in_full(self, question: Question | None, given: Reply | None) -> None:
         """Answer with a reply that is not known in advance."""
         if question is None:
             raise LocalProtocolError("no question is open")
-        state = self.state
-        reply = default_reply(state.terms, question) if given is None else given
-        check_answer(state.terms, question, reply)
+        reply = default_reply(self.terms, question) if given is None else given
+        check_answer(self.terms, question, reply)
         if reply.positive and type(question) is StartTLS:
-            reply = check_injection(state, question) or reply
-        reply = state.budget.count_answer(question, reply)
+            reply = check_injection(self, question) or reply
+        reply = self.budget.count_answer(question, reply)
         octets = b""
         if type(question) is not Bdat or reply.code == 421:
             octets = self._send(reply, question)
@@ -184,14 +152,14 @@ class ServerProtocol:
             return
         self.question = None
         if not reply.positive:
-            self._close(state.refuse(question, reply))
+            self._close(self._refuse(question, reply))
         elif reply.code == 334:
-            state.phase = Phase.AUTH
+            self.phase = Phase.AUTH
         else:
             if given is None and self._is_usual(question):
-                state.terms.default_octets[type(question)] = octets
+                self.terms.default_octets[type(question)] = octets
             if type(question) in AFTER_ACCEPTING:
-                AFTER_ACCEPTING[type(question)](state, question)
+                AFTER_ACCEPTING[type(question)](self, question)
 
     def _is_usual(self, question: Question) -> bool:
         """Return whether the default reply always is the same, and has the same effect."""
@@ -200,25 +168,23 @@ class ServerProtocol:
 
     def _more_replies_due(self, reply: Reply) -> bool:
         """Return whether LMTP needs more replies to the message; none follows a 421."""
-        content = self.state.content
-        assert content is not None
-        content.owed = () if reply.code == 421 else content.owed[1:]
-        if content.owed and reply.positive:
-            self.state.budget.reset()
-        return bool(content.owed)
+        self.owed = () if reply.code == 421 else self.owed[1:]
+        if self.owed and reply.positive:
+            self.budget.reset()
+        return bool(self.owed)
 
     def challenge(self, data: bytes, *, refused: bool = False) -> None:
         """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4). *refused*: the
         challenge says why the login failed (RFC 7628 3.2.2); it counts as failed even if the client
         cancels."""
         self.answer(Reply(334, None, encode_base64(data).decode()))
-        self.state.login_is_refused = refused
+        self.login_is_refused = refused
 
     def hang_up(self, reply: Reply) -> None:
         """Send *reply*, a 421, and end the session (RFC 5321 3.8). An open question is dropped."""
         self.question = self._queued_event = None
         self._send(reply)
-        self.state.phase = Phase.CLOSED
+        self.phase = Phase.CLOSED
 
     def _close(self, closing: Reply | None) -> None:
         if closing is not None:
@@ -232,19 +198,18 @@ class ServerProtocol:
         *refusal*: the reply, usually 554, to every command but QUIT, because TLS is too weak
         (RFC 3207 4.1). *mechanisms*: those to offer from now on, if they change.
         """
-        state = self.state
-        if state.phase is not Phase.TLS:
+        if self.phase is not Phase.TLS:
             raise LocalProtocolError("STARTTLS was not accepted")
         refusal = None if refusal is None or refusal.positive else refusal
-        kept = state.terms.mechanisms if mechanisms is None else mechanisms
-        state.restart(secure=True, authenticated=False, mechanisms=kept, no_service=refusal)
+        kept = self.terms.mechanisms if mechanisms is None else mechanisms
+        self._restart(secure=True, authenticated=False, mechanisms=kept, no_service=refusal)
 
     def _send(self, reply: Reply, to: Question | None = None, *, verb: str = "") -> bytes:
         """Queue *reply* to the question *to*, or to a refused line with *verb*; return its
         octets."""
-        state, verb = self.state, verb if to is None else name_of(to)
-        reply = in_allowed_characters(reply, to, utf8=state.transaction.utf8)
-        octets = bytes(format_reply(state.terms, reply, verb))
+        verb = verb if to is None else name_of(to)
+        reply = in_allowed_characters(reply, to, utf8=self.transaction.utf8)
+        octets = bytes(format_reply(self.terms, reply, verb))
         self._output += octets
         return octets
 
@@ -253,47 +218,40 @@ class ServerProtocol:
     def _read_command(self) -> ServerEvent | None:
         """Return the next command. Most have the usual form and are as expected, which takes few
         steps; whatever else there may be about a line, :meth:`_read_line` finds out."""
-        state, buffer = self.state, self.state.buffer
+        buffer = self.buffer
         begin = buffer.data[buffer.at : buffer.at + 4]
         if not begin:
             return None
-        expected = state.terms.expected[state.phase]
+        expected = self.terms.expected[self.phase]
         if begin not in expected or not self._lines.fresh:
             return self._read_line()
         verb, form = expected[begin]
         match, kind = form.line.match(buffer.data, buffer.at), verb.command
-        if match is None or (verb.junk and state.budget.junk_is_spent):
+        if match is None or (verb.junk and self.budget.junk_is_spent):
             return self._read_line()
         command = form.make(match)
-        if kind in RULES and RULES[kind](state, command) is not None:
+        if kind in RULES and RULES[kind](self, command) is not None:
             return self._read_line()
         if verb.junk:
-            state.budget.count_command(command, junk=True)
-        buffer.at, state.after_refused_login = match.end(), False
-        if kind in NOT_QUESTIONS:  # the machine answers these itself
-            self.question = command
-            self.answer()
+            self.budget.count_command(command, junk=True)
+        buffer.at, self.after_refused_login = match.end(), False
         return command
 
     def _read_line(self) -> ServerEvent | None:
         """Return the next command, or its refusal, after all checks."""
-        state = self.state
-        found = read_line(self._lines, state)
+        found = read_line(self._lines, self)
         if found is None:
             return None
         if found.command is not None and found.refusal is None:
-            command = strip_untrusted(state.terms, found.command)
-            state.after_refused_login = False
-            if type(command) in NOT_QUESTIONS:
-                self.question = command
-                self.answer()
+            command = strip_untrusted(self.terms, found.command)
+            self.after_refused_login = False
             return self._after_report(found.tolerated, found.line, command)
-        reply, line = found.refusal or server_replies.SYNTAX_ERROR, redact(state, found.line)
+        reply, line = found.refusal or server_replies.SYNTAX_ERROR, redact(self, found.line)
         if isinstance(found.command, Bdat):
-            state.begin_chunk(found.command, reply, line)
+            self._begin_chunk(found.command, reply, line)
             return self._read_content()
         rejected = self._reject(line, reply)
-        if found.is_open_end and state.phase is not Phase.CLOSED:
+        if found.is_open_end and self.phase is not Phase.CLOSED:
             self.hang_up(server_replies.UNKNOWN_CHUNK_SIZE)
         return rejected
 
@@ -304,11 +262,11 @@ class ServerProtocol:
         if not used:
             return event
         self._queued_event = event
-        return events.Tolerated(used, redact(self.state, line))
+        return events.Tolerated(used, redact(self, line))
 
     def _reject(self, line: str, reply: Reply, *, times: int = 1) -> events.Rejected:
         verb = line.partition(" ")[0].upper()
-        reply = self.state.budget.count_refused(verb, reply)
+        reply = self.budget.count_refused(verb, reply)
         if reply.code == 421:
             self.hang_up(reply)
         else:
@@ -324,8 +282,8 @@ class ServerProtocol:
         if isinstance(response, events.AuthResponse):
             return response
         rejected = self._reject("***", response)
-        if self.state.phase is not Phase.CLOSED:
-            self._close(self.state.end_login(failed=self.state.login_is_refused))
+        if self.phase is not Phase.CLOSED:
+            self._close(self._end_login(failed=self.login_is_refused))
         return rejected
 
     # -- reading content ---------------------------------------------------------------------
@@ -333,7 +291,7 @@ class ServerProtocol:
     def _read_content(self) -> ServerEvent | None:
         """Return content as it arrives. Once it is refused, discard the rest up to its end. The
         octets of a chunk are never searched for lines (RFC 3030 2)."""
-        state, content = self.state, self.state.content
+        content = self.content
         assert content is not None
         if not content.done and (piece := content.read()):
             return events.BodyChunk(piece)
@@ -343,9 +301,9 @@ class ServerProtocol:
             return self._reject_content(content, refusal)
         if content.bdat is not None and not content.bdat.last:
             return events.ChunkEnd(content.bdat.size)
-        if state.terms.settings.lmtp:
-            content.owed = tuple(rcpt.path for rcpt in state.transaction.rcpts)
-        end, used = events.BodyEnd(state.transaction.size), content.tolerated
+        if self.terms.settings.lmtp:
+            self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts)
+        end, used = events.BodyEnd(self.transaction.size), content.tolerated
         return self._after_report(used, None, end) if used else end
 
     def _reject_content(self, content: IncomingContent, reply: Reply) -> events.Rejected:
@@ -354,36 +312,34 @@ class ServerProtocol:
             rejected = self._reject_message(reply)
         else:
             rejected = self._reject_chunk(content, content.bdat, reply)
-        if self.state.phase is not Phase.CLOSED:
-            self._close(self.state.budget.closing)
+        if self.phase is not Phase.CLOSED:
+            self._close(self.budget.closing)
         return rejected
 
     def _reject_message(self, reply: Reply) -> events.Rejected:
         """Refuse a message; in LMTP with one reply for each recipient."""
-        state = self.state
-        times = len(state.transaction.rcpts) if state.terms.settings.lmtp else 1
-        state.reset(Phase.READY)
-        state.budget.count_refused_message()
+        times = len(self.transaction.rcpts) if self.settings.lmtp else 1
+        self._reset(Phase.READY)
+        self.budget.count_refused_message()
         for _ in range(times):
             self._send(reply)
         return events.Rejected("", reply)
 
     def _reject_chunk(self, content: IncomingContent, bdat: Bdat, reply: Reply) -> events.Rejected:
         """Refuse a chunk after its octets. An open transaction fails with it."""
-        state = self.state
         if content.before in (Phase.MAIL, Phase.RCPT, Phase.CHUNKS):
-            state.fail_transaction()
+            self._fail_transaction()
         else:
-            state.phase = content.before
-        times = state.transaction.last_chunk_replies if bdat.last else None
+            self.phase = content.before
+        times = self.transaction.last_chunk_replies if bdat.last else None
         if times is None:
             return self._reject(content.line, reply)
-        state.transaction = NO_TRANSACTION
+        self.transaction = NO_TRANSACTION
         return self._reject(content.line, reply, times=times)
 
 
 _READERS: Mapping[Phase, Callable[[ServerProtocol], ServerEvent | None]] = {
-    Phase.GREETING: lambda machine: events.Connected(early_talk=bool(machine.state.buffer)),
+    Phase.GREETING: lambda machine: events.Connected(early_talk=bool(machine.buffer)),
     **dict.fromkeys(COLUMNS, ServerProtocol._read_command),
     Phase.BODY: ServerProtocol._read_content,
     Phase.CHUNK: ServerProtocol._read_content,

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..events import AuthResponse, BodyEnd, ChunkEnd, Connected, Question
+from ..grammar.address import ForwardPath
 from ..grammar.command import Command, Data, Ehlo, Helo, Mail, Quit, Rcpt, Rset
+from ..grammar.envelope import Envelope
 from ..grammar.extension_command import Auth, Bdat, Lhlo, StartTLS, XClient
 from ..grammar.reply import Reply
 from ..limits import Tolerance
@@ -16,23 +18,28 @@ from ..wire.dots import DotReader
 from .budget import Budget
 from .incoming_content import IncomingContent
 from .phases import Phase
-from .terms import Terms
+from .terms import ServerSettings, Terms
 from .transaction import NO_TRANSACTION, Transaction
 
 
 class ServerState:
-    """The state of :class:`~.server.ServerProtocol`, which its rules and its readers share."""
+    """The state of a session, and how answers change it: the base of
+    :class:`~.server.ServerProtocol`, which reads and writes."""
 
     __slots__ = (
-        "after_refused_login", "budget", "buffer", "content", "login_is_refused", "phase", "terms",
-        "transaction",
+        "after_refused_login", "budget", "buffer", "content", "login_is_refused", "owed", "phase",
+        "terms", "transaction",
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
         self.terms: Terms = terms
-        """What the server offers this connection now, and its settings."""
+        """What the server offers this connection now."""
         self.phase: Phase = Phase.GREETING
+        """The phase of the session."""
         self.transaction: Transaction = NO_TRANSACTION
+        """The open transaction; its *mail* is None if none is open."""
+        self.owed: tuple[ForwardPath, ...] = ()
+        """In LMTP, the recipients whose reply to the message is still due, the next first."""
         self.budget: Budget = Budget(terms.settings.limits)
         self.buffer: Buffer = Buffer()
         """The octets that have arrived and were not read yet."""
@@ -44,18 +51,28 @@ class ServerState:
         """Whether AUTH was refused, and no command was allowed since: a client that ignores the
         refusal may send its password as a line."""
 
+    @property
+    def settings(self) -> ServerSettings:
+        """The options of the server."""
+        return self.terms.settings
+
+    @property
+    def envelope(self) -> Envelope:
+        """The accepted sender and recipients of the open transaction."""
+        return self.transaction.envelope
+
     # -- what accepting changes: see AFTER_ACCEPTING -----------------------------------------
 
-    def reset(self, phase: Phase) -> None:
+    def _reset(self, phase: Phase) -> None:
         """End the transaction, if any, and enter *phase*."""
         self.phase, self.transaction = phase, NO_TRANSACTION
 
-    def restart(self, **standing: Any) -> None:
+    def _restart(self, **standing: Any) -> None:
         """Begin the session anew, as RFC 3207 4.2 wants; *standing* is what has changed."""
         self.terms = self.terms.replace(extended=False, **standing)
-        self.reset(Phase.START)
+        self._reset(Phase.START)
 
-    def begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
+    def _begin_chunk(self, bdat: Bdat, refusal: Reply | None = None, line: str = "") -> None:
         """Read the octets after *bdat*, whose redacted line is *line*. With a refusal, discard them
         and then send it."""
         source, settings = ChunkReader(self.buffer, bdat.size), self.terms.settings
@@ -71,11 +88,11 @@ class ServerState:
         self.phase = self.terms.vocabulary.next_phase[self.phase, command.verb]
 
     def _after_hello(self, hello: Ehlo) -> None:
-        self.reset(self.terms.vocabulary.next_phase[self.phase, hello.verb])
+        self._reset(self.terms.vocabulary.next_phase[self.phase, hello.verb])
         self.terms = self.terms.replace(extended=type(hello) is not Helo)
 
     def _after_rset(self, rset: Rset) -> None:
-        self.reset(self.terms.vocabulary.next_phase[self.phase, rset.verb])
+        self._reset(self.terms.vocabulary.next_phase[self.phase, rset.verb])
 
     def _after_mail(self, mail: Mail) -> None:
         self.phase = self.terms.vocabulary.next_phase[self.phase, "MAIL"]
@@ -98,18 +115,18 @@ class ServerState:
         self.phase = Phase.READY
 
     def _after_xclient(self, xclient: XClient) -> None:
-        self.restart(authenticated=isinstance(xclient.attributes.login, str))
+        self._restart(authenticated=isinstance(xclient.attributes.login, str))
 
     def _after_chunk(self, _: ChunkEnd) -> None:
         self.phase = Phase.CHUNKS
 
     def _after_message(self, _: BodyEnd) -> None:
         self.budget.reset()
-        self.reset(Phase.READY)
+        self._reset(Phase.READY)
 
     # -- what refusing changes ---------------------------------------------------------------
 
-    def refuse(self, question: Question, reply: Reply) -> Reply | None:
+    def _refuse(self, question: Question, reply: Reply) -> Reply | None:
         """Do what follows from a negative *reply* to *question*. Return the 421 with which the
         connection must end now, or None."""
         if reply.code == 421:
@@ -119,27 +136,27 @@ class ServerState:
             case Connected() | XClient():  # going on would give the refused client more rights
                 self.phase = Phase.REFUSED
             case Auth() | AuthResponse():
-                return self.end_login(failed=reply.permanent)
+                return self._end_login(failed=reply.permanent)
             case Bdat():
-                self.begin_chunk(question, reply)
+                self._begin_chunk(question, reply)
             case ChunkEnd():
-                self.fail_transaction()
+                self._fail_transaction()
             case BodyEnd():
-                self.reset(Phase.READY)
+                self._reset(Phase.READY)
                 return self.budget.closing
         return None
 
-    def end_login(self, *, failed: bool) -> Reply | None:
+    def _end_login(self, *, failed: bool) -> Reply | None:
         """Leave a SASL exchange that has not succeeded. Return the 421 with which the connection
         must end, if too many have *failed*."""
         self.phase, self.after_refused_login, self.login_is_refused = Phase.READY, True, False
         return self.budget.count_failed_login() if failed else None
 
-    def fail_transaction(self) -> None:
+    def _fail_transaction(self) -> None:
         """End the transaction of a refused chunk. In LMTP the last chunk, which may be in flight,
         still has one reply for each recipient, and none without recipients."""
         recipients = len(self.transaction.rcpts)
-        self.reset(Phase.READY)
+        self._reset(Phase.READY)
         if self.terms.settings.lmtp:
             self.transaction = Transaction(last_chunk_replies=recipients)
 
@@ -150,7 +167,7 @@ AFTER_ACCEPTING: Mapping[type[Question], Callable[[ServerState, Any], None]] = {
     Mail: ServerState._after_mail,
     Rcpt: ServerState._after_rcpt,
     Data: ServerState._after_data,
-    Bdat: ServerState.begin_chunk,
+    Bdat: ServerState._begin_chunk,
     Rset: ServerState._after_rset,
     Quit: ServerState._follow_table,
     StartTLS: ServerState._follow_table,

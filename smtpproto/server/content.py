@@ -34,13 +34,13 @@ class ContentWriter:
     ) -> Awaitable[None] | None:
         """Answer DATA or BDAT. The first of them in a message asks *handler* for a sink. Return
         what is to be awaited for that, if anything."""
-        if machine.state.phase is not Phase.RCPT:
+        if machine.phase is not Phase.RCPT:
             machine.answer()
             return None
         data = handler.data
         if type(data) is not MethodType or data.__func__ is not Handler.data:
             return self._begin(data, machine, session)
-        sink = WholeMessage(handler, session, machine.state.transaction.envelope)
+        sink = WholeMessage(handler, session, machine.transaction.envelope)
         self._use(sink, machine)
         return None
 
@@ -50,7 +50,7 @@ class ContentWriter:
         seconds = self._hooks.timeouts.hook
         try:
             sink = await self._hooks.call(
-                data, session, machine.state.transaction.envelope, seconds=seconds
+                data, session, machine.transaction.envelope, seconds=seconds
             )
             sink = call_contained(_check_sink, sink)
         except Exception as error:
@@ -88,7 +88,7 @@ class ContentWriter:
         recipient, as soon as each verdict is known."""
         sink, self._sink = self._sink, None
         verdicts = LOCAL_ERROR if sink is None else await self._verdicts(sink)
-        if not machine.state.terms.settings.lmtp or verdicts is None or isinstance(verdicts, Reply):
+        if not machine.terms.settings.lmtp or verdicts is None or isinstance(verdicts, Reply):
             _answer_all(machine, verdicts)
         else:
             await self._answer_each(machine, VerdictReader(self._hooks, verdicts))

@@ -170,16 +170,15 @@ class Conversation:
     async def _converse(self, dialogue: Dialogue) -> None:
         """Handle what has arrived, and receive more, until the session is over."""
         machine, timeout = dialogue.machine, self._config.timeouts.command
-        state = machine.state
         while True:
             had_events = await dialogue.proceed()
-            if state.phase is Phase.CLOSED:
+            if machine.phase is Phase.CLOSED:
                 break
             if dialogue.tls is not None:
                 await self._flush()
                 await dialogue.restart(await self._handshake(dialogue.tls))
                 continue
-            if had_events or state.phase in (Phase.BODY, Phase.CHUNK):
+            if had_events or machine.phase in (Phase.BODY, Phase.CHUNK):
                 self._patience.begin(timeout)  # each block of refused content has its own time
             await self._receive(machine)
         await self._flush()
@@ -187,7 +186,7 @@ class Conversation:
     async def _receive(self, machine: ServerProtocol) -> None:
         """Send the queued replies together, and receive what the client sends next. If it sends
         nothing in time, end the session."""
-        in_message = machine.state.phase.in_message
+        in_message = machine.phase.in_message
         limit = self._patience.left(in_message=in_message)
         if replies := machine.data_to_send():
             if self._config.trace is not None:

@@ -82,27 +82,27 @@ class Dialogue:
         kind, peer = type(self._handler), self.session.peer[0]
         self.machine = make_machine(kind, self._config, peer, self._mechanisms())
         self.content = ContentWriter(self._hooks, self._flush, self._account)
-        self._transaction = self.machine.state.transaction
+        self._transaction = self.machine.transaction
         self._note_terms()
 
     async def proceed(self) -> bool:
         """Handle what the machine has received. Return whether that was any event."""
-        machine, state, before = self.machine, self.machine.state, self._events
+        machine, before = self.machine, self._events
         while (event := machine.next_event()) is not None:
             kind = type(event)
-            must_flush = kind not in self._unawaited and bool(state.buffer)
+            must_flush = kind not in self._unawaited and bool(machine.buffer)
             if must_flush and isinstance(event, commands.Command) and not self.session.early_talk:
                 self.session = changed(self.session, early_talk=True)
             if self._config.trace is not None:
                 trace_event(self._config.trace, event)
             if (rest := _DEEDS[kind](self, event)) is not None:
                 await rest
-            if state.transaction is not self._transaction:
-                ended = self._transaction.mail is not None and state.transaction.mail is None
+            if machine.transaction is not self._transaction:
+                ended = self._transaction.mail is not None and machine.transaction.mail is None
                 if ended and self.session.forwarded is not None:  # XFORWARD is for one message
                     self.session = changed(self.session, forwarded=None)
-                self._transaction = state.transaction
-            if state.terms is not self._terms:
+                self._transaction = machine.transaction
+            if machine.terms is not self._terms:
                 self._note_terms()
             if must_flush:
                 await self._flush()
@@ -119,7 +119,7 @@ class Dialogue:
         self.machine.tls_started(verdict, mechanisms=self._mechanisms())
 
     def _note_terms(self) -> None:
-        self._terms = terms = self.machine.state.terms
+        self._terms = terms = self.machine.terms
         pipelining = "PIPELINING" in terms.negotiated
         self._unawaited = _unawaited_events(terms.vocabulary, pipelining=pipelining)
 
@@ -166,7 +166,7 @@ class Dialogue:
         self.content.end_chunk(self.machine)
 
     async def _commit(self, event: events.BodyEnd) -> None:
-        budget = self.machine.state.budget
+        budget = self.machine.budget
         accepted = budget.accepted
         await self.content.commit(self.machine)
         self._account.release()
@@ -228,8 +228,8 @@ class Dialogue:
         machine = self.machine
         session = impersonate(self._new_session(), self.session, command.attributes)
         # The certificate belongs to the trusted peer.
-        state, mechanisms = machine.state, self._mechanisms(certificate=None)
-        state.terms = state.terms.replace(mechanisms=mechanisms)
+        mechanisms = self._mechanisms(certificate=None)
+        machine.terms = machine.terms.replace(mechanisms=mechanisms)
         refusal = count_client(self._account, session, self._config)
         verdict = refusal or await self._hooks.ask(self._handler.connect, session)
         if answer_machine(machine, verdict):

@@ -168,7 +168,7 @@ def test_both_machines_agree_on_random_chunks_and_refusals(
     assert client.in_flight == 0
     phase = Phase.READY if client.phase is Phase.FAILED else client.phase
     assert phase is server.phase
-    assert not server.state.buffer
+    assert not server.buffer
     for envelope, content, accepted in pair.delivered:
         assert content == b"" or content in sent
         assert len(accepted) == (len(envelope.recipients) if lmtp else 1)

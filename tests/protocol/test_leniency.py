@@ -419,7 +419,7 @@ def test_a_submission_server_refuses_a_mailbox_without_a_domain() -> None:
     """RFC 6409 4.2: the server must not guess the domain."""
     lenient = only_with(missing_domain=ACCEPT)
     server = ready_server(submission=True, secure=True, mechanisms=("PLAIN",), leniencies=lenient)
-    server.machine.state.terms = server.machine.terms.replace(authenticated=True)
+    server.machine.terms = server.machine.terms.replace(authenticated=True)
     assert server.codes(b"MAIL FROM:<root>\r\nMAIL FROM:<>\r\nRCPT TO:<root>\r\n") == [
         554,
         250,

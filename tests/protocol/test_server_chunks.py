@@ -127,7 +127,7 @@ def test_data_and_bdat_may_alternate_between_transactions() -> None:
     assert server.codes(ENVELOPE_LINES, bdat_last(b".text\r\n")) == [250, 250, 250]
     assert server.codes(ENVELOPE_LINES, b"DATA\r\nx\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\n"
-    assert server.machine.state.budget.transactions == 3
+    assert server.machine.budget.transactions == 3
     assert server.codes(bdat_last(b"refused"), bdat(b"refused")) == [503, 503]
     assert server.codes(ENVELOPE_LINES, b"DATA\r\ny\r\n.\r\n") == [250, 250, 354, 250]
     assert server.content == b".text\r\n.text\r\nx\r\ny\r\n"

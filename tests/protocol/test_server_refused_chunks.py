@@ -128,7 +128,7 @@ def test_a_chunk_beyond_the_limit_is_refused_after_its_octets(size: int) -> None
         piece = (LOOKS_LIKE_COMMANDS * 1000)[: size - come]
         assert server.feed(piece) == b"" or come + len(piece) == size
         come += len(piece)
-        assert len(server.machine.state.buffer) == 0
+        assert len(server.machine.buffer) == 0
     assert server.content == b""
     if size == 65536 + 1:
         server = server_with_recipient(limits=SMALL_MESSAGES)

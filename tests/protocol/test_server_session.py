@@ -243,4 +243,4 @@ def test_input_after_quit_is_not_kept() -> None:
     server.feed(b"QUIT\r\n")
     for _ in range(100):
         server.machine.receive(b"x" * 10000)
-    assert len(server.machine.state.buffer) == 0
+    assert len(server.machine.buffer) == 0
