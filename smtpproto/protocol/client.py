@@ -8,7 +8,7 @@ from typing import Any, Unpack, cast
 from attrs import define, field, setters
 
 from ..client_events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
-from ..errors import GrammarError, LocalProtocolError, RemoteProtocolError
+from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command
 from ..grammar.extension import Extensions
@@ -191,17 +191,10 @@ class ClientProtocol:
         """Octets of the commands without a reply, to bound the pipelining window (RFC 2920 3.1)."""
         return self._ledger.in_flight
 
-    @property
-    def _expected_phase(self) -> Phase:
-        """The phase that everything in flight leads to if it succeeds."""
-        if self._ledger.entries and self.phase is not Phase.CLOSED:
-            return self._ledger.entries[-1].leads_to
-        return self.phase
-
     def allows(self, row: str) -> bool:
         """Return whether the command *row* (a verb, or ``BDAT LAST``) is in order if all replies
         in flight are positive."""
-        return isinstance(self.vocabulary.transitions.get((self._expected_phase, row)), Phase)
+        return isinstance(self.vocabulary.transitions.get((self._ledger.leads_to, row)), Phase)
 
     @property
     def ready(self) -> bool:
@@ -235,8 +228,8 @@ class ClientProtocol:
         verb = command.verb
         if verb == "BDAT":
             raise LocalProtocolError("send BDAT and its octets with send_chunk", command=verb)
-        phase = self._phase_after_success(command, verb)
-        line = self._checked_line(command)
+        phase = self._check_order(command, verb)
+        line = line_of(command, self.extensions, self.settings.leniencies, self._parameters)
         if verb == "MAIL":
             self._parameters = command.parameters  # type: ignore[attr-defined]
         (sent,) = self._ledger.append(command, verb, phase, (line,))
@@ -249,27 +242,22 @@ class ClientProtocol:
         each accepted recipient. Besides what :meth:`send` raises, raises LocalProtocolError for
         octets that MAIL's BODY does not cover: a bare CR or LF needs BODY=BINARYMIME.
         """
-        command = Bdat(len(data), last)
-        before, row = self._expected_phase, row_of(command)
-        phase = self._phase_after_success(command, row)
+        command, before = Bdat(len(data), last), self._ledger.leads_to
+        row = row_of(command)
+        phase = self._check_order(command, row)
         if last and self.lmtp and (self._ledger.entries or not self._recipients):
             text = "the accepted recipients are not known; wait for the replies to RCPT"
             raise LocalProtocolError(text, command="BDAT")
-        line = self._checked_line(command)
         check_octets(data, self._parameters)
         if self._parameters.body is not Body.BINARY_MIME:
-            self._check_text(data, first=before is Phase.RCPT, last=last)
+            if before is Phase.RCPT:  # this is the first chunk
+                self._text_checker = CanonicalText()
+            try:
+                self._text_checker.check(data, last=last)
+            except GrammarError as error:
+                raise LocalProtocolError(error.message) from None
         recipients = self._recipients if last and self.lmtp else None
-        return self._ledger.append(command, row, phase, (line, data), recipients)
-
-    def _check_text(self, data: bytes, *, first: bool, last: bool) -> None:
-        """Raise LocalProtocolError if a chunk of text has a CR or LF alone."""
-        checker = CanonicalText() if first else self._text_checker
-        try:
-            checker.check(data, last=last)
-        except GrammarError as error:
-            raise LocalProtocolError(error.message) from None
-        self._text_checker = checker
+        return self._ledger.append(command, row, phase, (command.line, data), recipients)
 
     def send_body(self, data: bytes, *, lines: bool = False) -> None:
         """Send a slice of content after 354. Its lines end with CRLF; dots are stuffed here.
@@ -293,15 +281,15 @@ class ClientProtocol:
             line = self._dots.finish()
         except GrammarError as error:
             raise LocalProtocolError(error.message) from None
-        step, row, recipients = Step.BODY_END, "BODY_END", self._recipients if self.lmtp else None
-        return self._ledger.append(step, row, Phase.READY, (line,), recipients)
+        step, recipients = Step.BODY_END, self._recipients if self.lmtp else None
+        return self._ledger.append(step, "BODY_END", Phase.READY, (line,), recipients)
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""
         self._check_phase(Phase.AUTH)
         line = b"*" if response is None else encode_base64(response.reveal())
-        step, row = Step.AUTH_RESPONSE, "AUTH_RESPONSE"
-        (sent,) = self._ledger.append(step, row, Phase.READY, (line + b"\r\n",))
+        octets = (line, b"\r\n")
+        (sent,) = self._ledger.append(Step.AUTH_RESPONSE, "AUTH_RESPONSE", Phase.READY, octets)
         return sent
 
     def tls_started(self) -> None:
@@ -310,51 +298,48 @@ class ClientProtocol:
             raise LocalProtocolError("STARTTLS has no 220 reply yet")
         self.secure, self.authenticated = True, False
         self.phase, self.extensions = Phase.START, _NOTHING_OFFERED
+        self._ledger.leads_to = Phase.START
 
     def _check_phase(self, phase: Phase) -> None:
         if self.phase is not phase or self._ledger.entries:
             raise LocalProtocolError(f"not allowed in the phase {self.phase.value!r}")
 
-    def _phase_after_success(self, command: Command, row: str) -> Phase:
+    def _check_order(self, command: Command, row: str) -> Phase:
         """Return the phase after success of *command* and all before it.
 
-        Raises LocalProtocolError if *command* must not be sent now.
+        Raises LocalProtocolError if *command* must not be sent now, and NotOffered if the server
+        does not offer it.
         """
-        before, entries = self.phase, self._ledger.entries
-        if entries and before is not Phase.CLOSED:
-            before = entries[-1].leads_to
+        before, verb = self._ledger.leads_to, command.verb
         cell = self.vocabulary.transitions.get((before, row))
-        if type(cell) is Phase and self.ready:
-            return cell
-        verb = command.verb
         if verb not in self.vocabulary.verbs:
             text = "not a verb of this session"
         elif cell is None:
             text = f"no command is allowed in the phase {before.value!r}"
         elif isinstance(cell, Reply):
             text = f"out of order: {cell.text}"
-        else:
+        elif not self.ready:
             text = "wait for the outstanding replies first"
+        elif verb == "AUTH" and self.authenticated:
+            text = "already authenticated"
+        else:
+            keyword = self.vocabulary.verbs[verb].keyword
+            if keyword is None or keyword in self.extensions.keywords:
+                return cell
+            raise NotOffered(f"the server does not offer {keyword}", command=verb)
         raise LocalProtocolError(text, command=verb)
-
-    def _checked_line(self, command: Command) -> bytes:
-        """Return the line of *command*. Raise LocalProtocolError if it must not be sent."""
-        if command.verb == "DATA" and self._parameters.body is Body.BINARY_MIME:
-            raise LocalProtocolError("BODY=BINARYMIME needs BDAT (RFC 3030 3)", command="DATA")
-        if command.verb == "AUTH" and self.authenticated:
-            raise LocalProtocolError("already authenticated", command="AUTH")
-        keyword = self.vocabulary.verbs[command.verb].keyword
-        leniencies = self.settings.leniencies
-        return line_of(command, keyword, self.extensions, leniencies, self._parameters)
 
     # -- effects of replies ------------------------------------------------------------------
 
     def _take(self, reply: Reply) -> None:
         """Match *reply* with the oldest entry, if that was sent before the reply began."""
         ledger, reader = self._ledger, self._reader
-        if (sent := ledger.take_answered(reader.sent_before)) is None:
+        entries = ledger.entries
+        if not entries or entries[0].end > reader.sent_before:
             self._stop(reply)
             return
+        sent = entries.popleft()
+        ledger.in_flight -= sent.octets
         reader.sent_before = ledger.taken
         if 300 <= reply.code < 400 or sent.row == "DATA":  # no other reply is of the wrong kind
             content = not self.lmtp or bool(self._recipients)
@@ -389,7 +374,7 @@ class ClientProtocol:
         raise RemoteProtocolError(text, reply=last)
 
     def _close(self) -> None:
-        self.phase = Phase.CLOSED
+        self.phase = self._ledger.leads_to = Phase.CLOSED
         self._reader.clear()
 
     def _phase_after(self, sent: Entry, reply: Reply) -> Phase:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import GrammarError, LocalProtocolError, NotOffered
-from ..grammar.command import Command, Ehlo, Expn, Mail, Rcpt, Vrfy
+from ..grammar.command import Command, Data, Ehlo, Expn, Mail, Rcpt, Vrfy
 from ..grammar.domain import MalformedHost
 from ..grammar.extension import Extensions
 from ..grammar.extension_command import Auth
@@ -49,26 +49,21 @@ def read_offer(
 
 
 def line_of(
-    command: Command,
-    keyword: str | None,
-    offered: Extensions,
-    leniencies: Leniencies,
-    parameters: MailParameters,
+    command: Command, offered: Extensions, leniencies: Leniencies, parameters: MailParameters
 ) -> bytes:
-    """Return the line of *command*, of the extension *keyword*, in a transaction with *parameters*.
+    """Return the line of *command*, in a transaction with *parameters*.
 
     Raises NotOffered if the server does not offer what *command* needs. Raises LocalProtocolError
     if its line is too long, or has octets that it must not have, or a value that only a leniency
     allows.
     """
-    if keyword is not None and keyword not in offered.keywords:
-        raise NotOffered(f"the server does not offer {keyword}", command=command.verb)
     if isinstance(command, Mail | Rcpt):
-        if reason := not_offered_reason(command.parameters, offered):
-            raise NotOffered(reason, command=command.verb)
-        check_leniencies(command, leniencies)
+        if command.parameters.given and (why := not_offered_reason(command.parameters, offered)):
+            raise NotOffered(why, command=command.verb)
+        if command.path.mailbox is not None and command.path.mailbox.leniencies:
+            check_leniencies(command, leniencies)
     else:
-        _check_value(command, offered)
+        _check_value(command, offered, parameters)
     line = command.line
     size = len(line)
     if size > COMMAND_LINE and size > (limit := offered.line_limit(command.verb)):
@@ -81,9 +76,12 @@ def line_of(
     return line
 
 
-def _check_value(command: Command, offered: Extensions) -> None:
-    """Raise LocalProtocolError for a value of *command* that must not be sent to this server."""
+def _check_value(command: Command, offered: Extensions, parameters: MailParameters) -> None:
+    """Raise LocalProtocolError for a value of *command* that must not be sent to this server, or
+    in a transaction with *parameters*."""
     match command:
+        case Data() if parameters.body is Body.BINARY_MIME:
+            raise LocalProtocolError("BODY=BINARYMIME needs BDAT (RFC 3030 3)", command="DATA")
         case Vrfy() | Expn() if command.smtputf8 and "SMTPUTF8" not in offered.keywords:
             raise NotOffered("the server does not offer SMTPUTF8", command=command.verb)
         case Auth(mechanism) if mechanism not in offered.mechanisms:

@@ -55,7 +55,7 @@ class Ledger:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Begin with the greeting, which connecting asks for."""
-        self._vocabulary = vocabulary
+        self._next_phase = vocabulary.next_phase
         self.output: list[bytes] = []
         self.taken: int = 0
         """How many octets the caller has taken to send them."""
@@ -63,6 +63,8 @@ class Ledger:
         self.in_flight: int = 0
         self._rules = _rules_of(vocabulary)
         self.entries: deque[Entry] = deque()
+        self.leads_to: Phase
+        """The phase if everything in flight succeeds."""
         self.append(Step.GREETING, "GREETING", Phase.GREETING, (b"",))
 
     def queue(self, octets: bytes) -> None:
@@ -105,16 +107,8 @@ class Ledger:
             ]  # fmt: skip
         self.in_flight += size
         self.entries += added
+        self.leads_to = phase
         return tuple(added)
-
-    def take_answered(self, sent: int) -> Entry | None:
-        """Remove and return the entry that a reply answers, which began to arrive when *sent*
-        octets had been taken. Return None if the reply answers none."""
-        if not self.entries or self.entries[0].end > sent:
-            return None
-        entry = self.entries.popleft()
-        self.in_flight -= entry.octets
-        return entry
 
     def redirect(self, phase: Phase) -> None:
         """Note that a reply has led to *phase*, which was not expected.
@@ -124,14 +118,8 @@ class Ledger:
         of MAIL, and not for each refused recipient.
         """
         for entry in self.entries:
-            phase = self._phase_by_table(phase, entry)
+            phase = self._next_phase.get((phase, entry.row), phase)
             if entry.leads_to is phase:
                 return
             entry.leads_to = phase
-
-    def _phase_by_table(self, phase: Phase, entry: Entry) -> Phase:
-        """Return the phase after success of *entry*, or *phase* if the table has none."""
-        if isinstance(entry.what, Step):
-            return Phase.READY
-        cell = self._vocabulary.transitions.get((phase, entry.row))
-        return cell if isinstance(cell, Phase) else phase
+        self.leads_to = phase

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Callable
 from functools import partial
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,6 +35,8 @@ from .machines import (
 )
 
 OK = b"250 2.0.0 ok\r\n"
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 def in_body(*replies: bytes, keywords: tuple[str, ...] = ()) -> ClientProtocol:
@@ -182,3 +188,37 @@ def test_as_many_replies_are_expected_as_recipients_were_accepted(
     expected = [rcpt.path for rcpt, accepted in zip(rcpts, good, strict=True) if accepted]
     assert [entry.recipient for entry in sent] == expected
     assert client.unanswered == sent
+
+
+def count_lines(recipients: int) -> int:
+    """Return how many lines the library runs for a transaction with so many *recipients*, of whom
+    the server refuses every fourth."""
+    client, lines = ready_client("PIPELINING", lmtp=True), 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction:
+        nonlocal lines
+        lines += event == "line" and frame.f_code.co_filename != __file__
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for command in (MAIL, *[RCPT] * recipients, Data()):
+            client.send(command)
+        client.data_to_send()
+        rcpt = (OK * 3 + b"550 no\r\n") * (recipients // 4)
+        client.receive(OK + rcpt + b"354 go\r\n")
+        assert len(client.answered()) == recipients + 2
+        client.end_body()
+        client.data_to_send()
+        client.receive((OK * 2 + b"452 full\r\n") * (recipients // 4))
+        assert len(client.answered()) == recipients * 3 // 4
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def test_each_of_many_recipients_costs_the_same() -> None:
+    count_lines(4)
+    few, some, many = (count_lines(number) for number in (40, 80, 400))
+    assert many - few == pytest.approx(9 * (some - few), rel=0.01)  # finalizers may run, too
