@@ -46,22 +46,17 @@ class Budget:
 
     def count_answer(self, question: Question, reply: Reply) -> Reply:
         """Count the application's answer to *question*; return the reply to send."""
-        match question:
-            case BodyEnd() if reply.positive:
-                self._judged = question
-            case BodyEnd() if question is not self._judged:  # in LMTP it has several replies
+        if isinstance(question, BodyEnd):
+            if not reply.positive and question is not self._judged:  # LMTP has several replies
                 self.count_refused_message()
-                self._judged = question
-            case BodyEnd():
-                pass
-            case Connected() | Bdat():  # a refused chunk is counted after its octets
-                pass
-            case Auth() | AuthResponse() if reply.permanent:  # limits.failed_logins counts it
-                pass
-            case _ if not reply.positive:
-                verb = question.verb if isinstance(question, Command) else ""
-                return self.count_refused(verb, reply)
-        return reply
+            self._judged = question
+            return reply
+        # A refused chunk is counted after its octets, a failed login by limits.failed_logins.
+        failed_login = isinstance(question, Auth | AuthResponse) and reply.permanent
+        if reply.positive or failed_login or isinstance(question, Connected | Bdat):
+            return reply
+        verb = question.verb if isinstance(question, Command) else ""
+        return self.count_refused(verb, reply)
 
     def count_refused_message(self) -> None:
         """Count a refused message. The client must learn why: see :attr:`closing` after that."""
@@ -69,18 +64,26 @@ class Budget:
 
     def count_refused(self, verb: str, reply: Reply) -> Reply:
         """Count a command or message that *reply* refuses; return the reply to send."""
+        limits = self._limits
         if verb == "RCPT":
-            return self._count_refused_recipient() or reply
-        if reply.code == 503:  # also of commands that were pipelined after a refused one
-            return self._count_junk() or reply
-        self._errors += 1
-        return server_replies.TOO_MANY_ERRORS if self._errors > self._limits.errors else reply
+            self._refused_recipients += 1
+            most = limits.refused_recipients
+            if most is None:
+                most = max(REFUSED_RECIPIENTS, limits.recipients)
+            too_many = self._refused_recipients > most
+        elif reply.code == 503:  # also of commands that were pipelined after a refused one
+            return self.count_junk() or reply
+        else:
+            self._errors += 1
+            too_many = self._errors > limits.errors
+        return server_replies.TOO_MANY_ERRORS if too_many else reply
 
-    def count_command(self, command: Command, *, junk: bool) -> Reply | None:
-        """Count a command that is in order, if it brings no message nearer. Return its refusal, if
-        there were too many. *junk*: its verb is one of those."""
-        is_empty = isinstance(command, Bdat) and command.size == 0 and not command.last
-        return self._count_junk() if is_empty or junk else None
+    def count_junk(self) -> Reply | None:
+        """Count a command that brings no message nearer; return its refusal, if there were too
+        many."""
+        too_many = self.junk_is_spent
+        self._junk_commands += 1
+        return server_replies.TOO_MANY_COMMANDS if too_many else None
 
     def count_failed_login(self) -> Reply | None:
         """Count a failed login; return the 421 with which the connection must end, or None."""
@@ -96,15 +99,3 @@ class Budget:
     def junk_is_spent(self) -> bool:
         """Whether one more command that brings no message nearer is one too many."""
         return self._junk_commands >= self._limits.junk_commands
-
-    def _count_refused_recipient(self) -> Reply | None:
-        self._refused_recipients += 1
-        most = self._limits.refused_recipients
-        if most is None:
-            most = max(REFUSED_RECIPIENTS, self._limits.recipients)
-        return server_replies.TOO_MANY_ERRORS if self._refused_recipients > most else None
-
-    def _count_junk(self) -> Reply | None:
-        too_many = self.junk_is_spent
-        self._junk_commands += 1
-        return server_replies.TOO_MANY_COMMANDS if too_many else None

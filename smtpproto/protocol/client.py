@@ -17,18 +17,17 @@ from ..grammar.parameters import Body, MailParameters
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import encode_base64
-from ..option_types import argument_names, check_names, require_type
+from ..option_types import require_type
 from ..wire.chunks import CanonicalText
 from ..wire.dots import DotWriter
 from .client_rules import check_octets, code_fits, line_of, read_offer
 from .ledger import Entry, Ledger
 from .phases import Phase
 from .reply_reader import ReplyReader
-from .settings import ClientMachineOptions, ClientSettings
+from .settings import ClientMachineOptions, ClientSettings, settings_of
 from .verbs import Vocabulary, row_of, vocabulary
 
 _NOTHING_OFFERED, _NO_PARAMETERS = Extensions(), MailParameters()
-_OPTIONS = ("settings", "lmtp", "secure", *argument_names(ClientSettings))
 # Where a refusal changes the phase.
 _AFTER_REFUSAL = {
     "GREETING": Phase.REFUSED,
@@ -87,14 +86,9 @@ class ClientProtocol:
         **options: Unpack[ClientMachineOptions],
     ) -> None:
         if settings is None:
-            check_names("ClientProtocol", options, _OPTIONS, ClientSettings)
             require_type("lmtp", lmtp, bool, "True or False")
             require_type("secure", secure, bool, "True or False")
-            settings = ClientSettings(**options)
-        elif options:
-            text = f"settings cannot be combined with {next(iter(options))}"
-            raise TypeError(f"{text}; pass all options in settings")
-        require_type("settings", settings, ClientSettings, "ClientSettings(...)")
+        settings = settings_of(ClientSettings, settings, options, "lmtp", "secure")
         words = vocabulary(lmtp=lmtp, own=settings.verbs)
         cast("Any", self).__attrs_init__(settings, lmtp, words, secure)
         self._reader = ReplyReader(settings.limits, settings.leniencies)

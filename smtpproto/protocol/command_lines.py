@@ -72,7 +72,8 @@ def read_line(lines: LineReader, state: ServerState) -> FoundLine | None:
     terms = state.terms
     line = lines.read(max(terms.settings.limits.auth_line, LONGEST_LINE))  # by verb below
     if line is None:
-        binary = begins_foreign(state.phase, state.buffer.peek(1))
+        # A binary protocol may never send the end of a line.
+        binary = state.phase is Phase.START and _BINARY.match(state.buffer.peek(1))
         return FoundLine(None, refusal=server_replies.NOT_SMTP) if binary else None
     if line is OVERLONG:
         return _no_command(state, lines.beginning, None, server_replies.LINE_TOO_LONG)
@@ -171,12 +172,6 @@ def _is_foreign(terms: Terms, phase: Phase, line: bytes) -> bool:
     if (name := _FIELD.match(line)) and not _knows(terms, name[1].upper()):
         return True
     return phase is Phase.START and bool(verb[:4] == b"SSH-" or _NO_LETTER.match(line))
-
-
-def begins_foreign(phase: Phase, octets: bytes) -> bool:
-    """Return whether *octets*, an incomplete line, begin a binary protocol, which may never send
-    the end of a line. Only before EHLO."""
-    return phase is Phase.START and bool(_BINARY.match(octets))
 
 
 def _knows(terms: Terms, verb: bytes) -> bool:

@@ -53,17 +53,15 @@ for _phase in Phase:
     _phase.in_message = _phase in (Phase.BODY, Phase.CHUNK, Phase.CHUNKS)
 
 HELLO_FIRST = Reply(503, "5.5.1", "Send EHLO first")
-MAIL_FIRST = Reply(503, "5.5.1", "Send MAIL first")
-RCPT_FIRST = Reply(503, "5.5.1", "No valid recipients")
-NESTED = Reply(503, "5.5.1", "Transaction already open")
-CHUNKS_OPEN = Reply(503, "5.5.1", "BDAT chunks are open; send BDAT or RSET")
-RSET_FIRST = Reply(503, "5.5.1", "A chunk was refused; send RSET first")
+_MAIL = Reply(503, "5.5.1", "Send MAIL first")
+_RCPT = Reply(503, "5.5.1", "No valid recipients")
+_NEST = Reply(503, "5.5.1", "Transaction already open")
+_OPEN = Reply(503, "5.5.1", "BDAT chunks are open; send BDAT or RSET")
+_RSET = Reply(503, "5.5.1", "A chunk was refused; send RSET first")
 NO_SERVICE = Reply(503, "5.5.1", "No service here; send QUIT")
 
 _S, _R, _M, _T, _C = Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.CHUNKS
-_HELLO, _MAIL, _RCPT, _NEST, _OPEN, _RSET, _X = (
-    HELLO_FIRST, MAIL_FIRST, RCPT_FIRST, NESTED, CHUNKS_OPEN, RSET_FIRST, NO_SERVICE,
-)  # fmt: skip
+_HELLO, _X = HELLO_FIRST, NO_SERVICE
 
 COLUMNS = (_S, _R, _M, _T, _C, Phase.FAILED, Phase.REFUSED)
 """The phases in which commands are read."""

@@ -20,7 +20,8 @@ from .phases import COLUMNS, Phase
 from .reply_format import format_reply, in_allowed_characters, name_of
 from .server_rules import RULES, check_answer, check_injection, default_reply, strip_untrusted
 from .server_state import AFTER_ACCEPTING, ServerState
-from .terms import MachineOptions, ServerSettings, first_terms
+from .settings import settings_of
+from .terms import MachineOptions, ServerSettings, Terms, terms_of
 from .transaction import NO_TRANSACTION
 
 
@@ -55,7 +56,10 @@ class ServerProtocol(ServerState):
     ) -> None:
         standing: dict[str, Any] = {"starttls": starttls, "secure": secure}
         standing |= {"mechanisms": mechanisms, "offering": offering}
-        super().__init__(first_terms(settings, options, standing))
+        made = settings_of(ServerSettings, settings, options, *standing)
+        shared = made is settings  # and so their arguments were checked
+        terms = terms_of(made, standing) if shared else Terms(settings=made, **standing)
+        super().__init__(terms)
         self.question: Question | None = None
         """The event that waits for :meth:`answer`."""
         self._lines = LineReader(self.buffer)
@@ -233,7 +237,7 @@ class ServerProtocol(ServerState):
         if kind in RULES and RULES[kind](self, command) is not None:
             return self._read_line()
         if verb.junk:
-            self.budget.count_command(command, junk=True)
+            self.budget.count_junk()
         buffer.at, self.after_refused_login = match.end(), False
         return command
 

@@ -41,21 +41,13 @@ TOO_MANY_LOGINS = Reply(421, "4.7.0", "Too many failed logins; closing transmiss
 TIMED_OUT = Reply(421, "4.4.2", "Timeout; closing transmission channel")
 SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down; closing transmission channel")
 
-SMTP_READY = Reply(220, None, "ESMTP ready")
 LMTP_READY = Reply(220, None, "LMTP ready")
 
-
-# The replies to questions that are not commands, when the application answers None.
-DEFAULT_REPLIES: Mapping[type[Question], Reply] = {
-    ChunkEnd: Reply(250, "2.0.0", "Chunk received"),
-    BodyEnd: Reply(250, "2.0.0", "Message accepted"),
-    AuthResponse: Reply(235, "2.7.0", "Authentication successful"),
-}
-
-# The codes that accept a question. Any other code below 400 does not answer it.
-ACCEPTED_CODES: Mapping[type[Question], frozenset[int]] = {
-    Connected: frozenset({220}),
-    ChunkEnd: frozenset({250}),
-    BodyEnd: frozenset({250}),
-    AuthResponse: frozenset({235, 334}),
+# For questions that are not commands: the reply when the application answers None, and the codes
+# that accept it. Any other code below 400 does not answer it.
+STEPS: Mapping[type[Question], tuple[Reply, frozenset[int]]] = {
+    Connected: (Reply(220, None, "ESMTP ready"), frozenset({220})),
+    ChunkEnd: (Reply(250, "2.0.0", "Chunk received"), frozenset({250})),
+    BodyEnd: (Reply(250, "2.0.0", "Message accepted"), frozenset({250})),
+    AuthResponse: (Reply(235, "2.7.0", "Authentication successful"), frozenset({235, 334})),
 }

@@ -31,18 +31,20 @@ from . import server_replies
 from .server_state import ServerState
 from .terms import Terms
 
+_EMPTY_CHUNK = Bdat(0)
+
 
 def default_reply(terms: Terms, question: Question | Command) -> Reply:
     """Return the reply to *question* when the application answers None."""
     match question:
-        case Connected():
-            return server_replies.LMTP_READY if terms.settings.lmtp else server_replies.SMTP_READY
+        case Connected() if terms.settings.lmtp:
+            return server_replies.LMTP_READY
         case Help():
             names = terms.vocabulary.names(terms.offered)
             return Reply(214, "2.0.0", f"Commands: {' '.join(names)}")
         case Command():
             return terms.vocabulary.verbs[question.verb].default_reply
-    return server_replies.DEFAULT_REPLIES[type(question)]
+    return server_replies.STEPS[type(question)][0]
 
 
 def check_answer(terms: Terms, question: Question, reply: Reply) -> None:
@@ -51,7 +53,7 @@ def check_answer(terms: Terms, question: Question, reply: Reply) -> None:
     if isinstance(question, Command):
         accepted = terms.vocabulary.verbs[question.verb].accepted_codes
     else:
-        accepted = server_replies.ACCEPTED_CODES[type(question)]
+        _, accepted = server_replies.STEPS[type(question)]
     if reply.positive and reply.code not in accepted:
         raise LocalProtocolError(f"{reply.code} does not answer {type(question).__name__}")
     if terms.settings.submission and reply.code == 521:
@@ -77,8 +79,8 @@ def check(state: ServerState, command: Command) -> Reply | None:
     None."""
     kind = type(command)
     refusal = RULES[kind](state, command) if kind in RULES else None
-    junk = state.terms.vocabulary.verbs[command.verb].junk
-    return refusal or state.budget.count_command(command, junk=junk)
+    junk = state.terms.vocabulary.verbs[command.verb].junk or command == _EMPTY_CHUNK
+    return refusal or (state.budget.count_junk() if junk else None)
 
 
 def check_injection(state: ServerState, _: StartTLS) -> Reply | None:

@@ -3,16 +3,18 @@ value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, TypedDict, TypeVar, cast
 
 from attrs import field, frozen
 
 from ..grammar.ascii_case import upper
 from ..grammar.extension import EXTENSIONS
 from ..limits import Leniencies, Limits, Timeouts
-from ..option_types import checked
+from ..option_types import argument_names, check_names, checked, wrong_type
 from .verbs import Verb, own_verbs
+
+S = TypeVar("S", bound="CommonSettings")
 
 # Frozen, so all settings that do not name them share them.
 _LIMITS, _TIMEOUTS, _LENIENCIES = Limits(), Timeouts(), Leniencies()
@@ -45,6 +47,8 @@ def _extension_names(names: str | Iterable[str]) -> frozenset[str]:
 
 @frozen(kw_only=True, init=False, eq=False, repr=False)
 class CommonSettings:
+    _called: ClassVar[str]
+
     verbs: tuple[Verb, ...] = field(default=(), converter=own_verbs)
     """Verbs of your own; on a server for the hook ``command``."""
     limits: Limits = field(default=_LIMITS, metadata={"instead": "Limits(...)"})
@@ -53,6 +57,25 @@ class CommonSettings:
     """How long to wait for the peer."""
     leniencies: Leniencies = field(default=_LENIENCIES, metadata={"instead": "Leniencies(...)"})
     """The violations of the grammar to accept from the peer."""
+
+
+def settings_of(kind: type[S], settings: S | None, options: Mapping[str, Any], *others: str) -> S:
+    """Return *settings*, of the class *kind*, or those that *options* make. *others* are the names
+    of arguments that are none of these.
+
+    Raises TypeError for wrong options, and for options besides settings; ValueError if options
+    contradict each other or an RFC.
+    """
+    if settings is None:
+        known = (*argument_names(cast("Any", kind)), *others, "settings")
+        check_names(kind._called, options, known, kind)
+        return kind(**options)
+    if options:
+        text = f"settings cannot be combined with {next(iter(options))}"
+        raise TypeError(f"{text}; pass all options in settings")
+    if not isinstance(settings, kind):
+        raise wrong_type("settings", settings, f"{kind.__name__}(...)")
+    return settings
 
 
 @checked

@@ -22,7 +22,7 @@ from ..grammar.forms import FORMS, Form
 from ..grammar.offer_rules import check_offer
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE, Limits
-from ..option_types import check_names, checked
+from ..option_types import checked
 from . import server_replies
 from .phases import COLUMNS, HELLO_FIRST, NO_SERVICE, Phase
 from .settings import CommonOptions, CommonSettings
@@ -124,10 +124,10 @@ class Terms:
 
     def replace(self, **changes: Any) -> Terms:
         """Return the terms of a connection that stands like this one but for *changes*."""
-        return _terms_of(self.settings, self._standing | changes)
+        return terms_of(self.settings, self._standing | changes)
 
 
-def _terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
+def terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
     """Return the terms for a connection: those of one that stood alike, or new ones."""
     key = tuple(standing.values())  # always of the same names in the same order
     terms: Terms | None = settings.terms.get(key)
@@ -138,24 +138,6 @@ def _terms_of(settings: ServerSettings, standing: dict[str, Any]) -> Terms:
         if terms.no_service is None:  # that is a reply of the application; there may be many
             settings.terms[key] = terms
     return terms
-
-
-def first_terms(
-    settings: ServerSettings | None, options: MachineOptions, standing: dict[str, Any]
-) -> Terms:
-    """Return the terms of a new connection, with *settings* or those that *options* make.
-
-    Raises TypeError for wrong arguments, and for options besides settings; ValueError if options
-    contradict each other or an RFC.
-    """
-    if settings is None:
-        known = (*MachineOptions.__annotations__, *standing, "settings")
-        check_names("ServerProtocol", options, known, ServerSettings)
-        return Terms(settings=ServerSettings(**options), **standing)
-    if options:
-        text = f"settings cannot be combined with {next(iter(options))}"
-        raise TypeError(f"{text}; pass all options in settings")
-    return _terms_of(settings, standing)
 
 
 _ByOctets = dict[bytes, tuple[Verb, Form]]  # by the first four octets of the line

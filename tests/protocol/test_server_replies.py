@@ -131,8 +131,8 @@ def replies_in_the_code() -> dict[str, Reply]:
         if isinstance(value, Reply)
     }
     verbs = {name: verb.default_reply for name, verb in vocabulary().verbs.items()}
-    questions = {kind.__name__: reply for kind, reply in server_replies.DEFAULT_REPLIES.items()}
-    return found | verbs | questions
+    steps = {kind.__name__: reply for kind, (reply, _) in server_replies.STEPS.items()}
+    return found | verbs | steps
 
 
 @pytest.mark.req("RFC5321-4.2-05", "RFC5321-4.2.1-06")
