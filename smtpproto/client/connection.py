@@ -25,7 +25,7 @@ from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..limits import Tolerance
-from ..mail.planning import Plan, PlannedTransaction, make_plan
+from ..mail.planning import Plan, PlannedTransaction, plan
 from ..mail.preparation import Source
 from ..option_types import maker
 from ..outcome import Outcome
@@ -118,7 +118,7 @@ class Client:
                 raise NotOffered(text, check="tls and verify")
             long_lines = leniencies.long_lines is not Tolerance.REJECT
             offered = self._link.machine.extensions
-            planned = make_plan(message, envelope, offered, self._sent, long_lines)
+            planned = plan(message, envelope, offered, sent=self._sent, long_lines=long_lines)
             for transaction in planned.transactions:
                 asked: tuple[Mail | Rcpt, ...] = (transaction.mail, *transaction.rcpts)
                 for command in asked:

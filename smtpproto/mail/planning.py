@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from attrs import evolve, field, frozen
 
-from ..errors import NotOffered, error_context
+from ..errors import NotOffered, SMTPError
 from ..grammar.ascii_case import lower
 from ..grammar.command import Command, Data, Mail, Rcpt
 from ..grammar.ehlo_parameters import SessionLimits
@@ -77,41 +77,35 @@ def plan(
     """
     if type(offered) is not Extensions:
         require_type("offered", offered, Extensions, 'Extensions({"SIZE": ""})')
-    with error_context("plan"):
-        return make_plan(message, envelope, offered, sent, long_lines)
-
-
-def make_plan(
-    message: Source,
-    envelope: Envelope | None,
-    offered: Extensions,
-    sent: Sequence[PlannedTransaction],
-    long_lines: bool,
-) -> Plan:
-    """Return what :func:`plan` returns; its errors have no phase."""
-    content, envelope = prepare(
-        message,
-        envelope,
-        eight_bit="8BITMIME" in offered.keywords,
-        utf8_offered="SMTPUTF8" in offered.keywords,
-        long_lines=long_lines,
-    )
-    mail = _mail(envelope, content, offered)
-    if envelope.rcpt_parameters:
-        for rcpt in envelope.rcpts:
-            _require_offered(rcpt.parameters, offered)
-    if mail.parameters.smtputf8 and not content.utf8_header:
-        content = evolve(content, utf8_header=True)
-    transactions = _split(mail, envelope.rcpts, sent, offered.limits)
-    if len(transactions) > 1 and content.once:
-        text = f"{len(transactions)} transactions, but the content can be read only once"
-        raise NotOffered(text, check="the content: pass octets or a file, which can be read again")
-    return Plan(
-        envelope=envelope,
-        content=content,
-        transactions=transactions,
-        chunked=_chunked(content, offered),
-    )
+    try:
+        content, envelope = prepare(
+            message,
+            envelope,
+            eight_bit="8BITMIME" in offered.keywords,
+            utf8_offered="SMTPUTF8" in offered.keywords,
+            long_lines=long_lines,
+        )
+        mail = _mail(envelope, content, offered)
+        if envelope.rcpt_parameters:
+            for rcpt in envelope.rcpts:
+                _require_offered(rcpt.parameters, offered)
+        if mail.parameters.smtputf8 and not content.utf8_header:
+            content = evolve(content, utf8_header=True)
+        transactions = _split(mail, envelope.rcpts, sent, offered.limits)
+        if len(transactions) > 1 and content.once:
+            text = f"{len(transactions)} transactions, but the content can be read only once"
+            raise NotOffered(
+                text, check="the content: pass octets or a file, which can be read again"
+            )
+        return Plan(
+            envelope=envelope,
+            content=content,
+            transactions=transactions,
+            chunked=_chunked(content, offered),
+        )
+    except SMTPError as error:
+        error.complete("plan")
+        raise
 
 
 def _mail(envelope: Envelope, content: Content, offered: Extensions) -> Mail:
