@@ -306,3 +306,6 @@ class Expn(_NameCommand):
     """``EXPN name [SMTPUTF8]``: asks for the members of a mailing list."""
 
     verb = "EXPN"
+
+
+COMMANDS = Ehlo, Helo, Mail, Rcpt, Data, Rset, Vrfy, Expn, Help, Noop, Quit

@@ -4,22 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .command import (
-    BAD_CHARACTERS,
-    Command,
-    Data,
-    Ehlo,
-    Expn,
-    Helo,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Rcpt,
-    Rset,
-    Vrfy,
-)
-from .extension_command import Auth, Bdat, Etrn, Lhlo, StartTLS, XClient, XForward
+from . import command, extension_command
+from .command import BAD_CHARACTERS, Command
 from .parse_context import ParseContext
 from .reply import GrammarError, Reply
 
@@ -30,13 +16,7 @@ RETIRED = frozenset({"TURN", "SEND", "SOML", "SAML"})  # RFC 5321 F.1, F.6
 
 Commands = Mapping[str, type[Command]]
 
-COMMANDS: Commands = {
-    command.verb: command
-    for command in (
-        Ehlo, Helo, Lhlo, Mail, Rcpt, Data, Bdat, Rset, Vrfy, Expn, Help, Noop, Quit,
-        StartTLS, Auth, Etrn, XClient, XForward,
-    )
-}  # fmt: skip
+COMMANDS: Commands = {kind.verb: kind for kind in command.COMMANDS + extension_command.COMMANDS}
 """All commands that this library knows. A session uses those of its vocabulary."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Self
 
 from attrs import field, frozen
@@ -138,19 +139,21 @@ class SessionLimits:
         return self.mail_max is not None or self.rcpt_domain_max is not None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``limit *( SP limit )``, and ignore unknown names. Raises GrammarError."""
-        return cls(**{name: _parse_limit(value) for name, value in _known_limits(text)})
+    def parse(cls, text: str, *, lenient: bool = False) -> Self:
+        """Read ``limit *( SP limit )``, and ignore unknown names. Raises GrammarError.
 
-    @classmethod
-    def parse_leniently(cls, text: str) -> Self:
-        """Read the text of a peer: ignore all of it if its syntax is wrong, and a limit if its
-        value is wrong (RFC 9422 3)."""
-        try:
-            known = _known_limits(text)
-        except GrammarError:
-            known = []
-        return cls(**{name: int(value) for name, value in known if _LIMIT_VALUE.fullmatch(value)})
+        If *lenient*, a limit whose value is wrong is ignored, too (RFC 9422 3).
+        """
+        if not _LIMITS.fullmatch(text):
+            raise GrammarError("not a list of limits")
+        limits = {}
+        for name, _, value in (limit.partition("=") for limit in text.split(" ")):
+            attribute, valid = _LIMIT_NAMES.get(upper(name)), _LIMIT_VALUE.fullmatch(value)
+            if attribute is not None and valid:
+                limits[attribute] = int(value)
+            elif attribute is not None and not lenient:
+                raise GrammarError("a limit must be 1 to 999999")
+        return cls(**limits)
 
     def __str__(self) -> str:
         values = ((name, getattr(self, attribute)) for name, attribute in _LIMIT_NAMES.items())
@@ -158,18 +161,4 @@ class SessionLimits:
 
 
 _LIMIT_NAMES = {"MAILMAX": "mail_max", "RCPTMAX": "rcpt_max", "RCPTDOMAINMAX": "rcpt_domain_max"}
-
-
-def _known_limits(text: str) -> list[tuple[str, str]]:
-    """Return the known limits in *text*: their attributes, and their values as text."""
-    if not _LIMITS.fullmatch(text):
-        raise GrammarError("not a list of limits")
-    limits = (limit.partition("=") for limit in text.split(" "))
-    named = ((_LIMIT_NAMES.get(upper(name)), value) for name, _, value in limits)
-    return [(name, value) for name, value in named if name is not None]
-
-
-def _parse_limit(value: str) -> int:
-    if not _LIMIT_VALUE.fullmatch(value):
-        raise GrammarError("a limit must be 1 to 999999")
-    return int(value)
+read_valid_limits = partial(SessionLimits.parse, lenient=True)

@@ -37,6 +37,14 @@ class Extension(NamedTuple):
     requires: frozenset[str] = frozenset()
     """The keywords that must be offered too."""
 
+    def fault_in(self, parameters: str) -> GrammarError | None:
+        """Return why *parameters*, the text after the keyword, are malformed, or None."""
+        try:
+            self.parse_parameters(parameters)
+        except GrammarError as error:
+            return error
+        return None
+
 
 def _row(
     keyword: str,
@@ -151,7 +159,7 @@ class Extensions:
     @cached_property
     def limits(self) -> SessionLimits:
         """The limits of LIMITS, without those that are malformed (RFC 9422 3)."""
-        return SessionLimits.parse_leniently(self.keywords.get("LIMITS", ""))
+        return self._parsed("LIMITS", ehlo.read_valid_limits) or SessionLimits()
 
     @cached_property
     def deliver_by_min(self) -> int | None:
@@ -176,14 +184,8 @@ class Extensions:
     @cached_property
     def malformed(self) -> tuple[str, ...]:
         """The keywords whose parameters are malformed, and so count as absent."""
-        return tuple(row.keyword for row in self.rows if not self._is_well_formed(row))
-
-    def _is_well_formed(self, row: Extension) -> bool:
-        try:
-            row.parse_parameters(self.keywords[row.keyword])
-        except GrammarError:
-            return False
-        return True
+        faults = ((row.keyword, row.fault_in(self.keywords[row.keyword])) for row in self.rows)
+        return tuple(keyword for keyword, fault in faults if fault is not None)
 
     def _parsed(self, keyword: str, parse: Callable[[str], T]) -> T | None:
         """Return the parameters of *keyword*, None if they are absent or malformed."""

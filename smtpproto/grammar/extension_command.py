@@ -169,3 +169,6 @@ class XForward(Command):
 
     def argument(self) -> str:
         return str(self.attributes)
+
+
+COMMANDS = Lhlo, StartTLS, Auth, Bdat, Etrn, XClient, XForward

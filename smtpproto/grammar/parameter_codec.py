@@ -70,16 +70,6 @@ write_number: Callable[[int], str] = "{:d}".format
 Validator = Callable[[Any, "Attribute[Any]", Any], None]
 
 
-def optional_check(check: Callable[[T], None]) -> Validator:
-    """Return an attrs validator that calls *check* with every value but None."""
-
-    def validate(_instance: object, _attribute: Attribute[Any], value: T | None) -> None:
-        if value is not None:
-            check(value)
-
-    return validate
-
-
 def in_range(low: int, high: int, reply: Reply = BAD_PARAMETER) -> Validator:
     """Return an attrs validator that accepts None and integers from *low* to *high*."""
 

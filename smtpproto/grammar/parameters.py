@@ -24,7 +24,6 @@ from .parameter_codec import (
     bad_parameter,
     enum_codec,
     in_range,
-    optional_check,
     write_number,
 )
 from .pattern import pattern
@@ -223,7 +222,7 @@ class MailParameters(_TypedParameters):
     smtputf8: bool = False
     auth: ReversePath | None = None
     ret: dsn.Ret | None = None
-    envid: str | None = field(default=None, validator=optional_check(dsn.check_envid))
+    envid: str | None = None
     """The envelope identifier, decoded."""
     requiretls: bool = False
     by: DeliverBy | None = None
@@ -234,11 +233,13 @@ class MailParameters(_TypedParameters):
     mt_priority: int | None = field(
         default=None, validator=in_range(-9, 9, scheduling.BAD_PRIORITY)
     )
-    solicit: tuple[str, ...] | None = field(
-        default=None, validator=optional_check(check_solicitations)
-    )
+    solicit: tuple[str, ...] | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.envid is not None:
+            dsn.check_envid(self.envid)
+        if self.solicit is not None:
+            check_solicitations(self.solicit)
         if self.hold_for is None:
             return
         if self.hold_until is not None:

@@ -13,7 +13,7 @@ from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command_line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
 from smtpproto.grammar.dsn import OriginalRecipient
-from smtpproto.grammar.ehlo_parameters import FutureRelease, SessionLimits
+from smtpproto.grammar.ehlo_parameters import FutureRelease
 from smtpproto.grammar.extension import Extensions
 from smtpproto.grammar.parameters import (
     MailParameters,
@@ -127,7 +127,7 @@ PRODUCTIONS = {
     ),
     "session limits": Production(
         strategies.session_limits(),
-        lambda octets: SessionLimits.parse_leniently(as_text(octets)),
+        lambda octets: Extensions({"LIMITS": as_text(octets)}).limits,
         write_text,
     ),
     "future release": Production(
