@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from ..late_names import late_names
 from .config import ClientConfig, ClientOptions, ConnectOptions, TLSMode
-from .connection import Client, open_client, start_client
+from .connection import Client, open_client, send_once, start_client
 from .target import Target, make_target
 
 if TYPE_CHECKING:
     from .connecting import Connecting
-    from .pool import Pool, PoolConfig, PoolOptions, make_pool, send_once
+    from .pool import Pool, PoolConfig, PoolOptions, make_pool
 else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
             ".connecting": "Connecting",
-            ".pool": "Pool PoolConfig PoolOptions make_pool send_once",
+            ".pool": "Pool PoolConfig PoolOptions make_pool",
         },
     )
 

@@ -36,6 +36,7 @@ from .config import ClientConfig, TLSMode, to_credential
 from .deadline import Deadline
 from .link import Conversation, Link
 from .submit import submit
+from .target import Target, reason_impossible
 
 _log = logging.getLogger("smtpproto.client")
 
@@ -46,6 +47,7 @@ _CHECK_HELLO = "whether the server wants another name: set hello"
 _CHECK_LMTP = "the option lmtp: whether this port is for SMTP or for LMTP"
 _CHECK_TLS = "whether the server can do TLS now; if not, try again later"
 _QUIT = commands.Quit()
+_QUIT_TIMEOUT = 1.0  # seconds for QUIT and its reply, if a sender may be waiting meanwhile
 _make_ehlo = maker(Ehlo, "host")
 _UNKNOWN_COMMAND = (500, 502)  # replies to a verb that the server does not know
 
@@ -63,6 +65,7 @@ class Client:
     _link: Link = field(repr=False)
     _config: ClientConfig = field(repr=False)
     _server_name: str
+    _quits_soon: bool = field(default=False, repr=False)  # since a sender may be waiting meanwhile
     greeting: Reply = field(default=Reply(220), init=False)
     """The server's greeting."""
     _sent: list[PlannedTransaction] = field(factory=list, init=False, repr=False)
@@ -194,6 +197,8 @@ class Client:
         """
         try:
             if self._link.usable:
+                if self._quits_soon:
+                    self._link.hurry(_QUIT_TIMEOUT)
                 with contextlib.suppress(SMTPError):
                     await self._ask(_QUIT)
         finally:
@@ -338,13 +343,14 @@ async def open_client(
     """Connect to *port* of *host*; greet, start TLS and log in as *config* says.
 
     *host* may be the absolute path of a Unix socket, with *port* 0. :func:`.make_target` makes
-    *host*, *port* and *config*. *within* is the operation that this is part of, if there is one.
+    *host*, *port* and *config*. *within* is the operation that this is part of, if there is one;
+    the client's QUIT then takes a second at most.
 
     Raises ConnectFailed, TLSFailed, TimedOut, ConnectionLost; Refusal, LoginRefused; NotOffered,
     LocalProtocolError (for example for a login without TLS), RemoteProtocolError; and GrammarError
     for a credential that the mechanism cannot send. After an error the connection is closed.
     """
-    if reason := _reason_impossible(host, port, config):
+    if reason := reason_impossible(host, port, config):
         raise ConnectFailed(reason, phase="connect", check="the arguments of connect")
     mode = config.tls_mode(port)
     secure, lmtp = mode is TLSMode.IMPLICIT, config.speaks_lmtp(port)
@@ -353,8 +359,9 @@ async def open_client(
     deadline.start(within)
     with error_context("connect"), deadline.within(config.timeouts.connect, "connect") as seconds:
         stream = await runtime.dial(host, port, seconds, config.source)
-    link = Link(stream, runtime, machine, config.trace, deadline)
-    return await _open_or_close(Client(link, config, _server_name(host)), mode)
+    link = Link(stream, runtime, machine, deadline, config.trace)
+    client = Client(link, config, _server_name(host), within is not None)
+    return await _open_or_close(client, mode)
 
 
 async def send_within(
@@ -368,15 +375,21 @@ async def send_within(
         client._link.deadline.stop()
 
 
-def _reason_impossible(host: str, port: int, config: ClientConfig) -> str:
-    """Return why the client cannot open this connection, or "" if it can."""
-    if is_path(host):
-        text = "a Unix socket is not dialled from an address; leave out source"
-        return text if config.source else ""
-    if not 0 < port < 65536:
-        return f"no such port: {port}; a port is 1 to 65535"
-    lmtp_on_25 = config.lmtp and port == 25
-    return "LMTP must not be used on port 25 (RFC 2033 4); use port 24" if lmtp_on_25 else ""
+async def send_once(
+    runtime: Runtime, target: Target, message: Source, envelope: Envelope | None
+) -> Outcome:
+    """Connect to *target*, send one message, send QUIT, and return the outcome.
+
+    ``Timeouts.total`` limits connecting and sending together. Raises what :func:`open_client` and
+    :meth:`Client.send` raise.
+    """
+    deadline = Deadline(runtime.now, target.config.timeouts.total)
+    deadline.start()
+    client = await open_client(runtime, *target, deadline)
+    try:
+        return await send_within(deadline, client, message, envelope)
+    finally:
+        await client.quit()
 
 
 def _server_name(host: str) -> str:
@@ -392,7 +405,8 @@ async def start_client(
     *server_name* is the name to verify. *mode* overrides ``config.tls``.
     """
     machine = ClientProtocol(config, lmtp=bool(config.lmtp), secure=mode is TLSMode.IMPLICIT)
-    link = Link(stream, runtime, machine, config.trace)
+    deadline = Deadline(runtime.now, config.timeouts.total)
+    link = Link(stream, runtime, machine, deadline, config.trace)
     return await _open_or_close(Client(link, config, server_name), mode)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from .. import tls as tls_package
 from ..client_events import ClientEvent, Disconnected, Sent, Step, Unsolicited
@@ -40,10 +40,6 @@ _CHECK_IMPLICIT_TLS = (
 _TRANSACTION_PHASES = frozenset({Phase.MAIL, Phase.RCPT, Phase.CHUNKS, Phase.FAILED})
 
 
-def _default_deadline(link: Link) -> Deadline:
-    return Deadline(link.runtime.now, link.machine.settings.timeouts.total)
-
-
 @define(eq=False, repr=False)
 class Link:
     """One connection of a client: sends commands and pairs each one with its reply.
@@ -56,8 +52,8 @@ class Link:
     stream: Stream
     runtime: Runtime
     machine: ClientProtocol
+    deadline: Deadline
     trace: Trace | None = None
-    deadline: Deadline = field(default=Factory(_default_deadline, takes_self=True))
 
     tls: tls_package.TLSInfo | None = field(default=None, init=False)
     closing_reply: Reply | None = field(default=None, init=False)
@@ -74,20 +70,11 @@ class Link:
         if self.deadline.total is not None:
             self.stream = DeadlineStream(self.stream, self.deadline)
 
-    def reserve(self, phase: str) -> None:
-        """Mark the link as in use by a conversation, whose errors name *phase*.
-
-        Raises LocalProtocolError if the link is in use already, or the connection has ended.
-        """
-        if self.busy:
-            text = "this client is in use: one conversation at a time"
-            check = "whether each task has a client of its own; a pool is shared safely"
-            raise LocalProtocolError(text, phase=phase, check=check)
-        if self.closing_reply is None and self.ended:
-            text = "this connection is over; open a new one"
-            check = "whether an earlier error, quit() or close() ended it"
-            raise LocalProtocolError(text, phase=phase, check=check)
-        self.busy, self.error_phase = True, phase
+    def hurry(self, seconds: float) -> None:
+        """Bound all waits from now on by *seconds* in total."""
+        deadline = Deadline(self.runtime.now, seconds)
+        deadline.start()
+        self.stream = DeadlineStream(self.stream, deadline)
 
     @property
     def usable(self) -> bool:
@@ -104,10 +91,8 @@ class Link:
     def needs_reset(self) -> bool:
         """Whether RSET must precede the next message: a transaction is open, or replies are
         outstanding."""
-        phase = self.machine.phase
-        if phase is Phase.READY or phase not in _TRANSACTION_PHASES:
-            return self.machine.awaits_reply and not self.ended
-        return not self.ended
+        machine = self.machine
+        return (machine.phase in _TRANSACTION_PHASES or machine.awaits_reply) and not self.ended
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -160,7 +145,7 @@ class Link:
         self.trace_line("C", str(sent[0]))
         self.trace_line("C", f"[{len(data)} octets of content]")
         if len(data) > CHUNK:
-            await self._write(self.machine.data_to_send(all_but=CHUNK))
+            await self.flush(all_but=CHUNK)
             await self.look()
             self._check_deadline()
         return sent
@@ -185,12 +170,10 @@ class Link:
         self.trace_line("C", "*" if response is None else "***")
         return await self.reply_to(sent)
 
-    async def flush(self) -> None:
-        """Write what is queued. Raises TransportError."""
-        if data := self.machine.data_to_send():
-            await self._write(data)
-
-    async def _write(self, data: bytes) -> None:
+    async def flush(self, *, all_but: int = 0) -> None:
+        """Write what is queued, but for the last *all_but* octets. Raises TransportError."""
+        if not (data := self.machine.data_to_send(all_but=all_but)):
+            return
         try:
             await self.stream.write(data, self.machine.settings.timeouts.block)
         except TransportError as error:
@@ -381,7 +364,7 @@ class Conversation:
 
     It is one operation for ``Timeouts.total``, or part of the one that is under way. Errors name
     its phase, unless ``Link.error_phase`` is set to a later one meanwhile. Entering it raises
-    what :meth:`Link.reserve` raises.
+    LocalProtocolError if the link is in use already, or the connection has ended.
     """
 
     _link: Link
@@ -389,8 +372,17 @@ class Conversation:
     _began: bool = field(default=False, init=False)
 
     def __enter__(self) -> None:
-        self._link.reserve(self._phase)
-        self._began = self._link.deadline.start()
+        link = self._link
+        if link.busy:
+            text = "this client is in use: one conversation at a time"
+            check = "whether each task has a client of its own; a pool is shared safely"
+            raise LocalProtocolError(text, phase=self._phase, check=check)
+        if link.closing_reply is None and link.ended:
+            text = "this connection is over; open a new one"
+            check = "whether an earlier error, quit() or close() ended it"
+            raise LocalProtocolError(text, phase=self._phase, check=check)
+        link.busy, link.error_phase = True, self._phase
+        self._began = link.deadline.start()
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, SMTPError):

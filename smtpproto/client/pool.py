@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Self, cast
 
 import attrs
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 from attrs.validators import ge, instance_of
 
 from ..errors import (
@@ -30,12 +30,11 @@ from ..ports import Runtime, Semaphore
 from .config import ClientConfig, ConnectOptions
 from .connection import Client, open_client, send_within
 from .deadline import Deadline
-from .target import Target, make_target
+from .target import make_target
 
 _log = logging.getLogger("smtpproto.client")
 
 _BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # commands sent before any content
-_QUIT_TIMEOUT = 1.0  # seconds for the reply to QUIT, because a sender may be waiting meanwhile
 
 
 class PoolOptions(ConnectOptions, total=False):
@@ -262,25 +261,6 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
     target = make_target(host, port, cast(ConnectOptions, client_options), "pool")
-    return _pool_of(runtime, target, PoolConfig(**cast(Any, pool_options)))
-
-
-def _pool_of(runtime: Runtime, target: Target, config: PoolConfig) -> Pool:
-    timeouts = target.config.timeouts
-    quit_timeout = _QUIT_TIMEOUT if timeouts.quit is None else min(timeouts.quit, _QUIT_TIMEOUT)
-    client_config = evolve(target.config, timeouts=evolve(timeouts, quit=quit_timeout))
-    opener = partial(open_client, runtime, target.host, target.port, client_config)
-    return Pool(runtime, opener, config, timeouts.total)
-
-
-async def send_once(
-    runtime: Runtime, target: Target, message: Source, envelope: Envelope | None
-) -> Outcome:
-    """Connect to *target*, send one message, send QUIT, and return the outcome.
-
-    ``Timeouts.total`` limits connecting and sending together. Raises what
-    :func:`~smtpproto.client.connection.open_client` and
-    :meth:`~smtpproto.client.connection.Client.send` raise.
-    """
-    async with _pool_of(runtime, target, PoolConfig(max_connections=1)) as pool:
-        return await pool.send(message, envelope)
+    opener = partial(open_client, runtime, *target)
+    pool_config = PoolConfig(**cast(Any, pool_options))
+    return Pool(runtime, opener, pool_config, target.config.timeouts.total)

@@ -140,8 +140,9 @@ class _Submission:
         DATA. Stop when a reply has put them out of order, for example one to *sender*."""
         link, machine = self.link, self.link.machine
         allowed, rcpts = sender.reply is None, self.transaction.rcpts
+        pipelined, window = machine.ready, machine.settings.limits.window
         for command in rcpts if self.plan.chunked else (*rcpts, _DATA):
-            if not machine.has_room:
+            if not pipelined or machine.in_flight >= window:
                 await link.wait_for_room()
                 allowed = machine.allows(command.verb)
             if not allowed:

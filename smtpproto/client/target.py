@@ -141,6 +141,17 @@ def _is_ipv6(host: str) -> bool:
     return True
 
 
+def reason_impossible(host: str, port: int, config: ClientConfig) -> str:
+    """Return why a client cannot open a connection to *port* of *host*, or "" if it can."""
+    if is_path(host):
+        text = "a Unix socket is not dialled from an address; leave out source"
+        return text if config.source else ""
+    if not 0 < port < 65536:
+        return f"no such port: {port}; a port is 1 to 65535"
+    lmtp_on_25 = config.lmtp and port == 25
+    return "LMTP must not be used on port 25 (RFC 2033 4); use port 24" if lmtp_on_25 else ""
+
+
 # -- URLs ----------------------------------------------------------------------------------------
 
 

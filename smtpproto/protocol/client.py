@@ -67,7 +67,7 @@ class ClientProtocol:
     authenticated: bool = False
 
     _parameters: MailParameters = _NO_PARAMETERS
-    _recipients: list[ForwardPath] = field(factory=list)  # accepted since MAIL
+    _recipients: list[ForwardPath] = field(factory=list)  # of LMTP, accepted since MAIL
     _reader: ReplyReader = field(init=False)
     _ledger: Ledger = field(init=False)
     _dots: DotWriter = field(factory=DotWriter)
@@ -375,8 +375,9 @@ class ClientProtocol:
         """Apply the effects of *reply* to *sent*; return the phase that it leads to."""
         accepted = reply.code < 400
         match sent.row:
-            case "RCPT" if accepted:
-                self._recipients.append(sent.what.path)  # type: ignore[union-attr]
+            case "RCPT":
+                if accepted and self.lmtp:
+                    self._recipients.append(sent.what.path)  # type: ignore[union-attr]
             case "MAIL":  # the transaction before it has all its replies
                 self._recipients = []
                 if accepted:  # also after a failed chunk, if MAIL was pipelined

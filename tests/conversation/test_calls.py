@@ -20,11 +20,11 @@ BOUNDS = {
     "S2p": 152,
     "S7": 23,
     "S7 refused": 79,
-    "C1": 570,
-    "C2": 305,
-    "C2 fresh": 380,
-    "C7": 50,
-    "C7 refused": 50,
+    "C1": 552,
+    "C2": 293,
+    "C2 fresh": 367,
+    "C7": 45,
+    "C7 refused": 46,
 }
 
 pytestmark = pytest.mark.skipif(is_profiled(), reason="another profiler runs, and would count too")

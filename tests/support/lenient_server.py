@@ -17,6 +17,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.connection import Client
+from smtpproto.client.deadline import Deadline
 from smtpproto.client.link import Link
 from smtpproto.mail.planning import Plan
 from smtpproto.mail.preparation import Source
@@ -127,7 +128,9 @@ def converse(
     uses TLS."""
 
     async def main() -> None:
-        link = Link(stream, Runtime(), ClientProtocol(secure=secure, lmtp=lmtp))
+        runtime = Runtime()
+        machine = ClientProtocol(secure=secure, lmtp=lmtp)
+        link = Link(stream, runtime, machine, Deadline(runtime.now, None))
         client = Client(link, ClientConfig(lmtp=lmtp), "mx.example.org")
         client._trusted = secure
         await client._open(TLSMode.NONE)
