@@ -7,7 +7,6 @@ with a dummy response, and the login fails.
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
@@ -128,12 +127,11 @@ def _read_refusal(challenge: bytes) -> Mapping[str, str]:
 
 
 @define(eq=False)
-class _BearerServer(ServerExchange, ABC):
-    """The server's side of both mechanisms."""
+class OAuthBearerServer(ServerExchange):
+    """The server's side of OAUTHBEARER."""
 
+    mechanism: ClassVar[str] = "OAUTHBEARER"
     _denied: Denied | None = field(default=None, init=False)
-
-    mechanism: ClassVar[str]
 
     async def _answer(self, response: Secret) -> Step:
         """Ask the authenticator to whom the token belongs.
@@ -161,23 +159,10 @@ class _BearerServer(ServerExchange, ABC):
         verdict: str | TokenRefused | None = await ask(self.authenticator.check_token, claim)
         return verdict
 
-    @abstractmethod
-    def read_claim(self, message: bytes) -> TokenClaim:
-        """Return what the client claims. Raises GrammarError if *message* is malformed."""
-
-    @abstractmethod
-    def refusal(self, refused: TokenRefused) -> dict[str, str]:
-        """Return the members of the JSON object to send; empty ones are left out."""
-
-
-class OAuthBearerServer(_BearerServer):
-    """The server's side of OAUTHBEARER."""
-
-    mechanism = "OAUTHBEARER"
-
     @keeps_secret
     def read_claim(self, message: bytes) -> TokenClaim:
-        """Read *message* strictly, but ignore unknown keys (RFC 7628 3.1)."""
+        """Return what the client claims. Ignores unknown keys (RFC 7628 3.1). Raises GrammarError
+        if *message* is malformed."""
         match = _OAUTHBEARER.fullmatch(message)
         if match is None:
             raise GrammarError("not an OAUTHBEARER message")
@@ -194,7 +179,8 @@ class OAuthBearerServer(_BearerServer):
         )
 
     def refusal(self, refused: TokenRefused) -> dict[str, str]:
-        """Return the members of RFC 7628 3.2.2."""
+        """Return the members of the JSON object to send (RFC 7628 3.2.2), of which empty ones are
+        left out."""
         return {
             "status": refused.status,
             "scope": refused.scope,
@@ -202,14 +188,14 @@ class OAuthBearerServer(_BearerServer):
         }
 
 
-class XOAuth2Server(_BearerServer):
+class XOAuth2Server(OAuthBearerServer):
     """The server's side of XOAUTH2."""
 
     mechanism = "XOAUTH2"
 
     @keeps_secret
     def read_claim(self, message: bytes) -> TokenClaim:
-        """Read *message* strictly."""
+        """Return what the client claims. Raises GrammarError if *message* is malformed."""
         match = _XOAUTH2.fullmatch(message)
         if match is None:
             raise GrammarError("not an XOAUTH2 message")

@@ -13,7 +13,8 @@ from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from .authenticator import ServerExchange, ask, authorize, wrong_password
 from .credentials import Login
 from .exchange import Channel, ClientExchange, Step
-from .prepare import prepared, prepared_secret, saslprep
+from .prepare import prepared, prepared_secret
+from .simple import user_name_of
 
 _HOST = pattern(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*", re.ASCII)
 _DIGEST = pattern(rb"[0-9a-f]{32}")
@@ -24,7 +25,6 @@ def _digest(secret: Secret, challenge: bytes) -> bytes:
 
 
 @keeps_secret_arguments
-@define(eq=False)
 class CramMD5Client(ClientExchange):
     """The client's side. SASLprep prepares the user name and the password.
 
@@ -32,19 +32,10 @@ class CramMD5Client(ClientExchange):
     for a password that is not UTF-8, and for an *authzid*, which CRAM-MD5 cannot carry.
     """
 
-    login: Login
-    channel: Channel
-    _username: bytes = field(init=False)
-    _password: Secret = field(init=False)
-    _answered: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        if self.login.authzid:
-            raise GrammarError("CRAM-MD5 cannot carry an authzid")
-        self._username = saslprep(self.login.username).encode()
-        self._password = prepared_secret(self.login.password)
-        if not self._username:
-            raise GrammarError("user name and password cannot be empty")
+    def __init__(self, login: Login, channel: Channel) -> None:
+        self._username = user_name_of(login, "CRAM-MD5").encode()
+        self._password = prepared_secret(login.password)
+        self._answered = False
 
     def step(self, challenge: bytes) -> Secret:
         """Return ``username SP digest``.

@@ -20,7 +20,7 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.secret import Secret, keeps_secret, keeps_secret_arguments
 from ..grammar.xtext import decode_base64, encode_base64
-from .authenticator import Authenticator, ServerExchange, ask, authorize, wrong_password
+from .authenticator import ServerExchange, ask, authorize, wrong_password
 from .credentials import Login
 from .exchange import Channel, ClientExchange, Denied, Identity, Step
 from .prepare import prepared, prepared_secret
@@ -42,7 +42,6 @@ _SERVER_ERROR = pattern(rf"e=({_VALUE}){_EXTENSIONS}")
 
 
 @keeps_secret_arguments
-@define(eq=False)
 class ScramClient(ClientExchange):
     """The client's side.
 
@@ -50,26 +49,15 @@ class ScramClient(ClientExchange):
     *plus* on a channel without bindings.
     """
 
-    login: Login
-    channel: Channel
-    hash_name: str
-    plus: bool = False
-    _password: Secret = field(init=False)
-    _nonce: str = field(init=False, repr=False)
-    _header: str = field(init=False, repr=False)
-    _bare: str = field(init=False, repr=False)
-    _next_step: Callable[[str], str] = field(init=False, repr=False)
-    _initial_requested: bool = field(default=False, init=False)
-    _server_proved: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        login = self.login
+    def __init__(self, login: Login, channel: Channel, hash_name: str, plus: bool = False) -> None:
+        self.channel, self.hash_name, self.plus = channel, hash_name, plus
         self._password = prepared_secret(login.password)
         authzid = f"a={_escaped(login.authzid)}" if login.authzid else ""
         self._header = f"{self._flag()},{authzid},"
-        self._nonce = fresh_nonce(self.channel)
+        self._nonce = fresh_nonce(channel)
         self._bare = f"n={_escaped(login.username)},r={self._nonce}"
-        self._next_step = self._server_first
+        self._next_step: Callable[[str], str] = self._server_first
+        self._initial_requested = self._server_proved = False
 
     def _flag(self) -> str:
         """Return the channel binding flag (RFC 5802 6)."""
@@ -115,8 +103,11 @@ class ScramClient(ClientExchange):
         binding = next(iter(self.channel.bindings.values())) if self.plus else b""
         without_proof = f"c={_base64(self._header.encode() + binding)},r={nonce}"
         signed = f"{self._bare},{message},{without_proof}".encode()
-        proof, signature = self._sign(signed, _octets(salt), int(iterations))
-        self._next_step = functools.partial(self._server_final, signature)
+        shape = _octets(salt), int(iterations), self.hash_name
+        salted = salted_password(self._password, *shape)
+        keys = ScramKeys.of_salted(salted, *shape)
+        proof = keys.masked(client_key(salted, self.hash_name), signed)
+        self._next_step = functools.partial(self._server_final, keys.signature(signed))
         return f"{without_proof},p={_base64(proof)}"
 
     def _server_final(self, signature: bytes, message: str) -> str:
@@ -136,17 +127,8 @@ class ScramClient(ClientExchange):
             self.details: Mapping[str, str] = {"scram-error": printable(error[1])}
         return error is not None
 
-    def _sign(self, signed: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
-        """Return ClientProof and the ServerSignature to expect.
 
-        Raises GrammarError if there are too few or too many iterations.
-        """
-        salted = salted_password(self._password, salt, iterations, self.hash_name)
-        keys = ScramKeys.of_salted(salted, salt, iterations, self.hash_name)
-        return keys.masked(client_key(salted, self.hash_name), signed), keys.signature(signed)
-
-
-@frozen(kw_only=True)
+@frozen
 class _FirstMessages:
     """What the server keeps of the first message of each side."""
 
@@ -193,15 +175,8 @@ class ScramServer(ServerExchange):
         known, keys = await self._keys(username)
         nonce += fresh_nonce(self.channel)
         challenge = f"r={nonce},s={_base64(keys.salt)},i={keys.iterations}"
-        first = _FirstMessages(
-            username=username,
-            authzid=authzid,
-            known=known,
-            keys=keys,
-            bound=bound,
-            nonce=nonce,
-            messages=f"{bare},{challenge}",
-        )
+        messages = f"{bare},{challenge}"
+        first = _FirstMessages(username, authzid, known, keys, bound, nonce, messages)
         self._next_step = functools.partial(self._client_final, first)
         return challenge.encode()
 
@@ -245,7 +220,7 @@ class ScramServer(ServerExchange):
 
     async def _keys(self, username: str) -> tuple[bool, ScramKeys]:
         """Return whether the user exists, and keys in any case, in the same time."""
-        decoy = _decoy(self.authenticator, self.channel, username, self.hash_name)
+        decoy = self._decoy(username)
         keys = await ask(self.authenticator.scram_keys, username, self.hash_name)
         if keys is not None and keys.hash_name != self.hash_name:
             raise LocalProtocolError(
@@ -253,25 +228,23 @@ class ScramServer(ServerExchange):
             )
         return keys is not None, keys or decoy
 
+    def _decoy(self, username: str) -> ScramKeys:
+        """Return keys for a user who does not exist, always with the same salt, which a client
+        cannot predict."""
+        authenticator, hash_name = self.authenticator, self.hash_name
+        if authenticator.decoy_key is None:
+            # vars() bypasses the setter of a frozen class; setdefault is safe among threads.
+            vars(authenticator).setdefault("decoy_key", Secret(self.channel.random(32)))
+        assert authenticator.decoy_key is not None
+        iterations, size = authenticator.decoy_shape(hash_name)
+        key = authenticator.decoy_key.reveal()
+        salt = hashlib.shake_256(key + f"{hash_name}:{username}".encode()).digest(size)
+        return ScramKeys.of_salted(key, salt, iterations, hash_name)
+
 
 def fresh_nonce(channel: Channel) -> str:
     """Return 18 random octets as printable text."""
     return _base64(channel.random(18))
-
-
-def _decoy(
-    authenticator: Authenticator, channel: Channel, username: str, hash_name: str
-) -> ScramKeys:
-    """Return keys for a user who does not exist, always with the same salt, which a client cannot
-    predict."""
-    if authenticator.decoy_key is None:
-        # vars() bypasses the setter of a frozen class; setdefault makes one key for all threads.
-        vars(authenticator).setdefault("decoy_key", Secret(channel.random(32)))
-    assert authenticator.decoy_key is not None
-    iterations, size = authenticator.decoy_shape(hash_name)
-    key = authenticator.decoy_key.reveal()
-    salt = hashlib.shake_256(key + f"{hash_name}:{username}".encode()).digest(size)
-    return ScramKeys.of_salted(key, salt, iterations, hash_name)
 
 
 def _after_end(message: str) -> NoReturn:

@@ -80,8 +80,21 @@ class PlainServer(ServerExchange):
         return name, prepared(username), Secret(prepared(password))
 
 
+def user_name_of(login: Login, mechanism: str) -> str:
+    """Return the user name of *login*, prepared, for a *mechanism* that carries no authzid.
+
+    Raises GrammarError if there is an authzid, if the user name or the password is empty, and for
+    characters that SASLprep prohibits.
+    """
+    name = saslprep(login.username)
+    if login.authzid:
+        raise GrammarError(f"{mechanism} cannot carry an authzid")
+    if not (name and login.password.reveal()):
+        raise GrammarError("user name and password cannot be empty")
+    return name
+
+
 @keeps_secret_arguments
-@define(eq=False)
 class LoginClient(ClientExchange):
     """The client's side of LOGIN (draft-murchison-sasl-login), in which the server asks for user
     name and password in turn. Only for servers that support nothing better.
@@ -91,17 +104,8 @@ class LoginClient(ClientExchange):
     LOGIN cannot carry.
     """
 
-    login: Login
-    channel: Channel
-    _responses: list[Secret] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        name, password = saslprep(self.login.username), self.login.password
-        if self.login.authzid:
-            raise GrammarError("LOGIN cannot carry an authzid")
-        if not (name and password.reveal()):
-            raise GrammarError("user name and password cannot be empty")
-        self._responses = [Secret(name), password]
+    def __init__(self, login: Login, channel: Channel) -> None:
+        self._responses = [Secret(user_name_of(login, "LOGIN")), login.password]
 
     def step(self, challenge: bytes) -> Secret:
         """Return the user name, then the password; the text of the prompts does not matter.
