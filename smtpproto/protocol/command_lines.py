@@ -10,14 +10,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from attrs import frozen
-
 from ..errors import GrammarError
 from ..events import AuthResponse
 from ..grammar.command import Command
-from ..grammar.command_line import COMMANDS, read_command, read_verb
-from ..grammar.extension import LONGEST_LINE
-from ..grammar.extension_command import Bdat, ChunkError
+from ..grammar.command_line import COMMANDS, read_command
 from ..grammar.parse_context import ParseContext
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
@@ -25,13 +21,11 @@ from ..grammar.reply import Reply
 from ..grammar.secret import Secret
 from ..grammar.xtext import decode_base64
 from ..limits import COMMAND_LINE
-from ..wire.lines import OVERLONG, LineReader, Overlong
+from ..wire.lines import Overlong
 from . import server_replies
 from .phases import Phase
-from .reply_format import error_reply
-from .server_rules import check
 from .server_state import ServerState
-from .terms import Terms, check_order
+from .terms import Terms
 
 _METHODS = frozenset(  # RFC 9110 9, RFC 5789, RFC 9113 3.4
     b"GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH PRI".split()
@@ -50,54 +44,6 @@ def is_too_long(terms: Terms, line: bytes) -> bool:
     verb = line.partition(b" ")[0].rstrip().upper().decode("latin-1")
     limit = terms.settings.limits.auth_line if verb == "AUTH" else terms.offered.line_limit(verb)
     return len(line) + 2 > limit
-
-
-@frozen(eq=False)
-class FoundLine:
-    """A line that a client sent: its command, or why it is refused."""
-
-    line: bytes | None
-    """What may be shown after redaction; None if nothing may."""
-    command: Command | None = None
-    """None in a refusal, unless octets of a chunk follow."""
-    refusal: Reply | None = None
-    tolerated: tuple[str, ...] = ()
-    """The leniencies that the command needed and that are to be reported."""
-    is_open_end: bool = False
-    """Whether it is unknown where the next command begins: after a BDAT of unknown size."""
-
-
-def read_line(lines: LineReader, state: ServerState) -> FoundLine | None:
-    """Return the next line, or None if it is not complete."""
-    terms = state.terms
-    line = lines.read(max(terms.settings.limits.auth_line, LONGEST_LINE))  # by verb below
-    if line is None:
-        # A binary protocol may never send the end of a line.
-        binary = state.phase is Phase.START and _BINARY.match(state.buffer.peek(1))
-        return FoundLine(None, refusal=server_replies.NOT_SMTP) if binary else None
-    if line is OVERLONG:
-        return _no_command(state, lines.beginning, None, server_replies.LINE_TOO_LONG)
-    if is_too_long(terms, line):
-        return _no_command(state, line, None, server_replies.LINE_TOO_LONG)
-    try:
-        verb = read_verb(line, terms.vocabulary.commands)
-        refusal = check_order(terms, state.phase, verb)
-        if refusal is not None and verb != "BDAT":
-            return FoundLine(line, None, refusal)
-        command, tolerated = read_negotiated(terms, verb, line)
-    except GrammarError as error:
-        if isinstance(error, ChunkError) and error.size is not None:
-            return FoundLine(line, Bdat(error.size), error_reply(error))
-        return _no_command(state, line, line, error_reply(error))
-    return FoundLine(line, command, refusal or check(state, command), tolerated)
-
-
-def _no_command(state: ServerState, line: bytes, shown: bytes | None, reply: Reply) -> FoundLine:
-    """Return the refusal of a line that is not a command. Its reply is 421 if the line belongs to
-    another protocol."""
-    if is_foreign(state.terms, state.phase, line):
-        reply = server_replies.NOT_SMTP
-    return FoundLine(shown, None, reply, is_open_end=line[:4].upper() == b"BDAT")
 
 
 def read_negotiated(terms: Terms, verb: str, line: bytes) -> tuple[Command, tuple[str, ...]]:
@@ -136,17 +82,15 @@ def read_auth_response(line: bytes | Literal[Overlong.LINE]) -> AuthResponse | R
         return error.reply or server_replies.SYNTAX_ERROR
 
 
-def redact(state: ServerState, line: bytes | None) -> str:
+def redact(state: ServerState, line: bytes) -> str:
     """Return *line*, escaped, or asterisks in place of what may be secret: the argument of AUTH,
-    and after a refused AUTH a line without a known verb. "" stands for a line that is not shown."""
-    if line is None:
-        return ""
+    and after a refused AUTH a line without a known verb."""
     verb = line.split(maxsplit=1)[0].upper() if line.strip() else b""
     if verb[:4] == b"AUTH":
         state.after_refused_login = True
         return "AUTH ***"
-    known = verb.decode("latin-1") in state.terms.vocabulary.commands
-    return "***" if state.after_refused_login and not known else printable(line)
+    hidden = state.after_refused_login and not _knows(state.terms, verb)
+    return "***" if hidden else printable(line)
 
 
 # -- lines of other protocols --------------------------------------------------------------------
@@ -172,6 +116,11 @@ def _is_foreign(terms: Terms, phase: Phase, line: bytes) -> bool:
     if (name := _FIELD.match(line)) and not _knows(terms, name[1].upper()):
         return True
     return phase is Phase.START and bool(verb[:4] == b"SSH-" or _NO_LETTER.match(line))
+
+
+def is_binary(octets: bytes) -> bool:
+    """Return whether *octets* begin with one that no command has."""
+    return _BINARY.match(octets) is not None
 
 
 def _knows(terms: Terms, verb: bytes) -> bool:

@@ -6,22 +6,38 @@ from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 from .. import events
-from ..errors import LocalProtocolError
+from ..errors import GrammarError, LocalProtocolError
 from ..events import ANSWERED_BY_MACHINE, NOT_QUESTIONS, Question, ServerEvent
-from ..grammar.extension_command import Auth, Bdat, StartTLS
+from ..grammar.command_line import read_verb
+from ..grammar.extension import LONGEST_LINE
+from ..grammar.extension_command import Auth, Bdat, ChunkError, StartTLS
 from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
 from ..option_types import require_type
-from ..wire.lines import LineReader
+from ..wire.lines import OVERLONG, LineReader
 from . import server_replies
-from .command_lines import read_auth_response, read_line, redact
+from .command_lines import (
+    is_binary,
+    is_foreign,
+    is_too_long,
+    read_auth_response,
+    read_negotiated,
+    redact,
+)
 from .incoming_content import IncomingContent
 from .phases import COLUMNS, Phase
-from .reply_format import format_reply, in_allowed_characters, name_of
-from .server_rules import RULES, check_answer, check_injection, default_reply, strip_untrusted
+from .reply_format import error_reply, format_reply, in_allowed_characters, name_of
+from .server_rules import (
+    RULES,
+    check,
+    check_answer,
+    check_injection,
+    default_reply,
+    strip_untrusted,
+)
 from .server_state import AFTER_ACCEPTING, ServerState
 from .settings import settings_of
-from .terms import MachineOptions, ServerSettings, Terms, terms_of
+from .terms import MachineOptions, ServerSettings, Terms, check_order, terms_of
 from .transaction import NO_TRANSACTION
 
 
@@ -191,7 +207,7 @@ class ServerProtocol(ServerState):
         self.phase = Phase.CLOSED
 
     def _close(self, closing: Reply | None) -> None:
-        if closing is not None:
+        if closing is not None and self.phase is not Phase.CLOSED:
             self.hang_up(closing)
 
     def tls_started(
@@ -243,25 +259,46 @@ class ServerProtocol(ServerState):
 
     def _read_line(self) -> ServerEvent | None:
         """Return the next command, or its refusal, after all checks."""
-        found = read_line(self._lines, self)
-        if found is None:
-            return None
-        if found.command is not None and found.refusal is None:
-            command = strip_untrusted(self.terms, found.command)
-            self.after_refused_login = False
-            return self._after_report(found.tolerated, found.line, command)
-        reply, line = found.refusal or server_replies.SYNTAX_ERROR, redact(self, found.line)
-        if isinstance(found.command, Bdat):
-            self._begin_chunk(found.command, reply, line)
-            return self._read_content()
-        rejected = self._reject(line, reply)
-        if found.is_open_end and self.phase is not Phase.CLOSED:
-            self.hang_up(server_replies.UNKNOWN_CHUNK_SIZE)
+        lines, terms = self._lines, self.terms
+        line = lines.read(max(terms.settings.limits.auth_line, LONGEST_LINE))  # by verb below
+        if line is None:
+            # A binary protocol may never send the end of a line.
+            foreign = self.phase is Phase.START and is_binary(self.buffer.peek(1))
+            return self._reject("", server_replies.NOT_SMTP) if foreign else None
+        if line is OVERLONG or is_too_long(terms, line):
+            beginning = lines.beginning if line is OVERLONG else line
+            return self._reject_line(beginning, "", server_replies.LINE_TOO_LONG)
+        try:
+            verb = read_verb(line, terms.vocabulary.commands)
+            refusal = check_order(terms, self.phase, verb)
+            if refusal is not None and verb != "BDAT":
+                return self._reject(redact(self, line), refusal)
+            command, tolerated = read_negotiated(terms, verb, line)
+        except GrammarError as error:
+            if not isinstance(error, ChunkError) or error.size is None:
+                return self._reject_line(line, redact(self, line), error_reply(error))
+            command, refusal = Bdat(error.size), error_reply(error)
+        else:
+            refusal = refusal or check(self, command)
+            if refusal is None:
+                self.after_refused_login = False
+                return self._after_report(tolerated, line, strip_untrusted(terms, command))
+        if not isinstance(command, Bdat):
+            return self._reject(redact(self, line), refusal)
+        self._begin_chunk(command, refusal, redact(self, line))
+        return self._read_content()
+
+    def _reject_line(self, line: bytes, shown: str, reply: Reply) -> events.Rejected:
+        """Refuse a line that is not a command, with 421 if it belongs to another protocol. End the
+        session if it is a BDAT: it is unknown where the next command begins."""
+        if is_foreign(self.terms, self.phase, line):
+            reply = server_replies.NOT_SMTP
+        rejected = self._reject(shown, reply)
+        if line[:4].upper() == b"BDAT":
+            self._close(server_replies.UNKNOWN_CHUNK_SIZE)
         return rejected
 
-    def _after_report(
-        self, used: tuple[str, ...], line: bytes | None, event: ServerEvent
-    ) -> ServerEvent:
+    def _after_report(self, used: tuple[str, ...], line: bytes, event: ServerEvent) -> ServerEvent:
         """Return *event*, or before it a report of the leniencies *used* for *line*, if any."""
         if not used:
             return event
@@ -308,7 +345,7 @@ class ServerProtocol(ServerState):
         if self.terms.settings.lmtp:
             self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts)
         end, used = events.BodyEnd(self.transaction.size), content.tolerated
-        return self._after_report(used, None, end) if used else end
+        return self._after_report(used, b"", end) if used else end
 
     def _reject_content(self, content: IncomingContent, reply: Reply) -> events.Rejected:
         """Refuse a message whose end was read, or a chunk that was refused at BDAT."""
@@ -316,8 +353,7 @@ class ServerProtocol(ServerState):
             rejected = self._reject_message(reply)
         else:
             rejected = self._reject_chunk(content, content.bdat, reply)
-        if self.phase is not Phase.CLOSED:
-            self._close(self.budget.closing)
+        self._close(self.budget.closing)
         return rejected
 
     def _reject_message(self, reply: Reply) -> events.Rejected:
@@ -335,10 +371,9 @@ class ServerProtocol(ServerState):
             self._fail_transaction()
         else:
             self.phase = content.before
-        times = self.transaction.last_chunk_replies if bdat.last else None
-        if times is None:
-            return self._reject(content.line, reply)
-        self.transaction = NO_TRANSACTION
+        times = 1
+        if bdat.last:
+            times, self.transaction = self.transaction.last_chunk_replies, NO_TRANSACTION
         return self._reject(content.line, reply, times=times)
 
 

@@ -18,8 +18,8 @@ class Transaction:
     rcpts: list[Rcpt] = field(factory=list)
     size: int = 0
     """Octets of content read."""
-    last_chunk_replies: int | None = None
-    """After a refused chunk in LMTP, the replies that BDAT LAST still has; None: one, as usual."""
+    last_chunk_replies: int = 1
+    """How many replies BDAT LAST has after a refused chunk; in LMTP one for each recipient."""
 
     @property
     def utf8(self) -> bool:
