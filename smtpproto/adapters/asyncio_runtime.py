@@ -19,7 +19,7 @@ from ..ports import is_path
 from . import asyncio_calls, asyncio_race
 from .asyncio_waiter import Waiter
 from .daemon_threads import THREADS, DaemonThreads
-from .dialling import connect_unix, map_connect_errors
+from .dialling import connect_unix, map_connect_errors, send_small_writes_at_once
 from .receive_buffer import receive_buffer
 from .shared_values import SHARED_VALUES
 
@@ -89,6 +89,7 @@ async def stream_over(connected: socket.socket) -> Stream:
     loop = asyncio.get_running_loop()
     create = loop.create_unix_connection if _is_unix(connected) else loop.create_connection
     try:
+        send_small_writes_at_once(connected)  # asyncio does not, if the socket names no protocol
         _, stream = await create(Stream, sock=connected)
     except BaseException:
         close_after_failure(connected)

@@ -18,6 +18,7 @@ from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import asyncio_calls, listening
 from .asyncio_runtime import Runtime, Stream, close_after_failure
+from .dialling import send_small_writes_at_once
 from .listening import HostOption
 from .serving import GRACE, LAST, ServerBase
 from .socket_stream import LINGER, LINGER_OCTETS, LINGER_QUIET
@@ -203,6 +204,7 @@ class Server(ServerBase):
             close_after_failure(connection.sock)
 
     async def _serve(self, connection: _Connection) -> None:
+        send_small_writes_at_once(connection.sock)
         try:
             _, connection.stream = await self._loop.connect_accepted_socket(
                 _LingeringStream, connection.sock

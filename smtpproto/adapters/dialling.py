@@ -89,6 +89,12 @@ async def connect_unix(runtime: Runtime, path: str, timeout: float | None = None
         await runtime.sleep(_RETRY_DELAY)
 
 
+def send_small_writes_at_once(connected: socket.socket) -> None:
+    """Do not delay small writes until the peer has acknowledged those before, if this is TCP."""
+    with suppress(OSError):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class close_on_error:  # noqa: N801  # a generator would cost more calls
     """Closes the caller's *connection*, if there is one, when the block raises."""
 

@@ -99,8 +99,7 @@ def literal(host: str, port: int) -> AddressInfo | None:
         socket.inet_pton(socket.AF_INET, host)
     except (OSError, ValueError):  # ValueError: characters that no host has
         return None
-    # With the protocol, because asyncio sets TCP_NODELAY only on a socket that names it.
-    return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
+    return socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port)
 
 
 def open_socket(info: AddressInfo, source: tuple[str, int] | None) -> socket.socket:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import FEW, READ
-from .dialling import close_on_error
+from .dialling import close_on_error, send_small_writes_at_once
 
 # What recv and send raise if they would have to wait. The last two are those of an SSLSocket, which
 # a caller may have connected.
@@ -34,8 +34,7 @@ class SocketStream(ABC):
         self._socket, self._amount = connected, FEW
         with close_on_error(connected):
             connected.setblocking(False)
-            with contextlib.suppress(OSError):  # the socket is not TCP
-                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            send_small_writes_at_once(connected)
 
     @staticmethod
     @abstractmethod

@@ -64,6 +64,21 @@ def test_tls_over_the_socket_of_the_caller_verifies_the_host(
     assert len(inbox.messages) == 1
 
 
+@each_client
+def test_the_socket_of_the_caller_does_not_delay_small_writes(
+    client: type[Adapter], inbox: Inbox
+) -> None:
+    async def check(opened: Any) -> None:
+        await opened.noop()
+        assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    with running_server(Blocking, inbox) as running:
+        near = socket.socket()  # without the protocol, which asyncio would look at
+        near.connect(("127.0.0.1", running.port))
+        with near.dup() as same:
+            connect_and(check, client, "localhost", sock=near, tls="none")
+
+
 def plain(connected: socket.socket) -> socket.socket:
     return connected
 

@@ -54,6 +54,27 @@ def test_a_server_serves_several_clients_at_once(server: type[Adapter], inbox: I
     assert inbox.bodies == [b"second\r\n", b"first\r\n"]
 
 
+@each_server
+def test_no_connection_of_a_server_delays_small_writes(
+    server: type[Adapter], inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, accepted = socket.socket.accept, []
+
+    def recording(listener: socket.socket) -> object:
+        connected, address = accept(listener)
+        accepted.append(connected)
+        return connected, address
+
+    async def check(client: Client) -> None:
+        await client.noop()
+        (mine,) = accepted
+        assert mine.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    monkeypatch.setattr(socket.socket, "accept", recording)
+    with running_server(server, inbox) as running:
+        Blocking.client(running.port, check)
+
+
 # -- stopping ------------------------------------------------------------------------------------
 
 
