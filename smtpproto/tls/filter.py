@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ..errors import LocalProtocolError, TLSFailed
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
-from ..option_types import checked
+from ..option_types import checked, maker
 from .binding import SERVER_END_POINT, server_end_point
 from .verify import has_fingerprint
 
@@ -30,6 +30,9 @@ class TLSInfo:
     """Whether this side verified the peer: a server by name or fingerprint, a client by a CA."""
     bindings: Mapping[str, bytes] = field(factory=dict, repr=False, hash=False)
     """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
+
+
+_make_info = maker(TLSInfo, "version", "cipher", "peer_certificate", "verified", "bindings")
 
 
 class Filter(ABC):
@@ -97,13 +100,8 @@ class Filter(ABC):
     @property
     def info(self) -> TLSInfo:
         """The result of the handshake."""
-        return TLSInfo(
-            version=self.version,
-            cipher=self.cipher,
-            peer_certificate=self.peer_certificate,
-            verified=self.verified,
-            bindings=self.bindings,
-        )
+        certificate, verified = self.peer_certificate, self.verified
+        return _make_info(self.version, self.cipher, certificate, verified, self.bindings)
 
     def receive(self, octets: bytes) -> None:
         """Take octets that have arrived; b"" is the end of the stream."""

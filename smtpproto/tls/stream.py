@@ -103,9 +103,10 @@ class TLSFilter(Filter):
     def _verified_by_context(self) -> bool:
         if not self.server_side:
             return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
+        if self.peer_certificate is None:
+            return False
         # An SNI callback may have replaced the context; then both contexts must ask for it.
-        modes = self._verify_mode, self.object.context.verify_mode
-        return self.peer_certificate is not None and ssl.CERT_NONE not in modes
+        return ssl.CERT_NONE not in (self._verify_mode, self.object.context.verify_mode)
 
     @property
     def version(self) -> str:
@@ -132,8 +133,8 @@ class TLSFilter(Filter):
             self._incoming.write_eof()
 
     def read(self) -> bytes | None:
-        if not (self._incoming.pending or self._ended or self.object.pending()):
-            return None  # what ssl would say by an exception
+        if not (self._incoming.pending or self._ended):
+            return None  # what ssl would say by an exception; each read takes a whole record
         try:
             octets = self.object.read(_RECORD)
         except ssl.SSLWantReadError:
@@ -180,21 +181,20 @@ class TLSStream(StreamWrapper):
 
     async def handshake(self, timeout: float | None) -> None:
         """Do the handshake within *timeout* seconds. Raises TLSFailed, TimedOut or ConnectionLost,
-        with the phase "TLS"."""
+        with the phase "TLS".
+
+        What this side sends last leaves with its next octets, or before it reads.
+        """
         deadline = self._deadline(timeout)
-        done = False
         try:
             while not self._filter.handshake():
                 await self._flush(self._left(deadline))
                 self._filter.receive(await self._stream.read(self._left(deadline)))
-            done = True
         except TransportError as error:
             error.phase, error.check = "TLS", error.check or CHECK_SPEAKS_TLS
+            with contextlib.suppress(SMTPError):
+                await self._flush(timeout)  # the alert
             raise
-        finally:  # the end of a client's handshake leaves with its first command, or before a read
-            if not done or self._filter.server_side:
-                with contextlib.suppress(SMTPError):
-                    await self._flush(timeout)
 
     async def read(self, timeout: float | None) -> bytes:
         """See :meth:`.Stream.read`; *timeout* is for a whole record."""

@@ -12,7 +12,7 @@ from smtpproto.errors import ConnectionLost, TimedOut, TLSFailed
 from smtpproto.limits import CHUNK
 from smtpproto.tls.context import Context
 from smtpproto.tls.stream import TLSStream
-from tests.support.certificates import NAME
+from tests.support.certificates import LEAF, NAME
 from tests.support.tls_libraries import (
     PyOpenSSL,
     Standard,
@@ -298,6 +298,37 @@ def test_a_client_s_handshake_ends_before_it_waits_for_the_greeting() -> None:
     run(stream.handshake(10))
     assert run(stream.read(5)) == server.greeting
     assert server.handshake_done
+
+
+class ClientEnd(EchoServer):
+    """A stream to a TLS client that sends *command* together with the end of its handshake."""
+
+    def __init__(self, command: bytes) -> None:
+        super().__init__()
+        self.tls = client_of(TRUSTING, NAME)
+        self.greeting = command
+        self.serve()
+        self.output = self.tls.data_to_send()
+
+
+def test_a_server_s_handshake_ends_with_its_first_reply_in_one_write() -> None:
+    client = ClientEnd(b"EHLO client.example\r\n")
+    stream = TLSStream(client, server_of(context_of(Standard, True)), Clock())
+    run(stream.handshake(10))
+    assert len(client.writes) == 1
+    assert run(stream.read(5)) == client.greeting
+    assert len(client.writes) == 1
+    run(stream.write(b"250 ok\r\n", 5))
+    assert len(client.writes) == 2
+    assert client.received == b"250 ok\r\n"
+
+
+def test_a_server_s_handshake_ends_before_it_waits_for_the_first_command() -> None:
+    client = ClientEnd(b"EHLO client.example\r\n")  # which TLS 1.2 does not let it send earlier
+    stream = TLSStream(client, server_of(Standard.server(LEAF, "TLSv1.2")), Clock())
+    run(stream.handshake(10))
+    assert not client.handshake_done
+    assert run(stream.read(5)) == client.greeting
 
 
 def test_a_client_that_closes_at_once_still_ends_its_handshake() -> None:
