@@ -16,7 +16,7 @@ from ..option_types import maker
 from .address import COMMON_MAILBOX, ReversePath, make_forward_path, make_reverse_path, of_common
 from .command import NO_MAIL_PARAMETERS, Command, Data, Ehlo, Helo, Mail, Noop, Quit, Rcpt, Rset
 from .domain import COMMON_DOMAIN, common_domain
-from .extension_command import Bdat, Lhlo
+from .extension_command import Bdat, Lhlo, StartTLS
 from .parameters import Body, MailParameters
 from .pattern import pattern
 
@@ -86,7 +86,7 @@ def _bdat(match: Match) -> Bdat:
 
 FORMS: Mapping[type[Command], Form] = {
     **{kind: _hello(kind) for kind in (Ehlo, Helo, Lhlo)},
-    **{kind: _bare(kind) for kind in (Data, Rset, Noop, Quit)},
+    **{kind: _bare(kind) for kind in (Data, Rset, Noop, Quit, StartTLS)},
     Mail: _form(Mail, _SENDER, _mail, "SIZE", "BODY"),
     Rcpt: _form(Rcpt, rf" (?i:TO):<({COMMON_MAILBOX})>", _rcpt),
     Bdat: _form(Bdat, _CHUNK, _bdat),

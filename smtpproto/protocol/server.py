@@ -249,12 +249,13 @@ class ServerProtocol(ServerState):
         match, kind = form.line.match(buffer.data, buffer.at), verb.command
         if match is None or (verb.junk and self.budget.junk_is_spent):
             return self._read_line()
-        command = form.make(match)
+        command, at, buffer.at = form.make(match), buffer.at, match.end()
         if kind in RULES and RULES[kind](self, command) is not None:
+            buffer.at = at
             return self._read_line()
         if verb.junk:
             self.budget.count_junk()
-        buffer.at, self.after_refused_login = match.end(), False
+        self.after_refused_login = False
         return command
 
     def _read_line(self) -> ServerEvent | None:
