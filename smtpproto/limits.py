@@ -33,6 +33,13 @@ CHUNK = 131072  # largest slice of content; larger ones cause page faults
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 
+# A socket that is closed while octets of the peer are unread resets the connection, and the peer
+# may lose the last reply. So a server ends its own direction first, and discards what still
+# arrives: until the client's end, until nothing comes for a while, or up to a limit.
+LINGER = 2.0  # seconds at most
+LINGER_QUIET = 0.5  # seconds without an octet
+LINGER_OCTETS = 4 * 1024 * 1024
+
 MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no limit
 
 

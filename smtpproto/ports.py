@@ -109,6 +109,12 @@ class Stream(Protocol):
         """
         ...
 
+    async def end(self) -> None:
+        """End this side's direction: the peer reads the end after what was written. Reading goes
+        on; after :meth:`interrupt`, too, if the system can. Never raises. Only servers call it.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the connection. Never raises, and may be called twice."""
         ...

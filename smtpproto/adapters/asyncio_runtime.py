@@ -119,7 +119,7 @@ class Stream(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self._buffer = receive_buffer()
         self._received: list[bytes] = []
-        self._ended = False
+        self._ended = self._interrupted = False
         self._error: Exception | None = None
         self._full = self._paused = False
         self._broken = False  # asyncio logs writes to a transport that is closing
@@ -150,6 +150,13 @@ class Stream(asyncio.BufferedProtocol):
         if self._broken:
             raise ConnectionLost(printable(str(self._error or "the connection is closed")))
 
+    async def end(self) -> None:
+        if self._interrupted:
+            self._ended = self._interrupted = False
+        if not self._transport.is_closing():
+            with contextlib.suppress(OSError):
+                self._transport.write_eof()
+
     async def close(self) -> None:
         self._broken = True
         self._transport.abort() if self._full else self._transport.close()
@@ -166,8 +173,13 @@ class Stream(asyncio.BufferedProtocol):
                 self._transport.abort()
 
     def interrupt(self) -> None:
-        self._ended = True
-        self._waiter.wake_soon()
+        if not self._ended:
+            self._ended = self._interrupted = True
+            self._waiter.wake_soon()
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._transport.abort()
 
     @property
     def peername(self) -> tuple[str, int]:
@@ -221,14 +233,14 @@ class Stream(asyncio.BufferedProtocol):
         self._waiter.wake()
 
     def eof_received(self) -> bool:
-        self._ended = True
+        self._ended, self._interrupted = True, False
         self._waiter.wake()
         return True  # keep the transport open: replies can still be written
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None:
             self._receive_the_rest()
-        self._ended, self._error = True, exc or self._error
+        self._ended, self._interrupted, self._error = True, False, exc or self._error
         self._broken = True
         self._closed.set()
         self._waiter.wake_soon()

@@ -8,12 +8,10 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from time import monotonic
 from typing import Unpack
 
 from attrs import define
 
-from ..errors import TransportError
 from ..server import Conversation, HandlerSource
 from ..server.config import ServerOptions
 from . import asyncio_calls, listening
@@ -21,7 +19,6 @@ from .asyncio_runtime import Runtime, Stream, close_after_failure
 from .dialling import send_small_writes_at_once
 from .listening import HostOption
 from .serving import GRACE, LAST, ServerBase
-from .socket_stream import LINGER, LINGER_OCTETS, LINGER_QUIET
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +65,7 @@ class _Connection:
     """A connection; the conversation begins when there is a transport."""
 
     sock: socket.socket
-    stream: _LingeringStream | None = None
+    stream: Stream | None = None
     conversation: Conversation | None = None
 
 
@@ -206,9 +203,7 @@ class Server(ServerBase):
     async def _serve(self, connection: _Connection) -> None:
         send_small_writes_at_once(connection.sock)
         try:
-            _, connection.stream = await self._loop.connect_accepted_socket(
-                _LingeringStream, connection.sock
-            )
+            _, connection.stream = await self._loop.connect_accepted_socket(Stream, connection.sock)
         except OSError:  # the client has left already
             return
         connection.conversation = self._converse(connection.stream, self._runtime)
@@ -244,35 +239,3 @@ def _on_signals(stop: Callable[[], object]) -> Iterator[None]:
             with contextlib.suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
             signal.signal(number, handler)
-
-
-class _LingeringStream(Stream):
-    """A stream that lets the client read the last replies before it closes the connection."""
-
-    _ended_by_client = False  # unlike _ended, not by interrupt()
-
-    async def close(self) -> None:
-        try:
-            if not (self._ended_by_client or self._full or self._transport.is_closing()):
-                await self._linger()
-        finally:
-            await super().close()
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._transport.abort()
-
-    async def _linger(self) -> None:
-        room, self._ended, end = LINGER_OCTETS, False, monotonic() + LINGER
-        with contextlib.suppress(TransportError, OSError):
-            self._transport.write_eof()
-            while room > 0 and (octets := await self.read(min(end - monotonic(), LINGER_QUIET))):
-                room -= len(octets)
-
-    def eof_received(self) -> bool:
-        self._ended_by_client = True
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ended_by_client = True
-        super().connection_lost(exc)

@@ -108,7 +108,6 @@ class Stream(SocketStream):
         return True
 
     def interrupt(self) -> None:
-        self._reading_is_shut = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
 

@@ -22,8 +22,6 @@ from .facade import run
 from .listening import HostOption
 from .serving import GRACE, LAST, ServerBase
 
-_POLL = 0.05  # seconds between looks at a socket whose reading side was shut
-
 
 @contextlib.contextmanager
 def serve(
@@ -68,7 +66,7 @@ def serve_forever(
 class _Connection:
     """A connection; its thread makes the conversation."""
 
-    stream: _LingeringStream
+    stream: Stream
     conversation: Conversation | None = None
 
 
@@ -185,7 +183,7 @@ class Server(ServerBase):
             self._must_stop.wait(listening.ACCEPT_PAUSE)
 
     def _begin(self, connected: socket.socket) -> None:
-        connection = _Connection(_LingeringStream(connected))
+        connection = _Connection(Stream(connected))
         thread = threading.Thread(target=self._serve, args=[connection], daemon=True)
         self._running[thread] = connection
         try:
@@ -221,25 +219,3 @@ def _signals_to(near: socket.socket) -> Iterator[None]:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _LingeringStream(Stream):
-    """A stream that lets the client read the last replies before it closes the connection."""
-
-    _aborted = False
-
-    async def close(self) -> None:
-        try:
-            await self._linger()
-        finally:
-            await super().close()
-
-    async def _is_ready(self, deadline: float, *, to_write: bool = False) -> bool:
-        if to_write or not self._reading_is_shut:
-            return await super()._is_ready(deadline, to_write=to_write)
-        time.sleep(_POLL)  # there is nothing to wait for, but there may be more
-        return not self._aborted and time.monotonic() < deadline
-
-    def abort(self) -> None:
-        self._aborted = True
-        super().abort()

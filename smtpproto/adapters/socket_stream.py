@@ -16,19 +16,11 @@ from .dialling import close_on_error, send_small_writes_at_once
 # a caller may have connected.
 _WOULD_BLOCK = ("BlockingIOError", "SSLWantReadError", "SSLWantWriteError")
 
-# A socket that is closed while octets of the peer are unread resets the connection, and the peer
-# may lose the last reply. So a server ends its own direction first, and discards what still
-# arrives: until the peer's end, until nothing comes for a while, or up to a limit.
-LINGER = 2.0  # seconds at most
-LINGER_QUIET = 0.5  # seconds without an octet
-LINGER_OCTETS = 4 * 1024 * 1024
-
 
 class SocketStream(ABC):
     """Implements :class:`smtpproto.ports.Stream`, except how to wait."""
 
     _interrupted = False
-    _reading_is_shut = False  # then recv returns b"" at once, although more may arrive
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket, self._amount = connected, FEW
@@ -93,22 +85,14 @@ class SocketStream(ABC):
                 return 0
             raise ConnectionLost(printable(str(error))) from None
 
+    async def end(self) -> None:
+        self._interrupted = False
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
     async def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()
-
-    async def _linger(self) -> None:
-        """End this side's direction, and discard what still arrives."""
-        with contextlib.suppress(OSError, ConnectionLost):
-            self._socket.shutdown(socket.SHUT_WR)
-            left, end = LINGER_OCTETS, self._now() + LINGER
-            quiet_end = self._now() + LINGER_QUIET
-            while left > 0 and await self._is_ready(min(quiet_end, end)):
-                data = self._receive()
-                if data:
-                    left, quiet_end = left - len(data), self._now() + LINGER_QUIET
-                elif data is not None and not self._reading_is_shut:
-                    return
 
     @property
     def peername(self) -> tuple[str, int]:

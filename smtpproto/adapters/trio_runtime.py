@@ -204,6 +204,9 @@ class _AnyStream:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ConnectionLost("the connection is closed") from None
 
+    async def end(self) -> None:
+        """Do nothing: only a server ends its direction, and it has a Stream."""
+
     async def close(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             await self._connected.aclose()

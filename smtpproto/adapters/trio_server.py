@@ -192,7 +192,7 @@ class Server(ServerBase):
                 await trio.sleep(listening.ACCEPT_PAUSE)
 
     def _begin(self, connected: socket.socket) -> None:
-        conversation = self._converse(_LingeringStream(connected), Runtime())
+        conversation = self._converse(Stream(connected), Runtime())
         self._running.add(conversation)
         self._nursery.start_soon(self._serve, conversation)
 
@@ -202,13 +202,3 @@ class Server(ServerBase):
         finally:
             self._running.discard(conversation)
             self._waiting_for_ends.unpark_all()
-
-
-class _LingeringStream(Stream):
-    """A stream that lets the client read the last replies before it closes the connection."""
-
-    async def close(self) -> None:
-        try:
-            await self._linger()
-        finally:
-            await super().close()

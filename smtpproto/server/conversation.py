@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from attrs import define, field
 
 from ..errors import ConnectionLost, RemoteProtocolError, SMTPError, TimedOut, TLSFailed
 from ..grammar.reply import Reply
+from ..limits import LINGER, LINGER_OCTETS, LINGER_QUIET
 from ..ports import Runtime, Stream
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
@@ -67,14 +69,14 @@ class Conversation:
         _log.info("connection from %s, %s", *self._session.peer)
         self._patience.skip()
         try:
-            await self._serve()
+            may_send = await self._serve()
         except GeneratorExit:  # the program closes this coroutine: nothing can be awaited now
             raise
         except BaseException:
             await self._close()
             raise
         else:
-            await self._close()
+            await self._close(linger=may_send)
         finally:
             self._account.close()
         _log.info("connection from %s, %s ended", *self._session.peer)
@@ -90,14 +92,18 @@ class Conversation:
     def _session(self) -> Session:
         return self._first_session if self._dialogue is None else self._dialogue.session
 
-    async def _serve(self) -> None:
+    async def _serve(self) -> bool:
+        """Serve the client. Return whether it may still send, or read."""
         try:
             self._dialogue = dialogue = await self._begin()
             await self._converse(dialogue)
+            return not dialogue.ended_by_client
         except SMTPError as error:
             _log.info("connection from %s, %s broke: %s", *self._session.peer, error)
+            return not isinstance(error, ConnectionLost | TimedOut)
         except Exception as error:  # a bug ends this connection, not the server
             log_failure("the conversation", error)
+            return True
 
     # -- the beginning and the end -----------------------------------------------------------
 
@@ -153,17 +159,32 @@ class Conversation:
         self._stream = stream
         return stream.info
 
-    async def _close(self) -> None:
-        """Call the hooks of the end, also if the connection is cancelled meanwhile; then close."""
+    async def _close(self, *, linger: bool = False) -> None:
+        """Call the hooks of the end; then close. *linger*: first discard what still arrives."""
+        try:
+            await self._finish()
+            if linger:
+                await self._linger()
+        finally:
+            await self._stream.close()
+
+    async def _finish(self) -> None:
+        """Call the hooks of the end, also if the connection is cancelled meanwhile."""
         try:
             if self._dialogue is not None:
                 await self._dialogue.content.abort()
         finally:
-            try:
-                if self._handler is not None:
-                    await self._hooks.finish(self._handler.close, self._session)
-            finally:
-                await self._stream.close()
+            if self._handler is not None:
+                await self._hooks.finish(self._handler.close, self._session)
+
+    async def _linger(self) -> None:
+        """Let the client read the last reply: see :data:`.LINGER`."""
+        now, room = self._runtime.now, LINGER_OCTETS
+        end = now() + LINGER
+        with suppress(SMTPError):
+            await self._stream.end()
+            while room > 0 and (octets := await self._stream.read(min(end - now(), LINGER_QUIET))):
+                room -= len(octets)
 
     # -- octets ------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ class Dialogue:
     content: ContentWriter = field(init=False)
     tls: Filter | None = field(default=None, init=False)
     """The filter for the handshake that STARTTLS has just begun."""
+    ended_by_client: bool = field(default=False, init=False)
+    """Whether the client sent QUIT, or closed the connection."""
     _authentication: Authentication | None = field(default=None, init=False)  # the last one
     _terms: Terms = field(init=False)  # as they were when _unawaited was worked out
     _unawaited: frozenset[type[ServerEvent]] = field(init=False)
@@ -176,11 +178,11 @@ class Dialogue:
     def _rejected(self, event: events.Rejected) -> Awaitable[object] | None:
         if event.reply.code == 421:
             _log.info("closing, %s: %s", event.reply.text, event.line)
-        return self._abort(event)
-
-    def _abort(self, event: events.Rejected | events.Disconnected) -> Awaitable[object] | None:
-        """Abort the content, but not for a bad command between chunks, which does not end them."""
+        # A bad command between chunks does not end them.
         return None if self.machine.phase.in_message else self.content.abort()
+
+    def _end(self, event: commands.Quit | events.Disconnected) -> None:
+        self.ended_by_client = True
 
     def _tolerated(self, event: events.Tolerated) -> None:
         _log.info("tolerated %s: %s", ", ".join(event.leniencies), event.line or "content")
@@ -296,7 +298,7 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         events.BodyEnd: Dialogue._commit,
         commands.Rset: Dialogue._drop_transaction,
         commands.Noop: Dialogue._nothing,
-        commands.Quit: Dialogue._nothing,
+        commands.Quit: Dialogue._end,
         commands.Vrfy: Dialogue._vrfy,
         commands.Expn: Dialogue._expn,
         commands.Help: _ask("help", lambda command: (command.text,)),
@@ -308,7 +310,7 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         commands.XForward: Dialogue._xforward,
         events.Rejected: Dialogue._rejected,
         events.Tolerated: Dialogue._tolerated,
-        events.Disconnected: Dialogue._abort,
+        events.Disconnected: Dialogue._end,
     },
 )
 """The deed for each kind of event. Commands of the application's own go to its hook ``command``."""

@@ -64,6 +64,9 @@ class ScriptedStream:
                 self._difference = f"got {actual!r}; the script expects {expected[1]!r}"
                 raise AssertionError(self._difference)
 
+    async def end(self) -> None:
+        """Do nothing: the script decides when the other side ends."""
+
     async def close(self) -> None:
         """Set :attr:`closed`."""
         self.closed = True

@@ -253,6 +253,9 @@ class SimulatedStream:
         if self._broken and self._simulation.dice.random() < 0.5:
             raise ConnectionLost("broken pipe")  # half of the time the writer notices only later
 
+    async def end(self) -> None:
+        self.peer._ended = True
+
     async def close(self) -> None:
         self._ended = self.peer._ended = True
 

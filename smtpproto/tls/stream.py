@@ -221,12 +221,15 @@ class TLSStream(StreamWrapper):
             self._filter.write(data[start : start + CHUNK])
             await self._flush(timeout)
 
+    async def end(self) -> None:
+        """Send close_notify if possible, and end this side's direction."""
+        await self._close_tls()
+        await self._stream.end()
+
     async def close(self) -> None:
         """Send close_notify if possible, and close the stream."""
-        self._filter.close()
         try:
-            with contextlib.suppress(SMTPError):
-                await self._flush(1)
+            await self._close_tls()
         finally:
             await self._stream.close()
 
@@ -254,6 +257,11 @@ class TLSStream(StreamWrapper):
         if (left := deadline - self._now()) < 0:
             raise TimedOut("the peer sent only parts for too long")
         return left
+
+    async def _close_tls(self) -> None:
+        self._filter.close()
+        with contextlib.suppress(SMTPError):
+            await self._flush(1)
 
     async def _flush(self, timeout: float | None) -> None:
         if octets := self._filter.data_to_send():

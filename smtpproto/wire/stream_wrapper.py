@@ -22,6 +22,10 @@ class StreamWrapper:
         """See :meth:`.Stream.write`."""
         await self._stream.write(data, timeout)
 
+    async def end(self) -> None:
+        """See :meth:`.Stream.end`."""
+        await self._stream.end()
+
     async def close(self) -> None:
         """See :meth:`.Stream.close`."""
         await self._stream.close()

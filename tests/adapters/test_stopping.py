@@ -29,8 +29,7 @@ NO_GRACE: Any = {"grace": 0}
 def short_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("asyncio_server", "blocking_server", "trio_server"):
         monkeypatch.setattr(f"smtpproto.adapters.{name}.LAST", 2)
-    for name in ("asyncio_server", "socket_stream"):
-        monkeypatch.setattr(f"smtpproto.adapters.{name}.LINGER_QUIET", 0.05)
+    monkeypatch.setattr("smtpproto.server.conversation.LINGER_QUIET", 0.05)
     monkeypatch.setattr("smtpproto.adapters.asyncio_calls.UNWIND", 0.05)
 
 

@@ -128,6 +128,32 @@ def test_an_interrupted_stream_reads_the_end_but_can_still_write(play: Play, end
     play(near, use)
 
 
+@pytest.mark.parametrize(
+    ("play", "interrupted"), [(on_threads, False), (under_trio, False), (under_trio, True)]
+)
+def test_a_stream_that_has_ended_its_direction_reads_what_still_arrives(
+    play: Play, interrupted: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        near, _ = listener.accept()
+
+    async def use(stream: Stream) -> None:
+        if interrupted:
+            stream.interrupt()
+        await stream.end()
+        assert far.recv(100) == b""
+        with pytest.raises(TimedOut):
+            await stream.read(0.01)
+        far.sendall(b"MAIL FROM:<>")
+        assert await stream.read(None) == b"MAIL FROM:<>"
+        far.close()
+        assert await stream.read(None) == b""
+
+    with near, far:
+        play(near, use)
+
+
 @each_way
 def test_a_closed_stream_raises_connection_lost(play: Play, ends: Ends) -> None:
     near, _ = ends

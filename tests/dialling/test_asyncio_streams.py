@@ -190,6 +190,27 @@ def test_a_look_without_waiting_returns_what_the_system_has(loop: type[Asyncio])
 
 
 @each_loop
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_stream_that_has_ended_its_direction_reads_what_still_arrives(
+    loop: type[Asyncio], interrupted: bool
+) -> None:
+    async def talk(stream: Stream, far: socket.socket) -> None:
+        if interrupted:
+            stream.interrupt()
+            assert await stream.read(30) == b""
+        await stream.end()
+        far.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(far, 100) == b""
+        far.send(b"MAIL FROM:<>")
+        assert await stream.read(30) == b"MAIL FROM:<>"
+        far.shutdown(socket.SHUT_WR)
+        assert await stream.read(30) == b""
+        await stream.end()
+
+    play(loop, talk)
+
+
+@each_loop
 def test_a_look_at_a_broken_connection_raises_connection_lost(loop: type[Asyncio]) -> None:
     async def main() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:

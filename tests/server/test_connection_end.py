@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from attrs import define, field
 
 from smtpproto import (
     ConnectionLost,
@@ -23,6 +24,7 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.limits import LINGER, LINGER_OCTETS, LINGER_QUIET
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.server.conversation import Conversation
 from smtpproto.testing.simulation import SimulatedStream, Simulation
@@ -94,17 +96,78 @@ def test_a_silent_client_gets_421_after_five_minutes() -> None:
     simulation, handler = Simulation(3), EventRecorder()
     simulation.listen(25, handler, ServerConfig(limits=Limits()))
 
-    async def client() -> bytes:
+    async def client() -> tuple[bytes, float]:
         stream = await simulation.dial("mx.example", 25, None)
         replies = b""
         while octets := await stream.read(None):
             replies += octets
-        return replies
+        return replies, simulation.now()
 
-    (replies,) = simulation.run(client())
+    ((replies, time),) = simulation.run(client())
     assert replies.startswith(b"220 ") and b"\r\n421 4.4.2 localhost " in replies
-    assert simulation.now() == 300
+    assert time == 300
     assert handler.events.count("close") == 1
+
+
+# -- lingering -----------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class Talkative(ScriptedClient):
+    """A client that goes on sending after its *pieces*, until *closed*; *after_end* counts the
+    reads after the server has ended its direction."""
+
+    after_end: int = -1
+    handler: EventRecorder = field(factory=EventRecorder)
+
+    async def end(self) -> None:
+        assert self.handler.events[-1] == "close"
+        self.after_end = 0
+
+    async def read(self, timeout: float | None) -> bytes:
+        if self.after_end < 0:
+            return await super().read(timeout)
+        assert timeout == pytest.approx(LINGER_QUIET)
+        self.after_end += 1
+        return bytes(LINGER_OCTETS // 4)
+
+
+def talk(*pieces: bytes | Exception) -> Talkative:
+    client = Talkative(list(pieces))
+    run(Conversation(client, client.handler, ServerConfig(), Runtime()).run())
+    assert client.closed and client.handler.events[-1] == "close"
+    return client
+
+
+def test_after_a_421_the_server_reads_a_bounded_number_of_octets_before_it_closes() -> None:
+    client = talk(octets("GET / HTTP/1.1"))
+    assert client.lines[-1].startswith("421 ")
+    assert client.after_end == 4
+
+
+@pytest.mark.parametrize("piece", [octets("QUIT"), b"", ConnectionLost("reset")])
+def test_the_server_closes_at_once_after_quit_or_the_end_of_the_client(
+    piece: bytes | Exception,
+) -> None:
+    assert talk(piece).after_end == -1
+
+
+def test_a_client_that_goes_on_sending_after_a_421_is_read_for_two_seconds() -> None:
+    simulation = Simulation(5)
+    near, far = simulation.pair()
+    conversation = Conversation(far, Handler(), ServerConfig(), simulation)
+
+    async def serve() -> float:
+        await conversation.run()
+        return simulation.now()
+
+    async def client() -> None:
+        await near.write(octets("GET / HTTP/1.1"), None)
+        while simulation.now() < 10:
+            await near.write(b"x", None)
+            await simulation.sleep(LINGER_QUIET / 2)
+
+    assert simulation.run(serve(), client())[0] == pytest.approx(LINGER)
 
 
 # -- during the handshake ------------------------------------------------------------------------

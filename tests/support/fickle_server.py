@@ -65,6 +65,8 @@ class FickleServer:
         while self._step():
             pass
 
+    async def end(self) -> None: ...
+
     async def close(self) -> None:
         self.closed = True
 

@@ -62,6 +62,8 @@ class LenientServer:
         while self._step():
             pass
 
+    async def end(self) -> None: ...
+
     async def close(self) -> None:
         assert not self._input
 

@@ -40,6 +40,8 @@ class ScriptedClient:
     async def write(self, data: bytes, timeout: float | None) -> None:
         self.written.append(data)
 
+    async def end(self) -> None: ...
+
     async def close(self) -> None:
         self.closed = True
 

@@ -87,6 +87,8 @@ class TLSServer:
         elif self.handshake not in (b"stall", b"close", b"reset"):
             self._output += self.handshake
 
+    async def end(self) -> None: ...
+
     async def close(self) -> None:
         self.closed = True
 

@@ -82,6 +82,8 @@ class EchoServer:
             self.received += octets
             self.tls.write(octets)
 
+    async def end(self) -> None: ...
+
     async def close(self) -> None:
         self.events.append("close")
 
