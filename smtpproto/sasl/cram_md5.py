@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 
-from attrs import Factory, define, field
+from attrs import define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
@@ -48,19 +48,19 @@ class CramMD5Client(ClientExchange):
         return Secret(self._username + b" " + _digest(self._password, challenge))
 
 
-def _new_challenge(server: CramMD5Server) -> bytes:
-    """Return ``<random.timestamp@host>``, which is never used again."""
-    channel = server.channel
-    number = int.from_bytes(channel.random(16), "big")
-    host = channel.host if _HOST.fullmatch(channel.host) else "localhost"
-    return f"<{number}.{int(channel.now)}@{host}>".encode()
-
-
 @define(eq=False)
 class CramMD5Server(ServerExchange):
     """The server's side."""
 
-    first_challenge: bytes = field(default=Factory(_new_challenge, takes_self=True), init=False)
+    first_challenge: bytes = field(init=False)
+
+    @first_challenge.default
+    def _new_challenge(self) -> bytes:
+        """Return ``<random.timestamp@host>``, which is never used again."""
+        channel = self.channel
+        number = int.from_bytes(channel.random(16), "big")
+        host = channel.host if _HOST.fullmatch(channel.host) else "localhost"
+        return f"<{number}.{int(channel.now)}@{host}>".encode()
 
     async def _answer(self, response: Secret) -> Step:
         """Compare the client's digest with the one made from the authenticator's secret.

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 from ..errors import GrammarError
 from ..grammar.pattern import pattern
@@ -163,14 +163,6 @@ def _read_hashes(users: Mapping[str, str]) -> dict[str, _ScryptHash]:
     return _read_users(users, _ScryptHash.parse)
 
 
-def _decoy_hash(users: HashedPasswords) -> _ScryptHash:
-    """Return a hash with the costs that most users have."""
-    costs = ((stored.ln, stored.r, stored.p) for stored in users._users.values())
-    return _ScryptHash(
-        *_most_common(costs, _DEFAULT_COSTS), salt=bytes(16), digest=bytes(_DIGEST_SIZE)
-    )
-
-
 @keeps_secret_arguments
 @checked
 @frozen(eq=False, repr=False)
@@ -183,7 +175,15 @@ class HashedPasswords(_Users):
     """
 
     _users: Mapping[str, _ScryptHash] = field(converter=_read_hashes)
-    _decoy: _ScryptHash = field(default=Factory(_decoy_hash, takes_self=True), init=False)
+    _decoy: _ScryptHash = field(init=False)
+
+    @_decoy.default
+    def _decoy_hash(self) -> _ScryptHash:
+        """Return a hash with the costs that most users have."""
+        costs = ((stored.ln, stored.r, stored.p) for stored in self._users.values())
+        return _ScryptHash(
+            *_most_common(costs, _DEFAULT_COSTS), salt=bytes(16), digest=bytes(_DIGEST_SIZE)
+        )
 
     def check_password(self, username: str, password: Secret) -> bool:
         """Return whether *password* matches the hash of *username*."""
@@ -242,32 +242,6 @@ def _keys_by_hash(value: KeysOrText | Iterable[KeysOrText]) -> dict[str, ScramKe
     return by_hash
 
 
-def _common_hashes(users: StoredKeys) -> tuple[str, ...]:
-    """Return the hashes for which all users have keys; log a warning if there is none."""
-    names = tuple(name for name in HASHES if all(name in keys for keys in users._users.values()))
-    if not names:
-        _log.warning("no SCRAM mechanism is offered: no hash has keys for every user")
-    return names
-
-
-def _decoy_keys(users: StoredKeys) -> ScramKeys:
-    """Return keys that cost as much as those of most users."""
-    strongest = [_strongest(keys) for keys in users._users.values()]
-    used = ((keys.hash_name, keys.iterations) for keys in strongest)
-    hash_name, iterations = _most_common(used, _DEFAULT_ITERATIONS)
-    return ScramKeys.of_salted(b"", bytes(16), iterations, hash_name)
-
-
-def _decoy_shapes(users: StoredKeys) -> dict[str, tuple[int, int]]:
-    """Return for each hash the iterations and the salt's octets that most users have."""
-    shapes = {}
-    for name in HASHES:
-        found = (keys[name] for keys in users._users.values() if name in keys)
-        used = ((keys.iterations, len(keys.salt)) for keys in found)
-        shapes[name] = _most_common(used, Authenticator.decoy_shape(users, name))
-    return shapes
-
-
 @keeps_secret_arguments
 @checked
 @frozen(eq=False, repr=False)
@@ -280,13 +254,35 @@ class StoredKeys(_Users):
     """
 
     _users: Mapping[str, Mapping[str, ScramKeys]] = field(converter=_read_keys)
-    scram_hashes: Collection[str] = field(
-        default=Factory(_common_hashes, takes_self=True), init=False
-    )
-    _decoy: ScramKeys = field(default=Factory(_decoy_keys, takes_self=True), init=False)
-    _shapes: Mapping[str, tuple[int, int]] = field(
-        default=Factory(_decoy_shapes, takes_self=True), init=False
-    )
+    scram_hashes: Collection[str] = field(init=False)
+    _decoy: ScramKeys = field(init=False)
+    _shapes: Mapping[str, tuple[int, int]] = field(init=False)
+
+    @scram_hashes.default
+    def _common_hashes(self) -> tuple[str, ...]:
+        """Return the hashes for which all users have keys; log a warning if there is none."""
+        names = tuple(name for name in HASHES if all(name in keys for keys in self._users.values()))
+        if not names:
+            _log.warning("no SCRAM mechanism is offered: no hash has keys for every user")
+        return names
+
+    @_decoy.default
+    def _decoy_keys(self) -> ScramKeys:
+        """Return keys that cost as much as those of most users."""
+        strongest = [_strongest(keys) for keys in self._users.values()]
+        used = ((keys.hash_name, keys.iterations) for keys in strongest)
+        hash_name, iterations = _most_common(used, _DEFAULT_ITERATIONS)
+        return ScramKeys.of_salted(b"", bytes(16), iterations, hash_name)
+
+    @_shapes.default
+    def _decoy_shapes(self) -> dict[str, tuple[int, int]]:
+        """Return for each hash the iterations and the salt's octets that most users have."""
+        shapes = {}
+        for name in HASHES:
+            found = (keys[name] for keys in self._users.values() if name in keys)
+            used = ((keys.iterations, len(keys.salt)) for keys in found)
+            shapes[name] = _most_common(used, Authenticator.decoy_shape(self, name))
+        return shapes
 
     def scram_keys(self, username: str, hash_name: str) -> ScramKeys | None:
         """Return the keys of *username* for *hash_name*, or None."""
