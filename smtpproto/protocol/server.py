@@ -15,16 +15,7 @@ from ..grammar.reply import Reply
 from ..grammar.xtext import encode_base64
 from ..option_types import require_type
 from ..wire.lines import OVERLONG, LineReader
-from . import server_replies
-from .command_lines import (
-    is_binary,
-    is_foreign,
-    is_too_long,
-    read_auth_response,
-    read_negotiated,
-    redact,
-)
-from .incoming_content import IncomingContent
+from . import command_lines, server_replies
 from .phases import COLUMNS, Phase
 from .reply_format import error_reply, format_reply, in_allowed_characters, name_of
 from .server_rules import (
@@ -38,7 +29,7 @@ from .server_rules import (
 from .server_state import AFTER_ACCEPTING, ServerState
 from .settings import settings_of
 from .terms import MachineOptions, ServerSettings, Terms, check_order, terms_of
-from .transaction import NO_TRANSACTION
+from .transaction import NO_TRANSACTION, IncomingContent
 
 
 class ServerProtocol(ServerState):
@@ -264,20 +255,20 @@ class ServerProtocol(ServerState):
         line = lines.read(max(terms.settings.limits.auth_line, LONGEST_LINE))  # by verb below
         if line is None:
             # A binary protocol may never send the end of a line.
-            foreign = self.phase is Phase.START and is_binary(self.buffer.peek(1))
+            foreign = self.phase is Phase.START and command_lines.is_binary(self.buffer.peek(1))
             return self._reject("", server_replies.NOT_SMTP) if foreign else None
-        if line is OVERLONG or is_too_long(terms, line):
+        if line is OVERLONG or command_lines.is_too_long(terms, line):
             beginning = lines.beginning if line is OVERLONG else line
             return self._reject_line(beginning, "", server_replies.LINE_TOO_LONG)
         try:
             verb = read_verb(line, terms.vocabulary.commands)
             refusal = check_order(terms, self.phase, verb)
             if refusal is not None and verb != "BDAT":
-                return self._reject(redact(self, line), refusal)
-            command, tolerated = read_negotiated(terms, verb, line)
+                return self._reject(command_lines.redact(self, line), refusal)
+            command, tolerated = command_lines.read_negotiated(terms, verb, line)
         except GrammarError as error:
             if not isinstance(error, ChunkError) or error.size is None:
-                return self._reject_line(line, redact(self, line), error_reply(error))
+                return self._reject_line(line, command_lines.redact(self, line), error_reply(error))
             command, refusal = Bdat(error.size), error_reply(error)
         else:
             refusal = refusal or check(self, command)
@@ -285,14 +276,14 @@ class ServerProtocol(ServerState):
                 self.after_refused_login = False
                 return self._after_report(tolerated, line, strip_untrusted(terms, command))
         if not isinstance(command, Bdat):
-            return self._reject(redact(self, line), refusal)
-        self._begin_chunk(command, refusal, redact(self, line))
+            return self._reject(command_lines.redact(self, line), refusal)
+        self._begin_chunk(command, refusal, command_lines.redact(self, line))
         return self._read_content()
 
     def _reject_line(self, line: bytes, shown: str, reply: Reply) -> events.Rejected:
         """Refuse a line that is not a command, with 421 if it belongs to another protocol. End the
         session if it is a BDAT: it is unknown where the next command begins."""
-        if is_foreign(self.terms, self.phase, line):
+        if command_lines.is_foreign(self.terms, self.phase, line):
             reply = server_replies.NOT_SMTP
         rejected = self._reject(shown, reply)
         if line[:4].upper() == b"BDAT":
@@ -304,7 +295,7 @@ class ServerProtocol(ServerState):
         if not used:
             return event
         self._queued_event = event
-        return events.Tolerated(used, redact(self, line))
+        return events.Tolerated(used, command_lines.redact(self, line))
 
     def _reject(self, line: str, reply: Reply, *, times: int = 1) -> events.Rejected:
         verb = line.partition(" ")[0].upper()
@@ -320,7 +311,7 @@ class ServerProtocol(ServerState):
         line = self._lines.read(self.settings.limits.auth_line)
         if line is None:
             return None
-        response = read_auth_response(line)
+        response = command_lines.read_auth_response(line)
         if isinstance(response, events.AuthResponse):
             return response
         rejected = self._reject("***", response)

@@ -16,10 +16,9 @@ from ..wire.buffer import Buffer
 from ..wire.chunks import ChunkReader
 from ..wire.dots import DotReader
 from .budget import Budget
-from .incoming_content import IncomingContent
 from .phases import Phase
 from .terms import ServerSettings, Terms
-from .transaction import NO_TRANSACTION, Transaction
+from .transaction import NO_TRANSACTION, IncomingContent, Transaction
 
 
 class ServerState:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 from attrs import field, frozen
@@ -106,6 +106,7 @@ def _hello(name: str, **facts: Any) -> Verb:
     return _row(name, reply, row="EHLO", timeout="hello", before_auth=True, junk=True, **facts)
 
 
+_CANNOT_VRFY = Reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery")
 _OPEN = {"before_auth": True, "before_tls": True}
 _COMMON = (
     _row("MAIL", Reply(250, "2.1.0", "Sender OK"), timeout="mail", grouped=True),
@@ -114,30 +115,18 @@ _COMMON = (
     _row("BDAT", Reply(250, "2.0.0", "Go on"), timeout="block", grouped=True),
     _row("RSET", Reply(250, "2.0.0", "OK"), grouped=True, before_auth=True, junk=True),
     _row("NOOP", Reply(250, "2.0.0", "OK"), junk=True, **_OPEN),
-    _row(
-        "QUIT", Reply(221, "2.0.0", "Service closing transmission channel"), timeout="quit", **_OPEN
-    ),
-    _row(
-        "VRFY",
-        Reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery"),
-        *(250, 251, 252),
-        junk=True,
-    ),
+    _row("QUIT", Reply(221, "2.0.0", "Service closing transmission channel"), timeout="quit",
+         **_OPEN),
+    _row("VRFY", _CANNOT_VRFY, 250, 251, 252, junk=True),
     _row("EXPN", NOT_IMPLEMENTED, 250, 252, junk=True),
-    # The machine lists the verbs.
-    _row("HELP", Reply(214, "2.0.0", "Commands: ..."), 211, 214, junk=True),
+    _row("HELP", Reply(214, "2.0.0", "Commands: ..."), 211, 214, junk=True),  # lists the verbs
     _row("STARTTLS", Reply(220, "2.0.0", "Ready to start TLS"), **_OPEN),
-    _row(
-        "AUTH",
-        Reply(235, "2.7.0", "Authentication successful"),
-        *(235, 334),
-        timeout="auth",
-        before_auth=True,
-    ),
+    _row("AUTH", Reply(235, "2.7.0", "Authentication successful"), 235, 334, timeout="auth",
+         before_auth=True),
     _row("ETRN", Reply(251, "2.0.0", "No messages waiting for node"), *range(250, 254), junk=True),
     _row("XCLIENT", Reply(220, None, "ESMTP ready"), **_OPEN),
     _row("XFORWARD", Reply(250, "2.0.0", "OK"), grouped=True, **_OPEN),
-)
+)  # fmt: skip
 _SMTP = (_hello("EHLO", before_tls=True), _hello("HELO"), *_COMMON)
 _LMTP = (_hello("LHLO", before_tls=True), *_COMMON)
 
@@ -153,28 +142,23 @@ class Vocabulary:
     def __init__(self, verbs: Mapping[str, Verb], *, lmtp: bool) -> None:
         self.verbs: Mapping[str, Verb] = verbs
         self.lmtp: bool = lmtp
-
-    @cached_property
-    def commands(self) -> Mapping[str, type[Command]]:
+        self.commands: Mapping[str, type[Command]] = {
+            name: verb.command for name, verb in verbs.items()
+        }
         """The class of command that parses each verb's argument."""
-        return {name: verb.command for name, verb in self.verbs.items()}
-
-    @cached_property
-    def transitions(self) -> Mapping[tuple[Phase, str], Phase | Reply]:
-        """The phase table by phase and row: the phase after success, or the reply to a command out
-        of order. It has the phases in which commands are read; rows are verbs and BDAT LAST."""
-        rows = {name: verb.cells or ROWS[verb.row] for name, verb in self.verbs.items()}
+        rows = {name: verb.cells or ROWS[verb.row] for name, verb in verbs.items()}
         rows["BDAT LAST"] = ROWS["BDAT LAST"]
-        return {
+        self.transitions: Mapping[tuple[Phase, str], Phase | Reply] = {
             (phase, name): cell
             for name, row in rows.items()
             for phase, cell in zip(COLUMNS, row, strict=True)
         }
-
-    @cached_property
-    def next_phase(self) -> Mapping[tuple[Phase, str], Phase]:
+        """The phase table by phase and row: the phase after success, or the reply to a command out
+        of order. It has the phases in which commands are read; rows are verbs and BDAT LAST."""
+        self.next_phase: Mapping[tuple[Phase, str], Phase] = {
+            at: cell for at, cell in self.transitions.items() if isinstance(cell, Phase)
+        }
         """:attr:`transitions` without the replies."""
-        return {at: cell for at, cell in self.transitions.items() if isinstance(cell, Phase)}
 
     def names(self, offered: Extensions) -> list[str]:
         """Return the verbs that a server with the offer *offered* implements, for HELP."""
