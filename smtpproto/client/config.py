@@ -16,7 +16,7 @@ from .. import sasl, wire
 from .. import tls as tls_package
 from ..grammar.domain import Domain, Host, to_a_labels, to_ascii_host
 from ..grammar.secret import keeps_secret, keeps_secret_arguments
-from ..option_types import check_type, checked, checks_itself, wrong_type
+from ..option_types import checked, checks_itself, require_type
 from ..ports import Runtime, Trace
 from ..protocol.settings import ClientMachineOptions, ClientSettings
 
@@ -63,23 +63,18 @@ def _mechanisms(value: Iterable[str] | None) -> tuple[str, ...] | None:
     return mechanism_names(value)
 
 
-def _credential(value: sasl.Credential | tuple[str, str] | None) -> sasl.Credential | None:
-    """Return *value* as a credential; a tuple is user name and password. Raises TypeError."""
-    if value is None:
-        return None
+@keeps_secret
+def to_credential(value: sasl.Credential | tuple[str, str]) -> sasl.Credential:
+    """Return *value*, the argument ``login``, as a credential; a tuple is user name and password.
+    Raises TypeError."""
     if isinstance(value, tuple) and len(value) == 2:
         return sasl.Login(*value)
-    check_type("login", value, sasl.Credential, '("ann", "secret"), or another credential')
+    require_type("login", value, sasl.Credential, '("ann", "secret"), or another credential')
     return value
 
 
-@keeps_secret
-def to_credential(value: sasl.Credential | tuple[str, str]) -> sasl.Credential:
-    """Return *value*, the argument of ``login``, as a credential. Raises TypeError."""
-    found = _credential(value)
-    if found is None:
-        raise wrong_type("login", None, '("ann", "secret"), or another credential')
-    return found
+def _credential(value: sasl.Credential | tuple[str, str] | None) -> sasl.Credential | None:
+    return None if value is None else to_credential(value)
 
 
 def _source(value: str | tuple[str, int] | None) -> tuple[str, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Self, cast
@@ -178,13 +178,19 @@ class Pool:
     # -- connections -------------------------------------------------------------------------
 
     async def _take_idle(self) -> _Connection | None:
-        """Return the connection used last, which is the most likely to work, or None."""
+        """Retire what has expired; return the connection used last, which is the most likely to
+        work, or None. Other threads or tasks may use the deque meanwhile."""
         if self._closed:
             check = "whether close() was called too early; open a new pool to send more"
             raise LocalProtocolError("this pool is closed", phase="connect", check=check)
-        for connection in self._pop_expired():
-            await connection.client.quit()
-        with suppress(IndexError):  # another thread may have emptied the deque
+        for _ in range(len(self._idle)):
+            with suppress(IndexError):
+                connection = self._idle.popleft()
+                if self._is_expired(connection):
+                    await connection.client.quit()
+                else:
+                    self._idle.append(connection)
+        with suppress(IndexError):
             return self._idle.pop()
         return None
 
@@ -200,30 +206,15 @@ class Pool:
         if self._closed:
             await self.close()
 
-    def _pop_expired(self) -> Iterator[_Connection]:
-        """Remove and yield the expired connections; look at each one once, even if other threads
-        use the deque meanwhile."""
-        for _ in range(len(self._idle)):
-            with suppress(IndexError):
-                connection = self._idle.popleft()
-                if self._is_expired(connection):
-                    yield connection
-                else:
-                    self._idle.append(connection)
-
     def _is_expired(self, connection: _Connection) -> bool:
         now, config = self._runtime.now(), self._config
-        return (
-            connection.exhausted
-            or not connection.client.usable
-            or _reached(connection.messages, config.max_messages)
-            or _reached(now - connection.opened_at, config.max_age)
-            or _reached(now - connection.used_at, config.max_idle)
+        limits = (
+            (connection.messages, config.max_messages),
+            (now - connection.opened_at, config.max_age),
+            (now - connection.used_at, config.max_idle),
         )
-
-
-def _reached(value: float, limit: float | None) -> bool:
-    return limit is not None and value >= limit
+        reached = any(most is not None and value >= most for value, most in limits)
+        return reached or connection.exhausted or not connection.client.usable
 
 
 def _exhausts(error: BaseException, connection: _Connection) -> bool:

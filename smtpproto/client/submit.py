@@ -283,16 +283,13 @@ class _Submission:
         except (TransportError, RemoteProtocolError) as error:
             lost = error
         outcome = self._outcome(ends)
-        return outcome if lost is None else self._with_unknown(outcome, lost)
-
-    def _with_unknown(self, outcome: Outcome, error: SMTPError) -> Outcome:
-        """Return *outcome* with the reason why some of it is unknown, and report that."""
-        error.complete("transaction")
-        reason = printable(str(error))
+        if lost is None:
+            return outcome
+        lost.complete("transaction")
+        reason, number = printable(str(lost)), len(outcome.unknown)
         self.link.trace_line("*", f"the outcome is unknown: {reason}")
-        number = len(outcome.unknown)
         _log.warning("the outcome of a message is unknown for %d recipients: %s", number, reason)
-        return evolve(outcome, error=error)
+        return evolve(outcome, error=lost)
 
     # -- outcomes ----------------------------------------------------------------------------
 
@@ -302,28 +299,23 @@ class _Submission:
         A 421 also replaces transient refusals.
         """
         rcpt = self._replies_to_rcpt()
-        refused = {one.path: reply for one in self.transaction.rcpts}
+        decided = {one.path: reply for one in self.transaction.rcpts}
         for path, earlier in rcpt.items():
             if earlier.permanent or (earlier.transient and self.link.closing_reply is not reply):
-                refused[path] = earlier
-        return self._make({}, refused, {}, rcpt, reply)
+                decided[path] = earlier
+        return self._make(decided.items(), rcpt, reply)
 
     def _outcome(self, ends: Sequence[Sent] = ()) -> Outcome:
         """Return the outcome that follows from the replies to RCPT and from those to the message,
         which *ends* has; it is empty if no message was sent."""
-        accepted, refused, unknown = {}, {}, {}
         rcpt = self._replies_to_rcpt()
         finals = {sent.recipient: sent.reply for sent in ends if sent.reply is not None}
         shared = finals.get(None)  # with LMTP, each recipient has a reply of its own
-        for path, asked in rcpt.items():
-            reply = asked if asked.code >= 400 else shared or finals.get(path)
-            if reply is None:
-                unknown[path] = asked
-            elif reply.code < 400:
-                accepted[path] = reply
-            else:
-                refused[path] = reply
-        return self._make(accepted, refused, unknown, rcpt, next(reversed(finals.values()), None))
+        decided = [
+            (path, asked if asked.code >= 400 else shared or finals.get(path))
+            for path, asked in rcpt.items()
+        ]
+        return self._make(decided, rcpt, next(reversed(finals.values()), None))
 
     def _replies_to_rcpt(self) -> dict[ForwardPath, Reply]:
         rcpts = zip(self.transaction.rcpts, self._rcpts, strict=False)
@@ -331,14 +323,20 @@ class _Submission:
 
     def _make(
         self,
-        accepted: dict[ForwardPath, Reply],
-        refused: dict[ForwardPath, Reply],
-        unknown: dict[ForwardPath, Reply],
+        decided: Iterable[tuple[ForwardPath, Reply | None]],
         rcpt: dict[ForwardPath, Reply],
         reply: Reply | None,
     ) -> Outcome:
-        """Return the outcome; if 552 to RCPT counts as 452 and that is to be reported, log how
-        often."""
+        """Return the outcome for the recipients *decided*, each with its reply, or None if it is
+        unknown. If 552 to RCPT counts as 452 and that is to be reported, log how often."""
+        accepted, refused, unknown = {}, {}, {}
+        for path, final in decided:
+            if final is None:
+                unknown[path] = rcpt[path]
+            elif final.code < 400:
+                accepted[path] = final
+            else:
+                refused[path] = final
         leniency = self.link.machine.settings.leniencies.recipient_552
         if leniency is Tolerance.REPORT and any(each.positive for each in rcpt.values()):
             number = sum(each.code == 552 for each in rcpt.values())

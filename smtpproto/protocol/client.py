@@ -8,7 +8,7 @@ from typing import Any, Unpack, cast
 from attrs import define, field, setters
 
 from ..client_events import Answer, ClientEvent, Disconnected, Sent, Step, Unsolicited
-from ..errors import GrammarError, LocalProtocolError, NotOffered, RemoteProtocolError
+from ..errors import LocalProtocolError, NotOffered, RemoteProtocolError
 from ..grammar.address import ForwardPath
 from ..grammar.command import Command
 from ..grammar.extension import Extensions
@@ -246,10 +246,7 @@ class ClientProtocol:
         if self._parameters.body is not Body.BINARY_MIME:
             if before is Phase.RCPT:  # this is the first chunk
                 self._text_checker = CanonicalText()
-            try:
-                self._text_checker.check(data, last=last)
-            except GrammarError as error:
-                raise LocalProtocolError(error.message) from None
+            self._text_checker.check(data, last=last)
         recipients = self._recipients if last and self.lmtp else None
         return self._ledger.append(command, row, phase, (command.line, data), recipients)
 
@@ -262,21 +259,14 @@ class ClientProtocol:
         """
         self._check_phase(Phase.BODY)
         check_octets(data, self._parameters)
-        try:
-            self._ledger.queue(self._dots.encode(data, lines=lines))
-        except GrammarError as error:
-            raise LocalProtocolError(error.message) from None
+        self._ledger.queue(self._dots.encode(data, lines=lines))
 
     def end_body(self) -> tuple[Sent, ...]:
         """Send the final dot. Return the entries that its replies will name: one, or in LMTP one
         for each accepted recipient (RFC 2033 4.2)."""
         self._check_phase(Phase.BODY)
-        try:
-            line = self._dots.finish()
-        except GrammarError as error:
-            raise LocalProtocolError(error.message) from None
-        step, recipients = Step.BODY_END, self._recipients if self.lmtp else None
-        return self._ledger.append(step, "BODY_END", Phase.READY, (line,), recipients)
+        octets, recipients = (self._dots.finish(),), self._recipients if self.lmtp else None
+        return self._ledger.append(Step.BODY_END, "BODY_END", Phase.READY, octets, recipients)
 
     def respond(self, response: Secret | None) -> Sent:
         """Send the next response of a SASL exchange after 334; None cancels it (RFC 4954 4)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import GrammarError
+from ..errors import LocalProtocolError
 from ..limits import CHUNK
 from .buffer import Buffer
 from .dots import has_bare
@@ -34,10 +34,10 @@ class CanonicalText:
         self._cr = b""  # a CR at the end of a piece may be half of a CRLF
 
     def check(self, data: bytes, *, last: bool) -> None:
-        """Check the next piece. Raises GrammarError for a CR or LF alone, and then forgets the
-        piece."""
+        """Check the next piece. Raises LocalProtocolError for a CR or LF alone, and then forgets
+        the piece."""
         data = self._cr + data
         held = b"\r" if data.endswith(b"\r") and not last else b""
         if has_bare(data.removesuffix(held)):
-            raise GrammarError("CR or LF alone in the content; end every line with CRLF")
+            raise LocalProtocolError("CR or LF alone in the content; end every line with CRLF")
         self._cr = held

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from io import IncrementalNewlineDecoder
 
-from ..errors import GrammarError
+from ..errors import LocalProtocolError
 from ..limits import CHUNK
 from .buffer import Buffer
 
@@ -114,9 +114,9 @@ class DotWriter:
     def encode(self, data: bytes, *, lines: bool = False) -> bytes:
         """Return the wire form of the next slice of content.
 
-        Raises GrammarError for a CR or LF alone, with which one message could be smuggled inside
-        another, and then forgets the slice. *lines* says that the caller has made the lines: all CR
-        and LF are in pairs, none of which is cut in two. Then this is not checked.
+        Raises LocalProtocolError for a CR or LF alone, with which one message could be smuggled
+        inside another, and then forgets the slice. *lines* says that the caller has made the lines:
+        all CR and LF are in pairs, none of which is cut in two. Then this is not checked.
         """
         if lines:
             return self._stuff(data)
@@ -124,7 +124,7 @@ class DotWriter:
         held = b"\r" if data.endswith(b"\r") else b""
         data = data.removesuffix(b"\r")
         if has_bare(data):
-            raise GrammarError("CR or LF alone in the content; end every line with CRLF")
+            raise LocalProtocolError("CR or LF alone in the content; end every line with CRLF")
         self._cr = held
         return self._stuff(data)
 
@@ -141,5 +141,5 @@ class DotWriter:
     def finish(self) -> bytes:
         """Return the end of data, after a CRLF if the content does not end with one."""
         if self._cr:
-            raise GrammarError("CR alone at the end of the content; end every line with CRLF")
+            raise LocalProtocolError("CR alone at the end of the content; end every line with CRLF")
         return b".\r\n" if self._line_start else b"\r\n.\r\n"

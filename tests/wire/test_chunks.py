@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smtpproto.errors import GrammarError
+from smtpproto.errors import LocalProtocolError
 from smtpproto.limits import CHUNK
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.chunks import CanonicalText, ChunkReader
@@ -82,7 +82,7 @@ def is_canonical(parts: list[bytes]) -> bool:
         for part in parts[:-1]:
             text.check(part, last=False)
         text.check(parts[-1], last=True)
-    except GrammarError:
+    except LocalProtocolError:
         return False
     return True
 
@@ -111,7 +111,7 @@ def test_a_refused_piece_changes_nothing(parts: list[bytes]) -> None:
         last = number == len(parts)
         try:
             text.check(part, last=last)
-        except GrammarError:
+        except LocalProtocolError:
             assert has_bare_cr_or_lf((taken + part).removesuffix(b"" if last else b"\r"))
         else:
             taken += part
@@ -121,6 +121,6 @@ def test_a_refused_piece_changes_nothing(parts: list[bytes]) -> None:
 def test_a_cr_at_the_end_of_the_last_piece_is_refused() -> None:
     text = CanonicalText()
     text.check(b"a\r", last=False)
-    with pytest.raises(GrammarError, match="CR or LF alone"):
+    with pytest.raises(LocalProtocolError, match="CR or LF alone"):
         text.check(b"", last=True)
     text.check(b"\n", last=True)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from smtpproto.errors import GrammarError
+from smtpproto.errors import LocalProtocolError
 from smtpproto.limits import CHUNK
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.dots import DotReader, DotWriter, has_bare
@@ -305,9 +305,9 @@ def test_every_octet_value_arrives_unchanged() -> None:
 )
 def test_writing_refuses_bare_cr_and_lf_at_any_split(content: bytes) -> None:
     for cut in range(len(content) + 1):
-        with pytest.raises(GrammarError):
+        with pytest.raises(LocalProtocolError):
             encode([content[:cut], content[cut:]])
-    with pytest.raises(GrammarError):
+    with pytest.raises(LocalProtocolError):
         encode(single_octets(content))
 
 
@@ -316,7 +316,7 @@ def test_writing_refuses_bare_cr_and_lf_at_any_split(content: bytes) -> None:
 def test_writing_refuses_only_bare_cr_and_lf(data: bytes, cuts: list[int]) -> None:
     try:
         wire = encode(cut_at(data, cuts))
-    except GrammarError:
+    except LocalProtocolError:
         assert has_bare_cr_or_lf(data)
     else:
         assert not has_bare_cr_or_lf(data)
@@ -329,7 +329,7 @@ def test_a_refused_slice_changes_nothing(before: bytes, refused: bytes, after: b
     for held in (b"", b"\r"):
         writer = DotWriter()
         wire = writer.encode(before + held)
-        with pytest.raises(GrammarError):
+        with pytest.raises(LocalProtocolError):
             writer.encode(b"z" + refused)
         wire += writer.encode(held and b"\n") + writer.encode(after) + writer.finish()
         assert wire == encode([before, held and b"\r\n", after])
