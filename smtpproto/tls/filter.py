@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import field, frozen
 
@@ -13,7 +14,7 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..option_types import checked, maker
 from .binding import SERVER_END_POINT, server_end_point
-from .verify import has_fingerprint
+from .verify import fingerprint_of, has_fingerprint
 
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
 
@@ -32,18 +33,34 @@ class TLSInfo:
     """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
 
 
-_make_info = maker(TLSInfo, "version", "cipher", "peer_certificate", "verified", "bindings")
+make_info = maker(TLSInfo, "version", "cipher", "peer_certificate", "verified", "bindings")
 
 
 class Filter(ABC):
     """One side of a TLS connection, without I/O."""
 
-    def __init__(self, *, server_side: bool, fingerprints: tuple[bytes, ...]) -> None:
-        """Without *fingerprints* (SHA-256), the context verifies the peer; with them, the peer's
-        certificate must match one."""
+    def __init__(
+        self,
+        context: Any,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+        fingerprints: tuple[bytes, ...] = (),
+    ) -> None:
+        """Make one side of a connection.
+
+        *server_hostname* is the name that a client verifies, if *context* verifies names, and sends
+        in SNI unless it is an address. With *fingerprints* (SHA-256), the peer's certificate must
+        match one. Raises LocalProtocolError for a name that no host can have, and for a context
+        that is made for the other side.
+        """
         self.server_side: bool = server_side
         self._fingerprints = fingerprints
         self._first_octets = b""
+        try:
+            self._open(context, server_hostname)
+        except (ValueError, TypeError) as error:
+            raise unusable(error) from None
 
     def handshake(self) -> bool:
         """Continue the handshake as far as the received octets allow. Return whether it is done.
@@ -55,53 +72,40 @@ class Filter(ABC):
         try:
             if not self._step():
                 return False
-            self._check_version()
+            self._found = self._result()
+            self._check(self._found)
         except TLSFailed as error:
             error.phase = "TLS"
             raise
-        if self._fingerprints and not self.verified:
-            # Drop the records: in TLS 1.3 they hold our certificate, and this is the wrong server.
-            self.data_to_send()
-            raise TLSFailed(
-                f"TLS failed: the certificate has another fingerprint: {self._fingerprint}",
-                phase="TLS",
-                check="whether the server's owner confirms a new certificate and this fingerprint",
-            )
         return True
 
-    def _check_version(self) -> None:
+    def _check(self, result: TLSInfo) -> None:
         """Raise TLSFailed for a version below TLS 1.2, which the context of an application may
-        allow (RFC 8996, RFC 8997)."""
-        if self.version not in _VERSIONS:
+        allow (RFC 8996, RFC 8997), and for another fingerprint."""
+        certificate = result.peer_certificate
+        if result.version not in _VERSIONS:
             self.data_to_send()  # drop the end of the handshake, so that it fails for the peer too
-            raise failure("UNSUPPORTED_PROTOCOL", f"the peer has only {self.version}")
-
-    @property
-    def verified(self) -> bool:
-        """Whether the peer's certificate was verified."""
-        if self._fingerprints:
-            return has_fingerprint(self.peer_certificate, self._fingerprints)
-        return self._verified_by_context
-
-    @property
-    def _fingerprint(self) -> str:
-        """SHA-256 of the peer's certificate, in hexadecimal digits."""
-        import hashlib  # noqa: PLC0415
-
-        return hashlib.sha256(self.peer_certificate or b"").hexdigest()
-
-    @property
-    def bindings(self) -> Mapping[str, bytes]:
-        """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
-        certificate = self.own_certificate if self.server_side else self.peer_certificate
-        binding = None if certificate is None else server_end_point(certificate)
-        return {} if binding is None else {SERVER_END_POINT: binding}
+            raise failure("UNSUPPORTED_PROTOCOL", f"the peer has only {result.version}")
+        if self._fingerprints and not has_fingerprint(certificate, self._fingerprints):
+            # Drop the records: in TLS 1.3 they hold our certificate, and this is the wrong server.
+            self.data_to_send()
+            found = fingerprint_of(certificate).hex()
+            raise TLSFailed(
+                f"TLS failed: the certificate has another fingerprint: {found}",
+                check="whether the server's owner confirms a new certificate and this fingerprint",
+            )
 
     @property
     def info(self) -> TLSInfo:
         """The result of the handshake."""
-        certificate, verified = self.peer_certificate, self.verified
-        return _make_info(self.version, self.cipher, certificate, verified, self.bindings)
+        found = self._found
+        verified = found.verified
+        if self._fingerprints:
+            verified = has_fingerprint(found.peer_certificate, self._fingerprints)
+        shown = self.own_certificate if self.server_side else found.peer_certificate
+        binding = None if shown is None else server_end_point(shown)
+        bindings = found.bindings if binding is None else {**found.bindings, SERVER_END_POINT: binding}
+        return make_info(found.version, found.cipher, found.peer_certificate, verified, bindings)
 
     def receive(self, octets: bytes) -> None:
         """Take octets that have arrived; b"" is the end of the stream."""
@@ -130,36 +134,25 @@ class Filter(ABC):
 
     @property
     @abstractmethod
-    def version(self) -> str:
-        """The version of TLS, for example "TLSv1.3"."""
-
-    @property
-    @abstractmethod
-    def cipher(self) -> str:
-        """The name of the cipher suite, or "" before the handshake."""
-
-    @property
-    @abstractmethod
-    def peer_certificate(self) -> bytes | None:
-        """The peer's certificate in DER, or None if it showed none."""
-
-    @property
-    @abstractmethod
     def own_certificate(self) -> bytes | None:
         """The certificate, in DER, that this server showed, or None if it cannot be known."""
+
+    @abstractmethod
+    def _open(self, context: Any, name: str | None) -> None:
+        """Prepare the handshake. Raises ValueError or TypeError if it cannot begin."""
 
     @abstractmethod
     def _step(self) -> bool:
         """See :meth:`handshake`."""
 
     @abstractmethod
+    def _result(self) -> TLSInfo:
+        """Return what the library knows after the handshake: whether the context verified the peer,
+        and the bindings that only the library can make."""
+
+    @abstractmethod
     def _take(self, octets: bytes) -> None:
         """See :meth:`receive`."""
-
-    @property
-    @abstractmethod
-    def _verified_by_context(self) -> bool:
-        """See :attr:`verified`."""
 
 
 # -- names and failures --------------------------------------------------------------------------

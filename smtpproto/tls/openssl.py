@@ -7,7 +7,6 @@ pyOpenSSL is an extra: this module is imported only for a context of pyOpenSSL.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from ipaddress import ip_address
 
 from OpenSSL import SSL, crypto
@@ -18,7 +17,7 @@ from ..errors import ConnectionLost, TLSFailed
 from ..limits import CHUNK, READ
 from .binding import EXPORTER
 from .context import OpenSSLContext
-from .filter import Filter, closed_by_peer, failure, plain_name, renegotiation, unusable
+from .filter import Filter, TLSInfo, closed_by_peer, failure, plain_name, renegotiation
 
 _LABEL, _SIZE = b"EXPORTER-Channel-Binding", 32  # RFC 9266 2
 _BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # a fatal alert in clear (RFC 8446 6)
@@ -27,28 +26,20 @@ _BAD_CERTIFICATE = b"\x15\x03\x03\x00\x02\x02\x2a"  # a fatal alert in clear (RF
 class OpenSSLFilter(Filter):
     """A filter that uses pyOpenSSL."""
 
-    def __init__(
-        self,
-        context: OpenSSLContext,
-        *,
-        server_side: bool,
-        server_hostname: str | None = None,
-        fingerprints: tuple[bytes, ...] = (),
-    ) -> None:
-        """See :class:`.TLSFilter`. A client verifies the server's name if *context* has
+    def _open(self, context: OpenSSLContext, name: str | None) -> None:
+        """See :meth:`.Filter._open`. A client verifies the server's name if *context* has
         ``VERIFY_PEER``; *context* and its callbacks verify the certificate."""
-        super().__init__(server_side=server_side, fingerprints=fingerprints)
         self._alert = b""
+        if not isinstance(context, SSL.Context):
+            raise TypeError(f"not a TLS context: {type(context).__name__}")
+        by_name = not self.server_side and bool(context.get_verify_mode() & SSL.VERIFY_PEER)
+        name = plain_name(name, required=by_name)
+        self._identity = _identity(name) if name and by_name else None
         try:
-            if not isinstance(context, SSL.Context):
-                raise TypeError(f"not a TLS context: {type(context).__name__}")
             self._tls = SSL.Connection(context)
-            by_name = not server_side and bool(context.get_verify_mode() & SSL.VERIFY_PEER)
-            name = plain_name(server_hostname, required=by_name)
-            self._identity = _identity(name) if name and by_name else None
             self._begin(name)
-        except (ValueError, TypeError, SSL.Error) as error:
-            raise unusable(_reason(error) if isinstance(error, SSL.Error) else error) from None
+        except SSL.Error as error:
+            raise ValueError(_reason(error)) from None
 
     def _begin(self, name: str | None) -> None:
         """Start the handshake. This fails if the context is for the other side."""
@@ -91,33 +82,24 @@ class OpenSSLFilter(Filter):
             detail = f"certificate is not valid for {name!r}"
             raise failure("CERTIFICATE_VERIFY_FAILED", detail) from None
 
-    @property
-    def _verified_by_context(self) -> bool:
+    def _result(self) -> TLSInfo:
+        """See :meth:`.Filter._result`. *tls-exporter* is included only under TLS 1.3: before, it is
+        safe only with an extended master secret (RFC 9266 4), which pyOpenSSL cannot report."""
+        certificate = _der(self._tls.get_peer_certificate())
         # An SNI callback may have replaced the context; then both contexts must ask for it.
         modes = self._tls.get_verify_mode(), self._tls.get_context().get_verify_mode()
         asked = all(mode & SSL.VERIFY_PEER for mode in modes)
         named = self.server_side or self._identity is not None
-        return asked and named and self.peer_certificate is not None
-
-    @property
-    def bindings(self) -> Mapping[str, bytes]:
-        """See :attr:`.Filter.bindings`. *tls-exporter* is included only under TLS 1.3: before, it
-        is safe only with an extended master secret (RFC 9266 4), which pyOpenSSL cannot report."""
-        if self._tls.get_protocol_version() != SSL.TLS1_3_VERSION:
-            return super().bindings
-        return {EXPORTER: self._tls.export_keying_material(_LABEL, _SIZE), **super().bindings}
-
-    @property
-    def version(self) -> str:
-        return self._tls.get_protocol_version_name()
-
-    @property
-    def cipher(self) -> str:
-        return self._tls.get_cipher_name() or ""
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        return _der(self._tls.get_peer_certificate())
+        bindings = {}
+        if self._tls.get_protocol_version() == SSL.TLS1_3_VERSION:
+            bindings[EXPORTER] = self._tls.export_keying_material(_LABEL, _SIZE)
+        return TLSInfo(
+            self._tls.get_protocol_version_name(),
+            self._tls.get_cipher_name() or "",
+            certificate,
+            asked and named and certificate is not None,
+            bindings,
+        )
 
     @property
     def own_certificate(self) -> bytes | None:

@@ -23,37 +23,23 @@ from .filter import (
     TLSInfo,
     closed_by_peer,
     failure,
+    make_info,
     plain_name,
     renegotiation,
     unusable,
 )
 
 
-def filter_for(
-    context: Context,
-    *,
-    server_side: bool,
-    server_hostname: str | None = None,
-    fingerprints: tuple[bytes, ...] = (),
-) -> Filter:
-    """Return a filter of the library that *context* belongs to; see :class:`TLSFilter`.
-
-    Raises LocalProtocolError as :class:`TLSFilter` does, and if pyOpenSSL is not installed.
-    """
-    make: Any = TLSFilter
-    if not isinstance(context, ssl.SSLContext):
-        try:
-            from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
-        except ImportError as error:
-            raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
-        make = OpenSSLFilter
-    made: Filter = make(
-        context,
-        server_side=server_side,
-        server_hostname=server_hostname,
-        fingerprints=fingerprints,
-    )
-    return made
+def filter_for(context: Context, **options: Any) -> Filter:
+    """Return a filter of the library that *context* belongs to, with the options of
+    :class:`.Filter`. Raises LocalProtocolError as that does, and if pyOpenSSL is not installed."""
+    if isinstance(context, ssl.SSLContext):
+        return TLSFilter(context, **options)
+    try:
+        from .openssl import OpenSSLFilter  # noqa: PLC0415 - pyOpenSSL is optional
+    except ImportError as error:
+        raise unusable(f"{error}; install smtpproto-sansio[tls-exporter]") from None
+    return OpenSSLFilter(context, **options)
 
 
 _RECORD = 16384  # octets in a record at most (RFC 8446 5.1)
@@ -62,33 +48,18 @@ _RECORD = 16384  # octets in a record at most (RFC 8446 5.1)
 class TLSFilter(Filter):
     """A filter that uses the standard library's ``ssl``."""
 
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        *,
-        server_side: bool,
-        server_hostname: str | None = None,
-        fingerprints: tuple[bytes, ...] = (),
-    ) -> None:
-        """Make one side of a connection.
-
-        *server_hostname* is the name that a client verifies, if *context* verifies names, and sends
-        in SNI unless it is an address. With *fingerprints* (SHA-256), the peer's certificate must
-        match one. Raises LocalProtocolError for a name that no host can have, and for a context
-        that is made for the other side.
-        """
-        super().__init__(server_side=server_side, fingerprints=fingerprints)
+    def _open(self, context: ssl.SSLContext, name: str | None) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._ended = False
         self._verify_mode, self._by_name = context.verify_mode, context.check_hostname
+        name = plain_name(name, required=self._by_name and not self.server_side)
         try:
-            name = plain_name(server_hostname, required=self._by_name and not server_side)
             self.object: ssl.SSLObject = context.wrap_bio(
-                self._incoming, self._outgoing, server_side=server_side, server_hostname=name
+                self._incoming, self._outgoing, self.server_side, name
             )
-        except (ValueError, TypeError, ssl.SSLError) as error:
-            raise unusable(error) from None
+        except ssl.SSLError as error:
+            raise ValueError(error) from None
 
     def _step(self) -> bool:
         try:
@@ -99,27 +70,16 @@ class TLSFilter(Filter):
             raise _failure(error) from None
         return True
 
-    @property
-    def _verified_by_context(self) -> bool:
-        if not self.server_side:
-            return self._verify_mode is ssl.CERT_REQUIRED and self._by_name
-        if self.peer_certificate is None:
-            return False
-        # An SNI callback may have replaced the context; then both contexts must ask for it.
-        return ssl.CERT_NONE not in (self._verify_mode, self.object.context.verify_mode)
-
-    @property
-    def version(self) -> str:
-        return self.object.version() or ""
-
-    @property
-    def cipher(self) -> str:
-        cipher = self.object.cipher()
-        return cipher[0] if cipher else ""
-
-    @property
-    def peer_certificate(self) -> bytes | None:
-        return self.object.getpeercert(True)
+    def _result(self) -> TLSInfo:
+        certificate, cipher = self.object.getpeercert(True), self.object.cipher()
+        verified = self._verify_mode is ssl.CERT_REQUIRED and self._by_name
+        if self.server_side:
+            # An SNI callback may have replaced the context; then both contexts must ask for it.
+            verified = certificate is not None and ssl.CERT_NONE not in (
+                self._verify_mode, self.object.context.verify_mode
+            )
+        name = cipher[0] if cipher else ""
+        return make_info(self.object.version() or "", name, certificate, verified, {})
 
     @property
     def own_certificate(self) -> bytes | None:

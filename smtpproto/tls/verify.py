@@ -107,13 +107,19 @@ class TLSVerify:
         raise ValueError(f'verify must be "name", "none" or {cls.__name__}.by_ca("ca.pem")')
 
 
+def fingerprint_of(certificate: bytes | None) -> bytes:
+    """Return the SHA-256 of *certificate*, in DER."""
+    import hashlib  # noqa: PLC0415
+
+    return hashlib.sha256(certificate or b"").digest()
+
+
 def has_fingerprint(certificate: bytes | None, fingerprints: tuple[bytes, ...]) -> bool:
     """Return whether *certificate*, in DER, has one of *fingerprints* (SHA-256), in a time that
     does not depend on which one."""
-    import hashlib  # noqa: PLC0415
     import hmac  # noqa: PLC0415
 
-    own = hashlib.sha256(certificate or b"").digest()
+    own = fingerprint_of(certificate)
     matches = [hmac.compare_digest(own, other) for other in fingerprints]
     return certificate is not None and any(matches)
 

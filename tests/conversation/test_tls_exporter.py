@@ -311,7 +311,7 @@ def test_a_scramp_client_logs_in_only_with_the_binding_of_its_connection(good: b
         tls = client_of(PyOpenSSL.client(CA))
         stream = TLSStream(await simulation.dial(NAME, 465, None), tls, simulation.now)
         await stream.handshake(None)
-        binding = EXPORTER, tls.bindings[EXPORTER] if good else bytes(32)
+        binding = EXPORTER, tls.info.bindings[EXPORTER] if good else bytes(32)
         exchange, smtp = ScramClient([PLUS], *LOGIN, channel_binding=binding), Lines(stream)
         assert (await smtp.reply()).startswith("220")
         assert (await smtp.ask("EHLO [192.0.2.2]")).startswith("250")
@@ -346,7 +346,7 @@ def test_our_client_logs_in_to_a_scramp_server_only_with_the_same_binding(good: 
         tls = server_of(PyOpenSSL.server(LEAF))
         stream = TLSStream(far, tls, simulation.now)
         await stream.handshake(None)
-        binding = EXPORTER, tls.bindings[EXPORTER] if good else bytes(32)
+        binding = EXPORTER, tls.info.bindings[EXPORTER] if good else bytes(32)
         mechanism, smtp = ScramMechanism(PLUS), Lines(stream)
         users = {LOGIN[0]: mechanism.make_auth_info(LOGIN[1])}
         exchange = mechanism.make_server(users.__getitem__, channel_binding=binding)

@@ -55,12 +55,12 @@ def test_each_connection_has_an_exporter_of_its_own_on_which_both_sides_agree() 
 
 def test_the_bindings_do_not_change_during_a_connection() -> None:
     client, server = after_handshake((PyOpenSSL, PyOpenSSL))
-    before = client.bindings
+    before = client.info.bindings
     for _ in range(3):
         server.write(b"x" * 1000)  # goes out after the session tickets
         move(server, client)
         assert client.read() == b"x" * 1000
-    assert client.bindings == server.bindings == before
+    assert client.info.bindings == server.info.bindings == before
 
 
 @pytest.mark.parametrize("kind", ["RSA", "ECDSA"])
@@ -74,7 +74,7 @@ def test_with_two_certificates_the_binding_is_of_the_one_that_was_shown(kind: st
     client_context.set_cipher_list(f"a{kind}".encode())
     client, server = connected(client_context, context)
     end_point = hashlib.sha256(der(leaves[kind])).digest()
-    assert client.bindings == server.bindings == {SERVER_END_POINT: end_point}
+    assert client.info.bindings == server.info.bindings == {SERVER_END_POINT: end_point}
 
 
 def test_the_bindings_are_of_the_context_that_a_callback_chose() -> None:
@@ -82,5 +82,5 @@ def test_the_bindings_are_of_the_context_that_a_callback_chose() -> None:
     first, second = PyOpenSSL.server(LEAF), PyOpenSSL.server(other)
     first.set_tlsext_servername_callback(lambda connection: connection.set_context(second))
     client, server = connected(context_of(PyOpenSSL, False), first, "other.example")
-    assert client.bindings == server.bindings
+    assert client.info.bindings == server.info.bindings
     assert server.own_certificate == der(other)

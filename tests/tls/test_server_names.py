@@ -111,7 +111,7 @@ def test_an_address_is_verified_and_not_sent_in_sni(address: str) -> None:
     sent: list[str | None] = []
     context = server_context(CA.issue_cert(address))
     context.sni_callback = lambda tls, name, _: sent.append(name)
-    assert connected_by(TLSVerify.by_ca(PEM), context, address)[0].verified
+    assert connected_by(TLSVerify.by_ca(PEM), context, address)[0].info.verified
     assert sent[0] is None
 
 
@@ -119,7 +119,7 @@ def test_a_name_is_sent_in_sni_without_its_final_dot() -> None:
     sent: list[str | None] = []
     context = server_context(LEAF)
     context.sni_callback = lambda tls, name, _: sent.append(name)
-    assert connected_by(TLSVerify.by_ca(PEM), context, NAME + ".")[0].verified
+    assert connected_by(TLSVerify.by_ca(PEM), context, NAME + ".")[0].info.verified
     assert sent[0] == NAME
 
 
@@ -198,7 +198,7 @@ def test_a_wildcard_stands_for_one_label_with_either_library(
     server = server_of(server_library.server(CA.issue_cert("*.example.com")))
     if good:
         shake_hands(client, server)
-        assert client.verified
+        assert client.info.verified
     else:
         with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
             shake_hands(client, server)
@@ -211,7 +211,7 @@ def test_addresses_are_verified_with_either_library(libraries: Pair, address: st
     client_library, server_library = libraries
     client = client_of(context_of(client_library, False), address)
     shake_hands(client, server_of(server_library.server(CA.issue_cert(address))))
-    assert client.verified
+    assert client.info.verified
 
 
 @pytest.mark.req("RFC6066-3-01")
@@ -229,7 +229,7 @@ def test_sni_has_a_labels_and_no_addresses(
     context.sni_callback = lambda tls, name, _: sent.append(name)
     client = client_of(context_of(library, False), name)
     shake_hands(client, server_of(context))
-    assert client.verified
+    assert client.info.verified
     assert sent == [expected]
 
 
@@ -247,7 +247,7 @@ def test_a_context_that_verifies_nothing_needs_no_name() -> None:
     client = client_of(SSL.Context(SSL.TLS_METHOD), None)
     server = server_of(context_of(PyOpenSSL, True))
     shake_hands(client, server)
-    assert not client.verified
+    assert not client.info.verified
     assert client.info.peer_certificate == der(LEAF)
 
 

@@ -56,7 +56,7 @@ def test_a_ca_may_be_text_or_a_file(kind: str, tmp_path: Path) -> None:
         "Path": file,
     }
     ca = kinds[kind]
-    assert connected_by(TLSVerify.by_ca(ca), LEAF)[0].verified
+    assert connected_by(TLSVerify.by_ca(ca), LEAF)[0].info.verified
     with pytest.raises(TLSFailed, match="CERTIFICATE_VERIFY_FAILED"):
         connected_by(TLSVerify.by_ca(ca), trustme.CA().issue_cert(NAME))
 
@@ -64,7 +64,7 @@ def test_a_ca_may_be_text_or_a_file(kind: str, tmp_path: Path) -> None:
 def test_a_trusted_ca_need_not_be_a_root() -> None:
     between = CA.create_child_ca()
     leaf = between.issue_cert(NAME)
-    assert connected_by(TLSVerify.by_ca(between.cert_pem.bytes()), leaf)[0].verified
+    assert connected_by(TLSVerify.by_ca(between.cert_pem.bytes()), leaf)[0].info.verified
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_bad_certificates_fail_by_name_but_not_by_fingerprint(
     assert caught.value.phase == "TLS"
     assert check in caught.value.check
     by_fingerprint = TLSVerify.by_fingerprint("00" * 32, fingerprint(leaf))
-    assert connected_by(by_fingerprint, leaf, name)[0].verified
-    assert not connected_by(TLSVerify.none(), leaf, name)[0].verified
+    assert connected_by(by_fingerprint, leaf, name)[0].info.verified
+    assert not connected_by(TLSVerify.none(), leaf, name)[0].info.verified
 
 
 def test_another_fingerprint_fails_although_ca_and_name_are_good() -> None:
@@ -158,7 +158,7 @@ def test_only_the_certificate_with_the_fingerprint_is_accepted(libraries: Pair) 
         server_of(context_of(server_library, True)),
     )
     shake_hands(client, server)
-    assert client.verified
+    assert client.info.verified
     client, server = (
         client_of(trusting, fingerprints=(own[::-1],)),
         server_of(server_library.server(LEAF)),
@@ -172,4 +172,4 @@ def test_by_fingerprint_neither_name_nor_ca_matters() -> None:
     own = hashlib.sha256(der(LEAF)).digest()
     client = client_of(SSL.Context(SSL.TLS_METHOD), "mx.example.net", fingerprints=(own,))
     shake_hands(client, server_of(context_of(PyOpenSSL, True)))
-    assert client.verified
+    assert client.info.verified

@@ -73,5 +73,5 @@ def test_a_client_refuses_an_old_version_that_its_context_allows(
 ) -> None:
     client = client_of(allow_old(library.client(CA), version))
     server = server_of(allow_old(Standard.server(LEAF), version))
-    monkeypatch.setattr(server, "_check_version", lambda: None)  # a server that is not ours
+    monkeypatch.setattr(server, "_check", lambda result: None)  # a server that is not ours
     assert refusing_side(client, server) is client
