@@ -22,6 +22,7 @@ from .. import sasl
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
 from ..grammar.pattern import pattern
+from ..grammar.reply import accepts
 from ..grammar.secret import keeps_secret
 from ..limits import MAX_TIMEOUT, Timeouts
 from ..option_types import argument_names, check_names, check_type, require_type
@@ -125,20 +126,12 @@ def _host_name(host: str) -> str:
     """
     if "@" in host:
         raise GrammarError("not a host: it contains @; a URL begins with smtp://")
-    if not host or "[" in host or (":" in host and not _is_ipv6(host)):
+    if not host or "[" in host or (":" in host and not accepts(IPv6Address, host)):
         text = f"not a host: {host!r}; pass a name or an address without port and brackets"
         raise GrammarError(text)
     if any(map(str.isspace, host)):
         raise GrammarError(f"not a host: {host!r}; leave out the blanks")
     return to_a_labels(host)
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        IPv6Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def reason_impossible(host: str, port: int, config: ClientConfig) -> str:

@@ -18,7 +18,7 @@ from .domain import COMMON_DOMAIN, Domain, Host, common_domain, decode_utf8, par
 from .local_part import ATOM, BAD_MAILBOX, check_local_part, error_at, quote, read_local_part
 from .parse_context import ParseContext
 from .pattern import pattern
-from .reply import GrammarError
+from .reply import GrammarError, accepts
 
 _HOST = pattern(r"\[[^\]]*\]|[^\s<>,:;()\"\[\]\\@]*")
 _ROUTE = pattern(r"@([^\s<>,:@]+)[,:]")
@@ -405,7 +405,10 @@ def _explained(address: str, error: GrammarError) -> GrammarError:
     """Return the error for *address*, which says what to pass instead."""
     from .address_advice import advise  # noqa: PLC0415  # only errors need it
 
-    found = _not_an_address(address, advise(address, error.message, _is_mailbox))
+    def usable(text: str) -> bool:
+        return accepts(_read_whole, _read_mailbox, text, ParseContext())
+
+    found = _not_an_address(address, advise(address, error.message, usable))
     found.offset = error.offset
     context = ParseContext(leniencies=_ANYTHING_READABLE)
     with suppress(GrammarError):
@@ -413,14 +416,6 @@ def _explained(address: str, error: GrammarError) -> GrammarError:
         if mailbox.leniencies:
             found.message += f"; to use it as it is, pass {_constructor(mailbox)}"
     return found
-
-
-def _is_mailbox(text: str) -> bool:
-    try:
-        _read_whole(_read_mailbox, text, ParseContext())
-    except GrammarError:
-        return False
-    return True
 
 
 def _constructor(mailbox: Mailbox) -> str:

@@ -15,7 +15,7 @@ from .. import limits
 from ..option_types import checked, maker
 from .ascii_case import lower
 from .pattern import pattern
-from .reply import GrammarError, Reply
+from .reply import GrammarError, Reply, accepts
 
 _BAD_DOMAIN = Reply(501, "5.5.2", "Syntax error in domain or address literal")
 _LABEL = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
@@ -290,11 +290,7 @@ def _parse_ipv6(text: str) -> IPv6Address:
 
 def is_ipv6(text: str) -> bool:
     """Return whether *text* is an IPv6-addr (RFC 5321 4.1.3)."""
-    try:
-        _parse_ipv6(text)
-    except GrammarError:
-        return False
-    return True
+    return accepts(_parse_ipv6, text)
 
 
 Host = Domain | AddressLiteral

@@ -65,8 +65,6 @@ def enum_codec(attribute: str, kind: type[enum.Enum]) -> ParameterCodec:
     return ParameterCodec(attribute, parse, attrgetter("value"))
 
 
-write_number: Callable[[int], str] = "{:d}".format
-
 Validator = Callable[[Any, "Attribute[Any]", Any], None]
 
 

@@ -18,14 +18,7 @@ from . import dsn, scheduling
 from .address import Mailbox, ReversePath
 from .ascii_case import upper
 from .ehlo_parameters import check_solicitations, read_solicitations, write_solicitations
-from .parameter_codec import (
-    BAD_PARAMETER,
-    ParameterCodec,
-    bad_parameter,
-    enum_codec,
-    in_range,
-    write_number,
-)
+from .parameter_codec import BAD_PARAMETER, ParameterCodec, bad_parameter, enum_codec, in_range
 from .pattern import pattern
 from .reply import GrammarError, Reply
 from .scheduling import DeliverBy, ValidSince
@@ -126,7 +119,7 @@ def _write_auth(path: ReversePath) -> str:
 
 
 MAIL_CODECS: Mapping[str, ParameterCodec] = {
-    "SIZE": ParameterCodec("size", _parse_size, write_number),  # RFC 1870 3
+    "SIZE": ParameterCodec("size", _parse_size),  # RFC 1870 3
     "BODY": enum_codec("body", Body),
     "SMTPUTF8": ParameterCodec("smtputf8"),  # RFC 6531 3.1
     "AUTH": ParameterCodec("auth", _parse_auth, _write_auth),  # RFC 4954 5
@@ -134,10 +127,10 @@ MAIL_CODECS: Mapping[str, ParameterCodec] = {
     "ENVID": ParameterCodec("envid", dsn.read_envid, encode_xtext),  # RFC 3461 4.4
     "REQUIRETLS": ParameterCodec("requiretls"),  # RFC 8689 2
     "BY": ParameterCodec("by", DeliverBy.parse),  # RFC 2852 4
-    "HOLDFOR": ParameterCodec("hold_for", scheduling.read_hold_for, write_number),  # RFC 4865 3
+    "HOLDFOR": ParameterCodec("hold_for", scheduling.read_hold_for),  # RFC 4865 3
     "HOLDUNTIL": ParameterCodec("hold_until", scheduling.read_hold_until, write_timestamp),
     "MT-PRIORITY": ParameterCodec(  # RFC 6710 7
-        "mt_priority", scheduling.read_priority, write_number, scheduling.BAD_PRIORITY
+        "mt_priority", scheduling.read_priority, error_reply=scheduling.BAD_PRIORITY
     ),
     "SOLICIT": ParameterCodec("solicit", read_solicitations, write_solicitations),  # RFC 3865 2.3
 }

@@ -116,6 +116,15 @@ class GrammarError(SMTPError, ValueError):
         return f"{self.message}{at}{self._parts('phase', 'check')}"
 
 
+def accepts(parse: Callable[..., object], *arguments: object) -> bool:
+    """Return whether *parse* accepts *arguments*: whether it raises no ValueError."""
+    try:
+        parse(*arguments)
+    except ValueError:
+        return False
+    return True
+
+
 @checked
 @frozen(order=True)
 class EnhancedCode:

@@ -38,15 +38,6 @@ def parse_address_list(text: str) -> list[Mailbox]:
     return list(_Reader(text).addresses())
 
 
-def is_readable(text: str) -> bool:
-    """Return whether :func:`parse_address_list` can read *text*."""
-    try:
-        parse_address_list(text)
-    except GrammarError:
-        return False
-    return True
-
-
 @define(eq=False)
 class _Reader:
     """Reads *_text* from left to right, once. *_at* is where the next token begins."""

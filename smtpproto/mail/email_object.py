@@ -13,9 +13,9 @@ from typing import Any
 
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
-from ..grammar.reply import GrammarError
+from ..grammar.reply import GrammarError, accepts
 from ..limits import TEXT_LINE
-from .address_list import is_readable
+from .address_list import parse_address_list
 from .encoded_words import encode_addresses, encode_text, encoded_words, fold
 from .header import HeaderField, header_fields, is_field_name, is_one_field, not_utf8
 from .header_envelope import ADDRESS_FIELDS, ENVELOPE_FIELDS
@@ -62,7 +62,8 @@ class _Writer(Policy):
         """Return a field without its line end."""
         if isinstance(value, Header):
             field = f"{name}: {value.encode(linesep=_CRLF)}"
-            if name.lower() not in ADDRESS_FIELDS or is_readable(field.partition(":")[2]):
+            body = field.partition(":")[2]
+            if name.lower() not in ADDRESS_FIELDS or accepts(parse_address_list, body):
                 return field
             value = str(value)  # else the addresses would be part of encoded words
         if not isinstance(value, str):

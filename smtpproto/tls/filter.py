@@ -104,7 +104,9 @@ class Filter(ABC):
             verified = has_fingerprint(found.peer_certificate, self._fingerprints)
         shown = self.own_certificate if self.server_side else found.peer_certificate
         binding = None if shown is None else server_end_point(shown)
-        bindings = found.bindings if binding is None else {**found.bindings, SERVER_END_POINT: binding}
+        bindings = dict(found.bindings)
+        if binding is not None:
+            bindings[SERVER_END_POINT] = binding
         return make_info(found.version, found.cipher, found.peer_certificate, verified, bindings)
 
     def receive(self, octets: bytes) -> None:

@@ -14,6 +14,7 @@ from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identit
 from service_identity.pyopenssl import extract_patterns
 
 from ..errors import ConnectionLost, TLSFailed
+from ..grammar.reply import accepts
 from ..limits import CHUNK, READ
 from .binding import EXPORTER
 from .context import OpenSSLContext
@@ -47,7 +48,7 @@ class OpenSSLFilter(Filter):
             self._tls.set_accept_state()
         else:
             self._tls.set_connect_state()
-            if name and not _is_address(name):
+            if name and not accepts(ip_address, name):
                 self._tls.set_tlsext_host_name(_ascii(name).encode())
         with contextlib.suppress(SSL.WantReadError):
             self._tls.do_handshake()
@@ -148,14 +149,6 @@ class OpenSSLFilter(Filter):
 # -- names ---------------------------------------------------------------------------------------
 
 
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
 def _ascii(name: str) -> str:
     """Return *name* with A-labels, as ``ssl`` writes it. Raises ValueError for an invalid name."""
     return name.encode("idna").decode("ascii")
@@ -163,7 +156,7 @@ def _ascii(name: str) -> str:
 
 def _identity(name: str) -> DNS_ID | IPAddress_ID:
     """Return the identity that the certificate must have. Raises ValueError for an invalid name."""
-    return IPAddress_ID(name) if _is_address(name) else DNS_ID(_ascii(name))
+    return IPAddress_ID(name) if accepts(ip_address, name) else DNS_ID(_ascii(name))
 
 
 def _identity_text(identity: DNS_ID | IPAddress_ID) -> str:

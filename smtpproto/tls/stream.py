@@ -75,9 +75,8 @@ class TLSFilter(Filter):
         verified = self._verify_mode is ssl.CERT_REQUIRED and self._by_name
         if self.server_side:
             # An SNI callback may have replaced the context; then both contexts must ask for it.
-            verified = certificate is not None and ssl.CERT_NONE not in (
-                self._verify_mode, self.object.context.verify_mode
-            )
+            modes = self._verify_mode, self.object.context.verify_mode
+            verified = certificate is not None and ssl.CERT_NONE not in modes
         name = cipher[0] if cipher else ""
         return make_info(self.object.version() or "", name, certificate, verified, {})
 

@@ -23,11 +23,6 @@ class Buffer:
     def __len__(self) -> int:
         return len(self.data) - self.at
 
-    def find(self, octets: bytes, skip: int = 0) -> int:
-        """Return where *octets* begin, at *skip* or later, counted from the position, or -1."""
-        found = self.data.find(octets, self.at + skip)
-        return found - self.at if found >= 0 else -1
-
     def peek(self, count: int) -> bytes:
         """Return at most *count* octets without reading them."""
         return self.data[self.at : self.at + count]
@@ -41,7 +36,3 @@ class Buffer:
     def untake(self, count: int) -> None:
         """Unread the last *count* octets, all of which must have been read since the last feed."""
         self.at -= count
-
-    def clear(self) -> None:
-        """Discard all octets."""
-        self.data, self.at = b"", 0
