@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from types import CoroutineType
-from typing import Any, Protocol, TypeGuard, TypeVar, cast
+from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
 
 __all__ = [
     "CallAborted", "Runtime", "Semaphore", "Stream", "Trace", "as_coroutine", "call_contained",
-    "contain", "is_awaitable", "is_path", "result", "took_too_long",
+    "is_awaitable", "is_path", "raise_contained", "result", "took_too_long",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -58,30 +58,25 @@ def took_too_long(seconds: float) -> CallAborted:
     return CallAborted(f"took longer than {seconds:g} seconds, and was cancelled")
 
 
-def contain(error: BaseException) -> Exception:
-    """Return *error*, which the application's code raised, as an ``Exception``.
+def raise_contained(error: BaseException) -> NoReturn:
+    """Raise *error*, which the application's code raised, as an ``Exception``.
 
     CancelledError, SystemExit, GeneratorExit and their like would end the task or the thread of a
-    connection. StopIteration cannot leave a coroutine. KeyboardInterrupt must not come here.
+    connection. StopIteration cannot leave a coroutine. Only KeyboardInterrupt passes as it is.
     """
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    contained = CallAborted(f"raised {type(error).__name__}").with_traceback(error.__traceback__)
-    contained.__cause__ = error
-    return contained
+    is_safe = isinstance(error, Exception) and not isinstance(error, StopIteration)
+    if is_safe or isinstance(error, KeyboardInterrupt):
+        raise error
+    raised = CallAborted(f"raised {type(error).__name__}").with_traceback(error.__traceback__)
+    raise raised from error
 
 
 def call_contained(function: Callable[..., T], *arguments: object) -> T:
-    """Call *function* of the application. What it raises passes :func:`contain`, except
-    KeyboardInterrupt."""
+    """Call *function* of the application. What it raises passes :func:`raise_contained`."""
     try:
         return function(*arguments)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
-        if (contained := contain(error)) is error:
-            raise
-        raise contained from error
+        raise_contained(error)
 
 
 def is_path(host: str) -> bool:
@@ -174,7 +169,7 @@ class Runtime(Protocol):
         """Return the result of *awaitable*, which the application made; cancel it after *seconds*
         (None: no limit).
 
-        Raises what *awaitable* raises, made an ``Exception`` by :func:`contain`; only a
+        Raises what *awaitable* raises, made an ``Exception`` by :func:`raise_contained`; only a
         cancellation of the caller and KeyboardInterrupt pass as they are. Raises
         :class:`CallAborted` if the time is over, or if *awaitable* suspends and nothing can
         resume it. If *awaitable* ignores that it is cancelled, it is abandoned soon after.

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from ..ports import as_coroutine, contain, took_too_long
+from ..ports import as_coroutine, raise_contained, took_too_long
 from .abandonable import FINISH, resume
 
 T = TypeVar("T")
@@ -17,39 +17,39 @@ UNWIND = 1.0  # seconds for a call to end after it was cancelled
 _ending: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled for good
 
 
-async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
-    """See :meth:`.ports.Runtime.within`. Whatever bounds the call is made when it suspends."""
-    coroutine = as_coroutine(awaitable)
-    try:
-        request = coroutine.send(None)
-    except StopIteration as stop:
-        returned: T = stop.value
-        return returned
-    except (Exception, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        if isinstance(error, asyncio.CancelledError) and _current_task().cancelling():
+class Calls:
+    """The methods of the runtime that call the application's code."""
+
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """See :meth:`.ports.Runtime.within`. Whatever bounds the call is made when it suspends."""
+        coroutine = as_coroutine(awaitable)
+        try:
+            request = coroutine.send(None)
+        except StopIteration as stop:
+            returned: T = stop.value
+            return returned
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _current_task().cancelling():
+                raise
+            raise_contained(error)
+        return await _Call(seconds).rest(coroutine, request)
+
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """See :meth:`.ports.Runtime.finish_within`."""
+        caller = _current_task()
+        task = asyncio.ensure_future(self.within(seconds, awaitable))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait([task], timeout=FINISH if caller.cancelling() else None)
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=FINISH)  # a second cancellation ends this, too
             raise
-        raise contain(error) from error
-    return await _Call(seconds).rest(coroutine, request)
-
-
-async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
-    """See :meth:`.ports.Runtime.finish_within`."""
-    caller = _current_task()
-    task = asyncio.ensure_future(within(seconds, awaitable))
-    task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    try:
-        await asyncio.wait([task], timeout=FINISH if caller.cancelling() else None)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=FINISH)  # a second cancellation ends this, too
-        raise
-    finally:
-        if end(task):
-            await asyncio.wait([task], timeout=2 * UNWIND)
-    if task.cancelled() or not task.done():
-        raise took_too_long(FINISH)
-    return task.result()
+        finally:
+            if end(task):
+                await asyncio.wait([task], timeout=2 * UNWIND)
+        if task.cancelled() or not task.done():
+            raise took_too_long(FINISH)
+        return task.result()
 
 
 def end(task: asyncio.Task[Any]) -> bool:
@@ -80,14 +80,12 @@ class _Call:
         """Return the result of *coroutine*, which has just yielded *request*."""
         try:
             return await resume(coroutine, request, self._why_abandon)
-        except (Exception, KeyboardInterrupt):
-            raise
         except BaseException as error:
-            if self._is_cancelled_from_outside:
+            if not isinstance(error, Exception) and self._is_cancelled_from_outside:
                 raise
             if isinstance(error, asyncio.CancelledError) and self._cancelled_here:
                 raise took_too_long(self._seconds or 0) from None
-            raise contain(error) from error
+            raise_contained(error)
         finally:
             if self._timer is not None:
                 self._timer.cancel()

@@ -8,37 +8,31 @@ import os
 import socket
 import ssl
 import sys
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import FEW, READ
 from ..ports import is_path
-from . import asyncio_calls, asyncio_race
+from . import asyncio_race
+from .asyncio_calls import Calls
 from .asyncio_waiter import Waiter
 from .daemon_threads import THREADS, DaemonThreads
 from .dialling import connect_unix, map_connect_errors, send_small_writes_at_once
 from .receive_buffer import receive_buffer
-from .shared_values import SHARED_VALUES
+from .shared_values import SystemRuntime
 
 T = TypeVar("T")
 
 _threads = DaemonThreads(THREADS)
 
 
-class Runtime:
+class Runtime(Calls, SystemRuntime):
     """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def random(self, size: int) -> bytes:
-        return os.urandom(size)
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)
@@ -49,19 +43,8 @@ class Runtime:
     def semaphore(self, number: int) -> asyncio.Semaphore:
         return asyncio.Semaphore(number)
 
-    def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-        return asyncio_calls.within(seconds, awaitable)
-
-    def finish_within(
-        self, seconds: float | None, awaitable: Awaitable[T]
-    ) -> Coroutine[Any, Any, T]:
-        return asyncio_calls.finish_within(seconds, awaitable)
-
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
-
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

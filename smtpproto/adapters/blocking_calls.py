@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from ..ports import CallAborted, as_coroutine, contain
+from ..ports import CallAborted, as_coroutine, raise_contained
 
 T = TypeVar("T")
 
@@ -29,12 +29,10 @@ def run_call(awaitable: Awaitable[T]) -> T:
     except StopIteration as stop:
         returned: T = stop.value
         return returned
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:
         if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_LOOP):
             raise CallAborted(f"{_SUSPENDED} ({error})") from None
-        raise
-    except BaseException as error:
-        raise contain(error) from error
+        raise_contained(error)
     with contextlib.suppress(Exception):  # it may raise, or ignore this
         coroutine.close()
     raise CallAborted(_SUSPENDED)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ..ports import is_path
 from . import eyeballs
 from .blocking_calls import run_call
 from .dialling import connect_unix, map_connect_errors
-from .shared_values import SHARED_VALUES
+from .shared_values import SystemRuntime
 from .socket_stream import SocketStream
 
 T = TypeVar("T")
@@ -23,17 +22,11 @@ T = TypeVar("T")
 _MAX_WAIT = 3600.0  # seconds in one call of poll, which refuses much larger values
 
 
-class Runtime:
+class Runtime(SystemRuntime):
     """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
-
-    def now(self) -> float:
-        return time.monotonic()
-
-    def random(self, size: int) -> bytes:
-        return os.urandom(size)
 
     async def checkpoint(self) -> None:
         """Do nothing: the system switches between threads."""
@@ -55,9 +48,6 @@ class Runtime:
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""
         return function()
-
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

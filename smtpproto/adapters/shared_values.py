@@ -1,4 +1,5 @@
-"""What all connections share: made once, and again when the files that it depends on change."""
+"""What the runtimes of all adapters have in common: the system's randomness, and what all
+connections share: made once, and again when the files that it depends on change."""
 
 from __future__ import annotations
 
@@ -56,4 +57,17 @@ def _stamp(path: str) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
-SHARED_VALUES = SharedValues()
+_shared_values = SharedValues()
+
+
+class SystemRuntime:
+    """What a :class:`smtpproto.ports.Runtime` needs no library for."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def random(self, size: int) -> bytes:
+        return os.urandom(size)
+
+    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
+        return _shared_values.get(key, paths, make)

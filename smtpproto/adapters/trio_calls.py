@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import trio
 
-from ..ports import as_coroutine, contain, took_too_long
+from ..ports import as_coroutine, raise_contained, took_too_long
 from .abandonable import FINISH, resume
 
 T = TypeVar("T")
@@ -16,32 +16,34 @@ T = TypeVar("T")
 _IGNORED = 100  # a call that catches Cancelled as often as this will not end by itself
 
 
-async def within(seconds: float | None, awaitable: Awaitable[T]) -> T:
-    """See :meth:`.ports.Runtime.within`."""
-    limit = trio.CancelScope()
-    if seconds is not None:
-        limit.deadline = trio.current_time() + seconds
-    nursery = trio.lowlevel.current_task().parent_nursery
-    with limit:
-        return await _contained(awaitable, limit, *([nursery.cancel_scope] if nursery else []))
-    raise took_too_long(seconds or 0)
+class Calls:
+    """The methods of the runtime that call the application's code."""
 
+    async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """See :meth:`.ports.Runtime.within`."""
+        limit = trio.CancelScope()
+        if seconds is not None:
+            limit.deadline = trio.current_time() + seconds
+        nursery = trio.lowlevel.current_task().parent_nursery
+        with limit:
+            return await _contained(awaitable, limit, *([nursery.cancel_scope] if nursery else []))
+        raise took_too_long(seconds or 0)
 
-async def finish_within(seconds: float | None, awaitable: Awaitable[T]) -> T:
-    """See :meth:`.ports.Runtime.finish_within`."""
-    deadline = trio.current_time() + (math.inf if seconds is None else seconds)
-    failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        scope = trio.CancelScope(shield=True, deadline=deadline)
-        nursery.start_soon(_shorten, scope)
-        with scope:
-            try:
-                return await _contained(awaitable, scope)
-            except Exception as error:  # a nursery would wrap it in a group
-                failure = error
-            finally:
-                nursery.cancel_scope.cancel()
-    raise failure or took_too_long(FINISH if seconds is None else seconds)
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        """See :meth:`.ports.Runtime.finish_within`."""
+        deadline = trio.current_time() + (math.inf if seconds is None else seconds)
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            scope = trio.CancelScope(shield=True, deadline=deadline)
+            nursery.start_soon(_shorten, scope)
+            with scope:
+                try:
+                    return await _contained(awaitable, scope)
+                except Exception as error:  # a nursery would wrap it in a group
+                    failure = error
+                finally:
+                    nursery.cancel_scope.cancel()
+        raise failure or took_too_long(FINISH if seconds is None else seconds)
 
 
 async def _shorten(scope: trio.CancelScope) -> None:
@@ -71,12 +73,11 @@ async def _contained(awaitable: Awaitable[T], *scopes: trio.CancelScope) -> T:
     except StopIteration as stop:
         returned: T = stop.value
         return returned
-    except (Exception, KeyboardInterrupt):
-        raise
     except BaseException as error:
-        if not _is_running(task) or trio.current_effective_deadline() == -math.inf:
+        aborts = not isinstance(error, Exception)
+        if aborts and (not _is_running(task) or trio.current_effective_deadline() == -math.inf):
             raise
-        raise contain(error) from error
+        raise_contained(error)
 
 
 def _is_running(task: trio.lowlevel.Task) -> bool:

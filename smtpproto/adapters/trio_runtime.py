@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import trio
 
@@ -15,11 +14,12 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import READ
 from ..ports import is_path
-from . import eyeballs, trio_calls
+from . import eyeballs
 from .daemon_threads import THREADS
 from .dialling import connect_unix, map_connect_errors
-from .shared_values import SHARED_VALUES
+from .shared_values import SystemRuntime
 from .socket_stream import SocketStream
+from .trio_calls import Calls
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ Connection = trio.abc.Stream | trio.socket.SocketType | socket.socket
 """A connection that the caller has made."""
 
 
-class Runtime:
+class Runtime(Calls, SystemRuntime):
     """Implements :class:`smtpproto.ports.Runtime`. :meth:`dial` uses *connected* if it is given."""
 
     def __init__(self, connected: Connection | None = None) -> None:
@@ -37,9 +37,6 @@ class Runtime:
 
     def now(self) -> float:
         return trio.current_time()
-
-    def random(self, size: int) -> bytes:
-        return os.urandom(size)
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -50,21 +47,10 @@ class Runtime:
     def semaphore(self, number: int) -> trio.Semaphore:
         return trio.Semaphore(number)
 
-    def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:
-        return trio_calls.within(seconds, awaitable)
-
-    def finish_within(
-        self, seconds: float | None, awaitable: Awaitable[T]
-    ) -> Coroutine[Any, Any, T]:
-        return trio_calls.finish_within(seconds, awaitable)
-
     async def in_thread(self, function: Callable[[], T]) -> T:
         # A cancelled task abandons the thread, so a stopping server does not wait for it.
         limiter = _limiter()
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
-
-    def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
-        return SHARED_VALUES.get(key, paths, make)
 
     async def dial(
         self,

@@ -25,7 +25,7 @@ from attrs import define, field
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
 from ..limits import CHUNK
-from ..ports import as_coroutine, contain, took_too_long
+from ..ports import as_coroutine, raise_contained, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource
@@ -102,10 +102,8 @@ class Simulation:
             except StopIteration as stop:
                 returned: T = stop.value
                 return returned
-            except (Exception, KeyboardInterrupt):
-                raise
             except BaseException as error:
-                raise contain(error) from error
+                raise_contained(error)
             await _Wait(wait.ready, min(wait.deadline, deadline))
             if seconds is not None and not wait.ready() and wait.deadline > deadline <= self._now:
                 coroutine.close()
