@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -20,12 +21,12 @@ from .asyncio_calls import Calls
 from .asyncio_waiter import Waiter
 from .daemon_threads import THREADS, DaemonThreads
 from .dialling import connect_unix, map_connect_errors, send_small_writes_at_once
-from .receive_buffer import receive_buffer
 from .shared_values import SystemRuntime
 
 T = TypeVar("T")
 
 _threads = DaemonThreads(THREADS)
+_thread = threading.local()  # with the receive buffer of its streams
 
 
 class Runtime(Calls, SystemRuntime):
@@ -94,13 +95,27 @@ def close_after_failure(connected: socket.socket) -> None:
     connected.close()
 
 
+def _receive_buffer() -> memoryview:
+    """Return the buffer of a new stream.
+
+    All streams of an event loop share one: each stream copies the octets out before the next read,
+    and a separate buffer would take most of the memory of an idle connection. Loops in other
+    threads have their own buffer. On Windows the proactor loop reads in the background, so
+    each stream has its own.
+    """
+    if sys.platform == "win32" or not hasattr(_thread, "buffer"):
+        _thread.buffer = memoryview(bytearray(READ))
+    buffer: memoryview = _thread.buffer
+    return buffer
+
+
 class Stream(asyncio.BufferedProtocol):
     """Implements :class:`smtpproto.ports.Stream`."""
 
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._buffer = receive_buffer()
+        self._buffer = _receive_buffer()
         self._received: list[bytes] = []
         self._ended = self._interrupted = False
         self._error: Exception | None = None
