@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from errno import (
-    EACCES,
-    EADDRINUSE,
-    EADDRNOTAVAIL,
-    ECONNREFUSED,
-    EHOSTUNREACH,
-    ENETDOWN,
-    ENETUNREACH,
-    ENOENT,
-)
 
 from ..errors import ConnectFailed, TimedOut, TransportError
 from ..grammar.printable import printable
 from ..ports import Runtime, is_path
 
 _CHECKS = {
-    ECONNREFUSED: "whether a server listens there",
-    ENETUNREACH: "this machine's network and routes",
-    ENETDOWN: "this machine's network and routes",
-    EHOSTUNREACH: "the network and firewalls on the way",
-    EADDRNOTAVAIL: "source: whether this machine has that address",
-    EADDRINUSE: "source: whether its port is free",
-    ENOENT: "the path, and whether the server runs",
-    EACCES: "the permissions of the socket's file, or a firewall of this machine",
+    errno.ECONNREFUSED: "whether a server listens there",
+    errno.ENETUNREACH: "this machine's network and routes",
+    errno.ENETDOWN: "this machine's network and routes",
+    errno.EHOSTUNREACH: "the network and firewalls on the way",
+    errno.EADDRNOTAVAIL: "source: whether this machine has that address",
+    errno.EADDRINUSE: "source: whether its port is free",
+    errno.ENOENT: "the path, and whether the server runs",
+    errno.EACCES: "the permissions of the socket's file, or a firewall of this machine",
 }
 _CHECK_ALL = "host and port, whether the server runs, the network and firewalls on the way"
 _CHECK_ON_TIMEOUT = "host and port, the network and firewalls on the way"
@@ -125,5 +116,5 @@ def _what_to_check(reasons: str, hint: str) -> str:
     raises one error whose text alone has the codes of all addresses."""
     codes = {int(code) for code in re.findall(r"\[Errno (\d+)\]", reasons)}
     checks = {_CHECKS.get(code, _CHECK_ALL) for code in codes} or {_CHECK_ALL}
-    refused = codes == {ECONNREFUSED}
+    refused = codes == {errno.ECONNREFUSED}
     return (checks.pop() if len(checks) == 1 else _CHECK_ALL) + ("" if refused else hint)
