@@ -29,14 +29,14 @@ class Calls:
             returned: T = stop.value
             return returned
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and _current_task().cancelling():
+            if isinstance(error, asyncio.CancelledError) and current_task().cancelling():
                 raise
             raise_contained(error)
         return await _Call(seconds).rest(coroutine, request)
 
     async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
         """See :meth:`.ports.Runtime.finish_within`."""
-        caller = _current_task()
+        caller = current_task()
         task = asyncio.ensure_future(self.within(seconds, awaitable))
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -59,7 +59,8 @@ def end(task: asyncio.Task[Any]) -> bool:
     return task.cancel()
 
 
-def _current_task() -> asyncio.Task[Any]:
+def current_task() -> asyncio.Task[Any]:
+    """Return the task that runs."""
     task = asyncio.current_task()
     assert task is not None
     return task
@@ -69,7 +70,7 @@ class _Call:
     """A call in the current task that has suspended. After *seconds* it is cancelled."""
 
     def __init__(self, seconds: float | None) -> None:
-        self._task, self._seconds = _current_task(), seconds
+        self._task, self._seconds = current_task(), seconds
         self._cancelled_before, self._cancelled_here = self._task.cancelling(), 0
         self._must_end = self._abandoned = False
         self._timer: asyncio.TimerHandle | None = None

@@ -8,17 +8,14 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Unpack
 
-from attrs import define
-
 from ..server import Conversation, HandlerSource
-from ..server.config import ServerOptions
 from . import asyncio_calls, listening
-from .asyncio_runtime import Runtime, Stream, close_after_failure
-from .dialling import send_small_writes_at_once
+from .asyncio_runtime import Runtime, Stream, close_after_failure, stream_over
 from .listening import HostOption
-from .serving import GRACE, LAST, ServerBase
+from .serving import LAST, ServeOptions, ServerBase
 
 
 @contextlib.asynccontextmanager
@@ -26,15 +23,13 @@ async def serve(
     handler: HandlerSource,
     host: HostOption = "127.0.0.1",
     port: int = 0,
-    *,
-    grace: float = GRACE,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> AsyncIterator[Server]:
     """Serve *handler* until the block ends; then stop, with *grace*: see :meth:`Server.stop`.
 
     The arguments are those of :class:`Server`. Raises OSError if the server cannot listen.
     """
-    server = Server(handler, host, port, grace=grace, **options)
+    server = Server(handler, host, port, **options)
     await server.start()
     try:
         yield server
@@ -47,26 +42,15 @@ async def serve_forever(
     host: HostOption = "127.0.0.1",
     port: int = 0,
     *,
-    grace: float = GRACE,
     on_start: Callable[[Server], object] = bool,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> None:
     """Serve *handler* until SIGTERM or SIGINT arrives; then stop, with *grace*.
 
     See :meth:`Server.serve_forever`. The other arguments are those of :class:`Server`. Raises
     OSError if the server cannot listen.
     """
-    server = Server(handler, host, port, grace=grace, **options)
-    await server.serve_forever(on_start)
-
-
-@define(eq=False)
-class _Connection:
-    """A connection; the conversation begins when there is a transport."""
-
-    sock: socket.socket
-    stream: Stream | None = None
-    conversation: Conversation | None = None
+    await Server(handler, host, port, **options).serve_forever(on_start)
 
 
 class Server(ServerBase):
@@ -80,7 +64,8 @@ class Server(ServerBase):
 
     def _prepare(self) -> None:
         self._runtime = Runtime()
-        self._running: dict[asyncio.Task[None], _Connection] = {}
+        # Each task with its stream and conversation, which begin when there is a transport.
+        self._running: dict[asyncio.Task[None], tuple[Stream, Conversation] | None] = {}
         self._accepting: dict[socket.socket, Callable[[], object]] = {}  # each with its end
         self._stopped = asyncio.Event()
         self._must_stop = asyncio.Event()
@@ -126,9 +111,8 @@ class Server(ServerBase):
         if self._listeners is None or self._stopped.is_set():
             return
         self._stop_accepting()
-        for connection in self._running.values():
-            if connection.conversation is not None:
-                connection.conversation.stop()
+        for connection in filter(None, self._running.values()):
+            connection[1].stop()
         try:
             await self._wait_for_connections(self._grace if grace is None else grace)
         finally:  # also if this task is cancelled while it waits
@@ -153,8 +137,8 @@ class Server(ServerBase):
     def _cancel_connections(self) -> None:
         for task, connection in self._running.items():
             asyncio_calls.end(task)
-            if connection.stream is not None:
-                connection.stream.abort()
+            if connection is not None:
+                connection[0].abort()
 
     async def _wait_for_connections(self, seconds: float) -> None:
         if self._running:
@@ -190,24 +174,22 @@ class Server(ServerBase):
                 self._begin(connected)
 
     def _begin(self, connected: socket.socket) -> None:
-        connection = _Connection(connected)
-        task = self._loop.create_task(self._serve(connection))
-        self._running[task] = connection
-        task.add_done_callback(self._end)
+        task = self._loop.create_task(self._serve(connected))
+        self._running[task] = None
+        task.add_done_callback(partial(self._end, connected))
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        connection = self._running.pop(task)
-        if connection.stream is None:  # the task was cancelled before it ran
-            close_after_failure(connection.sock)
+    def _end(self, connected: socket.socket, task: asyncio.Task[None]) -> None:
+        if self._running.pop(task) is None:  # the task was cancelled before it ran, for example
+            close_after_failure(connected)
 
-    async def _serve(self, connection: _Connection) -> None:
-        send_small_writes_at_once(connection.sock)
+    async def _serve(self, connected: socket.socket) -> None:
         try:
-            _, connection.stream = await self._loop.connect_accepted_socket(Stream, connection.sock)
+            stream = await stream_over(connected)
         except OSError:  # the client has left already
             return
-        connection.conversation = self._converse(connection.stream, self._runtime)
-        await connection.conversation.run()
+        conversation = self._converse(stream)
+        self._running[asyncio_calls.current_task()] = stream, conversation
+        await conversation.run()
 
 
 @contextlib.contextmanager

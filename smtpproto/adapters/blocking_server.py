@@ -11,16 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Unpack
 
-from attrs import define
-
 from ..server import Conversation, HandlerSource
-from ..server.config import ServerOptions
 from . import listening
 from .blocking_runtime import Runtime, Stream
 from .dialling import close_on_error
 from .facade import run
 from .listening import HostOption
-from .serving import GRACE, LAST, ServerBase
+from .serving import LAST, ServeOptions, ServerBase
 
 
 @contextlib.contextmanager
@@ -28,15 +25,13 @@ def serve(
     handler: HandlerSource,
     host: HostOption = "127.0.0.1",
     port: int = 0,
-    *,
-    grace: float = GRACE,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> Iterator[Server]:
     """Serve *handler* until the block ends; then stop, with *grace*: see :meth:`Server.stop`.
 
     The arguments are those of :class:`Server`. Raises OSError if the server cannot listen.
     """
-    server = Server(handler, host, port, grace=grace, **options)
+    server = Server(handler, host, port, **options)
     server.start()
     try:
         yield server
@@ -49,25 +44,15 @@ def serve_forever(
     host: HostOption = "127.0.0.1",
     port: int = 0,
     *,
-    grace: float = GRACE,
     on_start: Callable[[Server], object] = bool,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> None:
     """Serve *handler* until SIGTERM or SIGINT arrives; then stop, with *grace*.
 
     See :meth:`Server.serve_forever`. The other arguments are those of :class:`Server`. Raises
     OSError if the server cannot listen.
     """
-    server = Server(handler, host, port, grace=grace, **options)
-    server.serve_forever(on_start)
-
-
-@define(eq=False)
-class _Connection:
-    """A connection; its thread makes the conversation."""
-
-    stream: Stream
-    conversation: Conversation | None = None
+    Server(handler, host, port, **options).serve_forever(on_start)
 
 
 class Server(ServerBase):
@@ -81,7 +66,8 @@ class Server(ServerBase):
     """
 
     def _prepare(self) -> None:
-        self._running: dict[threading.Thread, _Connection] = {}
+        self._runtime = Runtime()
+        self._running: dict[threading.Thread, tuple[Stream, Conversation]] = {}
         self._stopped = threading.Event()
         self._must_stop = threading.Event()
         self._on_stop: Callable[[], object] = bool  # wakes serve_forever
@@ -136,14 +122,13 @@ class Server(ServerBase):
         if self._listeners is None or self._stopped.is_set():
             return
         self._stop_accepting()
-        for connection in list(self._running.values()):
-            if connection.conversation is not None:
-                connection.conversation.stop()
+        for _, conversation in list(self._running.values()):
+            conversation.stop()
         try:
             self._join(self._grace if grace is None else grace)
         finally:
-            for connection in list(self._running.values()):
-                connection.stream.abort()
+            for stream, _ in list(self._running.values()):
+                stream.abort()
             self._join(LAST)
             self._log_stop(len(self._running))
             self._stopped.set()
@@ -183,9 +168,10 @@ class Server(ServerBase):
             self._must_stop.wait(listening.ACCEPT_PAUSE)
 
     def _begin(self, connected: socket.socket) -> None:
-        connection = _Connection(Stream(connected))
-        thread = threading.Thread(target=self._serve, args=[connection], daemon=True)
-        self._running[thread] = connection
+        stream = Stream(connected)
+        conversation = self._converse(stream)
+        thread = threading.Thread(target=self._serve, args=[conversation], daemon=True)
+        self._running[thread] = stream, conversation
         try:
             thread.start()
         except RuntimeError as error:
@@ -193,12 +179,9 @@ class Server(ServerBase):
             connected.close()
             raise OSError(str(error)) from None
 
-    def _serve(self, connection: _Connection) -> None:
+    def _serve(self, conversation: Conversation) -> None:
         try:
-            connection.conversation = self._converse(connection.stream, Runtime())
-            if self._stopping:  # stop() may have come before there was a conversation
-                connection.conversation.stop()
-            run(connection.conversation.run())
+            run(conversation.run())
         finally:
             del self._running[threading.current_thread()]
 

@@ -76,7 +76,7 @@ class Listeners:
         for host in hosts:
             found = 0
             for family, address in _resolve(host):
-                port = port or self._port
+                port = port or port_of(self.addresses)
                 found += self._add_address(family, (address[0], port, *address[2:]), host)
             if not found:
                 raise OSError(errno.EADDRNOTAVAIL, f"this system has no address of {host!r}")
@@ -95,12 +95,6 @@ class Listeners:
         self._files[path] = _file_id(path)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
-
-    @property
-    def _port(self) -> int:
-        """The TCP port of the first socket; 0 if there is none yet."""
-        ports = [one[1] for one in self.addresses if not isinstance(one, str)]
-        return ports[0] if ports else 0
 
     def _add_address(
         self, family: socket.AddressFamily, address: tuple[Any, ...], host: str | None
@@ -140,11 +134,9 @@ def listen(host: HostOption, port: int) -> Listeners:
     return listeners
 
 
-def describe(addresses: Iterable[Address]) -> str:
-    """Return *addresses* as text for the log."""
-    return ", ".join(
-        one if isinstance(one, str) else f"{one[0]} port {one[1]}" for one in addresses
-    )
+def port_of(addresses: Iterable[Address]) -> int:
+    """Return the TCP port of the first of *addresses* that has one; 0 if none has."""
+    return next((one[1] for one in addresses if not isinstance(one, str)), 0)
 
 
 class Acceptor:

@@ -21,8 +21,16 @@ GRACE = 30.0  # seconds for messages in flight when a server stops
 LAST = 5.0  # seconds more for what runs at the end of a connection; then it is abandoned
 
 
+class ServeOptions(ServerOptions, total=False):
+    """The keyword arguments of ``serve``."""
+
+    grace: float
+
+
 class ServerBase(ABC):
     """The options of a server, and its listening sockets."""
+
+    _runtime: Runtime
 
     def __init__(
         self,
@@ -55,13 +63,14 @@ class ServerBase(ABC):
 
     def __str__(self) -> str:
         """Return the addresses as text: ``127.0.0.1 port 25, ::1 port 25``."""
-        return listening.describe(self._addresses)
+        return ", ".join(
+            one if isinstance(one, str) else f"{one[0]} port {one[1]}" for one in self._addresses
+        )
 
     @property
     def port(self) -> int:
         """The TCP port that the server listens on; 0 if it listens only at Unix sockets."""
-        ports = [one[1] for one in self._addresses if not isinstance(one, str)]
-        return ports[0] if ports else 0
+        return listening.port_of(self._addresses)
 
     def _listen(self) -> Listeners:
         if self._listeners is not None:
@@ -83,9 +92,9 @@ class ServerBase(ABC):
     def _begin(self, connected: socket.socket) -> None:
         """Serve a new connection. Raises OSError if the system lacks what this needs."""
 
-    def _converse(self, stream: Stream, runtime: Runtime) -> Conversation:
+    def _converse(self, stream: Stream) -> Conversation:
         """Return the conversation of a new connection."""
-        conversation = Conversation(stream, self._handler, self._config, runtime, self._usage)
+        conversation = Conversation(stream, self._handler, self._config, self._runtime, self._usage)
         if self._stopping:
             conversation.stop()
         return conversation

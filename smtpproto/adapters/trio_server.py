@@ -13,10 +13,9 @@ from typing import Unpack
 import trio
 
 from ..server import Conversation, HandlerSource
-from ..server.config import ServerOptions
 from . import listening
 from .listening import HostOption
-from .serving import GRACE, LAST, ServerBase
+from .serving import LAST, ServeOptions, ServerBase
 from .trio_runtime import Runtime, Stream
 
 
@@ -25,9 +24,7 @@ async def serve(
     handler: HandlerSource,
     host: HostOption = "127.0.0.1",
     port: int = 0,
-    *,
-    grace: float = GRACE,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> AsyncIterator[Server]:
     """Serve *handler* until the block ends; then stop, with *grace*: see :meth:`Server.stop`.
 
@@ -35,7 +32,7 @@ async def serve(
     """
     trio.lowlevel.current_trio_token()  # raises RuntimeError outside trio
     async with _single_error(), trio.open_nursery() as nursery:
-        server = Server(handler, host, port, grace=grace, **options)
+        server = Server(handler, host, port, **options)
         await server.start(nursery)
         try:
             yield server
@@ -48,17 +45,15 @@ async def serve_forever(
     host: HostOption = "127.0.0.1",
     port: int = 0,
     *,
-    grace: float = GRACE,
     on_start: Callable[[Server], object] = bool,
-    **options: Unpack[ServerOptions],
+    **options: Unpack[ServeOptions],
 ) -> None:
     """Serve *handler* until SIGTERM or SIGINT arrives; then stop, with *grace*.
 
     See :meth:`Server.serve_forever`. The other arguments are those of :class:`Server`. Raises
     OSError if the server cannot listen.
     """
-    server = Server(handler, host, port, grace=grace, **options)
-    await server.serve_forever(on_start)
+    await Server(handler, host, port, **options).serve_forever(on_start)
 
 
 @contextlib.asynccontextmanager
@@ -89,6 +84,7 @@ class Server(ServerBase):
     """
 
     def _prepare(self) -> None:
+        self._runtime = Runtime()
         self._running: set[Conversation] = set()
         self._accepting = trio.CancelScope()
         self._waiting_for_ends = trio.lowlevel.ParkingLot()
@@ -192,7 +188,7 @@ class Server(ServerBase):
                 await trio.sleep(listening.ACCEPT_PAUSE)
 
     def _begin(self, connected: socket.socket) -> None:
-        conversation = self._converse(Stream(connected), Runtime())
+        conversation = self._converse(Stream(connected))
         self._running.add(conversation)
         self._nursery.start_soon(self._serve, conversation)
 
