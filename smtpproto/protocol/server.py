@@ -175,7 +175,7 @@ class ServerProtocol(ServerState):
     def _is_usual(self, question: Question) -> bool:
         """Return whether the default reply always is the same, and has the same effect."""
         several = type(question) is events.BodyEnd and self.settings.lmtp
-        return not several and type(question) not in (Auth, events.AuthResponse, Bdat, StartTLS)
+        return not several and type(question) not in (Auth, events.AuthResponse, StartTLS)
 
     def _more_replies_due(self, reply: Reply) -> bool:
         """Return whether LMTP needs more replies to the message; none follows a 421."""
