@@ -179,10 +179,10 @@ class ServerProtocol(ServerState):
 
     def _more_replies_due(self, reply: Reply) -> bool:
         """Return whether LMTP needs more replies to the message; none follows a 421."""
-        self.owed = () if reply.code == 421 else self.owed[1:]
-        if self.owed and reply.positive:
+        self.replies_due = 0 if reply.code == 421 else max(self.replies_due - 1, 0)
+        if self.replies_due and reply.positive:
             self.budget.reset()
-        return bool(self.owed)
+        return self.replies_due > 0
 
     def challenge(self, data: bytes, *, refused: bool = False) -> None:
         """Answer Auth or AuthResponse with 334 and a SASL challenge (RFC 4954 4). *refused*: the
@@ -335,7 +335,7 @@ class ServerProtocol(ServerState):
         if content.bdat is not None and not content.bdat.last:
             return events.ChunkEnd(content.bdat.size)
         if self.terms.settings.lmtp:
-            self.owed = tuple(rcpt.path for rcpt in self.transaction.rcpts)
+            self.replies_due = len(self.transaction.rcpts)
         end, used = events.BodyEnd(self.transaction.size), content.tolerated
         return self._after_report(used, b"", end) if used else end
 

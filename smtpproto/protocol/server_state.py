@@ -26,8 +26,8 @@ class ServerState:
     :class:`~.server.ServerProtocol`, which reads and writes."""
 
     __slots__ = (
-        "after_refused_login", "budget", "buffer", "content", "login_is_refused", "owed", "phase",
-        "terms", "transaction",
+        "after_refused_login", "budget", "buffer", "content", "login_is_refused", "phase",
+        "replies_due", "terms", "transaction",
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -37,8 +37,8 @@ class ServerState:
         """The phase of the session."""
         self.transaction: Transaction = NO_TRANSACTION
         """The open transaction; its *mail* is None if none is open."""
-        self.owed: tuple[ForwardPath, ...] = ()
-        """In LMTP, the recipients whose reply to the message is still due, the next first."""
+        self.replies_due: int = 0
+        """In LMTP, how many of its recipients have no reply to the message yet."""
         self.budget: Budget = Budget(terms.settings.limits)
         self.buffer: Buffer = Buffer()
         """The octets that have arrived and were not read yet."""
@@ -59,6 +59,12 @@ class ServerState:
     def envelope(self) -> Envelope:
         """The accepted sender and recipients of the open transaction."""
         return self.transaction.envelope
+
+    @property
+    def owed(self) -> tuple[ForwardPath, ...]:
+        """In LMTP, the recipients whose reply to the message is still due, the next first."""
+        rcpts = self.transaction.rcpts
+        return tuple(rcpt.path for rcpt in rcpts[len(rcpts) - self.replies_due :])
 
     # -- what accepting changes: see AFTER_ACCEPTING -----------------------------------------
 
