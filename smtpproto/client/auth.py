@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Self
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from ..errors import (
     BadCredentials,
@@ -27,7 +26,7 @@ from ..grammar.parse_context import ParseContext
 from ..grammar.reply import Reply
 from ..grammar.secret import Secret, without_frames
 from ..grammar.xtext import decode_base64
-from ..sasl import BY_NAME, BearerToken, Channel, ClientExchange, Credential, Mechanism, usable
+from ..sasl import BY_NAME, BearerToken, Channel, Credential, Mechanism, usable
 from ..tls.binding import EXPORTER
 from .link import Link
 
@@ -68,7 +67,7 @@ async def log_in(
         credential = await credential.fetched()
     candidates = deque(_candidates(mechanisms, channel))
     while True:
-        attempt = _Attempt.of(link, credential, *candidates.popleft())
+        attempt = _Attempt(link, credential, *candidates.popleft())
         reply = await attempt.run()
         if reply.positive or attempt.was_logged_in(reply):
             return
@@ -109,25 +108,16 @@ def _without_binding(
             yield mechanism, channel
 
 
-@define(eq=False)
 class _Attempt:
-    """One AUTH exchange."""
+    """One AUTH exchange by *mechanism*, bound to the one binding of *channel* if it binds."""
 
-    link: Link
-    mechanism: Mechanism
-    exchange: ClientExchange
-    binding: str
-    """The name of the channel binding in use; "" for none."""
-    secure: bool = False
-    """Whether the connection is private, to a verified server."""
-    _challenged: bool = field(default=False, init=False)
-
-    @classmethod
-    def of(cls, link: Link, credential: Credential, mechanism: Mechanism, channel: Channel) -> Self:
-        """Return an attempt by *mechanism*, bound to the one binding of *channel* if it binds."""
-        binding = next(iter(channel.bindings)) if mechanism.binds else ""
-        exchange = mechanism.client(credential, channel)
-        return cls(link, mechanism, exchange, binding, channel.secure)
+    def __init__(
+        self, link: Link, credential: Credential, mechanism: Mechanism, channel: Channel
+    ) -> None:
+        self.link, self.mechanism, self._channel = link, mechanism, channel
+        self.exchange = mechanism.client(credential, channel)
+        self.binding = next(iter(channel.bindings)) if mechanism.binds else ""
+        self._challenged = False
 
     async def run(self) -> Reply:
         """Return the reply that ends the exchange.
@@ -162,7 +152,7 @@ class _Attempt:
         if reply.code != 503 or "already" not in lower(reply.text) or self._challenged:
             return False
         try:
-            if not self.secure:
+            if not self._channel.secure:
                 self.exchange.finish()
             self._tolerate("already_authenticated", GrammarError(reply.text))
         except (GrammarError, RemoteProtocolError):

@@ -35,10 +35,6 @@ class TLSMode(enum.Enum):
     """TLS from the first octet (RFC 8314 3.3)."""
 
 
-def _optional_host(value: Host | str | None) -> Host | None:
-    return None if value is None else to_ascii_host(value)
-
-
 TLSName = Literal["none", "opportunistic", "required", "implicit"]
 VerifyName = Literal["name", "none"]
 
@@ -128,7 +124,7 @@ class ClientConfig(ClientSettings):
 
     _called: ClassVar[str] = "connect"
 
-    hello: Host | None = field(default=None, converter=_optional_host)
+    hello: Host | None = field(default=None, converter=optional(to_ascii_host))
     """The name to send in EHLO; None for the local address as a literal (RFC 5321 4.1.4)."""
     login: sasl.Credential | None = field(default=None, converter=_credential)
     """User name and password, or a Login, BearerToken, External or Anonymous; None for no login."""

@@ -107,7 +107,7 @@ class Link:
         421 is the reply to *command*, which is not sent then.
         """
         try:
-            if not self.machine.has_room:
+            if self.machine.awaits_reply:
                 await self.wait_for_room()
             await self.look()
         except ConnectionLost:
@@ -385,7 +385,7 @@ class Conversation:
         self._began = link.deadline.start()
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, SMTPError):
+        if error is not None and isinstance(error, SMTPError):
             error.complete(self._link.error_phase)
         if self._began:
             self._link.deadline.stop()

@@ -140,9 +140,8 @@ class _Submission:
         DATA. Stop when a reply has put them out of order, for example one to *sender*."""
         link, machine = self.link, self.link.machine
         allowed, rcpts = sender.reply is None, self.transaction.rcpts
-        pipelined, window = machine.ready, machine.settings.limits.window
         for command in rcpts if self.plan.chunked else (*rcpts, _DATA):
-            if not pipelined or machine.in_flight >= window:
+            if not machine.has_room:
                 await link.wait_for_room()
                 allowed = machine.allows(command.verb)
             if not allowed:
@@ -166,8 +165,7 @@ class _Submission:
         the server waits for (RFC 2920 3.1)."""
         if data is not None and data.reply is not None and data.reply.positive:
             with _ignore_link_errors:
-                for sent in await self.link.end_body():
-                    await self.link.reply_to(sent)
+                await self.link.reply_to((await self.link.end_body())[-1])
 
     # -- content -----------------------------------------------------------------------------
 

@@ -150,7 +150,13 @@ class ClientProtocol:
     def data_to_send(self, *, all_but: int = 0) -> bytes:
         """Return the octets for the server that have gathered since the last call; keep back the
         last *all_but* of them until the next call."""
-        return self._ledger.take(all_but)
+        ledger = self._ledger
+        data, ledger.output = b"".join(ledger.output), []
+        if data and all_but:
+            data, rest = data[:-all_but], data[-all_but:]
+            ledger.output.append(rest)
+        ledger.taken += len(data)
+        return data
 
     def write_failed(self, data: bytes) -> None:
         """Note that *data*, the octets taken last, could not be written as a whole.
@@ -336,7 +342,8 @@ class ClientProtocol:
             ledger.redirect(phase)
         sent.reply = reply
         if reader.used:
-            sent.leniencies = reader.tolerated()
+            sent.leniencies = tuple(reader.used)
+            reader.used.clear()
         self._answered.append(sent)
 
     def _stop(self, last: Reply | RemoteProtocolError) -> None:
@@ -382,7 +389,7 @@ class ClientProtocol:
             case "AUTH" | "AUTH_RESPONSE":
                 self.authenticated = reply.code < 300
                 return Phase.AUTH if 300 <= reply.code < 400 else Phase.READY
-            case _ if accepted:
+            case "EHLO" | "LHLO" | "HELO" | "XCLIENT" | "STARTTLS" if accepted:
                 self._apply_success(sent, reply)
         return sent.leads_to if accepted else _AFTER_REFUSAL.get(sent.row, self.phase)
 

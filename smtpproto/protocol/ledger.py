@@ -72,16 +72,6 @@ class Ledger:
         self.output.append(octets)
         self._queued += len(octets)
 
-    def take(self, all_but: int) -> bytes:
-        """Return the output, but for the last *all_but* octets."""
-        data = b"".join(self.output)
-        self.output = []
-        if data and all_but:
-            data, rest = data[:-all_but], data[-all_but:]
-            self.output.append(rest)
-        self.taken += len(data)
-        return data
-
     def append(
         self,
         what: Command | Step,

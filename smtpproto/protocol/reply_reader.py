@@ -25,7 +25,7 @@ class ReplyReader:
         context = ParseContext(leniencies=leniencies)
         self.tolerate: Callable[[str, GrammarError], None] = context.tolerate
         self.used: list[str] = context.used
-        """The leniencies to report that reading needed since the last call of tolerated()."""
+        """The leniencies to report that reading needed since this was cleared."""
         self._tail = b""  # of the line that is not complete
         self._lines: list[bytes] = []  # of the reply that is not complete
         self._size = 0  # octets of these
@@ -91,9 +91,3 @@ class ReplyReader:
         limits = self._limits
         if size > limits.reply_line or self._size + size > limits.reply + len(b"\r\n"):
             raise RemoteProtocolError("a reply that is too long")
-
-    def tolerated(self) -> tuple[str, ...]:
-        """Return :attr:`used`, and clear it."""
-        used = tuple(self.used)
-        self.used.clear()
-        return used

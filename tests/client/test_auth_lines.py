@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,9 +23,10 @@ def test_an_initial_response_is_sent_with_auth_if_the_line_has_at_most_512_octet
     """CRLF is part of the 512 octets (RFC 5321 4.5.3.1.4)."""
     name = "X" * (size - len("AUTH  \r\n") - 496)
     exchange = SimpleNamespace(initial=lambda: Secret(bytes(372)))
+    mechanism = SimpleNamespace(name=name, binds=False, client=lambda *_: exchange)
     extensions = SimpleNamespace(line_limit=lambda verb: 512)
     link = SimpleNamespace(machine=SimpleNamespace(extensions=extensions))
-    attempt: Any = _Attempt(link, SimpleNamespace(name=name), exchange, "")  # type: ignore[arg-type]
+    attempt = _Attempt(*cast(Any, (link, None, mechanism, None)))
     command = attempt._first()
     assert (len(bytes(command)) + 2 == size) == fits
     assert (command.initial is not None) == fits

@@ -18,7 +18,7 @@ from smtpproto import (
 )
 from smtpproto.client.auth import _Attempt
 from smtpproto.sasl import BY_NAME
-from tests.sasl.exchanges import make_client
+from tests.sasl.exchanges import make_channel
 from tests.support.dialogue import GOODBYE, hello, play
 
 ANN = Login("ann", "secret")
@@ -140,7 +140,7 @@ def test_503_does_not_stand_for_the_proof_of_a_server_that_tls_has_not_verified(
     """An attacker between client and server could send it. SCRAM would notice him."""
     link = SimpleNamespace(machine=ClientProtocol())
     for name, believed in (("SCRAM-SHA-256", secure), ("PLAIN", True), ("LOGIN", True)):
-        exchange = make_client(name, ANN)
-        exchange.initial()
-        attempt = _Attempt(link, BY_NAME[name], exchange, "", secure)  # type: ignore[arg-type]
+        channel = make_channel(secure=secure)
+        attempt = _Attempt(link, ANN, BY_NAME[name], channel)  # type: ignore[arg-type]
+        attempt.exchange.initial()
         assert attempt.was_logged_in(Reply(503, None, "already authenticated")) is believed

@@ -8,7 +8,9 @@ from smtpproto import BadCredentials, ClientConfig, LoginRefused, Reply, TLSMode
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.client.auth import _Attempt
 from smtpproto.client.connection import start_client
+from smtpproto.sasl import BY_NAME
 from smtpproto.testing.script import ScriptedStream
+from tests.sasl.exchanges import make_channel
 from tests.support.dialogue import GOODBYE, hello, play
 from tests.support.logins import ANN, OFFER, base64, log_in
 
@@ -80,7 +82,9 @@ def test_after_any_other_refusal_no_other_mechanism_is_tried(code: int) -> None:
 def test_535_or_501_before_a_challenge_means_that_the_binding_is_not_supported(
     code: int, unbound: bool
 ) -> None:
-    attempt = _Attempt(None, None, None, "tls-exporter")  # type: ignore[arg-type]
+    channel = make_channel(bindings={"tls-exporter": b"key"})
+    mechanism = BY_NAME["SCRAM-SHA-256-PLUS"]
+    attempt = _Attempt(None, ANN, mechanism, channel)  # type: ignore[arg-type]
     assert attempt.refuses_binding(Reply(code, None, "x")) == unbound
     attempt._challenged = True
     assert not attempt.refuses_binding(Reply(code, None, "x"))
