@@ -80,12 +80,13 @@ class Conversation:
         finally:
             self._account.close()
         _log.info("connection from %s, %s ended", *self._session.peer)
+        self._dialogue = None  # which refers to this conversation, and would keep it in memory
 
     def stop(self) -> None:
         """End the conversation with 421: at once if it waits for the client, but not within a
         message. May be called from another thread."""
-        self._stopping = True
-        if self._waiting and not (self._dialogue and self._dialogue.machine.phase.in_message):
+        self._stopping, dialogue = True, self._dialogue
+        if self._waiting and not (dialogue and dialogue.machine.phase.in_message):
             self._stream.interrupt()
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +34,24 @@ from tests.support.certificates import NAME
 from tests.support.handlers import Inbox
 from tests.support.scripted_client import ScriptedClient, octets, serve
 from tests.support.tls_sessions import SERVER_CONTEXT, EventRecorder, each_mode, serving
+
+
+def test_the_memory_of_a_connection_is_free_once_it_has_ended() -> None:
+    commands = ["EHLO a.example", "MAIL FROM:<>", "RCPT TO:<b@c.example>", "DATA", ".", "QUIT"]
+    gc.collect()
+    gc.disable()  # so that what is in a circle stays
+    try:
+        handler = Inbox()
+        conversation = Conversation(
+            ScriptedClient([octets(*commands)]), handler, ServerConfig(), Runtime()
+        )
+        run(conversation.run())
+        assert handler.bodies
+        left = weakref.ref(handler)
+        del handler, conversation
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_a_client_lost_between_lmtp_replies_is_not_logged_as_an_error(
