@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable
 from typing import Any
 
-from attrs import Attribute, asdict, field, frozen
+from attrs import asdict, field, frozen
 from attrs.validators import ge, optional
 
 from .option_types import checked
@@ -45,11 +45,6 @@ MAX_TIMEOUT = 10**8  # seconds; sockets do not accept infinity, so None means no
 
 def _none_or_at_least(least: int) -> Callable[[Any, Any, Any], None]:
     return optional(ge(least))
-
-
-def _check_prefixes(_: object, attribute: Attribute[Any], prefixes: tuple[int, ...]) -> None:
-    if len(prefixes) != 2 or not (0 <= prefixes[0] <= 32 and 0 <= prefixes[1] <= 128):
-        raise ValueError(f"{attribute.name} must be 0 to 32, and 0 to 128 bits, not {prefixes}")
 
 
 @checked
@@ -98,7 +93,7 @@ class Limits:
     network can shut out all others. The client is the one that PROXY or XCLIENT states. Clients
     without an address (on a Unix socket) and peers in ``proxied_by``, ``xclient_from`` and
     ``xforward_from`` have no such limit."""
-    network_prefixes: tuple[int, int] = field(default=(32, 64), validator=_check_prefixes)
+    network_prefixes: tuple[int, int] = (32, 64)
     """The bits of an IPv4 and of an IPv6 address that make a client network. 32 counts each IPv4
     address alone; 64 is the network of one link, in which a host can take any address (RFC 4291
     2.5.4)."""
@@ -145,6 +140,9 @@ class Limits:
                 f"message_size must be 65536 octets or more (RFC 5321 4.5.3.1.7), "
                 f"not {self.message_size}"
             )
+        sizes: tuple[int, ...] = self.network_prefixes
+        if len(sizes) != 2 or not (0 <= sizes[0] <= 32 and 0 <= sizes[1] <= 128):
+            raise ValueError(f"network_prefixes must be 0 to 32, and 0 to 128 bits, not {sizes}")
 
 
 @checked

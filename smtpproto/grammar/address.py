@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Self, TypeVar
 
-from attrs import Attribute, asdict, field, frozen
+from attrs import asdict, field, frozen
 from attrs.converters import optional
 
 from .. import limits
@@ -166,14 +166,6 @@ common_mailbox: Callable[[str], Mailbox] = of_common(_make_common)
 """Returns the mailbox of a text that :data:`COMMON_MAILBOX` matches."""
 
 
-def _check_path_length(
-    _instance: object, _attribute: Attribute[Mailbox | None], mailbox: Mailbox | None
-) -> None:
-    if mailbox is not None and len(bytes(mailbox)) + len("<>") > limits.PATH:
-        message = f"not an address: {str(mailbox)[:100]!r}: path of more than 256 octets"
-        raise GrammarError(message, reply=BAD_MAILBOX)
-
-
 @frozen(eq=False, repr=False)
 class _Path(_Address):
     """A mailbox in angle brackets."""
@@ -181,6 +173,11 @@ class _Path(_Address):
     mailbox: Mailbox | None
     _empty: ClassVar[str]
     """What stands for no mailbox."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.mailbox is not None and len(bytes(self.mailbox)) + len("<>") > limits.PATH:
+            message = f"not an address: {str(self.mailbox)[:100]!r}: path of more than 256 octets"
+            raise GrammarError(message, reply=BAD_MAILBOX)
 
     def _written(self, *, canonical: bool) -> str:
         if self.mailbox is None:
@@ -201,7 +198,7 @@ class ReversePath(_Path):
     """
 
     _empty = ""
-    mailbox: Mailbox | None = field(default=None, validator=_check_path_length)
+    mailbox: Mailbox | None = None
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:
@@ -235,7 +232,7 @@ class ForwardPath(_Path):
     """
 
     _empty = "Postmaster"
-    mailbox: Mailbox | None = field(converter=_no_bare_postmaster, validator=_check_path_length)
+    mailbox: Mailbox | None = field(converter=_no_bare_postmaster)
 
     @classmethod
     def parse(cls, data: bytes | str) -> Self:

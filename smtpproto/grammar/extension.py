@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from ..limits import COMMAND_LINE
 from ..option_types import checked
@@ -98,16 +98,6 @@ LONGEST_LINE = COMMAND_LINE + max(
 """The octets of the longest possible command line, except AUTH."""
 
 
-def _check_keywords(
-    _instance: object, _attribute: Attribute[Mapping[str, str]], keywords: Mapping[str, str]
-) -> None:
-    for keyword, parameters in keywords.items():
-        if not _KEYWORD.fullmatch(keyword) or keyword != upper(keyword):
-            raise GrammarError(f"not an EHLO keyword in upper case: {keyword!r}")
-        if parameters and not _PARAMETERS.fullmatch(parameters):
-            raise GrammarError(f"not EHLO parameters: {parameters!r}")
-
-
 @checked
 @frozen
 class Extensions:
@@ -116,7 +106,14 @@ class Extensions:
     Lookup ignores case: ``"size" in extensions``.
     """
 
-    keywords: Mapping[str, str] = field(factory=dict, validator=_check_keywords)
+    keywords: Mapping[str, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        for keyword, parameters in self.keywords.items():
+            if not _KEYWORD.fullmatch(keyword) or keyword != upper(keyword):
+                raise GrammarError(f"not an EHLO keyword in upper case: {keyword!r}")
+            if parameters and not _PARAMETERS.fullmatch(parameters):
+                raise GrammarError(f"not EHLO parameters: {parameters!r}")
 
     @classmethod
     def from_reply(cls, reply: Reply, tolerate: Tolerate | None = None) -> Extensions:

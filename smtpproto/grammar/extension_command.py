@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from attrs import Attribute, field, frozen
+from attrs import frozen
 
 from .. import grammar
 from ..limits import CHUNK_SIZE_DIGITS
@@ -35,21 +35,20 @@ class StartTLS(Command):
     verb = "STARTTLS"
 
 
-def _check_mechanism(_instance: object, _attribute: Attribute[str], mechanism: str) -> None:
-    if not _MECHANISM.fullmatch(mechanism):
-        raise GrammarError("not a mechanism name", reply=BAD_ARGUMENT)
-
-
 @checked
 @frozen
 class Auth(Command):
     """``AUTH mechanism [initial-response]`` (RFC 4954)."""
 
     verb = "AUTH"
-    mechanism: str = field(validator=_check_mechanism)
+    mechanism: str
     initial: Secret | None = None
     """The decoded initial response. None is no response, which differs from an empty one (sent as
     "=")."""
+
+    def __attrs_post_init__(self) -> None:
+        if not _MECHANISM.fullmatch(self.mechanism):
+            raise GrammarError("not a mechanism name", reply=BAD_ARGUMENT)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -82,19 +81,18 @@ class ChunkError(GrammarError):
         self.size = size
 
 
-def _check_size(_instance: object, _attribute: Attribute[int], size: int) -> None:
-    if not 0 <= size < 10**CHUNK_SIZE_DIGITS:
-        raise ChunkError("not a chunk size", None)
-
-
 @checked
 @frozen
 class Bdat(Command):
     """``BDAT chunk-size [LAST]`` (RFC 3030 2): *size* octets of content follow the line."""
 
     verb = "BDAT"
-    size: int = field(validator=_check_size)
+    size: int
     last: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.size < 10**CHUNK_SIZE_DIGITS:
+            raise ChunkError("not a chunk size", None)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
@@ -110,14 +108,6 @@ class Bdat(Command):
         return f"{self.size} LAST" if self.last else str(self.size)
 
 
-def _check_node(_instance: object, _attribute: Attribute[str], node: str) -> None:
-    if node.startswith("#"):
-        if not _QUEUE.fullmatch(node, 1):
-            raise GrammarError("not the name of a queue", reply=BAD_ARGUMENT)
-    else:
-        Domain(node.removeprefix("@"))
-
-
 @checked
 @frozen
 class Etrn(Command):
@@ -128,7 +118,13 @@ class Etrn(Command):
     """
 
     verb = "ETRN"
-    node: str = field(validator=_check_node)
+    node: str
+
+    def __attrs_post_init__(self) -> None:
+        if not self.node.startswith("#"):
+            Domain(self.node.removeprefix("@"))
+        elif not _QUEUE.fullmatch(self.node, 1):
+            raise GrammarError("not the name of a queue", reply=BAD_ARGUMENT)
 
     @classmethod
     def read(cls, argument: str, context: ParseContext) -> Self:
