@@ -48,7 +48,7 @@ class error_context:  # noqa: N801 - used like contextlib.suppress
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, SMTPError):
+        if error is not None and isinstance(error, SMTPError):
             error.complete(self._phase)
 
 

@@ -223,17 +223,14 @@ class Client:
             if mode is TLSMode.IMPLICIT:
                 self._link.error_phase = "TLS"
                 await self._start_tls(self._filter(mode))
-            self.greeting = await self._read_greeting()
+            self._link.error_phase = "greeting"
+            reply = await self._link.reply_to(self._link.machine.unanswered[0])
+            self.greeting = _require_positive(reply, "", _CHECK_SERVICE)
             await self._hello()
             if mode in (TLSMode.REQUIRED, TLSMode.OPPORTUNISTIC):
                 await self._upgrade(mode)
             if self._config.login is not None:
                 await self._log_in(self._config.login)
-
-    async def _read_greeting(self) -> Reply:
-        self._link.error_phase = "greeting"
-        greeting = self._link.machine.unanswered[0]
-        return _require_positive(await self._link.reply_to(greeting), "", _CHECK_SERVICE)
 
     async def _hello(self) -> None:
         """Send EHLO, or HELO if the server does not know EHLO (RFC 5321 3.2); in LMTP, LHLO."""
