@@ -15,7 +15,6 @@ from tests.support.tls_sessions import (
     SERVER_CONTEXT,
     TRUST,
     converse,
-    dialogue_of,
     do_nothing,
     each_mode,
     serving,
@@ -63,12 +62,12 @@ def test_the_name_of_a_server_on_a_unix_socket_is_localhost() -> None:
 @each_mode
 def test_both_sides_have_the_same_binding_under_tls_and_none_in_clear(mode: TLSMode) -> None:
     sides: list[dict[str, bytes]] = []
-    simulation = converse(
+    dialogue = converse(
         serving(mode, context=SERVER_CONTEXT),
         ClientConfig(tls=mode, verify=TRUST),
         lambda client: sides.append(dict(client._channel.bindings)),
     )
-    server_bindings = dialogue_of(simulation)._channel.bindings
+    server_bindings = dialogue._channel.bindings
     assert sides == [server_bindings] == [{SERVER_END_POINT: hashlib.sha256(der(LEAF)).digest()}]
     clear = converse(ServerConfig(context=SERVER_CONTEXT), ClientConfig(tls="none"), do_nothing)
-    assert not dialogue_of(clear)._channel.bindings
+    assert not clear._channel.bindings

@@ -101,7 +101,7 @@ def test_only_a_verified_certificate_allows_external(
 ) -> None:
     handler = EventRecorder()
     offered: list[tuple[str, ...]] = []
-    simulation = converse(
+    dialogue = converse(
         serving(mode, context=asking_context(asked), authenticator=CertificateAccounts()),
         ClientConfig(tls=mode, verify=TRUST, certificate=client_certificate if shows else None),
         lambda client: offered.append(client.extensions.mechanisms),
@@ -111,7 +111,7 @@ def test_only_a_verified_certificate_allows_external(
     info = handler.tls_info[-1]
     assert info is not None
     assert info.verified is verified
-    channel = dialogue_of(simulation)._channel
+    channel = dialogue._channel
     assert channel.certificate == (info.peer_certificate if verified else None)
     assert (channel.certificate is not None) is verified
 
@@ -167,7 +167,7 @@ def logged_in(
     mode: TLSMode, mechanism: str, credential: Credential, certificate: ClientCertificate
 ) -> Identity | None:
     """Log in by *mechanism* under TLS, and return the identity on the server."""
-    simulation = converse(
+    dialogue = converse(
         serving(
             mode,
             context=asking_context(ssl.CERT_OPTIONAL),
@@ -184,7 +184,7 @@ def logged_in(
         ),
         do_nothing,
     )
-    return simulation.conversations[0]._session.identity
+    return dialogue.session.identity
 
 
 @each_mode

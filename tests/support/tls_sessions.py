@@ -57,22 +57,23 @@ def converse(
     *,
     handler: Handler | None = None,
     seed: int = 1,
-) -> Simulation:
-    """Run one session and return its simulation. *talk* is called when the client is open."""
-    simulation = Simulation(seed)
+) -> Dialogue:
+    """Run one session, call *talk* when the client is open, and return the server's dialogue."""
+    simulation, dialogues = Simulation(seed), list[Dialogue]()
     simulation.listen(25, handler or Handler(), server)
 
     async def main() -> None:
         async with await open_client(simulation, NAME, 25, client) as opened:
             talk(opened)
             await opened.noop()
+            dialogues.append(dialogue_of(simulation))
 
     simulation.run(main())
-    return simulation
+    return dialogues[0]
 
 
 def dialogue_of(simulation: Simulation) -> Dialogue:
-    """Return the dialogue of the first conversation of the simulation's servers."""
+    """Return the dialogue of the first conversation of the simulation's servers, which is open."""
     dialogue = simulation.conversations[0]._dialogue
     assert dialogue is not None
     return dialogue
