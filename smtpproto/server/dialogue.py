@@ -25,8 +25,8 @@ from ..tls.filter import Filter, TLSInfo
 from .auth import Authentication, channel_of, without_unoffered_bindings
 from .config import ServerConfig
 from .content import ContentWriter
-from .handler import Handler, Hook, Session, changed, new_session
-from .hooks import NO_TLS_NOW, HookCaller, answer_machine, is_left_alone
+from .handler import Handler, Session, Verdict, changed, new_session
+from .hooks import NO_TLS_NOW, HookCaller, answer_machine, is_left_alone, read_lookup
 from .patience import Patience
 from .setup import make_filter, make_machine, offered_mechanisms
 from .tracing import trace_event
@@ -127,16 +127,8 @@ class Dialogue:
 
     # -- deeds: what to do at an event. Each returns what is to be awaited for it, or None. -----
 
-    async def _ask(self, hook: Callable[..., Hook], *arguments: object) -> None:
-        answer_machine(self.machine, await self._hooks.ask(hook, self.session, *arguments))
-
-    async def _vrfy(self, command: commands.Vrfy) -> None:
-        verdict = await self._hooks.ask_lookup(self._handler.vrfy, self.session, command.text)
-        answer_machine(self.machine, verdict)
-
-    async def _expn(self, command: commands.Expn) -> None:
-        verdict = await self._hooks.ask_lookup(self._handler.expn, self.session, command.text)
-        answer_machine(self.machine, verdict)
+    async def _answer(self, asking: Awaitable[Verdict]) -> None:
+        answer_machine(self.machine, await asking)
 
     async def _connected(self, event: events.Connected) -> None:
         verdict = self._refusal or await self._hooks.ask(self._handler.connect, self.session)
@@ -160,12 +152,6 @@ class Dialogue:
 
     def _begin_content(self, command: commands.Data | commands.Bdat) -> Awaitable[object] | None:
         return self.content.begin(self._handler, self.machine, self.session)
-
-    def _write(self, event: events.BodyChunk) -> Awaitable[object]:
-        return self.content.write(event.data)
-
-    def _end_chunk(self, event: events.ChunkEnd) -> None:
-        self.content.end_chunk(self.machine)
 
     async def _commit(self, event: events.BodyEnd) -> None:
         budget = self.machine.budget
@@ -267,18 +253,23 @@ class Dialogue:
 _Deed = Callable[[Dialogue, Any], Awaitable[object] | None]
 
 
-def _ask(name: str, arguments: Callable[[Any], tuple[object, ...]]) -> _Deed:
+def _ask(name: str, arguments: Callable[[Any], tuple[object, ...]], **options: Any) -> _Deed:
     """Return the deed that calls the hook *name* with *arguments* of the command, and answers with
-    its verdict."""
+    its verdict. *options* are those of :meth:`.HookCaller.ask`."""
 
     def deed(dialogue: Dialogue, command: commands.Command) -> Awaitable[object] | None:
         hook = getattr(dialogue._handler, name)
         if is_left_alone(hook):
             dialogue.machine.answer()
             return None
-        return dialogue._ask(hook, *arguments(command))
+        asking = dialogue._hooks.ask(hook, dialogue.session, *arguments(command), **options)
+        return dialogue._answer(asking)
 
     return deed
+
+
+def _text(command: commands.Vrfy | commands.Expn | commands.Help) -> tuple[str]:
+    return (command.text,)
 
 
 _OWN = _ask("command", lambda command: (command,))
@@ -293,15 +284,15 @@ _DEEDS: Mapping[type[ServerEvent], _Deed] = defaultdict(
         commands.Rcpt: _ask("rcpt", lambda rcpt: (rcpt.path, rcpt.parameters)),
         commands.Data: Dialogue._begin_content,
         commands.Bdat: Dialogue._begin_content,
-        events.BodyChunk: Dialogue._write,
-        events.ChunkEnd: Dialogue._end_chunk,
+        events.BodyChunk: lambda dialogue, event: dialogue.content.write(event.data),
+        events.ChunkEnd: lambda dialogue, _: dialogue.content.end_chunk(dialogue.machine),
         events.BodyEnd: Dialogue._commit,
         commands.Rset: Dialogue._drop_transaction,
         commands.Noop: Dialogue._nothing,
         commands.Quit: Dialogue._end,
-        commands.Vrfy: Dialogue._vrfy,
-        commands.Expn: Dialogue._expn,
-        commands.Help: _ask("help", lambda command: (command.text,)),
+        commands.Vrfy: _ask("vrfy", _text, read=read_lookup),
+        commands.Expn: _ask("expn", _text, read=read_lookup),
+        commands.Help: _ask("help", _text),
         commands.StartTLS: Dialogue._starttls,
         commands.Auth: Dialogue._auth,
         events.AuthResponse: Dialogue._auth_response,

@@ -18,7 +18,7 @@ from ..grammar.reply import Reply
 from ..limits import Timeouts
 from ..ports import CallAborted, Runtime, call_contained, is_awaitable
 from ..protocol.server import ServerProtocol
-from .handler import Handler, Hook, LookupHook, NoReply, Verdict
+from .handler import Handler, Hook, LookupResult, NoReply, Verdict
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -67,6 +67,12 @@ def is_left_alone(hook: Callable[..., object]) -> bool:
     return hook.__func__ in _ACCEPTING  # pyright: ignore[reportFunctionMemberAccess]
 
 
+def _check_verdict(value: object) -> Verdict:
+    if not isinstance(value, Reply | None):
+        raise TypeError(f"a hook must return a Reply or None, not {type(value).__name__}")
+    return value
+
+
 @frozen
 class HookCaller:
     """Calls the application's code. Its methods raise nothing that this code raises, but they let
@@ -99,14 +105,18 @@ class HookCaller:
                 _log.warning("%s took %d seconds; a plain hook cannot be interrupted", name, took)
 
     async def ask(
-        self, hook: Callable[..., Hook], *arguments: object, failure: Reply = LOCAL_ERROR
+        self,
+        hook: Callable[..., Any],
+        *arguments: object,
+        failure: Reply = LOCAL_ERROR,
+        read: Callable[[Any], Verdict] = _check_verdict,
     ) -> Verdict:
-        """Return the verdict of *hook*, or *failure* if it raises, takes too long, or returns
-        anything else."""
+        """Return the verdict that *read* finds in what *hook* returns, or *failure* if one of them
+        raises, or *hook* takes too long."""
         if is_left_alone(hook):
             return None
         try:
-            return _check_verdict(await self.call(hook, *arguments, seconds=self.timeouts.hook))
+            return read(await self.call(hook, *arguments, seconds=self.timeouts.hook))
         except Exception as error:
             log_failure(_name_of(hook), error)
             return failure
@@ -117,19 +127,6 @@ class HookCaller:
         verdict = await self.ask(hook, *arguments, failure=NO_LOGIN_NOW)
         continues = isinstance(verdict, Reply) and verdict.intermediate
         return NO_LOGIN_NOW if continues else verdict
-
-    async def ask_lookup(self, hook: Callable[..., LookupHook], *arguments: object) -> Verdict:
-        """Return the verdict of the hook for VRFY or EXPN. Mailboxes become a 250 reply with one
-        mailbox on each line (RFC 5321 3.5.2)."""
-        try:
-            found = await self.call(hook, *arguments, seconds=self.timeouts.hook)
-            if found is None or isinstance(found, Reply):
-                return found
-            mailboxes = call_contained(_check_mailboxes, found)
-            return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])
-        except Exception as error:
-            log_failure(_name_of(hook), error)
-            return LOCAL_ERROR
 
     async def finish(self, hook: Callable[..., NoReply], *arguments: object) -> None:
         """Call a hook whose result does not change the dialogue, to its end, even if the connection
@@ -209,16 +206,15 @@ def _name_of(hook: Callable[..., object]) -> str:
     return getattr(hook, "__name__", "a hook")
 
 
-def _check_verdict(value: object) -> Verdict:
-    if not isinstance(value, Reply | None):
-        raise TypeError(f"a hook must return a Reply or None, not {type(value).__name__}")
-    return value
+def read_lookup(found: LookupResult) -> Verdict:
+    """Return the verdict of what a hook for VRFY or EXPN has *found*. Mailboxes become a 250 reply
+    with one mailbox on each line (RFC 5321 3.5.2).
 
-
-def _check_mailboxes(found: Mailbox | Iterable[Mailbox]) -> list[Mailbox]:
-    """Return *found* as a list. Raise TypeError for anything but mailboxes, because the client may
-    use what it receives in RCPT (RFC 5321 3.5.2)."""
-    mailboxes = [found] if isinstance(found, Mailbox) else list(found)
+    Raises TypeError for anything else, because the client may use what it receives in RCPT.
+    """
+    if found is None or isinstance(found, Reply):
+        return found
+    mailboxes = [found] if isinstance(found, Mailbox) else call_contained(list, found)
     if not mailboxes or not all(isinstance(mailbox, Mailbox) for mailbox in mailboxes):
         raise TypeError("a hook for VRFY or EXPN must return one Mailbox or more, or a Reply")
-    return mailboxes
+    return Reply(250, "2.1.5", [f"<{mailbox}>" for mailbox in mailboxes])

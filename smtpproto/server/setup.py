@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import compress
 
 from attrs import evolve
 
@@ -42,10 +42,8 @@ def make_machine(
 
     Raises ValueError if the extensions to offer contradict one another.
     """
-    hooks = {"EXPN": Handler.expn, "ETRN": Handler.etrn}
-    offered: dict[str, str | None] = {
-        keyword: "" for keyword, hook in hooks.items() if _overrides(handler, hook)
-    }
+    defined = handler.expn is not Handler.expn, handler.etrn is not Handler.etrn
+    offered = dict.fromkeys(compress(("EXPN", "ETRN"), defined), "")
     return ServerProtocol(
         config,
         starttls=config.context is not None and not config.implicit_tls,
@@ -77,11 +75,6 @@ def offered_mechanisms(config: ServerConfig, channel: Channel) -> tuple[str, ...
         return ()
     secure = channel.secure or config.implicit_tls or not config.auth_in_clear
     return offers(config.authenticator, evolve(channel, secure=secure), config.mechanisms)
-
-
-def _overrides(handler: type[Handler], hook: Callable[..., object]) -> bool:
-    """Return whether *handler* defines *hook* itself."""
-    return getattr(handler, hook.__name__) is not hook
 
 
 def _check_context(context: Context) -> None:
