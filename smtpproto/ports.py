@@ -199,11 +199,7 @@ class Runtime(Protocol):
         ...
 
     async def dial(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None,
-        source: tuple[str, int] | None = None,
+        self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> Stream:
         """Connect to *port* of *host*, or to the Unix socket at *host* if that is an absolute path.
 

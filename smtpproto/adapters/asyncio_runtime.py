@@ -48,11 +48,7 @@ class Runtime(Calls, SystemRuntime):
         return await asyncio.wrap_future(_threads.submit(function))
 
     async def dial(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None,
-        source: tuple[str, int] | None = None,
+        self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> Stream:
         with map_connect_errors(host, port):
             async with asyncio.timeout(timeout):

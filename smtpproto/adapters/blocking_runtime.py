@@ -10,16 +10,21 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..ports import is_path
+from ..ports import CallAborted, as_coroutine, is_path, raise_contained
 from . import eyeballs
-from .blocking_calls import run_call
 from .dialling import connect_unix, map_connect_errors
 from .shared_values import SystemRuntime
 from .socket_stream import SocketStream
 
 T = TypeVar("T")
 
-_MAX_WAIT = 3600.0  # seconds in one call of poll, which refuses much larger values
+
+_SUSPENDED = (
+    "suspended, and a blocking server cannot resume it; use a plain hook,"
+    " or serve with smtpproto.adapters.asyncio or smtpproto.adapters.trio"
+)
+# What asyncio and trio say to code that waits for them without their loop.
+_NO_LOOP = ("no running event loop", "no current event loop", "must be called from async context")
 
 
 class Runtime(SystemRuntime):
@@ -40,21 +45,17 @@ class Runtime(SystemRuntime):
     async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
         """Await *awaitable*, without a limit of time: nothing can interrupt it. Raises CallAborted
         if it suspends."""
-        return run_call(awaitable)
+        return _run_call(awaitable)
 
     async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return run_call(awaitable)
+        return _run_call(awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""
         return function()
 
     async def dial(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None,
-        source: tuple[str, int] | None = None,
+        self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> Stream:
         if self._connected is not None:
             return Stream(self._connected)
@@ -62,6 +63,26 @@ class Runtime(SystemRuntime):
             if is_path(host):
                 return Stream(await connect_unix(self, host, timeout))
             return Stream(eyeballs.connect(host, port, timeout, source))
+
+
+def _run_call(awaitable: Awaitable[T]) -> T:
+    """Return the result of *awaitable*, which must not suspend.
+
+    Raises CallAborted if it does, and what it raises, as an ``Exception``.
+    """
+    coroutine = as_coroutine(awaitable)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        returned: T = stop.value
+        return returned
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_LOOP):
+            raise CallAborted(f"{_SUSPENDED} ({error})") from None
+        raise_contained(error)
+    with contextlib.suppress(Exception):  # it may raise, or ignore this
+        coroutine.close()
+    raise CallAborted(_SUSPENDED)
 
 
 class _Semaphore:
@@ -92,7 +113,7 @@ class Stream(SocketStream):
         if self._is_closed or (self._held is not None and not to_write and self._held()):
             return True
         wait = _waiter(self._socket, to_write=True) if to_write else self._wait_to_read
-        while not wait(max(min(deadline - time.monotonic(), _MAX_WAIT), 0)):
+        while not wait(max(min(deadline - time.monotonic(), eyeballs.MAX_WAIT), 0)):
             if time.monotonic() >= deadline:
                 return False
         return True

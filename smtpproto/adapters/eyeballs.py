@@ -23,7 +23,7 @@ ATTEMPT_DELAY = 0.25  # seconds before the next address is tried as well (RFC 83
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK)
 # For a few sockets and a short time, poll needs fewer calls of the kernel than epoll.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
-_MAX_WAIT = 3600.0  # seconds in one call of select, which refuses much larger values
+MAX_WAIT = 3600.0  # seconds in one call of select, which refuses much larger values
 
 AddressInfo = tuple[int, int, int, str, Any]
 """One entry of the list that ``getaddrinfo`` returns."""
@@ -153,7 +153,7 @@ def _connect_to(
     try:
         opened = open_socket(info, source)
         with close_on_error(opened):
-            opened.settimeout(None if timeout is None else min(timeout, _MAX_WAIT))
+            opened.settimeout(None if timeout is None else min(timeout, MAX_WAIT))
             opened.connect(info[4])
             return opened
     except OSError as error:
@@ -198,7 +198,7 @@ class _Race:
         """Wait at most *seconds* for an attempt to end; return its socket if it succeeded."""
         if not self.running:
             return None
-        for key, _ in self._selector.select(min(max(seconds, 0), _MAX_WAIT)):
+        for key, _ in self._selector.select(min(max(seconds, 0), MAX_WAIT)):
             ended = self._unregister(key)
             code = ended.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:

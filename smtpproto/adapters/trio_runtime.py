@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import trio
@@ -53,11 +53,7 @@ class Runtime(Calls, SystemRuntime):
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
 
     async def dial(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None,
-        source: tuple[str, int] | None = None,
+        self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> ports.Stream:
         with map_connect_errors(host, port):
             with trio.move_on_after(_seconds(timeout)):
@@ -114,13 +110,12 @@ async def _connect_from_port(
             await connecting.bind(source)
             await connecting.connect(address)
             return connecting
-        except OSError as error:
+        except BaseException as error:
             connecting.close()
+            if not isinstance(error, OSError):  # cancelled, for example
+                raise
             errors.append(error)
-        except BaseException:  # cancelled
-            connecting.close()
-            raise
-    raise OSError("all addresses failed") from ExceptionGroup("all failed", errors)
+    raise eyeballs.all_failed(errors)
 
 
 class Stream(SocketStream):
@@ -162,50 +157,48 @@ class _AnyStream:
 
     def __init__(self, connected: trio.abc.Stream) -> None:
         self._connected = connected
-        self._reading = trio.CancelScope()
-        self._interrupted = False
 
     async def read(self, timeout: float | None) -> bytes:
-        if self._interrupted:
-            return b""
-        self._reading = trio.CancelScope()
-        with self._reading:
-            # Not an argument of CancelScope: a deadline of now would cancel before the first try.
-            self._reading.deadline = trio.current_time() + _seconds(timeout)
-            try:
+        try:
+            with _bounded(timeout, "the peer was silent for too long"):
                 return bytes(await self._connected.receive_some(READ))
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise ConnectionLost(printable(str(error.__cause__ or error))) from None
-        if self._interrupted:
-            return b""
-        raise TimedOut("the peer was silent for too long")
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise ConnectionLost(printable(str(error.__cause__ or error))) from None
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         try:
-            with trio.fail_after(float("inf")) as scope:  # as in read, the first try comes first
-                scope.deadline = trio.current_time() + _seconds(timeout)
+            with _bounded(timeout, "the peer did not read for too long"):
                 await self._connected.send_all(data)
-        except trio.TooSlowError:
-            raise TimedOut("the peer did not read for too long") from None
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ConnectionLost("the connection is closed") from None
 
     async def end(self) -> None:
-        """Do nothing: only a server ends its direction, and it has a Stream."""
+        """Do nothing, as :meth:`interrupt`: a server, which would call it, has a Stream."""
 
     async def close(self) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
             await self._connected.aclose()
 
     def interrupt(self) -> None:
-        self._interrupted = True
-        self._reading.cancel()
+        pass
 
     @property
     def peername(self) -> tuple[str, int]:
         return "", 0
 
     sockname = peername
+
+
+@contextlib.contextmanager
+def _bounded(timeout: float | None, late: str) -> Iterator[None]:
+    """Raise TimedOut with the text *late* if the block takes longer than *timeout* seconds."""
+    try:
+        with trio.fail_after(float("inf")) as scope:
+            # Set here, because a deadline of now would cancel the block before its first try.
+            scope.deadline = trio.current_time() + _seconds(timeout)
+            yield
+    except trio.TooSlowError:
+        raise TimedOut(late) from None
 
 
 def _seconds(timeout: float | None) -> float:
