@@ -158,10 +158,9 @@ class Stream(asyncio.BufferedProtocol):
         try:
             await asyncio.sleep(0)  # the loop closes the socket, if everything is written
             if not self._closed.is_set():
-                async with asyncio.timeout(5):  # the peer may not read the rest
-                    await self._closed.wait()
-        except TimeoutError:
-            pass
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5):  # the peer may not read the rest
+                        await self._closed.wait()
         finally:
             if not self._closed.is_set():
                 self._transport.abort()

@@ -18,7 +18,6 @@ from .socket_stream import SocketStream
 
 T = TypeVar("T")
 
-
 _SUSPENDED = (
     "suspended, and a blocking server cannot resume it; use a plain hook,"
     " or serve with smtpproto.adapters.asyncio or smtpproto.adapters.trio"
@@ -47,8 +46,7 @@ class Runtime(SystemRuntime):
         if it suspends."""
         return _run_call(awaitable)
 
-    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return _run_call(awaitable)
+    finish_within = within
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""
