@@ -14,6 +14,8 @@ from smtpproto.tls.context import Context
 from smtpproto.tls.stream import TLSStream
 from tests.support.certificates import LEAF, NAME
 from tests.support.tls_libraries import (
+    LIBRARIES,
+    Library,
     PyOpenSSL,
     Standard,
     client_of,
@@ -82,7 +84,8 @@ class EchoServer:
             self.received += octets
             self.tls.write(octets)
 
-    async def end(self) -> None: ...
+    async def end(self) -> None:
+        self.events.append("end")
 
     async def close(self) -> None:
         self.events.append("close")
@@ -340,3 +343,17 @@ def test_a_client_that_closes_at_once_still_ends_its_handshake() -> None:
     run(stream.close())
     assert server.handshake_done
     assert server.events == ["close_notify", "close"]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_stream_that_has_ended_its_direction_reads_what_the_peer_still_sends(
+    library: Library,
+) -> None:
+    server = EchoServer()
+    stream = stream_over(server, context=context_of(library, False))
+    run(stream.handshake(10))
+    run(stream.end())
+    assert server.events == ["close_notify", "end"]
+    server.tls.write(b"MAIL FROM:<>\r\n")
+    server.output += server.tls.data_to_send()
+    assert run(stream.read(5)) == b"MAIL FROM:<>\r\n"
