@@ -27,11 +27,6 @@ def trusted_offers(peer: str, config: ServerConfig) -> dict[str, str]:
     return offered
 
 
-def is_trusted(peer: str, config: ServerConfig) -> bool:
-    """Return whether the address *peer* is that of a proxy or relay, which speaks for others."""
-    return is_among(peer, (*config.proxied_by, *config.xclient_from, *config.xforward_from))
-
-
 def impersonate(new: Session, old: Session, attributes: XClientAttributes) -> Session:
     """Return the session *new* with the client that XCLIENT's *attributes* state.
 
@@ -53,7 +48,8 @@ def count_client(account: Account, session: Session, config: ServerConfig) -> Re
     """Count the connection for the network of the client of *session*; return its refusal if there
     are too many. What a trusted peer says about another client is counted for that."""
     speaks_for_itself = session.proxied is None and session.impersonated is None
-    trusted = speaks_for_itself and is_trusted(session.peer[0], config)
+    speakers = (*config.proxied_by, *config.xclient_from, *config.xforward_from)
+    trusted = speaks_for_itself and is_among(session.peer[0], speakers)
     return account.set_client(session.peer[0], trusted=trusted)
 
 

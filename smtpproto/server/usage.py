@@ -66,8 +66,7 @@ class Account:
 
     _usage: Usage
     _open: bool = field(default=False, init=False)
-    _network: NetworkKey | None = field(default=None, init=False)
-    _counted: bool = field(default=False, init=False)  # among the connections of _network
+    _network: NetworkKey | None = field(default=None, init=False)  # where it is counted
     _memory: int = field(default=0, init=False)
 
     def open(self) -> Reply | None:
@@ -89,14 +88,14 @@ class Account:
         """
         with self._usage.lock:
             self._leave_network()
-            self._network = None if trusted else network_key(address, self._usage.limits)
-            if self._network is None:
+            network = None if trusted else network_key(address, self._usage.limits)
+            if network is None:
                 return None
             most = self._usage.limits.connections_of_one_network
-            if most is not None and self._usage.networks[self._network] >= most:
+            if most is not None and self._usage.networks[network] >= most:
                 return TOO_MANY_FROM_NETWORK
-            self._usage.networks[self._network] += 1
-            self._counted = True
+            self._usage.networks[network] += 1
+            self._network = network
             return None
 
     def check_memory(self) -> Reply | None:
@@ -150,8 +149,8 @@ class Account:
             self._open = False
 
     def _leave_network(self) -> None:
-        if self._counted and self._network is not None:
+        if self._network is not None:
             self._usage.networks[self._network] -= 1
             if not self._usage.networks[self._network]:
                 del self._usage.networks[self._network]
-        self._counted = False
+            self._network = None
