@@ -211,6 +211,24 @@ def test_an_argument_of_a_wrong_type_is_a_type_error_that_says_what_to_pass(
             assert wrong is not WRONG[0], f"{name}={wrong!r} is accepted"
 
 
+@pytest.mark.parametrize(
+    ("machine", "own", "other"),
+    [
+        (ClientProtocol, ClientSettings(), ServerSettings()),
+        (ServerProtocol, ServerSettings(), ClientSettings()),
+    ],
+)
+def test_a_machine_takes_settings_of_its_own_kind_and_no_options_besides(
+    machine: Any, own: object, other: object
+) -> None:
+    assert machine(own).settings is own
+    for wrong in (other, "x", {}):
+        with pytest.raises(TypeError, match=rf"cannot be .*; pass {type(own).__name__}\(\.\.\.\)"):
+            machine(wrong)
+    with pytest.raises(TypeError, match="combined with limits; pass all options in settings"):
+        machine(own, limits=Limits())
+
+
 @pytest.mark.parametrize(("kind", "name"), ARGUMENTS)
 def test_a_misspelt_argument_is_a_type_error_that_suggests_the_right_one(
     kind: Any, name: str

@@ -1,10 +1,10 @@
 """What a server offers and allows: the same for all its connections that stand alike.
 
-Four values make a server's machine. :class:`~.ServerSettings` are the options: one value
+Three values make a server's machine. :class:`~.ServerSettings` are the options: one value
 for all connections. :class:`Terms` are what the options mean for a connection that stands as it
 does now, for example with TLS and without a login: connections that stand alike share them.
-:class:`~.server_state.ServerState` is what one connection has come to, with its terms at the
-moment. :class:`~.server.ServerProtocol` reads the octets of a connection, and moves its state.
+:class:`~.server.ServerProtocol` is one connection: its state, with its terms at the moment
+(:class:`~.server_state.ServerState`), and the octets that move it.
 """
 
 from __future__ import annotations
