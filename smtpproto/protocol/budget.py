@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..events import AuthResponse, BodyEnd, Connected, Question
-from ..grammar.command import Command
+from ..grammar.command import Rcpt
 from ..grammar.extension_command import Auth, Bdat
 from ..grammar.reply import Reply
 from ..limits import REFUSED_RECIPIENTS, Limits
@@ -46,17 +46,17 @@ class Budget:
 
     def count_answer(self, question: Question, reply: Reply) -> Reply:
         """Count the application's answer to *question*; return the reply to send."""
+        kind, positive = type(question), reply.positive
         if isinstance(question, BodyEnd):
-            if not reply.positive and question is not self._judged:  # LMTP has several replies
+            if not positive and question is not self._judged:  # in LMTP it has several replies
                 self.count_refused_message()
             self._judged = question
             return reply
         # A refused chunk is counted after its octets, a failed login by limits.failed_logins.
-        failed_login = isinstance(question, Auth | AuthResponse) and reply.permanent
-        if reply.positive or failed_login or isinstance(question, Connected | Bdat):
+        failed_login = kind in (Auth, AuthResponse) and reply.permanent
+        if positive or failed_login or kind in (Connected, Bdat):
             return reply
-        verb = question.verb if isinstance(question, Command) else ""
-        return self.count_refused(verb, reply)
+        return self.count_refused("RCPT" if kind is Rcpt else "", reply)
 
     def count_refused_message(self) -> None:
         """Count a refused message. The client must learn why: see :attr:`closing` after that."""

@@ -37,7 +37,7 @@ def format_reply(terms: Terms, reply: Reply, verb: str) -> Reply:
         enhanced = None
     elif enhanced is None:
         enhanced = EnhancedCode(reply.code // 100, 0, 0)
-    if enhanced != reply.enhanced or tuple(lines) != reply.lines:
+    if enhanced is not reply.enhanced or tuple(lines) != reply.lines:
         reply = Reply(reply.code, enhanced, lines)
     return reply
 
@@ -45,7 +45,7 @@ def format_reply(terms: Terms, reply: Reply, verb: str) -> Reply:
 def in_allowed_characters(reply: Reply, question: Question | None, *, utf8: bool) -> Reply:
     """Return *reply* in ASCII, unless it is one of those that may have UTF-8, and the client asked
     for that: 251 and 551 to RCPT, and replies to VRFY and EXPN (RFC 6531 3.7.4)."""
-    if all(line.isascii() for line in reply.lines):
+    if reply.text.isascii():
         return reply
     match question:
         case Rcpt() if reply.code in _WITHOUT_PATH:

@@ -153,7 +153,7 @@ class ServerProtocol(ServerState):
             raise LocalProtocolError("no question is open")
         reply = default_reply(self.terms, question) if given is None else given
         check_answer(self.terms, question, reply)
-        if reply.positive and type(question) is StartTLS:
+        if type(question) is StartTLS and reply.positive:
             reply = check_injection(self, question) or reply
         reply = self.budget.count_answer(question, reply)
         octets = b""

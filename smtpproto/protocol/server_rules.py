@@ -26,7 +26,7 @@ from ..grammar.offer_rules import refusal_of
 from ..grammar.parameters import Body
 from ..grammar.reply import Reply
 from ..limits import REPLY_LINE
-from ..option_types import require_type
+from ..option_types import wrong_type
 from . import server_replies
 from .server_state import ServerState
 from .terms import Terms
@@ -49,7 +49,8 @@ def default_reply(terms: Terms, question: Question | Command) -> Reply:
 
 def check_answer(terms: Terms, question: Question, reply: Reply) -> None:
     """Raise LocalProtocolError if *reply* must not answer *question*, TypeError for no reply."""
-    require_type("reply", reply, Reply, 'Reply(550, "5.7.1", "No"), or None for the default')
+    if not isinstance(reply, Reply):
+        raise wrong_type("reply", reply, 'Reply(550, "5.7.1", "No"), or None for the default')
     if isinstance(question, Command):
         accepted = terms.vocabulary.verbs[question.verb].accepted_codes
     else:
