@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 
@@ -17,8 +18,14 @@ PACKAGES = ["smtpproto", "smtpproto.protocol", "smtpproto.sasl"]
 def loaded_by(statement: str) -> set[str]:
     """Return the modules that a program has loaded after *statement*."""
     program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    # Where coverage is measured, it would load modules of its own.
+    environment = {name: it for name, it in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     return set(done.stdout.split())
 
