@@ -117,6 +117,9 @@ class Link:
             sent = Sent(command)
             sent.reply = self.closing_reply
             return sent
+        if self.machine.phase not in COLUMNS and not self.ended:
+            self.abandon()  # a call was cancelled, and only its content or response could follow
+            raise _connection_is_over()
         return self.say(command)
 
     def say(self, command: Command) -> Sent:
@@ -378,9 +381,7 @@ class Conversation:
             check = "whether each task has a client of its own; a pool is shared safely"
             raise LocalProtocolError(text, phase=self._phase, check=check)
         if link.closing_reply is None and link.ended:
-            text = "this connection is over; open a new one"
-            check = "whether an earlier error, quit() or close() ended it"
-            raise LocalProtocolError(text, phase=self._phase, check=check)
+            raise _connection_is_over(self._phase)
         link.busy, link.error_phase = True, self._phase
         self._began = link.deadline.start()
 
@@ -390,6 +391,13 @@ class Conversation:
         if self._began:
             self._link.deadline.stop()
         self._link.busy = False
+
+
+def _connection_is_over(phase: str = "") -> LocalProtocolError:
+    """Return the error for a call on a link that cannot be used any more."""
+    check = "whether an earlier error, cancellation, quit() or close() ended it"
+    text = "this connection is over; open a new one"
+    return LocalProtocolError(text, phase=phase, check=check)
 
 
 def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:

@@ -37,11 +37,16 @@ async def submit(link: Link, plan: Plan) -> Outcome:
     """Send one message and return its outcome.
 
     Raises SendRefused if the server refused it for every recipient. Raises TransportError if the
-    link failed before the end of the message, and whatever the message's source raised, unless an
-    earlier transaction may have delivered the message.
+    link failed before the end of the message, RemoteProtocolError if the server refused RSET, and
+    whatever the message's source raised, unless an earlier transaction may have delivered the
+    message.
     """
-    if link.needs_reset:  # the last message was cancelled in the middle
-        await link.request(_RSET)
+    if link.needs_reset:  # the last message was cancelled, or the server refused its RSET
+        reply = await link.request(_RSET)
+        if link.needs_reset:
+            link.abandon()
+            text = "the server refused RSET"
+            raise RemoteProtocolError(text, command="RSET", reply=reply)
     outcome, decided_by = None, ""
     for transaction in plan.transactions:
         submission = _Submission(link, plan, transaction)

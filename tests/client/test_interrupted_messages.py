@@ -11,6 +11,7 @@ from smtpproto import (
     ClientConfig,
     Envelope,
     LocalProtocolError,
+    RemoteProtocolError,
     SendRefused,
     SMTPError,
     TLSMode,
@@ -175,3 +176,32 @@ def test_a_message_cancelled_during_data_ends_the_connection() -> None:
             assert not client.usable
 
     run(main())
+
+
+def test_a_message_cancelled_before_the_reply_to_data_ends_the_connection() -> None:
+    """Once the server has sent 354, only content could follow, and its end would be a message."""
+    stream = CancellingStream(f"{hello()}{MAIL}C: DATA\nS: 354 go\nS: <silence>\n", 4)
+
+    async def main() -> None:
+        async with await opened(stream) as client:
+            with pytest.raises(Cancelled):
+                await client.send(b"next\n", TO_BOB)
+            with pytest.raises(LocalProtocolError, match="this connection is over"):
+                await client.noop()
+            assert not client.usable
+
+    run(main())
+
+
+def test_a_server_that_refuses_rset_breaks_the_protocol() -> None:
+    """RFC 5321 4.3.2 knows no refusal of RSET, and MAIL cannot follow it."""
+    refused = "C: DATA\nS: 450 no\n" + "C: RSET\nS: 550 no\n" * 2
+
+    async def talk(client: Client) -> None:
+        with pytest.raises(SendRefused):
+            await client.send(b"hi\n", TO_BOB)
+        with pytest.raises(RemoteProtocolError, match="the server refused RSET"):
+            await client.send(b"hi\n", TO_BOB)
+        assert not client.usable
+
+    play(f"{hello()}{MAIL}{refused}", talk)

@@ -125,6 +125,18 @@ def test_421_or_451_on_a_kept_connection_moves_the_message_to_a_new_one(
     runtime.finish()
 
 
+def test_a_connection_whose_server_refuses_rset_is_not_used_again() -> None:
+    refused = mail() + rcpt(reply="450 no") + "C: RSET\nS: 550 no\n"
+    runtime = ScriptedRuntime(
+        [hello() + SENT + refused + "C: RSET\nS: 550 no\nS: <silence>\n", hello() + SENT + GOODBYE]
+    )
+    with blocking.Pool(runtime.pool()) as pool:
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+        with pytest.raises(SendRefused):
+            pool.send(b"hi\r\n", TO_BOB)
+        assert pool.send(b"hi\r\n", TO_BOB).accepted
+
+
 # -- messages that are not sent again ------------------------------------------------------------
 
 
