@@ -78,7 +78,7 @@ class Deadline:
 
 @define(eq=False, repr=False)
 class DeadlineStream(StreamWrapper):
-    """A stream below TLS whose waits all end at the deadline."""
+    """A stream whose waits all end at the deadline."""
 
     _deadline: Deadline
 
