@@ -382,11 +382,8 @@ async def send_once(
     """
     deadline = Deadline(runtime.now, target.config.timeouts.total)
     deadline.start()
-    client = await open_client(runtime, *target, deadline)
-    try:
+    async with await open_client(runtime, *target, deadline) as client:
         return await send_within(deadline, client, message, envelope)
-    finally:
-        await client.quit()
 
 
 def _server_name(host: str) -> str:

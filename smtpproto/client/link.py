@@ -395,7 +395,7 @@ class Conversation:
 
 def _connection_is_over(phase: str = "") -> LocalProtocolError:
     """Return the error for a call on a link that cannot be used any more."""
-    check = "whether an earlier error, cancellation, quit() or close() ended it"
+    check = "whether an earlier error, quit() or close() ended it"
     text = "this connection is over; open a new one"
     return LocalProtocolError(text, phase=phase, check=check)
 

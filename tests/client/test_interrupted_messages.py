@@ -17,7 +17,8 @@ from smtpproto import (
     TLSMode,
 )
 from smtpproto.adapters.blocking import Runtime, run
-from smtpproto.client.connection import start_client
+from smtpproto.client.connection import send_once, start_client
+from smtpproto.client.target import make_target
 from smtpproto.testing.script import ScriptedStream
 from tests.support.dialogue import (
     GOODBYE,
@@ -34,6 +35,7 @@ from tests.support.dialogue import (
     send,
 )
 from tests.support.envelopes import TO_BOB
+from tests.support.pools import ScriptedRuntime
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -205,3 +207,17 @@ def test_a_server_that_refuses_rset_breaks_the_protocol() -> None:
         assert not client.usable
 
     play(f"{hello()}{MAIL}{refused}", talk)
+
+
+def test_a_cancelled_send_closes_its_connection_without_quit() -> None:
+    """The task that was cancelled must not wait for the server any more."""
+
+    async def cancelled() -> AsyncIterator[bytes]:
+        yield LINES[:7]
+        raise Cancelled
+
+    runtime = ScriptedRuntime([f"{LOCKSTEP}{MAIL}S: <silence>"])
+    target = make_target("mx", 25, {"tls": "none"}, "send")
+    with pytest.raises(Cancelled):
+        run(send_once(runtime, target, cancelled(), TO_BOB))
+    assert runtime.streams[0].closed
