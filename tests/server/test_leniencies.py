@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from smtpproto import Handler, ServerConfig
+from smtpproto import Handler, ServerConfig, Session
 from smtpproto.limits import Leniencies, Tolerance
 from tests.support.scripted_client import replies
 
@@ -34,3 +34,16 @@ def test_accepted_deviations_are_not_logged(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.INFO, "smtpproto.server"):
         assert replies(Handler(), "MAIL FROM: <>", config=quiet)[0].startswith("250")
     assert not [record for record in caplog.records if "tolerated" in record.getMessage()]
+
+
+@pytest.mark.parametrize("reset", ["RSET", "RSET ", "EHLO a_b"])
+def test_a_tolerated_command_that_ends_a_transaction_calls_reset(reset: str) -> None:
+    calls: list[str] = []
+
+    class Recorder(Handler):
+        def reset(self, session: Session) -> None:
+            calls.append("reset")
+
+    leniencies = Leniencies(trailing_blanks=Tolerance.REPORT)
+    replies(Recorder(), "MAIL FROM:<>", reset, config=ServerConfig(leniencies=leniencies))
+    assert calls == ["reset"]
