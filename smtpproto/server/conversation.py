@@ -221,6 +221,7 @@ class Conversation:
             if in_message or not self._stopping:
                 octets = await self._stream.read(limit)
         except TimedOut:
+            self._patience.waited(in_message=in_message)
             machine.hang_up(TIMED_OUT)
             return
         except ConnectionLost:

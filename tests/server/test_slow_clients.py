@@ -272,6 +272,25 @@ def test_the_time_of_writing_replies_counts_for_the_session() -> None:
     SlowReaders(ServerConfig(limits=MANY, timeouts=Timeouts(session=1000))).play(talk)
 
 
+def test_the_last_reply_to_a_client_whose_session_is_over_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float | None] = []
+    write = SimulatedStream.write
+
+    async def record(stream: SimulatedStream, data: bytes, timeout: float | None) -> None:
+        waits.append(timeout)
+        await write(stream, data, timeout)
+
+    async def talk(crowd: Crowd) -> None:
+        client = await session(crowd)
+        monkeypatch.setattr(SimulatedStream, "write", record)
+        assert await last_line(client) == TIMED_OUT and crowd.now() == 100
+
+    Crowd(ServerConfig(timeouts=Timeouts(session=100))).play(talk)
+    assert waits == [0]
+
+
 # -- TLS and PROXY -------------------------------------------------------------------------------
 
 
