@@ -13,6 +13,9 @@
     ├── LocalProtocolError         your program asked for what is not allowed now
     │   └── NotOffered             the server did not offer an extension that is needed
     ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
+    ├── NoRoute                    there is no host for a recipient's domain
+    ├── QueueFailed                the queue's store is broken, or cannot write
+    │   └── QueueFull              there is no room in it: try again later
     └── TransportError             the connection failed
         ├── ConnectFailed          it could not be opened                   (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -32,9 +35,9 @@ from .outcome import CHECKS, OutcomeUnknown, Refusal, SendRefused
 
 __all__ = [
     "CHECKS", "BadCredentials", "ConnectFailed", "ConnectionLost", "EncryptionRequired",
-    "GrammarError", "LocalProtocolError", "LoginRefused", "NotOffered", "OutcomeUnknown",
-    "Refusal", "RemoteProtocolError", "SMTPError", "SendRefused", "TLSFailed", "TimedOut",
-    "TransportError",
+    "GrammarError", "LocalProtocolError", "LoginRefused", "NoRoute", "NotOffered", "OutcomeUnknown",
+    "QueueFailed", "QueueFull", "Refusal", "RemoteProtocolError", "SMTPError", "SendRefused",
+    "TLSFailed", "TimedOut", "TransportError",
 ]  # fmt: skip
 
 
@@ -95,6 +98,24 @@ class EncryptionRequired(LoginRefused):
     """The server allows this login only under TLS (538, 523, 524)."""
 
     default_check = "the option tls: the server requires TLS before the login"
+
+
+class NoRoute(SMTPError):
+    """There is no host for a recipient's domain. ``reply`` is 5yz if there will be none later."""
+
+    default_check = "the MX and address records of the domain"
+
+
+class QueueFailed(SMTPError):
+    """The queue's store is broken or cannot write. Nothing of what was asked for is certain."""
+
+    default_check = "the disk and the permissions of the queue, and what the error says"
+
+
+class QueueFull(QueueFailed):
+    """There is no room in the queue's store. Nothing was written."""
+
+    default_check = "the free space of the disk, and the limits of the queue"
 
 
 class TransportError(SMTPError):

@@ -22,6 +22,7 @@ BELOW: dict[str, list[str]] = {
     "late_names": [],
     "limits": ["option_types"],
     "ports": [],
+    "dns": [],
     "grammar": ["late_names", "limits", "option_types"],
     "outcome": ["option_types", "grammar"],
     "errors": ["grammar", "outcome"],
@@ -43,6 +44,7 @@ BELOW: dict[str, list[str]] = {
         "events",
         "client_events",
     ],
+    "mta": ["dns", "errors", "limits", "option_types", "ports", "grammar", "mail"],
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]

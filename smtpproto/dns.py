@@ -1,0 +1,101 @@
+"""Ring 0: what the DNS says, and the port that asks it.
+
+Names are text in ASCII (A-labels), in lower case and without the dot at their end.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+from attrs import frozen
+
+__all__ = ["MX", "Answer", "Kind", "Record", "Resolver", "Status"]
+
+
+class Kind(enum.Enum):
+    """The types of records that the library asks for."""
+
+    A = "A"
+    AAAA = "AAAA"
+    MX = "MX"
+    PTR = "PTR"
+    TXT = "TXT"
+
+
+class Status(enum.Enum):
+    """How a question ended. They differ in what a mail agent may conclude from them."""
+
+    FOUND = "found"
+    NO_DATA = "no data"
+    """The name exists, and has no record of this type."""
+    NO_NAME = "no such name"
+    """The name does not exist (NXDOMAIN)."""
+    FAILED = "failed"
+    """Nothing is known: no server answered, or a server failed. Ask again later."""
+    BOGUS = "bogus"
+    """DNSSEC proves that the answer is forged, or out of date. Nothing is known either."""
+
+
+@frozen(order=True)
+class MX:
+    """A mail exchanger (RFC 5321 5.1)."""
+
+    preference: int
+    """The lowest is tried first."""
+    exchange: str
+    """The name of the host; "" is the root, which says that there is none (RFC 7505)."""
+
+
+Record = MX | str | bytes
+"""An exchanger; or the text of an address or of a name; or the octets of a TXT record, whose
+strings are joined."""
+
+
+@frozen(kw_only=True)
+class Answer:
+    """The answer to a question."""
+
+    status: Status
+    records: tuple[Record, ...] = ()
+    """All records of the type that was asked for, in the order of the answer."""
+    ttl: float = 0
+    """Seconds for which this may be kept: the least of the records and the aliases on the way; of
+    the negative answer, if there are no records (RFC 2308)."""
+    name: str = ""
+    """The name at the end of the aliases (CNAME); "" if it is the one that was asked for."""
+    authentic: bool = False
+    """Whether a resolver that is trusted says that DNSSEC has proved it."""
+    detail: str = ""
+    """What went wrong, for people."""
+
+    @property
+    def known(self) -> bool:
+        """Whether this says something about the name; a failure does not."""
+        return self.status not in (Status.FAILED, Status.BOGUS)
+
+    @property
+    def exchangers(self) -> tuple[MX, ...]:
+        """The records of an answer to MX."""
+        return tuple(record for record in self.records if isinstance(record, MX))
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The records of an answer to A, AAAA or PTR."""
+        return tuple(record for record in self.records if isinstance(record, str))
+
+    @property
+    def octets(self) -> tuple[bytes, ...]:
+        """The records of an answer to TXT."""
+        return tuple(record for record in self.records if isinstance(record, bytes))
+
+
+class Resolver(Protocol):
+    """Asks the DNS."""
+
+    async def lookup(self, name: str, kind: Kind) -> Answer:
+        """Return the answer for *name*, with its aliases followed.
+
+        It never raises for what the DNS does: a failure is an answer.
+        """
+        ...

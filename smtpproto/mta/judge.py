@@ -1,0 +1,82 @@
+"""What an attempt means: whether the delivery is at its end, and when it is tried again."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from ..grammar.scheduling import ByMode
+from ..option_types import checked
+from .queue import Attempt, Delivery, Message, Result
+from .retry import RetrySchedule
+from .settlement import Decision, Done, Fate, Later
+
+__all__ = ["Judge"]
+
+_AFTER_UNKNOWN = 900.0  # seconds: the host may still be busy with the message, so not at once
+_SUCCESS = {Result.DELIVERED: Fate.DELIVERED, Result.RELAYED: Fate.RELAYED}
+
+
+@checked
+@frozen
+class Judge:
+    """Decides by a :class:`.RetrySchedule`."""
+
+    schedule: RetrySchedule = field(factory=RetrySchedule)
+
+    def decide(
+        self,
+        message: Message,
+        delivery: Delivery,
+        attempt: Attempt,
+        *,
+        now: float,
+        chance: float,
+    ) -> Decision:
+        """Return what becomes of *delivery*, which was claimed for *attempt*.
+
+        *chance* is a random number from 0 to 1.
+        """
+        if attempt.result in _SUCCESS:
+            return Done(_SUCCESS[attempt.result])
+        if is_permanent(attempt):
+            return Done(Fate.FAILED)
+        if now >= message.expires:
+            return Done(Fate.EXPIRED)
+        due = now + self._wait(delivery, attempt, chance)
+        warns = self.schedule.warns(message)
+        return Later(
+            due=min(due, message.expires),
+            warned=not delivery.warned and warns is not None and now >= warns,
+        )
+
+    def gives_up(self, message: Message, now: float) -> bool:
+        """Return whether *message* must not be tried any more: ``BY=...;R`` (RFC 2852 4.1.3)."""
+        by = message.parameters.by
+        return by is not None and by.mode is ByMode.RETURN and now >= message.expires
+
+    def due_if_lost(self, delivery: Delivery, now: float) -> float:
+        """Return when *delivery* is due again if the process that claims it *now* dies."""
+        return now + self.schedule.wait(delivery.attempts + 1, 0.5)
+
+    def _wait(self, delivery: Delivery, attempt: Attempt, chance: float) -> float:
+        wait = self.schedule.wait(max(delivery.attempts, 1), chance)
+        if attempt.result is Result.UNKNOWN:
+            return max(wait, _AFTER_UNKNOWN)
+        asked = self._asked(delivery, attempt)
+        return wait if asked is None else asked
+
+    def _asked(self, delivery: Delivery, attempt: Attempt) -> float | None:
+        """Return the wait that the reply asks for, unless its host asked before: then this does not
+        help, and the schedule decides."""
+        if attempt.reply is None:
+            return None
+        if any(it.reply is not None and self.schedule.heeds(it.reply) for it in delivery.log):
+            return None
+        return self.schedule.heeds(attempt.reply)
+
+
+def is_permanent(attempt: Attempt) -> bool:
+    """Return whether *attempt* says that no further one can help."""
+    reply = attempt.reply
+    refused = attempt.result in (Result.REFUSED, Result.UNREACHED)
+    return refused and reply is not None and reply.permanent

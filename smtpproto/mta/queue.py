@@ -1,0 +1,150 @@
+"""What is in the queue: messages, and for each recipient a delivery."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from attrs import evolve, frozen
+
+from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS
+from ..grammar.envelope import Envelope
+from ..grammar.parameters import MailParameters, RcptParameters
+from ..grammar.reply import Reply
+
+__all__ = ["Attempt", "Delivery", "Message", "Result", "State", "envelope_of", "make_id"]
+
+MAX_LOG = 20  # attempts that a delivery remembers
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # base32 without letters that look like digits
+_TIME, _RANDOM, _DIGITS = 48, 80, 26  # bits, bits, characters
+
+
+def make_id(now: float, random: bytes) -> str:
+    """Return an id of 26 letters and digits: ids sort by time, and nobody can guess them.
+
+    *now* is in seconds since the epoch; *random* is 10 octets.
+    """
+    number = (int(now * 1000) % (1 << _TIME)) << _RANDOM | int.from_bytes(random[:10])
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (_DIGITS - 1), -1, -5))
+
+
+@frozen(kw_only=True)
+class Message:
+    """A message in the queue, without its content and its recipients."""
+
+    id: str
+    sender: ReversePath
+    parameters: MailParameters = NO_MAIL_PARAMETERS
+    """The parameters of MAIL, as they were received."""
+    size: int
+    """Octets of the content, with the trace fields that were put before it."""
+    arrived: float
+    """Seconds since the epoch, like all times here."""
+    expires: float
+    """When the sender is told that it could not be delivered."""
+    not_before: float = 0
+    """When it may be delivered at the earliest (RFC 4865)."""
+    origin: str = ""
+    """Whose message it is, for a fair share of the queue: a login, or a network."""
+    authenticated: bool = False
+    """Whether its sender logged in. Only they get reports of success."""
+    tls_optional: bool = False
+    """Whether its header says ``TLS-Required: No`` (RFC 8689 5)."""
+
+
+class State(enum.Enum):
+    """What a delivery waits for. One that has come to its end is not in the queue."""
+
+    WAITING = "waiting"
+    """For its time."""
+    LEASED = "leased"
+    """A worker delivers it now."""
+    HELD = "held"
+    """A rule or a person holds it, until it is released."""
+
+
+class Result(enum.Enum):
+    """How an attempt ended for one recipient."""
+
+    RELAYED = "relayed"
+    """The next hop has accepted the message."""
+    DELIVERED = "delivered"
+    """It is in a mailbox here, or a server for LMTP has put it there."""
+    REFUSED = "refused"
+    """By a reply, which says whether for good."""
+    UNREACHED = "unreached"
+    """Before any reply about the recipient: no host, no connection, no TLS, no login."""
+    UNKNOWN = "unknown"
+    """The connection was lost after the end of the message: it may have been accepted."""
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One attempt to deliver a message to one recipient."""
+
+    at: float
+    result: Result
+    host: str = ""
+    """The name of the next hop that was tried last; "" if there was none."""
+    address: str = ""
+    """Its IP address, or the path of its Unix socket."""
+    tls: str = ""
+    """The version of TLS and the cipher suite; "" without TLS."""
+    reply: Reply | None = None
+    """The reply that decided: to a command, or the one that a failure of this side amounts to."""
+    command: str = ""
+    """The command that was refused, with its arguments; "" if there was none."""
+    error: str = ""
+    """What failed, for people; "" if a reply says it all."""
+    seconds: float = 0
+    """How long it took."""
+
+
+@frozen(kw_only=True)
+class Delivery:
+    """The delivery of one message to one recipient. *message* and *number* name it."""
+
+    message: str
+    number: int
+    """The place among the recipients, from 0."""
+    recipient: ForwardPath
+    parameters: RcptParameters = NO_RCPT_PARAMETERS
+    """The parameters of RCPT, as they were received."""
+    due: float
+    """The next attempt. While it is leased: the next one if the worker's process dies."""
+    state: State = State.WAITING
+    attempts: int = 0
+    """How many were begun; it is counted before an attempt, so that a crash cannot hammer."""
+    warned: bool = False
+    """Whether the sender was told of the delay."""
+    reason: str = ""
+    """Why it is held."""
+    log: tuple[Attempt, ...] = ()
+    """The last 20 attempts, the latest last."""
+
+    @property
+    def domain(self) -> str:
+        """The domain of the recipient, in A-labels and lower case: "" for ``<Postmaster>``."""
+        domain = self.recipient.domain
+        return "" if domain is None else domain.canonical
+
+    @property
+    def last(self) -> Attempt | None:
+        """The latest attempt that ended."""
+        return self.log[-1] if self.log else None
+
+    def tried(self, attempt: Attempt) -> Delivery:
+        """Return this delivery with *attempt* in its log."""
+        return evolve(self, log=(*self.log, attempt)[-MAX_LOG:])
+
+
+def envelope_of(message: Message, deliveries: Sequence[Delivery]) -> Envelope:
+    """Return the envelope that sends *message* to the recipients of *deliveries*."""
+    return Envelope(
+        message.sender,
+        [delivery.recipient for delivery in deliveries],
+        message.parameters,
+        {delivery.recipient: delivery.parameters for delivery in deliveries},
+    )
