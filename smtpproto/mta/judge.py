@@ -13,6 +13,7 @@ from .settlement import Decision, Done, Fate, Later
 __all__ = ["Judge"]
 
 _AFTER_UNKNOWN = 900.0  # seconds: the host may still be busy with the message, so not at once
+_TAKES_NO_MAIL = (521, 556)
 _SUCCESS = {Result.DELIVERED: Fate.DELIVERED, Result.RELAYED: Fate.RELAYED}
 
 
@@ -76,7 +77,14 @@ class Judge:
 
 
 def is_permanent(attempt: Attempt) -> bool:
-    """Return whether *attempt* says that no further one can help."""
+    """Return whether *attempt* says that no further one can help.
+
+    A host that refuses every session, by its greeting or to EHLO, may be set right; but not one
+    that says that it takes no mail at all (RFC 7504).
+    """
     reply = attempt.reply
-    refused = attempt.result in (Result.REFUSED, Result.UNREACHED)
-    return refused and reply is not None and reply.permanent
+    if reply is None or not reply.permanent:
+        return False
+    if attempt.result is Result.UNREACHED:
+        return not attempt.host or reply.code in _TAKES_NO_MAIL
+    return attempt.result is Result.REFUSED

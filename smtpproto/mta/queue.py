@@ -98,6 +98,8 @@ class Attempt:
     """The command that was refused, with its arguments; "" if there was none."""
     error: str = ""
     """What failed, for people; "" if a reply says it all."""
+    dsn: bool = False
+    """Whether the next hop offers DSN, and so makes the reports itself (RFC 3461 5.2.1)."""
     seconds: float = 0
     """How long it took."""
 
