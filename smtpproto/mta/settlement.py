@@ -60,11 +60,16 @@ class Settlement:
     """As it was claimed."""
     decision: Decision
     attempt: Attempt | None = None
+    """For the delivery's log."""
+    counts: bool = True
+    """Whether the claim counts as an attempt. If the delivery was put back, it does not."""
 
     @property
     def delivery_after(self) -> Delivery:
         """The delivery with the attempt in its log, and changed as the decision says."""
         delivery = self.delivery if self.attempt is None else self.delivery.tried(self.attempt)
+        if not self.counts:
+            delivery = evolve(delivery, attempts=delivery.attempts - 1)
         match self.decision:
             case Later(due=due, warned=warned):
                 warned = warned or delivery.warned

@@ -158,8 +158,9 @@ class QueueStore(Protocol):
         is lost or damaged."""
         ...
 
-    async def next_due(self) -> float | None:
-        """Return when the next delivery that waits is due; None if there is none."""
+    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
+        """Return when the next delivery that waits is due; None if there is none. Domains of
+        recipients in *excluded* are passed over, as in :meth:`claim`."""
         ...
 
     async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
