@@ -25,6 +25,7 @@ PUBLIC = (
     "smtpproto.adapters.trio",
     "smtpproto.client",
     "smtpproto.commands",
+    "smtpproto.dns",
     "smtpproto.errors",
     "smtpproto.events",
     "smtpproto.limits",

@@ -1,11 +1,16 @@
 """Ring 5: tools for tests, of this library and of programs that use it.
 
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
-each other over a network with faults; one integer reproduces a run. ``strategies`` has Hypothesis
-strategies for all values of the grammar, and needs ``hypothesis``.
+each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
+the DNS from a table. ``strategies`` has Hypothesis strategies for all values of the grammar, and
+needs ``hypothesis``.
 """
 
 from .script import ScriptedStream
 from .simulation import Deadlock, SimulatedSemaphore, SimulatedStream, Simulation
+from .zone import Mood, Zone
 
-__all__ = ["Deadlock", "ScriptedStream", "SimulatedSemaphore", "SimulatedStream", "Simulation"]
+__all__ = [
+    "Deadlock", "Mood", "ScriptedStream", "SimulatedSemaphore", "SimulatedStream", "Simulation",
+    "Zone",
+]  # fmt: skip
