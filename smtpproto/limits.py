@@ -1,7 +1,7 @@
 """Ring 0: every bound and every named leniency, with its default, its RFC section and its reason.
 
-The constants are fixed. Users set :class:`Limits`, :class:`Timeouts` and :class:`Leniencies`. Sizes
-are in octets, times in seconds.
+The constants are fixed. Users set :class:`Limits`, :class:`ScheduleLimits`, :class:`Timeouts` and
+:class:`Leniencies`. Sizes are in octets, times in seconds.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import asdict, field, frozen
-from attrs.validators import ge, optional
+from attrs.validators import ge, gt, optional
 
 from .option_types import checked
 
-__all__ = ["CHUNK", "Leniencies", "Limits", "Timeouts", "Tolerance"]
+__all__ = ["CHUNK", "Leniencies", "Limits", "ScheduleLimits", "Timeouts", "Tolerance"]
 
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
 DOMAIN = 255  # RFC 5321 4.5.3.1.2
@@ -30,6 +30,9 @@ SCRAM_ITERATIONS = (4096, 1_000_000)  # fewest (RFC 5802 5.1) and most (to prote
 REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets the oldest first
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 131072  # largest slice of content; larger ones cause page faults
+REMEMBERED_DESTINATIONS = 10_000  # idle ones of a schedule; it forgets the oldest first
+EXCLUDED_DOMAINS = 1000  # that a schedule names to the store, which passes over them in a claim
+MX_HOSTS = 50  # exchangers of one domain whose addresses are looked up
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 
@@ -143,6 +146,42 @@ class Limits:
         sizes: tuple[int, ...] = self.network_prefixes
         if len(sizes) != 2 or not (0 <= sizes[0] <= 32 and 0 <= sizes[1] <= 128):
             raise ValueError(f"network_prefixes must be 0 to 32, and 0 to 128 bits, not {sizes}")
+
+
+@checked
+@frozen(kw_only=True)
+class ScheduleLimits:
+    """Bounds on what a mail agent works on at the same time. Times are in seconds."""
+
+    active: int = field(default=10_000, validator=ge(1))
+    """The recipients in memory: those that wait for a connection, and those that have one. All
+    others are in the queue's store. Postfix has 20,000."""
+    active_per_destination: int = field(default=2000, validator=ge(1))
+    """The recipients in memory for one destination. A destination also gets no more than what is
+    still free of :attr:`active`, and each origin of messages no more than what is still free of
+    its destination. So none of them can shut out the others."""
+    connections: int = field(default=100, validator=ge(1))
+    """The transactions at the same time. Destinations that have failed since they last answered
+    get at most half of them, because a host that does not answer holds its connections longest."""
+    window: int = field(default=5, validator=ge(1))
+    """The transactions at the same time with a destination that is new, or answers again."""
+    largest_window: int = field(default=20, validator=ge(1))
+    """The transactions at the same time with one destination. The number grows by one when all
+    transactions of a window have succeeded, and shrinks by one when as many have failed."""
+    recipients: int = field(default=50, validator=ge(1))
+    """The recipients of a transaction."""
+    pause: float = field(default=60, validator=gt(0))
+    """How long a destination gets no connection after all that were open to it have failed. Then
+    one transaction finds out whether it answers; if not, the pause doubles."""
+    longest_pause: float = field(default=3600, validator=gt(0))
+    """The longest such pause. RFC 5321 4.5.4.1 wants 30 minutes between attempts at a host that
+    does not answer, or a cleverer scheme."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.largest_window < self.window:
+            raise ValueError("largest_window must not be less than window")
+        if self.longest_pause < self.pause:
+            raise ValueError("longest_pause must not be less than pause")
 
 
 @checked

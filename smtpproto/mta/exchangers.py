@@ -13,10 +13,9 @@ from ..errors import NoRoute
 from ..grammar.domain import AddressLiteral, Domain, Host, to_ascii_host
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..limits import MX_HOSTS
 
 __all__ = ["Exchanger", "Self", "exchangers"]
-
-MAX_HOSTS = 50  # names of one domain whose addresses are looked up
 
 
 @frozen(kw_only=True)
@@ -76,7 +75,7 @@ async def exchangers(
         return
     records, implicit = await _records(domain, resolver)
     search = _Search(domain, resolver, itself, implicit)
-    for _, group in groupby(sorted(records, key=_preference)[:MAX_HOSTS], _preference):
+    for _, group in groupby(sorted(records, key=_preference)[:MX_HOSTS], _preference):
         for found in await search.usable(list(shuffle(list(group)))):
             yield found
         if search.reached_itself:

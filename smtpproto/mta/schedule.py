@@ -1,0 +1,352 @@
+"""Which delivery is next: a bounded set in memory, a window for each destination, fair turns."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+
+from attrs import Factory, define, evolve, field, frozen
+
+from ..limits import EXCLUDED_DOMAINS, REMEMBERED_DESTINATIONS, ScheduleLimits
+from .fair_queue import FairQueue
+from .queue import Attempt, Delivery, Message, Result
+from .window import Feedback, Window
+
+__all__ = ["Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
+
+_APART = 0.005  # seconds between deliveries that are put back, so that they do not return at once
+_LATEST = 3600.0  # seconds after which any of them returns
+_COSTLY = 262144  # octets that cost an origin as much as a transaction
+_MOST = 100.0  # the highest cost, in transactions
+
+
+@frozen(kw_only=True)
+class Job:
+    """A message to send to recipients of one destination, in one transaction."""
+
+    destination: str
+    message: Message
+    deliveries: tuple[Delivery, ...]
+
+
+@frozen(kw_only=True)
+class PutBack:
+    """A delivery that returns to the store without an attempt."""
+
+    destination: str
+    message: Message
+    delivery: Delivery
+    due: float
+    because: Attempt | None = None
+    """The attempt, of any delivery, after which the destination was paused; None if it is not."""
+
+
+@define(eq=False)
+class _Waiting:
+    """A message with the deliveries to one destination that wait for their turn."""
+
+    message: Message
+    deliveries: list[Delivery]
+
+
+@define(eq=False)
+class _Destination:
+    name: str
+    window: Window
+    queue: FairQueue[_Waiting] = Factory(FairQueue)
+    waiting: dict[str, _Waiting] = Factory(dict)  # by the id of the message
+    recipients: int = 0  # that wait
+    by_origin: Counter[str] = Factory(Counter)  # the same
+    put_back: int = 0  # since there was room for all
+    trouble: Attempt | None = None  # the last that failed
+    suspects: int = 0  # jobs that count as those of a suspect
+    full: bool = False  # and not yet half empty, or the store would be asked for each delivery
+
+
+@define(eq=False)
+class Schedule:
+    """The deliveries that a mail agent has claimed, and the order in which it works on them.
+
+    ::
+
+        for claim in await store.claim(now, schedule.room, ..., excluded=schedule.excluded(now)):
+            ...  # add() the deliveries of each destination; settle those that are put back
+        while job := schedule.next_job(now):
+            ...  # start a task that ends with done(); settle those that are put back
+
+    Destinations take turns; within one, the origins of messages do. All times are seconds since
+    the epoch. An operation costs the same however many deliveries wait, in memory or in the store.
+    """
+
+    _limits: ScheduleLimits = field(factory=ScheduleLimits)
+    _destinations: dict[str, _Destination] = field(factory=dict, init=False)
+    _ready: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
+    _ready_suspects: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
+    _idle: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
+    _blocked: dict[str, _Destination] = field(factory=dict, init=False)  # paused, or without room
+    _recipients: int = field(default=0, init=False)  # that wait, or have a connection
+    _busy: int = field(default=0, init=False)
+    _suspects: int = field(default=0, init=False)  # jobs with destinations that failed last
+    _suspect_turn: bool = field(default=False, init=False)
+
+    @property
+    def room(self) -> int:
+        """How many more deliveries may be claimed."""
+        return self._limits.active - self._recipients
+
+    @property
+    def busy(self) -> int:
+        """How many jobs were handed out, and are not done."""
+        return self._busy
+
+    def excluded(self, now: float) -> Collection[str]:
+        """Return destinations that take no more deliveries *now*, at most 1,000.
+
+        The store can pass over the domains of this name where the route to a domain does not
+        depend on the sender; otherwise do not use this: :meth:`add` puts deliveries back.
+        """
+        return [destination.name for destination in self._closed(now)]
+
+    def next_wake(self, now: float) -> float | None:
+        """Return when the first of :meth:`excluded` is tried again; None if no pause ends."""
+        ends = (destination.window.paused_until(now) for destination in self._closed(now))
+        return min((end for end in ends if end is not None), default=None)
+
+    def trouble(self, destination: str, now: float) -> tuple[Attempt | None, float] | None:
+        """Return the attempt after which *destination* was paused, and when the pause ends; None
+        if it is not paused *now*."""
+        found = self._destinations.get(destination)
+        until = None if found is None else found.window.paused_until(now)
+        return None if found is None or until is None else (found.trouble, until)
+
+    def add(
+        self, destination: str, message: Message, deliveries: Sequence[Delivery], now: float
+    ) -> list[PutBack]:
+        """Add claimed *deliveries* of *message*, all to *destination*; return those to put back,
+        because the destination is paused or has no room."""
+        found = self._destination(destination)
+        refused = []
+        for delivery in deliveries:
+            if self._has_room(found, message.origin, now):
+                self._take(found, message, delivery)
+            else:
+                refused.append(self._put_back(found, message, delivery, now))
+        self._place(found, now)
+        return refused
+
+    def next_job(self, now: float) -> Job | None:
+        """Return the next job; None if nothing can be done before a job is :meth:`done`, or more
+        deliveries are added."""
+        ring = self._next_ring()
+        if ring is None:
+            return None
+        name = next(iter(ring))
+        found = ring[name]
+        job = self._take_job(found)
+        found.window.begin()
+        self._busy += 1
+        self._place(found, now)
+        if name in ring:
+            ring.move_to_end(name)
+        return job
+
+    def done(
+        self, job: Job, feedback: Feedback, now: float, because: Attempt | None = None
+    ) -> list[PutBack]:
+        """Take note that *job* has ended; return deliveries to put back, because its destination
+        is paused now. *because* is the attempt of the job, kept if it failed."""
+        found = self._destinations[job.destination]
+        if feedback is Feedback.ANSWERED:
+            found.trouble = None
+            found.put_back = 0 if found.window.on_probation else found.put_back
+        elif feedback is Feedback.FAILED:
+            found.trouble = because
+        found.window.end(feedback, now)
+        self._busy -= 1
+        self._recipients -= len(job.deliveries)
+        paused = found.window.paused_until(now) is not None
+        refused = self._empty(found, now) if paused else []
+        self._place(found, now)
+        return refused
+
+    def close(self, now: float) -> list[PutBack]:
+        """Return all deliveries that wait, to put them back, due *now*. The schedule has none
+        then but those of jobs that are not done."""
+        refused = []
+        for found in list(self._destinations.values()):
+            refused += [evolve(it, due=now, because=None) for it in self._empty(found, now)]
+            self._place(found, now)
+        return refused
+
+    def _destination(self, name: str) -> _Destination:
+        found = self._destinations.get(name)
+        if found is None:
+            found = self._destinations[name] = _Destination(name, Window(self._limits))
+        return found
+
+    def _has_room(self, found: _Destination, origin: str, now: float) -> bool:
+        """Return whether *found* may have one more delivery of *origin*.
+
+        A share may not exceed what is still free. So there is always something free, and many
+        that fill their shares come to have equal ones.
+        """
+        most = self._most(found)
+        return (
+            found.window.paused_until(now) is None
+            and found.recipients < min(most, self.room)
+            and found.by_origin[origin] < most - found.recipients
+        )
+
+    def _most(self, found: _Destination) -> int:
+        """Return how many deliveries to *found* may wait; on probation one job is enough."""
+        most, probation = self._limits.active_per_destination, self._limits.recipients
+        return min(most, probation) if found.window.on_probation else most
+
+    def _take(self, found: _Destination, message: Message, delivery: Delivery) -> None:
+        waiting = found.waiting.get(message.id)
+        if waiting is None:
+            waiting = found.waiting[message.id] = _Waiting(message, [])
+            found.queue.add(
+                waiting,
+                origin=message.origin,
+                priority=message.parameters.mt_priority or 0,
+                due=delivery.due,
+            )
+        waiting.deliveries.append(delivery)
+        found.recipients += 1
+        found.by_origin[message.origin] += 1
+        self._recipients += 1
+
+    def _take_job(self, found: _Destination) -> Job:
+        waiting = found.queue.first()
+        message, most = waiting.message, self._limits.recipients
+        taken, waiting.deliveries[:most] = tuple(waiting.deliveries[:most]), []
+        cost = 1 + message.size / _COSTLY + len(taken) / most
+        found.queue.charge(min(cost, _MOST), done=not waiting.deliveries)
+        if not waiting.deliveries:
+            del found.waiting[message.id]
+        self._forget_waiting(found, message.origin, len(taken))
+        return Job(destination=found.name, message=message, deliveries=taken)
+
+    def _forget_waiting(self, found: _Destination, origin: str, number: int) -> None:
+        found.recipients -= number
+        found.by_origin[origin] -= number
+        if not found.by_origin[origin]:
+            del found.by_origin[origin]
+
+    def _empty(self, found: _Destination, now: float) -> list[PutBack]:
+        """Put back all that waits for *found*."""
+        waiting = found.queue.clear()
+        found.waiting.clear()
+        self._recipients -= found.recipients
+        found.recipients = 0
+        found.by_origin.clear()
+        return [
+            self._put_back(found, it.message, delivery, now)
+            for it in waiting
+            for delivery in it.deliveries
+        ]
+
+    def _put_back(
+        self, found: _Destination, message: Message, delivery: Delivery, now: float
+    ) -> PutBack:
+        until = found.window.paused_until(now)
+        later = min(found.put_back * _APART, _LATEST)
+        found.put_back += 1
+        return PutBack(
+            destination=found.name,
+            message=message,
+            delivery=delivery,
+            due=(now + self._limits.pause if until is None else until) + later,
+            because=None if until is None else found.trouble,
+        )
+
+    def _next_ring(self) -> OrderedDict[str, _Destination] | None:
+        """Return the ring of destinations whose turn it is; None if no job can begin."""
+        if self._busy >= self._limits.connections:
+            return None
+        most_suspects = (self._limits.connections + 1) // 2
+        may_suspects = self._ready_suspects and self._suspects < most_suspects
+        if may_suspects and (self._suspect_turn or not self._ready):
+            self._suspect_turn = False
+            return self._ready_suspects
+        self._suspect_turn = True
+        return self._ready or None
+
+    def _place(self, found: _Destination, now: float) -> None:
+        """Put *found* where it belongs after a change."""
+        name, window = found.name, found.window
+        ready = found.recipients > 0 and window.has_room(now)
+        for ring, wanted in (
+            (self._ready, ready and not window.suspect),
+            (self._ready_suspects, ready and window.suspect),
+        ):
+            if wanted:
+                ring.setdefault(name, found)
+            else:
+                ring.pop(name, None)
+        suspects = window.busy if window.suspect else 0
+        self._suspects += suspects - found.suspects
+        found.suspects = suspects
+        most = self._most(found)
+        found.full = found.recipients > most / 2 and (found.full or found.recipients >= most)
+        if self._is_closed(found, now):
+            self._blocked[name] = found
+        else:
+            self._blocked.pop(name, None)
+            if not found.recipients:
+                found.put_back = 0
+        self._remember(found)
+
+    def _is_closed(self, found: _Destination, now: float) -> bool:
+        return found.full or found.window.paused_until(now) is not None
+
+    def _closed(self, now: float) -> Iterator[_Destination]:
+        """Yield destinations that take no deliveries *now*, at most 1,000."""
+        for name, found in list(islice(self._blocked.items(), EXCLUDED_DOMAINS)):
+            if self._is_closed(found, now):
+                yield found
+            else:
+                del self._blocked[name]
+
+    def _remember(self, found: _Destination) -> None:
+        """Forget *found* if there is nothing to know about it, and the longest idle destination if
+        too many are remembered."""
+        self._idle.pop(found.name, None)
+        if found.recipients or found.window.busy:
+            return
+        if found.window.is_new:
+            self._forget(found.name)
+            return
+        self._idle[found.name] = None
+        if len(self._idle) > REMEMBERED_DESTINATIONS:
+            self._forget(next(iter(self._idle)))
+
+    def _forget(self, name: str) -> None:
+        self._idle.pop(name, None)
+        self._blocked.pop(name, None)
+        del self._destinations[name]
+
+
+def feedback_of(attempts: Sequence[Attempt]) -> Feedback:
+    """Return what the *attempts* of one job say about its destination.
+
+    A refusal says that the destination works, unless it is 421. That there is no host, for good,
+    says nothing: another message must ask again.
+    """
+    found = {_feedback(attempt) for attempt in attempts}
+    for feedback in (Feedback.FAILED, Feedback.ANSWERED):
+        if feedback in found:
+            return feedback
+    return Feedback.NEITHER
+
+
+def _feedback(attempt: Attempt) -> Feedback:
+    reply, result = attempt.reply, attempt.result
+    if result is Result.UNKNOWN or (reply is not None and reply.code == 421):
+        return Feedback.FAILED
+    if result is not Result.UNREACHED:
+        return Feedback.ANSWERED
+    permanent = reply is not None and reply.permanent
+    return Feedback.NEITHER if permanent else Feedback.FAILED
