@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -127,6 +128,9 @@ class NeverWaiting:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         return function()
+
+    async def wait_for(self, future: Future[T]) -> T:
+        return future.result()
 
     def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
         return make()

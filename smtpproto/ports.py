@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from types import CoroutineType
-from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "CallAborted", "Runtime", "Semaphore", "Stream", "Trace", "as_coroutine", "call_contained",
@@ -187,6 +190,13 @@ class Runtime(Protocol):
         """Call *function*, which is slow, without delaying other connections; return its result.
 
         If each connection has a thread of its own, this may call it directly.
+        """
+        ...
+
+    async def wait_for(self, future: Future[T]) -> T:
+        """Return the result of *future*, which another thread completes; raise what it raises.
+
+        A caller that is cancelled stops waiting. That does not cancel *future*.
         """
         ...
 

@@ -10,6 +10,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar, cast
 
 from ..errors import ConnectionLost, TimedOut
@@ -47,6 +48,14 @@ class Runtime(Calls, SystemRuntime):
     async def in_thread(self, function: Callable[[], T]) -> T:
         return await asyncio.wrap_future(_threads.submit(function))
 
+    async def wait_for(self, future: Future[T]) -> T:
+        if not future.done():
+            loop = asyncio.get_running_loop()
+            woken = loop.create_future()
+            future.add_done_callback(lambda _: _wake(loop, woken))
+            await woken
+        return future.result()
+
     async def dial(
         self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> Stream:
@@ -60,6 +69,17 @@ class Runtime(Calls, SystemRuntime):
         if is_path(host):
             return await stream_over(await connect_unix(self, host))
         return await stream_over(await asyncio_race.connect(host, port, source))
+
+
+def _wake(loop: asyncio.AbstractEventLoop, woken: asyncio.Future[None]) -> None:
+    """Complete *woken* from another thread, unless its loop has ended."""
+
+    def complete() -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(complete)
 
 
 async def stream_over(connected: socket.socket) -> Stream:

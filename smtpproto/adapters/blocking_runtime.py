@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from ..ports import CallAborted, as_coroutine, is_path, raise_contained
@@ -51,6 +52,9 @@ class Runtime(SystemRuntime):
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""
         return function()
+
+    async def wait_for(self, future: Future[T]) -> T:
+        return future.result()
 
     async def dial(
         self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import TypeVar
 
 import trio
@@ -52,6 +53,15 @@ class Runtime(Calls, SystemRuntime):
         limiter = _limiter()
         return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=limiter)
 
+    async def wait_for(self, future: Future[T]) -> T:
+        if future.done():
+            await trio.lowlevel.checkpoint()
+        else:
+            token, woken = trio.lowlevel.current_trio_token(), trio.Event()
+            future.add_done_callback(lambda _: _wake(token, woken))
+            await woken.wait()
+        return future.result()
+
     async def dial(
         self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
     ) -> ports.Stream:
@@ -71,6 +81,12 @@ class Runtime(Calls, SystemRuntime):
             happy_eyeballs_delay=eyeballs.ATTEMPT_DELAY,
             local_address=None if source is None else source[0],
         )
+
+
+def _wake(token: trio.lowlevel.TrioToken, woken: trio.Event) -> None:
+    """Set *woken* from another thread, unless its run of trio has ended."""
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(woken.set)
 
 
 def _stream_over(connected: Connection) -> ports.Stream:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -114,6 +115,10 @@ class Simulation:
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: there are no threads."""
         return function()
+
+    async def wait_for(self, future: Future[T]) -> T:
+        """Wait for a thread of the test itself. No simulated time passes."""
+        return future.result()
 
     def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
         """Call *make* each time."""
