@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
+from ..errors import GrammarError
+from ..grammar.address import ForwardPath, ReversePath, canonical_of
+from ..grammar.ascii_case import lower
+from ..grammar.domain import to_ascii_host
 from ..mail import Source
 from ..ports import Runtime
 from .queue import Delivery, Message, State
 from .settlement import Ended, Settlement
 
 __all__ = [
-    "Body", "Claim", "Entry", "QueueStats", "QueueStore", "Queued", "Selection",
+    "Body", "Claim", "Entry", "QueueStats", "QueueStore", "Queued", "Selection", "address_key",
+    "check_queued", "check_settlements", "domain_key",
 ]  # fmt: skip
 
 
@@ -42,6 +47,33 @@ class Queued:
     deliveries: tuple[Delivery, ...]
     """One for each recipient."""
     content: bytes | Body
+    """With CRLF, as it will be sent."""
+
+
+def check_queued(queued: Queued) -> None:
+    """Raise ValueError if the parts of *queued* contradict each other. Stores call this first."""
+    message, numbers = queued.message, [it.number for it in queued.deliveries]
+    content = queued.content
+    size = len(content) if isinstance(content, bytes) else content.size
+    if size != message.size:
+        raise _wrong(message, f"its size is {message.size}, but its content has {size} octets")
+    if not numbers or numbers[0] < 0 or numbers != sorted(set(numbers)):
+        raise _wrong(message, "its deliveries must be numbered in rising order, from 0")
+    if any(it.message != message.id for it in queued.deliveries):
+        raise _wrong(message, "it has a delivery of another message")
+    if any(it.state is State.LEASED for it in queued.deliveries):
+        raise _wrong(message, "a delivery is leased before it is in the queue")
+
+
+def check_settlements(settlements: Sequence[Settlement]) -> None:
+    """Raise ValueError if two of *settlements* are about the same delivery."""
+    named = {(it.delivery.message, it.delivery.number) for it in settlements}
+    if len(named) < len(settlements):
+        raise ValueError("two settlements are about the same delivery; pass one for each")
+
+
+def _wrong(message: Message, why: str) -> ValueError:
+    return ValueError(f"message {message.id} cannot enter the queue: {why}")
 
 
 @frozen(kw_only=True)
@@ -63,32 +95,67 @@ class Entry:
     """Those that came to their end, as long as the store remembers them."""
 
 
+def address_key(path: ReversePath | ForwardPath) -> str:
+    """Return the address in *path* as a :class:`Selection` compares it: in canonical form, without
+    regard to case. It is "" for the null sender."""
+    return lower(path.canonical)
+
+
+def domain_key(path: ReversePath | ForwardPath) -> str:
+    """Return the domain in *path* in canonical form; "" if it has none."""
+    domain = None if path.mailbox is None else path.mailbox.domain
+    return "" if domain is None else domain.canonical
+
+
+def _pattern(text: str | None) -> str | None:
+    """Return *text*, which selects addresses, in canonical form. Raises GrammarError."""
+    if text is None:
+        return None
+    if text.startswith("@"):
+        return "@" + to_ascii_host(text[1:]).canonical
+    if (address := canonical_of(text)) is None:
+        raise GrammarError(
+            f"not an address: {text[:100]!r}; pass ann@x.test, @x.test for all addresses of a "
+            'domain, or "" for the null sender'
+        )
+    return lower(address)
+
+
+def _lower(text: str | None) -> str | None:
+    return text if text is None else lower(text)
+
+
 @frozen(kw_only=True)
 class Selection:
-    """Which deliveries: those to which all that is given applies. None is any."""
+    """Which deliveries: those to which all that is given applies. None is any.
 
-    id: str | None = None
+    Raises GrammarError for what is not an address.
+    """
+
+    id: str | None = field(default=None, converter=_lower)
     """Of the message, or its beginning."""
-    sender: str | None = None
+    sender: str | None = field(default=None, converter=_pattern)
     """The address, or ``@`` and a domain; "" is the null sender."""
-    recipient: str | None = None
-    """The address, or ``@`` and a domain."""
+    recipient: str | None = field(default=None, converter=_pattern)
+    """The address, or ``@`` and a domain; ``postmaster`` is the bare one."""
     state: State | None = None
 
     def matches(self, message: Message, delivery: Delivery) -> bool:
         """Return whether this selects *delivery* of *message*."""
         return (
-            (self.id is None or message.id.startswith(self.id.lower()))
-            and (self.sender is None or _is(self.sender, str(message.sender)))
-            and (self.recipient is None or _is(self.recipient, str(delivery.recipient)))
+            (self.id is None or message.id.startswith(self.id))
+            and _is(self.sender, message.sender)
+            and _is(self.recipient, delivery.recipient)
             and self.state in (None, delivery.state)
         )
 
 
-def _is(pattern: str, address: str) -> bool:
+def _is(pattern: str | None, path: ReversePath | ForwardPath) -> bool:
+    if pattern is None:
+        return True
     if pattern.startswith("@"):
-        return address.lower().endswith(pattern.lower())
-    return pattern.lower() == address.lower()
+        return pattern[1:] == domain_key(path) != ""
+    return pattern == address_key(path)
 
 
 @frozen(kw_only=True)
@@ -97,9 +164,11 @@ class QueueStats:
 
     messages: int = 0
     octets: int = 0
+    """Of contents."""
     deliveries: Mapping[State, int] = Factory(dict)
+    """How many are in each state; states without any may be absent."""
     domains: Mapping[str, int] = Factory(dict)
-    """Deliveries by the domain of the recipient, the largest first; at most 100."""
+    """Deliveries by the domain of the recipient, the most first, then by name; at most 100."""
     oldest: float | None = None
     """When the message arrived that has waited longest."""
 
@@ -107,13 +176,14 @@ class QueueStats:
 class QueueStore(Protocol):
     """Keeps the queue. What a method has returned is durable, unless it says otherwise.
 
-    Each method raises :class:`.QueueFailed` if the store is broken or cannot write. Tasks and
-    threads may call them at the same time. One process works on a queue; *owner* tells processes
-    apart where several may.
+    Each method raises :class:`.QueueFailed` if the store is not open, is broken or cannot write;
+    and ValueError, having written nothing, if what it is passed contradicts itself or the queue.
+    Tasks and threads may call them at the same time. One process works on a queue.
     """
 
     async def open(self, runtime: Runtime) -> None:
-        """Open the store. All leases of this owner are void: nobody works on them any more.
+        """Open the store. All leases are void: nobody works on those deliveries any more, and they
+        are due as ``claim`` said.
 
         Raises :class:`.QueueFailed`, also if another process uses the queue.
         """
@@ -128,7 +198,8 @@ class QueueStore(Protocol):
         ...
 
     async def put(self, messages: Sequence[Queued]) -> None:
-        """Add *messages*, all or none. Raises :class:`.QueueFull` if there is no room."""
+        """Add *messages*, all or none. Raises :class:`.QueueFull` if there is no room, and
+        ValueError for an id that the store knows already."""
         ...
 
     async def claim(
@@ -138,11 +209,14 @@ class QueueStore(Protocol):
         due: Callable[[Delivery], float],
         *,
         excluded: Collection[str] = (),
+        each: int | None = None,
     ) -> Sequence[Claim]:
-        """Lease deliveries that are due *now*, by priority and time, at most *limit*.
+        """Lease deliveries that are due *now*, at most *limit*: those of the highest priority
+        first, then by their time, then in the order in which they were put.
 
-        Each counts one attempt more, and *due* says when it is due again if this process dies.
-        Domains of recipients in *excluded* are passed over. A power loss may undo a claim.
+        Each counts one attempt more, and *due* says of the delivery as it was when it is due again
+        if this process dies. Domains of recipients in *excluded* are passed over, and of each
+        domain at most *each* deliveries are leased. A power loss may undo a claim.
         """
         ...
 
@@ -150,12 +224,15 @@ class QueueStore(Protocol):
         self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
     ) -> None:
         """Write what became of claimed deliveries, and add the messages that follow from it, such
-        as reports: all or nothing. A message with no delivery left leaves the queue."""
+        as reports: all or nothing. A message with no delivery left leaves the queue.
+
+        Raises ValueError if a delivery is not leased.
+        """
         ...
 
     async def content(self, message: Message) -> Source:
         """Return the content, which can be read again and again. Raises :class:`.QueueFailed` if it
-        is lost or damaged."""
+        is lost or damaged, or if *message* is not in the queue."""
         ...
 
     async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
@@ -164,8 +241,12 @@ class QueueStore(Protocol):
         ...
 
     async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
-        """Return the messages with deliveries that *selection* selects, the oldest first; and, if
-        it names the id, those that the store remembers. Each entry is complete."""
+        """Return the first *limit* messages with deliveries that *selection* selects, in the order
+        in which they were put. Each entry is complete.
+
+        A selection by id, without a state, finds also deliveries that came to their end, as long as
+        the store remembers them.
+        """
         ...
 
     async def hold(self, selection: Selection, reason: str) -> int:
@@ -173,11 +254,13 @@ class QueueStore(Protocol):
         ...
 
     async def release(self, selection: Selection, now: float) -> int:
-        """Let held deliveries wait again, due *now*; return how many."""
+        """Let held deliveries wait again, due *now*, but not before ``Message.not_before``; return
+        how many."""
         ...
 
     async def retry(self, selection: Selection, now: float) -> int:
-        """Make waiting deliveries due *now*; return how many."""
+        """Make waiting deliveries due *now*, but not before ``Message.not_before``; return how
+        many."""
         ...
 
     async def drop(self, selection: Selection, now: float) -> int:

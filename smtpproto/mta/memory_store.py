@@ -1,0 +1,421 @@
+"""A queue in memory, which nothing survives: for tests, and for programs that may lose mail."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import count, islice
+from operator import attrgetter
+
+from attrs import define, evolve, field
+
+from ..errors import QueueFailed, QueueFull
+from ..ports import Runtime, Semaphore
+from .queue import Delivery, Message, State
+from .settlement import Done, Ended, Fate, Settlement
+from .store import (
+    Body,
+    Claim,
+    Entry,
+    Queued,
+    QueueStats,
+    Selection,
+    check_queued,
+    check_settlements,
+)
+
+__all__ = ["MemoryQueue"]
+
+_DAY = 86400
+_MOST_DOMAINS = 100  # in QueueStats
+
+Place = tuple[str, int]  # the id of the message, and the number of the delivery
+
+
+class MemoryQueue:
+    """A :class:`.QueueStore` that keeps everything in memory.
+
+    *capacity* bounds the octets of contents; a message beyond it raises :class:`.QueueFull`.
+    Messages that have left the queue are remembered for *remember* seconds. After ``close`` and
+    ``open`` the queue is still there, without leases, as after a restart of a durable store.
+    """
+
+    def __init__(self, *, capacity: int = 256 * 1024 * 1024, remember: float = 7 * _DAY) -> None:
+        self._capacity, self._remember = capacity, remember
+        self._octets = 0
+        self._records: dict[str, _Record] = {}
+        self._left: deque[tuple[float, str]] = deque()  # messages that have left, and when
+        self._waiting = _Waiting()
+        self._order = count()
+        self._turn: _Turn | None = None
+
+    async def open(self, runtime: Runtime) -> None:
+        """Open the store. All leases are void."""
+        self._turn = _Turn(runtime.semaphore(1))
+        async with self._turn:
+            for delivery in [*self._deliveries(State.LEASED)]:
+                self._replace(evolve(delivery, state=State.WAITING))
+
+    async def close(self) -> None:
+        """Close the store; its messages stay."""
+        self._turn = None
+
+    def body(self) -> MemoryBody:
+        """Return a new, empty content."""
+        return MemoryBody(self._capacity)
+
+    async def put(self, messages: Sequence[Queued]) -> None:
+        """Add *messages*, all or none. Raises QueueFull and ValueError."""
+        async with self._locked():
+            self._add(self._checked(messages))
+
+    async def claim(
+        self,
+        now: float,
+        limit: int,
+        due: Callable[[Delivery], float],
+        *,
+        excluded: Collection[str] = (),
+        each: int | None = None,
+    ) -> Sequence[Claim]:
+        """Lease deliveries that are due *now*: see :meth:`.QueueStore.claim`."""
+        async with self._locked():
+            taken = [*map(self._at, self._waiting.take(now, limit, excluded, each))]
+            try:
+                leased = [_lease(delivery, due(delivery)) for delivery in taken]
+            except BaseException:
+                for delivery in taken:
+                    self._replace(delivery)
+                raise
+            by_message: dict[str, list[Delivery]] = {}
+            for delivery in leased:
+                self._replace(delivery)
+                by_message.setdefault(delivery.message, []).append(delivery)
+            return [
+                Claim(
+                    message=self._records[name].message,
+                    deliveries=tuple(sorted(deliveries, key=attrgetter("number"))),
+                )
+                for name, deliveries in by_message.items()
+            ]
+
+    async def settle(
+        self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
+    ) -> None:
+        """Write what became of claimed deliveries: see :meth:`.QueueStore.settle`."""
+        async with self._locked():
+            check_settlements(settlements)
+            for settlement in settlements:
+                self._check_leased(settlement.delivery)
+            added = self._checked(new)
+            for settlement in settlements:
+                after, decision = settlement.delivery_after, settlement.decision
+                if isinstance(decision, Done):
+                    self._end(after, decision.fate, now)
+                else:
+                    self._replace(after)
+            self._add(added)
+            self._forget(now)
+
+    async def content(self, message: Message) -> bytes:
+        """Return the content of *message*. Raises QueueFailed if it is not in the queue."""
+        async with self._locked():
+            record = self._records.get(message.id)
+            if record is None or not record.deliveries:
+                raise QueueFailed(f"message {message.id} is not in the queue")
+            return record.content
+
+    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
+        """Return when the next delivery that waits is due: see :meth:`.QueueStore.next_due`."""
+        async with self._locked():
+            return self._waiting.next_due(excluded)
+
+    async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
+        """Return messages that *selection* selects: see :meth:`.QueueStore.find`."""
+        async with self._locked():
+            found = (it for it in self._records.values() if it.is_selected(selection))
+            return [it.entry for it in islice(found, limit)]
+
+    async def hold(self, selection: Selection, reason: str) -> int:
+        """Hold the waiting deliveries of *selection*; return how many."""
+        return await self._change(
+            selection,
+            State.WAITING,
+            lambda _, delivery: evolve(delivery, state=State.HELD, reason=reason),
+        )
+
+    async def release(self, selection: Selection, now: float) -> int:
+        """Let held deliveries wait again, due *now*; return how many."""
+        return await self._change(
+            selection,
+            State.HELD,
+            lambda message, delivery: evolve(
+                delivery, state=State.WAITING, reason="", due=max(now, message.not_before)
+            ),
+        )
+
+    async def retry(self, selection: Selection, now: float) -> int:
+        """Make waiting deliveries due *now*; return how many."""
+        return await self._change(
+            selection,
+            State.WAITING,
+            lambda message, delivery: evolve(delivery, due=max(now, message.not_before)),
+        )
+
+    async def drop(self, selection: Selection, now: float) -> int:
+        """Take deliveries that wait or are held out of the queue; return how many."""
+        async with self._locked():
+            dropped = [
+                it
+                for state in (State.WAITING, State.HELD)
+                for it in self._deliveries(state, selection)
+            ]
+            for delivery in dropped:
+                self._end(delivery, Fate.DROPPED, now)
+            self._forget(now)
+            return len(dropped)
+
+    async def stats(self) -> QueueStats:
+        """Return how much is in the queue."""
+        async with self._locked():
+            queued = [it for it in self._records.values() if it.deliveries]
+            deliveries = [it for record in queued for it in record.deliveries.values()]
+            domains = Counter(it.domain for it in deliveries)
+            most = sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOMAINS]
+            return QueueStats(
+                messages=len(queued),
+                octets=self._octets,
+                deliveries=Counter(it.state for it in deliveries),
+                domains=dict(most),
+                oldest=min((it.message.arrived for it in queued), default=None),
+            )
+
+    # -- the parts, which are called with the turn -------------------------------------------
+
+    def _locked(self) -> _Turn:
+        if self._turn is None:
+            raise QueueFailed("the queue is not open", check="that open() was called first")
+        return self._turn
+
+    def _at(self, place: Place) -> Delivery:
+        return self._records[place[0]].deliveries[place[1]]
+
+    def _deliveries(self, state: State, selection: Selection | None = None) -> Iterator[Delivery]:
+        for record in self._records.values():
+            for delivery in record.deliveries.values():
+                if delivery.state is state and (
+                    selection is None or selection.matches(record.message, delivery)
+                ):
+                    yield delivery
+
+    async def _change(
+        self, selection: Selection, state: State, change: Callable[[Message, Delivery], Delivery]
+    ) -> int:
+        async with self._locked():
+            selected = [*self._deliveries(state, selection)]
+            for delivery in selected:
+                self._replace(change(self._records[delivery.message].message, delivery))
+            return len(selected)
+
+    def _replace(self, delivery: Delivery) -> None:
+        record = self._records[delivery.message]
+        record.deliveries[delivery.number] = delivery
+        if delivery.state is State.WAITING:
+            self._waiting.add(delivery, record)
+        else:
+            self._waiting.remove(delivery)
+
+    def _check_leased(self, delivery: Delivery) -> None:
+        record = self._records.get(delivery.message)
+        known = None if record is None else record.deliveries.get(delivery.number)
+        if known is None or known.state is not State.LEASED:
+            raise ValueError(f"delivery {delivery.number} of {delivery.message} is not leased")
+
+    def _checked(self, messages: Sequence[Queued]) -> list[tuple[Queued, bytes]]:
+        """Return *messages*, each with its content, if they may enter the queue."""
+        for queued in messages:
+            check_queued(queued)
+        names = [queued.message.id for queued in messages]
+        if len(set(names)) < len(names) or not self._records.keys().isdisjoint(names):
+            raise ValueError("a message with this id is in the queue already")
+        size = sum(queued.message.size for queued in messages)
+        if self._octets + size > self._capacity:
+            raise _full(self._capacity)
+        return [(queued, _octets(queued.content)) for queued in messages]
+
+    def _add(self, messages: Iterable[tuple[Queued, bytes]]) -> None:
+        for queued, content in messages:
+            record = _Record(next(self._order), queued.message, content)
+            self._records[queued.message.id] = record
+            self._octets += len(content)
+            for delivery in queued.deliveries:
+                self._replace(delivery)
+
+    def _end(self, delivery: Delivery, fate: Fate, now: float) -> None:
+        record = self._records[delivery.message]
+        del record.deliveries[delivery.number]
+        self._waiting.remove(delivery)
+        record.ended.append(Ended(delivery=delivery, fate=fate, at=now))
+        if not record.deliveries:
+            self._octets -= len(record.content)
+            record.content = b""
+            self._left.append((now, delivery.message))
+
+    def _forget(self, now: float) -> None:
+        while self._left and self._left[0][0] + self._remember < now:
+            del self._records[self._left.popleft()[1]]
+
+
+def _lease(delivery: Delivery, due: float) -> Delivery:
+    return evolve(delivery, state=State.LEASED, attempts=delivery.attempts + 1, due=due)
+
+
+def _full(capacity: int) -> QueueFull:
+    return QueueFull(f"the queue has no room: its contents may have {capacity} octets in all")
+
+
+@define(eq=False)
+class _Turn:
+    """Lets one task or thread after the other use the queue."""
+
+    _semaphore: Semaphore
+
+    async def __aenter__(self) -> None:
+        await self._semaphore.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._semaphore.release()
+
+
+@define(eq=False)
+class _Record:
+    """A message that is in the queue, or is remembered."""
+
+    order: int
+    message: Message
+    content: bytes
+    deliveries: dict[int, Delivery] = field(factory=dict)
+    ended: list[Ended] = field(factory=list)
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(
+            message=self.message,
+            deliveries=tuple(self.deliveries.values()),
+            ended=tuple(self.ended),
+        )
+
+    def is_selected(self, selection: Selection) -> bool:
+        among = [*self.deliveries.values()]
+        if selection.id is not None and selection.state is None:
+            among += [it.delivery for it in self.ended]
+        return any(selection.matches(self.message, delivery) for delivery in among)
+
+
+class MemoryBody:
+    """Implements :class:`.Body`."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._pieces: list[bytes] = []
+        self.size: int = 0
+
+    async def write(self, data: bytes) -> None:
+        """Add octets. Raises QueueFull if they alone are more than the queue may have."""
+        if self.size + len(data) > self._capacity:
+            raise _full(self._capacity)
+        self._pieces.append(bytes(data))
+        self.size += len(data)
+
+    async def discard(self) -> None:
+        """Give up the content."""
+        self._pieces.clear()
+
+    def octets(self) -> bytes:
+        """Return all that was written."""
+        return b"".join(self._pieces)
+
+
+def _octets(content: bytes | Body) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, MemoryBody):
+        raise TypeError("the content must be octets, or the body() of this queue")
+    return content.octets()
+
+
+# -- what waits ------------------------------------------------------------------------------
+
+_Waits = tuple[float, int, int, Place]  # due, order of the message, number, place
+
+
+class _Waiting:
+    """The deliveries that wait, in a heap for each priority and domain.
+
+    A claim costs as much as there are domains, whatever waits for each. An entry of a heap is out
+    of date if its delivery does not wait any more, or for another time; it is dropped when it comes
+    up.
+    """
+
+    def __init__(self) -> None:
+        self._heaps: dict[int, dict[str, list[_Waits]]] = {}  # by -priority, then by domain
+        self._due: dict[Place, float] = {}  # of each delivery that waits
+
+    def add(self, delivery: Delivery, record: _Record) -> None:
+        """Add *delivery*, or change when it is due."""
+        place = delivery.message, delivery.number
+        if self._due.get(place) == delivery.due:
+            return
+        self._due[place] = delivery.due
+        priority = record.message.parameters.mt_priority or 0
+        heap = self._heaps.setdefault(-priority, {}).setdefault(delivery.domain, [])
+        heapq.heappush(heap, (delivery.due, record.order, delivery.number, place))
+
+    def remove(self, delivery: Delivery) -> None:
+        """Remove *delivery* if it waits."""
+        self._due.pop((delivery.message, delivery.number), None)
+
+    def take(
+        self, now: float, limit: int, excluded: Collection[str], each: int | None
+    ) -> list[Place]:
+        """Remove and return the deliveries to lease: see :meth:`.QueueStore.claim`."""
+        taken: list[Place] = []
+        of_domain: Counter[str] = Counter()
+        for priority in sorted(self._heaps):
+            heads = [*self._heads(priority, excluded, now)]
+            heapq.heapify(heads)
+            while heads and len(taken) < limit:
+                entry, domain, heap = heapq.heappop(heads)
+                if each is not None and of_domain[domain] >= each:
+                    continue
+                heapq.heappop(heap)
+                del self._due[entry[3]]
+                taken.append(entry[3])
+                of_domain[domain] += 1
+                if self._clean(heap) and heap[0][0] <= now:
+                    heapq.heappush(heads, (heap[0], domain, heap))
+        return taken
+
+    def next_due(self, excluded: Collection[str]) -> float | None:
+        """Return when the next delivery is due, except those to *excluded*."""
+        heads = (it for priority in [*self._heaps] for it in self._heads(priority, excluded))
+        return min((entry[0] for entry, _, _ in heads), default=None)
+
+    def _heads(
+        self, priority: int, excluded: Collection[str], now: float = float("inf")
+    ) -> Iterator[tuple[_Waits, str, list[_Waits]]]:
+        """Yield the first entry of each domain, if it is due *now*, with the domain and its heap.
+        Remove the heaps that are empty."""
+        domains = self._heaps[priority]
+        for domain, heap in [*domains.items()]:
+            if not self._clean(heap):
+                del domains[domain]
+            elif domain not in excluded and heap[0][0] <= now:
+                yield heap[0], domain, heap
+
+    def _clean(self, heap: list[_Waits]) -> list[_Waits]:
+        """Drop entries of *heap* that come first and are out of date; return *heap*."""
+        while heap and self._due.get(heap[0][3]) != heap[0][0]:
+            heapq.heappop(heap)
+        return heap

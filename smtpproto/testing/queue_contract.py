@@ -1,0 +1,329 @@
+"""The rules that every store of a queue keeps, as tests. Run them on a store of your own.
+
+::
+
+    class TestMyQueue(QueueContract):
+        def make(self) -> MyQueue:
+            return MyQueue(":memory:")
+
+pytest finds the tests in the class. They need Hypothesis. The store runs under a
+:class:`.Simulation`; override :meth:`QueueContract.run` for a store that needs an event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
+
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from ..errors import QueueFailed
+from ..mta.queue import State
+from ..mta.settlement import Done, Fate, Settlement
+from ..mta.store import Entry, Queued, QueueStore, Selection
+from ..ports import Runtime
+from .queue_machine import QueueMachine
+from .queue_samples import NOW, WAIT, due_if_lost, make_queued, queued_messages, read
+from .simulation import Simulation
+
+__all__ = ["NOW", "QueueContract", "make_queued", "queued_messages"]
+
+T = TypeVar("T")
+
+ALL = Selection()
+
+
+def _fails(kind: type[Exception], awaitable: Coroutine[Any, Any, object]) -> Awaitable[str]:
+    """Await *awaitable*, which must raise *kind*; return the text of the error."""
+
+    async def call() -> str:
+        try:
+            await awaitable
+        except kind as error:
+            return str(error)
+        raise AssertionError(f"did not raise {kind.__name__}")
+
+    return call()
+
+
+class QueueContract:
+    """Inherit from this, and define :meth:`make`. Each test begins with a queue of its own."""
+
+    settings: ClassVar[settings] = settings(
+        max_examples=50,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=[*HealthCheck],
+    )
+    """How Hypothesis looks for failures; reduce *max_examples* for a slow store."""
+    runtime: Runtime
+    """What the stores are opened with."""
+
+    def make(self) -> QueueStore:
+        """Return a store with an empty queue, not open yet."""
+        raise NotImplementedError("define make() to return an empty store")
+
+    async def reopen(self, store: QueueStore) -> QueueStore:
+        """Close *store*, and return an open store of the same queue. For a durable store, return a
+        new object here."""
+        await store.close()
+        await store.open(self.runtime)
+        return store
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run *coroutine* to its end; return its result. Set :attr:`runtime` before."""
+        simulation = Simulation(0)
+        self.runtime = simulation
+        result: T = simulation.run(coroutine)[0]
+        return result
+
+    def with_store(self, use: Callable[[QueueStore], Coroutine[Any, Any, object]]) -> None:
+        """Run *use* with an open store that is empty, and close it."""
+
+        async def run() -> None:
+            store = self.make()
+            await store.open(self.runtime)
+            try:
+                await use(store)
+            finally:
+                await store.close()
+
+        self.run(run())
+
+    # -- entering the queue ------------------------------------------------------------------
+
+    def test_what_was_put_is_found_as_it_was_also_after_a_restart(self) -> None:
+        @self.settings
+        @given(queued_messages())
+        def check(queued: Queued) -> None:
+            async def use(store: QueueStore) -> None:
+                await store.put([queued])
+                for again in (store, await self.reopen(store)):
+                    (entry,) = await again.find(Selection(id=queued.message.id))
+                    assert repr(entry.message) == repr(queued.message)
+                    assert entry == Entry(message=queued.message, deliveries=queued.deliveries)
+                    assert await read(await again.content(entry.message)) == queued.content
+                await again.close()
+
+            self.with_store(use)
+
+        check()
+
+    def test_content_can_be_read_again_and_again(self) -> None:
+        async def use(store: QueueStore) -> None:
+            for size in (0, 10, 40_000, 300_000, 2_500_000):
+                queued = make_queued(f"m{size}", content=b"0123456789" * (size // 10))
+                await store.put([queued])
+                for _ in range(2):
+                    assert await read(await store.content(queued.message)) == queued.content
+                source = await store.content(queued.message)
+                assert await read(source) == await read(source) == queued.content
+
+        self.with_store(use)
+
+    def test_content_may_arrive_in_pieces(self) -> None:
+        async def use(store: QueueStore) -> None:
+            for pieces in ([], [b"a\r\n"], [b"b" * 70_000] * 3, [b"c" * 100_000] * 30):
+                body = store.body()
+                for piece in pieces:
+                    await body.write(piece)
+                content = b"".join(pieces)
+                assert body.size == len(content)
+                queued = make_queued(f"m{len(content)}", content=content)
+                await store.put([evolve(queued, content=body)])
+                await body.discard()
+                for again in (store, store := await self.reopen(store)):
+                    assert await read(await again.content(queued.message)) == content
+            await store.close()
+
+        self.with_store(use)
+
+    def test_content_that_is_discarded_is_not_in_the_queue(self) -> None:
+        async def use(store: QueueStore) -> None:
+            for size in (10, 3_000_000):
+                body = store.body()
+                await body.write(b"x" * size)
+                await body.discard()
+                await body.discard()
+            assert await store.find(ALL) == []
+            assert (await store.stats()).octets == 0
+
+        self.with_store(use)
+
+    def test_a_message_that_contradicts_itself_is_refused_and_so_are_those_beside_it(self) -> None:
+        good, wrong = make_queued("good"), make_queued("wrong")
+        (delivery,) = wrong.deliveries
+
+        async def use(store: QueueStore) -> None:
+            for queued in (
+                evolve(wrong, content=b"other"),
+                evolve(wrong, deliveries=()),
+                evolve(wrong, deliveries=(delivery, delivery)),
+                evolve(wrong, deliveries=(evolve(delivery, message="other"),)),
+                evolve(wrong, deliveries=(evolve(delivery, state=State.LEASED),)),
+            ):
+                text = await _fails(ValueError, store.put([good, queued]))
+                assert "message wrong cannot enter the queue" in text
+                assert await store.find(ALL) == []
+
+        self.with_store(use)
+
+    def test_a_message_with_a_known_id_is_refused(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await _fails(ValueError, store.put([make_queued("a"), make_queued("a")]))
+            await store.put([make_queued("a")])
+            await _fails(ValueError, store.put([make_queued("b"), make_queued("a")]))
+            assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
+
+        self.with_store(use)
+
+    # -- claims and settlements --------------------------------------------------------------
+
+    def test_a_claim_counts_the_attempt_and_sets_the_next_time_before_it_begins(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("a", "x@one.test", "y@one.test")])
+            (claim,) = await store.claim(NOW, 10, due_if_lost)
+            for delivery in claim.deliveries:
+                assert (delivery.state, delivery.attempts) == (State.LEASED, 1)
+                assert delivery.due == NOW + WAIT
+            assert await store.claim(NOW + 1000, 10, due_if_lost) == []
+            again = await self.reopen(store)
+            assert await again.claim(NOW + WAIT - 1, 10, due_if_lost) == []
+            (claim,) = await again.claim(NOW + WAIT, 10, due_if_lost)
+            assert [it.attempts for it in claim.deliveries] == [2, 2]
+            await again.close()
+
+        self.with_store(use)
+
+    def test_a_claim_takes_the_highest_priority_first_then_the_earliest(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("late", due=NOW)])
+            await store.put([make_queued("early", due=NOW - 5), make_queued("same", due=NOW - 5)])
+            await store.put([make_queued("urgent", due=NOW, priority=5)])
+            await store.put([make_queued("idle", due=NOW - 50, priority=-5)])
+            await store.put([make_queued("future", due=NOW + 1, priority=9)])
+            order = [(await store.claim(NOW, 1, due_if_lost))[0].message.id for _ in range(5)]
+            assert order == ["urgent", "early", "same", "late", "idle"]
+            assert await store.claim(NOW, 1, due_if_lost) == []
+            assert await store.next_due() == NOW + 1
+
+        self.with_store(use)
+
+    def test_a_claim_passes_over_excluded_domains_and_bounds_each(self) -> None:
+        async def use(store: QueueStore) -> None:
+            many = [f"u{number}@giant.test" for number in range(20)]
+            await store.put([make_queued("a", *many), make_queued("b", "x@Small.test")])
+            assert await store.next_due(excluded={"giant.test", "small.test"}) is None
+            claims = await store.claim(NOW, 10, due_if_lost, excluded={"giant.test"})
+            assert [claim.message.id for claim in claims] == ["b"]
+            (claim,) = await store.claim(NOW, 10, due_if_lost, each=3)
+            assert [it.number for it in claim.deliveries] == [0, 1, 2]
+
+        self.with_store(use)
+
+    def test_a_settlement_that_is_not_of_a_leased_delivery_changes_nothing(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("a"), make_queued("b")])
+            (claim,) = await store.claim(NOW, 1, due_if_lost)
+            good = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.RELAYED))
+            waiting = Settlement(
+                delivery=make_queued("b").deliveries[0], decision=Done(Fate.RELAYED)
+            )
+            before = await store.find(ALL)
+            for settlements in ([good, waiting], [good, good]):
+                await _fails(ValueError, store.settle(settlements, NOW, [make_queued("c")]))
+                assert await store.find(ALL) == before
+            await store.settle([good], NOW)
+            await _fails(ValueError, store.settle([good], NOW))
+
+        self.with_store(use)
+
+    def test_a_settlement_and_the_messages_that_follow_are_written_together(self) -> None:
+        report = make_queued("report", "ann@example.org", sender="")
+
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("a")])
+            (claim,) = await store.claim(NOW, 1, due_if_lost)
+            settlement = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.FAILED))
+            wrong = evolve(report, content=b"other")
+            await _fails(ValueError, store.settle([settlement], NOW, [wrong]))
+            assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
+            await store.settle([settlement], NOW, [report])
+            again = await self.reopen(store)
+            assert [entry.message.id for entry in await again.find(ALL)] == ["report"]
+            (entry,) = await again.find(Selection(id="a"))
+            assert [it.fate for it in entry.ended] == [Fate.FAILED]
+            assert entry.deliveries == ()
+            await again.close()
+
+        self.with_store(use)
+
+    def test_a_message_leaves_with_its_last_delivery_and_its_content_goes(self) -> None:
+        async def use(store: QueueStore) -> None:
+            queued = make_queued("a", "x@one.test", "y@two.test", content=b"z" * 50_000)
+            await store.put([queued])
+            for domain in ("@one.test", "@two.test"):
+                assert (await store.stats()).messages == 1
+                assert await read(await store.content(queued.message)) == queued.content
+                assert await store.drop(Selection(recipient=domain), NOW) == 1
+            stats = await store.stats()
+            assert (stats.messages, stats.octets, stats.oldest) == (0, 0, None)
+            await _fails(QueueFailed, store.content(queued.message))
+
+        self.with_store(use)
+
+    # -- selections --------------------------------------------------------------------------
+
+    def test_addresses_are_selected_by_meaning_and_not_as_they_are_typed(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("a", "Bob@B\u00fccher.example", "postmaster")])
+            for recipient in (
+                "bob@b\u00fccher.example",
+                '"BOB"@xn--bcher-kva.example',
+                "@B\u00dcCHER.example",
+                "@xn--bcher-kva.example",
+                "postmaster",
+            ):
+                assert await store.hold(Selection(recipient=recipient), "why") == 1, recipient
+                assert await store.release(Selection(recipient=recipient), NOW) == 1
+            for recipient in ("@example", "bob@example", "@cher.example"):
+                assert await store.find(Selection(recipient=recipient)) == []
+            assert len(await store.find(Selection(sender="ANN@example.org", id="A"))) == 1
+            assert await store.find(Selection(sender="")) == []
+
+        self.with_store(use)
+
+    def test_release_and_retry_keep_to_the_time_before_which_nothing_is_delivered(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued("a", due=NOW + 500, not_before=NOW + 100)])
+            assert await store.retry(ALL, NOW) == 1
+            assert await store.next_due() == NOW + 100
+            assert await store.hold(ALL, "why") == 1
+            assert await store.next_due() is None
+            assert await store.release(ALL, NOW) == 1
+            assert await store.next_due() == NOW + 100
+
+        self.with_store(use)
+
+    def test_a_store_that_is_not_open_says_so(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.close()
+            for operation in (store.put([make_queued()]), store.find(ALL), store.stats()):
+                assert "not open" in await _fails(QueueFailed, operation)
+            await store.close()
+            await _fails(QueueFailed, self.make().next_due())
+
+        self.with_store(use)
+
+    # -- all of it ---------------------------------------------------------------------------
+
+    def test_any_sequence_of_operations_agrees_with_the_model(self) -> None:
+        contract = self
+
+        class Machine(QueueMachine):
+            def __init__(self) -> None:
+                super().__init__(contract)
+
+        run_state_machine_as_test(Machine, settings=self.settings)

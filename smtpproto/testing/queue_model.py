@@ -1,0 +1,190 @@
+"""A queue so simple that it is right: what the stores are compared with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from attrs import define, evolve, field
+
+from ..mta.queue import Delivery, Message, State
+from ..mta.settlement import Done, Ended, Fate, Settlement
+from ..mta.store import Claim, Entry, Queued, QueueStats, Selection
+
+Change = Callable[[Message, Delivery], Delivery]
+
+
+@define(eq=False)
+class Record:
+    """A message, with all of its deliveries in their order."""
+
+    message: Message
+    content: bytes
+    deliveries: list[Delivery]
+    ended: list[Ended] = field(factory=list)
+
+
+class QueueModel:
+    """Does what :class:`.QueueStore` says, slowly: each method looks at every delivery."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def put(self, messages: Sequence[Queued]) -> None:
+        """Add *messages*, whose contents must be octets."""
+        for queued in messages:
+            assert isinstance(queued.content, bytes)
+            self.records.append(Record(queued.message, queued.content, [*queued.deliveries]))
+
+    def claim(
+        self,
+        now: float,
+        limit: int,
+        due: Callable[[Delivery], float],
+        excluded: Collection[str] = (),
+        each: int | None = None,
+    ) -> list[Claim]:
+        """Lease deliveries."""
+        waiting = [
+            (-(record.message.parameters.mt_priority or 0), it.due, place, it.number, it)
+            for place, record in enumerate(self.records)
+            for it in record.deliveries
+            if it.state is State.WAITING and it.due <= now and it.domain not in excluded
+        ]
+        of_domain: Counter[str] = Counter()
+        leased: dict[int, list[Delivery]] = {}
+        for _, _, place, _, delivery in sorted(waiting, key=lambda it: it[:4]):
+            if limit and (each is None or of_domain[delivery.domain] < each):
+                limit -= 1
+                of_domain[delivery.domain] += 1
+                attempts = delivery.attempts + 1
+                after = evolve(delivery, state=State.LEASED, attempts=attempts, due=due(delivery))
+                self._replace(after)
+                leased.setdefault(place, []).append(after)
+        return [
+            Claim(
+                message=self.records[place].message,
+                deliveries=tuple(sorted(deliveries, key=lambda it: it.number)),
+            )
+            for place, deliveries in leased.items()
+        ]
+
+    def settle(
+        self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
+    ) -> None:
+        """Write what became of claimed deliveries."""
+        for settlement in settlements:
+            if isinstance(settlement.decision, Done):
+                self._end(settlement.delivery_after, settlement.decision.fate, now)
+            else:
+                self._replace(settlement.delivery_after)
+        self.put(new)
+
+    def reopen(self) -> None:
+        """Void all leases."""
+        for record in self.records:
+            for delivery in [*record.deliveries]:
+                if delivery.state is State.LEASED:
+                    self._replace(evolve(delivery, state=State.WAITING))
+
+    def next_due(self, excluded: Collection[str] = ()) -> float | None:
+        """Return when the next delivery is due."""
+        deliveries = (it for record in self.records for it in record.deliveries)
+        waiting = (it for it in deliveries if it.state is State.WAITING)
+        return min((it.due for it in waiting if it.domain not in excluded), default=None)
+
+    def find(self, selection: Selection, limit: int) -> list[Entry]:
+        """Return messages with deliveries that *selection* selects."""
+        return [
+            Entry(
+                message=record.message,
+                deliveries=tuple(record.deliveries),
+                ended=tuple(record.ended),
+            )
+            for record in self.records
+            if any(selection.matches(record.message, it) for it in _visible(record, selection))
+        ][:limit]
+
+    def hold(self, selection: Selection, reason: str) -> int:
+        """Hold waiting deliveries."""
+        return self._change(
+            selection, State.WAITING, lambda _, it: evolve(it, state=State.HELD, reason=reason)
+        )
+
+    def release(self, selection: Selection, now: float) -> int:
+        """Let held deliveries wait again."""
+        return self._change(
+            selection,
+            State.HELD,
+            lambda message, it: evolve(
+                it, state=State.WAITING, reason="", due=max(now, message.not_before)
+            ),
+        )
+
+    def retry(self, selection: Selection, now: float) -> int:
+        """Make waiting deliveries due."""
+        return self._change(
+            selection,
+            State.WAITING,
+            lambda message, it: evolve(it, due=max(now, message.not_before)),
+        )
+
+    def drop(self, selection: Selection, now: float) -> int:
+        """Take deliveries out of the queue."""
+        dropped = [
+            it
+            for record in self.records
+            for it in record.deliveries
+            if it.state is not State.LEASED and selection.matches(record.message, it)
+        ]
+        for delivery in dropped:
+            self._end(delivery, Fate.DROPPED, now)
+        return len(dropped)
+
+    def stats(self) -> QueueStats:
+        """Return how much is in the queue."""
+        queued = [record for record in self.records if record.deliveries]
+        deliveries = [it for record in queued for it in record.deliveries]
+        domains = Counter(it.domain for it in deliveries)
+        return QueueStats(
+            messages=len(queued),
+            octets=sum(record.message.size for record in queued),
+            deliveries=Counter(it.state for it in deliveries),
+            domains=dict(sorted(domains.items(), key=lambda it: (-it[1], it[0]))[:100]),
+            oldest=min((record.message.arrived for record in queued), default=None),
+        )
+
+    def deliveries(self, state: State) -> Iterator[Delivery]:
+        """Yield the deliveries that are in *state*."""
+        for record in self.records:
+            yield from (it for it in record.deliveries if it.state is state)
+
+    def record(self, name: str) -> Record:
+        """Return the record of the message *name*."""
+        return next(record for record in self.records if record.message.id == name)
+
+    def _replace(self, delivery: Delivery) -> None:
+        deliveries = self.record(delivery.message).deliveries
+        place = next(i for i, it in enumerate(deliveries) if it.number == delivery.number)
+        deliveries[place] = delivery
+
+    def _change(self, selection: Selection, state: State, change: Change) -> int:
+        selected = [
+            (record.message, it)
+            for record in self.records
+            for it in record.deliveries
+            if it.state is state and selection.matches(record.message, it)
+        ]
+        for message, delivery in selected:
+            self._replace(change(message, delivery))
+        return len(selected)
+
+    def _end(self, delivery: Delivery, fate: Fate, now: float) -> None:
+        record = self.record(delivery.message)
+        record.deliveries = [it for it in record.deliveries if it.number != delivery.number]
+        record.ended.append(Ended(delivery=delivery, fate=fate, at=now))
+
+
+def _visible(record: Record, selection: Selection) -> list[Delivery]:
+    ended = selection.id is not None and selection.state is None
+    return [*record.deliveries, *((it.delivery for it in record.ended) if ended else ())]

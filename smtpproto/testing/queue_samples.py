@@ -1,0 +1,120 @@
+"""Messages for tests of the queue and its stores. The strategies need Hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import BinaryIO, cast
+
+from attrs import evolve
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.parameters import MailParameters
+from ..mail import Source
+from ..mta.queue import Attempt, Delivery, Message, Result, State
+from ..mta.store import Queued
+from . import strategies
+
+NOW = 1_000_000.0
+WAIT = 60.0  # seconds that a claim of these tests lasts, if its process dies
+
+
+def make_queued(  # noqa: PLR0913 - each is an attribute that tests vary
+    name: str = "m1",
+    *recipients: str,
+    sender: str = "ann@example.org",
+    content: bytes = b"Subject: hi\r\n\r\nhello\r\n",
+    due: float = NOW,
+    priority: int | None = None,
+    not_before: float = 0,
+) -> Queued:
+    """Return a message for the queue, whose id is *name*, with a delivery for each of
+    *recipients*."""
+    message = Message(
+        id=name,
+        sender=ReversePath.of(sender or None),
+        parameters=MailParameters(mt_priority=priority),
+        size=len(content),
+        arrived=NOW,
+        expires=NOW + 1000,
+        not_before=not_before,
+    )
+    deliveries = tuple(
+        Delivery(message=name, number=number, recipient=ForwardPath.of(recipient), due=due)
+        for number, recipient in enumerate(recipients or ["bob@example.com"])
+    )
+    return Queued(message=message, deliveries=deliveries, content=content)
+
+
+def _times() -> SearchStrategy[float]:
+    return st.floats(0, 1e11)
+
+
+def attempts() -> SearchStrategy[Attempt]:
+    """Attempts with anything in them."""
+    return st.builds(
+        Attempt,
+        at=_times(),
+        result=st.sampled_from(Result),
+        host=st.text(max_size=20),
+        address=st.text(max_size=20),
+        tls=st.text(max_size=20),
+        reply=st.none() | strategies.replies(),
+        command=st.text(max_size=20),
+        error=st.text(max_size=20),
+        seconds=_times(),
+    )
+
+
+@st.composite
+def queued_messages(draw: st.DrawFn) -> Queued:
+    """Messages for the queue with anything in them."""
+    name = draw(st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=26, max_size=26))
+    content = draw(strategies.messages())
+    message = draw(
+        st.builds(
+            Message,
+            id=st.just(name),
+            sender=strategies.reverse_paths(smtputf8=True),
+            parameters=strategies.mail_parameters(),
+            size=st.just(len(content)),
+            arrived=_times(),
+            expires=_times(),
+            not_before=_times(),
+            origin=st.text(max_size=20),
+            authenticated=st.booleans(),
+            tls_optional=st.booleans(),
+        )
+    )
+    delivery = st.builds(
+        Delivery,
+        message=st.just(name),
+        number=st.just(0),
+        recipient=strategies.forward_paths(smtputf8=True),
+        parameters=strategies.rcpt_parameters(),
+        due=_times(),
+        state=st.sampled_from([State.WAITING, State.HELD]),
+        attempts=st.integers(0, 1000),
+        warned=st.booleans(),
+        reason=st.text(max_size=20),
+        log=st.lists(attempts(), max_size=2).map(tuple),
+    )
+    deliveries = draw(st.lists(delivery, min_size=1, max_size=3))
+    numbered = tuple(evolve(it, number=number) for number, it in enumerate(deliveries))
+    return Queued(message=message, deliveries=numbered, content=content)
+
+
+async def read(source: Source) -> bytes:
+    """Return the octets of what :meth:`.QueueStore.content` returned, read from its start."""
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, AsyncIterable):
+        return b"".join([piece async for piece in source])
+    file = cast(BinaryIO, source)
+    file.seek(0)
+    return file.read()
+
+
+def due_if_lost(delivery: Delivery) -> float:
+    return NOW + WAIT * (delivery.attempts + 1)
