@@ -171,7 +171,7 @@ class _Allowed:
         self, classes: tuple[type, ...], elements: tuple[type, ...], instead: str | None
     ) -> None:
         self._classes = frozenset(classes) | ({int} if float in classes else set())
-        self._elements = elements
+        self._elements = (*elements, int) if float in elements else elements
         self._instead = instead or _in_words(classes, elements)
         self.certain = self._classes & {str, types.NoneType} if elements else self._classes
         """Instances of exactly these need no further look."""

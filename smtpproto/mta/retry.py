@@ -60,12 +60,12 @@ class RetrySchedule:
             raise ValueError("steps must not become shorter, nor exceed longest")
 
     def wait(self, failures: int, chance: float) -> float:
-        """Return the seconds to wait after the *failures*-th failure, from 1.
+        """Return the seconds to wait after the *failures*-th failure, counted from 1.
 
         *chance* is a random number from 0 to 1.
         """
         further = failures - len(self.steps)
-        seconds = self.steps[failures - 1] if further <= 0 else self._longer(further)
+        seconds = self.steps[max(failures, 1) - 1] if further <= 0 else self._longer(further)
         return seconds * (1 + self.jitter * (2 * chance - 1))
 
     def _longer(self, further: int) -> float:
