@@ -2,53 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
 
-from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.domain import AddressLiteral, Host, to_ascii_host
-from ..option_types import checked
+from ..option_types import check_type, checked, require_type, wrong_type
 
 __all__ = ["Direct", "Local", "Route", "Routes", "SmartHost"]
 
 
-@checked
-@frozen(kw_only=True)
+@frozen(init=False)
 class Direct:
-    """To the hosts that the DNS names for the recipient's domain."""
+    """To the hosts that the DNS names for the recipient's domain.
 
-    port: int = 25
-    options: Mapping[str, Any] = field(factory=dict)
-    """Options of the client: see :class:`.ClientConfig`. TLS is opportunistic unless they say
-    otherwise."""
+    ``Direct(tls="starttls")``; the options are those of the client, as for ``connect``. TLS is
+    opportunistic unless they say otherwise.
+    """
+
+    port: int
+    options: Mapping[str, Any] = field(repr=False)
+
+    def __init__(self, *, port: int = 25, **options: Any) -> None:
+        require_type("port", port, int, "an int")
+        self.__attrs_init__(port, options)
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""
         return domain
 
 
-def _hosts(value: str | Iterable[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-@checked
-@frozen
+@frozen(init=False)
 class SmartHost:
     """To a relay, whatever the recipient's domain.
 
-    ``SmartHost("smtp.example.net", login=("ann", "secret"))``; several hosts are tried in turn.
-    *host* may be a name, an address, the path of a Unix socket or a URL, as for ``connect``.
+    ``SmartHost("smtp.example.net", login=("ann", "secret"))``. A host may be a name, an address,
+    the path of a Unix socket or a URL, and the options are those of the client, as for ``connect``.
+    Several hosts are tried in turn. Mail goes to each as it is named: MX records are not looked up.
     """
 
-    hosts: tuple[str, ...] = field(converter=_hosts)
-    port: int | None = None
-    options: Mapping[str, Any] = field(factory=dict, repr=False)
+    hosts: tuple[str, ...] = field(repr=lambda hosts: repr([*map(_without_login, hosts)]))
+    port: int | None
+    options: Mapping[str, Any] = field(repr=False)
+
+    def __init__(self, hosts: str | Iterable[str], port: int | None = None, **options: Any) -> None:
+        require_type("hosts", hosts, str | Iterable, "a str, or several")
+        check_type("port", port, int, "an int")
+        several = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+        if not several:
+            raise ValueError("a smart host needs at least one host")
+        self.__attrs_init__(several, port, options)
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""
-        return self.hosts[0] if self.port is None else f"{self.hosts[0]}:{self.port}"
+        host = _without_login(self.hosts[0])
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+def _without_login(host: str) -> str:
+    """Return *host* as it may be shown: of a URL, neither user, password nor options."""
+    scheme, mark, rest = host.partition("://")
+    if not mark:
+        return host
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 @checked
@@ -56,7 +74,7 @@ class SmartHost:
 class Local:
     """To a mailbox here: *deliver* takes the message."""
 
-    deliver: Any
+    deliver: Callable[..., Any]
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""
@@ -74,8 +92,25 @@ def _pattern(pattern: str) -> str:
     return dot + to_ascii_host(pattern.removeprefix(".")).canonical
 
 
+def _check_route(name: str, route: object) -> None:
+    if not isinstance(route, Route):
+        raise wrong_type(f"the route of {name!r}", route, "Direct(), SmartHost(...) or Local(...)")
+
+
 def _by_pattern(routes: Mapping[str, Route]) -> Mapping[str, Route]:
+    for pattern, route in routes.items():
+        _check_route(pattern, route)
     return {_pattern(pattern): route for pattern, route in routes.items()}
+
+
+def _by_address(routes: Mapping[str, Route]) -> Mapping[str, Route]:
+    """Return *routes* by the canonical form of addresses, and by patterns of domains."""
+    addresses = {name: route for name, route in routes.items() if "@" in name}
+    for name, route in addresses.items():
+        _check_route(name, route)
+    others = {name: route for name, route in routes.items() if "@" not in name}
+    parsed = {Mailbox.parse(name).canonical: route for name, route in addresses.items()}
+    return {**_by_pattern(others), **parsed}
 
 
 @frozen
@@ -84,26 +119,31 @@ class Routes:
 
     The keys of *by_recipient* are domains, ``.example.org`` for all domains below it, "" for the
     bare ``<Postmaster>``, and ``*`` for all others. *by_sender* has addresses and domains of
-    senders; it comes before ``*`` only.
+    senders; it comes before ``*`` only, so that mail for domains of your own stays here.
+
+    Raises GrammarError for a key that is no address and no domain, and TypeError for a value that
+    is no route.
     """
 
     by_recipient: Mapping[str, Route] = field(converter=_by_pattern)
-    by_sender: Mapping[str, Route] = field(factory=dict)
+    by_sender: Mapping[str, Route] = field(factory=dict, converter=_by_address)
 
     def route(self, sender: ReversePath, recipient: ForwardPath) -> Route | None:
         """Return the route for *recipient* of a message from *sender*; None if there is none."""
-        found = _look_up(self.by_recipient, recipient.domain)
-        return found or self._of_sender(sender) or self.by_recipient.get("*")
+        found = (
+            _look_up(self.by_recipient, recipient.domain)
+            or self._of_sender(sender)
+            or self.by_recipient.get("*")
+        )
+        if recipient.domain is None and isinstance(found, Direct):
+            return None  # <Postmaster> has no domain to look up
+        return found
 
     def _of_sender(self, sender: ReversePath) -> Route | None:
         if sender.mailbox is None or not self.by_sender:
             return None
-        exact = next((route for it, route in self.by_sender.items() if sender == it), None)
-        return exact or _look_up(self._sender_domains, sender.mailbox.domain)
-
-    @property
-    def _sender_domains(self) -> Mapping[str, Route]:
-        return {_pattern(it): route for it, route in self.by_sender.items() if "@" not in it}
+        exact = self.by_sender.get(sender.mailbox.canonical)
+        return exact or _look_up(self.by_sender, sender.mailbox.domain)
 
 
 def _look_up(routes: Mapping[str, Route], domain: Host | None) -> Route | None:
