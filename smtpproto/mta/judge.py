@@ -8,12 +8,14 @@ from ..grammar.scheduling import ByMode
 from ..option_types import checked
 from .queue import Attempt, Delivery, Message, Result
 from .retry import RetrySchedule
-from .settlement import Decision, Done, Fate, Later
+from .schedule import PutBack
+from .settlement import Decision, Done, Fate, Later, Settlement
 
 __all__ = ["Judge"]
 
 _AFTER_UNKNOWN = 900.0  # seconds: the host may still be busy with the message, so not at once
 _TAKES_NO_MAIL = (521, 556)
+_LOGIN_REFUSED = {530, 534, 535, 538}  # RFC 4954 6
 _SUCCESS = {Result.DELIVERED: Fate.DELIVERED, Result.RELAYED: Fate.RELAYED}
 
 
@@ -43,10 +45,26 @@ class Judge:
             return Done(Fate.FAILED)
         if now >= message.expires:
             return Done(Fate.EXPIRED)
-        due = now + self._wait(delivery, attempt, chance)
+        return self._later(message, delivery, now + self._wait(delivery, attempt, chance), now)
+
+    def put_back(self, it: PutBack, now: float) -> Settlement:
+        """Return what is written about a delivery that the schedule puts back.
+
+        It was not tried, so that does not count as an attempt. Its log gets the attempt after which
+        its destination was paused. A message that has expired then is not tried again.
+        """
+        decision: Decision
+        if it.because is not None and now >= it.message.expires:
+            decision = Done(Fate.EXPIRED)
+        else:
+            decision = self._later(it.message, it.delivery, it.due, now)
+        attempt = None if it.because == it.delivery.last else it.because
+        return Settlement(delivery=it.delivery, decision=decision, attempt=attempt, counts=False)
+
+    def _later(self, message: Message, delivery: Delivery, due: float, now: float) -> Later:
         warns = self.schedule.warns(message)
         return Later(
-            due=min(due, message.expires),
+            due=due if now >= message.expires else min(due, message.expires),
             warned=not delivery.warned and warns is not None and now >= warns,
         )
 
@@ -64,7 +82,7 @@ class Judge:
         if attempt.result is Result.UNKNOWN:
             return max(wait, _AFTER_UNKNOWN)
         asked = self._asked(delivery, attempt)
-        return wait if asked is None else asked
+        return wait if asked is None else asked * (1 + self.schedule.jitter * chance)
 
     def _asked(self, delivery: Delivery, attempt: Attempt) -> float | None:
         """Return the wait that the reply asks for, unless its host asked before: then this does not
@@ -79,12 +97,10 @@ class Judge:
 def is_permanent(attempt: Attempt) -> bool:
     """Return whether *attempt* says that no further one can help.
 
-    A host that refuses every session, by its greeting or to EHLO, may be set right; but not one
-    that says that it takes no mail at all (RFC 7504).
+    A refused login does not: the fault is in the settings here, not in the message.
     """
     reply = attempt.reply
-    if reply is None or not reply.permanent:
+    refused = attempt.result in (Result.REFUSED, Result.UNREACHED)
+    if not refused or reply is None or not reply.permanent:
         return False
-    if attempt.result is Result.UNREACHED:
-        return not attempt.host or reply.code in _TAKES_NO_MAIL
-    return attempt.result is Result.REFUSED
+    return reply.code not in _LOGIN_REFUSED and not attempt.command.upper().startswith("AUTH")
