@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby, zip_longest
 
 from attrs import field, frozen
 
 from ..dns import MX, Answer, Kind, Resolver, Status
 from ..errors import NoRoute
-from ..grammar.domain import AddressLiteral, Domain, Host, to_ascii_host
+from ..grammar.domain import AddressLiteral, GeneralLiteral, Host, to_ascii_host
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import MX_HOSTS
@@ -33,12 +33,21 @@ def _canonical(names: Iterable[Host | str]) -> frozenset[str]:
     return frozenset(to_ascii_host(name).canonical for name in names)
 
 
+def _written_alike(addresses: Iterable[str]) -> frozenset[str]:
+    return frozenset(str(_plain(address)) for address in addresses)
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    ip = ip_address(address)
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
 @frozen(kw_only=True)
 class Self:
     """What this server is known by. It never sends a domain's mail to itself."""
 
     names: frozenset[str] = field(default=frozenset(), converter=_canonical)
-    addresses: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    addresses: frozenset[str] = field(default=frozenset(), converter=_written_alike)
     loopback: bool = True
     """Whether addresses of the loopback, and the unspecified ones, count as this server."""
 
@@ -47,11 +56,9 @@ class Self:
         return exchanger.name in self.names or any(map(self._is_own, exchanger.addresses))
 
     def _is_own(self, address: str) -> bool:
-        ip = ip_address(address)
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return str(ip) in self.addresses or (
-            self.loopback and (ip.is_loopback or ip.is_unspecified)
-        )
+        ip = _plain(address)
+        own = self.loopback and (ip.is_loopback or ip.is_unspecified)
+        return own or str(ip) in self.addresses
 
 
 async def exchangers(
@@ -63,15 +70,12 @@ async def exchangers(
     """Yield the hosts for *domain*, in the order to try them; look up no more than is asked for.
 
     *domain* is in A-labels, or an address literal. *shuffle* returns records of equal preference in
-    a random order. Hosts that are not preferred to *itself* are left out (RFC 5321 5.1).
+    a random order. Hosts that are not preferred to *itself* are left out (RFC 5321 5.1). The
+    target of an MX record may be an alias, although RFC 5321 5.1 does not provide for that.
     Raises :class:`NoRoute` in place of a first host. Failures of the DNS are 4yz, never 5yz.
     """
-    literal = AddressLiteral.parse(domain) if domain.startswith("[") else None
-    if literal is not None:
-        found = Exchanger(name=domain, addresses=(str(literal.address),))
-        if itself.has(found):
-            raise _loops(domain)
-        yield found
+    if domain.startswith("["):
+        yield _at_literal(domain, itself)
         return
     records, implicit = await _records(domain, resolver)
     search = _Search(domain, resolver, itself, implicit)
@@ -81,6 +85,17 @@ async def exchangers(
         if search.reached_itself:
             break
     search.check()
+
+
+def _at_literal(domain: str, itself: Self) -> Exchanger:
+    address = AddressLiteral.parse(domain).address
+    if isinstance(address, GeneralLiteral):
+        text = f"{_shown(domain)} is an address of a kind that is not supported"
+        raise _no_route(Reply(550, "5.1.2", text))
+    found = Exchanger(name=domain, addresses=(str(address),))
+    if itself.has(found):
+        raise _loops(domain)
+    return found
 
 
 def _preference(record: MX) -> int:
@@ -94,10 +109,11 @@ async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool]
         raise _failed(domain, Kind.MX, answer)
     if answer.status is Status.NO_NAME:
         raise _no_route(Reply(550, "5.1.2", f"The domain {_shown(domain)} does not exist"))
-    named = [record for record in answer.exchangers if record.exchange]
+    named = {it.exchange: it for it in sorted(answer.exchangers, key=_preference, reverse=True)}
+    null = named.pop("", None)
     if named:
-        return named, False
-    if answer.exchangers:
+        return [*named.values()], False  # each host once, at its best preference
+    if null is not None:
         text = f"The domain {_shown(domain)} takes no mail: it has a null MX"
         raise _no_route(Reply(556, "5.1.10", text))
     return [MX(0, answer.name or domain)], True
@@ -110,36 +126,40 @@ class _Search:
         self._domain, self._resolver, self._itself = domain, resolver, itself
         self._implicit = implicit
         self._found = False
-        self._failure: NoRoute | None = None
+        self._failures: list[NoRoute] = []
         self.reached_itself = False
 
     async def usable(self, group: Sequence[MX]) -> Sequence[Exchanger]:
         """Return the hosts of *group*, whose preferences are equal; none if this server is among
         them."""
         hosts = [await self._look_up(record) for record in group]
-        self.reached_itself = any(map(self._itself.has, hosts))
-        usable = [] if self.reached_itself else [host for host in hosts if host.addresses]
+        self.reached_itself = any(self._itself.has(host) for host, _ in hosts)
+        if self.reached_itself:
+            return []
+        usable = [host for host, _ in hosts if host.addresses]
         self._found = self._found or bool(usable)
+        self._failures += [failure for _, failure in hosts if failure is not None]
         return usable
 
-    async def _look_up(self, record: MX) -> Exchanger:
-        families = []
+    async def _look_up(self, record: MX) -> tuple[Exchanger, NoRoute | None]:
+        families, failure = list[Sequence[str]](), None
         for kind in (Kind.AAAA, Kind.A):
             answer = await self._resolver.lookup(record.exchange, kind)
             if not answer.known:
-                self._failure = _failed(record.exchange, kind, answer)
+                failure = _failed(record.exchange, kind, answer)
             families.append(answer.texts)
+        addresses = tuple(_in_turn(families))
         name, preference = record.exchange, record.preference
-        return Exchanger(name=name, addresses=tuple(_in_turn(families)), preference=preference)
+        return Exchanger(name=name, addresses=addresses, preference=preference), failure
 
     def check(self) -> None:
         """Raise NoRoute if no host was found."""
         if self._found:
             return
+        if self._failures:  # before a loop: a host that is preferred to this one may work later
+            raise self._failures[-1]
         if self.reached_itself:
             raise _loops(self._domain)
-        if self._failure is not None:
-            raise self._failure
         domain = _shown(self._domain)
         if self._implicit:
             raise _no_route(Reply(550, "5.1.2", f"The domain {domain} has no address"))
@@ -172,8 +192,3 @@ def _ended(answer: Answer) -> str:
 
 def _no_route(reply: Reply) -> NoRoute:
     return NoRoute(reply.text, phase="route", reply=reply)
-
-
-def domain_of(host: Host) -> str:
-    """Return *host* as :func:`exchangers` takes it."""
-    return host.a_labels().canonical if isinstance(host, Domain) else str(host)
