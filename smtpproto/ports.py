@@ -14,11 +14,9 @@ conversation over them runs from start to end, like an ordinary function, in the
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from concurrent.futures import Future
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
 
 __all__ = [
     "CallAborted", "Runtime", "Semaphore", "Stream", "Trace", "as_coroutine", "call_contained",
