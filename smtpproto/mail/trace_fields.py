@@ -45,6 +45,8 @@ class Received:
     """The server's id of the message: an atom, or "" for none."""
     recipient: ForwardPath | None = None
     """The recipient, if there is just one: the field must not tell one recipient of the others."""
+    priority: int | None = None
+    """The priority of the message (RFC 6710 4.1)."""
 
     def __attrs_post_init__(self) -> None:
         if self.id and not _ATOM.fullmatch(self.id):
@@ -69,6 +71,8 @@ class Received:
             clauses.append(f"for {bytes(self.recipient).decode()}")
         if _CIPHER.fullmatch(self.cipher):
             clauses.append(f"tls {self.cipher}")  # RFC 8314 4.3
+        if self.priority is not None:
+            clauses.append(f"priority {self.priority}")
         lines = [f"Received: from {self._client}", *clauses]
         return ("\r\n\t".join(lines) + f";\r\n\t{self._date}\r\n").encode()
 
