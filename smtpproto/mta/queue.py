@@ -100,6 +100,8 @@ class Attempt:
     """What failed, for people; "" if a reply says it all."""
     dsn: bool = False
     """Whether the next hop offers DSN, and so makes the reports itself (RFC 3461 5.2.1)."""
+    deliver_by: bool = False
+    """Whether it offers DELIVERBY, and so knows the time that BY sets (RFC 2852 4.1.4)."""
     seconds: float = 0
     """How long it took."""
 

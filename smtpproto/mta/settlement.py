@@ -18,6 +18,8 @@ class Fate(enum.Enum):
     """It is in a mailbox here."""
     RELAYED = "relayed"
     """The next hop has taken it over."""
+    EXPANDED = "expanded"
+    """It was sent on to the several addresses for which the recipient's stands."""
     FAILED = "failed"
     """It was refused for good, or there is no host for it."""
     EXPIRED = "expired"

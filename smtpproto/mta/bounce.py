@@ -1,0 +1,359 @@
+"""Delivery reports made: when one is due, and the message that carries it (RFC 3461, RFC 3464)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+
+from attrs import field, frozen
+
+from ..errors import GrammarError
+from ..grammar.address import ForwardPath, Mailbox, ReversePath
+from ..grammar.domain import Domain, Host, to_ascii_host
+from ..grammar.dsn import Notify, OriginalRecipient, Ret
+from ..grammar.parameters import Body, MailParameters, RcptParameters
+from ..grammar.printable import printable
+from ..grammar.reply import EnhancedCode, Reply
+from ..grammar.scheduling import ByMode
+from ..grammar.timestamp import write_timestamp
+from ..mail.encoded_words import encode_text, fold
+from ..mail.header import HeaderField, header_fields
+from ..option_types import checked
+from .queue import Attempt, Delivery, Message, Result
+from .report_mime import header_of, multipart_report, returned, status_part, text_part
+from .report_text import Case, report_text
+from .retry import RetrySchedule
+from .settlement import Done, Fate, Later, Settlement
+from .status import Action, DeliveryStatus, RecipientStatus, TypedValue, date_field
+from .store import Queued
+from .trace import received_from
+
+__all__ = ["Reporter"]
+
+MAX_HEADER = 16 * 1024  # octets of a header that a report returns
+_MAX_SUBJECT = 200  # characters of the subject of the message that a report repeats
+
+_ACTIONS = {
+    Fate.FAILED: Action.FAILED,
+    Fate.EXPIRED: Action.FAILED,
+    Fate.DELIVERED: Action.DELIVERED,
+    Fate.RELAYED: Action.RELAYED,
+    Fate.EXPANDED: Action.EXPANDED,
+}
+_SUBJECTS = {  # by what matters most
+    Action.FAILED: "Not delivered",
+    Action.DELAYED: "Delayed",
+    Action.RELAYED: "Passed on",
+    Action.EXPANDED: "Sent on",
+    Action.DELIVERED: "Delivered",
+}
+_EXPIRED = EnhancedCode(4, 4, 7)
+_TOO_LATE = EnhancedCode(5, 4, 7)  # for BY=...;R (RFC 2852 4.1.3)
+
+
+@checked
+@frozen(kw_only=True)
+class Reporter:
+    """Makes the reports of one server: ``Reporter(hostname="mx.example.org")``.
+
+    It makes one report for all recipients of a message that are settled at the same time and to
+    whose sender a report is due. None is due for a message from ``<>``, nor for a recipient with
+    NOTIFY=NEVER.
+    """
+
+    hostname: Host = field(converter=to_ascii_host)
+    """The name of this server."""
+    postmaster: Mailbox | None = None
+    """Who answers questions about a report. None is ``postmaster`` at *hostname*."""
+    name: str = "Mail Delivery System"
+    """The name of the sender that a mail program shows. ASCII."""
+    returned: Ret = Ret.FULL
+    """What a report of a failure returns if the sender did not say (RET)."""
+    max_returned: int = 64 * 1024
+    """The largest message, in octets, that is returned whole. Of others only the header is."""
+    schedule: RetrySchedule = field(factory=RetrySchedule)
+    """Says how long the report itself is tried."""
+    success_for_all: bool = False
+    """Whether reports of success are also made for senders who did not log in. Then a forged
+    sender can be sent reports for which they never asked."""
+
+    # what is due
+
+    def action(self, message: Message, settlement: Settlement) -> Action | None:
+        """Return what the sender of *message* must be told of *settlement*; None for nothing."""
+        if message.sender.mailbox is None:
+            return None
+        notify = settlement.delivery.parameters.notify
+        if notify is not None and Notify.NEVER in notify:
+            return None
+        match settlement.decision:
+            case Later(warned=True):
+                return Action.DELAYED if _asked(notify, Notify.DELAY) else None
+            case Done(fate=Fate.FAILED | Fate.EXPIRED):
+                return Action.FAILED if _asked(notify, Notify.FAILURE) else None
+            case Done(fate=Fate.DELIVERED | Fate.RELAYED | Fate.EXPANDED as fate):
+                return _ACTIONS[fate] if self._reports_success(message, settlement) else None
+        return None
+
+    def _reports_success(self, message: Message, settlement: Settlement) -> bool:
+        if not (message.authenticated or self.success_for_all):
+            return False
+        wanted = Notify.SUCCESS in (settlement.delivery.parameters.notify or ())
+        if settlement.decision != Done(Fate.RELAYED):
+            return wanted
+        attempt, by = settlement.attempt, message.parameters.by
+        has_dsn, has_by = (attempt.dsn, attempt.deliver_by) if attempt else (False, False)
+        if by is not None and (by.trace or not has_by):  # RFC 2852 4.1.4.2
+            return True
+        return wanted and not has_dsn  # RFC 3461 5.2.2
+
+    def octets_needed(self, message: Message, settlements: Sequence[Settlement]) -> int:
+        """Return how many octets of the content :meth:`report` needs; 0 if no report is due."""
+        actions = {self.action(message, settlement) for settlement in settlements} - {None}
+        if not actions:
+            return 0
+        return message.size if self._returns_whole(message, actions) else MAX_HEADER
+
+    def _returns_whole(self, message: Message, actions: set[Action | None]) -> bool:
+        parameters = message.parameters
+        return (
+            Action.FAILED in actions
+            and (parameters.ret or self.returned) is Ret.FULL
+            and not parameters.requiretls  # RFC 8689 5
+            and message.size <= self.max_returned
+        )
+
+    # what is said
+
+    def report(
+        self,
+        message: Message,
+        settlements: Sequence[Settlement],
+        content: bytes,
+        *,
+        now: float,
+        report_id: str,
+    ) -> Queued | None:
+        """Return the report on *settlements* of *message*, for the queue; None if none is due.
+
+        *content* is the content of *message*, or at least as much from its start as
+        :meth:`octets_needed` says. *report_id* is the id of the report (:func:`.make_id`).
+        """
+        due = [it for it in settlements if self.action(message, it) is not None]
+        if not due:
+            return None
+        sender = ForwardPath(message.sender.mailbox)
+        octets = self.octets(message, due, content, now=now, report_id=report_id)
+        parameters = MailParameters(
+            smtputf8=not sender.isascii,
+            body=None if octets.isascii() else Body.EIGHT_BIT_MIME,
+            requiretls=message.parameters.requiretls,  # RFC 8689 5
+            mt_priority=message.parameters.mt_priority,  # RFC 6710 4.6
+        )
+        never = RcptParameters(notify={Notify.NEVER})  # RFC 3461 6.1
+        return Queued(
+            message=Message(
+                id=report_id,
+                sender=ReversePath(None),
+                parameters=parameters,
+                size=len(octets),
+                arrived=now,
+                expires=self.schedule.expires(ReversePath(None), parameters, now),
+            ),
+            deliveries=(
+                Delivery(message=report_id, number=0, recipient=sender, parameters=never, due=now),
+            ),
+            content=octets,
+        )
+
+    def octets(
+        self,
+        message: Message,
+        due: Sequence[Settlement],
+        content: bytes,
+        *,
+        now: float,
+        report_id: str,
+    ) -> bytes:
+        """Return the content of the report on all settlements of *due*."""
+        utf8 = not message.sender.isascii
+        status = self.status(message, due, content)
+        actions = {recipient.action for recipient in status.recipients}
+        whole = self._returns_whole(message, {*actions}) and len(content) >= message.size
+        complete = content + b"\r\n" if len(content) >= message.size else content
+        header = header_of(complete, MAX_HEADER)
+        cases = [_case(it, one) for it, one in zip(due, status.recipients, strict=True)]
+        fields = _fields(header)
+        text = report_text(
+            message, cases, host=str(self.hostname), subject=_decoded(fields.get("subject", "")),
+            postmaster=str(self._postmaster),
+        )  # fmt: skip
+        parts = [
+            text_part(text, utf8=utf8),
+            status_part(status.write(utf8=utf8)),
+            returned(content if whole else header, whole=whole, utf8=utf8),
+        ]
+        subject = next(text for action, text in _SUBJECTS.items() if action in actions)
+        return multipart_report(
+            self._header(message, fields, subject, now, report_id), parts, report_id
+        )
+
+    def _header(
+        self, message: Message, fields: dict[str, str], subject: str, now: float, report_id: str
+    ) -> list[str]:
+        """Return the header fields of the report. *fields* are those of the message."""
+        about = fields.get("subject", "")
+        if 0 < len(about) <= _MAX_SUBJECT:
+            subject += f": {encode_text(about)}"
+        written = [
+            f"From: {self.name} <{self._postmaster}>",
+            f"To: <{message.sender}>",
+            f"Subject: {subject}",
+            f"Date: {date_field(now)}",
+            f"Message-ID: <{report_id}@{self.hostname}>",
+            "Auto-Submitted: auto-replied",  # RFC 3834 5.2
+        ]
+        if (about := fields.get("message-id", "")) and about.isascii():
+            written += [f"In-Reply-To: {about}", f"References: {about}"]  # RFC 3834 3.1.5
+        return [fold(line) for line in written]
+
+    @property
+    def _postmaster(self) -> Mailbox:
+        return self.postmaster or Mailbox("postmaster", self.hostname)
+
+    def status(
+        self, message: Message, due: Sequence[Settlement], content: bytes = b""
+    ) -> DeliveryStatus:
+        """Return what the report on *due* says to programs. *content* is for its Received field."""
+        others = []
+        parameters = message.parameters
+        if parameters.by is not None:  # RFC 2852 5
+            others.append(("Deliver-By-Date", date_field(message.arrived + parameters.by.seconds)))
+        if parameters.hold_for is not None:  # RFC 4865 5.1.2
+            others.append(("Future-Release-Request", f"for;{parameters.hold_for}"))
+        if parameters.hold_until is not None:
+            until = write_timestamp(parameters.hold_until)
+            others.append(("Future-Release-Request", f"until;{until}"))
+        client = received_from(content, self.hostname)
+        return DeliveryStatus(
+            reporting_mta=_mta_name(str(self.hostname)),
+            envelope_id=parameters.envid or "",
+            received_from=TypedValue("dns", client) if client else None,
+            arrival=message.arrived,
+            others=tuple(others),
+            recipients=tuple(self._recipient(message, settlement) for settlement in due),
+        )
+
+    def _recipient(self, message: Message, settlement: Settlement) -> RecipientStatus:
+        delivery, action = settlement.delivery, self.action(message, settlement)
+        if action is None:
+            raise ValueError(f"no report is due for {delivery.recipient}; pass only those with one")
+        attempt = settlement.delivery_after.last
+        original = delivery.parameters.orcpt
+        return RecipientStatus(
+            final_recipient=_address(OriginalRecipient.of(delivery.recipient)),
+            original_recipient=None if original is None else _address(original),
+            action=action,
+            status=_status(message, settlement, attempt),
+            remote_mta=None if attempt is None else _remote(attempt),
+            diagnostic_code=None if attempt is None else _diagnostic(attempt),
+            last_attempt=None if attempt is None else attempt.at,
+            will_retry_until=message.expires if action is Action.DELAYED else None,
+        )
+
+
+def _address(recipient: OriginalRecipient) -> TypedValue:
+    return TypedValue(recipient.addr_type, recipient.address)
+
+
+def _asked(notify: frozenset[Notify] | None, condition: Notify) -> bool:
+    """Return whether *condition* is reported: by default, failures and delays are."""
+    return notify is None or condition in notify
+
+
+def _status(message: Message, settlement: Settlement, attempt: Attempt | None) -> EnhancedCode:
+    """Return the status of one recipient (RFC 3463): what the reply says, if there is one."""
+    by = message.parameters.by
+    reply = None if attempt is None else attempt.reply
+    match settlement.decision:
+        case Done(fate=Fate.EXPIRED):
+            return _TOO_LATE if by is not None and by.mode is ByMode.RETURN else _EXPIRED
+        case Done(fate=Fate.FAILED):
+            return _code_of(reply, (5, 4))
+        case Done():
+            return _code_of(reply, (2,))
+        case _:
+            notified = by is not None and by.mode is ByMode.NOTIFY
+            return _EXPIRED if notified else _code_of(reply, (4,))  # RFC 2852 4.1.3
+
+
+def _code_of(reply: Reply | None, classes: tuple[int, ...]) -> EnhancedCode:
+    """Return the enhanced code of *reply* if its class is one of *classes*; without one, that of
+    the class alone (RFC 3461 6.3)."""
+    if reply is None or reply.code // 100 not in classes:
+        return EnhancedCode(classes[0], 0, 0)
+    return reply.enhanced or EnhancedCode(reply.code // 100, 0, 0)
+
+
+def _has_answered(attempt: Attempt) -> bool:
+    return attempt.result is Result.UNKNOWN or (attempt.reply is not None and not attempt.error)
+
+
+def _remote(attempt: Attempt) -> TypedValue | None:
+    """Return the name of the server that answered, if there was one (RFC 3464 2.3.5)."""
+    if not attempt.host or attempt.address.startswith("/") or not _has_answered(attempt):
+        return None
+    return _mta_name(attempt.host)
+
+
+def _diagnostic(attempt: Attempt) -> TypedValue | None:
+    """Return what the server answered, as it was sent (RFC 3461 9.2), or what failed here."""
+    if attempt.error:
+        return TypedValue("x-smtpproto", printable(attempt.error))
+    if attempt.reply is None:
+        return None
+    lines = bytes(attempt.reply).decode().removesuffix("\r\n").split("\r\n")
+    return TypedValue("smtp", "\n".join(printable(line).rstrip() for line in lines))
+
+
+def _mta_name(name: str) -> TypedValue:
+    """Return *name* with its type, which is ``dns`` only for a full name (RFC 3461 6.3)."""
+    try:
+        host = to_ascii_host(name)
+    except GrammarError:
+        return TypedValue("x-local-hostname", printable(name))
+    full = not isinstance(host, Domain) or "." in host.name
+    return TypedValue("dns" if full else "x-local-hostname", str(host))
+
+
+def _case(settlement: Settlement, status: RecipientStatus) -> Case:
+    decision = settlement.decision
+    return Case(
+        status=status,
+        address=str(settlement.delivery.recipient),
+        fate=decision.fate if isinstance(decision, Done) else None,
+        attempt=settlement.delivery_after.last,
+    )
+
+
+def _fields(header: bytes) -> dict[str, str]:
+    """Return the fields of *header* that a report repeats, on one line each; the first of each."""
+    try:
+        fields: list[HeaderField] = header_fields(header)
+    except GrammarError:
+        return {}
+    found: dict[str, str] = {}
+    for one in fields:
+        if one.name.lower() in ("subject", "message-id") and one.name.lower() not in found:
+            text = one.body.decode("utf-8", "replace")
+            found[one.name.lower()] = printable(" ".join(text.split()))
+    return found
+
+
+def _decoded(text: str) -> str:
+    """Return *text* with its encoded words decoded (RFC 2047), cut to a readable length."""
+    with suppress(LookupError, ValueError, HeaderParseError):  # then it is shown as it is
+        text = str(make_header(decode_header(text)))
+    return text[:_MAX_SUBJECT]

@@ -1,0 +1,108 @@
+"""The part of a report that people read: what happened to whom, why, and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+
+from smtpproto.grammar.reply import EnhancedCode, Reply
+from smtpproto.grammar.status_meanings import MEANINGS
+from smtpproto.mta.causes import cause_of
+from smtpproto.mta.queue import Attempt, Result
+from smtpproto.mta.settlement import Done, Fate, Later
+from smtpproto.testing.strategies import enhanced_codes
+
+from .settled import REFUSED, T, settled, settlement
+from .test_bounce import REPORTER, made, read
+
+
+def text_of(*settlements: Any, **changes: Any) -> str:
+    return made(*settlements, **changes).text
+
+
+def test_a_refusal_is_told_in_words_with_the_answer_of_the_server_and_advice() -> None:
+    one = settlement(Done(Fate.FAILED), attempt=REFUSED)
+    assert (
+        text_of(one, content=b"Subject: Lunch =?utf-8?q?f=C3=BCr?= all\r\n\r\n")
+        == f"""\
+Your message was NOT delivered to:
+
+    bob@b.example
+
+There is no mailbox with this address.
+
+mx.b.example [192.0.2.9] answered to RCPT TO:<bob@b.example>:
+
+    550-5.1.1 no such user
+    550 5.1.1 see http://b.example
+
+What you can do: check the address for a typing error. If it is right, ask
+the recipient in another way for an address that works.
+
+--\x20
+Subject of your message: Lunch für all
+Arrived at mx.example.org: Mon, 30 Nov 2026 12:00:00 +0000
+Its id there: {one.delivery.message}
+For help, write to postmaster@mx.example.org and quote this id.
+"""
+    )
+
+
+def test_recipients_with_the_same_cause_are_told_together_in_the_order_of_their_causes() -> None:
+    full = evolve(REFUSED, reply=Reply(552, "5.2.2", "full"))
+    text = text_of(
+        settlement(Done(Fate.FAILED), to="a@b.example", attempt=REFUSED),
+        settlement(Done(Fate.FAILED), to="b@b.example", attempt=full),
+        settlement(Done(Fate.FAILED), to="c@b.example", attempt=REFUSED),
+    )
+    assert "    a@b.example\n    c@b.example\n\nThere is no mailbox" in text
+    assert text.index("c@b.example") < text.index("    b@b.example\n\nThe mailbox is full.")
+
+
+def test_a_delay_says_until_when_it_is_tried_and_that_nothing_has_to_be_done() -> None:
+    attempt = Attempt(at=T, result=Result.UNREACHED, host="mx.b.example", error="no route")
+    text = text_of(settlement(Later(due=T + 60, warned=True), attempt=attempt))
+    assert "mx.example.org keeps trying until Sat, 05 Dec 2026 12:00:00 +0000." in text
+    assert "What failed with mx.b.example:\n\n    no route\n" in text
+    assert "You do not have to do anything." in text
+
+
+def test_an_unknown_outcome_is_told_as_one() -> None:
+    attempt = Attempt(at=T, result=Result.UNKNOWN, host="mx.b.example")
+    text = text_of(settlement(Done(Fate.EXPIRED), attempt=attempt))
+    assert "mx.example.org tried for 5 days, and has given up." in text
+    assert "may\nhave arrived all the same" in text
+    assert "What you can do: ask the recipient whether the message has arrived." in text
+
+
+def test_what_others_wrote_cannot_look_like_a_line_of_the_report() -> None:
+    attempt = evolve(REFUSED, error="x\n\nYour message was delivered\x1b[1m", host="a\nb")
+    text = text_of(settlement(Done(Fate.FAILED), attempt=attempt))
+    assert "\n    x\\n\\nYour message was delivered\\x1b[1m\n" in text
+
+
+@given(settled())
+def test_the_lines_are_printable_and_mostly_short(case: Any) -> None:
+    one, settlements, content = case
+    queued = REPORTER.report(one, settlements, content, now=T, report_id="x")
+    if queued is None:
+        return
+    lines = read(queued).text.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert all(len(line) <= 76 or " " not in line or line.startswith("    ") for line in lines)
+
+
+@given(enhanced_codes())
+def test_each_status_has_a_cause_and_advice(code: EnhancedCode) -> None:
+    cause = cause_of(code)
+    assert cause.what.endswith(".") and cause.advice.endswith(".")
+
+
+@pytest.mark.parametrize("subject", range(8))
+def test_each_subject_of_the_registry_has_a_cause(subject: int) -> None:
+    assert any(known == subject for known, _ in MEANINGS)
+    general = cause_of(EnhancedCode(5, subject, 999))
+    assert subject == 0 or general != cause_of(EnhancedCode(5, 0, 0))
