@@ -12,7 +12,8 @@ are
 * ``smtpproto.mail``: preparing a message, planning how to send it, and checking it;
 * ``smtpproto.ports``, ``smtpproto.client``, ``smtpproto.server`` and ``smtpproto.protocol``: for
   adapters to other event loops, and for programs that drive the protocol machines themselves;
-* ``smtpproto.dns``: what a resolver answers, and how it is asked;
+* ``smtpproto.dns``, ``smtpproto.dns_cache`` and ``smtpproto.adapters.dnspython``: what a resolver
+  answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.

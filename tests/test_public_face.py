@@ -22,10 +22,12 @@ PUBLIC = (
     "smtpproto",
     "smtpproto.adapters.asyncio",
     "smtpproto.adapters.blocking",
+    "smtpproto.adapters.dnspython",
     "smtpproto.adapters.trio",
     "smtpproto.client",
     "smtpproto.commands",
     "smtpproto.dns",
+    "smtpproto.dns_cache",
     "smtpproto.errors",
     "smtpproto.events",
     "smtpproto.limits",
@@ -95,7 +97,7 @@ def test_each_public_module_has_the_names_that_it_lists(module: str) -> None:
 
 
 def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
-    named = set(re.findall(r"``(smtpproto[.a-z]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
+    named = set(re.findall(r"``(smtpproto[.a-z_]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
     whole = {"smtpproto.adapters" + name if name.startswith(".") else name for name in named}
     assert whole == set(PUBLIC) - {"smtpproto", "smtpproto.testing.strategies"}
 

@@ -24,6 +24,7 @@ BELOW: dict[str, list[str]] = {
     "ports": [],
     "dns": [],
     "grammar": ["late_names", "limits", "option_types"],
+    "dns_cache": ["dns", "option_types", "ports"],
     "outcome": ["option_types", "grammar"],
     "errors": ["grammar", "outcome"],
     "wire": ["errors", "late_names", "limits", "option_types", "ports", "grammar"],
