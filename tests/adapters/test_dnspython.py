@@ -1,0 +1,209 @@
+"""The resolver over dnspython: asyncio, trio and blocking sockets, against a name server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from smtpproto.adapters.blocking import run
+from smtpproto.dns import MX, Answer, Kind, Status
+
+pytest.importorskip("dns")
+
+from smtpproto.adapters.dnspython import DNSResolver
+
+from ..support.name_server import NameServer, serving
+
+RECORDS = {
+    "example.test": [
+        ("MX", "20 B.example.test."),
+        ("MX", "10 a.example.test."),
+        ("TXT", '"v=spf1 " "-all"'),
+        ("TXT", '"\\255\\000"'),
+    ],
+    "a.example.test": [("A", "192.0.2.1"), ("A", "192.0.2.2"), ("AAAA", "2001:db8::1")],
+    "null.test": [("MX", "0 .")],
+    "alias.test": [("CNAME", "other.test.")],
+    "other.test": [("CNAME", "example.test.")],
+    "dangling.test": [("CNAME", "gone.test.")],
+    "1.2.0.192.in-addr.arpa": [("PTR", "Host.Example.test.")],
+    "large.test": [("A", f"192.0.2.{number}") for number in range(200)],
+    "no-soa.test": [("A", "192.0.2.1")],
+    "odd.test": [("MX", "1 a\\032b\\255.test.")],
+}
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"], ids=["IPv4", "IPv6"])
+def host(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    if found == "::1":
+        try:
+            socket.create_server((found, 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("this host has no IPv6")
+    return found
+
+
+@pytest.fixture
+def server(host: str) -> Iterator[NameServer]:
+    with serving(NameServer(RECORDS), host) as it:
+        yield it
+
+
+def on_asyncio(resolver: DNSResolver, name: str, kind: Kind) -> Answer:
+    return asyncio.run(resolver.lookup(name, kind))
+
+
+def on_trio(resolver: DNSResolver, name: str, kind: Kind) -> Answer:
+    return trio.run(resolver.lookup, name, kind)
+
+
+def on_sockets(resolver: DNSResolver, name: str, kind: Kind) -> Answer:
+    return run(resolver.lookup(name, kind))
+
+
+@pytest.fixture(params=[on_asyncio, on_trio, on_sockets])
+def ask(request: pytest.FixtureRequest, host: str, server: NameServer) -> Ask:
+    def asks(name: str, kind: Kind = Kind.MX, **options: Any) -> Answer:
+        options = {"timeout": 2, "lifetime": 2} | options
+        answer: Answer = request.param(DNSResolver([host], port=server.port, **options), name, kind)
+        return answer
+
+    return asks
+
+
+def test_mx_records_are_found_with_names_in_lower_case(ask: Ask) -> None:
+    answer = ask("example.test")
+    assert answer.status is Status.FOUND
+    assert set(answer.exchangers) == {MX(10, "a.example.test"), MX(20, "b.example.test")}
+    assert (answer.ttl, answer.name) == (300, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts"),
+    [(Kind.A, {"192.0.2.1", "192.0.2.2"}), (Kind.AAAA, {"2001:db8::1"})],
+)
+def test_addresses_are_found(ask: Ask, kind: Kind, texts: set[str]) -> None:
+    assert set(ask("a.example.test", kind).texts) == texts
+
+
+def test_strings_of_a_txt_record_are_joined_as_octets(ask: Ask) -> None:
+    assert set(ask("example.test", Kind.TXT).octets) == {b"v=spf1 -all", b"\xff\x00"}
+
+
+def test_a_ptr_record_is_a_name(ask: Ask) -> None:
+    assert ask("1.2.0.192.in-addr.arpa", Kind.PTR).texts == ("host.example.test",)
+
+
+def test_the_root_as_exchanger_is_empty(ask: Ask) -> None:
+    assert ask("null.test").exchangers == (MX(0, ""),)
+
+
+def test_odd_octets_in_a_name_are_escaped(ask: Ask) -> None:
+    [record] = ask("odd.test").exchangers
+    assert record.exchange.isascii()
+    assert record.exchange.isprintable()
+
+
+def test_aliases_are_followed_and_the_least_time_to_live_counts(ask: Ask) -> None:
+    answer = ask("alias.test")
+    assert (answer.status, answer.name, answer.ttl) == (Status.FOUND, "example.test", 100)
+
+
+def test_a_name_without_records_of_the_type_has_no_data_for_the_time_of_the_soa(ask: Ask) -> None:
+    answer = ask("a.example.test", Kind.TXT)
+    assert (answer.status, answer.records, answer.ttl) == (Status.NO_DATA, (), 60)
+
+
+@pytest.mark.parametrize("name", ["gone.test", "dangling.test"])
+def test_a_name_that_does_not_exist_is_told_for_the_time_of_the_soa(ask: Ask, name: str) -> None:
+    answer = ask(name)
+    assert (answer.status, answer.ttl) == (Status.NO_NAME, 60)
+
+
+@pytest.mark.parametrize("name", ["no-soa.test", "no-soa-at-all.test"])
+def test_a_negative_answer_without_soa_is_not_kept(ask: Ask, name: str) -> None:
+    answer = ask(name)
+    assert answer.status in (Status.NO_DATA, Status.NO_NAME)
+    assert answer.ttl == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("refused.test", Status.FAILED),
+        ("bogus.test", Status.BOGUS),
+        ("broken.test", Status.FAILED),
+        ("silent.test", Status.FAILED),
+    ],
+)
+def test_a_failure_is_an_answer_that_says_why(ask: Ask, name: str, status: Status) -> None:
+    answer = ask(name, timeout=0.2, lifetime=0.3)
+    assert answer.status is status
+    assert answer.detail
+    assert not answer.known
+
+
+@pytest.mark.parametrize(
+    "name", ["a..test", f"{'x' * 64}.test", "x." * 130 + "test", "\udc80.test"]
+)
+def test_what_cannot_be_a_name_does_not_exist(ask: Ask, server: NameServer, name: str) -> None:
+    assert ask(name).status is Status.NO_NAME
+    assert server.asked == []
+
+
+def test_a_long_answer_comes_by_tcp(ask: Ask, server: NameServer) -> None:
+    assert len(ask("large.test", Kind.A).texts) == 200
+    assert [over_tcp for _, _, over_tcp in server.asked] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["host", "host."])
+def test_names_are_asked_for_as_they_are_and_once(ask: Ask, server: NameServer, name: str) -> None:
+    assert ask(name).status is Status.NO_NAME
+    assert server.asked == [("host", "MX", False)]
+
+
+@pytest.mark.parametrize(("trusted", "authentic"), [(None, True), (True, True), (False, False)])
+def test_an_answer_is_authentic_if_a_trusted_server_says_so(
+    ask: Ask, server: NameServer, trusted: bool | None, authentic: bool
+) -> None:
+    server.authentic = True
+    assert ask("example.test", trusted=trusted).authentic is authentic
+    assert ask("gone.test", trusted=trusted).authentic is authentic
+    server.authentic = False
+    assert ask("example.test", trusted=trusted).authentic is False
+
+
+@pytest.mark.parametrize(
+    ("nameservers", "trusted"),
+    [(["127.0.0.1"], True), (["::1", "127.0.0.53"], True), (["127.0.0.1", "192.0.2.1"], False)],
+)
+def test_only_servers_on_this_host_are_trusted_by_default(
+    nameservers: list[str], trusted: bool
+) -> None:
+    assert DNSResolver(nameservers)._trusted is trusted
+
+
+@pytest.mark.parametrize(
+    ("nameservers", "error"),
+    [("192.0.2.1", TypeError), ([], ValueError), (["ns.example.org"], ValueError)],
+)
+def test_name_servers_that_are_no_addresses_are_refused(
+    nameservers: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        DNSResolver(nameservers)
+
+
+def test_the_system_names_the_servers_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(resolver: Any, path: str) -> None:
+        resolver.nameservers = ["192.0.2.53"]
+
+    monkeypatch.setattr("dns.resolver.BaseResolver.read_resolv_conf", read)
+    assert DNSResolver()._blocking.nameservers == ["192.0.2.53"]
