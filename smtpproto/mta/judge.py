@@ -97,10 +97,15 @@ class Judge:
 def is_permanent(attempt: Attempt) -> bool:
     """Return whether *attempt* says that no further one can help.
 
-    A refused login does not: the fault is in the settings here, not in the message.
+    A host that refuses every session, by its greeting or to EHLO, may be set right; but not one
+    that says that it takes no mail at all (RFC 7504). A refused login is no fault of the message,
+    but of the settings here.
     """
     reply = attempt.reply
-    refused = attempt.result in (Result.REFUSED, Result.UNREACHED)
-    if not refused or reply is None or not reply.permanent:
+    if reply is None or not reply.permanent:
         return False
-    return reply.code not in _LOGIN_REFUSED and not attempt.command.upper().startswith("AUTH")
+    if reply.code in _LOGIN_REFUSED or attempt.command.upper().startswith("AUTH"):
+        return False
+    if attempt.result is Result.UNREACHED:
+        return not attempt.host or reply.code in _TAKES_NO_MAIL
+    return attempt.result is Result.REFUSED

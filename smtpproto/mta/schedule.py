@@ -332,8 +332,8 @@ class Schedule:
 def feedback_of(attempts: Sequence[Attempt]) -> Feedback:
     """Return what the *attempts* of one job say about its destination.
 
-    A refusal says that the destination works, unless it is 421. That there is no host, for good,
-    says nothing: another message must ask again.
+    A refusal of a message says that the destination works, unless it is 421. That there is no host,
+    for good, says nothing: another message must ask again.
     """
     found = {_feedback(attempt) for attempt in attempts}
     for feedback in (Feedback.FAILED, Feedback.ANSWERED):
@@ -348,5 +348,5 @@ def _feedback(attempt: Attempt) -> Feedback:
         return Feedback.FAILED
     if result is not Result.UNREACHED:
         return Feedback.ANSWERED
-    permanent = reply is not None and reply.permanent
-    return Feedback.NEITHER if permanent else Feedback.FAILED
+    no_host = reply is not None and reply.permanent and not attempt.host
+    return Feedback.NEITHER if no_host else Feedback.FAILED

@@ -386,6 +386,7 @@ NO_SUCH_DOMAIN = attempt(Result.UNREACHED, Reply(550, "5.1.2", "no such domain")
         ([attempt(Result.UNREACHED, Reply(451, "4.4.3", "DNS"))], FAILED),
         ([attempt(Result.UNKNOWN)], FAILED),
         ([NO_SUCH_DOMAIN], NEITHER),
+        ([attempt(Result.UNREACHED, Reply(554), host="mx.test")], FAILED),
         ([REFUSED_LATER, attempt(Result.UNKNOWN)], FAILED),
         ([NO_SUCH_DOMAIN, REFUSED_LATER], ANSWERED),
         ([], NEITHER),
