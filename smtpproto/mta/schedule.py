@@ -16,7 +16,9 @@ from .window import Feedback, Window
 __all__ = ["Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
 
 _APART = 0.005  # seconds between deliveries that are put back, so that they do not return at once
-_LATEST = 3600.0  # seconds after which any of them returns
+_SLOWEST = 10.0  # the same, to a destination that is slower than that
+_RETURN = (5.0, 60.0)  # seconds after which the first of them returns
+_LATEST = 3600.0  # seconds by which any of them returns later than the first
 _COSTLY = 262144  # octets that cost an origin as much as a transaction
 _MOST = 100.0  # the highest cost, in transactions
 
@@ -59,6 +61,8 @@ class _Destination:
     recipients: int = 0  # that wait
     by_origin: Counter[str] = Factory(Counter)  # the same
     put_back: int = 0  # since there was room for all
+    pace: float = _APART  # seconds for a recipient, while others wait
+    answered: float | None = None  # when it last answered, while others wait
     trouble: Attempt | None = None  # the last that failed
     suspects: int = 0  # jobs that count as those of a suspect
     full: bool = False  # and not yet half empty, or the store would be asked for each delivery
@@ -160,6 +164,7 @@ class Schedule:
         if feedback is Feedback.ANSWERED:
             found.trouble = None
             found.put_back = 0 if found.window.on_probation else found.put_back
+            _measure(found, len(job.deliveries), now)
         elif feedback is Feedback.FAILED:
             found.trouble = because
         found.window.end(feedback, now)
@@ -251,15 +256,14 @@ class Schedule:
     def _put_back(
         self, found: _Destination, message: Message, delivery: Delivery, now: float
     ) -> PutBack:
-        until = found.window.paused_until(now)
-        later = min(found.put_back * _APART, _LATEST)
+        due = found.window.paused_until(now)
+        because = None if due is None else found.trouble
+        if due is None:  # when what waits now is gone
+            due = now + min(max(found.recipients * found.pace, _RETURN[0]), _RETURN[1])
+        due += min(found.put_back * max(found.pace, _APART), _LATEST)
         found.put_back += 1
         return PutBack(
-            destination=found.name,
-            message=message,
-            delivery=delivery,
-            due=(now + self._limits.pause if until is None else until) + later,
-            because=None if until is None else found.trouble,
+            destination=found.name, message=message, delivery=delivery, due=due, because=because
         )
 
     def _next_ring(self) -> OrderedDict[str, _Destination] | None:
@@ -327,6 +331,14 @@ class Schedule:
         self._idle.pop(name, None)
         self._blocked.pop(name, None)
         del self._destinations[name]
+
+
+def _measure(found: _Destination, recipients: int, now: float) -> None:
+    """Let the pace of *found* follow a job that was answered, if others waited meanwhile."""
+    if found.answered is not None:
+        seconds = max(now - found.answered, 0) / recipients
+        found.pace += (min(seconds, _SLOWEST) - found.pace) / 8
+    found.answered = now if found.recipients else None
 
 
 def feedback_of(attempts: Sequence[Attempt]) -> Feedback:
