@@ -73,13 +73,18 @@ def canonical_of(text: str) -> str | None:
     """Return the canonical form of the address *text*; None if it is not an address."""
     if not text or lower(text) == _POSTMASTER:
         return lower(text)
-    if _COMMON.fullmatch(text):
-        return common_mailbox(text).canonical
-    context = ParseContext(leniencies=_ANYTHING_READABLE)
     try:
-        return _read_whole(_read_mailbox, text, context).canonical
+        return read_leniently(text).canonical
     except GrammarError:
         return None
+
+
+def read_leniently(text: str) -> Mailbox:
+    """Read an address as any leniency allows it: one that was accepted before. Raises
+    GrammarError."""
+    if _COMMON.fullmatch(text):
+        return common_mailbox(text)
+    return _read_whole(_read_mailbox, text, ParseContext(leniencies=_ANYTHING_READABLE))
 
 
 @checked

@@ -303,7 +303,7 @@ class _Record:
         return Entry(
             message=self.message,
             deliveries=tuple(self.deliveries.values()),
-            ended=tuple(self.ended),
+            ended=tuple(sorted(self.ended, key=lambda it: it.delivery.number)),
         )
 
     def is_selected(self, selection: Selection) -> bool:

@@ -90,9 +90,9 @@ class Entry:
 
     message: Message
     deliveries: tuple[Delivery, ...] = ()
-    """Those in the queue."""
+    """Those in the queue, by number."""
     ended: tuple[Ended, ...] = ()
-    """Those that came to their end, as long as the store remembers them."""
+    """Those, by number, that came to their end, as long as the store remembers them."""
 
 
 def address_key(path: ReversePath | ForwardPath) -> str:

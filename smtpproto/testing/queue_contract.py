@@ -97,19 +97,23 @@ class QueueContract:
     def test_what_was_put_is_found_as_it_was_also_after_a_restart(self) -> None:
         @self.settings
         @given(queued_messages())
-        def check(queued: Queued) -> None:
+        def check_one(queued: Queued) -> None:
             async def use(store: QueueStore) -> None:
-                await store.put([queued])
-                for again in (store, await self.reopen(store)):
-                    (entry,) = await again.find(Selection(id=queued.message.id))
-                    assert repr(entry.message) == repr(queued.message)
+                async def check(store: QueueStore) -> None:
+                    (entry,) = await store.find(Selection(id=queued.message.id))
+                    assert str(entry.message.sender) == str(queued.message.sender)
                     assert entry == Entry(message=queued.message, deliveries=queued.deliveries)
-                    assert await read(await again.content(entry.message)) == queued.content
+                    assert await read(await store.content(entry.message)) == queued.content
+
+                await store.put([queued])
+                await check(store)
+                again = await self.reopen(store)
+                await check(again)
                 await again.close()
 
             self.with_store(use)
 
-        check()
+        check_one()
 
     def test_content_can_be_read_again_and_again(self) -> None:
         async def use(store: QueueStore) -> None:
@@ -134,8 +138,9 @@ class QueueContract:
                 queued = make_queued(f"m{len(content)}", content=content)
                 await store.put([evolve(queued, content=body)])
                 await body.discard()
-                for again in (store, store := await self.reopen(store)):
-                    assert await read(await again.content(queued.message)) == content
+                assert await read(await store.content(queued.message)) == content
+                store = await self.reopen(store)
+                assert await read(await store.content(queued.message)) == content
             await store.close()
 
         self.with_store(use)

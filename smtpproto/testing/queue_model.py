@@ -99,7 +99,7 @@ class QueueModel:
             Entry(
                 message=record.message,
                 deliveries=tuple(record.deliveries),
-                ended=tuple(record.ended),
+                ended=tuple(sorted(record.ended, key=lambda it: it.delivery.number)),
             )
             for record in self.records
             if any(selection.matches(record.message, it) for it in _visible(record, selection))

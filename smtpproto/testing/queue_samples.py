@@ -63,6 +63,7 @@ def attempts() -> SearchStrategy[Attempt]:
         reply=st.none() | strategies.replies(),
         command=st.text(max_size=20),
         error=st.text(max_size=20),
+        dsn=st.booleans(),
         seconds=_times(),
     )
 

@@ -1,0 +1,84 @@
+"""Content on its way into an SQLite queue: in memory, or in a file of its own."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from ..ports import Runtime
+from .segments import Segments, sync_file, write_all
+from .sqlite_rows import Place
+from .sqlite_writer import failure
+
+__all__ = ["SQLiteBody"]
+
+_AT_ONCE = 256 * 1024  # octets that are gathered for one write to a file
+
+
+class SQLiteBody:
+    """Implements :class:`.Body`. Up to *spool* octets are in memory. *check* raises QueueFull if
+    there is no room for so many octets."""
+
+    def __init__(
+        self, runtime: Runtime, segments: Segments, spool: int, check: Callable[[int], None]
+    ) -> None:
+        self._runtime, self._segments, self._spool = runtime, segments, spool
+        self._check = check
+        self._pieces: list[bytes] = []
+        self._held = self._crc = 0
+        self._number: int | None = None
+        self._file: io.FileIO | None = None
+        self.size: int = 0
+
+    async def write(self, data: bytes) -> None:
+        """Add octets. Raises QueueFull and QueueFailed."""
+        self._pieces.append(bytes(data))
+        self.size += len(data)
+        self._held += len(data)
+        if self._held > (self._spool if self._file is None else _AT_ONCE):
+            await self._runtime.in_thread(self._flush)
+
+    async def discard(self) -> None:
+        """Give up the content, unless it was put into the queue."""
+        self._pieces.clear()
+        number, self._number = self._number, None
+        if number is not None:
+            self._close()
+            self._segments.remove(number)
+
+    async def finish(self) -> bytes | Place:
+        """Return the content, or its place. From now on :meth:`discard` does nothing."""
+        if self._file is None:
+            return b"".join(self._pieces)
+        await self._runtime.in_thread(self._finish)
+        number, self._number = self._number, None
+        return Place(self._crc, segment=number, start=0)
+
+    def _flush(self) -> None:
+        octets = b"".join(self._pieces)
+        self._pieces.clear()
+        self._held = 0
+        try:
+            self._check(len(octets))
+            if self._file is None:
+                self._number, self._file = self._segments.create()
+            write_all(self._file, octets)
+        except OSError as error:
+            raise failure(error, Path(self._segments.path(self._number or 0))) from error
+        self._crc = zlib.crc32(octets, self._crc)
+
+    def _finish(self) -> None:
+        self._flush()
+        assert self._file is not None
+        try:
+            sync_file(self._file.fileno())
+        except OSError as error:
+            raise failure(error, self._segments.path(self._number or 0)) from error
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,122 @@
+"""Rows of an SQLite queue, and the conditions that select them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import frozen
+
+from ..mta.queue import Delivery
+from ..mta.queue_text import read_delivery, write_log, write_recipient
+from ..mta.store import Selection, address_key
+from .segments import FileSlice
+from .sqlite_schema import STATES
+
+SHIFT = 20  # of a message's key in those of its deliveries
+MASK = (1 << SHIFT) - 1
+DELIVERY = "key, recipient, due, state, attempts, warned, reason, log, fate, at"
+
+_BY_NUMBER = {number: state for state, number in STATES.items()}
+
+
+@frozen
+class Place:
+    """Where a content is: in a segment from *start*, or in the row *octets*."""
+
+    crc: int
+    octets: bytes | None = None
+    segment: int | None = None
+    start: int | None = None
+
+
+def in_row(octets: bytes) -> Place:
+    """Return the place of a content that is kept in the database."""
+    return Place(zlib.crc32(octets), octets)
+
+
+def key_range(message_key: int) -> tuple[int, int]:
+    first = message_key << SHIFT
+    return first, first | MASK
+
+
+def delivery_row(message_key: int, priority: int, delivery: Delivery) -> tuple[Any, ...]:
+    return (
+        message_key << SHIFT | delivery.number,
+        priority,
+        delivery.domain,
+        address_key(delivery.recipient),
+        STATES[delivery.state],
+        delivery.due,
+        delivery.attempts,
+        delivery.warned,
+        delivery.reason,
+        write_recipient(delivery),
+        write_log(delivery.log),
+    )
+
+
+def delivery_of(name: str, row: tuple[Any, ...]) -> Delivery:
+    key, recipient, due, state, attempts, warned, reason, log, _, _ = row
+    return read_delivery(
+        name,
+        key & MASK,
+        recipient,
+        log,
+        due=due,
+        state=_BY_NUMBER[state],
+        attempts=attempts,
+        warned=bool(warned),
+        reason=reason,
+    )
+
+
+def conditions(selection: Selection, *, in_queue: bool = True) -> tuple[str, list[Any]]:
+    """Return the condition for deliveries of *selection*, but for their state."""
+    parts, values = (["fate IS NULL"] if in_queue else ["1"]), []
+    if (recipient := selection.recipient) is not None:
+        if recipient.startswith("@"):
+            parts.append("domain = ?")
+            recipient = recipient[1:]
+        else:
+            parts.append("address = ?")
+        values.append(recipient)
+    message, more = of_message(selection)
+    if more:
+        parts.append(
+            f"""EXISTS (SELECT 1 FROM message WHERE message.key = delivery.key >> 20
+            AND {message})"""
+        )
+    return " AND ".join(parts), [*values, *more]
+
+
+def of_message(selection: Selection) -> tuple[str, list[Any]]:
+    """Return the condition for messages of *selection*."""
+    parts, values = ["1"], []
+    if (name := selection.id) is not None:
+        parts.append("id >= ? AND id < ?")
+        values += [name, name + "\U0010ffff"]
+    if (sender := selection.sender) is not None:
+        if sender.startswith("@"):
+            parts.append("sender_domain = ?")
+            sender = sender[1:]
+        else:
+            parts.append("sender = ?")
+        values.append(sender)
+    return " AND ".join(parts), values
+
+
+def crc_of(content: bytes | FileSlice) -> int:
+    if isinstance(content, bytes):
+        return zlib.crc32(content)
+    crc = 0
+    for piece in _pieces(content):
+        crc = zlib.crc32(piece, crc)
+    content.seek(0)
+    return crc
+
+
+def _pieces(content: FileSlice) -> Iterator[bytes]:
+    while piece := content.read(1 << 20):
+        yield piece

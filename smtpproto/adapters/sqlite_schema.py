@@ -1,0 +1,168 @@
+"""The database of an SQLite queue: its tables, its versions, and the checks when it is opened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from ..errors import QueueFailed
+from ..mta.queue import State
+from .segments import Segments, sync_directory
+
+__all__ = ["connect", "find_broken", "lock", "migrate", "void_leases"]
+
+STATES = {State.WAITING: 0, State.LEASED: 1, State.HELD: 2}
+_APPLICATION = 0x736D7470  # "smtp", in the header of the file
+
+# A delivery's key is its message's key times 2**20 plus its number: so they lie together, and
+# messages and deliveries need no further index on each other. `left` and `fate` are null as long
+# as they are in the queue. `destination` has, for each priority and domain with deliveries that
+# wait, a time that is not later than the earliest of them: a claim finds who is due without looking
+# at the others.
+_VERSIONS = [
+    f"""
+    PRAGMA application_id = {_APPLICATION};
+    CREATE TABLE message (
+        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, sender TEXT NOT NULL,
+        sender_domain TEXT NOT NULL, priority INTEGER NOT NULL, size INTEGER NOT NULL,
+        arrived REAL NOT NULL, not_before REAL NOT NULL, data TEXT NOT NULL,
+        segment INTEGER, start INTEGER, crc INTEGER NOT NULL, left REAL);
+    CREATE INDEX message_queued ON message (arrived, size) WHERE left IS NULL;
+    CREATE INDEX message_left ON message (left) WHERE left IS NOT NULL;
+    CREATE INDEX message_segment ON message (segment) WHERE segment IS NOT NULL AND left IS NULL;
+    CREATE TABLE body (message INTEGER PRIMARY KEY, octets BLOB NOT NULL);
+    CREATE TABLE delivery (
+        key INTEGER PRIMARY KEY, priority INTEGER NOT NULL, domain TEXT NOT NULL,
+        address TEXT NOT NULL, state INTEGER NOT NULL, due REAL NOT NULL,
+        attempts INTEGER NOT NULL, warned INTEGER NOT NULL, reason TEXT NOT NULL,
+        recipient TEXT NOT NULL, log TEXT NOT NULL, fate TEXT, at REAL);
+    CREATE INDEX delivery_waiting ON delivery (domain, priority, due)
+        WHERE state = 0 AND fate IS NULL;
+    CREATE INDEX delivery_leased ON delivery (domain) WHERE state = 1 AND fate IS NULL;
+    CREATE INDEX delivery_held ON delivery (domain) WHERE state = 2 AND fate IS NULL;
+    CREATE TABLE destination (
+        priority INTEGER, domain TEXT, due REAL NOT NULL, PRIMARY KEY (priority, domain)
+    ) WITHOUT ROWID;
+    CREATE INDEX destination_due ON destination (priority, due);
+    """,
+]
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and of the system as QueueFailed that names *path*."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise QueueFailed(f"the queue {path} cannot be opened: {error}") from error
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Return a file that this process alone has open, until it closes it. Raises QueueFailed if
+    another has."""
+    with named(path):
+        file = open(path, "ab")  # noqa: SIM115 - it stays open
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        check = "that only one process works on the queue"
+        raise QueueFailed(f"another process uses the queue of {path}", check=check) from error
+    return file
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection to the database at *path*, set as the queue needs it."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        sync_directory(path.parent)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.executescript(
+            """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+            PRAGMA checkpoint_fullfsync = ON; PRAGMA busy_timeout = 5000;
+            PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"""
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to the present version. Raises QueueFailed if it is not ours, or newer."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != _APPLICATION if version else tables:
+        raise QueueFailed(
+            f"{path} is a database, but not a queue", check="the path of the queue's database"
+        )
+    if version > len(_VERSIONS):
+        raise QueueFailed(
+            f"the queue {path} has version {version}, and this program knows {len(_VERSIONS)}",
+            check="whether a newer version of this library has written it",
+        )
+    for number, script in enumerate(_VERSIONS[version:], version + 1):
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def void_leases(connection: sqlite3.Connection, known: set[tuple[str, int]]) -> None:
+    """Let the leased deliveries wait that are not *known*, by message and number."""
+    leased = connection.execute(
+        """SELECT delivery.key, id, delivery.key & 0xFFFFF FROM delivery
+        LEFT JOIN message ON message.key = delivery.key >> 20 WHERE state = 1 AND fate IS NULL"""
+    )
+    void = [(key,) for key, *place in leased.fetchall() if tuple(place) not in known]
+    if void:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("UPDATE delivery SET state = 0 WHERE key = ?", void)
+        find_destinations(connection)
+        connection.execute("COMMIT")
+
+
+def find_destinations(connection: sqlite3.Connection) -> None:
+    """Write the table of destinations anew, from the deliveries that wait."""
+    connection.execute("DELETE FROM destination")
+    connection.execute(
+        """INSERT INTO destination SELECT priority, domain, min(due) FROM delivery
+        WHERE state = 0 AND fate IS NULL GROUP BY domain, priority"""
+    )
+
+
+def find_broken(
+    connection: sqlite3.Connection, segments: Segments
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the messages in the queue whose content is lost: key, id, and what is wrong."""
+    lost = connection.execute(
+        """SELECT key, id FROM message WHERE left IS NULL AND segment IS NULL
+        AND NOT EXISTS (SELECT 1 FROM body WHERE message = message.key)"""
+    )
+    for key, name in lost.fetchall():
+        yield key, name, "its content is not in the database"
+    needed = connection.execute(
+        """SELECT segment, max(start + size) FROM message
+        WHERE segment IS NOT NULL AND left IS NULL GROUP BY segment"""
+    ).fetchall()
+    for segment, end in needed:
+        if (size := segments.size(segment)) < end:
+            cut = connection.execute(
+                """SELECT key, id FROM message WHERE segment = ? AND left IS NULL
+                AND start + size > ?""",
+                (segment, size),
+            )
+            path = segments.path(segment)
+            for key, name in cut.fetchall():
+                yield key, name, f"its content is not in {os.fspath(path)}"

@@ -1,0 +1,261 @@
+"""The thread that writes an SQLite queue. It commits what has gathered while it wrote before."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+
+from ..errors import QueueFailed, QueueFull
+from ..ports import call_contained
+from .segments import Segments
+from .sqlite_schema import connect, find_broken, migrate, void_leases
+from .sqlite_tables import Tables
+
+__all__ = ["Call", "Reader", "Writer", "failure"]
+
+MOST = 1000  # calls in one transaction
+_IDLE = 2.0  # seconds without a call, after which the log is written into the database
+_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+
+T = TypeVar("T")
+log = logging.getLogger("smtpproto.queue")
+
+
+@define(eq=False)
+class Call(Generic[T]):
+    """A call of *function* with the tables, as a part of a transaction."""
+
+    function: Callable[[Tables], T]
+    durable: bool = True
+    """Whether its effect must survive a power loss."""
+    after: Callable[[T], object] | None = None
+    """Is called in the thread, with the result, once that is committed."""
+    future: Future[T] = field(factory=Future)
+    result: Any = None
+
+
+class Writer:
+    """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
+
+    If a write fails, nothing that it may concern is believed: the whole group fails, and the
+    database is opened and checked again before the next.
+    """
+
+    def __init__(self, path: Path, segments: Segments) -> None:
+        self._path, self._segments = path, segments
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        self._submitting = threading.Lock()
+        self._stopped = self._idle = False
+        self._tables: Tables | None = None
+        self._synchronous = True
+        self.leased: set[tuple[str, int]] = set()
+        """The deliveries that were handed out, and not settled yet: message and number."""
+        self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
+
+    def start(self) -> None:
+        """Open the database, and start the thread. Raises QueueFailed."""
+        self._open()
+        assert self._tables is not None
+        self._segments.remove_all_but(self._tables.segments())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Wait until all that was submitted is done, and the thread has ended."""
+        with self._submitting:
+            self._stopped = True
+            self._calls.put(None)
+        self._thread.join()
+
+    def submit(self, call: Call[T]) -> Future[T]:
+        """Run *call* in the thread; return its future. Raises QueueFailed after :meth:`stop`."""
+        with self._submitting:
+            if self._stopped:
+                raise QueueFailed("the queue is not open any more")
+            self._calls.put(call)
+        return call.future
+
+    # -- the thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        goes_on = True
+        while goes_on:
+            group, goes_on = self._gather()
+            if group:
+                self._run_group(group)
+        self._close()
+
+    def _gather(self) -> tuple[list[Call[Any]], bool]:
+        """Return the calls that wait, and whether more may come. Wait for the first one."""
+        try:
+            call = self._calls.get(timeout=None if self._idle else _IDLE)
+        except Empty:
+            self._idle = True
+            self._checkpoint()
+            return [], True
+        self._idle = False
+        group: list[Call[Any]] = []
+        while call is not None:
+            if call.future.set_running_or_notify_cancel():
+                group.append(call)
+            if len(group) >= MOST or self._calls.empty():
+                return group, True
+            call = self._calls.get()
+        return group, False
+
+    def _run_group(self, group: Sequence[Call[Any]]) -> None:
+        try:
+            if self._tables is None:
+                self._open()
+            assert self._tables is not None
+            done = self._transaction(self._tables, group)
+        except Exception as error:
+            log.error("the queue %s cannot be written: %s", self._path, error)
+            self._close()
+            failed = failure(error, self._path)
+            for call in group:
+                call.future.set_exception(failed)
+            return
+        for call in done:
+            if call.after is not None:
+                call.after(call.result)
+        for call in done:
+            call.future.set_result(call.result)
+        self._remove_segments(self._tables)
+
+    def _transaction(self, tables: Tables, group: Sequence[Call[Any]]) -> list[Call[Any]]:
+        """Run *group* in one transaction; return the calls that did not raise. What they raise
+        themselves goes to their futures; what SQLite and the system raise leaves here."""
+        execute = tables.connection.execute
+        self._set_synchronous(tables, any(call.durable for call in group))
+        execute("BEGIN IMMEDIATE")
+        done, failed = [], []
+        for call in group:
+            execute("SAVEPOINT call")
+            try:
+                call.result = call_contained(call.function, tables)
+            except (sqlite3.Error, OSError):
+                raise
+            except Exception as error:
+                execute("ROLLBACK TO call")
+                failed.append((call, error))
+            else:
+                done.append(call)
+            execute("RELEASE call")
+        self._segments.sync()
+        execute("COMMIT")
+        for call, raised in failed:
+            call.future.set_exception(raised)
+        return done
+
+    def _set_synchronous(self, tables: Tables, durable: bool) -> None:
+        if durable is not self._synchronous:
+            tables.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._synchronous = durable
+
+    def _remove_segments(self, tables: Tables) -> None:
+        """Delete the files that no message needs any more."""
+        try:
+            for segment in [*tables.emptied]:
+                if not (self._segments.is_current(segment) or tables.is_needed(segment)):
+                    self._segments.remove(segment)
+                    tables.emptied.discard(segment)
+        except sqlite3.Error as error:  # the next start deletes them
+            log.warning("files of the queue %s were not deleted: %s", self._path, error)
+
+    def _open(self) -> None:
+        """Open the database and check it. Leases that nobody holds are void."""
+        try:
+            connection = connect(self._path)
+        except (sqlite3.Error, OSError) as error:
+            raise failure(error, self._path) from error
+        try:
+            migrate(connection, self._path)
+            # After a failed sync the log is believed only as far as it is written again.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            void_leases(connection, self.leased)
+            tables = Tables(connection, self._segments)
+            for key, name, what in find_broken(connection, self._segments):
+                log.error("message %s is held: %s", name, what)
+                tables.hold_message(key, what)
+        except (sqlite3.Error, OSError) as error:
+            connection.close()
+            raise failure(error, self._path) from error
+        except BaseException:
+            connection.close()
+            raise
+        self._tables, self._synchronous = tables, True
+
+    def _checkpoint(self) -> None:
+        """Write the log into the database, if it can be done now."""
+        if self._tables is not None:
+            try:
+                self._tables.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlite3.Error as error:
+                log.warning("the log of the queue %s was not written: %s", self._path, error)
+
+    def _close(self) -> None:
+        self._segments.abandon()
+        if self._tables is not None:
+            self._tables.connection.close()
+            self._tables = None
+
+
+class Reader:
+    """A thread that reads the database, while another writes it."""
+
+    def __init__(self, path: Path, segments: Segments) -> None:
+        self._path = path
+        connection = connect(path)
+        connection.execute("PRAGMA query_only = ON")
+        self._tables = Tables(connection, segments)
+        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        self._submitting = threading.Lock()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="smtpproto reader", daemon=True)
+        self._thread.start()
+
+    def submit(self, call: Call[T]) -> Future[T]:
+        """Run *call* in the thread; return its future. Raises QueueFailed after :meth:`stop`."""
+        with self._submitting:
+            if self._stopped:
+                raise QueueFailed("the queue is not open any more")
+            self._calls.put(call)
+        return call.future
+
+    def stop(self) -> None:
+        """Wait until all that was submitted is done, and the thread has ended."""
+        with self._submitting:
+            self._stopped = True
+            self._calls.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            if call.future.set_running_or_notify_cancel():
+                try:
+                    result = call_contained(call.function, self._tables)
+                except Exception as error:
+                    is_ours = not isinstance(error, sqlite3.Error | OSError)
+                    call.future.set_exception(error if is_ours else failure(error, self._path))
+                else:
+                    call.future.set_result(result)
+        self._tables.connection.close()
+
+
+def failure(error: Exception, path: Path) -> Exception:
+    """Return the error that the callers get."""
+    if isinstance(error, QueueFailed):
+        return error
+    full = isinstance(error, OSError) and error.errno in _FULL
+    if full or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        return QueueFull(f"the disk of the queue {path} is full")
+    return QueueFailed(f"the queue {path} failed: {error}")

@@ -1,0 +1,137 @@
+"""What stores keep of messages and deliveries, as text: JSON, in ASCII."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import AttrsInstance, fields
+
+from ..errors import GrammarError, QueueFailed
+from ..grammar.address import ForwardPath, ReversePath, read_leniently
+from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS
+from ..grammar.parameters import MailParameters, RcptParameters, read_parameters
+from ..grammar.reply import Reply
+from .queue import Attempt, Delivery, Message, Result, State
+
+__all__ = ["read_delivery", "read_message", "write_log", "write_message", "write_recipient"]
+
+_dump = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def write_message(message: Message) -> str:
+    """Return all of *message* but its id and size."""
+    values = _changed(message, _MESSAGE)
+    values["sender"] = str(message.sender)
+    if message.parameters is not NO_MAIL_PARAMETERS:
+        values["parameters"] = str(message.parameters)
+    return _dump(values)
+
+
+def read_message(name: str, size: int, text: str) -> Message:
+    """Return the message *name* from what :func:`write_message` wrote. Raises QueueFailed."""
+    try:
+        values = json.loads(text)
+        sender, parameters = values.pop("sender"), values.pop("parameters", "")
+        return Message(
+            id=name,
+            size=size,
+            sender=ReversePath(read_leniently(sender) if sender else None),
+            parameters=_mail_parameters(parameters),
+            **values,
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise unreadable(name, error) from error
+
+
+def write_recipient(delivery: Delivery) -> str:
+    """Return the recipient of *delivery* and its parameters."""
+    recipient = delivery.recipient
+    address = None if recipient.mailbox is None else str(recipient)
+    return _dump([address, str(delivery.parameters)])
+
+
+def write_log(attempts: Iterable[Attempt]) -> str:
+    """Return *attempts*; "" for none."""
+    log = [_attempt_to_json(attempt) for attempt in attempts]
+    return _dump(log) if log else ""
+
+
+def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
+    name: str,
+    number: int,
+    recipient: str,
+    log: str,
+    *,
+    due: float,
+    state: State,
+    attempts: int,
+    warned: bool,
+    reason: str,
+) -> Delivery:
+    """Return a delivery of the message *name*. *recipient* and *log* are what
+    :func:`write_recipient` and :func:`write_log` wrote. Raises QueueFailed."""
+    try:
+        address, parameters = json.loads(recipient)
+        return Delivery(
+            message=name,
+            number=number,
+            recipient=ForwardPath(None if address is None else read_leniently(address)),
+            parameters=_rcpt_parameters(parameters),
+            due=due,
+            state=state,
+            attempts=attempts,
+            warned=warned,
+            reason=reason,
+            log=tuple(map(_attempt_from_json, json.loads(log))) if log else (),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> QueueFailed:
+    """Return the error for a message whose rows cannot be read."""
+    why = error.message if isinstance(error, GrammarError) else str(error)
+    return QueueFailed(
+        f"the queue's entry of message {name} cannot be read: {why}",
+        check="whether something else has changed the queue, and a copy of it",
+    )
+
+
+def _mail_parameters(text: str) -> MailParameters:
+    return MailParameters.read(read_parameters(text)) if text else NO_MAIL_PARAMETERS
+
+
+def _rcpt_parameters(text: str) -> RcptParameters:
+    return RcptParameters.read(read_parameters(text)) if text else NO_RCPT_PARAMETERS
+
+
+def _changed(value: Message | Attempt, fields: Mapping[str, object]) -> dict[str, Any]:
+    """Return the attributes of *value* that are not the default of their field. So a field that is
+    added later needs no change of what is stored."""
+    values = ((name, getattr(value, name)) for name in fields)
+    return {name: value for name, value in values if value != fields[name]}
+
+
+def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
+    values = _changed(attempt, _ATTEMPT)
+    values["result"] = attempt.result.value
+    if (reply := attempt.reply) is not None:
+        code = None if reply.enhanced is None else str(reply.enhanced)
+        values["reply"] = [reply.code, code, [*reply.lines]]
+    return values
+
+
+def _attempt_from_json(values: dict[str, Any]) -> Attempt:
+    result, reply = Result(values.pop("result")), values.pop("reply", None)
+    return Attempt(result=result, reply=None if reply is None else Reply(*reply), **values)
+
+
+def _defaults(kind: type[AttrsInstance], *others: str) -> Mapping[str, object]:
+    """Return the fields of *kind* that JSON can hold, with their defaults: all but *others*."""
+    return {field.name: field.default for field in fields(kind) if field.name not in others}
+
+
+_MESSAGE = _defaults(Message, "id", "size", "sender", "parameters")
+_ATTEMPT = _defaults(Attempt, "result", "reply")
