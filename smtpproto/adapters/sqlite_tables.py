@@ -287,7 +287,7 @@ class Tables:
         content: bytes | FileSlice | None = octets
         if segment is not None:
             content = FileSlice(self._segments.path(segment), start, size)
-        if content is None or crc_of(content) != crc:
+        if not isinstance(content, bytes | FileSlice) or crc_of(content) != crc:
             raise QueueFailed(
                 f"the content of message {message.id} is lost or damaged",
                 check="the disk, and whether something else has changed the queue's files",

@@ -127,9 +127,9 @@ class Writer:
         for call in done:
             if call.after is not None:
                 call.after(call.result)
+        self._remove_segments(self._tables)
         for call in done:
             call.future.set_result(call.result)
-        self._remove_segments(self._tables)
 
     def _transaction(self, tables: Tables, group: Sequence[Call[Any]]) -> list[Call[Any]]:
         """Run *group* in one transaction; return the calls that did not raise. What they raise

@@ -1,0 +1,211 @@
+"""Many users of one SQLite queue: groups, cancellation, threads, and what each claim costs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from smtpproto.adapters import asyncio as on_asyncio
+from smtpproto.adapters import blocking as on_sockets
+from smtpproto.adapters import trio as on_trio
+from smtpproto.adapters.segments import Segments
+from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.adapters.sqlite_rows import in_row
+from smtpproto.adapters.sqlite_schema import connect, migrate
+from smtpproto.adapters.sqlite_tables import Tables
+from smtpproto.mta.queue import Delivery
+from smtpproto.ports import Runtime
+from smtpproto.testing.queue_contract import NOW, make_queued
+
+from ..support.queues import ALL, OPTIONS, claim, do, due, names, open_queue, relayed
+from .test_sqlite_failures import Faulty, faulty
+
+__all__ = ["faulty"]  # a fixture
+
+
+class Gate:
+    """Makes the writer wait within a claim until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def due(self, delivery: Delivery) -> float:
+        self.reached.set()
+        assert self.opened.wait(30)
+        return NOW + 1000
+
+
+def in_asyncio(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(use(on_asyncio.Runtime()))
+
+
+def in_trio(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+    trio.run(use, on_trio.Runtime())
+
+
+def in_blocking(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
+    on_sockets.run(use(on_sockets.Runtime()))
+
+
+@pytest.mark.parametrize("run", [in_asyncio, in_trio, in_blocking])
+def test_the_queue_works_on_every_runtime(
+    tmp_path: Path, run: Callable[[Callable[[Runtime], Coroutine[Any, Any, None]]], None]
+) -> None:
+    async def use(runtime: Runtime) -> None:
+        queue = SQLiteQueue(tmp_path / "queue.db", OPTIONS)
+        await queue.open(runtime)
+        queued = make_queued("a", content=b"x" * 100_000)
+        await queue.put([queued])
+        claims = await queue.claim(NOW, 10, due)
+        source: Any = await queue.content(queued.message)
+        assert source.read() == queued.content
+        await queue.settle(relayed(claims), NOW)
+        assert await queue.find(ALL) == []
+        await queue.close()
+
+    run(use)
+
+
+async def until(event: threading.Event) -> None:
+    while not event.is_set():
+        await asyncio.sleep(0)
+
+
+def test_what_gathers_while_the_writer_is_busy_costs_one_sync(
+    tmp_path: Path, faulty: type[Faulty]
+) -> None:
+    async def use(runtime: Runtime) -> None:
+        queue, gate = SQLiteQueue(tmp_path / "queue.db", OPTIONS), Gate()
+        await queue.open(runtime)
+        await queue.put([make_queued("first")])
+        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+        await until(gate.reached)
+        faulty.executed.clear()
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(queue.put([make_queued(f"m{number}")]))
+            await asyncio.sleep(0)
+            gate.opened.set()
+        await busy
+        assert faulty.executed.count("COMMIT") == 2
+        assert len(await queue.find(ALL)) == 21
+        await queue.close()
+
+    in_asyncio(use)
+
+
+def test_one_call_of_a_group_that_is_refused_does_not_disturb_the_others(tmp_path: Path) -> None:
+    async def use(runtime: Runtime) -> None:
+        queue, gate = SQLiteQueue(tmp_path / "queue.db", OPTIONS), Gate()
+        await queue.open(runtime)
+        await queue.put([make_queued("a")])
+        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+        await until(gate.reached)
+        puts = [queue.put([make_queued(f"x{name}"), make_queued(name)]) for name in "bac"]
+        tasks = [asyncio.create_task(put) for put in puts]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        results = await asyncio.gather(*tasks, busy, return_exceptions=True)
+        assert [type(it) for it in results[:3]] == [type(None), ValueError, type(None)]
+        assert names(await queue.find(ALL)) == ["a", "xb", "b", "xc", "c"]
+        await queue.close()
+
+    in_asyncio(use)
+
+
+def test_deliveries_whose_claimer_was_cancelled_wait_again(tmp_path: Path) -> None:
+    async def use(runtime: Runtime) -> None:
+        queue, gate = SQLiteQueue(tmp_path / "queue.db", OPTIONS), Gate()
+        await queue.open(runtime)
+        await queue.put([make_queued("a")])
+        claiming = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+        await until(gate.reached)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        gate.opened.set()
+        await queue.put([make_queued("b", due=NOW + 1)])  # after the claim, whatever it did
+        while not (claims := await queue.claim(NOW, 1, due)):
+            pass
+        assert [it.attempts for it in claims[0].deliveries] == [1]
+        await queue.close()
+
+    in_asyncio(use)
+
+
+def test_a_put_that_is_cancelled_before_it_begins_is_left_out(tmp_path: Path) -> None:
+    async def use(runtime: Runtime) -> None:
+        queue, gate = SQLiteQueue(tmp_path / "queue.db", OPTIONS), Gate()
+        await queue.open(runtime)
+        await queue.put([make_queued("a")])
+        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+        await until(gate.reached)
+        putting = asyncio.create_task(queue.put([make_queued("b")]))
+        await asyncio.sleep(0)
+        putting.cancel()
+        await asyncio.wait([putting])
+        gate.opened.set()
+        await busy
+        assert names(await queue.find(ALL)) == ["a"]
+        await queue.close()
+
+    in_asyncio(use)
+
+
+def test_threads_may_use_the_queue_at_the_same_time(tmp_path: Path) -> None:
+    with open_queue(tmp_path / "queue.db") as queue:
+
+        def work(thread: int) -> int:
+            for number in range(10):
+                do(queue.put([make_queued(f"{thread}-{number}")]))
+            done = 0
+            while claims := claim(queue, 3):
+                do(queue.settle(relayed(claims), NOW))
+                done += sum(len(it.deliveries) for it in claims)
+            return done
+
+        with ThreadPoolExecutor(6) as pool:
+            assert sum(pool.map(work, range(6))) == 60
+        assert do(queue.find(ALL)) == []
+
+
+def count_steps(path: Path, waiting: int) -> int:
+    """Return the hundreds of steps that SQLite needs to claim, settle and look for the next time
+    while *waiting* deliveries to another domain are due."""
+    connection = connect(path)
+    migrate(connection, path)
+    tables = Tables(connection, Segments(path.with_suffix(".bodies")))
+    connection.execute("BEGIN")
+    recipients = [f"u{number}@giant.test" for number in range(waiting)]
+    tables.put(make_queued("giant", *recipients, due=NOW - 10), in_row(b""))
+    for number in range(20):
+        tables.put(make_queued(f"m{number}", f"x@{number % 3}.test"), in_row(b""))
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    connection.set_progress_handler(count, 100)
+    claims = tables.claim(NOW, 10, due, {"giant.test"}, None)
+    assert len(claims) == 10
+    tables.next_due({"giant.test"})
+    tables.settle(relayed(claims), NOW)
+    claims = tables.claim(NOW, 5, due, (), None)
+    assert names(claims) == ["giant"]
+    connection.execute("COMMIT")
+    connection.close()
+    return steps
+
+
+def test_a_claim_costs_no_more_if_many_deliveries_wait(tmp_path: Path) -> None:
+    few = count_steps(tmp_path / "few.db", 10)
+    many = count_steps(tmp_path / "many.db", 3000)
+    assert many <= few * 1.3

@@ -1,0 +1,158 @@
+"""Opening a queue in SQLite: whose it is, and whether it is whole."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from smtpproto.adapters import segments
+from smtpproto.adapters.blocking import Runtime
+from smtpproto.adapters.sqlite_queue import SQLiteOptions, SQLiteQueue
+from smtpproto.errors import QueueFailed
+from smtpproto.mta.queue import State
+from smtpproto.mta.store import Selection
+from smtpproto.testing.queue_contract import NOW, make_queued
+
+from ..support.queues import ALL, claim, do, names, open_queue
+
+LARGE = b"x" * 100_000
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+def change(path: Path, statement: str) -> None:
+    """Do to the database what another program may have done."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(statement).rowcount
+
+
+def files(path: Path) -> list[Path]:
+    return sorted((path.parent / "queue.db.bodies").iterdir())
+
+
+def open_fails(path: Path) -> str:
+    with pytest.raises(QueueFailed) as failed:
+        do(SQLiteQueue(path).open(Runtime()))
+    return str(failed.value)
+
+
+def test_a_queue_that_is_open_cannot_be_opened_again(path: Path) -> None:
+    with open_queue(path):
+        assert "another process uses the queue" in open_fails(path)
+    with open_queue(path):
+        pass
+
+
+def test_the_files_of_a_queue_are_for_its_owner_only(path: Path) -> None:
+    with open_queue(path):
+        assert path.stat().st_mode & 0o077 == 0
+        assert (path.parent / "queue.db.bodies").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_no_database_is_left_as_it_is(path: Path) -> None:
+    path.write_bytes(b"something else " * 1000)
+    assert f"{path} failed: file is not a database" in open_fails(path)
+    assert path.read_bytes() == b"something else " * 1000
+
+
+def test_the_database_of_another_program_is_left_as_it_is(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE message (text)")
+    assert "is a database, but not a queue" in open_fails(path)
+
+
+def test_a_queue_of_a_newer_version_is_refused(path: Path) -> None:
+    with open_queue(path):
+        pass
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert "has version 99, and this program knows 1" in open_fails(path)
+
+
+def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    assert str(tmp_path / "no") in open_fails(tmp_path / "no" / "queue.db")
+
+
+def test_files_that_no_message_needs_are_deleted_at_the_start(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "ROTATE", 1)  # a file for each content
+    with open_queue(path) as queue:
+        do(queue.put([make_queued(name, content=LARGE) for name in "abc"]))
+        assert len(files(path)) == 3
+        do(queue.drop(Selection(id="a"), NOW))
+        assert len(files(path)) == 2
+        do(queue.drop(Selection(id="c"), NOW))  # of the file to which the next content may go
+        (path.parent / "queue.db.bodies" / "000000000099.seg").write_bytes(b"left over")
+    with open_queue(path) as queue:
+        (file,) = files(path)
+        assert file.read_bytes() == LARGE
+        do(queue.put([make_queued("d", content=LARGE)]))
+        assert "000000000100.seg" in files(path)[-1].name
+
+
+@pytest.mark.parametrize("damage", ["missing", "short", "row"])
+def test_a_message_whose_content_is_lost_is_held_and_shown(
+    path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = damage == "row"
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("lost", content=b"" if row else LARGE), make_queued("good")]))
+    if row:
+        change(path, "DELETE FROM body WHERE message = 1")
+    elif damage == "short":
+        files(path)[0].write_bytes(LARGE[:-1])
+    else:
+        files(path)[0].unlink()
+    with caplog.at_level(logging.ERROR), open_queue(path) as queue:
+        assert "message lost is held: its content is not in" in caplog.text
+        assert names(claim(queue)) == ["good"]
+        (entry,) = do(queue.find(Selection(state=State.HELD)))
+        assert "its content is not in" in entry.deliveries[0].reason
+        with pytest.raises(QueueFailed, match=r"lost or damaged|cannot be read|ends within"):
+            do(queue.content(entry.message))
+
+
+@pytest.mark.parametrize("content", [b"hello\r\n", LARGE])
+def test_content_that_was_changed_is_not_delivered(path: Path, content: bytes) -> None:
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a", content=content)]))
+    if content is LARGE:
+        files(path)[0].write_bytes(b"y" + LARGE[1:])
+    else:
+        change(path, "UPDATE body SET octets = x'00' || substr(octets, 2)")
+    with open_queue(path) as queue:
+        (one,) = claim(queue)
+        with pytest.raises(QueueFailed, match="content of message a is lost or damaged"):
+            do(queue.content(one.message))
+
+
+def test_a_row_that_cannot_be_read_is_held_and_the_others_are_delivered(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a"), make_queued("b")]))
+    change(path, 'UPDATE delivery SET recipient = \'["\\u0007", ""]\' WHERE key = 1 << 20')
+    with open_queue(path) as queue:
+        assert names(claim(queue)) == ["b"]
+        assert "entry of message a cannot be read" in caplog.text
+        assert do(queue.stats()).deliveries[State.HELD] == 1
+        with pytest.raises(QueueFailed, match="message a cannot be read"):
+            do(queue.find(ALL))
+
+
+def test_messages_that_have_left_are_forgotten_after_their_time(path: Path) -> None:
+    with open_queue(path, SQLiteOptions(reserve=0, remember=10)) as queue:
+        do(queue.put([make_queued("a")]))
+        do(queue.drop(ALL, NOW))
+        do(queue.settle([], NOW + 10))
+        assert len(do(queue.find(Selection(id="a")))) == 1
+        do(queue.settle([], NOW + 11))
+        assert do(queue.find(Selection(id="a"))) == []
