@@ -23,7 +23,7 @@ from smtpproto.grammar.timestamp import read_timestamp
 from smtpproto.mail.header import header_fields
 from smtpproto.mta.bounce import MAX_HEADER, Reporter
 from smtpproto.mta.judge import Judge
-from smtpproto.mta.queue import Attempt, Result, make_id
+from smtpproto.mta.queue import Attempt, Result, envelope_of, make_id
 from smtpproto.mta.retry import RetrySchedule
 from smtpproto.mta.settlement import Decision, Done, Fate, Hold, Later, Settlement
 from smtpproto.mta.status import Action, DeliveryStatus
@@ -39,6 +39,7 @@ FAILED, DELAYED, DELIVERED = (
     Done(Fate.DELIVERED),
 )
 RELAYED = Done(Fate.RELAYED)
+ORCPT = OriginalRecipient.parse("RFC822;Bob+2BX@B.example")
 CONTENT = b"Subject: Lunch\r\nMessage-ID: <a@b.example>\r\n\r\nHello\r\n"
 
 
@@ -144,6 +145,18 @@ def test_a_report_is_due_if_notify_asks_for_it_or_by_default_for_what_went_wrong
 
 
 @pytest.mark.req("RFC3461-5.2-01", "RFC5321-3.6.3-03", "RFC5321-4.5.4-02", "RFC5321-6.1-04")
+@pytest.mark.parametrize("notify", NOTIFY, ids=str)
+@pytest.mark.parametrize("decision", [decision for decision, *_ in CONDITIONS])
+def test_the_null_sender_is_told_of_no_end_whatever_notify_says(
+    decision: Decision, notify: set[Notify] | None
+) -> None:
+    one = settlement(decision, notify=notify, attempt=REFUSED)
+    for authenticated in (False, True):
+        bounce = message("", authenticated=authenticated)
+        assert REPORTER.action(bounce, one) is None
+        assert REPORTER.report(bounce, [one], b"", now=T, report_id=ID) is None
+
+
 @given(settled(st.just(ReversePath(None))))
 def test_nothing_is_ever_reported_to_the_null_sender(case: Any) -> None:
     one, settlements, content = case
@@ -198,24 +211,43 @@ def test_each_relay_reports_a_message_whose_by_asks_for_a_trace() -> None:
 
 
 @pytest.mark.req(
-    "RFC3461-5.2.8-01",
     "RFC3461-6.1-01",
     "RFC3461-6.1-02",
-    "RFC3461-6.2-01",
-    "RFC6522-3-01",
     "RFC3464-2-01",
     "RFC3464-2-03",
     "RFC5321-3.6.3-04",
-    "RFC5321-4.4-17",
-    "RFC5321-6.1-06",
-    "RFC5321-4.5.5-01",
-    "RFC6533-4.5-01",
-    "RFC3834-3.3-01",
-    "RFC5321-4.4-23",
-    "RFC3461-6.3-04",
     "RFC5321-4.4-14",
-    "RFC3464-2.1-01",
+    "RFC5321-4.4-17",
+    "RFC5321-4.5.5-01",
+    "RFC5321-6.1-06",
+    "RFC3834-3.3-01",
 )
+def test_a_report_goes_from_the_null_sender_to_the_sender_and_asks_for_no_report_itself() -> None:
+    one = message("Ann@A.example", parameters=MailParameters(ret=Ret.FULL, envid="x"))
+    queued = REPORTER.report(one, [settlement(FAILED)], b"", now=T, report_id=ID)
+    assert queued is not None
+    envelope = envelope_of(queued.message, queued.deliveries)
+    assert bytes(envelope.mail) == b"MAIL FROM:<>"
+    assert [bytes(rcpt).partition(b" ORCPT")[0] for rcpt in envelope.rcpts] == [
+        b"RCPT TO:<Ann@A.example> NOTIFY=NEVER"
+    ]
+    assert read(queued).header["To"] == "<Ann@A.example>"
+
+
+@pytest.mark.req("RFC3461-6.2-01", "RFC6522-3-01", "RFC3464-2.1-01", "RFC3461-6.3-04")
+def test_a_report_has_a_part_for_people_one_for_programs_and_what_is_returned() -> None:
+    report = made(settlement(FAILED), settlement(DELAYED, to="cy@c.example", orcpt=ORCPT))
+    kinds = [part.type.partition(";")[0] for part in report.parts]
+    assert kinds == ["text/plain", "message/delivery-status", "message/rfc822"]
+    about, *groups = report.parts[1].body.removesuffix(b"\r\n").split(b"\r\n\r\n")
+    assert about.startswith(b"Reporting-MTA: ") and b"Recipient" not in about
+    assert [re.findall(rb"(?m)^(Final-Recipient: .*|Action|Status)", it) for it in groups] == [
+        [b"Final-Recipient: rfc822; bob@b.example\r", b"Action", b"Status"],
+        [b"Final-Recipient: rfc822; cy@c.example\r", b"Action", b"Status"],
+    ]
+
+
+@pytest.mark.req("RFC3461-5.2.8-01", "RFC5321-4.4-23")
 @given(settled())
 def test_a_report_goes_once_from_nobody_to_the_sender_and_names_exactly_those_who_are_due(
     case: Any,
@@ -384,9 +416,8 @@ def recipient_of(*settlements: Settlement, **changes: Any) -> Any:
     "RFC3464-2.3.2-01",
 )
 def test_envid_and_orcpt_are_repeated_decoded_and_only_if_they_were_given() -> None:
-    orcpt = OriginalRecipient.parse("RFC822;Bob+2BX@B.example")
     status = made(
-        settlement(FAILED, to="Joe.B@X.example", orcpt=orcpt),
+        settlement(FAILED, to="Joe.B@X.example", orcpt=ORCPT),
         parameters=MailParameters(envid="AbC d"),
     ).status
     (recipient,) = status.recipients

@@ -80,7 +80,6 @@ def statuses(texts: SearchStrategy[str]) -> SearchStrategy[DeliveryStatus]:
     )
 
 
-@pytest.mark.req("RFC3464-2.1-01", "RFC3464-2.2.1-01", "RFC3464-2.3.2-01")
 @given(statuses(ASCII))
 def test_a_status_is_read_as_it_was_written_and_is_ascii(status: DeliveryStatus) -> None:
     octets = bytes(status)

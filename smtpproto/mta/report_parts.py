@@ -1,0 +1,132 @@
+"""The parts of a message that may be a delivery report, read with patience and in bounds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from ..grammar.ascii_case import lower
+from ..grammar.pattern import pattern
+
+__all__ = ["ReadPart", "parts_of"]
+
+MAX_CONTENT = 1024 * 1024  # octets of a message that are looked at
+_MAX_PARTS = 100
+_MAX_DEPTH = 8  # of parts in parts
+_MAX_HEADER = 128 * 1024
+
+_FIELD = pattern(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
+_HEADER_END = pattern(rb"(?:\A|\n)\r?\n")
+_MEDIA_TYPE = pattern(r"[ \t]*([^\s;/]+/[^\s;/]+)")
+_PARAMETER = pattern(r';[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
+
+
+@frozen
+class ReadPart:
+    """A part of a message that holds no parts, or the message itself."""
+
+    header: Mapping[str, str]
+    """The fields by their names in lower case, unfolded; the first of each name."""
+    type: str
+    """In lower case, for example ``text/plain``."""
+    body: bytes
+    """Decoded; line ends are as they were."""
+
+    @property
+    def text(self) -> str:
+        """The body as text, with LF line ends."""
+        parameters = dict(_parameters(self.header.get("content-type", "")))
+        try:
+            text = self.body.decode(parameters.get("charset", "utf-8"))
+        except (LookupError, ValueError):
+            text = self.body.decode("utf-8", "replace")
+        return text.replace("\r\n", "\n")
+
+
+def parts_of(content: bytes) -> list[ReadPart]:
+    """Return the message, whose body is then empty if it has parts, and its parts, also those of
+    its parts. Messages in it are not opened. At most 100 parts of the first MiB are read."""
+    found: list[ReadPart] = []
+    _collect(content[:MAX_CONTENT], found, "text/plain", 0)
+    return found
+
+
+def _collect(octets: bytes, found: list[ReadPart], default: str, depth: int) -> None:
+    if len(found) >= _MAX_PARTS:
+        return
+    end = _HEADER_END.search(octets, 0, _MAX_HEADER)
+    header = read_header(octets[: end.start()] if end else octets[:_MAX_HEADER])
+    body = octets[end.end() :] if end else b""
+    if end is None and not header:  # no header at all
+        body = octets
+    kind = header.get("content-type", default)
+    media = _MEDIA_TYPE.match(kind)
+    name = lower(media[1]) if media else default
+    boundary = dict(_parameters(kind)).get("boundary", "")
+    inner = _split(body, boundary) if name.startswith("multipart/") and boundary else []
+    if not inner or depth >= _MAX_DEPTH:
+        name = "text/plain" if name.startswith("multipart/") else name
+        encoding = lower(header.get("content-transfer-encoding", "")).strip()
+        found.append(ReadPart(header, name, _decode(body, encoding)))
+        return
+    found.append(ReadPart(header, name, b""))
+    for part in inner:
+        _collect(part, found, "text/plain", depth + 1)
+
+
+def read_header(octets: bytes) -> dict[str, str]:
+    """Return the fields of a header section by their names in lower case, unfolded; the first of
+    each name. Lines that are no fields are ignored."""
+    fields: list[list[str]] = []
+    for line in octets.split(b"\n"):
+        line = line.removesuffix(b"\r")  # noqa: PLW2901
+        if line[:1] in (b" ", b"\t") and fields:
+            fields[-1][1] += _text(line)
+        elif match := _FIELD.fullmatch(line):
+            fields.append([lower(match[1].decode()), _text(match[2])])
+    header: dict[str, str] = {}
+    for name, text in fields:
+        header.setdefault(name, text.strip(" \t"))
+    return header
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
+
+
+def _parameters(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the parameters of a media type."""
+    for found in _PARAMETER.finditer(text):
+        quoted = re.sub(r"\\(.)", r"\1", found[2] or "")
+        yield lower(found[1]), quoted or found[3] or ""
+
+
+def _split(body: bytes, boundary: str) -> list[bytes]:
+    """Return what stands between the lines of *boundary*, without the line ends before them."""
+    mark = re.escape(boundary.encode())
+    line = re.compile(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    parts: list[bytes] = []
+    start: int | None = None
+    for found in line.finditer(body):
+        if start is not None:
+            parts.append(body[start : max(start, found.start())])
+        if found[1]:
+            return parts
+        newline = body.find(b"\n", found.end()) + 1
+        start = newline or len(body)
+    return parts if start is None else [*parts, body[start:]]
+
+
+def _decode(body: bytes, encoding: str) -> bytes:
+    try:
+        if encoding == "base64":
+            return base64.b64decode(body)
+        if encoding == "quoted-printable":
+            return binascii.a2b_qp(body)
+    except binascii.Error:
+        pass
+    return body
