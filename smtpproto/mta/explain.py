@@ -27,6 +27,7 @@ _RESULTS = {
 _FATES = {
     Fate.DELIVERED: "was delivered",
     Fate.RELAYED: "was accepted by the next host",
+    Fate.EXPANDED: "was sent on to the addresses that it stands for",
     Fate.FAILED: "failed for good",
     Fate.EXPIRED: "was given up: it could not be delivered in time",
     Fate.DROPPED: "was dropped, and the sender was not told",

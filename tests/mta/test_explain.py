@@ -126,6 +126,14 @@ def test_an_attempt_is_told_on_one_line(its: Attempt, words: str) -> None:
     assert attempt_in_words(its) == words
 
 
+@pytest.mark.parametrize("fate", Fate)
+def test_each_end_has_words(fate: Fate) -> None:
+    entry = Entry(message=MESSAGE, ended=(Ended(delivery=delivery(), fate=fate, at=NOON),))
+    assert f"bob@example.net {'was' if fate is not Fate.FAILED else 'failed'} " in explain(
+        entry, NOON
+    )
+
+
 @pytest.mark.parametrize(
     ("facts", "sender", "told"),
     [
