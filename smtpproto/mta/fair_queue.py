@@ -48,7 +48,7 @@ class _Lane(Generic[T]):
     def first(self) -> T:
         """Return the next item. The lane must not be empty."""
         while not self._turns[0][2].items:  # an origin is kept until its last turn is paid for
-            self._time, _, origin = heappop(self._turns)
+            _, _, origin = heappop(self._turns)
             del self._origins[origin.name]
         return self._turns[0][2].items[0][2]
 

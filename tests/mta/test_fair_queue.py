@@ -80,6 +80,15 @@ def test_an_origin_that_was_idle_is_next_but_one(served: int) -> None:
     assert "small" in [take(queue)[0] for _ in range(2)]
 
 
+def test_an_origin_that_was_idle_cannot_make_up_for_that() -> None:
+    queue = queue_of([("giant", 0, 0.0, number) for number in range(100)])
+    for _ in range(50):
+        take(queue)
+    for number in range(50):
+        queue.add(("late", 0, 0.0, number), origin="late", priority=0, due=0.0)
+    assert Counter(take(queue)[0] for _ in range(20)) == {"giant": 10, "late": 10}
+
+
 def test_an_origin_that_adds_a_message_after_each_turn_gets_no_more_than_its_share() -> None:
     queue = queue_of([("giant", 0, 0.0, number) for number in range(10)])
     served: list[str] = []

@@ -125,6 +125,17 @@ def test_a_probe_that_is_answered_opens_the_first_window_again() -> None:
     assert not window.suspect
 
 
+def test_any_failure_on_probation_pauses_again_although_others_are_open_from_before() -> None:
+    window = Window(ScheduleLimits(window=20))
+    for _ in range(20):
+        window.begin()
+    while window.paused_until(0) is None:
+        window.end(FAILED, 0)
+    assert window.busy > 2
+    window.end(FAILED, 60)
+    assert window.paused_until(60) == 180
+
+
 def test_a_probe_that_says_nothing_is_followed_by_another() -> None:
     window, _ = paused(1)
     window.begin()
