@@ -12,10 +12,11 @@ from hypothesis import given
 from smtpproto.adapters.blocking import run
 from smtpproto.dns import MX, Kind, Status
 from smtpproto.errors import NoRoute
+from smtpproto.mta.bounce import Reporter
 from smtpproto.mta.exchangers import Exchanger, Self, exchangers
 from smtpproto.mta.judge import Judge
 from smtpproto.mta.queue import Result
-from smtpproto.mta.settlement import Later
+from smtpproto.mta.settlement import Done, Fate, Later, Settlement
 from smtpproto.testing import Mood, Zone
 from smtpproto.testing.zone import Records
 
@@ -233,6 +234,13 @@ def test_aliases_in_a_loop_are_an_error() -> None:
     assert failure(Zone({"a.test": "b.test", "b.test": "a.test"}), "a.test").startswith("451 4.4.3")
 
 
+@pytest.mark.req("RFC5321-5.1-09")
+def test_a_target_of_an_mx_record_without_an_address_is_passed_over() -> None:
+    zone = zone_of(MX(1, "a.test"), MX(2, "b.test"), without="a.test")
+    assert names(zone) == ["b.test"]
+
+
+@pytest.mark.req("RFC5321-5.1-09")
 def test_the_target_of_an_mx_record_may_be_an_alias() -> None:
     zone = zone_of(MX(1, "a.test"))
     zone.records |= {"a.test": "b.test", "b.test": address(9)}
@@ -343,10 +351,22 @@ def test_hosts_that_are_not_preferred_to_this_server_are_left_out(own: str) -> N
         *("2001:db8::99", "2001:0DB8::0099", "::1", "::", "::ffff:127.0.0.1", "::ffff:192.0.2.99"),
     ],
 )
-def test_a_domain_whose_best_host_is_this_server_loops(own: str) -> None:
+@pytest.mark.req("RFC5321-5.1-17")
+def test_a_domain_whose_best_host_is_this_server_loops_and_the_sender_is_told(own: str) -> None:
     zone = zone_of(MX(1, "a.test"), MX(2, "b.test"))
     zone.records["a.test"] = {Kind.AAAA if ":" in own else Kind.A: [own]}
-    assert failure(zone) == "550 5.4.6 Mail for example.org loops back to this server"
+    with pytest.raises(NoRoute) as caught:
+        hosts(zone)
+    loops = "550 5.4.6 Mail for example.org loops back to this server"
+    assert str(caught.value.reply) == loops
+    its, row, failed = message(), delivery(), attempt(Result.UNREACHED, caught.value.reply)
+    decision = Judge().decide(its, row, failed, now=100, chance=0.5)
+    assert decision == Done(Fate.FAILED)
+    settled = Settlement(delivery=row, decision=decision, attempt=failed)
+    report = Reporter(hostname="mx.us.test").report(its, [settled], b"", now=100, report_id="r")
+    assert report is not None
+    assert isinstance(report.content, bytes)
+    assert b"\r\nAction: failed\r\nStatus: 5.4.6\r\n" in report.content
 
 
 @pytest.mark.parametrize("domain", ["[127.0.0.1]", "[IPv6:::1]", "[192.0.2.99]"])

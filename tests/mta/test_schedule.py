@@ -316,6 +316,17 @@ def test_a_job_has_at_most_fifty_recipients_of_one_message() -> None:
     assert numbers == list(range(120))
 
 
+@pytest.mark.req("RFC5321-4.5.4.1-10", "RFC5321-4.5.4.1-11")
+def test_recipients_of_a_transaction_and_transactions_of_a_destination_can_be_limited() -> None:
+    limits = ScheduleLimits(recipients=2, window=2, largest_window=2)
+    schedule = Schedule(limits)
+    add(schedule, "host", "mailing", recipients=5)
+    first = start_all(schedule)
+    assert [len(job.deliveries) for job in first] == [2, 2]
+    schedule.done(first[0], ANSWERED, 0)
+    assert [len(job.deliveries) for job in start_all(schedule)] == [1]
+
+
 def test_deliveries_of_one_message_that_are_added_one_by_one_go_in_one_job() -> None:
     schedule = Schedule()
     for number in range(3):
