@@ -33,6 +33,8 @@ CHUNK = 131072  # largest slice of content; larger ones cause page faults
 REMEMBERED_DESTINATIONS = 10_000  # idle ones of a schedule; it forgets the oldest first
 EXCLUDED_DOMAINS = 1000  # that a schedule names to the store, which passes over them in a claim
 MX_HOSTS = 50  # exchangers of one domain whose addresses are looked up
+MX_FAILURES = 5  # of these, those whose look-up fails, which takes long; then no more are looked up
+HOST_ADDRESSES = 32  # of one exchanger, both families together
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 

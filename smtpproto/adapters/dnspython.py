@@ -52,8 +52,8 @@ class DNSResolver:
         nameservers: Iterable[str] | None = None,
         *,
         port: int = 53,
-        timeout: float = 5.0,
-        lifetime: float = 20.0,
+        timeout: float = 4.0,
+        lifetime: float = 12.0,
         trusted: bool | None = None,
     ) -> None:
         servers = None if nameservers is None else _addresses(nameservers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from itertools import groupby, zip_longest
+from itertools import groupby, islice, zip_longest
 
 from attrs import field, frozen
 
@@ -13,7 +13,7 @@ from ..errors import NoRoute
 from ..grammar.domain import AddressLiteral, GeneralLiteral, Host, to_ascii_host
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..limits import MX_HOSTS
+from ..limits import HOST_ADDRESSES, MX_FAILURES, MX_HOSTS
 
 __all__ = ["Exchanger", "Self", "exchangers"]
 
@@ -82,7 +82,7 @@ async def exchangers(
     for _, group in groupby(sorted(records, key=_preference)[:MX_HOSTS], _preference):
         for found in await search.usable(list(shuffle(list(group)))):
             yield found
-        if search.reached_itself:
+        if search.is_over:
             break
     search.check()
 
@@ -127,19 +127,33 @@ class _Search:
         self._implicit = implicit
         self._found = False
         self._failures: list[NoRoute] = []
-        self.reached_itself = False
+        self._failed = 0
+        self._reached_itself = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether to look up no more: this server was among the last hosts, or too much failed."""
+        return self._reached_itself or self._failed >= MX_FAILURES
 
     async def usable(self, group: Sequence[MX]) -> Sequence[Exchanger]:
         """Return the hosts of *group*, whose preferences are equal; none if this server is among
         them."""
-        hosts = [await self._look_up(record) for record in group]
-        self.reached_itself = any(self._itself.has(host) for host, _ in hosts)
-        if self.reached_itself:
+        hosts, failures = list[Exchanger](), list[NoRoute]()
+        self._reached_itself = any(record.exchange in self._itself.names for record in group)
+        for record in group:
+            if self.is_over:
+                break
+            host, failure = await self._look_up(record)
+            self._reached_itself = self._itself.has(host)
+            hosts += [host] if host.addresses else []
+            if failure is not None:
+                failures.append(failure)
+                self._failed += 1
+        if self._reached_itself:
             return []
-        usable = [host for host, _ in hosts if host.addresses]
-        self._found = self._found or bool(usable)
-        self._failures += [failure for _, failure in hosts if failure is not None]
-        return usable
+        self._found = self._found or bool(hosts)
+        self._failures += failures
+        return hosts
 
     async def _look_up(self, record: MX) -> tuple[Exchanger, NoRoute | None]:
         families, failure = list[Sequence[str]](), None
@@ -148,7 +162,7 @@ class _Search:
             if not answer.known:
                 failure = _failed(record.exchange, kind, answer)
             families.append(answer.texts)
-        addresses = tuple(_in_turn(families))
+        addresses = tuple(islice(_in_turn(families), HOST_ADDRESSES))
         name, preference = record.exchange, record.preference
         return Exchanger(name=name, addresses=addresses, preference=preference), failure
 
@@ -158,7 +172,7 @@ class _Search:
             return
         if self._failures:  # before a loop: a host that is preferred to this one may work later
             raise self._failures[-1]
-        if self.reached_itself:
+        if self._reached_itself:
             raise _loops(self._domain)
         domain = _shown(self._domain)
         if self._implicit:

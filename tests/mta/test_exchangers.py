@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 
 from smtpproto.adapters.blocking import run
 from smtpproto.dns import MX, Kind, Status
 from smtpproto.errors import NoRoute
+from smtpproto.limits import HOST_ADDRESSES, MX_FAILURES
 from smtpproto.mta.bounce import Reporter
 from smtpproto.mta.exchangers import Exchanger, Self, exchangers
 from smtpproto.mta.judge import Judge
@@ -95,6 +96,7 @@ def zone_with(records: list[tuple[int, str]]) -> Zone:
 def test_hosts_are_those_preferred_to_us_that_have_an_address_by_preference(
     records: list[tuple[int, str]], seed: int
 ) -> None:
+    assume(sum(fate in ("failed", "bogus") for _, fate in records) < MX_FAILURES)
     zone = zone_with(records)
     ours = min((preference for preference, fate in records if fate == "us"), default=99)
     preferred = [(p, f"h{n}.test", fate) for n, (p, fate) in enumerate(records) if p < ours]
@@ -324,6 +326,23 @@ def test_a_failed_host_that_is_preferred_to_us_makes_a_loop_temporary() -> None:
     assert failure(zone).startswith("451 4.4.3")
 
 
+def test_after_five_hosts_whose_look_up_fails_no_more_are_looked_up() -> None:
+    zone = zone_of(*(MX(number, f"h{number}.test") for number in range(20)))
+    for number in range(1, 20):
+        zone.moods[f"h{number}.test"] = Mood(Status.FAILED)
+    assert names(zone) == ["h0.test"]
+    assert len({name for name, _ in zone.asked}) == 1 + 1 + MX_FAILURES
+    zone.moods["h0.test"] = Mood(Status.FAILED)
+    assert failure(zone).startswith("451 4.4.3")
+
+
+def test_a_host_with_very_many_addresses_keeps_the_first_of_both_families() -> None:
+    many = [f"192.0.2.{number}" for number in range(200)]
+    zone = Zone({"example.org": {Kind.A: many, Kind.AAAA: ["2001:db8::1"]}})
+    [host] = hosts(zone)
+    assert host.addresses == ("2001:db8::1", *many[: HOST_ADDRESSES - 1])
+
+
 def test_what_a_resolver_says_is_escaped() -> None:
     zone = Zone({"evil\x1b[31m.test": {}})
     assert "\x1b" not in failure(zone, "evil\x1b[31m.test")
@@ -367,6 +386,13 @@ def test_a_domain_whose_best_host_is_this_server_loops_and_the_sender_is_told(ow
     assert report is not None
     assert isinstance(report.content, bytes)
     assert b"\r\nAction: failed\r\nStatus: 5.4.6\r\n" in report.content
+
+
+def test_this_server_is_found_among_the_hosts_by_its_name_without_a_look_up() -> None:
+    zone = zone_of(MX(1, "a.test"), MX(1, "mx.us.test"))
+    zone.moods["mx.us.test"] = Mood(Status.FAILED)
+    assert " 5.4.6 " in failure(zone)
+    assert zone.asked == [("example.org", Kind.MX)]
 
 
 @pytest.mark.parametrize("domain", ["[127.0.0.1]", "[IPv6:::1]", "[192.0.2.99]"])
