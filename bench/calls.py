@@ -109,6 +109,7 @@ class NeverWaiting:
         self._stream = stream
 
     now = staticmethod(time.monotonic)
+    utc = staticmethod(time.time)
 
     def random(self, size: int) -> bytes:
         return bytes(size)
@@ -118,6 +119,12 @@ class NeverWaiting:
     async def sleep(self, seconds: float) -> None: ...
 
     def semaphore(self, number: int) -> Any:
+        raise NotImplementedError
+
+    def event(self) -> Any:
+        raise NotImplementedError
+
+    def tasks(self) -> Any:
         raise NotImplementedError
 
     async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from types import CoroutineType
 from typing import Any, NoReturn, Protocol, TypeGuard, TypeVar, cast
 
 __all__ = [
-    "CallAborted", "Runtime", "Semaphore", "Stream", "Trace", "as_coroutine", "call_contained",
-    "is_awaitable", "is_path", "raise_contained", "result", "took_too_long",
+    "CallAborted", "Event", "Runtime", "Semaphore", "Stream", "Tasks", "Trace", "as_coroutine",
+    "call_contained", "is_awaitable", "is_path", "raise_contained", "result", "took_too_long",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -142,12 +143,42 @@ class Semaphore(Protocol):
         ...
 
 
+class Event(Protocol):
+    """Wakes one task, from another one or from another thread."""
+
+    def set(self) -> None:
+        """Let the task that waits go on, or the next one that waits. Threads may call this."""
+        ...
+
+    async def wait(self, timeout: float | None) -> None:
+        """Wait until :meth:`set` was called, at most *timeout* seconds (None: no limit); forget
+        that it was."""
+        ...
+
+
+class Tasks(Protocol):
+    """Tasks that run at the same time as the one that started them."""
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run *coroutine*. It should raise nothing: what it raises ends all."""
+        ...
+
+    def cancel(self) -> None:
+        """Cancel all that run, where that is possible: blocking calls end by their time-outs."""
+        ...
+
+
 class Runtime(Protocol):
     """What conversations need besides a stream: a clock, randomness, waiting, calls of the
     application's code, threads, dialling, what connections share."""
 
     def now(self) -> float:
         """Return the time of a monotonic clock, in seconds."""
+        ...
+
+    def utc(self) -> float:
+        """Return the time of day, in seconds since the epoch. It may jump, but means something
+        after a restart."""
         ...
 
     def random(self, size: int) -> bytes:
@@ -164,6 +195,15 @@ class Runtime(Protocol):
 
     def semaphore(self, number: int) -> Semaphore:
         """Return a semaphore with *number* slots, all free."""
+        ...
+
+    def event(self) -> Event:
+        """Return an event that was not set. Only tasks of one loop may wait for it."""
+        ...
+
+    def tasks(self) -> AbstractAsyncContextManager[Tasks]:
+        """Return a context that holds tasks. Its end waits for them; if the block raises, they are
+        cancelled first."""
         ...
 
     def within(self, seconds: float | None, awaitable: Awaitable[T]) -> Coroutine[Any, Any, T]:

@@ -11,13 +11,15 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar, cast
 
+from .. import ports
 from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import FEW, READ
 from ..ports import is_path
-from . import asyncio_race
+from . import asyncio_race, asyncio_tasks
 from .asyncio_calls import Calls
 from .asyncio_waiter import Waiter
 from .daemon_threads import THREADS, DaemonThreads
@@ -35,6 +37,12 @@ class Runtime(Calls, SystemRuntime):
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
+
+    def event(self) -> ports.Event:
+        return asyncio_tasks.Event()
+
+    def tasks(self) -> AbstractAsyncContextManager[ports.Tasks]:
+        return asyncio_tasks.tasks()
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(0)

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
+from .. import ports
 from ..ports import CallAborted, as_coroutine, is_path, raise_contained
-from . import eyeballs
+from . import blocking_tasks, eyeballs
 from .dialling import connect_unix, map_connect_errors
 from .shared_values import SystemRuntime
 from .socket_stream import SocketStream
@@ -32,6 +34,12 @@ class Runtime(SystemRuntime):
 
     def __init__(self, connected: socket.socket | None = None) -> None:
         self._connected = connected
+
+    def event(self) -> ports.Event:
+        return blocking_tasks.Event()
+
+    def tasks(self) -> AbstractAsyncContextManager[ports.Tasks]:
+        return blocking_tasks.tasks()
 
     async def checkpoint(self) -> None:
         """Do nothing: the system switches between threads."""

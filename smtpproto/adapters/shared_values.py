@@ -66,6 +66,9 @@ class SystemRuntime:
     def now(self) -> float:
         return time.monotonic()
 
+    def utc(self) -> float:
+        return time.time()
+
     def random(self, size: int) -> bytes:
         return os.urandom(size)
 

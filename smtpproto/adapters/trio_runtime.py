@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 import trio
@@ -15,7 +16,7 @@ from ..errors import ConnectionLost, TimedOut
 from ..grammar.printable import printable
 from ..limits import READ
 from ..ports import is_path
-from . import eyeballs
+from . import eyeballs, trio_tasks
 from .daemon_threads import THREADS
 from .dialling import connect_unix, map_connect_errors
 from .shared_values import SystemRuntime
@@ -38,6 +39,12 @@ class Runtime(Calls, SystemRuntime):
 
     def now(self) -> float:
         return trio.current_time()
+
+    def event(self) -> ports.Event:
+        return trio_tasks.Event()
+
+    def tasks(self) -> AbstractAsyncContextManager[ports.Tasks]:
+        return trio_tasks.tasks()
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

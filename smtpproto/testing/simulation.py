@@ -18,21 +18,32 @@ each read returns. When all coroutines wait, the clock jumps to the first deadli
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterable
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Hashable,
+    Iterable,
+)
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..errors import ConnectFailed, ConnectionLost, TimedOut
 from ..limits import CHUNK
-from ..ports import as_coroutine, raise_contained, took_too_long
+from ..ports import Event, Tasks, as_coroutine, raise_contained, took_too_long
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource
 from ..server.usage import Usage
 
 T = TypeVar("T")
+
+EPOCH = 1767225600.0  # seconds since the epoch at the start of a simulation
 
 
 class Deadlock(AssertionError):
@@ -80,6 +91,10 @@ class Simulation:
         """Return the seconds since the start. The clock moves only when all coroutines wait."""
         return self._now
 
+    def utc(self) -> float:
+        """Return the seconds since the epoch: the simulation starts on 1 January 2026."""
+        return EPOCH + self._now
+
     def random(self, size: int) -> bytes:
         """Return octets that the seed decides."""
         return self.dice.randbytes(size)
@@ -91,6 +106,21 @@ class Simulation:
     def semaphore(self, number: int) -> SimulatedSemaphore:
         """Return a semaphore of *number* slots. The seed decides which waiter gets a free slot."""
         return SimulatedSemaphore(self, number)
+
+    def event(self) -> Event:
+        """Return an event."""
+        return SimulatedEvent(self)
+
+    @asynccontextmanager
+    async def tasks(self) -> AsyncIterator[Tasks]:
+        """Run tasks beside those of the test. What one raises is raised by :meth:`run`."""
+        running = SimulatedTasks(self)
+        try:
+            yield running
+        except BaseException:
+            running.cancel()
+            raise
+        await self.wait(lambda: not running.running, None)
 
     async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
         """Return the result of *awaitable*, which may wait for what this simulation offers. Close
@@ -205,6 +235,46 @@ class Simulation:
         if self.operations == self._cut_at:
             stream.cut()
         self.operations += 1
+
+
+@define(eq=False)
+class SimulatedEvent:
+    """Implements :class:`smtpproto.ports.Event`."""
+
+    _simulation: Simulation
+    _is_set: bool = False
+
+    def set(self) -> None:
+        self._is_set = True
+
+    async def wait(self, timeout: float | None) -> None:
+        await self._simulation.wait(lambda: self._is_set, timeout)
+        self._is_set = False
+
+
+@define(eq=False)
+class SimulatedTasks:
+    """Implements :class:`smtpproto.ports.Tasks`."""
+
+    _simulation: Simulation
+    _tasks: list[_Task] = field(factory=list, init=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether one of the tasks has not ended."""
+        self._tasks = [task for task in self._tasks if task in self._simulation._tasks]
+        return bool(self._tasks)
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = _Task(coroutine)
+        self._tasks.append(task)
+        self._simulation._tasks.append(task)
+
+    def cancel(self) -> None:
+        for task in self._tasks:
+            if task in self._simulation._tasks:
+                self._simulation._tasks.remove(task)
+                task.coroutine.close()
 
 
 @define(eq=False)
