@@ -258,8 +258,8 @@ class Schedule:
     ) -> PutBack:
         due = found.window.paused_until(now)
         because = None if due is None else found.trouble
-        if due is None:  # when what waits now is gone
-            due = now + min(max(found.recipients * found.pace, _RETURN[0]), _RETURN[1])
+        if due is None:
+            due = now + _until_room(found)
         due += min(found.put_back * max(found.pace, _APART), _LATEST)
         found.put_back += 1
         return PutBack(
@@ -339,6 +339,14 @@ def _measure(found: _Destination, recipients: int, now: float) -> None:
         seconds = max(now - found.answered, 0) / recipients
         found.pace += (min(seconds, _SLOWEST) - found.pace) / 8
     found.answered = now if found.recipients else None
+
+
+def _until_room(found: _Destination) -> float:
+    """Return the seconds until what waits for *found* will be gone, within bounds."""
+    soonest, latest = _RETURN
+    if found.window.on_probation:  # first its probe must end
+        return latest
+    return min(max(found.recipients * found.pace, soonest), latest)
 
 
 def feedback_of(attempts: Sequence[Attempt]) -> Feedback:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count, pairwise
 
 import pytest
@@ -41,6 +41,8 @@ class Agent:
     """Claims, works and settles as a mail agent does. Time passes only while all are busy."""
 
     takes: dict[str, Take]
+    smart_host: str = ""
+    """The destination of all mail; "" if that is the domain of the recipient."""
     now: float = 0.0
     store: MemoryQueue = field(factory=MemoryQueue)
     schedule: Schedule = field(factory=lambda: Schedule(SMALL))
@@ -71,7 +73,7 @@ class Agent:
                 entry = self.now + seconds, next(iter(self._numbers)), job, outcome
                 heapq.heappush(self._busy, entry)
             wakes = [self._busy[0][0]] if self._busy else []
-            due = run(self.store.next_due(excluded=self.schedule.excluded(self.now)))
+            due = run(self.store.next_due(excluded=self._excluded()))
             if due is not None and due > self.now:
                 wakes.append(due)
             if (wake := self.schedule.next_wake(self.now)) is not None:
@@ -90,17 +92,20 @@ class Agent:
                     self.now,
                     min(self.schedule.room, 50),
                     lambda row: self.judge.due_if_lost(row, self.now),
-                    excluded=self.schedule.excluded(self.now),
+                    excluded=self._excluded(),
                 )
             )
             if not claims:
                 return
             for claim in claims:
-                by_domain = defaultdict(list)
+                by_key = defaultdict(list)
                 for row in claim.deliveries:
-                    by_domain[row.domain].append(row)
-                for domain, rows in by_domain.items():
-                    self._return(self.schedule.add(domain, claim.message, rows, self.now))
+                    by_key[self.smart_host or row.domain].append(row)
+                for key, rows in by_key.items():
+                    self._return(self.schedule.add(key, claim.message, rows, self.now))
+
+    def _excluded(self) -> Collection[str]:
+        return () if self.smart_host else self.schedule.excluded(self.now)
 
     def _finish(self, job: Job, outcome: Attempt) -> None:
         settlements = [
@@ -189,6 +194,23 @@ def test_mail_for_a_host_that_comes_back_is_delivered_within_an_hour_of_that() -
     agent.work(until=back + 2 * 3600)
     assert run(agent.store.stats()).messages == 0
     assert agent.fates()[Fate.RELAYED] == 300
+
+
+def test_a_smart_host_that_was_dead_gets_all_domains_although_none_can_be_excluded() -> None:
+    back = 0.25 * DAY
+
+    def recover(job: Job, now: float) -> tuple[float, Attempt]:
+        return accept(job, now) if now >= back else hang(job, now)
+
+    agent = Agent({"relay": recover}, smart_host="relay")
+    for number in range(300):
+        agent.put(f"m{number}", f"d{number}.test", origin=f"o{number % 7}")
+    agent.work(until=back)
+    probes = len(agent.started)
+    agent.work(until=back + 2 * 3600)
+    assert probes < 5 + 6 + 6
+    assert agent.put_back["relay"] <= 2 * 300 * (probes + 2)
+    assert run(agent.store.stats()).messages == 0
 
 
 def test_no_attempt_is_counted_for_what_is_put_back() -> None:
