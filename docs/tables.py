@@ -18,7 +18,8 @@ import attrs
 
 from smtpproto import Reply
 from smtpproto.client import ClientConfig, PoolConfig
-from smtpproto.limits import Leniencies, Limits, Timeouts
+from smtpproto.dns_cache import DNSCacheLimits
+from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
@@ -168,6 +169,8 @@ def options() -> Iterator[str]:
         (ServerConfig, "`serve`"),
         (Timeouts, "`Timeouts`, for both"),
         (Limits, "`Limits`, for both"),
+        (ScheduleLimits, "`ScheduleLimits`, for a mail agent"),
+        (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
     ):
         yield f"\n### {what}\n"
         yield from table(["name", "default", "what"], described(kind))
