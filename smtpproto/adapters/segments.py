@@ -54,6 +54,8 @@ class Segments:
         self._file: io.FileIO | None = None
         self._number = self._size = 0
         self._unsynced = False
+        self.broken: set[int] = set()
+        """The files in which a write has failed; they may be deleted when no message needs them."""
 
     def append(self, octets: bytes) -> tuple[int, int]:
         """Write *octets*; return the number of the file, and where in it they begin. They are not
@@ -65,7 +67,13 @@ class Segments:
             self._size = 0
         offset = self._size
         self._unsynced = True
-        write_all(self._file, octets)
+        try:
+            write_all(self._file, octets)
+        except OSError:
+            self.broken.add(self._number)
+            self.sync()  # for what was appended before
+            self.abandon()
+            raise
         self._size += len(octets)
         return self._number, offset
 
@@ -89,6 +97,7 @@ class Segments:
             sync_directory(self._directory)
         except BaseException:
             file.close()
+            self.remove(number)
             raise
         return number, file
 

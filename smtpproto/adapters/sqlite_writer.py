@@ -119,10 +119,10 @@ class Writer:
             done = self._transaction(self._tables, group)
         except Exception as error:
             log.error("the queue %s cannot be written: %s", self._path, error)
-            self._close()
-            failed = failure(error, self._path)
+            if not self._rolls_back(error):
+                self._close()
             for call in group:
-                call.future.set_exception(failed)
+                call.future.set_exception(failure(error, self._path))
             return
         for call in done:
             if call.after is not None:
@@ -142,11 +142,12 @@ class Writer:
             execute("SAVEPOINT call")
             try:
                 call.result = call_contained(call.function, tables)
-            except (sqlite3.Error, OSError):
-                raise
             except Exception as error:
+                is_ours = not isinstance(error, sqlite3.Error | OSError) or _is_full(error)
+                if not (is_ours and tables.connection.in_transaction):
+                    raise
                 execute("ROLLBACK TO call")
-                failed.append((call, error))
+                failed.append((call, failure(error, self._path)))
             else:
                 done.append(call)
             execute("RELEASE call")
@@ -156,6 +157,21 @@ class Writer:
             call.future.set_exception(raised)
         return done
 
+    def _rolls_back(self, error: Exception) -> bool:
+        """Return whether the transaction that ended with *error* can simply be undone: the disk is
+        full. Then make room in the log, so that settlements can go on."""
+        if self._tables is None or not _is_full(error):
+            return False
+        connection = self._tables.connection
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            return False
+        self._segments.abandon()
+        self._checkpoint()
+        return True
+
     def _set_synchronous(self, tables: Tables, durable: bool) -> None:
         if durable is not self._synchronous:
             tables.connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -163,11 +179,14 @@ class Writer:
 
     def _remove_segments(self, tables: Tables) -> None:
         """Delete the files that no message needs any more."""
+        tables.emptied |= self._segments.broken
+        self._segments.broken.clear()
         try:
             for segment in [*tables.emptied]:
-                if not (self._segments.is_current(segment) or tables.is_needed(segment)):
-                    self._segments.remove(segment)
+                if not self._segments.is_current(segment):
                     tables.emptied.discard(segment)
+                    if not tables.is_needed(segment):
+                        self._segments.remove(segment)
         except sqlite3.Error as error:  # the next start deletes them
             log.warning("files of the queue %s were not deleted: %s", self._path, error)
 
@@ -244,8 +263,7 @@ class Reader:
                 try:
                     result = call_contained(call.function, self._tables)
                 except Exception as error:
-                    is_ours = not isinstance(error, sqlite3.Error | OSError)
-                    call.future.set_exception(error if is_ours else failure(error, self._path))
+                    call.future.set_exception(failure(error, self._path))
                 else:
                     call.future.set_result(result)
         self._tables.connection.close()
@@ -253,9 +271,13 @@ class Reader:
 
 def failure(error: Exception, path: Path) -> Exception:
     """Return the error that the callers get."""
-    if isinstance(error, QueueFailed):
+    if not isinstance(error, sqlite3.Error | OSError):
         return error
-    full = isinstance(error, OSError) and error.errno in _FULL
-    if full or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+    if _is_full(error):
         return QueueFull(f"the disk of the queue {path} is full")
     return QueueFailed(f"the queue {path} failed: {error}")
+
+
+def _is_full(error: Exception) -> bool:
+    full = isinstance(error, OSError) and error.errno in _FULL
+    return full or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"

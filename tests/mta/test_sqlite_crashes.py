@@ -91,6 +91,7 @@ def run_and_kill(path: Path, run: int, seconds: float) -> list[str]:
     return [line.strip() for line in lines if line.endswith("\n")]
 
 
+@pytest.mark.req("RFC5321-6.1-01")
 @pytest.mark.parametrize("seed", range(2))
 def test_a_process_that_is_killed_loses_nothing_that_it_confirmed(
     tmp_path: Path, seed: int

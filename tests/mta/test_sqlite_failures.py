@@ -27,8 +27,13 @@ LARGE = b"x" * 100_000
 class Faulty(sqlite3.Connection):
     """A connection that notes what it executes, and fails where it is told to."""
 
+    opened: ClassVar[list[Faulty]] = []
     executed: ClassVar[list[str]] = []
     fails: ClassVar[str | None] = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.opened.append(self)
 
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
         self.executed.append(statement)
@@ -40,6 +45,7 @@ class Faulty(sqlite3.Connection):
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Faulty))
+    monkeypatch.setattr(Faulty, "opened", [])
     monkeypatch.setattr(Faulty, "executed", [])
     monkeypatch.setattr(Faulty, "fails", None)
     return Faulty
@@ -179,3 +185,45 @@ def test_the_file_of_a_content_whose_message_is_refused_is_deleted(tmp_path: Pat
         with pytest.raises(ValueError, match="id is in the queue already"):
             do(queue.put([evolve(queued, content=body)]))
         assert [*(tmp_path / "queue.db.bodies").iterdir()] == []
+
+
+def test_a_full_database_refuses_messages_and_takes_them_again_when_there_is_room(
+    tmp_path: Path, faulty: type[Faulty], caplog: pytest.LogCaptureFixture
+) -> None:
+    def limit(pages: int) -> None:
+        for connection in faulty.opened:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    with open_queue(tmp_path / "queue.db") as queue:
+        limit(100)
+        inside: list[str] = []
+        with pytest.raises(QueueFull, match=r"disk of the queue .* is full"):
+            while True:
+                name = f"m{len(inside)}"
+                do(queue.put([make_queued(name, content=b"x" * 10_000)]))
+                inside.append(name)
+        assert len(inside) > 10
+        assert names(do(queue.find(ALL))) == inside
+        leased = claim(queue)
+        assert names(leased) == inside
+        do(queue.settle(relayed(leased), NOW))
+        do(queue.put([make_queued("next", content=b"x" * 10_000)]))
+        assert names(do(queue.find(ALL))) == ["next"]
+
+
+def test_what_was_appended_before_a_failed_write_is_synced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    files = segments.Segments(tmp_path / "bodies")
+    first, start = files.append(b"first")
+    with monkeypatch.context() as broken:
+        broken.setattr(segments, "write_all", failing(errno.ENOSPC))
+        broken.setattr(segments, "sync_file", synced.append)
+        with pytest.raises(OSError, match="space"):
+            files.append(b"second")
+    assert len(synced) == 1
+    assert files.broken == {first}
+    assert files.append(b"third") == (first + 1, 0)
+    assert segments.FileSlice(files.path(first), start, 5).read() == b"first"
+    files.abandon()
