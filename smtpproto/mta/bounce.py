@@ -34,6 +34,7 @@ __all__ = ["Reporter"]
 
 MAX_HEADER = 16 * 1024  # octets of a header that a report returns
 _MAX_SUBJECT = 200  # characters of the subject of the message that a report repeats
+_MAX_MESSAGE_ID = 250  # characters
 
 _ACTIONS = {
     Fate.FAILED: Action.FAILED,
@@ -215,7 +216,8 @@ class Reporter:
             f"Message-ID: <{report_id}@{self.hostname}>",
             "Auto-Submitted: auto-replied",  # RFC 3834 5.2
         ]
-        if (about := fields.get("message-id", "")) and about.isascii():
+        about = fields.get("message-id", "")
+        if 0 < len(about) <= _MAX_MESSAGE_ID and about.isascii():
             written += [f"In-Reply-To: {about}", f"References: {about}"]  # RFC 3834 3.1.5
         return [fold(line) for line in written]
 

@@ -65,11 +65,9 @@ def _boundary(mark: str, octets: bytes) -> str:
 def text_part(text: str, *, utf8: bool) -> MimePart:
     """Return *text*, which has LF line ends, for people to read."""
     octets = text.replace("\n", "\r\n").encode()
-    if text.isascii():
-        return MimePart("text/plain; charset=us-ascii", octets, description="What happened")
-    kind = "text/plain; charset=utf-8"
-    if utf8:
-        return MimePart(kind, octets, "8bit", "What happened")
+    kind = f"text/plain; charset={'us-ascii' if text.isascii() else 'utf-8'}"
+    if _is_clean(octets) and (utf8 or text.isascii()):
+        return MimePart(kind, octets, "7bit" if text.isascii() else "8bit", "What happened")
     return MimePart(kind, _quoted_printable(octets), "quoted-printable", "What happened")
 
 

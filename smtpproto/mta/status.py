@@ -25,8 +25,8 @@ __all__ = ["Action", "DeliveryStatus", "RecipientStatus", "TypedValue"]
 MAX_STATUS = 1024 * 1024  # octets of a status that are read
 MAX_FIELD = 8192  # characters of a field that are read
 _FOLD = 78  # characters of a line, where it can be folded
-_PIECE = 900  # characters of a line with an address that is encoded, so that it has no blanks
-_LINE = 990  # characters of a line at most (RFC 5322 2.1.1)
+_LINE = 960  # octets of a line that cannot be folded, without its name (RFC 5322 2.1.1)
+_WIDEST = 4  # octets of a character in UTF-8
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELD = pattern(r"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
@@ -94,7 +94,8 @@ class TypedValue:
         """Return the body of the field, folded. Without *utf8* it is ASCII."""
         if self.is_utf8:
             address = _write_address(self.value, utf8=utf8)
-            pieces = [address[at : at + _PIECE] for at in range(0, len(address), _PIECE)] or [""]
+            most = _LINE // _WIDEST
+            pieces = [address[at : at + most] for at in range(0, len(address), most)] or [""]
             return "\r\n ".join([f"{self.type}; {pieces[0]}", *pieces[1:]])
         lines = [_safe(line, utf8=utf8) for line in f"{self.type}; {self.value}".split("\n")]
         return "\r\n ".join(_fold(line) for line in lines)
@@ -113,10 +114,11 @@ def _safe(text: str, *, utf8: bool) -> str:
 
 def _fold(line: str) -> str:
     """Return *line* with CRLF before single blanks, where unfolding restores it exactly."""
+    most = _LINE if line.isascii() else _LINE // _WIDEST
     room, folded = _FOLD - len("Original-Envelope-Id: "), []
     while len(line) > room:
-        blanks = [found.start() for found in _SINGLE_BLANK.finditer(line, 0, _LINE)]
-        cut = max((at for at in blanks if at <= room), default=blanks[0] if blanks else _LINE)
+        blanks = [found.start() for found in _SINGLE_BLANK.finditer(line, 0, most)]
+        cut = max((at for at in blanks if at <= room), default=blanks[0] if blanks else most)
         if cut >= len(line):
             break
         folded.append(line[:cut])

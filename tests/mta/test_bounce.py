@@ -219,7 +219,9 @@ def test_each_relay_reports_a_message_whose_by_asks_for_a_trace() -> None:
     "RFC5321-4.4-14",
     "RFC5321-4.4-17",
     "RFC5321-4.5.5-01",
+    "RFC5321-6.1-02",
     "RFC5321-6.1-06",
+    "RFC5321-3.6.3-01",
     "RFC3834-3.3-01",
 )
 def test_a_report_goes_from_the_null_sender_to_the_sender_and_asks_for_no_report_itself() -> None:
@@ -234,7 +236,14 @@ def test_a_report_goes_from_the_null_sender_to_the_sender_and_asks_for_no_report
     assert read(queued).header["To"] == "<Ann@A.example>"
 
 
-@pytest.mark.req("RFC3461-6.2-01", "RFC6522-3-01", "RFC3464-2.1-01", "RFC3461-6.3-04")
+@pytest.mark.req(
+    "RFC3461-6.2-01",
+    "RFC6522-3-01",
+    "RFC3464-2.1-01",
+    "RFC3461-6.3-04",
+    "RFC5321-3.6.3-02",
+    "RFC5321-4.4-16",
+)
 def test_a_report_has_a_part_for_people_one_for_programs_and_what_is_returned() -> None:
     report = made(settlement(FAILED), settlement(DELAYED, to="cy@c.example", orcpt=ORCPT))
     kinds = [part.type.partition(";")[0] for part in report.parts]
@@ -300,6 +309,18 @@ def test_the_header_says_that_the_postmaster_of_this_server_replies_automaticall
     }
 
 
+@given(st.text(st.sampled_from("abü \t=?_"), max_size=300))
+def test_the_fields_of_the_header_are_folded_and_ascii(subject: str) -> None:
+    content = f"Subject: {subject}\r\nMessage-ID: <{'a' * 300}@b.example>\r\n\r\n".encode()
+    queued = REPORTER.report(
+        message(size=len(content)), [settlement(FAILED)], content, now=T, report_id=ID
+    )
+    assert queued is not None and isinstance(queued.content, bytes)
+    lines = queued.content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert all(line.isascii() for line in lines)
+    assert all(len(line) <= 78 or b" " not in line.partition(b": ")[2].strip() for line in lines)
+
+
 def test_the_subject_tells_the_worst_of_what_is_reported() -> None:
     every = set(Notify) - {Notify.NEVER}
     delivered, relayed, delayed, failed = (
@@ -344,7 +365,7 @@ def test_without_ret_an_option_decides_what_is_returned() -> None:
     assert read(queued).parts[2].type == HEADER
 
 
-@pytest.mark.req("RFC6533-4.5-01")
+@pytest.mark.req("RFC6533-4.5-01", "RFC6531-3.2-09")
 @pytest.mark.parametrize(
     ("content", "ret", "sender", "kind", "encoding"),
     [
@@ -373,7 +394,9 @@ def test_what_is_returned_is_in_ascii_unless_the_way_back_has_smtputf8(
         "message/global-delivery-status" if sender == "jö@a.example" else "message/delivery-status"
     )
     assert report.parts[1].type == status
-    assert report.status.recipients[0].final_recipient.path == "bö@b.example"
+    (recipient,) = report.status.recipients
+    assert recipient.final_recipient.type == "utf-8"
+    assert recipient.final_recipient.path == "bö@b.example"
 
 
 @given(st.integers(1, 60), st.integers(0, 2))

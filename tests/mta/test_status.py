@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -90,7 +91,9 @@ def test_a_status_is_read_as_it_was_written_and_is_ascii(status: DeliveryStatus)
 
 @given(statuses(TEXTS))
 def test_a_status_in_utf8_is_read_as_it_was_written(status: DeliveryStatus) -> None:
-    assert DeliveryStatus.parse(status.write(utf8=True)) == status
+    octets = status.write(utf8=True)
+    assert DeliveryStatus.parse(octets) == status
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 
 @given(statuses(TEXTS))
@@ -142,6 +145,14 @@ def test_a_status_that_breaks_the_rfc_is_refused_and_the_fault_named(
     DeliveryStatus.parse(GOOD)
     with pytest.raises(GrammarError, match=fault):
         DeliveryStatus.parse(GOOD.replace(old, new, 1))
+
+
+def test_text_without_blanks_is_cut_before_a_line_is_too_long() -> None:
+    for text in ("x" * 5000, "ü" * 5000):
+        status = evolve(DeliveryStatus.parse(GOOD), others=(("X-Long", text),))
+        octets = status.write(utf8=True)
+        assert max(map(len, octets.split(b"\r\n"))) <= 998
+        assert DeliveryStatus.parse(octets).others[0][1].replace(" ", "") == text
 
 
 @pytest.mark.req("RFC3464-2.3.4-01")
