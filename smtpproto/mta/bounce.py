@@ -357,5 +357,5 @@ def _fields(header: bytes) -> dict[str, str]:
 def _decoded(text: str) -> str:
     """Return *text* with its encoded words decoded (RFC 2047), cut to a readable length."""
     with suppress(LookupError, ValueError, HeaderParseError):  # then it is shown as it is
-        text = str(make_header(decode_header(text)))
+        text = str(make_header(decode_header(text[: 5 * _MAX_SUBJECT])))
     return text[:_MAX_SUBJECT]

@@ -18,6 +18,7 @@ MAX_CONTENT = 1024 * 1024  # octets of a message that are looked at
 _MAX_PARTS = 100
 _MAX_DEPTH = 8  # of parts in parts
 _MAX_HEADER = 128 * 1024
+_MAX_FIELD = 4096  # octets of a field
 
 _FIELD = pattern(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _HEADER_END = pattern(rb"(?:\A|\n)\r?\n")
@@ -81,21 +82,18 @@ def _collect(octets: bytes, found: list[ReadPart], default: str, depth: int) -> 
 def read_header(octets: bytes) -> dict[str, str]:
     """Return the fields of a header section by their names in lower case, unfolded; the first of
     each name. Lines that are no fields are ignored."""
-    fields: list[list[str]] = []
+    fields: list[tuple[str, list[bytes]]] = []
     for line in octets.split(b"\n"):
         line = line.removesuffix(b"\r")  # noqa: PLW2901
         if line[:1] in (b" ", b"\t") and fields:
-            fields[-1][1] += _text(line)
+            fields[-1][1].append(line)
         elif match := _FIELD.fullmatch(line):
-            fields.append([lower(match[1].decode()), _text(match[2])])
+            fields.append((lower(match[1].decode()), [match[2]]))
     header: dict[str, str] = {}
-    for name, text in fields:
+    for name, lines in fields:
+        text = b"".join(lines)[:_MAX_FIELD].decode("utf-8", "backslashreplace")
         header.setdefault(name, text.strip(" \t"))
     return header
-
-
-def _text(octets: bytes) -> str:
-    return octets.decode("utf-8", "backslashreplace")
 
 
 def _parameters(text: str) -> Iterator[tuple[str, str]]:

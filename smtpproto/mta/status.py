@@ -328,7 +328,8 @@ def _groups(octets: bytes) -> Iterator[_Group]:
             group = []
         elif line[0] in " \t" and group:
             name, body = group[-1]
-            group[-1] = (name, (body + "\n" + line.lstrip(" \t"))[:MAX_FIELD])
+            if len(body) < MAX_FIELD:
+                group[-1] = (name, (body + "\n" + line.lstrip(" \t"))[:MAX_FIELD])
         elif found := _FIELD.fullmatch(line):
             group.append((found[1], found[2].lstrip(" \t")[:MAX_FIELD]))
         else:

@@ -28,6 +28,8 @@ from smtpproto.mta.retry import RetrySchedule
 from smtpproto.mta.settlement import Decision, Done, Fate, Hold, Later, Settlement
 from smtpproto.mta.status import Action, DeliveryStatus
 from smtpproto.mta.store import Queued
+from smtpproto.testing import strategies
+from smtpproto.testing.strategies import deliver_by
 
 from .settled import REFUSED, T, message, settled, settlement
 
@@ -172,6 +174,39 @@ def test_nothing_is_reported_of_what_is_dropped_held_or_merely_tried_again(
 ) -> None:
     one = settlement(decision, notify=set(Notify) - {Notify.NEVER})
     assert REPORTER.action(message(), one) is None
+
+
+@given(st.data())
+def test_of_a_delivery_at_most_one_delay_and_one_end_are_reported(data: Any) -> None:
+    parameters = MailParameters(by=data.draw(st.none() | deliver_by()))
+    schedule, sender = RetrySchedule(), ReversePath.of("ann@a.example")
+    one = message(parameters=parameters, expires=schedule.expires(sender, parameters, T))
+    delivery, now, told = (
+        settlement(FAILED, notify=data.draw(st.none() | strategies.notify())).delivery,
+        T,
+        [],
+    )
+    later = [
+        Attempt(at=T, result=Result.UNREACHED, host="mx.b.example", error="no answer"),
+        Attempt(at=T, result=Result.UNKNOWN, host="mx.b.example"),
+        reply_of(450, "4.2.0"),
+    ]
+    last = [Attempt(at=T, result=Result.RELAYED), Attempt(at=T, result=Result.DELIVERED), REFUSED]
+    end = data.draw(st.none() | st.integers(0, 60))
+    for number in range(200):
+        attempt = data.draw(st.sampled_from(last if number == end else later))
+        delivery = evolve(delivery, attempts=delivery.attempts + 1)
+        decision = Judge(schedule).decide(one, delivery, attempt, now=now, chance=0.5)
+        settled_now = Settlement(delivery=delivery, decision=decision, attempt=attempt)
+        told.append(REPORTER.action(one, settled_now))
+        delivery = settled_now.delivery_after
+        if not isinstance(decision, Later):
+            break
+        now = max(now, decision.due)
+    else:
+        raise AssertionError("the delivery does not come to an end")
+    assert told.count(Action.DELAYED) <= 1
+    assert all(action in (None, Action.DELAYED) for action in told[:-1])
 
 
 @pytest.mark.parametrize("decision", [DELIVERED, RELAYED])
