@@ -22,7 +22,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from attrs import field, frozen
 from attrs.validators import ge
@@ -87,8 +87,19 @@ class SQLiteQueue:
     async def open(self, runtime: Runtime) -> None:
         """Open the store. Raises QueueFailed, also if another process uses the queue."""
         if self._open is None:
-            options = self._options
-            self._open = await runtime.in_thread(lambda: _Open(self._path, runtime, options))
+            given_up = threading.Event()
+
+            def make() -> _Open:
+                opened = _Open(self._path, runtime, self._options)
+                if given_up.is_set():
+                    opened.close()
+                return opened
+
+            try:
+                self._open = await runtime.in_thread(make)
+            except BaseException:  # if it was cancelled, the thread goes on
+                given_up.set()
+                raise
 
     async def close(self) -> None:
         """Finish what was begun, and close the store."""
@@ -258,18 +269,18 @@ class _Open:
     def __init__(self, path: Path, runtime: Runtime, options: SQLiteOptions) -> None:
         self.runtime = runtime
         self.recent = _Recent(options.cache)
-        self._lock: IO[bytes] = lock(path.with_name(path.name + ".lock"))
         try:
-            self.segments = Segments(path.with_name(path.name + ".bodies"))
-            self.writer = Writer(path, self.segments)
-            self.writer.start()
-            self._reader = Reader(path, self.segments)
+            with contextlib.ExitStack() as opened:
+                opened.enter_context(lock(path.with_name(path.name + ".lock")))
+                self.segments = Segments(path.with_name(path.name + ".bodies"))
+                self.writer = Writer(path, self.segments)
+                self.writer.start()
+                opened.callback(self.writer.stop)
+                self._reader = Reader(path, self.segments)
+                opened.callback(self._reader.stop)
+                self.close: Callable[[], None] = opened.pop_all().close
         except (sqlite3.Error, OSError) as error:
-            self._lock.close()
             raise failure(error, path) from error
-        except BaseException:
-            self._lock.close()
-            raise
 
     async def write(self, call: Call[T], *, cancel: bool = False) -> T:
         """Return the result of *call*. If the caller is cancelled before it has begun, and *cancel*
@@ -317,12 +328,6 @@ class _Open:
         for content in contents:
             if isinstance(content, Place) and content.segment is not None:
                 self.segments.remove(content.segment)
-
-    def close(self) -> None:
-        """Finish what was begun, and close everything."""
-        self._reader.stop()
-        self.writer.stop()
-        self._lock.close()
 
 
 class _Recent:

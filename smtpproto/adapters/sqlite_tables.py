@@ -192,19 +192,24 @@ class Tables:
         """Remove the contents of those messages of *touched* that have no delivery left."""
         left = []
         for key, name in touched.items():
-            alive = self.connection.execute(
-                "SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND fate IS NULL", key_range(key)
+            first, last = key_range(key)
+            has_left = self.connection.execute(
+                """UPDATE message SET left = ? WHERE key = ? AND NOT EXISTS (
+                SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND fate IS NULL)""",
+                (now, key, first, last),
             )
-            if alive.fetchone() is not None:
-                continue
-            (segment,) = self._one("SELECT segment FROM message WHERE key = ?", key)
-            self.connection.execute("UPDATE message SET left = ? WHERE key = ?", (now, key))
-            if segment is None:
-                self.connection.execute("DELETE FROM body WHERE message = ?", (key,))
-            else:
-                self.emptied.add(segment)
-            left.append(name)
+            if has_left.rowcount:
+                self._free(key)
+                left.append(name)
         return left
+
+    def _free(self, message_key: int) -> None:
+        """Remove the content of a message that has left."""
+        statement = "DELETE FROM body WHERE message = ?"
+        if not self.connection.execute(statement, (message_key,)).rowcount:
+            (segment,) = self._one("SELECT segment FROM message WHERE key = ?", message_key)
+            if segment is not None:
+                self.emptied.add(segment)
 
     def forget(self, before: float) -> None:
         """Remove what is known of some messages that left the queue *before*."""

@@ -18,6 +18,7 @@ from .queue import Attempt, Delivery, Message, Result, State
 __all__ = ["read_delivery", "read_message", "write_log", "write_message", "write_recipient"]
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
+_load = json.JSONDecoder().decode
 
 
 def write_message(message: Message) -> str:
@@ -32,12 +33,12 @@ def write_message(message: Message) -> str:
 def read_message(name: str, size: int, text: str) -> Message:
     """Return the message *name* from what :func:`write_message` wrote. Raises QueueFailed."""
     try:
-        values = json.loads(text)
+        values = _load(text)
         sender, parameters = values.pop("sender"), values.pop("parameters", "")
         return Message(
             id=name,
             size=size,
-            sender=ReversePath(read_leniently(sender) if sender else None),
+            sender=_sender(sender),
             parameters=_mail_parameters(parameters),
             **values,
         )
@@ -73,18 +74,18 @@ def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
     """Return a delivery of the message *name*. *recipient* and *log* are what
     :func:`write_recipient` and :func:`write_log` wrote. Raises QueueFailed."""
     try:
-        address, parameters = json.loads(recipient)
+        address, parameters = _load(recipient)
         return Delivery(
             message=name,
             number=number,
-            recipient=ForwardPath(None if address is None else read_leniently(address)),
+            recipient=_POSTMASTER if address is None else _recipient(address),
             parameters=_rcpt_parameters(parameters),
             due=due,
             state=state,
             attempts=attempts,
             warned=warned,
             reason=reason,
-            log=tuple(map(_attempt_from_json, json.loads(log))) if log else (),
+            log=tuple(map(_attempt_from_json, _load(log))) if log else (),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise unreadable(name, error) from error
@@ -97,6 +98,23 @@ def unreadable(name: str, error: Exception) -> QueueFailed:
         f"the queue's entry of message {name} cannot be read: {why}",
         check="whether something else has changed the queue, and a copy of it",
     )
+
+
+_NULL, _POSTMASTER = ReversePath(None), ForwardPath(None)
+
+
+def _sender(address: str) -> ReversePath:
+    try:
+        return ReversePath.of(address) if address else _NULL
+    except GrammarError:
+        return ReversePath(read_leniently(address))
+
+
+def _recipient(address: str) -> ForwardPath:
+    try:
+        return ForwardPath.of(address)
+    except GrammarError:
+        return ForwardPath(read_leniently(address))
 
 
 def _mail_parameters(text: str) -> MailParameters:

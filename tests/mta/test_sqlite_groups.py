@@ -7,19 +7,21 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import trio
 
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
+from smtpproto.adapters import sqlite_queue
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.segments import Segments
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.adapters.sqlite_rows import in_row
-from smtpproto.adapters.sqlite_schema import connect, migrate
+from smtpproto.adapters.sqlite_schema import connect, lock, migrate
 from smtpproto.adapters.sqlite_tables import Tables
+from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import Delivery
 from smtpproto.ports import Runtime
 from smtpproto.testing.queue_contract import NOW, make_queued
@@ -134,6 +136,36 @@ def test_deliveries_whose_claimer_was_cancelled_wait_again(tmp_path: Path) -> No
         while not (claims := await queue.claim(NOW, 1, due)):
             pass
         assert [it.attempts for it in claims[0].deliveries] == [1]
+        await queue.close()
+
+    in_asyncio(use)
+
+
+def test_a_queue_whose_opening_was_cancelled_is_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+
+    def slow(path: Path) -> IO[bytes]:
+        gate.reached.set()
+        assert gate.opened.wait(30)
+        return lock(path)
+
+    async def use(runtime: Runtime) -> None:
+        with monkeypatch.context() as slowed:
+            slowed.setattr(sqlite_queue, "lock", slow)
+            opening = asyncio.create_task(SQLiteQueue(tmp_path / "q.db", OPTIONS).open(runtime))
+            await until(gate.reached)
+        opening.cancel()
+        await asyncio.wait([opening])
+        gate.opened.set()
+        while True:
+            queue = SQLiteQueue(tmp_path / "q.db", OPTIONS)
+            try:
+                await queue.open(runtime)
+                break
+            except QueueFailed:
+                await asyncio.sleep(0)
         await queue.close()
 
     in_asyncio(use)
