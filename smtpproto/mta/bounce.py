@@ -47,7 +47,7 @@ _SUBJECTS = {  # by what matters most
     Action.FAILED: "Not delivered",
     Action.DELAYED: "Delayed",
     Action.RELAYED: "Passed on",
-    Action.EXPANDED: "Sent on",
+    Action.EXPANDED: "Forwarded",
     Action.DELIVERED: "Delivered",
 }
 _EXPIRED = EnhancedCode(4, 4, 7)

@@ -36,7 +36,7 @@ _RECIPIENT_SIDE = (
     " it."
 )
 _POLICY = (
-    "The answer of the other server may say more. If you think that this is a mistake, show this"
+    "The reply of the other server may say more. If you think that this is a mistake, show this"
     " report to the administrator of your mail server."
 )
 _NO_PROOF = "The recipient's server could not verify that the message comes from your domain"

@@ -22,7 +22,7 @@ _HEADINGS = {
     Action.DELAYED: "Your message has not been delivered yet to:",
     Action.DELIVERED: "Your message was delivered to:",
     Action.RELAYED: "Your message was passed on for:",
-    Action.EXPANDED: "Your message was sent on to the addresses that stand behind:",
+    Action.EXPANDED: "Your message was forwarded to all members of:",
 }
 
 
@@ -90,7 +90,7 @@ def _paragraphs(case: Case, message: Message, host: str) -> Iterator[str]:
                 yield _attempt(case, attempt)
             yield f"{host} keeps trying until {date_field(message.expires)}."
         case Action.DELIVERED:
-            yield "It is in the mailbox of the recipient."
+            yield "It is in the recipient's mailbox."
         case Action.RELAYED:
             next_host = "another server" if attempt is None else attempt.host or "another server"
             yield (
@@ -123,7 +123,7 @@ def _answer(attempt: Attempt | None) -> Iterator[str]:
         lines: Iterable[str] = textwrap.wrap(printable(attempt.error), _WIDTH - 4)
     else:
         to = f" to {printable(attempt.command)[:200]}" if attempt.command else ""
-        yield _wrapped(f"{where} answered{to}:")
+        yield _wrapped(f"{where} replied{to}:")
         lines = bytes(attempt.reply).decode().split("\r\n")[:-1]
     yield ""
     yield from (f"    {printable(line)}" for line in lines)

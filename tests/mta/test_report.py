@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import email
+import email.policy
 import os
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,27 @@ def test_a_report_that_was_made_is_read_as_it_was_meant(case: Any) -> None:
     assert report.status == DeliveryStatus.parse(status.write(utf8=not one.sender.isascii))
     assert content.startswith(report.returned)
     assert report.text.startswith("Your message ") and one.id in report.text
+
+
+@given(settled())
+def test_the_email_package_reads_the_same_in_a_report_and_finds_no_defect(case: Any) -> None:
+    one, settlements, content = case
+    queued = REPORTER.report(one, settlements, content, now=T, report_id=make_id(T, bytes(10)))
+    if queued is None:
+        return
+    assert isinstance(queued.content, bytes)
+    report = read_report(queued.content)
+    theirs = email.message_from_bytes(queued.content, policy=email.policy.SMTP)
+    people, programs, returned = theirs.iter_parts()
+    defects = [str(it) for part in (theirs, people, programs) for it in part.defects]
+    assert report is not None and defects == []
+    assert theirs.get_content_type() == "multipart/report"
+    assert people.get_content().replace("\r\n", "\n") == report.text
+    groups: Any = programs.get_payload()
+    if programs.get_content_type() == "message/delivery-status":
+        actions = [group["Action"] for group in groups if group["Action"]]
+        assert actions == [it.action.value for it in report.recipients]
+    assert returned.get_content_maintype() in ("message", "text")
 
 
 def reports() -> st.SearchStrategy[bytes]:

@@ -34,7 +34,7 @@ Your message was NOT delivered to:
 
 There is no mailbox with this address.
 
-mx.b.example [192.0.2.9] answered to RCPT TO:<bob@b.example>:
+mx.b.example [192.0.2.9] replied to RCPT TO:<bob@b.example>:
 
     550-5.1.1 no such user
     550 5.1.1 see http://b.example
