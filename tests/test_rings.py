@@ -49,6 +49,7 @@ BELOW: dict[str, list[str]] = {
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]
+BELOW["transfer"] = [*BELOW]
 BELOW["adapters"] = BELOW["testing"] = [*BELOW]
 BELOW["cli"] = [*BELOW]
 BELOW["__main__"] = ["cli"]

@@ -1,4 +1,4 @@
-"""Ring 6: the command line, ``smtpproto`` or ``python -m smtpproto``."""
+"""Ring 7: the command line, ``smtpproto`` or ``python -m smtpproto``."""
 
 from __future__ import annotations
 

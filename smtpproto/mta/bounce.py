@@ -167,6 +167,7 @@ class Reporter:
                 Delivery(message=report_id, number=0, recipient=sender, parameters=never, due=now),
             ),
             content=octets,
+            about=message.id,
         )
 
     def octets(

@@ -49,7 +49,7 @@ class Message:
     origin: str = ""
     """Whose message it is, for a fair share of the queue: a login, or a network."""
     authenticated: bool = False
-    """Whether its sender logged in. Only they get reports of success."""
+    """Whether its sender logged in, or is trusted otherwise. Only they get reports of success."""
     tls_optional: bool = False
     """Whether its header says ``TLS-Required: No`` (RFC 8689 5)."""
 

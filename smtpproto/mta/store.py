@@ -48,6 +48,9 @@ class Queued:
     """One for each recipient."""
     content: bytes | Body
     """With CRLF, as it will be sent."""
+    about: str = ""
+    """The id of the message on which this one reports; "" if it is no report. Stores do not keep
+    it."""
 
 
 def check_queued(queued: Queued) -> None:

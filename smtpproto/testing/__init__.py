@@ -1,4 +1,4 @@
-"""Ring 5: tools for tests, of this library and of programs that use it.
+"""Ring 6: tools for tests, of this library and of programs that use it.
 
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to

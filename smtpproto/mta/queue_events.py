@@ -1,0 +1,71 @@
+"""What happens to messages in the queue, as values: for logs, counters and programs."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from ..grammar.printable import printable
+from .explain import attempt_in_words
+from .queue import Delivery, Message
+from .settlement import Done, Hold, Later, Settlement
+
+__all__ = ["DeliveryEvent", "MessageQueued", "QueueEvent"]
+
+_SHOWN = 5  # recipients of a message in its line
+
+
+@frozen(kw_only=True)
+class MessageQueued:
+    """A message is in the queue, and durable."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+    about: str = ""
+    """The id of the message on which this one reports; "" if it is no report."""
+
+    @property
+    def id(self) -> str:
+        """The id of the message."""
+        return self.message.id
+
+    def __str__(self) -> str:
+        """Return the event on one line, escaped."""
+        sender = printable(str(self.message.sender)) or "<>"
+        names = [printable(str(it.recipient)) for it in self.deliveries[:_SHOWN]]
+        more = len(self.deliveries) - len(names)
+        recipients = ", ".join(names) + (f" and {more} more" if more else "")
+        what = f"queued a report on {self.about}" if self.about else "queued"
+        return f"{self.id}: {what}, from {sender} to {recipients}, {self.message.size} octets"
+
+
+@frozen(kw_only=True)
+class DeliveryEvent:
+    """What became of one recipient was decided and written."""
+
+    settlement: Settlement
+
+    @property
+    def id(self) -> str:
+        """The id of the message."""
+        return self.settlement.delivery.message
+
+    def __str__(self) -> str:
+        """Return the event on one line, escaped."""
+        it = self.settlement
+        recipient = printable(str(it.delivery.recipient))
+        attempt = "" if it.attempt is None else f"; {attempt_in_words(it.attempt)}"
+        return f"{self.id}: {recipient} {_decision(it)}{attempt}"
+
+
+QueueEvent = MessageQueued | DeliveryEvent
+
+
+def _decision(settlement: Settlement) -> str:
+    match settlement.decision:
+        case Done(fate=fate):
+            return fate.value
+        case Hold(reason=reason):
+            return f"held: {printable(reason)}"
+        case Later(warned=warned):
+            warning = ", and its sender is told of the delay" if warned else ""
+            return f"is tried again later{warning}"

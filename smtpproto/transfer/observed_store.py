@@ -1,0 +1,60 @@
+"""A store that tells what it has written, so that each event is about something durable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from attrs import define
+
+from ..mta.queue_events import DeliveryEvent, MessageQueued, QueueEvent
+from ..mta.settlement import Done, Settlement
+from ..mta.store import Queued, QueueStore
+
+__all__ = ["Listener", "observed"]
+
+_log = logging.getLogger("smtpproto.queue")
+
+Listener = Callable[[QueueEvent], object]
+"""Called with each event. It must not wait; what it raises is logged."""
+
+
+def observed(store: QueueStore, listener: Listener | None = None) -> QueueStore:
+    """Return *store*, whose events are logged under ``smtpproto.queue`` and go to *listener*."""
+    return cast("QueueStore", _ObservedStore(store, listener))
+
+
+@define(eq=False)
+class _ObservedStore:
+    _store: QueueStore
+    _listener: Listener | None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def put(self, messages: Sequence[Queued]) -> None:
+        await self._store.put(messages)
+        self._queued(messages)
+
+    async def settle(
+        self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
+    ) -> None:
+        await self._store.settle(settlements, now, new)
+        for settlement in settlements:
+            if settlement.attempt is not None or isinstance(settlement.decision, Done):
+                self._tell(DeliveryEvent(settlement=settlement))
+        self._queued(new)
+
+    def _queued(self, messages: Sequence[Queued]) -> None:
+        for it in messages:
+            self._tell(MessageQueued(message=it.message, deliveries=it.deliveries, about=it.about))
+
+    def _tell(self, event: QueueEvent) -> None:
+        _log.info("%s", event)
+        if self._listener is None:
+            return
+        try:
+            self._listener(event)
+        except Exception:
+            _log.exception("a listener to events of the queue failed")

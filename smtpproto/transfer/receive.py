@@ -1,0 +1,199 @@
+"""A server's handler that puts what it accepts into the queue of a mail agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from ..errors import QueueFailed, QueueFull
+from ..grammar.address import ForwardPath
+from ..grammar.envelope import Envelope
+from ..grammar.parameters import RcptParameters
+from ..grammar.reply import Reply
+from ..mail import waives_tls
+from ..mta.settlement import Hold
+from ..mta.store import Body
+from ..mta.trace import TOO_MANY_HOPS, Hops
+from ..ports import result
+from ..server.handler import Handler, Hook, Session, Verdict
+from .intake import Intake, Origin
+
+__all__ = ["Check", "Receiver"]
+
+RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
+NO_ROUTE = Reply(550, "5.4.4", "No route to this recipient")
+NO_POSTMASTER = Reply(550, "5.1.1", "No postmaster is configured")
+LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
+QUEUE_FULL = Reply(452, "4.3.1", "Insufficient system storage; try again later")
+QUEUE_FAILED = Reply(451, "4.3.0", "The queue cannot take messages now; try again later")
+
+_MAX_HEADER = 64 * 1024  # octets of a header section that are kept for the check
+
+Check = Verdict | Hold | Awaitable[Verdict | Hold]
+"""What :meth:`Receiver.check` returns."""
+
+
+class Receiver(Handler):
+    """Takes mail for the queue of an MTA. Subclass it to add checks.
+
+    ::
+
+        class Checked(Receiver):
+            async def mail(self, session, sender, parameters):
+                if sender.domain in await blocklist():
+                    return Reply(550, "5.7.1", "Your domain is on our blocklist")
+
+            async def rcpt(self, session, recipient, parameters):
+                return super().rcpt(session, recipient, parameters) or await quota(recipient)
+
+        async with mail.serve("0.0.0.0", 25, receiver=Checked): ...
+
+    Clients that have logged in, and those in ``relay_from``, may send to all recipients; all others
+    only to those whose mail is delivered here, and to the domains of ``relay_for``. Each message
+    gets a Received field. 250 is sent only when the message is durable.
+    """
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake: Intake = intake
+
+    def may_relay(self, session: Session) -> bool:
+        """Return whether the client may send to all recipients."""
+        return self.intake.relaying.may_relay(session.user, session.peer[0])
+
+    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
+        """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2)."""
+        if self.intake.takes_for(recipient):
+            return None
+        if recipient.mailbox is None:
+            return NO_POSTMASTER
+        if not self.may_relay(session):
+            return RELAYING_DENIED
+        return None if self.intake.has_route(recipient) else NO_ROUTE
+
+    def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
+        """A message has arrived; *header* is its header section, at most its first 64 KiB.
+
+        Return None to accept it, a negative ``Reply`` to refuse it, or ``Hold(reason)`` to keep it
+        in the queue until somebody releases it. If you need the whole content, extend :meth:`data`.
+        """
+        return None
+
+    def data(self, session: Session, envelope: Envelope) -> QueueSink:
+        """Return a sink that writes into the queue's store."""
+        return QueueSink(self, session, envelope, trusted=self.may_relay(session))
+
+
+class QueueSink:
+    """Writes the content of one message into the store, after a Received field of its own.
+
+    A failure of the store is remembered, and is the reply at the end.
+    """
+
+    def __init__(
+        self, receiver: Receiver, session: Session, envelope: Envelope, *, trusted: bool
+    ) -> None:
+        self._receiver, self._intake = receiver, receiver.intake
+        self._session, self._envelope, self._trusted = session, envelope, trusted
+        self.id: str = self._intake.new_id()
+        """The id of the message in the queue."""
+        self._hops = Hops(self._intake.max_hops)
+        self._header = bytearray()
+        self._body: Body | None = None
+        self._refusal: Reply | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Write the next octets of content."""
+        if self._refusal is not None:
+            return
+        if not self._hops.ended:
+            self._header += data[: _MAX_HEADER - len(self._header)]
+            self._hops.feed(data)
+        await self._store(data)
+
+    async def _store(self, data: bytes) -> None:
+        """Write *data* to the store, and before the first octets the Received field."""
+        try:
+            if self._body is None:
+                self._body = self._intake.store.body()
+                await self._body.write(self._received())
+            await self._body.write(data)
+        except QueueFailed as error:
+            await self._refuse(_reply_to(error))
+
+    def _received(self) -> bytes:
+        now = self._intake.runtime.utc()
+        return self._intake.tracer.received(
+            self._session, self._envelope, now=now, queue_id=self.id
+        )
+
+    async def commit(self) -> Verdict:
+        """Check the message, and put it into the queue. It is durable before this returns."""
+        if self._body is None and self._refusal is None:  # a message without any content
+            await self._store(b"")
+        if self._refusal is None:
+            try:
+                verdict = self._loop() or await self._check()
+                return await self._put(verdict)
+            finally:
+                await self.abort()  # after put this does nothing
+        return self._refusal
+
+    def _loop(self) -> Reply | None:
+        """Return the refusal of a message that is in a loop."""
+        if self._hops.too_many:
+            return TOO_MANY_HOPS
+        recipients = [self._intake.forwarded(path) for path in self._envelope.recipients]
+        local = [path for path in recipients if self._intake.is_local(path)]
+        looped = len(local) == len(recipients) and all(map(self._hops.delivered, local))
+        return LOOP if looped else None
+
+    async def _check(self) -> Verdict | Hold:
+        header, end, _ = bytes(self._header).partition(b"\r\n\r\n")
+        found: Any = self._receiver.check(self._session, self._envelope, header + end[:2])
+        verdict: Verdict | Hold = await result(found)
+        if not isinstance(verdict, Reply | Hold | None):
+            raise TypeError(
+                f"check must return a Reply, a Hold or None, not {type(verdict).__name__}"
+            )
+        return verdict
+
+    async def _put(self, verdict: Verdict | Hold) -> Reply:
+        if isinstance(verdict, Reply) and not verdict.positive:
+            return verdict
+        body, session = self._body, self._session
+        assert body is not None
+        message = self._intake.message(
+            self.id,
+            self._envelope,
+            body.size,
+            Origin.of(session.user, session.peer[0], trusted=self._trusted),
+            tls_optional=self._waives_tls(),
+        )
+        held = verdict.reason if isinstance(verdict, Hold) else None
+        try:
+            await self._intake.put(message, self._envelope, body, held)
+        except QueueFailed as error:
+            return _reply_to(error)
+        queued = Reply(250, "2.0.0", f"Queued as {self.id}")
+        return verdict if isinstance(verdict, Reply) else queued
+
+    def _waives_tls(self) -> bool:
+        """Return whether the sender wants delivery even without TLS (RFC 8689 4.2.2)."""
+        if self._envelope.parameters.requiretls:
+            return False
+        return waives_tls(bytes(self._header).partition(b"\r\n\r\n")[0] + b"\r\n")
+
+    async def abort(self) -> None:
+        """Give up the content."""
+        body, self._body = self._body, None
+        if body is not None:
+            await body.discard()
+
+    async def _refuse(self, reply: Reply) -> None:
+        self._refusal = reply
+        await self.abort()
+
+
+def _reply_to(error: QueueFailed) -> Reply:
+    """Return the refusal of a message that the store cannot take because of *error*."""
+    return QUEUE_FULL if isinstance(error, QueueFull) else QUEUE_FAILED
