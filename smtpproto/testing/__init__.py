@@ -6,11 +6,19 @@ the DNS from a table. ``strategies`` has Hypothesis strategies for all values of
 needs ``hypothesis``.
 """
 
+from .scheduler import Source, Task, Wait
 from .script import ScriptedStream
-from .simulation import Deadlock, SimulatedSemaphore, SimulatedStream, Simulation
+from .simulation import (
+    Deadlock,
+    Faults,
+    SimulatedHost,
+    SimulatedSemaphore,
+    SimulatedStream,
+    Simulation,
+)
 from .zone import Mood, Zone
 
 __all__ = [
-    "Deadlock", "Mood", "ScriptedStream", "SimulatedSemaphore", "SimulatedStream", "Simulation",
-    "Zone",
+    "Deadlock", "Faults", "Mood", "ScriptedStream", "SimulatedHost", "SimulatedSemaphore",
+    "SimulatedStream", "Simulation", "Source", "Task", "Wait", "Zone",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from smtpproto import (
 )
 from smtpproto.client.config import ClientOptions
 from smtpproto.client.connection import open_client
-from smtpproto.testing.simulation import SimulatedStream, Simulation, _Task
+from smtpproto.testing.simulation import SimulatedStream, Simulation
 from tests.support.envelopes import TO_BOB
 
 VERBS = {"EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "NOOP", "QUIT"}
@@ -53,7 +53,7 @@ class SlowServer(Simulation):
             await self.sleep(timeout)
             raise TimedOut("no connection", phase="connect")
         await self.sleep(self.pause)
-        self._tasks.append(_Task(self.serve()))
+        self.start(self.serve())
         return self.near
 
     async def serve(self) -> None:

@@ -226,6 +226,7 @@ def test_a_refused_connection_with_implicit_tls_is_closed_without_a_handshake() 
 
     async def talk(crowd: Crowd) -> None:
         await crowd.connect()
+        await crowd.sleep(0.1)
         surplus = await crowd.connect()
         assert await surplus.line() == ""
         assert crowd.now() < 1
@@ -238,6 +239,7 @@ def test_the_header_of_a_proxy_is_not_awaited_on_a_refused_connection() -> None:
 
     async def talk(crowd: Crowd) -> None:
         await crowd.connect()
+        await crowd.sleep(0.1)
         assert await crowd.greeting() == TOO_MANY
         assert crowd.now() < 1
 
@@ -310,7 +312,7 @@ def test_a_cancelled_connection_is_given_back() -> None:
     coroutine = start()
     with pytest.raises(StopIteration):
         coroutine.send(None)
-    served = crowd._tasks.pop().coroutine
+    served = [*crowd._tasks][-1].coroutine
     served.send(None)
     assert crowd.usage.connections == 1
     served.close()
@@ -357,8 +359,8 @@ def test_why_a_connection_was_refused_or_closed_is_logged(
 ) -> None:
     async def talk(crowd: Crowd) -> None:
         client = await crowd.connect()
-        await crowd.greeting()
         await client.line()
+        await crowd.greeting()
         await client.ask("GET /\x1b HTTP/1.1")
 
     with caplog.at_level("INFO", "smtpproto"):

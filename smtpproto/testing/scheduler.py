@@ -1,0 +1,255 @@
+"""Runs coroutines in an order that a seed decides, by a clock that jumps to the next deadline.
+
+A step costs the same however many coroutines wait: what can end a wait names the tasks that wait
+for it, and deadlines are in a heap.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Hashable
+from itertools import count
+from typing import Any
+
+from attrs import define, field
+
+__all__ = ["Deadlock", "Scheduler", "Source", "Task", "Wait", "always", "never"]
+
+_INFINITY = float("inf")
+_CLOSINGS = 20  # awaits in the ``finally`` blocks of a coroutine that is closed
+
+
+class Deadlock(AssertionError):
+    """All coroutines wait, and none has a deadline."""
+
+
+def always() -> bool:
+    """Return true: the wait is over already."""
+    return True
+
+
+def never() -> bool:
+    """Return false: only the deadline ends the wait."""
+    return False
+
+
+@define(eq=False)
+class Source:
+    """A thing whose changes end waits. It knows the tasks that wait for it."""
+
+    waiting: list[Task] = field(factory=list, init=False)
+
+
+@define(eq=False)
+class Wait:
+    """What a coroutine yields to the scheduler: resume it when *ready*, or at *deadline*.
+
+    If *source* is given, *ready* can become true only by a change of it. Otherwise *ready* is
+    called before each step, which is slow if many tasks wait like that.
+    """
+
+    ready: Callable[[], bool]
+    deadline: float
+    source: Source | None = None
+
+    def __await__(self) -> Generator[Wait, None, None]:
+        yield self
+
+
+@define(eq=False)
+class Task:
+    """A coroutine that runs beside others."""
+
+    coroutine: Coroutine[Any, Any, Any]
+    owner: Hashable = None
+    """The host whose end is the end of this task; None: there is none."""
+    fails_all: bool = False
+    """Whether :meth:`Scheduler.run` raises at once what the coroutine raises."""
+    wait: Wait | None = None
+    queued: bool = False  # whether it is in the list of those that may be ready
+    ended: bool = False
+    result: Any = None
+    error: BaseException | None = None
+    end: Source = field(factory=Source, init=False)
+    """Changes when the task ends."""
+
+
+class Scheduler:
+    """A seeded scheduler with a clock."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice: random.Random = random.Random(seed)
+        self.steps: int = 0
+        """How many times a coroutine was resumed."""
+        self._now = 0.0
+        self._tasks: dict[Task, None] = {}
+        self._ready: list[Task] = []  # those that may be ready
+        self._polled: dict[Task, None] = {}  # those whose wait has no source
+        self._deadlines: list[tuple[float, int, Task, Wait]] = []
+        self._order = count()
+        self._soon: deque[Callable[[], None]] = deque()
+
+    def start(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        owner: Hashable = None,
+        *,
+        fails_all: bool = False,
+    ) -> Task:
+        """Run *coroutine* beside the others."""
+        task = Task(coroutine, owner, fails_all)
+        self._tasks[task] = None
+        self._queue(task)
+        return task
+
+    def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Run *coroutines*, and the servers they dial, until all have ended; return their results.
+
+        If one of them raises, that error is raised after all have ended. Raises Deadlock if all
+        wait and none has a deadline.
+        """
+        ours = [self.start(coroutine) for coroutine in coroutines]
+        while self._tasks:
+            self._call_soon()
+            self._expire()
+            self._poll()
+            if self._ready:
+                self._step_one()
+            elif not self._soon:
+                self._jump()
+        for task in ours:
+            if task.error is not None:
+                raise task.error
+        return [task.result for task in ours]
+
+    async def wait(
+        self, ready: Callable[[], bool], timeout: float | None, source: Source | None = None
+    ) -> bool:
+        """Wait at most *timeout* seconds until *ready* is true; return whether it is.
+
+        *source* makes it quick: see :class:`Wait`.
+        """
+        deadline = _INFINITY if timeout is None else self._now + timeout
+        if not ready():
+            await Wait(ready, deadline, source)
+        return ready()
+
+    def changed(self, source: Source) -> None:
+        """Let those that wait for *source* look again."""
+        waiting, source.waiting = source.waiting, []
+        for task in waiting:
+            if task.wait is not None and task.wait.source is source:
+                self._queue(task)
+
+    def soon(self, function: Callable[[], None]) -> None:
+        """Call *function* before the next step, when no coroutine runs."""
+        self._soon.append(function)
+
+    def close(self, task: Task) -> None:
+        """End *task*, which must not be the one that runs: where it waits, GeneratorExit is
+        raised, and what it then awaits does not happen."""
+        if not task.ended:
+            _close(task.coroutine)
+            self._end(task)
+
+    # -- one step ----------------------------------------------------------------------------
+
+    def _call_soon(self) -> None:
+        while self._soon:
+            self._soon.popleft()()
+
+    def _step_one(self) -> None:
+        """Resume one of the tasks that are ready; the dice say which."""
+        ready = self._ready
+        place = int(self.dice.random() * len(ready))
+        ready[place], ready[-1] = ready[-1], ready[place]
+        task = ready.pop()
+        task.queued = False
+        if task.ended:
+            return
+        wait = task.wait
+        if wait is None or wait.deadline <= self._now or wait.ready():
+            self._step(task)
+        else:
+            self._park(task, wait)
+
+    def _step(self, task: Task) -> None:
+        self.steps += 1
+        try:
+            task.wait = wait = task.coroutine.send(None)
+        except StopIteration as stop:
+            task.result = stop.value
+            self._end(task)
+        except BaseException as error:
+            task.error = error
+            self._end(task)
+            if task.fails_all:
+                self._abandon()
+                raise
+        else:
+            self._park(task, wait)
+
+    def _park(self, task: Task, wait: Wait) -> None:
+        """Put *task* where the end of its wait will be noticed."""
+        if wait.deadline <= self._now or wait.ready():
+            self._queue(task)
+            return
+        if wait.deadline != _INFINITY:
+            entry = wait.deadline, next(self._order), task, wait
+            heapq.heappush(self._deadlines, entry)
+        if wait.source is not None:
+            wait.source.waiting.append(task)
+        elif wait.ready is not never:
+            self._polled[task] = None
+
+    def _queue(self, task: Task) -> None:
+        if not task.queued and not task.ended:
+            task.queued = True
+            self._ready.append(task)
+
+    def _poll(self) -> None:
+        for task in [*self._polled]:
+            wait = task.wait
+            if wait is None or wait.ready() or wait.deadline <= self._now:
+                del self._polled[task]
+                self._queue(task)
+
+    def _expire(self) -> None:
+        """Queue the tasks whose deadline has come."""
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][0] <= self._now:
+            _, _, task, wait = heapq.heappop(deadlines)
+            if task.wait is wait:
+                self._queue(task)
+
+    def _jump(self) -> None:
+        """Move the clock to the next deadline."""
+        deadlines = self._deadlines
+        while deadlines and (deadlines[0][2].wait is not deadlines[0][3]):
+            heapq.heappop(deadlines)
+        if not deadlines:
+            raise Deadlock(f"{len(self._tasks)} coroutines wait forever")
+        self._now = deadlines[0][0]
+
+    def _end(self, task: Task) -> None:
+        task.ended, task.wait = True, None
+        self._tasks.pop(task, None)
+        self._polled.pop(task, None)
+        self.changed(task.end)
+
+    def _abandon(self) -> None:
+        for task in [*self._tasks]:
+            self.close(task)
+
+
+def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
+    for _ in range(_CLOSINGS):
+        try:
+            coroutine.close()
+        except RuntimeError:  # it awaits something in a ``finally`` block
+            continue
+        except Exception:  # the end of a process is no place for errors
+            return
+        return
