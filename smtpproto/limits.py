@@ -15,7 +15,9 @@ from attrs.validators import ge, gt, optional
 
 from .option_types import checked
 
-__all__ = ["CHUNK", "Leniencies", "Limits", "ScheduleLimits", "Timeouts", "Tolerance"]
+__all__ = [
+    "CHUNK", "Leniencies", "Limits", "ScheduleLimits", "Timeouts", "Tolerance",
+]  # fmt: skip
 
 LOCAL_PART = 64  # RFC 5321 4.5.3.1.1
 DOMAIN = 255  # RFC 5321 4.5.3.1.2

@@ -30,10 +30,12 @@ class SQLiteBody:
         self._held = self._crc = 0
         self._number: int | None = None
         self._file: io.FileIO | None = None
+        self._spent = False
         self.size: int = 0
 
     async def write(self, data: bytes) -> None:
         """Add octets. Raises QueueFull and QueueFailed."""
+        self._check_unspent()
         self._pieces.append(bytes(data))
         self.size += len(data)
         self._held += len(data)
@@ -42,6 +44,7 @@ class SQLiteBody:
 
     async def discard(self) -> None:
         """Give up the content, unless it was put into the queue."""
+        self._spent = True
         self._pieces.clear()
         number, self._number = self._number, None
         if number is not None:
@@ -49,12 +52,19 @@ class SQLiteBody:
             self._segments.remove(number)
 
     async def finish(self) -> bytes | Place:
-        """Return the content, or its place. From now on :meth:`discard` does nothing."""
+        """Return the content, or its place. From now on :meth:`discard` deletes no file. Raises
+        ValueError if the content was discarded, or was put from a file before."""
+        self._check_unspent()
         if self._file is None:
             return b"".join(self._pieces)
+        self._spent = True
         await self._runtime.in_thread(self._finish)
         number, self._number = self._number, None
         return Place(self._crc, segment=number, start=0)
+
+    def _check_unspent(self) -> None:
+        if self._spent:
+            raise ValueError("this content was discarded, or passed to put() before")
 
     def _flush(self) -> None:
         octets = b"".join(self._pieces)

@@ -24,12 +24,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from attrs import field, frozen
-from attrs.validators import ge
-
 from ..errors import QueueFailed, QueueFull
 from ..mail import Source
 from ..mta.queue import Delivery, Message
+from ..mta.queue_limits import QueueLimits
 from ..mta.settlement import Later, Settlement
 from ..mta.store import (
     Claim,
@@ -40,7 +38,6 @@ from ..mta.store import (
     check_queued,
     check_settlements,
 )
-from ..option_types import checked
 from ..ports import Runtime
 from .segments import Segments
 from .sqlite_body import SQLiteBody
@@ -49,39 +46,17 @@ from .sqlite_schema import lock
 from .sqlite_tables import Tables
 from .sqlite_writer import Call, Reader, Writer, failure
 
-__all__ = ["SQLiteOptions", "SQLiteQueue"]
+__all__ = ["SQLiteQueue"]
 
 T = TypeVar("T")
-
-_DAY = 86400
-
-
-@checked
-@frozen(kw_only=True)
-class SQLiteOptions:
-    """Options of :class:`SQLiteQueue`. Sizes are in octets."""
-
-    remember: float = field(default=7 * _DAY, validator=ge(0))
-    """How many seconds a message is remembered after it has left the queue."""
-    reserve: int = field(default=64 * 1024 * 1024, validator=ge(0))
-    """The free space of the disk that messages must leave; without it ``put`` raises
-    :class:`.QueueFull`. Reports and settlements may use it."""
-    row: int = field(default=32 * 1024, validator=ge(0))
-    """The largest content that is kept in the database. Larger ones are in files, many in each."""
-    spool: int = field(default=1024 * 1024, validator=ge(0))
-    """How much of a content that arrives in pieces is kept in memory; beyond that it goes to a file
-    of its own."""
-    cache: int = field(default=8 * 1024 * 1024, validator=ge(0))
-    """How much of contents in the database is kept in memory, because most mail is delivered soon
-    after it has arrived."""
 
 
 class SQLiteQueue:
     """Implements :class:`.QueueStore`. *path* is that of the database, which is created."""
 
-    def __init__(self, path: str | os.PathLike[str], options: SQLiteOptions | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], limits: QueueLimits | None = None) -> None:
         self._path = Path(path).absolute()
-        self._options = options or SQLiteOptions()
+        self._limits = limits or QueueLimits()
         self._open: _Open | None = None
 
     async def open(self, runtime: Runtime) -> None:
@@ -90,7 +65,7 @@ class SQLiteQueue:
             given_up = threading.Event()
 
             def make() -> _Open:
-                opened = _Open(self._path, runtime, self._options)
+                opened = _Open(self._path, runtime, self._limits)
                 if given_up.is_set():
                     opened.close()
                 return opened
@@ -111,7 +86,7 @@ class SQLiteQueue:
         """Return a new, empty content."""
         it = self._opened()
         check = self._check_space
-        return SQLiteBody(it.runtime, it.segments, self._options.spool, check)
+        return SQLiteBody(it.runtime, it.segments, self._limits.spool, check)
 
     async def put(self, messages: Sequence[Queued]) -> None:
         """Add *messages*, all or none: see :meth:`.QueueStore.put`."""
@@ -168,7 +143,7 @@ class SQLiteQueue:
 
         def write(tables: Tables) -> None:
             it.recent.remove(tables.settle(settlements, now))
-            tables.forget(now - self._options.remember)
+            tables.forget(now - self._limits.remember)
             self._add(it, tables, new, contents)
 
         await it.write(Call(write, after=lambda _: it.note_settled(settlements)))
@@ -225,14 +200,18 @@ class SQLiteQueue:
     async def _contents(self, messages: Sequence[Queued]) -> list[bytes | Place]:
         """Return the content of each message: octets, or the place of those in a file already."""
         contents: list[bytes | Place] = []
-        for queued in messages:
-            content = queued.content
-            if isinstance(content, SQLiteBody):
-                contents.append(await content.finish())
-            elif isinstance(content, bytes):
-                contents.append(content)
-            else:
-                raise TypeError("the content must be octets, or the body() of this queue")
+        try:
+            for queued in messages:
+                content = queued.content
+                if isinstance(content, SQLiteBody):
+                    contents.append(await content.finish())
+                elif isinstance(content, bytes):
+                    contents.append(content)
+                else:
+                    raise TypeError("the content must be octets, or the body() of this queue")
+        except BaseException:
+            self._opened().remove(contents)
+            raise
         return contents
 
     def _add(
@@ -245,7 +224,7 @@ class SQLiteQueue:
         for queued, content in zip(messages, contents, strict=True):
             if isinstance(content, Place):
                 place = content
-            elif len(content) <= self._options.row:
+            elif len(content) <= self._limits.row:
                 place = in_row(content)
                 it.recent.add(queued.message.id, content)
             else:
@@ -256,19 +235,19 @@ class SQLiteQueue:
     def _check_space(self, size: int) -> None:
         """Raise QueueFull if *size* octets would use the reserve of the disk."""
         free = shutil.disk_usage(self._path.parent).free
-        if free - size < self._options.reserve:
+        if free - size < self._limits.reserve:
             raise QueueFull(
                 f"the disk of the queue {self._path} has {free} octets left, of which "
-                f"{self._options.reserve} are kept free"
+                f"{self._limits.reserve} are kept free"
             )
 
 
 class _Open:
     """A queue that is open: its lock, its threads, and what they have in memory."""
 
-    def __init__(self, path: Path, runtime: Runtime, options: SQLiteOptions) -> None:
+    def __init__(self, path: Path, runtime: Runtime, limits: QueueLimits) -> None:
         self.runtime = runtime
-        self.recent = _Recent(options.cache)
+        self.recent = _Recent(limits.cache)
         try:
             with contextlib.ExitStack() as opened:
                 opened.enter_context(lock(path.with_name(path.name + ".lock")))

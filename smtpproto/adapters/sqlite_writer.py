@@ -55,7 +55,8 @@ class Writer:
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._submitting = threading.Lock()
         self._stopped = self._idle = False
-        self._tables: Tables | None = None
+        self.tables: Tables | None = None
+        """For the thread only; None while the database is not open."""
         self._synchronous = True
         self.leased: set[tuple[str, int]] = set()
         """The deliveries that were handed out, and not settled yet: message and number."""
@@ -64,8 +65,8 @@ class Writer:
     def start(self) -> None:
         """Open the database, and start the thread. Raises QueueFailed."""
         self._open()
-        assert self._tables is not None
-        self._segments.remove_all_but(self._tables.segments())
+        assert self.tables is not None
+        self._segments.remove_all_but(self.tables.segments())
         self._thread.start()
 
     def stop(self) -> None:
@@ -113,10 +114,10 @@ class Writer:
 
     def _run_group(self, group: Sequence[Call[Any]]) -> None:
         try:
-            if self._tables is None:
+            if self.tables is None:
                 self._open()
-            assert self._tables is not None
-            done = self._transaction(self._tables, group)
+            assert self.tables is not None
+            done = self._transaction(self.tables, group)
         except Exception as error:
             log.error("the queue %s cannot be written: %s", self._path, error)
             if not self._rolls_back(error):
@@ -127,7 +128,7 @@ class Writer:
         for call in done:
             if call.after is not None:
                 call.after(call.result)
-        self._remove_segments(self._tables)
+        self._remove_segments(self.tables)
         for call in done:
             call.future.set_result(call.result)
 
@@ -160,9 +161,9 @@ class Writer:
     def _rolls_back(self, error: Exception) -> bool:
         """Return whether the transaction that ended with *error* can simply be undone: the disk is
         full. Then make room in the log, so that settlements can go on."""
-        if self._tables is None or not _is_full(error):
+        if self.tables is None or not _is_full(error):
             return False
-        connection = self._tables.connection
+        connection = self.tables.connection
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -211,21 +212,21 @@ class Writer:
         except BaseException:
             connection.close()
             raise
-        self._tables, self._synchronous = tables, True
+        self.tables, self._synchronous = tables, True
 
     def _checkpoint(self) -> None:
         """Write the log into the database, if it can be done now."""
-        if self._tables is not None:
+        if self.tables is not None:
             try:
-                self._tables.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self.tables.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             except sqlite3.Error as error:
                 log.warning("the log of the queue %s was not written: %s", self._path, error)
 
     def _close(self) -> None:
         self._segments.abandon()
-        if self._tables is not None:
-            self._tables.connection.close()
-            self._tables = None
+        if self.tables is not None:
+            self.tables.connection.close()
+            self.tables = None
 
 
 class Reader:

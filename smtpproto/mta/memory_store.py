@@ -319,6 +319,7 @@ class MemoryBody:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._pieces: list[bytes] = []
+        self._discarded = False
         self.size: int = 0
 
     async def write(self, data: bytes) -> None:
@@ -330,10 +331,13 @@ class MemoryBody:
 
     async def discard(self) -> None:
         """Give up the content."""
+        self._discarded = True
         self._pieces.clear()
 
     def octets(self) -> bytes:
-        """Return all that was written."""
+        """Return all that was written. Raises ValueError if it was discarded."""
+        if self._discarded:
+            raise ValueError("this content was discarded")
         return b"".join(self._pieces)
 
 

@@ -152,6 +152,8 @@ class QueueContract:
                 await body.write(b"x" * size)
                 await body.discard()
                 await body.discard()
+                queued = evolve(make_queued(content=b"x" * size), content=body)
+                assert "discarded" in await _fails(ValueError, store.put([queued]))
             assert await store.find(ALL) == []
             assert (await store.stats()).octets == 0
 
@@ -205,7 +207,8 @@ class QueueContract:
     def test_a_claim_takes_the_highest_priority_first_then_the_earliest(self) -> None:
         async def use(store: QueueStore) -> None:
             await store.put([make_queued("late", due=NOW)])
-            await store.put([make_queued("early", due=NOW - 5), make_queued("same", due=NOW - 5)])
+            early = make_queued("early", "x@z.test", due=NOW - 5)
+            await store.put([early, make_queued("same", "x@a.test", due=NOW - 5)])
             await store.put([make_queued("urgent", due=NOW, priority=5)])
             await store.put([make_queued("idle", due=NOW - 50, priority=-5)])
             await store.put([make_queued("future", due=NOW + 1, priority=9)])
@@ -297,6 +300,15 @@ class QueueContract:
                 assert await store.find(Selection(recipient=recipient)) == []
             assert len(await store.find(Selection(sender="ANN@example.org", id="A"))) == 1
             assert await store.find(Selection(sender="")) == []
+
+        self.with_store(use)
+
+    def test_a_message_is_selected_by_the_beginning_of_its_id(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued(name) for name in ("ab", "abz", "abzz", "ac", "b")])
+            found = await store.find(Selection(id="AB"))
+            assert [entry.message.id for entry in found] == ["ab", "abz", "abzz"]
+            assert await store.drop(Selection(id="abz"), NOW) == 2
 
         self.with_store(use)
 

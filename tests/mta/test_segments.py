@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from smtpproto import Envelope
 from smtpproto.adapters.segments import FileSlice, Segments
-from smtpproto.adapters.sqlite_queue import SQLiteOptions
 from smtpproto.errors import QueueFailed
 from smtpproto.mail.preparation import prepare
+from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.testing.queue_contract import make_queued
 
 from ..support.queues import do, open_queue
@@ -87,7 +87,7 @@ def test_a_large_content_can_be_sent_twice_from_the_queue(tmp_path: Path) -> Non
 
 
 def test_contents_in_memory_are_bounded(tmp_path: Path) -> None:
-    options = SQLiteOptions(reserve=0, cache=25)
+    options = QueueLimits(reserve=0, cache=25)
     with open_queue(tmp_path / "queue.db", options) as queue:
         messages = [make_queued(f"m{number}", content=b"0123456789") for number in range(5)]
         do(queue.put(messages))

@@ -20,7 +20,7 @@ from smtpproto.mta.queue import State
 from smtpproto.mta.store import Selection
 from smtpproto.testing.queue_contract import NOW, make_queued
 
-from ..support.queues import ALL, OPTIONS, claim, do, names, open_queue, relayed
+from ..support.queues import ALL, LIMITS, claim, do, names, open_queue, relayed
 
 SIZES = (100, 40_000, 3_000_000)
 
@@ -69,7 +69,7 @@ def work(path: str, run: str) -> None:
             sys.stdout.write("".join(f"{line}\n" for line in lines))
             sys.stdout.flush()
 
-    with open_queue(Path(path), OPTIONS) as queue, ThreadPoolExecutor(4) as pool:
+    with open_queue(Path(path), LIMITS) as queue, ThreadPoolExecutor(4) as pool:
         sys.stdout.write("open\n")
         sys.stdout.flush()
         for thread in range(3):

@@ -15,8 +15,8 @@ import pytest
 from attrs import evolve
 
 from smtpproto.adapters import segments, sqlite_body
-from smtpproto.adapters.sqlite_queue import SQLiteOptions
 from smtpproto.errors import QueueFailed, QueueFull
+from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.testing.queue_contract import NOW, make_queued
 
 from ..support.queues import ALL, claim, do, names, open_queue, relayed
@@ -167,7 +167,7 @@ def test_messages_do_not_use_the_reserve_of_the_disk_and_reports_may(tmp_path: P
     free = shutil.disk_usage(tmp_path).free
     with open_queue(tmp_path / "queue.db") as queue:
         do(queue.put([make_queued("a")]))
-    with open_queue(tmp_path / "queue.db", SQLiteOptions(reserve=free * 2)) as queue:
+    with open_queue(tmp_path / "queue.db", QueueLimits(reserve=free * 2)) as queue:
         with pytest.raises(QueueFull, match="are kept free"):
             do(queue.put([make_queued("b")]))
         with pytest.raises(QueueFull, match="are kept free"):
@@ -227,3 +227,19 @@ def test_what_was_appended_before_a_failed_write_is_synced_all_the_same(
     assert files.append(b"third") == (first + 1, 0)
     assert segments.FileSlice(files.path(first), start, 5).read() == b"first"
     files.abandon()
+
+
+def test_a_content_in_a_file_cannot_be_put_twice(tmp_path: Path) -> None:
+    with open_queue(tmp_path / "queue.db") as queue:
+        body = queue.body()
+        do(body.write(bytes(2_000_000)))
+        for name in "ab":
+            queued = evolve(make_queued(name, content=bytes(2_000_000)), content=body)
+            if name == "a":
+                do(queue.put([queued]))
+            else:
+                with pytest.raises(ValueError, match="passed to put"):
+                    do(queue.put([queued]))
+                with pytest.raises(ValueError, match="passed to put"):
+                    do(body.write(b"more"))
+        assert names(do(queue.find(ALL))) == ["a"]

@@ -11,9 +11,10 @@ import pytest
 
 from smtpproto.adapters import segments
 from smtpproto.adapters.blocking import Runtime
-from smtpproto.adapters.sqlite_queue import SQLiteOptions, SQLiteQueue
+from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import State
+from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.mta.store import Selection
 from smtpproto.testing.queue_contract import NOW, make_queued
 
@@ -149,7 +150,7 @@ def test_a_row_that_cannot_be_read_is_held_and_the_others_are_delivered(
 
 
 def test_messages_that_have_left_are_forgotten_after_their_time(path: Path) -> None:
-    with open_queue(path, SQLiteOptions(reserve=0, remember=10)) as queue:
+    with open_queue(path, QueueLimits(reserve=0, remember=10)) as queue:
         do(queue.put([make_queued("a")]))
         do(queue.drop(ALL, NOW))
         do(queue.settle([], NOW + 10))

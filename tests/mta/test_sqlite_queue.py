@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from smtpproto.adapters.sqlite_queue import SQLiteOptions, SQLiteQueue
+from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.mta.store import QueueStore
 from smtpproto.testing.queue_contract import QueueContract
 
-SMALL = SQLiteOptions(reserve=0)
+SMALL = QueueLimits(reserve=0)
 
 
 class TestSQLiteQueue(QueueContract):

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smtpproto.adapters.blocking import Runtime, run
-from smtpproto.adapters.sqlite_queue import SQLiteOptions, SQLiteQueue
+from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.mta.queue import Delivery
+from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.mta.settlement import Done, Fate, Settlement
 from smtpproto.mta.store import Claim, Entry, Selection
 from smtpproto.testing.queue_contract import NOW
 
 T = TypeVar("T")
-OPTIONS = SQLiteOptions(reserve=0)
+LIMITS = QueueLimits(reserve=0)
 ALL = Selection()
 
 
 @contextmanager
-def open_queue(path: Path, options: SQLiteOptions = OPTIONS) -> Iterator[SQLiteQueue]:
-    queue = SQLiteQueue(path, options)
+def open_queue(path: Path, limits: QueueLimits = LIMITS) -> Iterator[SQLiteQueue]:
+    queue = SQLiteQueue(path, limits)
     do(queue.open(Runtime()))
     try:
         yield queue
