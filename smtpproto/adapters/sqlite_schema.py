@@ -101,8 +101,25 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise QueueFailed if the database is not a queue of the present version."""
+    if _version(connection, path) != len(_VERSIONS):
+        raise QueueFailed(
+            f"the queue {path} is of an older version",
+            check="that the MTA of this version has opened it once",
+        )
+
+
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the database to the present version. Raises QueueFailed if it is not ours, or newer."""
+    version = _version(connection, path)
+    for number, script in enumerate(_VERSIONS[version:], version + 1):
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the database; 0 if it is empty. Raises QueueFailed."""
+    version: int
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -115,8 +132,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"the queue {path} has version {version}, and this program knows {len(_VERSIONS)}",
             check="whether a newer version of this library has written it",
         )
-    for number, script in enumerate(_VERSIONS[version:], version + 1):
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    return version
 
 
 def void_leases(connection: sqlite3.Connection, known: set[tuple[str, int]]) -> None:

@@ -10,11 +10,17 @@ from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import demo, password, send, serve
+from . import demo, password, queue_command, send, serve
 from .options import UsageError
 
 # Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
-_COMMANDS = {"demo": demo, "serve": serve, "send": send, "password": password}
+_COMMANDS = {
+    "demo": demo,
+    "serve": serve,
+    "send": send,
+    "password": password,
+    "queue": queue_command,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

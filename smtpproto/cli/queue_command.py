@@ -1,0 +1,195 @@
+"""``smtpproto queue``: look into a queue, and change what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from ..adapters.sqlite_control import QueueControl
+from ..errors import GrammarError
+from ..grammar.printable import printable
+from ..mail.header import MAX_HEADER
+from ..mail.preparation import pieces_of
+from ..mta.explain import explain, next_step
+from ..mta.queue import State
+from ..mta.store import Entry, Selection
+from .inbox import escape_line
+from .options import UsageError
+
+HELP = "look into the queue of an MTA, and change what is in it"
+DESCRIPTION = """Show or change the queue in an SQLite database, whether or not an MTA works on it.
+A running MTA sees a change within a minute. The exit status is 1 if nothing in the queue matches,
+and 2 on an error."""
+
+_ACTIONS = {
+    "list": "print the messages in the queue, with what each recipient waits for",
+    "show": "print the envelope and the header of a message",
+    "explain": "print why a message waits, what each host answered, and what happens next and when",
+    "retry": "try waiting deliveries now",
+    "hold": "keep waiting deliveries in the queue until they are released",
+    "release": "let held deliveries go on",
+    "drop": "take deliveries out of the queue for good; nobody is told",
+    "stats": "print how much is in the queue, and for which domains",
+}
+_READS = ("list", "show", "explain", "stats")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
+    for name, help_ in _ACTIONS.items():
+        added = actions.add_parser(name, help=help_, description=help_)
+        added.add_argument("--queue", required=True, metavar="FILE", help="the queue's database")
+        if name in ("show", "explain"):
+            added.add_argument("id", metavar="ID", help="id of the message, or its beginning")
+        elif name != "stats":
+            _add_selection(added, name)
+        if name == "hold":
+            reason = "why; queue explain shows it (default: %(default)s)"
+            added.add_argument("--reason", default="held by hand", metavar="TEXT", help=reason)
+
+
+def _add_selection(parser: argparse.ArgumentParser, name: str) -> None:
+    add = parser.add_argument
+    add("id", nargs="?", metavar="ID", help="id of a message, or its beginning")
+    help_ = 'only messages of this sender: ann@x.test, @x.test, or "" for reports'
+    add("--from", dest="sender", metavar="ADDRESS", help=help_)
+    help_ = "only these recipients: bob@y.test, or @y.test for all of a domain"
+    add("--to", dest="recipient", metavar="ADDRESS", help=help_)
+    if name == "list":
+        states = [state.value for state in State]
+        add("--state", choices=states, help="only deliveries in this state")
+        help_ = "most messages to print (default: %(default)s)"
+        add("--limit", type=int, default=100, metavar="N", help=help_)
+    else:
+        add("--all", action="store_true", help="all of the queue")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the options say. Return 1 if nothing matches."""
+    try:
+        with QueueControl(args.queue) as queue:
+            if args.action in _READS:
+                return _print(_READERS[args.action](queue, args))
+            return _change(queue, args)
+    except GrammarError as error:
+        raise UsageError(f"{error.message}; check: ID, --from and --to") from None
+
+
+def _print(lines: Iterator[str]) -> int:
+    """Print *lines*; return 1 if there are none."""
+    status = 1
+    for line in lines:
+        print(line)
+        status = 0
+    if status:
+        print("nothing in the queue matches")
+    return status
+
+
+def _selection(args: argparse.Namespace) -> Selection:
+    state = getattr(args, "state", None)
+    return Selection(
+        id=args.id,
+        sender=args.sender,
+        recipient=args.recipient,
+        state=None if state is None else State(state),
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def _list(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
+    selection, now = _selection(args), time.time()
+    if args.limit < 1:
+        raise UsageError("--limit must be 1 or more")
+    found = queue.find(selection, args.limit + 1)
+    for entry in found[: args.limit]:
+        message = entry.message
+        sender = printable(str(message.sender)) or "<>"
+        yield f"{message.id} from {sender}, {message.size} octets"
+        for delivery in entry.deliveries:
+            if selection.matches(message, delivery):
+                step = next_step(message, delivery, now)
+                yield f"  {printable(str(delivery.recipient))} {step}"
+    if len(found) > args.limit:
+        yield f"and more; use --limit {2 * args.limit}, or select with --from and --to"
+
+
+def _entries(queue: QueueControl, args: argparse.Namespace) -> Sequence[Entry]:
+    """Return the message that the options name. Raises UsageError if there are several."""
+    found = queue.find(Selection(id=args.id), 2)
+    if len(found) > 1:
+        ids = " and ".join(it.message.id for it in found)
+        raise UsageError(
+            f"{args.id} is the beginning of several ids, such as {ids}; use more of it"
+        )
+    return found
+
+
+def _show(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
+    for entry in _entries(queue, args):
+        message = entry.message
+        yield f"from:       {printable(str(message.sender)) or '<>'}"
+        for delivery in entry.deliveries:
+            yield f"to:         {printable(str(delivery.recipient))} ({delivery.state.value})"
+        for ended in entry.ended:
+            yield f"to:         {printable(str(ended.delivery.recipient))} ({ended.fate.value})"
+        yield f"parameters: {printable(str(message.parameters))}"
+        yield f"size:       {message.size} octets"
+        if entry.deliveries:
+            yield ""
+            yield from _header(queue, entry)
+
+
+def _header(queue: QueueControl, entry: Entry) -> Iterator[str]:
+    header = b""
+    for piece in pieces_of(cast("Any", queue.content(entry.message))):
+        header += piece
+        if b"\r\n\r\n" in header or len(header) > MAX_HEADER:
+            break
+    for line in header.partition(b"\r\n\r\n")[0].split(b"\r\n"):
+        yield escape_line(line)
+
+
+def _explain(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
+    for entry in _entries(queue, args):
+        yield explain(entry, time.time())
+
+
+def _stats(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
+    stats = queue.stats()
+    yield f"messages: {stats.messages}, {stats.octets} octets"
+    for state, number in stats.deliveries.items():
+        yield f"{state.value}: {number}"
+    for domain, number in stats.domains.items():
+        yield f"  {number:6} {printable(domain) or '<Postmaster>'}"
+
+
+_READERS: dict[str, Callable[[QueueControl, argparse.Namespace], Iterator[str]]] = {
+    "list": _list,
+    "show": _show,
+    "explain": _explain,
+    "stats": _stats,
+}
+
+
+# -- changing ----------------------------------------------------------------------------------
+
+
+def _change(queue: QueueControl, args: argparse.Namespace) -> int:
+    if args.all == any(it is not None for it in (args.id, args.sender, args.recipient)):
+        raise UsageError("name what to change: an ID, --from or --to; or use --all alone")
+    selection = _selection(args)
+    changes: dict[str, Callable[[], int]] = {
+        "retry": lambda: queue.retry(selection),
+        "hold": lambda: queue.hold(selection, args.reason),
+        "release": lambda: queue.release(selection),
+        "drop": lambda: queue.drop(selection),
+    }
+    number = changes[args.action]()
+    print(f"{args.action}: {number} {'delivery' if number == 1 else 'deliveries'}")
+    return 0 if number else 1

@@ -1,0 +1,136 @@
+"""``smtpproto queue``: what it prints, and what it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smtpproto import Reply
+from smtpproto.cli import main
+from smtpproto.mta.queue import Attempt, Result
+from smtpproto.mta.settlement import Later, Settlement
+from smtpproto.testing.queue_contract import NOW, make_queued
+from tests.support.queues import claim, do, open_queue
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> str:
+    """Return the path of a queue: m1 waits after an attempt, m2 is for two recipients, a report."""
+    path = tmp_path / "queue.db"
+    greylisted = Attempt(
+        at=NOW,
+        result=Result.REFUSED,
+        host="mx.example.com",
+        address="192.0.2.9",
+        reply=Reply(450, "4.7.1", "Greylisted"),
+        command="RCPT TO:<bob@example.com>",
+    )
+    with open_queue(path) as store:
+        do(store.put([make_queued("m1", content=b"Subject: \x1b[1m\r\n\r\nhello\r\n")]))
+        [one] = claim(store)
+        later = Later(due=NOW + 60)
+        it = Settlement(delivery=one.deliveries[0], decision=later, attempt=greylisted)
+        do(store.settle([it], NOW))
+        do(store.put([make_queued("m2", "al@a.test", "bo@b.test", sender="")]))
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    status = main(["queue", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_list_has_each_message_and_what_its_recipients_wait_for(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = run(capsys, "list", "--queue", queue)
+    assert status == 0
+    assert out.splitlines() == [
+        "m1 from ann@example.org, 24 octets",
+        "  bob@example.com is due, and waits for a connection",
+        "m2 from <>, 22 octets",
+        "  al@a.test is due, and waits for a connection",
+        "  bo@b.test is due, and waits for a connection",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--to", "@a.test"], ["m2 from", "  al@a"]),
+        (["--from", ""], ["m2 from", "  al@a", "  bo@b"]),
+        (["--from", "@example.org"], ["m1 from", "  bob@"]),
+        (["--limit", "1"], ["m1 from", "  bob@", "and mo"]),
+        (["--state", "held"], ["nothing"]),
+    ],
+)
+def test_list_can_be_narrowed(
+    queue: str, capsys: pytest.CaptureFixture[str], options: list[str], found: list[str]
+) -> None:
+    lines = run(capsys, "list", "--queue", queue, *options)[1].splitlines()
+    assert len(lines) == len(found)
+    assert all(line.startswith(start) for line, start in zip(lines, found, strict=True))
+
+
+def test_explain_has_what_each_host_answered(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out = run(capsys, "explain", "m1", "--queue", queue)
+    assert status == 0
+    assert "mx.example.com [192.0.2.9] refused it for now: 450 4.7.1 Greylisted" in out
+
+
+def test_show_has_the_envelope_and_the_header_escaped(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(capsys, "show", "m1", "--queue", queue)[1]
+    assert "from:       ann@example.org\nto:         bob@example.com (waiting)\n" in out
+    assert out.endswith("\nSubject: \\x1b[1m\n")
+
+
+def test_stats_has_the_domains(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(capsys, "stats", "--queue", queue)[1]
+    assert out.startswith("messages: 2, 46 octets\nwaiting: 3\n")
+    assert "     1 a.test\n" in out
+
+
+def test_deliveries_are_held_released_retried_and_dropped(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = run(capsys, "hold", "m1", "--queue", queue, "--reason", "too \x07 large")
+    assert held == (0, "hold: 1 delivery\n")
+    assert (
+        "held until somebody releases it: too \\x07 large"
+        in run(capsys, "explain", "m1", "--queue", queue)[1]
+    )
+    assert run(capsys, "retry", "m1", "--queue", queue) == (1, "retry: 0 deliveries\n")
+    assert run(capsys, "release", "--all", "--queue", queue) == (0, "release: 1 delivery\n")
+    assert run(capsys, "retry", "--to", "@b.test", "--queue", queue)[0] == 0
+    assert run(capsys, "drop", "--from", "", "--queue", queue) == (0, "drop: 2 deliveries\n")
+    assert (
+        "was dropped, and the sender was not told"
+        in run(capsys, "explain", "m2", "--queue", queue)[1]
+    )
+
+
+@pytest.mark.parametrize("options", [[], ["m1", "--all"]])
+def test_a_change_must_say_of_what(
+    queue: str, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert main(["queue", "drop", *options, "--queue", queue]) == 2
+    assert "name what to change" in capsys.readouterr().err
+
+
+def test_the_beginning_of_an_id_must_name_one_message(
+    queue: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["queue", "explain", "m", "--queue", queue]) == 2
+    assert "m is the beginning of several ids, such as m1 and m2" in capsys.readouterr().err
+
+
+def test_an_error_names_the_option(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["queue", "list", "--to", "a b", "--queue", queue]) == 2
+    assert "check: ID, --from and --to" in capsys.readouterr().err
+    assert main(["queue", "list", "--queue", queue + "x"]) == 2
+    assert "there is no queue at" in capsys.readouterr().err
