@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .grammar.reply import GrammarError, SMTPError
+from .grammar.reply import EnhancedCode, GrammarError, SMTPError
 from .outcome import CHECKS, OutcomeUnknown, Refusal, SendRefused
 
 __all__ = [
@@ -68,6 +68,20 @@ class NotOffered(LocalProtocolError):
     """
 
     default_check = "the extensions that the server offers; some offer more after TLS or a login"
+    status: EnhancedCode
+    """What a delivery report says of it (RFC 3463), for example 5.6.7 without SMTPUTF8."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: EnhancedCode | str = "5.5.0",
+        phase: str = "",
+        command: str = "",
+        check: str = "",
+    ) -> None:
+        super().__init__(message, phase=phase, command=command, check=check)
+        self.status = EnhancedCode.parse(status) if isinstance(status, str) else status
 
 
 class RemoteProtocolError(SMTPError):

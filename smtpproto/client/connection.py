@@ -118,7 +118,7 @@ class Client:
             requires_tls = isinstance(envelope, Envelope) and envelope.parameters.requiretls
             if requires_tls and not self._trusted:
                 text = "REQUIRETLS needs TLS to a verified server (RFC 8689 4.2)"
-                raise NotOffered(text, check="tls and verify")
+                raise NotOffered(text, status="5.7.10", check="tls and verify")
             long_lines = leniencies.long_lines is not Tolerance.REJECT
             offered = self._link.machine.extensions
             planned = plan(message, envelope, offered, sent=self._sent, long_lines=long_lines)
@@ -257,7 +257,7 @@ class Client:
             if required:
                 text = "TLS is required, and the server does not offer STARTTLS"
                 check = _CHECK_IN_CLEAR if self._config.login_in_clear else _CHECK_STARTTLS
-                raise NotOffered(text, command="STARTTLS", check=check)
+                raise NotOffered(text, status="5.7.10", command="STARTTLS", check=check)
             return
         layer = self._filter(mode)  # before STARTTLS, since it may raise
         try:

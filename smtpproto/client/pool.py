@@ -20,6 +20,7 @@ from ..errors import (
     SendRefused,
     SMTPError,
     TransportError,
+    error_context,
 )
 from ..grammar.envelope import Envelope
 from ..grammar.secret import keeps_secret
@@ -30,9 +31,12 @@ from ..ports import Runtime, Semaphore
 from .config import ClientConfig, ConnectOptions
 from .connection import Client, open_client, send_within
 from .deadline import Deadline
-from .target import make_target
+from .target import Target, make_target
 
 _log = logging.getLogger("smtpproto.client")
+
+EnvelopeFor = Callable[[Client], Envelope | None]
+"""Returns the envelope for a message that is sent over a client. It may raise NotOffered."""
 
 _BEFORE_CONTENT = ("RSET", "MAIL", "RCPT", "DATA")  # commands sent before any content
 
@@ -112,13 +116,7 @@ class Pool:
         :func:`~smtpproto.client.connection.open_client`. ``Timeouts.total`` limits opening and
         sending together, but not the wait for a connection that others use.
         """
-        await self._semaphore.acquire()
-        try:
-            deadline = Deadline(self._runtime.now, self._total)
-            deadline.start()
-            return await self._send(message, envelope, deadline)
-        finally:
-            self._semaphore.release()
+        return await self._send_in_turn(message, lambda _: envelope)
 
     async def close(self) -> None:
         """Send QUIT on all connections; on those in use, as soon as they are free. May be called
@@ -135,8 +133,17 @@ class Pool:
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
+    async def _send_in_turn(self, message: Source, envelope_for: EnvelopeFor) -> Outcome:
+        await self._semaphore.acquire()
+        try:
+            deadline = Deadline(self._runtime.now, self._total)
+            deadline.start()
+            return await self._send(message, envelope_for, deadline)
+        finally:
+            self._semaphore.release()
+
     async def _send(
-        self, message: Source, envelope: Envelope | None, deadline: Deadline
+        self, message: Source, envelope_for: EnvelopeFor, deadline: Deadline
     ) -> Outcome:
         """Send over a kept connection; if that fails, over a new one, because the other kept ones
         may be dead as well."""
@@ -144,24 +151,26 @@ class Pool:
         connection = await self._take_idle() or await self._open_new(deadline)
         kept = connection.messages > 0
         try:
-            return await self._send_over(connection, message, envelope, deadline)
+            return await self._send_over(connection, message, envelope_for, deadline)
         except (TransportError, RemoteProtocolError, SendRefused, NotOffered) as error:
             may_retry = kept and connection.exhausted and not deadline.passed
             if not (may_retry and (rewind() or _content_unread(error))):
                 raise
             _log.info("sending again over another connection: %s", error)
         connection = await self._open_new(deadline)
-        return await self._send_over(connection, message, envelope, deadline)
+        return await self._send_over(connection, message, envelope_for, deadline)
 
     async def _send_over(
         self,
         connection: _Connection,
         message: Source,
-        envelope: Envelope | None,
+        envelope_for: EnvelopeFor,
         deadline: Deadline,
     ) -> Outcome:
         connection.messages += 1
         try:
+            with error_context("plan"):
+                envelope = envelope_for(connection.client)
             outcome = await send_within(deadline, connection.client, message, envelope)
         except BaseException as error:
             connection.exhausted = _exhausts(error, connection)
@@ -217,6 +226,12 @@ class Pool:
         return reached or connection.exhausted or not connection.client.usable
 
 
+async def send_by_pool(pool: Pool, message: Source, envelope_for: EnvelopeFor) -> Outcome:
+    """Send *message* as :meth:`Pool.send` does, with an envelope that depends on what the server
+    offers. *envelope_for* is called again if the message is sent again over another connection."""
+    return await pool._send_in_turn(message, envelope_for)
+
+
 def _exhausts(error: BaseException, connection: _Connection) -> bool:
     """Return whether *error* ends the use of the connection, rather than refusing the message."""
     match error:
@@ -252,6 +267,11 @@ def make_pool(runtime: Runtime, host: str, port: int | None, options: PoolOption
     pool_options = {name: value for name, value in options.items() if name in _POOL_OPTIONS}
     client_options = {name: value for name, value in options.items() if name not in _POOL_OPTIONS}
     target = make_target(host, port, cast(ConnectOptions, client_options), "pool")
-    opener = partial(open_client, runtime, *target)
-    pool_config = PoolConfig(**cast(Any, pool_options))
-    return Pool(runtime, opener, pool_config, target.config.timeouts.total)
+    return pool_of(runtime, target, PoolConfig(**cast(Any, pool_options)))
+
+
+def pool_of(runtime: Runtime, target: Target, config: PoolConfig) -> Pool:
+    """Return the pool that sends to *target*, without connecting yet."""
+    return Pool(
+        runtime, partial(open_client, runtime, *target), config, target.config.timeouts.total
+    )

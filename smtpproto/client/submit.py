@@ -248,7 +248,7 @@ class _Submission:
         limit = self.link.machine.extensions.size
         if limit is not None and size > limit:
             text = f"the message has more than {limit} octets, the most that the server accepts"
-            raise NotOffered(text, command="BDAT", check="the size of the message")
+            raise NotOffered(text, status="5.3.4", command="BDAT", check="the size of the message")
 
     def _refusal_before(
         self, error: TransportError | RemoteProtocolError, unanswered: Iterable[Sent] = ()

@@ -115,14 +115,16 @@ def _mail(envelope: Envelope, content: Content, offered: Extensions) -> Mail:
     """
     utf8 = not envelope.isascii or content.utf8_header
     if utf8 and "SMTPUTF8" not in offered.keywords:
-        raise NotOffered("an address or header field that is not ASCII needs SMTPUTF8")
+        status = "5.6.9" if envelope.isascii else "5.6.7"
+        text = "an address or header field that is not ASCII needs SMTPUTF8"
+        raise NotOffered(text, status=status)
     if content.binary and not {"BINARYMIME", "CHUNKING"} <= set(offered):
-        raise NotOffered("binary content needs BINARYMIME and CHUNKING")
+        raise NotOffered("binary content needs BINARYMIME and CHUNKING", status="5.6.3")
     if content.eight_bit and not content.binary and "8BITMIME" not in offered.keywords:
-        raise NotOffered("content with octets above 127 needs 8BITMIME")
+        raise NotOffered("content with octets above 127 needs 8BITMIME", status="5.6.3")
     if content.size is not None and offered.size is not None and content.size > offered.size:
         text = f"the message has {content.size} octets; the server accepts at most {offered.size}"
-        raise NotOffered(text, check="the size of the message")
+        raise NotOffered(text, status="5.3.4", check="the size of the message")
     requested = envelope.parameters
     size = (
         requested.size if content.size is None or "SIZE" not in offered.keywords else content.size
@@ -155,7 +157,9 @@ def _body(content: Content, offered: Extensions) -> Body | None:
 def _require_offered(parameters: MailParameters | RcptParameters, offered: Extensions) -> None:
     """Raise NotOffered if a parameter needs an extension that is not in *offered*."""
     if (reason := not_offered_reason(parameters, offered)) is not None:
-        raise NotOffered(reason)
+        wants_tls = isinstance(parameters, MailParameters) and parameters.requiretls
+        missing = wants_tls and "REQUIRETLS" not in offered
+        raise NotOffered(reason, status="5.7.30" if missing else "5.3.3")  # RFC 8689 4.2.1
 
 
 def _split(

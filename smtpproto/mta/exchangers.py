@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby, islice, zip_longest
 
@@ -27,6 +27,8 @@ class Exchanger:
     addresses: tuple[str, ...]
     """Both families in turn; each in the order of the answer."""
     preference: int = 0
+    authentic: bool = False
+    """Whether DNSSEC proves that the domain names it; or the domain is its address."""
 
 
 def _canonical(names: Iterable[Host | str]) -> frozenset[str]:
@@ -66,7 +68,7 @@ async def exchangers(
     resolver: Resolver,
     itself: Self,
     shuffle: Callable[[Sequence[MX]], Iterable[MX]],
-) -> AsyncIterator[Exchanger]:
+) -> AsyncGenerator[Exchanger, None]:
     """Yield the hosts for *domain*, in the order to try them; look up no more than is asked for.
 
     *domain* is in A-labels, or an address literal. *shuffle* returns records of equal preference in
@@ -77,8 +79,8 @@ async def exchangers(
     if domain.startswith("["):
         yield _at_literal(domain, itself)
         return
-    records, implicit = await _records(domain, resolver)
-    search = _Search(domain, resolver, itself, implicit)
+    records, implicit, authentic = await _records(domain, resolver)
+    search = _Search(domain, resolver, itself, implicit, authentic)
     for _, group in groupby(sorted(records, key=_preference)[:MX_HOSTS], _preference):
         for found in await search.usable(list(shuffle(list(group)))):
             yield found
@@ -92,7 +94,7 @@ def _at_literal(domain: str, itself: Self) -> Exchanger:
     if isinstance(address, GeneralLiteral):
         text = f"{_shown(domain)} is an address of a kind that is not supported"
         raise _no_route(Reply(550, "5.1.2", text))
-    found = Exchanger(name=domain, addresses=(str(address),))
+    found = Exchanger(name=domain, addresses=(str(address),), authentic=True)
     if itself.has(found):
         raise _loops(domain)
     return found
@@ -102,8 +104,9 @@ def _preference(record: MX) -> int:
     return record.preference
 
 
-async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool]:
-    """Return the MX records of *domain*, and whether they are only implied. Raises NoRoute."""
+async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool, bool]:
+    """Return the MX records of *domain*, whether they are only implied, and whether DNSSEC proves
+    them. Raises NoRoute."""
     answer = await resolver.lookup(domain, Kind.MX)
     if not answer.known:
         raise _failed(domain, Kind.MX, answer)
@@ -112,19 +115,21 @@ async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool]
     named = {it.exchange: it for it in sorted(answer.exchangers, key=_preference, reverse=True)}
     null = named.pop("", None)
     if named:
-        return [*named.values()], False  # each host once, at its best preference
+        return [*named.values()], False, answer.authentic  # each host once, at its best preference
     if null is not None:
         text = f"The domain {_shown(domain)} takes no mail: it has a null MX"
         raise _no_route(Reply(556, "5.1.10", text))
-    return [MX(0, answer.name or domain)], True
+    return [MX(0, answer.name or domain)], True, answer.authentic
 
 
 class _Search:
     """Looks up the addresses of exchangers, and remembers why some are unusable."""
 
-    def __init__(self, domain: str, resolver: Resolver, itself: Self, implicit: bool) -> None:
+    def __init__(
+        self, domain: str, resolver: Resolver, itself: Self, implicit: bool, authentic: bool
+    ) -> None:
         self._domain, self._resolver, self._itself = domain, resolver, itself
-        self._implicit = implicit
+        self._implicit, self._authentic = implicit, authentic
         self._found = False
         self._failures: list[NoRoute] = []
         self._failed = 0
@@ -163,8 +168,13 @@ class _Search:
                 failure = _failed(record.exchange, kind, answer)
             families.append(answer.texts)
         addresses = tuple(islice(_in_turn(families), HOST_ADDRESSES))
-        name, preference = record.exchange, record.preference
-        return Exchanger(name=name, addresses=addresses, preference=preference), failure
+        exchanger = Exchanger(
+            name=record.exchange,
+            addresses=addresses,
+            preference=record.preference,
+            authentic=self._authentic,
+        )
+        return exchanger, failure
 
     def check(self) -> None:
         """Raise NoRoute if no host was found."""

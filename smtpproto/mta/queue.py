@@ -104,6 +104,9 @@ class Attempt:
     """Whether it offers DELIVERBY, and so knows the time that BY sets (RFC 2852 4.1.4)."""
     seconds: float = 0
     """How long it took."""
+    earlier: str = ""
+    """What became of the hosts that were tried before in the same attempt, for people: a line for
+    each."""
 
 
 @frozen(kw_only=True)

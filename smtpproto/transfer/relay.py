@@ -1,0 +1,242 @@
+"""One attempt to deliver a message: find the hosts, try them in order, say what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from attrs import define, evolve, field
+
+from ..client.config import TLSMode
+from ..client.connection import Client
+from ..client.target import make_target
+from ..dns import MX, Resolver
+from ..errors import (
+    GrammarError,
+    LocalProtocolError,
+    NoRoute,
+    NotOffered,
+    SendRefused,
+    SMTPError,
+)
+from ..grammar.envelope import Envelope
+from ..limits import ADDRESSES_TRIED
+from ..mail import Source
+from ..mta.exchangers import Exchanger, Self, exchangers
+from ..mta.passing import pass_on
+from ..mta.queue import Delivery, Message, Result
+from ..mta.route import Direct, SmartHost
+from ..ports import Runtime
+from .connections import Connections, Hop
+from .seven_bit import Checked
+from .trial import Trial, Tried
+
+__all__ = ["Relay"]
+
+_MOST_ROUTES = 1000  # whose settings are kept
+_BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the message
+
+
+@define(eq=False)
+class Relay:
+    """Sends messages to next hops, over connections that it keeps.
+
+    *itself* is what this server is known by, *hello* the name to send in EHLO. Tasks, or threads,
+    may use it at the same time.
+    """
+
+    _runtime: Runtime
+    _resolver: Resolver
+    _itself: Self
+    _hello: str
+    connections: Connections = field(init=False)
+    _known: dict[tuple[int, bool], tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(
+        factory=dict, init=False
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self.connections = Connections(self._runtime)
+
+    def check(self, route: Direct | SmartHost) -> None:
+        """Raise what is wrong with the options of *route*: see :func:`.make_target`."""
+        self._hops_of(route, needs_tls=False)
+
+    async def attempt(
+        self,
+        route: Direct | SmartHost,
+        message: Message,
+        deliveries: Sequence[Delivery],
+        content: Source,
+    ) -> Sequence[Tried]:
+        """Try to deliver *message*, whose *deliveries* have the same *route*; if that is by MX,
+        also the same domain.
+
+        *content* can be read again and again. Return an attempt for each delivery. It raises
+        nothing for what hosts, networks and the DNS do.
+        """
+        source = content if isinstance(content, bytes) else Checked(content)
+        needs_tls = message.parameters.requiretls and message.sender.mailbox is not None
+        pending = {each.recipient: each for each in deliveries}
+        trial = Trial(self._runtime.utc(), pending, needs_tls)
+        tried = 0
+        try:
+            async with aclosing(self._hops(route, deliveries, trial)) as hops:
+                async for hop in hops:
+                    tried += 1
+                    goes_on = await self._try(hop, trial, message, source)
+                    if not (goes_on and trial.pending) or tried == ADDRESSES_TRIED:
+                        break
+        except NoRoute as error:
+            trial.unreached(error)
+        return trial.tried(self._runtime.utc())
+
+    # -- one host ----------------------------------------------------------------------------
+
+    async def _try(
+        self, hop: Hop, trial: Trial, message: Message, content: bytes | Checked
+    ) -> bool:
+        """Send *message* to a host; return whether another one may be tried."""
+        trial.begin(hop)
+        sending = _Sending(trial, message, content, self._runtime)
+        while trial.not_asked:
+            try:
+                outcome = await self.connections.send(hop, content, sending.envelope_for)
+                refused = trial.settle(outcome)
+            except SendRefused as error:
+                refused = trial.settle(error.outcome, error.command)
+            except (LocalProtocolError, GrammarError) as error:
+                if error.phase not in _BEFORE_SENDING:
+                    trial.unreached(error)
+                    return True
+                refused = False
+                if not sending.nobody:
+                    trial.impossible(error)
+            except SMTPError as error:
+                trial.unreached(error)
+                return True
+            trial.asked()
+            if refused:
+                break
+        return sending.elsewhere
+
+    # -- hosts -------------------------------------------------------------------------------
+
+    async def _hops(
+        self, route: Direct | SmartHost, deliveries: Sequence[Delivery], trial: Trial
+    ) -> AsyncGenerator[Hop, None]:
+        """Yield the addresses to try, and look up no more of them than are asked for; but if the
+        outcome of the last attempt is unknown, its address comes first."""
+        wanted = _unknown_at(deliveries)
+        others = list[Hop]()
+        async with aclosing(self._in_order(route, deliveries[0], trial)) as hops:
+            async for hop in hops:
+                if wanted is None:
+                    yield hop
+                elif hop.address == wanted:
+                    yield hop
+                    wanted = None
+                    for other in others:
+                        yield other
+                else:
+                    others.append(hop)
+        if wanted is not None:
+            for other in others:
+                yield other
+
+    async def _in_order(
+        self, route: Direct | SmartHost, delivery: Delivery, trial: Trial
+    ) -> AsyncGenerator[Hop, None]:
+        hops = self._hops_of(route, needs_tls=trial.needs_tls)
+        if isinstance(route, SmartHost):
+            for hop in hops:
+                yield hop
+            return
+        found = exchangers(delivery.domain, self._resolver, self._itself, self._shuffle)
+        async with aclosing(found):
+            async for exchanger in found:
+                for hop in _at(exchanger, hops[0]):
+                    if trial.needs_tls and not exchanger.authentic:
+                        trial.begin(hop)
+                        trial.impossible(_unproved(exchanger), trial.pending)
+                    else:
+                        yield hop
+
+    def _hops_of(self, route: Direct | SmartHost, *, needs_tls: bool) -> tuple[Hop, ...]:
+        """Return the hosts of *route*; of one by MX, a host that stands for all."""
+        key = id(route), needs_tls
+        known = self._known.get(key)
+        if known is None or known[0] is not route:
+            if len(self._known) >= _MOST_ROUTES:
+                self._known.clear()
+            known = self._known[key] = route, tuple(self._make_hops(route, needs_tls))
+        return known[1]
+
+    def _make_hops(self, route: Direct | SmartHost, needs_tls: bool) -> Iterable[Hop]:
+        options: Any = {"hello": self._hello, **route.options}
+        hosts = route.hosts if isinstance(route, SmartHost) else ("mx.invalid",)
+        for host in hosts:
+            target = make_target(host, route.port, options, type(route).__name__)
+            config = target.config
+            if needs_tls and config.tls_mode(target.port) is not TLSMode.IMPLICIT:
+                config = evolve(config, tls=TLSMode.REQUIRED)
+            yield Hop(host=target.host, address=target.host, port=target.port, config=config)
+
+    def _shuffle(self, records: Sequence[MX]) -> Iterable[MX]:
+        if len(records) == 1:
+            return records
+        return sorted(records, key=lambda _: self._runtime.random(8))
+
+
+@define(eq=False)
+class _Sending:
+    """Makes the envelopes for one host."""
+
+    _trial: Trial
+    _message: Message
+    _content: bytes | Checked
+    _runtime: Runtime
+    elsewhere: bool = True
+    """Whether another host may be asked."""
+    nobody: bool = False
+    """Whether no recipient was left for whom to ask."""
+
+    def envelope_for(self, client: Client) -> Envelope:
+        """Return what to send over *client*. Raises NotOffered if that is nothing."""
+        trial, offered = self._trial, client.extensions
+        trial.connected(client)
+        verified = client.tls is not None and client.tls.verified
+        deliveries, now = trial.not_asked.values(), self._runtime.utc()
+        passing = pass_on(self._message, deliveries, offered, now, verified=verified)
+        for path, error in passing.impossible.items():
+            trial.impossible(error, [path])
+        self.elsewhere = passing.elsewhere
+        self.nobody = passing.envelope is None
+        if passing.envelope is None:
+            trial.asking(passing.impossible)
+            raise next(iter(passing.impossible.values()))
+        trial.asking(passing.envelope.recipients)
+        if isinstance(self._content, Checked):
+            self._content.seven_bit = "8BITMIME" not in offered
+        return passing.envelope
+
+
+def _at(exchanger: Exchanger, pattern: Hop) -> Iterable[Hop]:
+    for address in exchanger.addresses:
+        host = address if exchanger.name.startswith("[") else exchanger.name
+        yield evolve(pattern, host=host, address=address)
+
+
+def _unproved(exchanger: Exchanger) -> NotOffered:
+    text = f"DNSSEC does not prove that {exchanger.name} takes mail for the domain"
+    return NotOffered(f"{text}, as REQUIRETLS demands", status="5.7.10", phase="plan")
+
+
+def _unknown_at(deliveries: Iterable[Delivery]) -> str | None:
+    """Return the address where a message of *deliveries* may have been accepted in the last
+    attempt; None if there is none."""
+    for delivery in deliveries:
+        last = delivery.last
+        if last is not None and last.result is Result.UNKNOWN:
+            return last.address
+    return None
