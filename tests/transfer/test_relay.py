@@ -55,6 +55,15 @@ def test_an_address_of_the_other_family_is_tried_after_a_refusal() -> None:
     assert (result.result, result.address) == (Result.RELAYED, "2001:db8::1")
 
 
+@pytest.mark.req("RFC5321-4.5.4-01")
+def test_a_host_that_does_not_answer_in_time_is_followed_by_the_next() -> None:
+    network = Network()
+    network.simulation.host("192.0.2.1").faults.silent = True
+    [result] = network.attempt()
+    assert (result.result, result.host) == (Result.RELAYED, "mx2.example.net")
+    assert result.seconds >= 60
+
+
 @pytest.mark.req("RFC5321-5.1-12")
 def test_at_least_two_and_at_most_five_addresses_are_tried() -> None:
     network = Network(tuple(Host(greeting=BUSY) for _ in range(8)))

@@ -1,0 +1,102 @@
+"""One job of the schedule: a message to send to recipients of one destination."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from attrs import define, frozen
+
+from ..errors import QueueFailed
+from ..grammar.printable import printable
+from ..grammar.reply import Reply
+from ..mta.queue import Attempt, Delivery, Message, Result
+from ..mta.route import Local, Route, Routes
+from ..mta.schedule import Feedback, Job, feedback_of
+from ..mta.store import QueueStore
+from ..ports import Runtime
+from .local import deliver_locally
+from .relay import Relay
+from .trial import Tried
+
+__all__ = ["Finished", "Worker", "by_route", "without_route"]
+
+_log = logging.getLogger("smtpproto.queue")
+
+_NO_ROUTE = Reply(451, "4.3.5", "No route is configured for this recipient")
+_NO_CONTENT = Reply(451, "4.3.0", "The content could not be read from the queue")
+_BROKEN = Reply(451, "4.3.0", "This server failed; its log says why")
+
+
+@frozen(kw_only=True)
+class Finished:
+    """A job that has ended."""
+
+    job: Job
+    tried: Sequence[Tried]
+    """An attempt for each delivery of the job."""
+    feedback: Feedback
+
+    @property
+    def decisive(self) -> Attempt:
+        """The attempt that says what :attr:`feedback` says."""
+        attempts = [attempt for _, attempt in self.tried]
+        return next((it for it in attempts if feedback_of([it]) is self.feedback), attempts[0])
+
+
+@define(eq=False)
+class Worker:
+    """Does the jobs, each in a task of its own."""
+
+    _runtime: Runtime
+    _store: QueueStore
+    _relay: Relay
+
+    async def work(self, job: Job, routes: Routes) -> Finished:
+        """Do *job*. It raises nothing: an error of this program is an attempt that failed, and says
+        nothing about the destination."""
+        tried: list[Tried] = []
+        try:
+            content = await self._store.content(job.message)
+            for route, deliveries in by_route(job.message, job.deliveries, routes):
+                if route is None:
+                    tried += without_route(deliveries, self._runtime.utc())
+                elif isinstance(route, Local):
+                    tried += await deliver_locally(
+                        self._runtime, route, job.message, deliveries, content
+                    )
+                else:
+                    tried += await self._relay.attempt(route, job.message, deliveries, content)
+        except QueueFailed as error:
+            _log.error("the content of message %s cannot be read: %s", job.message.id, error)
+            return self._broken(job, tried, _NO_CONTENT, error)
+        except Exception as error:
+            _log.exception("an attempt to deliver message %s failed", job.message.id)
+            return self._broken(job, tried, _BROKEN, error)
+        feedback = feedback_of([attempt for _, attempt in tried])
+        return Finished(job=job, tried=tried, feedback=feedback)
+
+    def _broken(self, job: Job, tried: Sequence[Tried], reply: Reply, error: Exception) -> Finished:
+        done = {delivery.number for delivery, _ in tried}
+        text = printable(f"{type(error).__name__}: {error}")
+        attempt = Attempt(at=self._runtime.utc(), result=Result.REFUSED, reply=reply, error=text)
+        left = [(each, attempt) for each in job.deliveries if each.number not in done]
+        return Finished(job=job, tried=[*tried, *left], feedback=Feedback.NEITHER)
+
+
+def by_route(
+    message: Message, deliveries: Iterable[Delivery], routes: Routes
+) -> Iterable[tuple[Route | None, Sequence[Delivery]]]:
+    """Return *deliveries* of *message* by their route and destination."""
+    groups: dict[tuple[int, str], tuple[Route | None, list[Delivery]]] = {}
+    for delivery in deliveries:
+        route = routes.route(message.sender, delivery.recipient)
+        key = "" if route is None else route.key(delivery.domain)
+        groups.setdefault((id(route), key), (route, []))[1].append(delivery)
+    return groups.values()
+
+
+def without_route(deliveries: Iterable[Delivery], now: float) -> Sequence[Tried]:
+    """Return an attempt for each of *deliveries*, for which the settings have no route."""
+    attempt = Attempt(at=now, result=Result.REFUSED, reply=_NO_ROUTE)
+    return [(delivery, attempt) for delivery in deliveries]

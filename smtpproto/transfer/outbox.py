@@ -1,0 +1,132 @@
+"""What came of deliveries, on its way into the store, with the reports that follow from it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from attrs import define, evolve, field
+
+from ..errors import QueueFailed
+from ..mail import Source
+from ..mail.preparation import Content
+from ..mta.bounce import Reporter
+from ..mta.queue import Message, make_id
+from ..mta.settlement import Done, Fate, Hold, Later, Settlement
+from ..mta.store import Queued, QueueStore
+from ..ports import Runtime
+
+__all__ = ["Outbox"]
+
+_log = logging.getLogger("smtpproto.queue")
+
+
+@define(eq=False)
+class Outbox:
+    """Settlements that are not written yet. Not for several tasks at once."""
+
+    _runtime: Runtime
+    _store: QueueStore
+    _reporter: Reporter
+    _entries: dict[str, tuple[Message, list[Settlement]]] = field(factory=dict, init=False)
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def add(self, message: Message, settlements: Iterable[Settlement]) -> None:
+        """Add settlements of *message*, one for each delivery."""
+        self._entries.setdefault(message.id, (message, []))[1].extend(settlements)
+
+    async def write(self) -> None:
+        """Write all, and the reports that follow from it, in one commit: one report for all
+        recipients of a message. Raises QueueFailed; then all is kept for the next call."""
+        if not self._entries:
+            return
+        pairs = [await self._with_report(*entry) for entry in self._entries.values()]
+        try:
+            await self._settle(pairs)
+            self._entries.clear()
+        except ValueError as error:
+            _log.error("the queue refuses what came of some deliveries: %s", error)
+            for name, pair in zip([*self._entries], pairs, strict=True):
+                await self._settle_one(name, pair)
+
+    async def _settle(self, pairs: Sequence[tuple[Sequence[Settlement], Queued | None]]) -> None:
+        every = [settlement for settlements, _ in pairs for settlement in settlements]
+        new = [report for _, report in pairs if report is not None]
+        await self._store.settle(every, self._runtime.utc(), new)
+
+    async def _settle_one(
+        self, name: str, pair: tuple[Sequence[Settlement], Queued | None]
+    ) -> None:
+        """Write what came of one message, which must not keep the others from being written."""
+        try:
+            await self._settle([pair])
+        except ValueError as error:
+            _log.error("what came of message %s cannot be written: %s", name, error)
+        del self._entries[name]
+
+    # -- reports -----------------------------------------------------------------------------
+
+    async def _with_report(
+        self, message: Message, settlements: Sequence[Settlement]
+    ) -> tuple[Sequence[Settlement], Queued | None]:
+        """Return *settlements*, and the report that follows from them. If it cannot be made, what
+        it would report is held in the queue instead, so that somebody sees it."""
+        try:
+            return settlements, await self._report(message, settlements)
+        except QueueFailed:
+            raise
+        except Exception as error:
+            _log.exception("the report on message %s could not be made", message.id)
+            reason = f"the report on it could not be made: {type(error).__name__}: {error}"
+            return [_held(settlement, reason) for settlement in settlements], None
+
+    async def _report(self, message: Message, settlements: Sequence[Settlement]) -> Queued | None:
+        octets = self._reporter.octets_needed(message, settlements)
+        if not octets:
+            self._log_undeliverable(message, settlements)
+            return None
+        now = self._runtime.utc()
+        report_id = make_id(now, self._runtime.random(10))
+        content = await self._content(message, octets)
+        return self._reporter.report(message, settlements, content, now=now, report_id=report_id)
+
+    async def _content(self, message: Message, octets: int) -> bytes:
+        """Return the first *octets* of the content; none if the store has lost it."""
+        try:
+            return await _first(await self._store.content(message), octets)
+        except QueueFailed as error:
+            _log.error("the content of message %s cannot be read: %s", message.id, error)
+            return b""
+
+    def _log_undeliverable(self, message: Message, settlements: Sequence[Settlement]) -> None:
+        """Note what failed for good, and nobody is told of."""
+        if any(_has_failed(settlement) for settlement in settlements):
+            _log.warning("message %s could not be delivered, and no report is due", message.id)
+
+
+def _has_failed(settlement: Settlement) -> bool:
+    return settlement.decision in (Done(Fate.FAILED), Done(Fate.EXPIRED))
+
+
+def _held(settlement: Settlement, reason: str) -> Settlement:
+    if isinstance(settlement.decision, Later) or not _has_failed(settlement):
+        return settlement
+    return evolve(settlement, decision=Hold(reason))
+
+
+async def _first(source: Source, octets: int) -> bytes:
+    """Return the first *octets* of *source*."""
+    if isinstance(source, bytes):
+        return source[:octets]
+    gathered = bytearray()
+    slices = Content(source, binary=True).async_slices()  # type: ignore[arg-type]  # not an email
+    try:
+        async for piece in slices:
+            gathered += piece
+            if len(gathered) >= octets:
+                break
+    finally:
+        await slices.aclose()
+    return bytes(gathered[:octets])
