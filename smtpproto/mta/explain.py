@@ -96,7 +96,7 @@ def attempt_in_words(attempt: Attempt) -> str:
 def _result(attempt: Attempt) -> str:
     if attempt.result is Result.UNREACHED and not attempt.host:
         return "no host was found" if attempt.reply is not None else "no host could be reached"
-    host = printable(attempt.host) or "the next host"
+    host = printable(attempt.host) or "this server"
     address = f" [{printable(attempt.address)}]" if attempt.address else ""
     did = _RESULTS[attempt.result]
     if attempt.result is Result.REFUSED and attempt.reply is not None:

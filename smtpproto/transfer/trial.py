@@ -36,6 +36,7 @@ _UNREACHED = (  # the first that fits
 )
 _FOR_GOOD = 550  # with the status that tells why
 _NO_TLS = EnhancedCode(5, 7, 10)  # RFC 8689 4.2.1
+_SHOWN = 300  # characters of what a host said
 _NOTHING = Reply(451, "4.4.0", "No host was tried")
 
 
@@ -120,8 +121,9 @@ class Trial:
         self._fail(paths, attempt)
         self._asked.update(paths)
 
-    def settle(self, outcome: Outcome, command: str = "RCPT") -> bool:
-        """The host has answered for the recipients of *outcome*; *command* was refused, if any was.
+    def settle(self, outcome: Outcome, command: str = "") -> bool:
+        """The host has answered for the recipients of *outcome*. *command* is the one whose reply
+        refused the message for all of them, if that is so.
 
         Return whether another host may be asked for those whom it refused for now.
         """
@@ -130,8 +132,8 @@ class Trial:
             self._end(path, Result.DELIVERED if self.lmtp else Result.RELAYED, reply)
         for path, reply in outcome.refused.items():
             asked = outcome.rcpt.get(path)
-            said = "RCPT" if asked == reply else command
-            if reply.transient and (said != "RCPT" or reply.code == 421):
+            said = "RCPT" if asked == reply else command or "end of data"
+            if reply.transient and (reply.code == 421 or (command and said != "RCPT")):
                 goes_on = True
                 self._fail([path], self._refused(reply, said))
             elif path in outcome.retry and not reply.transient:  # 552 for 452
@@ -164,8 +166,8 @@ class Trial:
     def _note(self, attempt: Attempt) -> None:
         """Remember what became of a host, for people."""
         if attempt.host:
-            what = attempt.error or str(attempt.reply)
-            self._earlier.append(f"{attempt.host} [{attempt.address}]: {' '.join(what.split())}")
+            what = " ".join((attempt.error or str(attempt.reply)).split())[:_SHOWN]
+            self._earlier.append(f"{attempt.host} [{attempt.address}]: {what}")
 
     def _fail(self, paths: Iterable[ForwardPath], attempt: Attempt) -> None:
         for path in self.pending.keys() & set(paths):
