@@ -41,7 +41,8 @@ class PutBack:
     delivery: Delivery
     due: float
     because: Attempt | None = None
-    """The attempt, of any delivery, after which the destination was paused; None if it is not."""
+    """The attempt, of any delivery, after which the destination was paused; None if it was not, or
+    has answered since."""
 
 
 @define(eq=False)
@@ -257,7 +258,7 @@ class Schedule:
         self, found: _Destination, message: Message, delivery: Delivery, now: float
     ) -> PutBack:
         due = found.window.paused_until(now)
-        because = None if due is None else found.trouble
+        because = found.trouble if found.window.on_probation else None
         if due is None:
             due = now + _until_room(found)
         due += min(found.put_back * max(found.pace, _APART), _LATEST)

@@ -306,6 +306,17 @@ def test_on_probation_a_destination_has_no_more_in_memory_than_one_transaction_t
     assert len(start_all(schedule, 61)) == 1
 
 
+def test_what_a_destination_on_probation_has_no_room_for_is_put_back_because_of_its_failure() -> (
+    None
+):
+    """So it expires in time, however much waits before it."""
+    schedule = Schedule()
+    pause(schedule, "dead")
+    refused = [it for n in range(80) for it in add(schedule, "dead", f"m{n}", now=61)]
+    assert refused
+    assert {it.because and it.because.error for it in refused} == {"refused"}
+
+
 def test_a_job_has_at_most_fifty_recipients_of_one_message() -> None:
     schedule = Schedule()
     add(schedule, "host", "mailing", recipients=120)
