@@ -25,6 +25,10 @@ class Deadlock(AssertionError):
     """All coroutines wait, and none has a deadline."""
 
 
+class Ended(BaseException):
+    """The host on which a coroutine runs has ended, or the coroutine was cancelled."""
+
+
 def always() -> bool:
     """Return true: the wait is over already."""
     return True
@@ -111,13 +115,13 @@ class Scheduler:
         wait and none has a deadline.
         """
         ours = [self.start(coroutine) for coroutine in coroutines]
-        while self._tasks:
+        while self._tasks or self._soon:
             self._call_soon()
             self._expire()
             self._poll()
             if self._ready:
                 self._step_one()
-            elif not self._soon:
+            elif self._tasks and not self._soon:
                 self._jump()
         for task in ours:
             if task.error is not None:
@@ -148,7 +152,7 @@ class Scheduler:
         self._soon.append(function)
 
     def close(self, task: Task) -> None:
-        """End *task*, which must not be the one that runs: where it waits, GeneratorExit is
+        """End *task*, which must not be the one that runs: where it waits, :class:`Ended` is
         raised, and what it then awaits does not happen."""
         if not task.ended:
             _close(task.coroutine)
@@ -245,11 +249,14 @@ class Scheduler:
 
 
 def _close(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """End *coroutine* where it waits.
+
+    Its own ``close`` would not end the asynchronous generators in which it waits.
+    """
     for _ in range(_CLOSINGS):
         try:
-            coroutine.close()
-        except RuntimeError:  # it awaits something in a ``finally`` block
-            continue
-        except Exception:  # the end of a process is no place for errors
+            coroutine.throw(Ended())
+        except BaseException:  # the end of a process is no place for errors
             return
-        return
+        # else it awaits something in a ``finally`` block
+    coroutine.close()

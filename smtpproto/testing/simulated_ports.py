@@ -85,7 +85,7 @@ class SimulatedRuntime:
                 raise_contained(error)
             try:
                 await Wait(wait.ready, min(wait.deadline, deadline), wait.source)
-            except GeneratorExit:
+            except BaseException:  # the end of the host
                 coroutine.close()
                 raise
             if seconds is not None and not wait.ready() and wait.deadline > deadline <= self.now():

@@ -51,6 +51,7 @@ __all__ = [
     "SimulatedStream", "SimulatedTasks", "Simulation",
 ]  # fmt: skip
 
+CLIENT = "192.0.2.2"  # the address of a client without a host
 _FIRST_PORT = 49152  # of those from which clients connect
 _PORTS = 16384
 
@@ -80,7 +81,7 @@ class Simulation(SimulatedRuntime, Scheduler):
     ) -> SimulatedStream:
         """Connect to the server on *port*. Raises ConnectFailed if there is none."""
         if (other := self.find(host)) is not None:
-            return await other.accept(port, timeout, source or ("192.0.2.2", 0), ())
+            return await other.accept(port, timeout, source or (CLIENT, 0), ())
         return self._dial_any(port)
 
     def _dial_any(self, port: int) -> SimulatedStream:

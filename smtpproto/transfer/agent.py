@@ -26,7 +26,6 @@ __all__ = ["Agent"]
 
 _log = logging.getLogger("smtpproto.queue")
 
-_LOOK = 60.0  # seconds after which the store is asked again, whatever it said
 _CLAIMED = 500  # deliveries at once
 _CLAIMED_EACH = 100  # of one domain, so that the others have their turn
 _TROUBLE = (1.0, 60.0)  # seconds to wait after a failure of the store, at first and at most
@@ -50,6 +49,9 @@ class Agent:
     _reporter: Reporter
     _judge: Judge = field(factory=Judge)
     _schedule: Schedule = field(factory=Schedule)
+    look: float = field(default=60.0, kw_only=True)
+    """Seconds after which the store is asked again, whatever it said: so the agent notices what
+    another process has changed there."""
     _wake: Event = field(init=False)
     _worker: Worker = field(init=False)
     _outbox: Outbox = field(init=False)
@@ -119,7 +121,7 @@ class Agent:
         self._put_back(self._schedule.close(now), now)
         while True:
             self._collect()
-            pause = _LOOK
+            pause = self.look
             try:
                 await self._outbox.write()
             except QueueFailed as error:
@@ -190,8 +192,8 @@ class Agent:
         times = [self._schedule.next_wake(now)]
         if self._schedule.room > 0:
             times.append(await self._store.next_due(excluded=self._excluded(now)))
-        first = min((time for time in times if time is not None), default=now + _LOOK)
-        return min(max(first - now, 0.0), _LOOK)
+        first = min((time for time in times if time is not None), default=now + self.look)
+        return min(max(first - now, 0.0), self.look)
 
     def _close_unused(self, tasks: Tasks) -> None:
         now = self._runtime.now()

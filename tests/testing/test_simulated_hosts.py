@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -175,6 +176,36 @@ def test_a_crash_ends_what_runs_on_the_host_and_breaks_its_connections(seed: int
     assert done == ["crashed"] and simulation.now() < 1000
     with pytest.raises(ConnectFailed):
         simulation.run(send(simulation, "192.0.2.7"))
+
+
+def test_a_crash_ends_the_generators_in_which_a_task_waits() -> None:
+    simulation, ended = Simulation(1), list[str]()
+    host = simulation.host("192.0.2.7")
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            await host.sleep(1000)
+            yield 1
+        finally:
+            ended.append("inner")
+
+    async def more() -> AsyncGenerator[int, None]:
+        async with aclosing(numbers()) as found:
+            async for number in found:
+                yield number
+
+    async def work() -> None:
+        async with aclosing(more()) as found:
+            async for _ in found:
+                pass
+
+    async def crash() -> None:
+        await simulation.sleep(1)
+        host.crash()
+
+    host.start(work())
+    simulation.run(crash())
+    assert ended == ["inner"] and simulation.now() == 1
 
 
 def test_what_runs_on_other_hosts_survives_a_crash() -> None:
