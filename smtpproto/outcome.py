@@ -15,9 +15,12 @@ from .grammar.printable import printable
 from .grammar.reply import Reply, SMTPError
 from .option_types import checked
 
-# Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved".
+# Postfix "queued as 4F2A", Exim "id=1oX-..", Dovecot "<bob@b.test> xY0 Saved"; OpenSMTPD and
+# Sendmail "2eab Message accepted for delivery".
 _QUEUE_ID = pattern(
-    r"(?:\bas|id=|queue-?id[ :=]+) *<?([\w.+-]{4,})|> ([\w.+/-]{4,}) Saved", re.IGNORECASE
+    r"(?:\bas|id=|queue-?id[ :=]+) *<?([\w.+-]{4,})|> ([\w.+/-]{4,}) Saved"
+    r"|^(\w{4,}) Message accepted for delivery",
+    re.IGNORECASE,
 )
 _NAMED = 3  # recipients and replies of each kind that the text of an outcome names
 _SHOWN = 200  # characters of a reply in the text of an outcome
@@ -117,7 +120,7 @@ class Outcome:
     def queue_ids(self) -> tuple[str, ...]:
         """The server's queue ids of the message, where the text of a reply shows one."""
         found = (_QUEUE_ID.search(reply.text) for reply in dict.fromkeys(self.accepted.values()))
-        return tuple(dict.fromkeys(match[1] or match[2] for match in found if match))
+        return tuple(dict.fromkeys(match[match.lastindex or 0] for match in found if match))
 
     @property
     def retry(self) -> tuple[ForwardPath, ...]:

@@ -140,6 +140,7 @@ def test_a_lost_link_is_an_error_if_nothing_was_accepted() -> None:
         ("OK id=1oXabc-0004Xy-2T", "1oXabc-0004Xy-2T"),
         ("<bob@example.org> Queue-ID: 4711.x", "4711.x"),
         ("Saved as 20250101-abc", "20250101-abc"),
+        ("2eabc95b Message accepted for delivery", "2eabc95b"),
         ("Message accepted", None),
         ("", None),
     ],

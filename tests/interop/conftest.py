@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.interop import dovecot, exim, postfix, submission
+from tests.interop import dovecot, exim, nsd, opensmtpd, postfix, submission
 from tests.interop.contents import CONTENTS
 from tests.interop.our_server import ADAPTERS, LOGIN, Inbox, serving
 from tests.interop.programs import (
@@ -119,6 +119,13 @@ def _exim_emptied(_exim: exim.Exim) -> exim.Exim:
     return _exim
 
 
+@pytest.fixture(name="opensmtpd")
+def _opensmtpd() -> Iterator[opensmtpd.OpenSMTPD]:
+    """OpenSMTPD, a new one for each test: for a while it avoids a next hop that has gone away."""
+    with opensmtpd.started() as peer:
+        yield peer
+
+
 @pytest.fixture(
     params=[pytest.param(name, marks=pytest.mark.peer(name)) for name in ("postfix", "exim")]
 )
@@ -126,6 +133,27 @@ def mail_server(request: pytest.FixtureRequest) -> postfix.Postfix | exim.Exim:
     """Postfix or Exim: a server with mailboxes, which also relays."""
     peer: postfix.Postfix | exim.Exim = request.getfixturevalue(request.param)
     return peer
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.peer(name))
+        for name in ("postfix", "exim", "opensmtpd")
+    ]
+)
+def mail_host(
+    request: pytest.FixtureRequest,
+) -> postfix.Postfix | exim.Exim | opensmtpd.OpenSMTPD:
+    """Postfix, Exim or OpenSMTPD, each with the mailboxes alice and bob of box.test."""
+    peer: postfix.Postfix | exim.Exim | opensmtpd.OpenSMTPD = request.getfixturevalue(request.param)
+    return peer
+
+
+@pytest.fixture(scope="session")
+def zone() -> Iterator[int]:
+    """The port of a name server with the zones ``etc/*.zone``."""
+    with nsd.name_server() as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

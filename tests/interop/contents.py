@@ -35,6 +35,9 @@ LARGE = (
 )
 assert len(LARGE) > 1024 * 1024
 
+# The fields that a server may add if they are absent.
+DATED = b"Date: Mon, 30 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@a.test>\r\n"
+
 CONTENTS = {
     "plain": PLAIN,
     "dots": DOTS,

@@ -1,4 +1,4 @@
-"""NSD, a name server, with the zone ``etc/example.test.zone``."""
+"""NSD, a name server, with the zones ``etc/*.zone``."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from tests.interop.programs import (
     shared_directory,
 )
 
+_ZONES = ("example.test.zone", "box.test.zone")
+
 
 @contextlib.contextmanager
-def name_server() -> Iterator[int]:
-    """Run NSD while the block runs; return its port."""
+def name_server(port: int | None = None) -> Iterator[int]:
+    """Run NSD on *port*, or on a free one, while the block runs; return its port."""
     binary = find_program("nsd")
     with shared_directory() as directory:
-        port = free_port()
+        port = port or free_port()
         file, log = directory / "nsd.conf", directory / "log"
-        zone = "example.test.zone"
-        (directory / zone).write_text(configuration(zone, {}))
+        for zone in _ZONES:
+            (directory / zone).write_text(configuration(zone, {}))
         file.write_text(configuration(file.name, {"port": port, "directory": directory}))
         command: list[str | Path] = [binary, "-d", "-c", file]
         with running("NSD", command, log, port=port):

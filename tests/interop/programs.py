@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pwd
 import re
@@ -77,8 +78,10 @@ def skip_missing(name: str) -> NoReturn:
 
 def find_program(name: str) -> str:
     """Return the path of a program, or skip the test if it is not installed."""
-    path = shutil.which(name, path=_PATH)
-    return skip_missing(name) if path is None else path
+    for directory in _PATH.split(os.pathsep):
+        if (path := shutil.which(os.path.join(directory, name))) is not None:
+            return path
+    return skip_missing(name)
 
 
 def require_root(name: str) -> None:
@@ -93,6 +96,22 @@ def require_user(name: str) -> None:
         pwd.getpwnam(name)
     except KeyError:
         skip_or_fail(f"there is no user {name}")
+
+
+@functools.cache
+def _can_mount() -> bool:
+    command = ("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+def require_mounts() -> None:
+    """Skip the test unless it may mount file systems, which many containers forbid."""
+    if not _can_mount():
+        skip_or_fail("this user cannot mount file systems")
 
 
 def free_ports(count: int) -> list[int]:
