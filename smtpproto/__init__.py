@@ -14,6 +14,8 @@ are
   adapters to other event loops, and for programs that drive the protocol machines themselves;
 * ``smtpproto.dns``, ``smtpproto.dns_cache`` and ``smtpproto.adapters.dnspython``: what a resolver
   answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
+* ``smtpproto.mta``, ``smtpproto.transfer`` and ``smtpproto.adapters.sqlite_queue``: the routes,
+  the queue and the handler of a mail agent (MTA), and a queue in an SQLite database;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.
@@ -93,8 +95,8 @@ else:
             ".tls.verify": "ClientCertificate TLSVerify",
             ".wire.proxy": "ProxyHeader ProxyTLS",
             "": (
-                "adapters client commands errors events limits mail ports protocol replies sasl "
-                "server testing"
+                "adapters client commands errors events limits mail mta ports protocol replies "
+                "sasl server testing transfer"
             ),
         },
     )

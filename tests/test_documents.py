@@ -223,3 +223,20 @@ def test_measure_handler_prints_what_each_handler_costs() -> None:
 def test_tables_md_matches_the_code() -> None:
     command = [sys.executable, "docs/tables.py", "--check"]
     subprocess.run(command, cwd=ROOT, check=True)
+
+
+def test_relay_stores_one_domain_passes_on_the_rest_and_checks_messages(tmp_path: Path) -> None:
+    message = b"Message-ID: <x@a.test>\r\n\r\nhello\r\n"
+    with blocking.serve(AcceptingHandler()) as hop:
+        run = f"asyncio.run(example.main({str(tmp_path)!r}, '127.0.0.1', {hop.port}, 0))"
+        with (
+            running("relay", run) as (port, process),
+            blocking.connect("localhost", port) as client,
+        ):
+            client.send(message, Envelope("a@b.test", ["c@example.org", "d@e.test"]))
+            with pytest.raises(SendRefused, match="no Message-ID"):
+                client.send(b"\r\nhello\r\n", Envelope("a@b.test", ["c@example.org"]))
+            process.terminate()
+            process.wait(20)
+    [stored] = tmp_path.glob("*.eml")
+    assert stored.read_bytes().endswith(message)

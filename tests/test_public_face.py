@@ -23,6 +23,7 @@ PUBLIC = (
     "smtpproto.adapters.asyncio",
     "smtpproto.adapters.blocking",
     "smtpproto.adapters.dnspython",
+    "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.trio",
     "smtpproto.client",
     "smtpproto.commands",
@@ -32,6 +33,7 @@ PUBLIC = (
     "smtpproto.events",
     "smtpproto.limits",
     "smtpproto.mail",
+    "smtpproto.mta",
     "smtpproto.ports",
     "smtpproto.protocol",
     "smtpproto.replies",
@@ -39,6 +41,7 @@ PUBLIC = (
     "smtpproto.server",
     "smtpproto.testing",
     "smtpproto.testing.strategies",
+    "smtpproto.transfer",
 )
 PROGRAMS = sorted(
     [*ROOT.glob("examples/*.py"), *ROOT.glob("tests/adapters/*.py"), ROOT / "docs/tables.py"]
@@ -54,8 +57,12 @@ ALIASES = {
     "Verdicts",
 }  # unions, not classes
 # Classes that public annotations name but no module exports: protocols for arguments that programs
-# take from other libraries (pathlib, pyOpenSSL).
-NOT_EXPORTED = {"smtpproto.tls.context.OpenSSLContext", "smtpproto.tls.verify.Path"}
+# take from other libraries (pathlib, pyOpenSSL), or that a Session is.
+NOT_EXPORTED = {
+    "smtpproto.mta.trace.Client",
+    "smtpproto.tls.context.OpenSSLContext",
+    "smtpproto.tls.verify.Path",
+}
 
 
 def imports(source: str) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ BELOW: dict[str, list[str]] = {
         "events",
         "client_events",
     ],
-    "mta": ["dns", "errors", "limits", "option_types", "ports", "grammar", "mail"],
+    "mta": ["dns", "errors", "late_names", "limits", "option_types", "ports", "grammar", "mail"],
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]

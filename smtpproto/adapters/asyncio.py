@@ -19,14 +19,29 @@ from .dialling import close_on_error
 
 if TYPE_CHECKING:
     from ..client import Pool
+    from .asyncio_mta import MTA
     from .asyncio_server import Server, serve, serve_forever
 else:
     __getattr__, __dir__ = late_names(
-        __name__, {"..client": "Pool", ".asyncio_server": "Server serve serve_forever"}
+        __name__,
+        {
+            "..client": "Pool",
+            ".asyncio_mta": "MTA",
+            ".asyncio_server": "Server serve serve_forever",
+        },
     )
 
 __all__ = [
-    "Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve",
+    "MTA",
+    "Client",
+    "Pool",
+    "Runtime",
+    "Server",
+    "Stream",
+    "connect",
+    "pool",
+    "send",
+    "serve",
     "serve_forever",
 ]  # fmt: skip
 

@@ -17,12 +17,29 @@ from .dialling import close_on_error
 from .facade import Client, Pool, run
 
 if TYPE_CHECKING:
+    from .blocking_mta import MTA
     from .blocking_server import Server, serve, serve_forever
 else:
-    __getattr__, __dir__ = late_names(__name__, {".blocking_server": "Server serve serve_forever"})
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".blocking_mta": "MTA",
+            ".blocking_server": "Server serve serve_forever",
+        },
+    )
 
 __all__ = [
-    "Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "run", "send", "serve",
+    "MTA",
+    "Client",
+    "Pool",
+    "Runtime",
+    "Server",
+    "Stream",
+    "connect",
+    "pool",
+    "run",
+    "send",
+    "serve",
     "serve_forever",
 ]  # fmt: skip
 

@@ -30,6 +30,7 @@ from ..mta.queue import Delivery, Message
 from ..mta.queue_limits import QueueLimits
 from ..mta.settlement import Later, Settlement
 from ..mta.store import (
+    Body,
     Claim,
     Entry,
     Queued,
@@ -82,7 +83,7 @@ class SQLiteQueue:
         if is_open is not None:
             await is_open.runtime.in_thread(is_open.close)
 
-    def body(self) -> SQLiteBody:
+    def body(self) -> Body:
         """Return a new, empty content."""
         it = self._opened()
         check = self._check_space

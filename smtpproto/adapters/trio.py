@@ -19,14 +19,29 @@ from .trio_runtime import Connection, Runtime, Stream
 
 if TYPE_CHECKING:
     from ..client import Pool
+    from .trio_mta import MTA
     from .trio_server import Server, serve, serve_forever
 else:
     __getattr__, __dir__ = late_names(
-        __name__, {"..client": "Pool", ".trio_server": "Server serve serve_forever"}
+        __name__,
+        {
+            "..client": "Pool",
+            ".trio_mta": "MTA",
+            ".trio_server": "Server serve serve_forever",
+        },
     )
 
 __all__ = [
-    "Client", "Pool", "Runtime", "Server", "Stream", "connect", "pool", "send", "serve",
+    "MTA",
+    "Client",
+    "Pool",
+    "Runtime",
+    "Server",
+    "Stream",
+    "connect",
+    "pool",
+    "send",
+    "serve",
     "serve_forever",
 ]  # fmt: skip
 

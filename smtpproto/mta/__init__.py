@@ -1,4 +1,47 @@
 """Ring 3: a mail agent's decisions, as values and functions of facts, time and chance.
 
 Nothing here connects or waits. Times are seconds since the epoch, UTC; waits are in seconds.
+
+Programs take from here the routes, the retry schedule, what the queue says of a message, and the
+port of its stores. :class:`MTA <smtpproto.adapters.asyncio.MTA>` puts it all together.
 """
+
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from .exchangers import Exchanger, Self
+    from .memory_store import MemoryQueue
+    from .queue import Attempt, Delivery, Message, Result, State
+    from .queue_events import DeliveryEvent, MessageQueued, QueueEvent
+    from .queue_limits import QueueLimits
+    from .retry import RetrySchedule
+    from .route import Direct, Local, Route, Routes, SmartHost
+    from .settlement import Decision, Done, Ended, Fate, Hold, Later, Settlement
+    from .store import Body, Claim, Entry, Queued, QueueStats, QueueStore, Selection
+    from .trace import Tracer
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".exchangers": "Exchanger Self",
+            ".memory_store": "MemoryQueue",
+            ".queue": "Attempt Delivery Message Result State",
+            ".queue_events": "DeliveryEvent MessageQueued QueueEvent",
+            ".queue_limits": "QueueLimits",
+            ".retry": "RetrySchedule",
+            ".route": "Direct Local Route Routes SmartHost",
+            ".settlement": "Decision Done Ended Fate Hold Later Settlement",
+            ".store": "Body Claim Entry QueueStats QueueStore Queued Selection",
+            ".trace": "Tracer",
+        },
+    )
+
+__all__ = [
+    "Attempt", "Body", "Claim", "Decision", "Delivery", "DeliveryEvent", "Direct", "Done",
+    "Ended", "Entry", "Exchanger", "Fate", "Hold", "Later", "Local", "MemoryQueue", "Message",
+    "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
+    "Result", "RetrySchedule", "Route", "Routes", "Selection", "Self", "Settlement",
+    "SmartHost", "State", "Tracer",
+]  # fmt: skip

@@ -61,7 +61,7 @@ class MemoryQueue:
         """Close the store; its messages stay."""
         self._turn = None
 
-    def body(self) -> MemoryBody:
+    def body(self) -> Body:
         """Return a new, empty content."""
         return MemoryBody(self._capacity)
 

@@ -1,6 +1,33 @@
 """Ring 5: the conversations of a mail agent, written once over the ports.
 
-:class:`~.receive.Receiver` takes mail into the queue. :class:`~.agent.Agent` claims what is
-due, lets :class:`~.relay.Relay` send it to next hosts or a function of the application put it into
-mailboxes here, and writes what came of it.
+:class:`Receiver` takes mail into the queue. :class:`~.agent.Agent` claims what is due, lets
+:class:`~.relay.Relay` send it to next hosts or a function of the application put it into mailboxes
+here, and writes what came of it. :class:`MTAConfig` has the options of all together.
 """
+
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from .assembly import MTAConfig, MTAOptions
+    from .intake import Intake, Origin, Relaying
+    from .local import Delivered, Deliverer
+    from .observed_store import Listener
+    from .receive import Check, QueueSink, Receiver
+else:
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".assembly": "MTAConfig MTAOptions",
+            ".intake": "Intake Origin Relaying",
+            ".local": "Delivered Deliverer",
+            ".observed_store": "Listener",
+            ".receive": "Check QueueSink Receiver",
+        },
+    )
+
+__all__ = [
+    "Check", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig", "MTAOptions", "Origin",
+    "QueueSink", "Receiver", "Relaying",
+]  # fmt: skip

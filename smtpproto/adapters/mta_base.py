@@ -1,0 +1,89 @@
+"""What the MTAs of all adapters have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Unpack
+
+from ..dns import Answer, Kind, Resolver, Status
+from ..dns_cache import CachingResolver
+from ..mta.route import Route
+from ..mta.store import QueueStore
+from ..ports import Runtime
+from ..server.config import ServerOptions
+from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
+
+# What a receiver honours besides what every server offers. REQUIRETLS is offered under TLS only.
+_EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
+
+
+class MTABase:
+    """The options of an MTA, and what it is while it runs."""
+
+    _runtime_type: type[Runtime]
+
+    def __init__(
+        self,
+        hostname: str,
+        queue: QueueStore,
+        routes: Mapping[str, Route] | None = None,
+        **options: Unpack[MTAOptions],
+    ) -> None:
+        given: dict[str, Any] = {} if routes is None else {"routes": routes}
+        self._config = MTAConfig(hostname=hostname, **given, **options)
+        self._queue = queue
+        self._resolver = self._config.resolver or _system_resolver(self._config)
+        self._mail: RunningMTA | None = None
+        self._context: AbstractAsyncContextManager[RunningMTA] | None = None
+
+    @property
+    def queue(self) -> QueueStore:
+        """The store, for ``find``, ``hold``, ``release``, ``retry``, ``drop`` and ``stats``."""
+        return self._running.store
+
+    @property
+    def _running(self) -> RunningMTA:
+        if self._mail is None:
+            raise RuntimeError("the MTA does not run; use it in `with`, or `async with`")
+        return self._mail
+
+    def wake(self) -> None:
+        """Look for work now, for example after ``queue.retry(...)``."""
+        self._running.agent.wake()
+
+    async def _start(self) -> None:
+        if self._context is not None:
+            raise RuntimeError("the MTA has been started before; make a new MTA")
+        runtime = self._runtime_type()
+        resolver = CachingResolver(self._resolver, runtime)
+        self._context = running(runtime, self._config, self._queue, resolver)
+        self._mail = await self._context.__aenter__()
+
+    async def _stop(self, *error: Any) -> None:
+        if self._context is not None and self._mail is not None:
+            self._mail = None
+            await self._context.__aexit__(*error)
+
+    def _serve_options(self, options: ServerOptions) -> ServerOptions:
+        """Return *options* of ``serve``, completed by those of the MTA."""
+        given = options.get("extensions", {})
+        merged = {"hostname": self._config.hostname, **options}
+        merged["extensions"] = {**_EXTENSIONS, **given}
+        return merged  # type: ignore[return-value]
+
+
+class _NoResolver:
+    """Answers that nothing can be looked up."""
+
+    async def lookup(self, name: str, kind: Kind) -> Answer:
+        return Answer(status=Status.FAILED, detail="no resolver is configured")
+
+
+def _system_resolver(config: MTAConfig) -> Resolver:
+    """Return a resolver that asks the name servers of the system. Raises ImportError."""
+    if not config.needs_dns:
+        return _NoResolver()
+    from .dnspython import DNSResolver  # noqa: PLC0415 - it is an extra
+
+    return DNSResolver()

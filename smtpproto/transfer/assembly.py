@@ -1,0 +1,236 @@
+"""A mail agent as a whole: its options, its parts, and what a program asks of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypedDict
+
+from attrs import define, field, frozen
+from attrs.validators import ge
+
+from ..dns import Resolver
+from ..grammar.address import Mailbox
+from ..grammar.domain import Host, to_ascii_host
+from ..grammar.envelope import Envelope
+from ..limits import ScheduleLimits
+from ..mail import Source
+from ..mail.header import header_fields
+from ..mail.preparation import prepare
+from ..mta.bounce import Reporter
+from ..mta.exchangers import Self
+from ..mta.explain import explain
+from ..mta.judge import Judge
+from ..mta.retry import RetrySchedule
+from ..mta.route import Direct, Local, Route, Routes
+from ..mta.schedule import Schedule
+from ..mta.status import date_field
+from ..mta.store import Entry, QueueStore, Selection
+from ..mta.trace import MAX_HOPS, Tracer
+from ..option_types import checked
+from ..ports import Event, Runtime
+from .agent import Agent
+from .intake import Intake, Origin, Relaying
+from .observed_store import Listener, observed
+from .relay import Relay
+
+__all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
+
+_ITS_OWN = Origin("", trusted=True)  # messages that the program sends
+_DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
+
+
+class MTAOptions(TypedDict, total=False):
+    """The keyword arguments of ``MTA``: see :class:`MTAConfig`."""
+
+    by_sender: Mapping[str, Route]
+    resolver: Resolver | None
+    postmaster: Mailbox | str | None
+    relay_from: Iterable[str]
+    relay_for: Iterable[str]
+    retry: RetrySchedule
+    limits: ScheduleLimits
+    max_hops: int
+    itself: Self | None
+    on_event: Listener | None
+    grace: float
+
+
+def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
+    return Mailbox.parse(value) if isinstance(value, str) else value
+
+
+@checked
+@frozen(kw_only=True)
+class MTAConfig(Relaying):
+    """The options of an MTA. Each is a keyword argument of ``MTA``.
+
+    Raises GrammarError for what is not a name or an address, TypeError and ValueError for other
+    wrong values.
+    """
+
+    _called: ClassVar[str] = "MTA"
+
+    hostname: Host = field(converter=to_ascii_host)
+    """The name of this server: in greetings, in EHLO, in Received fields and in reports."""
+    routes: Mapping[str, Route] = field(default=_DEFAULT_ROUTES)
+    """Where mail goes, by the domain of the recipient: see :class:`.Routes`."""
+    by_sender: Mapping[str, Route] = field(factory=dict)
+    """Where mail goes, by the address or domain of its sender, if *routes* has nothing but ``*``
+    for the recipient."""
+    resolver: Resolver | None = None
+    """Asks the DNS. None: dnspython asks the name servers of the system."""
+    postmaster: Mailbox | None = field(default=None, converter=_to_mailbox)
+    """Who gets the mail for the bare ``<Postmaster>``, which each server must accept (RFC 5321
+    4.5.1), and for the postmaster of *hostname*. Reports name this address."""
+    retry: RetrySchedule = field(factory=RetrySchedule)
+    """When to try again, when to give up, when to tell the sender."""
+    limits: ScheduleLimits = field(factory=ScheduleLimits)
+    """How much is done at the same time."""
+    max_hops: int = field(default=MAX_HOPS, validator=ge(1))
+    """The Received fields of a message that is not in a loop."""
+    itself: Self | None = None
+    """The names and addresses by which this server finds itself among MX hosts. None: its name,
+    and the addresses of the loopback."""
+    on_event: Listener | None = None
+    """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
+    grace: float = field(default=30.0, validator=ge(0))
+    """Seconds that deliveries have to end when the MTA stops. What has not ended then is tried
+    again after the next start."""
+
+    def __attrs_post_init__(self) -> None:
+        Routes(self.routes, self.by_sender)  # raises
+
+    @property
+    def every_route(self) -> Iterator[Route]:
+        """All routes."""
+        yield from self.routes.values()
+        yield from self.by_sender.values()
+
+    @property
+    def needs_dns(self) -> bool:
+        """Whether a route may have to be looked up in the DNS."""
+        return any(isinstance(route, Direct) for route in self.every_route)
+
+
+@define(eq=False)
+class RunningMTA:
+    """What a program asks of an MTA that runs. :func:`running` makes it."""
+
+    intake: Intake
+    agent: Agent
+    store: QueueStore
+    runtime: Runtime
+    config: MTAConfig
+    _ended: Event
+
+    async def send(self, message: Source, envelope: Envelope | None = None) -> str:
+        """Put *message* into the queue, and return its id. It is durable then.
+
+        Without *envelope*, the header makes one. A message without Date or Message-ID gets them.
+        Raises GrammarError for a message or an address that is malformed, QueueFull and
+        QueueFailed.
+        """
+        content, envelope = prepare(message, envelope, eight_bit=False)
+        name, body = self.intake.new_id(), self.store.body()
+        try:
+            async with contextlib.aclosing(content.async_slices()) as slices:
+                async for part in slices:
+                    if not body.size:
+                        await body.write(self._missing_fields(part, name))
+                    await body.write(part)
+            its = self.intake.message(name, envelope, body.size, _ITS_OWN)
+            await self.intake.put(its, envelope, body)
+        finally:
+            await body.discard()  # after put this does nothing
+        return name
+
+    def _missing_fields(self, first: bytes, name: str) -> bytes:
+        """Return the fields that a message which begins with *first* lacks (RFC 5322 3.6)."""
+        given = {it.name.lower() for it in header_fields(first)}
+        fields = b""
+        if "date" not in given:
+            fields += f"Date: {date_field(self.runtime.utc())}\r\n".encode()
+        if "message-id" not in given:
+            fields += f"Message-ID: <{name}@{self.config.hostname}>\r\n".encode()
+        return fields
+
+    async def status(self, name: str) -> Entry | None:
+        """Return what is known of the message *name*, or whose id begins so: each recipient with
+        its attempts. None if the queue does not remember it."""
+        found = await self.store.find(Selection(id=name), 1)
+        return found[0] if found else None
+
+    async def explain(self, name: str) -> str | None:
+        """Return the story of the message *name* in words: what each host answered, what happens
+        next and when. None if the queue does not remember it."""
+        entry = await self.status(name)
+        if entry is None:
+            return None
+        return explain(entry, self.runtime.utc(), self.config.retry, self.agent.trouble)
+
+    async def work(self) -> None:
+        """Deliver what is in the queue until the agent is stopped."""
+        try:
+            await self.agent.run()
+        finally:
+            self._ended.set()
+
+    async def drain(self) -> None:
+        """Begin no more deliveries, and wait a while for those that run."""
+        self.agent.stop()
+        await self._ended.wait(self.config.grace)
+
+
+def assemble(
+    runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
+) -> RunningMTA:
+    """Return the parts of an MTA, connected. *store* is open."""
+    told = observed(store, config.on_event)
+    routes = Routes(config.routes, config.by_sender)
+    itself = config.itself or Self(names=[str(config.hostname)])
+    relay = Relay(runtime, resolver, itself, str(config.hostname))
+    for route in config.every_route:
+        if not isinstance(route, Local):
+            relay.check(route)
+    reporter = Reporter(
+        hostname=config.hostname, postmaster=config.postmaster, schedule=config.retry
+    )
+    agent = Agent(
+        runtime, told, routes, relay, reporter, Judge(config.retry), Schedule(config.limits)
+    )
+    intake = Intake(
+        runtime=runtime,
+        store=told,
+        routes=routes,
+        tracer=Tracer(hostname=config.hostname),
+        relaying=config,
+        schedule=config.retry,
+        postmaster=config.postmaster,
+        max_hops=config.max_hops,
+        wake=agent.wake,
+    )
+    return RunningMTA(intake, agent, told, runtime, config, runtime.event())
+
+
+@contextlib.asynccontextmanager
+async def running(
+    runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
+) -> AsyncIterator[RunningMTA]:
+    """Open *store*, and deliver what is in it until the block ends; then drain, and close it.
+
+    Raises QueueFailed.
+    """
+    await store.open(runtime)
+    try:
+        mail: Any = assemble(runtime, config, store, resolver)
+        async with runtime.tasks() as tasks:
+            tasks.start(mail.work())
+            try:
+                yield mail
+            finally:
+                mail.agent.stop()
+            await mail.drain()
+            tasks.cancel()
+    finally:
+        await store.close()
