@@ -37,6 +37,7 @@ class Working:
     store: QueueStore = field(factory=MemoryQueue)
     limits: ScheduleLimits = field(factory=ScheduleLimits)
     retry: RetrySchedule = field(factory=lambda: RetrySchedule(jitter=0))
+    look: float = 60.0
     home: Host = field(factory=Host)
     agent: Agent = field(init=False)
     _number: int = field(default=0, init=False)
@@ -54,6 +55,7 @@ class Working:
             Reporter(hostname="mx.us.test", schedule=self.retry),
             Judge(self.retry),
             Schedule(self.limits),
+            look=self.look,
         )
 
     def queued(
