@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import demo, password, queue_command, send, serve
+from . import demo, mta_command, password, queue_command, send, serve
 from .options import UsageError
 
 # Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
@@ -19,6 +19,7 @@ _COMMANDS = {
     "serve": serve,
     "send": send,
     "password": password,
+    "mta": mta_command,
     "queue": queue_command,
 }
 

@@ -84,16 +84,21 @@ def _authenticator(args: argparse.Namespace) -> Authenticator | None:
         return None if login is None else SingleUser(login)
     if login is not None:
         raise UsageError("--login and --users exclude each other; use one of them")
-    with open(args.users, encoding="utf-8") as file:
+    return read_users(args.users)
+
+
+def read_users(path: str) -> Authenticator:
+    """Return the authenticator for the users in the file at *path*. Raises UsageError."""
+    with open(path, encoding="utf-8") as file:
         lines = [line.rstrip("\n").partition(":") for line in file if line.strip()]
     users = {name: stored for name, _, stored in lines}
     kinds = {stored.startswith("$") for stored in users.values()}  # scrypt hashes start with $
     if len(kinds) > 1:
-        raise UsageError(f"{args.users} mixes scrypt hashes and SCRAM keys; use one kind")
+        raise UsageError(f"{path} mixes scrypt hashes and SCRAM keys; use one kind")
     try:
         return HashedPasswords(users) if True in kinds else StoredKeys(users)
     except GrammarError as error:
-        raise UsageError(f"{args.users}: {error.message}; smtpproto password makes lines") from None
+        raise UsageError(f"{path}: {error.message}; smtpproto password makes lines") from None
 
 
 def _inbox(args: argparse.Namespace) -> Inbox:
@@ -108,15 +113,20 @@ def _context(args: argparse.Namespace) -> ssl.SSLContext | None:
         if args.key is not None:
             raise UsageError("--key needs --certificate; add --certificate PEM")
         return None
+    return load_context(args.certificate, args.key, "--certificate and --key")
+
+
+def load_context(certificate: str, key: str | None, check: str) -> ssl.SSLContext:
+    """Return the context for a server with this certificate. Raises UsageError, which says to
+    *check* what named the files."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(args.certificate, args.key)
+        context.load_cert_chain(certificate, key)
     except OSError as error:
-        files = " and ".join(filter(None, [args.certificate, args.key]))
+        files = " and ".join(filter(None, [certificate, key]))
         reason = getattr(error, "reason", None) or error.strerror
         raise UsageError(
-            f"cannot load a certificate and its key from {files}: {reason}; "
-            "check: --certificate and --key"
+            f"cannot load a certificate and its key from {files}: {reason}; check: {check}"
         ) from None
     return context
 

@@ -1,0 +1,54 @@
+"""``smtpproto mta``: a mail transfer agent, configured by a file."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from .mailboxes import MailboxReceiver
+from .mta_config import Configuration, read_configuration
+from .options import UsageError
+
+HELP = "run a mail transfer agent: take mail, queue it, deliver it"
+DESCRIPTION = """Take mail, keep it in a queue on the disk, and deliver it to mailboxes here, by MX,
+or to smart hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it
+is ready. The first SIGINT or SIGTERM stops it: it takes no more mail, and gives the messages in
+progress some time to end; all others stay in the queue. smtpproto queue shows and changes it."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    add = parser.add_argument
+    add("--config", required=True, metavar="FILE", help="the configuration, in TOML")
+    add("--check", action="store_true", help="check the file, and do nothing else")
+    add("--quiet", action="store_true", help="log only warnings and errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until a signal stops it. Return 0."""
+    try:
+        configuration = read_configuration(Path(args.config))
+    except ImportError as error:
+        raise UsageError(str(error)) from None
+    if args.check:
+        print(f"{args.config} is correct")
+        return 0
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("smtpproto.client").setLevel(logging.WARNING)
+    asyncio.run(_serve(configuration))
+    return 0
+
+
+async def _serve(configuration: Configuration) -> None:
+    async with configuration.mta as mail, AsyncExitStack() as stack:
+        servers = []
+        for it in configuration.listeners:
+            serving = mail.serve(it.host, it.port, receiver=MailboxReceiver, **it.options)
+            servers.append(await stack.enter_async_context(serving))
+        await servers[0].serve_forever(
+            lambda _: print(f"listening on {', '.join(map(str, servers))}", flush=True)
+        )

@@ -1,0 +1,186 @@
+"""The configuration file of ``smtpproto mta``. docs/mta.md describes its keys."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import fields, frozen
+
+from ..adapters.asyncio import MTA
+from ..adapters.sqlite_queue import SQLiteQueue
+from ..dns import Resolver
+from ..grammar.secret import Secret
+from ..limits import Limits, ScheduleLimits
+from ..mta.retry import RetrySchedule
+from ..mta.route import Direct, Local, Route, Routes, SmartHost
+from ..sasl import Login
+from ..server.config import ServerOptions
+from ..tls.verify import TLSVerify
+from ..transfer.assembly import MTAOptions
+from .mailboxes import Mailboxes
+from .serve import load_context, read_users
+from .toml_table import Table, of_fields, read_toml
+
+__all__ = ["Configuration", "Listener", "read_configuration"]
+
+_RETRY = {it.name: tuple if it.name == "steps" else float for it in fields(RetrySchedule)}
+_LIMITS = {it.name: float if it.name.endswith("pause") else int for it in fields(ScheduleLimits)}
+_KINDS = "direct = true, smart_host = ..., or maildir = ..."
+
+
+@frozen
+class Listener:
+    """A place where the MTA takes mail."""
+
+    host: str
+    port: int
+    options: ServerOptions
+
+
+@frozen
+class Configuration:
+    """What a file says."""
+
+    mta: MTA
+    listeners: tuple[Listener, ...]
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Read the file at *path*. Raises UsageError, whose text names the line and the key, and
+    OSError."""
+    table = read_toml(path)
+    hostname, queue = table.need("hostname", str), table.need("queue", str)
+    options: MTAOptions = {}
+    _take_options(table, options)
+    routes = _routes(table.table("routes"), Routes)
+    options["by_sender"] = _routes(table.table("by_sender"), lambda its: Routes({}, its))
+    listeners = tuple(_listener(it) for it in table.tables("listen"))
+    resolver = _resolver(table.table("dns"))
+    if resolver is not None:
+        options["resolver"] = resolver
+    table.end()
+    if not listeners:
+        raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
+    with table.checks("hostname"):
+        mta = MTA(hostname, SQLiteQueue(path.parent / queue), routes or None, **options)
+    return Configuration(mta, listeners)
+
+
+def _take_options(table: Table, options: MTAOptions) -> None:
+    """Put those options into *options* that are keys of *table*."""
+    kinds: dict[str, Callable[[str], Any]] = {
+        "postmaster": lambda name: table.take(name, str),
+        "relay_from": table.take_texts,
+        "relay_for": table.take_texts,
+        "max_hops": lambda name: table.take(name, int),
+        "grace": lambda name: table.take(name, float),
+    }
+    for name, take in kinds.items():
+        value = take(name)
+        if value is not None:
+            with table.checks(name):
+                MTA("localhost", SQLiteQueue(os.devnull), {}, **{name: value})
+            options[name] = value  # type: ignore[literal-required]
+    options["retry"] = of_fields(table.table("retry"), RetrySchedule, _RETRY)
+    options["limits"] = of_fields(table.table("limits"), ScheduleLimits, _LIMITS)
+
+
+def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dict[str, Route]:
+    routes: dict[str, Route] = {}
+    for name in table.names():
+        if table.is_text(name):
+            if table.need(name, str) != "direct":
+                raise table.error(name, f'must be "direct", or a table with {_KINDS}')
+            routes[name] = Direct()
+        else:
+            routes[name] = _route(table.table(name))
+        with table.checks(name):
+            check({name: routes[name]})
+    return routes
+
+
+def _route(table: Table) -> Route:
+    direct, hosts = table.take("direct", bool), table.take_texts("smart_host")
+    maildir = table.take_path("maildir")
+    if [direct is True, hosts is not None, maildir is not None].count(True) != 1:
+        raise table.error(None, f"a route has one of {_KINDS}")
+    if maildir is not None:
+        table.end()
+        try:
+            return Local(Mailboxes(maildir))
+        except (LookupError, ValueError):
+            text = "may have {user} and {domain}, and no other braces"
+            raise table.error("maildir", text) from None
+    port, options = table.take("port", int), _client_options(table)
+    table.end()
+    with table.checks():
+        if hosts is not None:
+            return SmartHost(hosts, port, **options)
+        return Direct(port=25 if port is None else port, **options)
+
+
+def _client_options(table: Table) -> dict[str, Any]:
+    """Return the options of connections to next hops."""
+    options: dict[str, Any] = {}
+    user, file = table.take("user", str), table.take_path("password_file")
+    if (user is None) != (file is None):
+        raise table.error(None, "a login needs both: user and password_file")
+    if user is not None and file is not None:
+        with table.checks("password_file"), open(file, "rb") as opened:
+            options["login"] = Login(user, Secret(opened.readline(4096).rstrip(b"\r\n")))
+    for name in ("tls", "server_name"):
+        if (value := table.take(name, str)) is not None:
+            options[name] = value
+    verify, ca = table.take("verify", str), table.take_path("ca")
+    if verify is not None:
+        with table.checks("verify"):
+            options["verify"] = TLSVerify.named(verify)
+    if ca is not None:
+        with table.checks("ca"):
+            options["verify"] = TLSVerify.by_ca(ca)
+    return options
+
+
+def _listener(table: Table) -> Listener:
+    host, port = table.take("host", str), table.need("port", int)
+    if not 0 <= port <= 65535:
+        raise table.error("port", f"must be 0 to 65535, not {port}")
+    options: ServerOptions = {}
+    for name in ("submission", "implicit_tls", "require_tls"):
+        if (value := table.take(name, bool)) is not None:
+            options[name] = value
+    if (size := table.take("max_size", int)) is not None:
+        with table.checks("max_size"):
+            options["limits"] = Limits(message_size=size)
+    if (context := _context(table)) is not None:
+        options["context"] = context
+    if (users := table.take_path("users")) is not None:
+        with table.checks("users"):
+            options["authenticator"] = read_users(users)
+    table.end()
+    return Listener("127.0.0.1" if host is None else host, port, options)
+
+
+def _context(table: Table) -> ssl.SSLContext | None:
+    certificate, key = table.take_path("certificate"), table.take_path("key")
+    if certificate is None:
+        if key is not None:
+            raise table.error("key", "needs a certificate")
+        return None
+    with table.checks("certificate"):
+        return load_context(certificate, key, "certificate and key")
+
+
+def _resolver(table: Table) -> Resolver | None:
+    servers, port = table.take_texts("nameservers"), table.take("port", int)
+    table.end()
+    if servers is None and port is None:
+        return None
+    from ..adapters.dnspython import DNSResolver  # noqa: PLC0415 - it is an extra
+
+    with table.checks("nameservers"):
+        return DNSResolver(servers, port=53 if port is None else port)

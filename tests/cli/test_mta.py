@@ -1,0 +1,142 @@
+"""``smtpproto mta`` in a process of its own: it stores mail or passes it on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Session
+from smtpproto.adapters import blocking
+from smtpproto.cli import main
+from smtpproto.cli.mailboxes import Mailboxes
+from tests.cli.server_process import ServerProcess, send
+
+MESSAGE = b"From: ann@a.test\nTo: bob@b.test\nSubject: x\n\nhello\n"
+
+
+class NextHop(Handler):
+    """Refuses each recipient once, for now."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.got: list[bytes] = []
+
+    def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Reply | None:
+        known = str(recipient) in self.seen
+        self.seen.add(str(recipient))
+        return None if known else Reply(450, "4.7.1", "Greylisted")
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
+        self.got.append(body)
+
+
+@contextlib.contextmanager
+def running(directory: Path, port: int) -> Iterator[ServerProcess]:
+    """Run ``smtpproto mta`` with mailboxes in *directory*, and a smart host at *port*."""
+    (directory / "mail/bob").mkdir(parents=True, exist_ok=True)
+    (directory / "mail.toml").write_text(
+        f"""hostname = "mx.b.test"
+queue = "queue.db"
+relay_from = "127.0.0.1"
+[[listen]]
+port = 0
+[routes]
+"b.test" = {{ maildir = "mail/{{user}}" }}
+"*" = {{ smart_host = "127.0.0.1", port = {port}, tls = "none" }}
+[retry]
+steps = [3600]
+"""
+    )
+    command = [sys.executable, "-m", "smtpproto", "mta", "--config", str(directory / "mail.toml")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        assert words[:-1] == ["listening", "on", "127.0.0.1", "port"]
+        try:
+            yield ServerProcess(process, int(words[-1]))
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def letter(tmp_path: Path) -> str:
+    (tmp_path / "letter").write_bytes(MESSAGE)
+    return str(tmp_path / "letter")
+
+
+def log_has(mta: ServerProcess, text: str) -> None:
+    """Read the log up to the line that has *text*."""
+    assert mta.process.stderr is not None
+    while text not in (line := mta.process.stderr.readline()):
+        assert line, f"the log ended without {text}"
+
+
+def test_mail_is_stored_or_passed_on_and_what_waits_is_there_after_a_restart(
+    tmp_path: Path, letter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hop, queue = NextHop(), str(tmp_path / "queue.db")
+    with blocking.serve(hop) as server:
+        with running(tmp_path, server.port) as mta:
+            to = ["--to", "bob+x@b.test", "--to", "cat@c.test", "--to", "nobody@b.test"]
+            assert send(mta.port, "--from", "ann@a.test", *to, letter) == 1
+            out = capsys.readouterr().out
+            assert "refused   nobody@b.test  550 5.1.1 No such mailbox" in out
+            assert out.count("250 2.0.0 Queued as") == 2
+            log_has(mta, "bob+x@b.test delivered")
+            log_has(mta, "cat@c.test is tried again later")
+            assert main(["queue", "explain", "0", "--queue", queue]) == 0
+            assert "refused it for now: 450 4.7.1 Greylisted" in capsys.readouterr().out
+            assert mta.stop()[0] == 0
+        [stored] = (tmp_path / "mail/bob/new").iterdir()
+        assert stored.read_bytes().startswith(
+            b"Return-Path: <ann@a.test>\r\nDelivered-To: bob+x@b.test\r\nReceived: from "
+        )
+        assert main(["queue", "retry", "--to", "@c.test", "--queue", queue]) == 0
+        with running(tmp_path, server.port) as mta:
+            log_has(mta, "cat@c.test relayed")
+            assert mta.stop(signal.SIGINT)[0] == 0
+    [body] = hop.got
+    assert body.endswith(MESSAGE.replace(b"\n", b"\r\n"))
+
+
+def test_a_configuration_that_is_wrong_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mail.toml").write_text("hostname = 1\n")
+    assert main(["mta", "--config", str(tmp_path / "mail.toml")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["mta", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipient", "found"),
+    [
+        ("bob@b.test", "bob"),
+        ("BOB+list@b.test", "bob"),
+        ("al@b.test", None),
+        ('".."@b.test', None),
+        ('"../bob"@b.test', None),
+        ('"bob/../bob"@b.test', None),
+        ('"{user}"@b.test', None),
+        ('""@b.test', None),
+        ("+x@b.test", None),
+    ],
+)
+def test_a_mailbox_exists_if_its_directory_does_and_no_name_leads_out(
+    tmp_path: Path, recipient: str, found: str | None
+) -> None:
+    (tmp_path / "mail/bob").mkdir(parents=True)
+    boxes = Mailboxes(str(tmp_path / "mail/{user}"))
+    path = boxes.path(ForwardPath.of(recipient))
+    assert path == (None if found is None else tmp_path / "mail" / found)

@@ -1,0 +1,154 @@
+"""The configuration of ``smtpproto mta``: an error names the line, the key and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto.adapters.dnspython import DNSResolver
+from smtpproto.cli.mta_config import read_configuration
+from smtpproto.cli.options import UsageError
+from smtpproto.cli.toml_table import Table, read_toml
+from smtpproto.mta import Direct, Local, RetrySchedule, SmartHost
+
+START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
+LISTEN = "[[listen]]\nport = 25\n"
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mail.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_configuration(path)
+    return str(caught.value).removeprefix(f"{path}, ").removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a = ", "Invalid value (at end of document)"),
+        ('queue = "q"\n', "hostname is missing; it is a text in quotes"),
+        ("hostname = 7\n", "line 1: hostname: must be a text in quotes, not a whole number"),
+        (START, "there is no place to take mail; add [[listen]] and port = 25"),
+        (START + "[[listen]]\n", "line 3: listen[1]: port is missing; it is a whole number"),
+        (
+            START + "[listen]\nport = 25\n",
+            "line 3: listen: must be a list in brackets, not a table",
+        ),
+        (
+            START + LISTEN + LISTEN.replace("25", "70000"),
+            "line 6: listen[2].port: must be 0 to 65535, not 70000",
+        ),
+        (START + LISTEN + "hots = 'x'\n", "line 5: listen[1].hots: no such key; allowed are host"),
+        (START + "a = 1\n" + LISTEN, "line 3: a: no such key; allowed are hostname, queue, postm"),
+        (START + 'postmaster = "x"\n' + LISTEN, "line 3: postmaster: "),
+        (START + 'relay_from = "192.0.2.1/24"\n' + LISTEN, "line 3: relay_from: "),
+        (START + 'relay_for = ["*"]\n' + LISTEN, "line 3: relay_for: relay_for cannot have"),
+        (START + "relay_for = [1]\n" + LISTEN, "line 3: relay_for: must be a list of texts in"),
+        (START + "max_hops = 0\n" + LISTEN, "line 3: max_hops: "),
+        ('hostname = "a b"\nqueue = "q"\n' + LISTEN, "line 1: hostname: "),
+        (START + LISTEN + '[routes]\n"*" = "mx"\n', 'line 6: routes."*": must be "direct", or a'),
+        (START + LISTEN + "[routes]\n'*' = { }\n", 'line 6: routes."*": a route has one of direct'),
+        (
+            START + LISTEN + '[routes]\n"*" = { direct = true, maildir = "x" }\n',
+            'line 6: routes."*": a route has one of direct',
+        ),
+        (
+            START + LISTEN + '[routes."*"]\nsmart_host = "x"\ntsl = "none"\n',
+            'line 7: routes."*".tsl: no such key; allowed are direct, smart_host, maildir, port',
+        ),
+        (
+            START + LISTEN + '[routes]\n"a b" = "direct"\n',
+            'line 6: routes."a b": ',
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { maildir = "x/{usr}" }\n',
+            'line 6: routes."*".maildir: may have {user} and {domain}, and no other braces',
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { smart_host = "x", user = "ann" }\n',
+            'line 6: routes."*": a login needs both: user and password_file',
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { smart_host = "x", verify = "all" }\n',
+            'line 6: routes."*".verify: ',
+        ),
+        (START + LISTEN + "[retry]\nsteps = [5, 1]\n", "line 5: retry: steps must not become"),
+        (START + LISTEN + "[retry]\nsteps = ['a']\n", "line 6: retry.steps: must be a list of num"),
+        (START + LISTEN + "[retry]\nstep = [1]\n", "line 6: retry.step: no such key; allowed are"),
+        (START + LISTEN + "[limits]\nactive = 0\n", "line 5: limits: "),
+        (START + LISTEN + "[dns]\nnameservers = ['x']\n", "line 6: dns.nameservers: "),
+        (START + LISTEN + "certificate = 'none.pem'\n", "line 5: listen[1].certificate: cannot"),
+        (START + LISTEN + "key = 'none.pem'\n", "line 5: listen[1].key: needs a certificate"),
+        (START + LISTEN + "users = 'none'\n", "line 5: listen[1].users: "),
+        (START + LISTEN + "max_size = -1\n", "line 5: listen[1].max_size: "),
+    ],
+)
+def test_an_error_names_the_line_the_key_and_what_is_allowed(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    assert refusal(tmp_path, text).startswith(error)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mail.toml").write_bytes(b"hostname = '\xff'\n")
+    with pytest.raises(UsageError, match=r"mail\.toml: .*utf-8"):
+        read_toml(tmp_path / "mail.toml")
+
+
+def test_the_values_reach_the_mta(tmp_path: Path) -> None:
+    path = tmp_path / "mail.toml"
+    (tmp_path / "secret").write_text("open sesame\n")
+    path.write_text(
+        START
+        + "grace = 5\n"
+        + LISTEN
+        + """max_size = 100000
+[routes]
+"example.org" = { maildir = "mail/{user}" }
+"example.com" = { direct = true, port = 2525, tls = "required" }
+"*" = { smart_host = ["a.test", "b.test"], port = 587, user = "ann", password_file = "secret" }
+[by_sender."ann@example.org"]
+smart_host = "c.test"
+[retry]
+steps = [1, 2.5]
+[dns]
+nameservers = ["127.0.0.1"]
+"""
+    )
+    found = read_configuration(path)
+    config = found.mta._config
+    local, direct, smart = config.routes.values()
+    assert isinstance(local, Local) and isinstance(smart, SmartHost)
+    assert isinstance(direct, Direct) and direct.port == 2525
+    assert (direct.options["tls"], smart.hosts) == ("required", ("a.test", "b.test"))
+    assert smart.options["login"].username == "ann"
+    assert list(config.by_sender) == ["ann@example.org"]
+    assert (config.grace, config.retry) == (5, RetrySchedule(steps=(1, 2.5)))
+    assert isinstance(config.resolver, DNSResolver)
+    [listener] = found.listeners
+    assert (listener.host, listener.port) == ("127.0.0.1", 25)
+    assert listener.options["limits"].message_size == 100000
+
+
+def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:
+    path = tmp_path / "mail.toml"
+    path.write_text(START + LISTEN + '[dns]\nnameservers = "127.0.0.1"\n')
+    assert list(read_configuration(path).mta._config.routes) == ["*"]
+
+
+@given(st.text(st.sampled_from("ab=[]\"'\n .{}1#\\,é"), max_size=60))
+def test_any_text_is_a_table_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.toml"
+    path.write_text(text)
+    try:
+        table = read_toml(path)
+        assert isinstance(table, Table)
+        table.end()
+    except UsageError as error:
+        assert str(error).startswith(str(path))
