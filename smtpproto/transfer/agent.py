@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from attrs import define, field
 
@@ -29,6 +29,7 @@ _log = logging.getLogger("smtpproto.queue")
 _CLAIMED = 500  # deliveries at once
 _CLAIMED_EACH = 100  # of one domain, so that the others have their turn
 _TROUBLE = (1.0, 60.0)  # seconds to wait after a failure of the store, at first and at most
+_AGAIN = 0.05  # seconds after which the store is asked again at the earliest, if it had nothing
 _IDLE = 10.0  # seconds between looks for connections that are not used
 _NOBODY = ReversePath(None)
 
@@ -58,6 +59,9 @@ class Agent:
     _finished: deque[Finished] = field(factory=deque, init=False)
     _stopping: bool = field(default=False, init=False)
     _trouble: float = field(default=0.0, init=False)  # seconds to wait for the store
+    _asked: bool = field(default=True, init=False)  # to look into the store at once
+    _next: float = field(default=0.0, init=False)  # when something there is due
+    _passed_over: frozenset[str] = field(default=frozenset(), init=False)  # when that was asked
     _looked: float = field(default=0.0, init=False)  # when unused connections were looked for
 
     def __attrs_post_init__(self) -> None:
@@ -67,6 +71,7 @@ class Agent:
 
     def wake(self) -> None:
         """Look for work now, because something was put into the queue. Threads may call this."""
+        self._asked = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -88,8 +93,11 @@ class Agent:
         next start."""
         async with self._runtime.tasks() as tasks:
             while not self._stopping:
-                pause = await self._turn(tasks)
-                if not self._stopping:
+                try:
+                    pause = await self._turn(tasks)
+                except QueueFailed as error:
+                    await self._wait_for_store(error)
+                else:
                     await self._wake.wait(pause)
             await self._drain()
         await self._relay.connections.close()
@@ -97,23 +105,23 @@ class Agent:
     async def _turn(self, tasks: Tasks) -> float:
         """Do what can be done now; return how many seconds to wait for more."""
         self._collect()
-        try:
-            more = await self._claim()
-            self._start_jobs(tasks)
-            await self._outbox.write()
-            pause = 0.0 if more else await self._pause()
-        except QueueFailed as error:
-            self._start_jobs(tasks)  # what was claimed before
-            return self._wait_for_store(error)
+        if not self._trouble:
+            self._start_jobs(tasks)  # before the store is waited for
+        await self._claim()
+        await self._write()
         self._trouble = 0.0
+        self._start_jobs(tasks)
         self._close_unused(tasks)
-        return pause
+        return self._pause()
 
-    def _wait_for_store(self, error: QueueFailed) -> float:
+    async def _wait_for_store(self, error: QueueFailed) -> None:
+        """Wait for longer and longer. Meanwhile no job begins: what came of it could be lost."""
         first, longest = _TROUBLE
         self._trouble = min(max(self._trouble * 2, first), longest)
         _log.error("the queue failed; it is asked again in %g s: %s", self._trouble, error)
-        return self._trouble
+        end = self._runtime.now() + self._trouble
+        while (left := end - self._runtime.now()) > 0 and not self._stopping:
+            await self._wake.wait(left)
 
     async def _drain(self) -> None:
         """Wait for the jobs that run, and write what came of them; put back what waits."""
@@ -121,32 +129,38 @@ class Agent:
         self._put_back(self._schedule.close(now), now)
         while True:
             self._collect()
-            pause = self.look
             try:
-                await self._outbox.write()
+                await self._write()
             except QueueFailed as error:
-                pause = self._wait_for_store(error)
+                await self._wait_for_store(error)
+                await self._runtime.sleep(_TROUBLE[0])
             if not (self._schedule.busy or self._finished or self._outbox):
                 return
-            if not self._finished:
-                await self._wake.wait(pause)
+            if not (self._finished or self._outbox):
+                await self._wake.wait(self.look)
 
     # -- claiming and starting ---------------------------------------------------------------
 
-    async def _claim(self) -> bool:
-        """Claim what is due, and give it to the schedule; return whether there may be more."""
+    async def _claim(self) -> None:
+        """Claim what is due, if something may be, and give it to the schedule."""
         now, room = self._runtime.utc(), min(self._schedule.room, _CLAIMED)
-        if room <= 0:
-            return False
+        excluded = self._excluded(now)
+        if room <= 0 or not (self._asked or now >= self._next or self._passed_over - excluded):
+            return
+        self._asked, self._next = False, now
         claims = await self._store.claim(
-            now, room, self._due_if_lost, excluded=self._excluded(now), each=_CLAIMED_EACH
+            now, room, self._due_if_lost, excluded=excluded, each=_CLAIMED_EACH
         )
+        self._passed_over = excluded
+        if not claims:
+            due = await self._store.next_due(excluded=excluded)
+            latest = now + self.look
+            self._next = latest if due is None else min(max(due, now + _AGAIN), latest)
         for claim in claims:
             if self._judge.gives_up(claim.message, now):
                 self._outbox.add(claim.message, map(_given_up, claim.deliveries))
             else:
                 self._schedule_claim(claim, now)
-        return bool(claims)
 
     def _schedule_claim(self, claim: Claim, now: float) -> None:
         message = claim.message
@@ -162,12 +176,12 @@ class Agent:
     def _due_if_lost(self, delivery: Delivery) -> float:
         return self._judge.due_if_lost(delivery, self._runtime.utc())
 
-    def _excluded(self, now: float) -> Collection[str]:
+    def _excluded(self, now: float) -> frozenset[str]:
         """Return the domains of which nothing is to be claimed, because their destination has no
         room. It must have the same name, whoever the sender is."""
         if self.routes.by_sender:
-            return ()
-        return [name for name in self._schedule.excluded(now) if self._is_direct(name)]
+            return frozenset()
+        return frozenset(name for name in self._schedule.excluded(now) if self._is_direct(name))
 
     def _is_direct(self, destination: str) -> bool:
         """Return whether *destination* is the domain of recipients that are found by MX."""
@@ -186,14 +200,15 @@ class Agent:
         self._finished.append(await self._worker.work(job, self.routes))
         self._wake.set()
 
-    async def _pause(self) -> float:
-        """Return how long nothing becomes due."""
+    def _pause(self) -> float:
+        """Return how long there is nothing to do."""
+        if self._stopping:
+            return 0.0
         now = self._runtime.utc()
-        times = [self._schedule.next_wake(now)]
+        times = [now + self.look, self._schedule.next_wake(now)]
         if self._schedule.room > 0:
-            times.append(await self._store.next_due(excluded=self._excluded(now)))
-        first = min((time for time in times if time is not None), default=now + self.look)
-        return min(max(first - now, 0.0), self.look)
+            times.append(self._next)
+        return max(min(time for time in times if time is not None) - now, 0.0)
 
     def _close_unused(self, tasks: Tasks) -> None:
         now = self._runtime.now()
@@ -202,6 +217,11 @@ class Agent:
             tasks.start(self._relay.connections.close_unused())
 
     # -- what came of it ---------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        """Write what came of the jobs."""
+        if (due := await self._outbox.write()) is not None:
+            self._next = min(self._next, due)
 
     def _collect(self) -> None:
         """Take what the jobs that have ended brought."""

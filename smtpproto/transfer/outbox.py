@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import define, evolve, field
 
@@ -37,11 +37,12 @@ class Outbox:
         """Add settlements of *message*, one for each delivery."""
         self._entries.setdefault(message.id, (message, []))[1].extend(settlements)
 
-    async def write(self) -> None:
+    async def write(self) -> float | None:
         """Write all, and the reports that follow from it, in one commit: one report for all
-        recipients of a message. Raises QueueFailed; then all is kept for the next call."""
+        recipients of a message. Return when the first of what is in the queue then is due; None if
+        all has ended. Raises QueueFailed; then all is kept for the next call."""
         if not self._entries:
-            return
+            return None
         pairs = [await self._with_report(*entry) for entry in self._entries.values()]
         try:
             await self._settle(pairs)
@@ -50,6 +51,7 @@ class Outbox:
             _log.error("the queue refuses what came of some deliveries: %s", error)
             for name, pair in zip([*self._entries], pairs, strict=True):
                 await self._settle_one(name, pair)
+        return min((due for pair in pairs for due in _due(*pair)), default=None)
 
     async def _settle(self, pairs: Sequence[tuple[Sequence[Settlement], Queued | None]]) -> None:
         every = [settlement for settlements, _ in pairs for settlement in settlements]
@@ -104,6 +106,15 @@ class Outbox:
         """Note what failed for good, and nobody is told of."""
         if any(_has_failed(settlement) for settlement in settlements):
             _log.warning("message %s could not be delivered, and no report is due", message.id)
+
+
+def _due(settlements: Iterable[Settlement], report: Queued | None) -> Iterator[float]:
+    """Yield when deliveries are due that were settled, and those of *report*."""
+    for settlement in settlements:
+        if isinstance(settlement.decision, Later):
+            yield settlement.decision.due
+    if report is not None:
+        yield from (delivery.due for delivery in report.deliveries)
 
 
 def _has_failed(settlement: Settlement) -> bool:

@@ -358,6 +358,36 @@ def test_what_came_of_a_job_outlives_a_failure_of_the_store(method: str, error: 
     assert len(working.reports) == 3
 
 
+def test_no_job_begins_while_the_store_cannot_write_what_came_of_others() -> None:
+    store = Failing("settle", iter([QueueFailed("broken")] * 7))  # about two minutes
+    limits = ScheduleLimits(window=1, largest_window=1)
+    working = Working(store=store, limits=limits)
+
+    async def scenario() -> Any:
+        await store.put([working.queued() for _ in range(5)])
+        await working.network.simulation.sleep(60)
+        early = len(working.network.hosts[0].received)
+        await working.network.simulation.sleep(600)
+        return early, len(working.network.hosts[0].received)
+
+    early, late = working.run(scenario)
+    assert (early, late) == (2, 5)  # the second began before the first was written
+
+
+def test_a_store_that_has_nothing_due_is_not_asked_after_each_job() -> None:
+    class Counting(MemoryQueue):
+        claims = 0
+
+        async def claim(self, *args: Any, **more: Any) -> Any:
+            Counting.claims += 1
+            return await super().claim(*args, **more)
+
+    working = Working(store=Counting(), limits=ScheduleLimits(window=1, largest_window=1))
+    entries = working.deliver(*(working.queued() for _ in range(50)), hours=0.01)
+    assert len(working.ended(entries)) == 50
+    assert Counting.claims <= 5
+
+
 def test_a_settlement_that_the_store_refuses_does_not_keep_the_others_back() -> None:
     class Picky(MemoryQueue):
         async def settle(self, settlements: Sequence[Any], *more: Any, **others: Any) -> None:
