@@ -2,7 +2,8 @@
 
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
-the DNS from a table. ``strategies`` has Hypothesis strategies for all values of the grammar, and
+the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
+``strategies`` has Hypothesis strategies for all values of the grammar, and
 needs ``hypothesis``.
 """
 
