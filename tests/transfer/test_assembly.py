@@ -1,0 +1,252 @@
+"""The MTA as a whole, in the simulation: from the client through the queue to the next host."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from smtpproto import (
+    ClientConfig,
+    Envelope,
+    Mailbox,
+    MailParameters,
+    Notify,
+    PlainPasswords,
+    RcptParameters,
+    Reply,
+    ServerConfig,
+    Session,
+)
+from smtpproto.client import open_client
+from smtpproto.errors import GrammarError
+from smtpproto.mta import Delivery, Local, MemoryQueue, Message, Route, Selection, SmartHost
+from smtpproto.testing.simulation import EPOCH
+from smtpproto.testing.zone import Zone
+from smtpproto.transfer import MTAConfig, Receiver
+from smtpproto.transfer.assembly import RunningMTA, running
+from tests.support.hosts import Host, Hosts
+
+ANN, BOB = "ann@example.com", "bob@example.org"
+CONTENT = b"Subject: hello\r\n\r\nhello\r\n"
+OURS, THEIRS = "192.0.2.1", "192.0.2.2"
+
+
+class Site:
+    """An MTA on the host OURS, and *hop* on the host THEIRS."""
+
+    def __init__(
+        self, routes: Mapping[str, Route] | None = None, hop: Host | None = None, **options: Any
+    ) -> None:
+        self.simulation, self.hop = Hosts(), hop or Host()
+        self.simulation.listen(25, self.hop, ServerConfig(extensions={"DSN": ""}), THEIRS)
+        routes = routes or {"*": SmartHost(THEIRS, 25, tls="none")}
+        self.config = MTAConfig(hostname="mx.example.org", routes=routes, **options)
+        self.store = MemoryQueue()
+
+    def run(self, scenario: Callable[[RunningMTA], Awaitable[Any]]) -> Any:
+        """Run *scenario* with the MTA; return what it returns."""
+
+        async def main() -> Any:
+            async with running(self.simulation, self.config, self.store, Zone({})) as mail:
+                return await scenario(mail)
+
+        return self.simulation.run(main())[0]
+
+    async def submit(self, mail: RunningMTA, envelope: Envelope, **options: Any) -> Any:
+        """Send a message to the MTA as a user who has logged in."""
+        config = ServerConfig(
+            hostname="mx.example.org",
+            authenticator=PlainPasswords({"ann": "secret"}),
+            auth_in_clear=True,
+            submission=True,
+            **options,
+        )
+        self.simulation.listen(587, Receiver(mail.intake), config, OURS)
+        login = ClientConfig(login=("ann", "secret"), login_in_clear=True, tls="none")
+        async with await open_client(self.simulation, OURS, 587, login) as client:
+            return await client.send(CONTENT, envelope)
+
+
+@pytest.mark.req("RFC4865-4.2-02")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        MailParameters(hold_for=7200),
+        MailParameters(hold_until=datetime.fromtimestamp(EPOCH + 7200, UTC)),
+    ],
+)
+def test_a_message_for_the_future_is_not_released_before_its_time(
+    parameters: MailParameters,
+) -> None:
+    site = Site()
+    offer = {"FUTURERELEASE": "86400 2027-01-01T00:00:00Z"}
+
+    async def scenario(mail: RunningMTA) -> list[int]:
+        outcome = await site.submit(mail, Envelope(ANN, BOB, parameters), extensions=offer)
+        assert outcome.accepted
+        await site.store.retry(Selection(), site.simulation.utc())
+        mail.agent.wake()
+        counts = []
+        for moment in (7190, 7210):
+            await site.simulation.sleep(moment - site.simulation.now())
+            counts.append(len(site.hop.received))
+        return counts
+
+    assert site.run(scenario) == [0, 1]
+
+
+def test_users_and_the_program_itself_are_told_of_success_if_they_ask() -> None:
+    told: list[Any] = []
+    routes: dict[str, Route] = {
+        "example.com": Local(lambda *_: None),
+        "*": SmartHost(THEIRS, 25, tls="none"),
+    }
+    site = Site(routes, on_event=told.append)
+    site.simulation.listen(25, site.hop, ServerConfig(), THEIRS)  # without DSN
+    asks = Envelope(ANN, BOB, rcpt_parameters=RcptParameters(notify={Notify.SUCCESS}))
+
+    async def scenario(mail: RunningMTA) -> int:
+        await site.submit(mail, asks)
+        await mail.send(CONTENT, asks)
+        await site.simulation.sleep(60)
+        return (await site.store.stats()).messages
+
+    assert site.run(scenario) == 0
+    assert len([it for it in told if getattr(it, "about", "")]) == 2
+
+
+def test_mail_for_the_postmaster_is_delivered_where_the_options_say() -> None:
+    got: list[str] = []
+
+    def deliver(message: Message, deliveries: tuple[Delivery, ...], content: object) -> None:
+        got.extend(str(it.recipient) for it in deliveries)
+
+    site = Site({"example.com": Local(deliver)}, postmaster=ANN)
+
+    async def scenario(mail: RunningMTA) -> None:
+        site.simulation.listen(25, Receiver(mail.intake), ServerConfig(), OURS)
+        async with await open_client(site.simulation, OURS, 25, ClientConfig()) as client:
+            await client.send(CONTENT, Envelope(BOB, ["Postmaster"]))
+        await site.simulation.sleep(10)
+
+    site.run(scenario)
+    assert got == [ANN]
+
+
+class Slow(Host):
+    """Needs 20 seconds for each message."""
+
+    simulation: Hosts
+
+    async def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:  # type: ignore[override]
+        await self.simulation.sleep(20)
+        return super().message(session, envelope, body)
+
+
+@pytest.mark.parametrize(("grace", "delivered"), [(30, True), (5, False)])
+def test_a_delivery_that_runs_when_the_mta_stops_has_its_grace(
+    grace: float, delivered: bool
+) -> None:
+    hop = Slow()
+    site = Site(hop=hop, grace=grace)
+    hop.simulation = site.simulation
+
+    async def scenario(mail: RunningMTA) -> None:
+        await mail.send(CONTENT, Envelope(ANN, BOB))
+        await site.simulation.sleep(2)
+
+    site.run(scenario)
+    assert site.simulation.now() < 2 + grace + 25
+
+    async def left() -> int:
+        await site.store.open(site.simulation)
+        return (await site.store.stats()).messages
+
+    assert site.simulation.run(left()) == [0 if delivered else 1]
+
+
+def test_what_could_not_be_delivered_before_the_stop_is_delivered_after_the_start() -> None:
+    site = Site(hop=Host(refuse_mail=Reply(451, "4.3.0", "Later"), times=1))
+
+    async def send(mail: RunningMTA) -> str:
+        name = await mail.send(CONTENT, Envelope(ANN, BOB))
+        await site.simulation.sleep(2)
+        return name
+
+    name = site.run(send)
+    assert site.hop.received == []
+
+    async def wait(mail: RunningMTA) -> str | None:
+        await site.simulation.sleep(600)
+        return await mail.explain(name)
+
+    story = site.run(wait)
+    assert len(site.hop.received) == 1
+    assert "451 4.3.0 Later" in story and "was accepted by the next host" in story
+
+
+def test_explain_knows_which_destination_is_paused() -> None:
+    site = Site({"*": SmartHost("192.0.2.99", 25)})
+
+    async def scenario(mail: RunningMTA) -> str | None:
+        name = await mail.send(CONTENT, Envelope(ANN, BOB))
+        await site.simulation.sleep(90)
+        return await mail.explain(name)
+
+    assert "could not be reached" in site.run(scenario)
+
+
+@pytest.mark.parametrize("message", [b"hello\r\n\r\n", b" folded\r\n\r\n"])
+def test_a_message_without_a_header_section_is_refused(message: bytes) -> None:
+    site = Site()
+
+    async def scenario(mail: RunningMTA) -> int:
+        with pytest.raises(GrammarError, match="not a header field"):
+            await mail.send(message, Envelope(ANN, BOB))
+        return (await site.store.stats()).messages
+
+    assert site.run(scenario) == 0
+
+
+def test_a_message_in_pieces_is_stored_as_it_will_be_sent() -> None:
+    site = Site()
+
+    async def pieces() -> Any:
+        yield b"Subject: x\n"
+        yield b"\n" + b"x" * 100 + b"\n"
+
+    async def scenario(mail: RunningMTA) -> bytes:
+        await mail.send(pieces(), Envelope(ANN, BOB))
+        await site.simulation.sleep(5)
+        return site.hop.received[0][1]
+
+    body = site.run(scenario)
+    assert body.endswith(b"Subject: x\r\n\r\n" + b"x" * 100 + b"\r\n")
+    assert body.startswith(b"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMessage-ID: <")
+
+
+def test_the_postmaster_may_be_given_as_text_or_as_a_mailbox() -> None:
+    by_text = MTAConfig(hostname="mx.example.org", postmaster=ANN)
+    assert by_text.postmaster == Mailbox.parse(ANN)
+    assert MTAConfig(hostname="x.test", postmaster=Mailbox.parse(ANN)).postmaster == ANN
+    with pytest.raises(GrammarError):
+        MTAConfig(hostname="x.test", postmaster="ann")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"routes": {"*": "mx.test"}}, r"the route of '\*'"),
+        ({"routes": {"*": SmartHost("x.test")}, "by_sender": {"@": SmartHost("x")}}, "address"),
+        ({"relay_from": "192.0.2.1/24"}, "host bits"),
+        ({"max_hops": 0}, "max_hops"),
+        ({"grace": -1}, "grace"),
+        ({"hostname": "a b"}, "a b"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], error: str) -> None:
+    with pytest.raises((TypeError, ValueError, GrammarError), match=error):
+        MTAConfig(**{"hostname": "mx.example.org"} | options)
