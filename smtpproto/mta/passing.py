@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import evolve, frozen
 
 from ..errors import NotOffered
-from ..grammar.address import ForwardPath
+from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import NO_RCPT_PARAMETERS
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
@@ -32,17 +32,20 @@ class Passing:
     """Whether another server of the domain may do better. For BY, none is asked (RFC 2852 7)."""
 
 
-def pass_on(
+def pass_on(  # noqa: PLR0913 - what is known of a connection
     message: Message,
     deliveries: Iterable[Delivery],
     offered: Extensions,
     now: float,
     *,
     verified: bool,
+    logged_in: bool = False,
 ) -> Passing:
     """Return what to send to a server that offers *offered*.
 
-    *verified* says whether TLS has verified the server. BODY=8BITMIME and what only the content
+    *verified* says whether TLS has verified the server, *logged_in* whether this side logged in:
+    then AUTH=<> says that nothing is known of the sender, because this server trusts no client to
+    assert another (RFC 4954 5). BODY=8BITMIME and what only the content
     shows are left to the client's plan. Parameters that the server does not offer, and the message
     can do without, are dropped. A report keeps REQUIRETLS only if the server can honour it (RFC
     8689 5). Raises NotOffered if the server cannot take the message for any recipient.
@@ -62,6 +65,8 @@ def pass_on(
     others = [each for each in every if each.recipient not in impossible]
     possible = _of_few_domains(others, offered.limits.rcpt_domain_max)
     mail = _of_mail(message, offered, now, verified=verified)
+    if logged_in and "AUTH" in offered:
+        mail = evolve(mail, auth=ReversePath(None))
     envelope = _envelope(message, possible, mail, offered) if possible else None
     return Passing(envelope=envelope, impossible=impossible)
 

@@ -98,7 +98,7 @@ class Relay:
     ) -> bool:
         """Send *message* to a host; return whether another one may be tried."""
         trial.begin(hop)
-        sending = _Sending(trial, message, content, self._runtime)
+        sending = _Sending(trial, message, content, self._runtime, hop.config.login is not None)
         while trial.not_asked:
             try:
                 outcome = await self.connections.send(hop, content, sending.envelope_for)
@@ -196,6 +196,7 @@ class _Sending:
     _message: Message
     _content: bytes | Checked
     _runtime: Runtime
+    _logs_in: bool
     elsewhere: bool = True
     """Whether another host may be asked."""
     nobody: bool = False
@@ -207,7 +208,9 @@ class _Sending:
         trial.connected(client)
         verified = client.tls is not None and client.tls.verified
         deliveries, now = trial.not_asked.values(), self._runtime.utc()
-        passing = pass_on(self._message, deliveries, offered, now, verified=verified)
+        passing = pass_on(
+            self._message, deliveries, offered, now, verified=verified, logged_in=self._logs_in
+        )
         for path, error in passing.impossible.items():
             trial.impossible(error, [path])
         self.elsewhere = passing.elsewhere

@@ -46,11 +46,12 @@ def passed(
     now: float = 0.0,
     *,
     verified: bool = True,
+    logged_in: bool = False,
     **facts: Any,
 ) -> Passing:
     queued = message(parameters=mail or MailParameters(), **facts)
     to = [delivery(parameters=rcpt or RcptParameters())]
-    return pass_on(queued, to, offered, now, verified=verified)
+    return pass_on(queued, to, offered, now, verified=verified, logged_in=logged_in)
 
 
 def mail_of(passing: Passing) -> MailParameters:
@@ -143,7 +144,7 @@ def test_a_message_to_notify_goes_without_by_to_a_server_without_deliverby() -> 
 # -- others --------------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC6710-4.2-01")
+@pytest.mark.req("RFC6710-4.2-01", "RFC6710-5-01")
 def test_the_priority_is_passed_on_to_servers_that_know_it() -> None:
     assert mail_of(passed(MailParameters(mt_priority=3))).mt_priority == 3
 
@@ -186,6 +187,17 @@ def test_a_message_larger_than_the_size_offered_is_impossible() -> None:
     with pytest.raises(NotOffered) as caught:
         passed(offered=Extensions({"SIZE": "999"}), size=1000)
     assert str(caught.value.status) == "5.3.4"
+
+
+@pytest.mark.req("RFC4954-5-05", "RFC4954-5-06")
+@pytest.mark.parametrize("received", [None, ReversePath(None), ReversePath.of("boss@x.test")])
+def test_a_server_where_this_side_has_logged_in_is_told_that_the_sender_is_not_known(
+    received: ReversePath | None,
+) -> None:
+    offered, asked = Extensions({"AUTH": "PLAIN"}), MailParameters(auth=received)
+    assert mail_of(passed(asked, offered=offered, logged_in=True)).auth == ReversePath(None)
+    assert mail_of(passed(asked, offered=offered)).auth is None
+    assert mail_of(passed(asked, offered=BARE, logged_in=True)).auth is None
 
 
 @pytest.mark.req("RFC8689-5-03")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from smtpproto import Envelope, ForwardPath, MailParameters, Notify, RcptParameters, Reply, Session
 from smtpproto.errors import QueueFailed, QueueFull
@@ -17,6 +18,7 @@ from smtpproto.mta.retry import RetrySchedule
 from smtpproto.mta.route import Direct, Local, Routes, SmartHost
 from smtpproto.mta.settlement import Fate
 from smtpproto.mta.store import Selection
+from smtpproto.testing.simulation import EPOCH
 from tests.support.hosts import Host
 from tests.transfer.relaying import CONTENT, ROUTE, Network
 from tests.transfer.working import Working
@@ -72,7 +74,7 @@ def test_the_waits_between_attempts_are_those_that_were_set() -> None:
     assert [round(working.at(it.at)) for it in ended.delivery.log] == [0, 10, 30]
 
 
-@pytest.mark.req("RFC5321-4.2.5-03")
+@pytest.mark.req("RFC5321-4.2.5-03", "RFC5321-4.2.5-05")
 def test_a_greylisting_host_gets_the_message_after_a_minute() -> None:
     network = Network((Host(refuse_message=GREY, times=1),))
     working = Working(network)
@@ -82,7 +84,7 @@ def test_a_greylisting_host_gets_the_message_after_a_minute() -> None:
     assert [it.result for it in ended.delivery.log] == [Result.REFUSED, Result.RELAYED]
 
 
-@pytest.mark.req("RFC3461-5.2.2-03")
+@pytest.mark.req("RFC3461-5.2.2-03", "RFC5321-4.1.1.4-10")
 def test_a_refused_recipient_is_reported_to_the_sender_and_the_others_are_not() -> None:
     working = Working(Network((Host(refuse_rcpt={"nobody": NO}),)))
     entries = working.deliver(working.queued("bob@example.net", "nobody@example.net"))
@@ -153,6 +155,49 @@ def test_a_message_to_return_is_not_tried_after_its_time() -> None:
     assert len(ended.delivery.log) == 2  # at once, and after a minute
     [report] = working.reports
     assert b"Status: 5.4.7" in report
+
+
+@pytest.mark.req("RFC5321-4.2.5-04")
+def test_a_message_refused_for_good_is_not_tried_again() -> None:
+    network = Network((Host(refuse_message=Reply(554, "5.7.1", "Spam")), Host()))
+    working = Working(network)
+    [ended] = working.ended(working.deliver(working.queued(), hours=48))
+    assert ended.fate is Fate.FAILED
+    assert len(ended.delivery.log) == 1
+    assert [host.connections for host in network.hosts] == [1, 0]
+
+
+@pytest.mark.req("RFC1870-6.4-03")
+def test_a_recipient_whose_quota_is_used_up_is_not_tried_again() -> None:
+    working = Working(Network((Host(refuse_rcpt={"bob": Reply(552, "5.2.2", "Over quota")}),)))
+    [ended] = working.ended(working.deliver(working.queued()))
+    assert (ended.fate, len(ended.delivery.log)) == (Fate.FAILED, 1)
+
+
+@pytest.mark.req("RFC1870-6.4-02")
+def test_a_recipient_without_room_for_now_is_tried_again() -> None:
+    host = Host(refuse_rcpt={"bob": Reply(452, "4.2.2", "Full")})
+    [entry] = Working(Network((host,))).deliver(Working().queued())
+    assert len(entry.deliveries[0].log) > 1
+
+
+@pytest.mark.req("RFC8689-4.2.2-02")
+def test_a_host_that_insists_on_tls_which_fails_leads_to_a_report() -> None:
+    wanted = Reply(530, "5.7.0", "Must issue a STARTTLS command first")
+    network = Network((Host(refuse_mail=wanted),))
+    working = Working(network)
+    entries = working.deliver(working.queued(tls_optional=True), hours=24 * 6)
+    assert fates(working, entries) == {"bob@example.net": Fate.EXPIRED}
+    assert sum(b"Action: failed" in report for report in working.reports) == 1
+
+
+@pytest.mark.req("RFC4865-4.2-02")
+def test_a_message_is_not_released_before_its_time() -> None:
+    working = Working()
+    queued = working.queued(not_before=EPOCH + 1000)
+    held = evolve(queued, deliveries=(evolve(queued.deliveries[0], due=EPOCH + 1000),))
+    [ended] = working.ended(working.deliver(held))
+    assert 1000 <= working.at(ended.at) < 1002
 
 
 def test_a_lost_reply_is_retried_later_at_the_same_host() -> None:

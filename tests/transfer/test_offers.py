@@ -53,6 +53,7 @@ def test_eight_bit_content_is_not_sent_to_a_host_without_8bitmime(content: Any) 
     assert network.hosts[1].connections == 1
 
 
+@pytest.mark.req("RFC5321-2.2.3-01")
 @pytest.mark.parametrize("content", [EIGHT_BIT, Pieces(EIGHT_BIT)], ids=["octets", "pieces"])
 def test_a_host_that_can_take_the_message_is_found(content: Any) -> None:
     network = Network(config=(NO_8BIT, {}))
@@ -183,7 +184,7 @@ def test_a_report_about_requiretls_goes_also_to_a_host_without_it() -> None:
     assert not network.hosts[0].mails[0].requiretls
 
 
-@pytest.mark.req("RFC8689-4.2.2-01")
+@pytest.mark.req("RFC8689-4.2.2-01", "RFC8689-3-02")
 @pytest.mark.parametrize("tls_optional", [True, False])
 def test_opportunistic_tls_that_fails_is_left_out(tls_optional: bool) -> None:
     network = Network(config=(offering(WRONG),))
