@@ -35,8 +35,10 @@ from ..grammar.dsn import Notify
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import RcptParameters
 from ..limits import ScheduleLimits
+from ..mail import Source
+from ..mta.queue import Delivery, Message, envelope_of
 from ..mta.retry import RetrySchedule
-from ..mta.route import Direct, Route
+from ..mta.route import Direct, Local, Route
 from .mail_host import Arrival, Behaviour, MailHost, Record
 from .mail_laws import Evidence
 from .simulated_mta import MTAQueue, SimulatedMTA
@@ -118,6 +120,22 @@ class Internet(Simulation):
         self.mtas[name] = mta
         mta.start()
         return mta
+
+    def mailboxes(self, host: str) -> Local:
+        """Return a route into mailboxes of the agent on *host*: what it is given has arrived."""
+
+        def deliver(message: Message, deliveries: Sequence[Delivery], content: Source) -> None:
+            assert isinstance(content, bytes)
+            arrival = Arrival(
+                at=self.utc(),
+                host=host,
+                peer=("", 0),
+                envelope=envelope_of(message, deliveries),
+                content=content,
+            )
+            self.record.arrivals.append(arrival)
+
+        return Local(deliver)
 
     def domain(self, name: str, *hosts: str | Sequence[str]) -> None:
         """Add a domain whose mail the *hosts* take, the first of them first; those in one sequence

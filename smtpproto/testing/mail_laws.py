@@ -20,7 +20,7 @@ from ..mta.report import read_report
 from ..mta.settlement import Ended, Fate
 from ..mta.status import Action
 from ..mta.store import Entry
-from .mail_host import MailHost, Record, key_of
+from .mail_host import Arrival, MailHost, Record, key_of
 from .simulated_mta import MTAQueue, SimulatedMTA
 
 __all__ = ["Evidence", "Told"]
@@ -45,18 +45,20 @@ class Evidence:
     """By the key of a message and the address of the recipient: copies in mailboxes."""
     told: Counter[Told] = field(factory=Counter, init=False)
     """How often an agent has reported it."""
-    held: set[tuple[str, str]] = field(factory=set, init=False)
-    """Messages and recipients that an agent has, or had, in its queue."""
+    held: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
+    """The names of the agents that have, or had, a message for a recipient in their queue."""
+
+    _reports: list[Arrival] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.delivered = self.record.delivered
+        self._reports = [arrival for arrival in self.record.arrivals if arrival.is_report]
         for mta in self.mtas:
             self.told.update(_reports_of(mta.queue))
             for entry in mta.queue.entries:
-                self.held |= {
-                    (mta.queue.keys[entry.message.id], str(delivery.recipient))
-                    for delivery in _all_of(entry)
-                }
+                for delivery in _all_of(entry):
+                    place = mta.queue.keys[entry.message.id], str(delivery.recipient)
+                    self.held.setdefault(place, set()).add(mta.name)
 
     def check(self) -> None:
         """Raise AssertionError if one of the laws does not hold."""
@@ -85,19 +87,19 @@ class Evidence:
         """What was passed on is where it was passed to; of what has failed, the sender was told."""
         for entry, ended in _ended_of(mta):
             key, recipient = mta.queue.keys[entry.message.id], ended.delivery.recipient
-            if ended.fate is Fate.RELAYED:
-                assert self.has_arrived(key, recipient), f"{key} for {recipient} was lost"
+            if ended.fate in (Fate.RELAYED, Fate.DELIVERED):
+                text = f"{mta.name} passed on {key} for {recipient}, and nobody has it"
+                assert self.has_arrived(key, recipient, mta), text
             elif ended.fate in (Fate.FAILED, Fate.EXPIRED):
                 self._check_failure(mta, entry.message, ended, key)
 
-    def has_arrived(self, key: str, recipient: ForwardPath) -> bool:
-        """Return whether a mailbox, or the queue of an agent, got the message."""
+    def has_arrived(self, key: str, recipient: ForwardPath, sender: SimulatedMTA) -> bool:
+        """Return whether a mailbox, or the queue of another agent than *sender*, got a message."""
         place = key, str(recipient)
-        arrivals = self.record.arrivals
         return (
             place in self.delivered
-            or place in self.held
-            or any(it.key == key and recipient in it.envelope.recipients for it in arrivals)
+            or bool(self.held.get(place, set()) - {sender.name})
+            or any(it.key == key and recipient in it.envelope.recipients for it in self._reports)
         )
 
     def _check_failure(self, mta: SimulatedMTA, message: Message, ended: Ended, key: str) -> None:

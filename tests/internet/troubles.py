@@ -56,8 +56,10 @@ class Troubles:
         self.agents += [self._agent(FIRST, SECOND), self._agent(SECOND, FIRST)]
 
     def _agent(self, name: str, other: str) -> SimulatedMTA:
-        rate = self.choose.choice([0, 0, 0.01, 0.1])
+        rate = self.choose.choice([0, 0, 0.005, 0.03])  # each crash copies what is in a loop
         routes: dict[str, Route] = {"*": Direct(), "circle.example": SmartHost(other, 25)}
+        if name == FIRST:
+            routes["local.example"] = self.net.mailboxes(name)
         return self.net.mta(name, routes, crash_rate=rate)
 
     def host(self, domain: str, **behaviour: Any) -> str:
@@ -219,6 +221,12 @@ def failing_names(it: Troubles, domain: str) -> End:
     return End.ARRIVES
 
 
+def local(it: Troubles, domain: str) -> End:
+    """One agent has the mailboxes; the other one sends to it."""
+    it.net.domain(domain, FIRST)
+    return End.ARRIVES
+
+
 def unreachable(it: Troubles, domain: str) -> End:
     name = it.host(domain)
     it.net.domain(domain, name)
@@ -271,6 +279,6 @@ def circle(it: Troubles, domain: str) -> End:
 
 DOMAINS = [
     healthy, implicit, alias, greylisting, twice, busy, slow, few, broken_tls, second_host, outage,
-    failing_names, unreachable, bogus, no_such_mailbox, unwanted, null, no_name, nowhere, itself,
-    circle,
+    failing_names, local, unreachable, bogus, no_such_mailbox, unwanted, null, no_name, nowhere,
+    itself, circle,
 ]  # fmt: skip
