@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Unpack
 
 from ..dns import Answer, Kind, Resolver, Status
 from ..dns_cache import CachingResolver
+from ..grammar.address import ForwardPath
 from ..mta.route import Route
 from ..mta.store import QueueStore
 from ..ports import Runtime
 from ..server.config import ServerOptions
 from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
+
+_log = logging.getLogger("smtpproto.server")
 
 # What a receiver honours besides what every server offers. REQUIRETLS is offered under TLS only.
 _EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
@@ -67,6 +71,11 @@ class MTABase:
 
     def _serve_options(self, options: ServerOptions) -> ServerOptions:
         """Return *options* of ``serve``, completed by those of the MTA."""
+        if not self._running.intake.takes_for(ForwardPath(None)):
+            _log.warning(
+                "mail for <Postmaster> is refused, but each server must take it (RFC 5321 4.5.1);"
+                " set postmaster to an address"
+            )
         given = options.get("extensions", {})
         merged = {"hostname": self._config.hostname, **options}
         merged["extensions"] = {**_EXTENSIONS, **given}

@@ -57,8 +57,9 @@ class Receiver(Handler):
         self.intake: Intake = intake
 
     def may_relay(self, session: Session) -> bool:
-        """Return whether the client may send to all recipients."""
-        return self.intake.relaying.may_relay(session.user, session.peer[0])
+        """Return whether the client may send to all recipients. An anonymous login does not count:
+        it is open to all."""
+        return self.intake.relaying.may_relay(_user(session), session.peer[0])
 
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
         """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2)."""
@@ -166,7 +167,7 @@ class QueueSink:
             self.id,
             self._envelope,
             body.size,
-            Origin.of(session.user, session.peer[0], trusted=self._trusted),
+            Origin.of(_user(session), session.peer[0], trusted=self._trusted),
             tls_optional=self._waives_tls(),
         )
         held = verdict.reason if isinstance(verdict, Hold) else None
@@ -192,6 +193,12 @@ class QueueSink:
     async def _refuse(self, reply: Reply) -> None:
         self._refusal = reply
         await self.abort()
+
+
+def _user(session: Session) -> str | None:
+    """Return the user who has logged in; None for nobody, and after ANONYMOUS (RFC 4505)."""
+    identity = session.identity
+    return None if identity is not None and identity.mechanism == "ANONYMOUS" else session.user
 
 
 def _reply_to(error: QueueFailed) -> Reply:

@@ -23,6 +23,7 @@ from smtpproto.mta import (
     DeliveryEvent,
     Done,
     Fate,
+    Local,
     MemoryQueue,
     MessageQueued,
     QueueEvent,
@@ -311,3 +312,19 @@ def test_an_mta_that_does_not_run_says_so(mail: Mail) -> None:
                 pass
 
     mail.run(main)
+
+
+@pytest.mark.parametrize(
+    ("routes", "options"),
+    [({}, {}), ({}, {"postmaster": "ann@example.org"}), ({"": Local(bool)}, {})],
+)
+def test_a_server_without_a_postmaster_is_warned_of(
+    mail: Mail, caplog: pytest.LogCaptureFixture, routes: Any, options: Any
+) -> None:
+    async def scenario(mta: Any) -> None:
+        async with mta.serve():
+            pass
+
+    mail.use(MemoryQueue(), routes, scenario, **options)
+    warned = "mail for <Postmaster> is refused" in caplog.text
+    assert warned is not bool(routes or options)

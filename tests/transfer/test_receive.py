@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import (
+    Anonymous,
+    Authenticator,
     ByMode,
     Client,
     DeliverBy,
@@ -72,6 +74,22 @@ def test_a_client_that_has_logged_in_may_relay() -> None:
     assert site.send(Envelope(ANN, ELSEWHERE)).accepted
     [(entry, _)] = site.queued()
     assert (entry.message.origin, entry.message.authenticated) == ("ann", True)
+
+
+class AllAreWelcome(Authenticator):
+    def allow_anonymous(self, trace: str) -> bool:
+        return True
+
+
+def test_an_anonymous_login_does_not_let_a_client_relay() -> None:
+    site = Site(
+        options={"authenticator": AllAreWelcome(), "auth_in_clear": True},
+        client={"login": Anonymous("me"), "login_in_clear": True, "tls": "none"},
+    )
+    assert refusal(site, ELSEWHERE) == "550 5.7.1 Relaying denied"
+    assert site.send(Envelope(ANN, BOB)).accepted
+    [(entry, _)] = site.queued()
+    assert (entry.message.origin, entry.message.authenticated) == ("192.0.2.1/32", False)
 
 
 def test_a_route_to_a_smart_host_does_not_make_its_domain_one_that_all_may_send_to() -> None:
