@@ -129,7 +129,7 @@ def _history(log: Sequence[Attempt]) -> Iterator[str]:
     if log:
         yield "attempts that ended:"
     for attempt in log:
-        seconds = f" after {_duration(attempt.seconds)}" if attempt.seconds >= 1 else ""
+        seconds = f", after {_duration(attempt.seconds)}" if attempt.seconds >= 1 else ""
         for line in attempt.earlier.splitlines():
             yield f"  {_date(attempt.at)}: {printable(line)}"
         yield f"  {_date(attempt.at)}: {attempt_in_words(attempt)}{seconds}"

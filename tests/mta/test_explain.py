@@ -44,7 +44,7 @@ bob@example.net waits for its next attempt, in 30 minutes (2027-01-15 08:30:00 U
   attempts that ended:
     2027-01-15 06:00:00 UTC: mx1.example.net [192.0.2.1] refused it for now: 450 4.2.0 Greylisted \
 for 5 minutes, in reply to RCPT TO:<bob@example.net>
-    2027-01-15 07:00:00 UTC: mx2.example.net could not be reached (connection refused) after \
+    2027-01-15 07:00:00 UTC: mx2.example.net could not be reached (connection refused), after \
 1 minute 1 second
 
 carl@example.net was accepted by the next host 10 seconds ago (2027-01-15 07:59:50 UTC)"""
