@@ -1,4 +1,5 @@
-"""``smtpproto demo``: a client and a server over real sockets, explained and checked."""
+"""``smtpproto demo``: a client and a server over real sockets, then a mail agent in a simulated
+internet; explained and checked."""
 
 from __future__ import annotations
 
@@ -23,16 +24,18 @@ from ..grammar.reply import Reply
 from ..sasl import Login
 from ..server.handler import Session, Verdict
 from .inbox import Inbox, SingleUser
+from .mail_story import MailStory
 from .maildir import Maildir
 from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
 from .transcript import Transcript
 
-HELP = "watch a client and a server talk, explained line by line"
+HELP = "watch a client and a server talk, and a mail agent work, explained line by line"
 DESCRIPTION = """Start a server on a free port of this machine, send messages to it over TLS, print
-the dialogue with notes, and check that each message is stored octet for octet as it was sent.
-Nothing leaves this machine. The exit status is 0 if all checks pass, 1 if one fails, and 2 on an
-error."""
+the dialogue with notes, and check that each message is stored octet for octet as it was sent. Then
+let a mail agent deliver a message in a simulated internet, print what happens, and check what
+arrived. Nothing leaves this machine. The exit status is 0 if all checks pass, 1 if one fails, and 2
+on an error."""
 
 _HOST = "127.0.0.1"
 _INTRO = """A client and a server, both from this library, talk over a real connection on this
@@ -50,24 +53,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration. Return 0 if every message arrived as it should, else 1."""
+    transcript = Transcript(sections(*(messages := demo_messages())))
+    talked = _run_dialogue(args, transcript, messages)
+    print("\n" + "=" * 80 + "\n")
+    told = MailStory(transcript).tell()
+    return 0 if talked and told else 1
+
+
+def _run_dialogue(
+    args: argparse.Namespace, transcript: Transcript, messages: list[DemoMessage]
+) -> bool:
+    """Run the client and the server. Return whether every message arrived as it should."""
     keep = args.maildir is not None
     with nullcontext(args.maildir) if keep else TemporaryDirectory(prefix="smtpproto-") as path:
-        passed = asyncio.run(_Demo(Maildir(path)).run())
+        passed = asyncio.run(_Demo(Maildir(path), transcript, messages).run())
     kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
     verdict, count = "OK" if all(passed) else "FAILED", f"{sum(passed)} of {len(passed)} messages"
     print(f"{verdict}: {count} arrived octet for octet as they were sent.")
-    return 0 if all(passed) else 1
+    return all(passed)
 
 
 class _Demo:
-    """One run of the demonstration."""
+    """One run of the client and the server."""
 
-    def __init__(self, maildir: Maildir) -> None:
+    def __init__(
+        self, maildir: Maildir, transcript: Transcript, messages: list[DemoMessage]
+    ) -> None:
         self._maildir = maildir
         self._seen = self._stored()
-        self._messages = demo_messages()
-        self._transcript = Transcript(sections(*self._messages))
+        self._messages = messages
+        self._transcript = transcript
         self._login = Login(USER, secrets.token_urlsafe(12))
 
     async def run(self) -> list[bool]:

@@ -1,0 +1,146 @@
+"""The second part of ``smtpproto demo``: a mail agent in a simulated internet, told as a story."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from ..grammar.envelope import Envelope
+from ..mta.memory_store import MemoryQueue
+from ..mta.queue_events import QueueEvent
+from ..mta.report import Report, read_report
+from ..testing.internet import Arrival, Behaviour, Internet
+from ..transfer.assembly import MTAConfig, RunningMTA, running
+from .transcript import Transcript
+
+_WIDTH = 80
+_SEED = 12  # decides all that is random, so each run tells the same story
+
+AGENT, ADDRESS = "relay.client.example", "192.0.2.25"
+ANN, BOB, DAVE = "ann@client.example", "bob@books.example", "dave@mail.example"
+GREYLISTED = Behaviour(greylists=300)
+MESSAGE = b"""\
+From: Ann <ann@client.example>\r
+To: Bob <bob@books.example>, Dave <dave@mail.example>\r
+Date: Thu, 01 Jan 2026 00:00:00 +0000\r
+Message-ID: <hello@client.example>\r
+Subject: Hello\r
+\r
+Hello Bob, hello Dave!\r
+"""
+
+_INTRO = """What happens after a server has accepted a message? A mail agent (MTA) keeps it in a
+queue, finds the host that takes it, tries again if it must, and tells the sender what could not be
+delivered. The agent is the one that `smtpproto mta` runs. The DNS and the other hosts are simulated
+in memory, and so is the clock: an hour passes in a moment."""
+_DOMAINS = f"""Ann sends a message to Bob and to Dave, through the agent {AGENT}. These hosts take
+mail for their domains and for hers; each name comes from the MX records of its domain."""
+_EVENTS = """Each line is an event. It is told after it was written to the queue. In front are the
+minutes and seconds since the message arrived, and the id of the message that it is about."""
+_EXPLAIN = """`smtpproto queue explain` tells at any time where a message is, what each host said,
+and what happens next. Dave's delivery has ended, and Bob's waits."""
+_REPORT = """This is the report in Ann's mailbox (RFC 3464). Shown is its first part, for people.
+The second part is for programs, and the third is her message."""
+_LATER = """The greylisting host now knows the agent and takes the message. The agent asked the dead
+host first again, because the MX record of that one is preferred."""
+_CHECK = "What the hosts have in their mailboxes, compared with what Ann sent."
+
+_HOSTS = [
+    ("books.example", "mx1.books.example", "dead: it never answers"),
+    ("", "mx2.books.example", "refuses new senders for 5 min"),
+    ("mail.example", "mx.mail.example", "has no mailbox for Dave"),
+    ("client.example", "mx.client.example", "has Ann's mailbox"),
+]
+
+
+class MailStory:
+    """One run of the story."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._internet = Internet(_SEED)
+        self._began = self._internet.utc()
+        self._add_hosts()
+
+    def _add_hosts(self) -> None:
+        internet = self._internet
+        internet.mail_host("mx1.books.example").machine.faults.silent = True
+        internet.mail_host("mx2.books.example", GREYLISTED)
+        internet.mail_host("mx.mail.example", Behaviour(unknown=["dave"]))
+        internet.mail_host("mx.client.example")
+        internet.domain("books.example", "mx1.books.example", "mx2.books.example")
+        internet.domain("mail.example", "mx.mail.example")
+        internet.domain("client.example", "mx.client.example")
+
+    def tell(self) -> bool:
+        """Tell the story. Return whether each check holds."""
+        print(textwrap.fill(_INTRO, _WIDTH, break_on_hyphens=False))
+        self._transcript.heading("Who takes mail", _DOMAINS)
+        for domain, host, what in _HOSTS:
+            print(f"  {domain:16}{host:20}{what}")
+        self._internet.run(self._scenes())
+        self._transcript.heading("Check of the mailboxes", _CHECK)
+        return _check(self._internet.record.arrivals)
+
+    async def _scenes(self) -> None:
+        internet, heading = self._internet, self._transcript.heading
+        config = MTAConfig(hostname=AGENT, on_event=self._print_event)
+        machine = internet.host(ADDRESS)
+        async with running(machine, config, MemoryQueue(), internet.zone) as mail:
+            heading("The first attempts", _EVENTS)
+            name = await mail.send(MESSAGE, Envelope(ANN, [BOB, DAVE]))
+            await internet.sleep(90)
+            heading("Where is the message now?", _EXPLAIN)
+            await _explain(mail, name)
+            heading("The sender is told", _REPORT)
+            _show(_reports(internet.record.arrivals))
+            heading("The second attempt", _LATER)
+            await internet.sleep(900)
+            print()
+            await _explain(mail, name)
+
+    def _print_event(self, event: QueueEvent) -> None:
+        minutes, seconds = divmod(round(self._internet.utc() - self._began), 60)
+        _print_wrapped(f"  {minutes}:{seconds:02} {event}")
+
+
+async def _explain(mail: RunningMTA, name: str) -> None:
+    """Print where the message *name* is."""
+    for line in (await mail.explain(name) or "").splitlines():
+        _print_wrapped(f"  {line}")
+
+
+def _show(reports: Sequence[Report]) -> None:
+    """Print what *reports* say to people."""
+    for line in "\n".join(report.text for report in reports).splitlines():
+        print(f"    | {line}".rstrip())
+
+
+def _print_wrapped(line: str) -> None:
+    """Print *line*, on several if it is too long for one."""
+    indent = " " * (len(line) - len(line.lstrip()) + 5)
+    print(textwrap.fill(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def _reports(arrivals: Sequence[Arrival]) -> list[Report]:
+    """Return the reports that Ann's host has."""
+    found = [read_report(it.content) for it in arrivals if it.host == "mx.client.example"]
+    return [report for report in found if report is not None]
+
+
+def _check(arrivals: Sequence[Arrival]) -> bool:
+    """Print each check of what arrived, and return whether all hold."""
+    copies = [it.content for it in arrivals if it.host == "mx2.books.example"]
+    reports = _reports(arrivals)
+    failed = [it.final_recipient.value for report in reports for it in report.recipients]
+    checks = {
+        "Bob has the message once, octet for octet as Ann sent it": copies == [MESSAGE],
+        "Ann has one report of a failure, which is about Dave": failed == [DAVE],
+        "no host has any other mail": len(arrivals) == len(copies) + len(reports),
+    }
+    for what, holds in checks.items():
+        print(f"  {'yes' if holds else 'NO':5}{what}")
+    passed = all(checks.values())
+    count = f"{sum(checks.values())} of {len(checks)}"
+    print(f"\n{'OK' if passed else 'FAILED'}: {count} checks of the mail agent hold.")
+    return passed
