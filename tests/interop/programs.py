@@ -166,14 +166,14 @@ def run(*command: str | Path, stdin: bytes = b"", check: bool = True) -> str:
     return output
 
 
-def wait_until(description: str, probe: Callable[[], T | None]) -> T:
+def wait_until(description: str, probe: Callable[[], T | None], timeout: float = TIMEOUT) -> T:
     """Call *probe* until it returns something other than None, and return that."""
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
         if (found := probe()) is not None:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"{description}: not within {TIMEOUT:.0f} seconds")
+    raise AssertionError(f"{description}: not within {timeout:.0f} seconds")
 
 
 def wait_for_log(log: Path, text: str) -> None:
@@ -208,7 +208,7 @@ def running(
         )
     try:
         if port is not None:
-            wait_until(f"{name} opens its port", lambda: _is_open(port, process))
+            wait_until(f"{name} opens its port", lambda: is_open(port, process))
         LOGS[name] = log
         yield
     except Exception as error:
@@ -219,7 +219,8 @@ def running(
         _stop(process, pid_file)
 
 
-def _is_open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
+def is_open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
+    """Return True if *process*, which must not have ended, listens on *port*; else None."""
     assert process.poll() is None, f"ended with {process.returncode}"
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
         return True

@@ -1,0 +1,80 @@
+"""A mail agent as a program, for tests that kill it: ``python -m tests.interop.mta_program``.
+
+It keeps its queue in a directory, takes all mail of this host on a port, and sends it to another
+port. It stops in order after SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from smtpproto.adapters import asyncio as on_asyncio
+from smtpproto.adapters import blocking
+from smtpproto.adapters import trio as on_trio
+from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.errors import QueueFailed
+from smtpproto.limits import ScheduleLimits
+from smtpproto.mta.queue_limits import QueueLimits
+from smtpproto.mta.retry import RetrySchedule
+from smtpproto.mta.route import SmartHost
+
+_OPTIONS: dict[str, Any] = {
+    "relay_from": ["127.0.0.1"],
+    "retry": RetrySchedule(steps=(0.2,), longest=0.2),
+    "limits": ScheduleLimits(pause=0.2, longest_pause=0.2),
+}
+
+
+async def in_asyncio(mail: on_asyncio.MTA, port: int) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with mail, mail.serve("127.0.0.1", port):
+        await stopped.wait()
+
+
+async def in_trio(mail: on_trio.MTA, port: int) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with mail, mail.serve("127.0.0.1", port):
+            await anext(aiter(signals))
+
+
+def in_threads(mail: blocking.MTA, port: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # in all threads that follow
+    with mail, mail.serve("127.0.0.1", port):
+        signal.sigwait([signal.SIGTERM])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("adapter", choices=["asyncio", "trio", "blocking"])
+    parser.add_argument("queue", type=Path)
+    parser.add_argument("port", type=int)
+    parser.add_argument("next_hop", type=int)
+    parser.add_argument("--hostname", default="mta.ours.test")
+    parser.add_argument("--reserve", type=int, default=0)
+    given = parser.parse_args()
+    limits = QueueLimits(reserve=given.reserve, row=8192, spool=65536)
+    queue = SQLiteQueue(given.queue / "queue.db", limits)
+    routes = {"*": SmartHost("127.0.0.1", given.next_hop)}
+    options, port = {"routes": routes, **_OPTIONS}, given.port
+    try:
+        match given.adapter:
+            case "asyncio":
+                asyncio.run(in_asyncio(on_asyncio.MTA(given.hostname, queue, **options), port))
+            case "trio":
+                trio.run(in_trio, on_trio.MTA(given.hostname, queue, **options), port)
+            case _:
+                in_threads(blocking.MTA(given.hostname, queue, **options), port)
+    except QueueFailed as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
