@@ -119,13 +119,15 @@ def test_a_route_that_the_sender_decides_counts() -> None:
 # -- the postmaster --------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-4.5.1-02")
+@pytest.mark.req("RFC5321-4.5.1-02", "RFC5321-3.9.1-01", "RFC5321-3.9-05")
 @pytest.mark.parametrize("recipient", ["Postmaster", "postMaster@mx.example.org"])
 def test_mail_for_the_postmaster_of_this_server_goes_where_its_options_say(recipient: str) -> None:
     site = Site(facts={"postmaster": Envelope(None, ELSEWHERE).recipients[0].mailbox})
     assert site.send(Envelope(ANN, recipient)).accepted
-    [(entry, _)] = site.queued()
+    [(entry, content)] = site.queued()
     assert [str(it.recipient) for it in entry.deliveries] == [ELSEWHERE]
+    assert str(entry.message.sender) == ANN
+    assert content.startswith(b"Received: ") and content.endswith(MESSAGE)
 
 
 def test_without_that_option_the_route_for_the_bare_postmaster_decides() -> None:
@@ -147,6 +149,7 @@ def test_the_postmaster_of_a_local_domain_is_not_redirected() -> None:
 
 
 @pytest.mark.req("RFC5321-4.4-01", "RFC5321-4.4-06", "RFC5321-3.6.3-05", "RFC5321-4.4-12")
+@pytest.mark.req("RFC5321-4.1.1.4-11", "RFC5321-3.7.2-01", "RFC5321-3.7.2-05")
 def test_the_content_in_the_queue_is_one_received_field_and_then_what_the_client_sent() -> None:
     site = Site()
     fields = b"Return-Path: <x@y.test>\r\nReceived: from a by b; x\r\nSubject: x\r\n"
