@@ -104,10 +104,16 @@ def made(*settlements: Settlement, content: bytes = CONTENT, **changes: Any) -> 
 
 # -- when a report is due ------------------------------------------------------------------------
 
-SETS = [
-    set(some) for size in (1, 2, 3) for some in combinations(set(Notify) - {Notify.NEVER}, size)
-]
+_OTHERS: list[Notify] = [each for each in Notify if each is not Notify.NEVER]
+SETS = [set(some) for size in (1, 2, 3) for some in combinations(_OTHERS, size)]
 NOTIFY: list[set[Notify] | None] = [None, {Notify.NEVER}, *SETS]
+
+
+def _name(notify: set[Notify] | None) -> str:
+    """The same in each process, unlike the order of a set."""
+    return "+".join(sorted(each.value for each in notify)) if notify else "None"
+
+
 CONDITIONS: list[tuple[Decision, Action, Notify, bool]] = [
     (FAILED, Action.FAILED, Notify.FAILURE, True),
     (Done(Fate.EXPIRED), Action.FAILED, Notify.FAILURE, True),
@@ -131,7 +137,7 @@ CONDITIONS: list[tuple[Decision, Action, Notify, bool]] = [
     "RFC3461-5.2.6-02",
     "RFC3464-2.3.3-01",
 )
-@pytest.mark.parametrize("notify", NOTIFY, ids=str)
+@pytest.mark.parametrize("notify", NOTIFY, ids=_name)
 @pytest.mark.parametrize(("decision", "action", "condition", "by_default"), CONDITIONS)
 def test_a_report_is_due_if_notify_asks_for_it_or_by_default_for_what_went_wrong(
     decision: Decision,
@@ -147,7 +153,7 @@ def test_a_report_is_due_if_notify_asks_for_it_or_by_default_for_what_went_wrong
 
 
 @pytest.mark.req("RFC3461-5.2-01", "RFC5321-3.6.3-03", "RFC5321-4.5.4-02", "RFC5321-6.1-04")
-@pytest.mark.parametrize("notify", NOTIFY, ids=str)
+@pytest.mark.parametrize("notify", NOTIFY, ids=_name)
 @pytest.mark.parametrize("decision", [decision for decision, *_ in CONDITIONS])
 def test_the_null_sender_is_told_of_no_end_whatever_notify_says(
     decision: Decision, notify: set[Notify] | None
