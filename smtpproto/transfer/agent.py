@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
+from math import inf
 
 from attrs import define, field
 
@@ -16,7 +17,7 @@ from ..mta.queue import Attempt, Delivery, Message
 from ..mta.route import Direct, Routes
 from ..mta.schedule import Job, PutBack, Schedule
 from ..mta.settlement import Done, Fate, Settlement
-from ..mta.store import Claim, QueueStore
+from ..mta.store import Claim, QueueStore, Selection
 from ..ports import Event, Runtime, Tasks
 from .jobs import Finished, Worker, by_route, without_route
 from .outbox import Outbox
@@ -30,6 +31,7 @@ _CLAIMED = 500  # deliveries at once
 _CLAIMED_EACH = 100  # of one domain, so that the others have their turn
 _TROUBLE = (1.0, 60.0)  # seconds to wait after a failure of the store, at first and at most
 _AGAIN = 0.05  # seconds after which the store is asked again at the earliest, if it had nothing
+_PUT_BACK = 60.0  # seconds by which the clock is put back that matter
 _IDLE = 10.0  # seconds between looks for connections that are not used
 _NOBODY = ReversePath(None)
 
@@ -63,6 +65,7 @@ class Agent:
     _next: float = field(default=0.0, init=False)  # when something there is due
     _passed_over: frozenset[str] = field(default=frozenset(), init=False)  # when that was asked
     _looked: float = field(default=0.0, init=False)  # when unused connections were looked for
+    _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
 
     def __attrs_post_init__(self) -> None:
         self._wake = self._runtime.event()
@@ -105,6 +108,7 @@ class Agent:
     async def _turn(self, tasks: Tasks) -> float:
         """Do what can be done now; return how many seconds to wait for more."""
         self._collect()
+        await self._check_clock()
         if not self._trouble:
             self._start_jobs(tasks)  # before the store is waited for
         await self._claim()
@@ -113,6 +117,15 @@ class Agent:
         self._start_jobs(tasks)
         self._close_unused(tasks)
         return self._pause()
+
+    async def _check_clock(self) -> None:
+        """Let all that waits be due if the clock was put back: its times may be far off now."""
+        ahead = self._runtime.utc() - self._runtime.now()
+        if ahead < self._ahead - _PUT_BACK:
+            _log.warning("the clock was put back; all that waits is tried now")
+            await self._store.retry(Selection(), self._runtime.utc())
+            self._asked = True
+        self._ahead = ahead
 
     async def _wait_for_store(self, error: QueueFailed) -> None:
         """Wait for longer and longer. Meanwhile no job begins: what came of it could be lost."""

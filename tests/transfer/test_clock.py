@@ -1,0 +1,74 @@
+"""A clock that is put back or forward while the agent works."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from smtpproto import Reply
+from smtpproto.mta.settlement import Fate
+from tests.support.hosts import Host
+from tests.transfer.relaying import Network
+from tests.transfer.working import Working
+
+DAY = 86400.0
+GREY = Reply(451, "4.7.1", "Greylisted")
+
+
+def put_back(working: Working, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the calendar be *seconds* behind what it said."""
+    simulation = working.network.simulation
+    wrong = simulation.utc
+    monkeypatch.setattr(simulation, "utc", lambda: wrong() - seconds)
+
+
+@pytest.mark.parametrize("seconds", [DAY, 365 * DAY])
+def test_what_waits_is_tried_soon_after_the_clock_was_put_back(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    working = Working(Network((Host(refuse_message=GREY, times=1),)))
+
+    async def scenario() -> list[Any]:
+        await working.store.put([working.queued()])
+        working.agent.wake()
+        await working.network.simulation.sleep(10)
+        put_back(working, monkeypatch, seconds)
+        await working.network.simulation.sleep(3600)
+        return await working.entries()
+
+    [ended] = working.ended(working.run(scenario))
+    assert ended.fate is Fate.RELAYED
+
+
+def test_another_process_is_noticed_within_a_minute_after_the_clock_was_put_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    working = Working()
+
+    async def scenario() -> None:
+        await working.network.simulation.sleep(100)
+        put_back(working, monkeypatch, DAY)
+        await working.network.simulation.sleep(100)
+        await working.store.put([working.queued()])  # and nobody wakes the agent
+        await working.network.simulation.sleep(61)
+
+    working.run(scenario)
+    assert len(working.network.hosts[0].received) == 1
+
+
+def test_a_message_is_tried_once_more_before_it_expires_by_a_clock_that_was_put_forward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    working = Working(Network((Host(refuse_message=GREY, times=1),)))
+
+    async def scenario() -> list[Any]:
+        await working.store.put([working.queued()])
+        working.agent.wake()
+        await working.network.simulation.sleep(10)
+        put_back(working, monkeypatch, -365 * DAY)
+        await working.network.simulation.sleep(3600)
+        return await working.entries()
+
+    [ended] = working.ended(working.run(scenario))
+    assert ended.fate is Fate.RELAYED
