@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 
 from attrs import evolve, field, frozen
 
+from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters
@@ -170,7 +171,13 @@ class Intake:
         deliveries = tuple(self.deliveries(message, envelope))
         if held is not None:
             deliveries = tuple(evolve(it, state=State.HELD, reason=held) for it in deliveries)
-        await self.store.put([Queued(message=message, deliveries=deliveries, content=content)])
+        try:
+            await self.store.put([Queued(message=message, deliveries=deliveries, content=content)])
+        except QueueFailed:
+            raise
+        except BaseException:  # if this was cancelled, the message may be in the queue all the same
+            self.wake()
+            raise
         self.wake()
 
     def deliveries(self, message: Message, envelope: Envelope) -> list[Delivery]:

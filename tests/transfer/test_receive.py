@@ -360,6 +360,25 @@ def test_a_store_that_fails_refuses_the_message_for_now(
     assert site.woken == 0
 
 
+class Cancelled(BaseException):
+    """What a cancelled task raises."""
+
+
+class Interrupted(MemoryQueue):
+    """A store whose caller is cancelled when the message is in the queue."""
+
+    async def put(self, messages: Sequence[Queued]) -> None:
+        await super().put(messages)
+        raise Cancelled
+
+
+def test_a_message_that_was_put_by_a_cancelled_task_is_delivered_without_delay() -> None:
+    site = Site(store=Interrupted())
+    with contextlib.suppress(Cancelled, SMTPError):
+        site.send(Envelope(ANN, BOB))
+    assert len(site.queued()) == site.woken == 1
+
+
 @pytest.mark.req("RFC5321-2.1-01")
 @given(st.data())
 def test_what_was_answered_with_250_is_in_the_queue_wherever_the_connection_breaks(
