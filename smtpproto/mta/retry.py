@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 
 from attrs import field, frozen
 from attrs.validators import ge, gt, le
@@ -18,6 +19,9 @@ from .queue import Message
 __all__ = ["RetrySchedule", "hint"]
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+
+_CENTURY = 36525 * DAY  # times remain such as a calendar has
+_FINITE = ("factor", "longest", "expiry", "report_expiry", "warn_after")
 
 _NUMBER = re.IGNORECASE | re.ASCII
 # "try again in 300 seconds", "retry after 5 minutes", "Greylisted for 00:04:59"
@@ -54,8 +58,11 @@ class RetrySchedule:
     """After how long the sender is told that a message is delayed; None: never."""
 
     def __attrs_post_init__(self) -> None:
-        if not self.steps or min(self.steps) <= 0:
+        if not self.steps or not all(0 < step < inf for step in self.steps):
             raise ValueError("steps must have at least one wait, and each must be more than 0")
+        for name in _FINITE:
+            if not (getattr(self, name) or 0) <= _CENTURY:
+                raise ValueError(f"{name} must be at most {_CENTURY} seconds")
         if list(self.steps) != sorted(self.steps) or self.steps[-1] > self.longest:
             raise ValueError("steps must not become shorter, nor exceed longest")
 

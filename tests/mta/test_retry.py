@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -64,6 +66,12 @@ def test_the_steps_of_a_constant_schedule_do_not_grow() -> None:
         ({"factor": 0.5}, "factor"),
         ({"jitter": 0.6}, "jitter"),
         ({"expiry": 0}, "expiry"),
+        ({"steps": (math.nan,)}, "more than 0"),
+        ({"steps": (60, math.inf), "longest": math.inf}, "more than 0"),
+        ({"longest": math.inf}, "longest must be at most"),
+        ({"expiry": math.inf}, "expiry must be at most"),
+        ({"report_expiry": 1e300}, "report_expiry must be at most"),
+        ({"warn_after": math.nan}, "warn_after must be at most"),
     ],
 )
 def test_a_schedule_that_makes_no_sense_is_refused(values: dict[str, float], why: str) -> None:
