@@ -21,6 +21,7 @@ from ..sasl import Login
 from ..server.config import ServerOptions
 from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
+from ..transfer.relay import check_route
 from .mailboxes import Mailboxes
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
@@ -100,6 +101,7 @@ def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dic
             routes[name] = _route(table.table(name))
         with table.checks(name):
             check({name: routes[name]})
+            check_route(routes[name])
     return routes
 
 

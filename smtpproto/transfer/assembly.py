@@ -22,7 +22,7 @@ from ..mta.exchangers import Self
 from ..mta.explain import explain
 from ..mta.judge import Judge
 from ..mta.retry import RetrySchedule
-from ..mta.route import Direct, Local, Route, Routes
+from ..mta.route import Direct, Route, Routes
 from ..mta.schedule import Schedule
 from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
@@ -32,7 +32,7 @@ from ..ports import Event, Runtime
 from .agent import Agent
 from .intake import Intake, Origin, Relaying
 from .observed_store import Listener, observed
-from .relay import Relay
+from .relay import Relay, check_route
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
 
@@ -100,6 +100,8 @@ class MTAConfig(Relaying):
 
     def __attrs_post_init__(self) -> None:
         Routes(self.routes, self.by_sender)  # raises
+        for route in self.every_route:
+            check_route(route)
 
     @property
     def every_route(self) -> Iterator[Route]:
@@ -190,9 +192,6 @@ def assemble(
     routes = Routes(config.routes, config.by_sender)
     itself = config.itself or Self(names=[str(config.hostname)])
     relay = Relay(runtime, resolver, itself, str(config.hostname))
-    for route in config.every_route:
-        if not isinstance(route, Local):
-            relay.check(route)
     reporter = Reporter(
         hostname=config.hostname, postmaster=config.postmaster, schedule=config.retry
     )

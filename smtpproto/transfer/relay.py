@@ -26,13 +26,13 @@ from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
-from ..mta.route import Direct, SmartHost
+from ..mta.route import Direct, Local, Route, SmartHost
 from ..ports import Runtime
 from .connections import Connections, Hop
 from .seven_bit import Checked
 from .trial import Trial, Tried
 
-__all__ = ["Relay"]
+__all__ = ["Relay", "check_route"]
 
 _MOST_ROUTES = 1000  # whose settings are kept
 _BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the message
@@ -57,10 +57,6 @@ class Relay:
 
     def __attrs_post_init__(self) -> None:
         self.connections = Connections(self._runtime)
-
-    def check(self, route: Direct | SmartHost) -> None:
-        """Raise what is wrong with the options of *route*: see :func:`.make_target`."""
-        self._hops_of(route, needs_tls=False)
 
     async def attempt(
         self,
@@ -169,18 +165,9 @@ class Relay:
         if known is None or known[0] is not route:
             if len(self._known) >= _MOST_ROUTES:
                 self._known.clear()
-            known = self._known[key] = route, tuple(self._make_hops(route, needs_tls))
+            hops = tuple(_make_hops(route, self._hello, needs_tls))
+            known = self._known[key] = route, hops
         return known[1]
-
-    def _make_hops(self, route: Direct | SmartHost, needs_tls: bool) -> Iterable[Hop]:
-        options: Any = {"hello": self._hello, **route.options}
-        hosts = route.hosts if isinstance(route, SmartHost) else ("mx.invalid",)
-        for host in hosts:
-            target = make_target(host, route.port, options, type(route).__name__)
-            config = target.config
-            if needs_tls and config.tls_mode(target.port) is not TLSMode.IMPLICIT:
-                config = evolve(config, tls=TLSMode.REQUIRED)
-            yield Hop(host=target.host, address=target.host, port=target.port, config=config)
 
     def _shuffle(self, records: Sequence[MX]) -> Iterable[MX]:
         if len(records) == 1:
@@ -222,6 +209,23 @@ class _Sending:
         if isinstance(self._content, Checked):
             self._content.seven_bit = "8BITMIME" not in offered
         return passing.envelope
+
+
+def check_route(route: Route) -> None:
+    """Raise what is wrong with the options of *route*: see :func:`.make_target`."""
+    if not isinstance(route, Local):
+        tuple(_make_hops(route, "localhost", needs_tls=False))
+
+
+def _make_hops(route: Direct | SmartHost, hello: str, needs_tls: bool) -> Iterable[Hop]:
+    options: Any = {"hello": hello, **route.options}
+    hosts = route.hosts if isinstance(route, SmartHost) else ("mx.invalid",)
+    for host in hosts:
+        target = make_target(host, route.port, options, type(route).__name__)
+        config = target.config
+        if needs_tls and config.tls_mode(target.port) is not TLSMode.IMPLICIT:
+            config = evolve(config, tls=TLSMode.REQUIRED)
+        yield Hop(host=target.host, address=target.host, port=target.port, config=config)
 
 
 def _at(exchanger: Exchanger, pattern: Hop) -> Iterable[Hop]:

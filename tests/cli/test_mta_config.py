@@ -51,6 +51,18 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + "max_hops = 0\n" + LISTEN, "line 3: max_hops: "),
         ('hostname = "a b"\nqueue = "q"\n' + LISTEN, "line 1: hostname: "),
         (START + LISTEN + '[routes]\n"*" = "mx"\n', 'line 6: routes."*": must be "direct", or a'),
+        (
+            START + LISTEN + '[routes]\n"*" = { direct = true, tls = "never" }\n',
+            "line 6: routes.\"*\": not a value of tls: 'never'; use one of none, ",
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { smart_host = "x", ca = "nothing.pem" }\n',
+            'line 6: routes."*": cannot read CA certificates from ',
+        ),
+        (
+            START + LISTEN + "[retry]\nsteps = [nan]\n",
+            "line 5: retry: steps must have at least one wait",
+        ),
         (START + LISTEN + "[routes]\n'*' = { }\n", 'line 6: routes."*": a route has one of direct'),
         (
             START + LISTEN + '[routes]\n"*" = { direct = true, maildir = "x" }\n',

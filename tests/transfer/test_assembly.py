@@ -22,7 +22,7 @@ from smtpproto import (
 )
 from smtpproto.client import open_client
 from smtpproto.errors import GrammarError
-from smtpproto.mta import Delivery, Local, MemoryQueue, Message, Route, Selection, SmartHost
+from smtpproto.mta import Delivery, Direct, Local, MemoryQueue, Message, Route, Selection, SmartHost
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
 from smtpproto.transfer import MTAConfig, Receiver
@@ -241,6 +241,8 @@ def test_the_postmaster_may_be_given_as_text_or_as_a_mailbox() -> None:
     [
         ({"routes": {"*": "mx.test"}}, r"the route of '\*'"),
         ({"routes": {"*": SmartHost("x.test")}, "by_sender": {"@": SmartHost("x")}}, "address"),
+        ({"routes": {"*": Direct(tls="never")}}, "not a value of tls"),
+        ({"by_sender": {"example.org": SmartHost("a b")}}, "leave out the blanks"),
         ({"relay_from": "192.0.2.1/24"}, "host bits"),
         ({"max_hops": 0}, "max_hops"),
         ({"grace": -1}, "grace"),

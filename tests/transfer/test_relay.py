@@ -11,6 +11,7 @@ from smtpproto.mta.judge import is_permanent
 from smtpproto.mta.queue import Result
 from smtpproto.mta.route import SmartHost
 from smtpproto.mta.schedule import Feedback, feedback_of
+from smtpproto.transfer.relay import check_route
 from tests.support.hosts import Host
 from tests.support.queued import attempt, delivery, message
 from tests.transfer.relaying import CONTENT, ROUTE, Network
@@ -229,6 +230,5 @@ def test_content_is_read_again_for_each_host() -> None:
 
 
 def test_wrong_options_of_a_route_are_found_before_it_is_used() -> None:
-    network = Network()
     with pytest.raises(TypeError, match="tsl"):
-        network.relay.check(SmartHost("mx.example.net", tsl="none"))
+        check_route(SmartHost("mx.example.net", tsl="none"))
