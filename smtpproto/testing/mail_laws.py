@@ -20,7 +20,7 @@ from ..mta.report import read_report
 from ..mta.settlement import Ended, Fate
 from ..mta.status import Action
 from ..mta.store import Entry
-from .mail_host import Arrival, MailHost, Record, key_of
+from .mail_host import MailHost, Record, key_of
 from .simulated_mta import MTAQueue, SimulatedMTA
 
 __all__ = ["Evidence", "Told"]
@@ -48,11 +48,16 @@ class Evidence:
     held: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
     """The names of the agents that have, or had, a message for a recipient in their queue."""
 
-    _reports: list[Arrival] = field(init=False)
+    _reported: set[tuple[str, str]] = field(init=False)  # by key and address of who was told
 
     def __attrs_post_init__(self) -> None:
         self.delivered = self.record.delivered
-        self._reports = [arrival for arrival in self.record.arrivals if arrival.is_report]
+        self._reported = {
+            (arrival.key, str(path))
+            for arrival in self.record.arrivals
+            if arrival.is_report
+            for path in arrival.envelope.recipients
+        }
         for mta in self.mtas:
             self.told.update(_reports_of(mta.queue))
             for entry in mta.queue.entries:
@@ -98,8 +103,8 @@ class Evidence:
         place = key, str(recipient)
         return (
             place in self.delivered
+            or place in self._reported
             or bool(self.held.get(place, set()) - {sender.name})
-            or any(it.key == key and recipient in it.envelope.recipients for it in self._reports)
         )
 
     def _check_failure(self, mta: SimulatedMTA, message: Message, ended: Ended, key: str) -> None:

@@ -15,6 +15,7 @@ from tests.internet.troubles import Troubles
 Seeds = Callable[[int, int], Iterator[int]]
 
 FEW, MANY = 300, 10_000
+HOUR = 3600.0
 MESSAGES = 6
 
 
@@ -27,7 +28,7 @@ def play(seed: int, messages: int = MESSAGES) -> Troubles:
 
 
 def test_the_laws_hold_in_an_internet_full_of_troubles(seeds: Seeds) -> None:
-    for seed in seeds(FEW, 10):
+    for seed in seeds(FEW, 20):
         play(seed)
 
 
@@ -159,5 +160,6 @@ def test_a_sender_is_told_of_a_delay_once_and_of_the_failure_once() -> None:
     internet.run(scene())
     internet.check()
     told = [arrival.at for arrival in internet.record.arrivals if arrival.is_report]
-    hours = [round((at - told[0]) / 3600) for at in told]
-    assert hours == [0, 116]
+    after = [(at - internet.submissions[0].at) / HOUR for at in told]
+    assert len(after) == 2
+    assert 4 <= after[0] < 8 and 120 <= after[1] < 121
