@@ -15,6 +15,7 @@ from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
 from ..grammar.secret import Secret
 from ..limits import Limits, ScheduleLimits
+from ..mta.exchangers import Self
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes, SmartHost
 from ..sasl import Login
@@ -60,6 +61,9 @@ def read_configuration(path: Path) -> Configuration:
     routes = _routes(table.table("routes"), Routes)
     options["by_sender"] = _routes(table.table("by_sender"), lambda its: Routes({}, its))
     listeners = tuple(_listener(it) for it in table.tables("listen"))
+    with table.checks("hostname"):
+        own = Self(names=[hostname])
+    options["itself"] = _itself(table.table("itself"), own)
     resolver = _resolver(table.table("dns"))
     if resolver is not None:
         options["resolver"] = resolver
@@ -175,6 +179,17 @@ def _context(table: Table) -> ssl.SSLContext | None:
         return None
     with table.checks("certificate"):
         return load_context(certificate, key, "certificate and key")
+
+
+def _itself(table: Table, own: Self) -> Self:
+    """Return *own*, which has the hostname, with what *table* adds."""
+    names, addresses = table.take_texts("names") or (), table.take_texts("addresses") or ()
+    loopback = table.take("loopback", bool) is not False
+    table.end()
+    with table.checks("names"):
+        every_name = own.names | Self(names=names).names
+    with table.checks("addresses"):
+        return Self(names=every_name, addresses=addresses, loopback=loopback)
 
 
 def _resolver(table: Table) -> Resolver | None:

@@ -13,6 +13,7 @@ from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
 from smtpproto.mta import Direct, Local, RetrySchedule, SmartHost
+from smtpproto.mta.exchangers import Self
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"
@@ -48,6 +49,9 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + 'relay_from = "192.0.2.1/24"\n' + LISTEN, "line 3: relay_from: "),
         (START + 'relay_for = ["*"]\n' + LISTEN, "line 3: relay_for: relay_for cannot have"),
         (START + "relay_for = [1]\n" + LISTEN, "line 3: relay_for: must be a list of texts in"),
+        (START + LISTEN + '[itself]\naddresses = ["x"]\n', "line 6: itself.addresses: "),
+        (START + LISTEN + '[itself]\nnames = ["a b"]\n', "line 6: itself.names: "),
+        (START + LISTEN + "[itself]\nloopback = 1\n", "line 6: itself.loopback: must be "),
         (START + "max_hops = 0\n" + LISTEN, "line 3: max_hops: "),
         ('hostname = "a b"\nqueue = "q"\n' + LISTEN, "line 1: hostname: "),
         (START + LISTEN + '[routes]\n"*" = "mx"\n', 'line 6: routes."*": must be "direct", or a'),
@@ -129,6 +133,10 @@ smart_host = "c.test"
 steps = [1, 2.5]
 [dns]
 nameservers = ["127.0.0.1"]
+[itself]
+names = "mail.example.org"
+addresses = ["192.0.2.7"]
+loopback = false
 """
     )
     found = read_configuration(path)
@@ -141,6 +149,8 @@ nameservers = ["127.0.0.1"]
     assert list(config.by_sender) == ["ann@example.org"]
     assert (config.grace, config.retry) == (5, RetrySchedule(steps=(1, 2.5)))
     assert isinstance(config.resolver, DNSResolver)
+    names = ["mx.example.org", "mail.example.org"]
+    assert config.itself == Self(names=names, addresses=["192.0.2.7"], loopback=False)
     [listener] = found.listeners
     assert (listener.host, listener.port) == ("127.0.0.1", 25)
     assert listener.options["limits"].message_size == 100000
