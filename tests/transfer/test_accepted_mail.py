@@ -12,7 +12,18 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import Client, ClientConfig, Envelope, Outcome, Reply, ServerConfig, Session
+from smtpproto import (
+    Client,
+    ClientConfig,
+    Envelope,
+    MailParameters,
+    OriginalRecipient,
+    Outcome,
+    RcptParameters,
+    Reply,
+    ServerConfig,
+    Session,
+)
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.client import open_client
 from smtpproto.errors import SendRefused
@@ -33,6 +44,7 @@ from tests.support.receiving import MESSAGE
 from tests.transfer.test_assembly import ANN, BOB, CONTENT, OURS, THEIRS, Site
 
 NOBODY, LATER = "nobody@example.org", "later@example.org"
+NO_USER = Reply(550, "5.1.1", "No such user")
 NEXT: Route = SmartHost(THEIRS, 25, tls="none")
 YEAR_2300 = 10_413_792_000  # seconds since the epoch
 
@@ -109,7 +121,7 @@ def test_the_client_gets_250_only_when_the_message_is_in_the_queue() -> None:
 def test_each_accepted_recipient_is_relayed_or_waits_or_is_reported_to_the_sender() -> None:
     home = Mailboxes()
     refused = {
-        "nobody": Reply(550, "5.1.1", "No such user"), "later": Reply(451, "4.7.1", "Greylisted"),
+        "nobody": NO_USER, "later": Reply(451, "4.7.1", "Greylisted"),
     }  # fmt: skip
     site = Relay({"example.com": Local(home.deliver)}, hop=Host(refuse_rcpt=refused))
 
@@ -204,6 +216,35 @@ def test_a_relay_does_not_mend_a_message(content: bytes) -> None:
     assert re.fullmatch(rb"Received: [^\r\n]*\r\n(\t[^\r\n]*\r\n)*", received)
 
 
+@pytest.mark.req("RFC6409-8.8-01")
+@pytest.mark.parametrize("local_part", ["Bob", "bob+Tag", '"bob  cat"', "b=o/b%c!d", '"a@b"'])
+def test_local_parts_reach_the_next_host_as_they_were_given(local_part: str) -> None:
+    site = Relay()
+    site.pass_through(Envelope(ANN, f"{local_part}@example.org"), CONTENT)
+    assert site.hop.accepted == [f"{local_part}@example.org"]
+
+
+@pytest.mark.req("RFC6531-3.2-08")
+def test_a_failure_of_a_recipient_with_a_utf_8_orcpt_is_reported_as_rfc_6533_says() -> None:
+    home = Mailboxes()
+    site = Relay({"example.com": Local(home.deliver)}, hop=Host(refuse_rcpt={"bob": NO_USER}))
+    envelope = Envelope(
+        ANN,
+        BOB,
+        MailParameters(smtputf8=True),
+        RcptParameters(orcpt=OriginalRecipient("utf-8", "jö@example.net")),
+    )
+
+    async def scenario(mail: RunningMTA) -> None:
+        outcome = await site.submit(mail, envelope, extensions={"DSN": "", "SMTPUTF8": ""})
+        assert outcome.accepted
+        await site.simulation.sleep(30)
+
+    site.run(scenario)
+    [report] = home.contents
+    assert rb"Original-Recipient: utf-8; j\x{F6}@example.net" in report  # RFC 6533 3
+
+
 @pytest.mark.req("RFC5321-4.5.2-05")
 @pytest.mark.parametrize("durable", [False, True])
 @pytest.mark.parametrize("size", [0, 100, 40_000, 1_500_000])
@@ -228,7 +269,7 @@ def test_a_mailbox_gets_the_octets_that_the_client_sent(
 # -- dates -----------------------------------------------------------------------------------
 
 
-@pytest.mark.req("RFC5321-F.5-01/server")
+@pytest.mark.req("RFC5321-F.5-01/server", "RFC5322-3.3-01")
 @given(st.integers(0, YEAR_2300))
 def test_the_date_of_a_received_field_has_a_year_of_four_digits(now: int) -> None:
     tracer, session = Tracer(hostname="mx.example.org"), Session(peer=("192.0.2.7", 4711))

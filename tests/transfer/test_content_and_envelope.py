@@ -85,6 +85,7 @@ def test_the_sender_is_sent_on_as_it_is(sender: str | None) -> None:
     assert network.hosts[0].received[0][0].sender == ReversePath.of(sender)
 
 
+@pytest.mark.req("RFC6531-3.2-03/client", "RFC6531-3.2-03/server")
 def test_domains_are_looked_up_in_a_labels() -> None:
     network, asked = Network(), list[str]()
 
@@ -100,6 +101,7 @@ def test_domains_are_looked_up_in_a_labels() -> None:
     assert set(asked) == {"xn--bcher-kva.example"}
 
 
+@pytest.mark.req("RFC4954-5-08")
 def test_a_smart_host_with_a_login_gets_auth_without_a_name() -> None:
     host = Host()
     config = {"authenticator": PlainPasswords({"us": "secret"}), "auth_in_clear": True}

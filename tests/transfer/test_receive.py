@@ -65,6 +65,7 @@ def test_a_client_in_a_trusted_network_may_relay() -> None:
     assert Site(INSIDE).send(Envelope(ANN, ELSEWHERE)).accepted
 
 
+@pytest.mark.req("RFC4954-7-01")
 def test_a_client_that_has_logged_in_may_relay() -> None:
     passwords = PlainPasswords({"ann": "secret"})
     site = Site(
@@ -72,8 +73,9 @@ def test_a_client_that_has_logged_in_may_relay() -> None:
         client={"login": ("ann", "secret"), "login_in_clear": True, "tls": "none"},
     )
     assert site.send(Envelope(ANN, ELSEWHERE)).accepted
-    [(entry, _)] = site.queued()
+    [(entry, content)] = site.queued()
     assert (entry.message.origin, entry.message.authenticated) == ("ann", True)
+    assert content.startswith(b"Received: ") and b"\r\n\twith ESMTPA\r\n" in content
 
 
 class AllAreWelcome(Authenticator):
@@ -217,11 +219,30 @@ def test_a_return_at_a_time_that_by_sets_ends_the_life_of_the_message() -> None:
     assert site.queued()[0][0].message.expires == EPOCH + 120
 
 
+@pytest.mark.req("RFC8689-4.1-02")
 def test_a_message_may_waive_tls_in_its_header() -> None:
     site = Site()
     site.send(Envelope(ANN, BOB), b"TLS-Required: No\r\n\r\n")
     site.send(Envelope(ANN, BOB), b"Subject: x\r\n\r\nTLS-Required: No\r\n")
     assert [it.message.tls_optional for it, _ in site.queued()] == [True, False]
+
+
+@pytest.mark.req("RFC8689-4.1-02", "RFC8689-4.1-03", "RFC8689-4.1-04")
+@pytest.mark.parametrize("required", [False, True])
+def test_a_message_that_requires_tls_cannot_waive_it(required: bool) -> None:
+    site = Site(facts={"postmaster": Envelope(None, ELSEWHERE).recipients[0].mailbox})
+    envelope = Envelope(ANN, ["Postmaster", BOB], MailParameters(requiretls=required))
+
+    async def scenario(client: Client) -> None:
+        sink = site.receiver(site.intake).data(Session(peer=("192.0.2.1", 25)), envelope)
+        await sink.write(b"TLS-Required: No\r\n\r\nhello\r\n")
+        await sink.commit()
+
+    site.run(scenario)
+    [(entry, _)] = site.queued()  # one message, so one tag for the alias and the other recipient
+    assert [str(it.recipient) for it in entry.deliveries] == [ELSEWHERE, BOB]
+    assert entry.message.tls_optional == (not required)
+    assert entry.message.parameters.requiretls == required
 
 
 def test_a_message_that_is_held_for_the_future_is_not_due_before() -> None:
