@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from smtpproto.mta.route import SmartHost
 
 _OPTIONS: dict[str, Any] = {
     "relay_from": ["127.0.0.1"],
+    "postmaster": "ann@a.test",
     "retry": RetrySchedule(steps=(0.2,), longest=0.2),
     "limits": ScheduleLimits(pause=0.2, longest_pause=0.2),
 }
@@ -52,6 +54,7 @@ def in_threads(mail: blocking.MTA, port: int) -> None:
 
 
 def main() -> None:
+    logging.basicConfig()
     parser = argparse.ArgumentParser()
     parser.add_argument("adapter", choices=["asyncio", "trio", "blocking"])
     parser.add_argument("queue", type=Path)
