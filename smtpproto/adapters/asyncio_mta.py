@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any, Self, Unpack
 
 from ..grammar.envelope import Envelope
@@ -61,7 +60,7 @@ class MTA(MTABase):
         an instance. *grace*: see :meth:`Server.stop`. Options: see
         :class:`.ServerConfig`.
         """
-        handler = partial(receiver, self._running.intake)
+        handler = self._receiver(receiver)
         return serve(handler, host, port, grace=grace, **self._serve_options(options))
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 from ..dns import Answer, Kind, Resolver, Status
 from ..dns_cache import CachingResolver
@@ -15,6 +15,8 @@ from ..mta.store import QueueStore
 from ..ports import Runtime
 from ..server.config import ServerOptions
 from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
+from ..transfer.intake import Intake
+from ..transfer.receive import Receiver
 
 _log = logging.getLogger("smtpproto.server")
 
@@ -55,6 +57,19 @@ class MTABase:
     def wake(self) -> None:
         """Look for work now, for example after ``queue.retry(...)``."""
         self._running.agent.wake()
+
+    def reload(self, other: Self) -> None:
+        """Use the routes, the postmaster and the rules for relaying of *other*, an MTA that does
+        not run, from now on: for new connections, and for all that is in the queue.
+
+        Raises TypeError, ValueError and GrammarError, having changed nothing.
+        """
+        self._running.reload(other._config)
+
+    def _receiver(self, kind: Callable[[Intake], Receiver]) -> Callable[[], Receiver]:
+        """Return a function that makes the handler of a connection."""
+        mail = self._running
+        return lambda: kind(mail.intake)
 
     async def _start(self) -> None:
         if self._context is not None:

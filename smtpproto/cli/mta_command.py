@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from ..adapters.asyncio import MTA
+from ..errors import SMTPError
+from ..grammar.printable import printable
 from .mailboxes import MailboxReceiver
 from .mta_config import Configuration, read_configuration
 from .options import UsageError
+
+_log = logging.getLogger("smtpproto.queue")
 
 HELP = "run a mail transfer agent: take mail, queue it, deliver it"
 DESCRIPTION = """Take mail, keep it in a queue on the disk, and deliver it to mailboxes here, by MX,
 or to smart hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it
 is ready. The first SIGINT or SIGTERM stops it: it takes no more mail, and gives the messages in
-progress some time to end; all others stay in the queue. smtpproto queue shows and changes it."""
+progress some time to end; all others stay in the queue. SIGHUP reads the routes, the postmaster
+and the rules for relaying again. smtpproto queue shows and changes it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,16 +47,29 @@ def run(args: argparse.Namespace) -> int:
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("smtpproto.client").setLevel(logging.WARNING)
-    asyncio.run(_serve(configuration))
+    asyncio.run(_serve(configuration, Path(args.config)))
     return 0
 
 
-async def _serve(configuration: Configuration) -> None:
+async def _serve(configuration: Configuration, path: Path) -> None:
     async with configuration.mta as mail, AsyncExitStack() as stack:
         servers = []
         for it in configuration.listeners:
             serving = mail.serve(it.host, it.port, receiver=MailboxReceiver, **it.options)
             servers.append(await stack.enter_async_context(serving))
+        with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, _reload, mail, path)
         await servers[0].serve_forever(
             lambda _: print(f"listening on {', '.join(map(str, servers))}", flush=True)
         )
+
+
+def _reload(mail: MTA, path: Path) -> None:
+    """Read the file again; if it is wrong, log that, and go on as before."""
+    try:
+        mail.reload(read_configuration(path).mta)
+    except (UsageError, SMTPError, ImportError, OSError, TypeError, ValueError) as error:
+        _log.error("not reloaded, everything stays as it was: %s", printable(str(error)))
+    else:
+        _log.warning("reloaded %s", path)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypedDict
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from attrs.validators import ge
 
 from ..dns import Resolver
@@ -170,6 +170,25 @@ class RunningMTA:
         if entry is None:
             return None
         return explain(entry, self.runtime.utc(), self.config.retry, self.agent.trouble)
+
+    def reload(self, config: MTAConfig) -> None:
+        """Use the routes, the postmaster and the rules for relaying of *config* from now on, also
+        for what is in the queue. The other options stay as they were.
+
+        Raises ValueError, having changed nothing, for routes that need the DNS if none needed it so
+        far.
+        """
+        if config.needs_dns and not (self.config.needs_dns or self.config.resolver):
+            raise ValueError("the new routes need the DNS, and those before did not; start anew")
+        self.agent.routes = Routes(config.routes, config.by_sender)
+        self.intake = evolve(
+            self.intake,
+            routes=self.agent.routes,
+            relaying=config,
+            postmaster=config.postmaster,
+            max_hops=config.max_hops,
+        )
+        self.agent.wake()
 
     async def work(self) -> None:
         """Deliver what is in the queue until the agent is stopped."""

@@ -65,6 +65,9 @@ class BlockingMTA:
     async def explain(self, name: str) -> Any:
         return self._mail.explain(name)
 
+    def reload(self, other: BlockingMTA) -> None:
+        self._mail.reload(other._mail)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._mail, name)
 
@@ -298,6 +301,26 @@ def test_two_processes_cannot_work_on_one_queue(mail: Mail, tmp_path: Path) -> N
 
     with pytest.raises(QueueFailed, match="another process"):
         mail.use(SQLiteQueue(tmp_path / "queue.db"), {}, again)
+
+
+def test_new_routes_are_for_what_is_in_the_queue_too(mail: Mail) -> None:
+    hop = NextHop()
+
+    async def scenario(mta: Any) -> None:
+        await mta.send(MESSAGE)
+        await mail.event(lambda it: isinstance(it, DeliveryEvent))
+        with pytest.raises(TypeError, match="tsl"):
+            mta.reload(mail.type("x.test", MemoryQueue(), {"*": SmartHost("x.test", tsl=1)}))
+        mta.reload(mail.type("x.test", MemoryQueue(), {"*": Local(store)}))
+        await mta.queue.retry(Selection(), 0)
+        mta.wake()
+        await mail.event(is_done)
+
+    def store(message: Any, deliveries: Any, content: Any) -> None:
+        hop.got.append((message, content))
+
+    mail.use(MemoryQueue(), {"*": SmartHost("127.0.0.1", 1)}, scenario)
+    assert len(hop.got) == 1
 
 
 def test_an_mta_that_does_not_run_says_so(mail: Mail) -> None:

@@ -111,6 +111,29 @@ def test_mail_is_stored_or_passed_on_and_what_waits_is_there_after_a_restart(
     assert body.endswith(MESSAGE.replace(b"\n", b"\r\n"))
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal here")
+def test_sighup_reads_the_routes_again_and_keeps_them_if_the_file_is_wrong(
+    tmp_path: Path, letter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(mta: ServerProcess) -> bool:
+        status = send(mta.port, "--from", "ann@a.test", "--to", "bob@new.test", letter)
+        return status == 1 and "No such mailbox" in capsys.readouterr().out
+
+    with running(tmp_path, 1) as mta:
+        path = tmp_path / "mail.toml"
+        correct = path.read_text()
+        path.write_text(
+            correct.replace('"b.test" = ', '"new.test" = { maildir = "no/{user}" }\n"b.test" = ')
+        )
+        mta.process.send_signal(signal.SIGHUP)
+        log_has(mta, "reloaded")
+        assert refuses(mta)
+        path.write_text("hostname = 1")
+        mta.process.send_signal(signal.SIGHUP)
+        log_has(mta, "not reloaded, everything stays as it was")
+        assert refuses(mta)
+
+
 def test_a_configuration_that_is_wrong_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
