@@ -46,7 +46,7 @@ row is *covered* if a test names it with `@pytest.mark.req` (a row that binds cl
 test of each side; and not a test of the grammar alone), *waived* if the project states why it does
 not apply, and *open* otherwise. A covered MUST or MUST NOT also has a *mutant*, a small edit that
 breaks the rule in the code: the tests that name the row must fail with it. Rows on relaying
-(queues, routing, delivery reports) are counted apart, because that part is not built yet.
+(queues, routing, delivery reports) are counted apart, because they bind only programs that relay.
 
 These are outside the matrix, and tests of them name no rows: rows of the layer deployment, which
 bind the operator of a server; MIME (RFC 2045 to 2049); most of the message format (RFC 5322, 6532,
