@@ -21,7 +21,7 @@ from ..errors import (
     SMTPError,
 )
 from ..grammar.envelope import Envelope
-from ..limits import ADDRESSES_TRIED
+from ..limits import ADDRESSES_TRIED, Leniencies, Tolerance
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
@@ -34,6 +34,8 @@ from .trial import Trial, Tried
 
 __all__ = ["Relay", "check_route"]
 
+# What a server here has accepted is sent on as it is; the next one may refuse it.
+_AS_RECEIVED = Leniencies(long_lines=Tolerance.ACCEPT)
 _MOST_ROUTES = 1000  # whose settings are kept
 _BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the message
 
@@ -218,7 +220,7 @@ def check_route(route: Route) -> None:
 
 
 def _make_hops(route: Direct | SmartHost, hello: str, needs_tls: bool) -> Iterable[Hop]:
-    options: Any = {"hello": hello, **route.options}
+    options: Any = {"hello": hello, "leniencies": _AS_RECEIVED, **route.options}
     hosts = route.hosts if isinstance(route, SmartHost) else ("mx.invalid",)
     for host in hosts:
         target = make_target(host, route.port, options, type(route).__name__)

@@ -23,6 +23,7 @@ ODD = [
     b"From: a@x.test\r\nFrom: b@x.test\r\nReceived: nonsense\r\n\r\n",
     b"Subject: hi\r\nBcc: secret@x.test\r\n\r\n.\r\n..\r\n...dots\r\n",
     b"\r\n\r\n\r\n",
+    b"Subject: hi\r\n\r\n" + b"x" * 5000 + b"\r\n",
 ]
 BINARY: dict[str, Any] = {"extensions": {"BINARYMIME": "", "CHUNKING": ""}}
 ALL_OCTETS = b"Subject: octets\r\n\r\n" + bytes(range(256)) * 3 + b"\r\r\n\n no end"
