@@ -303,6 +303,14 @@ class QueueContract:
 
         self.with_store(use)
 
+    def test_no_more_messages_are_found_than_were_asked_for(self) -> None:
+        async def use(store: QueueStore) -> None:
+            await store.put([make_queued(name) for name in ("c", "b", "a")])
+            found = await store.find(ALL, 2)
+            assert [entry.message.id for entry in found] == ["c", "b"]
+
+        self.with_store(use)
+
     def test_a_message_is_selected_by_the_beginning_of_its_id(self) -> None:
         async def use(store: QueueStore) -> None:
             await store.put([make_queued(name) for name in ("ab", "abz", "abzz", "ac", "b")])

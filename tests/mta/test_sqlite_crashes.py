@@ -92,7 +92,7 @@ def run_and_kill(path: Path, run: int, seconds: float) -> list[str]:
 
 
 @pytest.mark.req("RFC5321-6.1-01")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 2))])
 def test_a_process_that_is_killed_loses_nothing_that_it_confirmed(
     tmp_path: Path, seed: int
 ) -> None:
