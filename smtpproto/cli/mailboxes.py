@@ -8,16 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ..grammar.address import ForwardPath, ReversePath
-from ..grammar.parameters import RcptParameters
+from ..grammar.address import ForwardPath
 from ..grammar.reply import Reply
 from ..mail import Source
 from ..mail.preparation import pieces_of
 from ..mta.queue import Delivery, Message
-from ..mta.route import Local
 from ..mta.trace import delivery_fields
-from ..server.handler import Hook, Session
-from ..transfer.receive import Receiver
 from .maildir import Maildir
 
 _SAFE = re.compile(r"[a-z0-9_][a-z0-9._-]*")  # names of mailboxes: no path leads out of the place
@@ -46,6 +42,10 @@ class Mailboxes:
         path = Path(self._place.format(user=user, domain=domain))
         return path if _SAFE.fullmatch(user) and path.is_dir() else None
 
+    def knows(self, recipient: ForwardPath) -> bool:
+        """Return whether *recipient* has a mailbox."""
+        return self.path(recipient) is not None
+
     async def __call__(
         self, message: Message, deliveries: Sequence[Delivery], content: Source
     ) -> Mapping[ForwardPath, Reply]:
@@ -72,16 +72,3 @@ class Mailboxes:
         except OSError:
             return _FAILED
         return _STORED
-
-
-class MailboxReceiver(Receiver):
-    """Refuses recipients here that have no mailbox, before their mail is taken."""
-
-    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
-        refusal = super().rcpt(session, recipient, parameters)
-        if refusal is not None:
-            return refusal
-        path = self.intake.forwarded(recipient)
-        route = self.intake.routes.route(ReversePath(None), path)
-        boxes = route.deliver if isinstance(route, Local) else None
-        return _UNKNOWN if isinstance(boxes, Mailboxes) and boxes.path(path) is None else None

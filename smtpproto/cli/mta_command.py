@@ -13,7 +13,6 @@ from pathlib import Path
 from ..adapters.asyncio import MTA
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from .mailboxes import MailboxReceiver
 from .mta_config import Configuration, read_configuration
 from .options import UsageError
 
@@ -55,7 +54,7 @@ async def _serve(configuration: Configuration, path: Path) -> None:
     async with configuration.mta as mail, AsyncExitStack() as stack:
         servers = []
         for it in configuration.listeners:
-            serving = mail.serve(it.host, it.port, receiver=MailboxReceiver, **it.options)
+            serving = mail.serve(it.host, it.port, **it.options)
             servers.append(await stack.enter_async_context(serving))
         with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
             loop = asyncio.get_running_loop()

@@ -117,10 +117,11 @@ def _route(table: Table) -> Route:
     if maildir is not None:
         table.end()
         try:
-            return Local(Mailboxes(maildir))
+            boxes = Mailboxes(maildir)
         except (LookupError, ValueError):
             text = "may have {user} and {domain}, and no other braces"
             raise table.error("maildir", text) from None
+        return Local(boxes, boxes.knows)
     port, options = table.take("port", int), _client_options(table)
     table.end()
     with table.checks():

@@ -75,6 +75,9 @@ class Local:
     """To a mailbox here: *deliver* takes the message."""
 
     deliver: Callable[..., Any]
+    knows: Callable[[ForwardPath], bool] | None = None
+    """Returns whether a recipient has a mailbox; others are refused with 550 5.1.1. Mail for a
+    postmaster without one goes to that of the MTA (RFC 5321 4.5.1). None: all have one."""
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""

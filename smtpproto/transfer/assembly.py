@@ -82,7 +82,8 @@ class MTAConfig(Relaying):
     """Asks the DNS. None: dnspython asks the name servers of the system."""
     postmaster: Mailbox | None = field(default=None, converter=_to_mailbox)
     """Who gets the mail for the bare ``<Postmaster>``, which each server must accept (RFC 5321
-    4.5.1), and for the postmaster of *hostname*. Reports name this address."""
+    4.5.1), for the postmaster of *hostname*, and for those of local domains that have no mailbox
+    for it: see :class:`.Local`. Reports name this address."""
     retry: RetrySchedule = field(factory=RetrySchedule)
     """When to try again, when to give up, when to tell the sender."""
     limits: ScheduleLimits = field(factory=ScheduleLimits)

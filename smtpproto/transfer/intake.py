@@ -92,8 +92,8 @@ class Intake:
     relaying: Relaying
     schedule: RetrySchedule
     postmaster: Mailbox | None = None
-    """Who gets the mail for the bare ``<Postmaster>``, and for the postmaster of this server's
-    name. None: the route for "" decides."""
+    """Who gets the mail for the bare ``<Postmaster>``, and for the postmasters of this server's
+    name and of local domains that have no mailbox for it. None: the route for "" decides."""
     max_hops: int = MAX_HOPS
     """The Received fields that a message may have; with more it is in a loop."""
     wake: Callable[[], object] = bool
@@ -110,12 +110,19 @@ class Intake:
         return ForwardPath(self.postmaster)
 
     def _is_postmaster(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* is the bare postmaster, or that of this server's name, whose
-        mail nothing else takes."""
+        """Return whether *recipient* is the bare postmaster, that of this server's name, or that of
+        a domain whose mail is delivered here, and nothing else takes its mail."""
         if not recipient.is_postmaster:
             return False
-        own = recipient.domain in (None, self.tracer.hostname)
-        return own and not self.is_local(recipient)
+        if self.is_local(recipient):
+            return not self.has_mailbox(recipient)
+        return recipient.domain in (None, self.tracer.hostname)
+
+    def has_mailbox(self, recipient: ForwardPath) -> bool:
+        """Return whether *recipient* may have a mailbox: False if it is delivered here, and has
+        none."""
+        route = self.routes.route(_NULL, recipient)
+        return not isinstance(route, Local) or route.knows is None or bool(route.knows(recipient))
 
     def is_local(self, recipient: ForwardPath) -> bool:
         """Return whether mail for *recipient* is delivered here."""

@@ -21,6 +21,7 @@ from .intake import Intake, Origin
 __all__ = ["Check", "Receiver"]
 
 RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
+NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
 NO_ROUTE = Reply(550, "5.4.4", "No route to this recipient")
 NO_POSTMASTER = Reply(550, "5.1.1", "No postmaster is configured")
 LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
@@ -62,7 +63,10 @@ class Receiver(Handler):
         return self.intake.relaying.may_relay(_user(session), session.peer[0])
 
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
-        """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2)."""
+        """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2), and recipients here that
+        have no mailbox."""
+        if not self.intake.has_mailbox(self.intake.forwarded(recipient)):
+            return NO_MAILBOX
         if self.intake.takes_for(recipient):
             return None
         if recipient.mailbox is None:

@@ -118,6 +118,24 @@ def test_a_route_that_the_sender_decides_counts() -> None:
     assert site.send(Envelope(ANN, ELSEWHERE)).accepted
 
 
+def test_a_recipient_without_a_mailbox_here_is_refused_before_its_mail_is_taken() -> None:
+    site = Site(routes={"example.org": Local(bool, lambda path: path.local_part == "ann")})
+    assert refusal(site, "nobody@example.org") == "550 5.1.1 No such mailbox"
+    assert site.send(Envelope(ANN, "ann@EXAMPLE.org")).accepted
+
+
+@pytest.mark.req("RFC5321-4.5.1-02")
+@pytest.mark.parametrize("recipient", ["postmaster@example.org", "PostMaster@Example.Org"])
+def test_the_postmaster_of_a_local_domain_needs_no_mailbox_of_its_own(recipient: str) -> None:
+    site = Site(
+        routes={"example.org": Local(bool, lambda path: path.local_part == "ann")},
+        facts={"postmaster": Envelope(None, "ann@example.org").recipients[0].mailbox},
+    )
+    assert site.send(Envelope(ANN, recipient)).accepted
+    [(entry, _)] = site.queued()
+    assert str(entry.deliveries[0].recipient) == "ann@example.org"
+
+
 # -- the postmaster --------------------------------------------------------------------------
 
 
