@@ -251,5 +251,5 @@ async def running(
                 mail.agent.stop()
             await mail.drain()
             tasks.cancel()
-    finally:
-        await store.close()
+    finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
+        await runtime.finish_within(None, store.close())

@@ -323,6 +323,35 @@ def test_new_routes_are_for_what_is_in_the_queue_too(mail: Mail) -> None:
     assert len(hop.got) == 1
 
 
+async def with_time_limit(mail: Mail, scenario: Callable[[], Awaitable[None]]) -> None:
+    """Cancel *scenario* when it sleeps, as an application does that has waited for long enough."""
+    if mail.type is on_trio.MTA:
+        with trio.CancelScope(deadline=trio.current_time() + 0.1):
+            await scenario()
+    else:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(scenario(), 0.1)
+
+
+@pytest.mark.parametrize("mail", ["asyncio", "trio"], indirect=True)
+def test_the_queue_can_be_opened_again_after_the_block_was_cancelled(
+    mail: Mail, tmp_path: Path
+) -> None:
+    def new() -> Any:
+        return mail.type("mx.example.org", SQLiteQueue(tmp_path / "queue.db"), {})
+
+    async def scenario() -> None:
+        async with new():
+            await mail.runtime().sleep(600)
+
+    async def main() -> None:
+        await with_time_limit(mail, scenario)
+        async with new():
+            pass
+
+    mail.run(main)
+
+
 def test_an_mta_that_does_not_run_says_so(mail: Mail) -> None:
     async def main() -> None:
         mta = mail.type("mx.example.org", MemoryQueue(), {})
