@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from ..limits import ScheduleLimits
     from .exchangers import Exchanger, Self
     from .memory_store import MemoryQueue
     from .queue import Attempt, Delivery, Message, Result, State
@@ -25,6 +26,7 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            "..limits": "ScheduleLimits",
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
             ".queue": "Attempt Delivery Message Result State",
@@ -42,6 +44,6 @@ __all__ = [
     "Attempt", "Body", "Claim", "Decision", "Delivery", "DeliveryEvent", "Direct", "Done",
     "Ended", "Entry", "Exchanger", "Fate", "Hold", "Later", "Local", "MemoryQueue", "Message",
     "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
-    "Result", "RetrySchedule", "Route", "Routes", "Selection", "Self", "Settlement",
-    "SmartHost", "State", "Tracer",
+    "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection", "Self",
+    "Settlement", "SmartHost", "State", "Tracer",
 ]  # fmt: skip
