@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from os import PathLike
 from typing import Any, Self, Unpack
 
 from ..dns import Answer, Kind, Resolver, Status
@@ -36,6 +37,8 @@ class MTABase:
         routes: Mapping[str, Route] | None = None,
         **options: Unpack[MTAOptions],
     ) -> None:
+        if isinstance(queue, str | PathLike):
+            raise TypeError("queue must be a store; pass SQLiteQueue(path)")
         given: dict[str, Any] = {} if routes is None else {"routes": routes}
         self._config = MTAConfig(hostname=hostname, **given, **options)
         self._queue = queue

@@ -292,6 +292,8 @@ def test_wrong_options_are_found_before_anything_begins(mail: Mail, tmp_path: Pa
     mail.use(queue, {}, nothing)  # it was closed
     with pytest.raises(TypeError, match="MTA"):
         mail.use(queue, {}, nothing, relay_fro=[])
+    with pytest.raises(TypeError, match=r"pass SQLiteQueue\(path\)"):
+        mail.use("queue.db", {}, nothing)
 
 
 def test_two_processes_cannot_work_on_one_queue(mail: Mail, tmp_path: Path) -> None:
