@@ -153,8 +153,7 @@ class QueueSink:
         return LOOP if looped else None
 
     async def _check(self) -> Verdict | Hold:
-        header, end, _ = bytes(self._header).partition(b"\r\n\r\n")
-        found: Any = self._receiver.check(self._session, self._envelope, header + end[:2])
+        found: Any = self._receiver.check(self._session, self._envelope, self._header_section())
         verdict: Verdict | Hold = await result(found)
         if not isinstance(verdict, Reply | Hold | None):
             raise TypeError(
@@ -186,7 +185,12 @@ class QueueSink:
         """Return whether the sender wants delivery even without TLS (RFC 8689 4.2.2)."""
         if self._envelope.parameters.requiretls:
             return False
-        return waives_tls(bytes(self._header).partition(b"\r\n\r\n")[0] + b"\r\n")
+        return waives_tls(self._header_section())
+
+    def _header_section(self) -> bytes:
+        """Return the fields of the header section; none if the message begins with a blank line."""
+        header, end, _ = (b"\r\n" + self._header).partition(b"\r\n\r\n")
+        return bytes(header + end[:2])[2:]
 
     async def abort(self) -> None:
         """Give up the content."""

@@ -399,6 +399,29 @@ def test_a_store_that_fails_refuses_the_message_for_now(
     assert site.woken == 0
 
 
+@pytest.mark.parametrize(
+    ("message", "header"),
+    [
+        (b"Subject: x\r\n\r\nbody\r\n\r\nmore\r\n", b"Subject: x\r\n"),
+        (b"\r\nbody\r\n\r\nmore\r\n", b""),
+        (b"Subject: x\r\n", b"Subject: x\r\n"),
+        (b"", b""),
+    ],
+)
+def test_a_check_gets_the_header_section_and_nothing_of_the_body(
+    message: bytes, header: bytes
+) -> None:
+    seen: list[bytes] = []
+
+    class Looks(Receiver):
+        def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
+            seen.append(header)
+            return None
+
+    assert Site(receiver=Looks).send(Envelope(ANN, BOB), message).accepted
+    assert seen == [header]
+
+
 class Cancelled(BaseException):
     """What a cancelled task raises."""
 
