@@ -216,7 +216,7 @@ class _Sending:
 def check_route(route: Route) -> None:
     """Raise what is wrong with the options of *route*: see :func:`.make_target`."""
     if not isinstance(route, Local):
-        tuple(_make_hops(route, "localhost", needs_tls=False))
+        tuple(_make_hops(route, "mx.invalid", needs_tls=False))
 
 
 def _make_hops(route: Direct | SmartHost, hello: str, needs_tls: bool) -> Iterable[Hop]:
