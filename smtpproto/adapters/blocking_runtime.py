@@ -55,7 +55,8 @@ class Runtime(SystemRuntime):
         if it suspends."""
         return _run_call(awaitable)
 
-    finish_within = within
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return _run_call(awaitable)
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: each connection has its own thread."""

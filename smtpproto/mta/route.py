@@ -27,7 +27,8 @@ class Direct:
 
     def __init__(self, *, port: int = 25, **options: Any) -> None:
         require_type("port", port, int, "an int")
-        self.__attrs_init__(port, options)
+        object.__setattr__(self, "port", port)
+        object.__setattr__(self, "options", options)
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""
@@ -53,7 +54,9 @@ class SmartHost:
         several = (hosts,) if isinstance(hosts, str) else tuple(hosts)
         if not several:
             raise ValueError("a smart host needs at least one host")
-        self.__attrs_init__(several, port, options)
+        object.__setattr__(self, "hosts", several)
+        object.__setattr__(self, "port", port)
+        object.__setattr__(self, "options", options)
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""

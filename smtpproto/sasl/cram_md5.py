@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
@@ -52,9 +52,10 @@ class CramMD5Client(ClientExchange):
 class CramMD5Server(ServerExchange):
     """The server's side."""
 
-    first_challenge: bytes = field(init=False)
+    first_challenge: bytes = field(
+        init=False, default=Factory(lambda self: self._new_challenge(), takes_self=True)
+    )
 
-    @first_challenge.default
     def _new_challenge(self) -> bytes:
         """Return ``<random.timestamp@host>``, which is never used again."""
         channel = self.channel

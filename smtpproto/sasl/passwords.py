@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ..errors import GrammarError
 from ..grammar.pattern import pattern
@@ -175,9 +175,10 @@ class HashedPasswords(_Users):
     """
 
     _users: Mapping[str, _ScryptHash] = field(converter=_read_hashes)
-    _decoy: _ScryptHash = field(init=False)
+    _decoy: _ScryptHash = field(
+        init=False, default=Factory(lambda self: self._decoy_hash(), takes_self=True)
+    )
 
-    @_decoy.default
     def _decoy_hash(self) -> _ScryptHash:
         """Return a hash with the costs that most users have."""
         costs = ((stored.ln, stored.r, stored.p) for stored in self._users.values())
@@ -254,11 +255,16 @@ class StoredKeys(_Users):
     """
 
     _users: Mapping[str, Mapping[str, ScramKeys]] = field(converter=_read_keys)
-    scram_hashes: Collection[str] = field(init=False)
-    _decoy: ScramKeys = field(init=False)
-    _shapes: Mapping[str, tuple[int, int]] = field(init=False)
+    scram_hashes: Collection[str] = field(
+        init=False, default=Factory(lambda self: self._common_hashes(), takes_self=True)
+    )
+    _decoy: ScramKeys = field(
+        init=False, default=Factory(lambda self: self._decoy_keys(), takes_self=True)
+    )
+    _shapes: Mapping[str, tuple[int, int]] = field(
+        init=False, default=Factory(lambda self: self._decoy_shapes(), takes_self=True)
+    )
 
-    @scram_hashes.default
     def _common_hashes(self) -> tuple[str, ...]:
         """Return the hashes for which all users have keys; log a warning if there is none."""
         names = tuple(name for name in HASHES if all(name in keys for keys in self._users.values()))
@@ -266,7 +272,6 @@ class StoredKeys(_Users):
             _log.warning("no SCRAM mechanism is offered: no hash has keys for every user")
         return names
 
-    @_decoy.default
     def _decoy_keys(self) -> ScramKeys:
         """Return keys that cost as much as those of most users."""
         strongest = [_strongest(keys) for keys in self._users.values()]
@@ -274,7 +279,6 @@ class StoredKeys(_Users):
         hash_name, iterations = _most_common(used, _DEFAULT_ITERATIONS)
         return ScramKeys.of_salted(b"", bytes(16), iterations, hash_name)
 
-    @_shapes.default
     def _decoy_shapes(self) -> dict[str, tuple[int, int]]:
         """Return for each hash the iterations and the salt's octets that most users have."""
         shapes = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, field
 
@@ -20,15 +20,16 @@ __all__ = [
 ]  # fmt: skip
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Scheduler)
 
 EPOCH = 1767225600.0  # seconds since the epoch at the start of a simulation
 _HANDSHAKE = b"\x16\x03"  # the first octets of a record of TLS with a handshake
 
 
-class SimulatedRuntime:
+class SimulatedRuntime(Generic[S]):
     """The part of :class:`smtpproto.ports.Runtime` that is the same on all hosts."""
 
-    _scheduler: Scheduler
+    _scheduler: S
 
     def now(self) -> float:
         """Return the seconds since the start. The clock moves only when all coroutines wait."""
@@ -92,7 +93,8 @@ class SimulatedRuntime:
                 coroutine.close()
                 raise took_too_long(seconds)
 
-    finish_within = within  # a simulation cancels nothing
+    async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
+        return await self.within(seconds, awaitable)  # a simulation cancels nothing
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: there are no threads."""

@@ -58,7 +58,7 @@ _PORTS = 16384
 _Listener = tuple[HandlerSource, ServerConfig, Usage]
 
 
-class Simulation(SimulatedRuntime, Scheduler):
+class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     """A seeded network, clock and scheduler. Implements :class:`smtpproto.ports.Runtime`.
 
     *cut_at* breaks the connection at the n-th read or write on any stream, counted from 0; of the
@@ -128,7 +128,7 @@ class Simulation(SimulatedRuntime, Scheduler):
 
 
 @define(eq=False)
-class SimulatedHost(SimulatedRuntime):
+class SimulatedHost(SimulatedRuntime["Simulation"]):
     """A machine of a :class:`Simulation`, with an address. Implements
     :class:`smtpproto.ports.Runtime` for what runs on it."""
 
