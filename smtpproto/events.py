@@ -90,7 +90,13 @@ ANSWERED_BY_MACHINE = frozenset({Rset, Noop, Quit})
 """The commands that the server machine answers itself. All others are questions, also an
 application's own."""
 
-NOT_QUESTIONS = ANSWERED_BY_MACHINE | {BodyChunk, Tolerated, Rejected, Disconnected, type(None)}
+NOT_QUESTIONS: frozenset[type[object]] = ANSWERED_BY_MACHINE | {
+    BodyChunk,
+    Tolerated,
+    Rejected,
+    Disconnected,
+    type(None),
+}
 """The types of events that need no answer."""
 
 

@@ -19,10 +19,10 @@ try:
     import dns.name
     import dns.rdatatype
     import dns.resolver
-except ImportError as error:
+except ImportError as _error:
     raise ImportError(
         'smtpproto.adapters.dnspython needs dnspython: pip install "smtpproto-sansio[dns]"'
-    ) from error
+    ) from _error
 
 from ..dns import MX, Answer, Kind, Record, Status
 from ..grammar.printable import printable

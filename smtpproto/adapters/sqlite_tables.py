@@ -42,7 +42,7 @@ _MOST_DOMAINS = 100  # in QueueStats
 _DUE = "due = max(?, (SELECT not_before FROM message WHERE message.key = delivery.key >> 20))"
 _MESSAGE = "key, id, size, data"
 
-log = logging.getLogger("smtpproto.queue")
+log: logging.Logger = logging.getLogger("smtpproto.queue")
 
 
 class Tables:
@@ -50,7 +50,8 @@ class Tables:
     are raised as they are."""
 
     def __init__(self, connection: sqlite3.Connection, segments: Segments) -> None:
-        self.connection, self._segments = connection, segments
+        self.connection: sqlite3.Connection = connection
+        self._segments = segments
         self.emptied: set[int] = set()
         """The segments that messages have left since this was cleared."""
 

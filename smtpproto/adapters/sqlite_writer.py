@@ -27,7 +27,7 @@ _IDLE = 2.0  # seconds without a call, after which the log is written into the d
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
 T = TypeVar("T")
-log = logging.getLogger("smtpproto.queue")
+log: logging.Logger = logging.getLogger("smtpproto.queue")
 
 
 @define(eq=False)

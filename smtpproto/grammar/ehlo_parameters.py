@@ -7,6 +7,7 @@ GrammarError for text that the keyword's RFC does not allow.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Self
@@ -161,4 +162,4 @@ class SessionLimits:
 
 
 _LIMIT_NAMES = {"MAILMAX": "mail_max", "RCPTMAX": "rcpt_max", "RCPTDOMAINMAX": "rcpt_domain_max"}
-read_valid_limits = partial(SessionLimits.parse, lenient=True)
+read_valid_limits: Callable[[str], SessionLimits] = partial(SessionLimits.parse, lenient=True)

@@ -29,7 +29,7 @@ from .server_rules import (
 from .server_state import AFTER_ACCEPTING, ServerState
 from .settings import settings_of
 from .terms import MachineOptions, ServerSettings, Terms, check_order, terms_of
-from .transaction import NO_TRANSACTION, IncomingContent
+from .transaction import NO_TRANSACTION, IncomingContent, Transaction
 
 
 class ServerProtocol(ServerState):
@@ -50,6 +50,12 @@ class ServerProtocol(ServerState):
     """
 
     __slots__ = ("_ended", "_lines", "_output", "_queued_event", "question")
+
+    # Attributes of the base class that are set here too, for type checkers that infer nothing.
+    after_refused_login: bool
+    phase: Phase
+    replies_due: int
+    transaction: Transaction
 
     def __init__(
         self,

@@ -50,7 +50,9 @@ class ScramClient(ClientExchange):
     """
 
     def __init__(self, login: Login, channel: Channel, hash_name: str, plus: bool = False) -> None:
-        self.channel, self.hash_name, self.plus = channel, hash_name, plus
+        self.channel: Channel = channel
+        self.hash_name: str = hash_name
+        self.plus: bool = plus
         self._password = prepared_secret(login.password)
         authzid = f"a={_escaped(login.authzid)}" if login.authzid else ""
         self._header = f"{self._flag()},{authzid},"

@@ -81,9 +81,10 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self, contract: Subject) -> None:
         super().__init__()
         self.contract = contract
-        self.now, self.count = NOW, 0
-        self.model = QueueModel()
-        self.store = contract.make()
+        self.now: float = NOW
+        self.count: int = 0
+        self.model: QueueModel = QueueModel()
+        self.store: QueueStore = contract.make()
         self.run(self._open())
 
     async def _open(self) -> None:

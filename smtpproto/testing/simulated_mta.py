@@ -46,6 +46,8 @@ class MTAQueue(CrashingQueue):
     """The queue of a :class:`SimulatedMTA`. A write takes time, and may be the last one of its
     process. It remembers all messages, with what was in them."""
 
+    crash_at: int | None
+
     def __init__(
         self, machine: SimulatedHost, doubts: Counter[str], die: Callable[[], None]
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -33,7 +33,9 @@ class TLSInfo:
     """The channel bindings for a login, by name (RFC 5056), the preferred one first."""
 
 
-make_info = maker(TLSInfo, "version", "cipher", "peer_certificate", "verified", "bindings")
+make_info: Callable[..., TLSInfo] = maker(
+    TLSInfo, "version", "cipher", "peer_certificate", "verified", "bindings"
+)
 
 
 class Filter(ABC):
