@@ -96,6 +96,16 @@ def test_a_status_in_utf8_is_read_as_it_was_written(status: DeliveryStatus) -> N
     assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 
+@pytest.mark.parametrize("at", range(236, 245))
+def test_a_blank_where_a_long_address_is_cut_is_kept(at: int) -> None:
+    value = TypedValue("utf-8", "é".ljust(at, "x") + " " + "x" * 20)
+    recipient = RecipientStatus(
+        final_recipient=value, action=Action.FAILED, status=EnhancedCode(5, 0, 0)
+    )
+    status = DeliveryStatus(reporting_mta=TypedValue("dns", "a.example"), recipients=(recipient,))
+    assert DeliveryStatus.parse(status.write(utf8=True)) == status
+
+
 @given(statuses(TEXTS))
 def test_a_status_without_smtputf8_is_ascii_and_keeps_all_addresses(status: DeliveryStatus) -> None:
     read = DeliveryStatus.parse(bytes(status))
