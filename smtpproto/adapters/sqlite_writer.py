@@ -6,6 +6,7 @@ import errno
 import logging
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -43,31 +44,14 @@ class Call(Generic[T]):
     result: Any = None
 
 
-class Writer:
-    """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
+class _Calls(ABC):
+    """A thread that runs the calls that are submitted, in their order."""
 
-    If a write fails, nothing that it may concern is believed: the whole group fails, and the
-    database is opened and checked again before the next.
-    """
-
-    def __init__(self, path: Path, segments: Segments) -> None:
-        self._path, self._segments = path, segments
+    def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._submitting = threading.Lock()
-        self._stopped = self._idle = False
-        self.tables: Tables | None = None
-        """For the thread only; None while the database is not open."""
-        self._synchronous = True
-        self.leased: set[tuple[str, int]] = set()
-        """The deliveries that were handed out, and not settled yet: message and number."""
-        self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
-
-    def start(self) -> None:
-        """Open the database, and start the thread. Raises QueueFailed."""
-        self._open()
-        assert self.tables is not None
-        self._segments.remove_all_but(self.tables.segments())
-        self._thread.start()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def stop(self) -> None:
         """Wait until all that was submitted is done, and the thread has ended."""
@@ -83,6 +67,35 @@ class Writer:
                 raise QueueFailed("the queue is not open any more")
             self._calls.put(call)
         return call.future
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Run calls until there is None instead of one."""
+
+
+class Writer(_Calls):
+    """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
+
+    If a write fails, nothing that it may concern is believed: the whole group fails, and the
+    database is opened and checked again before the next.
+    """
+
+    def __init__(self, path: Path, segments: Segments) -> None:
+        super().__init__("smtpproto queue")
+        self._path, self._segments = path, segments
+        self._idle = False
+        self.tables: Tables | None = None
+        """For the thread only; None while the database is not open."""
+        self._synchronous = True
+        self.leased: set[tuple[str, int]] = set()
+        """The deliveries that were handed out, and not settled yet: message and number."""
+
+    def start(self) -> None:
+        """Open the database, and start the thread. Raises QueueFailed."""
+        self._open()
+        assert self.tables is not None
+        self._segments.remove_all_but(self.tables.segments())
+        self._thread.start()
 
     # -- the thread --------------------------------------------------------------------------
 
@@ -229,34 +242,16 @@ class Writer:
             self.tables = None
 
 
-class Reader:
+class Reader(_Calls):
     """A thread that reads the database, while another writes it."""
 
     def __init__(self, path: Path, segments: Segments) -> None:
+        super().__init__("smtpproto reader")
         self._path = path
         connection = connect(path)
         connection.execute("PRAGMA query_only = ON")
         self._tables = Tables(connection, segments)
-        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
-        self._submitting = threading.Lock()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="smtpproto reader", daemon=True)
         self._thread.start()
-
-    def submit(self, call: Call[T]) -> Future[T]:
-        """Run *call* in the thread; return its future. Raises QueueFailed after :meth:`stop`."""
-        with self._submitting:
-            if self._stopped:
-                raise QueueFailed("the queue is not open any more")
-            self._calls.put(call)
-        return call.future
-
-    def stop(self) -> None:
-        """Wait until all that was submitted is done, and the thread has ended."""
-        with self._submitting:
-            self._stopped = True
-            self._calls.put(None)
-        self._thread.join()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
