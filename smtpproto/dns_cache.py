@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, le
 
-from .dns import Answer, Kind, Resolver
+from .dns import MX, Answer, Kind, Record, Resolver
 from .option_types import checked
 from .ports import Runtime, Semaphore
 
@@ -29,7 +29,7 @@ class DNSCacheLimits:
     answers: int = field(default=10_000, validator=ge(2))
     """The answers in the cache. It forgets those that were not asked for recently."""
     octets: int = field(default=16384, validator=ge(0))
-    """The size of the records of an answer; the cache does not keep a larger one."""
+    """The memory that the records of an answer may take; the cache keeps no larger answer."""
     longest: float = field(default=86400, validator=ge(0))
     """The time for answers with records, whatever their TTL."""
     longest_negative: float = field(default=3600, validator=ge(0))
@@ -38,6 +38,11 @@ class DNSCacheLimits:
     failure: float = field(default=30, validator=[ge(0), le(300)])
     """The time for failures, at most five minutes (RFC 2308 7.1). Many messages to one domain then
     cost one question, and a short failure delays them only by seconds."""
+
+
+def _octets(record: Record) -> int:
+    """Return the memory of *record*, about."""
+    return 64 + len(record.exchange if isinstance(record, MX) else record)
 
 
 class _Kept(NamedTuple):
@@ -104,7 +109,7 @@ class CachingResolver:
 
     def _keep(self, question: _Question, answer: Answer) -> None:
         seconds = self._seconds(answer)
-        octets = sum(len(it) if isinstance(it, str | bytes) else 64 for it in answer.records)
+        octets = sum(map(_octets, answer.records))
         if seconds > 0 and octets <= self._limits.octets:
             self._add(question, _Kept(answer, self._runtime.now() + seconds))
 

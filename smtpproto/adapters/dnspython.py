@@ -71,9 +71,11 @@ class DNSResolver:
     async def lookup(self, name: str, kind: Kind) -> Answer:
         """Return the answer for *name*. It is FAILED if no server answers, and BOGUS if a server
         says that DNSSEC has failed (RFC 8914)."""
+        if not name.isascii():  # dnspython would make A-labels, by IDNA 2003 or by IDNA 2008
+            return Answer(status=Status.NO_NAME, detail="the name is not in ASCII")
         try:
             absolute = dns.name.from_text(name, dns.name.root)
-        except (dns.exception.DNSException, UnicodeError) as error:
+        except dns.exception.DNSException as error:
             return Answer(status=Status.NO_NAME, detail=_text(error))
         try:
             found = await self._ask(absolute, kind.value)

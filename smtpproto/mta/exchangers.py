@@ -71,7 +71,7 @@ async def exchangers(
 ) -> AsyncGenerator[Exchanger, None]:
     """Yield the hosts for *domain*, in the order to try them; look up no more than is asked for.
 
-    *domain* is in A-labels, or an address literal. *shuffle* returns records of equal preference in
+    *domain* is a name or an address literal. *shuffle* returns records of equal preference in
     a random order. Hosts that are not preferred to *itself* are left out (RFC 5321 5.1). The
     target of an MX record may be an alias, although RFC 5321 5.1 does not provide for that.
     Raises :class:`NoRoute` in place of a first host. Failures of the DNS are 4yz, never 5yz.
@@ -80,13 +80,15 @@ async def exchangers(
         yield _at_literal(domain, itself)
         return
     records, implicit, authentic = await _records(domain, resolver)
+    ours = [record.preference for record in records if record.exchange in itself.names]
+    preferred = [record for record in records if not ours or record.preference < min(ours)]
     search = _Search(domain, resolver, itself, implicit, authentic)
-    for _, group in groupby(sorted(records, key=_preference)[:MX_HOSTS], _preference):
+    for _, group in groupby(sorted(preferred, key=_preference)[:MX_HOSTS], _preference):
         for found in await search.usable(list(shuffle(list(group)))):
             yield found
         if search.is_over:
             break
-    search.check()
+    search.check(loops=bool(ours))
 
 
 def _at_literal(domain: str, itself: Self) -> Exchanger:
@@ -107,6 +109,9 @@ def _preference(record: MX) -> int:
 async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool, bool]:
     """Return the MX records of *domain*, whether they are only implied, and whether DNSSEC proves
     them. Raises NoRoute."""
+    if not domain.isascii():  # IDNA 2003 and IDNA 2008 lead to different names
+        text = f"The domain {_shown(domain)} is ambiguous; write it in ASCII, with xn--"
+        raise _no_route(Reply(550, "5.1.2", text))
     answer = await resolver.lookup(domain, Kind.MX)
     if not answer.known:
         raise _failed(domain, Kind.MX, answer)
@@ -144,7 +149,6 @@ class _Search:
         """Return the hosts of *group*, whose preferences are equal; none if this server is among
         them."""
         hosts, failures = list[Exchanger](), list[NoRoute]()
-        self._reached_itself = any(record.exchange in self._itself.names for record in group)
         for record in group:
             if self.is_over:
                 break
@@ -176,13 +180,13 @@ class _Search:
         )
         return exchanger, failure
 
-    def check(self) -> None:
-        """Raise NoRoute if no host was found."""
+    def check(self, *, loops: bool) -> None:
+        """Raise NoRoute if no host was found. *loops* says whether the domain names this server."""
         if self._found:
             return
         if self._failures:  # before a loop: a host that is preferred to this one may work later
             raise self._failures[-1]
-        if self._reached_itself:
+        if self._reached_itself or loops:
             raise _loops(self._domain)
         domain = _shown(self._domain)
         if self._implicit:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
 import trio
+from hypothesis import given
 
 from smtpproto.adapters.blocking import run
 from smtpproto.dns import MX, Answer, Kind, Status
 
 pytest.importorskip("dns")
 
+import dns.message
+import dns.rrset
+from dns.rcode import Rcode
+
 from smtpproto.adapters.dnspython import DNSResolver
 
-from ..support.name_server import NameServer, serving
+from ..support.name_server import SOA, NameServer, serving
 
 RECORDS = {
     "example.test": [
@@ -53,6 +59,38 @@ def host(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def server(host: str) -> Iterator[NameServer]:
     with serving(NameServer(RECORDS), host) as it:
+        yield it
+
+
+Line = tuple[str, int, tuple[str, str]]  # name, time to live, type and text
+Edit = tuple[int, int]  # place, octet
+
+
+class Liar(NameServer):
+    """Answers every question with the same records, and with some octets changed."""
+
+    rcode = Rcode.NOERROR
+    sections: tuple[list[Line], list[Line]] = ([], [])
+    edits: Sequence[Edit] = ()
+
+    def respond(self, query: dns.message.QueryMessage, over_tcp: bool) -> bytes:
+        response = dns.message.make_response(query, recursion_available=True)
+        response.set_rcode(self.rcode)
+        for section, lines in zip(
+            (response.answer, response.authority), self.sections, strict=True
+        ):
+            for name, ttl, (kind, text) in lines:
+                section.append(dns.rrset.from_text(name, ttl, "IN", kind, text))
+        octets = bytearray(response.to_wire(max_size=65535))
+        for place, octet in self.edits:
+            octets[12 + place % (len(octets) - 12)] = octet
+        return bytes(octets)
+
+
+@pytest.fixture(scope="module")
+def liar() -> Iterator[Liar]:
+    with serving(Liar({})) as it:
+        assert isinstance(it, Liar)
         yield it
 
 
@@ -151,7 +189,7 @@ def test_a_failure_is_an_answer_that_says_why(ask: Ask, name: str, status: Statu
 
 
 @pytest.mark.parametrize(
-    "name", ["a..test", f"{'x' * 64}.test", "x." * 130 + "test", "\udc80.test"]
+    "name", ["a..test", f"{'x' * 64}.test", "x." * 130 + "test", "\udc80.test", "stra\u00dfe.test"]
 )
 def test_what_cannot_be_a_name_does_not_exist(ask: Ask, server: NameServer, name: str) -> None:
     assert ask(name).status is Status.NO_NAME
@@ -161,6 +199,55 @@ def test_what_cannot_be_a_name_does_not_exist(ask: Ask, server: NameServer, name
 def test_a_long_answer_comes_by_tcp(ask: Ask, server: NameServer) -> None:
     assert len(ask("large.test", Kind.A).texts) == 200
     assert [over_tcp for _, _, over_tcp in server.asked] == [False, True]
+
+
+NAMES = st.sampled_from(["q.test.", "b.test.", "c.test.", "."])
+LINES = st.tuples(
+    NAMES,
+    st.sampled_from([0, 300, 2**31 - 1, 2**32 - 1]),
+    st.one_of(
+        st.tuples(st.just("CNAME"), NAMES),
+        st.tuples(st.just("MX"), st.builds("{} {}".format, st.integers(0, 65535), NAMES)),
+        st.tuples(st.just("MX"), st.just("1 \\000\\.\\255.test.")),
+        st.tuples(st.just("A"), st.just("0.0.0.0")),
+        st.tuples(st.just("SOA"), st.just(SOA)),
+    ),
+)
+EDITS = st.lists(st.tuples(st.integers(12, 200), st.integers(0, 255)), max_size=2)
+
+
+RCODES = st.sampled_from([Rcode.NOERROR, Rcode.NXDOMAIN, Rcode.SERVFAIL, Rcode.FORMERR])
+SECTIONS = st.tuples(st.lists(LINES, max_size=5), st.lists(LINES, max_size=2))
+
+
+def check(found: Answer) -> None:
+    assert (found.status is Status.FOUND) is bool(found.records)
+    assert len(found.exchangers) == len(found.records)
+    assert all(it.exchange.isascii() and it.exchange.isprintable() for it in found.exchangers)
+    assert 0 <= found.ttl < 2**31
+    assert found.known or found.detail
+
+
+@given(RCODES, SECTIONS)
+def test_whatever_a_server_answers_only_nxdomain_says_that_a_name_does_not_exist(
+    liar: Liar, rcode: Rcode, sections: tuple[list[Line], list[Line]]
+) -> None:
+    liar.rcode, liar.sections, liar.edits = rcode, sections, ()
+    found = on_sockets(DNSResolver(["127.0.0.1"], port=liar.port), "q.test", Kind.MX)
+    check(found)
+    assert found.status is not Status.NO_NAME or rcode is Rcode.NXDOMAIN
+    if rcode in (Rcode.SERVFAIL, Rcode.FORMERR):
+        assert not found.known
+
+
+@pytest.mark.soak
+@given(RCODES, SECTIONS, EDITS)
+def test_octets_that_are_no_answer_are_a_failure(
+    liar: Liar, rcode: Rcode, sections: tuple[list[Line], list[Line]], edits: list[Edit]
+) -> None:
+    liar.rcode, liar.sections, liar.edits = rcode, sections, edits
+    resolver = DNSResolver(["127.0.0.1"], port=liar.port, timeout=0.2, lifetime=0.2)
+    check(on_sockets(resolver, "q.test", Kind.MX))
 
 
 @pytest.mark.parametrize("name", ["host", "host."])

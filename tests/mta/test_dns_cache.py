@@ -9,7 +9,7 @@ import pytest
 from attrs import define, evolve, field
 from hypothesis import given
 
-from smtpproto.dns import MX, Answer, Kind, Status
+from smtpproto.dns import MX, Answer, Kind, Record, Status
 from smtpproto.dns_cache import CachingResolver, DNSCacheLimits
 from smtpproto.testing import Mood, Simulation, Zone
 
@@ -170,12 +170,21 @@ def test_the_number_of_answers_is_bounded_and_recent_ones_stay() -> None:
     assert scene.zone.asked.count(("example.org", Kind.MX)) == 1
 
 
-def test_a_large_answer_is_not_kept() -> None:
+@pytest.mark.parametrize(
+    ("kind", "records"),
+    [
+        (Kind.TXT, [b"x" * 16000, b"x" * 400]),
+        (Kind.A, ["192.0.2.1"] * 250),
+        (Kind.MX, [MX(1, "x" * 250)] * 60),
+    ],
+)
+def test_a_large_answer_is_not_kept(kind: Kind, records: list[Record]) -> None:
     scene = Scene()
-    scene.zone.records["large.test"] = {Kind.TXT: [b"x" * 16000, b"x" * 400]}
-    scene.ask("large.test", Kind.TXT)
-    scene.ask("large.test", Kind.TXT)
-    assert scene.questions == 2
+    for count, questions in ((len(records) // 2, 1), (len(records), 3)):
+        scene.zone.records[f"{count}.test"] = {kind: records[:count]}
+        scene.ask(f"{count}.test", kind)
+        scene.ask(f"{count}.test", kind)
+        assert scene.questions == questions
 
 
 def test_clear_forgets_all_answers() -> None:

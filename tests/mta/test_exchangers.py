@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 
 from smtpproto.adapters.blocking import run
-from smtpproto.dns import MX, Kind, Status
+from smtpproto.dns import MX, Answer, Kind, Status
 from smtpproto.errors import NoRoute
 from smtpproto.limits import HOST_ADDRESSES, MX_FAILURES
 from smtpproto.mta.bounce import Reporter
@@ -25,6 +25,19 @@ from ..support.queued import attempt, delivery, message
 
 US = Self(names=["mx.us.test"], addresses=["192.0.2.99", "2001:db8::99"])
 MIXED = {Kind.A: ["192.0.2.1", "192.0.2.2"], Kind.AAAA: ["2001:db8::1"]}
+
+
+class Recorder(Zone):
+    """A zone that remembers its answers."""
+
+    def __init__(self, records: dict[str, Records]) -> None:
+        super().__init__(records)
+        self.answers = list[Answer]()
+
+    async def lookup(self, name: str, kind: Kind) -> Answer:
+        answer = await super().lookup(name, kind)
+        self.answers.append(answer)
+        return answer
 
 
 def address(number: int) -> Records:
@@ -69,25 +82,43 @@ def zone_of(*records: MX, without: str = "") -> Zone:
 
 # -- laws ----------------------------------------------------------------------------------------
 
-FATES = st.sampled_from(["fine", "fine", "failed", "bogus", "no address", "no name", "us"])
-RECORDS = st.lists(st.tuples(st.integers(0, 4), FATES), min_size=1, max_size=8)
+# What the DNS says of the target of an MX record: its own entry, and the types whose look-up fails.
+SHAPES: dict[str, tuple[Records | None, list[Kind]]] = {
+    "fine": ({Kind.A: ["192.0.2.1"]}, []),
+    "IPv6": ({Kind.AAAA: ["2001:db8::1"]}, []),
+    "alias": ("fine.test", []),
+    "AAAA fails": ({Kind.A: ["192.0.2.1"]}, [Kind.AAAA]),
+    "A fails": ({Kind.AAAA: ["2001:db8::1"]}, [Kind.A]),
+    "link-local": ({Kind.AAAA: ["fe80::1"], Kind.A: ["169.254.0.1"]}, []),
+    "only AAAA fails": ({}, [Kind.AAAA]),
+    "failed": (None, [Kind.A, Kind.AAAA]),
+    "alias in a loop": ("loop.test", []),
+    "no address": ({}, []),
+    "no name": (None, []),
+    "alias of no name": ("gone.test", []),
+    "us": ({Kind.A: ["192.0.2.99"]}, []),
+    "loopback": ({Kind.AAAA: ["::1"]}, []),
+    "loopback beside others": ({Kind.A: ["192.0.2.1", "127.0.0.1"]}, [Kind.AAAA]),
+    "unspecified": ({Kind.A: ["0.0.0.0"]}, []),
+    "alias of us": ("us.test", []),
+}
+FINE = {"fine", "IPv6", "alias", "AAAA fails", "A fails", "link-local"}
+OURS = {"us", "loopback", "loopback beside others", "unspecified", "alias of us"}
+FAILED = {"AAAA fails", "A fails", "only AAAA fails", "failed", "alias in a loop"}
+RECORDS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([*SHAPES])), min_size=1, max_size=8)
 
 
 def zone_with(records: list[tuple[int, str]]) -> Zone:
-    zone = Zone()
-    zone.records["example.org"] = {
-        Kind.MX: [MX(preference, f"h{n}.test") for n, (preference, _) in enumerate(records)]
-    }
-    for n, (_, fate) in enumerate(records):
-        name = f"h{n}.test"
-        if fate in ("failed", "bogus"):
-            zone.moods[name] = Mood(Status[fate.upper()])
-        elif fate == "no address":
-            zone.records[name] = {}
-        elif fate == "us":
-            zone.records[name] = {Kind.A: ["192.0.2.99"]}
-        elif fate == "fine":
-            zone.records[name] = address(n + 1)
+    table: dict[str, Records] = {
+        "fine.test": MIXED, "us.test": {Kind.A: ["192.0.2.99"]}, "loop.test": "loop.test"
+    }  # fmt: skip
+    targets = [MX(preference, f"h{n}.test") for n, (preference, _) in enumerate(records)]
+    zone = Zone(table | {"example.org": {Kind.MX: targets}})
+    for target, (_, shape) in zip(targets, records, strict=True):
+        entry, failing = SHAPES[shape]
+        if entry is not None:
+            zone.records[target.exchange] = entry
+        zone.moods |= {(target.exchange, kind): Mood(Status.FAILED) for kind in failing}
     return zone
 
 
@@ -96,17 +127,17 @@ def zone_with(records: list[tuple[int, str]]) -> Zone:
 def test_hosts_are_those_preferred_to_us_that_have_an_address_by_preference(
     records: list[tuple[int, str]], seed: int
 ) -> None:
-    assume(sum(fate in ("failed", "bogus") for _, fate in records) < MX_FAILURES)
+    assume(sum(shape in FAILED for _, shape in records) < MX_FAILURES)
     zone = zone_with(records)
-    ours = min((preference for preference, fate in records if fate == "us"), default=99)
-    preferred = [(p, f"h{n}.test", fate) for n, (p, fate) in enumerate(records) if p < ours]
-    expected = sorted((p, name) for p, name, fate in preferred if fate == "fine")
+    ours = min((preference for preference, shape in records if shape in OURS), default=99)
+    preferred = [(p, f"h{n}.test", shape) for n, (p, shape) in enumerate(records) if p < ours]
+    expected = sorted((p, name) for p, name, shape in preferred if shape in FINE)
     try:
         found = hosts(zone, seed=seed)
     except NoRoute as error:
         assert not expected
         assert error.reply is not None
-        failed = any(fate in ("failed", "bogus") for _, _, fate in preferred)
+        failed = any(shape in FAILED for _, _, shape in preferred)
         assert error.reply.transient is failed
     else:
         assert sorted((host.preference, host.name) for host in found) == expected
@@ -114,6 +145,45 @@ def test_hosts_are_those_preferred_to_us_that_have_an_address_by_preference(
     assert {name for name, kind in zone.asked if kind is not Kind.MX} <= {
         f"h{n}.test" for n in range(len(records))
     }
+
+
+NAMES = st.sampled_from(["a.test", "b.test", "c.test", "mx.us.test", "gone.test", ""])
+ADDRESSES = st.sampled_from(["192.0.2.1", "192.0.2.99", "127.0.0.1", "0.0.0.0"])
+ENTRIES = st.one_of(
+    NAMES.filter(bool),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            Kind.MX: st.lists(st.builds(MX, st.integers(0, 3), NAMES), max_size=6),
+            Kind.A: st.lists(ADDRESSES, max_size=3),
+            Kind.AAAA: st.lists(st.sampled_from(["2001:db8::1", "::1", "fe80::1"]), max_size=2),
+        },
+    ),
+)
+TABLES = st.dictionaries(NAMES.filter(bool), ENTRIES, max_size=5)
+PLACES = st.tuples(NAMES, st.sampled_from([Kind.MX, Kind.A, Kind.AAAA]))
+MOODS = st.dictionaries(PLACES, st.sampled_from([Status.FAILED, Status.BOGUS]), max_size=4)
+
+
+@pytest.mark.req("RFC5321-5.1-05")
+@given(TABLES, MOODS, st.integers())
+def test_whatever_a_zone_says_only_what_it_denies_is_an_error_for_good(
+    table: dict[str, Records], moods: dict[tuple[str, Kind], Status], seed: int
+) -> None:
+    zone = Recorder(table)
+    zone.moods |= {place: Mood(status) for place, status in moods.items()}
+    try:
+        found = hosts(zone, "a.test", seed)
+    except NoRoute as error:
+        assert error.reply is not None
+        failed = not all(answer.known for answer in zone.answers)
+        loops = str(error.reply.enhanced) == "5.4.6"
+        assert error.reply.transient is (failed and not loops)
+        assert error.reply.permanent or error.reply.code == 451
+    else:
+        assert len({host.name for host in found}) == len(found)
+        assert [host.preference for host in found] == sorted(host.preference for host in found)
+        assert all(host.addresses and not US.has(host) for host in found)
 
 
 @pytest.mark.req("RFC5321-5.1-14")
@@ -172,6 +242,21 @@ def test_a_host_that_is_named_twice_is_tried_once_at_its_best_preference() -> No
 def test_at_most_fifty_hosts_of_a_domain_are_looked_up() -> None:
     zone = zone_of(*(MX(number, f"h{number}.test") for number in range(200)))
     assert names(zone) == [f"h{number}.test" for number in range(50)]
+
+
+@pytest.mark.req("RFC5321-5.1-16")
+def test_this_server_is_found_among_a_thousand_hosts() -> None:
+    many = [MX(7, f"h{number}.test") for number in range(999)]
+    zone = zone_of(MX(5, "a.test"), *many, MX(7, "mx.us.test"))
+    assert names(zone) == ["a.test"]
+    assert len(zone.asked) == 3
+
+
+@pytest.mark.parametrize("domain", ["stra\u00dfe.test", "\u200d.test"])
+def test_a_domain_without_a_labels_is_an_error_for_good_and_is_not_asked_for(domain: str) -> None:
+    zone = Zone({"strasse.test": MIXED})
+    assert failure(zone, domain).startswith("550 5.1.2 ")
+    assert zone.asked == []
 
 
 @pytest.mark.req("RFC5321-5.1-06")
