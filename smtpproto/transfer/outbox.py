@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from ..errors import QueueFailed
 from ..mail import Source
@@ -15,42 +16,90 @@ from ..mta.queue import Message, make_id
 from ..mta.settlement import Done, Fate, Hold, Later, Settlement
 from ..mta.store import Queued, QueueStore
 from ..ports import Runtime
+from .backoff import Backoff
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Written"]
 
 _log = logging.getLogger("smtpproto.queue")
 
 
+_Entries = dict[str, tuple[Message, list[Settlement]]]  # by the ids of messages
+
+
+@frozen(kw_only=True)
+class Written:
+    """What came of a write."""
+
+    due: float | None = None
+    """When the first of what is in the queue now is due; None if all has ended."""
+    error: QueueFailed | None = None
+
+
 @define(eq=False)
 class Outbox:
-    """Settlements that are not written yet. Not for several tasks at once."""
+    """Settlements that are not written yet. Only :meth:`write` may run in another task than the
+    rest."""
 
     _runtime: Runtime
     _store: QueueStore
     _reporter: Reporter
-    _entries: dict[str, tuple[Message, list[Settlement]]] = field(factory=dict, init=False)
+    _waiting: _Entries = field(factory=dict, init=False)
+    _taken: _Entries = field(factory=dict, init=False)  # by the write that runs
+    _backoff: Backoff = field(factory=Backoff, init=False)
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self._waiting or self._taken)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last write failed."""
+        return self._backoff.failing
 
     def add(self, message: Message, settlements: Iterable[Settlement]) -> None:
         """Add settlements of *message*, one for each delivery."""
-        self._entries.setdefault(message.id, (message, []))[1].extend(settlements)
+        self._waiting.setdefault(message.id, (message, []))[1].extend(settlements)
 
-    async def write(self) -> float | None:
-        """Write all, and the reports that follow from it, in one commit: one report for all
-        recipients of a message. Return when the first of what is in the queue then is due; None if
-        all has ended. Raises QueueFailed; then all is kept for the next call."""
-        if not self._entries:
-            return None
-        pairs = [await self._with_report(*entry) for entry in self._entries.values()]
+    def pause(self) -> float:
+        """Return for how many seconds to wait with the next write."""
+        if self._taken or not self._waiting:
+            return inf
+        return self._backoff.left(self._runtime.now())
+
+    def begins(self) -> bool:
+        """Return whether to write now. If so, :meth:`write` and :meth:`ended` must follow."""
+        if self.pause() > 0:
+            return False
+        self._taken, self._waiting = self._waiting, {}
+        return True
+
+    async def write(self) -> Written:
+        """Write what waited, and the reports that follow from it, in one commit: one report for all
+        recipients of a message."""
+        try:
+            return Written(due=await self._write())
+        except QueueFailed as error:
+            return Written(error=error)
+
+    def ended(self, written: Written) -> None:
+        """Take note of what came of a write. What could not be written waits for the next one."""
+        if written.error is not None:
+            self._backoff.failed(written.error, self._runtime.now())
+            later, self._waiting = self._waiting, self._taken
+            for message, settlements in later.values():
+                self.add(message, settlements)
+        else:
+            self._backoff.succeeded()
+        self._taken = {}
+
+    async def _write(self) -> float | None:
+        pairs = [await self._with_report(*entry) for entry in self._taken.values()]
         try:
             await self._settle(pairs)
-            self._entries.clear()
         except ValueError as error:
             _log.error("the queue refuses what came of some deliveries: %s", error)
-            for name, pair in zip([*self._entries], pairs, strict=True):
+            for name, pair in zip([*self._taken], pairs, strict=True):
                 await self._settle_one(name, pair)
+                del self._taken[name]
         return min((due for pair in pairs for due in _due(*pair)), default=None)
 
     async def _settle(self, pairs: Sequence[tuple[Sequence[Settlement], Queued | None]]) -> None:
@@ -66,7 +115,6 @@ class Outbox:
             await self._settle([pair])
         except ValueError as error:
             _log.error("what came of message %s cannot be written: %s", name, error)
-        del self._entries[name]
 
     # -- reports -----------------------------------------------------------------------------
 

@@ -1,0 +1,118 @@
+"""When to claim deliveries, and the claims themselves, one at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from math import inf
+
+from attrs import define, field, frozen
+
+from ..errors import QueueFailed
+from ..mta.judge import Judge
+from ..mta.queue import Delivery
+from ..mta.store import Claim, QueueStore, Selection
+from ..ports import Runtime
+from .backoff import Backoff
+
+__all__ = ["Claimed", "Claimer"]
+
+_log = logging.getLogger("smtpproto.queue")
+
+_MOST = 500  # deliveries at once
+_EACH = 100  # of one domain, so that the others have their turn
+_AGAIN = 0.05  # seconds after which the store is asked again at the earliest, if it had nothing
+_PUT_BACK = 60.0  # seconds by which the clock is put back that matter
+
+
+@frozen(kw_only=True)
+class Claimed:
+    """What came of a claim."""
+
+    claims: Sequence[Claim] = ()
+    due: float | None = None
+    """When the next delivery is due, if nothing was claimed; None if none waits."""
+    error: QueueFailed | None = None
+
+
+@define(eq=False)
+class Claimer:
+    """Claims what is due. Only :meth:`claim` may run in another task than the rest."""
+
+    _runtime: Runtime
+    _store: QueueStore
+    _judge: Judge
+    _look: float
+    busy: bool = field(default=False, init=False)
+    """Whether a claim runs."""
+    _backoff: Backoff = field(factory=Backoff, init=False)
+    _asked: bool = field(default=True, init=False)  # to look into the store at once
+    _next: float = field(default=0.0, init=False)  # when something there is due
+    _passed_over: frozenset[str] = field(default=frozenset(), init=False)  # by the last claim
+    _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
+    _clock_was_put_back: bool = field(default=False, init=False)
+
+    def ask(self) -> None:
+        """Claim as soon as possible. Threads may call this."""
+        self._asked = True
+
+    def note_due(self, due: float) -> None:
+        """Claim again when *due*, in seconds since the epoch."""
+        self._next = min(self._next, due)
+
+    def pause(self) -> float:
+        """Return for how many seconds to wait, if there is room."""
+        if self.busy:
+            return inf
+        due = 0.0 if self._asked else self._next - self._runtime.utc()
+        return max(due, self._backoff.left(self._runtime.now()))
+
+    def begins(self, excluded: Collection[str]) -> bool:
+        """Return whether to claim now, all but the domains *excluded*. If so, :meth:`claim` and
+        :meth:`ended` must follow."""
+        now, excluded = self._runtime.utc(), frozenset(excluded)
+        self._check_clock(now)
+        if self.busy or self._backoff.left(self._runtime.now()):
+            return False
+        if self._asked or now >= self._next or self._passed_over - excluded:
+            self._asked, self.busy, self._passed_over = False, True, excluded
+            return True
+        return False
+
+    def _check_clock(self, now: float) -> None:
+        """Notice that the clock was put back: then the times in the queue may be far off."""
+        before, self._ahead = self._ahead, now - self._runtime.now()
+        if self._ahead < before - _PUT_BACK:
+            self._asked = self._clock_was_put_back = True
+
+    async def claim(self, room: int) -> Claimed:
+        """Claim at most *room* deliveries; if none is due, ask when the next one is."""
+        now, excluded = self._runtime.utc(), self._passed_over
+        try:
+            if self._clock_was_put_back:
+                _log.warning("the clock was put back; all that waits is tried now")
+                await self._store.retry(Selection(), now)
+                self._clock_was_put_back = False
+            claims = await self._store.claim(
+                now, min(room, _MOST), self._due_if_lost, excluded=excluded, each=_EACH
+            )
+            due = now if claims else await self._store.next_due(excluded=excluded)
+        except QueueFailed as error:
+            return Claimed(error=error)
+        return Claimed(claims=claims, due=due)
+
+    def _due_if_lost(self, delivery: Delivery) -> float:
+        return self._judge.due_if_lost(delivery, self._runtime.utc())
+
+    def ended(self, claimed: Claimed) -> None:
+        """Take note of what came of a claim."""
+        self.busy = False
+        if claimed.error is not None:
+            self._asked = True
+            self._backoff.failed(claimed.error, self._runtime.now())
+            return
+        self._backoff.succeeded()
+        now, due = self._runtime.utc(), claimed.due
+        earliest = now if claimed.claims else now + _AGAIN
+        latest = now + self._look
+        self._next = latest if due is None else min(max(due, earliest), latest)
