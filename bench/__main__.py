@@ -14,6 +14,7 @@ from pathlib import Path
 
 import trustme
 
+from .agents import POSTFIX
 from .contenders import CLIENTS, CORES, ROOT, SERVERS
 from .processes import OTHERS, raise_file_limit
 from .report import absences
@@ -121,7 +122,7 @@ def main() -> None:
         options.rounds, options.seconds = 1, 0.0
     raise_file_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and end all processes
-    os.sched_setaffinity(0, {OTHERS})
+    os.sched_setaffinity(0, OTHERS)
     with tempfile.TemporaryDirectory() as directory:
         plan = Plan(options.rounds, options.seconds, *make_certificate(Path(directory)))
         with Runner(plan) as runner:
@@ -139,13 +140,13 @@ def main() -> None:
 
 def failures(sections: Sequence[Section]) -> list[str]:
     """Return where programs of this project failed; a peer may."""
-    ours = {one.name for one in [*SERVERS, *CLIENTS, *CORES] if not one.is_peer}
+    peers = {POSTFIX, *(one.name for one in [*SERVERS, *CLIENTS, *CORES] if one.is_peer)}
     return [
         f"{name} in {figures.load} ({figures.absent[name]})"
         for section in sections
         for figures in section.figures
         for name in figures.failed
-        if name in ours
+        if name not in peers
     ]
 
 

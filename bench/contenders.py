@@ -141,7 +141,7 @@ def _has_module(python: str, name: str) -> bool:
 
 @contextlib.contextmanager
 def serving(
-    contender: Contender, mode: str, certificate: Path, processor: int = TESTED
+    contender: Contender, mode: str, certificate: Path, processors: Set[int] = TESTED
 ) -> Iterator[tuple[Process, int]]:
     """Run a server while the block runs; yield its process and its port."""
     port = None
@@ -151,7 +151,7 @@ def serving(
         command = [str(find("smtp-sink")), *options, f"127.0.0.1:{port}", "1000"]
     else:
         command = contender.command(str(certificate), mode)
-    with running(command, contender.environment(), processor) as process:
+    with running(command, contender.environment(), processors) as process:
         yield process, port_of(process, port)
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,23 +28,17 @@ class NotHere(BenchError):
     """A contender is not installed, or cannot do what a load asks for."""
 
 
-def processors() -> tuple[int, int]:
-    """Return the processor of the process under test, and the one for everything else.
-
-    They are the same on a machine with one processor.
-    """
-    available = sorted(os.sched_getaffinity(0))
-    return available[-1], available[0]
-
-
-TESTED, OTHERS = processors()
+ALL = frozenset(os.sched_getaffinity(0))
+TESTED, OTHERS = {max(ALL)}, {min(ALL)}
+"""The processor of the process under test, and the one for everything else. They are the same on a
+machine with one processor."""
 
 
 @contextmanager
-def pinned(processor: int) -> Iterator[None]:
-    """Let processes that are started in the block run on one processor only."""
+def pinned(processors: Set[int]) -> Iterator[None]:
+    """Let processes that are started in the block run on these processors only."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {processor})
+    os.sched_setaffinity(0, processors)
     try:
         yield
     finally:
@@ -64,13 +58,13 @@ def raise_file_limit() -> int:
 
 
 class Process:
-    """A program that runs on one processor, prints lines, and may read some."""
+    """A program that runs on some processors, prints lines, and may read some."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], processor: int
+        self, command: Sequence[str], environment: Mapping[str, str], processors: Set[int]
     ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end()
-        with pinned(processor):
+        with pinned(processors):
             self._popen = subprocess.Popen(
                 command,
                 bufsize=0,
@@ -148,10 +142,10 @@ class Process:
 
 @contextmanager
 def running(
-    command: Sequence[str], environment: Mapping[str, str], processor: int
+    command: Sequence[str], environment: Mapping[str, str], processors: Set[int]
 ) -> Iterator[Process]:
-    """Run *command* on *processor* while the block runs."""
-    process = Process(command, environment, processor)
+    """Run *command* on *processors* while the block runs."""
+    process = Process(command, environment, processors)
     try:
         yield process
     finally:

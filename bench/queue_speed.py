@@ -23,6 +23,8 @@ from smtpproto.mta.queue import Delivery, Message, make_id
 from smtpproto.mta.settlement import Done, Fate, Settlement
 from smtpproto.mta.store import Queued
 
+from .disk import probe
+
 ROUNDS = 5
 DONE = Done(Fate.RELAYED)
 
@@ -57,19 +59,10 @@ class Rates:
     """Milliseconds of CPU time for each message, for all that is done with it."""
 
 
-def probe(directory: Path) -> float:
-    """Return how many appends of 4 kB a second can be synced one by one."""
-    octets, number = bytes(4096), 64
-    with tempfile.TemporaryFile(dir=directory) as file:
-        start = time.perf_counter()
-        for _ in range(number):
-            os.write(file.fileno(), octets)
-            os.fdatasync(file.fileno())
-        return number / (time.perf_counter() - start)
-
-
-def message(size: int, now: float) -> Queued:
-    """Return a new message."""
+def message(
+    size: int, now: float, recipient: str = "bob@example.net", due: float | None = None
+) -> Queued:
+    """Return a new message. It is *due* now, if it is not given."""
     name = make_id(now, os.urandom(10))
     return Queued(
         message=Message(
@@ -77,7 +70,10 @@ def message(size: int, now: float) -> Queued:
             expires=now + 1e5,
         ),
         deliveries=(
-            Delivery(message=name, number=0, recipient=ForwardPath.of("bob@example.net"), due=now),
+            Delivery(
+                message=name, number=0, recipient=ForwardPath.of(recipient),
+                due=now if due is None else due,
+            ),
         ),
         content=(b"x" * 76 + b"\r\n") * (size // 78) + b"x" * (size % 78),
     )  # fmt: skip

@@ -33,6 +33,54 @@ class Table:
         return [name, *[self.cell(column, name) if took else "" for column, took in taken]]
 
 
+@frozen
+class Row:
+    """A row of :class:`Goals`: what something cost, as a rate or as a cost."""
+
+    figures: Figures
+    goal: str
+    rate: bool
+
+    def cell(self, name: str) -> str:
+        if name not in self.figures.costs:
+            return ""
+        cost = self.figures.cost(name)
+        return number(1 / cost if self.rate else cost * self.figures.scale)
+
+    def ratio(self, name: str, reference: str) -> str:
+        """Return what it is, as a multiple of that of *reference*."""
+        if not {name, reference} <= self.figures.costs.keys():
+            return ""
+        pair = (reference, name) if self.rate else (name, reference)
+        return _ratio(*self.figures.ratio(*pair))
+
+
+@frozen
+class Goals:
+    """A table with a row for each thing that was measured, and what is aimed at.
+
+    *compared* are compared with the *reference*.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    reference: str
+    compared: Sequence[str]
+
+    def __str__(self) -> str:
+        names = list(dict.fromkeys(name for row in self.rows for name in row.figures.costs))
+        pairs = [f"{name} / {self.reference}" for name in self.compared]
+        head = [self.title, *names, *pairs, "goal"]
+        lines = [
+            [f"{row.figures.load}, {row.figures.unit}", *map(row.cell, names)]
+            + [row.ratio(name, self.reference) for name in self.compared] + [row.goal]
+            for row in self.rows
+        ]  # fmt: skip
+        return "\n".join(
+            [_line(head), "| --- " + "| ---: " * (len(head) - 1) + "|", *map(_line, lines)]
+        )
+
+
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 

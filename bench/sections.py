@@ -10,12 +10,13 @@ from typing import ParamSpec, TypeVar
 
 from attrs import frozen
 
-from . import growth, imports, memory
+from . import growth, imports, memory, mta_speed
+from .agents import OURS as AGENT
 from .contenders import CLIENTS, CORES, SERVERS, Contender
 from .loads import CORE_LOADS, Load, client_loads, server_loads
 from .measuring import Figures
 from .plot import chart
-from .report import Table, cost, cost_against, times, units
+from .report import Goals, Table, cost, cost_against, times, units
 from .report import growth as growth_table
 from .running import Runner
 
@@ -37,7 +38,7 @@ class Section:
 
     title: str
     figures: Sequence[Figures]
-    tables: Sequence[Table]
+    tables: Sequence[Table | Goals]
     drawing: str = ""
     """A chart in SVG."""
 
@@ -60,6 +61,7 @@ class Suite:
         """Measure; yield the sections that are not empty."""
         sections = (
             self.servers, self.clients, self.memory, self.growth, self.core, self.imports,
+            self.agents,
         )  # fmt: skip
         for measure in sections:
             section = measure()
@@ -116,6 +118,13 @@ class Suite:
         modules = self._with_trees(imports.MODULES[:2] if self.smoke else imports.MODULES)
         figures = [_noted("import", imports.run, modules, self.runner.plan.rounds)]
         return Section("Imports", figures, [Table("CPU", figures, cost)])
+
+    def agents(self) -> Section:
+        loads = [load for load in mta_speed.LOADS if self._wants(load)]
+        amounts = mta_speed.amounts(self.runner.plan.rounds, smoke=self.smoke)
+        contenders = self._with_trees([AGENT])
+        tables = [_noted(load, mta_speed.run, load, contenders, amounts) for load in loads]
+        return Section("Mail agents", [row.figures for it in tables for row in it.rows], tables)
 
     @property
     def _big(self) -> int:

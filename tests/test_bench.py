@@ -10,7 +10,7 @@ import pytest
 from bench.loads import client_loads
 from bench.measuring import Figures, count_for, in_rounds
 from bench.plot import chart
-from bench.report import Table, absences, cost, cost_against, times
+from bench.report import Goals, Row, Table, absences, cost, cost_against, times
 
 LOAD = client_loads(20)[1]
 
@@ -77,6 +77,18 @@ def test_tables_show_costs_ratios_and_what_is_missing() -> None:
     assert times("ours")(measured, "floor") == "2.50 ±20%"
     assert times("absent")(measured, "floor") == ""
     assert absences([measured, measured]) == "* peer (C2): not here"
+
+
+def test_a_table_of_goals_compares_rates_and_costs_with_the_reference() -> None:
+    """Of a rate, more is better; of a cost, less."""
+    measured = figures(ours=[0.01], postfix=[0.02], disk=[0.001])
+    rows = [Row(measured, "at least 1", rate=True), Row(measured, "", rate=False)]
+    assert str(Goals("sent", rows, "postfix", ["ours", "theirs"])) == (
+        "| sent | ours | postfix | disk | ours / postfix | theirs / postfix | goal |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| C2, us of CPU per message | 100 | 50.0 | 1,000 | 2.00 |  | at least 1 |\n"
+        "| C2, us of CPU per message | 10,000 | 20,000 | 1,000 | 0.50 |  |  |"
+    )
 
 
 def test_the_chart_has_a_bar_for_each_contender_that_took_part() -> None:
