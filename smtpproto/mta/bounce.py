@@ -36,9 +36,7 @@ MAX_HEADER = 16 * 1024  # octets of a header that a report returns
 _MAX_SUBJECT = 200  # characters of the subject of the message that a report repeats
 _MAX_MESSAGE_ID = 250  # characters
 
-_ACTIONS = {
-    Fate.FAILED: Action.FAILED,
-    Fate.EXPIRED: Action.FAILED,
+_SUCCESSES = {
     Fate.DELIVERED: Action.DELIVERED,
     Fate.RELAYED: Action.RELAYED,
     Fate.EXPANDED: Action.EXPANDED,
@@ -95,7 +93,7 @@ class Reporter:
             case Done(fate=Fate.FAILED | Fate.EXPIRED):
                 return Action.FAILED if _asked(notify, Notify.FAILURE) else None
             case Done(fate=Fate.DELIVERED | Fate.RELAYED | Fate.EXPANDED as fate):
-                return _ACTIONS[fate] if self._reports_success(message, settlement) else None
+                return _SUCCESSES[fate] if self._reports_success(message, settlement) else None
         return None
 
     def _reports_success(self, message: Message, settlement: Settlement) -> bool:

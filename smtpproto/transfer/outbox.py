@@ -9,6 +9,7 @@ from math import inf
 from attrs import define, evolve, field, frozen
 
 from ..errors import QueueFailed
+from ..grammar.printable import printable
 from ..mail import Source
 from ..mail.preparation import Content
 from ..mta.bounce import Reporter
@@ -151,9 +152,14 @@ class Outbox:
             return b""
 
     def _log_undeliverable(self, message: Message, settlements: Sequence[Settlement]) -> None:
-        """Note what failed for good, and nobody is told of."""
-        if any(_has_failed(settlement) for settlement in settlements):
-            _log.warning("message %s could not be delivered, and no report is due", message.id)
+        """Tell the log what failed and is reported to nobody (RFC 3461 5.2)."""
+        failed = [str(it.delivery.recipient) for it in settlements if _has_failed(it)]
+        if failed:
+            more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+            text = "message %s from <%s> could not be delivered to %s%s; nobody is told"
+            _log.warning(
+                text, message.id, printable(str(message.sender)), printable(failed[0]), more
+            )
 
 
 def _due(settlements: Iterable[Settlement], report: Queued | None) -> Iterator[float]:

@@ -6,6 +6,7 @@ import base64
 import quopri
 import re
 from itertools import combinations
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,7 +14,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto.grammar.address import ReversePath
+from smtpproto.grammar.address import Mailbox, ReversePath
 from smtpproto.grammar.dsn import Notify, OriginalRecipient, Ret
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.grammar.printable import printable
@@ -136,6 +137,7 @@ CONDITIONS: list[tuple[Decision, Action, Notify, bool]] = [
     "RFC3461-5.2.6-01",
     "RFC3461-5.2.6-02",
     "RFC3464-2.3.3-01",
+    "RFC5321-6.1-02",
 )
 @pytest.mark.parametrize("notify", NOTIFY, ids=_name)
 @pytest.mark.parametrize(("decision", "action", "condition", "by_default"), CONDITIONS)
@@ -265,9 +267,13 @@ def test_each_relay_reports_a_message_whose_by_asks_for_a_trace() -> None:
     "RFC5321-3.6.3-01",
     "RFC3834-3.3-01",
 )
-def test_a_report_goes_from_the_null_sender_to_the_sender_and_asks_for_no_report_itself() -> None:
+@pytest.mark.parametrize("postmaster", [None, Mailbox("root", "b.example")])
+def test_a_report_goes_from_the_null_sender_to_the_sender_and_asks_for_no_report_itself(
+    postmaster: Mailbox | None,
+) -> None:
     one = message("Ann@A.example", parameters=MailParameters(ret=Ret.FULL, envid="x"))
-    queued = REPORTER.report(one, [settlement(FAILED)], b"", now=T, report_id=ID)
+    reporter = evolve(REPORTER, postmaster=postmaster)
+    queued = reporter.report(one, [settlement(FAILED)], b"", now=T, report_id=ID)
     assert queued is not None
     envelope = envelope_of(queued.message, queued.deliveries)
     assert bytes(envelope.mail) == b"MAIL FROM:<>"
@@ -350,6 +356,7 @@ def test_the_header_says_that_the_postmaster_of_this_server_replies_automaticall
     }
 
 
+@pytest.mark.req("RFC5322-2.2.3-01/client")
 @given(st.text(st.sampled_from("abü \t=?_"), max_size=300))
 def test_the_fields_of_the_header_are_folded_and_ascii(subject: str) -> None:
     content = f"Subject: {subject}\r\nMessage-ID: <{'a' * 300}@b.example>\r\n\r\n".encode()
@@ -358,8 +365,16 @@ def test_the_fields_of_the_header_are_folded_and_ascii(subject: str) -> None:
     )
     assert queued is not None and isinstance(queued.content, bytes)
     lines = queued.content.partition(b"\r\n\r\n")[0].split(b"\r\n")
-    assert all(line.isascii() for line in lines)
+    assert all(line.isascii() and len(line) <= 998 for line in lines)
     assert all(len(line) <= 78 or b" " not in line.partition(b": ")[2].strip() for line in lines)
+
+
+@pytest.mark.req("RFC5322-3.6.4-01")
+def test_ids_of_reports_are_unique_and_have_the_form_of_a_message_id() -> None:
+    ids = {make_id(T, random.randbytes(10)) for random in map(Random, range(10_000))}
+    assert len(ids) == 10_000
+    report = REPORTER.report(message(), [settlement(FAILED)], b"", now=T, report_id=ID)
+    assert re.fullmatch(r"<[a-z0-9]+@mx\.example\.org>", read(report).header["Message-ID"])
 
 
 def test_the_subject_tells_the_worst_of_what_is_reported() -> None:

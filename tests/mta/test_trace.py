@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.grammar.address import ForwardPath, ReversePath
-from smtpproto.grammar.domain import Domain
+from smtpproto.grammar.domain import Domain, Host
 from smtpproto.grammar.envelope import Envelope
 from smtpproto.grammar.parameters import MailParameters
 from smtpproto.mail.header import header_fields
 from smtpproto.mta.queue import make_id
 from smtpproto.mta.trace import MAX_HOPS, Hops, Tracer, delivery_fields, received_from
 from smtpproto.server.handler import Session
-from smtpproto.testing.strategies import domains, forward_paths, reverse_paths, splits
+from smtpproto.testing.strategies import domains, forward_paths, hosts, reverse_paths, splits
 from smtpproto.tls.filter import TLSInfo
 
 from .settled import T
@@ -58,10 +58,29 @@ def test_a_recipient_is_named_only_if_there_is_no_other(recipients: list[Forward
     assert (b"\r\n\tfor <" in field) == (len(recipients) == 1)
 
 
-@pytest.mark.req("RFC6531-3.7.3-01")
+@pytest.mark.req("RFC6531-3.7.3-01", "RFC6531-3.7.3-03")
 def test_the_field_is_ascii_unless_the_message_has_smtputf8() -> None:
     assert received("jö@b.example").isascii()
-    assert "for <jö@b.example>" in received("jö@b.example", smtputf8=True)
+    with_utf8 = received("jö@b.example", smtputf8=True)
+    assert "\r\n\twith UTF8SMTP\r\n" in with_utf8
+    assert "\r\n\tfor <jö@b.example>" in with_utf8
+
+
+@pytest.mark.req("RFC5322-2.2.3-01/server")
+@given(hosts(), forward_paths(smtputf8=True), st.booleans())
+def test_each_clause_of_the_field_has_a_line_of_its_own(
+    hello: Host, recipient: ForwardPath, utf8: bool
+) -> None:
+    session = Session(peer=("2001:db8::1", 25), hello=hello, extended=True)
+    parameters = MailParameters(smtputf8=utf8)
+    envelope = Envelope("ann@a.example", [recipient], parameters)
+    field = TRACER.received(session, envelope, now=T, queue_id=ID)
+    first, *others = field.removesuffix(b"\r\n").split(b"\r\n")
+    assert first.startswith(b"Received: from ")
+    named = [b"for"] if utf8 or recipient.isascii else []
+    assert [line.split()[0] for line in others] == [b"by", b"with", b"id", *named, b"Mon,"]
+    assert all(line.startswith(b"\t") for line in others)
+    assert all(len(line) <= 998 for line in [first, *others])
 
 
 @given(domains(), st.ip_addresses(), st.binary())

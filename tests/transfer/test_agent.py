@@ -104,12 +104,17 @@ def test_all_recipients_that_fail_together_share_a_report() -> None:
     assert report.count(b"Final-Recipient:") == 2
 
 
-@pytest.mark.req("RFC3461-5.2-01", "RFC5321-4.5.4-02")
-def test_no_report_is_made_for_the_null_sender() -> None:
+@pytest.mark.req("RFC3461-5.2-01", "RFC3461-5.2-02", "RFC5321-4.5.4-02")
+def test_no_report_is_made_for_the_null_sender_but_the_log_tells(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     working = Working(Network((Host(refuse_rcpt={"nobody": NO}),)))
     entries = working.deliver(working.queued("nobody@example.net", sender=None))
     assert fates(working, entries) == {"nobody@example.net": Fate.FAILED}
     assert len(entries) == 1 and working.home.received == []
+    assert [it.getMessage() for it in caplog.records if it.levelname == "WARNING"] == [
+        "message m1 from <> could not be delivered to nobody@example.net; nobody is told"
+    ]
 
 
 def test_a_report_that_cannot_be_delivered_is_dropped() -> None:

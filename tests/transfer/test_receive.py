@@ -23,6 +23,7 @@ from smtpproto import (
     PlainPasswords,
     RcptParameters,
     Reply,
+    ReversePath,
     SendRefused,
     Session,
 )
@@ -76,6 +77,19 @@ def test_a_client_that_has_logged_in_may_relay() -> None:
     [(entry, content)] = site.queued()
     assert (entry.message.origin, entry.message.authenticated) == ("ann", True)
     assert content.startswith(b"Received: ") and b"\r\n\twith ESMTPA\r\n" in content
+
+
+@pytest.mark.req("RFC4954-5-04")
+def test_a_message_names_no_user_who_says_that_its_sender_is_not_known() -> None:
+    passwords = PlainPasswords({"agent7": "secret"})
+    site = Site(
+        options={"authenticator": passwords, "auth_in_clear": True},
+        client={"login": ("agent7", "secret"), "login_in_clear": True, "tls": "none"},
+    )
+    assert site.send(Envelope(ANN, ELSEWHERE, MailParameters(auth=ReversePath(None)))).accepted
+    [(entry, content)] = site.queued()
+    assert entry.message.parameters.auth == ReversePath(None)
+    assert b"agent7" not in content
 
 
 class AllAreWelcome(Authenticator):
@@ -181,7 +195,7 @@ def test_the_content_in_the_queue_is_one_received_field_and_then_what_the_client
     assert received.startswith(
         b"Received: from client.example ([192.0.2.1])\r\n\tby mx.example.org"
     )
-    assert f"id {entry.message.id}".encode() in received
+    assert received.endswith(b"\r\n") and f"id {entry.message.id}".encode() in received
     assert received.count(b"\r\n") == received.count(b"\r\n\t") + 1
     assert str(outcome.accepted[BOB]) == f"250 2.0.0 Queued as {entry.message.id}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smtpproto import Reply
@@ -11,6 +13,7 @@ from smtpproto.mta.judge import is_permanent
 from smtpproto.mta.queue import Result
 from smtpproto.mta.route import SmartHost
 from smtpproto.mta.schedule import Feedback, feedback_of
+from smtpproto.testing.simulation import Faults
 from smtpproto.transfer.relay import check_route
 from tests.support.hosts import Host
 from tests.support.queued import attempt, delivery, message
@@ -56,12 +59,45 @@ def test_an_address_of_the_other_family_is_tried_after_a_refusal() -> None:
     assert (result.result, result.address) == (Result.RELAYED, "2001:db8::1")
 
 
+class Stalling(Host):
+    """A host from which nothing is heard any more once it has called a hook."""
+
+    def __init__(self, hook: str) -> None:
+        super().__init__()
+        self.hook, self.faults = hook, Faults()
+
+    def connect(self, *arguments: Any) -> Reply | None:
+        self.faults.silent |= self.hook == "connect"
+        return super().connect(*arguments)
+
+    def ehlo(self, *arguments: Any) -> None:
+        self.faults.silent |= self.hook == "ehlo"
+
+    def mail(self, *arguments: Any) -> Reply | None:
+        self.faults.silent |= self.hook == "mail"
+        return super().mail(*arguments)
+
+    def rcpt(self, *arguments: Any) -> Reply | None:
+        self.faults.silent |= self.hook == "rcpt"
+        return super().rcpt(*arguments)
+
+    def message(self, *arguments: Any) -> Reply | None:
+        self.faults.silent |= self.hook == "message"
+        return super().message(*arguments)
+
+
 @pytest.mark.req("RFC5321-4.5.4-01")
-def test_a_host_that_does_not_answer_in_time_is_followed_by_the_next() -> None:
-    network = Network()
-    network.simulation.host("192.0.2.1").faults.silent = True
+@pytest.mark.parametrize("hook", ["", "connect", "ehlo", "mail", "rcpt", "message"])
+def test_a_host_that_does_not_answer_in_time_is_followed_by_the_next(hook: str) -> None:
+    host = Stalling(hook)
+    network = Network((host, Host()))
+    host.faults = network.simulation.host("192.0.2.1").faults
+    host.faults.silent = not hook
     [result] = network.attempt()
-    assert (result.result, result.host) == (Result.RELAYED, "mx2.example.net")
+    if hook == "message":  # it may have the message
+        assert (result.result, result.host) == (Result.UNKNOWN, "mx1.example.net")
+    else:
+        assert (result.result, result.host) == (Result.RELAYED, "mx2.example.net")
     assert result.seconds >= 60
 
 
