@@ -20,6 +20,7 @@ from smtpproto import Reply
 from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
+from smtpproto.mta import QueueLimits, RetrySchedule
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
@@ -169,7 +170,9 @@ def options() -> Iterator[str]:
         (ServerConfig, "`serve`"),
         (Timeouts, "`Timeouts`, for both"),
         (Limits, "`Limits`, for both"),
+        (RetrySchedule, "`RetrySchedule`, for a mail agent"),
         (ScheduleLimits, "`ScheduleLimits`, for a mail agent"),
+        (QueueLimits, "`QueueLimits`, for an `SQLiteQueue`"),
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
     ):
         yield f"\n### {what}\n"

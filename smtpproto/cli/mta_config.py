@@ -16,6 +16,7 @@ from ..dns import Resolver
 from ..grammar.secret import Secret
 from ..limits import Limits, ScheduleLimits
 from ..mta.exchangers import Self
+from ..mta.queue_limits import QueueLimits
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes, SmartHost
 from ..sasl import Login
@@ -31,6 +32,7 @@ __all__ = ["Configuration", "Listener", "read_configuration"]
 
 _RETRY = {it.name: tuple if it.name == "steps" else float for it in fields(RetrySchedule)}
 _LIMITS = {it.name: float if it.name.endswith("pause") else int for it in fields(ScheduleLimits)}
+_STORAGE = {it.name: float if it.name == "remember" else int for it in fields(QueueLimits)}
 _KINDS = "direct = true, smart_host = ..., or maildir = ..."
 
 
@@ -67,11 +69,12 @@ def read_configuration(path: Path) -> Configuration:
     resolver = _resolver(table.table("dns"))
     if resolver is not None:
         options["resolver"] = resolver
+    storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks("hostname"):
-        mta = MTA(hostname, SQLiteQueue(path.parent / queue), routes or None, **options)
+        mta = MTA(hostname, SQLiteQueue(path.parent / queue, storage), routes or None, **options)
     return Configuration(mta, listeners)
 
 

@@ -48,6 +48,7 @@ class RetrySchedule:
     factor: float = field(default=1.5, validator=ge(1))
     """How much longer each further wait is than the one before."""
     longest: float = field(default=4 * HOUR, validator=gt(0))
+    """The longest wait."""
     jitter: float = field(default=0.1, validator=[ge(0), le(0.5)])
     """The share by which chance makes each wait shorter or longer."""
     expiry: float = field(default=5 * DAY, validator=gt(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
-from smtpproto.mta import Direct, Local, RetrySchedule, SmartHost
+from smtpproto.mta import Direct, Local, QueueLimits, RetrySchedule, SmartHost
 from smtpproto.mta.exchangers import Self
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
@@ -96,6 +97,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + LISTEN + "[retry]\nsteps = ['a']\n", "line 6: retry.steps: must be a list of num"),
         (START + LISTEN + "[retry]\nstep = [1]\n", "line 6: retry.step: no such key; allowed are"),
         (START + LISTEN + "[limits]\nactive = 0\n", "line 5: limits: "),
+        (START + LISTEN + "[storage]\nrow = -1\n", "line 5: storage: "),
         (START + LISTEN + "[dns]\nnameservers = ['x']\n", "line 6: dns.nameservers: "),
         (START + LISTEN + "certificate = 'none.pem'\n", "line 5: listen[1].certificate: cannot"),
         (START + LISTEN + "key = 'none.pem'\n", "line 5: listen[1].key: needs a certificate"),
@@ -131,6 +133,8 @@ def test_the_values_reach_the_mta(tmp_path: Path) -> None:
 smart_host = "c.test"
 [retry]
 steps = [1, 2.5]
+[storage]
+reserve = 1
 [dns]
 nameservers = ["127.0.0.1"]
 [itself]
@@ -148,6 +152,8 @@ loopback = false
     assert smart.options["login"].username == "ann"
     assert list(config.by_sender) == ["ann@example.org"]
     assert (config.grace, config.retry) == (5, RetrySchedule(steps=(1, 2.5)))
+    queue: Any = found.mta._queue
+    assert queue._limits == QueueLimits(reserve=1)
     assert isinstance(config.resolver, DNSResolver)
     names = ["mx.example.org", "mail.example.org"]
     assert config.itself == Self(names=names, addresses=["192.0.2.7"], loopback=False)
