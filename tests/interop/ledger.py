@@ -16,6 +16,7 @@ from smtpproto.errors import SendRefused, SMTPError
 from smtpproto.mta.report import read_report
 
 SMALL, LARGE = 300, 200_000  # octets
+_ENOUGH = 200  # recipients in the queue; with more of them it would take long to empty it
 _SIZES = (SMALL, SMALL, 4_000, 20_000, LARGE)  # in rows, in segments, in files of their own
 _SENDER = "ann@a.test"
 
@@ -70,6 +71,11 @@ class Ledger(Handler):
             self.arrived[number, str(recipient)].append(life)
 
     # -- the account ---------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """About how many of those that were accepted are missing: it is quick."""
+        return len(self.accepted) - len(self.arrived) - len(self.reports)
 
     def missing(self) -> list[Sent]:
         """Return what was accepted, and has neither arrived nor been reported."""
@@ -155,9 +161,9 @@ def load(port: int, ledger: Ledger, threads: int = 4) -> Iterator[None]:
     def work() -> None:
         while not stopped.is_set():
             with contextlib.suppress(SMTPError), account.client() as client:
-                while not stopped.is_set():
+                while not stopped.is_set() and ledger.waiting < _ENOUGH:
                     account.send_over(client)
-            time.sleep(0.01)  # the agent is being started
+            time.sleep(0.01)  # the agent is being started, or has enough to do
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
