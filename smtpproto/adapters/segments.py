@@ -44,18 +44,28 @@ def sync_directory(path: Path) -> None:
 
 
 class Segments:
-    """The files of one directory. One thread appends; :meth:`create` and :meth:`open` are for all.
-    Errors of the system are raised as they are."""
+    """The files of one directory. One thread appends; :meth:`create` is for all.
+
+    Errors of the system are raised as they are.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(mode=0o700, exist_ok=True)
-        self._numbers = count(max(self._existing(), default=0) + 1)
+        self.directory: Path = directory
+        self.candidates: set[int] = set()
+        """Files that may be deleted, if no message needs them."""
+        self._numbers = count(1)
         self._file: io.FileIO | None = None
         self._number = self._size = 0
         self._unsynced = False
-        self.broken: set[int] = set()
-        """The files in which a write has failed; they may be deleted when no message needs them."""
+
+    def start(self, needed: Collection[int]) -> None:
+        """Delete the files whose numbers are not *needed*; number new ones after all of them."""
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        numbers = [*self._existing()]
+        self._numbers = count(max([*numbers, *needed], default=0) + 1)
+        for number in numbers:
+            if number not in needed:
+                self.remove(number)
 
     def append(self, octets: bytes) -> tuple[int, int]:
         """Write *octets*; return the number of the file, and where in it they begin. They are not
@@ -65,17 +75,16 @@ class Segments:
             self.abandon()
             self._number, self._file = self.create()
             self._size = 0
-        offset = self._size
+        start = self._size
         self._unsynced = True
         try:
             write_all(self._file, octets)
         except OSError:
-            self.broken.add(self._number)
             self.sync()  # for what was appended before
             self.abandon()
             raise
         self._size += len(octets)
-        return self._number, offset
+        return self._number, start
 
     def sync(self) -> None:
         """Make all that was appended durable."""
@@ -84,8 +93,10 @@ class Segments:
             self._unsynced = False
 
     def abandon(self) -> None:
-        """Append no more to the present file: a sync has failed, or it is long enough."""
+        """Append no more to the present file: a write or a sync has failed, or it is long
+        enough."""
         if self._file is not None:
+            self.candidates.add(self._number)
             self._file.close()
         self._file, self._unsynced = None, False
 
@@ -94,7 +105,7 @@ class Segments:
         number = next(self._numbers)
         file = io.FileIO(self.path(number), "xb")
         try:
-            sync_directory(self._directory)
+            sync_directory(self.directory)
         except BaseException:
             file.close()
             self.remove(number)
@@ -110,12 +121,6 @@ class Segments:
         with contextlib.suppress(OSError):
             self.path(number).unlink()
 
-    def remove_all_but(self, needed: Collection[int]) -> None:
-        """Delete the files whose numbers are not *needed*."""
-        for number in [*self._existing()]:
-            if number not in needed:
-                self.remove(number)
-
     def size(self, number: int) -> int:
         """Return the octets in the file; 0 if it is missing."""
         with contextlib.suppress(FileNotFoundError):
@@ -124,10 +129,10 @@ class Segments:
 
     def path(self, number: int) -> Path:
         """Return the path of the file."""
-        return self._directory / f"{number:012d}{_SUFFIX}"
+        return self.directory / f"{number:012d}{_SUFFIX}"
 
     def _existing(self) -> Iterator[int]:
-        for path in self._directory.glob(f"*{_SUFFIX}"):
+        for path in self.directory.glob(f"*{_SUFFIX}"):
             if path.stem.isascii() and path.stem.isdecimal():
                 yield int(path.stem)
 

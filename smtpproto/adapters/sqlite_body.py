@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 from ..ports import Runtime
 from .segments import Segments, sync_file, write_all
+from .sqlite_errors import errors_of
 from .sqlite_rows import Place
-from .sqlite_writer import failure
 
 __all__ = ["SQLiteBody"]
 
@@ -70,23 +69,19 @@ class SQLiteBody:
         octets = b"".join(self._pieces)
         self._pieces.clear()
         self._held = 0
-        try:
+        with errors_of(self._segments.directory):
             self._check(len(octets))
             if self._file is None:
                 self._number, self._file = self._segments.create()
             write_all(self._file, octets)
-        except OSError as error:
-            raise failure(error, Path(self._segments.path(self._number or 0))) from error
         self._crc = zlib.crc32(octets, self._crc)
 
     def _finish(self) -> None:
         self._flush()
         assert self._file is not None
-        try:
+        with errors_of(self._segments.directory):
             sync_file(self._file.fileno())
-        except OSError as error:
-            raise failure(error, self._segments.path(self._number or 0)) from error
-        self._close()
+            self._close()
 
     def _close(self) -> None:
         if self._file is not None:

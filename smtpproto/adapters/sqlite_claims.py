@@ -6,6 +6,9 @@ import heapq
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing
+
+from ..mta.queue import Delivery, State
 
 __all__ = ["due_keys", "earliest", "lower_destinations", "raise_destinations"]
 
@@ -29,15 +32,15 @@ def due_keys(
     for priority in _priorities(connection):
         if len(picked) >= limit:
             break
-        merge = _Merge(connection, priority, now, excluded, seen)
-        while len(picked) < limit and (found := merge.next()) is not None:
-            key, domain = found
-            if each is not None and of_domain[domain] >= each:
-                merge.drop()
-                continue
-            picked.append(key)
-            of_domain[domain] += 1
-            merge.advance()
+        with closing(_Merge(connection, priority, now, excluded, seen)) as merge:
+            while len(picked) < limit and (found := merge.next()) is not None:
+                key, domain = found
+                if each is not None and of_domain[domain] >= each:
+                    merge.drop()
+                    continue
+                picked.append(key)
+                of_domain[domain] += 1
+                merge.advance()
     return picked, seen
 
 
@@ -67,11 +70,15 @@ class _Merge:
         self._connection, self._priority, self._now = connection, priority, now
         self._excluded, self._seen = excluded, seen
         self._heads: list[tuple[float, int, str, Iterator[tuple[float, int]]]] = []
-        self._destinations: Iterator[tuple[str, float]] = connection.execute(
+        self._destinations: sqlite3.Cursor = connection.execute(
             "SELECT domain, due FROM destination WHERE priority = ? AND due <= ? ORDER BY due",
             (priority, now),
         )
-        self._coming = next(self._destinations, None)
+        self._coming: tuple[str, float] | None = next(self._destinations, None)
+
+    def close(self) -> None:
+        """End the look-up of destinations, which would keep SQLite from making the log shorter."""
+        self._destinations.close()
 
     def next(self) -> tuple[int, str] | None:
         """Return the key and the domain of the next delivery; None if there is none."""
@@ -114,13 +121,18 @@ class _Merge:
 
 
 def lower_destinations(
-    connection: sqlite3.Connection, waiting: Iterable[tuple[int, str, float]]
+    connection: sqlite3.Connection, deliveries: Iterable[tuple[int, Delivery]]
 ) -> None:
-    """Note deliveries that wait from now on: priority, domain and time of each."""
+    """Note those of *deliveries*, each with its priority, that wait from now on."""
+    least: dict[Destination, float] = {}
+    for priority, it in deliveries:
+        if it.state is State.WAITING:
+            destination = priority, it.domain
+            least[destination] = min(it.due, least.get(destination, it.due))
     connection.executemany(
         """INSERT INTO destination VALUES (?, ?, ?) ON CONFLICT DO UPDATE
         SET due = excluded.due WHERE excluded.due < due""",
-        waiting,
+        [(*destination, due) for destination, due in least.items()],
     )
 
 

@@ -3,26 +3,24 @@ on it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from ..errors import QueueFailed
 from ..mail import Source
 from ..mta.queue import Message
 from ..mta.store import Entry, QueueStats, Selection
 from .segments import Segments
-from .sqlite_schema import check_version, connect
+from .sqlite_errors import errors_of
+from .sqlite_schema import connect, directory_of
 from .sqlite_tables import Tables
-from .sqlite_writer import failure
 
 __all__ = ["QueueControl"]
-
-T = TypeVar("T")
 
 
 class QueueControl:
@@ -42,20 +40,9 @@ class QueueControl:
         self._path = Path(path).absolute()
         if not self._path.is_file():
             raise QueueFailed(f"there is no queue at {self._path}", check="the path of the queue")
-        try:
+        with errors_of(self._path):
             self._connection = connect(self._path)
-        except (sqlite3.Error, OSError) as error:
-            raise failure(error, self._path) from error
-        try:
-            check_version(self._connection, self._path)
-            bodies = Segments(self._path.with_name(self._path.name + ".bodies"))
-            self._tables = Tables(self._connection, bodies)
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise failure(error, self._path) from error
-        except BaseException:
-            self.close()
-            raise
+        self._tables = Tables(self._connection, Segments(directory_of(self._path)))
 
     def close(self) -> None:
         """Close the database."""
@@ -75,50 +62,43 @@ class QueueControl:
     def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
         """Return the first *limit* messages that *selection* selects: see
         :meth:`.QueueStore.find`."""
-        return self._do(lambda: self._tables.find(selection, limit))
+        with errors_of(self._path):
+            return self._tables.find(selection, limit)
 
     def content(self, message: Message) -> Source:
         """Return the content of *message*, which must still be in the queue."""
-        return self._do(lambda: self._tables.content(message))
+        with errors_of(self._path):
+            return self._tables.content(message)
 
     def stats(self) -> QueueStats:
         """Return how much is in the queue."""
-        return self._do(self._tables.stats)
+        with errors_of(self._path):
+            return self._tables.stats()
 
     def hold(self, selection: Selection, reason: str) -> int:
         """Hold the waiting deliveries of *selection*; return how many."""
-        return self._change(lambda: self._tables.hold(selection, reason))
+        with self._transaction():
+            return self._tables.hold(selection, reason)
 
     def release(self, selection: Selection) -> int:
         """Let held deliveries wait again, due now; return how many."""
-        return self._change(lambda: self._tables.release(selection, time.time()))
+        with self._transaction():
+            return self._tables.release(selection, time.time())
 
     def retry(self, selection: Selection) -> int:
         """Make waiting deliveries due now; return how many. A destination that does not answer
         stays paused."""
-        return self._change(lambda: self._tables.retry(selection, time.time()))
+        with self._transaction():
+            return self._tables.retry(selection, time.time())
 
     def drop(self, selection: Selection) -> int:
         """Take deliveries that wait or are held out of the queue, and tell nobody; return how
         many. The file of a large content is deleted later."""
-        return self._change(lambda: self._tables.drop(selection, time.time())[0])
+        with self._transaction():
+            return self._tables.drop(selection, time.time())[0]
 
-    def _do(self, function: Callable[[], T]) -> T:
-        try:
-            return function()
-        except (sqlite3.Error, OSError) as error:
-            raise failure(error, self._path) from error
-
-    def _change(self, function: Callable[[], T]) -> T:
-        def change() -> T:
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with errors_of(self._path), self._connection:  # which commits, or rolls back
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = function()
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            return result
-
-        return self._do(change)
+            yield

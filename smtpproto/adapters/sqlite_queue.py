@@ -15,12 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sqlite3
-import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,10 +40,11 @@ from ..mta.store import (
 from ..ports import Runtime
 from .segments import Segments
 from .sqlite_body import SQLiteBody
+from .sqlite_errors import errors_of
 from .sqlite_rows import Place, in_row
-from .sqlite_schema import lock
+from .sqlite_schema import directory_of, lock
 from .sqlite_tables import Tables
-from .sqlite_writer import Call, Reader, Writer, failure
+from .sqlite_writer import Call, Reader, Writer
 
 __all__ = ["SQLiteQueue"]
 
@@ -62,20 +61,24 @@ class SQLiteQueue:
 
     async def open(self, runtime: Runtime) -> None:
         """Open the store. Raises QueueFailed, also if another process uses the queue."""
-        if self._open is None:
-            given_up = threading.Event()
+        if self._open is not None:
+            return
+        opened: Future[_Open] = Future()
 
-            def make() -> _Open:
-                opened = _Open(self._path, runtime, self._limits)
-                if given_up.is_set():
-                    opened.close()
-                return opened
-
+        def make() -> None:
+            it = _Open(self._path, runtime, self._limits)
             try:
-                self._open = await runtime.in_thread(make)
-            except BaseException:  # if it was cancelled, the thread goes on
-                given_up.set()
-                raise
+                opened.set_result(it)
+            except InvalidStateError:  # the caller has given up
+                it.close()
+
+        try:
+            await runtime.in_thread(make)
+        except BaseException:  # if it was cancelled, the thread goes on
+            if not opened.cancel():
+                opened.result().close()
+            raise
+        self._open = opened.result()
 
     async def close(self) -> None:
         """Finish what was begun, and close the store."""
@@ -86,28 +89,14 @@ class SQLiteQueue:
     def body(self) -> Body:
         """Return a new, empty content."""
         it = self._opened()
-        check = self._check_space
-        return SQLiteBody(it.runtime, it.segments, self._limits.spool, check)
+        return SQLiteBody(it.runtime, it.segments, self._limits.spool, self._check_space)
 
     async def put(self, messages: Sequence[Queued]) -> None:
         """Add *messages*, all or none: see :meth:`.QueueStore.put`."""
-        it = self._opened()
-        for queued in messages:
-            check_queued(queued)
         total = sum(queued.message.size for queued in messages)
-        contents = await self._contents(messages)
-
-        def add(tables: Tables) -> None:
-            try:
-                self._check_space(total)
-                self._add(it, tables, messages, contents)
-            except BaseException:
-                it.remove(contents)
-                raise
-
-        call = Call(add)
-        call.future.add_done_callback(lambda done: it.remove(contents if done.cancelled() else ()))
-        await it.write(call, cancel=True)
+        await self._write_with(
+            messages, lambda _: self._check_space(total), lambda _: None, cancel=True
+        )
 
     async def claim(
         self,
@@ -138,22 +127,22 @@ class SQLiteQueue:
         """Write what became of deliveries: see :meth:`.QueueStore.settle`."""
         it = self._opened()
         check_settlements(settlements)
-        for queued in new:
-            check_queued(queued)
-        contents = await self._contents(new)
 
-        def write(tables: Tables) -> None:
-            it.recent.remove(tables.settle(settlements, now))
+        def write(tables: Tables) -> list[str]:
             tables.forget(now - self._limits.remember)
-            self._add(it, tables, new, contents)
+            return tables.settle(settlements, now)
 
-        await it.write(Call(write, after=lambda _: it.note_settled(settlements)))
+        def note(left: list[str]) -> None:
+            it.note_settled(settlements)
+            it.recent.remove(left)
+
+        await self._write_with(new, write, note)
 
     async def content(self, message: Message) -> Source:
         """Return the content: see :meth:`.QueueStore.content`."""
         it = self._opened()
         found = it.recent.get(message.id)
-        return found if found is not None else await it.read(lambda its: its.content(message))
+        return found if found is not None else await it.read(lambda tables: tables.content(message))
 
     async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
         """Return when the next delivery that waits is due: see :meth:`.QueueStore.next_due`."""
@@ -179,13 +168,10 @@ class SQLiteQueue:
     async def drop(self, selection: Selection, now: float) -> int:
         """Take deliveries that wait or are held out of the queue; return how many."""
         it = self._opened()
-
-        def write(tables: Tables) -> int:
-            dropped, left = tables.drop(selection, now)
-            it.recent.remove(left)
-            return dropped
-
-        return await it.write(Call(write))
+        call = Call(
+            lambda tables: tables.drop(selection, now), after=lambda done: it.recent.remove(done[1])
+        )
+        return (await it.write(call))[0]
 
     async def stats(self) -> QueueStats:
         """Return how much is in the queue."""
@@ -198,40 +184,49 @@ class SQLiteQueue:
             raise QueueFailed("the queue is not open", check="that open() was called first")
         return self._open
 
-    async def _contents(self, messages: Sequence[Queued]) -> list[bytes | Place]:
-        """Return the content of each message: octets, or the place of those in a file already."""
+    async def _write_with(
+        self,
+        messages: Sequence[Queued],
+        function: Callable[[Tables], T],
+        after: Callable[[T], object],
+        *,
+        cancel: bool = False,
+    ) -> None:
+        """Call *function* and add *messages* in one transaction; then call *after*."""
+        it = self._opened()
+        for queued in messages:
+            check_queued(queued)
         contents: list[bytes | Place] = []
+
+        def write(tables: Tables) -> T:
+            result = function(tables)
+            for queued, content in zip(messages, contents, strict=True):
+                tables.put(queued, self._place(it, content))
+            return result
+
+        def note(result: T) -> None:
+            after(result)
+            for queued, content in zip(messages, contents, strict=True):
+                if isinstance(content, bytes) and len(content) <= self._limits.row:
+                    it.recent.add(queued.message.id, content)
+
         try:
             for queued in messages:
-                content = queued.content
-                if isinstance(content, SQLiteBody):
-                    contents.append(await content.finish())
-                elif isinstance(content, bytes):
-                    contents.append(content)
-                else:
-                    raise TypeError("the content must be octets, or the body() of this queue")
+                contents.append(await _finished(queued.content))
         except BaseException:
-            self._opened().remove(contents)
+            it.remove(contents)
             raise
-        return contents
+        call = Call(write, after=note, undo=lambda: it.remove(contents))
+        await it.write(call, cancel=cancel)
 
-    def _add(
-        self,
-        it: _Open,
-        tables: Tables,
-        messages: Sequence[Queued],
-        contents: Sequence[bytes | Place],
-    ) -> None:
-        for queued, content in zip(messages, contents, strict=True):
-            if isinstance(content, Place):
-                place = content
-            elif len(content) <= self._limits.row:
-                place = in_row(content)
-                it.recent.add(queued.message.id, content)
-            else:
-                segment, start = it.segments.append(content)
-                place = Place(zlib.crc32(content), segment=segment, start=start)
-            tables.put(queued, place)
+    def _place(self, it: _Open, content: bytes | Place) -> Place:
+        """Return where *content* is, or is put now."""
+        if isinstance(content, Place):
+            return content
+        if len(content) <= self._limits.row:
+            return in_row(content)
+        segment, start = it.segments.append(content)
+        return Place(zlib.crc32(content), segment=segment, start=start)
 
     def _check_space(self, size: int) -> None:
         """Raise QueueFull if *size* octets would use the reserve of the disk."""
@@ -244,23 +239,20 @@ class SQLiteQueue:
 
 
 class _Open:
-    """A queue that is open: its lock, its threads, and what they have in memory."""
+    """A queue that is open: its lock, its connections, and what they have in memory."""
 
     def __init__(self, path: Path, runtime: Runtime, limits: QueueLimits) -> None:
         self.runtime = runtime
         self.recent = _Recent(limits.cache)
-        try:
-            with contextlib.ExitStack() as opened:
-                opened.enter_context(lock(path.with_name(path.name + ".lock")))
-                self.segments = Segments(path.with_name(path.name + ".bodies"))
-                self.writer = Writer(path, self.segments)
-                self.writer.start()
-                opened.callback(self.writer.stop)
-                self._reader = Reader(path, self.segments)
-                opened.callback(self._reader.stop)
-                self.close: Callable[[], None] = opened.pop_all().close
-        except (sqlite3.Error, OSError) as error:
-            raise failure(error, path) from error
+        self.segments = Segments(directory_of(path))
+        with errors_of(path), contextlib.ExitStack() as opened:
+            opened.enter_context(lock(path.with_name(path.name + ".lock")))
+            self.writer = Writer(path, self.segments)
+            self.writer.start()
+            opened.callback(self.writer.stop)
+            self._reader = Reader(path, self.segments)
+            opened.callback(self._reader.close)
+            self.close: Callable[[], None] = opened.pop_all().close
 
     async def write(self, call: Call[T], *, cancel: bool = False) -> T:
         """Return the result of *call*. If the caller is cancelled before it has begun, and *cancel*
@@ -274,7 +266,7 @@ class _Open:
 
     async def read(self, function: Callable[[Tables], T]) -> T:
         """Return the result of *function*, which only reads."""
-        return await self.runtime.wait_for(self._reader.submit(Call(function)))
+        return await self.runtime.in_thread(lambda: self._reader.read(function))
 
     def note_leased(self, claims: Sequence[Claim]) -> None:
         """Remember what was handed out."""
@@ -295,18 +287,18 @@ class _Open:
             for claim in claimed.result()
             for it in claim.deliveries
         ]
+        call = Call(
+            lambda tables: tables.settle(settlements, now),
+            after=lambda _: self.note_settled(settlements),
+        )
         with contextlib.suppress(QueueFailed):  # closed: the next start does it
-            self.writer.submit(
-                Call(
-                    lambda tables: tables.settle(settlements, now),
-                    after=lambda _: self.note_settled(settlements),
-                )
-            )
+            self.writer.submit(call)
 
     def remove(self, contents: Sequence[bytes | Place]) -> None:
-        """Delete the files of contents that have not entered the queue."""
+        """Delete the files of contents that have not entered the queue. If the database could not
+        be opened again, that is not certain, and left to the next start."""
         for content in contents:
-            if isinstance(content, Place) and content.segment is not None:
+            if isinstance(content, Place) and content.segment is not None and self.writer.tables:
                 self.segments.remove(content.segment)
 
 
@@ -316,20 +308,24 @@ class _Recent:
     def __init__(self, most: int) -> None:
         self._most, self._size = most, 0
         self._contents: OrderedDict[str, bytes] = OrderedDict()
-        self._using = threading.Lock()
-
-    def get(self, name: str) -> bytes | None:
-        return self._contents.get(name)
+        self.get = self._contents.get
 
     def add(self, name: str, content: bytes) -> None:
-        with self._using:
-            self._contents[name] = content
-            self._size += len(content)
-            while self._size > self._most:
-                _, oldest = self._contents.popitem(last=False)
-                self._size -= len(oldest)
+        self._contents[name] = content
+        self._size += len(content)
+        while self._size > self._most:
+            _, oldest = self._contents.popitem(last=False)
+            self._size -= len(oldest)
 
     def remove(self, names: Iterable[str]) -> None:
-        with self._using:
-            for name in names:
-                self._size -= len(self._contents.pop(name, b""))
+        for name in names:
+            self._size -= len(self._contents.pop(name, b""))
+
+
+async def _finished(content: bytes | Body) -> bytes | Place:
+    """Return *content*: octets, or the place of those that are in a file already."""
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, SQLiteBody):
+        raise TypeError("the content must be octets, or the body() of this queue")
+    return await content.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import sys
@@ -14,7 +13,7 @@ from ..errors import QueueFailed
 from ..mta.queue import State
 from .segments import Segments, sync_directory
 
-__all__ = ["connect", "find_broken", "lock", "migrate", "void_leases"]
+__all__ = ["connect", "directory_of", "find_broken", "lock", "void_leases"]
 
 STATES = {State.WAITING: 0, State.LEASED: 1, State.HELD: 2}
 _APPLICATION = 0x736D7470  # "smtp", in the header of the file
@@ -53,20 +52,15 @@ _VERSIONS = [
 ]
 
 
-@contextlib.contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Raise errors of SQLite and of the system as QueueFailed that names *path*."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise QueueFailed(f"the queue {path} cannot be opened: {error}") from error
+def directory_of(path: Path) -> Path:
+    """Return the directory of the large contents of the queue at *path*."""
+    return path.with_name(path.name + ".bodies")
 
 
 def lock(path: Path) -> IO[bytes]:
     """Return a file that this process alone has open, until it closes it. Raises QueueFailed if
     another has."""
-    with named(path):
-        file = open(path, "ab")  # noqa: SIM115 - it stays open
+    file = open(path, "ab")  # noqa: SIM115 - it stays open
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415
@@ -83,38 +77,40 @@ def lock(path: Path) -> IO[bytes]:
     return file
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection to the database at *path*, set as the queue needs it."""
-    if not path.exists():
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Return a connection to the queue's database at *path*, set as the queue needs it. To
+    *create* is to make the tables, too, or to bring them to the present version. Raises
+    QueueFailed if the database is not ours, or of another version."""
+    if create and not path.exists():
         path.touch(mode=0o600)
         sync_directory(path.parent)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
-        connection.executescript(
-            """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
-            PRAGMA checkpoint_fullfsync = ON; PRAGMA busy_timeout = 5000;
-            PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"""
-        )
+        version = _version(connection, path)
+        if version < len(_VERSIONS) and not create:
+            check = "that the MTA of this version has opened it once"
+            raise QueueFailed(f"the queue {path} is of an older version", check=check)
+        _set_up(connection, path)
+        for number, script in enumerate(_VERSIONS[version:], version + 1):
+            connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise QueueFailed if the database is not a queue of the present version."""
-    if _version(connection, path) != len(_VERSIONS):
-        raise QueueFailed(
-            f"the queue {path} is of an older version",
-            check="that the MTA of this version has opened it once",
-        )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to the present version. Raises QueueFailed if it is not ours, or newer."""
-    version = _version(connection, path)
-    for number, script in enumerate(_VERSIONS[version:], version + 1):
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Set what is not the default. It comes after the check that the database is ours: this changes
+    the file."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        check = "that the path is on a local disk"
+        raise QueueFailed(f"the queue {path} cannot have a log (WAL) there", check=check)
+    connection.executescript(
+        """PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+        PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 4000;
+        PRAGMA journal_size_limit = 67108864;"""
+    )
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

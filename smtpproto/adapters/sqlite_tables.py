@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -12,11 +12,7 @@ from attrs import evolve
 from ..errors import QueueFailed
 from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import (
-    read_message,
-    write_log,
-    write_message,
-)
+from ..mta.queue_text import read_message, write_log, write_message
 from ..mta.settlement import Done, Ended, Fate, Settlement
 from ..mta.store import Claim, Entry, Queued, QueueStats, Selection, address_key, domain_key
 from .segments import FileSlice, Segments
@@ -52,8 +48,6 @@ class Tables:
     def __init__(self, connection: sqlite3.Connection, segments: Segments) -> None:
         self.connection: sqlite3.Connection = connection
         self._segments = segments
-        self.emptied: set[int] = set()
-        """The segments that messages have left since this was cleared."""
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -89,13 +83,7 @@ class Tables:
             f"INSERT INTO delivery VALUES (?{', ?' * 10}, NULL, NULL)",
             [delivery_row(key, priority, it) for it in queued.deliveries],
         )
-        earliest_of: dict[str, float] = {}
-        for it in queued.deliveries:
-            if it.state is State.WAITING:
-                earliest_of[it.domain] = min(it.due, earliest_of.get(it.domain, it.due))
-        lower_destinations(
-            self.connection, [(priority, domain, due) for domain, due in earliest_of.items()]
-        )
+        lower_destinations(self.connection, ((priority, it) for it in queued.deliveries))
 
     def claim(
         self,
@@ -116,7 +104,7 @@ class Tables:
                 claims.append(self._lease(message_key, sorted(its_keys), due))
             except QueueFailed as error:
                 log.error("%s", error)
-                self._hold(its_keys, printable(error.message))
+                self.hold_message(message_key, printable(error.message))
         raise_destinations(self.connection, seen)
         return claims
 
@@ -135,18 +123,12 @@ class Tables:
         )
         return Claim(message=message, deliveries=tuple(deliveries))
 
-    def _hold(self, keys: Iterable[int], reason: str) -> None:
-        self.connection.executemany(
-            "UPDATE delivery SET state = 2, reason = ? WHERE key = ?",
-            [(reason, key) for key in keys],
-        )
-
     def hold_message(self, message_key: int, reason: str) -> None:
         """Hold all deliveries of a message that wait."""
         first, last = key_range(message_key)
         self.connection.execute(
             """UPDATE delivery SET state = 2, reason = ? WHERE key BETWEEN ? AND ?
-            AND state <> 2 AND fate IS NULL""",
+            AND state = 0 AND fate IS NULL""",
             (reason, first, last),
         )
 
@@ -154,22 +136,15 @@ class Tables:
         """Write what became of deliveries; return the ids of the messages that left. Raises
         ValueError for one that is not leased."""
         touched: dict[int, str] = {}
+        waiting: list[tuple[int, Delivery]] = []
         for settlement in settlements:
             delivery, decision = settlement.delivery_after, settlement.decision
-            row = self.connection.execute(
-                """SELECT delivery.key, delivery.priority FROM message JOIN delivery
-                ON delivery.key = (message.key << 20) + ?
-                WHERE id = ? AND state = 1 AND fate IS NULL""",
-                (delivery.number, delivery.message),
-            ).fetchone()
-            if row is None:
-                what = f"delivery {delivery.number} of {delivery.message}"
-                raise ValueError(f"{what} is not leased")
-            key, priority = row
             fate = decision.fate.value if isinstance(decision, Done) else None
-            self.connection.execute(
+            row = self.connection.execute(
                 """UPDATE delivery SET state = ?, due = ?, attempts = ?, warned = ?, reason = ?,
-                log = ?, fate = ?, at = ? WHERE key = ?""",
+                log = ?, fate = ?, at = ?
+                WHERE key = (SELECT (key << 20) + ? FROM message WHERE id = ?)
+                AND state = 1 AND fate IS NULL RETURNING key, priority""",
                 (
                     STATES[delivery.state],
                     delivery.due,
@@ -179,14 +154,19 @@ class Tables:
                     write_log(delivery.log),
                     fate,
                     now,
-                    key,
+                    delivery.number,
+                    delivery.message,
                 ),
-            )
-            if fate is not None:
+            ).fetchone()
+            if row is None:
+                what = f"delivery {delivery.number} of {delivery.message}"
+                raise ValueError(f"{what} is not leased")
+            key, priority = row
+            if fate is None:
+                waiting.append((priority, delivery))
+            else:
                 touched[key >> SHIFT] = delivery.message
-            elif delivery.state is State.WAITING:
-                where = [(priority, delivery.domain, delivery.due)]
-                lower_destinations(self.connection, where)
+        lower_destinations(self.connection, waiting)
         return self._leave(touched, now)
 
     def _leave(self, touched: dict[int, str], now: float) -> list[str]:
@@ -210,7 +190,7 @@ class Tables:
         if not self.connection.execute(statement, (message_key,)).rowcount:
             (segment,) = self._one("SELECT segment FROM message WHERE key = ?", message_key)
             if segment is not None:
-                self.emptied.add(segment)
+                self._segments.candidates.add(segment)
 
     def forget(self, before: float) -> None:
         """Remove what is known of some messages that left the queue *before*."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sqlite3
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,17 +13,17 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 
-from ..errors import QueueFailed, QueueFull
+from ..errors import QueueFailed
 from ..ports import call_contained
 from .segments import Segments
-from .sqlite_schema import connect, find_broken, migrate, void_leases
+from .sqlite_errors import errors_of, failure, is_full, is_of_disk
+from .sqlite_schema import connect, find_broken, void_leases
 from .sqlite_tables import Tables
 
-__all__ = ["Call", "Reader", "Writer", "failure"]
+__all__ = ["Call", "Reader", "Writer"]
 
 MOST = 1000  # calls in one transaction
 _IDLE = 2.0  # seconds without a call, after which the log is written into the database
-_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
 T = TypeVar("T")
 log: logging.Logger = logging.getLogger("smtpproto.queue")
@@ -40,18 +38,52 @@ class Call(Generic[T]):
     """Whether its effect must survive a power loss."""
     after: Callable[[T], object] | None = None
     """Is called in the thread, with the result, once that is committed."""
+    undo: Callable[[], object] | None = None
+    """Is called in the thread if nothing was written, also if the future was cancelled."""
     future: Future[T] = field(factory=Future)
     result: Any = None
 
+    def begins(self) -> bool:
+        """Return whether the call is still wanted."""
+        wanted = self.future.set_running_or_notify_cancel()
+        if not wanted and self.undo is not None:
+            self.undo()
+        return wanted
 
-class _Calls(ABC):
-    """A thread that runs the calls that are submitted, in their order."""
+    def finish(self) -> None:
+        """Pass on the result."""
+        self.future.set_result(self.result)
 
-    def __init__(self, name: str) -> None:
+    def fail(self, error: Exception) -> None:
+        """Pass on *error*."""
+        if self.undo is not None:
+            self.undo()
+        self.future.set_exception(error)
+
+
+class Writer:
+    """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
+
+    If a write fails, nothing that it may concern is believed: the whole group fails, and the
+    database is opened and checked again.
+    """
+
+    def __init__(self, path: Path, segments: Segments) -> None:
+        self._path, self._segments = path, segments
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._submitting = threading.Lock()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._stopped = self._idle = False
+        self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
+        self.tables: Tables | None = None
+        """For the thread only; None while the database is not open."""
+        self._synchronous = True
+        self.leased: set[tuple[str, int]] = set()
+        """The deliveries that were handed out, and not settled yet: message and number."""
+
+    def start(self) -> None:
+        """Open the database, and start the thread. Raises errors of SQLite as they are."""
+        self._segments.start(self._open().segments())
+        self._thread.start()
 
     def stop(self) -> None:
         """Wait until all that was submitted is done, and the thread has ended."""
@@ -67,35 +99,6 @@ class _Calls(ABC):
                 raise QueueFailed("the queue is not open any more")
             self._calls.put(call)
         return call.future
-
-    @abstractmethod
-    def _run(self) -> None:
-        """Run calls until there is None instead of one."""
-
-
-class Writer(_Calls):
-    """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
-
-    If a write fails, nothing that it may concern is believed: the whole group fails, and the
-    database is opened and checked again before the next.
-    """
-
-    def __init__(self, path: Path, segments: Segments) -> None:
-        super().__init__("smtpproto queue")
-        self._path, self._segments = path, segments
-        self._idle = False
-        self.tables: Tables | None = None
-        """For the thread only; None while the database is not open."""
-        self._synchronous = True
-        self.leased: set[tuple[str, int]] = set()
-        """The deliveries that were handed out, and not settled yet: message and number."""
-
-    def start(self) -> None:
-        """Open the database, and start the thread. Raises QueueFailed."""
-        self._open()
-        assert self.tables is not None
-        self._segments.remove_all_but(self.tables.segments())
-        self._thread.start()
 
     # -- the thread --------------------------------------------------------------------------
 
@@ -118,7 +121,7 @@ class Writer(_Calls):
         self._idle = False
         group: list[Call[Any]] = []
         while call is not None:
-            if call.future.set_running_or_notify_cancel():
+            if call.begins():
                 group.append(call)
             if len(group) >= MOST or self._calls.empty():
                 return group, True
@@ -127,23 +130,21 @@ class Writer(_Calls):
 
     def _run_group(self, group: Sequence[Call[Any]]) -> None:
         try:
-            if self.tables is None:
-                self._open()
-            assert self.tables is not None
-            done = self._transaction(self.tables, group)
+            tables = self.tables or self._open()
+            done = self._transaction(tables, group)
         except Exception as error:
             log.error("the queue %s cannot be written: %s", self._path, error)
-            if not self._rolls_back(error):
-                self._close()
+            if self.tables is not None:
+                self._recover(self.tables, error)
             for call in group:
-                call.future.set_exception(failure(error, self._path))
+                call.fail(failure(error, self._path))
             return
         for call in done:
             if call.after is not None:
                 call.after(call.result)
-        self._remove_segments(self.tables)
+        self._remove_segments(tables)
         for call in done:
-            call.future.set_result(call.result)
+            call.finish()
 
     def _transaction(self, tables: Tables, group: Sequence[Call[Any]]) -> list[Call[Any]]:
         """Run *group* in one transaction; return the calls that did not raise. What they raise
@@ -157,7 +158,7 @@ class Writer(_Calls):
             try:
                 call.result = call_contained(call.function, tables)
             except Exception as error:
-                is_ours = not isinstance(error, sqlite3.Error | OSError) or _is_full(error)
+                is_ours = not is_of_disk(error) or is_full(error)
                 if not (is_ours and tables.connection.in_transaction):
                     raise
                 execute("ROLLBACK TO call")
@@ -168,23 +169,8 @@ class Writer(_Calls):
         self._segments.sync()
         execute("COMMIT")
         for call, raised in failed:
-            call.future.set_exception(raised)
+            call.fail(raised)
         return done
-
-    def _rolls_back(self, error: Exception) -> bool:
-        """Return whether the transaction that ended with *error* can simply be undone: the disk is
-        full. Then make room in the log, so that settlements can go on."""
-        if self.tables is None or not _is_full(error):
-            return False
-        connection = self.tables.connection
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            return False
-        self._segments.abandon()
-        self._checkpoint()
-        return True
 
     def _set_synchronous(self, tables: Tables, durable: bool) -> None:
         if durable is not self._synchronous:
@@ -193,39 +179,47 @@ class Writer(_Calls):
 
     def _remove_segments(self, tables: Tables) -> None:
         """Delete the files that no message needs any more."""
-        tables.emptied |= self._segments.broken
-        self._segments.broken.clear()
+        candidates = self._segments.candidates
         try:
-            for segment in [*tables.emptied]:
+            for segment in [*candidates]:
                 if not self._segments.is_current(segment):
-                    tables.emptied.discard(segment)
                     if not tables.is_needed(segment):
                         self._segments.remove(segment)
-        except sqlite3.Error as error:  # the next start deletes them
+                    candidates.discard(segment)
+        except sqlite3.Error as error:  # they are tried again
             log.warning("files of the queue %s were not deleted: %s", self._path, error)
 
-    def _open(self) -> None:
+    def _recover(self, tables: Tables, error: Exception) -> None:
+        """Undo the transaction that ended with *error*, before its callers learn of it."""
+        self._segments.abandon()
+        if is_full(error) and _rolled_back(tables.connection):
+            self._checkpoint()  # makes room in the log, so that settlements can go on
+            return
+        self._close()
+        try:
+            self._open()
+        except Exception as again:  # the next group tries it once more
+            log.error("the queue %s cannot be opened again: %s", self._path, again)
+
+    def _open(self) -> Tables:
         """Open the database and check it. Leases that nobody holds are void."""
+        connection = connect(self._path, create=True)
         try:
-            connection = connect(self._path)
-        except (sqlite3.Error, OSError) as error:
-            raise failure(error, self._path) from error
-        try:
-            migrate(connection, self._path)
-            # After a failed sync the log is believed only as far as it is written again.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # After a failed sync SQLite does not count on what it wrote last, but the next process
+            # would find it in the log. So the log is emptied before anything else is done.
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise sqlite3.OperationalError("its log is in use by another program")
             void_leases(connection, self.leased)
             tables = Tables(connection, self._segments)
             for key, name, what in find_broken(connection, self._segments):
                 log.error("message %s is held: %s", name, what)
                 tables.hold_message(key, what)
-        except (sqlite3.Error, OSError) as error:
-            connection.close()
-            raise failure(error, self._path) from error
         except BaseException:
             connection.close()
             raise
         self.tables, self._synchronous = tables, True
+        return tables
 
     def _checkpoint(self) -> None:
         """Write the log into the database, if it can be done now."""
@@ -242,38 +236,30 @@ class Writer(_Calls):
             self.tables = None
 
 
-class Reader(_Calls):
-    """A thread that reads the database, while another writes it."""
+class Reader:
+    """Reads the database while the writer works. Threads may use it: one reads at a time."""
 
     def __init__(self, path: Path, segments: Segments) -> None:
-        super().__init__("smtpproto reader")
-        self._path = path
+        self._path, self._reading = path, threading.Lock()
         connection = connect(path)
         connection.execute("PRAGMA query_only = ON")
         self._tables = Tables(connection, segments)
-        self._thread.start()
 
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            if call.future.set_running_or_notify_cancel():
-                try:
-                    result = call_contained(call.function, self._tables)
-                except Exception as error:
-                    call.future.set_exception(failure(error, self._path))
-                else:
-                    call.future.set_result(result)
-        self._tables.connection.close()
+    def read(self, function: Callable[[Tables], T]) -> T:
+        """Return what *function* returns, which only reads. Raises QueueFailed."""
+        with self._reading, errors_of(self._path):
+            return function(self._tables)
+
+    def close(self) -> None:
+        """Close the database, once nobody reads it."""
+        with self._reading:
+            self._tables.connection.close()
 
 
-def failure(error: Exception, path: Path) -> Exception:
-    """Return the error that the callers get."""
-    if not isinstance(error, sqlite3.Error | OSError):
-        return error
-    if _is_full(error):
-        return QueueFull(f"the disk of the queue {path} is full")
-    return QueueFailed(f"the queue {path} failed: {error}")
-
-
-def _is_full(error: Exception) -> bool:
-    full = isinstance(error, OSError) and error.errno in _FULL
-    return full or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL"
+def _rolled_back(connection: sqlite3.Connection) -> bool:
+    """End the transaction, if there is one. Return whether that was possible."""
+    try:
+        connection.rollback()
+    except sqlite3.Error:
+        return False
+    return True

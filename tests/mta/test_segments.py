@@ -61,6 +61,7 @@ def test_a_slice_of_a_file_that_is_too_short_or_missing_raises_one_clear_error(f
 
 def test_numbers_of_files_rise_and_are_not_used_again(tmp_path: Path) -> None:
     files = Segments(tmp_path / "bodies")
+    files.start(())
     assert files.append(b"one") == (1, 0)
     assert files.append(b"two") == (1, 3)
     number, own = files.create()
@@ -69,6 +70,7 @@ def test_numbers_of_files_rise_and_are_not_used_again(tmp_path: Path) -> None:
     files.abandon()
     files.remove(1)
     again = Segments(tmp_path / "bodies")
+    again.start(())
     assert again.append(b"three") == (3, 0)
     again.abandon()
 

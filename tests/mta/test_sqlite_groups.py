@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import pytest
 import trio
+from attrs import evolve
 
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
@@ -19,7 +23,7 @@ from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.segments import Segments
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.adapters.sqlite_rows import in_row
-from smtpproto.adapters.sqlite_schema import connect, lock, migrate
+from smtpproto.adapters.sqlite_schema import connect, lock
 from smtpproto.adapters.sqlite_tables import Tables
 from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import Delivery
@@ -44,22 +48,8 @@ class Gate:
         return NOW + 1000
 
 
-def in_asyncio(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(use(on_asyncio.Runtime()))
-
-
-def in_trio(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
-    trio.run(use, on_trio.Runtime())
-
-
-def in_blocking(use: Callable[[Runtime], Coroutine[Any, Any, None]]) -> None:
-    on_sockets.run(use(on_sockets.Runtime()))
-
-
-@pytest.mark.parametrize("run", [in_asyncio, in_trio, in_blocking])
-def test_the_queue_works_on_every_runtime(
-    tmp_path: Path, run: Callable[[Callable[[Runtime], Coroutine[Any, Any, None]]], None]
-) -> None:
+@pytest.mark.parametrize("name", ["asyncio", "trio", "blocking"])
+def test_the_queue_works_on_every_runtime(tmp_path: Path, name: str) -> None:
     async def use(runtime: Runtime) -> None:
         queue = SQLiteQueue(tmp_path / "queue.db", LIMITS)
         await queue.open(runtime)
@@ -72,7 +62,26 @@ def test_the_queue_works_on_every_runtime(
         assert await queue.find(ALL) == []
         await queue.close()
 
-    run(use)
+    match name:
+        case "asyncio":
+            asyncio.run(use(on_asyncio.Runtime()))
+        case "trio":
+            trio.run(use, on_trio.Runtime())
+        case _:
+            on_sockets.run(use(on_sockets.Runtime()))
+
+
+Test = TypeVar("Test", bound=Callable[..., Coroutine[Any, Any, None]])
+
+
+def asynchronous(test: Test) -> Callable[..., None]:
+    """Run *test* under asyncio."""
+
+    @functools.wraps(test)
+    def run(*arguments: Any, **fixtures: Any) -> None:
+        asyncio.run(test(*arguments, **fixtures))
+
+    return run
 
 
 async def until(event: threading.Event) -> None:
@@ -80,113 +89,104 @@ async def until(event: threading.Event) -> None:
         await asyncio.sleep(0)
 
 
-def test_what_gathers_while_the_writer_is_busy_costs_one_sync(
-    tmp_path: Path, faulty: type[Faulty]
-) -> None:
-    async def use(runtime: Runtime) -> None:
-        queue, gate = SQLiteQueue(tmp_path / "queue.db", LIMITS), Gate()
-        await queue.open(runtime)
-        await queue.put([make_queued("first")])
-        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
-        await until(gate.reached)
-        faulty.executed.clear()
-        async with asyncio.TaskGroup() as group:
-            for number in range(20):
-                group.create_task(queue.put([make_queued(f"m{number}")]))
-            await asyncio.sleep(0)
-            gate.opened.set()
-        await busy
-        assert faulty.executed.count("COMMIT") == 2
-        assert len(await queue.find(ALL)) == 21
+@asynccontextmanager
+async def busy_queue(path: Path) -> AsyncIterator[tuple[SQLiteQueue, Gate, asyncio.Task[Any]]]:
+    """A queue whose writer is busy with a claim of the message a, until the gate is opened."""
+    queue, gate = SQLiteQueue(path, LIMITS), Gate()
+    await queue.open(on_asyncio.Runtime())
+    await queue.put([make_queued("a")])
+    claiming = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+    await until(gate.reached)
+    try:
+        yield queue, gate, claiming
+    finally:
+        gate.opened.set()
         await queue.close()
 
-    in_asyncio(use)
+
+@asynchronous
+async def test_what_gathers_while_the_writer_is_busy_costs_one_sync(
+    tmp_path: Path, faulty: type[Faulty]
+) -> None:
+    async with busy_queue(tmp_path / "queue.db") as (queue, gate, claiming):
+        faulty.executed.clear()
+        puts = [queue.put([make_queued(f"m{number}")]) for number in range(20)]
+        tasks = [asyncio.create_task(put) for put in puts]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        await asyncio.gather(*tasks, claiming)
+        assert faulty.executed.count("COMMIT") == 2
+        assert len(await queue.find(ALL)) == 21
 
 
-def test_one_call_of_a_group_that_is_refused_does_not_disturb_the_others(tmp_path: Path) -> None:
-    async def use(runtime: Runtime) -> None:
-        queue, gate = SQLiteQueue(tmp_path / "queue.db", LIMITS), Gate()
-        await queue.open(runtime)
-        await queue.put([make_queued("a")])
-        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
-        await until(gate.reached)
+@asynchronous
+async def test_one_call_of_a_group_that_is_refused_does_not_disturb_the_others(
+    tmp_path: Path,
+) -> None:
+    async with busy_queue(tmp_path / "queue.db") as (queue, gate, claiming):
         puts = [queue.put([make_queued(f"x{name}"), make_queued(name)]) for name in "bac"]
         tasks = [asyncio.create_task(put) for put in puts]
         await asyncio.sleep(0)
         gate.opened.set()
-        results = await asyncio.gather(*tasks, busy, return_exceptions=True)
+        results = await asyncio.gather(*tasks, claiming, return_exceptions=True)
         assert [type(it) for it in results[:3]] == [type(None), ValueError, type(None)]
         assert names(await queue.find(ALL)) == ["a", "xb", "b", "xc", "c"]
-        await queue.close()
-
-    in_asyncio(use)
 
 
-def test_deliveries_whose_claimer_was_cancelled_wait_again(tmp_path: Path) -> None:
-    async def use(runtime: Runtime) -> None:
-        queue, gate = SQLiteQueue(tmp_path / "queue.db", LIMITS), Gate()
-        await queue.open(runtime)
-        await queue.put([make_queued("a")])
-        claiming = asyncio.create_task(queue.claim(NOW, 1, gate.due))
-        await until(gate.reached)
+@asynchronous
+async def test_deliveries_whose_claimer_was_cancelled_wait_again(tmp_path: Path) -> None:
+    async with busy_queue(tmp_path / "queue.db") as (queue, gate, claiming):
         claiming.cancel()
         await asyncio.wait([claiming])
         gate.opened.set()
         await queue.put([make_queued("b", due=NOW + 1)])  # after the claim, whatever it did
         claims = next(filter(None, [await queue.claim(NOW, 1, due) for _ in range(100)]))
         assert [it.attempts for it in claims[0].deliveries] == [1]
-        await queue.close()
-
-    in_asyncio(use)
 
 
-def test_a_queue_whose_opening_was_cancelled_is_closed_again(
+@asynchronous
+async def test_a_put_that_is_cancelled_before_it_begins_is_left_out(tmp_path: Path) -> None:
+    async with busy_queue(tmp_path / "queue.db") as (queue, gate, claiming):
+        body = queue.body()
+        await body.write(bytes(2_000_000))
+        queued = evolve(make_queued("b", content=bytes(2_000_000)), content=body)
+        putting = asyncio.create_task(queue.put([queued]))
+        while body._number is not None:  # type: ignore[attr-defined]  # until it is with the writer
+            await asyncio.sleep(0)
+        putting.cancel()
+        await asyncio.wait([putting])
+        gate.opened.set()
+        await claiming
+        assert names(await queue.find(ALL)) == ["a"]
+    assert [*(tmp_path / "queue.db.bodies").iterdir()] == []
+
+
+@asynchronous
+async def test_a_queue_whose_opening_was_cancelled_is_closed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = Gate()
+    gate, runtime = Gate(), on_asyncio.Runtime()
 
     def slow(path: Path) -> IO[bytes]:
         gate.reached.set()
         assert gate.opened.wait(30)
         return lock(path)
 
-    async def use(runtime: Runtime) -> None:
-        with monkeypatch.context() as slowed:
-            slowed.setattr(sqlite_queue, "lock", slow)
-            opening = asyncio.create_task(SQLiteQueue(tmp_path / "q.db", LIMITS).open(runtime))
-            await until(gate.reached)
-        opening.cancel()
-        await asyncio.wait([opening])
-        gate.opened.set()
-        while True:
-            queue = SQLiteQueue(tmp_path / "q.db", LIMITS)
-            try:
-                await queue.open(runtime)
-                break
-            except QueueFailed:
-                await asyncio.sleep(0)
-        await queue.close()
-
-    in_asyncio(use)
-
-
-def test_a_put_that_is_cancelled_before_it_begins_is_left_out(tmp_path: Path) -> None:
-    async def use(runtime: Runtime) -> None:
-        queue, gate = SQLiteQueue(tmp_path / "queue.db", LIMITS), Gate()
-        await queue.open(runtime)
-        await queue.put([make_queued("a")])
-        busy = asyncio.create_task(queue.claim(NOW, 1, gate.due))
+    with monkeypatch.context() as slowed:
+        slowed.setattr(sqlite_queue, "lock", slow)
+        opening = asyncio.create_task(SQLiteQueue(tmp_path / "q.db", LIMITS).open(runtime))
         await until(gate.reached)
-        putting = asyncio.create_task(queue.put([make_queued("b")]))
-        await asyncio.sleep(0)
-        putting.cancel()
-        await asyncio.wait([putting])
-        gate.opened.set()
-        await busy
-        assert names(await queue.find(ALL)) == ["a"]
-        await queue.close()
-
-    in_asyncio(use)
+    opening.cancel()
+    await asyncio.wait([opening])
+    gate.opened.set()
+    queue = SQLiteQueue(tmp_path / "q.db", LIMITS)
+    while True:
+        try:
+            await queue.open(runtime)
+            break
+        except QueueFailed:
+            await asyncio.sleep(0)
+    await queue.close()
 
 
 def test_threads_may_use_the_queue_at_the_same_time(tmp_path: Path) -> None:
@@ -219,11 +219,24 @@ def test_nothing_is_remembered_of_what_has_been_settled(tmp_path: Path) -> None:
         assert leased == set()
 
 
+def test_a_claim_does_not_keep_the_log_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "queue.db"
+    gc.disable()
+    try:
+        with open_queue(path) as queue, closing(connect(path)) as other:
+            do(queue.put([make_queued(f"m{number}", f"x@d{number}.test") for number in range(9)]))
+            assert len(claim(queue, 2)) == 2
+            other.execute("PRAGMA busy_timeout = 0")
+            (busy, *_) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            assert not busy
+    finally:
+        gc.enable()
+
+
 def count_steps(path: Path, waiting: int) -> int:
     """Return the hundreds of steps that SQLite needs to claim, settle and look for the next time
     while *waiting* deliveries to another domain are due."""
-    connection = connect(path)
-    migrate(connection, path)
+    connection = connect(path, create=True)
     tables = Tables(connection, Segments(path.with_suffix(".bodies")))
     connection.execute("BEGIN")
     recipients = [f"u{number}@giant.test" for number in range(waiting)]

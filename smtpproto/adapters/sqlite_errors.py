@@ -1,0 +1,58 @@
+"""Errors of SQLite and of the system, as the queue raises them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import QueueFailed, QueueFull
+
+__all__ = ["errors_of", "failure", "is_full", "is_of_disk"]
+
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_DAMAGED = (
+    "the disk; then put back a copy of the database, or save with sqlite3's command .recover what"
+    " can be read"
+)
+_CHECKS = {
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": "the path; if it is right, put back a copy of the database",
+    "SQLITE_BUSY": "whether another program has the database open, and works on it for long",
+}
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Raise errors of SQLite and of the system as QueueFailed or QueueFull. They name *path*."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise failure(error, path) from error
+
+
+def failure(error: Exception, path: Path) -> Exception:
+    """Return the error to raise for *error*; errors of other kinds are returned as they are."""
+    if not is_of_disk(error):
+        return error
+    if is_full(error):
+        return QueueFull(f"the disk of the queue {path} is full")
+    check = _CHECKS.get("_".join(_name(error).split("_")[:2]), "")
+    return QueueFailed(f"the queue {path} failed: {error}", check=check)
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Return whether SQLite or the system raised *error*."""
+    return isinstance(error, sqlite3.Error | OSError)
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether *error* says that there is no room on the disk."""
+    full = isinstance(error, OSError) and error.errno in _FULL
+    return full or _name(error) == "SQLITE_FULL"
+
+
+def _name(error: Exception) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
