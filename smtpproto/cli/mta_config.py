@@ -109,6 +109,8 @@ def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dic
         with table.checks(name):
             check({name: routes[name]})
             check_route(routes[name])
+    with table.checks():
+        check(routes)
     return routes
 
 

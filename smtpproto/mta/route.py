@@ -103,20 +103,26 @@ def _check_route(name: str, route: object) -> None:
         raise wrong_type(f"the route of {name!r}", route, "Direct(), SmartHost(...) or Local(...)")
 
 
-def _by_pattern(routes: Mapping[str, Route]) -> Mapping[str, Route]:
-    for pattern, route in routes.items():
-        _check_route(pattern, route)
-    return {_pattern(pattern): route for pattern, route in routes.items()}
-
-
-def _by_address(routes: Mapping[str, Route]) -> Mapping[str, Route]:
-    """Return *routes* by the canonical form of addresses, and by patterns of domains."""
-    addresses = {name: route for name, route in routes.items() if "@" in name}
-    for name, route in addresses.items():
+def _by_key(routes: Mapping[str, Route], key_of: Callable[[str], str]) -> Mapping[str, Route]:
+    """Return *routes* by the canonical forms of their names."""
+    names: dict[str, str] = {}
+    for name, route in routes.items():
         _check_route(name, route)
-    others = {name: route for name, route in routes.items() if "@" not in name}
-    parsed = {Mailbox.parse(name).canonical: route for name, route in addresses.items()}
-    return {**_by_pattern(others), **parsed}
+        same = names.setdefault(key_of(name), name)
+        if same is not name:
+            raise ValueError(f"the routes {same!r} and {name!r} are for the same mail; keep one")
+    return {key: routes[name] for key, name in names.items()}
+
+
+def _by_pattern(routes: Mapping[str, Route]) -> Mapping[str, Route]:
+    return _by_key(routes, _pattern)
+
+
+def _by_sender(routes: Mapping[str, Route]) -> Mapping[str, Route]:
+    def key_of(name: str) -> str:
+        return Mailbox.parse(name).canonical if "@" in name else _pattern(name)
+
+    return _by_key(routes, key_of)
 
 
 @frozen
@@ -127,12 +133,12 @@ class Routes:
     bare ``<Postmaster>``, and ``*`` for all others. *by_sender* has addresses and domains of
     senders; it comes before ``*`` only, so that mail for domains of your own stays here.
 
-    Raises GrammarError for a key that is no address and no domain, and TypeError for a value that
-    is no route.
+    Raises GrammarError for a key that is no address and no domain, TypeError for a value that is no
+    route, and ValueError for two keys that mean the same.
     """
 
     by_recipient: Mapping[str, Route] = field(converter=_by_pattern)
-    by_sender: Mapping[str, Route] = field(factory=dict, converter=_by_address)
+    by_sender: Mapping[str, Route] = field(factory=dict, converter=_by_sender)
 
     def route(self, sender: ReversePath, recipient: ForwardPath) -> Route | None:
         """Return the route for *recipient* of a message from *sender*; None if there is none."""

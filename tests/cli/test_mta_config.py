@@ -78,6 +78,10 @@ def refusal(tmp_path: Path, text: str) -> str:
             'line 7: routes."*".tsl: no such key; allowed are direct, smart_host, maildir, port',
         ),
         (
+            START + LISTEN + '[routes]\n"a.test" = "direct"\n"A.test" = "direct"\n',
+            "line 5: routes: the routes 'a.test' and 'A.test' are for the same mail; keep one",
+        ),
+        (
             START + LISTEN + '[routes]\n"a b" = "direct"\n',
             'line 6: routes."a b": ',
         ),

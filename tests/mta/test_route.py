@@ -150,3 +150,22 @@ def test_a_smart_host_without_hosts_is_an_error() -> None:
 
 def test_local_mail_has_a_destination_for_each_domain() -> None:
     assert HERE.key("example.org") == "local:example.org"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("example.org", "Example.ORG"), (".a.test", ".A.test"), ("xn--mller-kva.de", "müller.de")],
+)
+@pytest.mark.parametrize("by", ["by_recipient", "by_sender"])
+def test_two_names_of_the_same_domain_are_an_error_that_quotes_both(
+    by: str, names: tuple[str, str]
+) -> None:
+    values: dict[str, Any] = {"by_recipient": {}, by: dict.fromkeys(names, DIRECT)}
+    with pytest.raises(ValueError, match=f"the routes '{names[0]}' and '{names[1]}' are for the"):
+        Routes(**values)
+
+
+def test_senders_whose_addresses_differ_in_their_local_parts_have_routes_of_their_own() -> None:
+    assert len(Routes({}, {"ann@a.test": HOST, "Ann@a.test": OTHER}).by_sender) == 2
+    with pytest.raises(ValueError, match="keep one"):
+        Routes({}, {"ann@a.test": HOST, "ann@A.test": OTHER})
