@@ -27,7 +27,7 @@ from ..mta.schedule import Schedule
 from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
-from ..option_types import checked
+from ..option_types import checked, wrong_type
 from ..ports import Event, Runtime
 from .agent import Agent
 from .intake import Intake, Origin, Relaying
@@ -58,6 +58,12 @@ class MTAOptions(TypedDict, total=False):
 
 def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
     return Mailbox.parse(value) if isinstance(value, str) else value
+
+
+def _check_resolver(resolver: object) -> None:
+    known = not isinstance(resolver, type) and callable(getattr(resolver, "lookup", None))
+    if resolver is not None and not known:
+        raise wrong_type("resolver", resolver, "a resolver, such as DNSResolver()")
 
 
 @checked
@@ -100,6 +106,7 @@ class MTAConfig(Relaying):
     again after the next start."""
 
     def __attrs_post_init__(self) -> None:
+        _check_resolver(self.resolver)
         Routes(self.routes, self.by_sender)  # raises
         for route in self.every_route:
             check_route(route)

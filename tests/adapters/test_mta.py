@@ -18,6 +18,7 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.dns_cache import CachingResolver
 from smtpproto.errors import QueueFailed
 from smtpproto.mta import (
     DeliveryEvent,
@@ -292,6 +293,9 @@ def test_wrong_options_are_found_before_anything_begins(mail: Mail, tmp_path: Pa
     mail.use(queue, {}, nothing)  # it was closed
     with pytest.raises(TypeError, match="MTA"):
         mail.use(queue, {}, nothing, relay_fro=[])
+    for resolver in (CachingResolver, "127.0.0.1"):
+        with pytest.raises(TypeError, match=r"resolver cannot be .*; pass a resolver, such as DN"):
+            mail.type("mx.example.org", MemoryQueue(), {}, resolver=resolver)
     with pytest.raises(TypeError, match=r"pass SQLiteQueue\(path\)"):
         mail.use("queue.db", {}, nothing)
 
