@@ -101,12 +101,14 @@ class RetrySchedule:
     def warns(self, message: Message) -> float | None:
         """Return when the sender of *message* is told of a delay; None: never.
 
-        ``BY=...;N`` asks for that at its time (RFC 2852 4.1.3).
+        ``BY=...;N`` asks for that at its time (RFC 2852 4.1.3). Else the time that the sender
+        himself made it wait (RFC 4865) is no delay.
         """
         by = message.parameters.by
         if by is not None and by.mode is ByMode.NOTIFY:
             return message.arrived + by.seconds
-        return None if self.warn_after is None else message.arrived + self.warn_after
+        begins = max(message.arrived, message.not_before)
+        return None if self.warn_after is None else begins + self.warn_after
 
     def heeds(self, reply: Reply) -> float | None:
         """Return the wait that the text of *reply* asks for, not less than the first step and not

@@ -118,6 +118,13 @@ def test_the_sender_is_told_of_a_delay_after_four_hours_or_as_by_asks(
     assert DEFAULT.warns(its) == 1000 + warns
 
 
+def test_the_time_that_a_message_is_held_for_its_sender_is_no_delay() -> None:
+    held = message(arrived=1000, not_before=9000)
+    assert DEFAULT.warns(held) == 9000 + 4 * 3600
+    by = MailParameters(by=DeliverBy(600, ByMode.NOTIFY))
+    assert DEFAULT.warns(message(arrived=1000, not_before=9000, parameters=by)) == 1600
+
+
 def test_without_warn_after_only_by_asks_for_a_warning() -> None:
     quiet = RetrySchedule(warn_after=None)
     assert quiet.warns(message()) is None
