@@ -23,6 +23,7 @@ _MOST = 500  # deliveries at once
 _EACH = 100  # of one domain, so that the others have their turn
 _AGAIN = 0.05  # seconds after which the store is asked again at the earliest, if it had nothing
 _PUT_BACK = 60.0  # seconds by which the clock is put back that matter
+_FAR = 2  # times the longest wait
 
 
 @frozen(kw_only=True)
@@ -50,6 +51,7 @@ class Claimer:
     _next: float = field(default=0.0, init=False)  # when something there is due
     _passed_over: frozenset[str] = field(default=frozenset(), init=False)  # by the last claim
     _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
+    _first: bool = field(default=True, init=False)
     _clock_was_put_back: bool = field(default=False, init=False)
 
     def ask(self) -> None:
@@ -89,10 +91,13 @@ class Claimer:
         """Claim at most *room* deliveries; if none is due, ask when the next one is."""
         now, excluded = self._runtime.utc(), self._passed_over
         try:
+            if self._first and await self._is_far_off(now):
+                _log.info("nothing is due for long, as if the clock had been put back: it is now")
+                await self._store.retry(Selection(), now)
             if self._clock_was_put_back:
                 _log.warning("the clock was put back; all that waits is tried now")
                 await self._store.retry(Selection(), now)
-                self._clock_was_put_back = False
+            self._first = self._clock_was_put_back = False
             claims = await self._store.claim(
                 now, min(room, _MOST), self._due_if_lost, excluded=excluded, each=_EACH
             )
@@ -100,6 +105,11 @@ class Claimer:
         except QueueFailed as error:
             return Claimed(error=error)
         return Claimed(claims=claims, due=due)
+
+    async def _is_far_off(self, now: float) -> bool:
+        """Return whether all that waits is due later than the schedule can have said."""
+        due = await self._store.next_due()
+        return due is not None and due > now + _FAR * self._judge.schedule.longest
 
     def _due_if_lost(self, delivery: Delivery) -> float:
         return self._judge.due_if_lost(delivery, self._runtime.utc())

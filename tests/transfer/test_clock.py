@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from smtpproto import Reply
+from smtpproto.mta.memory_store import MemoryQueue
 from smtpproto.mta.settlement import Fate
+from smtpproto.mta.store import Queued
+from smtpproto.ports import Runtime
+from smtpproto.testing.simulation import EPOCH
 from tests.support.hosts import Host
 from tests.transfer.relaying import Network
 from tests.transfer.working import Working
@@ -72,3 +77,38 @@ def test_a_message_is_tried_once_more_before_it_expires_by_a_clock_that_was_put_
 
     [ended] = working.ended(working.run(scenario))
     assert ended.fate is Fate.RELAYED
+
+
+class Left(MemoryQueue):
+    """A queue in which a message was left by the process before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: list[Queued] = []
+
+    async def open(self, runtime: Runtime) -> None:
+        await super().open(runtime)
+        await self.put(self.left)
+
+
+@pytest.mark.parametrize(("held", "tried"), [(0, True), (2 * DAY, False)])
+def test_what_waits_is_tried_at_the_start_if_all_of_it_is_due_too_late_to_be_right(
+    held: float, tried: bool
+) -> None:
+    """So the clock was put back meanwhile. A message whose sender asked for it still waits."""
+    store = Left()
+    working = Working(store=store)
+    message = working.queued(not_before=EPOCH + held)
+    waiting = tuple(evolve(it, due=it.due + 2 * DAY) for it in message.deliveries)
+    store.left = [evolve(message, deliveries=waiting)]
+    entries = working.deliver(hours=1)
+    assert bool(working.ended(entries)) is tried
+
+
+def test_what_waits_for_as_long_as_the_schedule_says_is_not_tried_at_the_start() -> None:
+    store = Left()
+    working = Working(store=store)
+    message = working.queued()
+    waiting = tuple(evolve(it, due=it.due + 4 * 3600) for it in message.deliveries)
+    store.left = [evolve(message, deliveries=waiting)]
+    assert not working.ended(working.deliver(hours=1))
