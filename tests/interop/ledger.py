@@ -77,6 +77,11 @@ class Ledger(Handler):
         """About how many of those that were accepted are missing: it is quick."""
         return len(self.accepted) - len(self.arrived) - len(self.reports)
 
+    @property
+    def events(self) -> int:
+        """How many recipients were accepted, and how many were delivered or reported."""
+        return len(self.accepted) + len(self.arrived) + len(self.reports)
+
     def missing(self) -> list[Sent]:
         """Return what was accepted, and has neither arrived nor been reported."""
         return [it for it in self.accepted if it not in self._result_of(it)]

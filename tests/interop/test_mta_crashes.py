@@ -141,6 +141,16 @@ def forked_lives(queue: Path) -> Iterator[Callable[[Sequence[str]], AbstractCont
         yield life
 
 
+def wait_for_a_moment(dice: Random, ledger: Ledger) -> None:
+    """Wait until the agent has begun to start, or until it has done some work."""
+    if dice.random() < 0.2:
+        time.sleep(dice.uniform(0, 0.2))
+        return
+    most = ledger.events + dice.randrange(80)
+    wait_until("the agent works", lambda: ledger.events >= most or None)
+    time.sleep(dice.uniform(0, 0.02))
+
+
 @pytest.mark.req("RFC5321-6.1-01")
 def test_an_agent_that_is_killed_a_hundred_times_loses_nothing(kind: str, tmp_path: Path) -> None:
     dice, ledger, port = Random(), Ledger(), free_port()
@@ -148,7 +158,7 @@ def test_an_agent_that_is_killed_a_hundred_times_loses_nothing(kind: str, tmp_pa
         with forked_lives(tmp_path) as lives, load(port, ledger):
             for number in range(_KILLS):
                 with lives(arguments(kind, tmp_path, port, next_hop, number)):
-                    time.sleep(dice.uniform(0, 0.5))  # it may die while it opens the queue
+                    wait_for_a_moment(dice, ledger)
         with program(kind, tmp_path, port, next_hop, _KILLS) as process:
             wait_for_port(process, port)
             wait_for_all(ledger, tmp_path)
@@ -156,7 +166,7 @@ def test_an_agent_that_is_killed_a_hundred_times_loses_nothing(kind: str, tmp_pa
     assert not log_of(tmp_path)
     ledger.check()
     assert_done(ledger, tmp_path)
-    assert len(ledger.accepted) > 10 * _KILLS
+    assert len(ledger.accepted) > _KILLS
 
 
 # -- disks ---------------------------------------------------------------------------------------
