@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from ipaddress import ip_address
@@ -14,6 +15,7 @@ from ..grammar.domain import AddressLiteral, Domain, HelloHost, Host
 from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 
+_REMEMBERED = 1000  # addresses of clients, because to read one is slow
 _ATOM = pattern(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
 _CIPHER = pattern(r"TLS(_[A-Z0-9]+)+")  # the names of IANA; OpenSSL's own ones are not allowed
 
@@ -102,6 +104,7 @@ def return_path(sender: ReversePath) -> bytes:
     return b"Return-Path: " + bytes(sender) + b"\r\n"
 
 
+@functools.lru_cache(_REMEMBERED)
 def _literal(address: str) -> str:
     try:
         return str(AddressLiteral(ip_address(address.partition("%")[0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -9,6 +10,8 @@ from ..limits import Limits
 
 Network = IPv4Network | IPv6Network
 
+_REMEMBERED = 1000  # addresses, because to read one is slow
+_PREFIXES = {4: 32, 6: 64}
 _MAPPED_PREFIX = 96  # bits of ::ffff:0:0 before an IPv4 address (RFC 4291 2.5.5.2)
 
 
@@ -52,6 +55,16 @@ def network_key(address: str, limits: Limits) -> NetworkKey | None:
     return peer.version, int(peer) >> (peer.max_prefixlen - prefix)
 
 
+@functools.lru_cache(_REMEMBERED)
+def network_name(address: str) -> str:
+    """Return the network of *address*, for people: one IPv4 address, or the /64 of an IPv6 one.
+    Return a peer without an address as it is."""
+    if (peer := _read(address)) is None:
+        return address
+    return str(ip_network((peer, _PREFIXES[peer.version]), strict=False))
+
+
+@functools.lru_cache(_REMEMBERED)
 def _read(address: str) -> IPv4Address | IPv6Address | None:
     """Return *address*, without IPv6 around IPv4; None for a Unix socket, which has no address."""
     try:

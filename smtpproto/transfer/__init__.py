@@ -11,7 +11,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
-    from .intake import Intake, Origin, Relaying
+    from .intake import Intake, Relaying
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
@@ -20,7 +20,7 @@ else:
         __name__,
         {
             ".assembly": "MTAConfig MTAOptions",
-            ".intake": "Intake Origin Relaying",
+            ".intake": "Intake Relaying",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
@@ -28,6 +28,6 @@ else:
     )
 
 __all__ = [
-    "Check", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig", "MTAOptions", "Origin",
+    "Check", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig", "MTAOptions",
     "QueueSink", "Receiver", "Relaying",
 ]  # fmt: skip

@@ -30,13 +30,12 @@ from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
 from ..ports import Event, Runtime
 from .agent import Agent
-from .intake import Intake, Origin, Relaying
+from .intake import Intake, Relaying
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
 
-_ITS_OWN = Origin("", trusted=True)  # messages that the program sends
 _DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
 
 
@@ -149,7 +148,7 @@ class RunningMTA:
                     if not body.size:
                         await body.write(self._missing_fields(part, name))
                     await body.write(part)
-            its = self.intake.message(name, envelope, body.size, _ITS_OWN)
+            its = self.intake.message(name, envelope, body.size)
             await self.intake.put(its, envelope, body)
         finally:
             await body.discard()  # after put this does nothing

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from ipaddress import ip_address, ip_network
 
 from attrs import evolve, field, frozen
 
@@ -12,19 +10,23 @@ from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters
+from ..grammar.reply import Reply
 from ..mta.queue import Delivery, Message, State, make_id
 from ..mta.retry import RetrySchedule
-from ..mta.route import Direct, Local, Routes
+from ..mta.route import Direct, Local, Route, Routes
 from ..mta.store import Body, Queued, QueueStore
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
 from ..ports import Runtime
+from ..replies import RELAYING_DENIED
 from ..server.networks import Network, is_among, to_networks
 
-__all__ = ["Intake", "Origin", "Relaying"]
+__all__ = ["Intake", "Relaying"]
 
 _NULL = ReversePath(None)
-_BITS = {4: 32, 6: 64}  # of a network that counts as one origin
+_NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
+_NO_ROUTE = Reply(550, "5.4.4", "No route to this recipient")
+_NO_POSTMASTER = Reply(550, "5.1.1", "No postmaster is configured")
 
 
 def _to_routes(domains: Iterable[str] | Routes) -> Routes:
@@ -60,27 +62,6 @@ class Relaying:
         return user is not None or is_among(peer, self.relay_from)
 
 
-@frozen
-class Origin:
-    """Whose message it is."""
-
-    name: str
-    """A login, or a network: those of equal names share a part of the queue."""
-    trusted: bool
-    """Whether it may send to all recipients, and so gets reports of success."""
-
-    @classmethod
-    def of(cls, user: str | None, peer: str, *, trusted: bool) -> Origin:
-        """Return *user*, or the network of the client's address *peer*."""
-        if user is not None:
-            return cls(user, trusted)
-        with suppress(ValueError):
-            address = ip_address(peer)
-            address = getattr(address, "ipv4_mapped", None) or address
-            return cls(str(ip_network((address, _BITS[address.version]), strict=False)), trusted)
-        return cls(peer, trusted)
-
-
 @frozen(kw_only=True, eq=False)
 class Intake:
     """Puts messages into the queue. Servers and the program itself share it."""
@@ -103,54 +84,62 @@ class Intake:
         """Return an id for a message."""
         return make_id(self.runtime.utc(), self.runtime.random(10))
 
-    def forwarded(self, recipient: ForwardPath) -> ForwardPath:
-        """Return where mail for *recipient* goes: the postmaster's mail may go elsewhere."""
-        if self.postmaster is None or not self._is_postmaster(recipient):
-            return recipient
-        return ForwardPath(self.postmaster)
-
-    def _is_postmaster(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* is the bare postmaster, that of this server's name, or that of
-        a domain whose mail is delivered here, and nothing else takes its mail."""
-        if not recipient.is_postmaster:
-            return False
-        if self.is_local(recipient):
-            return not self.has_mailbox(recipient)
-        return recipient.domain in (None, self.tracer.hostname)
-
-    def has_mailbox(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* may have a mailbox: False if it is delivered here, and has
-        none."""
-        route = self.routes.route(_NULL, recipient)
-        return not isinstance(route, Local) or route.knows is None or bool(route.knows(recipient))
-
-    def is_local(self, recipient: ForwardPath) -> bool:
-        """Return whether mail for *recipient* is delivered here."""
-        return isinstance(self.routes.route(_NULL, recipient), Local)
+    def refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
+        """Return why mail for *recipient* is not taken; None if it is. *may_relay* returns whether
+        the client may send to all recipients."""
+        path = self.forwarded(recipient)
+        route = self._route(path)
+        if isinstance(route, Local) and not _has_mailbox(route, path):
+            return _NO_MAILBOX
+        if self.takes_for(recipient):
+            return None
+        if recipient.mailbox is None:
+            return _NO_POSTMASTER
+        if not may_relay():
+            return RELAYING_DENIED
+        return None if route is not None or self.routes.by_sender else _NO_ROUTE
 
     def takes_for(self, recipient: ForwardPath) -> bool:
         """Return whether mail for *recipient* is taken from all clients."""
-        if self.postmaster is not None and self._is_postmaster(recipient):
-            return True
-        relay_for = self.relaying.relay_for
-        return self.is_local(recipient) or relay_for.route(_NULL, recipient) is not None
+        return (
+            self.is_local(recipient)
+            or self.forwarded(recipient) is not recipient
+            or self.relaying.relay_for.route(_NULL, recipient) is not None
+        )
 
-    def has_route(self, recipient: ForwardPath) -> bool:
-        """Return whether there may be a route to *recipient*; it may depend on the sender."""
-        if self.routes.by_sender and recipient.mailbox is not None:
-            return True
-        return self.routes.route(_NULL, self.forwarded(recipient)) is not None
+    def is_local(self, recipient: ForwardPath) -> bool:
+        """Return whether mail for *recipient* is delivered here."""
+        return isinstance(self._route(recipient), Local)
+
+    def forwarded(self, recipient: ForwardPath) -> ForwardPath:
+        """Return where mail for *recipient* goes: that of a postmaster may go elsewhere."""
+        if self.postmaster is None or not recipient.is_postmaster:
+            return recipient
+        route = self._route(recipient)
+        if isinstance(route, Local):
+            stays = _has_mailbox(route, recipient)
+        else:
+            stays = recipient.domain not in (None, self.tracer.hostname)
+        return recipient if stays else ForwardPath(self.postmaster)
+
+    def _route(self, recipient: ForwardPath) -> Route | None:
+        """Return the route to *recipient*, as far as it does not depend on the sender."""
+        return self.routes.route(_NULL, recipient)
 
     def message(
         self,
         name: str,
         envelope: Envelope,
         size: int,
-        origin: Origin,
+        origin: str = "",
         *,
-        tls_optional: bool = False,
+        trusted: bool = True,
     ) -> Message:
-        """Return the message *name* of *size* octets that arrives now from *origin*."""
+        """Return the message *name* of *size* octets that arrives now.
+
+        *origin* is a login or a network: those of equal names share a part of the queue. It is
+        *trusted* if it may send to all recipients, and so gets reports of success.
+        """
         now, parameters = self.runtime.utc(), envelope.parameters
         not_before = _release(parameters, now)
         starts = now if parameters.by is not None else max(now, not_before)
@@ -162,9 +151,8 @@ class Intake:
             arrived=now,
             expires=self.schedule.expires(envelope.sender, parameters, starts),
             not_before=not_before,
-            origin=origin.name,
-            authenticated=origin.trusted,
-            tls_optional=tls_optional,
+            origin=origin,
+            authenticated=trusted,
         )
 
     async def put(
@@ -175,11 +163,12 @@ class Intake:
 
         Raises QueueFull and QueueFailed.
         """
-        deliveries = tuple(self.deliveries(message, envelope))
+        deliveries = self.deliveries(message, envelope)
         if held is not None:
-            deliveries = tuple(evolve(it, state=State.HELD, reason=held) for it in deliveries)
+            deliveries = [evolve(it, state=State.HELD, reason=held) for it in deliveries]
+        queued = Queued(message=message, deliveries=tuple(deliveries), content=content)
         try:
-            await self.store.put([Queued(message=message, deliveries=deliveries, content=content)])
+            await self.store.put([queued])
         except QueueFailed:
             raise
         except BaseException:  # if this was cancelled, the message may be in the queue all the same
@@ -202,6 +191,10 @@ class Intake:
             )
             for number, (path, its) in enumerate(parameters.items())
         ]
+
+
+def _has_mailbox(route: Local, recipient: ForwardPath) -> bool:
+    return route.knows is None or bool(route.knows(recipient))
 
 
 def _release(parameters: MailParameters, now: float) -> float:

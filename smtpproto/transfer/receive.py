@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
+from attrs import evolve
+
 from ..errors import QueueFailed, QueueFull
 from ..grammar.address import ForwardPath
 from ..grammar.envelope import Envelope
@@ -16,17 +18,14 @@ from ..mta.store import Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
 from ..ports import result
 from ..server.handler import Handler, Hook, Session, Verdict
-from .intake import Intake, Origin
+from ..server.networks import network_name
+from .intake import Intake
 
 __all__ = ["Check", "Receiver"]
 
-RELAYING_DENIED = Reply(550, "5.7.1", "Relaying denied")
-NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
-NO_ROUTE = Reply(550, "5.4.4", "No route to this recipient")
-NO_POSTMASTER = Reply(550, "5.1.1", "No postmaster is configured")
-LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
-QUEUE_FULL = Reply(452, "4.3.1", "Insufficient system storage; try again later")
-QUEUE_FAILED = Reply(451, "4.3.0", "The queue cannot take messages now; try again later")
+_LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
+_QUEUE_FULL = Reply(452, "4.3.1", "Insufficient system storage; try again later")
+_QUEUE_FAILED = Reply(451, "4.3.0", "The queue cannot take messages now; try again later")
 
 _MAX_HEADER = 64 * 1024  # octets of a header section that are kept for the check
 
@@ -65,15 +64,7 @@ class Receiver(Handler):
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
         """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2), and recipients here that
         have no mailbox."""
-        if not self.intake.has_mailbox(self.intake.forwarded(recipient)):
-            return NO_MAILBOX
-        if self.intake.takes_for(recipient):
-            return None
-        if recipient.mailbox is None:
-            return NO_POSTMASTER
-        if not self.may_relay(session):
-            return RELAYING_DENIED
-        return None if self.intake.has_route(recipient) else NO_ROUTE
+        return self.intake.refusal(recipient, lambda: self.may_relay(session))
 
     def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
         """A message has arrived; *header* is its header section, at most its first 64 KiB.
@@ -113,17 +104,14 @@ class QueueSink:
         if not self._hops.ended:
             self._header += data[: _MAX_HEADER - len(self._header)]
             self._hops.feed(data)
-        await self._store(data)
-
-    async def _store(self, data: bytes) -> None:
-        """Write *data* to the store, and before the first octets the Received field."""
         try:
             if self._body is None:
                 self._body = self._intake.store.body()
                 await self._body.write(self._received())
             await self._body.write(data)
         except QueueFailed as error:
-            await self._refuse(_reply_to(error))
+            self._refusal = _reply_to(error)
+            await self.abort()
 
     def _received(self) -> bytes:
         now = self._intake.runtime.utc()
@@ -133,59 +121,52 @@ class QueueSink:
 
     async def commit(self) -> Verdict:
         """Check the message, and put it into the queue. It is durable before this returns."""
-        if self._body is None and self._refusal is None:  # a message without any content
-            await self._store(b"")
-        if self._refusal is None:
-            try:
-                verdict = self._loop() or await self._check()
-                return await self._put(verdict)
-            finally:
-                await self.abort()  # after put this does nothing
-        return self._refusal
+        if self._body is None:  # nothing was written, or the store has failed
+            await self.write(b"")
+        try:
+            return self._refusal or self._loop() or await self._put()
+        finally:
+            await self.abort()  # after put this does nothing
 
     def _loop(self) -> Reply | None:
         """Return the refusal of a message that is in a loop."""
         if self._hops.too_many:
             return TOO_MANY_HOPS
-        recipients = [self._intake.forwarded(path) for path in self._envelope.recipients]
-        local = [path for path in recipients if self._intake.is_local(path)]
-        looped = len(local) == len(recipients) and all(map(self._hops.delivered, local))
-        return LOOP if looped else None
+        if not self._hops.delivered_to:
+            return None
+        recipients = map(self._intake.forwarded, self._envelope.recipients)
+        looped = all(self._intake.is_local(it) and self._hops.delivered(it) for it in recipients)
+        return _LOOP if looped else None
 
-    async def _check(self) -> Verdict | Hold:
-        found: Any = self._receiver.check(self._session, self._envelope, self._header_section())
+    async def _put(self) -> Reply:
+        """Put the message into the queue, unless the check refuses it."""
+        header = self._header_section()
+        verdict = await self._check(header)
+        if isinstance(verdict, Reply) and not verdict.positive:
+            return verdict
+        intake, session, body = self._intake, self._session, self._body
+        assert body is not None
+        origin = _user(session) or network_name(session.peer[0])
+        envelope, trusted = self._envelope, self._trusted
+        message = intake.message(self.id, envelope, body.size, origin, trusted=trusted)
+        if waives_tls(header) and not envelope.parameters.requiretls:
+            message = evolve(message, tls_optional=True)
+        held = verdict.reason if isinstance(verdict, Hold) else None
+        try:
+            await intake.put(message, envelope, body, held)
+        except QueueFailed as error:
+            return _reply_to(error)
+        queued = Reply(250, "2.0.0", f"Queued as {self.id}")
+        return verdict if isinstance(verdict, Reply) else queued
+
+    async def _check(self, header: bytes) -> Verdict | Hold:
+        found: Any = self._receiver.check(self._session, self._envelope, header)
         verdict: Verdict | Hold = await result(found)
         if not isinstance(verdict, Reply | Hold | None):
             raise TypeError(
                 f"check must return a Reply, a Hold or None, not {type(verdict).__name__}"
             )
         return verdict
-
-    async def _put(self, verdict: Verdict | Hold) -> Reply:
-        if isinstance(verdict, Reply) and not verdict.positive:
-            return verdict
-        body, session = self._body, self._session
-        assert body is not None
-        message = self._intake.message(
-            self.id,
-            self._envelope,
-            body.size,
-            Origin.of(_user(session), session.peer[0], trusted=self._trusted),
-            tls_optional=self._waives_tls(),
-        )
-        held = verdict.reason if isinstance(verdict, Hold) else None
-        try:
-            await self._intake.put(message, self._envelope, body, held)
-        except QueueFailed as error:
-            return _reply_to(error)
-        queued = Reply(250, "2.0.0", f"Queued as {self.id}")
-        return verdict if isinstance(verdict, Reply) else queued
-
-    def _waives_tls(self) -> bool:
-        """Return whether the sender wants delivery even without TLS (RFC 8689 4.2.2)."""
-        if self._envelope.parameters.requiretls:
-            return False
-        return waives_tls(self._header_section())
 
     def _header_section(self) -> bytes:
         """Return the fields of the header section; none if the message begins with a blank line."""
@@ -198,10 +179,6 @@ class QueueSink:
         if body is not None:
             await body.discard()
 
-    async def _refuse(self, reply: Reply) -> None:
-        self._refusal = reply
-        await self.abort()
-
 
 def _user(session: Session) -> str | None:
     """Return the user who has logged in; None for nobody, and after ANONYMOUS (RFC 4505)."""
@@ -211,4 +188,4 @@ def _user(session: Session) -> str | None:
 
 def _reply_to(error: QueueFailed) -> Reply:
     """Return the refusal of a message that the store cannot take because of *error*."""
-    return QUEUE_FULL if isinstance(error, QueueFull) else QUEUE_FAILED
+    return _QUEUE_FULL if isinstance(error, QueueFull) else _QUEUE_FAILED

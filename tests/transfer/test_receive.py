@@ -35,7 +35,7 @@ from smtpproto.mta.settlement import Hold
 from smtpproto.mta.store import Queued
 from smtpproto.testing import Simulation
 from smtpproto.testing.simulation import EPOCH
-from smtpproto.transfer.intake import Origin, Relaying
+from smtpproto.transfer.intake import Relaying
 from smtpproto.transfer.receive import Check, Receiver
 from tests.support.receiving import ANN, BOB, INSIDE, MESSAGE, ROUTES, Site
 
@@ -289,7 +289,7 @@ def test_a_message_that_is_held_for_the_future_is_not_due_before() -> None:
 
 def _message_of(site: Site, parameters: MailParameters) -> Any:
     envelope = Envelope(ANN, BOB, parameters)
-    return site.intake.message("m1", envelope, 10, Origin("ann", trusted=True)), envelope
+    return site.intake.message("m1", envelope, 10, "ann"), envelope
 
 
 # -- loops and checks ------------------------------------------------------------------------
