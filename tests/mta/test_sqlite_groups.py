@@ -224,8 +224,10 @@ def test_a_claim_does_not_keep_the_log_in_use(tmp_path: Path) -> None:
     gc.disable()
     try:
         with open_queue(path) as queue, closing(connect(path)) as other:
-            do(queue.put([make_queued(f"m{number}", f"x@d{number}.test") for number in range(9)]))
-            assert len(claim(queue, 2)) == 2
+            for number in range(9):
+                recipients = (f"{name}@d{number}.test" for name in "xyz")
+                do(queue.put([make_queued(f"m{number}", *recipients, due=NOW - number)]))
+            assert len(claim(queue, 1)) == 1
             other.execute("PRAGMA busy_timeout = 0")
             (busy, *_) = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             assert not busy
