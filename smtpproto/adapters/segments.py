@@ -58,13 +58,13 @@ class Segments:
         self._number = self._size = 0
         self._unsynced = False
 
-    def start(self, needed: Collection[int]) -> None:
-        """Delete the files whose numbers are not *needed*; number new ones after all of them."""
+    def start(self, needed: Collection[int], *, delete: bool = True) -> None:
+        """Number new files after all others. *delete* those whose numbers are not *needed*."""
         self.directory.mkdir(mode=0o700, exist_ok=True)
         numbers = [*self._existing()]
         self._numbers = count(max([*numbers, *needed], default=0) + 1)
         for number in numbers:
-            if number not in needed:
+            if delete and number not in needed:
                 self.remove(number)
 
     def append(self, octets: bytes) -> tuple[int, int]:

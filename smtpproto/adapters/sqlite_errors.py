@@ -17,7 +17,10 @@ _DAMAGED = (
     "the disk; then put back a copy of the database, or save with sqlite3's command .recover what"
     " can be read"
 )
+_PERMISSIONS = "that this program may write the file, and others in its directory"
 _CHECKS = {
+    "SQLITE_CANTOPEN": _PERMISSIONS,
+    "SQLITE_READONLY": _PERMISSIONS,
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_NOTADB": "the path; if it is right, put back a copy of the database",
     "SQLITE_BUSY": "whether another program has the database open, and works on it for long",

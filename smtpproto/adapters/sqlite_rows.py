@@ -8,7 +8,9 @@ from typing import Any
 
 from attrs import frozen
 
-from ..mta.queue import Delivery
+from ..errors import GrammarError
+from ..grammar.address import Mailbox, read_leniently
+from ..mta.queue import Delivery, State
 from ..mta.queue_text import read_delivery, write_log, write_recipient
 from ..mta.store import Selection, address_key
 from .segments import FileSlice
@@ -65,11 +67,19 @@ def delivery_of(name: str, row: tuple[Any, ...]) -> Delivery:
         recipient,
         log,
         due=due,
-        state=_BY_NUMBER[state],
+        state=_BY_NUMBER.get(state, State.HELD),
         attempts=attempts,
         warned=bool(warned),
         reason=reason,
     )
+
+
+def mailbox_of(address: str) -> Mailbox | None:
+    """Return the mailbox that a row names; None if there is none, or it cannot be read."""
+    try:
+        return read_leniently(address)
+    except GrammarError:
+        return None
 
 
 def conditions(selection: Selection, *, in_queue: bool = True) -> tuple[str, list[Any]]:

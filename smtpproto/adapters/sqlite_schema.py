@@ -85,6 +85,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
         path.touch(mode=0o600)
         sync_directory(path.parent)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _text
     try:
         version = _version(connection, path)
         if version < len(_VERSIONS) and not create:
@@ -97,6 +98,12 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _text(octets: bytes) -> str:
+    """Return the text in a column. Octets that are not UTF-8 are damage, which the readers of the
+    text refuse: it must not look like a failure of the whole database."""
+    return octets.decode(errors="surrogateescape")
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve
 
 from ..errors import QueueFailed
+from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_message, write_log, write_message
@@ -27,6 +28,7 @@ from .sqlite_rows import (
     delivery_of,
     delivery_row,
     key_range,
+    mailbox_of,
     of_message,
 )
 from .sqlite_schema import STATES, find_destinations
@@ -271,12 +273,14 @@ class Tables:
             raise QueueFailed(f"message {message.id} is not in the queue")
         size, segment, start, crc, octets = row
         content: bytes | FileSlice | None = octets
+        where = "the database"
         if segment is not None:
+            where = str(self._segments.path(segment))
             content = FileSlice(self._segments.path(segment), start, size)
         if not isinstance(content, bytes | FileSlice) or crc_of(content) != crc:
             raise QueueFailed(
-                f"the content of message {message.id} is lost or damaged",
-                check="the disk, and whether something else has changed the queue's files",
+                f"the content of message {message.id} is lost or damaged in {where}",
+                check="the disk; put back a copy of that file, or drop the message",
             )
         return content
 
@@ -306,15 +310,39 @@ class Tables:
             f"SELECT {DELIVERY} FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key",
             key_range(key),
         ).fetchall()
-        return Entry(
-            message=read_message(name, size, data),
-            deliveries=tuple(delivery_of(name, it) for it in rows if it[-2] is None),
-            ended=tuple(
-                Ended(delivery=delivery_of(name, it), fate=Fate(it[-2]), at=it[-1])
-                for it in rows
-                if it[-2] is not None
-            ),
+        try:
+            return Entry(
+                message=read_message(name, size, data),
+                deliveries=tuple(delivery_of(name, it) for it in rows if it[-2] is None),
+                ended=tuple(
+                    Ended(delivery=delivery_of(name, it), fate=Fate(it[-2]), at=it[-1])
+                    for it in rows
+                    if it[-2] is not None
+                ),
+            )
+        except QueueFailed as error:
+            return self._stand_in(key, name, size, printable(error.message))
+
+    def _stand_in(self, key: int, name: str, size: int, reason: str) -> Entry:
+        """Return what is known of a message that cannot be read. It is shown as held."""
+        sender, arrived = self._one("SELECT sender, arrived FROM message WHERE key = ?", key)
+        rows = self.connection.execute(
+            """SELECT key, address FROM delivery WHERE key BETWEEN ? AND ? AND fate IS NULL
+            ORDER BY key""",
+            key_range(key),
         )
+        message = Message(
+            id=name, sender=ReversePath(mailbox_of(sender)), size=size, arrived=arrived,
+            expires=arrived,
+        )  # fmt: skip
+        deliveries = [
+            Delivery(
+                message=name, number=its_key & MASK, recipient=ForwardPath(mailbox_of(address)),
+                due=arrived, state=State.HELD, reason=reason,
+            )
+            for its_key, address in rows
+        ]  # fmt: skip
+        return Entry(message=message, deliveries=tuple(deliveries))
 
     def stats(self) -> QueueStats:
         """Return how much is in the queue."""

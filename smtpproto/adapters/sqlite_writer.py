@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -17,6 +18,7 @@ from ..errors import QueueFailed
 from ..ports import call_contained
 from .segments import Segments
 from .sqlite_errors import errors_of, failure, is_full, is_of_disk
+from .sqlite_log import keep_damaged_log
 from .sqlite_schema import connect, find_broken, void_leases
 from .sqlite_tables import Tables
 
@@ -82,7 +84,10 @@ class Writer:
 
     def start(self) -> None:
         """Open the database, and start the thread. Raises errors of SQLite as they are."""
-        self._segments.start(self._open().segments())
+        with closing(connect(self._path, create=True)) as connection:
+            (_, read, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            is_damaged = keep_damaged_log(self._path, read)
+        self._segments.start(self._open().segments(), delete=not is_damaged)
         self._thread.start()
 
     def stop(self) -> None:
@@ -205,11 +210,7 @@ class Writer:
         """Open the database and check it. Leases that nobody holds are void."""
         connection = connect(self._path, create=True)
         try:
-            # After a failed sync SQLite does not count on what it wrote last, but the next process
-            # would find it in the log. So the log is emptied before anything else is done.
-            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise sqlite3.OperationalError("its log is in use by another program")
+            self._empty_log(connection)
             void_leases(connection, self.leased)
             tables = Tables(connection, self._segments)
             for key, name, what in find_broken(connection, self._segments):
@@ -220,6 +221,13 @@ class Writer:
             raise
         self.tables, self._synchronous = tables, True
         return tables
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        """Write the log into the database, and make it empty. After a failed sync SQLite does not
+        count on what it wrote last, but the next process would find that in the log."""
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError("its log is in use by another program")
 
     def _checkpoint(self) -> None:
         """Write the log into the database, if it can be done now."""

@@ -18,7 +18,13 @@ from .queue import Attempt, Delivery, Message, Result, State
 __all__ = ["read_delivery", "read_message", "write_log", "write_message", "write_recipient"]
 
 _dump = json.JSONEncoder(separators=(",", ":")).encode
-_load = json.JSONDecoder().decode
+_decode = json.JSONDecoder().decode
+
+
+def _load(text: str) -> Any:
+    if not text.isascii():
+        raise ValueError("it has characters that are not ASCII")
+    return _decode(text)
 
 
 def write_message(message: Message) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -117,8 +118,11 @@ def test_a_message_whose_content_is_lost_is_held_and_shown(
         assert names(claim(queue)) == ["good"]
         (entry,) = do(queue.find(Selection(state=State.HELD)))
         assert "its content is not in" in entry.deliveries[0].reason
-        with pytest.raises(QueueFailed, match=r"lost or damaged|cannot be read|ends within"):
+        with pytest.raises(
+            QueueFailed, match=r"lost or damaged|cannot be read|ends within"
+        ) as failed:
             do(queue.content(entry.message))
+        assert row or str(path.parent / "queue.db.bodies") in str(failed.value)
 
 
 @pytest.mark.parametrize("content", [b"hello\r\n", LARGE])
@@ -135,18 +139,32 @@ def test_content_that_was_changed_is_not_delivered(path: Path, content: bytes) -
             do(queue.content(one.message))
 
 
-def test_a_row_that_cannot_be_read_is_held_and_the_others_are_delivered(
-    path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'UPDATE delivery SET recipient = \'["\\u0007", ""]\' WHERE key = 1 << 20',
+        "UPDATE delivery SET recipient = CAST(x'ff' AS TEXT) WHERE key = 1 << 20",
+        "UPDATE delivery SET log = '[]x' WHERE key = 1 << 20",
+        "UPDATE message SET data = 'x' WHERE id = 'a'",
+        "UPDATE message SET data = CAST(x'7bff7d' AS TEXT) WHERE id = 'a'",
+    ],
+)
+def test_a_message_that_cannot_be_read_is_shown_and_the_others_are_delivered(
+    path: Path, caplog: pytest.LogCaptureFixture, statement: str
 ) -> None:
     with open_queue(path) as queue:
         do(queue.put([make_queued("a"), make_queued("b")]))
-    change(path, 'UPDATE delivery SET recipient = \'["\\u0007", ""]\' WHERE key = 1 << 20')
+    change(path, statement)
     with open_queue(path) as queue:
         assert names(claim(queue)) == ["b"]
-        assert "entry of message a cannot be read" in caplog.text
-        assert do(queue.stats()).deliveries[State.HELD] == 1
-        with pytest.raises(QueueFailed, match="message a cannot be read"):
-            do(queue.find(ALL))
+        broken, good = do(queue.find(ALL))
+        (delivery,) = broken.deliveries
+        assert (broken.message.id, str(broken.message.sender)) == ("a", "ann@example.org")
+        assert (str(delivery.recipient), delivery.state) == ("bob@example.com", State.HELD)
+        assert "entry of message a cannot be read" in delivery.reason
+        assert good.message.id == "b"
+        assert do(queue.drop(Selection(id="a"), NOW)) == 1
+        assert names(do(queue.find(ALL))) == ["b"]
 
 
 def test_messages_that_have_left_are_forgotten_after_their_time(path: Path) -> None:
@@ -157,3 +175,40 @@ def test_messages_that_have_left_are_forgotten_after_their_time(path: Path) -> N
         assert len(do(queue.find(Selection(id="a")))) == 1
         do(queue.settle([], NOW + 11))
         assert do(queue.find(Selection(id="a"))) == []
+
+
+def test_a_damaged_log_is_told_of_and_kept_with_the_contents_it_may_name(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = path.parent / "other" / "queue.db"
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a")]))
+        whole = (path.parent / "queue.db-wal").stat().st_size
+        do(queue.put([make_queued("b", content=LARGE)]))
+        do(queue.put([make_queued("c")]))
+        shutil.copytree(path.parent, other.parent)  # as after a crash
+    log = other.with_name("queue.db-wal")
+    octets = bytearray(log.read_bytes())
+    octets[whole + 100] ^= 1
+    log.write_bytes(octets)
+    with open_queue(other) as queue:
+        assert names(do(queue.find(ALL))) == ["a"]
+        assert f"{log} is damaged after frame" in caplog.text
+        assert "2 commits in it cannot be read" in caplog.text
+        assert log.with_name("queue.db-wal.damaged").read_bytes() == octets
+        assert len(files(other)) == 1
+
+
+def test_a_log_that_ends_within_a_commit_is_no_damage(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = path.parent / "other" / "queue.db"
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a")]))
+        do(queue.put([make_queued("b")]))
+        shutil.copytree(path.parent, other.parent)
+    log = other.with_name("queue.db-wal")
+    log.write_bytes(log.read_bytes()[:-1])
+    with open_queue(other) as queue:
+        assert names(do(queue.find(ALL))) == ["a"]
+        assert caplog.text == ""
