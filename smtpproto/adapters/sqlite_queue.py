@@ -86,6 +86,11 @@ class SQLiteQueue:
         if is_open is not None:
             await is_open.runtime.in_thread(is_open.close)
 
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call *changed* after another process has changed the queue; a second after, if the queue
+        is not busy: see :meth:`.QueueStore.watch`."""
+        self._opened().writer.changed = changed
+
     def body(self) -> Body:
         """Return a new, empty content."""
         it = self._opened()

@@ -25,7 +25,8 @@ from .sqlite_tables import Tables
 __all__ = ["Call", "Reader", "Writer"]
 
 MOST = 1000  # calls in one transaction
-_IDLE = 2.0  # seconds without a call, after which the log is written into the database
+_LOOK = 1.0  # seconds without a call, after which it looks for changes by other processes
+_IDLE = 2  # such looks, after which the log is written into the database
 
 T = TypeVar("T")
 log: logging.Logger = logging.getLogger("smtpproto.queue")
@@ -74,10 +75,14 @@ class Writer:
         self._path, self._segments = path, segments
         self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
         self._submitting = threading.Lock()
-        self._stopped = self._idle = False
+        self._stopped = False
+        self._looks = 0  # since the last call
         self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
         self.tables: Tables | None = None
         """For the thread only; None while the database is not open."""
+        self.changed: Callable[[], object] = bool
+        """Is called in the thread after another process has changed the database."""
+        self._version = 0  # of the database, as this connection knows it
         self._synchronous = True
         self.leased: set[tuple[str, int]] = set()
         """The deliveries that were handed out, and not settled yet: message and number."""
@@ -118,12 +123,11 @@ class Writer:
     def _gather(self) -> tuple[list[Call[Any]], bool]:
         """Return the calls that wait, and whether more may come. Wait for the first one."""
         try:
-            call = self._calls.get(timeout=None if self._idle else _IDLE)
+            call = self._calls.get(timeout=_LOOK)
         except Empty:
-            self._idle = True
-            self._checkpoint()
+            self._look()
             return [], True
-        self._idle = False
+        self._looks = 0
         group: list[Call[Any]] = []
         while call is not None:
             if call.begins():
@@ -132,6 +136,21 @@ class Writer:
                 return group, True
             call = self._calls.get()
         return group, False
+
+    def _look(self) -> None:
+        """Do what there is to do while no call comes."""
+        self._looks += 1
+        if self._looks == _IDLE:
+            self._checkpoint()
+        if self.tables is None:
+            return
+        try:
+            version = _version_of(self.tables.connection)
+        except sqlite3.Error:  # the next call will show it
+            return
+        if version != self._version:
+            self._version = version
+            self.changed()
 
     def _run_group(self, group: Sequence[Call[Any]]) -> None:
         try:
@@ -216,10 +235,11 @@ class Writer:
             for key, name, what in find_broken(connection, self._segments):
                 log.error("message %s is held: %s", name, what)
                 tables.hold_message(key, what)
+            version = _version_of(connection)
         except BaseException:
             connection.close()
             raise
-        self.tables, self._synchronous = tables, True
+        self.tables, self._synchronous, self._version = tables, True, version
         return tables
 
     def _empty_log(self, connection: sqlite3.Connection) -> None:
@@ -271,3 +291,10 @@ def _rolled_back(connection: sqlite3.Connection) -> bool:
     except sqlite3.Error:
         return False
     return True
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection changes the database."""
+    version: int
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return version

@@ -20,8 +20,8 @@ from .options import UsageError
 
 HELP = "look into the queue of an MTA, and change what is in it"
 DESCRIPTION = """Show or change the queue in an SQLite database, whether or not an MTA works on it.
-A running MTA sees a change within a minute. The exit status is 1 if nothing in the queue matches,
-and 2 on an error."""
+A running MTA notices a change within about a second. The exit status is 1 if nothing in the queue
+matches, and 2 on an error."""
 
 _ACTIONS = {
     "list": "print the messages in the queue, with what each recipient waits for",

@@ -61,6 +61,9 @@ class MemoryQueue:
         """Close the store; its messages stay."""
         self._turn = None
 
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Do nothing: no other process can change this queue."""
+
     def body(self) -> Body:
         """Return a new, empty content."""
         return MemoryBody(self._capacity)

@@ -196,6 +196,13 @@ class QueueStore(Protocol):
         """Finish what was begun, and close the store. May be called twice."""
         ...
 
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call *changed*, in any thread, after another process has changed what is in the queue.
+
+        It may be called more often. A store that no other process can change does nothing.
+        """
+        ...
+
     def body(self) -> Body:
         """Return a new, empty content, for messages whose octets arrive in pieces."""
         ...

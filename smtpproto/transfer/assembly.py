@@ -249,6 +249,7 @@ async def running(
     await store.open(runtime)
     try:
         mail: Any = assemble(runtime, config, store, resolver)
+        store.watch(mail.agent.wake)
         async with runtime.tasks() as tasks:
             tasks.start(mail.work())
             try:

@@ -103,8 +103,8 @@ def test_mail_is_stored_or_passed_on_and_what_waits_is_there_after_a_restart(
         assert stored.read_bytes().startswith(
             b"Return-Path: <ann@a.test>\r\nDelivered-To: bob+x@b.test\r\nReceived: from "
         )
-        assert main(["queue", "retry", "--to", "@c.test", "--queue", queue]) == 0
         with running(tmp_path, server.port) as mta:
+            assert main(["queue", "retry", "--to", "@c.test", "--queue", queue]) == 0
             log_has(mta, "cat@c.test relayed")
             assert mta.stop(signal.SIGINT)[0] == 0
     [body] = hop.got

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -42,6 +43,23 @@ def test_a_change_is_seen_by_the_process_that_works_on_the_queue(tmp_path: Path)
         assert control.release(Selection(id="a")) == 1
         assert do(queue.next_due()) is not None
         assert [it.deliveries[0].state for it in do(queue.find(ALL))] == [State.WAITING] * 2
+
+
+def test_the_process_that_works_on_the_queue_is_told_of_a_change_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smtpproto.adapters.sqlite_writer._LOOK", 0.01)
+    told: SimpleQueue[int] = SimpleQueue()
+    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+        queue.watch(lambda: told.put(control.stats().deliveries.get(State.HELD, 0)))
+        do(queue.put([make_queued("a")]))
+        claims = claim(queue)
+        do(queue.put([make_queued("b")]))
+        do(queue.settle(relayed(claims), NOW))
+        for held in (1, 0):
+            control.hold(ALL, "wait") if held else control.release(ALL)
+            assert told.get(timeout=60) == held
+    assert told.empty()  # nothing was told of what it did itself
 
 
 def test_a_delivery_that_the_other_process_has_in_hand_is_not_changed(tmp_path: Path) -> None:
