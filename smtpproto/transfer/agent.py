@@ -101,6 +101,7 @@ class Agent:
             self._take_results()
             now = self._runtime.utc()
             self._put_back(self._schedule.close(now), now)
+            self._outbox.hurry()
             self._start_write(tasks)
             if not (self._schedule.busy or self._claimer.busy or self._outbox):
                 return
@@ -148,6 +149,7 @@ class Agent:
         self._claimer.ended(claimed)
         now = self._runtime.utc()
         for claim in claimed.claims:
+            self._outbox.claimed(claim.message, len(claim.deliveries))
             if self._judge.gives_up(claim.message, now):
                 self._outbox.add(claim.message, map(_given_up, claim.deliveries))
             else:

@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from ..errors import QueueFailed
 from ..grammar.printable import printable
+from ..limits import REPORT_RECIPIENTS
 from ..mail import Source
 from ..mail.preparation import Content
 from ..mta.bounce import Reporter
@@ -18,6 +19,7 @@ from ..mta.settlement import Done, Fate, Hold, Later, Settlement
 from ..mta.store import Queued, QueueStore
 from ..ports import Runtime
 from .backoff import Backoff
+from .gathering import Gathering
 
 __all__ = ["Outbox", "Written"]
 
@@ -25,6 +27,7 @@ _log = logging.getLogger("smtpproto.queue")
 
 
 _Entries = dict[str, tuple[Message, list[Settlement]]]  # by the ids of messages
+_Pair = tuple[Sequence[Settlement], Sequence[Queued]]  # of a message, and the reports on it
 
 
 @frozen(kw_only=True)
@@ -46,36 +49,56 @@ class Outbox:
     _reporter: Reporter
     _waiting: _Entries = field(factory=dict, init=False)
     _taken: _Entries = field(factory=dict, init=False)  # by the write that runs
+    _gathering: Gathering = field(factory=Gathering, init=False)
     _backoff: Backoff = field(factory=Backoff, init=False)
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._taken)
+        return bool(self._waiting or self._taken or self._gathering)
 
     @property
     def failing(self) -> bool:
         """Whether the last write failed."""
         return self._backoff.failing
 
+    def claimed(self, message: Message, number: int) -> None:
+        """Expect settlements of *number* deliveries of *message*, which were claimed."""
+        self._gathering.claimed(message, number)
+
     def add(self, message: Message, settlements: Iterable[Settlement]) -> None:
-        """Add settlements of *message*, one for each delivery."""
-        self._waiting.setdefault(message.id, (message, []))[1].extend(settlements)
+        """Add settlements of *message*, one for each delivery that was claimed. Failures may wait
+        for others, so that one report tells of all."""
+        ready = self._gathering.add(message, [*settlements], self._runtime.now())
+        self._put(message, ready)
+
+    def _put(self, message: Message, settlements: Sequence[Settlement]) -> None:
+        if settlements:
+            self._waiting.setdefault(message.id, (message, []))[1].extend(settlements)
+
+    def hurry(self) -> None:
+        """Let failures wait no longer for others."""
+        self._release(inf)
+
+    def _release(self, now: float) -> None:
+        for overdue in self._gathering.overdue(now):
+            self._put(*overdue)
 
     def pause(self) -> float:
         """Return for how many seconds to wait with the next write."""
-        if self._taken or not self._waiting:
+        if self._taken:
             return inf
-        return self._backoff.left(self._runtime.now())
+        now = self._runtime.now()
+        return self._backoff.left(now) if self._waiting else self._gathering.pause(now)
 
     def begins(self) -> bool:
         """Return whether to write now. If so, :meth:`write` and :meth:`ended` must follow."""
+        self._release(self._runtime.now())
         if self.pause() > 0:
             return False
         self._taken, self._waiting = self._waiting, {}
         return True
 
     async def write(self) -> Written:
-        """Write what waited, and the reports that follow from it, in one commit: one report for all
-        recipients of a message."""
+        """Write what waited, and the reports that follow from it, in one commit."""
         try:
             return Written(due=await self._write())
         except QueueFailed as error:
@@ -87,13 +110,13 @@ class Outbox:
             self._backoff.failed(written.error, self._runtime.now())
             later, self._waiting = self._waiting, self._taken
             for message, settlements in later.values():
-                self.add(message, settlements)
+                self._put(message, settlements)
         else:
             self._backoff.succeeded()
         self._taken = {}
 
     async def _write(self) -> float | None:
-        pairs = [await self._with_report(*entry) for entry in self._taken.values()]
+        pairs = [await self._with_reports(*entry) for entry in self._taken.values()]
         try:
             await self._settle(pairs)
         except ValueError as error:
@@ -103,14 +126,12 @@ class Outbox:
                 del self._taken[name]
         return min((due for pair in pairs for due in _due(*pair)), default=None)
 
-    async def _settle(self, pairs: Sequence[tuple[Sequence[Settlement], Queued | None]]) -> None:
+    async def _settle(self, pairs: Sequence[_Pair]) -> None:
         every = [settlement for settlements, _ in pairs for settlement in settlements]
-        new = [report for _, report in pairs if report is not None]
+        new = [report for _, reports in pairs for report in reports]
         await self._store.settle(every, self._runtime.utc(), new)
 
-    async def _settle_one(
-        self, name: str, pair: tuple[Sequence[Settlement], Queued | None]
-    ) -> None:
+    async def _settle_one(self, name: str, pair: _Pair) -> None:
         """Write what came of one message, which must not keep the others from being written."""
         try:
             await self._settle([pair])
@@ -119,29 +140,36 @@ class Outbox:
 
     # -- reports -----------------------------------------------------------------------------
 
-    async def _with_report(
-        self, message: Message, settlements: Sequence[Settlement]
-    ) -> tuple[Sequence[Settlement], Queued | None]:
-        """Return *settlements*, and the report that follows from them. If it cannot be made, what
+    async def _with_reports(self, message: Message, settlements: Sequence[Settlement]) -> _Pair:
+        """Return *settlements*, and the reports that follow from them. If one cannot be made, what
         it would report is held in the queue instead, so that somebody sees it."""
         try:
-            return settlements, await self._report(message, settlements)
+            return settlements, await self._reports(message, settlements)
         except QueueFailed:
             raise
         except Exception as error:
             _log.exception("the report on message %s could not be made", message.id)
             reason = f"the report on it could not be made: {type(error).__name__}: {error}"
-            return [_held(settlement, reason) for settlement in settlements], None
+            return [_held(settlement, reason) for settlement in settlements], ()
 
-    async def _report(self, message: Message, settlements: Sequence[Settlement]) -> Queued | None:
+    async def _reports(
+        self, message: Message, settlements: Sequence[Settlement]
+    ) -> Sequence[Queued]:
         octets = self._reporter.octets_needed(message, settlements)
         if not octets:
             self._log_undeliverable(message, settlements)
-            return None
+            return ()
+        content = await self._content(message, octets)
+        due = [it for it in settlements if self._reporter.action(message, it) is not None]
+        starts = range(0, len(due), REPORT_RECIPIENTS)
+        parts = [due[start : start + REPORT_RECIPIENTS] for start in starts]
+        reports = [self._report(message, part, content) for part in parts]
+        return [report for report in reports if report is not None]
+
+    def _report(self, message: Message, due: Sequence[Settlement], content: bytes) -> Queued | None:
         now = self._runtime.utc()
         report_id = make_id(now, self._runtime.random(10))
-        content = await self._content(message, octets)
-        return self._reporter.report(message, settlements, content, now=now, report_id=report_id)
+        return self._reporter.report(message, due, content, now=now, report_id=report_id)
 
     async def _content(self, message: Message, octets: int) -> bytes:
         """Return the first *octets* of the content; none if the store has lost it."""
@@ -162,12 +190,12 @@ class Outbox:
             )
 
 
-def _due(settlements: Iterable[Settlement], report: Queued | None) -> Iterator[float]:
-    """Yield when deliveries are due that were settled, and those of *report*."""
+def _due(settlements: Iterable[Settlement], reports: Iterable[Queued]) -> Iterator[float]:
+    """Yield when deliveries are due that were settled, and those of *reports*."""
     for settlement in settlements:
         if isinstance(settlement.decision, Later):
             yield settlement.decision.due
-    if report is not None:
+    for report in reports:
         yield from (delivery.due for delivery in report.deliveries)
 
 

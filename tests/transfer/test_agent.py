@@ -17,6 +17,7 @@ from smtpproto.mta.queue import Result, State
 from smtpproto.mta.retry import RetrySchedule
 from smtpproto.mta.route import Direct, Local, Routes, SmartHost
 from smtpproto.mta.settlement import Fate
+from smtpproto.mta.status import Action
 from smtpproto.mta.store import Selection
 from smtpproto.testing.simulation import EPOCH
 from tests.support.hosts import Host
@@ -456,6 +457,9 @@ def test_a_report_that_cannot_be_made_leaves_its_delivery_held() -> None:
     class Broken:
         def octets_needed(self, *_: Any) -> int:
             return 100
+
+        def action(self, *_: Any) -> Action:
+            return Action.FAILED
 
         def report(self, *_: Any, **more: Any) -> Any:
             raise ZeroDivisionError("a bug")
