@@ -75,7 +75,7 @@ def test_the_story_on_the_page_is_what_explain_says() -> None:
         host="mx1.example.net",
         address="192.0.2.25",
         reply=Reply(450, "4.7.1", "Greylisted"),
-        command="RCPT TO:<bob@example.net>",
+        command="RCPT",
     )
     message = Message(
         id="01kdvdna00z5kvvbyz1sske4zr",

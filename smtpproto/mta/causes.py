@@ -29,6 +29,10 @@ _ADDRESS = (
 _OWN_ADDRESS = "Check the sender address that your mail program is set to use."
 _LATER = "Send the message again later, or tell the recipient in another way."
 _SMALLER = "Send a smaller message: put large files where the recipient can fetch them."
+_PLAINER = (
+    "Send the message as plain text, with the letters a to z only, or show this report to the"
+    " administrator of your mail server."
+)
 _MAILBOX = "Tell the recipient in another way: only they can change this."
 _ADMINISTRATOR = "Show this report to the administrator of your mail server."
 _RECIPIENT_SIDE = (
@@ -36,8 +40,8 @@ _RECIPIENT_SIDE = (
     " it."
 )
 _POLICY = (
-    "The reply of the other server may say more. If you think that this is a mistake, show this"
-    " report to the administrator of your mail server."
+    "Read the reply of the other server: it may say more. If you think that this is a mistake,"
+    " show this report to the administrator of your mail server."
 )
 _NO_PROOF = "The recipient's server could not verify that the message comes from your domain"
 _TLS = "The message was to be sent encrypted only, and the next server does not allow that"
@@ -71,20 +75,21 @@ _CAUSES: Mapping[tuple[int, int], Cause] = {
     (4, 0): Cause("The recipient's server could not be reached.", _LATER),
     (4, 1): Cause("The recipient's server could not be reached.", _LATER),
     (4, 2): Cause("The connection to the recipient's server broke.", _LATER),
-    (4, 3): Cause("The server for the recipient's domain could not be looked up.", _LATER),
-    (4, 4): Cause("There is no server for the recipient's domain.", _ADDRESS),
+    (4, 3): Cause("The mail server of the recipient's domain could not be looked up.", _LATER),
+    (4, 4): Cause("The recipient's domain has no mail server.", _ADDRESS),
     (4, 5): Cause("The recipient's server is overloaded.", _LATER),
     (4, 6): Cause("The message went in a circle between mail servers.", _ADMINISTRATOR),
     (4, 7): Cause("The message could not be delivered in time.", _LATER),
     (5, 0): Cause("The two mail servers did not understand each other.", _ADMINISTRATOR),
     (5, 3): Cause("The message has more recipients than the server accepts.", _ADMINISTRATOR),
     (6, 0): Cause("The content of the message was refused.", _POLICY),
-    (6, 1): Cause("The recipient's server does not accept content of this kind.", _ADMINISTRATOR),
-    (6, 3): Cause("The recipient's server does not accept content of this kind.", _ADMINISTRATOR),
+    (6, 1): Cause("The recipient's server does not accept content of this kind.", _PLAINER),
+    (6, 3): Cause("The recipient's server does not accept content of this kind.", _PLAINER),
     (6, 7): Cause(
-        "The recipient's server does not accept addresses with letters beyond ASCII.", _ADDRESS
+        "The recipient's server accepts only addresses with the letters a to z.",
+        "Use such addresses, for the recipient and for yourself.",
     ),
-    (6, 9): Cause("The recipient's server cannot take a header beyond ASCII.", _ADMINISTRATOR),
+    (6, 9): Cause("The recipient's server accepts only the letters a to z in a header.", _PLAINER),
     (7, 0): Cause("The recipient's server refused the message by its rules.", _POLICY),
     (7, 1): Cause("The recipient's server refused the message by its rules.", _POLICY),
     (7, 2): Cause("You may not send to this mailing list.", _RECIPIENT_SIDE),

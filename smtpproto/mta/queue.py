@@ -95,7 +95,7 @@ class Attempt:
     reply: Reply | None = None
     """The reply that decided: to a command, or the one that a failure of this side amounts to."""
     command: str = ""
-    """The command that was refused, with its arguments; "" if there was none."""
+    """The verb of the command that was refused, or ``end of data``; "" if there was none."""
     error: str = ""
     """What failed, for people; "" if a reply says it all."""
     dsn: bool = False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 
-from attrs import field, frozen
+from attrs import frozen
 
+from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
-from .causes import cause_of
+from .causes import Cause, cause_of
 from .queue import Attempt, Message, Result
 from .settlement import Fate
 from .status import Action, RecipientStatus, date_field
@@ -17,13 +17,22 @@ from .status import Action, RecipientStatus, date_field
 __all__ = ["Case", "report_text"]
 
 _WIDTH = 76
+_BLOCKS = 10  # causes that are told
+_NAMED = 50  # recipients of one cause that are named
+_LINES = 10  # of a reply that are repeated
+_SHOWN = 500  # characters of a line of it
+_LISTED = 'The part "Delivery status" of this report lists them all.'
 _HEADINGS = {
     Action.FAILED: "Your message was NOT delivered to:",
     Action.DELAYED: "Your message has not been delivered yet to:",
     Action.DELIVERED: "Your message was delivered to:",
-    Action.RELAYED: "Your message was passed on for:",
+    Action.RELAYED: "Your message was passed on to another server for:",
     Action.EXPANDED: "Your message was forwarded to all members of:",
 }
+_UNKNOWN = Cause(
+    "The connection was lost at the very end, so the message may have arrived all the same.",
+    "Ask the recipient before you send it again.",
+)
 
 
 @frozen(kw_only=True)
@@ -35,15 +44,18 @@ class Case:
     """The address of the recipient."""
     fate: Fate | None
     """None if the delivery goes on."""
-    attempt: Attempt | None = field(default=None)
+    attempt: Attempt | None = None
     """The last one."""
 
     @property
-    def cause(self) -> tuple[object, ...]:
-        """What cases have in common that can be told together."""
-        it = self.attempt
-        of_attempt = () if it is None else (it.result, it.host, it.address, str(it.reply), it.error)
-        return (self.status.action.value, str(self.status.status), self.fate, *map(str, of_attempt))
+    def cause(self) -> object:
+        """What cases have in common that can be told together. Replies that differ only in the
+        address of the recipient are alike."""
+        it, address = self.attempt, lower(self.address)
+        of_attempt = () if it is None else (
+            it.result, lower(str(it.reply)).replace(address, ""), it.error
+        )  # fmt: skip
+        return self.status.action, self.status.status, self.fate, *of_attempt
 
 
 def report_text(
@@ -51,12 +63,13 @@ def report_text(
 ) -> str:
     """Return the text for the sender of *message*, with LF line ends. It may be longer than ASCII
     can tell."""
-    order = {case.cause: number for number, case in reversed(list(enumerate(cases)))}
-    ordered = sorted(cases, key=lambda case: order[case.cause])
-    parts = [
-        "\n".join(_block(list(alike), message, host))
-        for _, alike in groupby(ordered, lambda case: case.cause)
-    ]
+    blocks = dict[object, list[Case]]()
+    for case in cases:
+        blocks.setdefault(case.cause, []).append(case)
+    told = [*blocks.values()][:_BLOCKS]
+    parts = ["\n".join(_block(alike, message, host)) for alike in told]
+    if more := len(cases) - sum(map(len, told)):
+        parts.append(_wrapped(f"This report is about {more} more recipients. {_LISTED}"))
     parts.append("\n".join(_closing(message, host, subject, postmaster)))
     return "\n\n".join(parts) + "\n"
 
@@ -66,79 +79,79 @@ def _block(cases: Sequence[Case], message: Message, host: str) -> Iterator[str]:
     first = cases[0]
     yield _HEADINGS[first.status.action]
     yield ""
-    yield from (f"    {printable(case.address)}" for case in cases)
-    for paragraph in _paragraphs(first, message, host):
+    yield from (f"    {printable(case.address)}" for case in cases[:_NAMED])
+    paragraphs = [*_paragraphs(first, message, host)]
+    if len(cases) > _NAMED:
+        yield f"    and {len(cases) - _NAMED} more"
+        paragraphs.insert(0, _LISTED)
+    for paragraph in paragraphs:
         yield ""
         yield _wrapped(paragraph)
-    yield from _answer(first.attempt)
-    yield ""
-    yield _wrapped(_advice(first))
+    yield from _answer(first.attempt, example=len(cases) > 1)
+    if first.status.action is Action.FAILED:
+        yield ""
+        yield _wrapped(f"What you can do: {_lower_first(_cause(first).advice)}")
 
 
 def _paragraphs(case: Case, message: Message, host: str) -> Iterator[str]:
+    """Yield what happened, why, and what will happen."""
     attempt = case.attempt
     match case.status.action:
         case Action.FAILED if case.fate is Fate.EXPIRED:
             waited = _duration(message.expires - message.arrived)
             yield f"{host} tried for {waited}, and has given up."
             if attempt is not None:
-                yield f"The last attempt: {_attempt(case, attempt)}"
+                yield f"The last problem: {_lower_first(_cause(case).what)}"
         case Action.FAILED:
-            yield cause_of(case.status.status).what
+            yield _cause(case).what
         case Action.DELAYED:
             if attempt is not None:
-                yield _attempt(case, attempt)
-            yield f"{host} keeps trying until {date_field(message.expires)}."
+                yield _cause(case).what
+            yield (
+                f"You do not have to do anything: {host} keeps trying until"
+                f" {_when(message.expires)}. If it has no success, you get another report."
+            )
         case Action.DELIVERED:
             yield "It is in the recipient's mailbox."
         case Action.RELAYED:
-            next_host = "another server" if attempt is None else attempt.host or "another server"
-            yield (
-                f"{next_host} has taken it. That server may send no further report, not even when"
-                " the message arrives."
-            )
+            next_host = "The other server" if attempt is None else attempt.host or "It"
+            yield f"{next_host} has accepted it, and may not tell you when it arrives."
         case Action.EXPANDED:
             yield "You get no further report of success for these addresses."
 
 
-def _attempt(case: Case, attempt: Attempt) -> str:
-    if attempt.result is Result.UNKNOWN:
-        return (
-            "the connection was lost at the very end. The message may have arrived all the same:"
-            " ask the recipient before you send it again."
-        )
-    code = None if attempt.reply is None else attempt.reply.enhanced
-    return cause_of(code or case.status.status).what
+def _cause(case: Case) -> Cause:
+    attempt, code = case.attempt, case.status.status
+    if attempt is not None and attempt.result is Result.UNKNOWN:
+        return _UNKNOWN
+    if attempt is not None and attempt.reply is not None and case.fate is not Fate.FAILED:
+        code = attempt.reply.enhanced or code  # that of the report says only that time ran out
+    return cause_of(code)
 
 
-def _answer(attempt: Attempt | None) -> Iterator[str]:
+def _answer(attempt: Attempt | None, *, example: bool) -> Iterator[str]:
     """Yield what the other server said, or what failed on this side."""
-    if attempt is None or (attempt.reply is None and not attempt.error):
+    if attempt is None:
         return
-    yield ""
-    where = printable(attempt.host or "the server")
+    said, lines = _answer_of(attempt)
+    if lines:
+        yield ""
+        yield _wrapped(f"For example, {_lower_first(said)}" if example else said)
+        yield ""
+        yield from (f"    {printable(line)[:_SHOWN]}" for line in lines[:_LINES])
+
+
+def _answer_of(attempt: Attempt) -> tuple[str, Sequence[str]]:
+    reply, where = attempt.reply, printable(attempt.host)
     where += f" [{printable(attempt.address)}]" if attempt.address else ""
-    if attempt.error or attempt.reply is None:
-        yield _wrapped(f"What failed with {where}:" if attempt.host else "What failed:")
-        lines: Iterable[str] = textwrap.wrap(printable(attempt.error), _WIDTH - 4)
-    else:
-        to = f" to {printable(attempt.command)[:200]}" if attempt.command else ""
-        yield _wrapped(f"{where} replied{to}:")
-        lines = bytes(attempt.reply).decode().split("\r\n")[:-1]
-    yield ""
-    yield from (f"    {printable(line)}" for line in lines)
-
-
-def _advice(case: Case) -> str:
-    if case.status.action is Action.FAILED:
-        return f"What you can do: {_lower_first(_what_to_do(case))}"
-    return "You do not have to do anything."
-
-
-def _what_to_do(case: Case) -> str:
-    if case.attempt is not None and case.attempt.result is Result.UNKNOWN:
-        return "Ask the recipient whether the message has arrived."
-    return cause_of(case.status.status).advice
+    if attempt.error or reply is None:
+        said = f"What failed with {where}:" if attempt.host else "What failed:"
+        return said, textwrap.wrap(printable(attempt.error), _WIDTH - 4)
+    if not attempt.host:
+        return "What failed:", [] if reply.positive else reply.lines
+    command = printable(attempt.command)[:200].replace("end of data", "the message")
+    said = f"{where} replied{f' to {command}' if command else ''}:"
+    return said, bytes(reply).decode().split("\r\n")[:-1]
 
 
 def _lower_first(text: str) -> str:
@@ -146,12 +159,15 @@ def _lower_first(text: str) -> str:
 
 
 def _closing(message: Message, host: str, subject: str, postmaster: str) -> Iterator[str]:
-    yield "-- "
     if subject:
         yield _wrapped(f"Subject of your message: {printable(subject)}")
-    yield _wrapped(f"Arrived at {host}: {date_field(message.arrived)}")
+    yield _wrapped(f"Received by {host}: {_when(message.arrived)}")
     yield f"Its id there: {message.id}"
     yield _wrapped(f"For help, write to {postmaster} and quote this id.")
+
+
+def _when(time: float) -> str:
+    return date_field(time)[: len("Mon, 30 Nov 2026 12:00")] + " UTC"
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from ..mta.settlement import Done, Fate, Later, Settlement
 
 __all__ = ["Gathering"]
 
-_LONGEST = 30.0  # seconds
+_LONGEST = 5.0  # seconds
 _MOST = 2000  # settlements
 _FEW = 100  # recipients; if a message has more, others may be claimed soon
 

@@ -12,7 +12,7 @@ from smtpproto.grammar.reply import EnhancedCode, Reply
 from smtpproto.grammar.status_meanings import MEANINGS
 from smtpproto.mta.causes import cause_of
 from smtpproto.mta.queue import Attempt, Result
-from smtpproto.mta.settlement import Done, Fate, Later
+from smtpproto.mta.settlement import Done, Fate, Later, Settlement
 from smtpproto.testing.strategies import enhanced_codes
 
 from .settled import REFUSED, T, settled, settlement
@@ -42,13 +42,46 @@ mx.b.example [192.0.2.9] replied to RCPT TO:<bob@b.example>:
 What you can do: check the address for a typing error. If it is right, ask
 the recipient in another way for an address that works.
 
---\x20
 Subject of your message: Lunch für all
-Arrived at mx.example.org: Mon, 30 Nov 2026 12:00:00 +0000
+Received by mx.example.org: Mon, 30 Nov 2026 12:00 UTC
 Its id there: {one.delivery.message}
 For help, write to postmaster@mx.example.org and quote this id.
 """
     )
+
+
+def test_replies_that_differ_only_in_the_address_are_told_together_with_one_as_an_example() -> None:
+    def unknown(to: str) -> Settlement:
+        reply = Reply(550, "5.1.1", f"<{to}> is unknown")
+        return settlement(Done(Fate.FAILED), to=to, attempt=evolve(REFUSED, reply=reply))
+
+    text = text_of(unknown("a@b.example"), unknown("C@b.example"))
+    assert "    a@b.example\n    C@b.example\n\nThere is no mailbox" in text
+    assert text.count("replied to") == 1
+    assert "For example, mx.b.example [192.0.2.9] replied to RCPT" in text
+    assert "    550 5.1.1 <a@b.example> is unknown\n" in text
+
+
+def test_of_many_recipients_fifty_are_named_and_programs_are_told_of_all() -> None:
+    every = [f"user{number}@b.example" for number in range(500)]
+    report = made(*(settlement(Done(Fate.FAILED), to=it, attempt=REFUSED) for it in every))
+    named = [line.strip() for line in report.text.split("\n") if line.endswith("@b.example")]
+    assert named == every[:50]
+    assert '    and 450 more\n\nThe part "Delivery status" of this report lists them all.' in (
+        report.text
+    )
+    assert [it.address for it in report.status.recipients] == every
+
+
+def test_of_many_causes_ten_are_told_and_long_replies_are_cut() -> None:
+    long = [
+        evolve(REFUSED, reply=Reply(550, "5.1.1", [f"cause {number} " + "x" * 900] * 20))
+        for number in range(30)
+    ]
+    text = text_of(*(settlement(Done(Fate.FAILED), attempt=it) for it in long))
+    assert text.count("NOT delivered to") == 10
+    assert "This report is about 20 more recipients." in text
+    assert len(text) < 60_000
 
 
 def test_recipients_with_the_same_cause_are_told_together_in_the_order_of_their_causes() -> None:
@@ -65,17 +98,34 @@ def test_recipients_with_the_same_cause_are_told_together_in_the_order_of_their_
 def test_a_delay_says_until_when_it_is_tried_and_that_nothing_has_to_be_done() -> None:
     attempt = Attempt(at=T, result=Result.UNREACHED, host="mx.b.example", error="no route")
     text = text_of(settlement(Later(due=T + 60, warned=True), attempt=attempt))
-    assert "mx.example.org keeps trying until Sat, 05 Dec 2026 12:00:00 +0000." in text
+    assert (
+        "You do not have to do anything: mx.example.org keeps trying until Sat, 05\n"
+        "Dec 2026 12:00 UTC. If it has no success, you get another report.\n"
+    ) in text
     assert "What failed with mx.b.example:\n\n    no route\n" in text
-    assert "You do not have to do anything." in text
 
 
 def test_an_unknown_outcome_is_told_as_one() -> None:
     attempt = Attempt(at=T, result=Result.UNKNOWN, host="mx.b.example")
     text = text_of(settlement(Done(Fate.EXPIRED), attempt=attempt))
     assert "mx.example.org tried for 5 days, and has given up." in text
-    assert "may\nhave arrived all the same" in text
-    assert "What you can do: ask the recipient whether the message has arrived." in text
+    assert "so the message\nmay have arrived all the same" in text
+    assert "What you can do: ask the recipient before you send it again." in text
+
+
+def test_the_last_problem_of_a_message_that_was_given_up_decides_what_to_do() -> None:
+    full = evolve(REFUSED, reply=Reply(452, "4.2.2", "full"))
+    text = text_of(settlement(Done(Fate.EXPIRED), attempt=full))
+    assert "The last problem: the mailbox is full." in text
+    assert "What you can do: tell the recipient in another way" in text
+
+
+def test_what_failed_before_any_server_was_asked_is_no_reply_of_a_server() -> None:
+    reply = Reply(550, "5.1.2", "The domain b.example does not exist")
+    attempt = Attempt(at=T, result=Result.UNREACHED, reply=reply)
+    text = text_of(settlement(Done(Fate.FAILED), attempt=attempt))
+    assert "\nWhat failed:\n\n    The domain b.example does not exist\n" in text
+    assert "replied" not in text
 
 
 def test_what_others_wrote_cannot_look_like_a_line_of_the_report() -> None:
