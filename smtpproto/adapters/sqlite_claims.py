@@ -1,118 +1,101 @@
-"""Which deliveries in the database a claim takes: those of all domains, merged by their times."""
+"""Which deliveries in the database a claim takes: those of all lanes, in turn."""
 
 from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from math import inf
 
+from ..limits import EXCLUDED_LANES
 from ..mta.queue import Delivery, State
+from ..mta.store import PassOver
 
-__all__ = ["due_keys", "earliest", "lower_destinations", "raise_destinations"]
+__all__ = ["due_keys", "earliest", "lower_lanes", "raise_lanes"]
 
-_FIRST = 8  # deliveries of a domain that are read at first; most domains have few
+_FIRST = 8  # deliveries of a lane that are read at first; most lanes have few
 
-Destination = tuple[int, str]  # priority, domain
+Place = tuple[int, str, str]  # a priority, a domain and an origin
+_Due = tuple[float, int]  # of a delivery: when it is due, and its key
 
 
 def due_keys(
-    connection: sqlite3.Connection,
-    now: float,
-    limit: int,
-    excluded: Collection[str],
-    each: int | None,
-) -> tuple[list[int], set[Destination]]:
-    """Return the keys of the deliveries to claim, in their order, and the destinations that were
-    looked at. It looks at what it returns, and at one delivery more of each destination."""
+    connection: sqlite3.Connection, now: float, limit: int, pass_over: PassOver
+) -> tuple[list[int], set[Place]]:
+    """Return the keys of the deliveries to claim, in their order, and the lanes that were looked
+    at. It looks at what it returns, and at one delivery more of each lane."""
     picked: list[int] = []
-    seen: set[Destination] = set()
-    of_domain: Counter[str] = Counter()
+    seen: set[Place] = set()
     for priority in _priorities(connection):
         if len(picked) >= limit:
             break
-        with closing(_Merge(connection, priority, now, excluded, seen)) as merge:
-            while len(picked) < limit and (found := merge.next()) is not None:
-                key, domain = found
-                if each is not None and of_domain[domain] >= each:
-                    merge.drop()
-                    continue
+        with closing(_lanes(connection, priority, now, pass_over)) as lanes:
+            turns = _Turns(connection, priority, now, lanes, seen)
+            while len(picked) < limit and (key := turns.next()) is not None:
                 picked.append(key)
-                of_domain[domain] += 1
-                merge.advance()
     return picked, seen
 
 
 def _priorities(connection: sqlite3.Connection) -> Iterator[int]:
-    """Yield the priorities of destinations, the highest first."""
+    """Yield the priorities of lanes, the highest first."""
     priority = 1000
     while True:
         (found,) = connection.execute(
-            "SELECT max(priority) FROM destination WHERE priority < ?", (priority,)
+            "SELECT max(priority) FROM lane WHERE priority < ?", (priority,)
         ).fetchone()
         if found is None:
             return
         yield (priority := found)
 
 
-class _Merge:
-    """The deliveries of one priority that are due, of all destinations, in their order."""
+class _Turns:
+    """The deliveries of one priority that are due: the earliest of each lane, then the second of
+    each, and so on."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         priority: int,
         now: float,
-        excluded: Collection[str],
-        seen: set[Destination],
+        lanes: Iterator[tuple[str, str, float]],
+        seen: set[Place],
     ) -> None:
         self._connection, self._priority, self._now = connection, priority, now
-        self._excluded, self._seen = excluded, seen
-        self._heads: list[tuple[float, int, str, Iterator[tuple[float, int]]]] = []
-        self._destinations: sqlite3.Cursor = connection.execute(
-            "SELECT domain, due FROM destination WHERE priority = ? AND due <= ? ORDER BY due",
-            (priority, now),
-        )
-        self._coming: tuple[str, float] | None = next(self._destinations, None)
+        self._seen, self._lanes = seen, lanes
+        self._heads: list[tuple[int, _Due, Iterator[_Due]]] = []  # a heap: turn, delivery, the rest
+        self._coming = next(self._lanes, None)
 
-    def close(self) -> None:
-        """End the look-up of destinations, which would keep SQLite from making the log shorter."""
-        self._destinations.close()
+    def next(self) -> int | None:
+        """Return the key of the next delivery; None if there is none."""
+        while self._coming is not None and self._comes_first(self._coming[2]):
+            domain, origin, _ = self._coming
+            self._seen.add((self._priority, domain, origin))
+            self._push(0, self._rows(domain, origin))
+            self._coming = next(self._lanes, None)
+        if not self._heads:
+            return None
+        turn, (_, key), rows = heapq.heappop(self._heads)
+        self._push(turn + 1, rows)
+        return key
 
-    def next(self) -> tuple[int, str] | None:
-        """Return the key and the domain of the next delivery; None if there is none."""
-        while self._coming is not None and (
-            not self._heads or self._coming[1] <= self._heads[0][0]
-        ):
-            domain, _ = self._coming
-            if domain not in self._excluded:
-                self._seen.add((self._priority, domain))
-                self._push(domain, self._rows(domain))
-            self._coming = next(self._destinations, None)
-        return (self._heads[0][1], self._heads[0][2]) if self._heads else None
+    def _comes_first(self, due: float) -> bool:
+        """Return whether a lane with nothing before *due* must be looked at now."""
+        return not self._heads or (0, due) <= (self._heads[0][0], self._heads[0][1][0])
 
-    def advance(self) -> None:
-        """Go on behind the delivery that :meth:`next` returned."""
-        _, _, domain, rows = heapq.heappop(self._heads)
-        self._push(domain, rows)
-
-    def drop(self) -> None:
-        """Leave out all further deliveries to the domain that :meth:`next` returned."""
-        heapq.heappop(self._heads)
-
-    def _push(self, domain: str, rows: Iterator[tuple[float, int]]) -> None:
+    def _push(self, turn: int, rows: Iterator[_Due]) -> None:
         if (row := next(rows, None)) is not None:
-            heapq.heappush(self._heads, (*row, domain, rows))
+            heapq.heappush(self._heads, (turn, row, rows))
 
-    def _rows(self, domain: str) -> Iterator[tuple[float, int]]:
-        """Yield due time and key of the deliveries to *domain*, in growing slices."""
+    def _rows(self, domain: str, origin: str) -> Iterator[_Due]:
+        """Yield the deliveries of a lane, in growing slices."""
         last, size = (float("-inf"), 0), _FIRST
         while True:
             rows = self._connection.execute(
                 """SELECT due, key FROM delivery WHERE state = 0 AND fate IS NULL AND domain = ?
-                AND priority = ? AND due <= ? AND (due, key) > (?, ?) ORDER BY due, key LIMIT ?""",
-                (domain, self._priority, self._now, *last, size),
+                AND origin = ? AND priority = ? AND due <= ? AND (due, key) > (?, ?)
+                ORDER BY due, key LIMIT ?""",
+                (domain, origin, self._priority, self._now, *last, size),
             ).fetchall()
             yield from rows
             if len(rows) < size:
@@ -120,55 +103,70 @@ class _Merge:
             last, size = rows[-1], size * 4
 
 
-def lower_destinations(
-    connection: sqlite3.Connection, deliveries: Iterable[tuple[int, Delivery]]
+def _lanes(
+    connection: sqlite3.Connection, priority: int, until: float, pass_over: PassOver
+) -> Generator[tuple[str, str, float], None, None]:
+    """Yield domain and origin of lanes, each with a time that is not later than its earliest
+    delivery, in the order of these times. Close this in the end: as long as it looks them up,
+    SQLite cannot make the log shorter."""
+    statement = "SELECT domain, origin, due FROM lane WHERE priority = ? AND due <= ? ORDER BY due"
+    passed_over = 0
+    with closing(connection.execute(statement, (priority, until))) as lanes:
+        for lane in lanes:
+            if not pass_over(lane[0], lane[1]):
+                yield lane
+            elif (passed_over := passed_over + 1) >= EXCLUDED_LANES:
+                return
+
+
+def lower_lanes(
+    connection: sqlite3.Connection, deliveries: Iterable[tuple[int, str, Delivery]]
 ) -> None:
-    """Note those of *deliveries*, each with its priority, that wait from now on."""
-    least: dict[Destination, float] = {}
-    for priority, it in deliveries:
+    """Note those of *deliveries*, each with its priority and origin, that wait from now on."""
+    least: dict[Place, float] = {}
+    for priority, origin, it in deliveries:
         if it.state is State.WAITING:
-            destination = priority, it.domain
-            least[destination] = min(it.due, least.get(destination, it.due))
+            place = priority, it.domain, origin
+            least[place] = min(it.due, least.get(place, it.due))
     connection.executemany(
-        """INSERT INTO destination VALUES (?, ?, ?) ON CONFLICT DO UPDATE
+        """INSERT INTO lane VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
         SET due = excluded.due WHERE excluded.due < due""",
-        [(*destination, due) for destination, due in least.items()],
+        [(*place, due) for place, due in least.items()],
     )
 
 
-def raise_destinations(connection: sqlite3.Connection, seen: Iterable[Destination]) -> None:
-    """Note the time of the earliest delivery that waits, for each destination of *seen*."""
-    for priority, domain in seen:
-        due = _earliest_of(connection, priority, domain)
+def raise_lanes(connection: sqlite3.Connection, seen: Iterable[Place]) -> None:
+    """Note the time of the earliest delivery that waits, for each lane of *seen*."""
+    for place in seen:
+        due = _earliest_of(connection, *place)
+        which = "WHERE priority = ? AND domain = ? AND origin = ?"
         if due is None:
-            statement = "DELETE FROM destination WHERE priority = ? AND domain = ?"
-            connection.execute(statement, (priority, domain))
+            connection.execute(f"DELETE FROM lane {which}", place)
         else:
-            statement = "UPDATE destination SET due = ? WHERE priority = ? AND domain = ?"
-            connection.execute(statement, (due, priority, domain))
+            connection.execute(f"UPDATE lane SET due = ? {which}", (due, *place))
 
 
-def earliest(connection: sqlite3.Connection, excluded: Collection[str]) -> float | None:
+def earliest(connection: sqlite3.Connection, pass_over: PassOver) -> float | None:
     """Return when the next delivery that waits is due."""
     best: float | None = None
     for priority in [*_priorities(connection)]:
-        for domain, least in connection.execute(
-            "SELECT domain, due FROM destination WHERE priority = ? ORDER BY due", (priority,)
-        ):
-            if best is not None and least >= best:
-                break
-            if domain not in excluded:
-                due = _earliest_of(connection, priority, domain)
+        with closing(_lanes(connection, priority, inf, pass_over)) as lanes:
+            for domain, origin, least in lanes:
+                if best is not None and least >= best:
+                    break
+                due = _earliest_of(connection, priority, domain, origin)
                 if due is not None and (best is None or due < best):
                     best = due
     return best
 
 
-def _earliest_of(connection: sqlite3.Connection, priority: int, domain: str) -> float | None:
+def _earliest_of(
+    connection: sqlite3.Connection, priority: int, domain: str, origin: str
+) -> float | None:
     (due,) = connection.execute(
         """SELECT min(due) FROM delivery WHERE state = 0 AND fate IS NULL AND domain = ?
-        AND priority = ?""",
-        (domain, priority),
+        AND origin = ? AND priority = ?""",
+        (domain, origin, priority),
     ).fetchone()
     found: float | None = due
     return found

@@ -17,7 +17,7 @@ import os
 import shutil
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 from typing import TypeVar
@@ -31,11 +31,13 @@ from ..mta.store import (
     Body,
     Claim,
     Entry,
+    PassOver,
     Queued,
     QueueStats,
     Selection,
     check_queued,
     check_settlements,
+    take_all,
 )
 from ..ports import Runtime
 from .segments import Segments
@@ -109,14 +111,12 @@ class SQLiteQueue:
         limit: int,
         due: Callable[[Delivery], float],
         *,
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> Sequence[Claim]:
         """Lease deliveries: see :meth:`.QueueStore.claim`."""
         it = self._opened()
-        excluded = frozenset(excluded)
         call = Call(
-            lambda tables: tables.claim(now, limit, due, excluded, each),
+            lambda tables: tables.claim(now, limit, due, pass_over),
             durable=False,
             after=it.note_leased,
         )
@@ -149,10 +149,9 @@ class SQLiteQueue:
         found = it.recent.get(message.id)
         return found if found is not None else await it.read(lambda tables: tables.content(message))
 
-    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
+    async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:
         """Return when the next delivery that waits is due: see :meth:`.QueueStore.next_due`."""
-        excluded = frozenset(excluded)
-        return await self._opened().read(lambda tables: tables.next_due(excluded))
+        return await self._opened().read(lambda tables: tables.next_due(pass_over))
 
     async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
         """Return messages that *selection* selects: see :meth:`.QueueStore.find`."""

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..errors import GrammarError
 from ..grammar.address import Mailbox, read_leniently
-from ..mta.queue import Delivery, State
+from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_delivery, write_log, write_recipient
 from ..mta.store import Selection, address_key
 from .segments import FileSlice
@@ -43,11 +43,12 @@ def key_range(message_key: int) -> tuple[int, int]:
     return first, first | MASK
 
 
-def delivery_row(message_key: int, priority: int, delivery: Delivery) -> tuple[Any, ...]:
+def delivery_row(message_key: int, message: Message, delivery: Delivery) -> tuple[Any, ...]:
     return (
         message_key << SHIFT | delivery.number,
-        priority,
+        message.parameters.mt_priority or 0,
         delivery.domain,
+        message.origin,
         address_key(delivery.recipient),
         STATES[delivery.state],
         delivery.due,

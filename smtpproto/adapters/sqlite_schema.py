@@ -20,7 +20,7 @@ _APPLICATION = 0x736D7470  # "smtp", in the header of the file
 
 # A delivery's key is its message's key times 2**20 plus its number: so they lie together, and
 # messages and deliveries need no further index on each other. `left` and `fate` are null as long
-# as they are in the queue. `destination` has, for each priority and domain with deliveries that
+# as they are in the queue. `lane` has, for each priority, domain and origin with deliveries that
 # wait, a time that is not later than the earliest of them: a claim finds who is due without looking
 # at the others.
 _VERSIONS = [
@@ -37,17 +37,18 @@ _VERSIONS = [
     CREATE TABLE body (message INTEGER PRIMARY KEY, octets BLOB NOT NULL);
     CREATE TABLE delivery (
         key INTEGER PRIMARY KEY, priority INTEGER NOT NULL, domain TEXT NOT NULL,
-        address TEXT NOT NULL, state INTEGER NOT NULL, due REAL NOT NULL,
+        origin TEXT NOT NULL, address TEXT NOT NULL, state INTEGER NOT NULL, due REAL NOT NULL,
         attempts INTEGER NOT NULL, warned INTEGER NOT NULL, reason TEXT NOT NULL,
         recipient TEXT NOT NULL, log TEXT NOT NULL, fate TEXT, at REAL);
-    CREATE INDEX delivery_waiting ON delivery (domain, priority, due)
+    CREATE INDEX delivery_waiting ON delivery (domain, origin, priority, due)
         WHERE state = 0 AND fate IS NULL;
     CREATE INDEX delivery_leased ON delivery (domain) WHERE state = 1 AND fate IS NULL;
     CREATE INDEX delivery_held ON delivery (domain) WHERE state = 2 AND fate IS NULL;
-    CREATE TABLE destination (
-        priority INTEGER, domain TEXT, due REAL NOT NULL, PRIMARY KEY (priority, domain)
+    CREATE TABLE lane (
+        priority INTEGER, domain TEXT, origin TEXT, due REAL NOT NULL,
+        PRIMARY KEY (priority, domain, origin)
     ) WITHOUT ROWID;
-    CREATE INDEX destination_due ON destination (priority, due);
+    CREATE INDEX lane_due ON lane (priority, due);
     """,
 ]
 
@@ -148,16 +149,16 @@ def void_leases(connection: sqlite3.Connection, known: set[tuple[str, int]]) -> 
     if void:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("UPDATE delivery SET state = 0 WHERE key = ?", void)
-        find_destinations(connection)
+        find_lanes(connection)
         connection.execute("COMMIT")
 
 
-def find_destinations(connection: sqlite3.Connection) -> None:
-    """Write the table of destinations anew, from the deliveries that wait."""
-    connection.execute("DELETE FROM destination")
+def find_lanes(connection: sqlite3.Connection) -> None:
+    """Write the table of lanes anew, from the deliveries that wait."""
+    connection.execute("DELETE FROM lane")
     connection.execute(
-        """INSERT INTO destination SELECT priority, domain, min(due) FROM delivery
-        WHERE state = 0 AND fate IS NULL GROUP BY domain, priority"""
+        """INSERT INTO lane SELECT priority, domain, origin, min(due) FROM delivery
+        WHERE state = 0 AND fate IS NULL GROUP BY domain, origin, priority"""
     )
 
 

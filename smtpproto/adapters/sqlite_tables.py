@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -15,9 +15,18 @@ from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_message, write_log, write_message
 from ..mta.settlement import Done, Ended, Fate, Settlement
-from ..mta.store import Claim, Entry, Queued, QueueStats, Selection, address_key, domain_key
+from ..mta.store import (
+    Claim,
+    Entry,
+    PassOver,
+    Queued,
+    QueueStats,
+    Selection,
+    address_key,
+    domain_key,
+)
 from .segments import FileSlice, Segments
-from .sqlite_claims import due_keys, earliest, lower_destinations, raise_destinations
+from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
 from .sqlite_rows import (
     DELIVERY,
     MASK,
@@ -31,7 +40,7 @@ from .sqlite_rows import (
     mailbox_of,
     of_message,
 )
-from .sqlite_schema import STATES, find_destinations
+from .sqlite_schema import STATES, find_lanes
 
 __all__ = ["Tables"]
 
@@ -82,21 +91,20 @@ class Tables:
         if place.octets is not None:
             self.connection.execute("INSERT INTO body VALUES (?, ?)", (key, place.octets))
         self.connection.executemany(
-            f"INSERT INTO delivery VALUES (?{', ?' * 10}, NULL, NULL)",
-            [delivery_row(key, priority, it) for it in queued.deliveries],
+            f"INSERT INTO delivery VALUES (?{', ?' * 11}, NULL, NULL)",
+            [delivery_row(key, message, it) for it in queued.deliveries],
         )
-        lower_destinations(self.connection, ((priority, it) for it in queued.deliveries))
+        lower_lanes(self.connection, ((priority, message.origin, it) for it in queued.deliveries))
 
     def claim(
         self,
         now: float,
         limit: int,
         due: Callable[[Delivery], float],
-        excluded: Collection[str],
-        each: int | None,
+        pass_over: PassOver,
     ) -> list[Claim]:
         """Lease deliveries: see :meth:`.QueueStore.claim`. One that cannot be read is held."""
-        keys, seen = due_keys(self.connection, now, limit, excluded, each)
+        keys, seen = due_keys(self.connection, now, limit, pass_over)
         by_message: dict[int, list[int]] = {}
         for key in keys:
             by_message.setdefault(key >> SHIFT, []).append(key)
@@ -107,7 +115,7 @@ class Tables:
             except QueueFailed as error:
                 log.error("%s", error)
                 self.hold_message(message_key, printable(error.message))
-        raise_destinations(self.connection, seen)
+        raise_lanes(self.connection, seen)
         return claims
 
     def _lease(self, message_key: int, keys: list[int], due: Callable[[Delivery], float]) -> Claim:
@@ -138,7 +146,7 @@ class Tables:
         """Write what became of deliveries; return the ids of the messages that left. Raises
         ValueError for one that is not leased."""
         touched: dict[int, str] = {}
-        waiting: list[tuple[int, Delivery]] = []
+        waiting: list[tuple[int, str, Delivery]] = []
         for settlement in settlements:
             delivery, decision = settlement.delivery_after, settlement.decision
             fate = decision.fate.value if isinstance(decision, Done) else None
@@ -146,7 +154,7 @@ class Tables:
                 """UPDATE delivery SET state = ?, due = ?, attempts = ?, warned = ?, reason = ?,
                 log = ?, fate = ?, at = ?
                 WHERE key = (SELECT (key << 20) + ? FROM message WHERE id = ?)
-                AND state = 1 AND fate IS NULL RETURNING key, priority""",
+                AND state = 1 AND fate IS NULL RETURNING key, priority, origin""",
                 (
                     STATES[delivery.state],
                     delivery.due,
@@ -163,12 +171,12 @@ class Tables:
             if row is None:
                 what = f"delivery {delivery.number} of {delivery.message}"
                 raise ValueError(f"{what} is not leased")
-            key, priority = row
+            key, priority, origin = row
             if fate is None:
-                waiting.append((priority, delivery))
+                waiting.append((priority, origin, delivery))
             else:
                 touched[key >> SHIFT] = delivery.message
-        lower_destinations(self.connection, waiting)
+        lower_lanes(self.connection, waiting)
         return self._leave(touched, now)
 
     def _leave(self, touched: dict[int, str], now: float) -> list[str]:
@@ -240,7 +248,7 @@ class Tables:
             f"UPDATE delivery SET {what} WHERE state = {state} AND {where}", [*values, *more]
         ).rowcount
         if changed and "due" in what:
-            find_destinations(self.connection)
+            find_lanes(self.connection)
         return changed
 
     def drop(self, selection: Selection, now: float) -> tuple[int, list[str]]:
@@ -284,9 +292,9 @@ class Tables:
             )
         return content
 
-    def next_due(self, excluded: Collection[str]) -> float | None:
+    def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""
-        return earliest(self.connection, excluded)
+        return earliest(self.connection, pass_over)
 
     def find(self, selection: Selection, limit: int) -> list[Entry]:
         """Return the messages that *selection* selects."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from operator import attrgetter
 
@@ -18,11 +18,13 @@ from .store import (
     Body,
     Claim,
     Entry,
+    PassOver,
     Queued,
     QueueStats,
     Selection,
     check_queued,
     check_settlements,
+    take_all,
 )
 
 __all__ = ["MemoryQueue"]
@@ -79,12 +81,11 @@ class MemoryQueue:
         limit: int,
         due: Callable[[Delivery], float],
         *,
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> Sequence[Claim]:
         """Lease deliveries that are due *now*: see :meth:`.QueueStore.claim`."""
         async with self._locked():
-            taken = [*map(self._at, self._waiting.take(now, limit, excluded, each))]
+            taken = [*map(self._at, self._waiting.take(now, limit, pass_over))]
             try:
                 leased = [_lease(delivery, due(delivery)) for delivery in taken]
             except BaseException:
@@ -129,10 +130,10 @@ class MemoryQueue:
                 raise QueueFailed(f"message {message.id} is not in the queue")
             return record.content
 
-    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
+    async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:
         """Return when the next delivery that waits is due: see :meth:`.QueueStore.next_due`."""
         async with self._locked():
-            return self._waiting.next_due(excluded)
+            return self._waiting.next_due(pass_over)
 
     async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:
         """Return messages that *selection* selects: see :meth:`.QueueStore.find`."""
@@ -358,15 +359,15 @@ _Waits = tuple[float, int, int, Place]  # due, order of the message, number, pla
 
 
 class _Waiting:
-    """The deliveries that wait, in a heap for each priority and domain.
+    """The deliveries that wait, in a heap for each priority and lane.
 
-    A claim costs as much as there are domains, whatever waits for each. An entry of a heap is out
-    of date if its delivery does not wait any more, or for another time; it is dropped when it comes
+    A claim costs as much as there are lanes, whatever waits in each. An entry of a heap is out of
+    date if its delivery does not wait any more, or for another time; it is dropped when it comes
     up.
     """
 
     def __init__(self) -> None:
-        self._heaps: dict[int, dict[str, list[_Waits]]] = {}  # by -priority, then by domain
+        self._heaps: dict[int, dict[tuple[str, str], list[_Waits]]] = {}  # by -priority, then lane
         self._due: dict[Place, float] = {}  # of each delivery that waits
 
     def add(self, delivery: Delivery, record: _Record) -> None:
@@ -375,51 +376,43 @@ class _Waiting:
         if self._due.get(place) == delivery.due:
             return
         self._due[place] = delivery.due
-        priority = record.message.parameters.mt_priority or 0
-        heap = self._heaps.setdefault(-priority, {}).setdefault(delivery.domain, [])
+        priority, origin = record.message.parameters.mt_priority or 0, record.message.origin
+        heap = self._heaps.setdefault(-priority, {}).setdefault((delivery.domain, origin), [])
         heapq.heappush(heap, (delivery.due, record.order, delivery.number, place))
 
     def remove(self, delivery: Delivery) -> None:
         """Remove *delivery* if it waits."""
         self._due.pop((delivery.message, delivery.number), None)
 
-    def take(
-        self, now: float, limit: int, excluded: Collection[str], each: int | None
-    ) -> list[Place]:
+    def take(self, now: float, limit: int, pass_over: PassOver) -> list[Place]:
         """Remove and return the deliveries to lease: see :meth:`.QueueStore.claim`."""
         taken: list[Place] = []
-        of_domain: Counter[str] = Counter()
         for priority in sorted(self._heaps):
-            heads = [*self._heads(priority, excluded, now)]
+            heads = [(0, heap[0], heap) for heap in self._lanes(priority, pass_over)]
+            heads = [it for it in heads if it[1][0] <= now]
             heapq.heapify(heads)
             while heads and len(taken) < limit:
-                entry, domain, heap = heapq.heappop(heads)
-                if each is not None and of_domain[domain] >= each:
-                    continue
+                turn, (*_, place), heap = heapq.heappop(heads)
                 heapq.heappop(heap)
-                del self._due[entry[3]]
-                taken.append(entry[3])
-                of_domain[domain] += 1
+                del self._due[place]
+                taken.append(place)
                 if self._clean(heap) and heap[0][0] <= now:
-                    heapq.heappush(heads, (heap[0], domain, heap))
+                    heapq.heappush(heads, (turn + 1, heap[0], heap))
         return taken
 
-    def next_due(self, excluded: Collection[str]) -> float | None:
-        """Return when the next delivery is due, except those to *excluded*."""
-        heads = (it for priority in [*self._heaps] for it in self._heads(priority, excluded))
-        return min((entry[0] for entry, _, _ in heads), default=None)
+    def next_due(self, pass_over: PassOver) -> float | None:
+        """Return when the next delivery is due, except those in *pass_over*."""
+        heaps = (heap for priority in [*self._heaps] for heap in self._lanes(priority, pass_over))
+        return min((heap[0][0] for heap in heaps), default=None)
 
-    def _heads(
-        self, priority: int, excluded: Collection[str], now: float = float("inf")
-    ) -> Iterator[tuple[_Waits, str, list[_Waits]]]:
-        """Yield the first entry of each domain, if it is due *now*, with the domain and its heap.
-        Remove the heaps that are empty."""
-        domains = self._heaps[priority]
-        for domain, heap in [*domains.items()]:
+    def _lanes(self, priority: int, pass_over: PassOver) -> Iterator[list[_Waits]]:
+        """Yield the heap of each lane. Remove those that are empty."""
+        lanes = self._heaps[priority]
+        for lane, heap in [*lanes.items()]:
             if not self._clean(heap):
-                del domains[domain]
-            elif domain not in excluded and heap[0][0] <= now:
-                yield heap[0], domain, heap
+                del lanes[lane]
+            elif not pass_over(*lane):
+                yield heap
 
     def _clean(self, heap: list[_Waits]) -> list[_Waits]:
         """Drop entries of *heap* that come first and are out of date; return *heap*."""

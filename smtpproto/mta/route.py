@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
-from ..grammar.domain import AddressLiteral, Host, to_ascii_host
+from ..grammar.domain import Host, to_ascii_host
 from ..option_types import check_type, checked, require_type, wrong_type
 
 __all__ = ["Direct", "Local", "Route", "Routes", "SmartHost"]
@@ -143,7 +143,7 @@ class Routes:
     def route(self, sender: ReversePath, recipient: ForwardPath) -> Route | None:
         """Return the route for *recipient* of a message from *sender*; None if there is none."""
         found = (
-            _look_up(self.by_recipient, recipient.domain)
+            _look_up(self.by_recipient, _name(recipient.domain))
             or self._of_sender(sender)
             or self.by_recipient.get("*")
         )
@@ -155,15 +155,24 @@ class Routes:
         if sender.mailbox is None or not self.by_sender:
             return None
         exact = self.by_sender.get(sender.mailbox.canonical)
-        return exact or _look_up(self.by_sender, sender.mailbox.domain)
+        return exact or _look_up(self.by_sender, _name(sender.mailbox.domain))
+
+    def destination(self, domain: str) -> str | None:
+        """Return what names the destination of mail for *domain*, in canonical form; None if there
+        is none, or if it depends on the sender."""
+        found = _look_up(self.by_recipient, domain)
+        if found is None and not self.by_sender:
+            found = self.by_recipient.get("*")
+        return None if found is None else found.key(domain)
 
 
-def _look_up(routes: Mapping[str, Route], domain: Host | None) -> Route | None:
-    """Return the route of *domain* or of the nearest domain above it."""
-    if domain is None:
-        return routes.get("")
-    name = domain.canonical
-    if name in routes or isinstance(domain, AddressLiteral):
+def _name(domain: Host | None) -> str:
+    return "" if domain is None else domain.canonical
+
+
+def _look_up(routes: Mapping[str, Route], name: str) -> Route | None:
+    """Return the route of the domain *name* or of the nearest domain above it."""
+    if not name or name in routes or name.startswith("["):  # a literal has none above it
         return routes.get(name)
     while name := name.partition(".")[2]:
         if (found := routes.get("." + name)) is not None:

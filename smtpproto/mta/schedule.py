@@ -8,19 +8,23 @@ from itertools import islice
 
 from attrs import Factory, define, evolve, field, frozen
 
-from ..limits import EXCLUDED_DOMAINS, REMEMBERED_DESTINATIONS, ScheduleLimits
+from ..limits import EXCLUDED_LANES, REMEMBERED_DESTINATIONS, ScheduleLimits
 from .fair_queue import FairQueue
 from .queue import Attempt, Delivery, Message, Result
 from .window import Feedback, Window
 
-__all__ = ["Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
+__all__ = ["Excluded", "Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
 
-_APART = 0.005  # seconds between deliveries that are put back, so that they do not return at once
+_APART = 0.001  # seconds between deliveries that are put back, so that they do not return at once
 _SLOWEST = 10.0  # the same, to a destination that is slower than that
 _RETURN = (5.0, 60.0)  # seconds after which the first of them returns
 _LATEST = 3600.0  # seconds by which any of them returns later than the first
 _COSTLY = 262144  # octets that cost an origin as much as a transaction
 _MOST = 100.0  # the highest cost, in transactions
+
+
+Excluded = tuple[str, str | None]
+"""A destination, and an origin of messages; None is all of them."""
 
 
 @frozen(kw_only=True)
@@ -66,7 +70,8 @@ class _Destination:
     answered: float | None = None  # when it last answered, while others wait
     trouble: Attempt | None = None  # the last that failed
     suspects: int = 0  # jobs that count as those of a suspect
-    full: bool = False  # and not yet half empty, or the store would be asked for each delivery
+    full: bool = False  # until it is half empty, or the store would be asked for each delivery
+    big: set[str] = Factory(set)  # origins with enough that waits, in the same way
 
 
 @define(eq=False)
@@ -75,7 +80,7 @@ class Schedule:
 
     ::
 
-        for claim in await store.claim(now, schedule.room, ..., excluded=schedule.excluded(now)):
+        for claim in await store.claim(now, schedule.claim, ...):  # but for excluded()
             ...  # add() the deliveries of each destination; settle those that are put back
         while job := schedule.next_job(now):
             ...  # start a task that ends with done(); settle those that are put back
@@ -97,21 +102,34 @@ class Schedule:
 
     @property
     def room(self) -> int:
-        """How many more deliveries may be claimed."""
+        """How many more deliveries may be added."""
         return self._limits.active - self._recipients
+
+    @property
+    def claim(self) -> int:
+        """How many to claim at once: they fit, even if all have the same origin."""
+        return min(self.room, max(self._limits.active_per_destination // 4, 1))
 
     @property
     def busy(self) -> int:
         """How many jobs were handed out, and are not done."""
         return self._busy
 
-    def excluded(self, now: float) -> Collection[str]:
-        """Return destinations that take no more deliveries *now*, at most 1,000.
+    def excluded(self, now: float) -> Collection[Excluded]:
+        """Return destinations that take no more deliveries *now*, at most 1,000: each with the
+        origin of which it has enough, or None for all origins.
 
-        The store can pass over the domains of this name where the route to a domain does not
-        depend on the sender; otherwise do not use this: :meth:`add` puts deliveries back.
+        The store passes over their domains, where the sender does not decide about the destination.
+        Elsewhere, :meth:`add` puts deliveries back.
         """
-        return [destination.name for destination in self._closed(now)]
+        return [*islice(self._lanes(now), EXCLUDED_LANES)]
+
+    def _lanes(self, now: float) -> Iterator[Excluded]:
+        for found in self._closed(now):
+            if found.full or found.window.paused_until(now) is not None:
+                yield found.name, None
+            else:
+                yield from ((found.name, origin) for origin in found.big)
 
     def next_wake(self, now: float) -> float | None:
         """Return when the first of :meth:`excluded` is tried again; None if no pause ends."""
@@ -194,14 +212,14 @@ class Schedule:
     def _has_room(self, found: _Destination, origin: str, now: float) -> bool:
         """Return whether *found* may have one more delivery of *origin*.
 
-        A share may not exceed what is still free. So there is always something free, and many
-        that fill their shares come to have equal ones.
+        It may have as many as are free in all, and an origin three times as many as are free of
+        them. So there is always something free for others.
         """
         most = self._most(found)
         return (
             found.window.paused_until(now) is None
             and found.recipients < min(most, self.room)
-            and found.by_origin[origin] < most - found.recipients
+            and found.by_origin[origin] < 3 * (most - found.recipients)
         )
 
     def _most(self, found: _Destination) -> int:
@@ -220,8 +238,7 @@ class Schedule:
                 due=delivery.due,
             )
         waiting.deliveries.append(delivery)
-        found.recipients += 1
-        found.by_origin[message.origin] += 1
+        self._count(found, message.origin, 1)
         self._recipients += 1
 
     def _take_job(self, found: _Destination) -> Job:
@@ -232,13 +249,19 @@ class Schedule:
         found.queue.charge(min(cost, _MOST), done=not waiting.deliveries)
         if not waiting.deliveries:
             del found.waiting[message.id]
-        self._forget_waiting(found, message.origin, len(taken))
+        self._count(found, message.origin, -len(taken))
         return Job(destination=found.name, message=message, deliveries=taken)
 
-    def _forget_waiting(self, found: _Destination, origin: str, number: int) -> None:
-        found.recipients -= number
-        found.by_origin[origin] -= number
-        if not found.by_origin[origin]:
+    def _count(self, found: _Destination, origin: str, more: int) -> None:
+        """Count *more* deliveries of *origin* that wait."""
+        found.recipients += more
+        found.by_origin[origin] += more
+        most, number = self._most(found), found.by_origin[origin]
+        if number >= most / 2:
+            found.big.add(origin)
+        elif number <= most / 4:
+            found.big.discard(origin)
+        if not number:
             del found.by_origin[origin]
 
     def _empty(self, found: _Destination, now: float) -> list[PutBack]:
@@ -248,6 +271,7 @@ class Schedule:
         self._recipients -= found.recipients
         found.recipients = 0
         found.by_origin.clear()
+        found.big.clear()
         return [
             self._put_back(found, it.message, delivery, now)
             for it in waiting
@@ -260,12 +284,19 @@ class Schedule:
         due = found.window.paused_until(now)
         because = found.trouble if found.window.on_probation else None
         if due is None:
-            due = now + _until_room(found)
+            due = now + self._until_room(found)
         due += min(found.put_back * max(found.pace, _APART), _LATEST)
         found.put_back += 1
         return PutBack(
             destination=found.name, message=message, delivery=delivery, due=due, because=because
         )
+
+    def _until_room(self, found: _Destination) -> float:
+        """Return the seconds until what waits for *found* will be gone, within bounds."""
+        soonest, latest = _RETURN
+        if found.window.on_probation:  # first its probe must end
+            return min(self._limits.pause, latest)
+        return min(max(found.recipients * found.pace, soonest), latest)
 
     def _next_ring(self) -> OrderedDict[str, _Destination] | None:
         """Return the ring of destinations whose turn it is; None if no job can begin."""
@@ -294,8 +325,7 @@ class Schedule:
         suspects = window.busy if window.suspect else 0
         self._suspects += suspects - found.suspects
         found.suspects = suspects
-        most = self._most(found)
-        found.full = found.recipients > most / 2 and (found.full or found.recipients >= most)
+        found.full = found.recipients > self._most(found) * (0.5 if found.full else 0.75)
         if self._is_closed(found, now):
             self._blocked[name] = found
         else:
@@ -305,11 +335,11 @@ class Schedule:
         self._remember(found)
 
     def _is_closed(self, found: _Destination, now: float) -> bool:
-        return found.full or found.window.paused_until(now) is not None
+        return found.full or bool(found.big) or found.window.paused_until(now) is not None
 
     def _closed(self, now: float) -> Iterator[_Destination]:
-        """Yield destinations that take no deliveries *now*, at most 1,000."""
-        for name, found in list(islice(self._blocked.items(), EXCLUDED_DOMAINS)):
+        """Yield destinations that do not take all deliveries *now*, at most 1,000."""
+        for name, found in list(islice(self._blocked.items(), EXCLUDED_LANES)):
             if self._is_closed(found, now):
                 yield found
             else:
@@ -340,14 +370,6 @@ def _measure(found: _Destination, recipients: int, now: float) -> None:
         seconds = max(now - found.answered, 0) / recipients
         found.pace += (min(seconds, _SLOWEST) - found.pace) / 8
     found.answered = now if found.recipients else None
-
-
-def _until_room(found: _Destination) -> float:
-    """Return the seconds until what waits for *found* will be gone, within bounds."""
-    soonest, latest = _RETURN
-    if found.window.on_probation:  # first its probe must end
-        return latest
-    return min(max(found.recipients * found.pace, soonest), latest)
 
 
 def feedback_of(attempts: Sequence[Attempt]) -> Feedback:

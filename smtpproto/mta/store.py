@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, field, frozen
@@ -17,8 +17,8 @@ from .queue import Delivery, Message, State
 from .settlement import Ended, Settlement
 
 __all__ = [
-    "Body", "Claim", "Entry", "QueueStats", "QueueStore", "Queued", "Selection", "address_key",
-    "check_queued", "check_settlements", "domain_key",
+    "Body", "Claim", "Entry", "PassOver", "QueueStats", "QueueStore", "Queued", "Selection",
+    "address_key", "check_queued", "check_settlements", "domain_key", "take_all",
 ]  # fmt: skip
 
 
@@ -96,6 +96,16 @@ class Entry:
     """Those in the queue, by number."""
     ended: tuple[Ended, ...] = ()
     """Those, by number, that came to their end, as long as the store remembers them."""
+
+
+PassOver = Callable[[str, str], bool]
+"""Returns whether to pass over a *lane*: the deliveries to a domain ("" for the bare postmaster) of
+messages from an origin (see :attr:`.Message.origin`). Another thread may call it."""
+
+
+def take_all(domain: str, origin: str) -> bool:
+    """Pass over no lane."""
+    return False
 
 
 def address_key(path: ReversePath | ForwardPath) -> str:
@@ -218,15 +228,17 @@ class QueueStore(Protocol):
         limit: int,
         due: Callable[[Delivery], float],
         *,
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> Sequence[Claim]:
-        """Lease deliveries that are due *now*, at most *limit*: those of the highest priority
-        first, then by their time, then in the order in which they were put.
+        """Lease deliveries that are due *now*, at most *limit*.
+
+        Those of the highest priority come first. Within a priority, the lanes take turns: first
+        comes the earliest delivery of each, then the second of each, and so on. Within a turn they
+        go by their time, then in the order in which they were put.
 
         Each counts one attempt more, and *due* says of the delivery as it was when it is due again
-        if this process dies. Domains of recipients in *excluded* are passed over, and of each
-        domain at most *each* deliveries are leased. A power loss may undo a claim.
+        if this process dies. A power loss may undo a claim. A store may stop after 1,000 lanes that
+        it has to *pass_over*.
         """
         ...
 
@@ -245,9 +257,9 @@ class QueueStore(Protocol):
         is lost or damaged, or if *message* is not in the queue."""
         ...
 
-    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
-        """Return when the next delivery that waits is due; None if there is none. Domains of
-        recipients in *excluded* are passed over, as in :meth:`claim`."""
+    async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:
+        """Return when the next delivery that waits is due; None if there is none. Lanes are passed
+        over as in :meth:`claim`."""
         ...
 
     async def find(self, selection: Selection, limit: int = 100) -> Sequence[Entry]:

@@ -12,14 +12,14 @@ power failed too: then claims that no later write has made durable are forgotten
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from ..errors import QueueFailed
 from ..mta.memory_store import MemoryQueue
 from ..mta.queue import Delivery
 from ..mta.settlement import Settlement
-from ..mta.store import Claim, Queued, Selection
+from ..mta.store import Claim, PassOver, Queued, Selection, take_all
 from ..ports import Runtime
 
 T = TypeVar("T")
@@ -53,8 +53,7 @@ class CrashingQueue(MemoryQueue):
         limit: int,
         due: Callable[[Delivery], float],
         *,
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> Sequence[Claim]:
         before: list[Delivery] = []
 
@@ -62,7 +61,7 @@ class CrashingQueue(MemoryQueue):
             before.append(delivery)
             return due(delivery)
 
-        claiming = super().claim(now, limit, note, excluded=excluded, each=each)
+        claiming = super().claim(now, limit, note, pass_over=pass_over)
         return await self._write(claiming, before)
 
     async def settle(

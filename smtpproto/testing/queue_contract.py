@@ -219,15 +219,34 @@ class QueueContract:
 
         self.with_store(use)
 
-    def test_a_claim_passes_over_excluded_domains_and_bounds_each(self) -> None:
+    def test_a_claim_passes_over_lanes(self) -> None:
         async def use(store: QueueStore) -> None:
-            many = [f"u{number}@giant.test" for number in range(20)]
-            await store.put([make_queued("a", *many), make_queued("b", "x@Small.test")])
-            assert await store.next_due(excluded={"giant.test", "small.test"}) is None
-            claims = await store.claim(NOW, 10, due_if_lost, excluded={"giant.test"})
-            assert [claim.message.id for claim in claims] == ["b"]
-            (claim,) = await store.claim(NOW, 10, due_if_lost, each=3)
-            assert [it.number for it in claim.deliveries] == [0, 1, 2]
+            await store.put([make_queued("a", "x@giant.test", "y@giant.test", origin="giant")])
+            await store.put([make_queued("b", "x@Small.test"), make_queued("c", "x@giant.test")])
+            assert await store.next_due(pass_over=lambda *_: True) is None
+            wanted = (
+                ("small.test", ""),
+                ("giant.test", ""),
+                ("giant.test", "giant"),
+                ("giant.test", ""),
+            )
+            for only, found in zip(wanted, ("b", "c", "a", None), strict=True):
+                claims = await store.claim(
+                    NOW, 1, due_if_lost, pass_over=lambda *lane, only=only: lane != only
+                )
+                assert [claim.message.id for claim in claims] == ([found] if found else [])
+
+        self.with_store(use)
+
+    def test_the_lanes_take_turns_in_a_claim(self) -> None:
+        async def use(store: QueueStore) -> None:
+            many = [f"u{number}@one.test" for number in range(5)]
+            await store.put([make_queued("a", *many, origin="giant")])
+            await store.put([make_queued("b", "x@one.test", origin="small")])
+            await store.put([make_queued("c", "x@two.test", "y@two.test", origin="giant")])
+            claims = await store.claim(NOW, 6, due_if_lost)
+            leased = {claim.message.id: len(claim.deliveries) for claim in claims}
+            assert leased == {"a": 3, "b": 1, "c": 2}
 
         self.with_store(use)
 

@@ -36,7 +36,8 @@ _DOMAINS = ("one.test", "two.test", "three.test")
 _ADDRESSES = (*(f"{name}@{domain}" for domain in _DOMAINS for name in "xy"), "postmaster")
 _SENDERS = ("ann@example.org", "eve@one.test", "")
 _limits = st.integers(0, 4)
-_domains = st.sets(st.sampled_from(_DOMAINS))
+_origins = st.sampled_from(["", "o1", "o2"])
+_excluded = st.sets(st.tuples(st.sampled_from(_DOMAINS), _origins))
 _decisions: SearchStrategy[Decision] = st.one_of(
     st.sampled_from(Fate).map(Done),
     st.builds(Later, due=st.floats(NOW - 50, NOW + 200), warned=st.booleans()),
@@ -51,7 +52,7 @@ _selections = st.builds(
 )
 _messages = st.lists(
     st.builds(
-        lambda recipients, sender, size, due, priority, not_before: make_queued(
+        lambda recipients, sender, size, due, priority, not_before, origin: make_queued(
             "",
             *recipients,
             sender=sender,
@@ -59,6 +60,7 @@ _messages = st.lists(
             due=due,
             priority=priority,
             not_before=not_before,
+            origin=origin,
         ),
         st.lists(st.sampled_from(_ADDRESSES), min_size=1, max_size=4, unique=True),
         st.sampled_from(_SENDERS),
@@ -66,6 +68,7 @@ _messages = st.lists(
         st.integers(-50, 100).map(lambda it: NOW + it),
         st.none() | st.integers(-1, 1),
         st.sampled_from([0, NOW + 30]),
+        _origins,
     ),
     max_size=3,
 )
@@ -117,12 +120,13 @@ class QueueMachine(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(limit=_limits, excluded=_domains, each=st.none() | _limits)
-    def claim(self, limit: int, excluded: set[str], each: int | None) -> None:
-        claims = self.run(
-            self.store.claim(self.now, limit, due_if_lost, excluded=excluded, each=each)
-        )
-        assert [*claims] == self.model.claim(self.now, limit, due_if_lost, excluded, each)
+    @rule(limit=_limits, excluded=_excluded)
+    def claim(self, limit: int, excluded: set[tuple[str, str]]) -> None:
+        def pass_over(*lane: str) -> bool:
+            return lane in excluded
+
+        claims = self.run(self.store.claim(self.now, limit, due_if_lost, pass_over=pass_over))
+        assert [*claims] == self.model.claim(self.now, limit, due_if_lost, pass_over)
 
     @rule(data=st.data(), new=_messages)
     def settle(self, data: DataObject, new: list[Queued]) -> None:
@@ -182,10 +186,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.store = self.run(self.contract.reopen(self.store))
         self.model.reopen()
 
-    @rule(excluded=_domains)
-    def next_due(self, excluded: set[str]) -> None:
-        due = self.run(self.store.next_due(excluded=excluded))
-        assert due == self.model.next_due(excluded)
+    @rule(excluded=_excluded)
+    def next_due(self, excluded: set[tuple[str, str]]) -> None:
+        def pass_over(*lane: str) -> bool:
+            return lane in excluded
+
+        due = self.run(self.store.next_due(pass_over=pass_over))
+        assert due == self.model.next_due(pass_over)
 
     @invariant()
     def stats_agree(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import define, evolve, field
 
 from ..mta.queue import Delivery, Message, State
 from ..mta.settlement import Done, Ended, Fate, Settlement
-from ..mta.store import Claim, Entry, Queued, QueueStats, Selection
+from ..mta.store import Claim, Entry, PassOver, Queued, QueueStats, Selection, take_all
 
 Change = Callable[[Message, Delivery], Delivery]
 
@@ -41,26 +41,28 @@ class QueueModel:
         now: float,
         limit: int,
         due: Callable[[Delivery], float],
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> list[Claim]:
         """Lease deliveries."""
-        waiting = [
-            (-(record.message.parameters.mt_priority or 0), it.due, place, it.number, it)
-            for place, record in enumerate(self.records)
-            for it in record.deliveries
-            if it.state is State.WAITING and it.due <= now and it.domain not in excluded
+        lanes: dict[tuple[int, str, str], list[tuple[float, int, int, Delivery]]] = {}
+        for place, record in enumerate(self.records):
+            message = record.message
+            for it in record.deliveries:
+                wanted = not pass_over(it.domain, message.origin)
+                if it.state is State.WAITING and it.due <= now and wanted:
+                    lane = -(message.parameters.mt_priority or 0), it.domain, message.origin
+                    lanes.setdefault(lane, []).append((it.due, place, it.number, it))
+        in_turn = [
+            (priority, turn, *entry[:3], entry[3])
+            for (priority, _, _), lane in lanes.items()
+            for turn, entry in enumerate(sorted(lane, key=lambda it: it[:3]))
         ]
-        of_domain: Counter[str] = Counter()
         leased: dict[int, list[Delivery]] = {}
-        for _, _, place, _, delivery in sorted(waiting, key=lambda it: it[:4]):
-            if limit and (each is None or of_domain[delivery.domain] < each):
-                limit -= 1
-                of_domain[delivery.domain] += 1
-                attempts = delivery.attempts + 1
-                after = evolve(delivery, state=State.LEASED, attempts=attempts, due=due(delivery))
-                self._replace(after)
-                leased.setdefault(place, []).append(after)
+        for _, _, _, place, _, delivery in sorted(in_turn, key=lambda it: it[:5])[:limit]:
+            attempts = delivery.attempts + 1
+            after = evolve(delivery, state=State.LEASED, attempts=attempts, due=due(delivery))
+            self._replace(after)
+            leased.setdefault(place, []).append(after)
         return [
             Claim(
                 message=self.records[place].message,
@@ -87,11 +89,15 @@ class QueueModel:
                 if delivery.state is State.LEASED:
                     self._replace(evolve(delivery, state=State.WAITING))
 
-    def next_due(self, excluded: Collection[str] = ()) -> float | None:
+    def next_due(self, pass_over: PassOver = take_all) -> float | None:
         """Return when the next delivery is due."""
-        deliveries = (it for record in self.records for it in record.deliveries)
-        waiting = (it for it in deliveries if it.state is State.WAITING)
-        return min((it.due for it in waiting if it.domain not in excluded), default=None)
+        waiting = (
+            it.due
+            for record in self.records
+            for it in record.deliveries
+            if it.state is State.WAITING and not pass_over(it.domain, record.message.origin)
+        )
+        return min(waiting, default=None)
 
     def find(self, selection: Selection, limit: int) -> list[Entry]:
         """Return messages with deliveries that *selection* selects."""

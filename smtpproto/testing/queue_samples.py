@@ -28,6 +28,7 @@ def make_queued(  # noqa: PLR0913 - each is an attribute that tests vary
     due: float = NOW,
     priority: int | None = None,
     not_before: float = 0,
+    origin: str = "",
 ) -> Queued:
     """Return a message for the queue, whose id is *name*, with a delivery for each of
     *recipients*."""
@@ -39,6 +40,7 @@ def make_queued(  # noqa: PLR0913 - each is an attribute that tests vary
         arrived=NOW,
         expires=NOW + 1000,
         not_before=not_before,
+        origin=origin,
     )
     deliveries = tuple(
         Delivery(message=name, number=number, recipient=ForwardPath.of(recipient), due=due)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from attrs import define, field
 
-from ..errors import GrammarError
-from ..grammar.address import ForwardPath, ReversePath
 from ..mta.bounce import Reporter
 from ..mta.judge import Judge
 from ..mta.queue import Attempt, Delivery, Message
-from ..mta.route import Direct, Routes
+from ..mta.route import Routes
 from ..mta.schedule import Job, PutBack, Schedule
 from ..mta.settlement import Done, Fate, Settlement
 from ..mta.store import Claim, QueueStore
@@ -26,7 +24,6 @@ from .relay import Relay
 __all__ = ["Agent"]
 
 _IDLE = 10.0  # seconds between looks for connections that are not used
-_NOBODY = ReversePath(None)
 
 
 @define(eq=False)
@@ -75,11 +72,11 @@ class Agent:
 
     def trouble(self, delivery: Delivery) -> tuple[Attempt | None, float] | None:
         """Return why the destination of *delivery* is paused, and until when; None if it is not:
-        see :meth:`.Schedule.trouble`. It is right where routes do not depend on the sender."""
-        route = self.routes.route(_NOBODY, delivery.recipient)
-        if route is None:
+        see :meth:`.Schedule.trouble`. None also if its destination depends on the sender."""
+        destination = self.routes.destination(delivery.domain)
+        if destination is None:
             return None
-        return self._schedule.trouble(route.key(delivery.domain), self._runtime.utc())
+        return self._schedule.trouble(destination, self._runtime.utc())
 
     async def run(self) -> None:
         """Work until :meth:`stop`. If this is cancelled, what was claimed is due again after the
@@ -137,12 +134,14 @@ class Agent:
     # -- claims ------------------------------------------------------------------------------
 
     def _start_claim(self, tasks: Tasks) -> None:
-        room = self._schedule.room
-        if room > 0 and not self._claimer.busy and self._claimer.begins(self._excluded()):
-            tasks.start(self._claim(room))
+        limit = self._schedule.claim
+        if limit > 0 and not self._claimer.busy:
+            excluded = self._schedule.excluded(self._runtime.utc())
+            if self._claimer.begins(excluded):
+                tasks.start(self._claim(limit, self.routes))
 
-    async def _claim(self, room: int) -> None:
-        claimed = await self._claimer.claim(room)
+    async def _claim(self, limit: int, routes: Routes) -> None:
+        claimed = await self._claimer.claim(limit, routes)
         self._report(partial(self._claimed, claimed))
 
     def _claimed(self, claimed: Claimed) -> None:
@@ -165,22 +164,6 @@ class Agent:
                 destination = route.key(deliveries[0].domain)
                 refused = self._schedule.add(destination, message, deliveries, now)
                 self._put_back(refused, now)
-
-    def _excluded(self) -> Collection[str]:
-        """Return the domains of which nothing is to be claimed, because their destination has no
-        room. It must have the same name, whoever the sender is."""
-        if self.routes.by_sender:
-            return ()
-        names = self._schedule.excluded(self._runtime.utc())
-        return [name for name in names if self._is_direct(name)]
-
-    def _is_direct(self, destination: str) -> bool:
-        """Return whether *destination* is the domain of recipients that are found by MX."""
-        try:
-            path = ForwardPath.parse(f"<postmaster@{destination}>")
-        except GrammarError:
-            return False
-        return isinstance(self.routes.route(_NOBODY, path), Direct)
 
     # -- jobs --------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from attrs import define, field, frozen
@@ -11,6 +11,8 @@ from attrs import define, field, frozen
 from ..errors import QueueFailed
 from ..mta.judge import Judge
 from ..mta.queue import Delivery
+from ..mta.route import Routes
+from ..mta.schedule import Excluded
 from ..mta.store import Claim, QueueStore, Selection
 from ..ports import Runtime
 from .backoff import Backoff
@@ -19,8 +21,6 @@ __all__ = ["Claimed", "Claimer"]
 
 _log = logging.getLogger("smtpproto.queue")
 
-_MOST = 500  # deliveries at once
-_EACH = 100  # of one domain, so that the others have their turn
 _AGAIN = 0.05  # seconds after which the store is asked again at the earliest, if it had nothing
 _PUT_BACK = 60.0  # seconds by which the clock is put back that matter
 _FAR = 2  # times the longest wait
@@ -49,7 +49,7 @@ class Claimer:
     _backoff: Backoff = field(factory=Backoff, init=False)
     _asked: bool = field(default=True, init=False)  # to look into the store at once
     _next: float = field(default=0.0, init=False)  # when something there is due
-    _passed_over: frozenset[str] = field(default=frozenset(), init=False)  # by the last claim
+    _excluded: frozenset[Excluded] = field(default=frozenset(), init=False)  # by the last claim
     _ahead: float = field(default=-inf, init=False)  # by which the calendar is before now()
     _first: bool = field(default=True, init=False)
     _clock_was_put_back: bool = field(default=False, init=False)
@@ -69,15 +69,15 @@ class Claimer:
         due = 0.0 if self._asked else self._next - self._runtime.utc()
         return max(due, self._backoff.left(self._runtime.now()))
 
-    def begins(self, excluded: Collection[str]) -> bool:
-        """Return whether to claim now, all but the domains *excluded*. If so, :meth:`claim` and
-        :meth:`ended` must follow."""
+    def begins(self, excluded: Iterable[Excluded]) -> bool:
+        """Return whether to claim now, but nothing for the destinations and origins *excluded*. If
+        so, :meth:`claim` and :meth:`ended` must follow."""
         now, excluded = self._runtime.utc(), frozenset(excluded)
         self._check_clock(now)
         if self.busy or self._backoff.left(self._runtime.now()):
             return False
-        if self._asked or now >= self._next or self._passed_over - excluded:
-            self._asked, self.busy, self._passed_over = False, True, excluded
+        if self._asked or now >= self._next or self._excluded - excluded:
+            self._asked, self.busy, self._excluded = False, True, excluded
             return True
         return False
 
@@ -87,9 +87,14 @@ class Claimer:
         if self._ahead < before - _PUT_BACK:
             self._asked = self._clock_was_put_back = True
 
-    async def claim(self, room: int) -> Claimed:
-        """Claim at most *room* deliveries; if none is due, ask when the next one is."""
-        now, excluded = self._runtime.utc(), self._passed_over
+    async def claim(self, limit: int, routes: Routes) -> Claimed:
+        """Claim at most *limit* deliveries; if none is due, ask when the next one is."""
+        now, excluded = self._runtime.utc(), self._excluded
+
+        def pass_over(domain: str, origin: str) -> bool:
+            destination = routes.destination(domain)
+            return (destination, None) in excluded or (destination, origin) in excluded
+
         try:
             if self._first and await self._is_far_off(now):
                 _log.info("nothing is due for long, as if the clock had been put back: it is now")
@@ -98,10 +103,8 @@ class Claimer:
                 _log.warning("the clock was put back; all that waits is tried now")
                 await self._store.retry(Selection(), now)
             self._first = self._clock_was_put_back = False
-            claims = await self._store.claim(
-                now, min(room, _MOST), self._due_if_lost, excluded=excluded, each=_EACH
-            )
-            due = now if claims else await self._store.next_due(excluded=excluded)
+            claims = await self._store.claim(now, limit, self._due_if_lost, pass_over=pass_over)
+            due = now if claims else await self._store.next_due(pass_over=pass_over)
         except QueueFailed as error:
             return Claimed(error=error)
         return Claimed(claims=claims, due=due)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from attrs import evolve
@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from smtpproto.mta.memory_store import MemoryQueue
 from smtpproto.mta.queue import Delivery, Message, State
 from smtpproto.mta.settlement import Settlement
-from smtpproto.mta.store import Claim, Entry, Queued, QueueStats, Selection
+from smtpproto.mta.store import Claim, Entry, PassOver, Queued, QueueStats, Selection, take_all
 from smtpproto.ports import Runtime
 from smtpproto.testing.queue_contract import QueueContract
 
@@ -52,10 +52,9 @@ class CountsNoAttempts(MemoryQueue):
         limit: int,
         due: Due,
         *,
-        excluded: Collection[str] = (),
-        each: int | None = None,
+        pass_over: PassOver = take_all,
     ) -> Sequence[Claim]:
-        claims = await super().claim(now, limit, due, excluded=excluded, each=each)
+        claims = await super().claim(now, limit, due, pass_over=pass_over)
         for claim in claims:
             for delivery in claim.deliveries:
                 self._replace(evolve(delivery, attempts=0))
@@ -63,7 +62,7 @@ class CountsNoAttempts(MemoryQueue):
 
 
 class IgnoresExcluded(MemoryQueue):
-    async def next_due(self, *, excluded: Collection[str] = ()) -> float | None:
+    async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:
         return await super().next_due()
 
 

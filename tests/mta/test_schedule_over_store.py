@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from itertools import count, pairwise
 
 import pytest
@@ -18,7 +18,7 @@ from smtpproto.mta.memory_store import MemoryQueue
 from smtpproto.mta.queue import Attempt, Result
 from smtpproto.mta.schedule import Job, PutBack, Schedule, feedback_of
 from smtpproto.mta.settlement import Fate, Settlement
-from smtpproto.mta.store import Queued, Selection
+from smtpproto.mta.store import PassOver, Queued, Selection
 
 from ..support.queued import attempt, delivery, message
 
@@ -73,7 +73,7 @@ class Agent:
                 entry = self.now + seconds, next(iter(self._numbers)), job, outcome
                 heapq.heappush(self._busy, entry)
             wakes = [self._busy[0][0]] if self._busy else []
-            due = run(self.store.next_due(excluded=self._excluded()))
+            due = run(self.store.next_due(pass_over=self._pass_over()))
             if due is not None and due > self.now:
                 wakes.append(due)
             if (wake := self.schedule.next_wake(self.now)) is not None:
@@ -92,7 +92,7 @@ class Agent:
                     self.now,
                     min(self.schedule.room, 50),
                     lambda row: self.judge.due_if_lost(row, self.now),
-                    excluded=self._excluded(),
+                    pass_over=self._pass_over(),
                 )
             )
             if not claims:
@@ -104,8 +104,9 @@ class Agent:
                 for key, rows in by_key.items():
                     self._return(self.schedule.add(key, claim.message, rows, self.now))
 
-    def _excluded(self) -> Collection[str]:
-        return () if self.smart_host else self.schedule.excluded(self.now)
+    def _pass_over(self) -> PassOver:
+        excluded = () if self.smart_host else self.schedule.excluded(self.now)
+        return lambda domain, origin: bool({(domain, None), (domain, origin)} & {*excluded})
 
     def _finish(self, job: Job, outcome: Attempt) -> None:
         settlements = [

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from smtpproto.errors import QueueFailed
 from smtpproto.limits import ScheduleLimits
 from smtpproto.mta.memory_store import MemoryQueue
-from tests.transfer.relaying import Network
+from smtpproto.mta.route import Routes, SmartHost
+from tests.transfer.relaying import ROUTE, Network
 from tests.transfer.working import Working
 
 ONE_BY_ONE = ScheduleLimits(window=1, largest_window=1)
@@ -112,3 +115,64 @@ def test_writes_go_on_while_claims_fail() -> None:
         return await working.entries()
 
     assert len(working.ended(working.run(scenario))) == 10
+
+
+class Counting(MemoryQueue):
+    """A queue that counts what is claimed and not settled, and what is put back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed = self.most = self.put_back = 0
+
+    async def claim(self, *args: Any, **more: Any) -> Any:
+        claims = await super().claim(*args, **more)
+        self.claimed += sum(len(claim.deliveries) for claim in claims)
+        self.most = max(self.most, self.claimed)
+        return claims
+
+    async def settle(self, settlements: Sequence[Any], *args: Any, **more: Any) -> None:
+        await super().settle(settlements, *args, **more)
+        self.claimed -= len(settlements)
+        self.put_back += sum(not it.counts for it in settlements)
+
+
+@pytest.mark.parametrize(
+    "routes",
+    [
+        {"*": ROUTE},
+        {"*": SmartHost("192.0.2.1", 25, tls="none")},
+        {"*": SmartHost("192.0.2.1", 25, tls="none"), "example.org": ROUTE},
+    ],
+    ids=["by MX", "one smart host", "a smart host among others"],
+)
+def test_a_backlog_of_one_origin_is_delivered_by_and_by_without_being_put_back(
+    routes: dict[str, Any],
+) -> None:
+    store = Counting()
+    limits = ScheduleLimits(active=100, active_per_destination=20, window=2, largest_window=2)
+    working = Working(store=store, routes=Routes(routes), limits=limits)
+    giant = [working.queued(origin="giant") for _ in range(200)]
+    entries = working.deliver(*giant, working.queued("ann@example.org"))
+    assert len(working.ended(entries)) == 201
+    assert store.put_back == 0
+    assert store.most <= 20 + 1
+
+
+def test_a_message_of_another_origin_does_not_wait_for_a_backlog() -> None:
+    network = Network()
+    network.simulation.host("192.0.2.1").faults.latency = 1.0
+    limits = ScheduleLimits(active=100, active_per_destination=20, window=2, largest_window=2)
+    working = Working(network, limits=limits)
+
+    async def scenario() -> list[str]:
+        await working.store.put([working.queued(origin="giant") for _ in range(200)])
+        working.agent.wake()
+        await network.simulation.sleep(30)
+        await working.store.put([working.queued("single@example.net", origin="other")])
+        working.agent.wake()
+        await network.simulation.sleep(30)
+        return [str(envelope.recipients[0]) for envelope, _ in network.hosts[0].received]
+
+    received = working.run(scenario)
+    assert len(received) < 100
+    assert "single@example.net" in received
