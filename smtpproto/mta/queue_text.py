@@ -134,8 +134,7 @@ def _rcpt_parameters(text: str) -> RcptParameters:
 def _changed(value: Message | Attempt, fields: Mapping[str, object]) -> dict[str, Any]:
     """Return the attributes of *value* that are not the default of their field. So a field that is
     added later needs no change of what is stored."""
-    values = ((name, getattr(value, name)) for name in fields)
-    return {name: value for name, value in values if value != fields[name]}
+    return {name: its for name, it in fields.items() if (its := getattr(value, name)) != it}
 
 
 def _attempt_to_json(attempt: Attempt) -> dict[str, Any]:
