@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, TypedDict
+from typing import ClassVar, TypedDict
 
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge
@@ -28,7 +28,7 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
-from ..ports import Event, Runtime
+from ..ports import Runtime
 from .agent import Agent
 from .intake import Intake, Relaying
 from .observed_store import Listener, observed
@@ -131,7 +131,6 @@ class RunningMTA:
     store: QueueStore
     runtime: Runtime
     config: MTAConfig
-    _ended: Event
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -197,18 +196,6 @@ class RunningMTA:
         )
         self.agent.wake()
 
-    async def work(self) -> None:
-        """Deliver what is in the queue until the agent is stopped."""
-        try:
-            await self.agent.run()
-        finally:
-            self._ended.set()
-
-    async def drain(self) -> None:
-        """Begin no more deliveries, and wait a while for those that run."""
-        self.agent.stop()
-        await self._ended.wait(self.config.grace)
-
 
 def assemble(
     runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
@@ -235,7 +222,7 @@ def assemble(
         max_hops=config.max_hops,
         wake=agent.wake,
     )
-    return RunningMTA(intake, agent, told, runtime, config, runtime.event())
+    return RunningMTA(intake, agent, told, runtime, config)
 
 
 @contextlib.asynccontextmanager
@@ -248,15 +235,22 @@ async def running(
     """
     await store.open(runtime)
     try:
-        mail: Any = assemble(runtime, config, store, resolver)
+        mail, ended = assemble(runtime, config, store, resolver), runtime.event()
         store.watch(mail.agent.wake)
+
+        async def deliver() -> None:
+            try:
+                await mail.agent.run()
+            finally:
+                ended.set()
+
         async with runtime.tasks() as tasks:
-            tasks.start(mail.work())
+            tasks.start(deliver())
             try:
                 yield mail
             finally:
                 mail.agent.stop()
-            await mail.drain()
+            await ended.wait(config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
         await runtime.finish_within(None, store.close())

@@ -76,7 +76,7 @@ class Receiver(Handler):
 
     def data(self, session: Session, envelope: Envelope) -> QueueSink:
         """Return a sink that writes into the queue's store."""
-        return QueueSink(self, session, envelope, trusted=self.may_relay(session))
+        return QueueSink(self, session, envelope)
 
 
 class QueueSink:
@@ -85,11 +85,9 @@ class QueueSink:
     A failure of the store is remembered, and is the reply at the end.
     """
 
-    def __init__(
-        self, receiver: Receiver, session: Session, envelope: Envelope, *, trusted: bool
-    ) -> None:
+    def __init__(self, receiver: Receiver, session: Session, envelope: Envelope) -> None:
         self._receiver, self._intake = receiver, receiver.intake
-        self._session, self._envelope, self._trusted = session, envelope, trusted
+        self._session, self._envelope = session, envelope
         self.id: str = self._intake.new_id()
         """The id of the message in the queue."""
         self._hops = Hops(self._intake.max_hops)
@@ -144,10 +142,11 @@ class QueueSink:
         verdict = await self._check(header)
         if isinstance(verdict, Reply) and not verdict.positive:
             return verdict
-        intake, session, body = self._intake, self._session, self._body
+        intake, session, envelope = self._intake, self._session, self._envelope
+        body = self._body
         assert body is not None
         origin = _user(session) or network_name(session.peer[0])
-        envelope, trusted = self._envelope, self._trusted
+        trusted = self._receiver.may_relay(session)
         message = intake.message(self.id, envelope, body.size, origin, trusted=trusted)
         if waives_tls(header) and not envelope.parameters.requiretls:
             message = evolve(message, tls_optional=True)
