@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+import functools
+from collections.abc import AsyncIterable, Sequence
 from typing import BinaryIO, cast
 
 from attrs import evolve
@@ -49,63 +50,67 @@ def make_queued(  # noqa: PLR0913 - each is an attribute that tests vary
     return Queued(message=message, deliveries=deliveries, content=content)
 
 
-def _times() -> SearchStrategy[float]:
-    return st.floats(0, 1e11)
+_times = st.floats(0, 1e11)
+_words = st.text(max_size=20)
 
 
+@functools.cache
 def attempts() -> SearchStrategy[Attempt]:
     """Attempts with anything in them."""
     return st.builds(
         Attempt,
-        at=_times(),
+        at=_times,
         result=st.sampled_from(Result),
-        host=st.text(max_size=20),
-        address=st.text(max_size=20),
-        tls=st.text(max_size=20),
+        host=_words,
+        address=_words,
+        tls=_words,
         reply=st.none() | strategies.replies(),
-        command=st.text(max_size=20),
-        error=st.text(max_size=20),
+        command=_words,
+        error=_words,
         dsn=st.booleans(),
-        seconds=_times(),
+        seconds=_times,
     )
 
 
-@st.composite
-def queued_messages(draw: st.DrawFn) -> Queued:
+@functools.cache
+def queued_messages() -> SearchStrategy[Queued]:
     """Messages for the queue with anything in them."""
-    name = draw(st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=26, max_size=26))
-    content = draw(strategies.messages())
-    message = draw(
-        st.builds(
-            Message,
-            id=st.just(name),
-            sender=strategies.reverse_paths(smtputf8=True),
-            parameters=strategies.mail_parameters(),
-            size=st.just(len(content)),
-            arrived=_times(),
-            expires=_times(),
-            not_before=_times(),
-            origin=st.text(max_size=20),
-            authenticated=st.booleans(),
-            tls_optional=st.booleans(),
-        )
+    message = st.builds(
+        Message,
+        id=st.text("0123456789abcdefghjkmnpqrstvwxyz", min_size=26, max_size=26),
+        sender=strategies.reverse_paths(smtputf8=True),
+        parameters=strategies.mail_parameters(),
+        size=st.just(0),
+        arrived=_times,
+        expires=_times,
+        not_before=_times,
+        origin=_words,
+        authenticated=st.booleans(),
+        tls_optional=st.booleans(),
     )
     delivery = st.builds(
         Delivery,
-        message=st.just(name),
+        message=st.just(""),
         number=st.just(0),
         recipient=strategies.forward_paths(smtputf8=True),
         parameters=strategies.rcpt_parameters(),
-        due=_times(),
+        due=_times,
         state=st.sampled_from([State.WAITING, State.HELD]),
         attempts=st.integers(0, 1000),
         warned=st.booleans(),
-        reason=st.text(max_size=20),
+        reason=_words,
         log=st.lists(attempts(), max_size=2).map(tuple),
     )
-    deliveries = draw(st.lists(delivery, min_size=1, max_size=3))
-    numbered = tuple(evolve(it, number=number) for number, it in enumerate(deliveries))
-    return Queued(message=message, deliveries=numbered, content=content)
+    deliveries = st.lists(delivery, min_size=1, max_size=3)
+    return st.builds(_queued, message, deliveries, strategies.messages())
+
+
+def _queued(message: Message, deliveries: Sequence[Delivery], content: bytes) -> Queued:
+    """Return a message whose parts belong together."""
+    numbered = (evolve(it, message=message.id, number=i) for i, it in enumerate(deliveries))
+    return Queued(
+        message=evolve(message, size=len(content)), deliveries=tuple(numbered), content=content
+    )
 
 
 async def read(source: Source) -> bytes:

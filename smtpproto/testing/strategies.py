@@ -7,12 +7,14 @@ RFC 6531 allows; without it all values are ASCII. This module needs Hypothesis.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from string import ascii_letters, ascii_uppercase, digits
+from typing import ParamSpec, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -60,6 +62,20 @@ _ATOM = re.compile(r"\A[A-Za-z0-9!#$%&'*+/?^_`{|}~-]{1,40}\Z")
 _REPLY_TEXT = st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t")
 _REPLY_LINE = limits.REPLY_LINE - len("250 \r\n")
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _kept(function: Callable[P, SearchStrategy[T]]) -> Callable[P, SearchStrategy[T]]:
+    """Let *function* return the same strategy for the same arguments: to make one takes longer than
+    to draw from it."""
+    return cast("Callable[P, SearchStrategy[T]]", functools.lru_cache(1000)(function))
+
+
+@_kept
+def _optional(strategy: SearchStrategy[T]) -> SearchStrategy[T | None]:
+    return st.none() | strategy
+
 
 def _octets(text: str) -> int:
     return len(text.encode())
@@ -77,12 +93,14 @@ def _fit(text: str, fits: Callable[[str], bool]) -> str:
     return text
 
 
+@_kept
 def _labels() -> SearchStrategy[str]:
     inside = _long(st.text(_LET_DIG + "-", max_size=limits.LABEL - 2), limits.LABEL - 2)
     let_dig = st.sampled_from(_LET_DIG)
     return let_dig | st.builds(lambda a, b, z: a + b + z, let_dig, inside, let_dig)
 
 
+@_kept
 def _u_labels() -> SearchStrategy[str]:
     words = _long(st.text(_WORD, min_size=1, max_size=limits.LABEL), limits.LABEL)
     return words.map(
@@ -90,11 +108,13 @@ def _u_labels() -> SearchStrategy[str]:
     ).filter(lambda word: word == word.strip("-") and unicodedata.category(word[0])[0] != "M")
 
 
+@_kept
 def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
     """Domains of 1 to 255 octets; *u_labels* adds internationalised ones (RFC 6531 3.3)."""
     return _domains(limits.DOMAIN, u_labels)
 
 
+@_kept
 @st.composite
 def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
     """A domain of at most *room* octets, and often of exactly *room*."""
@@ -112,11 +132,13 @@ def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
     return Domain(name)
 
 
+@_kept
 def address_literals() -> SearchStrategy[AddressLiteral]:
     """IPv4, IPv6 and general address literals (RFC 5321 4.1.3) of at most 255 octets."""
     return _literals(limits.DOMAIN)
 
 
+@_kept
 @st.composite
 def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     if address := draw(st.ip_addresses() | st.none()):
@@ -130,11 +152,13 @@ def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     return AddressLiteral(GeneralLiteral(tag, content))
 
 
+@_kept
 def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
     """Domains and address literals: ``Domain / address-literal`` in EHLO and mailboxes."""
     return domains(u_labels=u_labels) | address_literals()
 
 
+@_kept
 def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
     """Local-parts without quotes; at most 64 octets when written with the quotes they need."""
     text = st.text(_UNICODE if smtputf8 else _ASCII, max_size=limits.LOCAL_PART)
@@ -144,11 +168,13 @@ def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
     )
 
 
+@_kept
 def mailboxes(*, smtputf8: bool = False) -> SearchStrategy[Mailbox]:
     """Mailboxes of up to 320 octets, which is longer than a path may be (RFC 5321 4.5.3.1)."""
     return st.builds(Mailbox, local_parts(smtputf8=smtputf8), hosts(u_labels=smtputf8))
 
 
+@_kept
 @st.composite
 def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
     """Mailboxes that fit into a path of 256 octets."""
@@ -157,22 +183,26 @@ def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
     return Mailbox(local_part, draw(_domains(room, smtputf8) | _literals(room)))
 
 
+@_kept
 def reverse_paths(*, smtputf8: bool = False) -> SearchStrategy[ReversePath]:
     """Senders, including the null path ``<>``."""
     return st.builds(ReversePath, st.none() | _path_mailboxes(smtputf8))
 
 
+@_kept
 def forward_paths(*, smtputf8: bool = False) -> SearchStrategy[ForwardPath]:
     """Recipients, including the bare ``<Postmaster>``."""
     return st.builds(ForwardPath, st.none() | _path_mailboxes(smtputf8))
 
 
+@_kept
 def enhanced_codes(class_: int | None = None) -> SearchStrategy[EnhancedCode]:
     """Enhanced status codes (RFC 3463), only of class *class_* if it is given."""
     classes = st.sampled_from((2, 4, 5) if class_ is None else (class_,))
     return st.builds(EnhancedCode, classes, st.integers(0, 999), st.integers(0, 999))
 
 
+@_kept
 @st.composite
 def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
     """Replies with one of *codes*, with or without enhanced code, of one or more lines."""
@@ -182,24 +212,27 @@ def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
     lines = draw(st.lists(_long(short, _REPLY_LINE + 2) | coded, min_size=1, max_size=4))
     enhanced = None
     if code // 100 != 3:
-        enhanced = draw(st.none() | enhanced_codes(code // 100))
+        enhanced = draw(_optional(enhanced_codes(code // 100)))
         leading = EnhancedCode.at_start(lines[0])
         if enhanced is None and leading is not None and leading.class_ == code // 100:
             enhanced = leading  # parsing would read it from the text
     return Reply(code, enhanced, lines)
 
 
+@_kept
 def timestamps() -> SearchStrategy[datetime]:
     """Instants in UTC, in whole seconds, from the year 1 to the year 9999."""
     return st.datetimes(timezones=st.just(UTC)).map(lambda instant: instant.replace(microsecond=0))
 
 
+@_kept
 def envids() -> SearchStrategy[str]:
     """Envelope identifiers (RFC 3461 4.4), decoded; up to 100 octets when written as xtext."""
     texts = _long(st.text(_ASCII, min_size=1, max_size=MAX_ENVID), MAX_ENVID)
     return texts.map(lambda text: _fit(text, lambda text: len(encode_xtext(text)) <= MAX_ENVID))
 
 
+@_kept
 def deliver_by() -> SearchStrategy[DeliverBy]:
     """Values of BY (RFC 2852 4)."""
 
@@ -209,6 +242,7 @@ def deliver_by() -> SearchStrategy[DeliverBy]:
     return build(ByMode.NOTIFY, -MAX_SECONDS) | build(ByMode.RETURN, 1)
 
 
+@_kept
 def solicitations() -> SearchStrategy[tuple[str, ...]]:
     """Solicitation class keywords (RFC 3865 2.2) of up to 1000 octets in total."""
     words = st.from_regex(r"[A-Za-z][A-Za-z0-9._:-]*", fullmatch=True)
@@ -217,34 +251,37 @@ def solicitations() -> SearchStrategy[tuple[str, ...]]:
     )
 
 
+@_kept
 @st.composite
 def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
     """Any set of MAIL parameters, each at most as long as its extension allows."""
-    by = draw(st.none() | deliver_by())
+    by = draw(_optional(deliver_by()))
     longest = MAX_SECONDS if by is None else by.seconds
-    hold_for = draw(st.none() | st.integers(1, longest)) if longest > 0 else None
+    hold_for = draw(_optional(st.integers(1, longest))) if longest > 0 else None
     return MailParameters(
-        size=draw(st.none() | st.integers(0, 10**20 - 1)),
-        body=draw(st.none() | st.sampled_from(Body)),
+        size=draw(_optional(st.integers(0, 10**20 - 1))),
+        body=draw(_optional(st.sampled_from(Body))),
         smtputf8=draw(st.booleans()) if smtputf8 else False,
-        auth=draw(st.none() | reverse_paths(smtputf8=smtputf8)),
-        ret=draw(st.none() | st.sampled_from(Ret)),
-        envid=draw(st.none() | envids()),
+        auth=draw(_optional(reverse_paths(smtputf8=smtputf8))),
+        ret=draw(_optional(st.sampled_from(Ret))),
+        envid=draw(_optional(envids())),
         requiretls=draw(st.booleans()),
         by=by,
         hold_for=hold_for,
-        hold_until=draw(st.none() | timestamps()) if hold_for is None else None,
-        mt_priority=draw(st.none() | st.integers(-9, 9)),
-        solicit=draw(st.none() | solicitations()),
+        hold_until=draw(_optional(timestamps())) if hold_for is None else None,
+        mt_priority=draw(_optional(st.integers(-9, 9))),
+        solicit=draw(_optional(solicitations())),
     )
 
 
+@_kept
 def notify() -> SearchStrategy[frozenset[Notify]]:
     """Values of NOTIFY (RFC 3461 4.1)."""
     others = st.sampled_from([member for member in Notify if member is not Notify.NEVER])
     return st.just(frozenset({Notify.NEVER})) | st.frozensets(others, min_size=1)
 
 
+@_kept
 @st.composite
 def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecipient:
     """Values of ORCPT with any address type, of up to 500 octets. Without *smtputf8* the written
@@ -261,11 +298,13 @@ def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecip
     return OriginalRecipient(kind, _fit(long, fits))
 
 
+@_kept
 def valid_since() -> SearchStrategy[ValidSince]:
     """Values of RRVS (RFC 7293 3.1)."""
     return st.builds(ValidSince, timestamps(), st.none() | st.sampled_from(NoSupport))
 
 
+@_kept
 def rcpt_parameters(*, smtputf8: bool = True) -> SearchStrategy[RcptParameters]:
     """Any set of RCPT parameters. Without *smtputf8* their written form is ASCII."""
     return st.builds(
@@ -376,6 +415,7 @@ def xtexts() -> SearchStrategy[str]:
     return st.lists(st.builds(write, characters, st.booleans())).map("".join)
 
 
+@_kept
 def messages(*, eight_bit: bool = True) -> SearchStrategy[bytes]:
     """Contents of messages, empty or ended by CRLF: lines of up to 998 octets without CR and LF,
     many of which begin with dots (RFC 5321 4.5.2, 4.5.3.1.6)."""
