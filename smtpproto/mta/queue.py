@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS
@@ -16,6 +16,7 @@ from ..grammar.reply import Reply
 __all__ = ["Attempt", "Delivery", "Message", "Result", "State", "envelope_of", "make_id"]
 
 MAX_LOG = 20  # attempts that a delivery remembers
+MAX_SAID = 2000  # characters of a reply or an error that an attempt remembers
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # base32 without letters that look like digits
 _TIME, _RANDOM, _DIGITS = 48, 80, 26  # bits, bits, characters
@@ -80,6 +81,16 @@ class Result(enum.Enum):
     """The connection was lost after the end of the message: it may have been accepted."""
 
 
+def _cut(reply: Reply | None) -> Reply | None:
+    if reply is None or sum(map(len, reply.lines)) + len(reply.lines) <= MAX_SAID:
+        return reply
+    return Reply(reply.code, reply.enhanced, reply.text[:MAX_SAID])
+
+
+def _cut_text(text: str) -> str:
+    return text[:MAX_SAID]
+
+
 @frozen(kw_only=True)
 class Attempt:
     """One attempt to deliver a message to one recipient."""
@@ -92,12 +103,13 @@ class Attempt:
     """Its IP address, or the path of its Unix socket."""
     tls: str = ""
     """The version of TLS and the cipher suite; "" without TLS."""
-    reply: Reply | None = None
-    """The reply that decided: to a command, or the one that a failure of this side amounts to."""
+    reply: Reply | None = field(default=None, converter=_cut)
+    """The reply that decided: to a command, or the one that a failure of this side amounts to. Of
+    a long one, the first 2000 characters."""
     command: str = ""
     """The verb of the command that was refused, or ``end of data``; "" if there was none."""
-    error: str = ""
-    """What failed, for people; "" if a reply says it all."""
+    error: str = field(default="", converter=_cut_text)
+    """What failed, for people; "" if a reply says it all. At most 2000 characters."""
     dsn: bool = False
     """Whether the next hop offers DSN, and so makes the reports itself (RFC 3461 5.2.1)."""
     deliver_by: bool = False

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpproto.errors import QueueFailed
 from smtpproto.grammar.address import ForwardPath, read_leniently
-from smtpproto.mta.queue import Delivery
+from smtpproto.grammar.reply import Reply
+from smtpproto.mta.queue import Attempt, Delivery, Result
 from smtpproto.mta.queue_text import (
     read_delivery,
     read_message,
@@ -62,3 +64,16 @@ def test_rows_that_something_else_has_changed_give_one_clear_error(text: str) ->
         read_again(queued.deliveries[0], text or "x")
     with pytest.raises(QueueFailed, match="entry of message m1 cannot be read"):
         read_message("m1", 0, text)
+
+
+@given(
+    st.lists(st.sampled_from(["", "x", "y" * 500, "z" * 5000]), min_size=1, max_size=50),
+    st.integers(0, 5000),
+)
+def test_an_attempt_remembers_the_beginning_of_what_was_said(lines: list[str], size: int) -> None:
+    reply = Reply(550, "5.1.1", lines)
+    kept = Attempt(at=0, result=Result.REFUSED, reply=reply, error="x" * size)
+    assert kept.reply is not None and reply.text.startswith(kept.reply.text.rstrip("\n"))
+    assert (kept.reply.code, kept.reply.enhanced) == (reply.code, reply.enhanced)
+    assert kept.reply == reply or 1000 < len(kept.reply.text) <= 2100
+    assert len(kept.error) == min(size, 2000)
