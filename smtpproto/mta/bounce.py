@@ -251,7 +251,7 @@ class Reporter:
         delivery, action = settlement.delivery, self.action(message, settlement)
         if action is None:
             raise ValueError(f"no report is due for {delivery.recipient}; pass only those with one")
-        attempt = settlement.delivery_after.last
+        attempt = _last(settlement)
         original = delivery.parameters.orcpt
         return RecipientStatus(
             final_recipient=_address(OriginalRecipient.of(delivery.recipient)),
@@ -263,6 +263,10 @@ class Reporter:
             last_attempt=None if attempt is None else attempt.at,
             will_retry_until=message.expires if action is Action.DELAYED else None,
         )
+
+
+def _last(settlement: Settlement) -> Attempt | None:
+    return settlement.attempt or settlement.delivery.last
 
 
 def _address(recipient: OriginalRecipient) -> TypedValue:
@@ -335,7 +339,7 @@ def _case(settlement: Settlement, status: RecipientStatus) -> Case:
         status=status,
         address=str(settlement.delivery.recipient),
         fate=decision.fate if isinstance(decision, Done) else None,
-        attempt=settlement.delivery_after.last,
+        attempt=_last(settlement),
     )
 
 

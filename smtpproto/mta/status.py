@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -117,16 +118,17 @@ def _safe(text: str, *, utf8: bool) -> str:
 def _fold(line: str) -> str:
     """Return *line* with CRLF before single blanks, where unfolding restores it exactly."""
     most = _LINE if line.isascii() else _LINE // _WIDEST
-    room, folded = _FOLD - len("Original-Envelope-Id: "), []
-    while len(line) > room:
-        blanks = [found.start() for found in _SINGLE_BLANK.finditer(line, 0, most)]
-        cut = max((at for at in blanks if at <= room), default=blanks[0] if blanks else most)
+    blanks = [found.start() for found in _SINGLE_BLANK.finditer(line)]
+    folded, start, room = list[str](), 0, _FOLD - len("Original-Envelope-Id: ")
+    while len(line) - start > room:
+        after = bisect_right(blanks, start + room)
+        near = blanks[max(after - 1, 0) : after + 1]  # the last that fits, and the next one
+        cut = next((at for at in near if start < at < start + most), start + most)
         if cut >= len(line):
             break
-        folded.append(line[:cut])
-        line = line[cut:].removeprefix(" ")
-        room = _FOLD
-    return "\r\n  ".join([*folded, line])
+        folded.append(line[start:cut])
+        start, room = cut + (line[cut] == " "), _FOLD
+    return "\r\n  ".join([*folded, line[start:]])
 
 
 @frozen(kw_only=True)
