@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -19,10 +19,10 @@ from ..grammar.reply import EnhancedCode, Reply
 from ..grammar.scheduling import ByMode
 from ..grammar.timestamp import write_timestamp
 from ..mail.encoded_words import encode_text, fold
-from ..mail.header import HeaderField, header_fields
 from ..option_types import checked
 from .queue import Attempt, Delivery, Message, Result
 from .report_mime import header_of, multipart_report, returned, status_part, text_part
+from .report_parts import read_header
 from .report_text import Case, report_text
 from .retry import RetrySchedule
 from .settlement import Done, Fate, Later, Settlement
@@ -185,9 +185,9 @@ class Reporter:
         complete = content + b"\r\n" if len(content) >= message.size else content
         header = header_of(complete, MAX_HEADER)
         cases = [_case(it, one) for it, one in zip(due, status.recipients, strict=True)]
-        fields = _fields(header)
+        fields = read_header(header)
         text = report_text(
-            message, cases, host=str(self.hostname), subject=_decoded(fields.get("subject", "")),
+            message, cases, host=str(self.hostname), subject=_decoded(_shown(fields, "subject")),
             postmaster=str(self._postmaster),
         )  # fmt: skip
         parts = [
@@ -201,10 +201,10 @@ class Reporter:
         )
 
     def _header(
-        self, message: Message, fields: dict[str, str], subject: str, now: float, report_id: str
+        self, message: Message, fields: Mapping[str, str], subject: str, now: float, report_id: str
     ) -> list[str]:
         """Return the header fields of the report. *fields* are those of the message."""
-        about = fields.get("subject", "")
+        about = _shown(fields, "subject")
         if 0 < len(about) <= _MAX_SUBJECT:
             subject += f": {encode_text(about)}"
         written = [
@@ -215,7 +215,7 @@ class Reporter:
             f"Message-ID: <{report_id}@{self.hostname}>",
             "Auto-Submitted: auto-replied",  # RFC 3834 5.2
         ]
-        about = fields.get("message-id", "")
+        about = _shown(fields, "message-id")
         if 0 < len(about) <= _MAX_MESSAGE_ID and about.isascii():
             written += [f"In-Reply-To: {about}", f"References: {about}"]  # RFC 3834 3.1.5
         return [fold(line) for line in written]
@@ -343,18 +343,9 @@ def _case(settlement: Settlement, status: RecipientStatus) -> Case:
     )
 
 
-def _fields(header: bytes) -> dict[str, str]:
-    """Return the fields of *header* that a report repeats, on one line each; the first of each."""
-    try:
-        fields: list[HeaderField] = header_fields(header)
-    except GrammarError:
-        return {}
-    found: dict[str, str] = {}
-    for one in fields:
-        if one.name.lower() in ("subject", "message-id") and one.name.lower() not in found:
-            text = one.body.decode("utf-8", "replace")
-            found[one.name.lower()] = printable(" ".join(text.split()))
-    return found
+def _shown(fields: Mapping[str, str], name: str) -> str:
+    """Return the body of a field as a report repeats it, on one line."""
+    return printable(" ".join(fields.get(name, "").split()))
 
 
 def _decoded(text: str) -> str:

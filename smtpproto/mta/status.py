@@ -32,7 +32,7 @@ _WIDEST = 4  # octets of a character in UTF-8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELD = pattern(r"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _TYPE = pattern(r"[ \t]*([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)[ \t]*;(.*)", re.DOTALL)
-_REPLY_LINE = pattern(r"[2-5][0-9]{2}(?:[ -]|\Z)")
+_NO_REPLY = pattern(r"\n(?![2-5][0-9]{2}(?:[ \n-]|\Z))")
 _COMMENT = pattern(r"[ \t]*\([^()]*\)[ \t]*")
 _STATUS = pattern(r"(?<![0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 _SINGLE_BLANK = pattern(r"(?<=\S) (?=\S)(?![2-5][0-9]{2}[ -])")
@@ -237,29 +237,25 @@ def _read_date(text: str) -> float:
     raise ValueError("not a date-time")
 
 
-def _read_typed(text: str) -> TypedValue:
+def _split_type(text: str) -> tuple[str, str]:
     found = _TYPE.fullmatch(text)
     if found is None:
         raise ValueError("a type and ';' must come first")
-    value = _one_line(found[2]).strip(" \t")
-    if lower(found[1]) == "utf-8":
+    return found[1], found[2].strip(" \t\n")
+
+
+def _read_typed(text: str) -> TypedValue:
+    kind, value = _split_type(text)
+    if lower(kind) == "utf-8":
         with suppress(GrammarError):  # then it is not encoded
-            return TypedValue(found[1], decode_unitext(found[2].replace("\n", "").strip(" \t")))
-    return TypedValue(found[1], value)
+            return TypedValue(kind, decode_unitext(value.replace("\n", "")))
+    return TypedValue(kind, _one_line(value))
 
 
 def _read_diagnostic(text: str) -> TypedValue:
     """Return a diagnostic; a new line begins where a line of the field begins like a reply."""
-    found = _TYPE.fullmatch(text)
-    if found is None:
-        raise ValueError("a type and ';' must come first")
-    lines: list[str] = []
-    for line in found[2].strip(" \t\n").split("\n"):
-        if lines and not _REPLY_LINE.match(line):
-            lines[-1] += f" {line}"
-        else:
-            lines.append(line)
-    return TypedValue(found[1], "\n".join(lines))
+    kind, value = _split_type(text)
+    return TypedValue(kind, _NO_REPLY.sub(" ", value))
 
 
 def _read_action(text: str) -> Action:
