@@ -48,6 +48,18 @@ def _fails(kind: type[Exception], awaitable: Coroutine[Any, Any, object]) -> Awa
     return call()
 
 
+def _with_store(
+    test: Callable[[QueueContract, QueueStore], Coroutine[Any, Any, None]],
+) -> Callable[[QueueContract], None]:
+    """Run *test* with an open store that is empty."""
+
+    def run(self: QueueContract) -> None:
+        self.with_store(lambda store: test(self, store))
+
+    run.__name__, run.__qualname__, run.__doc__ = test.__name__, test.__qualname__, test.__doc__
+    return run
+
+
 class QueueContract:
     """Inherit from this, and define :meth:`make`. Each test begins with a queue of its own."""
 
@@ -115,251 +127,233 @@ class QueueContract:
 
         check_one()
 
-    def test_content_can_be_read_again_and_again(self) -> None:
-        async def use(store: QueueStore) -> None:
-            for size in (0, 10, 40_000, 300_000, 2_500_000):
-                queued = make_queued(f"m{size}", content=b"0123456789" * (size // 10))
-                await store.put([queued])
-                for _ in range(2):
-                    assert await read(await store.content(queued.message)) == queued.content
-                source = await store.content(queued.message)
-                assert await read(source) == await read(source) == queued.content
+    @_with_store
+    async def test_content_can_be_read_again_and_again(self, store: QueueStore) -> None:
+        for size in (0, 10, 40_000, 300_000, 2_500_000):
+            queued = make_queued(f"m{size}", content=b"0123456789" * (size // 10))
+            await store.put([queued])
+            for _ in range(2):
+                assert await read(await store.content(queued.message)) == queued.content
+            source = await store.content(queued.message)
+            assert await read(source) == await read(source) == queued.content
 
-        self.with_store(use)
+    @_with_store
+    async def test_content_may_arrive_in_pieces(self, store: QueueStore) -> None:
+        for pieces in ([], [b"a\r\n"], [b"b" * 70_000] * 3, [b"c" * 100_000] * 30):
+            body = store.body()
+            for piece in pieces:
+                await body.write(piece)
+            content = b"".join(pieces)
+            assert body.size == len(content)
+            queued = make_queued(f"m{len(content)}", content=content)
+            await store.put([evolve(queued, content=body)])
+            await body.discard()
+            assert await read(await store.content(queued.message)) == content
+            store = await self.reopen(store)
+            assert await read(await store.content(queued.message)) == content
+        await store.close()
 
-    def test_content_may_arrive_in_pieces(self) -> None:
-        async def use(store: QueueStore) -> None:
-            for pieces in ([], [b"a\r\n"], [b"b" * 70_000] * 3, [b"c" * 100_000] * 30):
-                body = store.body()
-                for piece in pieces:
-                    await body.write(piece)
-                content = b"".join(pieces)
-                assert body.size == len(content)
-                queued = make_queued(f"m{len(content)}", content=content)
-                await store.put([evolve(queued, content=body)])
-                await body.discard()
-                assert await read(await store.content(queued.message)) == content
-                store = await self.reopen(store)
-                assert await read(await store.content(queued.message)) == content
-            await store.close()
+    @_with_store
+    async def test_content_that_is_discarded_is_not_in_the_queue(self, store: QueueStore) -> None:
+        for size in (10, 3_000_000):
+            body = store.body()
+            await body.write(b"x" * size)
+            await body.discard()
+            await body.discard()
+            queued = evolve(make_queued(content=b"x" * size), content=body)
+            assert "discarded" in await _fails(ValueError, store.put([queued]))
+        assert await store.find(ALL) == []
+        assert (await store.stats()).octets == 0
 
-        self.with_store(use)
-
-    def test_content_that_is_discarded_is_not_in_the_queue(self) -> None:
-        async def use(store: QueueStore) -> None:
-            for size in (10, 3_000_000):
-                body = store.body()
-                await body.write(b"x" * size)
-                await body.discard()
-                await body.discard()
-                queued = evolve(make_queued(content=b"x" * size), content=body)
-                assert "discarded" in await _fails(ValueError, store.put([queued]))
-            assert await store.find(ALL) == []
-            assert (await store.stats()).octets == 0
-
-        self.with_store(use)
-
-    def test_a_message_that_contradicts_itself_is_refused_and_so_are_those_beside_it(self) -> None:
+    @_with_store
+    async def test_a_message_that_contradicts_itself_is_refused_and_so_are_those_beside_it(
+        self, store: QueueStore
+    ) -> None:
         good, wrong = make_queued("good"), make_queued("wrong")
         (delivery,) = wrong.deliveries
+        for queued in (
+            evolve(wrong, content=b"other"),
+            evolve(wrong, deliveries=()),
+            evolve(wrong, deliveries=(delivery, delivery)),
+            evolve(wrong, deliveries=(evolve(delivery, message="other"),)),
+            evolve(wrong, deliveries=(evolve(delivery, state=State.LEASED),)),
+        ):
+            text = await _fails(ValueError, store.put([good, queued]))
+            assert "message wrong cannot enter the queue" in text
+            assert await store.find(ALL) == []
 
-        async def use(store: QueueStore) -> None:
-            for queued in (
-                evolve(wrong, content=b"other"),
-                evolve(wrong, deliveries=()),
-                evolve(wrong, deliveries=(delivery, delivery)),
-                evolve(wrong, deliveries=(evolve(delivery, message="other"),)),
-                evolve(wrong, deliveries=(evolve(delivery, state=State.LEASED),)),
-            ):
-                text = await _fails(ValueError, store.put([good, queued]))
-                assert "message wrong cannot enter the queue" in text
-                assert await store.find(ALL) == []
-
-        self.with_store(use)
-
-    def test_a_message_with_a_known_id_is_refused(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await _fails(ValueError, store.put([make_queued("a"), make_queued("a")]))
-            await store.put([make_queued("a")])
-            await _fails(ValueError, store.put([make_queued("b"), make_queued("a")]))
-            assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
-
-        self.with_store(use)
+    @_with_store
+    async def test_a_message_with_a_known_id_is_refused(self, store: QueueStore) -> None:
+        await _fails(ValueError, store.put([make_queued("a"), make_queued("a")]))
+        await store.put([make_queued("a")])
+        await _fails(ValueError, store.put([make_queued("b"), make_queued("a", content=b"x")]))
+        assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
+        first = make_queued("a")
+        assert await read(await store.content(first.message)) == first.content
 
     # -- claims and settlements --------------------------------------------------------------
 
-    def test_a_claim_counts_the_attempt_and_sets_the_next_time_before_it_begins(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a", "x@one.test", "y@one.test")])
-            (claim,) = await store.claim(NOW, 10, due_if_lost)
-            for delivery in claim.deliveries:
-                assert (delivery.state, delivery.attempts) == (State.LEASED, 1)
-                assert delivery.due == NOW + WAIT
-            assert await store.claim(NOW + 1000, 10, due_if_lost) == []
-            again = await self.reopen(store)
-            assert await again.claim(NOW + WAIT - 1, 10, due_if_lost) == []
-            (claim,) = await again.claim(NOW + WAIT, 10, due_if_lost)
-            assert [it.attempts for it in claim.deliveries] == [2, 2]
-            await again.close()
+    @_with_store
+    async def test_a_claim_counts_the_attempt_and_sets_the_next_time_before_it_begins(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("a", "x@one.test", "y@one.test")])
+        (claim,) = await store.claim(NOW, 10, due_if_lost)
+        for delivery in claim.deliveries:
+            assert (delivery.state, delivery.attempts) == (State.LEASED, 1)
+            assert delivery.due == NOW + WAIT
+        assert await store.claim(NOW + 1000, 10, due_if_lost) == []
+        again = await self.reopen(store)
+        assert await again.claim(NOW + WAIT - 1, 10, due_if_lost) == []
+        (claim,) = await again.claim(NOW + WAIT, 10, due_if_lost)
+        assert [it.attempts for it in claim.deliveries] == [2, 2]
+        await again.close()
 
-        self.with_store(use)
+    @_with_store
+    async def test_a_claim_takes_the_highest_priority_first_then_the_earliest(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("late", due=NOW)])
+        early = make_queued("early", "x@z.test", due=NOW - 5)
+        await store.put([early, make_queued("same", "x@a.test", due=NOW - 5)])
+        await store.put([make_queued("urgent", due=NOW, priority=5)])
+        await store.put([make_queued("idle", due=NOW - 50, priority=-5)])
+        await store.put([make_queued("future", due=NOW + 1, priority=9)])
+        order = [(await store.claim(NOW, 1, due_if_lost))[0].message.id for _ in range(5)]
+        assert order == ["urgent", "early", "same", "late", "idle"]
+        assert await store.claim(NOW, 1, due_if_lost) == []
+        assert await store.next_due() == NOW + 1
 
-    def test_a_claim_takes_the_highest_priority_first_then_the_earliest(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("late", due=NOW)])
-            early = make_queued("early", "x@z.test", due=NOW - 5)
-            await store.put([early, make_queued("same", "x@a.test", due=NOW - 5)])
-            await store.put([make_queued("urgent", due=NOW, priority=5)])
-            await store.put([make_queued("idle", due=NOW - 50, priority=-5)])
-            await store.put([make_queued("future", due=NOW + 1, priority=9)])
-            order = [(await store.claim(NOW, 1, due_if_lost))[0].message.id for _ in range(5)]
-            assert order == ["urgent", "early", "same", "late", "idle"]
-            assert await store.claim(NOW, 1, due_if_lost) == []
-            assert await store.next_due() == NOW + 1
-
-        self.with_store(use)
-
-    def test_a_claim_passes_over_lanes(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a", "x@giant.test", "y@giant.test", origin="giant")])
-            await store.put([make_queued("b", "x@Small.test"), make_queued("c", "x@giant.test")])
-            assert await store.next_due(pass_over=lambda *_: True) is None
-            wanted = (
-                ("small.test", ""),
-                ("giant.test", ""),
-                ("giant.test", "giant"),
-                ("giant.test", ""),
+    @_with_store
+    async def test_a_claim_passes_over_lanes(self, store: QueueStore) -> None:
+        await store.put([make_queued("a", "x@giant.test", "y@giant.test", origin="giant")])
+        await store.put([make_queued("b", "x@Small.test"), make_queued("c", "x@giant.test")])
+        assert await store.next_due(pass_over=lambda *_: True) is None
+        wanted = (
+            ("small.test", ""),
+            ("giant.test", ""),
+            ("giant.test", "giant"),
+            ("giant.test", ""),
+        )
+        for only, found in zip(wanted, ("b", "c", "a", None), strict=True):
+            claims = await store.claim(
+                NOW, 1, due_if_lost, pass_over=lambda *lane, only=only: lane != only
             )
-            for only, found in zip(wanted, ("b", "c", "a", None), strict=True):
-                claims = await store.claim(
-                    NOW, 1, due_if_lost, pass_over=lambda *lane, only=only: lane != only
-                )
-                assert [claim.message.id for claim in claims] == ([found] if found else [])
+            assert [claim.message.id for claim in claims] == ([found] if found else [])
 
-        self.with_store(use)
+    @_with_store
+    async def test_the_lanes_take_turns_in_a_claim(self, store: QueueStore) -> None:
+        many = [f"u{number}@one.test" for number in range(5)]
+        await store.put([make_queued("a", *many, origin="giant")])
+        await store.put([make_queued("b", "x@one.test", origin="small")])
+        await store.put([make_queued("c", "x@two.test", "y@two.test", origin="giant")])
+        claims = await store.claim(NOW, 6, due_if_lost)
+        leased = {claim.message.id: len(claim.deliveries) for claim in claims}
+        assert leased == {"a": 3, "b": 1, "c": 2}
 
-    def test_the_lanes_take_turns_in_a_claim(self) -> None:
-        async def use(store: QueueStore) -> None:
-            many = [f"u{number}@one.test" for number in range(5)]
-            await store.put([make_queued("a", *many, origin="giant")])
-            await store.put([make_queued("b", "x@one.test", origin="small")])
-            await store.put([make_queued("c", "x@two.test", "y@two.test", origin="giant")])
-            claims = await store.claim(NOW, 6, due_if_lost)
-            leased = {claim.message.id: len(claim.deliveries) for claim in claims}
-            assert leased == {"a": 3, "b": 1, "c": 2}
+    @_with_store
+    async def test_a_settlement_that_is_not_of_a_leased_delivery_changes_nothing(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("a"), make_queued("b")])
+        (claim,) = await store.claim(NOW, 1, due_if_lost)
+        good = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.RELAYED))
+        waiting = Settlement(delivery=make_queued("b").deliveries[0], decision=Done(Fate.RELAYED))
+        before = await store.find(ALL)
+        for settlements in ([good, waiting], [good, good]):
+            await _fails(ValueError, store.settle(settlements, NOW, [make_queued("c")]))
+            assert await store.find(ALL) == before
+        await store.settle([good], NOW)
+        await _fails(ValueError, store.settle([good], NOW))
 
-        self.with_store(use)
-
-    def test_a_settlement_that_is_not_of_a_leased_delivery_changes_nothing(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a"), make_queued("b")])
-            (claim,) = await store.claim(NOW, 1, due_if_lost)
-            good = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.RELAYED))
-            waiting = Settlement(
-                delivery=make_queued("b").deliveries[0], decision=Done(Fate.RELAYED)
-            )
-            before = await store.find(ALL)
-            for settlements in ([good, waiting], [good, good]):
-                await _fails(ValueError, store.settle(settlements, NOW, [make_queued("c")]))
-                assert await store.find(ALL) == before
-            await store.settle([good], NOW)
-            await _fails(ValueError, store.settle([good], NOW))
-
-        self.with_store(use)
-
-    def test_a_settlement_and_the_messages_that_follow_are_written_together(self) -> None:
+    @_with_store
+    async def test_a_settlement_and_the_messages_that_follow_are_written_together(
+        self, store: QueueStore
+    ) -> None:
         report = make_queued("report", "ann@example.org", sender="")
+        await store.put([make_queued("a")])
+        (claim,) = await store.claim(NOW, 1, due_if_lost)
+        settlement = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.FAILED))
+        wrong = evolve(report, content=b"other")
+        await _fails(ValueError, store.settle([settlement], NOW, [wrong]))
+        assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
+        await store.settle([settlement], NOW, [report])
+        again = await self.reopen(store)
+        assert [entry.message.id for entry in await again.find(ALL)] == ["report"]
+        (entry,) = await again.find(Selection(id="a"))
+        assert [it.fate for it in entry.ended] == [Fate.FAILED]
+        assert entry.deliveries == ()
+        await again.close()
 
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a")])
-            (claim,) = await store.claim(NOW, 1, due_if_lost)
-            settlement = Settlement(delivery=claim.deliveries[0], decision=Done(Fate.FAILED))
-            wrong = evolve(report, content=b"other")
-            await _fails(ValueError, store.settle([settlement], NOW, [wrong]))
-            assert [entry.message.id for entry in await store.find(ALL)] == ["a"]
-            await store.settle([settlement], NOW, [report])
-            again = await self.reopen(store)
-            assert [entry.message.id for entry in await again.find(ALL)] == ["report"]
-            (entry,) = await again.find(Selection(id="a"))
-            assert [it.fate for it in entry.ended] == [Fate.FAILED]
-            assert entry.deliveries == ()
-            await again.close()
-
-        self.with_store(use)
-
-    def test_a_message_leaves_with_its_last_delivery_and_its_content_goes(self) -> None:
-        async def use(store: QueueStore) -> None:
-            queued = make_queued("a", "x@one.test", "y@two.test", content=b"z" * 50_000)
-            await store.put([queued])
-            for domain in ("@one.test", "@two.test"):
-                assert (await store.stats()).messages == 1
-                assert await read(await store.content(queued.message)) == queued.content
-                assert await store.drop(Selection(recipient=domain), NOW) == 1
-            stats = await store.stats()
-            assert (stats.messages, stats.octets, stats.oldest) == (0, 0, None)
-            await _fails(QueueFailed, store.content(queued.message))
-
-        self.with_store(use)
+    @_with_store
+    async def test_a_message_leaves_with_its_last_delivery_and_its_content_goes(
+        self, store: QueueStore
+    ) -> None:
+        queued = make_queued("a", "x@one.test", "y@two.test", content=b"z" * 50_000)
+        await store.put([queued])
+        for domain in ("@one.test", "@two.test"):
+            assert (await store.stats()).messages == 1
+            assert await read(await store.content(queued.message)) == queued.content
+            assert await store.drop(Selection(recipient=domain), NOW) == 1
+        stats = await store.stats()
+        assert (stats.messages, stats.octets, stats.oldest) == (0, 0, None)
+        await _fails(QueueFailed, store.content(queued.message))
 
     # -- selections --------------------------------------------------------------------------
 
-    def test_addresses_are_selected_by_meaning_and_not_as_they_are_typed(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a", "Bob@B\u00fccher.example", "postmaster")])
-            for recipient in (
-                "bob@b\u00fccher.example",
-                '"BOB"@xn--bcher-kva.example',
-                "@B\u00dcCHER.example",
-                "@xn--bcher-kva.example",
-                "postmaster",
-            ):
-                assert await store.hold(Selection(recipient=recipient), "why") == 1, recipient
-                assert await store.release(Selection(recipient=recipient), NOW) == 1
-            for recipient in ("@example", "bob@example", "@cher.example"):
-                assert await store.find(Selection(recipient=recipient)) == []
-            assert len(await store.find(Selection(sender="ANN@example.org", id="A"))) == 1
-            assert await store.find(Selection(sender="")) == []
+    @_with_store
+    async def test_addresses_are_selected_by_meaning_and_not_as_they_are_typed(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("a", "Bob@B\u00fccher.example", "postmaster")])
+        for recipient in (
+            "bob@b\u00fccher.example",
+            '"BOB"@xn--bcher-kva.example',
+            "@B\u00dcCHER.example",
+            "@xn--bcher-kva.example",
+            "postmaster",
+        ):
+            assert await store.hold(Selection(recipient=recipient), "why") == 1, recipient
+            assert await store.release(Selection(recipient=recipient), NOW) == 1
+        for recipient in ("@example", "bob@example", "@cher.example"):
+            assert await store.find(Selection(recipient=recipient)) == []
+        assert len(await store.find(Selection(sender="ANN@example.org", id="A"))) == 1
+        assert await store.find(Selection(sender="")) == []
 
-        self.with_store(use)
+    @_with_store
+    async def test_no_more_messages_are_found_than_were_asked_for(self, store: QueueStore) -> None:
+        await store.put([make_queued(name) for name in ("c", "b", "a")])
+        found = await store.find(ALL, 2)
+        assert [entry.message.id for entry in found] == ["c", "b"]
 
-    def test_no_more_messages_are_found_than_were_asked_for(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued(name) for name in ("c", "b", "a")])
-            found = await store.find(ALL, 2)
-            assert [entry.message.id for entry in found] == ["c", "b"]
+    @_with_store
+    async def test_a_message_is_selected_by_the_beginning_of_its_id(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued(name) for name in ("ab", "abz", "abzz", "ac", "b")])
+        found = await store.find(Selection(id="AB"))
+        assert [entry.message.id for entry in found] == ["ab", "abz", "abzz"]
+        assert await store.drop(Selection(id="abz"), NOW) == 2
 
-        self.with_store(use)
+    @_with_store
+    async def test_release_and_retry_keep_to_the_time_before_which_nothing_is_delivered(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("a", due=NOW + 500, not_before=NOW + 100)])
+        assert await store.retry(ALL, NOW) == 1
+        assert await store.next_due() == NOW + 100
+        assert await store.hold(ALL, "why") == 1
+        assert await store.next_due() is None
+        assert await store.release(ALL, NOW) == 1
+        assert await store.next_due() == NOW + 100
 
-    def test_a_message_is_selected_by_the_beginning_of_its_id(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued(name) for name in ("ab", "abz", "abzz", "ac", "b")])
-            found = await store.find(Selection(id="AB"))
-            assert [entry.message.id for entry in found] == ["ab", "abz", "abzz"]
-            assert await store.drop(Selection(id="abz"), NOW) == 2
-
-        self.with_store(use)
-
-    def test_release_and_retry_keep_to_the_time_before_which_nothing_is_delivered(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.put([make_queued("a", due=NOW + 500, not_before=NOW + 100)])
-            assert await store.retry(ALL, NOW) == 1
-            assert await store.next_due() == NOW + 100
-            assert await store.hold(ALL, "why") == 1
-            assert await store.next_due() is None
-            assert await store.release(ALL, NOW) == 1
-            assert await store.next_due() == NOW + 100
-
-        self.with_store(use)
-
-    def test_a_store_that_is_not_open_says_so(self) -> None:
-        async def use(store: QueueStore) -> None:
-            await store.close()
-            for operation in (store.put([make_queued()]), store.find(ALL), store.stats()):
-                assert "not open" in await _fails(QueueFailed, operation)
-            await store.close()
-            await _fails(QueueFailed, self.make().next_due())
-
-        self.with_store(use)
+    @_with_store
+    async def test_a_store_that_is_not_open_says_so(self, store: QueueStore) -> None:
+        await store.close()
+        for operation in (store.put([make_queued()]), store.find(ALL), store.stats()):
+            assert "not open" in await _fails(QueueFailed, operation)
+        await store.close()
+        await _fails(QueueFailed, self.make().next_due())
 
     # -- all of it ---------------------------------------------------------------------------
 

@@ -146,25 +146,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.run(self.store.settle(settlements, self.now, named))
         self.model.settle(settlements, self.now, named)
 
-    @rule(selection=_selections)
-    def hold(self, selection: Selection) -> None:
-        held = self.run(self.store.hold(selection, "why"))
-        assert held == self.model.hold(selection, "why")
-
-    @rule(selection=_selections)
-    def release(self, selection: Selection) -> None:
-        released = self.run(self.store.release(selection, self.now))
-        assert released == self.model.release(selection, self.now)
-
-    @rule(selection=_selections)
-    def retry(self, selection: Selection) -> None:
-        retried = self.run(self.store.retry(selection, self.now))
-        assert retried == self.model.retry(selection, self.now)
-
-    @rule(selection=_selections)
-    def drop(self, selection: Selection) -> None:
-        dropped = self.run(self.store.drop(selection, self.now))
-        assert dropped == self.model.drop(selection, self.now)
+    @rule(what=st.sampled_from(["hold", "release", "retry", "drop"]), selection=_selections)
+    def change(self, what: str, selection: Selection) -> None:
+        value = "why" if what == "hold" else self.now
+        changed = self.run(getattr(self.store, what)(selection, value))
+        assert changed == getattr(self.model, what)(selection, value)
 
     @rule(selection=_selections, limit=_limits)
     def find(self, selection: Selection, limit: int) -> None:
