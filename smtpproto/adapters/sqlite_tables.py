@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import evolve
-
 from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
@@ -23,6 +21,7 @@ from ..mta.store import (
     QueueStats,
     Selection,
     address_key,
+    busiest,
     domain_key,
 )
 from .segments import FileSlice, Segments
@@ -45,7 +44,6 @@ from .sqlite_schema import STATES, find_lanes
 __all__ = ["Tables"]
 
 _FORGET_AT_ONCE = 50  # messages, so that no settlement takes long
-_MOST_DOMAINS = 100  # in QueueStats
 _DUE = "due = max(?, (SELECT not_before FROM message WHERE message.key = delivery.key >> 20))"
 _MESSAGE = "key, id, size, data"
 
@@ -124,9 +122,7 @@ class Tables:
         for key in keys:
             row = self._one(f"SELECT {DELIVERY} FROM delivery WHERE key = ?", key)
             before = delivery_of(message.id, row)
-            deliveries.append(
-                evolve(before, state=State.LEASED, attempts=before.attempts + 1, due=due(before))
-            )
+            deliveries.append(before.leased(due(before)))
         self.connection.executemany(
             "UPDATE delivery SET state = 1, attempts = ?, due = ? WHERE key = ?",
             [(it.attempts, it.due, key) for it, key in zip(deliveries, keys, strict=True)],
@@ -366,12 +362,11 @@ class Tables:
             ):
                 states[state] = states.get(state, 0) + count
                 domains[domain] = domains.get(domain, 0) + count
-        most = sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOMAINS]
         return QueueStats(
             messages=messages,
             octets=int(octets),
             deliveries=states,
-            domains=dict(most),
+            domains=busiest(domains),
             oldest=oldest,
         )
 

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from operator import attrgetter
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -22,6 +23,7 @@ from .store import (
     Queued,
     QueueStats,
     Selection,
+    busiest,
     check_queued,
     check_settlements,
     take_all,
@@ -30,7 +32,6 @@ from .store import (
 __all__ = ["MemoryQueue"]
 
 _DAY = 86400
-_MOST_DOMAINS = 100  # in QueueStats
 
 Place = tuple[str, int]  # the id of the message, and the number of the delivery
 
@@ -87,7 +88,7 @@ class MemoryQueue:
         async with self._locked():
             taken = [*map(self._at, self._waiting.take(now, limit, pass_over))]
             try:
-                leased = [_lease(delivery, due(delivery)) for delivery in taken]
+                leased = [delivery.leased(due(delivery)) for delivery in taken]
             except BaseException:
                 for delivery in taken:
                     self._replace(delivery)
@@ -143,29 +144,15 @@ class MemoryQueue:
 
     async def hold(self, selection: Selection, reason: str) -> int:
         """Hold the waiting deliveries of *selection*; return how many."""
-        return await self._change(
-            selection,
-            State.WAITING,
-            lambda _, delivery: evolve(delivery, state=State.HELD, reason=reason),
-        )
+        return await self._change(selection, State.WAITING, state=State.HELD, reason=reason)
 
     async def release(self, selection: Selection, now: float) -> int:
         """Let held deliveries wait again, due *now*; return how many."""
-        return await self._change(
-            selection,
-            State.HELD,
-            lambda message, delivery: evolve(
-                delivery, state=State.WAITING, reason="", due=max(now, message.not_before)
-            ),
-        )
+        return await self._change(selection, State.HELD, now, state=State.WAITING, reason="")
 
     async def retry(self, selection: Selection, now: float) -> int:
         """Make waiting deliveries due *now*; return how many."""
-        return await self._change(
-            selection,
-            State.WAITING,
-            lambda message, delivery: evolve(delivery, due=max(now, message.not_before)),
-        )
+        return await self._change(selection, State.WAITING, now)
 
     async def drop(self, selection: Selection, now: float) -> int:
         """Take deliveries that wait or are held out of the queue; return how many."""
@@ -186,12 +173,11 @@ class MemoryQueue:
             queued = [it for it in self._records.values() if it.deliveries]
             deliveries = [it for record in queued for it in record.deliveries.values()]
             domains = Counter(it.domain for it in deliveries)
-            most = sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOMAINS]
             return QueueStats(
                 messages=len(queued),
                 octets=self._octets,
                 deliveries=Counter(it.state for it in deliveries),
-                domains=dict(most),
+                domains=busiest(domains),
                 oldest=min((it.message.arrived for it in queued), default=None),
             )
 
@@ -214,12 +200,16 @@ class MemoryQueue:
                     yield delivery
 
     async def _change(
-        self, selection: Selection, state: State, change: Callable[[Message, Delivery], Delivery]
+        self, selection: Selection, among: State, due: float | None = None, **changes: Any
     ) -> int:
+        """Change deliveries of *selection* that are in the state *among*. They are *due* then, if
+        it is given, but not before their message allows it."""
         async with self._locked():
-            selected = [*self._deliveries(state, selection)]
-            for delivery in selected:
-                self._replace(change(self._records[delivery.message].message, delivery))
+            selected = [*self._deliveries(among, selection)]
+            for it in selected:
+                earliest = self._records[it.message].message.not_before
+                at = it.due if due is None else max(due, earliest)
+                self._replace(evolve(it, due=at, **changes))
             return len(selected)
 
     def _replace(self, delivery: Delivery) -> None:
@@ -269,10 +259,6 @@ class MemoryQueue:
     def _forget(self, now: float) -> None:
         while self._left and self._left[0][0] + self._remember < now:
             del self._records[self._left.popleft()[1]]
-
-
-def _lease(delivery: Delivery, due: float) -> Delivery:
-    return evolve(delivery, state=State.LEASED, attempts=delivery.attempts + 1, due=due)
 
 
 def _full(capacity: int) -> QueueFull:

@@ -154,6 +154,10 @@ class Delivery:
         """The latest attempt that ended."""
         return self.log[-1] if self.log else None
 
+    def leased(self, due: float) -> Delivery:
+        """Return this delivery, leased for an attempt, which counts from now on."""
+        return evolve(self, state=State.LEASED, attempts=self.attempts + 1, due=due)
+
     def tried(self, attempt: Attempt) -> Delivery:
         """Return this delivery with *attempt* in its log."""
         return evolve(self, log=(*self.log, attempt)[-MAX_LOG:])

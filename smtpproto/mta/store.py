@@ -18,8 +18,10 @@ from .settlement import Ended, Settlement
 
 __all__ = [
     "Body", "Claim", "Entry", "PassOver", "QueueStats", "QueueStore", "Queued", "Selection",
-    "address_key", "check_queued", "check_settlements", "domain_key", "take_all",
+    "address_key", "busiest", "check_queued", "check_settlements", "domain_key", "take_all",
 ]  # fmt: skip
+
+_MOST_DOMAINS = 100
 
 
 class Body(Protocol):
@@ -184,6 +186,11 @@ class QueueStats:
     """Deliveries by the domain of the recipient, the most first, then by name; at most 100."""
     oldest: float | None = None
     """When the message arrived that has waited longest."""
+
+
+def busiest(domains: Mapping[str, int]) -> Mapping[str, int]:
+    """Return *domains*, with their deliveries, as :attr:`QueueStats.domains` has them."""
+    return dict(sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOMAINS])
 
 
 class QueueStore(Protocol):

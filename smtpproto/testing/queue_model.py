@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from attrs import define, evolve, field
 
 from ..mta.queue import Delivery, Message, State
 from ..mta.settlement import Done, Ended, Fate, Settlement
 from ..mta.store import Claim, Entry, PassOver, Queued, QueueStats, Selection, take_all
-
-Change = Callable[[Message, Delivery], Delivery]
 
 
 @define(eq=False)
@@ -113,27 +112,15 @@ class QueueModel:
 
     def hold(self, selection: Selection, reason: str) -> int:
         """Hold waiting deliveries."""
-        return self._change(
-            selection, State.WAITING, lambda _, it: evolve(it, state=State.HELD, reason=reason)
-        )
+        return self._change(selection, State.WAITING, state=State.HELD, reason=reason)
 
     def release(self, selection: Selection, now: float) -> int:
         """Let held deliveries wait again."""
-        return self._change(
-            selection,
-            State.HELD,
-            lambda message, it: evolve(
-                it, state=State.WAITING, reason="", due=max(now, message.not_before)
-            ),
-        )
+        return self._change(selection, State.HELD, now, state=State.WAITING, reason="")
 
     def retry(self, selection: Selection, now: float) -> int:
         """Make waiting deliveries due."""
-        return self._change(
-            selection,
-            State.WAITING,
-            lambda message, it: evolve(it, due=max(now, message.not_before)),
-        )
+        return self._change(selection, State.WAITING, now)
 
     def drop(self, selection: Selection, now: float) -> int:
         """Take deliveries out of the queue."""
@@ -174,16 +161,18 @@ class QueueModel:
         place = next(i for i, it in enumerate(deliveries) if it.number == delivery.number)
         deliveries[place] = delivery
 
-    def _change(self, selection: Selection, state: State, change: Change) -> int:
-        selected = [
-            (record.message, it)
-            for record in self.records
-            for it in record.deliveries
-            if it.state is state and selection.matches(record.message, it)
-        ]
-        for message, delivery in selected:
-            self._replace(change(message, delivery))
-        return len(selected)
+    def _change(
+        self, selection: Selection, among: State, due: float | None = None, **changes: Any
+    ) -> int:
+        changed = 0
+        for record in self.records:
+            message = record.message
+            for it in [*record.deliveries]:
+                if it.state is among and selection.matches(message, it):
+                    at = it.due if due is None else max(due, message.not_before)
+                    self._replace(evolve(it, due=at, **changes))
+                    changed += 1
+        return changed
 
     def _end(self, delivery: Delivery, fate: Fate, now: float) -> None:
         record = self.record(delivery.message)
