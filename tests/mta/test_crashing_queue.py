@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 from attrs import evolve
+from hypothesis import settings
 
 from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import Delivery, State
@@ -20,6 +21,8 @@ ALL = Selection()
 
 class TestCrashingQueue(QueueContract):
     """One that does not crash keeps the rules of every store, as long as no claim is forgotten."""
+
+    settings = settings(QueueContract.settings, max_examples=settings().max_examples // 6)
 
     def make(self) -> CrashingQueue:
         class NoPowerLoss(Random):

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 from attrs import evolve
+from hypothesis import settings
 
 from smtpproto.errors import QueueFull
 from smtpproto.mta.memory_store import MemoryQueue
@@ -18,6 +19,8 @@ EVERYTHING = Selection()
 
 
 class TestMemoryQueue(QueueContract):
+    settings = settings(QueueContract.settings, max_examples=settings().max_examples // 2)
+
     def make(self) -> MemoryQueue:
         return MemoryQueue()
 

@@ -17,7 +17,11 @@ SMALL = QueueLimits(reserve=0)
 
 
 class TestSQLiteQueue(QueueContract):
-    settings = settings(QueueContract.settings, max_examples=15, phases=[Phase.generate])
+    settings = settings(
+        QueueContract.settings,
+        max_examples=settings().max_examples // 3,
+        phases=[Phase.generate],
+    )
 
     @pytest.fixture(autouse=True)
     def _directory(self, tmp_path: Path) -> None:
