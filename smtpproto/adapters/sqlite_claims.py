@@ -23,18 +23,18 @@ _Due = tuple[float, int]  # of a delivery: when it is due, and its key
 def due_keys(
     connection: sqlite3.Connection, now: float, limit: int, pass_over: PassOver
 ) -> tuple[list[int], set[Place]]:
-    """Return the keys of the deliveries to claim, in their order, and the lanes that were looked
-    at. It looks at what it returns, and at one delivery more of each lane."""
+    """Return the keys of the deliveries to claim, in their order, and the lanes whose time is too
+    early then. It looks at what it returns, and at one delivery more of each lane."""
     picked: list[int] = []
-    seen: set[Place] = set()
+    early: set[Place] = set()
     for priority in _priorities(connection):
         if len(picked) >= limit:
             break
         with closing(_lanes(connection, priority, now, pass_over)) as lanes:
-            turns = _Turns(connection, priority, now, lanes, seen)
+            turns = _Turns(connection, priority, now, lanes, early)
             while len(picked) < limit and (key := turns.next()) is not None:
                 picked.append(key)
-    return picked, seen
+    return picked, early
 
 
 def _priorities(connection: sqlite3.Connection) -> Iterator[int]:
@@ -59,33 +59,39 @@ class _Turns:
         priority: int,
         now: float,
         lanes: Iterator[tuple[str, str, float]],
-        seen: set[Place],
+        early: set[Place],
     ) -> None:
         self._connection, self._priority, self._now = connection, priority, now
-        self._seen, self._lanes = seen, lanes
-        self._heads: list[tuple[int, _Due, Iterator[_Due]]] = []  # a heap: turn, delivery, the rest
+        self._early, self._lanes = early, lanes
+        # A heap: turn, delivery, its lane, the rest of the lane.
+        self._heads: list[tuple[int, _Due, Place, Iterator[_Due]]] = []
         self._coming = next(self._lanes, None)
 
     def next(self) -> int | None:
         """Return the key of the next delivery; None if there is none."""
         while self._coming is not None and self._comes_first(self._coming[2]):
-            domain, origin, _ = self._coming
-            self._seen.add((self._priority, domain, origin))
-            self._push(0, self._rows(domain, origin))
+            domain, origin, least = self._coming
+            place, rows = (self._priority, domain, origin), self._rows(domain, origin)
+            if self._push(0, place, rows) != least:
+                self._early.add(place)
             self._coming = next(self._lanes, None)
         if not self._heads:
             return None
-        turn, (_, key), rows = heapq.heappop(self._heads)
-        self._push(turn + 1, rows)
+        turn, (_, key), place, rows = heapq.heappop(self._heads)
+        self._early.add(place)
+        self._push(turn + 1, place, rows)
         return key
 
     def _comes_first(self, due: float) -> bool:
         """Return whether a lane with nothing before *due* must be looked at now."""
         return not self._heads or (0, due) <= (self._heads[0][0], self._heads[0][1][0])
 
-    def _push(self, turn: int, rows: Iterator[_Due]) -> None:
-        if (row := next(rows, None)) is not None:
-            heapq.heappush(self._heads, (turn, row, rows))
+    def _push(self, turn: int, place: Place, rows: Iterator[_Due]) -> float | None:
+        """Let the next of *rows* have its turn; return when it is due, None if there is none."""
+        if (row := next(rows, None)) is None:
+            return None
+        heapq.heappush(self._heads, (turn, row, place, rows))
+        return row[0]
 
     def _rows(self, domain: str, origin: str) -> Iterator[_Due]:
         """Yield the deliveries of a lane, in growing slices."""
@@ -135,9 +141,9 @@ def lower_lanes(
     )
 
 
-def raise_lanes(connection: sqlite3.Connection, seen: Iterable[Place]) -> None:
-    """Note the time of the earliest delivery that waits, for each lane of *seen*."""
-    for place in seen:
+def raise_lanes(connection: sqlite3.Connection, lanes: Iterable[Place]) -> None:
+    """Note the time of the earliest delivery that waits, for each of *lanes*."""
+    for place in lanes:
         due = _earliest_of(connection, *place)
         which = "WHERE priority = ? AND domain = ? AND origin = ?"
         if due is None:

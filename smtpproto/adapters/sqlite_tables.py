@@ -102,7 +102,7 @@ class Tables:
         pass_over: PassOver,
     ) -> list[Claim]:
         """Lease deliveries: see :meth:`.QueueStore.claim`. One that cannot be read is held."""
-        keys, seen = due_keys(self.connection, now, limit, pass_over)
+        keys, early = due_keys(self.connection, now, limit, pass_over)
         by_message: dict[int, list[int]] = {}
         for key in keys:
             by_message.setdefault(key >> SHIFT, []).append(key)
@@ -113,7 +113,7 @@ class Tables:
             except QueueFailed as error:
                 log.error("%s", error)
                 self.hold_message(message_key, printable(error.message))
-        raise_lanes(self.connection, seen)
+        raise_lanes(self.connection, early)
         return claims
 
     def _lease(self, message_key: int, keys: list[int], due: Callable[[Delivery], float]) -> Claim:

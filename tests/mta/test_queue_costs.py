@@ -13,6 +13,7 @@ from smtpproto.adapters.sqlite_rows import in_row
 from smtpproto.adapters.sqlite_schema import connect, find_lanes
 from smtpproto.adapters.sqlite_tables import Tables
 from smtpproto.mta.settlement import Done, Fate, Later, Settlement
+from smtpproto.mta.store import Selection
 from smtpproto.testing.queue_samples import NOW, due_if_lost, make_queued
 
 FEW, MANY = 1000, 100_000
@@ -102,3 +103,15 @@ def test_work_on_a_message_takes_as_many_steps_with_a_hundred_thousand_in_the_qu
         tables.connection.close()
     few, many = steps
     assert many <= 1.2 * few
+
+
+def test_a_claim_writes_only_lanes_that_it_takes_from(tmp_path: Path) -> None:
+    """After all was made due at once, it must look at each lane to see which is first."""
+    tables = filled(tmp_path / "queue.db", 400, domains=200, origins=1)
+    tables.retry(Selection(), NOW)
+    statements: list[str] = []
+    tables.connection.set_trace_callback(statements.append)
+    tables.claim(NOW, 10, due_if_lost, lambda *_: False)
+    written = [it for it in statements if it.startswith(("UPDATE lane", "DELETE FROM lane"))]
+    assert len(written) == 10
+    tables.connection.close()
