@@ -20,11 +20,16 @@ from smtpproto import Reply
 from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
-from smtpproto.mta import QueueLimits, RetrySchedule
+from smtpproto.mta import QueueLimits, ReportOptions, RetrySchedule
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
+from smtpproto.transfer import MTAConfig
 
+BELOW = (
+    *(Limits, Timeouts, Leniencies),
+    *(RetrySchedule, ScheduleLimits, ReportOptions, DNSCacheLimits),
+)
 PAGE = Path(__file__).with_name("tables.md")
 
 PHASES = """# Tables
@@ -63,8 +68,8 @@ always use it in clear.
 OPTIONS = """
 ## Options
 
-The keyword arguments of `connect`, `pool` and `serve`, with their defaults. All durations are
-seconds, all sizes octets.
+The keyword arguments of `connect`, `pool`, `serve` and `MTA`, with their defaults. All durations
+are seconds, all sizes octets.
 """
 LENIENT = """
 ## Leniencies
@@ -148,11 +153,13 @@ def described(kind: type[Any]) -> Iterator[list[str]]:
 
 def default(value: Any) -> str:
     """As a reader would write it."""
+    if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
+        value = attrs.NOTHING if value.takes_self else value.factory()
+    if value is attrs.NOTHING:
+        return ""
     if isinstance(value, Enum):
         return value.name
-    if isinstance(value, attrs.Factory):  # type: ignore[arg-type]
-        value = value.factory()
-    if type(value) in (Limits, Timeouts, Leniencies):
+    if type(value) in BELOW:
         return "as below"
     return f'`"{value}"`' if hasattr(value, "name") else f"`{value!r}`"
 
@@ -170,8 +177,10 @@ def options() -> Iterator[str]:
         (ServerConfig, "`serve`"),
         (Timeouts, "`Timeouts`, for both"),
         (Limits, "`Limits`, for both"),
+        (MTAConfig, "`MTA`"),
         (RetrySchedule, "`RetrySchedule`, for a mail agent"),
         (ScheduleLimits, "`ScheduleLimits`, for a mail agent"),
+        (ReportOptions, "`ReportOptions`, for a mail agent"),
         (QueueLimits, "`QueueLimits`, for an `SQLiteQueue`"),
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
     ):

@@ -62,12 +62,15 @@ class MTABase:
         self._running.agent.wake()
 
     def reload(self, other: Self) -> None:
-        """Use the routes, the postmaster and the rules for relaying of *other*, an MTA that does
-        not run, from now on: for new connections, and for all that is in the queue.
-
-        Raises TypeError, ValueError and GrammarError, having changed nothing.
+        """Use the options of *other*, an MTA that does not run, from now on: for new connections,
+        and for all that is in the queue. Only the queue and *on_event* stay. Raises ValueError,
+        having changed nothing, if its host name is another.
         """
-        self._running.reload(other._config)
+        running = self._running
+        running.reload(other._config, other._cached(running.runtime))
+
+    def _cached(self, runtime: Runtime) -> Resolver:
+        return CachingResolver(self._resolver, runtime, self._config.dns_cache)
 
     def _receiver(self, kind: Callable[[Intake], Receiver]) -> Callable[[], Receiver]:
         """Return a function that makes the handler of a connection."""
@@ -78,8 +81,7 @@ class MTABase:
         if self._context is not None:
             raise RuntimeError("the MTA has been started before; make a new MTA")
         runtime = self._runtime_type()
-        resolver = CachingResolver(self._resolver, runtime)
-        self._context = running(runtime, self._config, self._queue, resolver)
+        self._context = running(runtime, self._config, self._queue, self._cached(runtime))
         self._mail = await self._context.__aenter__()
 
     async def _stop(self, *error: Any) -> None:

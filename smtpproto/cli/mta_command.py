@@ -10,7 +10,6 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from ..adapters.asyncio import MTA
 from ..errors import SMTPError
 from ..grammar.printable import printable
 from .mta_config import Configuration, read_configuration
@@ -22,8 +21,8 @@ HELP = "run a mail transfer agent: take mail, queue it, deliver it"
 DESCRIPTION = """Take mail, keep it in a queue on the disk, and deliver it to mailboxes here, by MX,
 or to smart hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it
 is ready. The first SIGINT or SIGTERM stops it: it takes no more mail, and gives the messages in
-progress some time to end; all others stay in the queue. SIGHUP reads the routes, the postmaster
-and the rules for relaying again. smtpproto queue shows and changes it."""
+progress some time to end; all others stay in the queue. SIGHUP reads the file and the certificates
+again. smtpproto queue shows and changes it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,16 +57,16 @@ async def _serve(configuration: Configuration, path: Path) -> None:
             servers.append(await stack.enter_async_context(serving))
         with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGHUP, _reload, mail, path)
+            loop.add_signal_handler(signal.SIGHUP, _reload, configuration, path)
         await servers[0].serve_forever(
             lambda _: print(f"listening on {', '.join(map(str, servers))}", flush=True)
         )
 
 
-def _reload(mail: MTA, path: Path) -> None:
+def _reload(configuration: Configuration, path: Path) -> None:
     """Read the file again; if it is wrong, log that, and go on as before."""
     try:
-        mail.reload(read_configuration(path).mta)
+        configuration.renew(read_configuration(path))
     except (UsageError, SMTPError, ImportError, OSError, TypeError, ValueError) as error:
         _log.error("not reloaded, everything stays as it was: %s", printable(str(error)))
     else:

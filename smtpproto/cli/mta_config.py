@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import define, field, fields, frozen
 
 from ..adapters.asyncio import MTA
 from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
+from ..dns_cache import DNSCacheLimits
+from ..grammar.dsn import Ret
 from ..grammar.secret import Secret
 from ..limits import Limits, ScheduleLimits
+from ..mta.bounce import ReportOptions
 from ..mta.exchangers import Self
 from ..mta.queue_limits import QueueLimits
 from ..mta.retry import RetrySchedule
@@ -33,7 +37,21 @@ __all__ = ["Configuration", "Listener", "read_configuration"]
 _RETRY = {it.name: tuple if it.name == "steps" else float for it in fields(RetrySchedule)}
 _LIMITS = {it.name: float if it.name.endswith("pause") else int for it in fields(ScheduleLimits)}
 _STORAGE = {it.name: float if it.name == "remember" else int for it in fields(QueueLimits)}
+_REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
+_COUNTS = ("answers", "octets")
+_CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
 _KINDS = "direct = true, smart_host = ..., or maildir = ..."
+
+
+@define
+class Certificate:
+    """The certificate of a listener; each handshake takes the present *context*."""
+
+    context: ssl.SSLContext
+
+    def __call__(self) -> ssl.SSLContext:
+        """Return the present context."""
+        return self.context
 
 
 @frozen
@@ -43,6 +61,9 @@ class Listener:
     host: str
     port: int
     options: ServerOptions
+    certificate: Certificate | None
+    users: bytes | None = field(repr=False)
+    """The file of the users."""
 
 
 @frozen
@@ -51,12 +72,25 @@ class Configuration:
 
     mta: MTA
     listeners: tuple[Listener, ...]
+    fixed: Mapping[str, object]
+    """What cannot change while the MTA runs, by what it is called."""
+
+    def renew(self, other: Configuration) -> None:
+        """Let the MTA that runs work by *other*. Raises ValueError, having changed nothing."""
+        changed = [name for name, value in self.fixed.items() if other.fixed[name] != value]
+        if changed:
+            raise ValueError(f"{', '.join(changed)}: it changes only when the MTA is started anew")
+        self.mta.reload(other.mta)
+        for own, its in zip(self.listeners, other.listeners, strict=True):
+            if own.certificate is not None and its.certificate is not None:
+                own.certificate.context = its.certificate.context
 
 
 def read_configuration(path: Path) -> Configuration:
     """Read the file at *path*. Raises UsageError, whose text names the line and the key, and
     OSError."""
     table = read_toml(path)
+    fixed = {name: table.value(name) for name in ("hostname", "queue", "storage", "listen")}
     hostname, queue = table.need("hostname", str), table.need("queue", str)
     options: MTAOptions = {}
     _take_options(table, options)
@@ -66,16 +100,16 @@ def read_configuration(path: Path) -> Configuration:
     with table.checks("hostname"):
         own = Self(names=[hostname])
     options["itself"] = _itself(table.table("itself"), own)
-    resolver = _resolver(table.table("dns"))
-    if resolver is not None:
-        options["resolver"] = resolver
+    dns = table.table("dns")
+    options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
+    options["resolver"] = _resolver(dns)
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks("hostname"):
         mta = MTA(hostname, SQLiteQueue(path.parent / queue, storage), routes or None, **options)
-    return Configuration(mta, listeners)
+    return Configuration(mta, listeners, fixed | {"the users": [it.users for it in listeners]})
 
 
 def _take_options(table: Table, options: MTAOptions) -> None:
@@ -95,6 +129,15 @@ def _take_options(table: Table, options: MTAOptions) -> None:
             options[name] = value  # type: ignore[literal-required]
     options["retry"] = of_fields(table.table("retry"), RetrySchedule, _RETRY)
     options["limits"] = of_fields(table.table("limits"), ScheduleLimits, _LIMITS)
+    options["reports"] = _reports(table.table("reports"))
+
+
+def _reports(table: Table) -> ReportOptions:
+    returned = table.take("returned", str)
+    if returned not in (None, *Ret.__members__):
+        raise table.error("returned", 'must be "FULL" or "HDRS"')
+    make = ReportOptions if returned is None else partial(ReportOptions, returned=Ret(returned))
+    return of_fields(table, make, _REPORTS)
 
 
 def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dict[str, Route]:
@@ -168,23 +211,25 @@ def _listener(table: Table) -> Listener:
     if (size := table.take("max_size", int)) is not None:
         with table.checks("max_size"):
             options["limits"] = Limits(message_size=size)
-    if (context := _context(table)) is not None:
-        options["context"] = context
-    if (users := table.take_path("users")) is not None:
+    if (certificate := _certificate(table)) is not None:
+        options["context"] = certificate
+    users = None
+    if (file := table.take_path("users")) is not None:
         with table.checks("users"):
-            options["authenticator"] = read_users(users)
+            options["authenticator"], users = read_users(file), Path(file).read_bytes()
     table.end()
-    return Listener("127.0.0.1" if host is None else host, port, options)
+    host = "127.0.0.1" if host is None else host
+    return Listener(host, port, options, certificate, users)
 
 
-def _context(table: Table) -> ssl.SSLContext | None:
+def _certificate(table: Table) -> Certificate | None:
     certificate, key = table.take_path("certificate"), table.take_path("key")
     if certificate is None:
         if key is not None:
             raise table.error("key", "needs a certificate")
         return None
     with table.checks("certificate"):
-        return load_context(certificate, key, "certificate and key")
+        return Certificate(load_context(certificate, key, "certificate and key"))
 
 
 def _itself(table: Table, own: Self) -> Self:

@@ -75,6 +75,10 @@ class Table:
         self._places, self._key = places, key
         self._known: list[str] = []
 
+    def value(self, name: str) -> object:
+        """Return the value of the key *name* as it is, or None; it is not taken yet."""
+        return self._left.get(name)
+
     def take(self, name: str, kind: type[T]) -> T | None:
         """Return the value of the key *name*, or None if it is not there. Raises UsageError if it
         is not a *kind*."""

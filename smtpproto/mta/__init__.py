@@ -12,6 +12,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from ..limits import ScheduleLimits
+    from .bounce import ReportOptions
     from .exchangers import Exchanger, Self
     from .memory_store import MemoryQueue
     from .queue import Attempt, Delivery, Message, Result, State
@@ -27,6 +28,7 @@ else:
         __name__,
         {
             "..limits": "ScheduleLimits",
+            ".bounce": "ReportOptions",
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
             ".queue": "Attempt Delivery Message Result State",
@@ -44,6 +46,6 @@ __all__ = [
     "Attempt", "Body", "Claim", "Decision", "Delivery", "DeliveryEvent", "Direct", "Done",
     "Ended", "Entry", "Exchanger", "Fate", "Hold", "Later", "Local", "MemoryQueue", "Message",
     "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
-    "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection", "Self",
-    "Settlement", "SmartHost", "State", "Tracer",
+    "ReportOptions", "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection",
+    "Self", "Settlement", "SmartHost", "State", "Tracer",
 ]  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 from attrs import field, frozen
+from attrs.validators import ge
 
 from ..errors import GrammarError
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
@@ -30,10 +32,11 @@ from .status import Action, DeliveryStatus, RecipientStatus, TypedValue, date_fi
 from .store import Queued
 from .trace import received_from
 
-__all__ = ["Reporter"]
+__all__ = ["ReportOptions", "Reporter"]
 
 MAX_HEADER = 16 * 1024  # octets of a header that a report returns
 _MAX_SUBJECT = 200  # characters of the subject of the message that a report repeats
+_MAX_NAME = 60  # characters of the name of the sender of reports
 _MAX_MESSAGE_ID = 250  # characters
 
 _SUCCESSES = {
@@ -52,9 +55,30 @@ _EXPIRED = EnhancedCode(4, 4, 7)
 _TOO_LATE = EnhancedCode(5, 4, 7)  # for BY=...;R (RFC 2852 4.1.3)
 
 
+def _check_name(_: object, attribute: object, name: str) -> None:
+    if not re.fullmatch(r"[\w'+-]+( [\w'+-]+)*", name, re.ASCII) or len(name) > _MAX_NAME:
+        raise ValueError(f"name must be at most {_MAX_NAME} octets of ASCII words, not {name!r}")
+
+
 @checked
 @frozen(kw_only=True)
-class Reporter:
+class ReportOptions:
+    """How the reports of a server look, and who gets them."""
+
+    name: str = field(default="Mail Delivery System", validator=_check_name)
+    """The name of the sender that a mail program shows: words of ASCII letters and digits."""
+    returned: Ret = Ret.FULL
+    """What a report of a failure returns if the sender did not say (RET)."""
+    max_returned: int = field(default=64 * 1024, validator=ge(0))
+    """The largest message, in octets, that is returned whole. Of others only the header is."""
+    success_for_all: bool = False
+    """Whether reports of success are also made for senders who did not log in. Then a forged
+    sender can be sent reports for which they never asked."""
+
+
+@checked
+@frozen(kw_only=True)
+class Reporter(ReportOptions):
     """Makes the reports of one server: ``Reporter(hostname="mx.example.org")``.
 
     It makes one report for all recipients of a message that are settled at the same time and to
@@ -66,17 +90,8 @@ class Reporter:
     """The name of this server."""
     postmaster: Mailbox | None = None
     """Who answers questions about a report. None is ``postmaster`` at *hostname*."""
-    name: str = "Mail Delivery System"
-    """The name of the sender that a mail program shows. ASCII."""
-    returned: Ret = Ret.FULL
-    """What a report of a failure returns if the sender did not say (RET)."""
-    max_returned: int = 64 * 1024
-    """The largest message, in octets, that is returned whole. Of others only the header is."""
     schedule: RetrySchedule = field(factory=RetrySchedule)
     """Says how long the report itself is tried."""
-    success_for_all: bool = False
-    """Whether reports of success are also made for senders who did not log in. Then a forged
-    sender can be sent reports for which they never asked."""
 
     # what is due
 

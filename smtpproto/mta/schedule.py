@@ -115,6 +115,13 @@ class Schedule:
         """How many jobs were handed out, and are not done."""
         return self._busy
 
+    def use(self, limits: ScheduleLimits, now: float) -> None:
+        """Keep to *limits* from now on; jobs beyond them may end."""
+        self._limits = limits
+        for found in [*self._destinations.values()]:
+            found.window.use(limits)
+            self._place(found, now)
+
     def excluded(self, now: float) -> Collection[Excluded]:
         """Return destinations that take no more deliveries *now*, at most 1,000: each with the
         origin of which it has enough, or None for all origins.

@@ -70,6 +70,11 @@ class Window:
         self._until = min(self._until, now + self._pause)  # if the clock was put back
         return self._until if now < self._until else None
 
+    def use(self, limits: ScheduleLimits) -> None:
+        """Keep to *limits* from now on."""
+        self._limits = limits
+        self.size = min(self.size, limits.largest_window)
+
     def has_room(self, now: float) -> bool:
         """Return whether one more transaction may begin *now*."""
         return self.busy < self.size and self.paused_until(now) is None

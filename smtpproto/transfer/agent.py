@@ -8,6 +8,7 @@ from functools import partial
 
 from attrs import define, field
 
+from ..limits import ScheduleLimits
 from ..mta.bounce import Reporter
 from ..mta.judge import Judge
 from ..mta.queue import Attempt, Delivery, Message
@@ -37,7 +38,7 @@ class Agent:
     _runtime: Runtime
     _store: QueueStore
     routes: Routes
-    """They can be replaced at any time: each attempt asks anew."""
+    """Each attempt asks them anew."""
     _relay: Relay
     _reporter: Reporter
     _judge: Judge = field(factory=Judge)
@@ -63,6 +64,18 @@ class Agent:
         """Look for work now, because something was put into the queue. Threads may call this."""
         self._claimer.ask()
         self._wake.set()
+
+    def use(self, routes: Routes, reporter: Reporter, judge: Judge, limits: ScheduleLimits) -> None:
+        """Work by these from now on. Threads may call this."""
+        self._claimer.ask()
+        self._report(partial(self._use, routes, reporter, judge, limits))
+
+    def _use(
+        self, routes: Routes, reporter: Reporter, judge: Judge, limits: ScheduleLimits
+    ) -> None:
+        self.routes, self._outbox.reporter = routes, reporter
+        self._judge = self._claimer.judge = judge
+        self._schedule.use(limits, self._runtime.utc())
 
     def stop(self) -> None:
         """Begin no more jobs; :meth:`run` returns when those that run have ended. Threads may call

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import ClassVar, TypedDict
 
-from attrs import define, evolve, field, frozen
+from attrs import Factory, asdict, define, evolve, field, frozen
 from attrs.validators import ge
 
 from ..dns import Resolver
+from ..dns_cache import DNSCacheLimits
 from ..grammar.address import Mailbox
 from ..grammar.domain import Host, to_ascii_host
 from ..grammar.envelope import Envelope
@@ -17,7 +18,7 @@ from ..limits import ScheduleLimits
 from ..mail import Source
 from ..mail.header import header_fields
 from ..mail.preparation import prepare
-from ..mta.bounce import Reporter
+from ..mta.bounce import Reporter, ReportOptions
 from ..mta.exchangers import Self
 from ..mta.explain import explain
 from ..mta.judge import Judge
@@ -49,8 +50,10 @@ class MTAOptions(TypedDict, total=False):
     relay_for: Iterable[str]
     retry: RetrySchedule
     limits: ScheduleLimits
+    reports: ReportOptions
+    dns_cache: DNSCacheLimits
     max_hops: int
-    itself: Self | None
+    itself: Self
     on_event: Listener | None
     grace: float
 
@@ -93,11 +96,17 @@ class MTAConfig(Relaying):
     """When to try again, when to give up, when to tell the sender."""
     limits: ScheduleLimits = field(factory=ScheduleLimits)
     """How much is done at the same time."""
+    reports: ReportOptions = field(factory=ReportOptions)
+    """How reports look, and who gets them."""
+    dns_cache: DNSCacheLimits = field(factory=DNSCacheLimits)
+    """How many answers of *resolver* are kept, and for how long."""
     max_hops: int = field(default=MAX_HOPS, validator=ge(1))
     """The Received fields of a message that is not in a loop."""
-    itself: Self | None = None
-    """The names and addresses by which this server finds itself among MX hosts. None: its name,
-    and the addresses of the loopback."""
+    itself: Self = field(
+        default=Factory(lambda self: Self(names=[str(self.hostname)]), takes_self=True)
+    )
+    """The names and addresses by which this server finds itself among MX hosts: by default its
+    name, and the addresses of the loopback."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -106,7 +115,7 @@ class MTAConfig(Relaying):
 
     def __attrs_post_init__(self) -> None:
         _check_resolver(self.resolver)
-        Routes(self.routes, self.by_sender)  # raises
+        self.make_routes()  # raises
         for route in self.every_route:
             check_route(route)
 
@@ -121,6 +130,10 @@ class MTAConfig(Relaying):
         """Whether a route may have to be looked up in the DNS."""
         return any(isinstance(route, Direct) for route in self.every_route)
 
+    def make_routes(self) -> Routes:
+        """Return *routes* and *by_sender*."""
+        return Routes(self.routes, self.by_sender)
+
 
 @define(eq=False)
 class RunningMTA:
@@ -131,6 +144,7 @@ class RunningMTA:
     store: QueueStore
     runtime: Runtime
     config: MTAConfig
+    _relay: Relay
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -177,39 +191,51 @@ class RunningMTA:
             return None
         return explain(entry, self.runtime.utc(), self.config.retry, self.agent.trouble)
 
-    def reload(self, config: MTAConfig) -> None:
-        """Use the routes, the postmaster and the rules for relaying of *config* from now on, also
-        for what is in the queue. The other options stay as they were.
+    def reload(self, config: MTAConfig, resolver: Resolver) -> None:
+        """Use the options of *config* from now on: for new connections, and for what is in the
+        queue. Only *on_event* stays.
 
-        Raises ValueError, having changed nothing, for routes that need the DNS if none needed it so
-        far.
+        Raises ValueError, having changed nothing, if *hostname* is another.
         """
-        if config.needs_dns and not (self.config.needs_dns or self.config.resolver):
-            raise ValueError("the new routes need the DNS, and those before did not; start anew")
-        self.agent.routes = Routes(config.routes, config.by_sender)
+        if config.hostname != self.config.hostname:
+            raise ValueError("hostname cannot change while the MTA runs; start it anew")
+        self.config = config
+        self._relay.resolver, self._relay.itself = resolver, config.itself
+        routes = config.make_routes()
+        self.agent.use(routes, _reporter_of(config), Judge(config.retry), config.limits)
         self.intake = evolve(
             self.intake,
-            routes=self.agent.routes,
+            routes=routes,
             relaying=config,
+            schedule=config.retry,
             postmaster=config.postmaster,
             max_hops=config.max_hops,
         )
-        self.agent.wake()
+
+
+def _reporter_of(config: MTAConfig) -> Reporter:
+    return Reporter(
+        hostname=config.hostname,
+        postmaster=config.postmaster,
+        schedule=config.retry,
+        **asdict(config.reports, recurse=False),
+    )
 
 
 def assemble(
     runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
 ) -> RunningMTA:
     """Return the parts of an MTA, connected. *store* is open."""
-    told = observed(store, config.on_event)
-    routes = Routes(config.routes, config.by_sender)
-    itself = config.itself or Self(names=[str(config.hostname)])
-    relay = Relay(runtime, resolver, itself, str(config.hostname))
-    reporter = Reporter(
-        hostname=config.hostname, postmaster=config.postmaster, schedule=config.retry
-    )
+    told, routes = observed(store, config.on_event), config.make_routes()
+    relay = Relay(runtime, resolver, config.itself, str(config.hostname))
     agent = Agent(
-        runtime, told, routes, relay, reporter, Judge(config.retry), Schedule(config.limits)
+        runtime,
+        told,
+        routes,
+        relay,
+        _reporter_of(config),
+        Judge(config.retry),
+        Schedule(config.limits),
     )
     intake = Intake(
         runtime=runtime,
@@ -222,7 +248,7 @@ def assemble(
         max_hops=config.max_hops,
         wake=agent.wake,
     )
-    return RunningMTA(intake, agent, told, runtime, config)
+    return RunningMTA(intake, agent, told, runtime, config, relay)
 
 
 @contextlib.asynccontextmanager
@@ -250,7 +276,7 @@ async def running(
                 yield mail
             finally:
                 mail.agent.stop()
-            await ended.wait(config.grace)
+            await ended.wait(mail.config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
         await runtime.finish_within(None, store.close())

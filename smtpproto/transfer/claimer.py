@@ -42,7 +42,8 @@ class Claimer:
 
     _runtime: Runtime
     _store: QueueStore
-    _judge: Judge
+    judge: Judge
+    """It can be replaced at any time."""
     _look: float
     busy: bool = field(default=False, init=False)
     """Whether a claim runs."""
@@ -112,10 +113,10 @@ class Claimer:
     async def _is_far_off(self, now: float) -> bool:
         """Return whether all that waits is due later than the schedule can have said."""
         due = await self._store.next_due()
-        return due is not None and due > now + _FAR * self._judge.schedule.longest
+        return due is not None and due > now + _FAR * self.judge.schedule.longest
 
     def _due_if_lost(self, delivery: Delivery) -> float:
-        return self._judge.due_if_lost(delivery, self._runtime.utc())
+        return self.judge.due_if_lost(delivery, self._runtime.utc())
 
     def ended(self, claimed: Claimed) -> None:
         """Take note of what came of a claim."""

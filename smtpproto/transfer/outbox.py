@@ -46,7 +46,8 @@ class Outbox:
 
     _runtime: Runtime
     _store: QueueStore
-    _reporter: Reporter
+    reporter: Reporter
+    """It can be replaced at any time."""
     _waiting: _Entries = field(factory=dict, init=False)
     _taken: _Entries = field(factory=dict, init=False)  # by the write that runs
     _gathering: Gathering = field(factory=Gathering, init=False)
@@ -155,12 +156,12 @@ class Outbox:
     async def _reports(
         self, message: Message, settlements: Sequence[Settlement]
     ) -> Sequence[Queued]:
-        octets = self._reporter.octets_needed(message, settlements)
+        octets = self.reporter.octets_needed(message, settlements)
         if not octets:
             self._log_undeliverable(message, settlements)
             return ()
         content = await self._content(message, octets)
-        due = [it for it in settlements if self._reporter.action(message, it) is not None]
+        due = [it for it in settlements if self.reporter.action(message, it) is not None]
         starts = range(0, len(due), REPORT_RECIPIENTS)
         parts = [due[start : start + REPORT_RECIPIENTS] for start in starts]
         reports = [self._report(message, part, content) for part in parts]
@@ -169,7 +170,7 @@ class Outbox:
     def _report(self, message: Message, due: Sequence[Settlement], content: bytes) -> Queued | None:
         now = self._runtime.utc()
         report_id = make_id(now, self._runtime.random(10))
-        return self._reporter.report(message, due, content, now=now, report_id=report_id)
+        return self.reporter.report(message, due, content, now=now, report_id=report_id)
 
     async def _content(self, message: Message, octets: int) -> bytes:
         """Return the first *octets* of the content; none if the store has lost it."""

@@ -44,13 +44,13 @@ _BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the
 class Relay:
     """Sends messages to next hops, over connections that it keeps.
 
-    *itself* is what this server is known by, *hello* the name to send in EHLO. Tasks, or threads,
-    may use it at the same time.
+    *itself* is what this server is known by, *hello* the name to send in EHLO. *resolver* and
+    *itself* can be replaced at any time. Tasks, or threads, may use it at the same time.
     """
 
     _runtime: Runtime
-    _resolver: Resolver
-    _itself: Self
+    resolver: Resolver
+    itself: Self
     _hello: str
     connections: Connections = field(init=False)
     _known: dict[tuple[int, bool], tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(
@@ -150,7 +150,7 @@ class Relay:
             for hop in hops:
                 yield hop
             return
-        found = exchangers(delivery.domain, self._resolver, self._itself, self._shuffle)
+        found = exchangers(delivery.domain, self.resolver, self.itself, self._shuffle)
         async with aclosing(found):
             async for exchanger in found:
                 for hop in _at(exchanger, hops[0]):

@@ -316,11 +316,14 @@ def test_new_routes_are_for_what_is_in_the_queue_too(mail: Mail) -> None:
         await mta.send(MESSAGE)
         await mail.event(lambda it: isinstance(it, DeliveryEvent))
         with pytest.raises(TypeError, match="tsl"):
-            mta.reload(mail.type("x.test", MemoryQueue(), {"*": SmartHost("x.test", tsl=1)}))
-        mta.reload(mail.type("x.test", MemoryQueue(), {"*": Local(store)}))
+            mta.reload(new({"*": SmartHost("x.test", tsl=1)}))
+        mta.reload(new({"*": Local(store)}))
         await mta.queue.retry(Selection(), 0)
         mta.wake()
         await mail.event(is_done)
+
+    def new(routes: Mapping[str, Route]) -> Any:
+        return mail.type("mx.example.org", MemoryQueue(), routes)
 
     def store(message: Any, deliveries: Any, content: Any) -> None:
         hop.got.append((message, content))

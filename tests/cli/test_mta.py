@@ -126,7 +126,7 @@ def test_sighup_reads_the_routes_again_and_keeps_them_if_the_file_is_wrong(
             correct.replace('"b.test" = ', '"new.test" = { maildir = "no/{user}" }\n"b.test" = ')
         )
         mta.process.send_signal(signal.SIGHUP)
-        log_has(mta, "reloaded")
+        log_has(mta, "WARNING reloaded")
         assert refuses(mta)
         path.write_text("hostname = 1")
         mta.process.send_signal(signal.SIGHUP)

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpproto import ScramKeys
+from smtpproto.adapters.asyncio import MTA
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
-from smtpproto.mta import Direct, Local, QueueLimits, RetrySchedule, SmartHost
+from smtpproto.dns_cache import DNSCacheLimits
+from smtpproto.grammar.dsn import Ret
+from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedule, SmartHost
 from smtpproto.mta.exchangers import Self
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
@@ -101,6 +106,9 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + LISTEN + "[retry]\nsteps = ['a']\n", "line 6: retry.steps: must be a list of num"),
         (START + LISTEN + "[retry]\nstep = [1]\n", "line 6: retry.step: no such key; allowed are"),
         (START + LISTEN + "[limits]\nactive = 0\n", "line 5: limits: "),
+        (START + LISTEN + "[reports]\nreturned = 'all'\n", "line 6: reports.returned: must be "),
+        (START + LISTEN + "[reports]\nname = 'a\\nb'\n", "line 5: reports: name must be "),
+        (START + LISTEN + "[dns.cache]\nanswers = 0\n", "line 5: dns.cache: "),
         (START + LISTEN + "[storage]\nrow = -1\n", "line 5: storage: "),
         (START + LISTEN + "[dns]\nnameservers = ['x']\n", "line 6: dns.nameservers: "),
         (START + LISTEN + "certificate = 'none.pem'\n", "line 5: listen[1].certificate: cannot"),
@@ -139,7 +147,11 @@ smart_host = "c.test"
 steps = [1, 2.5]
 [storage]
 reserve = 1
+[reports]
+returned = "HDRS"
+max_returned = 100
 [dns]
+cache = { failure = 5 }
 nameservers = ["127.0.0.1"]
 [itself]
 names = "mail.example.org"
@@ -156,6 +168,8 @@ loopback = false
     assert smart.options["login"].username == "ann"
     assert list(config.by_sender) == ["ann@example.org"]
     assert (config.grace, config.retry) == (5, RetrySchedule(steps=(1, 2.5)))
+    assert config.reports == ReportOptions(returned=Ret.HDRS, max_returned=100)
+    assert config.dns_cache == DNSCacheLimits(failure=5)
     queue: Any = found.mta._queue
     assert queue._limits == QueueLimits(reserve=1)
     assert isinstance(config.resolver, DNSResolver)
@@ -170,6 +184,44 @@ def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:
     path = tmp_path / "mail.toml"
     path.write_text(START + LISTEN + '[dns]\nnameservers = "127.0.0.1"\n')
     assert list(read_configuration(path).mta._config.routes) == ["*"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (START.replace("mx.", "mail.") + LISTEN, "hostname"),
+        (START.replace("q.db", "q2.db") + LISTEN, "queue"),
+        (START + LISTEN + "[storage]\nreserve = 1\n", "storage"),
+        (START + LISTEN.replace("25", "26"), "listen"),
+        (START + LISTEN + "users = 'users'\n", "listen, the users"),
+    ],
+)
+def test_what_cannot_change_while_the_mta_runs_is_named(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    key = ScramKeys.derive("secret", salt=b"x" * 16, iterations=4096)
+    (tmp_path / "users").write_text(f"ann:{key}\n")
+    path = tmp_path / "mail.toml"
+    path.write_text(START + LISTEN)
+    running = read_configuration(path)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"^{name}: it changes only when"):
+        running.renew(read_configuration(path))
+
+
+def test_a_renewed_certificate_is_that_of_the_next_handshake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MTA, "reload", lambda *_: None)
+    issued = trustme.CA().issue_cert("mx.example.org")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "mx.pem"))
+    path = tmp_path / "mail.toml"
+    path.write_text(START + LISTEN + "certificate = 'mx.pem'\n")
+    running, new = read_configuration(path), read_configuration(path)
+    in_use: Any = running.listeners[0].options["context"]
+    before = in_use()
+    running.renew(new)
+    assert before is not in_use() is new.listeners[0].certificate.context  # type: ignore[union-attr]
 
 
 @given(st.text(st.sampled_from("ab=[]\"'\n .{}1#\\,é"), max_size=60))

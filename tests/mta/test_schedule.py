@@ -442,3 +442,19 @@ def test_feedback_is_about_the_destination_not_about_recipients(
     attempts: list[Attempt], feedback: Feedback
 ) -> None:
     assert feedback_of(attempts) is feedback
+
+
+def test_new_limits_hold_for_the_jobs_that_follow() -> None:
+    schedule = Schedule(SMALL)
+    for number in range(6):
+        add(schedule, "a", f"a{number}")
+        add(schedule, "b", f"b{number}")
+    first = schedule.next_job(0)
+    assert first is not None
+    schedule.use(ScheduleLimits(connections=4, window=1, largest_window=1), 0)
+    jobs = [first, *start_all(schedule)]
+    assert sorted(job.destination for job in jobs) == ["a", "b"]
+    schedule.use(SMALL, 0)
+    for job in jobs:
+        schedule.done(job, ANSWERED, 0)
+    assert len(start_all(schedule)) == 4

@@ -40,6 +40,14 @@ def test_a_new_destination_has_five_transactions() -> None:
     assert not window.has_room(0)
 
 
+def test_a_window_keeps_to_new_limits_and_shrinks_to_them() -> None:
+    window = Window(LIMITS)
+    window.use(ScheduleLimits(window=2, largest_window=3, pause=7))
+    assert window.size == 3
+    full_turn(window, FAILED)
+    assert window.paused_until(0) == 7
+
+
 @pytest.mark.parametrize("turns", range(4))
 def test_a_window_grows_by_one_when_all_its_transactions_are_answered_while_it_is_full(
     turns: int,

@@ -464,7 +464,7 @@ def test_a_report_that_cannot_be_made_leaves_its_delivery_held() -> None:
         def report(self, *_: Any, **more: Any) -> Any:
             raise ZeroDivisionError("a bug")
 
-    working.agent._outbox._reporter = Broken()  # type: ignore[assignment]
+    working.agent._outbox.reporter = Broken()  # type: ignore[assignment]
     [entry] = working.deliver(working.queued("bob@example.net", "nobody@example.net"))
     [held] = entry.deliveries
     assert held.state is State.HELD

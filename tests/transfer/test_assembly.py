@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from attrs import fields
 
 from smtpproto import (
     ClientConfig,
@@ -21,12 +22,26 @@ from smtpproto import (
     Session,
 )
 from smtpproto.client import open_client
+from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.errors import GrammarError
-from smtpproto.mta import Delivery, Direct, Local, MemoryQueue, Message, Route, Selection, SmartHost
+from smtpproto.mta import (
+    Delivery,
+    Direct,
+    Local,
+    MemoryQueue,
+    Message,
+    ReportOptions,
+    RetrySchedule,
+    Route,
+    ScheduleLimits,
+    Selection,
+    Self,
+    SmartHost,
+)
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
 from smtpproto.transfer import MTAConfig, Receiver
-from smtpproto.transfer.assembly import RunningMTA, running
+from smtpproto.transfer.assembly import RunningMTA, assemble, running
 from tests.support.hosts import Host, Hosts
 
 ANN, BOB = "ann@example.com", "bob@example.org"
@@ -252,3 +267,57 @@ def test_the_postmaster_may_be_given_as_text_or_as_a_mailbox() -> None:
 def test_wrong_options_are_refused(options: dict[str, Any], error: str) -> None:
     with pytest.raises((TypeError, ValueError, GrammarError), match=error):
         MTAConfig(**{"hostname": "mx.example.org"} | options)
+
+
+def parts(mail: RunningMTA) -> list[Any]:
+    """Return all that the options of *mail* decide."""
+    intake, agent, relay = mail.intake, mail.agent, mail._relay
+    return [
+        (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
+        (agent.routes, agent._judge, agent._claimer.judge, agent._outbox.reporter),
+        (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
+    ]
+
+
+def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
+    site, resolver = Site(), Zone({})
+    new = MTAConfig(
+        hostname="mx.example.org",
+        routes={"*": SmartHost("192.0.2.9")},
+        by_sender={"example.com": SmartHost("192.0.2.8")},
+        resolver=resolver,
+        postmaster=ANN,
+        relay_from=["192.0.2.0/24"],
+        relay_for=["example.net"],
+        retry=RetrySchedule(steps=(7,)),
+        limits=ScheduleLimits(active=70),
+        reports=ReportOptions(name="Mailer"),
+        dns_cache=DNSCacheLimits(answers=70),
+        max_hops=7,
+        itself=Self(names=["mail.example.org"]),
+        grace=7,
+    )
+    for option in fields(MTAConfig):
+        name = option.name
+        same = getattr(new, name) == getattr(site.config, name)
+        assert same is (name in ("hostname", "on_event")), f"{name}: try another value"
+
+    async def scenario(mail: RunningMTA) -> None:
+        mail.reload(new, resolver)
+        await site.simulation.sleep(1)
+        assert parts(mail) == parts(assemble(site.simulation, new, MemoryQueue(), resolver))
+
+    site.run(scenario)
+
+
+def test_another_host_name_is_refused_while_the_mta_runs_and_changes_nothing() -> None:
+    site = Site()
+
+    async def scenario(mail: RunningMTA) -> None:
+        before = parts(mail)
+        with pytest.raises(ValueError, match="hostname cannot change while the MTA runs"):
+            mail.reload(MTAConfig(hostname="mx2.example.org", max_hops=7), Zone({}))
+        await site.simulation.sleep(1)
+        assert parts(mail) == before
+
+    site.run(scenario)

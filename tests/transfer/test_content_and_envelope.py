@@ -95,7 +95,7 @@ def test_domains_are_looked_up_in_a_labels() -> None:
             asked.append(name)
             return await network.zone.lookup(name, kind)
 
-    network.relay._resolver = Recording()
+    network.relay.resolver = Recording()
     network.zone.records["xn--bcher-kva.example"] = {Kind.A: ["192.0.2.1"]}
     [result] = network.attempt("bob@bücher.example")
     assert result.result is Result.RELAYED
