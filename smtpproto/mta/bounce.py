@@ -11,26 +11,22 @@ from email.header import decode_header, make_header
 from attrs import field, frozen
 from attrs.validators import ge
 
-from ..errors import GrammarError
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
-from ..grammar.domain import Domain, Host, to_ascii_host
-from ..grammar.dsn import Notify, OriginalRecipient, Ret
+from ..grammar.domain import Host, to_ascii_host
+from ..grammar.dsn import Notify, Ret
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.printable import printable
-from ..grammar.reply import EnhancedCode, Reply
-from ..grammar.scheduling import ByMode
-from ..grammar.timestamp import write_timestamp
 from ..mail.encoded_words import encode_text, fold
 from ..option_types import checked
-from .queue import Attempt, Delivery, Message, Result
+from .queue import Delivery, Message
 from .report_mime import header_of, multipart_report, returned, status_part, text_part
 from .report_parts import read_header
+from .report_status import make_status
 from .report_text import Case, report_text
 from .retry import RetrySchedule
 from .settlement import Done, Fate, Later, Settlement
-from .status import Action, DeliveryStatus, RecipientStatus, TypedValue, date_field
+from .status import Action, DeliveryStatus, RecipientStatus, date_field
 from .store import Queued
-from .trace import received_from
 
 __all__ = ["ReportOptions", "Reporter"]
 
@@ -51,8 +47,6 @@ _SUBJECTS = {  # by what matters most
     Action.EXPANDED: "Forwarded",
     Action.DELIVERED: "Delivered",
 }
-_EXPIRED = EnhancedCode(4, 4, 7)
-_TOO_LATE = EnhancedCode(5, 4, 7)  # for BY=...;R (RFC 2852 4.1.3)
 
 
 def _check_name(_: object, attribute: object, name: str) -> None:
@@ -243,109 +237,20 @@ class Reporter(ReportOptions):
         self, message: Message, due: Sequence[Settlement], content: bytes = b""
     ) -> DeliveryStatus:
         """Return what the report on *due* says to programs. *content* is for its Received field."""
-        others = []
-        parameters = message.parameters
-        if parameters.by is not None:  # RFC 2852 5
-            others.append(("Deliver-By-Date", date_field(message.arrived + parameters.by.seconds)))
-        if parameters.hold_for is not None:  # RFC 4865 5.1.2
-            others.append(("Future-Release-Request", f"for;{parameters.hold_for}"))
-        if parameters.hold_until is not None:
-            until = write_timestamp(parameters.hold_until)
-            others.append(("Future-Release-Request", f"until;{until}"))
-        client = received_from(content, self.hostname)
-        return DeliveryStatus(
-            reporting_mta=_mta_name(str(self.hostname)),
-            envelope_id=parameters.envid or "",
-            received_from=TypedValue("dns", client) if client else None,
-            arrival=message.arrived,
-            others=tuple(others),
-            recipients=tuple(self._recipient(message, settlement) for settlement in due),
-        )
+        actions = [self._action(message, settlement) for settlement in due]
+        pairs = list(zip(due, actions, strict=True))
+        return make_status(message, pairs, hostname=self.hostname, content=content)
 
-    def _recipient(self, message: Message, settlement: Settlement) -> RecipientStatus:
-        delivery, action = settlement.delivery, self.action(message, settlement)
-        if action is None:
-            raise ValueError(f"no report is due for {delivery.recipient}; pass only those with one")
-        attempt = _last(settlement)
-        original = delivery.parameters.orcpt
-        return RecipientStatus(
-            final_recipient=_address(OriginalRecipient.of(delivery.recipient)),
-            original_recipient=None if original is None else _address(original),
-            action=action,
-            status=_status(message, settlement, attempt),
-            remote_mta=None if attempt is None else _remote(attempt),
-            diagnostic_code=None if attempt is None else _diagnostic(attempt),
-            last_attempt=None if attempt is None else attempt.at,
-            will_retry_until=message.expires if action is Action.DELAYED else None,
-        )
-
-
-def _last(settlement: Settlement) -> Attempt | None:
-    return settlement.attempt or settlement.delivery.last
-
-
-def _address(recipient: OriginalRecipient) -> TypedValue:
-    return TypedValue(recipient.addr_type, recipient.address)
+    def _action(self, message: Message, settlement: Settlement) -> Action:
+        if (action := self.action(message, settlement)) is None:
+            who = settlement.delivery.recipient
+            raise ValueError(f"no report is due for {who}; pass only those with one")
+        return action
 
 
 def _asked(notify: frozenset[Notify] | None, condition: Notify) -> bool:
     """Return whether *condition* is reported: by default, failures and delays are."""
     return notify is None or condition in notify
-
-
-def _status(message: Message, settlement: Settlement, attempt: Attempt | None) -> EnhancedCode:
-    """Return the status of one recipient (RFC 3463): what the reply says, if there is one."""
-    by = message.parameters.by
-    reply = None if attempt is None else attempt.reply
-    match settlement.decision:
-        case Done(fate=Fate.EXPIRED):
-            return _TOO_LATE if by is not None and by.mode is ByMode.RETURN else _EXPIRED
-        case Done(fate=Fate.FAILED):
-            return _code_of(reply, (5, 4))
-        case Done():
-            return _code_of(reply, (2,))
-        case _:
-            notified = by is not None and by.mode is ByMode.NOTIFY
-            return _EXPIRED if notified else _code_of(reply, (4,))  # RFC 2852 4.1.3
-
-
-def _code_of(reply: Reply | None, classes: tuple[int, ...]) -> EnhancedCode:
-    """Return the enhanced code of *reply* if its class is one of *classes*; without one, that of
-    the class alone (RFC 3461 6.3)."""
-    if reply is None or reply.code // 100 not in classes:
-        return EnhancedCode(classes[0], 0, 0)
-    return reply.enhanced or EnhancedCode(reply.code // 100, 0, 0)
-
-
-def _has_answered(attempt: Attempt) -> bool:
-    return attempt.result is Result.UNKNOWN or (attempt.reply is not None and not attempt.error)
-
-
-def _remote(attempt: Attempt) -> TypedValue | None:
-    """Return the name of the server that answered, if there was one (RFC 3464 2.3.5)."""
-    if not attempt.host or attempt.address.startswith("/") or not _has_answered(attempt):
-        return None
-    return _mta_name(attempt.host)
-
-
-def _diagnostic(attempt: Attempt) -> TypedValue | None:
-    """Return what the server answered, as it was sent (RFC 3461 9.2), or what failed here."""
-    if attempt.error:
-        return TypedValue("x-smtpproto", printable(attempt.error))
-    if attempt.reply is None:
-        return None
-    lines = bytes(attempt.reply).decode().removesuffix("\r\n").split("\r\n")
-    return TypedValue("smtp", "\n".join(printable(line).rstrip() for line in lines))
-
-
-def _mta_name(name: str) -> TypedValue:
-    """Return *name* with its type, which is ``dns`` only for a full name (RFC 3461 6.3)."""
-    try:
-        host = to_ascii_host(name)
-    except GrammarError:
-        return TypedValue("x-local-hostname", printable(name))
-    full = not isinstance(host, Domain) or "." in host.name
-    return TypedValue("dns" if full else "x-local-hostname", str(host))
 
 
 def _case(settlement: Settlement, status: RecipientStatus) -> Case:
@@ -354,7 +259,7 @@ def _case(settlement: Settlement, status: RecipientStatus) -> Case:
         status=status,
         address=str(settlement.delivery.recipient),
         fate=decision.fate if isinstance(decision, Done) else None,
-        attempt=_last(settlement),
+        attempt=settlement.last,
     )
 
 

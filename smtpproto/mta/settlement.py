@@ -67,6 +67,11 @@ class Settlement:
     """Whether the claim counts as an attempt. If the delivery was put back, it does not."""
 
     @property
+    def last(self) -> Attempt | None:
+        """The latest attempt of the delivery."""
+        return self.attempt or self.delivery.last
+
+    @property
     def delivery_after(self) -> Delivery:
         """The delivery with the attempt in its log, and changed as the decision says."""
         delivery = self.delivery if self.attempt is None else self.delivery.tried(self.attempt)

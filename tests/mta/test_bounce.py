@@ -27,7 +27,7 @@ from smtpproto.mta.judge import Judge
 from smtpproto.mta.queue import Attempt, Result, envelope_of, make_id
 from smtpproto.mta.retry import RetrySchedule
 from smtpproto.mta.settlement import Decision, Done, Fate, Hold, Later, Settlement
-from smtpproto.mta.status import Action, DeliveryStatus
+from smtpproto.mta.status import Action, DeliveryStatus, TypedValue
 from smtpproto.mta.store import Queued
 from smtpproto.testing import strategies
 from smtpproto.testing.strategies import deliver_by
@@ -552,6 +552,14 @@ def test_without_an_attempt_no_server_no_answer_and_no_date_of_one_are_named() -
 )
 def test_a_server_that_did_not_answer_is_not_named(attempt: Attempt) -> None:
     assert recipient_of(settlement(FAILED, attempt=attempt)).remote_mta is None
+
+
+def test_a_reply_that_no_server_sent_is_not_given_as_one_of_smtp() -> None:
+    reply = Reply(550, "5.1.2", "The domain b.example does not exist")
+    attempt = Attempt(at=T, result=Result.UNREACHED, reply=reply)
+    recipient = recipient_of(settlement(FAILED, attempt=attempt))
+    assert recipient.status == reply.enhanced
+    assert recipient.diagnostic_code == TypedValue("x-smtpproto", str(reply))
 
 
 def reply_of(code: int, enhanced: str | None) -> Attempt:
