@@ -32,8 +32,8 @@ class QueueControl:
             queue.retry(Selection(recipient="@example.net"))
 
     A change is one transaction of the database, so it and the work of the MTA cannot mix: a
-    delivery that the MTA has in hand is not changed. The MTA notices a
-    change within about a second. All methods raise QueueFailed.
+    delivery that the MTA has in hand is not changed. The MTA notices a change within about a
+    second. All methods raise QueueFailed.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -150,7 +150,10 @@ class Writer:
             return
         if version != self._version:
             self._version = version
-            self.changed()
+            try:
+                call_contained(self.changed)
+            except Exception:  # it must not end the thread
+                log.exception("what watches the queue %s failed", self._path)
 
     def _run_group(self, group: Sequence[Call[Any]]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -60,6 +61,25 @@ def test_the_process_that_works_on_the_queue_is_told_of_a_change_by_another(
             control.hold(ALL, "wait") if held else control.release(ALL)
             assert told.get(timeout=60) == held
     assert told.empty()  # nothing was told of what it did itself
+
+
+def test_a_queue_goes_on_if_what_watches_it_raises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("smtpproto.adapters.sqlite_writer._LOOK", 0.01)
+    called = threading.Event()
+
+    def fail() -> None:
+        called.set()
+        raise LookupError
+
+    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+        do(queue.put([make_queued("a")]))
+        queue.watch(fail)
+        assert control.hold(ALL, "wait") == 1
+        assert called.wait(60)
+        do(queue.put([make_queued("b")]))
+    assert "what watches the queue" in caplog.text
 
 
 def test_a_delivery_that_the_other_process_has_in_hand_is_not_changed(tmp_path: Path) -> None:
