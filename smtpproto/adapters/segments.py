@@ -146,7 +146,7 @@ def write_all(file: io.FileIO, octets: bytes) -> None:
 
 class FileSlice(io.RawIOBase):
     """Some octets of a file, as a file that is opened for reading. Its file is opened at the first
-    read, and closed at the end."""
+    read, and closed at the end. Reading lines needs a buffer over it."""
 
     def __init__(self, path: Path, offset: int, size: int) -> None:
         self._path, self._offset, self._size = path, offset, size
@@ -166,6 +166,12 @@ class FileSlice(io.RawIOBase):
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         self._at = min(max(start + offset, 0), self._size)
         return self._at
+
+    def readall(self) -> bytes:
+        pieces = []
+        while piece := self.read(self._size - self._at):
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
         room = min(len(buffer), self._size - self._at)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, ReversePath
@@ -43,6 +44,7 @@ from .sqlite_schema import STATES, find_lanes
 
 __all__ = ["Tables"]
 
+_BUFFER = 65536  # octets of a content that are read at once
 _FORGET_AT_ONCE = 50  # messages, so that no settlement takes long
 _DUE = "due = max(?, (SELECT not_before FROM message WHERE message.key = delivery.key >> 20))"
 _MESSAGE = "key, id, size, data"
@@ -266,7 +268,7 @@ class Tables:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def content(self, message: Message) -> bytes | FileSlice:
+    def content(self, message: Message) -> bytes | BinaryIO:
         """Return the content. Raises QueueFailed if it is lost or damaged."""
         row = self.connection.execute(
             """SELECT size, segment, start, crc, octets FROM message
@@ -286,7 +288,7 @@ class Tables:
                 f"the content of message {message.id} is lost or damaged in {where}",
                 check="the disk; put back a copy of that file, or drop the message",
             )
-        return content
+        return content if isinstance(content, bytes) else io.BufferedReader(content, _BUFFER)
 
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""

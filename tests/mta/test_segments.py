@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,26 @@ def test_a_large_content_can_be_sent_twice_from_the_queue(tmp_path: Path) -> Non
         assert (prepared.size, prepared.eight_bit) == (len(content), True)
         for _ in range(2):
             assert b"".join(prepared.slices()) == content
+
+
+def test_lines_of_a_large_content_are_not_read_octet_by_octet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    content = b"a line\r\n" * 10_000
+    readinto = FileSlice.readinto
+
+    def counted(self: FileSlice, buffer: bytearray | memoryview, /) -> int:
+        reads.append(len(buffer))
+        return readinto(self, buffer)
+
+    with open_queue(tmp_path / "queue.db") as queue:
+        queued = make_queued("a", content=content)
+        do(queue.put([queued]))
+        source: Any = do(queue.content(queued.message))
+        monkeypatch.setattr(FileSlice, "readinto", counted)
+        assert [*source] == content.splitlines(keepends=True)
+        assert len(reads) < 5
 
 
 def test_contents_in_memory_are_bounded(tmp_path: Path) -> None:
