@@ -20,6 +20,7 @@ from attrs import field, frozen
 
 from smtpproto.adapters.asyncio import Runtime
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.mta.store import Queued
 
 from .agents import POSTFIX, Agent, Sink, ours, postfix, sink
 from .contenders import Contender
@@ -36,7 +37,8 @@ PROBE = "fdatasync"  # of 4 kB, one by one
 SETTLING = 0.3  # seconds after the last message has arrived, until that is written down
 DOMAINS = 1000  # of the recipients in a queue that was filled
 SMALL = 400  # octets of a message in it
-LATER = 36_000.0  # seconds until it is due, in M3
+BOUNDED = "the same for 10,000 and more"  # as many recipients are in memory
+LATER = 7200.0  # seconds until it is due, in M3
 
 LOADS = ["M1", "M2", "M3", "M4"]
 
@@ -58,7 +60,7 @@ class Amounts:
 
 def amounts(rounds: int, *, smoke: bool) -> Amounts:
     """Return how much to measure."""
-    return Amounts(1, 40, 40, 160) if smoke else Amounts(rounds, 1000, 1000, 100_000)
+    return Amounts(1, 40, 40, 320) if smoke else Amounts(rounds, 1000, 1000, 100_000)
 
 
 @frozen
@@ -160,7 +162,7 @@ def growth(load: Measured, amounts: Amounts) -> Goals:
         [
             load.row("arrived", "messages a second", lambda it: it.through, no_more),
             load.row("CPU", "ms a message", lambda it: it.cpu, no_more, 1000),
-            load.row("memory", "MiB (RSS)", lambda it: it.memory, no_more, 2**-20),
+            load.row("memory", "MiB (RSS)", lambda it: it.memory, BOUNDED, 2**-20),
         ],
         few,
         [many],
@@ -244,10 +246,10 @@ def relay(agent: Agent, to: Sink, count: int, options: Sequence[str]) -> Took:
 
 def drained(contender: Contender, directory: Path, number: int, count: int) -> Took:
     """Fill the queue, and measure *count* messages that leave it: all, or those after the first
-    ones, which leave while more and more are claimed."""
+    ones, which leave while the agent still fills its memory."""
     fill(directory, number, 0)
     with sink() as to, ours(contender, directory, to.port) as agent:
-        to.wait(2 * count if number > count else 0, WORKING)
+        to.wait(6 * count if number > count else 0, WORKING)
         first, cpu, start = to.arrived, agent.cpu(), time.perf_counter()
         to.wait(min(first + count, number), WORKING)
         count, took = to.arrived - first, time.perf_counter() - start
@@ -276,14 +278,15 @@ def fill(directory: Path, number: int, due: float) -> None:
     seconds."""
 
     async def put() -> None:
-        queue, now = SQLiteQueue(directory / "queue.db"), time.time()
+        queue = SQLiteQueue(directory / "queue.db")
         await queue.open(Runtime())
         for at in range((await queue.stats()).messages, number, DOMAINS):
-            domains = range(min(DOMAINS, number - at))
-            await queue.put(
-                [message(SMALL, now, f"bob@d{it}.example.net", now + due) for it in domains]
-            )
+            await queue.put([new(it) for it in range(min(DOMAINS, number - at))])
         await queue.close()
+
+    def new(domain: int) -> Queued:
+        now = time.time()
+        return message(SMALL, now, f"bob@d{domain}.example.net", now + due)
 
     directory.mkdir(exist_ok=True)
     asyncio.run(put())
