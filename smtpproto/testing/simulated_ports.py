@@ -232,14 +232,17 @@ class SimulatedStream:
     _source: Source = field(factory=Source, init=False)
 
     async def read(self, timeout: float | None) -> bytes:
-        """Return some of the octets that have arrived; the seed decides how many."""
+        """Return octets that have arrived: all, or some. The seed decides how many."""
         simulation = self._simulation
         simulation.count(self)
         if not await simulation.wait(self._has_input, timeout, self._source):
             raise TimedOut("the peer was silent for too long")
-        if not self._arrived and self._broken and simulation.dice.random() < 0.5:
-            raise ConnectionLost("connection reset by peer")
-        size = simulation.dice.randint(1, min(len(self._arrived), CHUNK) or 1)
+        if not self._arrived:
+            if self._broken and simulation.dice.random() < 0.5:
+                raise ConnectionLost("connection reset by peer")
+            return b""
+        most = min(len(self._arrived), CHUNK)
+        size = min(int(simulation.dice.random() * 2 * most) + 1, most)  # all, in half of the cases
         octets = bytes(self._arrived[:size])
         del self._arrived[:size]
         return octets
