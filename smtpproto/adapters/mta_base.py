@@ -17,12 +17,9 @@ from ..ports import Runtime
 from ..server.config import ServerOptions
 from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
 from ..transfer.intake import Intake
-from ..transfer.receive import Receiver
+from ..transfer.receive import EXTENSIONS, Receiver
 
 _log = logging.getLogger("smtpproto.server")
-
-# What a receiver honours besides what every server offers. REQUIRETLS is offered under TLS only.
-_EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
 
 
 class MTABase:
@@ -98,7 +95,7 @@ class MTABase:
             )
         given = options.get("extensions", {})
         merged = {"hostname": self._config.hostname, **options}
-        merged["extensions"] = {**_EXTENSIONS, **given}
+        merged["extensions"] = {**EXTENSIONS, **given}
         return merged  # type: ignore[return-value]
 
 

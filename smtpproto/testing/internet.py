@@ -22,9 +22,8 @@ the DNS slow, failing or bogus; :attr:`.SimulatedHost.faults` break networks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-from attrs import frozen
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Unpack
 
 from ..client.config import ClientConfig
 from ..client.connection import open_client
@@ -33,16 +32,19 @@ from ..errors import RemoteProtocolError, SendRefused, TransportError
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.dsn import Notify
 from ..grammar.envelope import Envelope
-from ..grammar.parameters import RcptParameters
-from ..limits import ScheduleLimits
+from ..grammar.parameters import MailParameters, RcptParameters
 from ..mail import Source
+from ..mta.exchangers import Self
 from ..mta.queue import Delivery, Message, envelope_of
-from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route
-from .mail_host import Arrival, Behaviour, MailHost, Record
+from ..server.config import ServerConfig, ServerOptions
+from ..transfer.assembly import MTAConfig, MTAOptions
+from ..transfer.intake import Intake
+from ..transfer.receive import EXTENSIONS, Receiver
+from .mail_host import Arrival, Behaviour, MailHost, Record, Submission
 from .mail_laws import Evidence
 from .simulated_mta import MTAQueue, SimulatedMTA
-from .simulation import SimulatedHost, Simulation
+from .simulation import CLIENT, SimulatedHost, Simulation
 from .zone import Zone
 
 __all__ = [
@@ -54,22 +56,11 @@ HOUR, DAY = 3600.0, 86400.0
 
 _STEP = HOUR / 2  # between two looks whether all is delivered
 _AGAIN = 300.0  # seconds after which a client that could not hand over its message tries again
-_SCHEDULE = RetrySchedule()
-_LIMITS = ScheduleLimits()
+_TIMES = 1500  # that it tries: for five days
 _ROUTES = {"*": Direct()}
-
-
-@frozen(kw_only=True)
-class Submission:
-    """A message that a client has handed over to an agent."""
-
-    key: str
-    sender: str
-    recipients: tuple[str, ...]
-    """Those that were accepted."""
-    notify: frozenset[Notify] | None
-    at: float
-    """Seconds since the epoch."""
+_SERVER = ServerOptions()
+_NO_PARAMETERS = MailParameters()
+_NETWORK = "198.18.0.0/15"  # of all hosts (RFC 2544)
 
 
 class Internet(Simulation):
@@ -87,6 +78,8 @@ class Internet(Simulation):
         """By name."""
         self.submissions: list[Submission] = []
         """In the order in which they were accepted."""
+        self.client: ClientConfig = ClientConfig(hello="client.invalid")
+        """The options of the clients that submit messages."""
         self._submitting = 0
         self._names: dict[str, SimulatedHost] = {}
 
@@ -105,17 +98,31 @@ class Internet(Simulation):
         name: str,
         routes: Mapping[str, Route] = _ROUTES,
         *,
-        schedule: RetrySchedule = _SCHEDULE,
-        limits: ScheduleLimits = _LIMITS,
         crash_rate: float = 0.0,
+        receiver: Callable[[Intake], Receiver] = Receiver,
+        server: ServerOptions = _SERVER,
+        **options: Unpack[MTAOptions],
     ) -> SimulatedMTA:
         """Add a host with a mail agent, and its name to the zone.
 
-        *routes* are those of :class:`.Routes`; by default all mail goes where the DNS says. Its
-        process dies at a share *crash_rate* of the writes of its queue.
+        *routes*, *receiver* and *options* are those of an MTA: see :class:`.MTAConfig`; *server*
+        are those of its ``serve``. By default it takes mail for all domains from all hosts, and
+        sends it where the DNS says. Its process dies at a share *crash_rate* of the writes of its
+        queue.
         """
         machine = self.host(self._new_address(name))
-        mta = SimulatedMTA(name, machine, self.zone, routes, self.record, schedule, limits)
+        itself = Self(names=[name], addresses=[machine.address])
+        config: Any = {"itself": itself, "relay_from": [CLIENT, _NETWORK], **options}
+        serve: Any = {"hostname": name, **server}
+        serve["extensions"] = {**EXTENSIONS, **server.get("extensions", {})}
+        mta = SimulatedMTA(
+            machine,
+            MTAConfig(hostname=name, routes=routes, **config),
+            options.get("resolver") or self.zone,
+            self.record,
+            receiver,
+            ServerConfig(**serve),
+        )
         mta.queue.crash_rate = crash_rate
         self.mtas[name] = mta
         mta.start()
@@ -153,14 +160,14 @@ class Internet(Simulation):
 
     def _new_address(self, name: str) -> str:
         number = len(self.hosts)
-        address = f"198.18.{number // 250}.{number % 250 + 1}"  # of simulated_mta.ADDRESSES
+        address = f"198.18.{number // 250}.{number % 250 + 1}"  # of _NETWORK
         self.zone.records[name] = {Kind.A: [address]}
         self._names[name] = self.host(address)
         return address
 
     # -- what happens ------------------------------------------------------------------------
 
-    async def submit(
+    async def submit(  # noqa: PLR0913 - a message has that many parts
         self,
         mta: SimulatedMTA,
         key: str,
@@ -168,17 +175,19 @@ class Internet(Simulation):
         recipients: Iterable[str],
         *,
         notify: frozenset[Notify] | None = None,
+        parameters: MailParameters = _NO_PARAMETERS,
+        text: str = "hello",
     ) -> None:
         """Hand a message over to *mta*, as a client does that tries until it is accepted.
 
-        *key* names the message; "" as *sender* is the null sender.
+        *key* names the message; "" as *sender* is the null sender. *notify* is for each recipient.
         """
         paths = [ForwardPath(Mailbox.parse(recipient)) for recipient in recipients]
-        parameters = {path: RcptParameters(notify=notify) for path in paths} if notify else {}
+        of_each = {path: RcptParameters(notify=notify) for path in paths} if notify else {}
         path = ReversePath(Mailbox.parse(sender) if sender else None)
-        envelope = Envelope(path, paths, rcpt_parameters=parameters)
+        envelope = Envelope(path, paths, parameters, of_each)
         head = f"From: <{sender or 'nobody@invalid'}>\r\nMessage-ID: <{key}@client.invalid>\r\n"
-        content = f"{head}X-Key: {key}\r\n\r\nhello\r\n".encode()
+        content = f"{head}X-Key: {key}\r\n\r\n{text}\r\n".encode()
         self._submitting += 1
         try:
             accepted = await self._send(mta, key, envelope, content)
@@ -189,6 +198,8 @@ class Internet(Simulation):
             sender=sender,
             recipients=tuple(str(path) for path in accepted),
             notify=notify,
+            parameters=parameters,
+            content=content,
             at=self.utc(),
         )
         self.submissions.append(submission)
@@ -196,10 +207,10 @@ class Internet(Simulation):
     async def _send(
         self, mta: SimulatedMTA, key: str, envelope: Envelope, content: bytes
     ) -> Sequence[ForwardPath]:
-        """Return the recipients for whom *mta* has accepted a message."""
-        while True:
+        """Return the recipients for whom *mta* has accepted a message; after some days, none."""
+        for _ in range(_TIMES):
             try:
-                client = await open_client(self, mta.machine.address, 25, _CLIENT)
+                client = await open_client(self, mta.name, 25, self.client)
                 async with client:
                     outcome = await client.send(content, envelope)
                 if not outcome.unknown:
@@ -211,6 +222,7 @@ class Internet(Simulation):
             except (TransportError, RemoteProtocolError):
                 pass
             await self.sleep(_AGAIN)
+        return []
 
     async def until_delivered(self, *, days: float) -> None:
         """Wait until all queues are empty, at most *days*; then stop all agents."""
@@ -222,13 +234,10 @@ class Internet(Simulation):
 
     def check(self) -> None:
         """Raise AssertionError if a law of mail agents was broken: see :class:`.Evidence`."""
-        evidence = Evidence(self.record, [*self.mtas.values()], [*self.mail_hosts.values()])
-        evidence.check()
+        hosts, mtas = [*self.mail_hosts.values()], [*self.mtas.values()]
+        Evidence(self.record, mtas, hosts, self.submissions).check()
 
     @property
     def is_calm(self) -> bool:
         """Whether all queues are empty, and no client tries to hand over a message."""
         return not self._submitting and all(mta.queue.is_empty for mta in self.mtas.values())
-
-
-_CLIENT = ClientConfig(hello="client.invalid")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import ssl
 from collections import Counter
-from collections.abc import Collection
-from functools import cache
+from collections.abc import Collection, Mapping
 
 from attrs import define, field, frozen
 
 from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.dsn import Notify
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
@@ -20,9 +20,9 @@ from ..server.handler import Handler, Session
 from .scheduler import Scheduler
 from .simulation import SimulatedHost
 
-__all__ = ["Arrival", "Behaviour", "MailHost", "Record", "key_of"]
+__all__ = ["Arrival", "Behaviour", "MailHost", "Record", "Submission", "key_of"]
 
-_KEY = re.compile(rb"^X-Key: *([!-~]+)", re.MULTILINE)
+_KEY = re.compile(rb"^(?:X-Key: *([!-~]+)|In-Reply-To: <([!-~]+)@client\.invalid>)", re.MULTILINE)
 
 SERVICE_CLOSING = Reply(421, "4.3.2", "Too many messages on this connection")
 FULL = Reply(452, "4.3.1", "Insufficient system storage")
@@ -32,10 +32,25 @@ NOT_WANTED = Reply(554, "5.7.1", "This message is not wanted here")
 
 
 def key_of(content: bytes) -> str:
-    """Return the first ``X-Key`` field in *content*, which names a message of a simulation; "" if
-    there is none. A report that returns the message has its key too."""
+    """Return the key of the message *content*, or of the one that this report is about: what
+    :meth:`.Internet.submit` has named it. "" if it has none."""
     found = _KEY.search(content)
-    return "" if found is None else found[1].decode()
+    return "" if found is None else (found[1] or found[2]).decode()
+
+
+@frozen(kw_only=True)
+class Submission:
+    """A message that a client has handed over to an agent."""
+
+    key: str
+    sender: str
+    recipients: tuple[str, ...]
+    """Those that were accepted."""
+    notify: frozenset[Notify] | None
+    parameters: MailParameters
+    content: bytes
+    at: float
+    """Seconds since the epoch."""
 
 
 @frozen(kw_only=True)
@@ -110,8 +125,10 @@ class Behaviour:
     """The messages of a connection; 421 to the next. None: no limit."""
     limits: Limits = field(factory=Limits)
     """Of the server; LIMITS announces some."""
-    offers_tls: bool = False
-    """Whether the server offers STARTTLS; the handshake fails."""
+    context: ssl.SSLContext | None = None
+    """For STARTTLS; with a context that has no certificate, handshakes fail. None: no STARTTLS."""
+    extensions: Mapping[str, str | None] = field(factory=dict)
+    """More keywords to offer, and those not to offer: see :class:`.ServerConfig`."""
 
 
 @define(eq=False)
@@ -136,7 +153,8 @@ class MailHost:
             hostname=self.name,
             limits=behaviour.limits,
             timeouts=Timeouts(hook=None),
-            context=_no_certificate() if behaviour.offers_tls else None,
+            context=behaviour.context,
+            extensions=behaviour.extensions,
         )
         self.machine.listen(25, lambda: _Session(self), config)
 
@@ -226,9 +244,3 @@ class _Session(Handler):
         self._messages += 1
         host.accept(session, envelope, body)
         return None
-
-
-@cache
-def _no_certificate() -> ssl.SSLContext:
-    """Return a context for TLS whose handshakes fail, because it has no certificate."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

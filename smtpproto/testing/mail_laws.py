@@ -15,12 +15,13 @@ from attrs import define, field
 
 from ..grammar.address import ForwardPath
 from ..grammar.dsn import Notify
-from ..mta.queue import Delivery, Message
+from ..grammar.scheduling import ByMode
+from ..mta.queue import Delivery, Message, Result
 from ..mta.report import read_report
 from ..mta.settlement import Ended, Fate
 from ..mta.status import Action
 from ..mta.store import Entry
-from .mail_host import MailHost, Record, key_of
+from .mail_host import MailHost, Record, Submission, key_of
 from .simulated_mta import MTAQueue, SimulatedMTA
 
 __all__ = ["Evidence", "Told"]
@@ -41,6 +42,7 @@ class Evidence:
     record: Record
     mtas: Sequence[SimulatedMTA]
     hosts: Sequence[MailHost]
+    submissions: Sequence[Submission]
     delivered: Counter[tuple[str, str]] = field(init=False)
     """By the key of a message and the address of the recipient: copies in mailboxes."""
     told: Counter[Told] = field(factory=Counter, init=False)
@@ -72,7 +74,9 @@ class Evidence:
             self.check_ends(mta)
             self.check_hops(mta)
             self.check_schedule(mta)
+            self.check_demands(mta)
         self.check_once()
+        self.check_content()
         self.check_reports()
         self.check_windows()
 
@@ -138,6 +142,37 @@ class Evidence:
             text = f"{key} for {recipient} arrived {copies} times, and failed {reports} times"
             assert copies + reports <= 1 + doubts[key], text
 
+    # -- what was asked for --------------------------------------------------------------------
+
+    def check_content(self) -> None:
+        """Each copy is what was submitted, and what its host can take."""
+        submitted = {submission.key: submission.content for submission in self.submissions}
+        seven_bit = {
+            host.name
+            for host in self.hosts
+            if host.behaviour.extensions.get("8BITMIME", "") is None
+        }
+        for arrival in self.record.arrivals:
+            content, key = arrival.content, arrival.key
+            assert content.isascii() or arrival.host not in seven_bit, f"{key} has 8-bit octets"
+            if not arrival.is_report and key in submitted:
+                assert content.endswith(submitted[key]), f"{key} has changed on its way"
+
+    def check_demands(self, mta: SimulatedMTA) -> None:
+        """Nothing is tried before its release (HOLDFOR), nor passed on after its time (BY) or
+        without TLS (REQUIRETLS)."""
+        for entry in mta.queue.entries:
+            message, key = entry.message, mta.queue.keys[entry.message.id]
+            by, needs_tls = message.parameters.by, message.parameters.requiretls
+            returns = by is not None and by.mode is ByMode.RETURN
+            for attempt in (it for delivery in _all_of(entry) for it in delivery.log):
+                assert attempt.at >= message.not_before, f"{key} was tried before its release"
+                if attempt.result is Result.RELAYED:
+                    late = returns and attempt.at > message.expires
+                    assert not late, f"{key} was passed on too late"
+                    secret = attempt.tls or not needs_tls or message.sender.mailbox is None
+                    assert secret, f"{key} was passed on without TLS"
+
     # -- reports -------------------------------------------------------------------------------
 
     def check_reports(self) -> None:
@@ -163,12 +198,12 @@ class Evidence:
         """No message has gone further than the bound on hops allows."""
         for content in mta.queue.contents.values():
             header = content.partition(b"\r\n\r\n")[0]
-            assert len(_RECEIVED.findall(header)) <= mta.max_hops + 1, key_of(content)
+            assert len(_RECEIVED.findall(header)) <= mta.config.max_hops + 1, key_of(content)
 
     def check_schedule(self, mta: SimulatedMTA) -> None:
         """Nothing is tried more often than the schedule allows, nor given up much too late."""
         most = _most_attempts(mta) + self.record.crashes[mta.name]
-        late = mta.schedule.longest + _HOUR * (2 + self.record.crashes[mta.name])
+        late = mta.config.retry.longest + _HOUR * (2 + self.record.crashes[mta.name])
         for entry in mta.queue.entries:
             for delivery in _all_of(entry):
                 key = mta.queue.keys[entry.message.id]
@@ -182,7 +217,9 @@ class Evidence:
         for host in self.hosts:
             for mta in self.mtas:
                 most = host.most_open[mta.machine.address]
-                assert most <= mta.limits.largest_window, f"{most} connections to {host.name}"
+                assert most <= mta.config.limits.largest_window, (
+                    f"{most} connections to {host.name}"
+                )
 
 
 def _all_of(entry: Entry) -> list[Delivery]:
@@ -221,7 +258,7 @@ def _is_told_of_failure(message: Message, delivery: Delivery) -> bool:
 
 def _most_attempts(mta: SimulatedMTA) -> int:
     """Return how many attempts the shortest waits allow until a message expires."""
-    schedule, seconds, number = mta.schedule, 0.0, 1
+    schedule, seconds, number = mta.config.retry, 0.0, 1
     while seconds <= schedule.expiry:
         seconds += schedule.wait(number, 0.0)
         number += 1

@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..dns import Resolver
-from ..limits import ScheduleLimits
-from ..mta.bounce import Reporter
-from ..mta.exchangers import Self
-from ..mta.judge import Judge
+from ..dns_cache import CachingResolver
 from ..mta.queue import Delivery, Result, State
-from ..mta.retry import RetrySchedule
-from ..mta.route import Route, Routes
-from ..mta.schedule import Schedule
 from ..mta.settlement import Settlement
 from ..mta.store import Entry, Queued
-from ..mta.trace import Tracer
 from ..server.config import ServerConfig
-from ..transfer.agent import Agent
-from ..transfer.intake import Intake, Relaying
+from ..transfer.assembly import MTAConfig, RunningMTA, assemble
+from ..transfer.intake import Intake
 from ..transfer.receive import Receiver
-from ..transfer.relay import Relay
 from .crashing_queue import CrashingQueue
 from .mail_host import Record, key_of
-from .simulation import CLIENT, SimulatedHost
+from .simulation import SimulatedHost
 
-__all__ = ["ADDRESSES", "MTAQueue", "SimulatedMTA"]
+__all__ = ["MTAQueue", "SimulatedMTA"]
 
 T = TypeVar("T")
 
 _FOR_EVER = float("inf")
-ADDRESSES = "198.18.0.0/15"
-"""The network of the hosts of an internet: that of RFC 2544."""
-_LOOK = 3600.0  # seconds; nobody else changes the queue
 _SYNC = 0.02  # seconds that a write takes at most
 _OF_CLAIMS = 0.01  # of the crashes; there are many claims for nothing
 _RESTART = 600.0  # seconds that a host needs at most to come back after a crash
@@ -90,19 +79,17 @@ class MTAQueue(CrashingQueue):
     async def settle(
         self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
     ) -> None:
-        unknown = [
-            it.delivery
-            for it in settlements
-            if it.counts and it.attempt is not None and it.attempt.result is Result.UNKNOWN
-        ]
         try:
             await super().settle(settlements, now, new)
         finally:  # at a crash, too: what was not written is still leased
-            if unknown:
-                leased = {(it.message, it.number) for it in self._deliveries(State.LEASED)}
-                for delivery in unknown:
-                    if (delivery.message, delivery.number) not in leased:
-                        self._doubts[self.keys[delivery.message]] += 1
+            for it in settlements:
+                is_unknown = it.attempt is not None and it.attempt.result is Result.UNKNOWN
+                if it.counts and is_unknown and not self._is_leased(it.delivery):
+                    self._doubts[self.keys[it.delivery.message]] += 1
+
+    def _is_leased(self, delivery: Delivery) -> bool:
+        known = self._records[delivery.message].deliveries.get(delivery.number)
+        return known is not None and known.state is State.LEASED
 
     def doubt_leases(self) -> None:
         """Note that nobody will know what became of the deliveries that are leased."""
@@ -132,29 +119,30 @@ class MTAQueue(CrashingQueue):
 
 @define(eq=False)
 class SimulatedMTA:
-    """A server that takes mail for everybody, and an agent that passes it on.
+    """An MTA on a host, with a server at port 25.
 
     If its process dies, its host comes back some minutes later, with what the queue has kept.
     """
 
-    name: str
     machine: SimulatedHost
+    config: MTAConfig
     resolver: Resolver
-    routes: Mapping[str, Route]
     record: Record
-    schedule: RetrySchedule = field(factory=RetrySchedule)
-    limits: ScheduleLimits = field(factory=ScheduleLimits)
-    max_hops: int = 20
-    """The Received fields of a message that is not in a loop."""
+    receiver: Callable[[Intake], Receiver] = Receiver
+    """Makes the handler of a connection."""
+    server: ServerConfig = field(factory=ServerConfig)
     queue: MTAQueue = field(init=False)
-    _agent: Agent | None = field(default=None, init=False)  # None while the host is down
+    _mail: RunningMTA | None = field(default=None, init=False)  # None while the host is down
     _stopping: bool = field(default=False, init=False)
     _is_down: bool = field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.queue = MTAQueue(self.machine, self.record.doubts, self.crash)
 
-    # -- the process -------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        """The name of the host."""
+        return str(self.config.hostname)
 
     def start(self) -> None:
         """Start the process."""
@@ -163,36 +151,17 @@ class SimulatedMTA:
 
     async def _run(self) -> None:
         await self.queue.open(self.machine)
-        itself = Self(names=[self.name], addresses=[self.machine.address])
-        routes = Routes(self.routes)
-        self._agent = Agent(
-            self.machine,
-            self.queue,
-            routes,
-            Relay(self.machine, self.resolver, itself, self.name),
-            Reporter(hostname=self.name, schedule=self.schedule),
-            Judge(self.schedule),
-            Schedule(self.limits),
-            look=_LOOK,
-        )
-        intake = Intake(
-            runtime=self.machine,
-            store=self.queue,
-            routes=routes,
-            tracer=Tracer(hostname=self.name),
-            relaying=Relaying(relay_from=[CLIENT, ADDRESSES]),
-            schedule=self.schedule,
-            max_hops=self.max_hops,
-            wake=self._agent.wake,
-        )
-        self.machine.listen(25, Receiver(intake), _config(self.name))
-        await self._agent.run()
+        resolver = CachingResolver(self.resolver, self.machine)
+        mail = assemble(self.machine, self.config, self.queue, resolver, look=_FOR_EVER)
+        self._mail = mail
+        self.machine.listen(25, lambda: self.receiver(mail.intake), self.server)
+        await mail.agent.run()
 
     def stop(self) -> None:
         """Stop the agent; its jobs come to their end."""
         self._stopping = True
-        if self._agent is not None:
-            self._agent.stop()
+        if self._mail is not None:
+            self._mail.agent.stop()
 
     def crash(self) -> None:
         """End the process at once. The host comes back after a while."""
@@ -201,7 +170,7 @@ class SimulatedMTA:
         self._is_down = True
         self.record.crashes[self.name] += 1
         self.queue.doubt_leases()
-        self._agent = None
+        self._mail = None
         self.machine.crash(self._restart)
 
     def _restart(self) -> None:
@@ -214,8 +183,3 @@ class SimulatedMTA:
 
         self.queue._turn = None
         self.machine._scheduler.start(restart())
-
-
-def _config(name: str) -> ServerConfig:
-    """Return the options of the server, which offers what its agent can do."""
-    return ServerConfig(hostname=name, extensions={"DSN": ""})

@@ -223,9 +223,9 @@ def _reporter_of(config: MTAConfig) -> Reporter:
 
 
 def assemble(
-    runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
+    runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver, look: float = 60.0
 ) -> RunningMTA:
-    """Return the parts of an MTA, connected. *store* is open."""
+    """Return the parts of an MTA, connected. *store* is open. *look*: see :class:`.Agent`."""
     told, routes = observed(store, config.on_event), config.make_routes()
     relay = Relay(runtime, resolver, config.itself, str(config.hostname))
     agent = Agent(
@@ -236,6 +236,7 @@ def assemble(
         _reporter_of(config),
         Judge(config.retry),
         Schedule(config.limits),
+        look=look,
     )
     intake = Intake(
         runtime=runtime,

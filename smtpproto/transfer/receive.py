@@ -21,7 +21,11 @@ from ..server.handler import Handler, Hook, Session, Verdict
 from ..server.networks import network_name
 from .intake import Intake
 
-__all__ = ["Check", "Receiver"]
+__all__ = ["EXTENSIONS", "Check", "Receiver"]
+
+EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
+"""What a receiver honours besides what every server offers. Servers offer REQUIRETLS under TLS
+only."""
 
 _LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
 _QUEUE_FULL = Reply(452, "4.3.1", "Insufficient system storage; try again later")
@@ -40,8 +44,8 @@ class Receiver(Handler):
 
         class Checked(Receiver):
             async def mail(self, session, sender, parameters):
-                if sender.domain in await blocklist():
-                    return Reply(550, "5.7.1", "Your domain is on our blocklist")
+                if sender.canonical in await blocklist():
+                    return Reply(550, "5.7.1", "You are on our blocklist")
 
             async def rcpt(self, session, recipient, parameters):
                 return super().rcpt(session, recipient, parameters) or await quota(recipient)

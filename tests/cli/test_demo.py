@@ -80,7 +80,6 @@ STEPS = [
     "|     dave@mail.example",
     "|     550 5.1.1 No such mailbox here",
     "--- 13. The second attempt",
-    "7:18 ",
     "bob@books.example relayed",
     "bob@books.example was accepted by the next host",
     "--- 14. Check of the mailboxes",

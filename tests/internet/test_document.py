@@ -20,7 +20,8 @@ def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(snippets) == 2
     for snippet in snippets:
         exec(snippet, names)
-    assert "hello arrived at mx2.example.org" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "hello arrived at mx2.example.org" in printed and printed.count("minutes: [") == 2
 
 
 def test_the_page_names_each_attribute_of_a_behaviour() -> None:
