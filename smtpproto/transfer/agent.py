@@ -11,7 +11,7 @@ from attrs import define, field
 from ..limits import ScheduleLimits
 from ..mta.bounce import Reporter
 from ..mta.judge import Judge
-from ..mta.queue import Attempt, Delivery, Message
+from ..mta.queue import Attempt, Delivery, Message, Result
 from ..mta.route import Routes
 from ..mta.schedule import Job, PutBack, Schedule
 from ..mta.settlement import Done, Fate, Settlement
@@ -199,7 +199,8 @@ class Agent:
     def _decide(
         self, message: Message, delivery: Delivery, attempt: Attempt, now: float
     ) -> Settlement:
-        chance = self._runtime.random(1)[0] / 255
+        succeeded = attempt.result in (Result.DELIVERED, Result.RELAYED)
+        chance = 0.0 if succeeded else self._runtime.random(1)[0] / 255
         decision = self._judge.decide(message, delivery, attempt, now=now, chance=chance)
         return Settlement(delivery=delivery, decision=decision, attempt=attempt)
 

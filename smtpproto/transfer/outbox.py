@@ -8,7 +8,7 @@ from math import inf
 
 from attrs import define, evolve, field, frozen
 
-from ..errors import QueueFailed
+from ..errors import QueueFailed, QueueFull
 from ..grammar.printable import printable
 from ..limits import REPORT_RECIPIENTS
 from ..mail import Source
@@ -120,9 +120,11 @@ class Outbox:
         pairs = [await self._with_reports(*entry) for entry in self._taken.values()]
         try:
             await self._settle(pairs)
-        except ValueError as error:
+        except (ValueError, QueueFull) as error:
+            # One of them may be wrong, or all too much for a full disk. What ends makes room there.
             _log.error("the queue refuses what came of some deliveries: %s", error)
-            for name, pair in zip([*self._taken], pairs, strict=True):
+            by_name = zip([*self._taken], pairs, strict=True)
+            for name, pair in sorted(by_name, key=lambda it: len(it[1][1])):  # reports come last
                 await self._settle_one(name, pair)
                 del self._taken[name]
         return min((due for pair in pairs for due in _due(*pair)), default=None)

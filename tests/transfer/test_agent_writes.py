@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from smtpproto.errors import QueueFailed
+from smtpproto import Reply
+from smtpproto.errors import QueueFailed, QueueFull
 from smtpproto.limits import ScheduleLimits
 from smtpproto.mta.memory_store import MemoryQueue
 from smtpproto.mta.route import Routes, SmartHost
+from tests.support.hosts import Host
 from tests.transfer.relaying import ROUTE, Network
 from tests.transfer.working import Working
 
@@ -176,3 +178,26 @@ def test_a_message_of_another_origin_does_not_wait_for_a_backlog() -> None:
     received = working.run(scenario)
     assert len(received) < 100
     assert "single@example.net" in received
+
+
+def test_on_a_full_disk_what_makes_room_is_written_first_and_one_by_one() -> None:
+    class Full(MemoryQueue):
+        settled: ClassVar[list[str]] = []
+
+        async def settle(
+            self, settlements: Sequence[Any], now: float, new: Sequence[Any] = ()
+        ) -> None:
+            if len(settlements) > 1 or (new and len(self.settled) < 2):
+                raise QueueFull("no room")
+            self.settled.extend(it.delivery.message for it in settlements)
+            await super().settle(settlements, now, new)
+
+    nobody = Host(refuse_rcpt={"nobody": Reply(550, "5.1.1", "No such user")})
+    working = Working(Network((nobody,)), store=Full())
+    messages = [
+        working.queued(f"{name}@example.net") for name in ("nobody", "bob", "nobody", "eve")
+    ]
+    entries = working.deliver(*messages)
+    assert len(working.ended(entries)) == 4
+    assert {*Full.settled[:2]} == {"m2", "m4"}
+    assert len(working.reports) == 2
