@@ -33,6 +33,7 @@ REMEMBERED_NETWORKS = 10_000  # whose failed logins a server counts; it forgets 
 REFUSED_RECIPIENTS = 1000  # the least default of Limits.refused_recipients
 CHUNK = 131072  # largest slice of content; larger ones cause page faults
 REMEMBERED_DESTINATIONS = 10_000  # idle ones of a schedule; it forgets the oldest first
+REMEMBERED_HOPS = 10_000  # addresses that failed lately; if there are more, all are forgotten
 EXCLUDED_LANES = 1000  # that a schedule names to the store, which passes over them in a claim
 MX_HOSTS = 50  # exchangers of one domain whose addresses are looked up
 MX_FAILURES = 5  # of these, those whose look-up fails, which takes long; then no more are looked up

@@ -8,14 +8,16 @@ from ..client.config import ClientConfig, TLSMode
 from ..client.pool import EnvelopeFor, Pool, PoolConfig, pool_of, send_by_pool
 from ..client.target import Target
 from ..errors import TransportError
+from ..limits import REMEMBERED_HOPS
 from ..mail import Source
 from ..outcome import Outcome
 from ..ports import Runtime, is_path
 
-__all__ = ["Connections", "Hop"]
+__all__ = ["Connections", "Hop", "Troubled"]
 
 # How many connections are open is the decision of the schedule, which knows all destinations.
 _KEPT = PoolConfig(max_connections=10_000, max_messages=100, max_idle=10, max_age=300)
+_REMEMBERED = 300.0  # seconds for which a hop that failed is remembered
 _UNUSED = 20.0  # seconds after which a pool without messages is closed
 
 
@@ -45,6 +47,27 @@ class Hop:
 
 
 @define(eq=False)
+class Troubled:
+    """Hops that failed lately. Threads may use it at the same time."""
+
+    _runtime: Runtime
+    _until: dict[Hop, float] = field(factory=dict, init=False)
+
+    def __contains__(self, hop: Hop) -> bool:
+        return self._until.get(hop, 0.0) > self._runtime.now()
+
+    def add(self, hop: Hop) -> None:
+        """Remember for some minutes that *hop* failed."""
+        if len(self._until) >= REMEMBERED_HOPS:
+            self._until.clear()
+        self._until[hop] = self._runtime.now() + _REMEMBERED
+
+    def discard(self, hop: Hop) -> None:
+        """Forget that *hop* failed, because it works again."""
+        self._until.pop(hop, None)
+
+
+@define(eq=False)
 class _Kept:
     pool: Pool
     used_at: float
@@ -57,19 +80,25 @@ class Connections:
 
     _runtime: Runtime
     _kept: dict[Hop, _Kept] = field(factory=dict, init=False)
+    _without_tls: Troubled = field(init=False)
     _retired: list[_Kept] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._without_tls = Troubled(self._runtime)
 
     async def send(self, hop: Hop, message: Source, envelope_for: EnvelopeFor) -> Outcome:
         """Send *message* over a kept or a new connection to *hop*.
 
-        If TLS is opportunistic and fails, it is sent without TLS (RFC 7435). Raises what
-        :meth:`.Pool.send` raises, and what *envelope_for* raises.
+        If TLS is opportunistic and fails, it is sent without TLS (RFC 7435), and so are others for
+        some minutes. Raises what :meth:`.Pool.send` raises, and what *envelope_for* raises.
         """
-        try:
-            return await self._send(hop, message, envelope_for)
-        except TransportError as error:
-            if not error.may_go_in_clear:
-                raise
+        if hop not in self._without_tls:
+            try:
+                return await self._send(hop, message, envelope_for)
+            except TransportError as error:
+                if not error.may_go_in_clear:
+                    raise
+            self._without_tls.add(hop)
         return await self._send(evolve(hop, in_clear=True), message, envelope_for)
 
     async def _send(self, hop: Hop, message: Source, envelope_for: EnvelopeFor) -> Outcome:

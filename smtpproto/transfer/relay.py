@@ -28,7 +28,7 @@ from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
 from ..ports import Runtime
-from .connections import Connections, Hop
+from .connections import Connections, Hop, Troubled
 from .seven_bit import Checked
 from .trial import Trial, Tried
 
@@ -53,12 +53,14 @@ class Relay:
     itself: Self
     _hello: str
     connections: Connections = field(init=False)
+    _troubled: Troubled = field(init=False)  # which other messages had better not wait for
     _known: dict[tuple[int, bool], tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(
         factory=dict, init=False
     )
 
     def __attrs_post_init__(self) -> None:
         self.connections = Connections(self._runtime)
+        self._troubled = Troubled(self._runtime)
 
     async def attempt(
         self,
@@ -111,9 +113,12 @@ class Relay:
                 if not sending.nobody:
                     trial.impossible(error)
             except SMTPError as error:
+                if not sending.connected:
+                    self._troubled.add(hop)
                 trial.unreached(error)
                 return True
             trial.asked()
+            self._troubled.discard(hop)
             if refused:
                 break
         return sending.elsewhere
@@ -123,24 +128,26 @@ class Relay:
     async def _hops(
         self, route: Direct | SmartHost, deliveries: Sequence[Delivery], trial: Trial
     ) -> AsyncGenerator[Hop, None]:
-        """Yield the addresses to try, and look up no more of them than are asked for; but if the
-        outcome of the last attempt is unknown, its address comes first."""
+        """Yield the addresses to try, and look up no more of them than are asked for. If the
+        outcome of the last attempt is unknown, its address comes first; those that failed lately
+        come last."""
         wanted = _unknown_at(deliveries)
-        others = list[Hop]()
+        others, troubled = list[Hop](), list[Hop]()
         async with aclosing(self._in_order(route, deliveries[0], trial)) as hops:
             async for hop in hops:
-                if wanted is None:
-                    yield hop
-                elif hop.address == wanted:
+                if hop.address == wanted:
                     yield hop
                     wanted = None
-                    for other in others:
-                        yield other
+                    while others:
+                        yield others.pop(0)
+                elif hop in self._troubled:
+                    troubled.append(hop)
+                elif wanted is None:
+                    yield hop
                 else:
                     others.append(hop)
-        if wanted is not None:
-            for other in others:
-                yield other
+        for hop in (*others, *troubled):
+            yield hop
 
     async def _in_order(
         self, route: Direct | SmartHost, delivery: Delivery, trial: Trial
@@ -186,6 +193,8 @@ class _Sending:
     _content: bytes | Checked
     _runtime: Runtime
     _logs_in: bool
+    connected: bool = False
+    """Whether there was a connection to the host."""
     elsewhere: bool = True
     """Whether another host may be asked."""
     nobody: bool = False
@@ -195,6 +204,7 @@ class _Sending:
         """Return what to send over *client*. Raises NotOffered if that is nothing."""
         trial, offered = self._trial, client.extensions
         trial.connected(client)
+        self.connected = True
         verified = client.tls is not None and client.tls.verified
         deliveries, now = trial.not_asked.values(), self._runtime.utc()
         passing = pass_on(

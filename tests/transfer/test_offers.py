@@ -193,6 +193,17 @@ def test_opportunistic_tls_that_fails_is_left_out(tls_optional: bool) -> None:
     assert network.simulation.dialled == ["192.0.2.1", "192.0.2.1"]
 
 
+def test_tls_that_failed_is_not_tried_with_the_same_host_for_some_minutes() -> None:
+    network = Network(config=(offering(WRONG),))
+    dialled = []
+    for seconds in (0, 1, 300):
+        network.simulation.run(network.simulation.sleep(seconds))
+        [result] = network.attempt(route=DIRECT)
+        assert result.result is Result.RELAYED
+        dialled.append(len(network.simulation.dialled))
+    assert dialled == [2, 3, 5]
+
+
 def test_tls_that_the_route_requires_is_not_left_out() -> None:
     network = Network(config=(offering(WRONG), {}))
     [result] = network.attempt(route=Direct(tls="required", verify=TRUST))
