@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import groupby, islice, zip_longest
+from operator import attrgetter
 
 from attrs import field, frozen
 
@@ -16,6 +17,8 @@ from ..grammar.reply import Reply
 from ..limits import HOST_ADDRESSES, MX_FAILURES, MX_HOSTS
 
 __all__ = ["Exchanger", "Self", "exchangers"]
+
+_preference = attrgetter("preference")
 
 
 @frozen(kw_only=True)
@@ -94,7 +97,7 @@ async def exchangers(
 def _at_literal(domain: str, itself: Self) -> Exchanger:
     address = AddressLiteral.parse(domain).address
     if isinstance(address, GeneralLiteral):
-        text = f"{_shown(domain)} is an address of a kind that is not supported"
+        text = f"{printable(domain)} is an address of a kind that is not supported"
         raise _no_route(Reply(550, "5.1.2", text))
     found = Exchanger(name=domain, addresses=(str(address),), authentic=True)
     if itself.has(found):
@@ -102,27 +105,23 @@ def _at_literal(domain: str, itself: Self) -> Exchanger:
     return found
 
 
-def _preference(record: MX) -> int:
-    return record.preference
-
-
 async def _records(domain: str, resolver: Resolver) -> tuple[Sequence[MX], bool, bool]:
     """Return the MX records of *domain*, whether they are only implied, and whether DNSSEC proves
     them. Raises NoRoute."""
     if not domain.isascii():  # IDNA 2003 and IDNA 2008 lead to different names
-        text = f"The domain {_shown(domain)} is ambiguous; write it in ASCII, with xn--"
+        text = f"The domain {printable(domain)} is ambiguous; write it in ASCII, with xn--"
         raise _no_route(Reply(550, "5.1.2", text))
     answer = await resolver.lookup(domain, Kind.MX)
     if not answer.known:
         raise _failed(domain, Kind.MX, answer)
     if answer.status is Status.NO_NAME:
-        raise _no_route(Reply(550, "5.1.2", f"The domain {_shown(domain)} does not exist"))
+        raise _no_route(Reply(550, "5.1.2", f"The domain {printable(domain)} does not exist"))
     named = {it.exchange: it for it in sorted(answer.exchangers, key=_preference, reverse=True)}
     null = named.pop("", None)
     if named:
         return [*named.values()], False, answer.authentic  # each host once, at its best preference
     if null is not None:
-        text = f"The domain {_shown(domain)} takes no mail: it has a null MX"
+        text = f"The domain {printable(domain)} takes no mail: it has a null MX"
         raise _no_route(Reply(556, "5.1.10", text))
     return [MX(0, answer.name or domain)], True, answer.authentic
 
@@ -188,7 +187,7 @@ class _Search:
             raise self._failures[-1]
         if self._reached_itself or loops:
             raise _loops(self._domain)
-        domain = _shown(self._domain)
+        domain = printable(self._domain)
         if self._implicit:
             raise _no_route(Reply(550, "5.1.2", f"The domain {domain} has no address"))
         raise _no_route(Reply(550, "5.4.4", f"No mail exchanger of {domain} has an address"))
@@ -199,23 +198,16 @@ def _in_turn(families: Iterable[Iterable[str]]) -> Iterator[str]:
         yield from (address for address in addresses if address is not None)
 
 
-def _shown(domain: str) -> str:
-    return printable(domain)
-
-
 def _loops(domain: str) -> NoRoute:
-    text = f"Mail for {_shown(domain)} loops back to this server"
+    text = f"Mail for {printable(domain)} loops back to this server"
     return _no_route(Reply(550, "5.4.6", text))
 
 
 def _failed(name: str, kind: Kind, answer: Answer) -> NoRoute:
+    ended = "did not pass DNSSEC" if answer.status is Status.BOGUS else "failed"
     why = f" ({printable(answer.detail)})" if answer.detail else ""
-    text = f"The look-up of {kind.value} records of {_shown(name)} {_ended(answer)}{why}"
+    text = f"The look-up of {kind.value} records of {printable(name)} {ended}{why}"
     return _no_route(Reply(451, "4.4.3", text))
-
-
-def _ended(answer: Answer) -> str:
-    return "failed" if answer.status is Status.FAILED else "did not pass DNSSEC"
 
 
 def _no_route(reply: Reply) -> NoRoute:
