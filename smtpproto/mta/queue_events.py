@@ -35,7 +35,9 @@ class MessageQueued:
         more = len(self.deliveries) - len(names)
         recipients = ", ".join(names) + (f" and {more} more" if more else "")
         what = f"queued a report on {self.about}" if self.about else "queued"
-        return f"{self.id}: {what}, from {sender} to {recipients}, {self.message.size} octets"
+        line = f"{self.id}: {what}, from {sender} to {recipients}, {self.message.size} octets"
+        client = self.message.client
+        return f"{line}, over the connection from {printable(client)}" if client else line
 
 
 @frozen(kw_only=True)

@@ -152,6 +152,7 @@ class QueueSink:
         origin = _user(session) or network_name(session.peer[0])
         trusted = self._receiver.may_relay(session)
         message = intake.message(self.id, envelope, body.size, origin, trusted=trusted)
+        message = evolve(message, client="{}, {}".format(*session.peer))
         if waives_tls(header) and not envelope.parameters.requiretls:
             message = evolve(message, tls_optional=True)
         held = verdict.reason if isinstance(verdict, Hold) else None

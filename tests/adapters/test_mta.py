@@ -214,6 +214,25 @@ def test_a_receiver_of_your_own_has_the_last_word(mail: Mail) -> None:
     mail.use(MemoryQueue(), {"*": SmartHost("127.0.0.1", 1)}, scenario)
 
 
+def test_a_message_that_arrives_is_logged_with_the_connection_that_the_server_has_logged(
+    mail: Mail, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario(mta: Any) -> None:
+        async with mta.serve() as server:
+
+            def send() -> None:
+                on_sockets.send(MESSAGE, "127.0.0.1", server.port, tls="none")
+
+            await mail.runtime().in_thread(send)
+
+    mail.use(MemoryQueue(), {"*": SmartHost("127.0.0.1", 1)}, scenario)
+    [queued, *_] = [it for it in mail.events if isinstance(it, MessageQueued)]
+    assert str(queued).endswith(f" octets, over the connection from {queued.message.client}")
+    assert f"connection from {queued.message.client}" in caplog.messages
+
+
 def test_the_events_of_a_message_have_its_id_up_to_the_report_on_it(
     mail: Mail, caplog: pytest.LogCaptureFixture
 ) -> None:
