@@ -36,6 +36,10 @@ class Faulty(sqlite3.Connection):
         super().__init__(*arguments, **options)
         self.opened.append(self)
 
+    def close(self) -> None:
+        self.opened.remove(self)
+        super().close()
+
     def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
         self.executed.append(statement)
         if statement.startswith(self.fails):
