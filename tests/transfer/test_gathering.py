@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import Reply, ReversePath
+from smtpproto.limits import REPORT_RECIPIENTS
 from smtpproto.mta.settlement import Decision, Done, Fate, Hold, Later, Settlement
 from smtpproto.transfer.gathering import Gathering
 from tests.support.hosts import Host
@@ -102,8 +103,13 @@ class Refusing(Host):
         return Reply(550, "5.1.1", f"<{recipient}> is unknown")
 
 
-@pytest.mark.parametrize(("number", "reports"), [(1, [1]), (120, [120]), (1100, [500, 500, 100])])
-def test_one_report_tells_of_up_to_five_hundred_recipients(number: int, reports: list[int]) -> None:
+@pytest.mark.parametrize(("number", "reports"), [(1, [1]), (50, [50]), (110, [50, 50, 10])])
+def test_one_report_tells_of_up_to_as_many_recipients_as_it_may_have(
+    number: int, reports: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert REPORT_RECIPIENTS == 500
+    for module in ("gathering", "outbox"):
+        monkeypatch.setattr(f"smtpproto.transfer.{module}.REPORT_RECIPIENTS", 50)
     working = Working(Network((Refusing(),)))
     addresses = [f"user{n}@example.net" for n in range(number)]
     entries = working.deliver(working.queued(*addresses), hours=1)
