@@ -11,8 +11,10 @@ from typing import Any, Self, Unpack
 from ..dns import Answer, Kind, Resolver, Status
 from ..dns_cache import CachingResolver
 from ..grammar.address import ForwardPath
+from ..grammar.envelope import Envelope
+from ..mail import Source
 from ..mta.route import Route
-from ..mta.store import QueueStore
+from ..mta.store import Entry, QueueStore
 from ..ports import Runtime
 from ..server.config import ServerOptions
 from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
@@ -97,6 +99,37 @@ class MTABase:
         merged = {"hostname": self._config.hostname, **options}
         merged["extensions"] = {**EXTENSIONS, **given}
         return merged  # type: ignore[return-value]
+
+
+class AsyncMTA(MTABase):
+    """What the MTAs over asyncio and trio have in common."""
+
+    async def __aenter__(self) -> Self:
+        """Open the queue, and begin to deliver what is in it. Raises QueueFailed."""
+        await self._start()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        """Stop: deliveries that run have *grace* seconds to end. Then close the queue."""
+        await self._stop(*error)
+
+    async def send(self, message: Source, envelope: Envelope | None = None) -> str:
+        """Put *message* into the queue, and return its id. It is durable then.
+
+        Without *envelope*, the header makes one. A message without Date or Message-ID gets them.
+        Raises GrammarError, QueueFull and QueueFailed.
+        """
+        return await self._running.send(message, envelope)
+
+    async def status(self, name: str) -> Entry | None:
+        """Return what is known of the message *name*: each recipient with its attempts. None if the
+        queue does not remember it."""
+        return await self._running.status(name)
+
+    async def explain(self, name: str) -> str | None:
+        """Return the story of the message *name* in words; None if the queue does not remember
+        it."""
+        return await self._running.explain(name)
 
 
 class _NoResolver:
