@@ -165,8 +165,8 @@ class ScheduleLimits:
     others are in the queue's store. Postfix has 20,000."""
     active_per_destination: int = field(default=2000, validator=ge(1))
     """The recipients in memory for one destination. A destination also gets no more than what is
-    still free of :attr:`active`, and each origin of messages no more than what is still free of
-    its destination. So none of them can shut out the others."""
+    still free of :attr:`active`, and each origin of messages at most three times as many as are
+    still free of its destination. So none of them can shut out the others."""
     connections: int = field(default=100, validator=ge(1))
     """The transactions at the same time. Destinations that have failed since they last answered
     get at most half of them, because a host that does not answer holds its connections longest."""

@@ -80,7 +80,7 @@ class Schedule:
 
     ::
 
-        for claim in await store.claim(now, schedule.claim, ...):  # but for excluded()
+        for claim in await store.claim(now, schedule.claimable, ...):  # not of excluded()
             ...  # add() the deliveries of each destination; settle those that are put back
         while job := schedule.next_job(now):
             ...  # start a task that ends with done(); settle those that are put back
@@ -106,7 +106,7 @@ class Schedule:
         return self._limits.active - self._recipients
 
     @property
-    def claim(self) -> int:
+    def claimable(self) -> int:
         """How many to claim at once: they fit, even if all have the same origin."""
         return min(self.room, max(self._limits.active_per_destination // 4, 1))
 

@@ -147,7 +147,7 @@ class Agent:
     # -- claims ------------------------------------------------------------------------------
 
     def _start_claim(self, tasks: Tasks) -> None:
-        limit = self._schedule.claim
+        limit = self._schedule.claimable
         if limit > 0 and not self._claimer.busy:
             excluded = self._schedule.excluded(self._runtime.utc())
             if self._claimer.begins(excluded):

@@ -223,7 +223,7 @@ def test_an_origin_that_fills_half_of_its_destination_is_excluded_until_it_has_a
 def test_what_is_claimed_of_a_giant_origin_fits_until_it_is_excluded(most: int) -> None:
     schedule = Schedule(ScheduleLimits(active_per_destination=most))
     while not schedule.excluded(0):
-        for number in range(schedule.claim):
+        for number in range(schedule.claimable):
             assert not add(schedule, "host", f"{schedule.room}.{number}", origin="giant")
     assert len(start_all(schedule)) > 0
 
@@ -339,6 +339,17 @@ def test_what_a_destination_on_probation_has_no_room_for_is_put_back_because_of_
     refused = [it for n in range(80) for it in add(schedule, "dead", f"m{n}", now=61)]
     assert refused
     assert {it.because and it.because.error for it in refused} == {"refused"}
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(5, 5), (60, 60), (600, 60)])
+def test_on_probation_what_has_no_room_waits_no_longer_than_a_pause(
+    seconds: int, wait: int
+) -> None:
+    schedule = Schedule(ScheduleLimits(pause=seconds))
+    pause(schedule, "dead")
+    now = seconds + 1
+    refused = [it for n in range(80) for it in add(schedule, "dead", f"m{n}", now=now)]
+    assert min(it.due for it in refused) == pytest.approx(now + wait, abs=1)
 
 
 def test_a_job_has_at_most_fifty_recipients_of_one_message() -> None:
