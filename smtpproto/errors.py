@@ -157,6 +157,8 @@ class TLSFailed(TransportError, ConnectionError):
     """TLS could not be agreed, or the peer's certificate was not verified."""
 
     default_check = "the peer's log"
+    connection_ended: bool = False
+    """Whether all that failed is that the peer closed the connection, or the network broke it."""
 
 
 class TimedOut(TransportError, TimeoutError):

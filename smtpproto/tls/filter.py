@@ -240,4 +240,6 @@ def renegotiation() -> TLSFailed:
 
 def closed_by_peer() -> TLSFailed:
     """Return the error for an end of the stream during the handshake or within a record."""
-    return TLSFailed("TLS failed: the peer closed the connection")
+    error = TLSFailed("TLS failed: the peer closed the connection")
+    error.connection_ended = True
+    return error

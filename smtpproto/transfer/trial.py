@@ -204,9 +204,11 @@ class Trial:
 
 
 def _is_about_tls(error: SMTPError) -> bool:
-    return isinstance(error, TLSFailed) or (
-        error.phase == "TLS" and isinstance(error, NotOffered | Refusal)
-    )
+    """Return whether *error* shows that the host has no TLS that this server can verify. A
+    connection that ends during the handshake shows nothing: the network may have broken it."""
+    if isinstance(error, TLSFailed):
+        return not error.connection_ended
+    return error.phase == "TLS" and isinstance(error, NotOffered | Refusal)
 
 
 def _said(error: SMTPError) -> str:

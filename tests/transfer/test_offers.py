@@ -16,6 +16,7 @@ from smtpproto.mta.queue import Attempt, Result
 from smtpproto.mta.route import Direct, SmartHost
 from smtpproto.tls import TLSVerify
 from tests.support.certificates import CA, server_context
+from tests.support.hosts import Host, Hosts
 from tests.transfer.relaying import Network
 
 EIGHT_BIT = "Subject: hi\r\n\r\ngrüße\r\n".encode()
@@ -157,6 +158,16 @@ def test_without_a_host_that_honours_requiretls_the_message_fails(each: Any, exp
     [result] = network.attempt(route=DIRECT, parameters=STRICT)
     assert status(result) == expected
     assert [host.mails for host in network.hosts] == [[], []]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_requiretls_is_tried_again_if_the_network_breaks_a_handshake(seed: int) -> None:
+    simulation = Hosts(seed)
+    network = Network((Host(),), ALL[:1], authentic=True, simulation=simulation)
+    simulation.host("192.0.2.1").faults.breaks_tls = True
+    [result] = network.attempt(route=DIRECT, parameters=STRICT)
+    assert not is_permanent(result)
+    assert network.hosts[0].mails == []
 
 
 @pytest.mark.req("RFC8689-4.2.1-01")
