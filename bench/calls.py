@@ -142,7 +142,7 @@ class NeverWaiting:
     def shared(self, key: Hashable, paths: Iterable[str], make: Callable[[], T]) -> T:
         return make()
 
-    async def dial(self, *_: object) -> PreparedStream:
+    async def dial(self, *_: object, **options: object) -> PreparedStream:
         return self._stream
 
 
