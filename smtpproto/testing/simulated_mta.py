@@ -130,7 +130,7 @@ class SimulatedMTA:
     record: Record
     receiver: Callable[[Intake], Receiver] = Receiver
     """Makes the handler of a connection."""
-    server: ServerConfig = field(factory=ServerConfig)
+    server: ServerConfig = field(default=ServerConfig())
     queue: MTAQueue = field(init=False)
     _mail: RunningMTA | None = field(default=None, init=False)  # None while the host is down
     _stopping: bool = field(default=False, init=False)
