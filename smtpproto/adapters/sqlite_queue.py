@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from ..errors import QueueFailed, QueueFull
 from ..mail import Source
@@ -65,28 +66,19 @@ class SQLiteQueue:
         """Open the store. Raises QueueFailed, also if another process uses the queue."""
         if self._open is not None:
             return
-        opened: Future[_Open] = Future()
-
-        def make() -> None:
-            it = _Open(self._path, runtime, self._limits)
-            try:
-                opened.set_result(it)
-            except InvalidStateError:  # the caller has given up
-                it.close()
-
+        opening = _Work(lambda: _Open(self._path, runtime, self._limits))
         try:
-            await runtime.in_thread(make)
-        except BaseException:  # if it was cancelled, the thread goes on
-            if not opened.cancel():
-                opened.result().close()
+            self._open = await opening.done(runtime)
+        except BaseException:
+            if opening.result.exception() is None:
+                opening.result.result().close()
             raise
-        self._open = opened.result()
 
     async def close(self) -> None:
         """Finish what was begun, and close the store."""
         is_open, self._open = self._open, None
         if is_open is not None:
-            await is_open.runtime.in_thread(is_open.close)
+            await _Work(is_open.close).done(is_open.runtime)
 
     def watch(self, changed: Callable[[], object]) -> None:
         """Call *changed* after another process has changed the queue; a second after, if the queue
@@ -304,6 +296,33 @@ class _Open:
         for content in contents:
             if isinstance(content, Place) and content.segment is not None and self.writer.tables:
                 self.segments.remove(content.segment)
+
+
+class _Work(Generic[T]):
+    """A call of *function* in a thread. It has ended when :meth:`done` returns or raises, even if
+    the caller was cancelled: what opens or closes a queue has its lock."""
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._running = threading.Lock()
+        self.result: Future[T] = Future()
+
+    def _run(self) -> None:
+        with self._running:
+            if not self.result.done():
+                try:
+                    self.result.set_result(self._function())
+                except BaseException as error:
+                    self.result.set_exception(error)
+
+    async def done(self, runtime: Runtime) -> T:
+        """Return what *function* returns. If the caller is cancelled, this blocks the other tasks,
+        too, until the call has ended."""
+        try:
+            await runtime.in_thread(self._run)
+        finally:
+            self._run()
+        return self.result.result()
 
 
 class _Recent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import ClassVar, TypedDict
 
@@ -29,13 +30,15 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
-from ..ports import Runtime
+from ..ports import CallAborted, Runtime
 from .agent import Agent
 from .intake import Intake, Relaying
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
+
+_log = logging.getLogger("smtpproto.queue")
 
 _DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
 
@@ -280,4 +283,7 @@ async def running(
             await ended.wait(mail.config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
-        await runtime.finish_within(None, store.close())
+        try:
+            await runtime.finish_within(None, store.close())
+        except CallAborted as error:  # it must not take the place of the cancellation
+            _log.error("the queue may not be closed: closing it %s", error)
