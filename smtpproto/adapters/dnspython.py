@@ -44,7 +44,7 @@ class DNSResolver:
     say so. Names are asked for as they are: the search list of the system is not used.
 
     It keeps no answers: put a :class:`.CachingResolver` before it. Raises ValueError if there is
-    no name server, or if one of *nameservers* is not an address.
+    no name server, if one of *nameservers* is not an address, or for a *port* that is none.
     """
 
     def __init__(
@@ -57,6 +57,8 @@ class DNSResolver:
         trusted: bool | None = None,
     ) -> None:
         servers = None if nameservers is None else _addresses(nameservers)
+        if not 1 <= port <= 65535:
+            raise ValueError(f"port must be 1 to 65535, not {port}")
         self._blocking = dns.resolver.Resolver(configure=False)
         self._suspending = dns.asyncresolver.Resolver(configure=False)
         for resolver in (self._blocking, self._suspending):

@@ -201,9 +201,7 @@ def _client_options(table: Table) -> dict[str, Any]:
 
 
 def _listener(table: Table) -> Listener:
-    host, port = table.take("host", str), table.need("port", int)
-    if not 0 <= port <= 65535:
-        raise table.error("port", f"must be 0 to 65535, not {port}")
+    host, port = table.take("host", str), table.take("port", int)
     options: ServerOptions = {}
     for name in ("submission", "implicit_tls", "require_tls"):
         if (value := table.take(name, bool)) is not None:
@@ -218,8 +216,22 @@ def _listener(table: Table) -> Listener:
         with table.checks("users"):
             options["authenticator"], users = read_users(file), Path(file).read_bytes()
     table.end()
+    if port is None:
+        raise table.error(None, "port is missing; it is a whole number")
+    if not 0 <= port <= 65535:
+        raise table.error("port", f"must be 0 to 65535, not {port}")
+    _check_tls(table, options)
     host = "127.0.0.1" if host is None else host
     return Listener(host, port, options, certificate, users)
+
+
+def _check_tls(table: Table, options: ServerOptions) -> None:
+    """Raise UsageError if *options* lack what they need: logins are for TLS only."""
+    if options.get("submission") and "authenticator" not in options:
+        raise table.error("submission", "needs users")
+    for option, key in (("implicit_tls",) * 2, ("require_tls",) * 2, ("authenticator", "users")):
+        if options.get(option) and "context" not in options:
+            raise table.error(key, "needs a certificate")
 
 
 def _certificate(table: Table) -> Certificate | None:
@@ -250,5 +262,5 @@ def _resolver(table: Table) -> Resolver | None:
         return None
     from ..adapters.dnspython import DNSResolver  # noqa: PLC0415 - it is an extra
 
-    with table.checks("nameservers"):
+    with table.checks("nameservers" if port is None else None):
         return DNSResolver(servers, port=53 if port is None else port)

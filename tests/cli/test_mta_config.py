@@ -49,6 +49,14 @@ def refusal(tmp_path: Path, text: str) -> str:
             START + LISTEN + LISTEN.replace("25", "70000"),
             "line 6: listen[2].port: must be 0 to 65535, not 70000",
         ),
+        (
+            START + "[[listen]]\nprot = 25\n",
+            "line 4: listen[1].prot: no such key; allowed are host",
+        ),
+        (START + LISTEN + "submission = true\n", "line 5: listen[1].submission: needs users"),
+        (START + LISTEN + "implicit_tls = true\n", "line 5: listen[1].implicit_tls: needs a cert"),
+        (START + LISTEN + "require_tls = true\n", "line 5: listen[1].require_tls: needs a certif"),
+        (START + LISTEN + "[dns]\nport = 0\n", "line 5: dns: port must be 1 to 65535, not 0"),
         (START + LISTEN + "hots = 'x'\n", "line 5: listen[1].hots: no such key; allowed are host"),
         (START + "a = 1\n" + LISTEN, "line 3: a: no such key; allowed are hostname, queue, postm"),
         (START + 'postmaster = "x"\n' + LISTEN, "line 3: postmaster: "),
@@ -186,6 +194,18 @@ def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:
     assert list(read_configuration(path).mta._config.routes) == ["*"]
 
 
+def issue_certificate(path: Path) -> None:
+    issued = trustme.CA().issue_cert("mx.example.org")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(path))
+
+
+def test_logins_need_a_certificate(tmp_path: Path) -> None:
+    key = ScramKeys.derive("secret", salt=b"x" * 16, iterations=4096)
+    (tmp_path / "users").write_text(f"ann:{key}\n")
+    text = START + LISTEN + "submission = true\nusers = 'users'\n"
+    assert refusal(tmp_path, text) == "line 6: listen[1].users: needs a certificate"
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -193,7 +213,7 @@ def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:
         (START.replace("q.db", "q2.db") + LISTEN, "queue"),
         (START + LISTEN + "[storage]\nreserve = 1\n", "storage"),
         (START + LISTEN.replace("25", "26"), "listen"),
-        (START + LISTEN + "users = 'users'\n", "listen, the users"),
+        (START + LISTEN + "certificate = 'mx.pem'\nusers = 'users'\n", "listen, the users"),
     ],
 )
 def test_what_cannot_change_while_the_mta_runs_is_named(
@@ -201,6 +221,7 @@ def test_what_cannot_change_while_the_mta_runs_is_named(
 ) -> None:
     key = ScramKeys.derive("secret", salt=b"x" * 16, iterations=4096)
     (tmp_path / "users").write_text(f"ann:{key}\n")
+    issue_certificate(tmp_path / "mx.pem")
     path = tmp_path / "mail.toml"
     path.write_text(START + LISTEN)
     running = read_configuration(path)
@@ -213,8 +234,7 @@ def test_a_renewed_certificate_is_that_of_the_next_handshake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MTA, "reload", lambda *_: None)
-    issued = trustme.CA().issue_cert("mx.example.org")
-    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "mx.pem"))
+    issue_certificate(tmp_path / "mx.pem")
     path = tmp_path / "mail.toml"
     path.write_text(START + LISTEN + "certificate = 'mx.pem'\n")
     running, new = read_configuration(path), read_configuration(path)
