@@ -395,13 +395,14 @@ def extensions() -> SearchStrategy[Extensions]:
     other = st.from_regex(r"[A-Z0-9][A-Z0-9-]*", fullmatch=True)
     words = st.lists(_long(st.text(_VCHAR, min_size=1), 40), max_size=30).map(" ".join)
     parameters = st.one_of(*_EHLO_PARAMETERS.values())
+    longest = st.just("x" * _REPLY_LINE)
 
     def fit(keywords: dict[str, str]) -> Extensions:
         return Extensions(
             {key: text[: _REPLY_LINE - len(key) - 1].rstrip() for key, text in keywords.items()}
         )
 
-    return offers() | st.dictionaries(known | other, words | parameters).map(fit)
+    return offers() | st.dictionaries(known | other, words | parameters | longest).map(fit)
 
 
 def xtexts() -> SearchStrategy[str]:
