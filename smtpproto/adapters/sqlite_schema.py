@@ -74,7 +74,9 @@ def lock(path: Path) -> IO[bytes]:
     except OSError as error:
         file.close()
         check = "that only one process works on the queue"
-        raise QueueFailed(f"another process uses the queue of {path}", check=check) from error
+        raise QueueFailed(
+            f"another process uses the queue, and has locked {path}", check=check
+        ) from error
     return file
 
 
@@ -83,6 +85,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     *create* is to make the tables, too, or to bring them to the present version. Raises
     QueueFailed if the database is not ours, or of another version."""
     if create and not path.exists():
+        _check_nothing_is_left(path)
         path.touch(mode=0o600)
         sync_directory(path.parent)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -99,6 +102,16 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_nothing_is_left(path: Path) -> None:
+    """Raise QueueFailed if parts of a queue without a database are at *path*: a new database would
+    not need them, and they would be deleted."""
+    log, directory = path.with_name(path.name + "-wal"), directory_of(path)
+    for it in [log, *(directory.iterdir() if directory.exists() else ())]:
+        if it.exists() and it.stat().st_size:
+            check = "that nobody has moved the database; if it is lost, move the rest away, too"
+            raise QueueFailed(f"there is no database {path}, but {it} is left of it", check=check)
 
 
 def _text(octets: bytes) -> str:

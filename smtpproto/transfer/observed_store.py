@@ -11,6 +11,7 @@ from attrs import define
 from ..mta.queue_events import DeliveryEvent, MessageQueued, QueueEvent
 from ..mta.settlement import Done, Settlement
 from ..mta.store import Queued, QueueStore
+from ..ports import call_contained
 
 __all__ = ["Listener", "observed"]
 
@@ -55,6 +56,6 @@ class _ObservedStore:
         if self._listener is None:
             return
         try:
-            self._listener(event)
+            call_contained(self._listener, event)
         except Exception:
             _log.exception("a listener to events of the queue failed")

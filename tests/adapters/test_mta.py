@@ -262,11 +262,12 @@ def test_the_events_of_a_message_have_its_id_up_to_the_report_on_it(
     assert "550 5.1.1 No such user" in str(failed)
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
 def test_a_listener_that_fails_disturbs_nothing(
-    mail: Mail, caplog: pytest.LogCaptureFixture
+    mail: Mail, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     def fail(event: QueueEvent) -> None:
-        raise ValueError("listener")
+        raise error("listener")
 
     async def main() -> None:
         async with mail.type("mx.example.org", MemoryQueue(), {}, on_event=fail) as mta:

@@ -100,6 +100,22 @@ def test_files_that_no_message_needs_are_deleted_at_the_start(
         assert "000000000100.seg" in files(path)[-1].name
 
 
+def test_without_its_database_nothing_of_a_queue_is_deleted(path: Path) -> None:
+    log, copy = path.with_name("queue.db-wal"), path.with_name("copy")
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a", content=LARGE)]))
+        octets = log.read_bytes()
+    path.rename(copy)
+    assert f"there is no database {path}, but {files(path)[0]} is left" in open_fails(path)
+    log.write_bytes(octets)
+    assert f"there is no database {path}, but {log} is left" in open_fails(path)
+    assert log.read_bytes() == octets
+    log.unlink()
+    copy.rename(path)
+    with open_queue(path) as queue:
+        assert names(claim(queue)) == ["a"]
+
+
 @pytest.mark.parametrize("damage", ["missing", "short", "row"])
 def test_a_message_whose_content_is_lost_is_held_and_shown(
     path: Path, damage: str, caplog: pytest.LogCaptureFixture
