@@ -16,6 +16,7 @@ are
   answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
 * ``smtpproto.mta``, ``smtpproto.transfer`` and ``smtpproto.adapters.sqlite_queue``: the routes,
   the queue and the handler of a mail agent (MTA), and a queue in an SQLite database;
+* ``smtpproto.policy``: DKIM, SPF, DMARC and the policies for TLS;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.
@@ -95,8 +96,8 @@ else:
             ".tls.verify": "ClientCertificate TLSVerify",
             ".wire.proxy": "ProxyHeader ProxyTLS",
             "": (
-                "adapters client commands errors events limits mail mta ports protocol replies "
-                "sasl server testing transfer"
+                "adapters client commands errors events limits mail mta policy ports protocol "
+                "replies sasl server testing transfer"
             ),
         },
     )

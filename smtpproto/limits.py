@@ -39,6 +39,7 @@ MX_HOSTS = 50  # exchangers of one domain whose addresses are looked up
 MX_FAILURES = 5  # of these, those whose look-up fails, which takes long; then no more are looked up
 HOST_ADDRESSES = 32  # of one exchanger, both families together
 REPORT_RECIPIENTS = 500  # of one delivery report; for more there are several
+TAG_LIST = 65536  # of a signature, or of a DNS record, which cannot be longer
 ADDRESSES_TRIED = 5  # in one attempt to deliver; RFC 5321 5.1 wants at least two
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make

@@ -34,6 +34,7 @@ PUBLIC = (
     "smtpproto.limits",
     "smtpproto.mail",
     "smtpproto.mta",
+    "smtpproto.policy",
     "smtpproto.ports",
     "smtpproto.protocol",
     "smtpproto.replies",

@@ -46,6 +46,7 @@ BELOW: dict[str, list[str]] = {
         "client_events",
     ],
     "mta": ["dns", "errors", "late_names", "limits", "option_types", "ports", "grammar", "mail"],
+    "policy": ["dns", "errors", "late_names", "limits", "option_types", "ports", "grammar", "mail"],
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]

@@ -29,7 +29,7 @@ from mutants import Mutant, read_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = "docs/requirements.md"
-COUNTED = ("core", "adapter", "config")
+COUNTED = ("core", "adapter", "config", "policy")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 REQUIRED = ("MUST", "MUST NOT")
 SIDES = ("client", "server")
@@ -41,12 +41,13 @@ HEAD = """\
 Written by `nox -s requirements`; do not edit. [rfc/README.md](rfc/README.md) explains rows, ids
 and waivers.
 
-The table counts the rows that a library of this kind can meet (layers core, adapter and config). A
-row is *covered* if a test names it with `@pytest.mark.req` (a row that binds client and server: a
-test of each side; and not a test of the grammar alone), *waived* if the project states why it does
-not apply, and *open* otherwise. A covered MUST or MUST NOT also has a *mutant*, a small edit that
-breaks the rule in the code: the tests that name the row must fail with it. Rows on relaying
-(queues, routing, delivery reports) are counted apart, because they bind only programs that relay.
+The table counts the rows that a library of this kind can meet (layers core, adapter, config and
+policy). A row is *covered* if a test names it with `@pytest.mark.req` (a row that binds client and
+server: a test of each side; and not a test of the grammar alone), *waived* if the project states
+why it does not apply, and *open* otherwise. A covered MUST or MUST NOT also has a *mutant*, a small
+edit that breaks the rule in the code: the tests that name the row must fail with it. Rows on
+relaying (queues, routing, delivery reports) are counted apart, because they bind only programs that
+relay.
 
 These are outside the matrix, and tests of them name no rows: rows of the layer deployment, which
 bind the operator of a server; MIME (RFC 2045 to 2049); most of the message format (RFC 5322, 6532,
