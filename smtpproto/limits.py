@@ -41,6 +41,12 @@ HOST_ADDRESSES = 32  # of one exchanger, both families together
 REPORT_RECIPIENTS = 500  # of one delivery report; for more there are several
 TAG_LIST = 65536  # of a signature, or of a DNS record, which cannot be longer
 ADDRESSES_TRIED = 5  # in one attempt to deliver; RFC 5321 5.1 wants at least two
+SPF_TERMS = 10  # of all records of a check, those that ask the DNS; RFC 7208 4.6.4
+SPF_VOIDS = 2  # of these, those for which there is nothing in the DNS; RFC 7208 4.6.4
+SPF_EXCHANGERS = 10  # of a term with mx; RFC 7208 4.6.4
+SPF_POINTERS = 10  # names of a client that are considered; RFC 7208 4.6.4
+SPF_RECORD = 16384  # octets of a record; RFC 7208 3.4 wants at most 450
+SPF_EXPLANATION = 1000  # octets of an explanation, which must fit into a reply
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 

@@ -11,12 +11,26 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .keys import Algorithm, Keys, PublicKey, SigningKey
+    from .received_spf import ReceivedSPF
+    from .spf import SPFCheck, SPFRequest, check_helo, check_spf
+    from .spf_examination import SPFExamination, SPFFault, SPFFaultKind, examine_spf
+    from .spf_record import SPFResult
+    from .spf_trace import Lookup, SPFTermTrace, SPFTrace
 else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
             ".keys": "Algorithm Keys PublicKey SigningKey",
+            ".received_spf": "ReceivedSPF",
+            ".spf": "SPFCheck SPFRequest check_helo check_spf",
+            ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
+            ".spf_record": "SPFResult",
+            ".spf_trace": "Lookup SPFTermTrace SPFTrace",
         },
     )
 
-__all__ = ["Algorithm", "Keys", "PublicKey", "SigningKey"]
+__all__ = [
+    "Algorithm", "Keys", "Lookup", "PublicKey", "ReceivedSPF", "SPFCheck", "SPFExamination",
+    "SPFFault", "SPFFaultKind", "SPFRequest", "SPFResult", "SPFTermTrace",
+    "SPFTrace", "SigningKey", "check_helo", "check_spf", "examine_spf",
+]  # fmt: skip
