@@ -21,6 +21,7 @@ from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
 from smtpproto.mta import QueueLimits, ReportOptions, RetrySchedule
+from smtpproto.policy import DKIMLimits
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
@@ -183,6 +184,7 @@ def options() -> Iterator[str]:
         (ReportOptions, "`ReportOptions`, for a mail agent"),
         (QueueLimits, "`QueueLimits`, for an `SQLiteQueue`"),
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
+        (DKIMLimits, "`DKIMLimits`, for a `DKIMVerifier`"),
     ):
         yield f"\n### {what}\n"
         yield from table(["name", "default", "what"], described(kind))

@@ -16,7 +16,8 @@ are
   answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
 * ``smtpproto.mta``, ``smtpproto.transfer`` and ``smtpproto.adapters.sqlite_queue``: the routes,
   the queue and the handler of a mail agent (MTA), and a queue in an SQLite database;
-* ``smtpproto.policy``: DKIM, SPF, DMARC and the policies for TLS;
+* ``smtpproto.policy`` and ``smtpproto.adapters.cryptography_keys``: DKIM, SPF, DMARC and the
+  policies for TLS; keys for signatures;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.

@@ -22,6 +22,7 @@ PUBLIC = (
     "smtpproto",
     "smtpproto.adapters.asyncio",
     "smtpproto.adapters.blocking",
+    "smtpproto.adapters.cryptography_keys",
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.trio",

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .canonical import Canonicalization
+    from .dkim_check import DKIMCheck, DKIMLimits, DKIMResult
+    from .dkim_key import DKIMKey
+    from .dkim_sign import DKIM, DKIMSigner, Signing
+    from .dkim_signature import DKIMSignature
+    from .dkim_verify import DKIMVerifier, verify_dkim
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .received_spf import ReceivedSPF
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
@@ -20,6 +26,12 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".canonical": "Canonicalization",
+            ".dkim_key": "DKIMKey",
+            ".dkim_check": "DKIMLimits DKIMCheck DKIMResult",
+            ".dkim_sign": "DKIM DKIMSigner Signing",
+            ".dkim_signature": "DKIMSignature",
+            ".dkim_verify": "DKIMVerifier verify_dkim",
             ".keys": "Algorithm Keys PublicKey SigningKey",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
@@ -30,7 +42,32 @@ else:
     )
 
 __all__ = [
-    "Algorithm", "Keys", "Lookup", "PublicKey", "ReceivedSPF", "SPFCheck", "SPFExamination",
-    "SPFFault", "SPFFaultKind", "SPFRequest", "SPFResult", "SPFTermTrace",
-    "SPFTrace", "SigningKey", "check_helo", "check_spf", "examine_spf",
+    "DKIM",
+    "Algorithm",
+    "Canonicalization",
+    "DKIMCheck",
+    "DKIMKey",
+    "DKIMLimits",
+    "DKIMResult",
+    "DKIMSignature",
+    "DKIMSigner",
+    "DKIMVerifier",
+    "Keys",
+    "Lookup",
+    "PublicKey",
+    "ReceivedSPF",
+    "SPFCheck",
+    "SPFExamination",
+    "SPFFault",
+    "SPFFaultKind",
+    "SPFRequest",
+    "SPFResult",
+    "SPFTermTrace",
+    "SPFTrace",
+    "Signing",
+    "SigningKey",
+    "check_helo",
+    "check_spf",
+    "examine_spf",
+    "verify_dkim",
 ]  # fmt: skip
