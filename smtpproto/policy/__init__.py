@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .authentication_results import (
+        AuthenticationResults,
+        MethodResult,
+        Property,
+        strip_results,
+    )
     from .canonical import Canonicalization
     from .dkim_check import DKIMCheck, DKIMLimits, DKIMResult
     from .dkim_key import DKIMKey
@@ -26,6 +32,9 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".authentication_results": (
+                "AuthenticationResults MethodResult Property strip_results"
+            ),
             ".canonical": "Canonicalization",
             ".dkim_key": "DKIMKey",
             ".dkim_check": "DKIMLimits DKIMCheck DKIMResult",
@@ -44,6 +53,7 @@ else:
 __all__ = [
     "DKIM",
     "Algorithm",
+    "AuthenticationResults",
     "Canonicalization",
     "DKIMCheck",
     "DKIMKey",
@@ -54,6 +64,8 @@ __all__ = [
     "DKIMVerifier",
     "Keys",
     "Lookup",
+    "MethodResult",
+    "Property",
     "PublicKey",
     "ReceivedSPF",
     "SPFCheck",
@@ -69,5 +81,6 @@ __all__ = [
     "check_helo",
     "check_spf",
     "examine_spf",
+    "strip_results",
     "verify_dkim",
-]  # fmt: skip
+]

@@ -130,13 +130,20 @@ def word(text: str, form: re.Pattern[str]) -> str:
     return text if form.fullmatch(text) and len(text) <= _CUT else quoted(text)
 
 
-def folded(name: str, parts: list[str]) -> bytes:
-    """Return the field *name*, with its CRLF. A line begins at a part, or at a blank inside one,
-    where the line before would be too long (RFC 5322 2.2.3)."""
+def folded(name: str, *groups: list[str]) -> bytes:
+    """Return the field *name*, with its CRLF, of the parts of *groups*.
+
+    Each group but the first begins a line. Where a line would be too long, the next one begins at a
+    part, or else at a blank inside one (RFC 5322 2.2.3).
+    """
     lines = [f"{name}:"]
-    for part in parts:
-        for piece in _FOLDABLE.split(part):
-            if len(lines[-1]) + 1 + len(piece) > _WIDTH and lines[-1].strip():
-                lines.append("")
-            lines[-1] += f" {piece}"
+    for number, group in enumerate(groups):
+        if number:
+            lines.append("")
+        for part in group:
+            pieces = [part] if len(part) < _WIDTH else _FOLDABLE.split(part)
+            for piece in pieces:
+                if len(lines[-1]) + 1 + len(piece) > _WIDTH and lines[-1]:
+                    lines.append("")
+                lines[-1] += f" {piece}"
     return "\r\n".join([*lines, ""]).encode()

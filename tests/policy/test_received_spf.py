@@ -35,8 +35,9 @@ def body(octets: bytes) -> str:
 
 
 WRITTEN = """\
-Received-SPF: pass (mx.example.com: ip4:192.0.2.0/24 of example.org matches
- 192.0.2.1) receiver=mx.example.com; client-ip=192.0.2.1;
+Received-SPF: pass
+ (mx.example.com: ip4:192.0.2.0/24 of example.org matches 192.0.2.1)
+ receiver=mx.example.com; client-ip=192.0.2.1;
  envelope-from="ann@example.org"; helo=mx.example.net; identity=mailfrom;
  mechanism="ip4:192.0.2.0/24";
 """
