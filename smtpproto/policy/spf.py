@@ -11,8 +11,8 @@
     print(check)   # the whole story, as a tree
 
 It asks the DNS only through the resolver, at most 123 times, and one question after the other. A
-caller that bounds the time of the check takes SPFResult.TEMPERROR when it is over (RFC 7208 4.6.4
-wants at least 20 seconds).
+caller bounds the time of a check, and takes :meth:`SPFCheck.given_up` when it is over; RFC 7208
+4.6.4 wants at least 20 seconds.
 """
 
 from __future__ import annotations
@@ -82,12 +82,23 @@ class SPFCheck:
     is the word of a stranger: show it as such (RFC 7208 11.5)."""
     trace: SPFTrace = field(repr=False)
 
-    def __str__(self) -> str:
-        counts = (
-            f"{self.trace.asking} of {limits.SPF_TERMS} terms that ask the DNS, "
-            f"{self.trace.void} of {limits.SPF_VOIDS} in vain"
+    @classmethod
+    def given_up(cls, request: SPFRequest, reason: str) -> SPFCheck:
+        """Return TEMPERROR for a check of the sender that took too long (RFC 7208 4.6.4)."""
+        local_part, domain = _identity(request)
+        return cls(
+            result=SPFResult.TEMPERROR,
+            reason=reason,
+            identity="mailfrom",
+            domain=domain,
+            sender=f"{local_part}@{domain}",
+            client=request.client,
+            helo=ascii_name(str(request.helo)),
+            trace=SPFTrace(domain),
         )
-        return f"{self.result.value}: {printable(self.reason)} ({counts})\n{self.trace}"
+
+    def __str__(self) -> str:
+        return f"{self.result.value}: {printable(self.reason)}\n{self.trace.counts}\n{self.trace}"
 
 
 async def check_spf(
@@ -98,14 +109,12 @@ async def check_spf(
     The null sender stands for postmaster at the name in HELO. *voids* is how many terms may find
     nothing in the DNS (RFC 7208 4.6.4). It raises nothing: whatever the DNS says is a result.
     """
-    local_part, domain = _split(request.sender)
-    if not domain:
-        local_part, domain = _POSTMASTER, str(request.helo)
+    local_part, domain = _identity(request)
     evaluation = Evaluation(
         client=request.client,
         helo=ascii_name(str(request.helo)),
-        local_part=local_part or _POSTMASTER,
-        domain=ascii_name(domain).lower(),
+        local_part=local_part,
+        domain=domain,
         resolver=resolver,
         now=request.now,
         receiver=request.receiver,
@@ -121,6 +130,14 @@ async def check_helo(
     not matter; else as :func:`check_spf`."""
     check = await check_spf(evolve(request, sender=None), resolver, voids=voids)
     return evolve(check, identity="helo")
+
+
+def _identity(request: SPFRequest) -> tuple[str, str]:
+    """Return the local-part and the domain to check (RFC 7208 2.4, 4.3)."""
+    local_part, domain = _split(request.sender)
+    if not domain:
+        local_part, domain = _POSTMASTER, str(request.helo)
+    return local_part or _POSTMASTER, ascii_name(domain).lower()
 
 
 def _split(sender: str | Mailbox | ReversePath | None) -> tuple[str, str]:

@@ -50,9 +50,10 @@ def ascii_name(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Return whether the DNS can be asked for *name* (RFC 1035 2.3.4)."""
+    """Return whether the DNS can be asked for *name* (RFC 1035 2.3.4). Names with a backslash and
+    the name ``@`` cannot be written as text, since these mean something else there."""
     labels = name.split(".")
-    fits = name.isascii() and len(name) <= MAX_NAME
+    fits = name.isascii() and len(name) <= MAX_NAME and "\\" not in name and name != "@"
     return fits and all(0 < len(label) <= limits.LABEL for label in labels)
 
 

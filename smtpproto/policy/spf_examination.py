@@ -78,20 +78,31 @@ class SPFExamination:
         return not any(fault.breaks for fault in self.faults)
 
     def __str__(self) -> str:
-        counts = (
-            f"{self.trace.asking} of {limits.SPF_TERMS} terms ask the DNS, "
-            f"{self.trace.void} of {limits.SPF_VOIDS} in vain"
-        )
-        return "\n".join([counts, str(self.trace), *map(str, self.faults)])
+        return "\n".join([self.trace.counts, str(self.trace), *map(str, self.faults)])
 
 
 async def examine_spf(domain: str, resolver: Resolver) -> SPFExamination:
     """Examine the SPF records of *domain*. Whatever the DNS says is a result."""
     examiner = _Examiner(ascii_name(domain).lower(), resolver)
     trace = SPFTrace(examiner.domain)
-    await examiner.walk(trace, ())
+    await examiner.walk(_Place(trace))
     examiner.judge(trace)
     return SPFExamination(trace, tuple(examiner.faults))
+
+
+@frozen
+class _Place:
+    """A record in the tree."""
+
+    trace: SPFTrace
+    above: tuple[str, ...] = ()
+    """The domains that lead to it."""
+    is_included: bool = False
+
+    def below(self, trace: SPFTrace, mechanism: str) -> _Place:
+        """Return the place of the record to which a term of this one leads."""
+        is_included = self.is_included or mechanism == "include"
+        return _Place(trace, (*self.above, self.trace.domain), is_included)
 
 
 @define(eq=False)
@@ -101,8 +112,9 @@ class _Examiner:
     faults: list[SPFFault] = field(factory=list)
     walked: int = 0
 
-    async def walk(self, trace: SPFTrace, above: tuple[str, ...]) -> None:
-        """Examine the record of a domain, to which those of *above* lead."""
+    async def walk(self, place: _Place) -> None:
+        """Examine the record of a domain."""
+        trace = place.trace
         found = await self._record(trace)
         if found is None:
             return
@@ -111,11 +123,11 @@ class _Examiner:
             text = f"the record has {len(found)} octets; with more than {_LONG} an answer may not "
             self._blame(SPFFaultKind.LONG, trace, text + "fit into a datagram: shorten it")
         terms = [*self._terms(found, trace)]
-        self._check_order(terms, trace, is_included=bool(above))
+        self._check_order(terms, place)
         for term in self._evaluated(terms):
             step = SPFTermTrace(term.text)
             trace.terms.append(step)
-            await self._term(term, step, trace, (*above, trace.domain))
+            await self._term(term, step, place)
 
     def judge(self, trace: SPFTrace) -> None:
         """Find faults of the whole: no record, or more than a check may ask (RFC 7208 4.6.4)."""
@@ -172,7 +184,8 @@ class _Examiner:
             else:
                 yield term
 
-    def _check_order(self, terms: list[Term], trace: SPFTrace, *, is_included: bool) -> None:
+    def _check_order(self, terms: list[Term], place: _Place) -> None:
+        trace = place.trace
         directives = [term for term in terms if isinstance(term, Directive)]
         redirect = next(
             (it for it in terms if isinstance(it, Modifier) and it.name == "redirect"), None
@@ -184,7 +197,7 @@ class _Examiner:
             for text in after:
                 advice = "nothing after all has an effect; put it before all, or remove it"
                 self._blame(SPFFaultKind.AFTER_ALL, trace, advice, text)
-        elif redirect is None and not is_included:
+        elif redirect is None and not place.is_included:
             advice = (
                 "the record does not end with all, so that strangers are neutral: add ~all or -all"
             )
@@ -203,11 +216,10 @@ class _Examiner:
 
     # -- terms -------------------------------------------------------------------------------------
 
-    async def _term(
-        self, term: Term, step: SPFTermTrace, trace: SPFTrace, above: tuple[str, ...]
-    ) -> None:
+    async def _term(self, term: Term, step: SPFTermTrace, place: _Place) -> None:
+        trace = place.trace
         if isinstance(term, Modifier):
-            await self._modifier(term, step, trace, above)
+            await self._modifier(term, step, place)
             return
         passes = term.result is SPFResult.PASS
         match term.mechanism:
@@ -221,7 +233,7 @@ class _Examiner:
                     advice = "this network is so wide that strangers may send for this domain"
                     self._blame(SPFFaultKind.ALL_PASS, trace, advice, term.text)
             case "include":
-                await self._follow(term.domain, step, trace, above)
+                await self._follow(term.mechanism, term.domain, step, place)
             case "ptr":
                 self._count(step)
                 advice = "receivers need not evaluate ptr, and it is slow: use a, mx, ip4 or ip6"
@@ -229,11 +241,10 @@ class _Examiner:
             case mechanism:
                 await self._hosts(mechanism, term.domain, step, trace)
 
-    async def _modifier(
-        self, term: Modifier, step: SPFTermTrace, trace: SPFTrace, above: tuple[str, ...]
-    ) -> None:
+    async def _modifier(self, term: Modifier, step: SPFTermTrace, place: _Place) -> None:
+        trace = place.trace
         if term.name == "redirect":
-            await self._follow(term.value, step, trace, above)
+            await self._follow(term.name, term.value, step, place)
         elif term.name == "exp":
             await self._explanation(term, step, trace)
         elif len(self.faults) < _FAULTS:
@@ -243,23 +254,25 @@ class _Examiner:
             self._blame(SPFFaultKind.UNKNOWN_MODIFIER, trace, text, term.text)
 
     async def _follow(
-        self, spec: MacroString | None, step: SPFTermTrace, trace: SPFTrace, above: tuple[str, ...]
+        self, name: str, spec: MacroString | None, step: SPFTermTrace, place: _Place
     ) -> None:
         """Examine the record that include or redirect names."""
         self._count(step)
-        target = self._target(spec, step, trace)
+        target = self._target(spec, step, place.trace)
         if target is None or self.walked > _WALKED:
             return
-        if target in above:
-            text = f"the records refer to each other for ever: {' > '.join([*above, target])}"
-            self._blame(SPFFaultKind.LOOP, trace, text, step.text, breaks=True)
+        inner = place.below(SPFTrace(target), name)
+        if target in inner.above:
+            path = " > ".join([*inner.above, target])
+            text = f"the records refer to each other for ever: {path}"
+            self._blame(SPFFaultKind.LOOP, place.trace, text, step.text, breaks=True)
             return
-        step.inner = SPFTrace(target)
-        await self.walk(step.inner, above)
-        step.void = any(lookup.void for lookup in step.inner.lookups)
-        if not step.inner.text and all(lookup.answer.known for lookup in step.inner.lookups):
+        step.inner = inner.trace
+        await self.walk(inner)
+        step.void = any(lookup.void for lookup in inner.trace.lookups)
+        if not inner.trace.text and all(it.answer.known for it in inner.trace.lookups):
             text = f"{target} has no SPF record: remove this term, or correct the name"
-            self._blame(SPFFaultKind.NO_RECORD, trace, text, step.text, breaks=True)
+            self._blame(SPFFaultKind.NO_RECORD, place.trace, text, step.text, breaks=True)
 
     async def _hosts(
         self, mechanism: str, spec: MacroString | None, step: SPFTermTrace, trace: SPFTrace
@@ -274,7 +287,7 @@ class _Examiner:
             lookup = await self._ask(target, Kind.AAAA, step.lookups)
         if not lookup.answer.known:
             self._blame(SPFFaultKind.FAILED, trace, str(lookup), step.text, breaks=True)
-        elif lookup.void and mechanism != "exists":
+        elif lookup.void:
             step.void = True
             what = "MX record" if mechanism == "mx" else "address"
             text = f"{target} has no {what}: remove this term"

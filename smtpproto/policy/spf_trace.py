@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from ..dns import Answer, Kind, Status
 from ..grammar.printable import printable
+from ..limits import SPF_TERMS
 
 _SHOWN_RECORDS = 10  # of an answer
 _SHOWN = 200  # characters of a record or a term
@@ -105,6 +106,11 @@ class SPFTrace:
     def void(self) -> int:
         """For how many of these the DNS has nothing; a check may have two."""
         return sum(term.void for term in self.all_terms())
+
+    @property
+    def counts(self) -> str:
+        """What it costs, in words."""
+        return f"{self.asking} of {SPF_TERMS} terms ask the DNS, {self.void} of them in vain"
 
     @property
     def asked(self) -> Iterator[Lookup]:

@@ -168,7 +168,8 @@ def test_unknown_modifiers_are_ignored_wherever_they_stand(terms: str) -> None:
 # -- the trace -------------------------------------------------------------------------------------
 
 TREE = """\
-fail: -all of example.org matches 192.0.2.1 (4 of 10 terms that ask the DNS, 1 of 2 in vain)
+fail: -all of example.org matches 192.0.2.1
+4 of 10 terms ask the DNS, 1 of them in vain
 example.org = fail
 ├── a:gone.org  (no match)
 │   └── A gone.org: no such name
@@ -201,8 +202,8 @@ def test_the_trace_of_an_error_shows_where_it_happened() -> None:
     assert (
         str(check(names))
         == """\
-temperror: the look-up of MX x.org: the zone's mood: failed (2 of 10 terms that ask the DNS, \
-0 of 2 in vain)
+temperror: the look-up of MX x.org: the zone's mood: failed
+2 of 10 terms ask the DNS, 0 of them in vain
 example.org = temperror
 └── include:other.org
     └── other.org = temperror

@@ -30,7 +30,7 @@ FAULTS: list[tuple[SPFFaultKind, bool, str, str, dict[str, Records]]] = [
      {"example_org": hosts(*"abcdefghijk")}),
     (SPFFaultKind.LOOP, True, "include:example.org -all", "include:example.org", {}),
     (SPFFaultKind.LOOP, True, "redirect=x.org", "include:example.org",
-     {"x_org": txt("v=spf1 include:example.org")}),
+     {"x_org": txt("v=spf1 include:example.org -all")}),
     (SPFFaultKind.NO_RECORD, True, "include:x.org -all", "include:x.org", {}),
     (SPFFaultKind.NO_RECORD, True, "redirect=x.org", "redirect=x.org", {"x_org": HERE}),
     (SPFFaultKind.SEVERAL_RECORDS, True, "include:x.org -all", "",
@@ -39,6 +39,9 @@ FAULTS: list[tuple[SPFFaultKind, bool, str, str, dict[str, Records]]] = [
     (SPFFaultKind.ALL_PASS, False, "ip4:0.0.0.0/1 -all", "ip4:0.0.0.0/1", {}),
     (SPFFaultKind.ALL_PASS, False, "ip6:::/0 -all", "ip6:::/0", {}),
     (SPFFaultKind.NO_ALL, False, "a", "", {"example_org": HERE}),
+    (SPFFaultKind.NO_ALL, False, "redirect=x.org", "", {"x_org": txt("v=spf1 include:y.org"),
+                                                       "y_org": txt("v=spf1 ip4:192.0.2.1")}),
+    (SPFFaultKind.VOID, False, "exists:x.org -all", "exists:x.org", {}),
     (SPFFaultKind.AFTER_ALL, False, "-all a", "a", {}),
     (SPFFaultKind.AFTER_ALL, False, "redirect=x.org -all", "redirect=x.org", {}),
     (SPFFaultKind.PTR, False, "ptr -all", "ptr", {}),
@@ -109,6 +112,13 @@ def test_a_misspelt_mechanism_is_corrected() -> None:
     )
 
 
+def test_included_records_need_no_all() -> None:
+    names = zone(
+        "v=spf1 include:x.org -all", x_org=txt("v=spf1 redirect=y.org"), y_org=txt("v=spf1")
+    )
+    assert examine(names).faults == ()
+
+
 def test_a_tree_that_is_too_large_is_left_out() -> None:
     names = Zone(
         {
@@ -130,7 +140,7 @@ def test_an_examination_is_drawn_with_its_counts_and_faults() -> None:
     assert (
         str(examine(zone("v=spf1 a:x.org ?all")))
         == """\
-1 of 10 terms ask the DNS, 1 of 2 in vain
+1 of 10 terms ask the DNS, 1 of them in vain
 example.org
 ├── a:x.org
 │   ├── A x.org: no such name

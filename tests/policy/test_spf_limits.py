@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from smtpproto.policy.spf import SPFCheck, SPFRequest, check_spf
 from smtpproto.policy.spf_record import SPFResult
-from smtpproto.testing import Zone
+from smtpproto.ports import CallAborted
+from smtpproto.testing import Mood, Simulation, Zone
 from smtpproto.testing.zone import Records
 
 from .spf_zones import (
+    CLIENT,
     ELSEWHERE,
     HERE,
+    NOW,
     REVERSE,
     check,
     hosts,
@@ -22,10 +26,6 @@ from .spf_zones import (
 
 NONE, NEUTRAL, PASS, FAIL, SOFTFAIL, TEMPERROR, PERMERROR = SPFResult
 
-
-# -- bounds ----------------------------------------------------------------------------------------
-
-TERMS = ["a", "mx", "ptr", "exists:example.org", "include:other.org"]
 PLACES = {"example_org": {**HERE, **hosts("example.org")}, "other_org": txt("v=spf1 -all")}
 
 
@@ -103,3 +103,25 @@ def test_hosts_of_mx_without_an_address_are_one_term() -> None:
     names = zone("v=spf1 mx +all", example_org=hosts("a.org", "b.org", "c.org", "d.org"))
     found = check(names, "2001:db8::1")
     assert (found.result, found.trace.void) == (PASS, 0)
+
+
+@pytest.mark.req("RFC7208-4.6.4-07")
+def test_a_check_that_takes_too_long_is_given_up() -> None:
+    simulation = Simulation(1)
+    names = Zone({"example.org": txt("v=spf1 -all")}, simulation)
+    names.moods["example.org"] = Mood(delay=60)
+    request = SPFRequest(client=CLIENT, helo="x.test", sender="ann@Example.org", now=NOW)
+    found: list[SPFCheck] = []
+
+    async def check_in_time() -> None:
+        try:
+            found.append(await simulation.within(20, check_spf(request, names)))
+        except CallAborted as error:
+            found.append(SPFCheck.given_up(request, str(error)))
+
+    simulation.start(check_in_time())
+    simulation.run()
+    [given_up] = found
+    assert (given_up.result, given_up.sender) == (TEMPERROR, "ann@example.org")
+    assert given_up.reason == "took longer than 20 seconds, and was cancelled"
+    assert str(given_up).startswith("temperror: took longer")

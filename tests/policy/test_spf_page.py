@@ -8,16 +8,25 @@ from typing import Any
 
 import pytest
 
+from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.dns import Answer, Kind
+from smtpproto.policy import SPFResult
 from smtpproto.testing import Zone
+from tests.test_public_face import check_imports
 
 from .spf_zones import ELSEWHERE, check, hosts, txt, zone
 from .test_spf_bounds import MOST
 
 PAGE = (Path(__file__).parents[2] / "docs/policy/spf.md").read_text()
-[SNIPPET] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TREE] = re.findall(r"^```\n(fail:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def run_snippets(variables: dict[str, Any]) -> None:
+    for snippet in SNIPPETS:
+        check_imports(snippet)
+        exec(snippet, variables)
 
 
 def example() -> Zone:
@@ -33,7 +42,7 @@ def test_the_tree_is_that_of_a_check() -> None:
     assert f"{check(example())}\n" == TREE
 
 
-def test_the_snippet_runs(
+def test_the_snippets_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = example()
@@ -43,8 +52,10 @@ def test_the_snippet_runs(
 
     monkeypatch.setattr(DNSResolver, "lookup", lookup)
     variables: dict[str, Any] = {}
-    exec(SNIPPET, variables)
+    run_snippets(variables)
     assert capsys.readouterr().out == "-all of example.org matches 192.0.2.1\n"
+    bounded = variables["checked"](variables["request"], DNSResolver(), Runtime())
+    assert run(bounded).result is SPFResult.FAIL
     assert variables["field"].startswith(b"Received-SPF: fail (mx.example.com: -all of example.org")
 
 
