@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from attrs import frozen
 
-from . import growth, imports, memory, mta_speed
+from . import growth, imports, memory, mta_speed, policy
 from .agents import OURS as AGENT
 from .contenders import CLIENTS, CORES, SERVERS, Contender
 from .loads import CORE_LOADS, Load, client_loads, server_loads
@@ -60,8 +60,8 @@ class Suite:
     def sections(self) -> Iterator[Section]:
         """Measure; yield the sections that are not empty."""
         sections = (
-            self.servers, self.clients, self.memory, self.growth, self.core, self.imports,
-            self.agents,
+            self.servers, self.clients, self.memory, self.growth, self.core, self.policy,
+            self.imports, self.agents,
         )  # fmt: skip
         for measure in sections:
             section = measure()
@@ -111,6 +111,19 @@ class Suite:
             Table("against the floor", figures, cost_against("floor")),
         ]
         return Section("Without sockets", figures, tables)
+
+    def policy(self) -> Section:
+        plan = self.runner.plan
+        figures = [
+            _noted(one.title, policy.run, one, plan.rounds, plan.seconds)
+            for one in policy.loads(smoke=self.smoke)
+            if self._wants(one.name)
+        ]
+        tables = [
+            Table("CPU", figures, cost),
+            Table("against the floor", figures, cost_against("floor")),
+        ]
+        return Section("Policies", figures, tables)
 
     def imports(self) -> Section:
         if not self._wants("import"):

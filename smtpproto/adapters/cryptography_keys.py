@@ -160,7 +160,7 @@ class CryptographyKeys:
 
     def read(self, algorithm: Algorithm, octets: bytes) -> PublicKey:
         """Return the key of a key record. Raises GrammarError."""
-        return self._read(algorithm, octets)
+        return self._read(octets, algorithm is Algorithm.RSA_SHA256)
 
 
 class _RSAKey:
@@ -190,15 +190,15 @@ class _Ed25519Key:
         return True
 
 
-def _read(algorithm: Algorithm, octets: bytes) -> PublicKey:
+def _read(octets: bytes, is_rsa: bool) -> PublicKey:
     try:
-        if algorithm is Algorithm.ED25519_SHA256:
+        if not is_rsa:
             return _Ed25519Key(ed25519.Ed25519PublicKey.from_public_bytes(octets))
         key = load_der_public_key(octets)
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, rsa.RSAPublicKey):
-        raise GrammarError(f"not a public key for {algorithm.value}")
+        raise GrammarError(f"not a public key for {'RSA' if is_rsa else 'Ed25519'}")
     return _RSAKey(key)
 
 

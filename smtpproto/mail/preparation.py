@@ -282,6 +282,11 @@ def _measured(content: Content) -> Content:
     )
 
 
+def has_crlf_lines(octets: bytes) -> bool:
+    """Return whether each line of *octets*, also the last one, ends with CRLF."""
+    return octets.endswith(b"\r\n") and not has_bare(octets)
+
+
 class _Converter:
     """Turns CRLF, LF and CR into CRLF, slice by slice, and adds a missing last CRLF; but binary
     content is left unchanged."""

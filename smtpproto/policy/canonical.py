@@ -7,14 +7,11 @@ nothing; to find that out costs about as much as hashing them, and less for base
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
-from ..grammar.pattern import pattern
+__all__ = ["BodyHash", "Canonicalization", "RelaxedBody", "SimpleBody", "canonical_fields"]
 
-__all__ = ["BodyHash", "Canonicalization", "RelaxedBody", "SimpleBody", "canonical_field"]
-
-_OTHER_SPACE = pattern(rb"[\v\f]|\r(?!\n)|(?<!\r)\n")  # for Python, but not for RFC 6376
 _HELD = 4096  # empty lines that are written at once
 
 
@@ -28,16 +25,29 @@ class Canonicalization(enum.Enum):
     the ends of lines."""
 
 
-def canonical_field(field: bytes, form: Canonicalization) -> bytes:
-    """Return a header *field*, with its CRLF, in the canonical *form* (RFC 6376 3.4.1, 3.4.2)."""
+def canonical_fields(fields: Iterable[bytes], form: Canonicalization) -> bytes:
+    """Return header *fields*, each without its last CRLF, in the canonical *form* (RFC 6376 3.4.1,
+    3.4.2), joined by CRLFs."""
+    simple = b"\r\n".join(fields)
     if form is Canonicalization.SIMPLE:
-        return field
-    name, _, body = field.partition(b":")
-    words = body.split()
-    if _OTHER_SPACE.search(body):
-        blank = body.replace(b"\r\n", b"").replace(b"\t", b" ")
-        words = [word for word in blank.split(b" ") if word]
-    return name.rstrip(b" \t").lower() + b":" + b" ".join(words) + b"\r\n"
+        return simple
+    words_of = _words if _has_other_blanks(simple) else bytes.split
+    relaxed = []
+    for field in fields:
+        name, _, body = field.partition(b":")
+        relaxed.append(name.rstrip(b" \t").lower() + b":" + b" ".join(words_of(body)))
+    return b"\r\n".join(relaxed)
+
+
+def _has_other_blanks(octets: bytes) -> bool:
+    """Return whether there is a blank for Python, but not for RFC 6376: VT, FF, a bare CR or LF."""
+    pairs = octets.count(b"\r\n")
+    bare = octets.count(b"\r") != pairs or octets.count(b"\n") != pairs
+    return bare or b"\v" in octets or b"\f" in octets
+
+
+def _words(body: bytes) -> list[bytes]:
+    return [it for it in body.replace(b"\r\n", b"").replace(b"\t", b" ").split(b" ") if it]
 
 
 class SimpleBody:
@@ -108,21 +118,35 @@ class BodyHash:
     """The SHA-256 hash of a body in a canonical *form*, or of its first *limit* octets (``l=``)."""
 
     def __init__(self, form: Canonicalization, limit: int | None = None) -> None:
+        self._hash = _Hash(limit)
         body = RelaxedBody if form is Canonicalization.RELAXED else SimpleBody
-        self._hash = sha256()
-        self._limit = limit
-        self._body = body(self._update)
-        self.octets = 0
-        """The size of the canonical body."""
+        self._body = body(self._hash.write)
         self.feed: Callable[[bytes], None] = self._body.feed
         """Takes the next slice of the body."""
+        self.digest = b""
+        """The hash, once the body has ended."""
 
     def finish(self) -> bytes:
-        """Return the hash of the body, which has ended."""
-        self._body.finish()
-        return self._hash.digest()
+        """Return the hash of the body, which has ended. This may be called twice."""
+        if not self.digest:
+            self._body.finish()
+            self.digest = self._hash.digest()
+        return self.digest
 
-    def _update(self, data: bytes) -> None:
+    @property
+    def octets(self) -> int:
+        """The size of the canonical body."""
+        return self._hash.octets
+
+
+class _Hash:
+    def __init__(self, limit: int | None) -> None:
+        self._hash = sha256()
+        self._limit = limit
+        self.octets = 0
+        self.digest = self._hash.digest
+
+    def write(self, data: bytes) -> None:
         if self._limit is None:
             self._hash.update(data)
         elif self.octets < self._limit:

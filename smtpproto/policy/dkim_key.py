@@ -40,7 +40,7 @@ class DKIMKey:
         tags = parse_tag_list(record)
         if tags.get("v", _VERSION) != _VERSION or "v" in list(tags)[1:]:
             raise GrammarError("the record does not begin with v=DKIM1")
-        require_tags(tags, "p")
+        require_tags(tags, {"p"})
         return cls(
             public_key=base64_value(tags, "p") if without_blanks(tags["p"]) else b"",
             key_type=tags.get("k", "rsa"),

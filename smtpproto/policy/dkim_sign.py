@@ -14,6 +14,7 @@ needs another signer, but no other place to call it from.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import BinaryIO
 
 from attrs import field, frozen
@@ -26,7 +27,7 @@ from ..mail.header import is_field_name
 from ..option_types import checked
 from ..ports import result
 from .canonical import BodyHash, Canonicalization
-from .dkim_signature import DKIMSignature, complete, is_within, signed_octets
+from .dkim_signature import complete, is_within, make_signature, signed_octets
 from .header_section import HeaderReader, HeaderSection, feed_source, from_domains
 from .keys import SigningKey
 
@@ -45,6 +46,8 @@ OVERSIGNED = (
 )  # fmt: skip
 """The fields of which none can be added without breaking the signature (RFC 6376 8.15)."""
 
+_KEPT = 64  # choices of fields that were put in order
+
 
 def _as_domain(value: str) -> str:
     """Return a domain in A-labels, as it is written into a signature (RFC 6376 3.5)."""
@@ -59,6 +62,17 @@ def _as_names(value: Iterable[str]) -> tuple[str, ...]:
         if not is_field_name(name) or ";" in name:
             raise GrammarError(f"not the name of a field that can be signed: {name!r}")
     return names
+
+
+@lru_cache(_KEPT)
+def _order(
+    signed: tuple[str, ...], oversigned: tuple[str, ...]
+) -> tuple[tuple[bytes, str, int], ...]:
+    """Return each name in lower case and as it is written, with how often it stands in ``h=``
+    beyond the fields that are there."""
+    names = {lower(name): name for name in ("From", *oversigned, *signed)}
+    more = {lower(name) for name in oversigned}
+    return tuple((key.encode(), name, int(key in more)) for key, name in names.items())
 
 
 @checked
@@ -137,12 +151,10 @@ class DKIMSigner:
     def _names(self, header: HeaderSection) -> tuple[str, ...]:
         """Return the names of the fields of *header* that are signed, for ``h=``: each as often as
         it is there, and once more if none may be added."""
-        oversigned = {lower(name) for name in self.oversigned}
-        names = {lower(name): name for name in ("From", *self.oversigned, *self.signed)}
         return tuple(
             name
-            for key, name in names.items()
-            for _ in range(len(header.named(key.encode())) + (key in oversigned))
+            for key, name, extra in _order(self.signed, self.oversigned)
+            for _ in range(len(header.named(key)) + extra)
         )
 
     def keys_for(self, domain: str) -> tuple[DKIM, ...]:
@@ -182,19 +194,21 @@ class Signing:
     async def _sign(self, key: DKIM, header: HeaderSection, body_hash: bytes, now: float) -> bytes:
         signer = self._signer
         timestamp, lifetime = int(now), signer.lifetime
-        signature = DKIMSignature(
-            algorithm=key.key.algorithm.value,
-            domain=key.domain,
-            selector=key.selector,
-            headers=signer._names(header),
-            body_hash=body_hash,
-            header_form=signer.header_form,
-            body_form=signer.body_form,
-            identity=key.identity,
-            timestamp=timestamp,
-            expires=None if lifetime is None else timestamp + max(int(lifetime), 1),
+        signature = make_signature(
+            key.key.algorithm.value,
+            key.domain,
+            key.selector,
+            signer._names(header),
+            body_hash,
+            b"",
+            signer.header_form,
+            signer.body_form,
+            None,
+            timestamp,
+            None if lifetime is None else timestamp + max(int(lifetime), 1),
+            key.identity,
         )
         unsigned = signature.format()
-        fields = header.select(signature.header_names)
+        fields = [field for _, field in header.select(signature.header_names)]
         octets = signed_octets(fields, unsigned, signer.header_form)
-        return complete(unsigned, await result(key.key.sign(octets)))
+        return complete(unsigned, await result(key.key.sign(octets))) + b"\r\n"

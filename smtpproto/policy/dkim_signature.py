@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -15,8 +15,7 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..option_types import checked, maker
-from .canonical import Canonicalization, canonical_field
-from .header_section import Field
+from .canonical import Canonicalization, canonical_fields
 from .tag_list import parse_tag_list, without_blanks
 
 __all__ = ["DKIMSignature"]
@@ -24,13 +23,15 @@ __all__ = ["DKIMSignature"]
 _KEPT = 1024  # domains and selectors that were read
 _LINE = 76  # characters of a line of a field that is written
 _QUERY = "dns/txt"
+_REQUIRED = frozenset({"a", "b", "bh", "d", "h", "s"})
+_COMMON = frozenset({"rsa-sha256", "ed25519-sha256"})
 _FORMS = {form.value: form for form in Canonicalization}
-_HEADERS = pattern(r"[!-9<-~]+(?::[!-9<-~]+)*")
+_HEADERS = pattern(r"[!-:<-~]+")  # names and colons
 _ALGORITHM = pattern(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9]*")
 _LENGTH, _TIME = 76, 12  # digits of l=, and of t= and x=
 _ESCAPE = pattern(rb"=(?:([0-9A-F]{2})|)")
 _UNSAFE = pattern(rb"[^!-:<>-~\x80-\xff]")  # must be written as =XX (RFC 6376 2.11, RFC 8616 5)
-_SIGNATURE_TAG = pattern(rb"((?:\A|;)[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+_SIGNATURE_TAG = pattern(rb"(;[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
 
 
 @checked
@@ -69,13 +70,13 @@ class DKIMSignature:
         tags = parse_tag_list(value, utf8=True)
         if tags.get("v", "1") != "1":
             raise GrammarError(f"not version 1 of DKIM: v={_shown(tags['v'])}")
-        require_tags(tags, "v")
+        require_tags(tags, {"v"})
         identity = _unescape(tags["i"]) if "i" in tags else ""
         if "i" in tags:
             _a_labels("i", identity.rpartition("@")[2] if "@" in identity else "")
-        return _make(*signature_values(tags), identity)
+        return make_signature(*signature_values(tags), identity)
 
-    @cached_property
+    @property
     def domain_name(self) -> str:
         """:attr:`domain` as it is compared: in lower case, with A-labels."""
         return _a_labels("d", self.domain)
@@ -90,13 +91,13 @@ class DKIMSignature:
         """The name of the TXT record with the key (RFC 6376 3.6.2.1)."""
         return f"{_a_labels('s', self.selector)}._domainkey.{self.domain_name}"
 
-    @cached_property
+    @property
     def header_names(self) -> list[bytes]:
         """:attr:`headers` in lower case."""
         return ":".join(self.headers).lower().encode().split(b":")
 
     def format(self, name: str = "DKIM-Signature") -> bytes:
-        """Return the field *name*, folded, with its CRLF.
+        """Return the field *name*, folded, without its last CRLF.
 
         Without a :attr:`signature` it is what is signed; :func:`complete` adds the signature.
         """
@@ -116,24 +117,23 @@ class DKIMSignature:
         parts += [f" h={first}", *(f":{it}" for it in others)]
         parts[-1] += ";"
         parts += [f" bh={_base64(self.body_hash)};", " b="]
-        field = _fold(f"{name}:", parts).encode() + b"\r\n"
+        field = "".join(_folded(f"{name}:", parts)).encode()
         return complete(field, self.signature) if self.signature else field
 
 
 def complete(field: bytes, signature: bytes) -> bytes:
     """Return *field*, which was written without a signature, with *signature*."""
-    text = _base64(signature)
-    pieces = (text[at : at + _LINE - 1] for at in range(0, len(text), _LINE - 1))
-    return field.removesuffix(b"\r\n") + b"".join(b"\r\n " + it.encode() for it in pieces) + b"\r\n"
+    text, width = _base64(signature), _LINE - 1
+    lines = [text[at : at + width] for at in range(0, len(text), width)]
+    return b"".join([field, *(b"\r\n " + line.encode() for line in lines)])
 
 
-def signed_octets(fields: Iterable[Field], own: bytes, form: Canonicalization) -> bytes:
+def signed_octets(fields: Iterable[bytes], own: bytes, form: Canonicalization) -> bytes:
     """Return what is signed: *fields*, and of the signature's *own* field all but the value of
-    ``b=`` and the last CRLF, in the canonical *form* (RFC 6376 3.7)."""
-    name, _, value = own.removesuffix(b"\r\n").partition(b":")
-    unsigned = name + b":" + _SIGNATURE_TAG.sub(rb"\1", value, 1) + b"\r\n"
-    octets = [it.octets for it in fields] + [unsigned]
-    return b"".join([canonical_field(it, form) for it in octets]).removesuffix(b"\r\n")
+    ``b=``, each without its last CRLF, in the canonical *form* (RFC 6376 3.7)."""
+    name, _, value = own.partition(b":")
+    unsigned = name + b":" + _SIGNATURE_TAG.sub(rb"\1", b";" + value, 1)[1:]
+    return canonical_fields([*fields, unsigned], form)
 
 
 def is_within(domain: str, parent: str) -> bool:
@@ -145,7 +145,7 @@ _VALUES = (
     "algorithm", "domain", "selector", "headers", "body_hash", "signature", "header_form",
     "body_form", "body_octets", "timestamp", "expires",
 )  # fmt: skip
-_make = maker(DKIMSignature, *_VALUES, "identity")
+make_signature = maker(DKIMSignature, *_VALUES, "identity")
 
 
 def signature_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
@@ -153,28 +153,29 @@ def signature_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
 
     Raises GrammarError if a tag is missing or malformed.
     """
-    require_tags(tags, "a", "b", "bh", "d", "h", "s")
-    if not _ALGORITHM.fullmatch(tags["a"]):
-        raise _malformed("a", tags["a"])
+    require_tags(tags, _REQUIRED)
+    algorithm = tags["a"]
+    if algorithm not in _COMMON and not _ALGORITHM.fullmatch(algorithm):
+        raise _malformed("a", algorithm)
     header_form, body_form = _forms(tags.get("c", "simple/simple"))
-    _check_query(tags.get("q", _QUERY))
-    for name in ("d", "s"):
-        _a_labels(name, tags[name])
+    if "q" in tags:
+        _check_query(tags["q"])
+    _a_labels("d", tags["d"])
+    _a_labels("s", tags["s"])
     timestamp, expires = _number(tags, "t", _TIME), _number(tags, "x", _TIME)
     if timestamp is not None and expires is not None and expires <= timestamp:
         raise GrammarError("the signature expires before it was made: x= is not after t=")
     return (
-        tags["a"], tags["d"], tags["s"], _header_names(tags["h"]), base64_value(tags, "bh"),
+        algorithm, tags["d"], tags["s"], _header_names(tags["h"]), base64_value(tags, "bh"),
         base64_value(tags, "b"), header_form, body_form, _number(tags, "l", _LENGTH), timestamp,
         expires,
     )  # fmt: skip
 
 
-def require_tags(tags: Mapping[str, str], *names: str) -> None:
+def require_tags(tags: Mapping[str, str], names: Set[str]) -> None:
     """Raise GrammarError if one of *names* is not among *tags*."""
-    for name in names:
-        if name not in tags:
-            raise GrammarError(f"the tag {name}= is missing")
+    if not names <= tags.keys():
+        raise GrammarError(f"the tag {min(names - tags.keys())}= is missing")
 
 
 def base64_value(tags: Mapping[str, str], name: str) -> bytes:
@@ -203,11 +204,13 @@ def _check_query(text: str) -> None:
 
 
 def _header_names(text: str) -> tuple[str, ...]:
+    text = text.replace(" :", ":").replace(": ", ":")  # what folding leaves
     if " " in text or "\t" in text:
-        text = ":".join(name.strip(" \t") for name in text.split(":"))
-    if not _HEADERS.fullmatch(text):
+        text = ":".join([name.strip(" \t") for name in text.split(":")])
+    names = tuple(text.split(":"))
+    if "" in names or not _HEADERS.fullmatch(text):
         raise _malformed("h", text)
-    return tuple(text.split(":"))
+    return names
 
 
 def _number(tags: Mapping[str, str], name: str, digits: int) -> int | None:
@@ -248,12 +251,8 @@ def _unescape(text: str) -> str:
         raise _malformed("i", text) from None
 
 
-def _fold(start: str, parts: Iterable[str]) -> str:
-    """Return *parts* after *start*, on lines that are not too long. A part may begin a line."""
-    return "".join(_folded(start, parts))
-
-
 def _folded(start: str, parts: Iterable[str]) -> Iterator[str]:
+    """Yield *parts* after *start*, on lines that are not too long. A part may begin a line."""
     length = len(start)
     yield start
     for part in parts:

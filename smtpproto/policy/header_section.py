@@ -3,60 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import BinaryIO, NamedTuple
+from functools import lru_cache
+from typing import BinaryIO
 
 from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..limits import TEXT_LINE
 from ..mail.address_list import parse_address_list
 from ..mail.header import MAX_HEADER, HeaderField
-from ..mail.preparation import Content, repeater
+from ..mail.preparation import Content, has_crlf_lines, repeater
 from ..option_types import wrong_type
 
 _FIELD_END = pattern(rb"\r\n(?![ \t])")
 _NAME = pattern(rb"[!-9;-~]+")
+_KEPT = 256  # From fields that were read; programs sign for few senders
 
 
-class Field(NamedTuple):
-    """A header field."""
-
-    name: bytes
-    """In lower case."""
-    octets: bytes
-    """The whole field, with its CRLF."""
-
-    @property
-    def value(self) -> bytes:
-        """What follows the colon, without the last CRLF."""
-        return self.octets.partition(b":")[2].removesuffix(b"\r\n")
+# Fields of which a message has at most one (RFC 5322 3.6, RFC 2045 3, RFC 8058 3).
+_ONCE = frozenset(
+    b"from sender reply-to to cc subject date message-id in-reply-to references mime-version "
+    b"content-type content-transfer-encoding list-unsubscribe list-unsubscribe-post".split()
+)
 
 
 class HeaderSection:
-    """The fields of a message, in their order. *octets* end before the empty line."""
+    """The fields of a message. *octets* end before the empty line.
+
+    A field here is all its octets but the last CRLF, and names are in lower case.
+    """
 
     def __init__(self, octets: bytes) -> None:
-        self.fields: list[Field] = []
         self.fault = ""
         """Which line is neither a field nor a continuation (RFC 5322 2.2); "" if there is none."""
-        self._by_name: dict[bytes, list[Field]] = {}
-        for line in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
-            name, colon, _ = line.partition(b":")
+        self._fields: dict[bytes, list[bytes]] = {}
+        for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
+            name, colon, _ = field.partition(b":")
             name = name.rstrip(b" \t").lower()
-            if not colon or not _NAME.fullmatch(name):
-                self.fault = self.fault or f"a line is not a header field: {_shown(line)}"
-                continue
-            field = Field(name, line + b"\r\n")
-            self.fields.append(field)
-            self._by_name.setdefault(name, []).append(field)
+            if colon and _NAME.fullmatch(name):
+                self._fields.setdefault(name, []).append(field)
+            else:
+                self.fault = self.fault or f"a line is not a header field: {_shown(field)}"
 
-    def named(self, name: bytes) -> list[Field]:
-        """Return the fields with *name*, which is in lower case, from the top."""
-        return self._by_name.get(name, [])
+    def named(self, name: bytes) -> list[bytes]:
+        """Return the fields with *name*, from the top."""
+        return self._fields.get(name, [])
 
-    def select(self, names: Iterable[bytes]) -> list[Field]:
-        """Return the fields that a signature over *names*, in lower case, covers (RFC 6376 5.4.2).
+    def select(self, names: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the fields that a signature over *names* covers, each with its name (RFC 6376
+        5.4.2).
 
         A name that stands n times takes the last n fields of this name, from the bottom. One for
         which there is no field left takes nothing.
@@ -64,11 +61,20 @@ class HeaderSection:
         taken: dict[bytes, int] = {}
         chosen = []
         for name in names:
-            if fields := self._by_name.get(name):
+            if fields := self._fields.get(name):
                 number = taken[name] = taken.get(name, 0) + 1
                 if number <= len(fields):
-                    chosen.append(fields[-number])
+                    chosen.append((name, fields[-number]))
         return chosen
+
+    def copies(self, names: list[bytes]) -> list[bytes]:
+        """Return those of *names* of which there are more fields than a signature over *names*
+        covers, though a message has at most one."""
+        return [
+            name
+            for name, fields in self._fields.items()
+            if len(fields) > 1 and name in _ONCE and 0 < names.count(name) < len(fields)
+        ]
 
 
 class HeaderReader:
@@ -91,25 +97,27 @@ class HeaderReader:
         start = max(len(self._buffer) - 3, 0)
         self._buffer += data
         if self._buffer.startswith(b"\r\n"):  # no fields at all
-            return self._cut(0, 2)
+            return self._cut(0, data)
         end = self._buffer.find(b"\r\n\r\n", start)
-        if max(end, 0 if end >= 0 else len(self._buffer)) > MAX_HEADER:
+        if (len(self._buffer) if end < 0 else end) > MAX_HEADER:
             raise GrammarError(f"a header section of more than {MAX_HEADER} octets")
-        return self._cut(end + 2, end + 4) if end >= 0 else b""
+        return self._cut(end + 2, data) if end >= 0 else b""
 
     def finish(self) -> None:
         """The content has ended, perhaps without a body."""
         if not self.ended:
-            self._cut(len(self._buffer), len(self._buffer))
+            self._cut(len(self._buffer), b"")
 
-    def _cut(self, end: int, body: int) -> bytes:
-        self.octets, rest = bytes(self._buffer[:end]), bytes(self._buffer[body:])
+    def _cut(self, end: int, data: bytes) -> bytes:
+        """End the section before an empty line at *end*; return what of *data* follows it."""
+        body = len(self._buffer) - end - 2
+        self.octets = bytes(self._buffer[:end])
         self._buffer.clear()
         self.ended = True
-        return rest
+        return data[-body:] if body > 0 else b""
 
 
-def from_domains(header: HeaderSection) -> list[str]:
+def from_domains(header: HeaderSection) -> tuple[str, ...]:
     """Return the domains of the addresses in the From field, in A-labels and lower case.
 
     Raises GrammarError if there is not exactly one such field, or if it has no address.
@@ -119,11 +127,17 @@ def from_domains(header: HeaderSection) -> list[str]:
     fields = header.named(b"from")
     if len(fields) != 1:
         raise GrammarError(f"{len(fields)} From fields, not one (RFC 5322 3.6)")
-    text = HeaderField("From", fields[0].value).text
-    domains = [box.domain for box in parse_address_list(text)]
-    if not domains:
+    value = fields[0].partition(b":")[2]
+    return (_domains if len(value) <= TEXT_LINE else _domains.__wrapped__)(value)
+
+
+@lru_cache(_KEPT)
+def _domains(value: bytes) -> tuple[str, ...]:
+    boxes = parse_address_list(HeaderField("From", value).text)
+    if not boxes:
         raise GrammarError("the From field has no address")
-    return [lower(it.a_labels().name) for it in domains if isinstance(it, Domain)]
+    domains = [box.domain for box in boxes if isinstance(box.domain, Domain)]
+    return tuple(lower(domain.a_labels().name) for domain in domains)
 
 
 def feed_source(
@@ -133,6 +147,9 @@ def feed_source(
     passed: object = source
     if isinstance(passed, str) or hasattr(passed, "as_bytes"):  # text, or an EmailMessage
         raise wrong_type("a message", source, "its octets, a binary file, or octets in pieces")
+    if isinstance(source, bytes) and has_crlf_lines(source):
+        feed(source)
+        return
     reset = repeater(source)
     for data in Content(source, utf8_header=True, long_lines=True).slices():
         feed(data)

@@ -81,10 +81,11 @@ class KeyLookup:
             detail = f": {printable(answer.detail[:200])}" if answer.detail else ""
             reason = f"no answer of the DNS for the key at {name}: {answer.status.value}{detail}"
             return Refused(DKIMResult.TEMPERROR, reason)
-        if answer.status is not Status.FOUND or not answer.octets:
+        records = answer.octets
+        if answer.status is not Status.FOUND or not records:
             reason = f"there is no key at {name}: {answer.status.value}"
             return Refused(DKIMResult.PERMERROR, reason)
-        return _first_key(name, answer.octets[:_RECORDS])
+        return _first_key(name, records[:_RECORDS])
 
 
 def _first_key(name: str, records: tuple[bytes, ...]) -> DKIMKey | Refused:

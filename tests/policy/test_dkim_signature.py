@@ -51,16 +51,13 @@ def value_of(field: bytes) -> bytes:
 @given(signatures())
 def test_a_field_that_was_written_is_read_as_it_was(signature: DKIMSignature) -> None:
     field = evolve(signature, signature=signature.signature or b"x").format()
-    assert (
-        evolve(DKIMSignature.parse(value_of(field)[:-2]), signature=signature.signature)
-        == signature
-    )
+    assert evolve(DKIMSignature.parse(value_of(field)), signature=signature.signature) == signature
 
 
 @given(signatures())
-def test_a_field_is_folded_and_has_one_line_end_at_its_end(signature: DKIMSignature) -> None:
-    *lines, last = signature.format().split(b"\r\n")
-    assert last == b"" and all(line.startswith(b" ") for line in lines[1:])
+def test_a_field_is_folded(signature: DKIMSignature) -> None:
+    lines = signature.format().split(b"\r\n")
+    assert all(line.startswith(b" ") for line in lines[1:])
     longest = max(
         map(len, [*signature.headers, signature.identity * 12, signature.domain, " " * 76])
     )
@@ -81,10 +78,10 @@ def test_the_signature_itself_is_not_signed(
 @pytest.mark.parametrize(
     ("field", "signed"),
     [
-        (b"DKIM-Signature: b=abc\r\n d; a=x\r\n", b"dkim-signature:b=; a=x"),
-        (b"DKIM-Signature: a=x; b = \r\n abc ; bh=b=x;\r\n", b"dkim-signature:a=x; b =; bh=b=x;"),
-        (b"DKIM-Signature: bh=x;b=abc;\r\n", b"dkim-signature:bh=x;b=;"),
-        (b"DKIM-Signature: a=x;\r\n\tb=ab=\r\n", b"dkim-signature:a=x; b="),
+        (b"DKIM-Signature: b=abc\r\n d; a=x", b"dkim-signature:b=; a=x"),
+        (b"DKIM-Signature: a=x; b = \r\n abc ; bh=b=x;", b"dkim-signature:a=x; b =; bh=b=x;"),
+        (b"DKIM-Signature: bh=x;b=abc;", b"dkim-signature:bh=x;b=;"),
+        (b"DKIM-Signature: a=x;\r\n\tb=ab=", b"dkim-signature:a=x; b="),
     ],
 )
 def test_only_the_value_of_the_tag_b_is_removed(field: bytes, signed: bytes) -> None:

@@ -123,9 +123,10 @@ def resigned(old: str, new: str, message: bytes = MESSAGE) -> bytes:
     unsigned = re.sub(old, new, field.replace(b"\r\n ", b"").decode(), count=1).encode()
     assert unsigned != field
     names = re.findall(b"h=([^;]*);", unsigned)[0].lower().split(b":")
-    chosen = HeaderSection(message.partition(b"\r\n\r\n")[0]).select(names)
+    header = HeaderSection(message.partition(b"\r\n\r\n")[0])
+    chosen = [field for _, field in header.select(names)]
     octets = signed_octets(chosen, unsigned, Canonicalization.RELAXED)
-    return complete(unsigned, ed25519_key().sign(octets)) + message
+    return complete(unsigned, ed25519_key().sign(octets)) + b"\r\n" + message
 
 
 def test_a_message_without_signature_has_the_one_result_none() -> None:

@@ -1,0 +1,194 @@
+"""The CPU time of policies, in this process: signing and verifying with DKIM.
+
+The floor is what must be done in any case: the bare signature of cryptography, or the bare hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from attrs import frozen
+
+from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
+from smtpproto.dns import Answer, Kind, Status
+from smtpproto.limits import CHUNK
+from smtpproto.policy import DKIM, Algorithm, Canonicalization, DKIMSigner, DKIMVerifier
+from smtpproto.policy.canonical import BodyHash
+
+from .measuring import Figures, Measure, in_rounds
+from .processes import NotHere
+from .running import Absent
+
+HEADER = (
+    b"From: Ann <ann@example.org>\r\nTo: bob@example.net, carol@example.com\r\n"
+    b"Subject: About the meeting\r\n of next week, and lunch\r\nMessage-ID: <1@example.org>\r\n"
+    b"Date: Mon, 30 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    b"Received: from a.example by b.example;\r\n\tMon, 30 Nov 2026 10:00:00 +0000\r\n\r\n"
+)
+NOW = 1_700_000_000.0  # the clock of dkimpy is later
+MIB = 1024 * 1024
+
+
+@frozen
+class PolicyLoad:
+    """What each contender does for one unit."""
+
+    name: str
+    title: str
+    contenders: Mapping[str, Callable[[], Callable[[], object]]]
+    """Each returns the function that is measured."""
+
+
+class Keys:
+    """Answers with the record of one key, at once."""
+
+    def __init__(self, record: str) -> None:
+        self._answer = Answer(status=Status.FOUND, records=(record.encode(),))
+
+    async def lookup(self, name: str, kind: Kind) -> Answer:
+        return self._answer
+
+
+def done(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it suspended")
+
+
+@cache
+def key() -> PrivateKey:
+    return PrivateKey.generate()
+
+
+@cache
+def text(size: int) -> bytes:
+    """Return lines of words, as people write them."""
+    chance = random.Random(1)
+    words = ["".join(chance.choices("abcdefghij", k=chance.randint(2, 9))) for _ in range(500)]
+    lines = [" ".join(chance.choices(words, k=11)) + "\r\n" for _ in range(size // 60)]
+    return "".join(lines).encode()[: size - 2] + b"\r\n"
+
+
+@cache
+def attachment(size: int) -> bytes:
+    octets = random.Random(1).randbytes(size * 3 // 4)
+    return base64.encodebytes(octets).replace(b"\n", b"\r\n")
+
+
+MESSAGE = HEADER + text(4096)
+
+
+def signing() -> Callable[[], object]:
+    signer = DKIMSigner(DKIM("example.org", selector="s1", key=key()))
+    return lambda: done(signer.sign(MESSAGE, now=NOW))
+
+
+def verifying() -> Callable[[], object]:
+    signed, keys, resolver = signing()() + MESSAGE, CryptographyKeys(), Keys(key().record())  # type: ignore[operator]
+
+    def verify() -> None:
+        verifier = DKIMVerifier()
+        verifier.feed(signed)
+        [check] = done(verifier.results(resolver, keys, now=NOW))
+        assert check.passed
+
+    return verify
+
+
+def bare_verifying() -> Callable[[], object]:
+    octets = MESSAGE[:900]
+    public = CryptographyKeys().read(Algorithm.RSA_SHA256, key().public_key())
+    signature = key().sign(octets)
+    return lambda: public.verify(octets, signature)
+
+
+def dkimpy() -> Any:
+    try:
+        return importlib.import_module("dkim")
+    except ImportError:
+        raise NotHere("dkimpy is not installed") from None
+
+
+def dkimpy_signing() -> Callable[[], object]:
+    dkim, pem = dkimpy(), key().pem()
+    return lambda: dkim.sign(MESSAGE, b"s1", b"example.org", pem)
+
+
+def dkimpy_verifying() -> Callable[[], object]:
+    dkim, signed, record = dkimpy(), signing()() + MESSAGE, key().record()  # type: ignore[operator]
+    assert dkim.verify(signed, dnsfunc=lambda *_, **__: record)
+    return lambda: dkim.verify(signed, dnsfunc=lambda *_, **__: record)
+
+
+def hashing(body: bytes) -> dict[str, Callable[[], Callable[[], object]]]:
+    """Return the contenders that hash *body*, in slices as they arrive."""
+    slices = [body[start : start + CHUNK] for start in range(0, len(body), CHUNK)]
+
+    def bare() -> Callable[[], object]:
+        return lambda: sha256(body).digest()
+
+    def ours(form: Canonicalization) -> Callable[[], Callable[[], object]]:
+        def run() -> None:
+            body_hash = BodyHash(form)
+            for part in slices:
+                body_hash.feed(part)
+            body_hash.finish()
+
+        return lambda: run
+
+    return {"floor": bare, **{it.value: ours(it) for it in Canonicalization}}
+
+
+def loads(*, smoke: bool) -> list[PolicyLoad]:
+    size = MIB // 16 if smoke else 10 * MIB
+    return [
+        PolicyLoad(
+            "sign",
+            "sign a message of 4 kB, RSA, 2048 bits",
+            {"floor": lambda: lambda: key().sign(MESSAGE[:900]), "ours": signing}
+            | {"dkimpy": dkimpy_signing},
+        ),
+        PolicyLoad(
+            "verify",
+            "verify it",
+            {"floor": bare_verifying, "ours": verifying, "dkimpy": dkimpy_verifying},
+        ),
+        PolicyLoad("text", "hash a body of 10 MiB of words", hashing(text(size))),
+        PolicyLoad("base64", "hash a body of 10 MiB of base64", hashing(attachment(size))),
+    ]
+
+
+def run(load: PolicyLoad, rounds: int, seconds: float) -> Figures:
+    """Measure all contenders of *load*."""
+    absent, measures = Absent(), dict[str, Measure]()
+    for name, prepare in load.contenders.items():
+        with absent.noting(name):
+            measures[name] = _measure(prepare())
+    counts = {name: _count(measure, seconds) for name, measure in measures.items()}
+    costs = in_rounds(measures, counts, rounds, absent.noting)
+    return Figures(load.name, load.title, "us of CPU", 1e6, costs, absent, absent.failed)
+
+
+def _measure(function: Callable[[], object]) -> Measure:
+    def measure(count: int) -> tuple[float, float]:
+        began = time.process_time()
+        for _ in range(count):
+            function()
+        return time.process_time() - began, count
+
+    return measure
+
+
+def _count(measure: Measure, seconds: float) -> int:
+    measure(1)
+    return max(int(seconds / max(measure(1)[0], 1e-6)), 1)
