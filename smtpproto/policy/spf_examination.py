@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import lru_cache
 
 from attrs import define, field, frozen
 
@@ -21,6 +22,7 @@ _KNOWN_MACROS = frozenset("do")  # the value of others depends on the message
 _WALKED = 4 * limits.SPF_TERMS  # terms that ask the DNS; then the rest of the tree is left out
 _FAULTS = 100  # that are told
 _WIDE = (8, 16)  # bits of an IPv4 and an IPv6 network that no sender has to itself
+_NAMES = [*sorted(MECHANISMS), "redirect", "exp"]
 _LONG = 450  # octets of a record; RFC 7208 3.4
 
 
@@ -109,7 +111,8 @@ class _Place:
 class _Examiner:
     domain: str
     resolver: Resolver
-    faults: list[SPFFault] = field(factory=list)
+    faults: dict[SPFFault, None] = field(factory=dict)
+    """Each once, in the order in which they were found."""
     walked: int = 0
 
     async def walk(self, place: _Place) -> None:
@@ -154,8 +157,8 @@ class _Examiner:
         self, kind: SPFFaultKind, trace: SPFTrace, text: str, term: str = "", breaks: bool = False
     ) -> None:
         fault = SPFFault(kind, trace.domain, text, term, breaks)
-        if len(self.faults) < _FAULTS and fault not in self.faults:
-            self.faults.append(fault)
+        if len(self.faults) < _FAULTS:
+            self.faults[fault] = None
 
     # -- a record ----------------------------------------------------------------------------------
 
@@ -248,9 +251,7 @@ class _Examiner:
         elif term.name == "exp":
             await self._explanation(term, step, trace)
         elif len(self.faults) < _FAULTS:
-            near = get_close_matches(term.name, ["redirect", "exp", *MECHANISMS], 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            text = f"no receiver knows the modifier {term.name}={meant}"
+            text = f"no receiver knows the modifier {term.name}={_meant(term.name)}"
             self._blame(SPFFaultKind.UNKNOWN_MODIFIER, trace, text, term.text)
 
     async def _follow(
@@ -339,5 +340,10 @@ class _Examiner:
 def _correction(message: str) -> str:
     """Return what a misspelt mechanism probably means."""
     _, found, rest = message.partition("there is no mechanism '")
-    near = get_close_matches(rest.removesuffix("'"), MECHANISMS, 1) if found else []
+    return _meant(rest.removesuffix("'")) if found else ""
+
+
+@lru_cache(maxsize=128)
+def _meant(name: str) -> str:
+    near = get_close_matches(name, _NAMES, 1)
     return f"; did you mean {near[0]}?" if near else ""

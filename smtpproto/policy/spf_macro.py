@@ -19,6 +19,7 @@ _TOP_LABEL = pattern(r"(?=[0-9]*[A-Za-z-])[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9]
 _RESERVED = pattern(rb"[^A-Za-z0-9._~-]")  # RFC 3986 2.3
 _WRITTEN = {"%": "%", "_": " ", "-": "%20"}
 _DIGITS = 9  # of a number of parts; no value has as many
+_ENOUGH = 1200  # characters: more than fit into a name or an explanation
 MAX_NAME = 253  # octets of a name in a question (RFC 7208 7.3)
 
 
@@ -94,13 +95,20 @@ class MacroString:
         return frozenset(part.letter for part in self.parts if isinstance(part, Macro))
 
     def expand(self, value_of: Callable[[str], str]) -> str:
-        """Return the text with the value of each macro, which *value_of* returns for its letter."""
+        """Return the text with the value of each macro, which *value_of* returns for its letter.
+
+        Of a long text it returns the end, which is all that a name or an explanation can use.
+        """
         if len(self.parts) == 1 and isinstance(self.parts[0], str):
             return self.parts[0]
-        return "".join(
-            part if isinstance(part, str) else part.apply(value_of(part.letter))
-            for part in self.parts
-        )
+        found: list[str] = []
+        size = 0
+        for part in reversed(self.parts):
+            found.append(part if isinstance(part, str) else part.apply(value_of(part.letter)))
+            size += len(found[-1])
+            if size > _ENOUGH:
+                break
+        return "".join(reversed(found))
 
     def __str__(self) -> str:
         return self.text

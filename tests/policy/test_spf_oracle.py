@@ -105,14 +105,15 @@ def compare(seed: int) -> None:
     """Compare the results for the zone and the client of *seed*.
 
     pyspf counts each question that finds nothing, and we count terms; so neither counts them here.
-    It also refuses a record that includes itself before it evaluates the terms before that.
+    It also refuses a record that includes itself before it evaluates the terms before that, and
+    counts redirect= even if that is not followed.
     """
     author = Author(seed)
     zone, client = author.zone(), author.client()
     request = SPFRequest(client=client, helo="mx.helo.example", sender="ann@a.example", now=1e9)
     ours = run(check_spf(request, zone, voids=99))
     theirs, why = pyspf(zone, client)
-    early = "trivial recursion" in why
+    early = "trivial recursion" in why or "Too many DNS lookups" in why
     assert early or ours.result.value == theirs, f"seed {seed}: {why}\n{ours}\n{zone.records}"
 
 
