@@ -1,4 +1,4 @@
-"""The CPU time of policies, in this process: signing and verifying with DKIM.
+"""The CPU time of policies, in this process: signing and verifying with DKIM, checks of SPF.
 
 The floor is what must be done in any case: the bare signature of cryptography, or the bare hash.
 """
@@ -22,6 +22,7 @@ from smtpproto.limits import CHUNK
 from smtpproto.policy import DKIM, Algorithm, Canonicalization, DKIMSigner, DKIMVerifier
 from smtpproto.policy.canonical import BodyHash
 
+from . import spf
 from .measuring import Figures, Measure, in_rounds
 from .processes import NotHere
 from .running import Absent
@@ -164,6 +165,8 @@ def loads(*, smoke: bool) -> list[PolicyLoad]:
             {"floor": bare_verifying, "ours": verifying, "dkimpy": dkimpy_verifying},
         ),
         PolicyLoad("text", "hash a body of 10 MiB of words", hashing(text(size))),
+        PolicyLoad("spf", "check SPF, 3 terms, from a cache", spf.contenders("ann@small.test")),
+        PolicyLoad("spf-large", "check SPF, 43 terms", spf.contenders("ann@example.org")),
         PolicyLoad("base64", "hash a body of 10 MiB of base64", hashing(attachment(size))),
     ]
 
