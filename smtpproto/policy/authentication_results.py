@@ -152,7 +152,7 @@ class AuthenticationResults:
         """
         reader = FieldReader(body)
         authserv_id = _read_id(reader)
-        if reader.text.find(";", reader.at) >= 0 and _no_result(reader):
+        if _no_result(reader):
             return cls(authserv_id)
         results = [_read_result(reader)]
         while not reader.ended():
@@ -190,18 +190,16 @@ def strip_results(header: bytes, authserv_id: str) -> bytes:
 
 
 def _fields(header: bytes) -> Iterator[bytes]:
-    """Yield each field with its line ends, and what follows an empty line as one."""
-    found = b""
+    """Yield each field with its line ends; then the first empty line, with what follows it."""
+    start = 0
     for line in _LINE.finditer(header):
         if line[0][:1] in (b" ", b"\t"):
-            found += line[0]
-            continue
-        yield found
-        if not line[0].rstrip(b"\r\n"):
-            yield header[line.start() :]
-            return
-        found = line[0]
-    yield found
+            continue  # of the field before
+        yield header[start : line.start()]
+        start = line.start()
+        if not line[0].strip(b"\r\n"):
+            break
+    yield header[start:]
 
 
 def _claims(body: bytes, own: str) -> bool:
@@ -236,7 +234,7 @@ def _read_id(reader: FieldReader) -> str:
 def _no_result(reader: FieldReader) -> bool:
     """Read ``";" "none"`` if it is all that is left."""
     start = reader.at
-    if reader.took(";") and reader.took("none") and reader.ended():
+    if reader.took(";") and reader.matches(_KEYWORD).lower() == "none" and reader.ended():
         return True
     reader.at = start
     return False

@@ -77,21 +77,27 @@ class FieldReader:
     def match(self, form: re.Pattern[str], name: str) -> str:
         """Skip blanks and comments; return what matches *form*. Raises GrammarError, which calls it
         *name*."""
+        if not (found := self.matches(form)):
+            raise self.error(f"{name} must be here")
+        return found
+
+    def matches(self, form: re.Pattern[str]) -> str:
+        """As :meth:`match`, but return "" if nothing matches."""
         self.comments()
         found = form.match(self.text, self.at)
         if found is None:
-            raise self.error(f"{name} must be here")
+            return ""
         self.at = found.end()
         return found[0]
 
     def word(self, form: re.Pattern[str], name: str) -> str:
         """As :meth:`match`, or return the text of a quoted-string."""
         self.comments()
-        quoted = _QUOTED.match(self.text, self.at)
-        if quoted is None:
+        found = _QUOTED.match(self.text, self.at)
+        if found is None:
             return self.match(form, name)
-        self.at = quoted.end()
-        return _unescape(quoted[1])
+        self.at = found.end()
+        return _unescape(found[1])
 
     def ended(self) -> bool:
         """Skip blanks and comments; return whether this is the end."""

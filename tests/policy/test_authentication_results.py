@@ -163,6 +163,8 @@ def test_methods_results_and_names_are_keywords(keyword: str) -> None:
     ("text", "expected"),
     [
         ("a.example; none", ()),
+        ("a.example; NONE", ()),
+        ("a.example; none=pass", (MethodResult(method="none", result="pass"),)),
         ("a.example 1 ; (x) none (y)", ()),
         ('"a.example"; spf=pass', (spf(),)),
         ("(a) a.example (b) 1 (c); (d) SPF (e) / (f) 2 (g) = (h) Pass", (spf(version=2),)),
