@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .arc import ARCCheck, ARCResult, ARCSet, ARCVerifier
+    from .arc_seal import ARCSealer, Sealing
     from .authentication_results import (
         AuthenticationResults,
         MethodResult,
@@ -35,6 +37,8 @@ else:
             ".authentication_results": (
                 "AuthenticationResults MethodResult Property strip_results"
             ),
+            ".arc": "ARCCheck ARCResult ARCSet ARCVerifier",
+            ".arc_seal": "ARCSealer Sealing",
             ".canonical": "Canonicalization",
             ".dkim_key": "DKIMKey",
             ".dkim_check": "DKIMLimits DKIMCheck DKIMResult",
@@ -52,6 +56,11 @@ else:
 
 __all__ = [
     "DKIM",
+    "ARCCheck",
+    "ARCResult",
+    "ARCSealer",
+    "ARCSet",
+    "ARCVerifier",
     "Algorithm",
     "AuthenticationResults",
     "Canonicalization",
@@ -76,6 +85,7 @@ __all__ = [
     "SPFResult",
     "SPFTermTrace",
     "SPFTrace",
+    "Sealing",
     "Signing",
     "SigningKey",
     "check_helo",
@@ -83,4 +93,4 @@ __all__ = [
     "examine_spf",
     "strip_results",
     "verify_dkim",
-]
+]  # fmt: skip

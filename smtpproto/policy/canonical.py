@@ -123,7 +123,7 @@ class BodyHash:
         self._body = body(self._hash.write)
         self.feed: Callable[[bytes], None] = self._body.feed
         """Takes the next slice of the body."""
-        self.digest = b""
+        self.digest: bytes = b""
         """The hash, once the body has ended."""
 
     def finish(self) -> bytes:

@@ -54,7 +54,8 @@ def _as_domain(value: str) -> str:
     return lower(Domain(value, loose=True).a_labels().name)
 
 
-def _as_names(value: Iterable[str]) -> tuple[str, ...]:
+def as_names(value: Iterable[str]) -> tuple[str, ...]:
+    """Return names of fields. Raises GrammarError and TypeError."""
     if isinstance(value, str):
         raise TypeError("names of fields cannot be one str; pass an iterable of str")
     names = tuple(value)
@@ -73,6 +74,18 @@ def _order(
     names = {lower(name): name for name in ("From", *oversigned, *signed)}
     more = {lower(name) for name in oversigned}
     return tuple((key.encode(), name, int(key in more)) for key, name in names.items())
+
+
+def names_of(
+    header: HeaderSection, signed: tuple[str, ...], oversigned: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names of the fields of *header* that are signed, for ``h=``: each as often as it
+    is there, and once more if none may be added. From is always among them."""
+    return tuple(
+        name
+        for key, name, extra in _order(signed, oversigned)
+        for _ in range(len(header.named(key)) + extra)
+    )
 
 
 @checked
@@ -121,9 +134,9 @@ class DKIMSigner:
 
     keys: tuple[DKIM, ...] = field(converter=_as_keys)
     """The keys of one domain, or of several."""
-    signed: tuple[str, ...] = field(default=SIGNED, converter=_as_names, kw_only=True)
+    signed: tuple[str, ...] = field(default=SIGNED, converter=as_names, kw_only=True)
     """The fields that are signed, each as often as a message has it; From always is."""
-    oversigned: tuple[str, ...] = field(default=OVERSIGNED, converter=_as_names, kw_only=True)
+    oversigned: tuple[str, ...] = field(default=OVERSIGNED, converter=as_names, kw_only=True)
     """Those of which none can be added later."""
     header_form: Canonicalization = field(default=Canonicalization.RELAXED, kw_only=True)
     """How much header fields may change."""
@@ -147,15 +160,6 @@ class DKIMSigner:
         signing = self.start()
         feed_source(signing.feed, source)
         return await signing.finish(now=now)
-
-    def _names(self, header: HeaderSection) -> tuple[str, ...]:
-        """Return the names of the fields of *header* that are signed, for ``h=``: each as often as
-        it is there, and once more if none may be added."""
-        return tuple(
-            name
-            for key, name, extra in _order(self.signed, self.oversigned)
-            for _ in range(len(header.named(key)) + extra)
-        )
 
     def keys_for(self, domain: str) -> tuple[DKIM, ...]:
         """Return the keys that sign messages from *domain*, in A-labels and lower case."""
@@ -198,7 +202,7 @@ class Signing:
             key.key.algorithm.value,
             key.domain,
             key.selector,
-            signer._names(header),
+            names_of(header, signer.signed, signer.oversigned),
             body_hash,
             b"",
             signer.header_form,

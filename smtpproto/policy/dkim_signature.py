@@ -96,8 +96,8 @@ class DKIMSignature:
         """:attr:`headers` in lower case."""
         return ":".join(self.headers).lower().encode().split(b":")
 
-    def format(self, name: str = "DKIM-Signature") -> bytes:
-        """Return the field *name*, folded, without its last CRLF.
+    def format(self) -> bytes:
+        """Return the DKIM-Signature field, folded, without its last CRLF.
 
         Without a :attr:`signature` it is what is signed; :func:`complete` adds the signature.
         """
@@ -112,13 +112,22 @@ class DKIMSignature:
             "x": self.expires,
             "l": self.body_octets,
         }
-        parts = [f" {tag}={value};" for tag, value in tags.items() if value is not None]
-        first, *others = self.headers
+        field = write_signature("DKIM-Signature", tags, self.headers, self.body_hash)
+        return complete(field, self.signature) if self.signature else field
+
+
+def write_signature(
+    name: str, tags: Mapping[str, object], headers: Iterable[str] = (), body_hash: bytes = b""
+) -> bytes:
+    """Return the field *name* without a signature and without its last CRLF: those of *tags* that
+    are not None, and ``h=`` and ``bh=`` if there are *headers*."""
+    parts = [f" {tag}={value};" for tag, value in tags.items() if value is not None]
+    if headers:
+        first, *others = headers
         parts += [f" h={first}", *(f":{it}" for it in others)]
         parts[-1] += ";"
-        parts += [f" bh={_base64(self.body_hash)};", " b="]
-        field = "".join(_folded(f"{name}:", parts)).encode()
-        return complete(field, self.signature) if self.signature else field
+        parts.append(f" bh={_base64(body_hash)};")
+    return "".join(_folded(f"{name}:", [*parts, " b="])).encode()
 
 
 def complete(field: bytes, signature: bytes) -> bytes:
@@ -154,22 +163,40 @@ def signature_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
     Raises GrammarError if a tag is missing or malformed.
     """
     require_tags(tags, _REQUIRED)
-    algorithm = tags["a"]
-    if algorithm not in _COMMON and not _ALGORITHM.fullmatch(algorithm):
-        raise _malformed("a", algorithm)
     header_form, body_form = _forms(tags.get("c", "simple/simple"))
     if "q" in tags:
         _check_query(tags["q"])
-    _a_labels("d", tags["d"])
-    _a_labels("s", tags["s"])
     timestamp, expires = _number(tags, "t", _TIME), _number(tags, "x", _TIME)
     if timestamp is not None and expires is not None and expires <= timestamp:
         raise GrammarError("the signature expires before it was made: x= is not after t=")
     return (
-        algorithm, tags["d"], tags["s"], _header_names(tags["h"]), base64_value(tags, "bh"),
+        *_key_values(tags), _header_names(tags["h"]), base64_value(tags, "bh"),
         base64_value(tags, "b"), header_form, body_form, _number(tags, "l", _LENGTH), timestamp,
         expires,
     )  # fmt: skip
+
+
+def seal_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return the same for a seal of ARC, which signs neither chosen fields nor the body.
+
+    Raises GrammarError if a tag is missing or malformed.
+    """
+    require_tags(tags, _REQUIRED - {"bh", "h"})
+    form = Canonicalization.RELAXED
+    return (
+        *_key_values(tags), (), b"", base64_value(tags, "b"), form, form, None,
+        _number(tags, "t", _TIME), None,
+    )  # fmt: skip
+
+
+def _key_values(tags: Mapping[str, str]) -> tuple[str, str, str]:
+    """Return ``a=``, ``d=`` and ``s=``. Raises GrammarError if one of them is malformed."""
+    algorithm, domain, selector = tags["a"], tags["d"], tags["s"]
+    if algorithm not in _COMMON and not _ALGORITHM.fullmatch(algorithm):
+        raise _malformed("a", algorithm)
+    _a_labels("d", domain)
+    _a_labels("s", selector)
+    return algorithm, domain, selector
 
 
 def require_tags(tags: Mapping[str, str], names: Set[str]) -> None:

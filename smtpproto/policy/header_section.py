@@ -36,7 +36,7 @@ class HeaderSection:
     """
 
     def __init__(self, octets: bytes) -> None:
-        self.fault = ""
+        self.fault: str = ""
         """Which line is neither a field nor a continuation (RFC 5322 2.2); "" if there is none."""
         self._fields: dict[bytes, list[bytes]] = {}
         for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():

@@ -6,16 +6,20 @@ import base64
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smtpproto.policy import Canonicalization
+from smtpproto.dns import Kind
+from smtpproto.policy import ARCResult, ARCSealer, ARCVerifier, Canonicalization
+from smtpproto.testing.zone import Zone
 from tests.policy.signing import (
+    KEYS,
     NOW,
     ed25519,
     ed25519_key,
     rsa,
     rsa_key,
+    run,
     sign,
     verify_one,
     zone,
@@ -77,3 +81,30 @@ def test_we_verify_what_dkimpy_signs(
     result = verify_one(field + message, zone(), now=NOW)
     assert result.passed, (result.reason, field)
     assert result.signed_octets == result.body_octets
+
+
+@given(MESSAGES, st.integers(1, 3))
+def test_dkimpy_verifies_the_chains_that_we_seal(message: bytes, number: int) -> None:
+    keys = {"r._domainkey.example.org": {Kind.TXT: [rsa_key().record().encode()]}}
+    for _ in range(number):
+        verifier, sealing = ARCVerifier(), ARCSealer(rsa()).start()
+        verifier.feed(message)
+        sealing.feed(message)
+        check = run(verifier.check(Zone(keys), KEYS, now=1.7e9))
+        results = "mx.example.org; none"
+        message = run(sealing.finish(check, results, now=1.7e9)) + message
+    verdict, _, reason = dkim.arc_verify(message, dnsfunc=record)
+    assert verdict == b"pass", reason
+
+
+@settings(max_examples=10)  # dkimpy signs slowly
+@given(MESSAGES)
+def test_we_verify_the_chains_that_dkimpy_seals(message: bytes) -> None:
+    results = b"Authentication-Results: mx.example.org; arc=none\r\n"
+    fields = dkim.arc_sign(
+        results + message, b"r", b"example.org", rsa_key().pem(), b"mx.example.org"
+    )
+    verifier = ARCVerifier()
+    verifier.feed(b"".join(fields) + results + message)
+    check = run(verifier.check(zone(), KEYS, now=NOW))
+    assert check.result is ARCResult.PASS, check.reason
