@@ -26,7 +26,7 @@ from ..dns import Resolver
 from ..grammar.address import Mailbox, ReversePath
 from ..grammar.domain import HelloHost
 from ..grammar.printable import printable
-from ..grammar.reply import GrammarError
+from ..grammar.reply import GrammarError, Reply
 from .spf_evaluation import Ended, Evaluation, IPAddress, Verdict, ascii_name
 from .spf_record import SPFResult
 from .spf_trace import SPFTrace
@@ -97,6 +97,23 @@ class SPFCheck:
             trace=SPFTrace(domain),
         )
 
+    @property
+    def refusal(self) -> Reply | None:
+        """The reply of a server that refuses mail for this result; None for results for which it
+        should not (RFC 7208 8, RFC 7372 3.2)."""
+        match self.result:
+            case SPFResult.FAIL:
+                texts = [f"{self.client} may not send mail for {self.domain}, says its SPF record"]
+                if self.explanation:
+                    texts.append(f"The domain {self.domain} explains: {self.explanation}")
+                return Reply(550, "5.7.23", [*map(_safe, texts)])
+            case SPFResult.TEMPERROR:
+                return Reply(451, "4.7.24", _safe(f"SPF could not be checked: {self.reason}"))
+            case SPFResult.PERMERROR:
+                return Reply(550, "5.7.24", _safe(f"SPF cannot be checked: {self.reason}"))
+            case _:
+                return None
+
     def __str__(self) -> str:
         return f"{self.result.value}: {printable(self.reason)}\n{self.trace.counts}\n{self.trace}"
 
@@ -130,6 +147,11 @@ async def check_helo(
     not matter; else as :func:`check_spf`."""
     check = await check_spf(evolve(request, sender=None), resolver, voids=voids)
     return evolve(check, identity="helo")
+
+
+def _safe(text: str) -> str:
+    """Return *text* as a line of a reply in ASCII."""
+    return printable(text).encode("ascii", "backslashreplace").decode()
 
 
 def _identity(request: SPFRequest) -> tuple[str, str]:

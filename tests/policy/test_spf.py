@@ -165,6 +165,39 @@ def test_unknown_modifiers_are_ignored_wherever_they_stand(terms: str) -> None:
     assert result(f"v=spf1 {terms}") is FAIL
 
 
+# -- the reply -------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("RFC7208-8.4-01", "RFC7208-8.6-01", "RFC7208-8.7-01")
+def test_a_refusal_has_the_codes_of_its_reason_and_names_who_explains_it() -> None:
+    names = zone("v=spf1 -all exp=exp.org", exp_org=txt("See https://%{d}/"))
+    assert str(check(names).refusal) == (
+        "550 5.7.23 192.0.2.1 may not send mail for example.org, says its SPF record / "
+        "The domain example.org explains: See https://example.org/"
+    )
+    assert str(check(zone("v=spf1 moo")).refusal) == (
+        "550 5.7.24 SPF cannot be checked: the record of example.org: "
+        "there is no mechanism 'moo' (at octet 7)"
+    )
+    names.moods["example.org"] = Mood(Status.FAILED)
+    assert str(check(names).refusal) == (
+        "451 4.7.24 SPF could not be checked: the look-up of TXT example.org: "
+        "the zone's mood: failed"
+    )
+
+
+@pytest.mark.parametrize("record", ["v=spf1 +all", "v=spf1 ~all", "v=spf1 ?all", "x"])
+def test_other_results_are_no_reason_to_refuse(record: str) -> None:
+    assert check(zone(record)).refusal is None
+
+
+def test_a_refusal_is_in_ascii_without_control_characters() -> None:
+    names = Zone({"a\r\nb.org": txt("v=spf1 -all"), "c\x1b.org": txt("v=spf1 moo")})
+    for domain in ("a\r\nb.org", "c\x1b.org"):
+        refusal = check(names, sender=f"ann@{domain}").refusal
+        assert refusal is not None and refusal.text.isascii() and refusal.text.isprintable()
+
+
 # -- the trace -------------------------------------------------------------------------------------
 
 TREE = """\

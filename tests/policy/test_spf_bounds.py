@@ -71,6 +71,7 @@ def test_whatever_the_dns_answers_there_is_a_result(
     assert check.result in SPFResult and check.reason
     assert len(dns.asked) == len([*check.trace.asked]) <= MOST
     assert str(check).isascii() or str(check).replace("\n", "").isprintable()
+    assert check.refusal is None or bytes(check.refusal).isascii()
     assert check.explanation.isascii() and check.explanation.isprintable()
 
 

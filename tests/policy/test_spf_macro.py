@@ -122,6 +122,7 @@ def test_long_names_lose_labels_at_the_left(labels: list[str]) -> None:
         assert len(".".join(labels[len(labels) - kept - 1 :])) > MAX_NAME
 
 
+@pytest.mark.req("RFC7208-7.3-09")
 def test_names_are_asked_for_in_lower_case_and_without_the_last_dot() -> None:
     assert as_name("A.Example.ORG.") == "a.example.org"
 

@@ -80,7 +80,7 @@ def test_an_explanation_is_printable_ascii_whatever_the_client_says(helo: str) -
     assert check(names, helo=helo).explanation == ""
 
 
-@pytest.mark.req("RFC7208-6.2-02", "RFC7208-6.2-03")
+@pytest.mark.req("RFC7208-6.2-02", "RFC7208-6.2-03", "RFC7208-6.2-06")
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
