@@ -15,7 +15,7 @@ from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 from ..option_types import checked
 from .dkim_check import DKIMCheck
-from .field_text import FieldReader, comment, folded, quoted, word
+from .field_text import QUOTED, FieldReader, comment, folded, quoted, unquoted, word
 from .spf import SPFCheck
 
 _KEYWORD = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")  # RFC 5321 4.1.2, Ldh-str
@@ -31,6 +31,7 @@ _LINE_END = pattern(r"\r\n?|\n")
 _SHOWN_SIGNATURE = 12  # characters; RFC 6008 4 wants eight or more
 _VERSION = 1  # RFC 8601 2.2
 
+_PTYPES = ("body", "dns", "header", "policy", "smtp")  # RFC 8601 2.3, RFC 8904 3
 _COMMON = "none pass fail temperror permerror"
 METHODS = {
     "arc": "none pass fail",
@@ -61,8 +62,18 @@ class Property:
     value: str
 
     def __str__(self) -> str:
-        form = _ADDRESS if "@" in self.value else _TOKEN
-        return f"{self.ptype}.{self.name}={word(self.value, form)}"
+        return f"{self.ptype}.{self.name}={_pvalue(self.value)}"
+
+
+def _pvalue(value: str) -> str:
+    """Return *value* as it is written; of an address, only the local-part may be quoted (RFC 8601
+    2.2)."""
+    local_part, mark, domain = value.rpartition("@")
+    if QUOTED.fullmatch(local_part) and _DOMAIN.fullmatch(mark + domain):
+        text = unquoted(local_part)
+        if quote(text) == local_part == quoted(text):
+            return value
+    return word(value, _ADDRESS if mark else _TOKEN)
 
 
 @checked
@@ -84,12 +95,11 @@ class MethodResult:
 
     @classmethod
     def of_spf(cls, check: SPFCheck) -> MethodResult:
-        """Return the result of a check of SPF (RFC 8601 2.7.2)."""
-        checked_value = check.sender if check.identity == "mailfrom" else check.helo
-        own = Property("smtp", check.identity, checked_value)
-        helo = (Property("smtp", "helo", check.helo),) if check.identity == "mailfrom" else ()
+        """Return the result of a check of SPF (RFC 8601 2.7.2). It has the domain alone, since SPF
+        says nothing about the local-part."""
+        own = Property("smtp", check.identity, check.domain)
         reason = "" if check.result.value == "pass" else check.reason
-        return cls(method="spf", result=check.result.value, reason=reason, properties=(own, *helo))
+        return cls(method="spf", result=check.result.value, reason=reason, properties=(own,))
 
     @classmethod
     def of_dkim(cls, check: DKIMCheck) -> MethodResult:
@@ -111,6 +121,13 @@ class MethodResult:
         """Return the value of the first such property, or "" if there is none."""
         wanted = ptype.lower(), name.lower()
         return next((it.value for it in self.properties if (it.ptype, it.name) == wanted), "")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may be used for decisions: method, version, result and the types of all
+        properties are known (RFC 8601 2.3, 2.6, 4.1)."""
+        known_types = all(it.ptype in _PTYPES for it in self.properties)
+        return self.is_registered and self.version == 1 and known_types
 
     @property
     def is_registered(self) -> bool:
@@ -141,14 +158,15 @@ class AuthenticationResults:
     authserv_id: str
     """The name of the host, or of the organisation, that has found this out."""
     results: tuple[MethodResult, ...] = ()
-    """None: nothing was found out."""
+    """None: nothing was found out. Of a field that was read, only those that
+    :attr:`~MethodResult.is_usable` tells may be used."""
 
     @classmethod
     def parse(cls, body: str) -> AuthenticationResults:
         """Read the body of a field. Comments are left out, but for those after a result.
 
         Methods, results and properties that are not registered are read as well. Raises
-        GrammarError, also for a version that is not known (RFC 8601 2.5).
+        GrammarError, also for a version that is not known (RFC 8601 2.6).
         """
         reader = FieldReader(body)
         authserv_id = _read_id(reader)
@@ -177,8 +195,8 @@ def strip_results(header: bytes, authserv_id: str) -> bytes:
     """Return *header*, a header section, without the Authentication-Results fields that claim to
     be of *authserv_id* (RFC 8601 5). What follows an empty line is kept.
 
-    A field whose authserv-id cannot be read with certainty is removed too, since some reader may
-    take it for one of *authserv_id*.
+    A field of an unknown version is removed too, and one whose authserv-id cannot be read with
+    certainty, since some reader may take it for one of *authserv_id*.
     """
     own = _canonical(authserv_id)
     kept: list[bytes] = []

@@ -18,9 +18,7 @@ _BLANK = pattern(r"(?:\r\n(?=[ \t])|[ \t])+")
 _COMMENT_TEXT = pattern(
     r"(?:[^\x00-\x08\x0a-\x1f\x7f()\\]|\\[^\x00-\x08\x0a-\x1f\x7f]|\r\n(?=[ \t]))*"
 )
-_QUOTED = pattern(
-    r'"((?:[^\x00-\x08\x0a-\x1f\x7f"\\]|\\[^\x00-\x08\x0a-\x1f\x7f]|\r\n(?=[ \t]))*)"'
-)
+QUOTED = pattern(r'"(?:[^\x00-\x08\x0a-\x1f\x7f"\\]|\\[^\x00-\x08\x0a-\x1f\x7f]|\r\n(?=[ \t]))*"')
 _ESCAPE = pattern(r"\\(.)|\r\n", re.DOTALL)
 _FOLDABLE = pattern(r" (?! )")
 
@@ -93,11 +91,11 @@ class FieldReader:
     def word(self, form: re.Pattern[str], name: str) -> str:
         """As :meth:`match`, or return the text of a quoted-string."""
         self.comments()
-        found = _QUOTED.match(self.text, self.at)
+        found = QUOTED.match(self.text, self.at)
         if found is None:
             return self.match(form, name)
         self.at = found.end()
-        return _unescape(found[1])
+        return unquoted(found[0])
 
     def ended(self) -> bool:
         """Skip blanks and comments; return whether this is the end."""
@@ -111,6 +109,11 @@ class FieldReader:
 
 def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda found: found[1] or "", text)
+
+
+def unquoted(text: str) -> str:
+    """Return what the quoted-string *text* means."""
+    return _unescape(text[1:-1])
 
 
 def _cut(text: str) -> str:

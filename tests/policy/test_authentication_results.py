@@ -102,7 +102,7 @@ def test_a_name_in_helo_cannot_add_a_result() -> None:
 WRITTEN = """\
 Authentication-Results: mx.example.com;
  spf=fail reason="-all of example.org matches 192.0.2.1"
- smtp.mailfrom=ann@example.org smtp.helo=mx.example.net;
+ smtp.mailfrom=example.org;
  dkim=pass (2048 bits) header.d=example.org header.b="q/7+"
 """
 
@@ -123,6 +123,35 @@ def test_the_result_of_a_signature_names_its_domain_key_and_algorithm() -> None:
     shown = {it.name: it.value for it in found.properties if it.ptype == "header"}
     assert len(shown.pop("b")) == 12
     assert shown == {"d": "example.org", "i": "list@example.org", "s": "e", "a": "ed25519-sha256"}
+
+
+@pytest.mark.req("RFC8601-2.2-04")
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("ann@example.org", "ann@example.org"),
+        ("@example.org", "@example.org"),
+        ('"a b"@example.org', '"a b"@example.org'),
+        ('"a@b\\"c"@example.org', '"a@b\\"c"@example.org'),
+        ("j\u00f6rg@m\u00fcller.example", "j\u00f6rg@m\u00fcller.example"),
+        ('"a; b@example.org', '"\\"a; b@example.org"'),
+        ('"a b"c@example.org', '"\\"a b\\"c@example.org"'),
+        ('"a\r\nb"@example.org', '"\\"a\\\\r\\\\nb\\"@example.org"'),
+    ],
+)
+def test_of_an_address_only_the_local_part_is_quoted(address: str, written: str) -> None:
+    assert str(Property("smtp", "mailfrom", address)) == f"smtp.mailfrom={written}"
+
+
+@pytest.mark.req("RFC8601-4.1-02")
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("spf=pass smtp.helo=a", True), ("x-ours=pass", True), ("spf=maybe", False),
+     ("magic=pass", False), ("spf/2=pass", False), ("spf=pass odd.helo=a", False)],
+)  # fmt: skip
+def test_results_that_are_not_registered_are_not_usable(text: str, expected: bool) -> None:
+    [found] = AuthenticationResults.parse(f"a.example; {text}").results
+    assert found.is_usable is expected
 
 
 def test_a_field_without_results_says_so() -> None:
@@ -201,7 +230,7 @@ def test_what_is_no_field_is_an_error(text: str) -> None:
         AuthenticationResults.parse(text)
 
 
-@pytest.mark.req("RFC8601-2.2-03")
+@pytest.mark.req("RFC8601-2.6-01")
 @pytest.mark.parametrize("version", ["0", "2", "01x", "99999999999"])
 def test_a_version_that_is_not_known_is_not_read(version: str) -> None:
     with pytest.raises(GrammarError):
@@ -223,7 +252,8 @@ OURS = [
     "mx.example.org; spf=pass", "MX.Example.ORG; none", "mx.example.org. ; none",
     '"mx.example.org"; none',
     '"mx.\\example.org"; none', "(x) mx.example.org (y) 1 (z); none", "\r\n mx.example.org; none",
-    "mx.example.org 2; none", "mx.example.org", "mx.example.org;;;", "mx.example.org; spf=pass; (",
+    "mx.example.org 2; none", "other.example 2; none", "mx.example.org", "mx.example.org;;;",
+    "mx.example.org; spf=pass; (",
     "mx.example.org spf=pass", "mx(x).example.org; none", "(mx.example.org; none",
     "x mx.example.org; none",
     '"mx.example.org; none', "mx.example.org/1; none", "=?utf-8?b?bXguZXhhbXBsZS5vcmc=?=; none",
@@ -237,7 +267,7 @@ OTHERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.req("RFC8601-5-01", "RFC8601-5-02")
+@pytest.mark.req("RFC8601-5-01", "RFC8601-5-02", "RFC8601-5-03")
 @pytest.mark.parametrize("name", ["Authentication-Results", "AUTHENTICATION-results \t"])
 @pytest.mark.parametrize("text", OURS, ids=[text[:40] for text in OURS])
 def test_a_field_that_claims_our_name_or_may_be_read_so_is_removed(text: str, name: str) -> None:
