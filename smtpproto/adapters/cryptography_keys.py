@@ -48,6 +48,7 @@ __all__ = ["CryptographyKeys", "PrivateKey"]
 _LEAST_BITS = 2048  # of RSA keys that sign (RFC 8301 3.2)
 _MOST_OCTETS = 65536  # of a file with a key
 _KEPT = 256  # public keys that were read
+_MOST_KEY_OCTETS = 4096  # of a public key; an RSA key of 16384 bits has half of it
 _PADDING, _HASH = PKCS1v15(), SHA256()
 
 
@@ -159,7 +160,9 @@ class CryptographyKeys:
         self._read = lru_cache(_KEPT)(_read)
 
     def read(self, algorithm: Algorithm, octets: bytes) -> PublicKey:
-        """Return the key of a key record. Raises GrammarError."""
+        """Return the key of a key record. Raises GrammarError, also for more than 4096 octets."""
+        if len(octets) > _MOST_KEY_OCTETS:
+            raise GrammarError(f"a public key of more than {_MOST_KEY_OCTETS} octets")
         return self._read(octets, algorithm is Algorithm.RSA_SHA256)
 
 

@@ -1,17 +1,19 @@
 """The canonical forms of header fields and bodies that are hashed (RFC 6376 3.4).
 
 The body comes in slices of any size, with CRLF line ends. In most of them the relaxed form changes
-nothing; to find that out costs about as much as hashing them, and less for base64.
+nothing; to find that out costs no more than hashing them, and far less for base64.
 """
 
 from __future__ import annotations
 
 import enum
+from codecs import utf_16_le_decode
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 __all__ = ["BodyHash", "Canonicalization", "RelaxedBody", "SimpleBody", "canonical_fields"]
 
+_TWO_SPACES = "\u2020"
 _HELD = 4096  # empty lines that are written at once
 
 
@@ -168,10 +170,22 @@ def _collapse(data: bytes) -> bytes:
     """Return *data* with one space for each run of blanks, and with none before a CRLF."""
     if b"\t" in data:
         data = data.replace(b"\t", b" ")
-    # All that would change has two spaces here. The first look is for base64, which has none; the
-    # backward search of CPython is twice as fast as the other.
-    if b" " not in data or data.replace(b"\r", b" ").rfind(b"  ") < 0:
+    # All that would change has two spaces here. The first look is for base64, which has none.
+    if b" " not in data or not _has_two_spaces(data.replace(b"\r", b" ")):
         return data
     while b"  " in data:  # a pass halves each run
         data = data.replace(b"  ", b" ")
     return data.replace(b" \r\n", b"\r\n")
+
+
+def _has_two_spaces(data: bytes) -> bool:
+    """Return whether *data* has two spaces in a row.
+
+    Read as UTF-16, two spaces at an even place are one character. CPython counts characters without
+    branches, several times faster than it finds two octets, one of which is as common as a space.
+    """
+    if not data.isascii():  # it may not be UTF-16
+        return data.rfind(b"  ") >= 0  # twice as fast as find
+    even, _ = utf_16_le_decode(data, "strict", False)
+    odd, _ = utf_16_le_decode(data[1:], "strict", False)  # a copy, because alignment counts
+    return even.count(_TWO_SPACES) > 0 or odd.count(_TWO_SPACES) > 0

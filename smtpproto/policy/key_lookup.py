@@ -15,7 +15,7 @@ from .dkim_signature import DKIMSignature
 from .keys import Algorithm, Keys, PublicKey
 
 _RECORDS = 5  # TXT records at one name that are read
-_KEPT = 256  # records that were read
+_KEPT, _KEPT_OCTETS = 256, 4096  # records that were read, if they are not longer
 _ALGORITHMS = {it.value: it for it in Algorithm}
 _HISTORIC = {"rsa-sha1"}  # RFC 8301 3.1
 
@@ -93,7 +93,7 @@ def _first_key(name: str, records: tuple[bytes, ...]) -> DKIMKey | Refused:
     reason = ""
     for record in records:
         try:
-            return _parse_key(record)
+            return (_parse_key if len(record) <= _KEPT_OCTETS else DKIMKey.parse)(record)
         except GrammarError as error:
             reason = reason or f"the record at {name} is not a key: {error.message}"
     return Refused(DKIMResult.PERMERROR, reason)

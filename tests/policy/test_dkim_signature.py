@@ -15,9 +15,7 @@ from smtpproto.policy import Canonicalization, DKIMSignature
 from smtpproto.policy.dkim_signature import signed_octets
 
 TEXT = "v=1; a=rsa-sha256; d=example.org; s=r; h=From:To; bh=YQ==; b=Yg=="
-LABEL = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True).filter(
-    lambda it: it[2:4] != "--"
-)
+LABEL = st.text("abz09", min_size=1, max_size=9) | st.just("a-b")
 DOMAIN = st.builds("{}.{}".format, LABEL, LABEL)
 TIME = st.integers(0, 999_999_999_998)
 
@@ -27,7 +25,7 @@ def signatures(draw: st.DrawFn) -> DKIMSignature:
     domain = draw(DOMAIN | st.just("bücher.example"))
     timestamp = draw(st.none() | TIME)
     local_part = draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
-    names = st.from_regex(r"[!-9<-~]{1,20}", fullmatch=True)
+    names = st.text("aZ-!9<=~", min_size=1, max_size=20)
     return DKIMSignature(
         algorithm=draw(st.sampled_from(["rsa-sha256", "ed25519-sha256", "x-y"])),
         domain=domain,

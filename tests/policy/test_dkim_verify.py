@@ -102,6 +102,12 @@ def test_nothing_is_raised_for_any_key_record(record: bytes, data: st.DataObject
         assert result.passed or good not in records
 
 
+def test_a_long_key_record_is_read() -> None:
+    record = f"{ed25519_key().record()}; n={'x' * 5000}".encode()
+    records = {"e._domainkey.example.org": {Kind.TXT: [record]}}
+    assert verify_one(sign(), Zone(records)).passed
+
+
 @given(st.sampled_from(Status), st.booleans())
 def test_nothing_is_raised_for_any_answer_of_the_dns(status: Status, empty: bool) -> None:
     class Odd:

@@ -138,6 +138,12 @@ def test_a_key_of_another_kind_is_refused() -> None:
             CryptographyKeys().read(algorithm, octets)
 
 
+def test_a_public_key_that_is_too_long_is_not_read() -> None:
+    for algorithm in Algorithm:
+        with pytest.raises(GrammarError, match="a public key of more than 4096 octets"):
+            KEYS.read(algorithm, rsa_key().public_key() + bytes(4096))
+
+
 def test_a_private_key_is_neither_printed_nor_pickled() -> None:
     for key in both():
         shown = f"PrivateKey({key.algorithm.value}, {key.bits} bits, ***)"
