@@ -46,6 +46,7 @@ SPF_VOIDS = 2  # of these, those for which there is nothing in the DNS; RFC 7208
 SPF_EXCHANGERS = 10  # of a term with mx; RFC 7208 4.6.4
 SPF_POINTERS = 10  # names of a client that are considered; RFC 7208 4.6.4
 SPF_RECORD = 8192  # octets of a record; RFC 7208 3.4 wants at most 450
+RESULT_FIELD = 65536  # characters of a field that is read: Authentication-Results, Received-SPF
 SPF_EXPLANATION = 1000  # octets of an explanation, which must fit into a reply
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make

@@ -10,8 +10,8 @@ from attrs import define
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..limits import RESULT_FIELD
 
-MAX_FIELD = 65536  # characters of a field that is read
 _WIDTH = 78  # RFC 5322 2.1.1
 _CUT = 400  # octets of one word; with its escapes it fits into a line of 998
 _BLANK = pattern(r"(?:\r\n(?=[ \t])|[ \t])+")
@@ -31,8 +31,9 @@ class FieldReader:
     at: int = 0
 
     def __attrs_post_init__(self) -> None:
-        if len(self.text) > MAX_FIELD:
-            raise GrammarError(f"a field of more than {MAX_FIELD} characters", offset=MAX_FIELD)
+        if len(self.text) > RESULT_FIELD:
+            text = f"a field of more than {RESULT_FIELD} characters"
+            raise GrammarError(text, offset=RESULT_FIELD)
 
     def comments(self) -> list[str]:
         """Skip blanks and comments; return the text of the latter."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+import trio
 
 from smtpproto import GrammarError, Mailbox, ReversePath
 from smtpproto.adapters.blocking import run
@@ -59,6 +62,12 @@ def test_a_sender_may_be_text_or_a_value_of_the_grammar(
 ) -> None:
     found = checked("x.test", sender, zone("v=spf1 +all"))
     assert (found.result, found.sender) == (PASS, "ann@example.org")
+
+
+def test_a_check_runs_under_asyncio_and_trio_alike() -> None:
+    names = zone("v=spf1 mx -all", example_org=hosts("mx.example.org"), mx_example_org=HERE)
+    about = request("x.test", "ann@example.org")
+    assert asyncio.run(check_spf(about, names)) == trio.run(check_spf, about, names)
 
 
 @pytest.mark.parametrize("client", ["", "localhost", "192.0.2.256", "/tmp/socket"])

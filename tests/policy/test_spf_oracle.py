@@ -128,6 +128,18 @@ def test_pyspf_comes_to_the_same_results(hundred: int) -> None:
         compare(seed)
 
 
+def test_an_ipv4_mapped_client_has_the_result_of_its_ipv4_address() -> None:
+    for seed in range(50):
+        zone = Author(seed).zone()
+        found = [
+            run(
+                check_spf(SPFRequest(client=it, helo="x.test", sender="ann@a.example", now=0), zone)
+            )
+            for it in ("192.0.2.1", "::ffff:192.0.2.1")
+        ]
+        assert found[0] == found[1]
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("thousand", range(20))
 def test_pyspf_comes_to_the_same_results_for_many_zones(thousand: int) -> None:
