@@ -63,13 +63,19 @@ class PrivateKey:
     algorithm: Algorithm
     """The algorithm of its signatures."""
 
-    def __init__(self, key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> None:
-        """Take a *key* of cryptography."""
+    def __init__(
+        self, key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, *, allow_short: bool = False
+    ) -> None:
+        """Take a *key* of cryptography. *allow_short* allows RSA keys of 1024 to 2047 bits, which
+        should not sign (RFC 8301 3.2). Raises GrammarError if it is not a key that may sign."""
         is_rsa = isinstance(key, rsa.RSAPrivateKey)
         if not is_rsa and not isinstance(key, ed25519.Ed25519PrivateKey):
             raise GrammarError("not a key that can sign: pass one for RSA or Ed25519")
         self._key = key
         self.algorithm = Algorithm.RSA_SHA256 if is_rsa else Algorithm.ED25519_SHA256
+        least = 1024 if allow_short else _LEAST_BITS
+        if is_rsa and self.bits < least:
+            raise GrammarError(f"an RSA key of {self.bits} bits; use one of at least {least}")
 
     @classmethod
     @keeps_secret
@@ -82,9 +88,8 @@ class PrivateKey:
     ) -> Self:
         """Read a key: PKCS #8 or PKCS #1, in PEM or DER, from octets or a file.
 
-        *password* decrypts it. *allow_short* allows RSA keys of 1024 to 2047 bits, which should not
-        sign (RFC 8301 3.2). Raises GrammarError if it is not a key that can sign, and OSError if
-        the file cannot be read.
+        *password* decrypts it. *allow_short* allows RSA keys of 1024 to 2047 bits. Raises
+        GrammarError if it is not a key that may sign, and OSError if the file cannot be read.
         """
         require_type("source", source, bytes | Path, "a Path, or the octets of the key")
         if isinstance(source, Path):
@@ -102,11 +107,7 @@ class PrivateKey:
         except (ValueError, UnsupportedAlgorithm):
             wrong = " with this password" if secret is not None else ""
             raise GrammarError(f"not a private key in PEM or DER{wrong}") from None
-        loaded = cls(key)  # type: ignore[arg-type]  # it raises for keys of other kinds
-        least = 1024 if allow_short else _LEAST_BITS
-        if loaded.bits < least and loaded.algorithm is Algorithm.RSA_SHA256:
-            raise GrammarError(f"an RSA key of {loaded.bits} bits; use one of at least {least}")
-        return loaded
+        return cls(key, allow_short=allow_short)  # type: ignore[arg-type]  # it may raise
 
     @classmethod
     def generate(cls, algorithm: Algorithm = Algorithm.RSA_SHA256, bits: int = 2048) -> Self:

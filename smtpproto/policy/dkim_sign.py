@@ -24,12 +24,12 @@ from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
 from ..grammar.reply import GrammarError
 from ..mail.header import is_field_name
-from ..option_types import checked
+from ..option_types import checked, wrong_type
 from ..ports import result
 from .canonical import BodyHash, Canonicalization
 from .dkim_signature import complete, is_within, make_signature, signed_octets
 from .header_section import HeaderReader, HeaderSection, feed_source, from_domains
-from .keys import SigningKey
+from .keys import Algorithm, SigningKey
 
 __all__ = ["DKIM", "DKIMSigner", "Signing"]
 
@@ -106,6 +106,9 @@ class DKIM:
     """Whether to sign messages from subdomains, too."""
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(getattr(self.key, "algorithm", None), Algorithm):
+            instead = 'PrivateKey.load(Path("s1.pem")), or what has an Algorithm and can sign'
+            raise wrong_type("key", self.key, instead)
         if "." not in self.domain:
             raise GrammarError(f"a domain that signs has two labels or more: {self.domain!r}")
         if self.identity:

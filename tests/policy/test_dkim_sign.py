@@ -221,6 +221,13 @@ def test_what_a_key_raises_is_raised() -> None:
         sign(MESSAGE, DKIM("example.org", selector="e", key=BrokenModule()))
 
 
+@pytest.mark.parametrize("key", [b"-----BEGIN PRIVATE KEY-----", "s1.pem", None])
+def test_what_is_not_a_key_is_refused_and_not_shown(key: Any) -> None:
+    with pytest.raises(TypeError, match=r"key cannot be .*; pass PrivateKey.load") as caught:
+        DKIM("example.org", selector="s1", key=key)
+    assert "BEGIN" not in str(caught.value) and 's1.pem")), or' in str(caught.value)
+
+
 def test_a_key_is_not_printed() -> None:
     assert "key" not in repr(ed25519())
 

@@ -88,6 +88,8 @@ def test_a_short_rsa_key_signs_only_if_that_is_allowed(short: rsa.RSAPrivateKey)
     pem = short.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(GrammarError, match="an RSA key of 1024 bits; use one of at least 2048"):
         PrivateKey.load(pem)
+    with pytest.raises(GrammarError, match="1024 bits"):
+        PrivateKey(short)
     assert PrivateKey.load(pem, allow_short=True).bits == 1024
     with pytest.raises(ValueError, match="bits must be 2048 or more"):
         PrivateKey.generate(bits=1024)
