@@ -66,6 +66,12 @@ def test_a_and_mx_match_the_networks_of_addresses_of_the_family_of_the_client(
     assert {kind for _, kind in names.asked} <= {Kind.TXT, Kind.MX, family}
 
 
+def test_addresses_that_are_none_are_passed_over() -> None:
+    odd = {Kind.A: ["", "junk", "2001:db8::1", "192.0.2.1.", CLIENT]}
+    assert result("v=spf1 a -all", example_org=odd) is PASS
+    assert result("v=spf1 a -all", example_org={Kind.A: ["junk"]}) is FAIL
+
+
 @pytest.mark.req("RFC7208-5-02")
 def test_an_ipv4_mapped_address_is_an_ipv4_address() -> None:
     found = check(zone("v=spf1 a ip4:192.0.2.1 -all"), f"::ffff:{CLIENT}")

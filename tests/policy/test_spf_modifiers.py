@@ -101,6 +101,14 @@ def test_the_explanation_is_that_of_the_record_that_decides(record: str, expecte
     assert check(names).explanation == expected
 
 
+@pytest.mark.req("RFC7208-6.2-01")
+def test_an_explanation_at_what_is_not_a_name_is_not_looked_up() -> None:
+    names = zone("v=spf1 -all exp=%{h}.org")
+    found = check(names, helo="a..b")
+    assert (found.result, found.explanation) == (FAIL, "")
+    assert len(names.asked) == 1
+
+
 @pytest.mark.req("RFC7208-6.2-05")
 @pytest.mark.parametrize("qualifier", "+?~")
 def test_no_explanation_is_looked_up_unless_the_check_fails(qualifier: str) -> None:
