@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .dkim_sign import DKIM, DKIMSigner, Signing
     from .dkim_signature import DKIMSignature
     from .dkim_verify import DKIMVerifier, verify_dkim
+    from .dmarc import AuthenticatedDomain, DMARCCheck, DMARCResult, author_domains, check_dmarc
+    from .dmarc_record import DMARCPolicy, DMARCRecord
+    from .dmarc_walk import DMARCStep
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .received_spf import ReceivedSPF
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
@@ -45,6 +48,9 @@ else:
             ".dkim_sign": "DKIM DKIMSigner Signing",
             ".dkim_signature": "DKIMSignature",
             ".dkim_verify": "DKIMVerifier verify_dkim",
+            ".dmarc": "AuthenticatedDomain DMARCCheck DMARCResult author_domains check_dmarc",
+            ".dmarc_record": "DMARCPolicy DMARCRecord",
+            ".dmarc_walk": "DMARCStep",
             ".keys": "Algorithm Keys PublicKey SigningKey",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
@@ -62,6 +68,7 @@ __all__ = [
     "ARCSet",
     "ARCVerifier",
     "Algorithm",
+    "AuthenticatedDomain",
     "AuthenticationResults",
     "Canonicalization",
     "DKIMCheck",
@@ -71,6 +78,11 @@ __all__ = [
     "DKIMSignature",
     "DKIMSigner",
     "DKIMVerifier",
+    "DMARCCheck",
+    "DMARCPolicy",
+    "DMARCRecord",
+    "DMARCResult",
+    "DMARCStep",
     "Keys",
     "Lookup",
     "MethodResult",
@@ -88,6 +100,8 @@ __all__ = [
     "Sealing",
     "Signing",
     "SigningKey",
+    "author_domains",
+    "check_dmarc",
     "check_helo",
     "check_spf",
     "examine_spf",

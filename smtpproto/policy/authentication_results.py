@@ -15,6 +15,7 @@ from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 from ..option_types import checked
 from .dkim_check import DKIMCheck
+from .dmarc import DMARCCheck, DMARCResult
 from .field_text import QUOTED, FieldReader, comment, folded, quoted, unquoted, word
 from .spf import SPFCheck
 
@@ -116,6 +117,21 @@ class MethodResult:
         properties = tuple(Property("header", it, value) for it, value in values.items() if value)
         reason = "" if check.passed else check.reason
         return cls(method="dkim", result=check.result.value, reason=reason, properties=properties)
+
+    @classmethod
+    def of_dmarc(cls, check: DMARCCheck) -> MethodResult:
+        """Return the result of a check of DMARC (RFC 9989 9.4). If it failed, ``policy.dmarc`` is
+        what the author's domain asks for."""
+        properties = [Property("header", "from", check.author)] if check.author else []
+        if check.result is DMARCResult.FAIL:
+            properties.append(Property("policy", "dmarc", check.disposition.value))
+        reason = "" if check.result is DMARCResult.PASS else check.reason
+        return cls(
+            method="dmarc",
+            result=check.result.value,
+            reason=reason,
+            properties=tuple(properties),
+        )
 
     def value_of(self, ptype: str, name: str) -> str:
         """Return the value of the first such property, or "" if there is none."""

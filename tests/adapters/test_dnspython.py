@@ -131,7 +131,7 @@ def test_addresses_are_found(ask: Ask, kind: Kind, texts: set[str]) -> None:
     assert set(ask("a.example.test", kind).texts) == texts
 
 
-@pytest.mark.req("RFC7208-3.3-01", "RFC6376-3.6.2.2-01")
+@pytest.mark.req("RFC7208-3.3-01", "RFC6376-3.6.2.2-01", "RFC9989-4.5-01")
 def test_strings_of_a_txt_record_are_joined_as_octets(ask: Ask) -> None:
     assert set(ask("example.test", Kind.TXT).octets) == {b"v=spf1 -all", b"\xff\x00"}
 
