@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -29,7 +30,8 @@ class SQLiteBody:
         self._held = self._crc = 0
         self._number: int | None = None
         self._file: io.FileIO | None = None
-        self._spent = False
+        self._spent = self._given_up = False
+        self._working = threading.Lock()  # held by the thread that uses the file
         self.size: int = 0
 
     async def write(self, data: bytes) -> None:
@@ -39,16 +41,22 @@ class SQLiteBody:
         self.size += len(data)
         self._held += len(data)
         if self._held > (self._spool if self._file is None else _AT_ONCE):
-            await self._runtime.in_thread(self._flush)
+            await self._runtime.in_thread(lambda: self._work(self._flush))
 
     async def discard(self) -> None:
         """Give up the content, unless it was put into the queue."""
-        self._spent = True
+        self._spent = self._given_up = True
         self._pieces.clear()
-        number, self._number = self._number, None
-        if number is not None:
-            self._close()
-            self._segments.remove(number)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Delete the file; but if a thread uses it, whose caller was cancelled, that does it."""
+        if self._working.acquire(blocking=False):
+            number, self._number = self._number, None
+            if number is not None:
+                self._close()
+                self._segments.remove(number)
+            self._working.release()
 
     async def finish(self) -> bytes | Place:
         """Return the content, or its place. From now on :meth:`discard` deletes no file. Raises
@@ -57,13 +65,21 @@ class SQLiteBody:
         if self._file is None:
             return b"".join(self._pieces)
         self._spent = True
-        await self._runtime.in_thread(self._finish)
+        await self._runtime.in_thread(lambda: self._work(self._finish))
         number, self._number = self._number, None
         return Place(self._crc, segment=number, start=0)
 
     def _check_unspent(self) -> None:
         if self._spent:
             raise ValueError("this content was discarded, or passed to put() before")
+
+    def _work(self, function: Callable[[], None]) -> None:
+        try:
+            with self._working:
+                function()
+        finally:
+            if self._given_up:
+                self._remove()
 
     def _flush(self) -> None:
         octets = b"".join(self._pieces)

@@ -113,16 +113,17 @@ def _lanes(
     connection: sqlite3.Connection, priority: int, until: float, pass_over: PassOver
 ) -> Generator[tuple[str, str, float], None, None]:
     """Yield domain and origin of lanes, each with a time that is not later than its earliest
-    delivery, in the order of these times. Close this in the end: as long as it looks them up,
-    SQLite cannot make the log shorter."""
+    delivery, in the order of these times. It passes over a bounded number of them; the agent puts
+    back what it cannot use of the others, so that they are out of the way. Close this in the end:
+    as long as it looks them up, SQLite cannot make the log shorter."""
     statement = "SELECT domain, origin, due FROM lane WHERE priority = ? AND due <= ? ORDER BY due"
     passed_over = 0
     with closing(connection.execute(statement, (priority, until))) as lanes:
         for lane in lanes:
-            if not pass_over(lane[0], lane[1]):
+            if passed_over < EXCLUDED_LANES and pass_over(lane[0], lane[1]):
+                passed_over += 1
+            else:
                 yield lane
-            elif (passed_over := passed_over + 1) >= EXCLUDED_LANES:
-                return
 
 
 def lower_lanes(

@@ -244,8 +244,8 @@ class QueueStore(Protocol):
         go by their time, then in the order in which they were put.
 
         Each counts one attempt more, and *due* says of the delivery as it was when it is due again
-        if this process dies. A power loss may undo a claim. A store may stop after 1,000 lanes that
-        it has to *pass_over*.
+        if this process dies. A power loss may undo a claim. After 1,000 lanes that it passes over,
+        a store may take others without asking; the caller puts back what it cannot use.
         """
         ...
 

@@ -104,9 +104,14 @@ class Mail:
         self._told.set()
 
     async def event(self, found: Callable[[QueueEvent], bool]) -> QueueEvent:
-        """Return the first event that *found* accepts; wait until there is one."""
+        """Return the first event that *found* accepts; wait until there is one. Fail if nothing
+        happens for 30 seconds."""
+        in_vain = 0  # once, if it was set by an event that was looked at already
         while not any(map(found, self.events)):
+            told = len(self.events)
             await self._told.wait(30)
+            in_vain = 0 if len(self.events) > told else in_vain + 1
+            assert in_vain < 2
         return next(filter(found, self.events))
 
 
@@ -318,6 +323,24 @@ def test_wrong_options_are_found_before_anything_begins(mail: Mail, tmp_path: Pa
             mail.type("mx.example.org", MemoryQueue(), {}, resolver=resolver)
     with pytest.raises(TypeError, match=r"pass SQLiteQueue\(path\)"):
         mail.use("queue.db", {}, nothing)
+
+
+def test_many_domains_behind_a_dead_host_do_not_delay_others(
+    mail: Mail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smtpproto.adapters.sqlite_claims.EXCLUDED_LANES", 2)
+
+    async def scenario(mta: Any) -> None:
+        for number in range(6):
+            await mta.send(MESSAGE, Envelope("ann@example.org", [f"bob@d{number}.test"]))
+            await mail.event(lambda it: isinstance(it, DeliveryEvent))  # the host is dead
+        await mta.send(MESSAGE, Envelope("ann@example.org", ["bob@live.test"]))
+        await mail.event(is_done)
+
+    with on_sockets.serve(NextHop()) as closed:
+        dead = to(closed)
+    routes = {**dead, "live.test": Local(lambda *_: None)}
+    mail.use(SQLiteQueue(tmp_path / "queue.db"), routes, scenario)
 
 
 def test_two_processes_cannot_work_on_one_queue(mail: Mail, tmp_path: Path) -> None:
