@@ -107,8 +107,10 @@ class Trial:
             text = "The host offers no TLS that this server can verify, as REQUIRETLS demands"
             attempt = self._failure(Result.REFUSED, error, Reply(_FOR_GOOD, _NO_TLS, text))
         else:
-            usual = next(reply for kind, reply in _UNREACHED if isinstance(error, kind))
-            attempt = self._failure(Result.UNREACHED, error, error.reply or usual)
+            reply = error.reply
+            if reply is None or reply.positive:  # a positive one is no reason
+                reply = next(usual for kind, usual in _UNREACHED if isinstance(error, kind))
+            attempt = self._failure(Result.UNREACHED, error, reply)
         self._note(attempt)
         self._fail(self.not_asked, attempt)
 

@@ -8,6 +8,7 @@ import pytest
 
 from smtpproto import Reply
 from smtpproto.dns import Kind
+from smtpproto.errors import RemoteProtocolError
 from smtpproto.limits import ADDRESSES_TRIED
 from smtpproto.mta.judge import is_permanent
 from smtpproto.mta.queue import Result
@@ -15,6 +16,7 @@ from smtpproto.mta.route import SmartHost
 from smtpproto.mta.schedule import Feedback, feedback_of
 from smtpproto.testing.simulation import Faults
 from smtpproto.transfer.relay import check_route
+from smtpproto.transfer.trial import Trial
 from tests.support.hosts import Host
 from tests.support.queued import attempt, delivery, message
 from tests.transfer.relaying import CONTENT, ROUTE, Network
@@ -268,3 +270,13 @@ def test_content_is_read_again_for_each_host() -> None:
 def test_wrong_options_of_a_route_are_found_before_it_is_used() -> None:
     with pytest.raises(TypeError, match="tsl"):
         check_route(SmartHost("mx.example.net", tsl="none"))
+
+
+def test_a_positive_reply_at_the_wrong_time_is_not_why_a_host_could_not_be_reached() -> None:
+    asked = delivery()
+    trial = Trial(0.0, {asked.recipient: asked})
+    early = RemoteProtocolError("a reply that answers no command", reply=Reply(250, None, "fine"))
+    trial.unreached(early)
+    [(_, result)] = trial.tried(1.0)
+    assert result.reply == Reply(451, "4.5.0", "The host broke the protocol")
+    assert result.error == "a reply that answers no command: 250 fine"
