@@ -55,7 +55,7 @@ async def deliver_locally(
 ) -> Sequence[Tried]:
     """Let *route* deliver *message*; return an attempt for each of *deliveries*. What the
     application's code raises is logged."""
-    started, error = runtime.utc(), ""
+    started, error = runtime.utc(), "no reply for this recipient was returned"
     said: Any = None
     try:
         said = await runtime.within(_TIME, _call(route, message, deliveries, content))

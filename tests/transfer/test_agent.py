@@ -560,7 +560,7 @@ def test_each_recipient_may_have_a_reply() -> None:
     assert len(working.reports) == 1
 
 
-@pytest.mark.parametrize("result", [ZeroDivisionError("a bug"), StopIteration(), True, "ok"])
+@pytest.mark.parametrize("result", [ZeroDivisionError("a bug"), StopIteration(), True, "ok", {}])
 def test_a_function_that_fails_loses_nothing(result: Any) -> None:
     def deliver(*_: Any) -> Any:
         if isinstance(result, Exception):
