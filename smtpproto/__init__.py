@@ -18,6 +18,7 @@ are
   the queue and the handler of a mail agent (MTA), and a queue in an SQLite database;
 * ``smtpproto.policy`` and ``smtpproto.adapters.cryptography_keys``: DKIM, SPF, DMARC and the
   policies for TLS; keys for signatures;
+* ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.

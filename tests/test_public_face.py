@@ -30,6 +30,7 @@ PUBLIC = (
     "smtpproto.commands",
     "smtpproto.dns",
     "smtpproto.dns_cache",
+    "smtpproto.doctor",
     "smtpproto.errors",
     "smtpproto.events",
     "smtpproto.limits",

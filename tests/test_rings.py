@@ -50,7 +50,7 @@ BELOW: dict[str, list[str]] = {
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]
-BELOW["transfer"] = [*BELOW]
+BELOW["transfer"] = BELOW["doctor"] = [*BELOW]
 BELOW["adapters"] = BELOW["testing"] = [*BELOW]
 BELOW["cli"] = [*BELOW]
 BELOW["__main__"] = ["cli"]
@@ -109,7 +109,7 @@ def test_only_the_outer_rings_import_io_clocks_and_randomness(path: Path) -> Non
         assert not tops & IO_MODULES, part
         assert "datetime" not in tops or not _attributes(path) & CLOCK, part
         assert "ssl" not in tops or part == "tls", part
-    if part in CORE | {"client", "server", "transfer"}:
+    if part in CORE | {"client", "server", "transfer", "doctor"}:
         extras = EXTRAS.get(path.relative_to(ROOT).as_posix(), set())
         library = tops - {"smtpproto", "attrs", "__future__"} - extras
         assert library <= sys.stdlib_module_names, (

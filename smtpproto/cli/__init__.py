@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import demo, mta_command, password, queue_command, send, serve
+from . import demo, doctor_command, mta_command, password, queue_command, send, serve
 from .options import UsageError
 
 # Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
@@ -21,6 +21,7 @@ _COMMANDS = {
     "password": password,
     "mta": mta_command,
     "queue": queue_command,
+    "doctor": doctor_command,
 }
 
 

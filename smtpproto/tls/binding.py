@@ -66,20 +66,20 @@ def server_end_point(certificate: bytes) -> bytes | None:
 
 def _signature_hash(certificate: bytes) -> str | None:
     """Return the hash that the signature algorithm uses (RFC 5280 4.1.1.2)."""
-    _, (_, algorithm), _ = _elements(_inner(certificate))
+    _, (_, algorithm), _ = elements(inner(certificate))
     identifier, parameters = _algorithm(algorithm)
     return _pss_hash(parameters) if identifier == _PSS else _SIGNATURES.get(identifier)
 
 
 def _pss_hash(parameters: bytes) -> str | None:
     """Return the hash of RSASSA-PSS if message and mask use the same one (RFC 4055 3.1)."""
-    fields = dict(_elements(parameters))
+    fields = dict(elements(parameters))
     message: str | None = "sha1"
     mask: str | None = "sha1"
     if _PSS_HASH in fields:
-        message = _hash(_inner(fields[_PSS_HASH]))
+        message = _hash(inner(fields[_PSS_HASH]))
     if _PSS_MASK in fields:
-        generator, hash_algorithm = _algorithm(_inner(fields[_PSS_MASK]))
+        generator, hash_algorithm = _algorithm(inner(fields[_PSS_MASK]))
         mask = _hash(hash_algorithm) if generator == _MGF1 else None
     return message if message == mask else None
 
@@ -88,21 +88,21 @@ def _hash(algorithm: bytes) -> str | None:
     return _HASHES.get(_algorithm(algorithm)[0])
 
 
-def _inner(octets: bytes) -> bytes:
+def inner(octets: bytes) -> bytes:
     """Return the content of the only element in *octets*."""
-    [(_, content)] = _elements(octets)
+    [(_, content)] = elements(octets)
     return content
 
 
 def _algorithm(content: bytes) -> tuple[bytes, bytes]:
     """Return the object identifier of an AlgorithmIdentifier and the content of its parameters."""
-    (tag, identifier), *parameters = _elements(content)
+    (tag, identifier), *parameters = elements(content)
     if tag != _OID:
         raise ValueError("an algorithm without an object identifier")
     return identifier, parameters[0][1] if parameters else b""
 
 
-def _elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
+def elements(octets: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the tag and the content of each element of DER. Raises ValueError or IndexError."""
     at = 0
     while at < len(octets):

@@ -1,0 +1,75 @@
+"""The examination of a domain: all subjects, one after the other, within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from ..dns import Resolver
+from ..grammar.domain import Domain, to_a_labels
+from ..policy import Keys
+from ..ports import CallAborted, Runtime
+from . import (
+    dkim_findings,
+    mx_findings,
+    port_findings,
+    ptr_findings,
+    spf_findings,
+    tls_rpt_findings,
+)
+from .facts import DoctorOptions, Facts, Questions
+from .finding import Diagnosis, Finding, Subject, warning
+
+__all__ = ["CHECKS", "examine_domain"]
+
+Check = Callable[[Facts], AsyncIterator[Finding]]
+
+CHECKS: Mapping[Subject, Check] = {
+    Subject.MX: mx_findings.check,
+    Subject.SPF: spf_findings.check,
+    Subject.DKIM: dkim_findings.check,
+    Subject.TLS_RPT: tls_rpt_findings.check,
+    Subject.PTR: ptr_findings.check,
+    Subject.PORT: port_findings.check,
+}
+"""What is looked at, in this order: what takes long comes last. The check of the ports also judges
+what follows from the sessions: TLS, certificates and the addresses that every domain has."""
+
+_DEFAULT = DoctorOptions()
+
+
+async def examine_domain(
+    domain: str,
+    resolver: Resolver,
+    runtime: Runtime,
+    *,
+    keys: Keys | None = None,
+    options: DoctorOptions = _DEFAULT,
+) -> Diagnosis:
+    """Examine how mail of *domain* travels, and return what was found.
+
+    *keys* read the keys of DKIM, whose sizes are not judged without them. It asks the DNS and
+    connects to hosts, and sends no mail. Whatever they answer is a finding. Raises GrammarError if
+    *domain* is not a domain.
+    """
+    name = Domain(to_a_labels(domain).lower().removesuffix(".")).name
+    facts = Facts(name, Questions(resolver, options.questions), runtime, options, keys)
+    findings: list[Finding] = []
+    end = runtime.now() + options.seconds
+    for subject, check in CHECKS.items():
+        try:
+            await runtime.within(max(end - runtime.now(), 0.01), _collect(check(facts), findings))
+        except CallAborted:
+            findings.append(_unfinished(name, subject, options.seconds))
+    return Diagnosis(about=name, findings=tuple(findings))
+
+
+async def _collect(found: AsyncIterator[Finding], findings: list[Finding]) -> None:
+    async for finding in found:
+        findings.append(finding)
+
+
+def _unfinished(domain: str, subject: Subject, seconds: float) -> Finding:
+    text = f"was not looked at to its end: the time of {seconds:g} seconds is over"
+    mend = "Allow more time, or mend what was slow first."
+    why = "There may be more faults."
+    return warning(subject, domain, text, why, mend)

@@ -1,0 +1,214 @@
+"""What the doctor finds, and how it is told."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+
+from attrs import evolve, field, frozen
+
+from ..grammar.printable import printable
+
+__all__ = ["Diagnosis", "Finding", "Severity", "Subject"]
+
+_INDENT = " " * 11
+_WIDTH = 100  # columns
+
+
+class Severity(enum.Enum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Something that could be better, or that only the reader can judge."""
+    WARNING = "warning"
+    """Some mail may be refused, delayed or misused."""
+    ERROR = "error"
+    """Mail is lost or refused."""
+
+
+class Subject(enum.Enum):
+    """What a finding is about, in the order in which it is told."""
+
+    MX = "mx"
+    PTR = "ptr"
+    PORT = "port"
+    STARTTLS = "starttls"
+    CERTIFICATE = "certificate"
+    POSTMASTER = "postmaster"
+    SPF = "spf"
+    DKIM = "dkim"
+    DMARC = "dmarc"
+    MTA_STS = "mta-sts"
+    TLS_RPT = "tls-rpt"
+    DANE = "dane"
+    RECEIVED = "received"
+    AUTHENTICATION_RESULTS = "authentication-results"
+    LIST = "list"
+    RECEIVER = "receiver"
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return _TITLES[self]
+
+
+_TITLES = {
+    Subject.MX: "Hosts that take mail (MX)",
+    Subject.PTR: "Names of addresses (PTR)",
+    Subject.PORT: "Ports and greetings",
+    Subject.STARTTLS: "TLS (STARTTLS)",
+    Subject.CERTIFICATE: "Certificates",
+    Subject.POSTMASTER: "Addresses that every domain has",
+    Subject.SPF: "SPF",
+    Subject.DKIM: "DKIM",
+    Subject.DMARC: "DMARC",
+    Subject.MTA_STS: "MTA-STS",
+    Subject.TLS_RPT: "Reports about TLS (TLS-RPT)",
+    Subject.DANE: "DANE",
+    Subject.RECEIVED: "The way of the message (Received)",
+    Subject.AUTHENTICATION_RESULTS: "What others found (Authentication-Results)",
+    Subject.LIST: "Unsubscribing",
+    Subject.RECEIVER: "What large receivers will say",
+}
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One thing that the doctor has found. All text is printable."""
+
+    subject: Subject
+    severity: Severity
+    about: str = field(converter=printable)
+    """The name, address or selector that it is about."""
+    what: str = field(converter=printable)
+    """What is."""
+    why: str = field(default="", converter=printable)
+    """Why it matters; "" if all is well."""
+    mend: str = field(default="", converter=printable)
+    """What to do; "" if there is nothing to do."""
+    record: str = field(default="", converter=printable)
+    """The record to publish, as a line of a zone; "" if there is none."""
+    detail: str = ""
+    """More, on several lines, for example the tree of SPF."""
+
+    def publishing(self, record: str) -> Finding:
+        """Return it with the record to publish."""
+        return evolve(self, record=record)
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it for JSON; what is empty is left out."""
+        values = {
+            "subject": self.subject.value,
+            "severity": self.severity.value,
+            "about": self.about,
+            "what": self.what,
+            "why": self.why,
+            "mend": self.mend,
+            "record": self.record,
+            "detail": self.detail,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield from _wrapped(f"  {self.severity.value:<8} ", f"{self.about}: {self.what}")
+        if self.why:
+            yield from _wrapped(_INDENT, f"Why: {self.why}")
+        if self.mend:
+            yield from _wrapped(_INDENT, f"Do: {self.mend}")
+        if self.record:
+            yield f"{_INDENT}Publish: {self.record}"  # whole, so that it can be copied
+        yield from (f"{_INDENT}{line}" for line in self.detail.splitlines())
+
+
+@frozen(kw_only=True)
+class Diagnosis:
+    """All that was found about a domain or a message. ``str()`` tells it."""
+
+    about: str = field(converter=printable)
+    findings: tuple[Finding, ...]
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings have this severity."""
+        return sum(it.severity is severity for it in self.findings)
+
+    def of(self, subject: Subject) -> tuple[Finding, ...]:
+        """Return the findings about *subject*."""
+        return tuple(it for it in self.findings if it.subject is subject)
+
+    @property
+    def worst(self) -> Severity:
+        """The severity of the worst finding."""
+        found = {it.severity for it in self.findings}
+        return max(found, key=[*Severity].index, default=Severity.OK)
+
+    @property
+    def summary(self) -> str:
+        """How many findings there are of each severity, in words."""
+        counts = [(self.count(it), it.value) for it in reversed(Severity)]
+        return ", ".join(f"{number} {_plural(name, number)}" for number, name in counts if number)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for JSON."""
+        return {
+            "about": self.about,
+            "worst": self.worst.value,
+            "counts": {it.value: self.count(it) for it in Severity},
+            "findings": [it.as_dict() for it in self.findings],
+        }
+
+    def __str__(self) -> str:
+        groups = (_group(subject, self.of(subject)) for subject in Subject)
+        summary = f"{self.about}: {self.summary or 'nothing was found'}"
+        return "\n\n".join([summary, *filter(None, groups)])
+
+
+def _group(subject: Subject, findings: Iterable[Finding]) -> str:
+    lines = [str(it) for it in findings]
+    return "\n".join([subject.title, *lines]) if lines else ""
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return wrap(
+        text,
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=f"{_INDENT}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _plural(name: str, number: int) -> str:
+    return name if number == 1 or name == "ok" else f"{name}s"
+
+
+def ok(subject: Subject, about: str, what: str) -> Finding:
+    """Return a finding that all is well."""
+    return Finding(subject=subject, severity=Severity.OK, about=about, what=what)
+
+
+def note(subject: Subject, about: str, what: str, mend: str = "") -> Finding:
+    """Return a finding that its reader may judge."""
+    return Finding(subject=subject, severity=Severity.NOTE, about=about, what=what, mend=mend)
+
+
+def warning(subject: Subject, about: str, what: str, why: str, mend: str) -> Finding:
+    """Return a finding because of which some mail may be lost."""
+    return evolve(error(subject, about, what, why, mend), severity=Severity.WARNING)
+
+
+def error(subject: Subject, about: str, what: str, why: str, mend: str) -> Finding:
+    """Return a finding because of which mail is lost."""
+    return Finding(
+        subject=subject, severity=Severity.ERROR, about=about, what=what, why=why, mend=mend
+    )
+
+
+def txt_record(name: str, text: str) -> str:
+    """Return a TXT record as a line of a zone."""
+    return f'{name}. IN TXT "{text}"'

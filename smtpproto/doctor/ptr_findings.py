@@ -1,0 +1,50 @@
+"""The names of the addresses of hosts, and whether they lead back (RFC 8601 2.7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+
+from ..dns import Kind
+from ..grammar.reply import accepts
+from .facts import Facts, is_answered
+from .finding import Finding, Subject, error, note, ok, warning
+from .receivers import Need, refusals
+
+__all__ = ["check"]
+
+_NAMES = 5  # of one address
+
+
+async def check(facts: Facts) -> AsyncIterator[Finding]:
+    """Look at the names of the addresses that take mail, and of those that send it."""
+    senders = facts.options.senders
+    taking = [it for host in await facts.hosts() for it in host.addresses]
+    for address in dict.fromkeys((*senders, *taking)):
+        yield await _judge(facts, address, sends=address in senders)
+
+
+async def _judge(facts: Facts, address: str, *, sends: bool) -> Finding:
+    why = f"If the host sends mail: {refusals(Need.PTR)}"
+    judge = error if sends else warning
+    pointer = ip_address(address).reverse_pointer
+    answer = await facts.ask(pointer, Kind.PTR)
+    if reason := is_answered(answer):
+        return note(Subject.PTR, address, reason, "Ask again later.")
+    record = f"{pointer}. IN PTR mail.{facts.domain}."
+    if not answer.texts:
+        text, mend = "the address has no name (PTR)", "Ask whoever gave you the address for a name."
+        return judge(Subject.PTR, address, text, why, mend).publishing(record)
+    names = answer.texts[:_NAMES]
+    kind = Kind.A if ip_address(address).version == 4 else Kind.AAAA
+    for name in names:
+        if any(_same(it, address) for it in (await facts.ask(name, kind)).texts):
+            return ok(Subject.PTR, address, f"is called {name}, which leads back to it")
+    text = f"is called {', '.join(names)}, which does not lead back to it"
+    mend = f"Give {names[0]} this address, or the address another name."
+    record = f"{names[0]}. IN {kind.value} {address}"
+    return judge(Subject.PTR, address, text, why, mend).publishing(record)
+
+
+def _same(one: str, other: str) -> bool:
+    return accepts(ip_address, one) and ip_address(one) == ip_address(other)

@@ -1,0 +1,197 @@
+"""The doctor finds what is wrong with a domain, and says how to mend it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto import GrammarError
+from smtpproto.dns import MX, Answer, Kind, Record, Status
+from smtpproto.doctor import Diagnosis, DoctorOptions, Finding, Severity, Subject
+from smtpproto.testing.zone import Mood
+from tests.doctor.faults import FAULTS, Fault
+from tests.doctor.healthy import DOMAIN, HOSTS, World
+
+
+def test_a_domain_in_order_has_neither_errors_nor_warnings() -> None:
+    world = World()
+    diagnosis = world.examine()
+    assert diagnosis.worst in (Severity.OK, Severity.NOTE), str(diagnosis)
+    assert {it.subject for it in diagnosis.findings if it.severity is Severity.OK} >= {
+        Subject.MX,
+        Subject.PTR,
+        Subject.PORT,
+        Subject.STARTTLS,
+        Subject.CERTIFICATE,
+        Subject.POSTMASTER,
+        Subject.SPF,
+        Subject.DKIM,
+        Subject.TLS_RPT,
+    }
+    assert world.mailboxes.messages == 0
+
+
+def test_there_are_more_than_twenty_faults() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 20
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
+def test_the_doctor_finds_a_planted_fault_and_says_how_to_mend_it(fault: Fault) -> None:
+    world = World()
+    fault.plant(world)
+    diagnosis = world.examine()
+    found = [
+        it
+        for it in diagnosis.of(fault.subject)
+        if it.severity is fault.severity
+        and fault.what in it.what
+        and fault.mend in f"{it.mend} {it.record}"
+    ]
+    assert found, str(diagnosis)
+    assert all(it.why for it in found)
+    assert world.mailboxes.messages == 0
+
+
+class _Storm:
+    """Answers whatever *draw* says, whatever is asked."""
+
+    def __init__(self, draw: st.DataObject) -> None:
+        self._draw = draw
+        self.asked = 0
+
+    async def lookup(self, name: str, kind: Kind) -> Answer:
+        self.asked += 1
+        return self._draw.draw(_ANSWERS[kind])
+
+
+_NAMES = st.sampled_from(
+    [
+        DOMAIN,
+        "mx1.example.org",
+        "",
+        "x" * 300,
+        "-",
+        "a_b.example",
+        "\x1b[2J",
+        "é.example",
+        "1.2.3.4",
+    ]
+)
+_OCTETS = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from(
+        [b"v=spf1 include:example.org a -all", b"v=DKIM1; p=AAAA", b"v=TLSRPTv1;", b"v=spf1 \xff"]
+    ),
+)
+_RECORDS: dict[Kind, st.SearchStrategy[Record]] = {
+    Kind.MX: st.builds(MX, st.integers(0, 65535), _NAMES),
+    Kind.A: st.sampled_from([*HOSTS.values(), "127.0.0.1", "192.0.2.99"]),
+    Kind.AAAA: st.sampled_from(["2001:db8::2", "::1"]),
+    Kind.PTR: _NAMES,
+    Kind.TXT: _OCTETS,
+}
+_ANSWERS = {
+    kind: st.one_of(
+        st.sampled_from([*Status]).map(lambda status: Answer(status=status, detail="\r\nbad")),
+        st.lists(records, min_size=1, max_size=3).map(
+            lambda found: Answer(status=Status.FOUND, records=tuple(found), name="alias.example")
+        ),
+    )
+    for kind, records in _RECORDS.items()
+}
+
+
+@given(st.data())
+def test_whatever_the_dns_answers_is_a_finding_on_printable_lines(data: st.DataObject) -> None:
+    world, storm = World(), _Storm(data)
+    diagnosis = world.examine(storm)
+    assert diagnosis.findings
+    assert all(line.isprintable() for line in str(diagnosis).splitlines())
+    assert storm.asked <= DoctorOptions().questions
+    json.dumps(diagnosis.as_dict())
+
+
+def test_the_doctor_asks_each_question_once_and_no_more_than_it_may() -> None:
+    world = World()
+    world.examine()
+    asked = world.zone.asked
+    assert len(asked) == len(set(asked))
+    world = World()
+    world.options = evolve(world.options, questions=3)
+    assert "more than 3 questions" in str(world.examine())
+    assert len(world.zone.asked) == 3
+
+
+def test_an_examination_that_takes_too_long_tells_what_it_has_found_until_then() -> None:
+    world = World()
+    world.zone.moods[DOMAIN, Kind.TXT] = Mood(delay=1000)
+    diagnosis = world.examine()
+    assert world.net.now() < 200
+    assert [it.severity for it in diagnosis.of(Subject.MX)] == [Severity.OK, Severity.OK]
+    [late] = diagnosis.of(Subject.SPF)
+    assert "the time of 180 seconds is over" in late.what
+
+
+def test_a_domain_that_takes_no_mail_is_not_connected_to() -> None:
+    world = World()
+    world.publish(DOMAIN, Kind.MX, MX(0, ""))
+    diagnosis = world.examine()
+    [found] = diagnosis.of(Subject.MX)
+    assert found.severity is Severity.NOTE and "takes no mail" in found.what
+    assert not diagnosis.of(Subject.PORT)
+
+
+def test_without_connecting_only_the_dns_is_asked() -> None:
+    world = World()
+    world.options = evolve(world.options, connects=False)
+    assert not world.examine().of(Subject.PORT)
+    assert all(host.connections == 0 for host in world.net.hosts.values())
+
+
+def test_what_is_not_a_domain_is_refused() -> None:
+    world = World()
+    with pytest.raises(GrammarError):
+        world.examine(domain="no domain")
+
+
+def test_options_that_are_one_text_are_refused() -> None:
+    with pytest.raises(TypeError, match="selectors cannot be a str"):
+        DoctorOptions(selectors="s1")
+    with pytest.raises(TypeError, match="senders cannot be a str"):
+        DoctorOptions(senders="192.0.2.1")
+    with pytest.raises(ValueError, match="IP"):
+        DoctorOptions(senders=["nobody"])
+
+
+def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
+    bad = Finding(
+        subject=Subject.SPF,
+        severity=Severity.ERROR,
+        about=DOMAIN,
+        what="nothing\r\nhere",
+        why="W",
+        mend="M",
+        record="R",
+        detail="one\ntwo",
+    )
+    good = Finding(subject=Subject.MX, severity=Severity.OK, about="mx", what="fine")
+    diagnosis = Diagnosis(about=DOMAIN, findings=(bad, good))
+    assert str(diagnosis) == (
+        "example.org: 1 error, 1 ok\n\n"
+        "Hosts that take mail (MX)\n"
+        "  ok       mx: fine\n\n"
+        "SPF\n"
+        "  error    example.org: nothing\\r\\nhere\n"
+        "           Why: W\n"
+        "           Do: M\n"
+        "           Publish: R\n"
+        "           one\n"
+        "           two"
+    )
+    assert diagnosis.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
+    assert good.as_dict() == {"subject": "mx", "severity": "ok", "about": "mx", "what": "fine"}
+    assert Diagnosis(about=DOMAIN, findings=()).worst is Severity.OK
