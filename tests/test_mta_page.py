@@ -13,11 +13,13 @@ import trustme
 
 from smtpproto import Envelope, ForwardPath, Handler, Reply, ReversePath, ScramKeys, Session
 from smtpproto.adapters import blocking
+from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.cli import main
 from smtpproto.dns import Answer, Kind, Status
 from smtpproto.mta import Attempt, Delivery, Entry, Message, Result
 from smtpproto.mta.explain import explain
+from smtpproto.policy import Algorithm
 from smtpproto.testing.simulation import EPOCH
 
 PAGE = (Path(__file__).parent.parent / "docs/mta.md").read_text()
@@ -44,6 +46,7 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(DNSResolver, "lookup", no_name)
     certificate = trustme.CA().issue_cert("mx.example.org")
     certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "mx.pem"))
+    (tmp_path / "dkim.pem").write_bytes(PrivateKey.generate(Algorithm.ED25519_SHA256).pem())
     message = EmailMessage()
     message["From"], message["To"] = "ann@example.org", "bob@example.net"
     message.set_content("hello\n")

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from os import PathLike
 from typing import Any, Self, Unpack
 
+from attrs import evolve
+
 from ..dns import Answer, Kind, Resolver, Status
 from ..dns_cache import CachingResolver
 from ..grammar.address import ForwardPath
@@ -39,7 +41,7 @@ class MTABase:
         if isinstance(queue, str | PathLike):
             raise TypeError("queue must be a store; pass SQLiteQueue(path)")
         given: dict[str, Any] = {} if routes is None else {"routes": routes}
-        self._config = MTAConfig(hostname=hostname, **given, **options)
+        self._config = _with_keys(MTAConfig(hostname=hostname, **given, **options))
         self._queue = queue
         self._resolver = self._config.resolver or _system_resolver(self._config)
         self._mail: RunningMTA | None = None
@@ -137,6 +139,17 @@ class _NoResolver:
 
     async def lookup(self, name: str, kind: Kind) -> Answer:
         return Answer(status=Status.FAILED, detail="no resolver is configured")
+
+
+def _with_keys(config: MTAConfig) -> MTAConfig:
+    """Return *config* with what reads public keys, if messages are to be checked. Raises
+    ImportError."""
+    inspect = config.inspect
+    if inspect is None or inspect.keys is not None:
+        return config
+    from .cryptography_keys import CryptographyKeys  # noqa: PLC0415 - it is an extra
+
+    return evolve(config, inspect=evolve(inspect, keys=CryptographyKeys()))
 
 
 def _system_resolver(config: MTAConfig) -> Resolver:

@@ -15,6 +15,7 @@ from .sqlite_rows import Place
 __all__ = ["SQLiteBody"]
 
 _AT_ONCE = 256 * 1024  # octets that are gathered for one write to a file
+_ROOM = 64 * 1024  # octets that are left free in a file for what is put before the content
 
 
 class SQLiteBody:
@@ -28,6 +29,7 @@ class SQLiteBody:
         self._check = check
         self._pieces: list[bytes] = []
         self._held = self._crc = 0
+        self._start = _ROOM  # of the content in the file
         self._number: int | None = None
         self._file: io.FileIO | None = None
         self._spent = self._given_up = False
@@ -42,6 +44,20 @@ class SQLiteBody:
         self._held += len(data)
         if self._held > (self._spool if self._file is None else _AT_ONCE):
             await self._runtime.in_thread(lambda: self._work(self._flush))
+
+    async def prepend(self, data: bytes) -> None:
+        """Add octets before all others. Raises as :meth:`write` does, and ValueError for more than
+        64 KiB in all."""
+        self._check_unspent()
+        if len(data) > self._start:
+            raise ValueError("more than 64 KiB cannot be put before a content")
+        self._start -= len(data)
+        self.size += len(data)
+        if self._file is None:
+            self._pieces.insert(0, bytes(data))
+            self._held += len(data)
+        else:
+            await self._runtime.in_thread(lambda: self._put_before(data))
 
     async def discard(self) -> None:
         """Give up the content, unless it was put into the queue."""
@@ -67,7 +83,7 @@ class SQLiteBody:
         self._spent = True
         await self._runtime.in_thread(lambda: self._work(self._finish))
         number, self._number = self._number, None
-        return Place(self._crc, segment=number, start=0)
+        return Place(self._crc, segment=number, start=self._start)
 
     def _check_unspent(self) -> None:
         if self._spent:
@@ -89,8 +105,24 @@ class SQLiteBody:
             self._check(len(octets))
             if self._file is None:
                 self._number, self._file = self._segments.create()
+                self._file.seek(self._start)
             write_all(self._file, octets)
         self._crc = zlib.crc32(octets, self._crc)
+
+    def _put_before(self, octets: bytes) -> None:
+        """Write *octets* where the content begins now."""
+        self._flush()
+        assert self._file is not None
+        with errors_of(self._segments.directory):
+            self._check(len(octets))
+            self._file.seek(self._start)
+            write_all(self._file, octets)
+            self._file.seek(0, io.SEEK_END)
+            self._crc = 0
+            with self._segments.path(self._number or 0).open("rb") as file:
+                file.seek(self._start)
+                while data := file.read(_AT_ONCE):
+                    self._crc = zlib.crc32(data, self._crc)
 
     def _finish(self) -> None:
         self._flush()

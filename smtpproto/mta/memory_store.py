@@ -309,14 +309,26 @@ class MemoryBody:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._pieces: list[bytes] = []
+        self._room = 65536  # octets that may be put before the content
         self._discarded = False
         self.size: int = 0
 
     async def write(self, data: bytes) -> None:
         """Add octets. Raises QueueFull if they alone are more than the queue may have."""
+        self._insert(len(self._pieces), data)
+
+    async def prepend(self, data: bytes) -> None:
+        """Add octets before all others. Raises as :meth:`write` does, and ValueError for more than
+        64 KiB in all."""
+        self._room -= len(data)
+        if self._room < 0:
+            raise ValueError("more than 64 KiB cannot be put before a content")
+        self._insert(0, data)
+
+    def _insert(self, index: int, data: bytes) -> None:
         if self.size + len(data) > self._capacity:
             raise _full(self._capacity)
-        self._pieces.append(bytes(data))
+        self._pieces.insert(index, bytes(data))
         self.size += len(data)
 
     async def discard(self) -> None:

@@ -36,6 +36,11 @@ class Body(Protocol):
         """Add octets. Raises :class:`.QueueFull` or :class:`.QueueFailed`."""
         ...
 
+    async def prepend(self, data: bytes) -> None:
+        """Add octets before all others, 64 KiB at most in all: what is known only at the end, but
+        stands at the top. Raises as :meth:`write` does, and ValueError for more."""
+        ...
+
     async def discard(self) -> None:
         """Give up the content. It may be called twice, and after ``put`` it does nothing."""
         ...

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .dmarc_record import DMARCPolicy, DMARCRecord
     from .dmarc_walk import DMARCStep
     from .keys import Algorithm, Keys, PublicKey, SigningKey
+    from .message_check import Inspection, MessageCheck, MessageVerifier
     from .received_spf import ReceivedSPF
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
     from .spf_examination import SPFExamination, SPFFault, SPFFaultKind, examine_spf
@@ -52,6 +53,7 @@ else:
             ".dmarc_record": "DMARCPolicy DMARCRecord",
             ".dmarc_walk": "DMARCStep",
             ".keys": "Algorithm Keys PublicKey SigningKey",
+            ".message_check": "Inspection MessageCheck MessageVerifier",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
@@ -83,8 +85,11 @@ __all__ = [
     "DMARCRecord",
     "DMARCResult",
     "DMARCStep",
+    "Inspection",
     "Keys",
     "Lookup",
+    "MessageCheck",
+    "MessageVerifier",
     "MethodResult",
     "Property",
     "PublicKey",

@@ -24,7 +24,6 @@ from attrs import evolve, field, frozen
 from ..dns import Resolver
 from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
-from ..grammar.reply import GrammarError
 from .dkim_check import DKIMCheck, DKIMResult
 from .dkim_signature import is_within
 from .dmarc_record import DMARCPolicy, DMARCRecord
@@ -261,8 +260,3 @@ def _policy(check: DMARCCheck, exists: bool) -> DMARCPolicy:
 
 def _asks_existence(check: DMARCCheck) -> bool:
     return _policy(check, exists=True) is not _policy(check, exists=False)
-
-
-def malformed_author(error: GrammarError) -> DMARCCheck:
-    """Return the check of a message whose author cannot be told because of *error*."""
-    return DMARCCheck(result=DMARCResult.PERMERROR, reason=error.message)

@@ -154,6 +154,26 @@ class QueueContract:
         await store.close()
 
     @_with_store
+    async def test_octets_may_be_put_before_a_content(self, store: QueueStore) -> None:
+        for number in (0, 1, 3, 60):
+            body, content = store.body(), b""
+            for step in range(number):
+                await body.write(piece := bytes([65 + step % 26]) * 70_000)
+                content += piece
+            for octets in (b"first\r\n", b"before\r\n" * 7000):
+                await body.prepend(octets)
+                content = octets + content
+            await body.write(b"last\r\n")
+            content += b"last\r\n"
+            assert "64 KiB" in await _fails(ValueError, body.prepend(bytes(10_000)))
+            queued = make_queued(f"m{number}", content=content)
+            await store.put([evolve(queued, content=body)])
+            assert await read(await store.content(queued.message)) == content
+            store = await self.reopen(store)
+            assert await read(await store.content(queued.message)) == content
+        await store.close()
+
+    @_with_store
     async def test_content_that_is_discarded_is_not_in_the_queue(self, store: QueueStore) -> None:
         for size in (10, 3_000_000):
             body = store.body()

@@ -30,6 +30,7 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
+from ..policy import DKIM, DKIMSigner, Inspection
 from ..ports import CallAborted, Runtime
 from .agent import Agent
 from .intake import Intake, Relaying
@@ -57,12 +58,18 @@ class MTAOptions(TypedDict, total=False):
     dns_cache: DNSCacheLimits
     max_hops: int
     itself: Self
+    inspect: Inspection | None
+    sign: DKIMSigner | DKIM | None
     on_event: Listener | None
     grace: float
 
 
 def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
     return Mailbox.parse(value) if isinstance(value, str) else value
+
+
+def _to_signer(value: DKIMSigner | DKIM | None) -> DKIMSigner | None:
+    return DKIMSigner(value) if isinstance(value, DKIM) else value
 
 
 def _check_resolver(resolver: object) -> None:
@@ -110,6 +117,12 @@ class MTAConfig(Relaying):
     )
     """The names and addresses by which this server finds itself among MX hosts: by default its
     name, and the addresses of the loopback."""
+    inspect: Inspection | None = None
+    """How messages are checked, by SPF, DKIM and DMARC, that come from clients which may not send
+    to all recipients. None: they are not."""
+    sign: DKIMSigner | None = field(default=None, converter=_to_signer)
+    """Signs, by DKIM, what the program sends, and what clients send that have logged in. None: it
+    is not signed."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -130,8 +143,9 @@ class MTAConfig(Relaying):
 
     @property
     def needs_dns(self) -> bool:
-        """Whether a route may have to be looked up in the DNS."""
-        return any(isinstance(route, Direct) for route in self.every_route)
+        """Whether routes, or the checks of messages, may have to ask the DNS."""
+        is_direct = any(isinstance(route, Direct) for route in self.every_route)
+        return is_direct or self.inspect is not None
 
     def make_routes(self) -> Routes:
         """Return *routes* and *by_sender*."""
@@ -158,12 +172,17 @@ class RunningMTA:
         """
         content, envelope = prepare(message, envelope, eight_bit=False)
         name, body = self.intake.new_id(), self.store.body()
+        signer = self.intake.signer
+        signing = None if signer is None else signer.start()
         try:
             async with contextlib.aclosing(content.async_slices()) as slices:
                 async for part in slices:
-                    if not body.size:
-                        await body.write(self._missing_fields(part, name))
-                    await body.write(part)
+                    data = part if body.size else self._missing_fields(part, name) + part
+                    await body.write(data)
+                    if signing is not None:
+                        signing.feed(data)
+            if signing is not None:
+                await body.prepend(await signing.finish(now=self.runtime.utc()))
             its = self.intake.message(name, envelope, body.size)
             await self.intake.put(its, envelope, body)
         finally:
@@ -213,6 +232,9 @@ class RunningMTA:
             schedule=config.retry,
             postmaster=config.postmaster,
             max_hops=config.max_hops,
+            resolver=resolver,
+            inspect=config.inspect,
+            signer=config.sign,
         )
 
 
@@ -250,6 +272,9 @@ def assemble(
         schedule=config.retry,
         postmaster=config.postmaster,
         max_hops=config.max_hops,
+        resolver=resolver,
+        inspect=config.inspect,
+        signer=config.sign,
         wake=agent.wake,
     )
     return RunningMTA(intake, agent, told, runtime, config, relay)

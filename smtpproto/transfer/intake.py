@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import evolve, field, frozen
 
+from ..dns import Resolver
 from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
@@ -17,6 +18,7 @@ from ..mta.route import Direct, Local, Route, Routes
 from ..mta.store import Body, Queued, QueueStore
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
+from ..policy import DKIMSigner, Inspection
 from ..ports import Runtime
 from ..replies import RELAYING_DENIED
 from ..server.networks import Network, is_among, to_networks
@@ -77,6 +79,13 @@ class Intake:
     name and of local domains that have no mailbox for it. None: the route for "" decides."""
     max_hops: int = MAX_HOPS
     """The Received fields that a message may have; with more it is in a loop."""
+    resolver: Resolver | None = None
+    """Asks for what *inspect* needs."""
+    inspect: Inspection | None = None
+    """How the messages of strangers are checked; None: they are not."""
+    signer: DKIMSigner | None = None
+    """Signs the messages of the program, and of clients that have logged in; None: they are not
+    signed."""
     wake: Callable[[], object] = bool
     """Called after a message was put, so that its delivery begins."""
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import evolve
 
-from ..errors import QueueFailed, QueueFull
+from ..errors import GrammarError, QueueFailed, QueueFull
 from ..grammar.address import ForwardPath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import RcptParameters
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mail import waives_tls
 from ..mta.settlement import Hold
 from ..mta.store import Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
+from ..policy import MessageCheck
 from ..ports import result
 from ..server.handler import Handler, Hook, Session, Verdict
 from ..server.networks import network_name
+from .authentication import authentication
 from .intake import Intake
 
 __all__ = ["EXTENSIONS", "Check", "Receiver"]
@@ -71,12 +74,19 @@ class Receiver(Handler):
         return self.intake.refusal(recipient, lambda: self.may_relay(session))
 
     def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
-        """A message has arrived; *header* is its header section, at most its first 64 KiB.
+        """A message has arrived; *header* is its header section, at most its first 64 KiB. If the
+        message was checked as ``inspect`` says, the results stand at its top.
 
         Return None to accept it, a negative ``Reply`` to refuse it, or ``Hold(reason)`` to keep it
         in the queue until somebody releases it. If you need the whole content, extend :meth:`data`.
         """
         return None
+
+    def inspected(self, session: Session, envelope: Envelope, found: MessageCheck) -> Check:
+        """The message was checked by SPF, DKIM and DMARC. Return the same as :meth:`check`, which
+        is asked afterwards. This one refuses what ``inspect`` says."""
+        inspect = self.intake.inspect
+        return None if inspect is None else inspect.refusal(found)
 
     def data(self, session: Session, envelope: Envelope) -> QueueSink:
         """Return a sink that writes into the queue's store."""
@@ -98,22 +108,33 @@ class QueueSink:
         self._header = bytearray()
         self._body: Body | None = None
         self._refusal: Reply | None = None
+        self._trusted = receiver.may_relay(session)
+        is_user = _user(session) is not None
+        self._authentication = authentication(
+            self._intake, session, envelope, is_user=is_user, trusted=self._trusted
+        )
 
     async def write(self, data: bytes) -> None:
         """Write the next octets of content."""
         if self._refusal is not None:
             return
+        try:
+            if self._authentication is not None:
+                data = self._authentication.feed(data)
+            await self._store(data)
+        except (GrammarError, QueueFailed) as error:
+            self._refusal = _reply_to(error)
+            await self.abort()
+
+    async def _store(self, data: bytes) -> None:
+        """Store *data*, and before the first octets the Received field."""
         if not self._hops.ended:
             self._header += data[: _MAX_HEADER - len(self._header)]
             self._hops.feed(data)
-        try:
-            if self._body is None:
-                self._body = self._intake.store.body()
-                await self._body.write(self._received())
-            await self._body.write(data)
-        except QueueFailed as error:
-            self._refusal = _reply_to(error)
-            await self.abort()
+        if self._body is None:
+            self._body = self._intake.store.body()
+            await self._body.write(self._received())
+        await self._body.write(data)
 
     def _received(self) -> bytes:
         now = self._intake.runtime.utc()
@@ -127,6 +148,8 @@ class QueueSink:
             await self.write(b"")
         try:
             return self._refusal or self._loop() or await self._put()
+        except (GrammarError, QueueFailed) as error:
+            return _reply_to(error)
         finally:
             await self.abort()  # after put this does nothing
 
@@ -141,35 +164,46 @@ class QueueSink:
         return _LOOP if looped else None
 
     async def _put(self) -> Reply:
-        """Put the message into the queue, unless the check refuses it."""
+        """Put the message into the queue, unless a check refuses it. Raises GrammarError and
+        QueueFailed."""
+        found = await self._authenticate()
+        if isinstance(found, Reply) and not found.positive:
+            return found
         header = self._header_section()
-        verdict = await self._check(header)
+        verdict = await self._ask(self._receiver.check, header) or found
         if isinstance(verdict, Reply) and not verdict.positive:
             return verdict
         intake, session, envelope = self._intake, self._session, self._envelope
         body = self._body
         assert body is not None
         origin = _user(session) or network_name(session.peer[0])
-        trusted = self._receiver.may_relay(session)
-        message = intake.message(self.id, envelope, body.size, origin, trusted=trusted)
+        message = intake.message(self.id, envelope, body.size, origin, trusted=self._trusted)
         message = evolve(message, client="{}, {}".format(*session.peer))
         if waives_tls(header) and not envelope.parameters.requiretls:
             message = evolve(message, tls_optional=True)
         held = verdict.reason if isinstance(verdict, Hold) else None
-        try:
-            await intake.put(message, envelope, body, held)
-        except QueueFailed as error:
-            return _reply_to(error)
+        await intake.put(message, envelope, body, held)
         queued = Reply(250, "2.0.0", f"Queued as {self.id}")
         return verdict if isinstance(verdict, Reply) else queued
 
-    async def _check(self, header: bytes) -> Verdict | Hold:
-        found: Any = self._receiver.check(self._session, self._envelope, header)
-        verdict: Verdict | Hold = await result(found)
+    async def _authenticate(self) -> Verdict | Hold:
+        """Put the results of checks, or signatures, before the message; return what follows from
+        them."""
+        if self._authentication is None:
+            return None
+        await self._store(self._authentication.end())
+        fields = await self._authentication.fields()
+        assert self._body is not None
+        await self._body.prepend(fields)
+        self._header = bytearray(fields + self._header)
+        check = self._authentication.check
+        return None if check is None else await self._ask(self._receiver.inspected, check)
+
+    async def _ask(self, hook: Callable[..., Any], about: object) -> Verdict | Hold:
+        verdict: Verdict | Hold = await result(hook(self._session, self._envelope, about))
         if not isinstance(verdict, Reply | Hold | None):
-            raise TypeError(
-                f"check must return a Reply, a Hold or None, not {type(verdict).__name__}"
-            )
+            kind = type(verdict).__name__
+            raise TypeError(f"{hook.__name__} must return a Reply, a Hold or None, not {kind}")
         return verdict
 
     def _header_section(self) -> bytes:
@@ -190,6 +224,8 @@ def _user(session: Session) -> str | None:
     return None if identity is not None and identity.mechanism == "ANONYMOUS" else session.user
 
 
-def _reply_to(error: QueueFailed) -> Reply:
-    """Return the refusal of a message that the store cannot take because of *error*."""
+def _reply_to(error: GrammarError | QueueFailed) -> Reply:
+    """Return the refusal of a message that is malformed, or that the store cannot take."""
+    if isinstance(error, GrammarError):
+        return Reply(554, "5.6.0", f"The message is malformed: {printable(error.message)}")
     return _QUEUE_FULL if isinstance(error, QueueFull) else _QUEUE_FAILED

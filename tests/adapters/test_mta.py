@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
@@ -17,7 +18,9 @@ from smtpproto import Envelope, ForwardPath, Handler, RcptParameters, Reply, Sen
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
+from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
+from smtpproto.dns import Kind
 from smtpproto.dns_cache import CachingResolver
 from smtpproto.errors import QueueFailed
 from smtpproto.mta import (
@@ -32,10 +35,13 @@ from smtpproto.mta import (
     Selection,
     SmartHost,
 )
+from smtpproto.policy import DKIM, Algorithm, Inspection, verify_dkim
+from smtpproto.testing import Zone
 from smtpproto.transfer import Receiver
 
 LOOPBACK = ["127.0.0.0/8", "::1"]
 MESSAGE = b"From: ann@example.org\r\nTo: bob@example.net\r\n\r\nhello\r\n"
+KEY = PrivateKey.generate(Algorithm.ED25519_SHA256)
 Scenario = Callable[[Any], Awaitable[Any]]
 
 
@@ -162,6 +168,44 @@ def test_a_message_that_the_program_sends_reaches_the_next_hop(mail: Mail) -> No
     [ended] = entry.ended
     assert ended.fate is Fate.RELAYED
     assert "bob@example.net was accepted by the next host" in story
+
+
+def test_a_message_that_the_program_sends_is_signed(mail: Mail) -> None:
+    hop = NextHop()
+
+    async def scenario(mta: Any) -> None:
+        await mta.send(MESSAGE)
+        await mail.event(is_done)
+
+    with on_sockets.serve(hop) as server:
+        signer = DKIM("example.org", selector="s", key=KEY)
+        mail.use(MemoryQueue(), to(server), scenario, sign=signer)
+    [(_, body)] = hop.got
+    zone = Zone({"s._domainkey.example.org": {Kind.TXT: [KEY.record().encode()]}})
+    [check] = on_sockets.run(verify_dkim(body, zone, CryptographyKeys(), now=time.time()))
+    assert check.passed, check.reason
+    assert {"date", "message-id", "from"} <= {*check.signed}
+
+
+def test_what_strangers_send_is_checked(mail: Mail) -> None:
+    kept: list[bytes] = []
+
+    async def deliver(message: Any, deliveries: Any, content: Any) -> None:
+        kept.append(content if isinstance(content, bytes) else content.read())
+
+    async def scenario(mta: Any) -> None:
+        async with mta.serve() as server:
+            await mail.runtime().in_thread(
+                lambda: on_sockets.send(MESSAGE, "127.0.0.1", server.port, tls="none")
+            )
+            await mail.event(is_done)
+
+    options: dict[str, Any] = {"inspect": Inspection(), "resolver": Zone({}), "relay_from": []}
+    mail.use(MemoryQueue(), {"example.net": Local(deliver)}, scenario, **options)
+    [content] = kept
+    field = content.replace(b"\r\n ", b" ").partition(b"\r\n")[0]
+    assert field.startswith(b"Authentication-Results: mx.example.org; spf=none ")
+    assert b" dmarc=none " in field
 
 
 def test_date_and_message_id_of_a_message_are_left_as_they_are(mail: Mail) -> None:

@@ -38,10 +38,12 @@ from smtpproto.mta import (
     Self,
     SmartHost,
 )
+from smtpproto.policy import Inspection
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
 from smtpproto.transfer import MTAConfig, Receiver
 from smtpproto.transfer.assembly import RunningMTA, assemble, running
+from tests.policy.signing import ed25519
 from tests.support.hosts import Host, Hosts
 
 ANN, BOB = "ann@example.com", "bob@example.org"
@@ -274,6 +276,7 @@ def parts(mail: RunningMTA) -> list[Any]:
     intake, agent, relay = mail.intake, mail.agent, mail._relay
     return [
         (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
+        (intake.inspect, intake.signer, intake.resolver),
         (agent.routes, agent._judge, agent._claimer.judge, agent._outbox.reporter),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
     ]
@@ -295,6 +298,8 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         dns_cache=DNSCacheLimits(answers=70),
         max_hops=7,
         itself=Self(names=["mail.example.org"]),
+        inspect=Inspection(refuse_spf=True),
+        sign=ed25519(),
         grace=7,
     )
     for option in fields(MTAConfig):

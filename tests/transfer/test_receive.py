@@ -386,6 +386,9 @@ class Failing(MemoryQueue):
                     raise store.error
                 await body.write(data)
 
+            async def prepend(self, data: bytes) -> None:
+                await body.prepend(data)
+
             async def discard(self) -> None:
                 store.discarded += 1
                 await body.discard()

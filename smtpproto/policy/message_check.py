@@ -1,0 +1,171 @@
+"""All checks of one message at once: SPF, DKIM and DMARC.
+
+::
+
+    verifier = MessageVerifier(SPFRequest(client="192.0.2.1", helo="mx.test", sender="ann@x.test"))
+    for data in slices:
+        verifier.feed(data)
+    check = await verifier.check(resolver, keys, now=time.time())
+    field = check.authentication_results("mx.example.com")  # to put before the message
+    refusal = check.refusal()  # 550 5.7.26 ..., if the author's domain asks for it
+
+Remove the fields that claim to be yours first: :func:`.strip_results`.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import gt
+
+from ..dns import Resolver
+from ..grammar.printable import printable
+from ..grammar.reply import GrammarError, Reply
+from ..option_types import checked
+from .authentication_results import AuthenticationResults, MethodResult
+from .dkim_check import DKIMCheck, DKIMLimits
+from .dkim_verify import DKIMVerifier
+from .dmarc import DMARCCheck, DMARCResult, author_domains, check_dmarc
+from .dmarc_record import DMARCPolicy
+from .header_section import HeaderReader
+from .keys import Keys
+from .spf import SPFCheck, SPFRequest, check_spf
+from .spf_record import SPFResult
+
+__all__ = ["Inspection", "MessageCheck", "MessageVerifier"]
+
+_DEFAULT = DKIMLimits()
+_SHOWN = 80  # characters of a name in a reply
+
+
+@frozen(kw_only=True)
+class MessageCheck:
+    """What was found out about a message."""
+
+    dmarc: DMARCCheck
+    dkim: tuple[DKIMCheck, ...] = ()
+    """One for each signature, from the top."""
+    spf: SPFCheck | None = None
+    """None if the address of the client is not known."""
+
+    @classmethod
+    def given_up(cls, request: SPFRequest | None, reason: str) -> MessageCheck:
+        """Return the result of a check that took too long: temperror."""
+        spf = None if request is None else SPFCheck.given_up(request, reason)
+        return cls(spf=spf, dmarc=DMARCCheck(result=DMARCResult.TEMPERROR, reason=reason))
+
+    @property
+    def results(self) -> tuple[MethodResult, ...]:
+        """The results for an Authentication-Results field."""
+        spf = () if self.spf is None else (MethodResult.of_spf(self.spf),)
+        return (*spf, *map(MethodResult.of_dkim, self.dkim), MethodResult.of_dmarc(self.dmarc))
+
+    def authentication_results(self, authserv_id: str) -> bytes:
+        """Return the Authentication-Results field of the host *authserv_id*, with CRLF, for a place
+        before the message."""
+        return bytes(AuthenticationResults(authserv_id, self.results))
+
+    def refusal(self, *, dmarc: bool = True, spf: bool = True) -> Reply | None:
+        """Return the reply of a receiver that does what the domains ask for, or None: the message
+        is accepted.
+
+        550 5.7.26 (RFC 7372): DMARC has failed, and the author's domain asks to refuse. 550 5.7.1:
+        there is no author, so that DMARC cannot be checked. 550 5.7.23: SPF has failed, and DMARC
+        has not passed. *dmarc* and *spf* say which of them are followed.
+        """
+        if dmarc and self.dmarc.result is DMARCResult.PERMERROR:
+            return Reply(550, "5.7.1", _no_author(self.dmarc))
+        if dmarc and self.dmarc.disposition is DMARCPolicy.REJECT:
+            return Reply(550, "5.7.26", self._dmarc_failed())
+        if not spf or self.spf is None or self.dmarc.result is DMARCResult.PASS:
+            return None
+        return self.spf.refusal if self.spf.result is SPFResult.FAIL else None
+
+    def _dmarc_failed(self) -> list[str]:
+        author, policy = _shown(self.dmarc.author), _shown(self.dmarc.policy_domain)
+        spf = (
+            "none" if self.spf is None else f"{self.spf.result.value} for {_shown(self.spf.domain)}"
+        )
+        signatures = [
+            f"{it.result.value} for {_shown(it.domain)}" if it.domain else it.result.value
+            for it in self.dkim
+        ]
+        return [
+            f"{author} does not answer for this message, and the DMARC record of {policy} asks to",
+            f"refuse it. SPF: {spf}; DKIM: {', '.join(signatures[:3]) or 'none'}.",
+            f"Sign it with DKIM for {author}, or send it from a host that SPF allows for {author}",
+        ]
+
+
+def _no_author(check: DMARCCheck) -> list[str]:
+    text = printable(check.reason)[:200]
+    return [f"The author of this message cannot be told: {text}", "Write one From field"]
+
+
+def _told(result: str, domain: str) -> str:
+    return f"{result} for {_shown(domain)}" if domain else result
+
+
+def _shown(name: str) -> str:
+    return printable(name.encode("ascii", "backslashreplace"))[:_SHOWN]
+
+
+class MessageVerifier:
+    """Checks one message, whose octets come in slices: :meth:`feed` them, then :meth:`check`.
+
+    *request* says who sends it; None if the address of the client is not known: SPF is left out.
+    """
+
+    def __init__(self, request: SPFRequest | None, limits: DKIMLimits = _DEFAULT) -> None:
+        self._request = request
+        self._dkim = DKIMVerifier(limits)
+        self._header = HeaderReader()
+
+    def feed(self, data: bytes) -> None:
+        """Take the next slice, with CRLF line ends. Raises GrammarError if the header section is
+        longer than 1 MiB."""
+        self._dkim.feed(data)
+        if not self._header.ended:
+            self._header.feed(data)
+
+    async def check(self, resolver: Resolver, keys: Keys, *, now: float) -> MessageCheck:
+        """Return what was found out about the message, whose octets were all fed.
+
+        *now* is the time in seconds since the epoch. Raises nothing but what *resolver* raises. A
+        caller bounds its time, and takes :meth:`MessageCheck.given_up` when it is over.
+        """
+        self._header.finish()
+        spf = None if self._request is None else await check_spf(self._request, resolver)
+        dkim = await self._dkim.results(resolver, keys, now=now)
+        try:
+            authors = author_domains(self._header.octets)
+        except GrammarError as error:
+            dmarc = DMARCCheck(result=DMARCResult.PERMERROR, reason=printable(error.message))
+        else:
+            dmarc = await check_dmarc(authors, spf, dkim, resolver)
+        return MessageCheck(spf=spf, dkim=tuple(dkim), dmarc=dmarc)
+
+
+@checked
+@frozen(kw_only=True)
+class Inspection:
+    """What a server does to find out who wrote a message that a stranger sends, and what it does
+    about it. The default adds an Authentication-Results field to each message, and refuses none."""
+
+    authserv_id: str = ""
+    """The name under which the results are given (RFC 8601 2.2). "": that of the server. Fields of
+    other hosts that claim it are removed."""
+    refuse_dmarc: bool = False
+    """Whether to refuse what the author's domain asks to refuse, and messages without a usable From
+    field. Mail that lists and forwarders pass on may be lost by it (RFC 9989 7.4)."""
+    refuse_spf: bool = False
+    """Whether to refuse what SPF does not allow, unless DMARC passes by a signature."""
+    timeout: float = field(default=30.0, validator=gt(0))
+    """The seconds that the checks may take; then the results are temperror."""
+    dkim: DKIMLimits = _DEFAULT
+    """What signatures are accepted."""
+    keys: Keys | None = None
+    """Reads public keys. None: :class:`.CryptographyKeys`."""
+
+    def refusal(self, check: MessageCheck) -> Reply | None:
+        """Return the reply that refuses a message, or None."""
+        return check.refusal(dmarc=self.refuse_dmarc, spf=self.refuse_spf)
