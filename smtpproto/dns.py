@@ -10,7 +10,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-__all__ = ["MX", "Answer", "Kind", "Record", "Resolver", "Status"]
+__all__ = ["MX", "TLSA", "Answer", "Kind", "Record", "Resolver", "Status"]
 
 
 class Kind(enum.Enum):
@@ -20,6 +20,7 @@ class Kind(enum.Enum):
     AAAA = "AAAA"
     MX = "MX"
     PTR = "PTR"
+    TLSA = "TLSA"
     TXT = "TXT"
 
 
@@ -47,9 +48,22 @@ class MX:
     """The name of the host; "" is the root, which says that there is none (RFC 7505)."""
 
 
-Record = MX | str | bytes
-"""An exchanger; or the text of an address or of a name; or the octets of a TXT record, whose
-strings are joined."""
+@frozen
+class TLSA:
+    """What DANE says of a server's certificate (RFC 6698 2.1). Nothing is checked here."""
+
+    usage: int
+    """Which certificate of the chain: 2 is a CA's (DANE-TA), 3 the server's own (DANE-EE)."""
+    selector: int
+    """What of it: 0 all, 1 its public key."""
+    matching: int
+    """How that is in *data*: 0 itself, 1 its SHA-256, 2 its SHA-512."""
+    data: bytes
+
+
+Record = MX | TLSA | str | bytes
+"""An exchanger; a record of DANE; the text of an address or of a name; or the octets of a TXT
+record, whose strings are joined."""
 
 
 @frozen(kw_only=True)
@@ -78,6 +92,11 @@ class Answer:
     def exchangers(self) -> tuple[MX, ...]:
         """The records of an answer to MX."""
         return tuple(record for record in self.records if isinstance(record, MX))
+
+    @property
+    def tlsa(self) -> tuple[TLSA, ...]:
+        """The records of an answer to TLSA."""
+        return tuple(record for record in self.records if isinstance(record, TLSA))
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ except ImportError as _error:
         'smtpproto.adapters.dnspython needs dnspython: pip install "smtpproto-sansio[dns]"'
     ) from _error
 
-from ..dns import MX, Answer, Kind, Record, Status
+from ..dns import MX, TLSA, Answer, Kind, Record, Status
 from ..grammar.printable import printable
 
 __all__ = ["DNSResolver"]
@@ -166,6 +166,8 @@ def _record(data: Any) -> Record:
     match data.rdtype:
         case dns.rdatatype.MX:
             return MX(data.preference, _name(data.exchange))
+        case dns.rdatatype.TLSA:
+            return TLSA(data.usage, data.selector, data.mtype, bytes(data.cert))
         case dns.rdatatype.TXT:
             return b"".join(data.strings)
         case dns.rdatatype.PTR:

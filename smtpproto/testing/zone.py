@@ -72,6 +72,8 @@ class Zone:
     """Of each answer, in seconds."""
     authentic: bool = field(default=False, kw_only=True)
     """Whether the answers were proved by DNSSEC."""
+    insecure: set[str | tuple[str, Kind]] = field(factory=set, init=False)
+    """Names, or names and types, whose answers are not proved although the others are."""
     moods: dict[str | tuple[str, Kind], Mood] = field(factory=dict, init=False)
     """By name, or by name and type."""
     asked: list[tuple[str, Kind]] = field(factory=list, init=False)
@@ -110,7 +112,7 @@ class Zone:
                     records=records,
                     ttl=self.ttl,
                     name="" if end == name else end,
-                    authentic=self.authentic,
+                    authentic=self.authentic and not self.insecure & {name, end, (end, kind)},
                 )
         return Answer(status=Status.FAILED, detail="too many aliases")
 

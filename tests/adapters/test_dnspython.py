@@ -13,7 +13,7 @@ import trio
 from hypothesis import given
 
 from smtpproto.adapters.blocking import run
-from smtpproto.dns import MX, Answer, Kind, Status
+from smtpproto.dns import MX, TLSA, Answer, Kind, Status
 
 pytest.importorskip("dns")
 
@@ -33,6 +33,7 @@ RECORDS = {
         ("TXT", '"\\255\\000"'),
     ],
     "a.example.test": [("A", "192.0.2.1"), ("A", "192.0.2.2"), ("AAAA", "2001:db8::1")],
+    "_25._tcp.a.example.test": [("TLSA", "3 1 1 " + "ab" * 32), ("TLSA", "9 8 7 00")],
     "null.test": [("MX", "0 .")],
     "alias.test": [("CNAME", "other.test.")],
     "other.test": [("CNAME", "example.test.")],
@@ -129,6 +130,11 @@ def test_mx_records_are_found_with_names_in_lower_case(ask: Ask) -> None:
 )
 def test_addresses_are_found(ask: Ask, kind: Kind, texts: set[str]) -> None:
     assert set(ask("a.example.test", kind).texts) == texts
+
+
+def test_records_of_dane_are_found_whatever_is_in_them(ask: Ask) -> None:
+    answer = ask("_25._tcp.a.example.test", Kind.TLSA)
+    assert set(answer.tlsa) == {TLSA(3, 1, 1, b"\xab" * 32), TLSA(9, 8, 7, b"\0")}
 
 
 @pytest.mark.req("RFC7208-3.3-01", "RFC6376-3.6.2.2-01", "RFC9989-4.5-01")
