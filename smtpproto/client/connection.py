@@ -292,11 +292,13 @@ class Client:
             context = self._config._tls_context(mode, self._link.runtime)
         except ValueError as error:
             raise tls_package.unusable(error) from None
+        verify = self._config.verification(mode)
         return tls_package.filter_for(
             context,
             server_side=False,
             server_hostname=self._config.server_name or self._server_name,
-            fingerprints=self._config.verification(mode).fingerprints,
+            fingerprints=verify.fingerprints,
+            judge=verify.judge,
         )
 
     async def _start_tls(self, layer: tls_package.Filter) -> None:

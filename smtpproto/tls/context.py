@@ -40,8 +40,8 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return a client's context, with TLS 1.2 or later. By default it verifies the server's name.
 
-    The context does not check fingerprints: the filter does. Raises ValueError for CAs or a
-    certificate that cannot be read.
+    The context checks no fingerprints, and asks no judge: the filter does. Raises ValueError for
+    CAs or a certificate that cannot be read.
     """
     verify = verify or TLSVerify.by_name()
     context = _verifying_context(verify.ca) if _needs_ca(verify) else _unverifying_context()
@@ -71,7 +71,7 @@ def check_ca(ca: str) -> None:
 
 
 def _needs_ca(verify: TLSVerify) -> bool:
-    return verify.enabled and not verify.fingerprints
+    return verify.enabled and not verify.fingerprints and verify.judge is None
 
 
 def _ca_paths(ca: str | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -14,7 +14,7 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..option_types import checked, maker
 from .binding import SERVER_END_POINT, server_end_point
-from .verify import fingerprint_of, has_fingerprint
+from .verify import ChainJudge, fingerprint_of, has_fingerprint
 
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
 
@@ -48,16 +48,17 @@ class Filter(ABC):
         server_side: bool,
         server_hostname: str | None = None,
         fingerprints: tuple[bytes, ...] = (),
+        judge: ChainJudge | None = None,
     ) -> None:
         """Make one side of a connection.
 
         *server_hostname* is the name that a client verifies, if *context* verifies names, and sends
         in SNI unless it is an address. With *fingerprints* (SHA-256), the peer's certificate must
-        match one. Raises LocalProtocolError for a name that no host can have, and for a context
-        that is made for the other side.
+        match one; with a *judge*, it must accept what the peer shows. Raises LocalProtocolError for
+        a name that no host can have, and for a context that is made for the other side.
         """
         self.server_side: bool = server_side
-        self._fingerprints = fingerprints
+        self._fingerprints, self._judge = fingerprints, judge
         self._first_octets = b""
         try:
             self._open(context, server_hostname)
@@ -83,7 +84,7 @@ class Filter(ABC):
 
     def _check(self, result: TLSInfo) -> None:
         """Raise TLSFailed for a version below TLS 1.2, which the context of an application may
-        allow (RFC 8996, RFC 8997), and for another fingerprint."""
+        allow (RFC 8996, RFC 8997), for another fingerprint, and for what the judge refuses."""
         certificate = result.peer_certificate
         if result.version not in _VERSIONS:
             self.data_to_send()  # drop the end of the handshake, so that it fails for the peer too
@@ -96,6 +97,9 @@ class Filter(ABC):
                 f"TLS failed: the certificate has another fingerprint: {found}",
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
+        if self._judge is not None and (fault := self._judge.fault(self._chain())):
+            self.data_to_send()
+            raise TLSFailed(f"TLS failed: {printable(fault)}", check=_CHECK_JUDGE)
 
     @property
     def info(self) -> TLSInfo:
@@ -104,6 +108,8 @@ class Filter(ABC):
         verified = found.verified
         if self._fingerprints:
             verified = has_fingerprint(found.peer_certificate, self._fingerprints)
+        elif self._judge is not None:
+            verified = True  # or the handshake would have failed
         shown = self.own_certificate if self.server_side else found.peer_certificate
         binding = None if shown is None else server_end_point(shown)
         bindings = dict(found.bindings)
@@ -155,6 +161,10 @@ class Filter(ABC):
         and the bindings that only the library can make."""
 
     @abstractmethod
+    def _chain(self) -> Sequence[bytes]:
+        """Return the certificates that the peer showed, in DER, its own first."""
+
+    @abstractmethod
     def _take(self, octets: bytes) -> None:
         """See :meth:`receive`."""
 
@@ -163,6 +173,7 @@ class Filter(ABC):
 
 _LINE = 200  # octets of a greeting to quote in an error
 CHECK_SPEAKS_TLS = "whether the peer speaks TLS on this port, and what its log says"
+_CHECK_JUDGE = "whether the server's owner has renewed the certificate, and not the records of it"
 _CHECK_VERSION = "whether the peer supports TLS 1.2 or later"
 _CHECK_RENEGOTIATION = "whether the peer can avoid renegotiation, or support TLS 1.3"
 _CHECKS = {

@@ -7,6 +7,7 @@ pyOpenSSL is an extra: this module is imported only for a context of pyOpenSSL.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from OpenSSL import SSL, crypto
@@ -101,6 +102,10 @@ class OpenSSLFilter(Filter):
             asked and named and certificate is not None,
             bindings,
         )
+
+    def _chain(self) -> Sequence[bytes]:
+        shown = self._tls.get_peer_cert_chain() or []
+        return [crypto.dump_certificate(crypto.FILETYPE_ASN1, it) for it in shown]
 
     @property
     def own_certificate(self) -> bytes | None:

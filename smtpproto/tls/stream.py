@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import ConnectionLost, SMTPError, TimedOut, TLSFailed, TransportError
@@ -79,6 +79,14 @@ class TLSFilter(Filter):
             verified = certificate is not None and ssl.CERT_NONE not in modes
         name = cipher[0] if cipher else ""
         return make_info(self.object.version() or "", name, certificate, verified, {})
+
+    def _chain(self) -> Sequence[bytes]:
+        """See :meth:`.Filter._chain`. Before Python 3.13 only an internal object can tell more than
+        the peer's own certificate."""
+        if hasattr(self.object, "get_unverified_chain"):
+            return list(self.object.get_unverified_chain())
+        shown = getattr(self.object, "_sslobj").get_unverified_chain() or ()  # noqa: B009
+        return [ssl.PEM_cert_to_DER_cert(it.public_bytes()) for it in shown]
 
     @property
     def own_certificate(self) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from attrs import field, frozen
@@ -21,6 +21,16 @@ class Path(Protocol):
 
     def __fspath__(self) -> str:
         """Return the path as text."""
+        ...
+
+
+@runtime_checkable
+class ChainJudge(Protocol):
+    """Judges what a server shows, by rules of its own, for example those of DANE."""
+
+    def fault(self, chain: Sequence[bytes]) -> str:
+        """Return why *chain*, certificates in DER with the server's own first, is not to be
+        trusted; "" if it is. Never raises."""
         ...
 
 
@@ -62,10 +72,13 @@ class TLSVerify:
     """SHA-256 of the certificates to accept, 32 octets each; CA and name then do not count."""
     enabled: bool = True
     """Whether the client verifies anything."""
+    judge: ChainJudge | None = None
+    """Decides about the certificates; CA and name then do not count."""
 
     def __attrs_post_init__(self) -> None:
-        if (self.ca is not None) + bool(self.fingerprints) + (not self.enabled) > 1:
-            raise ValueError("set only one of ca, fingerprints and enabled=False")
+        rules = (self.ca, self.judge, self.fingerprints or None, None if self.enabled else False)
+        if sum(rule is not None for rule in rules) > 1:
+            raise ValueError("set only one of ca, fingerprints, judge and enabled=False")
         for fingerprint in self.fingerprints:
             if (size := len(fingerprint)) != _SHA256:
                 raise ValueError(f"a SHA-256 fingerprint has {_SHA256} octets, not {size}")
@@ -93,6 +106,11 @@ class TLSVerify:
         if not fingerprints:
             raise ValueError("by_fingerprint needs at least one fingerprint")
         return cls(fingerprints=tuple(map(_fingerprint, fingerprints)))
+
+    @classmethod
+    def by_judge(cls, judge: ChainJudge) -> Self:
+        """Require what *judge* accepts, for example a :class:`smtpproto.policy.DANEJudge`."""
+        return cls(judge=judge)
 
     @classmethod
     def none(cls) -> Self:

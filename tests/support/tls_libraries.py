@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 import trustme
@@ -125,7 +126,7 @@ def context_of(library: Library, server: bool) -> Context:
     return _CONTEXTS[library.name, server]
 
 
-def client_of(context: Context, name: str | None = NAME, **options: tuple[bytes, ...]) -> Filter:
+def client_of(context: Context, name: str | None = NAME, **options: Any) -> Filter:
     """Return a client's filter for the server *name*."""
     return filter_for(context, server_side=False, server_hostname=name, **options)
 
