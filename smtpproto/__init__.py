@@ -19,6 +19,8 @@ are
 * ``smtpproto.policy`` and ``smtpproto.adapters.cryptography_keys``: DKIM, SPF, DMARC and the
   policies for TLS; keys for signatures;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
+* ``smtpproto.adapters.https`` and ``smtpproto.adapters.cryptography_certificates``: what MTA-STS
+  and DANE need: files by HTTPS, and certificates;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.

@@ -51,6 +51,10 @@ DOCTOR_HOSTS = 5  # that take mail, at which the doctor looks
 DOCTOR_QUESTIONS = 400  # to the DNS about one domain; SPF alone may need 123
 DOCTOR_SECONDS = 180.0  # for one domain
 SPF_EXPLANATION = 1000  # octets of an explanation, which must fit into a reply
+STS_POLICY = 65536  # octets of a policy; RFC 8461 3.3
+STS_MAX_AGE = 31_557_600  # seconds for which a policy is kept; RFC 8461 3.2
+STS_POLICIES = 10_000  # domains whose policies are kept
+TLSA_RECORDS = 64  # of a host that are considered
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice
 FEW = 16384  # octets read at once where few are expected; a buffer for more is slow to make
 

@@ -22,8 +22,10 @@ PUBLIC = (
     "smtpproto",
     "smtpproto.adapters.asyncio",
     "smtpproto.adapters.blocking",
+    "smtpproto.adapters.cryptography_certificates",
     "smtpproto.adapters.cryptography_keys",
     "smtpproto.adapters.dnspython",
+    "smtpproto.adapters.https",
     "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.trio",
     "smtpproto.client",
@@ -61,10 +63,11 @@ ALIASES = {
     "Verdicts",
 }  # unions, not classes
 # Classes that public annotations name but no module exports: protocols for arguments that programs
-# take from other libraries (pathlib, pyOpenSSL), or that a Session is.
+# take from other libraries (pathlib, pyOpenSSL), or that a Session or a DANEJudge is.
 NOT_EXPORTED = {
     "smtpproto.mta.trace.Client",
     "smtpproto.tls.context.OpenSSLContext",
+    "smtpproto.tls.verify.ChainJudge",
     "smtpproto.tls.verify.Path",
 }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         strip_results,
     )
     from .canonical import Canonicalization
+    from .dane import Certificates, DANEFinding, DANEJudge, DANEStatus, find_dane
     from .dkim_check import DKIMCheck, DKIMLimits, DKIMResult
     from .dkim_key import DKIMKey
     from .dkim_sign import DKIM, DKIMSigner, Signing
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
     from .dmarc import AuthenticatedDomain, DMARCCheck, DMARCResult, author_domains, check_dmarc
     from .dmarc_record import DMARCPolicy, DMARCRecord
     from .dmarc_walk import DMARCStep
+    from .fetch import Fetch, Fetched
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .message_check import Inspection, MessageCheck, MessageVerifier
+    from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
+    from .mta_sts_cache import MTASTSCache, MTASTSFinding, MTASTSTrouble
     from .received_spf import ReceivedSPF
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
     from .spf_examination import SPFExamination, SPFFault, SPFFaultKind, examine_spf
     from .spf_record import SPFResult
     from .spf_trace import Lookup, SPFTermTrace, SPFTrace
+    from .tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -44,6 +49,7 @@ else:
             ".arc": "ARCCheck ARCResult ARCSet ARCVerifier",
             ".arc_seal": "ARCSealer Sealing",
             ".canonical": "Canonicalization",
+            ".dane": "Certificates DANEFinding DANEJudge DANEStatus find_dane",
             ".dkim_key": "DKIMKey",
             ".dkim_check": "DKIMLimits DKIMCheck DKIMResult",
             ".dkim_sign": "DKIM DKIMSigner Signing",
@@ -52,13 +58,17 @@ else:
             ".dmarc": "AuthenticatedDomain DMARCCheck DMARCResult author_domains check_dmarc",
             ".dmarc_record": "DMARCPolicy DMARCRecord",
             ".dmarc_walk": "DMARCStep",
+            ".fetch": "Fetch Fetched",
             ".keys": "Algorithm Keys PublicKey SigningKey",
             ".message_check": "Inspection MessageCheck MessageVerifier",
+            ".mta_sts": "MTASTSMode MTASTSPolicy parse_sts_record",
+            ".mta_sts_cache": "MTASTSCache MTASTSFinding MTASTSTrouble",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
             ".spf_record": "SPFResult",
             ".spf_trace": "Lookup SPFTermTrace SPFTrace",
+            ".tls_policy": "TLSDemand TLSFacts TLSLevel TLSSource tls_demand",
         },
     )
 
@@ -73,6 +83,10 @@ __all__ = [
     "AuthenticatedDomain",
     "AuthenticationResults",
     "Canonicalization",
+    "Certificates",
+    "DANEFinding",
+    "DANEJudge",
+    "DANEStatus",
     "DKIMCheck",
     "DKIMKey",
     "DKIMLimits",
@@ -85,9 +99,16 @@ __all__ = [
     "DMARCRecord",
     "DMARCResult",
     "DMARCStep",
+    "Fetch",
+    "Fetched",
     "Inspection",
     "Keys",
     "Lookup",
+    "MTASTSCache",
+    "MTASTSFinding",
+    "MTASTSMode",
+    "MTASTSPolicy",
+    "MTASTSTrouble",
     "MessageCheck",
     "MessageVerifier",
     "MethodResult",
@@ -105,11 +126,18 @@ __all__ = [
     "Sealing",
     "Signing",
     "SigningKey",
+    "TLSDemand",
+    "TLSFacts",
+    "TLSLevel",
+    "TLSSource",
     "author_domains",
     "check_dmarc",
     "check_helo",
     "check_spf",
     "examine_spf",
+    "find_dane",
+    "parse_sts_record",
     "strip_results",
+    "tls_demand",
     "verify_dkim",
 ]  # fmt: skip

@@ -83,9 +83,10 @@ class TLSFilter(Filter):
     def _chain(self) -> Sequence[bytes]:
         """See :meth:`.Filter._chain`. Before Python 3.13 only an internal object can tell more than
         the peer's own certificate."""
-        if hasattr(self.object, "get_unverified_chain"):
-            return list(self.object.get_unverified_chain())
-        shown = getattr(self.object, "_sslobj").get_unverified_chain() or ()  # noqa: B009
+        its: Any = self.object
+        if hasattr(its, "get_unverified_chain"):
+            return list(its.get_unverified_chain())
+        shown = its._sslobj.get_unverified_chain() or ()
         return [ssl.PEM_cert_to_DER_cert(it.public_bytes()) for it in shown]
 
     @property

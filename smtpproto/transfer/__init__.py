@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
+    from .tls_policies import TLSPolicies
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -24,10 +25,11 @@ else:
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
+            ".tls_policies": "TLSPolicies",
         },
     )
 
 __all__ = [
     "Check", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig", "MTAOptions",
-    "QueueSink", "Receiver", "Relaying",
+    "QueueSink", "Receiver", "Relaying", "TLSPolicies",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ from .agent import Agent
 from .intake import Intake, Relaying
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
+from .tls_policies import TLSPolicies
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
 
@@ -60,6 +61,7 @@ class MTAOptions(TypedDict, total=False):
     itself: Self
     inspect: Inspection | None
     sign: DKIMSigner | DKIM | None
+    tls_policies: TLSPolicies
     on_event: Listener | None
     grace: float
 
@@ -123,6 +125,9 @@ class MTAConfig(Relaying):
     sign: DKIMSigner | None = field(default=None, converter=_to_signer)
     """Signs, by DKIM, what the program sends, and what clients send that have logged in. None: it
     is not signed."""
+    tls_policies: TLSPolicies = field(factory=TLSPolicies)
+    """The wishes of domains for TLS that count where mail goes by MX: MTA-STS, DANE. By default
+    none of them."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -134,6 +139,10 @@ class MTAConfig(Relaying):
         self.make_routes()  # raises
         for route in self.every_route:
             check_route(route)
+            own_rules = isinstance(route, Direct) and route.options.get("context") is not None
+            if own_rules and self.tls_policies != TLSPolicies():
+                text = "tls_policies do not go with Direct(context=...)"
+                raise ValueError(f"{text}; use verify and certificate")
 
     @property
     def every_route(self) -> Iterator[Route]:
@@ -222,7 +231,7 @@ class RunningMTA:
         if config.hostname != self.config.hostname:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
         self.config = config
-        self._relay.resolver, self._relay.itself = resolver, config.itself
+        self._relay.use(resolver, config.itself, config.tls_policies)
         routes = config.make_routes()
         self.agent.use(routes, _reporter_of(config), Judge(config.retry), config.limits)
         self.intake = evolve(
@@ -252,7 +261,8 @@ def assemble(
 ) -> RunningMTA:
     """Return the parts of an MTA, connected. *store* is open. *look*: see :class:`.Agent`."""
     told, routes = observed(store, config.on_event), config.make_routes()
-    relay = Relay(runtime, resolver, config.itself, str(config.hostname))
+    hello = str(config.hostname)
+    relay = Relay(runtime, resolver, config.itself, hello, config.tls_policies)
     agent = Agent(
         runtime,
         told,

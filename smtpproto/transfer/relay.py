@@ -13,23 +13,29 @@ from ..client.connection import Client
 from ..client.target import make_target
 from ..dns import MX, Resolver
 from ..errors import (
+    ConnectFailed,
     GrammarError,
     LocalProtocolError,
     NoRoute,
     NotOffered,
     SendRefused,
     SMTPError,
+    TLSFailed,
+    TransportError,
 )
 from ..grammar.envelope import Envelope
+from ..grammar.printable import printable
 from ..limits import ADDRESSES_TRIED, Leniencies, Tolerance
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
+from ..policy.tls_policy import TLSDemand, TLSLevel
 from ..ports import Runtime
 from .connections import Connections, Hop, Troubled
 from .seven_bit import Checked
+from .tls_policies import Demands, TLSPolicies, TLSWish
 from .trial import Trial, Tried
 
 __all__ = ["Relay", "check_route"]
@@ -44,14 +50,16 @@ _BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the
 class Relay:
     """Sends messages to next hops, over connections that it keeps.
 
-    *itself* is what this server is known by, *hello* the name to send in EHLO. *resolver* and
-    *itself* can be replaced at any time. Tasks, or threads, may use it at the same time.
+    *itself* is what this server is known by, *hello* the name to send in EHLO, and *policies* are
+    the wishes of domains that count. Tasks, or threads, may use it at the same time.
     """
 
     _runtime: Runtime
     resolver: Resolver
     itself: Self
     _hello: str
+    _policies: TLSPolicies = field(factory=TLSPolicies)
+    _demands: Demands = field(init=False)
     connections: Connections = field(init=False)
     _troubled: Troubled = field(init=False)  # which other messages had better not wait for
     _known: dict[tuple[int, bool], tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(
@@ -61,6 +69,12 @@ class Relay:
     def __attrs_post_init__(self) -> None:
         self.connections = Connections(self._runtime)
         self._troubled = Troubled(self._runtime)
+        self._demands = Demands(self._runtime, self.resolver, self._policies)
+
+    def use(self, resolver: Resolver, itself: Self, policies: TLSPolicies) -> None:
+        """Use these from now on. Policies that were fetched are kept."""
+        self.resolver, self.itself = resolver, itself
+        self._demands.use(resolver, policies)
 
     async def attempt(
         self,
@@ -78,10 +92,11 @@ class Relay:
         source = content if isinstance(content, bytes) else Checked(content)
         needs_tls = message.parameters.requiretls and message.sender.mailbox is not None
         pending = {each.recipient: each for each in deliveries}
+        wish = TLSWish(requires_tls=needs_tls, tls_optional=message.tls_optional)
         trial = Trial(self._runtime.utc(), pending, needs_tls)
         tried = 0
         try:
-            async with aclosing(self._hops(route, deliveries, trial)) as hops:
+            async with aclosing(self._hops(route, deliveries, trial, wish)) as hops:
                 async for hop in hops:
                     tried += 1
                     goes_on = await self._try(hop, trial, message, source)
@@ -126,14 +141,18 @@ class Relay:
     # -- hosts -------------------------------------------------------------------------------
 
     async def _hops(
-        self, route: Direct | SmartHost, deliveries: Sequence[Delivery], trial: Trial
+        self,
+        route: Direct | SmartHost,
+        deliveries: Sequence[Delivery],
+        trial: Trial,
+        wish: TLSWish,
     ) -> AsyncGenerator[Hop, None]:
         """Yield the addresses to try, and look up no more of them than are asked for. If the
         outcome of the last attempt is unknown, its address comes first; those that failed lately
         come last."""
         wanted = _unknown_at(deliveries)
         others, troubled = list[Hop](), list[Hop]()
-        async with aclosing(self._in_order(route, deliveries[0], trial)) as hops:
+        async with aclosing(self._in_order(route, deliveries[0], trial, wish)) as hops:
             async for hop in hops:
                 if hop.address == wanted:
                     yield hop
@@ -150,9 +169,10 @@ class Relay:
             yield hop
 
     async def _in_order(
-        self, route: Direct | SmartHost, delivery: Delivery, trial: Trial
+        self, route: Direct | SmartHost, delivery: Delivery, trial: Trial, wish: TLSWish
     ) -> AsyncGenerator[Hop, None]:
-        hops = self._hops_of(route, needs_tls=trial.needs_tls)
+        by_route = wish.requires_tls and isinstance(route, SmartHost)
+        hops = self._hops_of(route, needs_tls=by_route)
         if isinstance(route, SmartHost):
             for hop in hops:
                 yield hop
@@ -160,12 +180,26 @@ class Relay:
         found = exchangers(delivery.domain, self.resolver, self.itself, self._shuffle)
         async with aclosing(found):
             async for exchanger in found:
-                for hop in _at(exchanger, hops[0]):
-                    if trial.needs_tls and not exchanger.authentic:
-                        trial.begin(hop)
-                        trial.impossible(_unproved(exchanger), trial.pending)
-                    else:
+                pattern, refusal = await self._check(hops[0], exchanger, delivery.domain, wish)
+                for hop in _at(exchanger, pattern):
+                    if refusal is None:
                         yield hop
+                        continue
+                    trial.begin(hop)
+                    if isinstance(refusal, NotOffered):
+                        trial.impossible(refusal, trial.pending)
+                    else:
+                        trial.unreached(refusal)
+
+    async def _check(
+        self, pattern: Hop, exchanger: Exchanger, domain: str, wish: TLSWish
+    ) -> tuple[Hop, NotOffered | TransportError | None]:
+        """Return *pattern* with the TLS that *exchanger* must have, and why the host must not be
+        used at all, or None."""
+        demand, config = await self._demands.find(
+            exchanger, domain, pattern.port, pattern.config, wish
+        )
+        return evolve(pattern, config=config), _refusal(demand, exchanger, wish)
 
     def _hops_of(self, route: Direct | SmartHost, *, needs_tls: bool) -> tuple[Hop, ...]:
         """Return the hosts of *route*; of one by MX, a host that stands for all."""
@@ -246,9 +280,18 @@ def _at(exchanger: Exchanger, pattern: Hop) -> Iterable[Hop]:
         yield evolve(pattern, host=host, address=address)
 
 
-def _unproved(exchanger: Exchanger) -> NotOffered:
-    text = f"DNSSEC does not prove that {exchanger.name} takes mail for the domain"
-    return NotOffered(f"{text}, as REQUIRETLS demands", status="5.7.10", phase="plan")
+def _refusal(
+    demand: TLSDemand, exchanger: Exchanger, wish: TLSWish
+) -> NotOffered | TransportError | None:
+    """Return the error for a host that must not be used, or None."""
+    if demand.level is not TLSLevel.REFUSED:
+        return None
+    text = printable(f"No mail is sent to {exchanger.name} now: {demand.reason}")
+    if demand.lasting:
+        return NotOffered(text, status="5.7.10", phase="plan")
+    # With REQUIRETLS, a failure of TLS is for good.
+    kind = ConnectFailed if wish.requires_tls else TLSFailed
+    return kind(text, phase="TLS", check="the records and the policy of the domain")
 
 
 def _unknown_at(deliveries: Iterable[Delivery]) -> str | None:

@@ -54,7 +54,9 @@ def refusing_side(client: Filter, server: Filter) -> Filter | None:
     return None
 
 
-@pytest.mark.req("RFC8996-4-01/server", "RFC8997-3-01/server", "RFC8314-4-01/server")
+@pytest.mark.req(
+    "RFC8996-4-01/server", "RFC8997-3-01/server", "RFC8314-4-01/server", "RFC8461-7.2-01/server"
+)
 @each_library
 @pytest.mark.parametrize("version", OLD)
 def test_a_server_refuses_an_old_version_that_its_context_allows(
@@ -65,7 +67,9 @@ def test_a_server_refuses_an_old_version_that_its_context_allows(
     assert refusing_side(client, server) is server
 
 
-@pytest.mark.req("RFC8996-4-01/client", "RFC8997-3-01/client", "RFC8314-4-01/client")
+@pytest.mark.req(
+    "RFC8996-4-01/client", "RFC8997-3-01/client", "RFC8314-4-01/client", "RFC8461-7.2-01/client"
+)
 @each_library
 @pytest.mark.parametrize("version", OLD)
 def test_a_client_refuses_an_old_version_that_its_context_allows(

@@ -11,6 +11,7 @@ from smtpproto.mta.exchangers import Self
 from smtpproto.mta.queue import Attempt, Delivery, Message
 from smtpproto.mta.route import Direct, SmartHost
 from smtpproto.testing import Zone
+from smtpproto.transfer import TLSPolicies
 from smtpproto.transfer.relay import Relay
 from tests.support.hosts import Host, Hosts
 from tests.support.queued import delivery, message
@@ -26,6 +27,7 @@ class Network:
     hosts: tuple[Host, ...] = field(factory=lambda: (Host(), Host()))
     config: tuple[dict[str, Any], ...] = ()
     authentic: bool = False
+    policies: TLSPolicies = field(factory=TLSPolicies)
     simulation: Hosts = field(factory=Hosts)
     zone: Zone = field(init=False)
     relay: Relay = field(init=False)
@@ -45,7 +47,7 @@ class Network:
             config = self.config[n - 1] if n <= len(self.config) else {}
             self.simulation.serve(f"192.0.2.{n}", host, **config)
         itself = Self(names=["mx.us.test"])
-        self.relay = Relay(self.simulation, self.zone, itself, "mx.us.test")
+        self.relay = Relay(self.simulation, self.zone, itself, "mx.us.test", self.policies)
 
     def attempt(
         self,

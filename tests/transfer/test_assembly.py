@@ -21,6 +21,7 @@ from smtpproto import (
     ServerConfig,
     Session,
 )
+from smtpproto.adapters.https import HTTPSFetch
 from smtpproto.client import open_client
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.errors import GrammarError
@@ -41,7 +42,7 @@ from smtpproto.mta import (
 from smtpproto.policy import Inspection
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
-from smtpproto.transfer import MTAConfig, Receiver
+from smtpproto.transfer import MTAConfig, Receiver, TLSPolicies
 from smtpproto.transfer.assembly import RunningMTA, assemble, running
 from tests.policy.signing import ed25519
 from tests.support.hosts import Host, Hosts
@@ -279,6 +280,7 @@ def parts(mail: RunningMTA) -> list[Any]:
         (intake.inspect, intake.signer, intake.resolver),
         (agent.routes, agent._judge, agent._claimer.judge, agent._outbox.reporter),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
+        relay._demands._options,
     ]
 
 
@@ -300,6 +302,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         itself=Self(names=["mail.example.org"]),
         inspect=Inspection(refuse_spf=True),
         sign=ed25519(),
+        tls_policies=TLSPolicies(mta_sts=HTTPSFetch()),
         grace=7,
     )
     for option in fields(MTAConfig):

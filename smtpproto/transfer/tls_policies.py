@@ -1,0 +1,137 @@
+"""The TLS that messages demand of the hosts of a domain, as settings of connections."""
+
+from __future__ import annotations
+
+from attrs import define, evolve, field, frozen
+
+from ..client.config import ClientConfig, TLSMode
+from ..dns import Resolver
+from ..mta.exchangers import Exchanger
+from ..policy.dane import Certificates, DANEFinding, DANEJudge, find_dane
+from ..policy.fetch import Fetch
+from ..policy.mta_sts_cache import MTASTSCache
+from ..policy.tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
+from ..ports import Runtime
+from ..tls import TLSVerify
+
+__all__ = ["Demands", "TLSPolicies"]
+
+_MOST = 1000  # settings that are kept
+
+
+@frozen(kw_only=True)
+class TLSPolicies:
+    """Which wishes of domains for TLS count on the way to the hosts of their MX records."""
+
+    mta_sts: Fetch | None = None
+    """Fetches the policies of MTA-STS (RFC 8461), for example ``HTTPSFetch()``. None: they do not
+    count."""
+    dane: Certificates | None = None
+    """Reads certificates for DANE (RFC 7672), for example ``CryptographyCertificates()``. None:
+    TLSA records do not count. The resolver must be one whose word on DNSSEC can be trusted."""
+
+
+@frozen(kw_only=True)
+class TLSWish:
+    """What a message demands, wherever it goes."""
+
+    requires_tls: bool
+    tls_optional: bool
+
+
+@define(eq=False)
+class Demands:
+    """Finds what is demanded. Tasks, or threads, may use it at the same time."""
+
+    _runtime: Runtime
+    _resolver: Resolver
+    _options: TLSPolicies
+    _cache: MTASTSCache | None = field(default=None, init=False)
+    _configs: dict[object, tuple[ClientConfig, ClientConfig]] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.use(self._resolver, self._options)
+
+    def use(self, resolver: Resolver, options: TLSPolicies) -> None:
+        """Use these from now on. The policies that were fetched are kept."""
+        self._resolver, self._options = resolver, options
+        if options.mta_sts is None:
+            return
+        if self._cache is None:
+            self._cache = MTASTSCache(self._runtime, resolver, options.mta_sts)
+        self._cache.resolver, self._cache.fetch = resolver, options.mta_sts
+
+    async def find(
+        self, exchanger: Exchanger, domain: str, port: int, config: ClientConfig, wish: TLSWish
+    ) -> tuple[TLSDemand, ClientConfig]:
+        """Return what is demanded of *exchanger* of *domain*, and *config*, the settings of the
+        route, as they meet it. They are the same object for the same demand."""
+        facts = TLSFacts(
+            host=exchanger.name,
+            route=_level(config, port),
+            requires_tls=wish.requires_tls,
+            tls_optional=wish.tls_optional,
+            authentic=exchanger.authentic,
+        )
+        if not domain.startswith("["):
+            facts = await self._complete(facts, domain, port)
+        demand = tls_demand(facts)
+        return demand, self._settings(config, demand, facts.dane, (exchanger.name, domain))
+
+    async def _complete(self, facts: TLSFacts, domain: str, port: int) -> TLSFacts:
+        """Return *facts* with what the domain wishes."""
+        if self._options.dane is not None and facts.authentic:
+            facts = evolve(facts, dane=await find_dane(facts.host, port, self._resolver))
+        if self._cache is None or self._options.mta_sts is None:
+            return facts
+        now = self._runtime.utc()
+        facts = evolve(facts, policy=(await self._cache.find(domain, now=now)).policy)
+        if facts.excluded:  # perhaps it was changed
+            facts = evolve(facts, policy=(await self._cache.refresh(domain, now=now)).policy)
+        return facts
+
+    def _settings(
+        self, config: ClientConfig, demand: TLSDemand, dane: DANEFinding, names: tuple[str, ...]
+    ) -> ClientConfig:
+        if demand.source is TLSSource.ROUTE or demand.level is TLSLevel.REFUSED:
+            return config
+        by_records = demand.level is TLSLevel.DANE
+        key = id(config), demand.level, (dane.records, dane.base, names) if by_records else ()
+        known = self._configs.get(key)
+        if known is None or known[0] is not config:
+            if len(self._configs) >= _MOST:
+                self._configs.clear()
+            known = self._configs[key] = config, self._made(config, demand.level, dane, names)
+        return known[1]
+
+    def _made(
+        self, config: ClientConfig, level: TLSLevel, dane: DANEFinding, names: tuple[str, ...]
+    ) -> ClientConfig:
+        if level is TLSLevel.OPPORTUNISTIC:
+            return evolve(config, tls=TLSMode.OPPORTUNISTIC)
+        tls = config.tls if config.tls is TLSMode.IMPLICIT else TLSMode.REQUIRED
+        if config.context is not None:
+            return evolve(config, tls=tls)  # it has rules of its own
+        if level is TLSLevel.ENCRYPTED:
+            return evolve(config, tls=tls, verify=TLSVerify.none())
+        if level is TLSLevel.VERIFIED:
+            enabled = config.verify is not None and config.verify.enabled
+            return evolve(config, tls=tls, verify=config.verify if enabled else TLSVerify.by_name())
+        assert self._options.dane is not None
+        judge = DANEJudge(
+            records=dane.records,
+            names=tuple(dict.fromkeys((dane.base, *names))),
+            certificates=self._options.dane,
+            utc=self._runtime.utc,
+        )
+        return evolve(config, tls=tls, verify=TLSVerify.by_judge(judge), server_name=dane.base)
+
+
+def _level(config: ClientConfig, port: int) -> TLSLevel | None:
+    """Return what *config* demands; None if it leaves that open."""
+    mode = config.tls_mode(port)
+    if mode is TLSMode.OPPORTUNISTIC:
+        return None
+    if mode is TLSMode.NONE:
+        return TLSLevel.NONE
+    return TLSLevel.VERIFIED if config.verification(mode).enabled else TLSLevel.ENCRYPTED
