@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import demo, doctor_command, mta_command, password, queue_command, send, serve
+from . import check_command, demo, doctor_command, mta_command, password, queue_command, send, serve
 from .options import UsageError
 
 # Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
@@ -22,6 +22,7 @@ _COMMANDS = {
     "mta": mta_command,
     "queue": queue_command,
     "doctor": doctor_command,
+    "check": check_command,
 }
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .examination import examine_domain
     from .facts import DoctorOptions
     from .finding import Diagnosis, Finding, Severity, Subject
+    from .message_examination import examine_message
     from .receivers import DEMANDS, Demand, Need
 else:
     __getattr__, __dir__ = late_names(
@@ -25,11 +26,12 @@ else:
             ".examination": "examine_domain",
             ".facts": "DoctorOptions",
             ".finding": "Diagnosis Finding Severity Subject",
+            ".message_examination": "examine_message",
             ".receivers": "DEMANDS Demand Need",
         },
     )
 
 __all__ = [
     "DEMANDS", "Demand", "Diagnosis", "DoctorOptions", "Finding", "Need", "Severity", "Subject",
-    "examine_domain",
+    "examine_domain", "examine_message",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from ..policy import Keys
 from ..ports import CallAborted, Runtime
 from . import (
     dkim_findings,
+    dmarc_findings,
     mx_findings,
     port_findings,
     ptr_findings,
@@ -27,6 +28,7 @@ CHECKS: Mapping[Subject, Check] = {
     Subject.MX: mx_findings.check,
     Subject.SPF: spf_findings.check,
     Subject.DKIM: dkim_findings.check,
+    Subject.DMARC: dmarc_findings.check,
     Subject.TLS_RPT: tls_rpt_findings.check,
     Subject.PTR: ptr_findings.check,
     Subject.PORT: port_findings.check,

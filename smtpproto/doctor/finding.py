@@ -74,6 +74,10 @@ _TITLES = {
 }
 
 
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
 @frozen(kw_only=True)
 class Finding:
     """One thing that the doctor has found. All text is printable."""
@@ -90,7 +94,7 @@ class Finding:
     """What to do; "" if there is nothing to do."""
     record: str = field(default="", converter=printable)
     """The record to publish, as a line of a zone; "" if there is none."""
-    detail: str = ""
+    detail: str = field(default="", converter=_printable_lines)
     """More, on several lines, for example the tree of SPF."""
 
     def publishing(self, record: str) -> Finding:

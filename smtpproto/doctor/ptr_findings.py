@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
-from ..dns import Kind
+from ..dns import Kind, Resolver
 from ..grammar.reply import accepts
 from .facts import Facts, is_answered
 from .finding import Finding, Subject, error, note, ok, warning
 from .receivers import Need, refusals
 
-__all__ = ["check"]
+__all__ = ["check", "judge_address"]
 
 _NAMES = 5  # of one address
 
@@ -21,24 +21,28 @@ async def check(facts: Facts) -> AsyncIterator[Finding]:
     senders = facts.options.senders
     taking = [it for host in await facts.hosts() for it in host.addresses]
     for address in dict.fromkeys((*senders, *taking)):
-        yield await _judge(facts, address, sends=address in senders)
+        yield await judge_address(address, facts.domain, facts.resolver, sends=address in senders)
 
 
-async def _judge(facts: Facts, address: str, *, sends: bool) -> Finding:
-    why = f"If the host sends mail: {refusals(Need.PTR)}"
+async def judge_address(
+    address: str, domain: str, resolver: Resolver, *, sends: bool = True
+) -> Finding:
+    """Judge the names of *address*. A host that *sends* mail of *domain* needs one that leads
+    back."""
+    why = refusals(Need.PTR) if sends else f"If the host sends mail: {refusals(Need.PTR)}"
     judge = error if sends else warning
     pointer = ip_address(address).reverse_pointer
-    answer = await facts.ask(pointer, Kind.PTR)
+    answer = await resolver.lookup(pointer, Kind.PTR)
     if reason := is_answered(answer):
         return note(Subject.PTR, address, reason, "Ask again later.")
-    record = f"{pointer}. IN PTR mail.{facts.domain}."
+    record = f"{pointer}. IN PTR mail.{domain}."
     if not answer.texts:
         text, mend = "the address has no name (PTR)", "Ask whoever gave you the address for a name."
         return judge(Subject.PTR, address, text, why, mend).publishing(record)
     names = answer.texts[:_NAMES]
     kind = Kind.A if ip_address(address).version == 4 else Kind.AAAA
     for name in names:
-        if any(_same(it, address) for it in (await facts.ask(name, kind)).texts):
+        if any(_same(it, address) for it in (await resolver.lookup(name, kind)).texts):
             return ok(Subject.PTR, address, f"is called {name}, which leads back to it")
     text = f"is called {', '.join(names)}, which does not lead back to it"
     mend = f"Give {names[0]} this address, or the address another name."

@@ -16,6 +16,7 @@ from tests.support.certificates import CA, expired, self_signed
 
 MX1, MX2 = HOSTS
 KEY = f"{SELECTOR}._domainkey.{DOMAIN}"
+DMARC = f"_dmarc.{DOMAIN}"
 _POINTER = "1.100.51.198.in-addr.arpa"
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _SHORT_KEY = DKIMKey(public_key=b"")
@@ -188,6 +189,31 @@ FAULTS = (
     Fault(
         "dkim-key-testing", Subject.DKIM, _WARNING, "t=y", "Remove t=y",
         lambda world: world.publish(KEY, Kind.TXT, b"t=y; " + _published(world)),
+    ),
+    Fault(
+        "no-dmarc", Subject.DMARC, _ERROR, "neither the domain nor one above", "v=DMARC1; p=none",
+        _records(DMARC, Kind.TXT),
+    ),
+    Fault(
+        "two-dmarc-records", Subject.DMARC, _ERROR, "2 DMARC records", "all but one",
+        _records(DMARC, Kind.TXT, b"v=DMARC1; p=none", b"v=DMARC1; p=reject"),
+    ),
+    Fault(
+        "dmarc-without-policy", Subject.DMARC, _ERROR, "no valid policy", "p=none",
+        _records(DMARC, Kind.TXT, b"v=DMARC1; p=refuse"),
+    ),
+    Fault(
+        "dmarc-with-removed-tag", Subject.DMARC, _WARNING, "pct=", "Remove it",
+        _records(DMARC, Kind.TXT, b"v=DMARC1; p=reject; pct=50"),
+    ),
+    Fault(
+        "dmarc-unanswered", Subject.DMARC, _ERROR, "no answer", "name servers",
+        _mood(DMARC, Kind.TXT, Status.FAILED),
+    ),
+    Fault(
+        "dmarc-reports-elsewhere", Subject.DMARC, _WARNING, "does not say that it takes reports",
+        f"{DOMAIN}._report._dmarc.example.net. IN TXT",
+        _records(DMARC, Kind.TXT, b"v=DMARC1; p=reject; rua=mailto:d@example.net"),
     ),
     Fault(
         "tls-rpt-malformed", Subject.TLS_RPT, _WARNING, "neither mailto: nor https:", "rua=mailto:",

@@ -1,9 +1,10 @@
-"""The domain of the example in docs/doctor.md, with three faults."""
+"""The examples in docs/doctor.md."""
 
 from __future__ import annotations
 
 from smtpproto.dns import Kind
 from tests.doctor.healthy import DOMAIN, World
+from tests.doctor.messages import PLAIN, signed
 from tests.support.certificates import CA
 
 
@@ -14,3 +15,10 @@ def sick_world() -> World:
     world.publish(DOMAIN, Kind.TXT, b"v=spf1 mx ipv4:192.0.2.1 -all")
     world.publish(f"_dmarc.{DOMAIN}", Kind.TXT)
     return world
+
+
+def sick_message() -> bytes:
+    """Return a mailing whose body was changed after it was signed, and that names no way out."""
+    return signed(PLAIN + b"List-Id: <news.example.org>\r\n").replace(
+        b"\r\n\r\nhello", b"\r\n\r\nhi"
+    )

@@ -30,6 +30,7 @@ def test_a_domain_in_order_has_neither_errors_nor_warnings() -> None:
         Subject.POSTMASTER,
         Subject.SPF,
         Subject.DKIM,
+        Subject.DMARC,
         Subject.TLS_RPT,
     }
     assert world.mailboxes.messages == 0
@@ -195,3 +196,29 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
     assert diagnosis.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
     assert good.as_dict() == {"subject": "mx", "severity": "ok", "about": "mx", "what": "fine"}
     assert Diagnosis(about=DOMAIN, findings=()).worst is Severity.OK
+
+
+@pytest.mark.parametrize(
+    ("record", "what"),
+    [
+        (b"v=DMARC1; p=none; rua=mailto:d@example.org", "is let through"),
+        (b"v=DMARC1; p=reject; t=y; rua=mailto:d@example.org", "next weaker policy"),
+        (b"v=DMARC1; p=reject", "nobody tells you"),
+    ],
+)
+def test_a_weak_dmarc_record_is_a_note(record: bytes, what: str) -> None:
+    world = World()
+    world.publish(f"_dmarc.{DOMAIN}", Kind.TXT, record)
+    diagnosis = world.examine()
+    [found] = [it for it in diagnosis.of(Subject.DMARC) if it.severity is Severity.NOTE]
+    assert what in found.what and found.mend
+    assert diagnosis.worst is Severity.NOTE
+
+
+def test_a_domain_above_answers_for_a_subdomain() -> None:
+    world = World()
+    world.publish("news.example.org", Kind.MX, MX(0, ""))
+    diagnosis = world.examine(domain="news.example.org")
+    [found, *_] = diagnosis.of(Subject.DMARC)
+    assert found.severity is Severity.OK and "(of example.org" in found.what
+    assert "_dmarc.news.example.org" in found.detail and "_dmarc.org" in found.detail

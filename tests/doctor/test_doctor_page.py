@@ -9,7 +9,8 @@ import pytest
 
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.dns import Answer, Kind
-from tests.doctor.sick import sick_world
+from tests.doctor.messages import examine
+from tests.doctor.sick import sick_message, sick_world
 from tests.test_public_face import check_imports
 
 PAGE = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
@@ -18,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
 
 def test_the_example_is_what_the_doctor_says() -> None:
     assert f"```\n{sick_world().examine()}\n```" in PAGE
+    assert f"```\n{examine(sick_message())}\n```" in PAGE
 
 
 def test_the_snippet_runs(

@@ -1,0 +1,248 @@
+"""The examination of a message at hand: who signed it, which way it came, what receivers say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from attrs import evolve, frozen
+
+from ..dns import Resolver
+from ..errors import GrammarError
+from ..limits import DOCTOR_QUESTIONS
+from ..policy import (
+    AuthenticationResults,
+    DKIMCheck,
+    DKIMResult,
+    DKIMVerifier,
+    DMARCCheck,
+    DMARCResult,
+    Keys,
+    SPFCheck,
+    SPFRequest,
+    SPFResult,
+    author_domains,
+    check_dmarc,
+    check_spf,
+)
+from ..policy.header_section import HeaderReader, HeaderSection, feed_source
+from .facts import Questions
+from .finding import Diagnosis, Finding, Severity, Subject, error, note, ok, warning
+from .list_headers import field_text, is_for_a_list, judge_list, judge_one_click
+from .ptr_findings import judge_address
+from .received_path import Hop, judge_path, read_path
+from .receivers import DEMANDS, Demand, Need, refusals
+
+__all__ = ["examine_message"]
+
+_RESULTS = 20  # Authentication-Results fields that are read
+_MENDS = {
+    DKIMResult.FAIL: "Sign the message last, and let nothing change it after that.",
+    DKIMResult.POLICY: "Sign it anew, with rsa-sha256, a key of 2048 bits, and without l= and x=.",
+    DKIMResult.NEUTRAL: "Correct what makes the signature.",
+    DKIMResult.PERMERROR: "Publish the key of the selector; smtpproto doctor looks at it.",
+    DKIMResult.TEMPERROR: "Ask again later; mend the name servers of the domain.",
+    DKIMResult.NONE: "Sign the message with a key of the domain in its From field.",
+    DKIMResult.PASS: "",
+}
+
+
+@frozen(kw_only=True)
+class _Facts:
+    """What was found out about the message."""
+
+    header: HeaderSection
+    hops: Sequence[Hop]
+    dkim: Sequence[DKIMCheck]
+    spf: SPFCheck | None
+    dmarc: DMARCCheck
+    ptr: Finding | None
+    """About the address of the client."""
+
+
+async def examine_message(
+    message: bytes | BinaryIO | Iterable[bytes],
+    resolver: Resolver,
+    keys: Keys,
+    *,
+    now: float,
+    request: SPFRequest | None = None,
+) -> Diagnosis:
+    """Examine *message*: octets, a file, or octets in pieces, with any line ends.
+
+    *request* says which client has sent it, for SPF. None: as the first Received field and
+    Return-Path say, which may be forged unless the message was received by a host that you trust.
+    *now* is in seconds since the epoch: keys and signatures are judged as of then. Raises
+    GrammarError if the header section is longer than 1 MiB.
+    """
+    verifier, reader = DKIMVerifier(), HeaderReader()
+
+    def feed(data: bytes) -> None:
+        verifier.feed(data)
+        if not reader.ended:
+            reader.feed(data)
+
+    feed_source(feed, message)
+    reader.finish()
+    questions = Questions(resolver, DOCTOR_QUESTIONS)
+    dkim = await verifier.results(questions, keys, now=now)
+    facts = await _gather(reader.octets, dkim, request, questions, now)
+    about = f"message from {facts.dmarc.author or 'an unknown domain'}"
+    return Diagnosis(about=about, findings=tuple(_judge(facts)))
+
+
+async def _gather(
+    octets: bytes,
+    dkim: Sequence[DKIMCheck],
+    request: SPFRequest | None,
+    resolver: Resolver,
+    now: float,
+) -> _Facts:
+    header = HeaderSection(octets)
+    hops = read_path(field_text(it) for it in header.named(b"received"))
+    request = request or _request(header, hops, now)
+    spf = None if request is None else await check_spf(request, resolver)
+    try:
+        dmarc = await check_dmarc(author_domains(octets), spf, dkim, resolver)
+    except GrammarError as malformed:
+        dmarc = DMARCCheck(result=DMARCResult.PERMERROR, reason=malformed.message)
+    ptr = None
+    if request is not None:
+        domain = spf.domain if spf else dmarc.author
+        ptr = await judge_address(str(request.client), domain, resolver)
+    return _Facts(header=header, hops=hops, dkim=dkim, spf=spf, dmarc=dmarc, ptr=ptr)
+
+
+def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFRequest | None:
+    """Return who has sent the message as its fields tell it; None if they do not."""
+    paths = header.named(b"return-path")
+    if not hops or not hops[-1].address or not paths:
+        return None
+    sender = field_text(paths[0]).strip("<> ")
+    last = hops[-1]
+    return SPFRequest(client=last.address, helo=last.hello, sender=sender, now=now)
+
+
+def _judge(facts: _Facts) -> Iterator[Finding]:
+    for check in facts.dkim:
+        yield from _signature(check, facts.dmarc)
+    yield _spf(facts.spf)
+    yield _dmarc(facts.dmarc)
+    if facts.ptr is not None:
+        yield facts.ptr
+    yield from judge_path(facts.hops)
+    yield from _results(facts.header)
+    yield from judge_list(facts.header, facts.dkim)
+    yield from _receivers(_needs(facts))
+
+
+def _signature(check: DKIMCheck, dmarc: DMARCCheck) -> Iterator[Finding]:
+    if check.signature is None:
+        about, what = "DKIM-Signature", check.reason
+    else:
+        signature = check.signature
+        about = f"d={signature.domain} s={signature.selector}"
+        what = f"{check.result.value}: {check.reason}"
+    if not check.passed:
+        judge = warning if check.result is DKIMResult.TEMPERROR else error
+        yield judge(Subject.DKIM, about, what, refusals(Need.DKIM), _MENDS[check.result])
+        return
+    size = f"{check.bits} bits, " if check.bits else ""
+    aligned = any(
+        it.aligned and it.method == "dkim" and it.domain == check.domain for it in dmarc.domains
+    )
+    how = "aligned" if aligned else "not aligned"
+    signed = ", ".join(check.signed)
+    text = f"passes ({size}{how} with the From field); signed are {signed}"
+    yield ok(Subject.DKIM, about, text)
+    if check.testing:
+        mend = "Remove t=y from the key record."
+        yield note(Subject.DKIM, about, "its key is in testing mode", mend)
+
+
+def _spf(check: SPFCheck | None) -> Finding:
+    if check is None:
+        text = "was not checked: who sent the message is not known"
+        return note(Subject.SPF, "SPF", text, "Give the address of the client, and the sender.")
+    what = f"{check.result.value} for {check.client}: {check.reason}"
+    if check.result is SPFResult.PASS:
+        return evolve(ok(Subject.SPF, check.domain, what), detail=str(check.trace))
+    mend = f"Let the SPF record of {check.domain} name {check.client}, or send from another host."
+    found = error(Subject.SPF, check.domain, what, refusals(Need.SPF), mend)
+    return evolve(found, detail=str(check.trace))
+
+
+def _dmarc(check: DMARCCheck) -> Finding:
+    about, what = check.author or "From", f"{check.result.value}: {check.reason}"
+    story = "\n".join(map(str, check.steps))
+    if check.result is DMARCResult.PASS:
+        return evolve(ok(Subject.DMARC, about, what), detail=story)
+    if check.result is DMARCResult.NONE:
+        mend = f"Publish a DMARC record at _dmarc.{check.author}."
+        found = error(Subject.DMARC, about, what, refusals(Need.DMARC_RECORD), mend)
+    else:
+        asked = f"The domain asks to {check.disposition.value} it. " * (
+            check.disposition.value != "none"
+        )
+        mend = f"Sign with d={about}, or use a sender of this domain that SPF allows."
+        why = f"{asked}{refusals(Need.ALIGNMENT)}"
+        found = error(Subject.DMARC, about, what, why, mend)
+    return evolve(found, detail=story)
+
+
+def _results(header: HeaderSection) -> Iterator[Finding]:
+    for field in header.named(b"authentication-results")[:_RESULTS]:
+        try:
+            found = AuthenticationResults.parse(field_text(field))
+        except GrammarError as malformed:
+            text = f"the field cannot be read: {malformed.message}"
+            yield note(Subject.AUTHENTICATION_RESULTS, "Authentication-Results", text)
+            continue
+        told = ", ".join(f"{it.method}={it.result}" for it in found.results) or "none"
+        text = f"{told} (believe it only if that host is yours)"
+        yield note(Subject.AUTHENTICATION_RESULTS, found.authserv_id, text)
+
+
+def _needs(facts: _Facts) -> Mapping[Need, bool]:
+    """Return which needs are met; what is not known is left out."""
+    dkim = any(it.passed for it in facts.dkim)
+    needs = {
+        Need.DKIM: dkim,
+        Need.DMARC_RECORD: facts.dmarc.record is not None,
+        Need.ALIGNMENT: facts.dmarc.result is DMARCResult.PASS,
+    }
+    if facts.spf is not None:
+        needs[Need.SPF] = facts.spf.result is SPFResult.PASS
+        needs[Need.AUTHENTICATION] = dkim or needs[Need.SPF]
+    elif dkim:
+        needs[Need.AUTHENTICATION] = True
+    if facts.ptr is not None:
+        needs[Need.PTR] = facts.ptr.severity is Severity.OK
+    if facts.hops:
+        needs[Need.TLS] = facts.hops[-1].secure
+    if is_for_a_list(facts.header):
+        needs[Need.ONE_CLICK] = not judge_one_click(facts.header, facts.dkim)
+    return needs
+
+
+def _receivers(needs: Mapping[Need, bool]) -> Iterator[Finding]:
+    """Tell for each receiver what it misses."""
+    for receiver in dict.fromkeys(it.receiver for it in DEMANDS):
+        demands = [it for it in DEMANDS if it.receiver == receiver]
+        missed = [it for it in demands if needs.get(it.need) is False]
+        unknown = [it.need.value for it in demands if it.need not in needs]
+        if not missed:
+            more = f"; not known: {', '.join(unknown)}" if unknown else ""
+            text = f"nothing that it demands is missing{more}"
+            yield ok(Subject.RECEIVER, receiver, text)
+            continue
+        told = "; ".join(dict.fromkeys(map(_missed, missed)))
+        judge = warning if all(it.bulk for it in missed) else error
+        why = "It refuses the message, or sorts it out as spam."
+        yield judge(Subject.RECEIVER, receiver, f"not met: {told}", why, "See the findings above.")
+
+
+def _missed(demand: Demand) -> str:
+    how = [demand.reply, "from 5,000 messages a day on" if demand.bulk else ""]
+    more = ", ".join(filter(None, how))
+    return f"{demand.need.value} ({more})" if more else demand.need.value
