@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .aggregate_report import (
+        AggregateReport,
+        AggregateRow,
+        PolicyOverride,
+        ReportedDKIM,
+        ReportedSPF,
+    )
+    from .aggregate_writing import AggregateCounts, report_filename, report_mail, write_report
     from .arc import ARCCheck, ARCResult, ARCSet, ARCVerifier
     from .arc_seal import ARCSealer, Sealing
     from .authentication_results import (
@@ -28,12 +36,14 @@ if TYPE_CHECKING:
     from .dmarc import AuthenticatedDomain, DMARCCheck, DMARCResult, author_domains, check_dmarc
     from .dmarc_record import DMARCPolicy, DMARCRecord
     from .dmarc_walk import DMARCStep
+    from .feedback_report import FeedbackReport
     from .fetch import Fetch, Fetched
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .message_check import Inspection, MessageCheck, MessageVerifier
     from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
     from .mta_sts_cache import MTASTSCache, MTASTSFinding, MTASTSTrouble
     from .received_spf import ReceivedSPF
+    from .report_address import ReportDestination, report_destinations
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
     from .spf_examination import SPFExamination, SPFFault, SPFFaultKind, examine_spf
     from .spf_record import SPFResult
@@ -43,6 +53,12 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".aggregate_report": (
+                "AggregateReport AggregateRow PolicyOverride ReportedDKIM ReportedSPF"
+            ),
+            ".aggregate_writing": ("AggregateCounts report_filename report_mail write_report"),
+            ".feedback_report": ("FeedbackReport"),
+            ".report_address": ("ReportDestination report_destinations"),
             ".authentication_results": (
                 "AuthenticationResults MethodResult Property strip_results"
             ),
@@ -79,6 +95,9 @@ __all__ = [
     "ARCSealer",
     "ARCSet",
     "ARCVerifier",
+    "AggregateCounts",
+    "AggregateReport",
+    "AggregateRow",
     "Algorithm",
     "AuthenticatedDomain",
     "AuthenticationResults",
@@ -99,6 +118,7 @@ __all__ = [
     "DMARCRecord",
     "DMARCResult",
     "DMARCStep",
+    "FeedbackReport",
     "Fetch",
     "Fetched",
     "Inspection",
@@ -112,9 +132,13 @@ __all__ = [
     "MessageCheck",
     "MessageVerifier",
     "MethodResult",
+    "PolicyOverride",
     "Property",
     "PublicKey",
     "ReceivedSPF",
+    "ReportDestination",
+    "ReportedDKIM",
+    "ReportedSPF",
     "SPFCheck",
     "SPFExamination",
     "SPFFault",
@@ -137,7 +161,11 @@ __all__ = [
     "examine_spf",
     "find_dane",
     "parse_sts_record",
+    "report_destinations",
+    "report_filename",
+    "report_mail",
     "strip_results",
     "tls_demand",
     "verify_dkim",
+    "write_report",
 ]  # fmt: skip

@@ -1,0 +1,103 @@
+"""Reports that come by mail, as gzip, zip or plain files; within bounds, whoever has made them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import Message
+
+from ..grammar.pattern import pattern
+from ..grammar.reply import GrammarError
+
+__all__ = ["MAX_EXPANDED", "MAX_REPORT"]
+
+MAX_REPORT = 16 * 1024 * 1024
+"""Octets of a report, or of the mail with it, that are read."""
+MAX_EXPANDED = 64 * 1024 * 1024
+"""Octets of a report that was compressed."""
+
+_MOST_MULTIPARTS = 20
+_MULTIPART = pattern(rb"content-type[ \t]*:\s*(?:multipart|message)/", re.IGNORECASE)
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_GZIP_WINDOW = 31  # for zlib: a gzip header and trailer, and any window
+
+
+def expand(octets: bytes, most: int = MAX_EXPANDED) -> bytes:
+    """Return *octets* as they were before they were compressed, by gzip or into a zip file, whose
+    first file it is. Others are returned as they are. Raises GrammarError."""
+    check_size(octets)
+    try:
+        if octets.startswith(_GZIP):
+            return _gunzip(octets, most)
+        return _unzip(octets, most) if octets.startswith(_ZIP) else octets
+    except GrammarError:
+        raise
+    except _DAMAGES:
+        raise GrammarError("a compressed report is damaged") from None
+
+
+def check_size(octets: bytes) -> None:
+    """Raise GrammarError if *octets* are too many for a report."""
+    if len(octets) > MAX_REPORT:
+        raise GrammarError(f"a report of more than {MAX_REPORT} octets")
+
+
+_DAMAGES = (zlib.error, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+def _gunzip(octets: bytes, most: int) -> bytes:
+    found = bytearray()
+    while octets.startswith(_GZIP):  # members may follow each other (RFC 1952 2.2)
+        expander = zlib.decompressobj(_GZIP_WINDOW)
+        found += expander.decompress(octets, most + 1 - len(found))
+        if len(found) > most:
+            raise _too_large(most)
+        if not expander.eof:
+            raise EOFError
+        octets = expander.unused_data
+    return bytes(found)
+
+
+def _unzip(octets: bytes, most: int) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+        files = [it for it in archive.infolist() if not it.is_dir()]
+        if not files:
+            raise GrammarError("a zip file without a report")
+        with archive.open(files[0]) as file:
+            found = file.read(most + 1)
+    if len(found) > most:
+        raise _too_large(most)
+    return found
+
+
+def _too_large(most: int) -> GrammarError:
+    return GrammarError(f"a compressed report of more than {most} octets")
+
+
+def mail_parts(mail: bytes) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the parts of *mail* that are not multiparts: the media type and the file name in lower
+    case, and the decoded octets. Raises GrammarError."""
+    check_size(mail)
+    if len(_MULTIPART.findall(mail)) > _MOST_MULTIPARTS:
+        raise GrammarError("a mail with too many parts inside each other")
+    try:
+        parts = [it for it in message_from_bytes(mail).walk() if not _is_container(it)]
+        found = [(it.get_content_type(), it.get_filename("").lower(), _octets(it)) for it in parts]
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        raise GrammarError("a mail whose parts cannot be read") from None
+    yield from found
+
+
+def _is_container(part: Message) -> bool:
+    return part.is_multipart() and part.get_content_maintype() == "multipart"
+
+
+def _octets(part: Message) -> bytes:
+    if part.is_multipart():  # message/*: the message in it
+        return b"\r\n".join(bytes(it) for it in part.get_payload() if isinstance(it, Message))
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
