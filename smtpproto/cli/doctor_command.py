@@ -8,9 +8,10 @@ from ipaddress import ip_address
 
 from ..adapters.blocking import Runtime
 from ..adapters.blocking import run as run_blocking
+from ..adapters.https import HTTPSFetch
 from ..dns import Resolver
 from ..doctor import Diagnosis, DoctorOptions, Severity, examine_domain
-from ..policy import Keys
+from ..policy import Certificates, Keys
 from ..tls import TLSVerify
 from .options import UsageError, port
 
@@ -53,20 +54,23 @@ def add_report_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine a domain. Return the exit status."""
     try:
+        verify = TLSVerify.by_ca(args.ca) if args.ca else TLSVerify.by_name()
         options = DoctorOptions(
             selectors=args.selector,
             senders=args.sender,
             connects=args.connects,
             hello=args.hello,
             source=args.source,
-            verify=TLSVerify.by_ca(args.ca) if args.ca else TLSVerify.by_name(),
+            verify=verify,
+            keys=keys(),
+            fetch=HTTPSFetch(verify=verify) if args.connects else None,
+            certificates=_certificates(),
         )
     except ValueError as error:
         check = "--selector, --sender, --hello, --port-25-from and --ca"
         raise UsageError(f"{error}; check: {check}") from None
     resolver = resolver_of(args.resolver)
-    examined = examine_domain(args.domain, resolver, Runtime(), keys=keys(), options=options)
-    return report(run_blocking(examined), args)
+    return report(run_blocking(examine_domain(args.domain, resolver, Runtime(), options)), args)
 
 
 def resolver_of(text: str | None) -> Resolver:
@@ -99,6 +103,16 @@ def keys() -> Keys | None:
     except ImportError:
         return None
     return CryptographyKeys()
+
+
+def _certificates() -> Certificates | None:
+    try:
+        from ..adapters.cryptography_certificates import (  # noqa: PLC0415
+            CryptographyCertificates,
+        )
+    except ImportError:
+        return None
+    return CryptographyCertificates()
 
 
 def report(diagnosis: Diagnosis, args: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ async def check(facts: Facts) -> AsyncIterator[Finding]:
         yield note(Subject.DKIM, facts.domain, text, mend)
     for selector in facts.options.selectors:
         name = f"{selector}._domainkey.{facts.domain}"
-        for finding in judge(name, await facts.ask(name, Kind.TXT), facts.keys):
+        for finding in judge(name, await facts.ask(name, Kind.TXT), facts.options.keys):
             yield finding
 
 

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from ..dns import Resolver
 from ..grammar.domain import Domain, to_a_labels
-from ..policy import Keys
 from ..ports import CallAborted, Runtime
 from . import (
+    dane_findings,
     dkim_findings,
     dmarc_findings,
+    mta_sts_findings,
     mx_findings,
     port_findings,
     ptr_findings,
@@ -29,7 +30,9 @@ CHECKS: Mapping[Subject, Check] = {
     Subject.SPF: spf_findings.check,
     Subject.DKIM: dkim_findings.check,
     Subject.DMARC: dmarc_findings.check,
+    Subject.MTA_STS: mta_sts_findings.check,
     Subject.TLS_RPT: tls_rpt_findings.check,
+    Subject.DANE: dane_findings.check,
     Subject.PTR: ptr_findings.check,
     Subject.PORT: port_findings.check,
 }
@@ -40,21 +43,15 @@ _DEFAULT = DoctorOptions()
 
 
 async def examine_domain(
-    domain: str,
-    resolver: Resolver,
-    runtime: Runtime,
-    *,
-    keys: Keys | None = None,
-    options: DoctorOptions = _DEFAULT,
+    domain: str, resolver: Resolver, runtime: Runtime, options: DoctorOptions = _DEFAULT
 ) -> Diagnosis:
     """Examine how mail of *domain* travels, and return what was found.
 
-    *keys* read the keys of DKIM, whose sizes are not judged without them. It asks the DNS and
-    connects to hosts, and sends no mail. Whatever they answer is a finding. Raises GrammarError if
-    *domain* is not a domain.
+    It asks the DNS and connects to hosts, and sends no mail. Whatever they answer is a finding.
+    Raises GrammarError if *domain* is not a domain.
     """
     name = Domain(to_a_labels(domain).lower().removesuffix(".")).name
-    facts = Facts(name, Questions(resolver, options.questions), runtime, options, keys)
+    facts = Facts(name, Questions(resolver, options.questions), runtime, options)
     findings: list[Finding] = []
     end = runtime.now() + options.seconds
     for subject, check in CHECKS.items():

@@ -16,7 +16,7 @@ from ..grammar.domain import Domain, Host, to_ascii_host
 from ..grammar.reply import accepts
 from ..limits import DOCTOR_HOSTS, DOCTOR_QUESTIONS, DOCTOR_SECONDS
 from ..option_types import checked
-from ..policy import Keys
+from ..policy import Certificates, Fetch, Keys
 from ..ports import Runtime
 from ..tls import TLSVerify
 
@@ -54,6 +54,12 @@ class DoctorOptions:
     """The IP address to connect from."""
     verify: TLSVerify = field(factory=TLSVerify.by_name)
     """How certificates are verified."""
+    keys: Keys | None = None
+    """Reads the keys of DKIM. None: they are not read."""
+    fetch: Fetch | None = None
+    """Fetches the policy of MTA-STS. None: it is not fetched."""
+    certificates: Certificates | None = None
+    """Reads certificates, for DANE. None: they are not compared with the TLSA records."""
     questions: int = field(default=DOCTOR_QUESTIONS, validator=ge(1))
     """The most questions to the DNS."""
     seconds: float = field(default=DOCTOR_SECONDS, validator=ge(1))
@@ -122,7 +128,8 @@ class Facts:
     resolver: Resolver
     runtime: Runtime
     options: DoctorOptions
-    keys: Keys | None = None
+    enforces_tls: bool = field(default=False, init=False)
+    """Whether an MTA-STS policy makes senders refuse hosts without a valid certificate."""
     _exchange: Exchange | None = field(default=None, init=False)
 
     async def ask(self, name: str, kind: Kind) -> Answer:

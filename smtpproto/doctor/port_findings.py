@@ -24,7 +24,10 @@ async def check(facts: Facts) -> AsyncIterator[Finding]:
     now = facts.runtime.utc()
     async for session in server_sessions(facts):
         sessions.append(session)
-        for finding in (*judge_greeting(session), *judge_tls(session, now)):
+        for finding in (
+            *judge_greeting(session),
+            *judge_tls(session, now, enforced=facts.enforces_tls),
+        ):
             yield finding
     for finding in (*_together(facts.domain, sessions), *judge_roles(facts.domain, sessions)):
         yield finding

@@ -13,10 +13,10 @@ from ..grammar.address import ForwardPath, Mailbox
 from ..grammar.extension import Extensions
 from ..grammar.reply import Reply
 from ..limits import Timeouts
-from ..tls import TLSInfo
-from .facts import Facts, MailHost
+from ..tls import TLSInfo, TLSVerify
+from .facts import Facts
 
-__all__ = ["ROLES", "Session", "server_sessions", "submission_sessions"]
+__all__ = ["ROLES", "Session", "open_session", "server_sessions", "submission_sessions"]
 
 ROLES = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4
 _TIMEOUTS = Timeouts(connect=10, total=60)
@@ -49,12 +49,6 @@ class Session:
         """The host, its address and the port, in words."""
         return f"{self.host} [{self.address}] port {self.port}"
 
-    @property
-    def offers_starttls(self) -> bool:
-        """Whether the server offers, or has done, STARTTLS."""
-        in_clear = self.extensions is not None and "STARTTLS" in self.extensions
-        return self.tls is not None or bool(self.tls_error) or in_clear
-
 
 async def server_sessions(facts: Facts) -> AsyncIterator[Session]:
     """Connect to port 25 of the hosts of the domain; ask the first that answers about the addresses
@@ -62,7 +56,9 @@ async def server_sessions(facts: Facts) -> AsyncIterator[Session]:
     asks = tuple(f"{role}@{facts.domain}" for role in ROLES)
     for host in await facts.hosts():
         for address in host.addresses[:_PER_HOST]:
-            session = await _session(facts, host, address, 25, asks)
+            session = await open_session(
+                facts, Session(host=host.name, address=address, port=25), asks
+            )
             asks = () if session.replies else asks
             yield session
 
@@ -72,33 +68,38 @@ async def submission_sessions(facts: Facts) -> AsyncIterator[Session]:
     for host in await facts.hosts():
         for port in (465, 587):
             if host.addresses:
-                yield await _session(facts, host, host.addresses[0], port, ())
+                address = host.addresses[0]
+                session = Session(host=host.name, address=address, port=port)
+                yield await open_session(facts, session)
 
 
-async def _session(
-    facts: Facts, host: MailHost, address: str, port: int, asks: tuple[str, ...]
+async def open_session(
+    facts: Facts, session: Session, asks: tuple[str, ...] = (), *, verify: TLSVerify | None = None
 ) -> Session:
-    session = Session(host=host.name, address=address, port=port)
+    """Connect to the place of *session*, ask about the addresses *asks*, and quit; return *session*
+    with what came of it. *verify* None: the certificate is verified as the options say. If TLS
+    fails, the session is one in clear."""
     try:
-        return await _talk(facts, session, None, asks)
+        return await _talk(facts, session, asks, verify or facts.options.verify)
     except SMTPError as error:
         if not (isinstance(error, TransportError) and error.may_go_in_clear):
             return evolve(session, error=error, greeting=error.reply)
         session = evolve(session, tls_error=error.message)
     try:
-        return await _talk(facts, session, TLSMode.NONE, asks)
+        return await _talk(facts, session, asks, None)
     except SMTPError as error:
         return evolve(session, error=error, greeting=error.reply)
 
 
 async def _talk(
-    facts: Facts, session: Session, mode: TLSMode | None, asks: tuple[str, ...]
+    facts: Facts, session: Session, asks: tuple[str, ...], verify: TLSVerify | None
 ) -> Session:
+    """Hold a session; *verify* None: in clear."""
     options = facts.options
     config = ClientConfig(
         hello=options.hello,
-        tls=mode,
-        verify=None if mode is TLSMode.NONE else options.verify,
+        tls=TLSMode.NONE if verify is None else None,
+        verify=verify,
         server_name=session.host,
         source=options.source,
         timeouts=_TIMEOUTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from ..tls.validity import expiry
@@ -11,6 +11,7 @@ from .session import Session
 
 __all__ = ["judge_tls"]
 
+Judge = Callable[[Subject, str, str, str, str], Finding]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOON = 14 * 86400.0  # seconds; a certificate is renewed earlier
 _UNVERIFIED = (
@@ -19,13 +20,15 @@ _UNVERIFIED = (
 )
 
 
-def judge_tls(session: Session, now: float) -> Iterator[Finding]:
-    """Judge the TLS of a session; *now* is in seconds since the epoch."""
+def judge_tls(session: Session, now: float, *, enforced: bool = False) -> Iterator[Finding]:
+    """Judge the TLS of a session; *now* is in seconds since the epoch. *enforced*: an MTA-STS
+    policy demands that the certificate is valid."""
+    judge = error if enforced else warning
     if session.error is not None:
         return
     where = session.where
     if session.tls_error:
-        yield _failed(session)
+        yield _failed(session, judge)
     elif session.tls_refused is not None:
         text = f"offers STARTTLS, and refuses it with {session.tls_refused}"
         why = "Mail comes in clear, or not at all."
@@ -35,22 +38,20 @@ def judge_tls(session: Session, now: float) -> Iterator[Finding]:
         text = "does not offer STARTTLS"
         why = "Anybody on the way reads the mail; senders that demand TLS do not deliver."
         mend = "Give the server a certificate, and switch STARTTLS on."
-        yield warning(Subject.STARTTLS, where, text, why, mend)
+        yield judge(Subject.STARTTLS, where, text, why, mend)
     else:
         yield ok(Subject.STARTTLS, where, f"{session.tls.version}, {session.tls.cipher}")
         yield _valid(session, now)
 
 
-def _failed(session: Session) -> Finding:
+def _failed(session: Session, judge: Judge) -> Finding:
     """Judge a handshake that failed: the certificate, or all else."""
     text, lower = session.tls_error, session.tls_error.lower()
     if "certificate" not in lower and "hostname" not in lower:
         why = "Senders fall back to clear text, or do not deliver."
         mend = "Look into the server's log; it must speak TLS 1.2 or later."
         return error(Subject.STARTTLS, session.where, f"TLS fails: {text}", why, mend)
-    return warning(
-        Subject.CERTIFICATE, session.where, text, _UNVERIFIED, _mend(lower, session.host)
-    )
+    return judge(Subject.CERTIFICATE, session.where, text, _UNVERIFIED, _mend(lower, session.host))
 
 
 def _mend(reason: str, host: str) -> str:

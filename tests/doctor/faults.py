@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import evolve, frozen
 
 from smtpproto import Reply
-from smtpproto.dns import MX, Kind, Status
+from smtpproto.dns import MX, TLSA, Kind, Record, Status
 from smtpproto.doctor import Severity, Subject
-from smtpproto.policy import DKIMKey
+from smtpproto.policy import DKIMKey, MTASTSMode
 from smtpproto.testing.zone import Mood
-from tests.doctor.healthy import DOMAIN, HOSTS, SELECTOR, Mailboxes, World
+from tests.doctor.healthy import DOMAIN, HOSTS, LEAVES, SELECTOR, Mailboxes, World, tlsa
 from tests.support.certificates import CA, expired, self_signed
 
 MX1, MX2 = HOSTS
 KEY = f"{SELECTOR}._domainkey.{DOMAIN}"
 DMARC = f"_dmarc.{DOMAIN}"
+TLSA_NAME = f"_25._tcp.{MX1}"
 _POINTER = "1.100.51.198.in-addr.arpa"
 _ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 _SHORT_KEY = DKIMKey(public_key=b"")
@@ -36,7 +38,7 @@ class Fault:
     plant: Callable[[World], object]
 
 
-def _records(name: str, kind: Kind, *records: MX | str | bytes) -> Callable[[World], None]:
+def _records(name: str, kind: Kind, *records: Record) -> Callable[[World], None]:
     return lambda world: world.publish(name, kind, *records)
 
 
@@ -91,6 +93,17 @@ def _mood(name: str, kind: Kind, status: Status) -> Callable[[World], None]:
     return plant
 
 
+def _policy(**changes: Any) -> Callable[[World], None]:
+    def plant(world: World) -> None:
+        world.web.policy = evolve(world.web.policy, **changes)
+
+    return plant
+
+
+def _no_policy(world: World) -> None:
+    world.web.status = 404
+
+
 FAULTS = (
     Fault("no-mx", Subject.MX, _WARNING, "no MX record", "IN MX 10", _no_mx),
     Fault("no-host", Subject.MX, _ERROR, "neither an MX record nor an address", "MX", _no_host),
@@ -130,20 +143,20 @@ FAULTS = (
         _mailboxes(Mailboxes(greeting=Reply(554, "5.7.1", "Go away"))),
     ),
     Fault(
-        "no-starttls", Subject.STARTTLS, _WARNING, "does not offer STARTTLS", "certificate",
+        "no-starttls", Subject.STARTTLS, _ERROR, "does not offer STARTTLS", "certificate",
         lambda world: world.serve(MX1, tls=False),
     ),
     Fault("tls-breaks", Subject.STARTTLS, _ERROR, "TLS", "TLS 1.2", _broken_tls),
     Fault(
-        "certificate-expired", Subject.CERTIFICATE, _WARNING, "expired", "Renew",
+        "certificate-expired", Subject.CERTIFICATE, _ERROR, "expired", "Renew",
         lambda world: world.serve(MX1, expired(CA, MX1)),
     ),
     Fault(
-        "certificate-for-another-name", Subject.CERTIFICATE, _WARNING, "mismatch", f"name {MX1}",
+        "certificate-for-another-name", Subject.CERTIFICATE, _ERROR, "mismatch", f"name {MX1}",
         lambda world: world.serve(MX1, CA.issue_cert("www.example.org")),
     ),
     Fault(
-        "certificate-self-signed", Subject.CERTIFICATE, _WARNING, "self", "public CA",
+        "certificate-self-signed", Subject.CERTIFICATE, _ERROR, "self", "public CA",
         lambda world: world.serve(MX1, self_signed(MX1)),
     ),
     Fault(
@@ -214,6 +227,38 @@ FAULTS = (
         "dmarc-reports-elsewhere", Subject.DMARC, _WARNING, "does not say that it takes reports",
         f"{DOMAIN}._report._dmarc.example.net. IN TXT",
         _records(DMARC, Kind.TXT, b"v=DMARC1; p=reject; rua=mailto:d@example.net"),
+    ),
+    Fault(
+        "mta-sts-lacks-host", Subject.MTA_STS, _ERROR, "does not name this host", f"mx: {MX2}",
+        _policy(mx=(MX1,)),
+    ),
+    Fault(
+        "mta-sts-in-testing-lacks-host", Subject.MTA_STS, _WARNING, "does not name this host",
+        f"mx: {MX2}", _policy(mx=(MX1,), mode=MTASTSMode.TESTING),
+    ),
+    Fault(
+        "mta-sts-policy-missing", Subject.MTA_STS, _WARNING, "answered 404",
+        f"https://mta-sts.{DOMAIN}/.well-known/mta-sts.txt", _no_policy,
+    ),
+    Fault(
+        "mta-sts-record-malformed", Subject.MTA_STS, _WARNING, "no id", "v=STSv1; id=",
+        _records(f"_mta-sts.{DOMAIN}", Kind.TXT, b"v=STSv1; id=2026-01"),
+    ),
+    Fault(
+        "dane-other-certificate", Subject.DANE, _ERROR, "no TLSA record fits", "before it is used",
+        _records(TLSA_NAME, Kind.TLSA, tlsa(LEAVES[MX2])),
+    ),
+    Fault(
+        "dane-unusable", Subject.DANE, _WARNING, "0 of 1 TLSA records", "usage 3",
+        _records(TLSA_NAME, Kind.TLSA, TLSA(1, 1, 1, bytes(32))),
+    ),
+    Fault(
+        "dane-unanswered", Subject.DANE, _ERROR, "bogus", "name servers",
+        _mood(TLSA_NAME, Kind.TLSA, Status.BOGUS),
+    ),
+    Fault(
+        "dane-without-starttls", Subject.DANE, _ERROR, "does not offer STARTTLS", "certificate",
+        lambda world: world.serve(MX1, tls=False),
     ),
     Fault(
         "tls-rpt-malformed", Subject.TLS_RPT, _WARNING, "neither mailto: nor https:", "rua=mailto:",

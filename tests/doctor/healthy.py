@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from ipaddress import ip_address
 
 import trustme
 from attrs import define, field
 
 from smtpproto import Handler, RcptParameters, Reply, ServerConfig, Session, TLSVerify
+from smtpproto.adapters.cryptography_certificates import CryptographyCertificates
 from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
-from smtpproto.dns import MX, Kind, Record, Resolver
+from smtpproto.dns import MX, TLSA, Kind, Record, Resolver
 from smtpproto.doctor import Diagnosis, DoctorOptions, examine_domain
 from smtpproto.grammar.address import ForwardPath
-from smtpproto.policy import Algorithm
+from smtpproto.policy import Algorithm, Fetched, MTASTSMode, MTASTSPolicy
+from smtpproto.ports import Runtime
 from smtpproto.testing import Simulation
 from smtpproto.testing.zone import Zone
-from tests.support.certificates import CA, server_context
+from tests.support.certificates import CA, der, server_context
 
 DOMAIN = "example.org"
 HOSTS = {"mx1.example.org": "198.51.100.1", "mx2.example.org": "2001:db8::2"}
 SELECTOR = "s1"
 SIGNING_KEY = PrivateKey.generate(Algorithm.RSA_SHA256)
 LEAVES = {name: CA.issue_cert(name) for name in HOSTS}
+
+
+def tlsa(leaf: trustme.LeafCert) -> TLSA:
+    """Return the record 3 1 1 of a certificate."""
+    key = CryptographyCertificates().public_key(der(leaf))
+    return TLSA(3, 1, 1, sha256(key).digest())
 
 
 class Mailboxes(Handler):
@@ -46,6 +55,22 @@ class Mailboxes(Handler):
         self.messages += 1
 
 
+_POLICY = MTASTSPolicy(mode=MTASTSMode.ENFORCE, mx=(*HOSTS,), max_age=604800)
+
+
+@define
+class Web:
+    """A web server with the policy of MTA-STS."""
+
+    policy: MTASTSPolicy
+    status: int = 200
+    asked: list[str] = field(factory=list)
+
+    async def get(self, host: str, path: str, runtime: Runtime) -> Fetched:
+        self.asked.append(f"https://{host}{path}")
+        return Fetched(status=self.status, media_type="text/plain", body=bytes(self.policy))
+
+
 @define
 class World:
     """The domain, its hosts, and all that is known of them."""
@@ -53,24 +78,30 @@ class World:
     net: Simulation = field(factory=lambda: Simulation(7))
     zone: Zone = field(init=False)
     mailboxes: Mailboxes = field(factory=Mailboxes)
+    web: Web = field(factory=lambda: Web(_POLICY))
     options: DoctorOptions = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.zone = Zone({}, self.net)
+        self.zone = Zone({}, self.net, authentic=True)
         self.publish(DOMAIN, Kind.MX, MX(10, "mx1.example.org"), MX(20, "mx2.example.org"))
         self.publish(DOMAIN, Kind.TXT, b"v=spf1 mx -all")
         self.publish(f"{SELECTOR}._domainkey.{DOMAIN}", Kind.TXT, SIGNING_KEY.record().encode())
         self.publish(f"_dmarc.{DOMAIN}", Kind.TXT, b"v=DMARC1; p=reject; rua=mailto:d@example.org")
+        self.publish(f"_mta-sts.{DOMAIN}", Kind.TXT, b"v=STSv1; id=1")
         report = b"v=TLSRPTv1; rua=mailto:tls@example.org"
         self.publish(f"_smtp._tls.{DOMAIN}", Kind.TXT, report)
         for name, address in HOSTS.items():
             self.publish(name, Kind.A if ip_address(address).version == 4 else Kind.AAAA, address)
             self.publish(ip_address(address).reverse_pointer, Kind.PTR, name)
+            self.publish(f"_25._tcp.{name}", Kind.TLSA, tlsa(LEAVES[name]))
             self.serve(name)
         self.options = DoctorOptions(
             selectors=(SELECTOR,),
             senders=(HOSTS["mx1.example.org"],),
             verify=TLSVerify.by_ca(CA.cert_pem.bytes()),
+            keys=CryptographyKeys(),
+            fetch=self.web,
+            certificates=CryptographyCertificates(),
         )
 
     def alias(self, name: str, target: str) -> None:
@@ -98,13 +129,7 @@ class World:
         found: list[Diagnosis] = []
 
         async def scene() -> None:
-            diagnosis = await examine_domain(
-                domain,
-                resolver or self.zone,
-                self.net,
-                keys=CryptographyKeys(),
-                options=self.options,
-            )
+            diagnosis = await examine_domain(domain, resolver or self.zone, self.net, self.options)
             found.append(diagnosis)
 
         self.net.run(scene())

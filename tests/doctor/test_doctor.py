@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
-from smtpproto.dns import MX, Answer, Kind, Record, Status
+from smtpproto.dns import MX, TLSA, Answer, Kind, Record, Status
 from smtpproto.doctor import Diagnosis, DoctorOptions, Finding, Severity, Subject
+from smtpproto.policy import MTASTSMode
 from smtpproto.testing.zone import Mood
 from tests.doctor.faults import FAULTS, Fault
 from tests.doctor.healthy import DOMAIN, HOSTS, World
+from tests.support.certificates import CA
 
 
 def test_a_domain_in_order_has_neither_errors_nor_warnings() -> None:
@@ -31,6 +34,8 @@ def test_a_domain_in_order_has_neither_errors_nor_warnings() -> None:
         Subject.SPF,
         Subject.DKIM,
         Subject.DMARC,
+        Subject.MTA_STS,
+        Subject.DANE,
         Subject.TLS_RPT,
     }
     assert world.mailboxes.messages == 0
@@ -94,6 +99,9 @@ _RECORDS: dict[Kind, st.SearchStrategy[Record]] = {
     Kind.AAAA: st.sampled_from(["2001:db8::2", "::1"]),
     Kind.PTR: _NAMES,
     Kind.TXT: _OCTETS,
+    Kind.TLSA: st.builds(
+        TLSA, st.integers(0, 3), st.integers(0, 2), st.integers(0, 3), st.binary(max_size=64)
+    ),
 }
 _ANSWERS = {
     kind: st.one_of(
@@ -222,3 +230,52 @@ def test_a_domain_above_answers_for_a_subdomain() -> None:
     [found, *_] = diagnosis.of(Subject.DMARC)
     assert found.severity is Severity.OK and "(of example.org" in found.what
     assert "_dmarc.news.example.org" in found.detail and "_dmarc.org" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"mode": MTASTSMode.TESTING}, "only tested"),
+        ({"mx": (*HOSTS, "old.example.org")}, "no MX record does"),
+        ({"max_age": 60}, "forgotten after 60 seconds"),
+    ],
+)
+def test_a_policy_that_could_be_better_is_a_note(changes: dict[str, Any], what: str) -> None:
+    world = World()
+    world.web.policy = evolve(world.web.policy, **changes)
+    diagnosis = world.examine()
+    assert any(it.severity is Severity.NOTE and what in it.what for it in diagnosis.findings)
+    assert diagnosis.worst is Severity.NOTE
+    assert world.web.asked == ["https://mta-sts.example.org/.well-known/mta-sts.txt"]
+
+
+def test_what_a_domain_without_dane_and_mta_sts_could_have_is_a_note() -> None:
+    world = World()
+    world.zone.authentic = False
+    world.publish(f"_mta-sts.{DOMAIN}", Kind.TXT)
+    world.publish(f"_smtp._tls.{DOMAIN}", Kind.TXT)
+    diagnosis = world.examine()
+    assert diagnosis.worst is Severity.NOTE
+    [policy] = diagnosis.of(Subject.MTA_STS)
+    assert "mode: testing, mx: mx1.example.org mx: mx2.example.org" in policy.mend
+    assert policy.record == '_mta-sts.example.org. IN TXT "v=STSv1; id=1"'
+    assert "without effect" in diagnosis.of(Subject.DANE)[0].what
+    assert diagnosis.of(Subject.TLS_RPT)[0].record.startswith("_smtp._tls.example.org. IN TXT")
+
+
+def test_without_the_extras_less_is_judged_and_nothing_is_wrong() -> None:
+    world = World()
+    world.options = evolve(world.options, keys=None, fetch=None, certificates=None)
+    diagnosis = world.examine()
+    assert diagnosis.worst is Severity.NOTE
+    assert "was not fetched" in diagnosis.of(Subject.MTA_STS)[0].what
+    assert "no certificate was compared" in diagnosis.of(Subject.DANE)[0].what
+
+
+def test_without_a_policy_a_wrong_certificate_is_only_a_warning() -> None:
+    world = World()
+    world.publish(f"_mta-sts.{DOMAIN}", Kind.TXT)
+    for name in HOSTS:
+        world.publish(f"_25._tcp.{name}", Kind.TLSA)
+    world.serve("mx1.example.org", CA.issue_cert("www.example.org"))
+    assert world.examine().worst is Severity.WARNING
