@@ -49,6 +49,18 @@ if TYPE_CHECKING:
     from .spf_record import SPFResult
     from .spf_trace import Lookup, SPFTermTrace, SPFTrace
     from .tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
+    from .tls_report import (
+        ReportedPolicy,
+        TLSFailure,
+        TLSPolicyResult,
+        TLSPolicyType,
+        TLSReport,
+        TLSResultType,
+        tls_report_uris,
+    )
+    from .tls_report_collector import TLSResults
+    from .tls_report_json import read_tls_report, write_tls_report
+    from .tls_report_mail import tls_report_mail
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -84,6 +96,13 @@ else:
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
             ".spf_record": "SPFResult",
             ".spf_trace": "Lookup SPFTermTrace SPFTrace",
+            ".tls_report": (
+                "ReportedPolicy TLSFailure TLSPolicyResult TLSPolicyType TLSReport TLSResultType "
+                "tls_report_uris"
+            ),
+            ".tls_report_collector": "TLSResults",
+            ".tls_report_json": "read_tls_report write_tls_report",
+            ".tls_report_mail": "tls_report_mail",
             ".tls_policy": "TLSDemand TLSFacts TLSLevel TLSSource tls_demand",
         },
     )
@@ -138,6 +157,7 @@ __all__ = [
     "ReceivedSPF",
     "ReportDestination",
     "ReportedDKIM",
+    "ReportedPolicy",
     "ReportedSPF",
     "SPFCheck",
     "SPFExamination",
@@ -152,7 +172,13 @@ __all__ = [
     "SigningKey",
     "TLSDemand",
     "TLSFacts",
+    "TLSFailure",
     "TLSLevel",
+    "TLSPolicyResult",
+    "TLSPolicyType",
+    "TLSReport",
+    "TLSResultType",
+    "TLSResults",
     "TLSSource",
     "author_domains",
     "check_dmarc",
@@ -161,11 +187,15 @@ __all__ = [
     "examine_spf",
     "find_dane",
     "parse_sts_record",
+    "read_tls_report",
     "report_destinations",
     "report_filename",
     "report_mail",
     "strip_results",
     "tls_demand",
+    "tls_report_mail",
+    "tls_report_uris",
     "verify_dkim",
     "write_report",
+    "write_tls_report",
 ]  # fmt: skip

@@ -1,0 +1,21 @@
+"""The code in docs/policy/tls-reports.md runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.test_public_face import check_imports
+
+PAGE = (Path(__file__).parents[2] / "docs/policy/tls-reports.md").read_text()
+[SNIPPET] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_the_snippet_makes_a_report_and_reads_it() -> None:
+    names: dict[str, Any] = {}
+    check_imports(SNIPPET)
+    exec(SNIPPET, names)
+    [octets] = names["reports_of_the_day"]("2027-01-15", 1_800_000_000)
+    assert names["failures"](octets) == 1
+    assert names["reports_of_the_day"]("2027-01-16", 1_800_086_400) == []
