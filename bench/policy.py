@@ -16,11 +16,23 @@ from typing import Any
 
 from attrs import frozen
 
+from smtpproto.adapters.blocking import Runtime
 from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
 from smtpproto.dns import Answer, Kind, Status
+from smtpproto.dns_cache import CachingResolver
 from smtpproto.limits import CHUNK
-from smtpproto.policy import DKIM, Algorithm, Canonicalization, DKIMSigner, DKIMVerifier
+from smtpproto.policy import (
+    DKIM,
+    Algorithm,
+    Canonicalization,
+    DKIMSigner,
+    DKIMVerifier,
+    DMARCResult,
+    MessageVerifier,
+    SPFRequest,
+)
 from smtpproto.policy.canonical import BodyHash
+from smtpproto.testing import Zone
 
 from . import spf
 from .measuring import Figures, Measure, in_rounds
@@ -106,6 +118,27 @@ def verifying() -> Callable[[], object]:
     return verify
 
 
+def checking() -> Callable[[], object]:
+    signed, keys = signing()() + MESSAGE, CryptographyKeys()  # type: ignore[operator]
+    texts = {
+        "s1._domainkey.example.org": key().record(),
+        "example.org": "v=spf1 ip4:192.0.2.0/24 -all",
+        "_dmarc.example.org": "v=DMARC1; p=reject; rua=mailto:dmarc@example.org",
+    }
+    zone = Zone({name: {Kind.TXT: [it.encode()]} for name, it in texts.items()})
+    resolver = CachingResolver(zone, Runtime())
+    request = SPFRequest(client="192.0.2.1", helo="mx.test", sender="ann@example.org", now=NOW)
+
+    def check() -> None:
+        verifier = MessageVerifier(request)
+        verifier.feed(signed)
+        found = done(verifier.check(resolver, keys, now=NOW))
+        assert found.dmarc.result is DMARCResult.PASS
+        found.authentication_results("mx.example.net")
+
+    return check
+
+
 def bare_verifying() -> Callable[[], object]:
     octets = MESSAGE[:900]
     public = CryptographyKeys().read(Algorithm.RSA_SHA256, key().public_key())
@@ -167,6 +200,11 @@ def loads(*, smoke: bool) -> list[PolicyLoad]:
         PolicyLoad("text", "hash a body of 10 MiB of words", hashing(text(size))),
         PolicyLoad("spf", "check SPF, 3 terms, from a cache", spf.contenders("ann@small.test")),
         PolicyLoad("spf-large", "check SPF, 43 terms", spf.contenders("ann@example.org")),
+        PolicyLoad(
+            "check",
+            "check a message of 4 kB by SPF, DKIM and DMARC, and write the results",
+            {"floor": bare_verifying, "ours": checking},
+        ),
         PolicyLoad("base64", "hash a body of 10 MiB of base64", hashing(attachment(size))),
     ]
 

@@ -29,6 +29,7 @@ from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
 from ..transfer.relay import check_route
 from .mailboxes import Mailboxes
+from .mta_signing import read_inspection, read_signer
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
 
@@ -103,6 +104,7 @@ def read_configuration(path: Path) -> Configuration:
     dns = table.table("dns")
     options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
     options["resolver"] = _resolver(dns)
+    options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:

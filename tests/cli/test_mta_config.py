@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smtpproto import ScramKeys
 from smtpproto.adapters.asyncio import MTA
+from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
@@ -20,6 +21,7 @@ from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.grammar.dsn import Ret
 from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedule, SmartHost
 from smtpproto.mta.exchangers import Self
+from smtpproto.policy import Algorithm
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"
@@ -256,3 +258,49 @@ def test_any_text_is_a_table_or_one_error(
         table.end()
     except UsageError as error:
         assert str(error).startswith(str(path))
+
+
+def write_key(directory: Path) -> None:
+    (directory / "dkim.pem").write_bytes(PrivateKey.generate(Algorithm.ED25519_SHA256).pem())
+
+
+def configured(tmp_path: Path, text: str) -> Any:
+    """Return the options of the MTA that *text* configures."""
+    write_key(tmp_path)
+    (tmp_path / "mail.toml").write_text(START + LISTEN + text)
+    return read_configuration(tmp_path / "mail.toml").mta._config
+
+
+SIGN = '[[sign]]\ndomain = "example.org"\nselector = "s1"\nkey = "dkim.pem"\n'
+
+
+def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> None:
+    default = configured(tmp_path, "")
+    assert (default.inspect, default.sign) == (None, None)
+    inspect = configured(tmp_path, "[inspect]\n").inspect
+    assert (inspect.refuse_dmarc, inspect.refuse_spf) == (False, False)
+    options = "authserv_id = 'example.org'\nrefuse_dmarc = true\nrefuse_spf = true\ntimeout = 7"
+    inspect = configured(tmp_path, f"[inspect]\n{options}\n").inspect
+    found = (inspect.authserv_id, inspect.refuse_dmarc, inspect.refuse_spf, inspect.timeout)
+    assert found == ("example.org", True, True, 7.0)
+    first, second = configured(tmp_path, SIGN + SIGN.replace("s1", "s2")).sign.keys
+    assert (first.domain, first.selector, second.selector) == ("example.org", "s1", "s2")
+    [key] = configured(tmp_path, SIGN + "identity = '@mail.example.org'\n").sign.keys
+    assert key.identity == "@mail.example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[inspect]\nrefuse = true\n", "inspect.refuse: no such key; allowed are authserv_id"),
+        ("[inspect]\ntimeout = 0\n", "'timeout' must be > 0"),
+        (SIGN.replace("key =", "kye ="), "sign[1].kye: no such key"),
+        (SIGN.partition("key")[0], "sign[1]: key is missing; it is the path of a private key"),
+        (SIGN.replace("dkim.pem", "absent.pem"), "sign[1].key: "),
+        (SIGN.replace("dkim.pem", "mail.toml"), "sign[1].key: not a private key"),
+        (SIGN.replace("example.org", "org"), "sign[1]: a domain that signs has two labels"),
+    ],
+)
+def test_wrong_checks_and_keys_are_refused(tmp_path: Path, text: str, error: str) -> None:
+    write_key(tmp_path)
+    assert error in refusal(tmp_path, START + LISTEN + text)

@@ -1,0 +1,50 @@
+"""Checks and signing in the configuration of ``smtpproto mta``: who wrote a message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..policy import DKIM, DKIMSigner, Inspection
+from .toml_table import Table, of_fields
+
+__all__ = ["read_inspection", "read_signer"]
+
+_INSPECT = {"authserv_id": str, "refuse_dmarc": bool, "refuse_spf": bool, "timeout": float}
+
+
+def read_inspection(table: Table) -> Inspection | None:
+    """Return what ``[inspect]`` of *table* says; None if it is not there. Raises UsageError."""
+    is_there = table.value("inspect") is not None
+    inspect = table.table("inspect")
+    if not is_there:
+        return None
+    keys = _cryptography(table, "inspect").CryptographyKeys()
+    return of_fields(inspect, lambda **values: Inspection(keys=keys, **values), _INSPECT)
+
+
+def read_signer(table: Table) -> DKIMSigner | None:
+    """Return what ``[[sign]]`` of *table* says; None if there is none. Raises UsageError."""
+    keys = [_key(it) for it in table.tables("sign")]
+    return DKIMSigner(keys) if keys else None
+
+
+def _key(table: Table) -> DKIM:
+    domain, selector = table.need("domain", str), table.need("selector", str)
+    path, identity = table.take_path("key"), table.take("identity", str)
+    table.end()
+    if path is None:
+        raise table.error(None, "key is missing; it is the path of a private key")
+    private_key = _cryptography(table, "key").PrivateKey
+    with table.checks("key"):
+        key = private_key.load(Path(path))
+    with table.checks():
+        return DKIM(domain, selector=selector, key=key, identity=identity or "")
+
+
+def _cryptography(table: Table, name: str) -> Any:
+    try:
+        from ..adapters import cryptography_keys  # noqa: PLC0415 - it is an extra
+    except ImportError as error:
+        raise table.error(name, f"needs the extra auth: {error}") from None
+    return cryptography_keys
