@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..grammar.pattern import pattern
+from ..errors import GrammarError
+from ..mail import one_click_url
 from ..policy import DKIMCheck
 from ..policy.header_section import HeaderSection
 from .finding import Finding, Subject, note, ok, warning
@@ -12,9 +13,7 @@ from .receivers import Need, refusals
 
 __all__ = ["field_text", "is_for_a_list", "judge_list", "judge_one_click"]
 
-_URI = pattern(r"<\s*([^<>\s]{1,2000})\s*>")
-_ONE_CLICK = "list-unsubscribe=one-click"
-_FIELDS = (b"list-unsubscribe", b"list-unsubscribe-post")
+_SIGNED = {"list-unsubscribe", "list-unsubscribe-post"}
 _LISTS = (b"list-id", b"list-unsubscribe", b"list-post", b"feedback-id")
 _ABOUT = "List-Unsubscribe"
 
@@ -30,31 +29,26 @@ def is_for_a_list(header: HeaderSection) -> bool:
     return any(map(header.named, _LISTS)) or not {"bulk", "list"}.isdisjoint(precedence)
 
 
-def judge_one_click(header: HeaderSection, dkim: Sequence[DKIMCheck]) -> str:
+def judge_one_click(header: bytes, dkim: Sequence[DKIMCheck]) -> str:
     """Return why a reader cannot unsubscribe with one click, or "" if that works."""
-    unsubscribe, post = (header.named(name) for name in _FIELDS)
-    if len(unsubscribe) != 1:
-        return f"there are {len(unsubscribe)} fields List-Unsubscribe, not one"
-    uris = _URI.findall(field_text(unsubscribe[0]))
-    if sum(it.lower().startswith("https://") for it in uris) != 1:
-        return "List-Unsubscribe does not have one https: address"
-    if len(post) != 1 or field_text(post[0]).lower() != _ONE_CLICK:
-        return "List-Unsubscribe-Post: List-Unsubscribe=One-Click is missing"
-    wanted = {name.decode() for name in _FIELDS}
-    if not any(it.passed and wanted <= {*it.signed} for it in dkim):
+    try:
+        one_click_url(header)
+    except GrammarError as error:
+        return error.message
+    if not any(it.passed and {*it.signed} >= _SIGNED for it in dkim):
         return "no valid DKIM signature covers both fields"
     return ""
 
 
-def judge_list(header: HeaderSection, dkim: Sequence[DKIMCheck]) -> Iterator[Finding]:
-    """Judge the fields of a message that goes to many."""
-    if not is_for_a_list(header):
+def judge_list(octets: bytes, dkim: Sequence[DKIMCheck]) -> Iterator[Finding]:
+    """Judge the header section of a message that goes to many."""
+    if not is_for_a_list(HeaderSection(octets)):
         text = "the message does not say that it goes to many"
         yield note(Subject.LIST, _ABOUT, text, "If it does, add List-Unsubscribe (RFC 8058).")
-    elif reason := judge_one_click(header, dkim):
+    elif reason := judge_one_click(octets, dkim):
         mend = (
-            "Add List-Unsubscribe: <https://...> and List-Unsubscribe-Post: "
-            "List-Unsubscribe=One-Click, and sign both."
+            "Add List-Unsubscribe and List-Unsubscribe-Post, as smtpproto.mail.offer_unsubscribe "
+            "does, and sign both."
         )
         text = f"its reader cannot unsubscribe with one click: {reason}"
         yield warning(Subject.LIST, _ABOUT, text, refusals(Need.ONE_CLICK), mend)

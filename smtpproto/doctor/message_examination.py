@@ -51,6 +51,8 @@ _MENDS = {
 class _Facts:
     """What was found out about the message."""
 
+    octets: bytes
+    """The header section."""
     header: HeaderSection
     hops: Sequence[Hop]
     dkim: Sequence[DKIMCheck]
@@ -110,7 +112,7 @@ async def _gather(
     if request is not None:
         domain = spf.domain if spf else dmarc.author
         ptr = await judge_address(str(request.client), domain, resolver)
-    return _Facts(header=header, hops=hops, dkim=dkim, spf=spf, dmarc=dmarc, ptr=ptr)
+    return _Facts(octets=octets, header=header, hops=hops, dkim=dkim, spf=spf, dmarc=dmarc, ptr=ptr)
 
 
 def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFRequest | None:
@@ -132,7 +134,7 @@ def _judge(facts: _Facts) -> Iterator[Finding]:
         yield facts.ptr
     yield from judge_path(facts.hops)
     yield from _results(facts.header)
-    yield from judge_list(facts.header, facts.dkim)
+    yield from judge_list(facts.octets, facts.dkim)
     yield from _receivers(_needs(facts))
 
 
@@ -221,7 +223,7 @@ def _needs(facts: _Facts) -> Mapping[Need, bool]:
     if facts.hops:
         needs[Need.TLS] = facts.hops[-1].secure
     if is_for_a_list(facts.header):
-        needs[Need.ONE_CLICK] = not judge_one_click(facts.header, facts.dkim)
+        needs[Need.ONE_CLICK] = not judge_one_click(facts.octets, facts.dkim)
     return needs
 
 

@@ -43,7 +43,10 @@ class Demand:
 
 GUIDELINES = "https://support.google.com/a/answer/81126"
 CODES = "https://support.google.com/a/answer/3726730"
-OUTLOOK = "https://learn.microsoft.com/defender-office-365/email-authentication-about"
+OUTLOOK = (
+    "https://support.microsoft.com/topic/"
+    "fix-ndr-error-550-5-7-515-in-outlook-com-34cfe8f8-6fbf-457e-9e8b-9e4dbaf4e0ef"
+)
 YAHOO = "https://senders.yahooinc.com/best-practices/"
 READ = "2026-11"
 """The month in which the sources were read."""

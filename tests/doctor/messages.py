@@ -6,7 +6,6 @@ from smtpproto.adapters.blocking import run
 from smtpproto.adapters.cryptography_keys import CryptographyKeys
 from smtpproto.doctor import Diagnosis, examine_message
 from smtpproto.policy import DKIM, DKIMSigner, SPFRequest
-from smtpproto.policy.dkim_sign import SIGNED
 from tests.doctor.healthy import DOMAIN, HOSTS, SELECTOR, SIGNING_KEY, World
 
 NOW = 1767225600.0
@@ -42,8 +41,5 @@ def examine(
 def signed(header: bytes = PLAIN, before: bytes = RECEIVED) -> bytes:
     """Return a message that the domain has signed, with the fields *before* it."""
     message = header + b"\r\nhello\r\n"
-    signer = DKIMSigner(
-        DKIM(DOMAIN, selector=SELECTOR, key=SIGNING_KEY),
-        signed=(*SIGNED, "List-Unsubscribe", "List-Unsubscribe-Post"),
-    )
+    signer = DKIMSigner(DKIM(DOMAIN, selector=SELECTOR, key=SIGNING_KEY))
     return before + run(signer.sign(message, now=NOW)) + message

@@ -1,0 +1,86 @@
+"""Leaving a list with one click (RFC 8058)."""
+
+from __future__ import annotations
+
+import contextlib
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smtpproto import GrammarError
+from smtpproto.mail import offer_unsubscribe, one_click_url
+
+URL = "https://example.org/leave?list=news&reader=0f3a%2F"
+POST = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+
+
+def _offered(**options: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = "news@example.org"
+    message["List-Unsubscribe"] = "<mailto:old@example.org>"
+    offer_unsubscribe(message, URL, **options)
+    return message
+
+
+def test_both_fields_are_set_once() -> None:
+    message = _offered(mailto="leave+news@example.org")
+    offer_unsubscribe(message, URL, mailto="leave+news@example.org")
+    assert message.get_all("List-Unsubscribe") == [f"<{URL}>, <mailto:leave+news@example.org>"]
+    assert message.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
+
+
+@pytest.mark.parametrize("options", [{}, {"mailto": "leave@example.org"}], ids=["url", "both"])
+def test_what_is_offered_is_read(options: dict[str, str]) -> None:
+    assert one_click_url(bytes(_offered(**options))) == URL
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/",
+        "https://",
+        "https://a b",
+        "https://a>b",
+        "https://é",
+        "https://a\r\nX: y",
+    ],
+)
+def test_what_is_no_https_address_is_refused(url: str) -> None:
+    with pytest.raises(GrammarError, match="https://"):
+        offer_unsubscribe(EmailMessage(), url)
+
+
+@pytest.mark.parametrize("mailto", ['"a b"@example.org', "a%b@example.org", "jörg@example.org"])
+def test_an_address_that_would_need_encoding_is_refused(mailto: str) -> None:
+    with pytest.raises(GrammarError, match="plain address"):
+        offer_unsubscribe(EmailMessage(), URL, mailto=mailto)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        (b"", "0 fields List-Unsubscribe, not one"),
+        (b"List-Unsubscribe: <https://a.test/>\r\n", "0 fields List-Unsubscribe-Post"),
+        (b"List-Unsubscribe: <https://a.test/>\r\n" * 2 + POST, "2 fields"),
+        (b"List-Unsubscribe: <mailto:a@a.test>\r\n" + POST, "0 https: addresses"),
+        (b"List-Unsubscribe: <https://a.test/>, <https://b.test/>\r\n" + POST, "2 https:"),
+        (b"List-Unsubscribe: <https://a.test/>\r\nList-Unsubscribe-Post: yes\r\n", "does not say"),
+    ],
+)
+def test_why_a_reader_cannot_leave_is_told(header: bytes, why: str) -> None:
+    with pytest.raises(GrammarError, match=why):
+        one_click_url(header)
+
+
+def test_names_and_folding_do_not_matter() -> None:
+    header = b"LIST-UNSUBSCRIBE: (leave)\r\n <mailto:a@a.test>,\r\n\t< https://a.test/ >\r\n"
+    header += b"list-unsubscribe-post: list-unsubscribe=one-click\r\n"
+    assert one_click_url(header) == "https://a.test/"
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_are_read_or_refused(octets: bytes) -> None:
+    with contextlib.suppress(GrammarError):
+        one_click_url(b"List-Unsubscribe: " + octets + b"\r\n" + POST)
