@@ -21,7 +21,7 @@ from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
 from smtpproto.mta import QueueLimits, ReportOptions, RetrySchedule
-from smtpproto.policy import DKIMLimits
+from smtpproto.policy import DKIMLimits, Inspection
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
@@ -185,6 +185,7 @@ def options() -> Iterator[str]:
         (QueueLimits, "`QueueLimits`, for an `SQLiteQueue`"),
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
         (DKIMLimits, "`DKIMLimits`, for a `DKIMVerifier`"),
+        (Inspection, "`Inspection`, for an `MTA`"),
     ):
         yield f"\n### {what}\n"
         yield from table(["name", "default", "what"], described(kind))

@@ -10,7 +10,8 @@ from .toml_table import Table, of_fields
 
 __all__ = ["read_inspection", "read_signer"]
 
-_INSPECT = {"authserv_id": str, "refuse_dmarc": bool, "refuse_spf": bool, "timeout": float}
+_FLAGS = ("refuse_dmarc", "refuse_spf", "defer")
+_INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
 
 
 def read_inspection(table: Table) -> Inspection | None:

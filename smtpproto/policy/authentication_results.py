@@ -120,7 +120,7 @@ class MethodResult:
 
     @classmethod
     def of_dmarc(cls, check: DMARCCheck) -> MethodResult:
-        """Return the result of a check of DMARC (RFC 9989 9.4). If it failed, ``policy.dmarc`` is
+        """Return the result of a check of DMARC (RFC 9989 9.1). If it failed, ``policy.dmarc`` is
         what the author's domain asks for."""
         properties = [Property("header", "from", check.author)] if check.author else []
         if check.result is DMARCResult.FAIL:

@@ -45,7 +45,7 @@ _STRICTNESS: Final = [*DMARCPolicy]
 
 
 class DMARCResult(enum.Enum):
-    """How a check ended, in the words of RFC 8601 2.7 and RFC 9989 9.4."""
+    """How a check ended, in the words of RFC 8601 2.7 and RFC 9989 9.2."""
 
     PASS = "pass"
     """The author's domain answers for the message."""

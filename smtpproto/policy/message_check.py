@@ -34,7 +34,7 @@ from .spf_record import SPFResult
 __all__ = ["Inspection", "MessageCheck", "MessageVerifier"]
 
 _DEFAULT = DKIMLimits()
-_SHOWN = 80  # characters of a name in a reply
+_SHOWN, _MOST_TEXT = 80, 200  # characters of a name, and of a text, in a reply
 
 
 @frozen(kw_only=True)
@@ -64,14 +64,17 @@ class MessageCheck:
         before the message."""
         return bytes(AuthenticationResults(authserv_id, self.results))
 
-    def refusal(self, *, dmarc: bool = True, spf: bool = True) -> Reply | None:
+    def refusal(self, *, dmarc: bool = True, spf: bool = True, defer: bool = False) -> Reply | None:
         """Return the reply of a receiver that does what the domains ask for, or None: the message
         is accepted.
 
         550 5.7.26 (RFC 7372): DMARC has failed, and the author's domain asks to refuse. 550 5.7.1:
         there is no author, so that DMARC cannot be checked. 550 5.7.23: SPF has failed, and DMARC
-        has not passed. *dmarc* and *spf* say which of them are followed.
+        has not passed. *dmarc* and *spf* say which of them are followed. *defer*: 451 4.4.3 if the
+        result of DMARC is TEMPERROR (RFC 9989 B.3.1).
         """
+        if defer and self.dmarc.result is DMARCResult.TEMPERROR:
+            return Reply(451, "4.4.3", [_shown_text(self.dmarc.reason), "Try again later"])
         if dmarc and self.dmarc.result is DMARCResult.PERMERROR:
             return Reply(550, "5.7.1", _no_author(self.dmarc))
         if dmarc and self.dmarc.disposition is DMARCPolicy.REJECT:
@@ -97,12 +100,16 @@ class MessageCheck:
 
 
 def _no_author(check: DMARCCheck) -> list[str]:
-    text = printable(check.reason)[:200]
+    text = _shown_text(check.reason)
     return [f"The author of this message cannot be told: {text}", "Write one From field"]
 
 
 def _told(result: str, domain: str) -> str:
     return f"{result} for {_shown(domain)}" if domain else result
+
+
+def _shown_text(text: str) -> str:
+    return printable(text.encode("ascii", "backslashreplace"))[:_MOST_TEXT]
 
 
 def _shown(name: str) -> str:
@@ -159,6 +166,9 @@ class Inspection:
     field. Mail that lists and forwarders pass on may be lost by it (RFC 9989 7.4)."""
     refuse_spf: bool = False
     """Whether to refuse what SPF does not allow, unless DMARC passes by a signature."""
+    defer: bool = False
+    """Whether to refuse for now, with 451, what cannot be checked by DMARC because the DNS does not
+    answer."""
     timeout: float = field(default=30.0, validator=gt(0))
     """The seconds that the checks may take; then the results are temperror."""
     dkim: DKIMLimits = _DEFAULT
@@ -168,4 +178,4 @@ class Inspection:
 
     def refusal(self, check: MessageCheck) -> Reply | None:
         """Return the reply that refuses a message, or None."""
-        return check.refusal(dmarc=self.refuse_dmarc, spf=self.refuse_spf)
+        return check.refusal(dmarc=self.refuse_dmarc, spf=self.refuse_spf, defer=self.defer)

@@ -279,10 +279,11 @@ def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> Non
     assert (default.inspect, default.sign) == (None, None)
     inspect = configured(tmp_path, "[inspect]\n").inspect
     assert (inspect.refuse_dmarc, inspect.refuse_spf) == (False, False)
-    options = "authserv_id = 'example.org'\nrefuse_dmarc = true\nrefuse_spf = true\ntimeout = 7"
+    flags = "refuse_dmarc = true\nrefuse_spf = true\ndefer = true\n"
+    options = f"authserv_id = 'example.org'\ntimeout = 7\n{flags}"
     inspect = configured(tmp_path, f"[inspect]\n{options}\n").inspect
     found = (inspect.authserv_id, inspect.refuse_dmarc, inspect.refuse_spf, inspect.timeout)
-    assert found == ("example.org", True, True, 7.0)
+    assert (*found, inspect.defer) == ("example.org", True, True, 7.0, True)
     first, second = configured(tmp_path, SIGN + SIGN.replace("s1", "s2")).sign.keys
     assert (first.domain, first.selector, second.selector) == ("example.org", "s1", "s2")
     [key] = configured(tmp_path, SIGN + "identity = '@mail.example.org'\n").sign.keys

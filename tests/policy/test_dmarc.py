@@ -90,6 +90,39 @@ def test_the_organizational_domain(records: dict[str, str | list[str]], expected
     assert result.organizational_domain == expected
 
 
+@pytest.mark.req("RFC9989-4.10.2-01")
+@pytest.mark.parametrize(
+    ("author", "records", "sender", "signer", "organization", "aligned"),
+    [
+        (
+            "example.com", {"example.com": R, "signing.example.com": R},
+            "example.com", "signing.example.com", "example.com", (True, True),
+        ),
+        (
+            "a.b.c.d.e.f.g.h.i.j.k.example.com", {"example.com": R, "signing.example.com": R},
+            "example.com", "signing.example.com", "example.com", (True, True),
+        ),
+        (
+            "giant.bank.example", {"bank.example": f"{R}; psd=y", "giant.bank.example": R},
+            "mail.giant.bank.example", "mail.mega.bank.example", "giant.bank.example",
+            (True, False),
+        ),
+    ],
+)  # fmt: skip
+def test_the_examples_of_the_rfc(
+    author: str,
+    records: dict[str, str | list[str]],
+    sender: str,
+    signer: str,
+    organization: str,
+    aligned: tuple[bool, bool],
+) -> None:
+    result = check(author, zone(records), spf(sender), [dkim(signer)])
+    assert (result.result, result.organizational_domain) == (PASS, organization)
+    assert (result.is_aligned("spf"), result.is_aligned("dkim")) == aligned
+    assert result.policy_domain == organization
+
+
 # -- the record that applies -----------------------------------------------------------------------
 
 

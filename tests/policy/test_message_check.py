@@ -155,6 +155,12 @@ def test_failures_of_the_dns_are_temporary_errors_and_refuse_nothing() -> None:
     assert check.refusal() is None
     field = check.authentication_results("mx.test")
     assert field.count(b"=temperror") == 3
+    deferred = Inspection(defer=True).refusal(check)
+    assert bytes(deferred or b"").decode().splitlines() == [
+        "451-4.4.3 no answer of the DNS for _dmarc.example.org: failed: the zone's mood: failed",
+        "451 4.4.3 Try again later",
+    ]
+    assert Inspection(defer=True).refusal(checked(MESSAGE, request())) is None
 
 
 def test_a_check_that_took_too_long_is_a_temporary_error() -> None:
