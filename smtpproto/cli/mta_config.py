@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field, fields, frozen
 
 from ..adapters.asyncio import MTA
+from ..adapters.https import HTTPSFetch
 from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
@@ -28,6 +29,7 @@ from ..server.config import ServerOptions
 from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
 from ..transfer.relay import check_route
+from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
 from .mta_signing import read_inspection, read_signer
 from .serve import load_context, read_users
@@ -105,6 +107,7 @@ def read_configuration(path: Path) -> Configuration:
     options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
     options["resolver"] = _resolver(dns)
     options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
+    options["tls_policies"] = _tls_policies(table)
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:
@@ -140,6 +143,23 @@ def _reports(table: Table) -> ReportOptions:
         raise table.error("returned", 'must be "FULL" or "HDRS"')
     make = ReportOptions if returned is None else partial(ReportOptions, returned=Ret(returned))
     return of_fields(table, make, _REPORTS)
+
+
+def _tls_policies(table: Table) -> TLSPolicies:
+    """Return the wishes of domains for TLS that count."""
+    names = table.take_texts("tls_policies") or []
+    if not {*names} <= {"mta-sts", "dane"}:
+        raise table.error("tls_policies", 'must be a list of "mta-sts" and "dane"')
+    certificates = None
+    if "dane" in names:
+        try:
+            from ..adapters.cryptography_certificates import (  # noqa: PLC0415 - an extra
+                CryptographyCertificates,
+            )
+        except ImportError as error:
+            raise table.error("tls_policies", str(error)) from None
+        certificates = CryptographyCertificates()
+    return TLSPolicies(mta_sts=HTTPSFetch() if "mta-sts" in names else None, dane=certificates)
 
 
 def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dict[str, Route]:

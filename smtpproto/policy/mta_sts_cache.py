@@ -101,8 +101,8 @@ class MTASTSCache:
             if not self._is_due(entry, version, now, anew=anew):
                 known = MTASTSFinding(reason="") if entry.failure is None else entry.failure
                 return evolve(_kept(entry, now, known.reason), trouble=known.trouble)
-            entry.tried_at, entry.tried = now, version
             entry.failure = await self._try(domain, entry, version, now)
+            entry.tried_at, entry.tried = now, version  # not if it was cancelled
             if entry.failure is None:
                 return _kept(entry, now, "")
             return evolve(_kept(entry, now, entry.failure.reason), trouble=entry.failure.trouble)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from smtpproto import ScramKeys
 from smtpproto.adapters.asyncio import MTA
+from smtpproto.adapters.cryptography_certificates import CryptographyCertificates
 from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.adapters.dnspython import DNSResolver
+from smtpproto.adapters.https import HTTPSFetch
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
@@ -22,6 +24,7 @@ from smtpproto.grammar.dsn import Ret
 from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedule, SmartHost
 from smtpproto.mta.exchangers import Self
 from smtpproto.policy import Algorithm
+from smtpproto.transfer import TLSPolicies
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"
@@ -269,6 +272,19 @@ def configured(tmp_path: Path, text: str) -> Any:
     write_key(tmp_path)
     (tmp_path / "mail.toml").write_text(START + LISTEN + text)
     return read_configuration(tmp_path / "mail.toml").mta._config
+
+
+def test_the_wishes_of_domains_for_tls_count_if_the_file_says_so(tmp_path: Path) -> None:
+    def found(names: str) -> TLSPolicies:
+        path = tmp_path / "mail.toml"
+        path.write_text(f"{START}tls_policies = [{names}]\n{LISTEN}")
+        return read_configuration(path).mta._config.tls_policies
+
+    assert configured(tmp_path, "").tls_policies == found("") == TLSPolicies()
+    assert found('"mta-sts"') == TLSPolicies(mta_sts=HTTPSFetch())
+    assert type(found('"dane"').dane) is CryptographyCertificates
+    text = START + 'tls_policies = ["dnssec"]\n' + LISTEN
+    assert refusal(tmp_path, text).startswith("line 3: tls_policies: must be a list of")
 
 
 SIGN = '[[sign]]\ndomain = "example.org"\nselector = "s1"\nkey = "dkim.pem"\n'
