@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from email import message_from_bytes
+from email.errors import MessageError
 from email.message import Message
 
 from ..grammar.pattern import pattern
@@ -98,6 +99,9 @@ def _is_container(part: Message) -> bool:
 
 def _octets(part: Message) -> bytes:
     if part.is_multipart():  # message/*: the message in it
-        return b"\r\n".join(bytes(it) for it in part.get_payload() if isinstance(it, Message))
+        try:
+            return b"\r\n".join(bytes(it) for it in part.get_payload() if isinstance(it, Message))
+        except MessageError:  # it cannot be written as it was
+            return b""
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

@@ -64,6 +64,12 @@ def test_a_report_of_a_failure_is_read() -> None:
         assert report.message.startswith(b"From: <ann@a.test>")
 
 
+def test_a_message_that_is_malformed_is_left_out() -> None:
+    mail = REPORT.replace(b"Subject: hello\n", b"Date: Thu\x0cSubject: hello\n")
+    report = FeedbackReport.parse(mail)
+    assert (report.auth_failure, report.message) == ("dmarc", b"")
+
+
 def test_none_is_no_method_that_was_not_aligned() -> None:
     mail = REPORT.replace(b"SPF, dkim", b"none")
     assert FeedbackReport.parse(mail).identity_alignment == ()
