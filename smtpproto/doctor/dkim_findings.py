@@ -15,6 +15,7 @@ __all__ = ["check"]
 
 _LEAST, _GOOD = 1024, 2048  # bits of an RSA key that verifiers accept, and that signers should use
 _TYPES = {it.key_type: it for it in Algorithm}
+_FORM = "v=DKIM1; k=rsa; p=(the public key in base64)"
 _MAKE = "Make a key, publish it, and sign with it (smtpproto.adapters.cryptography_keys)."
 
 
@@ -38,19 +39,22 @@ def judge(name: str, answer: Answer, keys: Keys | None) -> Iterator[Finding]:
         return
     if not answer.octets:
         why = f"Signatures with this selector fail. {refusals(Need.AUTHENTICATION, Need.DKIM)}"
-        record = txt_record(name, "v=DKIM1; k=rsa; p=(the public key in base64)")
-        yield error(Subject.DKIM, name, "there is no key", why, _MAKE).publishing(record)
+        yield error(Subject.DKIM, name, "there is no key", why, _MAKE).publishing(
+            txt_record(name, _FORM)
+        )
         return
-    if len(answer.octets) > 1:
+    octets, *others = answer.octets
+    if others:
         text = f"there are {len(answer.octets)} TXT records"
         why = "Which of them receivers take is undefined (RFC 6376 3.6.2.2)."
         yield error(Subject.DKIM, name, text, why, "Remove all but one.")
     try:
-        key = DKIMKey.parse(answer.octets[0])
+        key = DKIMKey.parse(octets)
     except GrammarError as malformed:
         why, mend = "Signatures with this selector fail.", "Correct the record."
-        record = txt_record(name, "v=DKIM1; k=rsa; p=(the public key in base64)")
-        yield error(Subject.DKIM, name, malformed.message, why, mend).publishing(record)
+        yield error(Subject.DKIM, name, malformed.message, why, mend).publishing(
+            txt_record(name, _FORM)
+        )
         return
     yield from judge_key(name, key, keys)
 

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
-from ..dns import Kind
-from ..policy import DMARCPolicy, DMARCRecord
+from ..policy import DMARCPolicy, DMARCRecord, report_destinations
 from ..policy.dmarc_record import mailbox_of
 from ..policy.dmarc_walk import Unanswered, Walk, Walker
 from .facts import Facts
@@ -16,7 +15,7 @@ from .receivers import Need, refusals
 
 __all__ = ["check"]
 
-_REPORTED = 5  # domains to which reports go that are asked whether they want them
+_REPORTED = 5  # addresses for reports that are looked at
 
 
 async def check(facts: Facts) -> AsyncIterator[Finding]:
@@ -37,7 +36,7 @@ async def check(facts: Facts) -> AsyncIterator[Finding]:
     for finding in judge(facts.domain, walk, story):
         yield finding
     if walk.policy_record is not None:
-        async for finding in _reports(facts, walk.organizational_domain, walk.policy_record[1]):
+        async for finding in _reports(facts, *walk.policy_record):
             yield finding
 
 
@@ -77,25 +76,22 @@ def judge_record(where: str, record: DMARCRecord, *, is_subdomain: bool) -> Iter
         yield note(Subject.DMARC, where, "nobody tells you who sends in your name", mend)
 
 
-async def _reports(facts: Facts, organization: str, record: DMARCRecord) -> AsyncIterator[Finding]:
-    """Ask other domains whether they take the reports (RFC 9990 4)."""
-    others = dict.fromkeys(filter(None, map(_domain, record.aggregate_uris)))
-    for other in [*others][:_REPORTED]:
-        if other == organization or other.endswith(f".{organization}"):
+async def _reports(facts: Facts, where: str, record: DMARCRecord) -> AsyncIterator[Finding]:
+    """Judge whether reports by the record at *where* may go where it says (RFC 9990 4)."""
+    uris = record.aggregate_uris[:_REPORTED]
+    for it in await report_destinations(where, uris, facts.resolver):
+        mailbox = mailbox_of(it.uri)
+        if it.mailboxes or it.temporary:
             continue
-        name = f"{facts.domain}._report._dmarc.{other}"
-        answer = await facts.ask(name, Kind.TXT)
-        if answer.known and not any(it.startswith(b"v=DMARC1") for it in answer.octets):
-            text = f"{other} does not say that it takes reports about {facts.domain}"
-            why = "Receivers do not send them."
-            mend = f"Let {other} publish the record."
-            found = warning(Subject.DMARC, facts.domain, text, why, mend)
-            yield found.publishing(txt_record(name, "v=DMARC1"))
-
-
-def _domain(uri: str) -> str:
-    mailbox = mailbox_of(uri)
-    return "" if mailbox is None or mailbox.domain is None else str(mailbox.domain).lower()
+        found = warning(
+            Subject.DMARC, where, f"no reports go to {it.uri}: {it.reason}",
+            "Nobody tells you who sends in your name.",
+            "Let the other domain publish the record, or name an address of your own.",
+        )  # fmt: skip
+        if mailbox is not None:
+            name = f"{where}._report._dmarc.{mailbox.domain}"
+            found = found.publishing(txt_record(name, "v=DMARC1"))
+        yield found
 
 
 def _none() -> str:

@@ -29,7 +29,7 @@ async def check(facts: Facts) -> AsyncIterator[Finding]:
             *judge_tls(session, now, enforced=facts.enforces_tls),
         ):
             yield finding
-    for finding in (*_together(facts.domain, sessions), *judge_roles(facts.domain, sessions)):
+    for finding in (*_together(facts.domain, sessions), *judge_roles(sessions)):
         yield finding
     if any(it.error is None for it in sessions):
         submission = [it async for it in submission_sessions(facts)]
@@ -83,7 +83,7 @@ def judge_submission(domain: str, sessions: Sequence[Session], now: float) -> It
         yield note(Subject.PORT, domain, text, "This is well if another host takes submissions.")
 
 
-def judge_roles(domain: str, sessions: Sequence[Session]) -> Iterator[Finding]:
+def judge_roles(sessions: Sequence[Session]) -> Iterator[Finding]:
     """Judge the replies for postmaster and abuse."""
     for session in sessions:
         for address, reply in session.replies.items():

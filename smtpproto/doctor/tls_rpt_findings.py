@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 from ..dns import Answer, Kind
 from ..errors import GrammarError
-from ..policy.tag_list import parse_tag_list
+from ..policy import tls_report_uris
 from .facts import Facts, is_answered
 from .finding import Finding, Subject, note, ok, txt_record, warning
 
 __all__ = ["check"]
 
-_VERSION = b"v=TLSRPTv1;"
 _WHY = "Without reports nobody tells you that senders fail to reach you over TLS."
 
 
@@ -32,31 +31,14 @@ def judge(domain: str, answer: Answer) -> Iterator[Finding]:
     if reason := is_answered(answer):
         yield note(Subject.TLS_RPT, domain, reason)
         return
-    found = [it for it in answer.octets if it.startswith(_VERSION)]
     if not answer.octets:
         text = "senders are not asked for reports about TLS"
         yield note(Subject.TLS_RPT, domain, text, "Publish where reports go.").publishing(record)
-    elif len(found) != 1:
-        text = f"{len(found)} records begin with v=TLSRPTv1;, and one is needed"
-        yield _fault(domain, text, record)
+        return
+    try:
+        uris = tls_report_uris(answer.octets)
+    except GrammarError as malformed:
+        found = warning(Subject.TLS_RPT, domain, malformed.message, _WHY, "Correct the record.")
+        yield found.publishing(record)
     else:
-        try:
-            addresses = _addresses(found[0])
-        except GrammarError as malformed:
-            yield _fault(domain, malformed.message, record)
-        else:
-            yield ok(Subject.TLS_RPT, domain, f"reports go to {addresses}")
-
-
-def _addresses(octets: bytes) -> str:
-    """Return ``rua=``. Raises GrammarError if there is none that can be used."""
-    addresses = parse_tag_list(octets).get("rua", "")
-    for it in addresses.split(","):
-        if not it.strip().startswith(("mailto:", "https:")):
-            raise GrammarError(f"rua= has {it.strip()[:60]!r}, which is neither mailto: nor https:")
-    return addresses
-
-
-def _fault(domain: str, text: str, record: str) -> Finding:
-    mend = "Correct the record."
-    return warning(Subject.TLS_RPT, domain, text, _WHY, mend).publishing(record)
+        yield ok(Subject.TLS_RPT, domain, f"reports go to {', '.join(uris)}")

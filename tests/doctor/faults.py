@@ -104,6 +104,11 @@ def _no_policy(world: World) -> None:
     world.web.status = 404
 
 
+def _other_name(world: World) -> None:
+    world.publish(_POINTER, Kind.PTR, "host.example.net")
+    world.publish("host.example.net", Kind.A, "192.0.2.7")
+
+
 FAULTS = (
     Fault("no-mx", Subject.MX, _WARNING, "no MX record", "IN MX 10", _no_mx),
     Fault("no-host", Subject.MX, _ERROR, "neither an MX record nor an address", "MX", _no_host),
@@ -136,6 +141,10 @@ FAULTS = (
     Fault(
         "ptr-leads-elsewhere", Subject.PTR, _ERROR, "does not lead back", "IN A 198.51.100.1",
         _records(_POINTER, Kind.PTR, "customer-1.example.net"),
+    ),
+    Fault(
+        "ptr-of-another-host", Subject.PTR, _ERROR, "does not lead back", "IN A 198.51.100.1",
+        _other_name,
     ),
     Fault("port-25-silent", Subject.PORT, _ERROR, "not reached", "firewalls", _silent),
     Fault(
@@ -224,7 +233,7 @@ FAULTS = (
         _mood(DMARC, Kind.TXT, Status.FAILED),
     ),
     Fault(
-        "dmarc-reports-elsewhere", Subject.DMARC, _WARNING, "does not say that it takes reports",
+        "dmarc-reports-elsewhere", Subject.DMARC, _WARNING, "does not agree",
         f"{DOMAIN}._report._dmarc.example.net. IN TXT",
         _records(DMARC, Kind.TXT, b"v=DMARC1; p=reject; rua=mailto:d@example.net"),
     ),
@@ -261,7 +270,7 @@ FAULTS = (
         lambda world: world.serve(MX1, tls=False),
     ),
     Fault(
-        "tls-rpt-malformed", Subject.TLS_RPT, _WARNING, "neither mailto: nor https:", "rua=mailto:",
+        "tls-rpt-malformed", Subject.TLS_RPT, _WARNING, "no rua= with", "rua=mailto:",
         _records(f"_smtp._tls.{DOMAIN}", Kind.TXT, b"v=TLSRPTv1; rua=tls@example.org"),
     ),
 )  # fmt: skip

@@ -195,7 +195,7 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
         why="W",
         mend="M",
         record="R",
-        detail="one\ntwo",
+        detail="one\ntwo\x1b",
     )
     good = Finding(subject=Subject.MX, severity=Severity.OK, about="mx", what="fine")
     diagnosis = Diagnosis(about=DOMAIN, findings=(bad, good))
@@ -209,7 +209,7 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
         "           Do: M\n"
         "           Publish: R\n"
         "           one\n"
-        "           two"
+        "           two\\x1b"
     )
     assert diagnosis.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
     assert good.as_dict() == {"subject": "mx", "severity": "ok", "about": "mx", "what": "fine"}

@@ -8,6 +8,7 @@ import pytest
 
 from smtpproto import Reply, TLSInfo
 from smtpproto.doctor import DEMANDS, Need, Severity
+from smtpproto.doctor.port_findings import judge_roles
 from smtpproto.doctor.receivers import refusals
 from smtpproto.doctor.session import Session
 from smtpproto.doctor.tls_findings import judge_tls
@@ -60,6 +61,17 @@ def test_each_need_is_demanded_by_a_receiver_with_a_source(need: Need) -> None:
     found = [it for it in DEMANDS if it.need is need]
     assert found and all(it.source.startswith("https://") for it in found)
     assert all(it.receiver in refusals(need) and it.reply in refusals(need) for it in found)
+
+
+def test_a_receiver_that_refuses_all_is_told_once() -> None:
+    said = refusals(Need.AUTHENTICATION, Need.SPF)
+    assert said.count("Gmail") == said.count("Yahoo") == said.count("Outlook.com") == 1
+
+
+def test_greylisting_of_postmaster_is_only_a_note() -> None:
+    replies = {"postmaster@example.org": Reply(451, "4.7.1", "Later")}
+    [found] = judge_roles([_session(replies=replies)])
+    assert found.severity is Severity.NOTE and "451" in found.what
 
 
 def test_receivers_are_told_with_their_codes() -> None:

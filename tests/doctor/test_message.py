@@ -104,6 +104,11 @@ def test_trouble_on_the_way_is_a_note(old: bytes, new: bytes, what: str) -> None
     assert found.severity is _NOTE and what in found.what
 
 
+def test_clocks_that_differ_a_little_are_no_trouble() -> None:
+    [found] = examine(signed().replace(b"00:00:07", b"00:00:01")).of(Subject.RECEIVED)
+    assert found.severity is _OK
+
+
 def test_a_long_way_is_a_note() -> None:
     [_, found] = examine(signed(before=RECEIVED + RECEIVED.partition(b"\r\n")[2] * 13)).of(
         Subject.RECEIVED
