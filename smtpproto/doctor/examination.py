@@ -51,14 +51,22 @@ async def examine_domain(
     Raises GrammarError if *domain* is not a domain.
     """
     name = Domain(to_a_labels(domain).lower().removesuffix(".")).name
-    facts = Facts(name, Questions(resolver, options.questions), runtime, options)
-    findings: list[Finding] = []
     end = runtime.now() + options.seconds
+    questions = Questions(resolver, options.questions, runtime.now, end)
+    facts = Facts(name, questions, runtime, options, end)
+    findings: list[Finding] = []
     for subject, check in CHECKS.items():
+        reason = ""
         try:
-            await runtime.within(max(end - runtime.now(), 0.01), _collect(check(facts), findings))
-        except CallAborted:
-            findings.append(_unfinished(name, subject, options.seconds))
+            await runtime.within(end - runtime.now(), _collect(check(facts), findings))
+        except CallAborted as error:
+            reason = str(error)
+        if facts.is_over:  # what blocks is not cancelled
+            reason = f"the time of {options.seconds:g} seconds is over, also for what comes next"
+        if reason:
+            findings.append(_unfinished(name, subject, reason))
+        if facts.is_over:
+            break
     return Diagnosis(about=name, findings=tuple(findings))
 
 
@@ -67,8 +75,7 @@ async def _collect(found: AsyncIterator[Finding], findings: list[Finding]) -> No
         findings.append(finding)
 
 
-def _unfinished(domain: str, subject: Subject, seconds: float) -> Finding:
-    text = f"was not looked at to its end: the time of {seconds:g} seconds is over"
-    mend = "Allow more time, or mend what was slow first."
-    why = "There may be more faults."
-    return warning(subject, domain, text, why, mend)
+def _unfinished(domain: str, subject: Subject, reason: str) -> Finding:
+    text = f"was not looked at to its end: {reason}"
+    mend = "Mend what was slow first, or allow more time."
+    return warning(subject, domain, text, "There may be more faults.", mend)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 from attrs import define, field, frozen
@@ -71,18 +72,23 @@ class DoctorOptions:
 
 @define(eq=False)
 class Questions:
-    """Asks a resolver each question once, and not more than *most*. It is a resolver itself."""
+    """Asks a resolver each question once, not more than *most*, and none after the *end*, a time of
+    *now*: blocking calls cannot be cancelled. It is a resolver itself."""
 
     resolver: Resolver
     most: int
+    now: Callable[[], float] = field(default=float)
+    end: float = math.inf
     _kept: dict[tuple[str, Kind], Answer] = field(factory=dict, init=False)
 
     async def lookup(self, name: str, kind: Kind) -> Answer:
-        """Return the answer for *name*; FAILED if too much was asked already."""
+        """Return the answer for *name*; FAILED if too much was asked, or the time is over."""
         key = (name, kind)
         if key not in self._kept:
             if len(self._kept) >= self.most:
                 return Answer(status=Status.FAILED, detail=f"more than {self.most} questions")
+            if self.now() >= self.end:
+                return Answer(status=Status.FAILED, detail="the time is over")
             self._kept[key] = await self.resolver.lookup(name, kind)
         return self._kept[key]
 
@@ -128,9 +134,16 @@ class Facts:
     resolver: Resolver
     runtime: Runtime
     options: DoctorOptions
+    end: float = math.inf
+    """When the examination ends, as a time of the runtime."""
     enforces_tls: bool = field(default=False, init=False)
     """Whether an MTA-STS policy makes senders refuse hosts without a valid certificate."""
     _exchange: Exchange | None = field(default=None, init=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time for the examination is over."""
+        return self.runtime.now() >= self.end
 
     async def ask(self, name: str, kind: Kind) -> Answer:
         """Return what the DNS answers."""

@@ -56,6 +56,8 @@ async def server_sessions(facts: Facts) -> AsyncIterator[Session]:
     asks = tuple(f"{role}@{facts.domain}" for role in ROLES)
     for host in await facts.hosts():
         for address in host.addresses[:_PER_HOST]:
+            if facts.is_over:
+                return
             session = await open_session(
                 facts, Session(host=host.name, address=address, port=25), asks
             )
@@ -67,7 +69,7 @@ async def submission_sessions(facts: Facts) -> AsyncIterator[Session]:
     """Connect to the ports for submission of the hosts of the domain."""
     for host in await facts.hosts():
         for port in (465, 587):
-            if host.addresses:
+            if host.addresses and not facts.is_over:
                 address = host.addresses[0]
                 session = Session(host=host.name, address=address, port=port)
                 yield await open_session(facts, session)

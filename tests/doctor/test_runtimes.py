@@ -13,6 +13,7 @@ from attrs import evolve
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as on_trio
+from smtpproto.dns import Answer, Kind
 from smtpproto.doctor import Diagnosis, examine_domain
 from smtpproto.ports import Runtime
 from tests.doctor.healthy import DOMAIN, World
@@ -36,3 +37,29 @@ def test_each_runtime_comes_to_the_same_diagnosis(name: str) -> None:
         return await examine_domain(DOMAIN, world.zone, make(), world.options)
 
     assert run(examination) == world.examine()
+
+
+class _Clock(blocking.Runtime):
+    """Blocks, with a clock that its owner sets."""
+
+    time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+
+def test_questions_that_block_end_the_examination_in_time() -> None:
+    world, clock = World(), _Clock()
+    world.zone.runtime = None
+    asked: list[str] = []
+
+    class Slow:
+        async def lookup(self, name: str, kind: Kind) -> Answer:
+            asked.append(name)
+            clock.time += 50
+            return await world.zone.lookup(name, kind)
+
+    diagnosis = blocking.run(examine_domain(DOMAIN, Slow(), clock, world.options))
+    assert len(asked) == 4 and not world.web.asked
+    assert any("the time of 180 seconds is over" in it.what for it in diagnosis.findings)
+    assert all(host.connections == 0 for host in world.net.hosts.values())
