@@ -1,4 +1,7 @@
-"""What large receivers demand of those who send to them, as data."""
+"""What large receivers demand of those who send to them, as data: the state of November 2026.
+
+The demands and codes are as others quote them from the pages that are named here.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +51,6 @@ OUTLOOK = (
     "fix-ndr-error-550-5-7-515-in-outlook-com-34cfe8f8-6fbf-457e-9e8b-9e4dbaf4e0ef"
 )
 YAHOO = "https://senders.yahooinc.com/best-practices/"
-READ = "2026-11"
-"""The month in which the sources were read."""
 
 DEMANDS = (
     Demand("Gmail", Need.AUTHENTICATION, "550 5.7.26", False, GUIDELINES),
