@@ -24,7 +24,11 @@ def test_the_end_of_a_certificate_is_read_from_it() -> None:
     assert end is not None and abs(end + _DAY - datetime.now(UTC).timestamp()) < 600
 
 
-@pytest.mark.parametrize("octets", [b"", b"x", b"\x30\x80", der(LEAF)[:40], b"\x30\x02\x30\x00"])
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"x", b"\x30\x80", der(LEAF)[:40], b"\x30\x02\x30\x00"],
+    ids=["empty", "text", "endless", "cut off", "without fields"],
+)
 def test_of_what_is_no_certificate_there_is_no_end(octets: bytes) -> None:
     assert expiry(octets) is None
 
