@@ -105,8 +105,7 @@ class TypedValue:
 def _write_address(address: str, *, utf8: bool) -> str:
     """Return an address of type utf-8; as it is, if *utf8* allows and it cannot be misread."""
     plain = address.isprintable() and "\\" not in address and address == address.strip(" \t")
-    # A blank where a long address is cut would be lost.
-    plain = plain and (len(address) <= _LINE // _WIDEST or " " not in address)
+    plain = plain and len(address) <= _LINE // _WIDEST  # else it is cut, as encoded ones can be
     return address if utf8 and plain else encode_unitext(address, seven_bit=not utf8)
 
 
