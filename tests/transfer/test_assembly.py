@@ -105,6 +105,7 @@ def test_a_message_for_the_future_is_not_released_before_its_time(
     async def scenario(mail: RunningMTA) -> list[int]:
         outcome = await site.submit(mail, Envelope(ANN, BOB, parameters), extensions=offer)
         assert outcome.accepted
+        await site.simulation.sleep(60)  # it is not due by itself, nor if it is to be tried now
         await site.store.retry(Selection(), site.simulation.utc())
         mail.agent.wake()
         counts = []
