@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -59,7 +60,10 @@ def read_ehlo(octets: bytes) -> Extensions:
 
 
 def write_ehlo(extensions: Extensions) -> bytes:
-    return bytes(Reply(250, None, ["mx", *extensions.lines()]))
+    *lines, last = ["mx", *extensions.lines()]
+    octets = "".join([*(f"250-{line}\r\n" for line in lines), f"250 {last}\r\n"]).encode()
+    # An octet that is not UTF-8 was escaped; as such it would take more room in its line.
+    return re.sub(rb"\\x([89a-f][0-9a-f])", lambda it: bytes.fromhex(it[1].decode()), octets)
 
 
 def read_mail_parameters(octets: bytes) -> MailParameters:
