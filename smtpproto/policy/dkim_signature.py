@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any
 
@@ -154,7 +154,7 @@ _VALUES = (
     "algorithm", "domain", "selector", "headers", "body_hash", "signature", "header_form",
     "body_form", "body_octets", "timestamp", "expires",
 )  # fmt: skip
-make_signature = maker(DKIMSignature, *_VALUES, "identity")
+make_signature: Callable[..., DKIMSignature] = maker(DKIMSignature, *_VALUES, "identity")
 
 
 def signature_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
