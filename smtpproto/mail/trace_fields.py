@@ -12,11 +12,12 @@ from attrs import frozen
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.domain import AddressLiteral, Domain, HelloHost, Host
+from ..grammar.local_part import ATOM
 from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 
 _REMEMBERED = 1000  # addresses of clients, because to read one is slow
-_ATOM = pattern(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+")
+_ATOM = pattern(ATOM)
 _CIPHER = pattern(r"TLS(_[A-Z0-9]+)+")  # the names of IANA; OpenSSL's own ones are not allowed
 
 

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from attrs import evolve
 
 from ..grammar.address import Mailbox
+from ..grammar.local_part import ATOM
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
@@ -31,8 +32,8 @@ __all__ = ["AggregateCounts", "report_filename", "report_mail", "write_report"]
 
 _NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 _SIGNATURES = 100  # of a row (RFC 9990 3.1.3)
-_DOT_ATOM = pattern(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_REPORT_ID = pattern(rf"{_DOT_ATOM.pattern}(?:@{_DOT_ATOM.pattern})?")
+_DOT_ATOM = rf"{ATOM}(?:\.{ATOM})*"
+_REPORT_ID = pattern(rf"{_DOT_ATOM}(?:@{_DOT_ATOM})?")
 _NOT_XML = pattern(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 _TEXT = 1000  # characters of a text that is written
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from ..grammar.local_part import ATOM
 from ..grammar.pattern import pattern
 from .field_text import FieldReader, comment, folded, word
 from .spf import SPFCheck
 from .spf_record import SPFResult
 
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
-_DOT_ATOM = pattern(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_DOT_ATOM = pattern(rf"{ATOM}(?:\.{ATOM})*")
 _BARE = pattern(r'[^\x00-\x20\x7f"();,\\]+')  # what programs write without quotes
 _NAME = pattern(r"[A-Za-z][A-Za-z0-9._-]*")
 _WORD = pattern(r"[A-Za-z]+")
