@@ -25,7 +25,7 @@ from ..policy import (
     check_dmarc,
     check_spf,
 )
-from ..policy.header_section import HeaderReader, HeaderSection, feed_source
+from ..policy.header_section import HeaderSection, feed_source
 from .facts import Questions
 from .finding import Diagnosis, Finding, Severity, Subject, error, note, ok, warning
 from .list_headers import field_text, is_for_a_list, judge_list, judge_one_click
@@ -77,18 +77,11 @@ async def examine_message(
     *now* is in seconds since the epoch: keys and signatures are judged as of then. Raises
     GrammarError if the header section is longer than 1 MiB.
     """
-    verifier, reader = DKIMVerifier(), HeaderReader()
-
-    def feed(data: bytes) -> None:
-        verifier.feed(data)
-        if not reader.ended:
-            reader.feed(data)
-
-    feed_source(feed, message)
-    reader.finish()
+    verifier = DKIMVerifier()
+    feed_source(verifier.feed, message)
     questions = Questions(resolver, DOCTOR_QUESTIONS)
     dkim = await verifier.results(questions, keys, now=now)
-    facts = await _gather(reader.octets, dkim, request, questions, now)
+    facts = await _gather(verifier.header, dkim, request, questions, now)
     about = f"message from {facts.dmarc.author or 'an unknown domain'}"
     return Diagnosis(about=about, findings=tuple(_judge(facts)))
 

@@ -49,6 +49,11 @@ class DKIMVerifier:
                 self._checks = self._begin()
             self._bodies.feed(data)
 
+    @property
+    def header(self) -> bytes:
+        """The header section; ``b""`` until its end was fed, or :meth:`results` was called."""
+        return self._reader.octets
+
     async def results(self, resolver: Resolver, keys: Keys, *, now: float) -> list[DKIMCheck]:
         """Return a result for each signature of the message, whose octets were all fed, from the
         top. For a message without signatures it is one result, which is NONE.

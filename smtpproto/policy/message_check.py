@@ -26,7 +26,6 @@ from .dkim_check import DKIMCheck, DKIMLimits
 from .dkim_verify import DKIMVerifier
 from .dmarc import DMARCCheck, DMARCResult, author_domains, check_dmarc
 from .dmarc_record import DMARCPolicy
-from .header_section import HeaderReader
 from .keys import Keys
 from .spf import SPFCheck, SPFRequest, check_spf
 from .spf_record import SPFResult
@@ -125,14 +124,11 @@ class MessageVerifier:
     def __init__(self, request: SPFRequest | None, limits: DKIMLimits = _DEFAULT) -> None:
         self._request = request
         self._dkim = DKIMVerifier(limits)
-        self._header = HeaderReader()
 
     def feed(self, data: bytes) -> None:
         """Take the next slice, with CRLF line ends. Raises GrammarError if the header section is
         longer than 1 MiB."""
         self._dkim.feed(data)
-        if not self._header.ended:
-            self._header.feed(data)
 
     async def check(self, resolver: Resolver, keys: Keys, *, now: float) -> MessageCheck:
         """Return what was found out about the message, whose octets were all fed.
@@ -140,11 +136,10 @@ class MessageVerifier:
         *now* is the time in seconds since the epoch. Raises nothing but what *resolver* raises. A
         caller bounds its time, and takes :meth:`MessageCheck.given_up` when it is over.
         """
-        self._header.finish()
         spf = None if self._request is None else await check_spf(self._request, resolver)
         dkim = await self._dkim.results(resolver, keys, now=now)
         try:
-            authors = author_domains(self._header.octets)
+            authors = author_domains(self._dkim.header)
         except GrammarError as error:
             dmarc = DMARCCheck(result=DMARCResult.PERMERROR, reason=printable(error.message))
         else:
