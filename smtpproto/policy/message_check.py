@@ -87,10 +87,7 @@ class MessageCheck:
         spf = (
             "none" if self.spf is None else f"{self.spf.result.value} for {_shown(self.spf.domain)}"
         )
-        signatures = [
-            f"{it.result.value} for {_shown(it.domain)}" if it.domain else it.result.value
-            for it in self.dkim
-        ]
+        signatures = [_told(it.result.value, it.domain) for it in self.dkim]
         return [
             f"{author} does not answer for this message, and the DMARC record of {policy} asks to",
             f"refuse it. SPF: {spf}; DKIM: {', '.join(signatures[:3]) or 'none'}.",
