@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..grammar.address import ReversePath
 from ..grammar.ascii_case import lower
-from .report_parts import read_header
+from ..mail.parts import read_header
 
 __all__ = ["is_automatic", "may_answer"]
 

@@ -17,10 +17,10 @@ from ..grammar.dsn import Notify, Ret
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.printable import printable
 from ..mail.encoded_words import encode_text, fold
+from ..mail.parts import read_header
 from ..option_types import checked
 from .queue import Delivery, Message
 from .report_mime import header_of, multipart_report, returned, status_part, text_part
-from .report_parts import read_header
 from .report_status import make_status
 from .report_text import Case, report_text
 from .retry import RetrySchedule

@@ -12,7 +12,7 @@ from attrs import frozen
 from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
 from ..grammar.reply import EnhancedCode, GrammarError
-from .report_parts import ReadPart
+from ..mail.parts import ReadPart
 from .status import Action, DeliveryStatus, RecipientStatus, TypedValue
 
 __all__ = ["older_status", "returned_copy"]

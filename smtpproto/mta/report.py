@@ -7,12 +7,13 @@ import re
 from attrs import evolve, frozen
 
 from ..grammar.pattern import pattern
+from ..mail.parts import ReadPart, parts_of, read_header
 from .older_reports import older_status, returned_copy
-from .report_parts import ReadPart, parts_of, read_header
 from .status import DeliveryStatus, RecipientStatus
 
 __all__ = ["Report", "read_report"]
 
+_MAX_CONTENT = 1024 * 1024  # octets of a message that are looked at
 _RETURNED = (
     "message/rfc822", "text/rfc822-headers", "text/rfc822-header", "message/rfc822-headers",
     "message/global", "message/global-headers",
@@ -51,7 +52,7 @@ def read_report(content: bytes) -> Report | None:
 
     Anything may be passed: it never raises. Only the first MiB is read.
     """
-    whole, *parts = parts_of(content)
+    whole, *parts = parts_of(content[:_MAX_CONTENT])
     parts = parts or [whole]
     found = _standard(parts)
     if found is None and whole.type == "multipart/mixed":  # a report may be forwarded in another

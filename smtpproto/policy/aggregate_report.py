@@ -17,9 +17,10 @@ from attrs import frozen
 
 from ..grammar.ascii_case import lower
 from ..grammar.reply import GrammarError
+from ..mail.parts import parts_of
 from ..option_types import checked
 from .dmarc_record import DMARCPolicy, DMARCRecord
-from .report_file import check_size, expand, mail_parts
+from .report_file import check_size, expand
 from .report_xml import Element, parse_xml
 
 __all__ = ["AggregateReport", "AggregateRow", "PolicyOverride", "ReportedDKIM", "ReportedSPF"]
@@ -140,10 +141,10 @@ class AggregateReport:
     @classmethod
     def _in_mail(cls, mail: bytes) -> Self:
         fault = GrammarError("there is no aggregate report in this mail")
-        for kind, name, octets in mail_parts(mail):
-            if name.endswith((".xml", ".gz", ".zip")) or kind in _MEDIA_TYPES:
+        for part in parts_of(mail):
+            if part.filename.endswith((".xml", ".gz", ".zip")) or part.type in _MEDIA_TYPES:
                 try:
-                    return cls._of(parse_xml(expand(octets)))
+                    return cls._of(parse_xml(expand(part.body)))
                 except GrammarError as error:
                     fault = error
         raise fault

@@ -12,8 +12,9 @@ from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..mail.parts import parts_of
 from ..option_types import checked
-from .report_file import mail_parts
+from .report_file import check_size
 
 __all__ = ["FeedbackReport"]
 
@@ -45,13 +46,14 @@ class FeedbackReport:
         than 16 MiB."""
         fields: dict[str, tuple[str, ...]] | None = None
         text, message = "", b""
-        for kind, _, octets in mail_parts(mail):
-            if kind == "message/feedback-report" and fields is None:
-                fields = _fields(octets.decode("utf-8", "replace"))
-            elif kind.startswith(("message/rfc822", "message/global", "text/rfc822")):
-                message = message or octets
-            elif kind == "text/plain" and fields is None:
-                text = text or octets.decode("utf-8", "replace")
+        check_size(mail)
+        for part in parts_of(mail):
+            if part.type == "message/feedback-report" and fields is None:
+                fields = _fields(part.text)
+            elif part.type.startswith(("message/rfc822", "message/global", "text/rfc822")):
+                message = message or part.body
+            elif part.type == "text/plain" and fields is None:
+                text = text or part.text
         if fields is None:
             raise GrammarError("there is no part message/feedback-report in this mail")
         kinds = fields.get("feedback-type", ())

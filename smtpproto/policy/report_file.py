@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 import zlib
-from collections.abc import Iterator
-from email import message_from_bytes
-from email.errors import MessageError
-from email.message import Message
 
-from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 
 __all__ = ["MAX_EXPANDED", "MAX_REPORT"]
@@ -21,8 +15,6 @@ MAX_REPORT = 16 * 1024 * 1024
 MAX_EXPANDED = 64 * 1024 * 1024
 """Octets of a report that was compressed."""
 
-_MOST_MULTIPARTS = 20
-_MULTIPART = pattern(rb"content-type[ \t]*:\s*(?:multipart|message)/", re.IGNORECASE)
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _GZIP_WINDOW = 31  # for zlib: a gzip header and trailer, and any window
 
@@ -77,31 +69,3 @@ def _unzip(octets: bytes, most: int) -> bytes:
 
 def _too_large(most: int) -> GrammarError:
     return GrammarError(f"a compressed report of more than {most} octets")
-
-
-def mail_parts(mail: bytes) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the parts of *mail* that are not multiparts: the media type and the file name in lower
-    case, and the decoded octets. Raises GrammarError."""
-    check_size(mail)
-    if len(_MULTIPART.findall(mail)) > _MOST_MULTIPARTS:
-        raise GrammarError("a mail with too many parts inside each other")
-    try:
-        parts = [it for it in message_from_bytes(mail).walk() if not _is_container(it)]
-        found = [(it.get_content_type(), it.get_filename("").lower(), _octets(it)) for it in parts]
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
-        raise GrammarError("a mail whose parts cannot be read") from None
-    yield from found
-
-
-def _is_container(part: Message) -> bool:
-    return part.is_multipart() and part.get_content_maintype() == "multipart"
-
-
-def _octets(part: Message) -> bytes:
-    if part.is_multipart():  # message/*: the message in it
-        try:
-            return b"\r\n".join(bytes(it) for it in part.get_payload() if isinstance(it, Message))
-        except MessageError:  # it cannot be written as it was
-            return b""
-    payload = part.get_payload(decode=True)
-    return payload if isinstance(payload, bytes) else b""

@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import GrammarError
 from ..grammar.timestamp import read_timestamp, write_timestamp
 from ..limits import TLS_REPORT, TLS_REPORT_ENTRIES
-from .report_file import expand, mail_parts
+from ..mail.parts import parts_of
+from .report_file import expand
 from .tls_report import ReportedPolicy, TLSFailure, TLSPolicyResult, TLSReport
 
 __all__ = ["read_tls_report", "write_tls_report"]
@@ -89,7 +90,7 @@ def _json(octets: bytes) -> bytes:
     """Return the JSON in *octets*. Raises GrammarError."""
     content = expand(octets, TLS_REPORT)
     if content.lstrip()[:1] != b"{":
-        found = (it for kind, _, it in mail_parts(octets) if kind.startswith(_MEDIA_TYPE))
+        found = (it.body for it in parts_of(octets) if it.type.startswith(_MEDIA_TYPE))
         content = expand(next(found, b""), TLS_REPORT)
     if len(content) > TLS_REPORT:
         raise GrammarError(f"more than {TLS_REPORT} octets in a report")

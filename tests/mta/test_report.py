@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto.grammar.reply import EnhancedCode
+from smtpproto.mail.parts import parts_of
 from smtpproto.mta.queue import make_id
 from smtpproto.mta.report import read_report
-from smtpproto.mta.report_parts import parts_of
 from smtpproto.mta.settlement import Done, Fate
 from smtpproto.mta.status import Action, DeliveryStatus
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import io
@@ -335,6 +336,20 @@ def zipped(octets: bytes, name: str = "a.xml") -> bytes:
 def test_reports_in_all_forms_are_read(octets: bytes) -> None:
     [row] = AggregateReport.parse(octets).rows
     assert (row.count, row.source, row.passed) == (3, None, False)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'Disposition: attachment; filename="A!b!1!2.XML.gz"',
+        b'Disposition: attachment;\n filename*0="a!b!1!";\n filename*1="2.xml.gz"',
+        b'Type: application/octet-stream; name="a!b!1!2.xml.gz"',
+    ],
+)
+def test_a_report_in_mail_is_found_by_its_file_name(field: bytes) -> None:
+    mail = b"Content-%b\nContent-Transfer-Encoding: base64\n\n" % field
+    octets = mail + base64.encodebytes(gzip.compress(XML))
+    assert AggregateReport.parse(octets) == AggregateReport.parse(XML)
 
 
 @pytest.mark.req("RFC9990-3.2-01")

@@ -1,4 +1,4 @@
-"""The parts of a message that may be a delivery report, read with patience and in bounds."""
+"""The parts of a message that may be a report, read with patience and in bounds."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from attrs import frozen
 from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
 
-__all__ = ["ReadPart", "parts_of"]
+__all__ = ["ReadPart", "parts_of", "read_header"]
 
-MAX_CONTENT = 1024 * 1024  # octets of a message that are looked at
 _MAX_PARTS = 100
 _MAX_DEPTH = 8  # of parts in parts
 _MAX_HEADER = 128 * 1024
@@ -23,7 +22,7 @@ _MAX_FIELD = 4096  # octets of a field
 _FIELD = pattern(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
 _HEADER_END = pattern(rb"(?:\A|\n)\r?\n")
 _MEDIA_TYPE = pattern(r"[ \t]*([^\s;/]+/[^\s;/]+)")
-_PARAMETER = pattern(r';[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
+_PARAMETER = pattern(r';[ \t]*([A-Za-z0-9_*-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 
 
 @frozen
@@ -47,12 +46,19 @@ class ReadPart:
             text = self.body.decode("utf-8", "replace")
         return text.replace("\r\n", "\n")
 
+    @property
+    def filename(self) -> str:
+        """In lower case; "" if there is none. Octets that RFC 2231 encodes are left so."""
+        pairs = _parameters(self.header.get("content-disposition", ""))
+        name = "".join(value for key, value in pairs if key.partition("*")[0] == "filename")
+        return lower(name or dict(_parameters(self.header.get("content-type", ""))).get("name", ""))
+
 
 def parts_of(content: bytes) -> list[ReadPart]:
     """Return the message, whose body is then empty if it has parts, and its parts, also those of
-    its parts. Messages in it are not opened. At most 100 parts of the first MiB are read."""
+    its parts. Messages in it are not opened. At most 100 parts are read."""
     found: list[ReadPart] = []
-    _collect(content[:MAX_CONTENT], found, "text/plain", 0)
+    _collect(content, found, "text/plain", 0)
     return found
 
 
@@ -112,7 +118,7 @@ def _split(body: bytes, boundary: str) -> list[bytes]:
     for found in line.finditer(body):
         if start is not None:
             parts.append(body[start : max(start, found.start())])
-        if found[1]:
+        if found[1] or len(parts) == _MAX_PARTS:
             return parts
         newline = body.find(b"\n", found.end()) + 1
         start = newline or len(body)
