@@ -11,7 +11,8 @@ import pytest
 
 from smtpproto.cli import main
 from smtpproto.cli.maildir import Delivery
-from smtpproto.testing.mail_host import BUSY, MailHost
+from smtpproto.testing.mail_host import BUSY
+from smtpproto.transfer.receive import QueueSink
 
 PASSWORD = "correct-horse-battery"
 
@@ -82,8 +83,16 @@ STEPS = [
     "--- 13. The second attempt",
     "bob@books.example relayed",
     "bob@books.example was accepted by the next host",
-    "--- 14. Check of the mailboxes",
-    "OK: 3 of 3 checks of the mail agent hold.\n",
+    "--- 14. Who wrote it?",
+    "client.example                v=spf1 ip4:192.0.2.25 -all",
+    "s1._domainkey.client.example  v=DKIM1; k=ed25519; p=",
+    "_dmarc.client.example         v=DMARC1; p=reject",
+    "| Authentication-Results: mx2.books.example;",
+    "|  spf=pass smtp.mailfrom=client.example",
+    "|  dkim=pass header.d=client.example",
+    "|  dmarc=pass header.from=client.example",
+    "--- 15. Check of the mailboxes",
+    "OK: 4 of 4 checks of the mail agent hold.\n",
 ]
 
 
@@ -171,21 +180,18 @@ def test_a_wrong_recipient_fails_the_check(
     assert "FAILED: 2 of 3 messages" in shown
 
 
-def test_an_octet_that_the_agent_alters_fails_the_check(
+def test_an_octet_that_the_agent_alters_fails_the_checks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    accept = MailHost.accept
+    write = QueueSink.write
     monkeypatch.setattr(
-        MailHost,
-        "accept",
-        lambda self, session, envelope, body: accept(
-            self, session, envelope, body.replace(b"Hello Bob", b"Hallo Bob")
-        ),
+        QueueSink, "write", lambda self, data: write(self, data.replace(b"Hello Bob", b"Hallo Bob"))
     )
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
     assert "  NO   Bob has the message once" in shown
-    assert shown.endswith("FAILED: 2 of 3 checks of the mail agent hold.\n")
+    assert "  NO   SPF, DKIM and DMARC pass" in shown
+    assert shown.endswith("FAILED: 2 of 4 checks of the mail agent hold.\n")
 
 
 def test_a_missing_report_fails_the_check(
@@ -195,7 +201,21 @@ def test_a_missing_report_fails_the_check(
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
     assert "  NO   Ann has one report" in shown
-    assert shown.endswith("FAILED: 2 of 3 checks of the mail agent hold.\n")
+    assert shown.endswith("FAILED: 3 of 4 checks of the mail agent hold.\n")
+
+
+def test_without_cryptography_the_message_is_sent_unsigned(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "smtpproto.adapters.cryptography_keys", None)
+    assert main(["demo"]) == 0
+    shown = capsys.readouterr()
+    lines = shown.out.splitlines()
+    [said] = [line for line in lines if "pip install 'smtpproto-sansio[auth]'" in line]
+    assert said.startswith("The message is not signed")
+    assert not any(name in shown.out for name in ("Who wrote it?", "DKIM", "_domainkey"))
+    assert lines[-1] == "OK: 3 of 3 checks of the mail agent hold."
+    assert shown.err == ""
 
 
 def test_an_error_without_trustme_says_what_to_install(
