@@ -42,6 +42,8 @@ class SmartHost:
     ``SmartHost("smtp.example.net", login=("ann", "secret"))``. A host may be a name, an address,
     the path of a Unix socket or a URL, and the options are those of the client, as for ``connect``.
     Several hosts are tried in turn. Mail goes to each as it is named: MX records are not looked up.
+    The TLSA records and the MTA-STS policy of a name count if the MTA uses them (RFC 7672 2.2.2,
+    RFC 8461 3.4).
     """
 
     hosts: tuple[str, ...] = field(repr=lambda hosts: repr([*map(_without_login, hosts)]))

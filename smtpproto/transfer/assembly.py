@@ -126,8 +126,8 @@ class MTAConfig(Relaying):
     """Signs, by DKIM, what the program sends, and what clients send that have logged in. None: it
     is not signed."""
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
-    """The wishes of domains for TLS that count where mail goes by MX: MTA-STS, DANE. By default
-    none of them."""
+    """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
+    MTA-STS, DANE. By default none of them."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -152,9 +152,9 @@ class MTAConfig(Relaying):
 
     @property
     def needs_dns(self) -> bool:
-        """Whether routes, or the checks of messages, may have to ask the DNS."""
+        """Whether routes, policies or the checks of messages may have to ask the DNS."""
         is_direct = any(isinstance(route, Direct) for route in self.every_route)
-        return is_direct or self.inspect is not None
+        return is_direct or self.inspect is not None or self.tls_policies != TLSPolicies()
 
     def make_routes(self) -> Routes:
         """Return *routes* and *by_sender*."""

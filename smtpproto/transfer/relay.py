@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, evolve, field
 
-from ..client.config import TLSMode
 from ..client.connection import Client
 from ..client.target import make_target
 from ..dns import MX, Resolver
@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
+from ..grammar.reply import accepts
 from ..limits import ADDRESSES_TRIED, Leniencies, Tolerance
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
@@ -32,7 +33,7 @@ from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
 from ..policy.tls_policy import TLSDemand, TLSLevel
-from ..ports import Runtime
+from ..ports import Runtime, is_path
 from .connections import Connections, Hop, Troubled
 from .seven_bit import Checked
 from .tls_policies import Demands, TLSPolicies, TLSWish
@@ -62,9 +63,7 @@ class Relay:
     _demands: Demands = field(init=False)
     connections: Connections = field(init=False)
     _troubled: Troubled = field(init=False)  # which other messages had better not wait for
-    _known: dict[tuple[int, bool], tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(
-        factory=dict, init=False
-    )
+    _known: dict[int, tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.connections = Connections(self._runtime)
@@ -171,17 +170,10 @@ class Relay:
     async def _in_order(
         self, route: Direct | SmartHost, delivery: Delivery, trial: Trial, wish: TLSWish
     ) -> AsyncGenerator[Hop, None]:
-        by_route = wish.requires_tls and isinstance(route, SmartHost)
-        hops = self._hops_of(route, needs_tls=by_route)
-        if isinstance(route, SmartHost):
-            for hop in hops:
-                yield hop
-            return
-        found = exchangers(delivery.domain, self.resolver, self.itself, self._shuffle)
-        async with aclosing(found):
-            async for exchanger in found:
-                pattern, refusal = await self._check(hops[0], exchanger, delivery.domain, wish)
-                for hop in _at(exchanger, pattern):
+        async with aclosing(self._exchangers(route, delivery)) as found:
+            async for pattern, exchanger, domain in found:
+                checked, refusal = await self._check(pattern, exchanger, domain, wish)
+                for hop in _at(exchanger, checked):
                     if refusal is None:
                         yield hop
                         continue
@@ -191,25 +183,37 @@ class Relay:
                     else:
                         trial.unreached(refusal)
 
+    async def _exchangers(
+        self, route: Direct | SmartHost, delivery: Delivery
+    ) -> AsyncGenerator[tuple[Hop, Exchanger, str], None]:
+        """Yield the hosts of *route*, each with its settings and the domain whose policy counts:
+        that of a smart host is its name (RFC 8461 3.4)."""
+        hops = self._hops_of(route)
+        if isinstance(route, SmartHost):
+            for hop in hops:
+                exchanger = Exchanger(name=hop.host, addresses=(hop.host,), authentic=True)
+                yield hop, exchanger, _own_domain(hop.host)
+            return
+        found = exchangers(delivery.domain, self.resolver, self.itself, self._shuffle)
+        async with aclosing(found):
+            async for exchanger in found:
+                yield hops[0], exchanger, delivery.domain
+
     async def _check(
         self, pattern: Hop, exchanger: Exchanger, domain: str, wish: TLSWish
     ) -> tuple[Hop, NotOffered | TransportError | None]:
         """Return *pattern* with the TLS that *exchanger* must have, and why the host must not be
         used at all, or None."""
-        demand, config = await self._demands.find(
-            exchanger, domain, pattern.port, pattern.config, wish
-        )
+        demand, config = await self._demands.find(exchanger, domain, pattern, wish)
         return evolve(pattern, config=config), _refusal(demand, exchanger, wish)
 
-    def _hops_of(self, route: Direct | SmartHost, *, needs_tls: bool) -> tuple[Hop, ...]:
+    def _hops_of(self, route: Direct | SmartHost) -> tuple[Hop, ...]:
         """Return the hosts of *route*; of one by MX, a host that stands for all."""
-        key = id(route), needs_tls
-        known = self._known.get(key)
+        known = self._known.get(id(route))
         if known is None or known[0] is not route:
             if len(self._known) >= _MOST_ROUTES:
                 self._known.clear()
-            hops = tuple(_make_hops(route, self._hello, needs_tls))
-            known = self._known[key] = route, hops
+            known = self._known[id(route)] = route, tuple(_make_hops(route, self._hello))
         return known[1]
 
     def _shuffle(self, records: Sequence[MX]) -> Iterable[MX]:
@@ -260,18 +264,21 @@ class _Sending:
 def check_route(route: Route) -> None:
     """Raise what is wrong with the options of *route*: see :func:`.make_target`."""
     if not isinstance(route, Local):
-        tuple(_make_hops(route, "mx.invalid", needs_tls=False))
+        tuple(_make_hops(route, "mx.invalid"))
 
 
-def _make_hops(route: Direct | SmartHost, hello: str, needs_tls: bool) -> Iterable[Hop]:
+def _make_hops(route: Direct | SmartHost, hello: str) -> Iterable[Hop]:
     options: Any = {"hello": hello, "leniencies": _AS_RECEIVED, **route.options}
     hosts = route.hosts if isinstance(route, SmartHost) else ("mx.invalid",)
     for host in hosts:
-        target = make_target(host, route.port, options, type(route).__name__)
-        config = target.config
-        if needs_tls and config.tls_mode(target.port) is not TLSMode.IMPLICIT:
-            config = evolve(config, tls=TLSMode.REQUIRED)
-        yield Hop(host=target.host, address=target.host, port=target.port, config=config)
+        name, port, config = make_target(host, route.port, options, type(route).__name__)
+        yield Hop(host=name, address=name, port=port, config=config)
+
+
+def _own_domain(host: str) -> str:
+    """Return the domain of the smart host *host*, or "" if it is an address, a path, or a name that
+    only this network knows."""
+    return "" if "." not in host or is_path(host) or accepts(ip_address, host) else host
 
 
 def _at(exchanger: Exchanger, pattern: Hop) -> Iterable[Hop]:

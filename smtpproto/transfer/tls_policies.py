@@ -13,6 +13,7 @@ from ..policy.mta_sts_cache import MTASTSCache
 from ..policy.tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
 from ..ports import Runtime
 from ..tls import TLSVerify
+from .connections import Hop
 
 __all__ = ["Demands", "TLSPolicies"]
 
@@ -21,7 +22,7 @@ _MOST = 1000  # settings that are kept
 
 @frozen(kw_only=True)
 class TLSPolicies:
-    """Which wishes of domains for TLS count on the way to the hosts of their MX records."""
+    """Which wishes of domains for TLS count on the way to their hosts, and to smart hosts."""
 
     mta_sts: Fetch | None = None
     """Fetches the policies of MTA-STS (RFC 8461), for example ``HTTPSFetch()``. None: they do not
@@ -62,10 +63,14 @@ class Demands:
         self._cache.resolver, self._cache.fetch = resolver, options.mta_sts
 
     async def find(
-        self, exchanger: Exchanger, domain: str, port: int, config: ClientConfig, wish: TLSWish
+        self, exchanger: Exchanger, domain: str, pattern: Hop, wish: TLSWish
     ) -> tuple[TLSDemand, ClientConfig]:
-        """Return what is demanded of *exchanger* of *domain*, and *config*, the settings of the
-        route, as they meet it. They are the same object for the same demand."""
+        """Return what is demanded of *exchanger* of *domain*, and the settings of *pattern* as they
+        meet it. They are the same object for the same demand.
+
+        A *domain* that is "" or an address literal has no wishes.
+        """
+        config, port = pattern.config, pattern.port
         facts = TLSFacts(
             host=exchanger.name,
             route=_level(config, port),
@@ -73,10 +78,10 @@ class Demands:
             tls_optional=wish.tls_optional,
             authentic=exchanger.authentic,
         )
-        if not domain.startswith("["):
+        if config.context is None and domain and not domain.startswith("["):
             facts = await self._complete(facts, domain, port)
         demand = tls_demand(facts)
-        return demand, self._settings(config, demand, facts.dane, (exchanger.name, domain))
+        return demand, self._settings(pattern, demand, facts.dane, (exchanger.name, domain))
 
     async def _complete(self, facts: TLSFacts, domain: str, port: int) -> TLSFacts:
         """Return *facts* with what the domain wishes."""
@@ -91,8 +96,9 @@ class Demands:
         return facts
 
     def _settings(
-        self, config: ClientConfig, demand: TLSDemand, dane: DANEFinding, names: tuple[str, ...]
+        self, pattern: Hop, demand: TLSDemand, dane: DANEFinding, names: tuple[str, ...]
     ) -> ClientConfig:
+        config = pattern.config
         if demand.source is TLSSource.ROUTE or demand.level is TLSLevel.REFUSED:
             return config
         by_records = demand.level is TLSLevel.DANE
@@ -101,17 +107,19 @@ class Demands:
         if known is None or known[0] is not config:
             if len(self._configs) >= _MOST:
                 self._configs.clear()
-            known = self._configs[key] = config, self._made(config, demand.level, dane, names)
+            known = self._configs[key] = config, self._made(pattern, demand.level, dane, names)
         return known[1]
 
     def _made(
-        self, config: ClientConfig, level: TLSLevel, dane: DANEFinding, names: tuple[str, ...]
+        self, pattern: Hop, level: TLSLevel, dane: DANEFinding, names: tuple[str, ...]
     ) -> ClientConfig:
+        config = pattern.config
         if level is TLSLevel.OPPORTUNISTIC:
             return evolve(config, tls=TLSMode.OPPORTUNISTIC)
-        tls = config.tls if config.tls is TLSMode.IMPLICIT else TLSMode.REQUIRED
+        implicit = config.tls_mode(pattern.port) is TLSMode.IMPLICIT
+        tls = TLSMode.IMPLICIT if implicit else TLSMode.REQUIRED
         if config.context is not None:
-            return evolve(config, tls=tls)  # it has rules of its own
+            return evolve(config, tls=tls)  # it has rules of its own, and policies do not count
         if level is TLSLevel.ENCRYPTED:
             return evolve(config, tls=tls, verify=TLSVerify.none())
         if level is TLSLevel.VERIFIED:

@@ -11,10 +11,11 @@ import trustme
 
 from smtpproto import MailParameters
 from smtpproto.adapters.cryptography_certificates import CryptographyCertificates
+from smtpproto.dns import MX as DNSMX
 from smtpproto.dns import TLSA, Kind, Status
 from smtpproto.mta.judge import is_permanent
 from smtpproto.mta.queue import Attempt, Result
-from smtpproto.mta.route import Direct
+from smtpproto.mta.route import Direct, SmartHost
 from smtpproto.policy import MTASTSMode, MTASTSPolicy
 from smtpproto.testing.zone import Mood
 from smtpproto.tls import TLSVerify
@@ -277,6 +278,75 @@ def test_requiretls_is_met_by_dane() -> None:
     [result] = network.attempt(route=Direct(), parameters=STRICT)
     reached(result, NAMES[0])
     assert network.hosts[0].mails[0].requiretls
+
+
+# -- smart hosts -----------------------------------------------------------------------------------
+
+SMART = SmartHost(NAMES[0], 25, verify=TRUST)
+
+
+def by_name(network: Network, context: ssl.SSLContext | None) -> Host:
+    """Let a host be reached by the name of the smart host."""
+    host = Host()
+    network.simulation.serve(NAMES[0], host, **tls(context)[0])
+    network.zone.records[f"_mta-sts.{NAMES[0]}"] = {Kind.TXT: [b"v=STSv1; id=1"]}
+    return host
+
+
+@pytest.mark.req("RFC8461-3.4-01")
+@pytest.mark.parametrize(("mx", "context"), [(NAMES[0], WRONG), ("other.example.net", OK[0])])
+def test_the_policy_of_a_smart_host_is_that_of_its_own_name(
+    mx: str, context: ssl.SSLContext
+) -> None:
+    network = with_policy(policy(mx))
+    host = by_name(network, context)
+    del network.zone.records["_mta-sts.example.net"]
+    assert network.attempt(route=SMART)[0].result is Result.UNREACHED
+    assert host.received == []
+    network = with_policy(policy("other.example.org"))
+    by_name(network, None)
+    del network.zone.records[f"_mta-sts.{NAMES[0]}"]
+    reached(network.attempt(route=SMART)[0], NAMES[0])  # the policy of the recipient's domain
+    asked = {name for name, kind in network.zone.asked if kind is Kind.TXT}
+    assert asked == {f"_mta-sts.{NAMES[0]}"}
+
+
+@pytest.mark.req("RFC8461-3.4-01")
+def test_the_policy_of_a_parent_domain_does_not_count() -> None:
+    network = with_policy(policy("other.example.org"), None)
+    network.zone.records["sub.example.net"] = {Kind.MX: [DNSMX(10, NAMES[0])]}
+    reached(network.attempt("bob@sub.example.net", route=ROUTE)[0], NAMES[0])
+    asked = {name for name, kind in network.zone.asked if kind is Kind.TXT}
+    assert asked == {"_mta-sts.sub.example.net"}
+
+
+@pytest.mark.parametrize("context", [OK[1], OK[0], None], ids=["fits", "other key", "no TLS"])
+def test_a_smart_host_with_tlsa_records_must_fit_them(context: ssl.SSLContext | None) -> None:
+    network = with_dane(key_record(MX[1]))
+    host = by_name(network, context)
+    [result] = network.attempt(route=SmartHost(NAMES[0], 25))
+    assert (result.result is Result.RELAYED) == bool(host.received) == (context is OK[1])
+
+
+def test_a_smart_host_that_is_an_address_or_a_local_name_is_not_looked_up() -> None:
+    for smart_host in ("192.0.2.1", "gateway", "/run/smtp"):
+        policies = TLSPolicies(mta_sts=Server(), dane=CERTIFICATES)
+        network = Network(policies=policies)
+        network.simulation.serve(smart_host, Host(), port=0 if "/" in smart_host else 25)
+        port = None if "/" in smart_host else 25
+        [result] = network.attempt(route=SmartHost(smart_host, port, lmtp=False))
+        assert result.result is Result.RELAYED
+        assert network.zone.asked == []
+
+
+def test_requiretls_keeps_implicit_tls() -> None:
+    network = with_dane()
+    host = Host()
+    options: Any = {"implicit_tls": True, "context": OK[0], "extensions": {"REQUIRETLS": ""}}
+    network.simulation.serve(NAMES[0], host, port=465, **options)
+    route = SmartHost(NAMES[0], 465, verify=TRUST)
+    reached(network.attempt(route=route, parameters=STRICT)[0], NAMES[0])
+    assert host.mails[0].requiretls
 
 
 # -- routes ----------------------------------------------------------------------------------------
