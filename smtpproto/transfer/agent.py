@@ -16,6 +16,7 @@ from ..mta.route import Routes
 from ..mta.schedule import Job, PutBack, Schedule
 from ..mta.settlement import Done, Fate, Settlement
 from ..mta.store import Claim, QueueStore
+from ..policy import DKIMSigner
 from ..ports import Event, Runtime, Tasks
 from .claimer import Claimed, Claimer
 from .jobs import Finished, Worker, by_route, without_route
@@ -43,6 +44,7 @@ class Agent:
     _reporter: Reporter
     _judge: Judge = field(factory=Judge)
     _schedule: Schedule = field(factory=Schedule)
+    _signer: DKIMSigner | None = None  # of reports
     look: float = field(default=60.0, kw_only=True)
     """Seconds after which the store is asked again, whatever it said: so the agent notices what
     another process has changed there."""
@@ -58,22 +60,34 @@ class Agent:
         self._wake = self._runtime.event()
         self._worker = Worker(self._runtime, self._store, self._relay)
         self._claimer = Claimer(self._runtime, self._store, self._judge, self.look)
-        self._outbox = Outbox(self._runtime, self._store, self._reporter)
+        self._outbox = Outbox(self._runtime, self._store, self._reporter, self._signer)
 
     def wake(self) -> None:
         """Look for work now, because something was put into the queue. Threads may call this."""
         self._claimer.ask()
         self._wake.set()
 
-    def use(self, routes: Routes, reporter: Reporter, judge: Judge, limits: ScheduleLimits) -> None:
+    def use(
+        self,
+        routes: Routes,
+        reporter: Reporter,
+        judge: Judge,
+        limits: ScheduleLimits,
+        signer: DKIMSigner | None,
+    ) -> None:
         """Work by these from now on. Threads may call this."""
         self._claimer.ask()
-        self._report(partial(self._use, routes, reporter, judge, limits))
+        self._report(partial(self._use, routes, reporter, judge, limits, signer))
 
     def _use(
-        self, routes: Routes, reporter: Reporter, judge: Judge, limits: ScheduleLimits
+        self,
+        routes: Routes,
+        reporter: Reporter,
+        judge: Judge,
+        limits: ScheduleLimits,
+        signer: DKIMSigner | None,
     ) -> None:
-        self.routes, self._outbox.reporter = routes, reporter
+        self.routes, self._outbox.reporter, self._outbox.signer = routes, reporter, signer
         self._judge = self._claimer.judge = judge
         self._schedule.use(limits, self._runtime.utc())
 

@@ -123,8 +123,8 @@ class MTAConfig(Relaying):
     """How messages are checked, by SPF, DKIM and DMARC, that come from clients which may not send
     to all recipients. None: they are not."""
     sign: DKIMSigner | None = field(default=None, converter=_to_signer)
-    """Signs, by DKIM, what the program sends, and what clients send that have logged in. None: it
-    is not signed."""
+    """Signs, by DKIM, what the program sends, what clients send that have logged in, and reports.
+    None: they are not signed."""
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
     """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
     MTA-STS, DANE. By default none of them."""
@@ -233,7 +233,8 @@ class RunningMTA:
         self.config = config
         self._relay.use(resolver, config.itself, config.tls_policies)
         routes = config.make_routes()
-        self.agent.use(routes, _reporter_of(config), Judge(config.retry), config.limits)
+        judge = Judge(config.retry)
+        self.agent.use(routes, _reporter_of(config), judge, config.limits, config.sign)
         self.intake = evolve(
             self.intake,
             routes=routes,
@@ -271,6 +272,7 @@ def assemble(
         _reporter_of(config),
         Judge(config.retry),
         Schedule(config.limits),
+        config.sign,
         look=look,
     )
     intake = Intake(

@@ -17,6 +17,7 @@ from ..mta.bounce import Reporter
 from ..mta.queue import Message, make_id
 from ..mta.settlement import Done, Fate, Hold, Later, Settlement
 from ..mta.store import Queued, QueueStore
+from ..policy import DKIMSigner
 from ..ports import Runtime
 from .backoff import Backoff
 from .gathering import Gathering
@@ -25,6 +26,7 @@ __all__ = ["Outbox", "Written"]
 
 _log = logging.getLogger("smtpproto.queue")
 
+_SIGNING = 30.0  # seconds that the signatures of a report may take
 
 _Entries = dict[str, tuple[Message, list[Settlement]]]  # by the ids of messages
 _Pair = tuple[Sequence[Settlement], Sequence[Queued]]  # of a message, and the reports on it
@@ -48,6 +50,8 @@ class Outbox:
     _store: QueueStore
     reporter: Reporter
     """It can be replaced at any time."""
+    signer: DKIMSigner | None = None
+    """Signs the reports; None: they are not signed. It can be replaced at any time."""
     _waiting: _Entries = field(factory=dict, init=False)
     _taken: _Entries = field(factory=dict, init=False)  # by the write that runs
     _gathering: Gathering = field(factory=Gathering, init=False)
@@ -167,12 +171,26 @@ class Outbox:
         starts = range(0, len(due), REPORT_RECIPIENTS)
         parts = [due[start : start + REPORT_RECIPIENTS] for start in starts]
         reports = [self._report(message, part, content) for part in parts]
-        return [report for report in reports if report is not None]
+        return [await self._signed(report) for report in reports if report is not None]
 
     def _report(self, message: Message, due: Sequence[Settlement], content: bytes) -> Queued | None:
         now = self._runtime.utc()
         report_id = make_id(now, self._runtime.random(10))
         return self.reporter.report(message, due, content, now=now, report_id=report_id)
+
+    async def _signed(self, report: Queued) -> Queued:
+        """Return *report* with its signatures. Without them it may still arrive, so a key that does
+        not work does not keep it back."""
+        if self.signer is None:
+            return report
+        assert isinstance(report.content, bytes)
+        signing = self.signer.sign(report.content, now=report.message.arrived)
+        try:
+            content = await self._runtime.within(_SIGNING, signing) + report.content
+        except Exception:
+            _log.exception("the report on message %s is sent unsigned", report.about)
+            return report
+        return evolve(report, content=content, message=evolve(report.message, size=len(content)))
 
     async def _content(self, message: Message, octets: int) -> bytes:
         """Return the first *octets* of the content; none if the store has lost it."""

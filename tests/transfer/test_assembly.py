@@ -279,7 +279,8 @@ def parts(mail: RunningMTA) -> list[Any]:
     return [
         (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
         (intake.inspect, intake.signer, intake.resolver),
-        (agent.routes, agent._judge, agent._claimer.judge, agent._outbox.reporter),
+        (agent.routes, agent._judge, agent._claimer.judge),
+        (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
         relay._demands._options,
     ]
