@@ -16,8 +16,8 @@ are
   answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
 * ``smtpproto.mta``, ``smtpproto.transfer`` and ``smtpproto.adapters.sqlite_queue``: the routes,
   the queue and the handler of a mail agent (MTA), and a queue in an SQLite database;
-* ``smtpproto.policy`` and ``smtpproto.adapters.cryptography_keys``: DKIM, SPF, DMARC and the
-  policies for TLS; keys for signatures;
+* ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
+  SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
 * ``smtpproto.adapters.https`` and ``smtpproto.adapters.cryptography_certificates``: what MTA-STS
   and DANE need: files by HTTPS, and certificates;

@@ -26,6 +26,7 @@ PUBLIC = (
     "smtpproto.adapters.cryptography_keys",
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
+    "smtpproto.adapters.publicsuffixlist",
     "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.trio",
     "smtpproto.client",

@@ -123,6 +123,8 @@ class AggregateReport:
     """What is wrong with the record, in words."""
     generator: str = ""
     """The program that has made the report."""
+    discovery_method: str = "treewalk"
+    """How the record was found: ``treewalk``, ``psl`` (by a list of public suffixes) or ""."""
 
     @classmethod
     def parse(cls, octets: bytes) -> Self:
@@ -167,6 +169,7 @@ class AggregateReport:
             contact=metadata.value("extra_contact_info"),
             errors=tuple(it.text.strip() for it in metadata.all("error")),
             generator=metadata.value("generator"),
+            discovery_method=lower(published.value("discovery_method")),
         )
 
 

@@ -44,7 +44,7 @@ class AggregateCounts:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._rows: dict[tuple[str, DMARCRecord], Counter[AggregateRow]] = {}
+        self._rows: dict[tuple[str, DMARCRecord, str], Counter[AggregateRow]] = {}
         self._number = 0
         self.left_out: int = 0
         """Messages that were not counted, because there were too many rows."""
@@ -60,7 +60,8 @@ class AggregateCounts:
         if not ended or dmarc.record is None or not dmarc.record.aggregate_uris:
             return
         row = _row_of(check, dmarc.disposition if applied is None else applied)
-        rows = self._rows.setdefault((dmarc.policy_domain, dmarc.record), Counter())
+        policy = (dmarc.policy_domain, dmarc.record, dmarc.discovery_method)
+        rows = self._rows.setdefault(policy, Counter())
         if row not in rows:
             if self._number >= self._most:
                 self.left_out += 1
@@ -87,8 +88,9 @@ class AggregateCounts:
                 record=record,
                 errors=record.faults,
                 rows=tuple(evolve(row, count=count) for row, count in rows.items()),
+                discovery_method=method,
             )
-            for number, ((domain, record), rows) in enumerate(found.items())
+            for number, ((domain, record, method), rows) in enumerate(found.items())
             if rows
         ]
 
@@ -177,7 +179,9 @@ def _lines(report: AggregateReport) -> Iterator[str]:
 
 def _published(report: AggregateReport) -> Iterator[str]:
     record = report.record
-    yield from _texts(domain=report.domain, discovery_method="treewalk", p=record.policy.value)
+    yield from _texts(domain=report.domain)
+    yield from _optional(discovery_method=report.discovery_method)
+    yield from _texts(p=record.policy.value)
     sp, np = record.subdomain_policy, record.nonexistent_policy
     yield from _optional(sp=sp.value if sp else "", np=np.value if np else "")
     yield from _texts(

@@ -9,14 +9,14 @@ asks receivers to do if not: DMARC (RFC 9989).
     check.reason        # "nothing is aligned with example.org, ..."
     print(check)        # the whole story, with each question to the DNS
 
-The domain of the organization is found by the tree walk, without a list of public suffixes. A check
-asks the DNS only what can change its result.
+The domain of the organization is found by the tree walk, without a list of public suffixes, unless
+the caller has one. A check asks the DNS only what can change its result.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from attrs import evolve, field, frozen
@@ -84,6 +84,8 @@ class DMARCCheck:
     """The domain whose record applies; "" if none does."""
     organizational_domain: str = ""
     """That of the author's domain; "" if it does not matter."""
+    discovery_method: str = "treewalk"
+    """How it was found, in the words of RFC 9990: ``treewalk`` or ``psl``."""
     record: DMARCRecord | None = None
     """The record that applies."""
     policy: DMARCPolicy = DMARCPolicy.NONE
@@ -129,6 +131,8 @@ async def check_dmarc(
     spf: SPFCheck | None,
     dkim: Iterable[DKIMCheck],
     resolver: Resolver,
+    *,
+    organizational_domain: Callable[[str], str] | None = None,
 ) -> DMARCCheck:
     """Check a message whose From field has the domain *authors*, or these domains.
 
@@ -136,6 +140,10 @@ async def check_dmarc(
     signatures. With several authors, the result is the one that is worst for the message: each of
     them is what a reader takes for the author. It raises nothing: whatever the DNS says is a
     result.
+
+    *organizational_domain* returns that of a domain in A-labels and lower case: the domain itself
+    or one above it. It replaces the tree walk by the way of RFC 7489 3.2 and 6.6.3, for example
+    with :func:`smtpproto.adapters.publicsuffixlist.public_suffixes`.
     """
     given = (authors,) if isinstance(authors, str) else tuple(authors)
     names = tuple(dict.fromkeys(lower(ascii_name(it)) for it in given))
@@ -143,7 +151,10 @@ async def check_dmarc(
         text = f"{len(names)} domains in the From field" if names else "no domain in the From field"
         return DMARCCheck(result=DMARCResult.PERMERROR, reason=text)
     identifiers = _identifiers(spf, dkim)
-    checks = [await _check(name, identifiers, Walker(resolver)) for name in names]
+    checks = [
+        await _check(name, identifiers, Walker(resolver, suffix_list=organizational_domain))
+        for name in names
+    ]
     return max(checks, key=_badness)
 
 
@@ -175,7 +186,8 @@ def _authenticated(method: str, domain: str, passed: bool) -> AuthenticatedDomai
 async def _check(
     author: str, identifiers: Sequence[AuthenticatedDomain], walker: Walker
 ) -> DMARCCheck:
-    check = DMARCCheck(result=DMARCResult.NONE, reason="", author=author)
+    method = "psl" if walker.suffix_list else "treewalk"
+    check = DMARCCheck(result=DMARCResult.NONE, reason="", author=author, discovery_method=method)
     try:
         check = await _evaluate(check, identifiers, walker)
     except Unanswered as error:
@@ -223,7 +235,7 @@ async def _walk(author: str, identifiers: Sequence[AuthenticatedDomain], walker:
     """Return the walk from *author*, or only its first step if nothing else matters (RFC 9989
     4.10.2)."""
     own = await walker.record(author)
-    if own is None:
+    if own is None or walker.suffix_list:
         return await walker.walk(author)
     first = Walk(author, [(author, own)])
     if all(it.domain == author or _is_strict(own, it) for it in identifiers):
@@ -246,7 +258,7 @@ async def _is_aligned(
     # not asked, and cannot turn a failure into a temporary error by not answering.
     if _is_strict(record, it) or not is_within(it.domain, organization):
         return False
-    return (await walker.walk(it.domain)).organizational_domain == organization
+    return await walker.organization(it.domain) == organization
 
 
 def _is_strict(record: DMARCRecord, it: AuthenticatedDomain) -> bool:

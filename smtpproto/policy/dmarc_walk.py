@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, field, frozen
 
 from ..dns import Kind, Resolver, Status
@@ -49,10 +51,14 @@ class Walk:
     start: str
     found: list[tuple[str, DMARCRecord]] = field(factory=list)
     """The records with their domains, from the longest to the shortest."""
+    listed: str = ""
+    """The domain of the organization by a list of public suffixes; "" if there is no list."""
 
     @property
     def organizational_domain(self) -> str:
         """The domain of the organization to which the start belongs (RFC 9989 4.10.2)."""
+        if self.listed:
+            return self.listed
         for domain, record in self.found:
             if record.public_suffix is False:
                 return domain
@@ -88,17 +94,27 @@ class Walker:
     resolver: Resolver
     steps: dict[tuple[str, Kind], DMARCStep] = field(factory=dict)
     """By the name that was asked for, in order."""
+    suffix_list: Callable[[str], str] | None = None
+    """Finds the domain of an organization by a list of public suffixes (RFC 7489 3.2)."""
 
     async def walk(self, domain: str) -> Walk:
-        """Walk from *domain* up, to the first record that says what it is the record of."""
-        walk = Walk(domain)
-        for name in walked_names(domain):
+        """Walk from *domain* up, to the first record that says what it is the record of. With a
+        list, only *domain* and its organization are asked for (RFC 7489 6.6.3)."""
+        walk = Walk(domain, listed=self.suffix_list(domain) if self.suffix_list else "")
+        names = dict.fromkeys([domain, walk.listed]) if walk.listed else walked_names(domain)
+        for name in names:
             record = await self.record(name)
             if record is not None:
                 walk.found.append((name, record))
-                if record.public_suffix is not None:
+                if walk.listed or record.public_suffix is not None:
                     break
         return walk
+
+    async def organization(self, domain: str) -> str:
+        """Return the domain of the organization to which *domain* belongs."""
+        if self.suffix_list:
+            return self.suffix_list(domain)
+        return (await self.walk(domain)).organizational_domain
 
     async def record(self, domain: str) -> DMARCRecord | None:
         """Return the record of *domain* itself; None if it has none, or several."""

@@ -14,6 +14,8 @@ Remove the fields that claim to be yours first: :func:`.strip_results`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import field, frozen
 from attrs.validators import gt
 
@@ -116,10 +118,18 @@ class MessageVerifier:
     """Checks one message, whose octets come in slices: :meth:`feed` them, then :meth:`check`.
 
     *request* says who sends it; None if the address of the client is not known: SPF is left out.
+    *organizational_domain* is for :func:`.check_dmarc`.
     """
 
-    def __init__(self, request: SPFRequest | None, limits: DKIMLimits = _DEFAULT) -> None:
+    def __init__(
+        self,
+        request: SPFRequest | None,
+        limits: DKIMLimits = _DEFAULT,
+        *,
+        organizational_domain: Callable[[str], str] | None = None,
+    ) -> None:
         self._request = request
+        self._organizational_domain = organizational_domain
         self._dkim = DKIMVerifier(limits)
 
     def feed(self, data: bytes) -> None:
@@ -140,7 +150,9 @@ class MessageVerifier:
         except GrammarError as error:
             dmarc = DMARCCheck(result=DMARCResult.PERMERROR, reason=printable(error.message))
         else:
-            dmarc = await check_dmarc(authors, spf, dkim, resolver)
+            dmarc = await check_dmarc(
+                authors, spf, dkim, resolver, organizational_domain=self._organizational_domain
+            )
         return MessageCheck(spf=spf, dkim=tuple(dkim), dmarc=dmarc)
 
 
@@ -167,6 +179,8 @@ class Inspection:
     """What signatures are accepted."""
     keys: Keys | None = None
     """Reads public keys. None: :class:`.CryptographyKeys`."""
+    organizational_domain: Callable[[str], str] | None = None
+    """Finds the domain of an organization, for :func:`.check_dmarc`. None: the tree walk."""
 
     def refusal(self, check: MessageCheck) -> Reply | None:
         """Return the reply that refuses a message, or None."""

@@ -53,16 +53,12 @@ async def _destination(domain: str, uri: str, walker: Walker) -> ReportDestinati
         return ReportDestination(uri=uri, reason="not a mailto: address at a domain")
     host = _host(mailbox)
     try:
-        if await _organization(domain, walker) == await _organization(host, walker):
+        if await walker.organization(domain) == await walker.organization(host):
             reason = f"{host} is in the organization of {printable(domain)}"
             return ReportDestination(uri=uri, mailboxes=(mailbox,), reason=reason)
         return await _external(domain, host, mailbox, uri, walker)
     except Unanswered as error:
         return ReportDestination(uri=uri, reason=str(error), temporary=True)
-
-
-async def _organization(domain: str, walker: Walker) -> str:
-    return (await walker.walk(domain)).organizational_domain
 
 
 async def _external(

@@ -34,7 +34,11 @@ class Checking:
         self._inspect, self._intake = inspect, intake
         self._authserv_id = inspect.authserv_id or str(intake.tracer.hostname)
         self._request = _request(intake, session, envelope)
-        self._verifier = MessageVerifier(self._request, inspect.dkim)
+        self._verifier = MessageVerifier(
+            self._request,
+            inspect.dkim,
+            organizational_domain=inspect.organizational_domain,
+        )
         self._header = HeaderReader()
         self._is_released = False  # the header section
         self.check: MessageCheck | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
 from smtpproto.adapters.blocking import run
@@ -62,8 +62,11 @@ def check(
     found: Zone,
     sender: SPFCheck | None = None,
     signatures: Iterable[DKIMCheck] = (),
+    organizational_domain: Callable[[str], str] | None = None,
 ) -> DMARCCheck:
-    return run(check_dmarc(authors, sender, signatures, found))
+    return run(
+        check_dmarc(authors, sender, signatures, found, organizational_domain=organizational_domain)
+    )
 
 
 def asked(found: Zone) -> list[str]:

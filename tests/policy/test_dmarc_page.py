@@ -17,7 +17,7 @@ from .dmarc_zones import check, dkim, spf, zone
 from .signing import KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs/policy/dmarc.md").read_text()
-[SNIPPET, TAGGED] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+[SNIPPET, TAGGED, LISTED] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [STORY] = re.findall(r"^```\n(fail:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
@@ -29,6 +29,14 @@ def test_the_snippet_tells_the_story(capsys: pytest.CaptureFixture[str]) -> None
     header = b"From: Ann <ann@news.example.org>\r\n"
     assert run(names["checked"](header, spf("example.net"), [], found))
     assert capsys.readouterr().out == STORY
+
+
+def test_the_snippet_uses_a_list_of_public_suffixes() -> None:
+    pytest.importorskip("publicsuffixlist")
+    names: dict[str, Any] = {}
+    check_imports(LISTED)
+    exec(LISTED, names)
+    assert names["inspect"].organizational_domain("a.example.co.uk") == "example.co.uk"
 
 
 def test_the_snippet_tags_or_refuses_a_message() -> None:
