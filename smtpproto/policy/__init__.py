@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         ReportedDKIM,
         ReportedSPF,
     )
-    from .aggregate_writing import AggregateCounts, report_filename, report_mail, write_report
+    from .aggregate_writing import AggregateCounts, report_mail, write_report
     from .arc import ARCCheck, ARCResult, ARCSet, ARCVerifier
     from .arc_seal import ARCSealer, Sealing
     from .authentication_results import (
@@ -68,7 +68,7 @@ else:
             ".aggregate_report": (
                 "AggregateReport AggregateRow PolicyOverride ReportedDKIM ReportedSPF"
             ),
-            ".aggregate_writing": ("AggregateCounts report_filename report_mail write_report"),
+            ".aggregate_writing": ("AggregateCounts report_mail write_report"),
             ".feedback_report": ("FeedbackReport"),
             ".report_address": ("ReportDestination report_destinations"),
             ".authentication_results": (
@@ -189,7 +189,6 @@ __all__ = [
     "parse_sts_record",
     "read_tls_report",
     "report_destinations",
-    "report_filename",
     "report_mail",
     "strip_results",
     "tls_demand",

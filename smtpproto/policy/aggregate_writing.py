@@ -5,17 +5,13 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate
 from xml.sax.saxutils import escape
 
 from attrs import evolve
 
 from ..grammar.address import Mailbox
-from ..grammar.local_part import ATOM
+from ..grammar.domain import to_a_labels
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from .aggregate_report import (
     AggregateReport,
@@ -27,13 +23,12 @@ from .aggregate_report import (
 from .dmarc import DMARCResult
 from .dmarc_record import DMARCPolicy, DMARCRecord
 from .message_check import MessageCheck
+from .report_message import ReportMail, check_report_id
 
-__all__ = ["AggregateCounts", "report_filename", "report_mail", "write_report"]
+__all__ = ["AggregateCounts", "report_mail", "write_report"]
 
 _NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 _SIGNATURES = 100  # of a row (RFC 9990 3.1.3)
-_DOT_ATOM = rf"{ATOM}(?:\.{ATOM})*"
-_REPORT_ID = pattern(rf"{_DOT_ATOM}(?:@{_DOT_ATOM})?")
 _NOT_XML = pattern(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 _TEXT = 1000  # characters of a text that is written
 
@@ -154,8 +149,7 @@ def write_report(report: AggregateReport) -> bytes:
     or if its id is not one (3.5.1)."""
     if not report.rows:
         raise GrammarError("a report has at least one row")
-    if not _REPORT_ID.fullmatch(report.report_id):
-        raise GrammarError("report_id must be atoms with dots between, perhaps with @")
+    check_report_id(report.report_id)
     return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', *_lines(report), ""]).encode()
 
 
@@ -241,13 +235,6 @@ def _escaped(text: str) -> str:
 # -- mail ------------------------------------------------------------------------------------------
 
 
-def report_filename(report: AggregateReport, submitter: str) -> str:
-    """Return the name of the file with *report* (RFC 9990 3.5.2)."""
-    unique = f"!{report.report_id}" if report.report_id.isalnum() else ""
-    period = f"{report.begin}!{report.end}"
-    return f"{submitter}!{report.domain}!{period}{unique}.xml.gz"
-
-
 def report_mail(
     report: AggregateReport,
     *,
@@ -255,31 +242,24 @@ def report_mail(
     sender: Mailbox | str,
     recipients: Iterable[Mailbox | str],
     now: float,
-) -> EmailMessage:
+) -> bytes:
     """Return the mail with *report* (RFC 9990 3.5.2). It must pass DMARC: sign it.
 
     *submitter* is the domain that reports, *sender* an address there, *now* the time in seconds
-    since the epoch. Raises GrammarError as :func:`write_report` does.
+    since the epoch. Raises GrammarError as :func:`write_report` does, and for addresses and names
+    that are not printable ASCII.
     """
-    message = EmailMessage(SMTP)
-    message["From"], message["To"] = str(sender), ", ".join(map(str, recipients))
-    local_part = report.report_id.partition("@")[0]
-    domain = printable(report.domain)
-    message["Subject"] = (
-        f"Report Domain: {domain} Submitter: {submitter} Report-ID: <{report.report_id}>"
+    domain = to_a_labels(report.domain)
+    mail = ReportMail(
+        sender=sender,
+        recipients=recipients,
+        submitter=submitter,
+        domain=domain,
+        report_id=report.report_id,
+        period=(report.begin, report.end),
+        now=now,
+        media_type="application/gzip",
+        extension="xml.gz",
     )
-    message["Date"] = formatdate(now)
-    message["Message-ID"] = f"<{local_part}@{submitter}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        f"This is an aggregate report of DMARC (RFC 9990) by {submitter} about mail from {domain}."
-        "\n"
-    )
-    message.add_attachment(
-        gzip.compress(write_report(report), mtime=0),
-        maintype="application",
-        subtype="gzip",
-        filename=report_filename(report, submitter),
-    )
-    message.set_boundary(f"report/{local_part}")  # base64 and the text have no such line
-    return message
+    what = f"an aggregate report of DMARC (RFC 9990)\r\nby {submitter} about mail from {domain}"
+    return mail.message(f"This is {what}", gzip.compress(write_report(report), mtime=0))

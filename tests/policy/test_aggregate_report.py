@@ -12,7 +12,6 @@ import zipfile
 import zlib
 from base64 import encodebytes
 from email import message_from_bytes
-from email.message import EmailMessage
 from email.policy import SMTP
 from ipaddress import ip_address
 from pathlib import Path
@@ -37,7 +36,6 @@ from smtpproto.policy import (
     ReportedDKIM,
     ReportedSPF,
     SPFResult,
-    report_filename,
     report_mail,
     report_xml,
     write_report,
@@ -135,7 +133,7 @@ def one() -> AggregateReport:
     return report
 
 
-def mailed(report: AggregateReport) -> EmailMessage:
+def mailed(report: AggregateReport) -> bytes:
     to = ["r@a.test", "s@a.test"]
     return report_mail(report, submitter="mx.test", sender="d@mx.test", recipients=to, now=10**9)
 
@@ -148,7 +146,7 @@ def mailed(report: AggregateReport) -> EmailMessage:
 def test_a_written_report_is_read_as_it_was(report: AggregateReport) -> None:
     for octets in (write_report(report), gzip.compress(write_report(report))):
         assert AggregateReport.parse(octets) == report
-    assert AggregateReport.parse(mailed(report).as_bytes()) == report
+    assert AggregateReport.parse(mailed(report)) == report
 
 
 @pytest.mark.req("RFC9990-3.1.1-03")
@@ -268,7 +266,7 @@ def test_text_of_strangers_stays_in_its_element() -> None:
 def test_the_mail_with_a_report() -> None:
     report = one()
     mail = mailed(report)
-    read = message_from_bytes(mail.as_bytes(), policy=SMTP)
+    read = message_from_bytes(mail, policy=SMTP)
     assert read["Subject"] == "Report Domain: a.test Submitter: mx.test Report-ID: <id7x0>"
     assert (read["From"], read["To"]) == ("d@mx.test", "r@a.test, s@a.test")
     assert read["Message-ID"] == "<id7x0@mx.test>"
@@ -277,18 +275,18 @@ def test_the_mail_with_a_report() -> None:
     assert attached.get_content_type() == "application/gzip"
     assert attached.get_filename() == "mx.test!a.test!1000!2000!id7x0.xml.gz"
     assert gzip.decompress(attached.get_content()) == write_report(report)
-    assert bytes(mail) == bytes(mailed(report))
+    assert not any(it.defects for it in read.walk())
 
 
 @pytest.mark.req("RFC9990-3.5.2-02")
 def test_the_file_name_has_an_id_only_if_it_is_letters_and_digits() -> None:
     report = evolve(one(), report_id="a.b@mx.test")
-    assert report_filename(report, "mx.test") == "mx.test!a.test!1000!2000.xml.gz"
+    assert b'"mx.test!a.test!1000!2000.xml.gz"' in mailed(report)
 
 
 @pytest.mark.parametrize("report_id", ["", "a b", "<a>", "a@", "a@b@c", ".a", "a\n"])
 def test_an_id_that_is_none_is_refused(report_id: str) -> None:
-    with pytest.raises(GrammarError, match="report_id"):
+    with pytest.raises(GrammarError, match="the id of a report"):
         write_report(evolve(one(), report_id=report_id))
 
 

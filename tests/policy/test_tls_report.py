@@ -265,9 +265,15 @@ def test_what_is_cut_malformed_or_large_is_no_report(octets: bytes) -> None:
 # -- mail ------------------------------------------------------------------------------------------
 
 
-def mail(report: TLSReport = REPORT, **more: str) -> bytes:
-    names = {"sender": "tls@example.net", "recipient": "a@b.example", "submitter": "example.net"}
-    return tls_report_mail(report, **{**names, **more}, now=1_800_090_000)
+def mail(
+    report: TLSReport = REPORT,
+    sender: str = "tls@example.net",
+    recipients: tuple[str, ...] = ("a@b.example",),
+    submitter: str = "example.net",
+) -> bytes:
+    return tls_report_mail(
+        report, sender=sender, recipients=recipients, submitter=submitter, now=1_800_090_000
+    )
 
 
 @pytest.mark.req("RFC8460-5.3-01")
@@ -278,14 +284,13 @@ def test_a_report_in_mail_has_its_fields_and_its_part() -> None:
     assert message["TLS-Report-Domain"] == "xn--bcher-kva.example"
     assert message["TLS-Report-Submitter"] == "example.net"
     assert message["Subject"] == (
-        "Report Domain: xn--bcher-kva.example Submitter: example.net"
-        " Report-ID: <2027-01-15.1@example.net>"
+        "Report Domain: xn--bcher-kva.example Submitter: example.net Report-ID: <2027-01-15.1>"
     )
     text, part = message.iter_parts()
     assert text.get_content_type() == "text/plain"
     assert part.get_content_type() == "application/tlsrpt+gzip"
     assert part.get_filename() == (
-        "example.net!xn--bcher-kva.example!1800000000!1800086399!2027-01-15.1.json.gz"
+        "example.net!xn--bcher-kva.example!1800000000!1800086399.json.gz"
     )
     octets: Any = part.get_payload(decode=True)
     assert read_tls_report(octets) == read_tls_report(mail()) == REPORT
@@ -301,11 +306,12 @@ def test_a_report_in_mail_is_sent_although_tls_fails() -> None:
     "change",
     [
         {"sender": "a@b\r\nX: y"},
-        {"recipient": "a"},
+        {"recipients": ["a"]},
+        {"recipients": ["b\u00fc@b.example"]},
         {"submitter": "a b"},
         {"report": evolve(REPORT, id="a\r\nX: y")},
         {"report": evolve(REPORT, id='a"b')},
-        {"report": evolve(REPORT, id="a" * 101)},
+        {"report": evolve(REPORT, id="a" * 201)},
         {"report": evolve(REPORT, results=())},
     ],
 )
@@ -315,9 +321,9 @@ def test_what_does_not_fit_into_a_header_is_refused(change: dict[str, Any]) -> N
 
 
 def test_the_name_of_an_organization_cannot_leave_its_line() -> None:
-    octets = mail(evolve(REPORT, organization="B\u00fccher\r\n--=_2027-01-15.1--\r\n"))
+    octets = mail(evolve(REPORT, organization="B\u00fccher\r\n--=_report--\r\n"))
     assert octets.isascii()
-    assert octets.count(b"\r\n--=_2027-01-15.1--") == 1
+    assert octets.count(b"\r\n--=_report--") == 1
 
 
 # -- collecting ------------------------------------------------------------------------------------
