@@ -403,5 +403,5 @@ def _connection_is_over(phase: str = "") -> LocalProtocolError:
 def _in_the_middle(error: TransportError, unfinished: str) -> TransportError:
     """Return *error* with the start of the reply in which it came, if any."""
     if unfinished:
-        error.message += f" in the middle of a reply: {unfinished!r}"
+        error.message += f" in the middle of a reply: '{unfinished}'"
     return error

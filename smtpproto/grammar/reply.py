@@ -386,7 +386,7 @@ def parse_reply_line(line: bytes) -> tuple[int, bool, str]:
     """
     match = _LINE.fullmatch(line)
     if match is None:
-        raise GrammarError(f"not a line of a reply: {printable(line[:40])!r}")
+        raise GrammarError(f"not a line of a reply: '{printable(line[:40])}'")
     code, mark, text = match.groups()
     decoded = text.decode("utf-8", "backslashreplace") if text else ""
     if not decoded.isprintable():

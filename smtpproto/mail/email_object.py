@@ -45,7 +45,7 @@ class _Writer(Policy):
     def fold_binary(self, name: str, value: Any) -> bytes:
         """Return the octets of a field, line end included. Raises GrammarError."""
         if not is_field_name(name):
-            text = f"not a field name: {printable(str(name)[:60])!r}"
+            text = f"not a field name: {str(name)[:60]!r}"
             raise GrammarError(f"{text}; it must be ASCII, without blanks, line breaks and ':'")
         try:
             written = self._written(name, value)
@@ -55,7 +55,7 @@ class _Writer(Policy):
             raise GrammarError(f"cannot write the field {name}: {printable(str(error))}") from error
         if not is_one_field(written):
             text = f"the field {name} has a line break in its value"
-            raise GrammarError(f"{text}: {printable(str(value)[:60])!r}; remove it")
+            raise GrammarError(f"{text}: {str(value)[:60]!r}; remove it")
         return (written + _CRLF).encode("utf-8", "surrogateescape")
 
     def _written(self, name: str, value: Any) -> str:

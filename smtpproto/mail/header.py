@@ -58,7 +58,7 @@ def header_fields(octets: bytes) -> list[HeaderField]:
             fields.append((match[1].decode(), [match[2]]))
         else:
             shown = printable(line[:40])
-            raise GrammarError(f"line {number} of the message is not a header field: {shown!r}")
+            raise GrammarError(f"line {number} of the message is not a header field: '{shown}'")
     return [HeaderField(name, b"\r\n".join(lines)) for name, lines in fields]
 
 

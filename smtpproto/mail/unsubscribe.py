@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ..grammar.address import Mailbox
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from .header import HeaderField, header_fields
 
@@ -37,8 +36,8 @@ def offer_unsubscribe(message: Message, url: str, *, mailto: Mailbox | str | Non
     Raises GrammarError if *url* or *mailto* cannot stand in the field.
     """
     if not _HTTPS.fullmatch(url):
-        shown = printable(url[:100])
-        raise GrammarError(f"not an https:// address in ASCII: {shown!r}; encode it (RFC 3986)")
+        text = f"not an https:// address in ASCII: {url[:100]!r}"
+        raise GrammarError(f"{text}; encode it (RFC 3986)")
     uris = [f"<{url}>"]
     if mailto is not None:
         address = str(Mailbox.parse(mailto) if isinstance(mailto, str) else mailto)

@@ -354,7 +354,7 @@ class _Reader:
         others = []
         for name, body in group:
             if not name:
-                self.fault(f"not a field: {printable(body[:40])!r}")
+                self.fault(f"not a field: '{printable(body[:40])}'")
             elif (found := known.get(lower(name))) is None:
                 others.append((name, _TEXT.read(body)))
             elif found[1] in values:

@@ -258,5 +258,5 @@ def _results_instance(field: bytes) -> int:
 def _number(text: str) -> int:
     found = _INSTANCE.fullmatch(text)
     if found is None or int(found[1]) > MAX_SETS:
-        raise GrammarError(f"not the instance of a set, 1 to {MAX_SETS}: {printable(text[:20])!r}")
+        raise GrammarError(f"not the instance of a set, 1 to {MAX_SETS}: {text[:20]!r}")
     return int(found[1])

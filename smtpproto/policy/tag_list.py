@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..limits import TAG_LIST
 
@@ -65,4 +64,4 @@ def without_blanks(value: str) -> str:
 
 
 def _shown(part: str) -> str:
-    return repr(printable(part.strip(_BLANKS)[:40]))
+    return repr(part.strip(_BLANKS)[:40])

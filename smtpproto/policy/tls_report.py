@@ -11,7 +11,6 @@ from attrs import frozen
 from ..errors import GrammarError
 from ..grammar.domain import to_a_labels
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
 from .dane import DANEFinding
 from .mta_sts import MTASTSPolicy
 
@@ -44,7 +43,7 @@ def tls_report_uris(records: Iterable[bytes]) -> tuple[str, ...]:
     fields = [] if match is None else _FIELD.findall(match[1])
     value = next((value for name, value in fields if name == "rua"), "")
     if not _URIS.fullmatch(value):
-        raise GrammarError(f"no rua= with mailto: or https: {printable(text[:_SHOWN])!r}")
+        raise GrammarError(f"no rua= with mailto: or https: {text[:_SHOWN]!r}")
     return tuple(uri.strip(" \t") for uri in value.split(","))
 
 
