@@ -41,6 +41,7 @@ HOST_ADDRESSES = 32  # of one exchanger, both families together
 REPORT_RECIPIENTS = 500  # of one delivery report; for more there are several
 TAG_LIST = 65536  # of a signature, or of a DNS record, which cannot be longer
 ADDRESSES_TRIED = 5  # in one attempt to deliver; RFC 5321 5.1 wants at least two
+ADDRESSES_BEFORE_NEXT = 2  # of one host, before the next host has a turn
 SPF_TERMS = 10  # of all records of a check, those that ask the DNS; RFC 7208 4.6.4
 SPF_VOIDS = 2  # of these, those for which there is nothing in the DNS; RFC 7208 4.6.4
 SPF_EXCHANGERS = 10  # of a term with mx; RFC 7208 4.6.4

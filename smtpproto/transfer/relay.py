@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from ipaddress import ip_address
@@ -26,7 +27,7 @@ from ..errors import (
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
 from ..grammar.reply import accepts
-from ..limits import ADDRESSES_TRIED, Leniencies, Tolerance
+from ..limits import ADDRESSES_BEFORE_NEXT, ADDRESSES_TRIED, Leniencies, Tolerance
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
@@ -147,10 +148,11 @@ class Relay:
         wish: TLSWish,
     ) -> AsyncGenerator[Hop, None]:
         """Yield the addresses to try, and look up no more of them than are asked for. If the
-        outcome of the last attempt is unknown, its address comes first; those that failed lately
-        come last."""
+        outcome of the last attempt is unknown, its address comes first. Those of a host with many
+        come after other hosts, and those that failed lately come last."""
         wanted = _unknown_at(deliveries)
-        others, troubled = list[Hop](), list[Hop]()
+        others, surplus, troubled = list[Hop](), list[Hop](), list[Hop]()
+        turns = Counter[str]()
         async with aclosing(self._in_order(route, deliveries[0], trial, wish)) as hops:
             async for hop in hops:
                 if hop.address == wanted:
@@ -160,11 +162,15 @@ class Relay:
                         yield others.pop(0)
                 elif hop in self._troubled:
                     troubled.append(hop)
-                elif wanted is None:
-                    yield hop
                 else:
-                    others.append(hop)
-        for hop in (*others, *troubled):
+                    turns[hop.host] += 1
+                    if turns[hop.host] > ADDRESSES_BEFORE_NEXT:
+                        surplus.append(hop)
+                    elif wanted is None:
+                        yield hop
+                    else:
+                        others.append(hop)
+        for hop in (*others, *surplus, *troubled):
             yield hop
 
     async def _in_order(

@@ -113,6 +113,15 @@ def test_at_least_two_and_at_most_five_addresses_are_tried() -> None:
     assert feedback_of([result]) is Feedback.FAILED
 
 
+@pytest.mark.req("RFC5321-5.1-12")
+def test_a_host_with_many_dead_addresses_is_followed_by_the_next_and_then_tried_on() -> None:
+    network = Network((Host(), Host(greeting=BUSY)))
+    dead = [f"192.0.2.{number}" for number in range(11, 19)]
+    network.zone.records["mx1.example.net"] = {Kind.A: dead}
+    network.attempt()
+    assert network.simulation.dialled == [*dead[:2], "192.0.2.2", *dead[2:4]]
+
+
 @pytest.mark.parametrize(
     "busy", [Host(refuse_mail=BUSY), Host(refuse_mail=FULL), Host(refuse_message=FULL)]
 )
