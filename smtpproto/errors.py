@@ -15,7 +15,8 @@
     ├── RemoteProtocolError        the peer broke the protocol; the connection is unusable
     ├── NoRoute                    there is no host for a recipient's domain
     ├── QueueFailed                the queue's store is broken, or cannot write
-    │   └── QueueFull              there is no room in it: try again later
+    │   ├── QueueFull              there is no room in it: try again later
+    │   └── ContentLost            a message in it is without its content, or that is damaged
     └── TransportError             the connection failed
         ├── ConnectFailed          it could not be opened                   (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -34,7 +35,8 @@ from .grammar.reply import EnhancedCode, GrammarError, SMTPError
 from .outcome import CHECKS, OutcomeUnknown, Refusal, SendRefused
 
 __all__ = [
-    "CHECKS", "BadCredentials", "ConnectFailed", "ConnectionLost", "EncryptionRequired",
+    "CHECKS", "BadCredentials", "ConnectFailed", "ConnectionLost", "ContentLost",
+    "EncryptionRequired",
     "GrammarError", "LocalProtocolError", "LoginRefused", "NoRoute", "NotOffered", "OutcomeUnknown",
     "QueueFailed", "QueueFull", "Refusal", "RemoteProtocolError", "SMTPError", "SendRefused",
     "TLSFailed", "TimedOut", "TransportError",
@@ -130,6 +132,12 @@ class QueueFull(QueueFailed):
     """There is no room in the queue's store. Nothing was written."""
 
     default_check = "the free space of the disk, and the limits of the queue"
+
+
+class ContentLost(QueueFailed):
+    """The content of a message in the queue is missing or damaged. Others are not affected."""
+
+    default_check = "the disk; put back a copy of the file and release the message, or drop it"
 
 
 class TransportError(SMTPError):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import QueueFailed
+from ..errors import ContentLost, QueueFailed
 from ..mta.queue import State
 from .segments import Segments, sync_directory
+from .sqlite_errors import content_lost
 
 __all__ = ["connect", "directory_of", "find_broken", "lock", "void_leases"]
 
@@ -177,14 +177,14 @@ def find_lanes(connection: sqlite3.Connection) -> None:
 
 def find_broken(
     connection: sqlite3.Connection, segments: Segments
-) -> Iterator[tuple[int, str, str]]:
-    """Yield the messages in the queue whose content is lost: key, id, and what is wrong."""
+) -> Iterator[tuple[int, ContentLost]]:
+    """Yield the keys of messages in the queue whose content is missing, with the error."""
     lost = connection.execute(
         """SELECT key, id FROM message WHERE left IS NULL AND segment IS NULL
         AND NOT EXISTS (SELECT 1 FROM body WHERE message = message.key)"""
     )
     for key, name in lost.fetchall():
-        yield key, name, "its content is not in the database"
+        yield key, content_lost(name, None)
     needed = connection.execute(
         """SELECT segment, max(start + size) FROM message
         WHERE segment IS NOT NULL AND left IS NULL GROUP BY segment"""
@@ -196,6 +196,5 @@ def find_broken(
                 AND start + size > ?""",
                 (segment, size),
             )
-            path = segments.path(segment)
             for key, name in cut.fetchall():
-                yield key, name, f"its content is not in {os.fspath(path)}"
+                yield key, content_lost(name, segments.path(segment))

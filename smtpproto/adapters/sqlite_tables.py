@@ -27,6 +27,7 @@ from ..mta.store import (
 )
 from .segments import FileSlice, Segments
 from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
+from .sqlite_errors import content_lost
 from .sqlite_rows import (
     DELIVERY,
     MASK,
@@ -269,7 +270,7 @@ class Tables:
     # -- reading -----------------------------------------------------------------------------
 
     def content(self, message: Message) -> bytes | BinaryIO:
-        """Return the content. Raises QueueFailed if it is lost or damaged."""
+        """Return the content. Raises ContentLost if it is missing or damaged."""
         row = self.connection.execute(
             """SELECT size, segment, start, crc, octets FROM message
             LEFT JOIN body ON body.message = message.key WHERE id = ? AND left IS NULL""",
@@ -278,17 +279,15 @@ class Tables:
         if row is None:
             raise QueueFailed(f"message {message.id} is not in the queue")
         size, segment, start, crc, octets = row
-        content: bytes | FileSlice | None = octets
-        where = "the database"
-        if segment is not None:
-            where = str(self._segments.path(segment))
-            content = FileSlice(self._segments.path(segment), start, size)
-        if not isinstance(content, bytes | FileSlice) or crc_of(content) != crc:
-            raise QueueFailed(
-                f"the content of message {message.id} is lost or damaged in {where}",
-                check="the disk; put back a copy of that file, or drop the message",
-            )
-        return content if isinstance(content, bytes) else io.BufferedReader(content, _BUFFER)
+        if segment is None:
+            if not isinstance(octets, bytes) or crc_of(octets) != crc:
+                raise content_lost(message.id, None)
+            return octets
+        path = self._segments.path(segment)
+        content = FileSlice(path, start, size)
+        if self._segments.size(segment) < start + size or crc_of(content) != crc:
+            raise content_lost(message.id, path)
+        return io.BufferedReader(content, _BUFFER)
 
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""

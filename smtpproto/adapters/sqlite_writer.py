@@ -235,9 +235,9 @@ class Writer:
             self._empty_log(connection)
             void_leases(connection, self.leased)
             tables = Tables(connection, self._segments)
-            for key, name, what in find_broken(connection, self._segments):
-                log.error("message %s is held: %s", name, what)
-                tables.hold_message(key, what)
+            for key, error in find_broken(connection, self._segments):
+                log.error("%s", error)
+                tables.hold_message(key, error.message)
             version = _version_of(connection)
         except BaseException:
             connection.close()

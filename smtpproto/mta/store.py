@@ -265,8 +265,8 @@ class QueueStore(Protocol):
         ...
 
     async def content(self, message: Message) -> Source:
-        """Return the content, which can be read again and again. Raises :class:`.QueueFailed` if it
-        is lost or damaged, or if *message* is not in the queue."""
+        """Return the content, which can be read again and again. Raises :class:`.ContentLost` if it
+        is missing or damaged, and :class:`.QueueFailed` if *message* is not in the queue."""
         ...
 
     async def next_due(self, *, pass_over: PassOver = take_all) -> float | None:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..limits import ScheduleLimits
 from ..mta.bounce import Reporter
@@ -14,7 +14,7 @@ from ..mta.judge import Judge
 from ..mta.queue import Attempt, Delivery, Message, Result
 from ..mta.route import Routes
 from ..mta.schedule import Job, PutBack, Schedule
-from ..mta.settlement import Done, Fate, Settlement
+from ..mta.settlement import Done, Fate, Hold, Settlement
 from ..mta.store import Claim, QueueStore
 from ..policy import DKIMSigner
 from ..ports import Event, Runtime, Tasks
@@ -207,7 +207,10 @@ class Agent:
 
     def _job_ended(self, it: Finished) -> None:
         now, message = self._runtime.utc(), it.job.message
-        self._outbox.add(message, [self._decide(message, *tried, now) for tried in it.tried])
+        settlements = [self._decide(message, *tried, now) for tried in it.tried]
+        if it.lost:  # another attempt does not help
+            settlements = [evolve(each, decision=Hold(it.lost)) for each in settlements]
+        self._outbox.add(message, settlements)
         self._put_back(self._schedule.done(it.job, it.feedback, now, it.decisive), now)
 
     def _decide(

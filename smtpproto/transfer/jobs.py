@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
-from ..errors import QueueFailed
+from ..errors import ContentLost, QueueFailed
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mta.queue import Attempt, Delivery, Message, Result
@@ -36,6 +36,8 @@ class Finished:
     tried: Sequence[Tried]
     """An attempt for each delivery of the job."""
     feedback: Feedback
+    lost: str = ""
+    """Why the message has no content any more; "" if it has."""
 
     @property
     def decisive(self) -> Attempt:
@@ -69,7 +71,8 @@ class Worker:
                     tried += await self._relay.attempt(route, job.message, deliveries, content)
         except QueueFailed as error:
             _log.error("the content of message %s cannot be read: %s", job.message.id, error)
-            return self._broken(job, tried, _NO_CONTENT, error)
+            finished = self._broken(job, tried, _NO_CONTENT, error)
+            return evolve(finished, lost=error.message if isinstance(error, ContentLost) else "")
         except Exception as error:
             _log.exception("an attempt to deliver message %s failed", job.message.id)
             return self._broken(job, tried, _BROKEN, error)

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from smtpproto import Envelope, ForwardPath, MailParameters, Notify, RcptParameters, Reply, Session
-from smtpproto.errors import QueueFailed, QueueFull
+from smtpproto.errors import ContentLost, QueueFailed, QueueFull
 from smtpproto.grammar.scheduling import ByMode, DeliverBy
 from smtpproto.limits import ScheduleLimits
 from smtpproto.mta.memory_store import MemoryQueue
@@ -407,6 +407,14 @@ def test_what_came_of_a_job_outlives_a_failure_of_the_store(method: str, error: 
     assert len(working.ended(entries)) == 6
     assert len(working.network.hosts[0].received) == 3
     assert len(working.reports) == 3
+
+
+def test_a_message_whose_content_is_lost_is_held() -> None:
+    working = Working(store=Failing("content", iter([ContentLost("it is damaged")])))
+    entries = working.deliver(working.queued(), working.queued(), hours=24 * 9)
+    [held] = [delivery for entry in entries for delivery in entry.deliveries]
+    assert (held.state, held.reason, held.attempts) == (State.HELD, "it is damaged", 1)
+    assert len(working.ended(entries)) == 1 and working.reports == []
 
 
 def test_no_job_begins_while_the_store_cannot_write_what_came_of_others() -> None:
