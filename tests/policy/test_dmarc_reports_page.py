@@ -35,6 +35,6 @@ def test_the_snippets_read_and_send_reports() -> None:
     mail = Mail()
     run(names["send_reports"](mail, zone({"a.test": "v=DMARC1; p=reject"}), 1, 2))
     [sent] = mail.sent
-    assert sent["To"] == "reports@a.test"
+    assert b"\r\nTo: <reports@a.test>\r\n" in sent
     assert AggregateReport.parse(bytes(sent)).domain == "a.test"
     assert names["failing"](bytes(sent)) == {"192.0.2.1": 1}
