@@ -33,7 +33,7 @@ from ..option_types import checked, wrong_type
 from ..policy import DKIM, DKIMSigner, Inspection
 from ..ports import CallAborted, Runtime
 from .agent import Agent
-from .intake import Intake, Relaying
+from .intake import Intake, Relaying, obeying_header
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
 from .tls_policies import TLSPolicies
@@ -182,18 +182,21 @@ class RunningMTA:
         content, envelope = prepare(message, envelope, eight_bit=False)
         name, body = self.intake.new_id(), self.store.body()
         signer = self.intake.signer
-        signing = None if signer is None else signer.start()
+        signing, header = None if signer is None else signer.start(), b""
         try:
             async with contextlib.aclosing(content.async_slices()) as slices:
                 async for part in slices:
-                    data = part if body.size else self._missing_fields(part, name) + part
+                    data = part
+                    if not body.size:
+                        header = part.partition(b"\r\n\r\n")[0]
+                        data = self._missing_fields(part, name) + part
                     await body.write(data)
                     if signing is not None:
                         signing.feed(data)
             if signing is not None:
                 await body.prepend(await signing.finish(now=self.runtime.utc()))
             its = self.intake.message(name, envelope, body.size)
-            await self.intake.put(its, envelope, body)
+            await self.intake.put(obeying_header(its, header), envelope, body)
         finally:
             await body.discard()  # after put this does nothing
         return name

@@ -12,6 +12,7 @@ from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters
 from ..grammar.reply import Reply
+from ..mail import waives_tls
 from ..mta.queue import Delivery, Message, State, make_id
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes
@@ -200,6 +201,14 @@ class Intake:
             )
             for number, (path, its) in enumerate(parameters.items())
         ]
+
+
+def obeying_header(message: Message, header: bytes) -> Message:
+    """Return *message*, which has this *header* section, with what the header says of TLS. It
+    counts only if the message came without REQUIRETLS (RFC 8689 4.1)."""
+    if message.parameters.requiretls or not waives_tls(header):
+        return message
+    return evolve(message, tls_optional=True)
 
 
 def _has_mailbox(route: Local, recipient: ForwardPath) -> bool:

@@ -13,7 +13,6 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import RcptParameters
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mail import waives_tls
 from ..mta.settlement import Hold
 from ..mta.store import Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
@@ -22,7 +21,7 @@ from ..ports import result
 from ..server.handler import Handler, Hook, Session, Verdict
 from ..server.networks import network_name
 from .authentication import authentication
-from .intake import Intake
+from .intake import Intake, obeying_header
 
 __all__ = ["EXTENSIONS", "Check", "Receiver"]
 
@@ -179,8 +178,7 @@ class QueueSink:
         origin = _user(session) or network_name(session.peer[0])
         message = intake.message(self.id, envelope, body.size, origin, trusted=self._trusted)
         message = evolve(message, client="{}, {}".format(*session.peer))
-        if waives_tls(header) and not envelope.parameters.requiretls:
-            message = evolve(message, tls_optional=True)
+        message = obeying_header(message, header)
         held = verdict.reason if isinstance(verdict, Hold) else None
         await intake.put(message, envelope, body, held)
         queued = Reply(250, "2.0.0", f"Queued as {self.id}")

@@ -230,6 +230,21 @@ def test_a_message_without_a_header_section_is_refused(message: bytes) -> None:
     assert site.run(scenario) == 0
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_the_header_of_what_the_program_sends_says_whether_tls_may_be_left_out(
+    required: bool,
+) -> None:
+    site = Site()
+
+    async def scenario(mail: RunningMTA) -> list[bool]:
+        envelope = Envelope(ANN, BOB, MailParameters(requiretls=required))
+        for field in (b"TLS-Required: No\r\n", b""):
+            await mail.send(b"From: <ann@example.com>\r\n" + field + CONTENT, envelope)
+        return [entry.message.tls_optional for entry in await site.store.find(Selection())]
+
+    assert sorted(site.run(scenario)) == [False, not required]
+
+
 def test_a_message_in_pieces_is_stored_as_it_will_be_sent() -> None:
     site = Site()
 
