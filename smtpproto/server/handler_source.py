@@ -66,8 +66,7 @@ def check_class(kind: type[Handler]) -> None:
     Warns of each method that looks like a hook but is never called, and of a class that accepts no
     mail. Raises TypeError if a hook cannot be called with its arguments.
     """
-    for name in _HOOKS:
-        _check_hook(kind, name)
+    check_methods(kind, Handler)
     for name in dir(kind):
         if not name.startswith("_") and name not in _HOOKS and callable(getattr(kind, name)):
             _warn_if_misnamed(kind, name)
@@ -78,17 +77,23 @@ def check_class(kind: type[Handler]) -> None:
             warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-def _check_hook(kind: type[Handler], name: str) -> None:
-    """Raise TypeError if the hook *name* of *kind* does not take what the server passes."""
+def check_methods(kind: type, base: type) -> None:
+    """Raise TypeError if a method of *kind* does not take what the server passes to that of
+    *base*."""
+    for name, method in vars(base).items():
+        if not name.startswith("_") and callable(method):
+            _check_method(kind, name, [*inspect.signature(method).parameters][1:])
+
+
+def _check_method(kind: type, name: str, expected: list[str]) -> None:
     hook = inspect.getattr_static(kind, name)
-    expected = [*inspect.signature(getattr(Handler, name)).parameters][1:]
     is_bound = hasattr(type(hook), "__get__")  # not a class, for example, which may be a sink's
     passed = ["self", *expected] if is_bound and not isinstance(hook, staticmethod) else expected
     hook = hook.__func__ if isinstance(hook, staticmethod | classmethod) else hook
     if not callable(hook):
         if is_bound:  # a property, for example: only an instance has the hook
             return
-        raise TypeError(f"{kind.__name__}.{name} must be a method, because it is a hook")
+        raise TypeError(f"{kind.__name__}.{name} must be a method, because the server calls it")
     try:
         inspect.signature(hook).bind(*passed)
     except TypeError:

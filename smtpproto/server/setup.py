@@ -9,13 +9,13 @@ from attrs import evolve
 from ..errors import LocalProtocolError, TLSFailed
 from ..ports import call_contained
 from ..protocol.server import ServerProtocol
-from ..sasl import Channel, offers
-from ..tls.context import Context
+from ..sasl import Authenticator, Channel, offers
+from ..tls.context import Context, lacks_certificate
 from ..tls.filter import Filter
 from ..tls.stream import filter_for
 from .config import ServerConfig
 from .handler import Handler, HandlerSource
-from .handler_source import check_source
+from .handler_source import check_methods, check_source
 from .hooks import log_failure
 from .trust import trusted_offers
 
@@ -83,6 +83,9 @@ def _check_context(context: Context) -> None:
     except LocalProtocolError as error:
         advice = "use ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)"
         raise ValueError(f"context: {error.message}; {advice}") from None
+    if lacks_certificate(context):
+        text = "context: it has no certificate, or none that fits its ciphers"
+        raise ValueError(f"{text}; call its load_cert_chain(certfile, keyfile)")
 
 
 def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None:
@@ -90,7 +93,8 @@ def check_server(source: HandlerSource, config: ServerConfig, port: int) -> None
 
     Raises ValueError if *config* cannot be served on *port*: LMTP on port 25 (RFC 2033 5),
     extensions that contradict one another, an AUTH that could never be offered or succeed, or a TLS
-    context that is not for servers. Raises TypeError if *source* makes no handler.
+    context that is not for servers or has no certificate. Raises TypeError if *source* makes no
+    handler, or if the server cannot call a method of the authenticator.
     """
     if config.lmtp and port == 25:
         raise ValueError("LMTP must not use port 25 (RFC 2033 5); choose another port")
@@ -117,6 +121,8 @@ def _check_authentication(config: ServerConfig) -> None:
     options += ["authenticator"] if config.authenticator is not None else []
     if not options:
         return
+    if config.authenticator is not None:
+        check_methods(type(config.authenticator), Authenticator)
     if not offered_mechanisms(config, _BEST_CHANNEL):
         raise ValueError(
             f"{options[0]} needs an authenticator that can verify a login, for example"

@@ -130,6 +130,23 @@ _HIDDEN = b""  # stands for a certificate that a server shows only to a client t
 _own_certificates: WeakKeyDictionary[ssl.SSLContext, bytes | None] = WeakKeyDictionary()
 
 
+def lacks_certificate(context: Context) -> bool:
+    """Return whether a server with *context* can complete no handshake, because it has no
+    certificate, or none that fits its ciphers. False if that cannot be known: for pyOpenSSL, and if
+    a function chooses the certificate by the name that a client sends."""
+    if not isinstance(context, ssl.SSLContext) or context.sni_callback is not None:
+        return False
+    probe = _unverifying_context()
+    probe.set_ciphers("ALL:@SECLEVEL=0")
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    _handshake_done(probe.wrap_bio(to_client, to_server))
+    try:
+        _handshake_done(context.wrap_bio(to_server, to_client, server_side=True))
+    except ssl.SSLError as error:
+        return error.reason == "NO_SHARED_CIPHER"
+    return False
+
+
 def own_certificate(context: ssl.SSLContext) -> bytes | None:
     """Return the certificate, in DER, that a server with *context* shows. Return None if it cannot
     be known, for example if there are several: then OpenSSL chooses one for each client.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from smtpproto import Envelope, Handler, Reply, ServerConfig, Session
+from smtpproto import Authenticator, Envelope, Handler, Reply, ServerConfig, Session
 from smtpproto.adapters.blocking import Runtime, run
 from smtpproto.server.conversation import Conversation
 from smtpproto.server.handler_source import handler_of
@@ -105,8 +105,8 @@ def test_a_source_that_needs_arguments_is_a_type_error_at_start(source: Any) -> 
         (lambda self, session, recipient: None, r"take the arguments \(self, session, recipient, "),
         (lambda session, recipient, parameters: None, "must take the arguments"),
         (lambda: None, "must take the arguments"),
-        (None, "must be a method, because it is a hook"),
-        (Reply(550), "must be a method, because it is a hook"),
+        (None, "must be a method, because the server calls it"),
+        (Reply(550), "must be a method, because the server calls it"),
     ],
     ids=["one-missing", "no-self", "none", "value-None", "value-Reply"],
 )
@@ -167,6 +167,31 @@ def test_a_context_for_clients_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="PROTOCOL_TLS_CLIENT"):
         check_server(Handler(), ServerConfig(context=ssl.create_default_context()), 25)
     check_server(Handler(), ServerConfig(context=SERVER_CONTEXT), 25)
+
+
+def test_a_context_without_a_certificate_is_a_value_error() -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    with pytest.raises(ValueError, match=r"it has no certificate.*load_cert_chain"):
+        check_server(Handler(), ServerConfig(context=context), 25)
+    check_server(Handler(), ServerConfig(context=lambda: context), 25)
+    context.sni_callback = lambda *_: None
+    check_server(Handler(), ServerConfig(context=context), 25)
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (lambda self, username: True, r"take the arguments \(self, username, password\)"),
+        (True, "must be a method, because the server calls it"),
+    ],
+    ids=["one-missing", "value"],
+)
+def test_a_method_of_an_authenticator_that_cannot_be_called_is_a_type_error_at_start(
+    method: Any, reason: str
+) -> None:
+    kind = type("Own", (Authenticator,), {"check_password": method})
+    with pytest.raises(TypeError, match=rf"^Own\.check_password .*{reason}"):
+        check_server(Handler(), ServerConfig(authenticator=kind(), context=SERVER_CONTEXT), 25)
 
 
 @pytest.mark.parametrize(
