@@ -131,12 +131,12 @@ class Stream(SocketStream):
 
     def interrupt(self) -> None:
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
+            self._own.shutdown(socket.SHUT_RD)
 
     def abort(self) -> None:
         """Close the connection, also while another thread reads or writes."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._own.shutdown(socket.SHUT_RDWR)
 
 
 def _waiter(waiting: socket.socket, *, to_write: bool) -> Callable[[float], bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class SocketStream(ABC):
     _interrupted = False
 
     def __init__(self, connected: socket.socket) -> None:
-        self._socket, self._amount = connected, FEW
+        self._socket, self._amount, self._process = connected, FEW, os.getpid()
         with close_on_error(connected):
             connected.setblocking(False)
             send_small_writes_at_once(connected)
@@ -41,6 +42,16 @@ class SocketStream(ABC):
     @property
     def _is_closed(self) -> bool:
         return self._socket.fileno() < 0
+
+    @property
+    def _own(self) -> socket.socket:
+        """The socket. Raises ConnectionLost in a process that was forked after it was opened: what
+        two processes send over one connection would mix."""
+        if os.getpid() != self._process:
+            raise ConnectionLost(
+                "the connection belongs to the process that opened it; connect after a fork"
+            )
+        return self._socket
 
     async def read(self, timeout: float | None) -> bytes:
         deadline = 0 if timeout == 0 else self._deadline(timeout)
@@ -68,7 +79,7 @@ class SocketStream(ABC):
     def _receive(self) -> bytes | None:
         """Return what has arrived; None if nothing has, b"" at the end."""
         try:
-            data = self._socket.recv(self._amount)
+            data = self._own.recv(self._amount)
         except OSError as error:
             if type(error).__name__ in _WOULD_BLOCK:
                 return None
@@ -79,7 +90,7 @@ class SocketStream(ABC):
     def _send(self, data: bytes | memoryview) -> int:
         """Write what the system takes of *data*; return how many octets that is."""
         try:
-            return self._socket.send(data)
+            return self._own.send(data)
         except OSError as error:
             if type(error).__name__ in _WOULD_BLOCK:
                 return 0
@@ -88,7 +99,7 @@ class SocketStream(ABC):
     async def end(self) -> None:
         self._interrupted = False
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+            self._own.shutdown(socket.SHUT_WR)
 
     async def close(self) -> None:
         with contextlib.suppress(OSError):

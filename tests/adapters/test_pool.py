@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,6 +14,7 @@ from attrs import define, field
 
 from smtpproto import (
     ConnectFailed,
+    ConnectionLost,
     Envelope,
     Handler,
     MailParameters,
@@ -25,7 +27,7 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.client import Client, Pool, PoolConfig, PoolOptions
-from tests.adapters.harness import Blocking, running_server
+from tests.adapters.harness import Asyncio, Blocking, running_server
 from tests.support.envelopes import TO_BOB
 from tests.support.pools import NO_LINK
 
@@ -157,6 +159,28 @@ def test_a_pool_reconnects_to_a_restarted_server() -> None:
         assert pool.send(b"3\r\n", TO_BOB).accepted
         pool.close()
     assert inbox.bodies == [b"1\r\n", b"3\r\n"]
+
+
+def test_a_pool_opens_a_new_connection_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox = CountingInbox()
+    with running_server(Asyncio, inbox) as running:
+        pool = on_sockets.pool("localhost", running.port)
+        pool.send(b"1\r\n", TO_BOB)
+        with monkeypatch.context() as child:
+            child.setattr(os, "getpid", lambda: -1)
+            pool.send(b"2\r\n", TO_BOB)
+            pool.close()
+    assert (inbox.bodies, inbox.connections) == ([b"1\r\n", b"2\r\n"], 2)
+
+
+def test_a_client_fails_after_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        running_server(Asyncio, CountingInbox()) as running,
+        on_sockets.connect("localhost", running.port) as client,
+    ):
+        monkeypatch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(ConnectionLost, match="belongs to the process that opened it"):
+            client.noop()
 
 
 def test_a_pool_does_not_connect_before_the_first_message() -> None:
