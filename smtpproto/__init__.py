@@ -19,8 +19,9 @@ are
 * ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
   SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
-* ``smtpproto.adapters.https`` and ``smtpproto.adapters.cryptography_certificates``: what MTA-STS
-  and DANE need: files by HTTPS, and certificates;
+* ``smtpproto.adapters.https``, ``smtpproto.adapters.sqlite_policies`` and
+  ``smtpproto.adapters.cryptography_certificates``: what MTA-STS and DANE need: files by HTTPS, a
+  place for policies, and certificates;
 * ``smtpproto.testing``: tools for testing programs that send or receive mail.
 
 Every other module is internal and may change at any time.

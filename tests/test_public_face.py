@@ -27,6 +27,7 @@ PUBLIC = (
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
     "smtpproto.adapters.publicsuffixlist",
+    "smtpproto.adapters.sqlite_policies",
     "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.trio",
     "smtpproto.client",

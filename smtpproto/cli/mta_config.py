@@ -13,6 +13,7 @@ from attrs import define, field, fields, frozen
 
 from ..adapters.asyncio import MTA
 from ..adapters.https import HTTPSFetch
+from ..adapters.sqlite_policies import SQLitePolicies
 from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
@@ -107,7 +108,7 @@ def read_configuration(path: Path) -> Configuration:
     options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
     options["resolver"] = _resolver(dns)
     options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
-    options["tls_policies"] = _tls_policies(table)
+    options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:
@@ -145,8 +146,8 @@ def _reports(table: Table) -> ReportOptions:
     return of_fields(table, make, _REPORTS)
 
 
-def _tls_policies(table: Table) -> TLSPolicies:
-    """Return the wishes of domains for TLS that count."""
+def _tls_policies(table: Table, kept: Path) -> TLSPolicies:
+    """Return the wishes of domains for TLS that count; *kept* is the file for policies."""
     names = table.take_texts("tls_policies") or []
     if not {*names} <= {"mta-sts", "dane"}:
         raise table.error("tls_policies", 'must be a list of "mta-sts" and "dane"')
@@ -159,7 +160,9 @@ def _tls_policies(table: Table) -> TLSPolicies:
         except ImportError as error:
             raise table.error("tls_policies", str(error)) from None
         certificates = CryptographyCertificates()
-    return TLSPolicies(mta_sts=HTTPSFetch() if "mta-sts" in names else None, dane=certificates)
+    if "mta-sts" not in names:
+        return TLSPolicies(dane=certificates)
+    return TLSPolicies(mta_sts=HTTPSFetch(), mta_sts_store=SQLitePolicies(kept), dane=certificates)
 
 
 def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dict[str, Route]:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .message_check import Inspection, MessageCheck, MessageVerifier
     from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
     from .mta_sts_cache import MTASTSCache, MTASTSFinding, MTASTSTrouble
+    from .mta_sts_store import KeptPolicy, MTASTSStore
     from .received_spf import ReceivedSPF
     from .report_address import ReportDestination, report_destinations
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
@@ -91,6 +92,7 @@ else:
             ".message_check": "Inspection MessageCheck MessageVerifier",
             ".mta_sts": "MTASTSMode MTASTSPolicy parse_sts_record",
             ".mta_sts_cache": "MTASTSCache MTASTSFinding MTASTSTrouble",
+            ".mta_sts_store": "KeptPolicy MTASTSStore",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
@@ -141,12 +143,14 @@ __all__ = [
     "Fetch",
     "Fetched",
     "Inspection",
+    "KeptPolicy",
     "Keys",
     "Lookup",
     "MTASTSCache",
     "MTASTSFinding",
     "MTASTSMode",
     "MTASTSPolicy",
+    "MTASTSStore",
     "MTASTSTrouble",
     "MessageCheck",
     "MessageVerifier",

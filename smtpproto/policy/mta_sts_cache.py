@@ -14,6 +14,7 @@ from ..limits import STS_POLICIES
 from ..ports import Runtime, Semaphore
 from .fetch import Fetch
 from .mta_sts import MTASTSMode, MTASTSPolicy, sts_id
+from .mta_sts_store import KeptPolicy, MTASTSStore
 
 __all__ = ["MTASTSCache", "MTASTSFinding", "MTASTSTrouble"]
 
@@ -22,6 +23,8 @@ _log = logging.getLogger("smtpproto.policy")
 _PATH = "/.well-known/mta-sts.txt"
 _AGAIN = 300.0  # seconds between two attempts to fetch; RFC 8461 3.3 wants at least these
 _REFRESH = 86400.0  # seconds after which a policy is fetched anew; RFC 8461 3.3 advises a day
+_RENEW = 3600.0  # seconds between two attempts to renew a policy without mail for its domain
+_AT_ONCE = 100  # policies that one call renews
 
 
 class MTASTSTrouble(enum.Enum):
@@ -49,10 +52,9 @@ class _Entry:
     """What is kept of a domain."""
 
     turn: Semaphore
-    policy: MTASTSPolicy | None = None
-    version: str = ""
-    """The id of the record with which it was fetched."""
-    fetched_at: float = 0.0
+    kept: KeptPolicy | None = None
+    renewed_at: float = 0.0
+    """When :meth:`MTASTSCache.renew` looked at it."""
     tried_at: float = -_AGAIN
     tried: str = ""
     """The id with which it was tried last."""
@@ -61,7 +63,13 @@ class _Entry:
 
     def valid(self, now: float) -> bool:
         """Return whether the policy is here and not too old."""
-        return self.policy is not None and now < self.fetched_at + self.policy.max_age
+        return self.kept is not None and now < self.kept.expires
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to fetch the policy anew, although there is no mail for the domain."""
+        if self.kept is None or self.kept.policy.mode is MTASTSMode.NONE or not self.valid(now):
+            return False
+        return now >= self.kept.fetched_at + _REFRESH and now >= self.renewed_at + _RENEW
 
 
 @define(eq=False)
@@ -70,15 +78,22 @@ class MTASTSCache:
 
     A policy is kept for its max_age even if its record or its server is gone, so that nobody can
     remove it by an attack on the DNS. It is fetched anew if the id in the record differs, once a
-    day, and by :meth:`refresh`; not more often than every five minutes. It is lost at the end of
-    the process.
+    day, and by :meth:`refresh`; not more often than every five minutes. Without a *store* it is
+    lost at the end of the process.
     """
 
     _runtime: Runtime
     resolver: Resolver
     """It may be replaced at any time, and so may *fetch*."""
     fetch: Fetch
+    store: MTASTSStore | None = None
+    """Keeps policies over restarts."""
+    _loading: Semaphore | None = field(init=False)
+    """Whose turn it is to load them; None: they have been loaded."""
     _kept: dict[str, _Entry] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._loading = self._runtime.semaphore(1)
 
     async def find(self, domain: str, *, now: float) -> MTASTSFinding:
         """Return what is known of the policy of *domain*, a name in A-labels, at *now* (seconds
@@ -90,7 +105,38 @@ class MTASTSCache:
         it: an operator may have changed the policy and not the record."""
         return await self._find(domain, now, anew=True)
 
+    async def renew(self, *, now: float) -> None:
+        """Fetch policies anew that are older than a day, so that they do not end because there is
+        no mail for their domains (RFC 8461 3.3).
+
+        Call it every few minutes. What fails is logged, and tried again after an hour.
+        """
+        await self._load(now)
+        due = [domain for domain, it in [*self._kept.items()] if it.is_due(now)]
+        for domain in due[:_AT_ONCE]:
+            entry = self._entry(domain, now)
+            entry.renewed_at, before = now, entry.kept
+            found = await self.find(domain, now=now)
+            if entry.kept is before:
+                _log.warning("the MTA-STS policy of %s is not renewed: %s", domain, found.reason)
+
+    async def _load(self, now: float) -> None:
+        """Take over what the store has kept."""
+        if (loading := self._loading) is None:
+            return
+        await loading.acquire()
+        try:
+            if self._loading is not None and self.store is not None:
+                for kept in await self.store.load(self._runtime):
+                    entry = self._entry(kept.domain, now)
+                    # The clock may have been wrong.
+                    entry.kept = evolve(kept, fetched_at=min(kept.fetched_at, now))
+            self._loading = None
+        finally:
+            loading.release()
+
     async def _find(self, domain: str, now: float, *, anew: bool) -> MTASTSFinding:
+        await self._load(now)
         try:
             version = await self._version(domain)
         except GrammarError as error:
@@ -114,8 +160,10 @@ class MTASTSCache:
         """Return whether to fetch the policy."""
         if entry.tried == version and now < entry.tried_at + _AGAIN:
             return False
-        old = now >= entry.fetched_at + _REFRESH
-        return anew or old or entry.version != version or not entry.valid(now)
+        kept = entry.kept
+        if anew or kept is None or kept.id != version:
+            return True
+        return now >= min(kept.fetched_at + _REFRESH, kept.expires)
 
     async def _version(self, domain: str) -> str:
         """Return the id in the record of *domain*. Raises GrammarError if there is none."""
@@ -132,10 +180,12 @@ class MTASTSCache:
         try:
             policy = await self._fetched(domain)
         except (SMTPError, GrammarError) as error:
-            if entry.policy is None or entry.policy.mode is not MTASTSMode.NONE:
+            if entry.kept is None or entry.kept.policy.mode is not MTASTSMode.NONE:
                 _log.warning("no MTA-STS policy of %s: %s", domain, error.message)
             return MTASTSFinding(reason=error.message, trouble=_trouble(error))
-        entry.policy, entry.version, entry.fetched_at = policy, version, now
+        entry.kept = KeptPolicy(domain=domain, policy=policy, id=version, fetched_at=now)
+        if self.store is not None:
+            await self.store.save(entry.kept, self._runtime)
         return None
 
     async def _fetched(self, domain: str) -> MTASTSPolicy:
@@ -157,21 +207,17 @@ class MTASTSCache:
 
     def _make_room(self, now: float) -> None:
         """Forget what holds no policy; if that is not enough, the policies that end first."""
-        kept = [*self._kept.items()]
-        left = [(name, it) for name, it in kept if it.valid(now)]
-        left.sort(key=lambda it: it[1].fetched_at + (it[1].policy or _NONE).max_age)
-        self._kept = dict(left[-STS_POLICIES // 2 :])
-
-
-_NONE = MTASTSPolicy(mode=MTASTSMode.NONE)
+        left = [(it.kept.expires, name) for name, it in [*self._kept.items()] if it.kept]
+        left = sorted(it for it in left if it[0] > now)[-STS_POLICIES // 2 :]
+        self._kept = {name: self._kept[name] for _, name in left}
 
 
 def _kept(entry: _Entry | None, now: float, failure: str) -> MTASTSFinding:
     """Return the policy of *entry*, if it is not too old, although *failure*."""
-    if entry is None or not entry.valid(now):
+    if entry is None or entry.kept is None or not entry.valid(now):
         return MTASTSFinding(reason=failure or "the policy is too old")
     why = f"; it is kept although {failure}" if failure else ""
-    return MTASTSFinding(policy=entry.policy, reason=f"the id is {entry.version}{why}")
+    return MTASTSFinding(policy=entry.kept.policy, reason=f"the id is {entry.kept.id}{why}")
 
 
 def _trouble(error: SMTPError | GrammarError) -> MTASTSTrouble:

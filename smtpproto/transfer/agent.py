@@ -53,7 +53,8 @@ class Agent:
     _claimer: Claimer = field(init=False)
     _outbox: Outbox = field(init=False)
     _results: deque[Callable[[], None]] = field(factory=deque, init=False)  # of the other tasks
-    _stopping: bool = field(default=False, init=False)
+    stopping: bool = field(default=False, init=False)
+    """Whether :meth:`stop` was called."""
     _looked: float = field(default=0.0, init=False)  # when unused connections were looked for
 
     def __attrs_post_init__(self) -> None:
@@ -94,7 +95,7 @@ class Agent:
     def stop(self) -> None:
         """Begin no more jobs; :meth:`run` returns when those that run have ended. Threads may call
         this."""
-        self._stopping = True
+        self.stopping = True
         self._wake.set()
 
     def trouble(self, delivery: Delivery) -> tuple[Attempt | None, float] | None:
@@ -109,7 +110,7 @@ class Agent:
         """Work until :meth:`stop`. If this is cancelled, what was claimed is due again after the
         next start."""
         async with self._runtime.tasks() as tasks:
-            while not self._stopping:
+            while not self.stopping:
                 self._take_results()
                 self._start_jobs(tasks)
                 self._start_claim(tasks)
@@ -142,7 +143,7 @@ class Agent:
 
     def _pause(self) -> float:
         """Return for how many seconds there is nothing to do."""
-        if self._stopping:
+        if self.stopping:
             return 0.0
         now = self._runtime.utc()
         pauses = [self.look, self._outbox.pause()]

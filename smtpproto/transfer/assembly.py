@@ -42,6 +42,7 @@ __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
 
 _log = logging.getLogger("smtpproto.queue")
 
+_RENEW = 600.0  # seconds between looks for policies that are to be fetched anew
 _DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
 
 
@@ -170,7 +171,7 @@ class RunningMTA:
     store: QueueStore
     runtime: Runtime
     config: MTAConfig
-    _relay: Relay
+    relay: Relay
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -234,7 +235,7 @@ class RunningMTA:
         if config.hostname != self.config.hostname:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
         self.config = config
-        self._relay.use(resolver, config.itself, config.tls_policies)
+        self.relay.use(resolver, config.itself, config.tls_policies)
         routes = config.make_routes()
         judge = Judge(config.retry)
         self.agent.use(routes, _reporter_of(config), judge, config.limits, config.sign)
@@ -305,7 +306,8 @@ async def running(
     """
     await store.open(runtime)
     try:
-        mail, ended = assemble(runtime, config, store, resolver), runtime.event()
+        mail = assemble(runtime, config, store, resolver)
+        ended, leaves = runtime.event(), runtime.event()
         store.watch(mail.agent.wake)
 
         async def deliver() -> None:
@@ -314,12 +316,22 @@ async def running(
             finally:
                 ended.set()
 
+        async def renew_policies() -> None:
+            while not mail.agent.stopping:
+                try:
+                    await mail.relay.renew_policies()
+                except Exception:
+                    _log.exception("MTA-STS policies could not be renewed")
+                await leaves.wait(_RENEW)
+
         async with runtime.tasks() as tasks:
             tasks.start(deliver())
+            tasks.start(renew_policies())
             try:
                 yield mail
             finally:
                 mail.agent.stop()
+                leaves.set()
             await ended.wait(mail.config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again

@@ -76,6 +76,10 @@ class Relay:
         self.resolver, self.itself = resolver, itself
         self._demands.use(resolver, policies)
 
+    async def renew_policies(self) -> None:
+        """Fetch policies anew that are old: see :meth:`.MTASTSCache.renew`."""
+        await self._demands.renew()
+
     async def attempt(
         self,
         route: Direct | SmartHost,

@@ -10,6 +10,7 @@ from ..mta.exchangers import Exchanger
 from ..policy.dane import Certificates, DANEFinding, DANEJudge, find_dane
 from ..policy.fetch import Fetch
 from ..policy.mta_sts_cache import MTASTSCache
+from ..policy.mta_sts_store import MTASTSStore
 from ..policy.tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
 from ..ports import Runtime
 from ..tls import TLSVerify
@@ -27,6 +28,8 @@ class TLSPolicies:
     mta_sts: Fetch | None = None
     """Fetches the policies of MTA-STS (RFC 8461), for example ``HTTPSFetch()``. None: they do not
     count."""
+    mta_sts_store: MTASTSStore | None = None
+    """Keeps those policies over restarts, for example ``SQLitePolicies("policies.db")``."""
     dane: Certificates | None = None
     """Reads certificates for DANE (RFC 7672), for example ``CryptographyCertificates()``. None:
     TLSA records do not count. The resolver must be one whose word on DNSSEC can be trusted."""
@@ -61,6 +64,12 @@ class Demands:
         if self._cache is None:
             self._cache = MTASTSCache(self._runtime, resolver, options.mta_sts)
         self._cache.resolver, self._cache.fetch = resolver, options.mta_sts
+        self._cache.store = options.mta_sts_store
+
+    async def renew(self) -> None:
+        """See :meth:`.MTASTSCache.renew`."""
+        if self._cache is not None and self._options.mta_sts is not None:
+            await self._cache.renew(now=self._runtime.utc())
 
     async def find(
         self, exchanger: Exchanger, domain: str, pattern: Hop, wish: TLSWish

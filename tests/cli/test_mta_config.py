@@ -16,6 +16,7 @@ from smtpproto.adapters.cryptography_certificates import CryptographyCertificate
 from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.adapters.https import HTTPSFetch
+from smtpproto.adapters.sqlite_policies import SQLitePolicies
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
@@ -281,7 +282,8 @@ def test_the_wishes_of_domains_for_tls_count_if_the_file_says_so(tmp_path: Path)
         return read_configuration(path).mta._config.tls_policies
 
     assert configured(tmp_path, "").tls_policies == found("") == TLSPolicies()
-    assert found('"mta-sts"') == TLSPolicies(mta_sts=HTTPSFetch())
+    kept = SQLitePolicies(tmp_path / "q.db.mta-sts")
+    assert found('"mta-sts"') == TLSPolicies(mta_sts=HTTPSFetch(), mta_sts_store=kept)
     assert type(found('"dane"').dane) is CryptographyCertificates
     text = START + 'tls_policies = ["dnssec"]\n' + LISTEN
     assert refusal(tmp_path, text).startswith("line 3: tls_policies: must be a list of")

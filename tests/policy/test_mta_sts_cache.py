@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import define, field
 
 from smtpproto import GrammarError
+from smtpproto.adapters import sqlite_policies
 from smtpproto.adapters.blocking import Runtime, run
+from smtpproto.adapters.sqlite_policies import SQLitePolicies
 from smtpproto.dns import Kind, Status
 from smtpproto.errors import ConnectFailed, SMTPError, TLSFailed
 from smtpproto.policy import (
     Fetched,
+    KeptPolicy,
     MTASTSCache,
     MTASTSFinding,
     MTASTSMode,
     MTASTSPolicy,
+    MTASTSStore,
     MTASTSTrouble,
     mta_sts_cache,
 )
@@ -55,12 +62,13 @@ class Domain:
     """A domain, its policy, and a cache."""
 
     server: Server = field(factory=Server)
+    store: MTASTSStore | None = None
     zone: Zone = field(init=False)
     cache: MTASTSCache = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.zone = Zone({NAME: {Kind.TXT: [b"v=STSv1; id=1"]}})
-        self.cache = MTASTSCache(Runtime(), self.zone, self.server)
+        self.cache = MTASTSCache(Runtime(), self.zone, self.server, self.store)
 
     def at(self, now: float, *, anew: bool = False) -> MTASTSFinding:
         ask = self.cache.refresh if anew else self.cache.find
@@ -187,6 +195,143 @@ def test_the_domain_above_is_not_asked() -> None:
     domain = Domain()
     assert run(domain.cache.find("sub.example.org", now=0)).policy is None
     assert domain.zone.asked == [("_mta-sts.sub.example.org", Kind.TXT)]
+
+
+# -- without mail, and over restarts ---------------------------------------------------------------
+
+
+@pytest.mark.req("RFC8461-3.3-04")
+def test_policies_are_renewed_once_a_day_without_mail() -> None:
+    domain = Domain()
+    domain.at(0)
+    for day in range(1, 10):
+        for seconds in (0, 600, DAY - 1):
+            run(domain.cache.renew(now=day * DAY + seconds))
+        assert len(domain.server.asked) == 1 + day
+    domain.zone.moods[NAME] = Mood(Status.FAILED)
+    domain.check(domain.at(9 * DAY + 604799), "mx.example.org")  # counted from the last day
+
+
+@pytest.mark.req("RFC8461-3.3-04")
+@pytest.mark.parametrize("trouble", ["DNS", "server"])
+def test_a_renewal_that_fails_is_logged_and_tried_again_after_an_hour(
+    trouble: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    domain = Domain()
+    domain.at(0)
+    if trouble == "DNS":
+        domain.zone.moods[NAME] = Mood(Status.FAILED)
+    domain.server.error = ConnectFailed("it is down")
+    for seconds in (0, 600, 3599, 3600):
+        run(domain.cache.renew(now=DAY + seconds))
+    said = [it.getMessage() for it in caplog.records if "is not renewed" in it.getMessage()]
+    assert len(said) == 2
+    assert "MTA-STS policy of example.org" in said[0]
+
+
+def test_a_policy_with_the_mode_none_is_not_renewed() -> None:
+    domain = Domain(Server(policy(mode="none")))
+    domain.at(0)
+    run(domain.cache.renew(now=DAY))
+    assert len(domain.server.asked) == 1
+
+
+@pytest.fixture
+def now() -> float:
+    return Runtime().utc()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SQLitePolicies:
+    return SQLitePolicies(tmp_path / "policies.db")
+
+
+@pytest.mark.req("RFC8461-3.3-03")
+def test_a_policy_is_kept_over_a_restart(store: SQLitePolicies, now: float) -> None:
+    domain = Domain(store=store)
+    domain.at(now - 1)
+    domain.server.body = policy("mx2.example.org")
+    domain.publish(b"v=STSv1; id=2")
+    domain.at(now)
+    restarted = Domain(Server(error=ConnectFailed("it is down")), store)
+    del restarted.zone.records[NAME]  # an attack on the first contact
+    restarted.check(restarted.at(now + 1), "mx2.example.org")
+    assert restarted.at(now + 604800).policy is None
+    restarted = Domain(store=store)
+    restarted.publish(b"v=STSv1; id=2")
+    restarted.check(restarted.at(now + 1), "mx2.example.org")
+    assert restarted.server.asked == []
+    run(restarted.cache.renew(now=now + DAY))
+    assert len(restarted.server.asked) == 1
+
+
+def test_policies_that_are_too_old_are_not_loaded(store: SQLitePolicies, now: float) -> None:
+    Domain(store=store).at(now - 604801)
+    assert not run(store.load(Runtime()))
+
+
+def test_a_policy_from_the_future_is_as_old_as_now(store: SQLitePolicies, now: float) -> None:
+    Domain(store=store).at(now + 10**9)
+    restarted = Domain(store=store)
+    restarted.check(restarted.at(now), "mx.example.org")
+    del restarted.zone.records[NAME]
+    assert restarted.at(now + 604800).policy is None
+
+
+def break_file(path: Path) -> None:
+    path.write_bytes(b"junk" * 2000)
+
+
+def break_page(path: Path) -> None:
+    octets = path.read_bytes()
+    path.write_bytes(octets[:100] + b"\xff" * (len(octets) - 100))
+
+
+def break_policy(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE policies SET policy = 'junk', domain = 7")
+
+
+@pytest.mark.parametrize("damage", [break_file, break_page, break_policy])
+def test_a_damaged_file_counts_as_empty(
+    store: SQLitePolicies,
+    now: float,
+    damage: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Domain(store=store).at(now)
+    damage(store.path)
+    domain = Domain(store=store)
+    domain.check(domain.at(now), "mx.example.org")
+    assert len(domain.server.asked) == 1
+    assert "policies.db cannot be kept" in caplog.text
+    assert store.path.with_name("policies.db.damaged").exists()
+    assert [it.domain for it in run(store.load(Runtime()))] == ["example.org"]  # a new one
+
+
+def test_a_file_that_cannot_be_written_loses_policies_only(
+    tmp_path: Path, now: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    domain = Domain(store=SQLitePolicies(tmp_path / "gone" / "policies.db"))
+    domain.check(domain.at(now), "mx.example.org")
+    assert caplog.text.count("cannot be kept") == 2
+    assert not (tmp_path / "gone").exists()
+
+
+def test_the_number_of_policies_in_the_file_is_bounded(
+    store: SQLitePolicies, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_policies, "STS_POLICIES", 3)
+    for place in range(5):
+        kept = KeptPolicy(
+            domain=f"d{place}.example",
+            policy=MTASTSPolicy.parse(policy()),
+            id="1",
+            fetched_at=now + place,
+        )
+        run(store.save(kept, Runtime()))
+    names = [f"d{place}.example" for place in (4, 3, 2)]
+    assert [it.domain for it in run(store.load(Runtime()))] == names
 
 
 def test_the_number_of_policies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from smtpproto import (
 )
 from smtpproto.adapters.https import HTTPSFetch
 from smtpproto.client import open_client
+from smtpproto.dns import Kind
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.errors import GrammarError
 from smtpproto.mta import (
@@ -39,12 +40,14 @@ from smtpproto.mta import (
     Self,
     SmartHost,
 )
-from smtpproto.policy import Inspection
+from smtpproto.policy import Inspection, KeptPolicy, MTASTSPolicy
+from smtpproto.ports import Runtime
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
 from smtpproto.transfer import MTAConfig, Receiver, TLSPolicies
 from smtpproto.transfer.assembly import RunningMTA, assemble, running
 from tests.policy.signing import ed25519
+from tests.policy.test_mta_sts_cache import Server
 from tests.support.hosts import Host, Hosts
 
 ANN, BOB = "ann@example.com", "bob@example.org"
@@ -290,7 +293,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], error: str) -> None:
 
 def parts(mail: RunningMTA) -> list[Any]:
     """Return all that the options of *mail* decide."""
-    intake, agent, relay = mail.intake, mail.agent, mail._relay
+    intake, agent, relay = mail.intake, mail.agent, mail.relay
     return [
         (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
         (intake.inspect, intake.signer, intake.resolver),
@@ -346,3 +349,35 @@ def test_another_host_name_is_refused_while_the_mta_runs_and_changes_nothing() -
         assert parts(mail) == before
 
     site.run(scenario)
+
+
+class KeptPolicies:
+    """Implements MTASTSStore in memory."""
+
+    def __init__(self, *kept: KeptPolicy) -> None:
+        self.kept = {it.domain: it for it in kept}
+
+    async def load(self, runtime: Runtime) -> Iterable[KeptPolicy]:
+        return self.kept.values()
+
+    async def save(self, kept: KeptPolicy, runtime: Runtime) -> None:
+        self.kept[kept.domain] = kept
+
+
+@pytest.mark.req("RFC8461-3.3-04")
+def test_policies_that_a_store_has_kept_are_renewed_while_the_mta_runs() -> None:
+    server = Server()
+    policy = MTASTSPolicy.parse(server.body)
+    kept = KeptPolicy(domain="example.net", policy=policy, id="1", fetched_at=float(EPOCH))
+    store, site = KeptPolicies(kept), Site()
+    policies = TLSPolicies(mta_sts=server, mta_sts_store=store)
+    config = MTAConfig(hostname="mx.example.org", tls_policies=policies)
+    zone = Zone({"_mta-sts.example.net": {Kind.TXT: [b"v=STSv1; id=1"]}})
+
+    async def main() -> None:
+        async with running(site.simulation, config, site.store, zone):
+            await site.simulation.sleep(30 * 86400)
+
+    site.simulation.run(main())
+    assert 28 <= len(server.asked) <= 30
+    assert store.kept["example.net"].fetched_at > EPOCH + 28 * 86400
