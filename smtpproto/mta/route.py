@@ -141,6 +141,15 @@ class Routes:
 
     by_recipient: Mapping[str, Route] = field(converter=_by_pattern)
     by_sender: Mapping[str, Route] = field(factory=dict, converter=_by_sender)
+    _other: Route | None = field(init=False, repr=False, eq=False)  # for its key only
+
+    @_other.default
+    def _of_any_sender(self) -> Route | None:
+        """Return a route that stands for those of all senders; None if they lead to different
+        destinations, or if some senders have none."""
+        routes = self.by_recipient.get("*"), *self.by_sender.values()
+        keys = {None if route is None else route.key("") for route in routes}
+        return routes[0] if len(keys) == 1 else None
 
     def route(self, sender: ReversePath, recipient: ForwardPath) -> Route | None:
         """Return the route for *recipient* of a message from *sender*; None if there is none."""
@@ -162,9 +171,7 @@ class Routes:
     def destination(self, domain: str) -> str | None:
         """Return what names the destination of mail for *domain*, in canonical form; None if there
         is none, or if it depends on the sender."""
-        found = _look_up(self.by_recipient, domain)
-        if found is None and not self.by_sender:
-            found = self.by_recipient.get("*")
+        found = _look_up(self.by_recipient, domain) or self._other
         return None if found is None else found.key(domain)
 
 

@@ -126,8 +126,8 @@ class Schedule:
         """Return destinations that take no more deliveries *now*, at most 1,000: each with the
         origin of which it has enough, or None for all origins.
 
-        The store passes over their domains, where the sender does not decide about the destination.
-        Elsewhere, :meth:`add` puts deliveries back.
+        The store passes over their domains, unless the destination depends on the sender: then
+        :meth:`add` puts deliveries back.
         """
         return [*islice(self._lanes(now), EXCLUDED_LANES)]
 

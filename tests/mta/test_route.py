@@ -148,6 +148,27 @@ def test_a_smart_host_without_hosts_is_an_error() -> None:
         SmartHost([])
 
 
+RELAY = SmartHost("relay.test", login=("ann", "s3cret"))
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        (Routes({"*": DIRECT}), "x.test"),
+        (Routes({"*": DIRECT}, {"a.test": Direct(source="192.0.2.1")}), "x.test"),
+        (Routes({"*": SmartHost("relay.test")}, {"a.test": RELAY}), "relay.test"),
+        (Routes({"*": DIRECT}, {"a.test": RELAY}), None),
+        (Routes({"*": DIRECT, "x.test": RELAY}, {"a.test": HOST}), "relay.test"),
+        (Routes({}, {"a.test": RELAY}), None),
+        (Routes({}), None),
+    ],
+)
+def test_a_domain_has_a_destination_unless_that_depends_on_the_sender(
+    routes: Routes, expected: str | None
+) -> None:
+    assert routes.destination("x.test") == expected
+
+
 def test_local_mail_has_a_destination_for_each_domain() -> None:
     assert HERE.key("example.org") == "local:example.org"
 
