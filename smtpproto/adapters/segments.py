@@ -10,15 +10,17 @@ import contextlib
 import io
 import os
 import sys
+import zlib
 from collections.abc import Collection, Iterator
 from itertools import count
 from pathlib import Path
 
 from ..errors import QueueFailed
 
-__all__ = ["FileSlice", "Segments", "sync_directory", "sync_file"]
+__all__ = ["FileSlice", "Segments", "crc_of", "sync_directory", "sync_file"]
 
 ROTATE = 64 * 1024 * 1024  # octets, after which a new file begins
+_AT_ONCE = 1024 * 1024  # octets that are read at once
 _SUFFIX = ".seg"
 
 
@@ -142,6 +144,14 @@ def write_all(file: io.FileIO, octets: bytes) -> None:
     rest = memoryview(octets)
     while rest:
         rest = rest[file.write(rest) or 0 :]
+
+
+def crc_of(file: io.RawIOBase | io.BufferedReader) -> int:
+    """Return the CRC-32 of what is left to read of *file*."""
+    crc = 0
+    while octets := file.read(_AT_ONCE):
+        crc = zlib.crc32(octets, crc)
+    return crc
 
 
 class FileSlice(io.RawIOBase):

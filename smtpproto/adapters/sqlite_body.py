@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 
 from ..ports import Runtime
-from .segments import Segments, sync_file, write_all
+from .segments import Segments, crc_of, sync_file, write_all
 from .sqlite_errors import errors_of
 from .sqlite_rows import Place
 
@@ -118,11 +118,9 @@ class SQLiteBody:
             self._file.seek(self._start)
             write_all(self._file, octets)
             self._file.seek(0, io.SEEK_END)
-            self._crc = 0
             with self._segments.path(self._number or 0).open("rb") as file:
                 file.seek(self._start)
-                while data := file.read(_AT_ONCE):
-                    self._crc = zlib.crc32(data, self._crc)
+                self._crc = crc_of(file)
 
     def _finish(self) -> None:
         self._flush()

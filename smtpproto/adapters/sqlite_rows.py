@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 from attrs import frozen
@@ -13,7 +12,6 @@ from ..grammar.address import Mailbox, read_leniently
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_delivery, write_log, write_recipient
 from ..mta.store import Selection, address_key
-from .segments import FileSlice
 from .sqlite_schema import STATES
 
 SHIFT = 20  # of a message's key in those of its deliveries
@@ -85,14 +83,8 @@ def mailbox_of(address: str) -> Mailbox | None:
 
 def conditions(selection: Selection, *, in_queue: bool = True) -> tuple[str, list[Any]]:
     """Return the condition for deliveries of *selection*, but for their state."""
-    parts, values = (["fate IS NULL"] if in_queue else ["1"]), []
-    if (recipient := selection.recipient) is not None:
-        if recipient.startswith("@"):
-            parts.append("domain = ?")
-            recipient = recipient[1:]
-        else:
-            parts.append("address = ?")
-        values.append(recipient)
+    parts, values = _equals(selection.recipient, "address", "domain")
+    parts.append("fate IS NULL" if in_queue else "1")
     message, more = of_message(selection)
     if more:
         parts.append(
@@ -104,30 +96,17 @@ def conditions(selection: Selection, *, in_queue: bool = True) -> tuple[str, lis
 
 def of_message(selection: Selection) -> tuple[str, list[Any]]:
     """Return the condition for messages of *selection*."""
-    parts, values = ["1"], []
+    parts, values = _equals(selection.sender, "sender", "sender_domain")
     if (name := selection.id) is not None:
         parts.append("id >= ? AND id < ?")
         values += [name, name + "\U0010ffff"]
-    if (sender := selection.sender) is not None:
-        if sender.startswith("@"):
-            parts.append("sender_domain = ?")
-            sender = sender[1:]
-        else:
-            parts.append("sender = ?")
-        values.append(sender)
-    return " AND ".join(parts), values
+    return " AND ".join(parts) or "1", values
 
 
-def crc_of(content: bytes | FileSlice) -> int:
-    if isinstance(content, bytes):
-        return zlib.crc32(content)
-    crc = 0
-    for piece in _pieces(content):
-        crc = zlib.crc32(piece, crc)
-    content.seek(0)
-    return crc
-
-
-def _pieces(content: FileSlice) -> Iterator[bytes]:
-    while piece := content.read(1 << 20):
-        yield piece
+def _equals(pattern: str | None, address: str, domain: str) -> tuple[list[str], list[Any]]:
+    """Return the condition for *pattern*, by the column *address*, or *domain* if it is one."""
+    if pattern is None:
+        return [], []
+    if pattern.startswith("@"):
+        return [f"{domain} = ?"], [pattern[1:]]
+    return [f"{address} = ?"], [pattern]

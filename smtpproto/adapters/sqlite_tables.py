@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sqlite3
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ from ..mta.store import (
     busiest,
     domain_key,
 )
-from .segments import FileSlice, Segments
+from .segments import FileSlice, Segments, crc_of
 from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
 from .sqlite_errors import content_lost
 from .sqlite_rows import (
@@ -34,7 +35,6 @@ from .sqlite_rows import (
     SHIFT,
     Place,
     conditions,
-    crc_of,
     delivery_of,
     delivery_row,
     key_range,
@@ -280,13 +280,14 @@ class Tables:
             raise QueueFailed(f"message {message.id} is not in the queue")
         size, segment, start, crc, octets = row
         if segment is None:
-            if not isinstance(octets, bytes) or crc_of(octets) != crc:
+            if not isinstance(octets, bytes) or zlib.crc32(octets) != crc:
                 raise content_lost(message.id, None)
             return octets
         path = self._segments.path(segment)
         content = FileSlice(path, start, size)
         if self._segments.size(segment) < start + size or crc_of(content) != crc:
             raise content_lost(message.id, path)
+        content.seek(0)
         return io.BufferedReader(content, _BUFFER)
 
     def next_due(self, pass_over: PassOver) -> float | None:

@@ -53,10 +53,6 @@ class Call(Generic[T]):
             self.undo()
         return wanted
 
-    def finish(self) -> None:
-        """Pass on the result."""
-        self.future.set_result(self.result)
-
     def fail(self, error: Exception) -> None:
         """Pass on *error*."""
         if self.undo is not None:
@@ -171,7 +167,7 @@ class Writer:
                 call.after(call.result)
         self._remove_segments(tables)
         for call in done:
-            call.finish()
+            call.future.set_result(call.result)
 
     def _transaction(self, tables: Tables, group: Sequence[Call[Any]]) -> list[Call[Any]]:
         """Run *group* in one transaction; return the calls that did not raise. What they raise
