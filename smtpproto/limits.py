@@ -47,6 +47,7 @@ SPF_VOIDS = 2  # of these, those for which there is nothing in the DNS; RFC 7208
 SPF_EXCHANGERS = 10  # of a term with mx; RFC 7208 4.6.4
 SPF_POINTERS = 10  # names of a client that are considered; RFC 7208 4.6.4
 SPF_RECORD = 8192  # octets of a record; RFC 7208 3.4 wants at most 450
+FROM_FIELD = 8192  # octets of a From field that is read; each address takes a while
 RESULT_FIELD = 65536  # characters of a field that is read: Authentication-Results, Received-SPF
 DOCTOR_HOSTS = 5  # that take mail, at which the doctor looks
 DOCTOR_QUESTIONS = 400  # to the DNS about one domain; SPF alone may need 123

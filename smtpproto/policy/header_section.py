@@ -11,7 +11,7 @@ from ..grammar.domain import Domain
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
-from ..limits import TEXT_LINE
+from ..limits import FROM_FIELD, TEXT_LINE
 from ..mail.address_list import parse_address_list
 from ..mail.header import MAX_HEADER, HeaderField
 from ..mail.preparation import Content, has_crlf_lines, repeater
@@ -19,6 +19,7 @@ from ..option_types import wrong_type
 
 _FIELD_END = pattern(rb"\r\n(?![ \t])")
 _NAME = pattern(rb"[!-9;-~]+")
+_BARE = "a CR or LF alone in the header section, where some readers begin a field"
 _KEPT = 256  # From fields that were read; programs sign for few senders
 
 
@@ -36,8 +37,9 @@ class HeaderSection:
     """
 
     def __init__(self, octets: bytes) -> None:
-        self.fault: str = ""
-        """Which line is neither a field nor a continuation (RFC 5322 2.2); "" if there is none."""
+        self.fault: str = _BARE if _has_bare(octets) else ""
+        """Why readers may disagree on the fields: a line that is neither a field nor a continuation
+        (RFC 5322 2.2), or a CR or LF alone; "" if there is nothing of that kind."""
         self._fields: dict[bytes, list[bytes]] = {}
         for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
             name, colon, _ = field.partition(b":")
@@ -120,7 +122,8 @@ class HeaderReader:
 def from_domains(header: HeaderSection) -> tuple[str, ...]:
     """Return the domains of the addresses in the From field, in A-labels and lower case.
 
-    Raises GrammarError if there is not exactly one such field, or if it has no address.
+    Raises GrammarError if there is not exactly one such field, or if it has no address or more than
+    8192 octets.
     """
     if header.fault:
         raise GrammarError(header.fault)
@@ -128,6 +131,8 @@ def from_domains(header: HeaderSection) -> tuple[str, ...]:
     if len(fields) != 1:
         raise GrammarError(f"{len(fields)} From fields, not one (RFC 5322 3.6)")
     value = fields[0].partition(b":")[2]
+    if len(value) > FROM_FIELD:
+        raise GrammarError(f"a From field of more than {FROM_FIELD} octets")
     return (_domains if len(value) <= TEXT_LINE else _domains.__wrapped__)(value)
 
 
@@ -154,6 +159,10 @@ def feed_source(
     for data in Content(source, utf8_header=True, long_lines=True).slices():
         feed(data)
     reset()
+
+
+def _has_bare(octets: bytes) -> bool:
+    return not octets.count(b"\r") == octets.count(b"\n") == octets.count(b"\r\n")
 
 
 def _shown(line: bytes) -> str:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.dns import Answer, Kind, Status
-from smtpproto.policy import Canonicalization, DKIMResult, DKIMVerifier, verify_dkim
+from smtpproto.policy import (
+    Canonicalization,
+    DKIMResult,
+    DKIMVerifier,
+    author_domains,
+    verify_dkim,
+)
 from smtpproto.policy.dkim_signature import complete, signed_octets
 from smtpproto.policy.header_section import HeaderSection
 from smtpproto.testing.zone import Mood, Zone
@@ -433,6 +439,16 @@ def test_a_line_that_is_not_a_field_is_a_permanent_error() -> None:
     result = verify_one(b"oops\x1b\r\n" + sign())
     assert result.result is DKIMResult.PERMERROR
     assert result.reason == r"a line is not a header field: 'oops\\x1b'"
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\n\r", b"\r\r\n", b"\r\n\r"])
+def test_a_header_section_that_readers_cut_differently_is_a_permanent_error(end: bytes) -> None:
+    message = b"X: y" + end + b"From: bank@example.net\r\n" + MESSAGE
+    assert verify_one(b"X: y" + end + b"Z: z\r\n" + sign()).result is DKIMResult.PERMERROR
+    with pytest.raises(GrammarError):
+        author_domains(message)
+    with pytest.raises(GrammarError):
+        sign(message)
 
 
 def test_a_header_section_has_a_limit() -> None:

@@ -376,7 +376,8 @@ def test_the_domains_of_the_authors(header: bytes, expected: tuple[str, ...]) ->
 @pytest.mark.parametrize(
     "header",
     [b"", b"Subject: x\r\n", b"From: a@b.test\r\nFrom: c@d.test\r\n", b"From: a b c\r\n",
-     b"From: \r\n", b"From: a@b.test\r\nno field\r\n", b"\r\nFrom: a@b.test\r\n"],
+     b"From: \r\n", b"From: a@b.test\r\nno field\r\n", b"\r\nFrom: a@b.test\r\n",
+     b"From:" + b" a@b.test,\r\n" * 1000 + b" a@b.test\r\n"],
 )  # fmt: skip
 def test_a_header_without_one_author_field_raises(header: bytes) -> None:
     with pytest.raises(GrammarError):
