@@ -136,8 +136,8 @@ def comment(text: str) -> str:
 
 
 def word(text: str, form: re.Pattern[str]) -> str:
-    """Return *text* as it is if it matches *form*, or as a quoted-string."""
-    return text if form.fullmatch(text) and len(text) <= _CUT else quoted(text)
+    """Return *text* as it is if it matches *form* and can be printed, or as a quoted-string."""
+    return text if form.fullmatch(text) and _cut(text) == text else quoted(text)
 
 
 def folded(name: str, *groups: list[str]) -> bytes:
