@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from base64 import b64encode
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
 from ..grammar.local_part import quote
 from ..grammar.pattern import pattern
+from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..option_types import checked
 from .dkim_check import DKIMCheck
@@ -26,8 +28,10 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _DOMAIN = pattern(r"@[A-Za-z0-9._\x80-\U0010ffff-]+")
 _ADDRESS = pattern(rf"(?:{_ATOM}(?:\.{_ATOM})*)?{_DOMAIN.pattern}")
 _PVALUE = pattern(rf"{_ADDRESS.pattern}|{_TOKEN.pattern}")
-_NAME = pattern(rb"authentication-results[ \t]*:", re.IGNORECASE)
+_NAME = pattern(rb"authentication-results\s*:", re.IGNORECASE)
 _LINE = pattern(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_END = pattern(rb"(?:\A|\r\n)(?=\r\n)")  # of a header section
+_BARE_END = pattern(rb"(?:\A|[\r\n])(?=[\r\n])")  # without CRLF
 _LINE_END = pattern(r"\r\n?|\n")
 _SHOWN_SIGNATURE = 12  # characters; RFC 6008 4 wants eight or more
 _VERSION = 1  # RFC 8601 2.2
@@ -72,7 +76,7 @@ def _pvalue(value: str) -> str:
     local_part, mark, domain = value.rpartition("@")
     if QUOTED.fullmatch(local_part) and _DOMAIN.fullmatch(mark + domain):
         text = unquoted(local_part)
-        if quote(text) == local_part == quoted(text):
+        if quote(text) == local_part == quoted(text) and domain == printable(domain):
             return value
     return word(value, _ADDRESS if mark else _TOKEN)
 
@@ -212,36 +216,51 @@ def strip_results(header: bytes, authserv_id: str) -> bytes:
     be of *authserv_id* (RFC 8601 5). What follows an empty line is kept.
 
     A field of an unknown version is removed too, and one whose authserv-id cannot be read with
-    certainty, since some reader may take it for one of *authserv_id*.
+    certainty, since some reader may take it for one of *authserv_id*. For the same reason a CR or
+    LF alone counts as a line end, but an empty line of these ends no section that has a CRLF. What
+    begins with a blank would continue the field that is put before it, so an empty line is put
+    first.
     """
+    if header.startswith((b" ", b"\t")):
+        return b"\r\n" + header
     own = _canonical(authserv_id)
+    found = (_END if b"\r\n" in header else _BARE_END).search(header)
+    end = len(header) if found is None else found.end()
     kept: list[bytes] = []
-    for field_octets in _fields(header):
+    for field_octets in _fields(header[:end]):
         name = _NAME.match(field_octets)
         if name is None or not _claims(field_octets[name.end() :], own):
             kept.append(field_octets)
-    return b"".join(kept)
+    return b"".join(kept) + header[end:]
 
 
-def _fields(header: bytes) -> Iterator[bytes]:
-    """Yield each field with its line ends; then the first empty line, with what follows it."""
+def _fields(section: bytes) -> Iterator[bytes]:
+    """Yield each field with its line ends."""
     start = 0
-    for line in _LINE.finditer(header):
-        if line[0][:1] in (b" ", b"\t"):
-            continue  # of the field before
-        yield header[start : line.start()]
-        start = line.start()
-        if not line[0].strip(b"\r\n"):
-            break
-    yield header[start:]
+    for line in _LINE.finditer(section):
+        if line[0][:1] not in (b" ", b"\t"):  # else it is of the field before
+            yield section[start : line.start()]
+            start = line.start()
+    yield section[start:]
 
 
 def _claims(body: bytes, own: str) -> bool:
     text = _LINE_END.sub("\r\n", body.decode("utf-8", "replace")).removesuffix("\r\n")
     try:
-        return _canonical(_read_id(FieldReader(text))) == own
+        name = _read_id(FieldReader(text))
     except GrammarError:
         return True
+    if name.isascii():
+        return _canonical(name) == own
+    may_be_own = "xn--" in own or not own.isascii()
+    return _without_disguise(name) == own or (may_be_own and _canonical(name) == own)
+
+
+def _without_disguise(name: str) -> str:
+    """Return *name* as it looks to a reader who does not see what is invisible or wide."""
+    found = unicodedata.normalize("NFKC", name).replace("\u3002", ".")
+    seen = "".join(it for it in found if unicodedata.category(it)[0] not in "CZ")
+    return lower(seen.removesuffix("."))
 
 
 def _canonical(authserv_id: str) -> str:
