@@ -20,6 +20,7 @@ from .aggregate_report import (
     ReportedDKIM,
     ReportedSPF,
 )
+from .arc import ARCCheck, ARCResult
 from .dmarc import DMARCResult
 from .dmarc_record import DMARCPolicy, DMARCRecord
 from .message_check import MessageCheck
@@ -137,8 +138,20 @@ def _overrides(check: MessageCheck, applied: DMARCPolicy) -> Iterator[PolicyOver
     dmarc = check.dmarc
     if applied is dmarc.policy:
         return
-    testing = applied is dmarc.disposition
-    yield PolicyOverride(type="policy_test_mode" if testing else "local_policy")
+    if applied is dmarc.disposition:
+        yield PolicyOverride(type="policy_test_mode")
+        return
+    yield PolicyOverride(type="local_policy", comment=_chain(check.arc))
+
+
+def _chain(arc: ARCCheck | None) -> str:
+    """Return the hosts of a chain that passes, the last one first (RFC 8617 7.2.2)."""
+    if arc is None or arc.result is not ARCResult.PASS:
+        return ""
+    words = ["arc=pass"]
+    for it in reversed(arc.sets):
+        words += [f"as[{it.instance}].d={it.domain}", f"as[{it.instance}].s={it.selector}"]
+    return " ".join(words)
 
 
 # -- XML -------------------------------------------------------------------------------------------

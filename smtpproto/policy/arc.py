@@ -14,7 +14,7 @@ A chain proves only who says what; whether to believe these hosts is for the rec
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import define, frozen
 
@@ -85,6 +85,21 @@ class ARCCheck:
     """From the first host to the last; () if they are malformed."""
     temporary: bool = False
     """Whether the DNS did not answer, so that a later attempt may end otherwise."""
+
+    def trusted_set(self, sealers: Collection[str]) -> ARCSet | None:
+        """Return the oldest set after which all hosts are among *sealers*; None if the chain does
+        not pass, or if the last host is not among them. *sealers* are domains in A-labels and
+        lower case.
+
+        What is older proves nothing: a host that is not trusted can put an old chain above another
+        message.
+        """
+        found = None
+        for it in reversed(self.sets if self.result is ARCResult.PASS else ()):
+            if it.domain not in sealers:
+                break
+            found = it
+        return found
 
 
 @define(eq=False)

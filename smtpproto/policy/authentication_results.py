@@ -16,6 +16,7 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..option_types import checked
+from .arc import ARCCheck, ARCResult
 from .dkim_check import DKIMCheck
 from .dmarc import DMARCCheck, DMARCResult
 from .field_text import QUOTED, FieldReader, comment, folded, quoted, unquoted, word
@@ -123,6 +124,13 @@ class MethodResult:
         return cls(method="dkim", result=check.result.value, reason=reason, properties=properties)
 
     @classmethod
+    def of_arc(cls, check: ARCCheck) -> MethodResult:
+        """Return the result for a chain (RFC 8617 6)."""
+        sealer = f"i={len(check.sets)} by {check.sets[-1].domain}" if check.sets else ""
+        reason = "" if check.result is ARCResult.PASS else check.reason
+        return cls(method="arc", result=check.result.value, comment=sealer, reason=reason)
+
+    @classmethod
     def of_dmarc(cls, check: DMARCCheck) -> MethodResult:
         """Return the result of a check of DMARC (RFC 9989 9.1). If it failed, ``policy.dmarc`` is
         what the author's domain asks for."""
@@ -185,7 +193,8 @@ class AuthenticationResults:
     def parse(cls, body: str) -> AuthenticationResults:
         """Read the body of a field. Comments are left out, but for those after a result.
 
-        Methods, results and properties that are not registered are read as well. Raises
+        Methods, results and properties that are not registered are read as well. Properties without
+        a type, such as Microsoft's ``action=none``, are left out. Raises
         GrammarError, also for a version that is not known (RFC 8601 2.6).
         """
         reader = FieldReader(body)
@@ -306,6 +315,9 @@ def _read_result(reader: FieldReader) -> MethodResult:
         name = reader.match(_KEYWORD, "a property")
         if name.lower() == "reason" and not properties and not reason and reader.took("="):
             reason = reader.word(_TOKEN, "a reason")
+            continue
+        if name.lower() != "reason" and reader.took("="):
+            reader.word(_PVALUE, "a value")
             continue
         reader.expect(".")
         properties.append(_read_property(reader, name))

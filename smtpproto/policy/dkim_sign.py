@@ -49,7 +49,7 @@ OVERSIGNED = (
 _KEPT = 64  # choices of fields that were put in order
 
 
-def _as_domain(value: str) -> str:
+def as_domain(value: str) -> str:
     """Return a domain in A-labels, as it is written into a signature (RFC 6376 3.5)."""
     return lower(Domain(value, loose=True).a_labels().name)
 
@@ -93,9 +93,9 @@ def names_of(
 class DKIM:
     """A key of a domain, with which a :class:`DKIMSigner` signs."""
 
-    domain: str = field(converter=_as_domain)
+    domain: str = field(converter=as_domain)
     """Signs messages from this domain and its subdomains; ``d=`` of the signatures."""
-    selector: str = field(converter=_as_domain, kw_only=True)
+    selector: str = field(converter=as_domain, kw_only=True)
     """Where the key is published: ``<selector>._domainkey.<domain>``."""
     key: SigningKey = field(kw_only=True, repr=False)
     """Signs, for example a :class:`.PrivateKey`."""
@@ -113,7 +113,7 @@ class DKIM:
             raise GrammarError(f"a domain that signs has two labels or more: {self.domain!r}")
         if self.identity:
             _, at, domain = self.identity.rpartition("@")
-            if not at or not is_within(_as_domain(domain), self.domain):
+            if not at or not is_within(as_domain(domain), self.domain):
                 raise GrammarError(f"identity must end with @{self.domain}, or with a subdomain")
 
     def covers(self, domain: str) -> bool:

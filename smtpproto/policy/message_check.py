@@ -1,4 +1,4 @@
-"""All checks of one message at once: SPF, DKIM and DMARC.
+"""All checks of one message at once: SPF, DKIM, DMARC and ARC.
 
 ::
 
@@ -14,22 +14,26 @@ Remove the fields that claim to be yours first: :func:`.strip_results`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import field, frozen
 from attrs.validators import gt
 
 from ..dns import Resolver
+from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError, Reply
 from ..option_types import checked
+from .arc import ARCCheck, ARCResult, ARCVerifier
 from .authentication_results import AuthenticationResults, MethodResult
 from .dkim_check import DKIMCheck, DKIMLimits
+from .dkim_sign import as_domain
 from .dkim_verify import DKIMVerifier
 from .dmarc import DMARCCheck, DMARCResult, author_domains, check_dmarc
 from .dmarc_record import DMARCPolicy
 from .keys import Keys
 from .spf import SPFCheck, SPFRequest, check_spf
+from .spf_evaluation import ascii_name
 from .spf_record import SPFResult
 
 __all__ = ["Inspection", "MessageCheck", "MessageVerifier"]
@@ -47,6 +51,8 @@ class MessageCheck:
     """One for each signature, from the top."""
     spf: SPFCheck | None = None
     """None if the address of the client is not known."""
+    arc: ARCCheck | None = None
+    """None if it was not checked."""
 
     @classmethod
     def given_up(cls, request: SPFRequest | None, reason: str) -> MessageCheck:
@@ -56,28 +62,59 @@ class MessageCheck:
 
     @property
     def results(self) -> tuple[MethodResult, ...]:
-        """The results for an Authentication-Results field."""
-        spf = () if self.spf is None else (MethodResult.of_spf(self.spf),)
-        return (*spf, *map(MethodResult.of_dkim, self.dkim), MethodResult.of_dmarc(self.dmarc))
+        """The results for an Authentication-Results field: that of ARC only if there is a chain."""
+        found = [] if self.spf is None else [MethodResult.of_spf(self.spf)]
+        found += [*map(MethodResult.of_dkim, self.dkim), MethodResult.of_dmarc(self.dmarc)]
+        if self.arc is not None and self.arc.result is not ARCResult.NONE:
+            found.append(MethodResult.of_arc(self.arc))
+        return tuple(found)
 
     def authentication_results(self, authserv_id: str) -> bytes:
         """Return the Authentication-Results field of the host *authserv_id*, with CRLF, for a place
         before the message."""
         return bytes(AuthenticationResults(authserv_id, self.results))
 
-    def refusal(self, *, dmarc: bool = True, spf: bool = True, defer: bool = False) -> Reply | None:
+    def arc_override(self, sealers: Collection[str]) -> bool:
+        """Return whether DMARC passed when the message came to the first of the hosts that are to
+        be trusted, so that a failure here may be overridden (RFC 8617 7.2, RFC 9989 7.4).
+
+        *sealers* are domains in A-labels and lower case: see :meth:`.ARCCheck.trusted_set`.
+        """
+        found = None if self.arc is None else self.arc.trusted_set(sealers)
+        if found is None or not self.dmarc.author:
+            return False
+        text = found.authentication_results.decode("utf-8", "replace")
+        try:
+            results = AuthenticationResults.parse(text).results
+        except GrammarError:
+            return False
+        passed = [it for it in results if (it.method, it.result) == ("dmarc", "pass")]
+        authors = [it.value_of("header", "from") for it in passed if it.is_usable]
+        return self.dmarc.author in [lower(ascii_name(it)) for it in authors]
+
+    def refusal(
+        self,
+        *,
+        dmarc: bool = True,
+        spf: bool = True,
+        defer: bool = False,
+        trusted_sealers: Collection[str] = (),
+    ) -> Reply | None:
         """Return the reply of a receiver that does what the domains ask for, or None: the message
         is accepted.
 
         550 5.7.26 (RFC 7372): DMARC has failed, and the author's domain asks to refuse. 550 5.7.1:
         there is no author, so that DMARC cannot be checked. 550 5.7.23: SPF has failed, and DMARC
         has not passed. *dmarc* and *spf* say which of them are followed. *defer*: 451 4.4.3 if the
-        result of DMARC is TEMPERROR (RFC 9989 B.3.1).
+        result of DMARC is TEMPERROR (RFC 9989 B.3.1). Neither DMARC nor SPF refuses what
+        :meth:`arc_override` accepts for *trusted_sealers*.
         """
         if defer and self.dmarc.result is DMARCResult.TEMPERROR:
             return Reply(451, "4.4.3", [_shown_text(self.dmarc.reason), "Try again later"])
         if dmarc and self.dmarc.result is DMARCResult.PERMERROR:
             return Reply(550, "5.7.1", _no_author(self.dmarc))
+        if self.arc_override(trusted_sealers):
+            return None
         if dmarc and self.dmarc.disposition is DMARCPolicy.REJECT:
             return Reply(550, "5.7.26", self._dmarc_failed())
         if not spf or self.spf is None or self.dmarc.result is DMARCResult.PASS:
@@ -131,11 +168,13 @@ class MessageVerifier:
         self._request = request
         self._organizational_domain = organizational_domain
         self._dkim = DKIMVerifier(limits)
+        self._arc = ARCVerifier(limits)
 
     def feed(self, data: bytes) -> None:
         """Take the next slice, with CRLF line ends. Raises GrammarError if the header section is
         longer than 1 MiB."""
         self._dkim.feed(data)
+        self._arc.feed(data)
 
     async def check(self, resolver: Resolver, keys: Keys, *, now: float) -> MessageCheck:
         """Return what was found out about the message, whose octets were all fed.
@@ -145,6 +184,7 @@ class MessageVerifier:
         """
         spf = None if self._request is None else await check_spf(self._request, resolver)
         dkim = await self._dkim.results(resolver, keys, now=now)
+        arc = await self._arc.check(resolver, keys, now=now)
         try:
             authors = author_domains(self._dkim.header)
         except GrammarError as error:
@@ -153,7 +193,13 @@ class MessageVerifier:
             dmarc = await check_dmarc(
                 authors, spf, dkim, resolver, organizational_domain=self._organizational_domain
             )
-        return MessageCheck(spf=spf, dkim=tuple(dkim), dmarc=dmarc)
+        return MessageCheck(spf=spf, dkim=tuple(dkim), dmarc=dmarc, arc=arc)
+
+
+def _as_domains(value: Iterable[str]) -> frozenset[str]:
+    if isinstance(value, str):
+        raise TypeError(f"trusted_sealers cannot be a str; pass [{value!r}]")
+    return frozenset(map(as_domain, value))
 
 
 @checked
@@ -173,6 +219,9 @@ class Inspection:
     defer: bool = False
     """Whether to refuse for now, with 451, what cannot be checked by DMARC because the DNS does not
     answer."""
+    trusted_sealers: frozenset[str] = field(default=(), converter=_as_domains)
+    """Domains of lists and forwarders whose seals (ARC, RFC 8617) are believed: a message is not
+    refused for DMARC or SPF if it has come by none but these since DMARC passed."""
     timeout: float = field(default=30.0, validator=gt(0))
     """The seconds that the checks may take; then the results are temperror."""
     dkim: DKIMLimits = _DEFAULT
@@ -184,4 +233,9 @@ class Inspection:
 
     def refusal(self, check: MessageCheck) -> Reply | None:
         """Return the reply that refuses a message, or None."""
-        return check.refusal(dmarc=self.refuse_dmarc, spf=self.refuse_spf, defer=self.defer)
+        return check.refusal(
+            dmarc=self.refuse_dmarc,
+            spf=self.refuse_spf,
+            defer=self.defer,
+            trusted_sealers=self.trusted_sealers,
+        )

@@ -220,12 +220,19 @@ def test_fields_of_others_are_read(text: str, expected: tuple[MethodResult, ...]
 BAD = [
     "", ";", "a", "a 1", "a;", "a; none;", "a; none none", "a; spf", "a; spf=", "a; spf=pass;",
     "a spf=pass", "a b; spf=pass", "a/1; spf=pass", "a; spf=pass (", "a; spf=pass (\x00)",
-    "a; spf=pass x", "a; spf=pass x.y", "a; spf=pass x.y=", "a; spf=pass x=y",
+    "a; spf=pass x", "a; spf=pass x.y", "a; spf=pass x.y=", "a; spf=pass x=",
     "a; spf=pass x.y=b/c",
     "a; spf=pass reason=", "a; spf=pass reason=a reason=b", "a; spf=pass x.y=z reason=a",
     'a; spf=pass x.y="', "a; spf=pass x.y=z=z", "a; spf/x=pass", "a;; spf=pass", "a, spf=pass",
     "a\n; none", "a; spf=pass " + "x.y=z " * 20000,
 ]  # fmt: skip
+
+
+def test_a_property_without_a_type_is_left_out() -> None:
+    text = "mx.microsoft.com 1; dmarc=pass action=none header.from=a.test; dkim=pass"
+    dmarc, dkim = AuthenticationResults.parse(text).results
+    assert [str(it) for it in dmarc.properties] == ["header.from=a.test"]
+    assert dkim.result == "pass"
 
 
 @pytest.mark.req("RFC8601-2.2-01")
