@@ -40,6 +40,7 @@ class Subject(enum.Enum):
     SPF = "spf"
     DKIM = "dkim"
     DMARC = "dmarc"
+    ARC = "arc"
     MTA_STS = "mta-sts"
     TLS_RPT = "tls-rpt"
     DANE = "dane"
@@ -64,6 +65,7 @@ _TITLES = {
     Subject.SPF: "SPF",
     Subject.DKIM: "DKIM",
     Subject.DMARC: "DMARC",
+    Subject.ARC: "The chain of hosts that passed it on (ARC)",
     Subject.MTA_STS: "MTA-STS",
     Subject.TLS_RPT: "Reports about TLS (TLS-RPT)",
     Subject.DANE: "DANE",

@@ -9,8 +9,12 @@ from attrs import evolve, frozen
 
 from ..dns import Resolver
 from ..errors import GrammarError
+from ..grammar.printable import printable
 from ..limits import DOCTOR_QUESTIONS
 from ..policy import (
+    ARCCheck,
+    ARCResult,
+    ARCVerifier,
     AuthenticationResults,
     DKIMCheck,
     DKIMResult,
@@ -35,6 +39,7 @@ from .receivers import DEMANDS, Demand, Need, refusals
 
 __all__ = ["examine_message"]
 
+_TOLD = 300  # octets of what a host of a chain found out
 _RESULTS = 20  # Authentication-Results fields that are read
 _MENDS = {
     DKIMResult.FAIL: "Sign the message last, and let nothing change it after that.",
@@ -77,13 +82,19 @@ async def examine_message(
     *now* is in seconds since the epoch: keys and signatures are judged as of then. Raises
     GrammarError if the header section is longer than 1 MiB.
     """
-    verifier = DKIMVerifier()
-    feed_source(verifier.feed, message)
+    verifier, chain = DKIMVerifier(), ARCVerifier()
+
+    def feed(data: bytes) -> None:
+        verifier.feed(data)
+        chain.feed(data)
+
+    feed_source(feed, message)
     questions = Questions(resolver, DOCTOR_QUESTIONS)
     dkim = await verifier.results(questions, keys, now=now)
+    arc = await chain.check(questions, keys, now=now)
     facts = await _gather(verifier.header, dkim, request, questions, now)
     about = f"message from {facts.dmarc.author or 'an unknown domain'}"
-    return Diagnosis(about=about, findings=tuple(_judge(facts)))
+    return Diagnosis(about=about, findings=tuple(_judge(facts, arc)))
 
 
 async def _gather(
@@ -118,11 +129,13 @@ def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFReque
     return SPFRequest(client=last.address, helo=last.hello, sender=sender, now=now)
 
 
-def _judge(facts: _Facts) -> Iterator[Finding]:
+def _judge(facts: _Facts, arc: ARCCheck) -> Iterator[Finding]:
     for check in facts.dkim:
         yield from _signature(check, facts.dmarc)
     yield _spf(facts.spf)
     yield _dmarc(facts.dmarc)
+    if arc.result is not ARCResult.NONE:
+        yield _arc(arc)
     if facts.ptr is not None:
         yield facts.ptr
     yield from judge_path(facts.hops)
@@ -183,6 +196,15 @@ def _dmarc(check: DMARCCheck) -> Finding:
         why = f"{asked}{refusals(Need.ALIGNMENT)}"
         found = error(Subject.DMARC, about, what, why, mend)
     return evolve(found, detail=story)
+
+
+def _arc(check: ARCCheck) -> Finding:
+    hosts = []
+    for it in check.sets:
+        told = b" ".join(it.authentication_results.split())[:_TOLD].decode("utf-8", "replace")
+        hosts.append(printable(f"{it.instance}: {it.domain}, cv={it.chain}: {told}"))
+    text = f"{check.result.value}: {check.reason} (believe it only if you trust these hosts)"
+    return evolve(note(Subject.ARC, "chain", text), detail="\n".join(hosts))
 
 
 def _results(header: HeaderSection) -> Iterator[Finding]:

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
+from smtpproto.adapters.blocking import run
 from smtpproto.dns import Kind
 from smtpproto.doctor import Finding, Severity, Subject
 from smtpproto.doctor.received_path import Hop
-from smtpproto.policy import SPFRequest
-from tests.doctor.healthy import DOMAIN, SELECTOR, World
+from smtpproto.policy import DKIM, ARCCheck, ARCResult, ARCSealer, SPFRequest
+from tests.doctor.healthy import DOMAIN, SELECTOR, SIGNING_KEY, World
 from tests.doctor.messages import MAILING, NOW, PLAIN, RECEIVED, examine, signed
 
 _OK, _NOTE, _WARNING, _ERROR = Severity
@@ -145,6 +146,19 @@ def test_results_of_others_are_told() -> None:
     assert "cannot be read" in two.what
 
 
+def test_each_host_of_a_chain_is_told_with_what_it_found() -> None:
+    message, told = signed(), "mx.lists.test; dmarc=pass header.from=example.org"
+    sealing = ARCSealer(DKIM(DOMAIN, selector=SELECTOR, key=SIGNING_KEY)).start()
+    sealing.feed(message)
+    first = ARCCheck(result=ARCResult.NONE, reason="")
+    chain = run(sealing.finish(first, told, now=NOW))
+    found = _one(chain + message, Subject.ARC)
+    assert found.severity is _NOTE and found.what.startswith("pass: ")
+    assert found.detail == f"1: {DOMAIN}, cv=none: {told}"
+    assert _one(chain + message + b"more", Subject.ARC).what.startswith("fail: the last message")
+    assert examine(message).of(Subject.ARC) == ()
+
+
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
@@ -171,6 +185,9 @@ _PIECES = st.sampled_from(
     [
         RECEIVED, PLAIN, MAILING, b"\r\n", b"\n", b" ", b"\xff", b"From: <@>\r\n",
         b"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s1; h=from; bh=AA==; b=AA==\r\n",
+        b"ARC-Seal: i=1; a=rsa-sha256; d=example.org; s=s1; cv=\x1b; b=AA==\r\n",
+        b"ARC-Message-Signature: i=1; a=rsa-sha256; d=a.b; s=s1; h=from; bh=AA==; b=AA==\r\n",
+        b"ARC-Authentication-Results: i=1; \x1b[1m\r\n",
         b"Received: from \x1b[1m by \x00;\r\n", b"Authentication-Results: a; b=\r\n",
         b"Return-Path: <>\r\n", b"List-Unsubscribe: <<\r\n", b"From: a@b.example, c@d.example\r\n",
     ]
