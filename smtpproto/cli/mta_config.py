@@ -32,7 +32,7 @@ from ..transfer.assembly import MTAOptions
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
-from .mta_signing import read_inspection, read_signer
+from .mta_signing import read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
 
@@ -108,6 +108,7 @@ def read_configuration(path: Path) -> Configuration:
     options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
     options["resolver"] = _resolver(dns)
     options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
+    options["seal"] = read_sealer(table, options["inspect"])
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..policy import DKIM, DKIMSigner, Inspection
 from .toml_table import Table, of_fields
 
-__all__ = ["read_inspection", "read_signer"]
+__all__ = ["read_inspection", "read_sealer", "read_signer"]
 
 _FLAGS = ("refuse_dmarc", "refuse_spf", "defer")
 _INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
@@ -21,13 +22,24 @@ def read_inspection(table: Table) -> Inspection | None:
     if not is_there:
         return None
     keys = _cryptography(table, "inspect").CryptographyKeys()
-    return of_fields(inspect, lambda **values: Inspection(keys=keys, **values), _INSPECT)
+    sealers = inspect.take_texts("trusted_sealers") or ()
+    make = partial(Inspection, keys=keys, trusted_sealers=sealers)
+    return of_fields(inspect, make, _INSPECT)
 
 
 def read_signer(table: Table) -> DKIMSigner | None:
     """Return what ``[[sign]]`` of *table* says; None if there is none. Raises UsageError."""
     keys = [_key(it) for it in table.tables("sign")]
     return DKIMSigner(keys) if keys else None
+
+
+def read_sealer(table: Table, inspect: Inspection | None) -> DKIM | None:
+    """Return what ``[seal]`` of *table* says; None if it is not there. Raises UsageError."""
+    is_there = table.value("seal") is not None
+    seal = table.table("seal")
+    if is_there and inspect is None:
+        raise table.error("seal", "needs [inspect]: a seal tells what was found out")
+    return _key(seal) if is_there else None
 
 
 def _key(table: Table) -> DKIM:

@@ -30,7 +30,7 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
-from ..policy import DKIM, DKIMSigner, Inspection
+from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
 from ..ports import CallAborted, Runtime
 from .agent import Agent
 from .intake import Intake, Relaying, obeying_header
@@ -62,6 +62,7 @@ class MTAOptions(TypedDict, total=False):
     itself: Self
     inspect: Inspection | None
     sign: DKIMSigner | DKIM | None
+    seal: ARCSealer | DKIM | None
     tls_policies: TLSPolicies
     on_event: Listener | None
     grace: float
@@ -73,6 +74,10 @@ def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
 
 def _to_signer(value: DKIMSigner | DKIM | None) -> DKIMSigner | None:
     return DKIMSigner(value) if isinstance(value, DKIM) else value
+
+
+def _to_sealer(value: ARCSealer | DKIM | None) -> ARCSealer | None:
+    return ARCSealer(value) if isinstance(value, DKIM) else value
 
 
 def _check_resolver(resolver: object) -> None:
@@ -126,6 +131,9 @@ class MTAConfig(Relaying):
     sign: DKIMSigner | None = field(default=None, converter=_to_signer)
     """Signs, by DKIM, what the program sends, what clients send that have logged in, and reports.
     None: they are not signed."""
+    seal: ARCSealer | None = field(default=None, converter=_to_sealer)
+    """Seals (ARC) what *inspect* has checked and this server passes on to other hosts, so that they
+    can know what was found. None: it is not sealed."""
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
     """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
     MTA-STS, DANE. By default none of them."""
@@ -138,6 +146,8 @@ class MTAConfig(Relaying):
     def __attrs_post_init__(self) -> None:
         _check_resolver(self.resolver)
         self.make_routes()  # raises
+        if self.seal is not None and self.inspect is None:
+            raise ValueError("seal needs inspect: a seal tells what was found out")
         for route in self.every_route:
             check_route(route)
             own_rules = isinstance(route, Direct) and route.options.get("context") is not None
@@ -249,6 +259,7 @@ class RunningMTA:
             resolver=resolver,
             inspect=config.inspect,
             signer=config.sign,
+            sealer=config.seal,
         )
 
 
@@ -291,6 +302,7 @@ def assemble(
         resolver=resolver,
         inspect=config.inspect,
         signer=config.sign,
+        sealer=config.seal,
         wake=agent.wake,
     )
     return RunningMTA(intake, agent, told, runtime, config, relay)

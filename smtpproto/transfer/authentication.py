@@ -1,11 +1,11 @@
 """What is done to find out, or to prove, who wrote a message that arrives: strangers' messages are
-checked, and those of users are signed."""
+checked, and sealed if they are passed on; those of users are signed."""
 
 from __future__ import annotations
 
 from ..grammar.envelope import Envelope
 from ..grammar.reply import GrammarError
-from ..policy import Inspection, MessageCheck, MessageVerifier, SPFRequest, strip_results
+from ..policy import Inspection, MessageCheck, MessageVerifier, Sealing, SPFRequest, strip_results
 from ..policy.header_section import HeaderReader
 from ..ports import CallAborted
 from ..server.handler import Session
@@ -41,6 +41,10 @@ class Checking:
         )
         self._header = HeaderReader()
         self._is_released = False  # the header section
+        self._sealing: Sealing | None = None
+        recipients = map(intake.forwarded, envelope.recipients)
+        if intake.sealer is not None and not all(map(intake.is_local, recipients)):
+            self._sealing = intake.sealer.start()
         self.check: MessageCheck | None = None
         """What was found out, at the end."""
 
@@ -50,19 +54,24 @@ class Checking:
         self._verifier.feed(data)
         body = self._header.feed(data)
         if self._is_released or not self._header.ended:
-            return body
+            return self._kept(body)
         self._is_released = True
-        return self._stripped() + b"\r\n" + body
+        return self._kept(self._stripped() + b"\r\n" + body)
 
     def end(self) -> bytes:
         """The message has ended; return what is still to be stored."""
         if self._is_released:
             return b""
         self._header.finish()
-        return self._stripped()
+        return self._kept(self._stripped())
 
     def _stripped(self) -> bytes:
         return strip_results(self._header.octets, self._authserv_id)
+
+    def _kept(self, data: bytes) -> bytes:
+        if self._sealing is not None:
+            self._sealing.feed(data)
+        return data
 
     async def fields(self) -> bytes:
         """Return the fields to put before the message, which has ended."""
@@ -74,7 +83,18 @@ class Checking:
             self.check = await runtime.within(inspect.timeout, checking)
         except CallAborted as error:
             self.check = MessageCheck.given_up(self._request, str(error))
-        return self.check.authentication_results(self._authserv_id)
+        results = self.check.authentication_results(self._authserv_id)
+        return results + await self._seal(self.check, results)
+
+    async def _seal(self, check: MessageCheck, results: bytes) -> bytes:
+        """Return the seal of a message that is passed on; none if its chain was not checked."""
+        if self._sealing is None or check.arc is None or check.arc.temporary:
+            return b""
+        value = results.partition(b":")[2].decode()
+        try:
+            return await self._sealing.finish(check.arc, value, now=self._intake.runtime.utc())
+        except GrammarError:  # of a malformed header section
+            return b""
 
 
 class SigningSubmission:

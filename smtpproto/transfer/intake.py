@@ -19,7 +19,7 @@ from ..mta.route import Direct, Local, Route, Routes
 from ..mta.store import Body, Queued, QueueStore
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
-from ..policy import DKIMSigner, Inspection
+from ..policy import ARCSealer, DKIMSigner, Inspection
 from ..ports import Runtime
 from ..replies import RELAYING_DENIED
 from ..server.networks import Network, is_among, to_networks
@@ -87,6 +87,8 @@ class Intake:
     signer: DKIMSigner | None = None
     """Signs the messages of the program, and of clients that have logged in; None: they are not
     signed."""
+    sealer: ARCSealer | None = None
+    """Seals checked messages that are passed on; None: they are not sealed."""
     wake: Callable[[], object] = bool
     """Called after a message was put, so that its delivery begins."""
 

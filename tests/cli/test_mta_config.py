@@ -294,25 +294,30 @@ SIGN = '[[sign]]\ndomain = "example.org"\nselector = "s1"\nkey = "dkim.pem"\n'
 
 def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> None:
     default = configured(tmp_path, "")
-    assert (default.inspect, default.sign) == (None, None)
+    assert (default.inspect, default.sign, default.seal) == (None, None, None)
     inspect = configured(tmp_path, "[inspect]\n").inspect
     assert (inspect.refuse_dmarc, inspect.refuse_spf) == (False, False)
     flags = "refuse_dmarc = true\nrefuse_spf = true\ndefer = true\n"
-    options = f"authserv_id = 'example.org'\ntimeout = 7\n{flags}"
+    options = f"authserv_id = 'example.org'\ntimeout = 7\ntrusted_sealers = 'a.test'\n{flags}"
     inspect = configured(tmp_path, f"[inspect]\n{options}\n").inspect
     found = (inspect.authserv_id, inspect.refuse_dmarc, inspect.refuse_spf, inspect.timeout)
     assert (*found, inspect.defer) == ("example.org", True, True, 7.0, True)
+    assert inspect.trusted_sealers == {"a.test"}
     first, second = configured(tmp_path, SIGN + SIGN.replace("s1", "s2")).sign.keys
     assert (first.domain, first.selector, second.selector) == ("example.org", "s1", "s2")
     [key] = configured(tmp_path, SIGN + "identity = '@mail.example.org'\n").sign.keys
     assert key.identity == "@mail.example.org"
+    seal = configured(tmp_path, "[inspect]\n" + SIGN.replace("[[sign]]", "[seal]")).seal
+    assert (seal.key.domain, seal.key.selector) == ("example.org", "s1")
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("[inspect]\nrefuse = true\n", "inspect.refuse: no such key; allowed are authserv_id"),
+        ("[inspect]\nrefuse = true\n", "inspect.refuse: no such key; allowed are trusted_sealers"),
         ("[inspect]\ntimeout = 0\n", "'timeout' must be > 0"),
+        ("[inspect]\ntrusted_sealers = 1\n", "inspect.trusted_sealers: must be a list"),
+        (SIGN.replace("[[sign]]", "[seal]"), "seal: needs [inspect]"),
         (SIGN.replace("key =", "kye ="), "sign[1].kye: no such key"),
         (SIGN.partition("key")[0], "sign[1]: key is missing; it is the path of a private key"),
         (SIGN.replace("dkim.pem", "absent.pem"), "sign[1].key: "),

@@ -296,7 +296,7 @@ def parts(mail: RunningMTA) -> list[Any]:
     intake, agent, relay = mail.intake, mail.agent, mail.relay
     return [
         (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
-        (intake.inspect, intake.signer, intake.resolver),
+        (intake.inspect, intake.signer, intake.sealer, intake.resolver),
         (agent.routes, agent._judge, agent._claimer.judge),
         (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
@@ -322,6 +322,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         itself=Self(names=["mail.example.org"]),
         inspect=Inspection(refuse_spf=True),
         sign=ed25519(),
+        seal=ed25519(),
         tls_policies=TLSPolicies(mta_sts=HTTPSFetch()),
         grace=7,
     )

@@ -10,10 +10,19 @@ from smtpproto import Envelope, PlainPasswords, Reply, SendRefused
 from smtpproto.dns import Kind, Status
 from smtpproto.mta.queue import State
 from smtpproto.mta.settlement import Hold
-from smtpproto.policy import DKIMResult, DKIMSigner, Inspection, MessageCheck
+from smtpproto.policy import (
+    ARCCheck,
+    ARCResult,
+    ARCSealer,
+    ARCVerifier,
+    DKIMResult,
+    DKIMSigner,
+    Inspection,
+    MessageCheck,
+)
 from smtpproto.testing import Mood, Simulation, Zone
 from smtpproto.transfer.receive import Check, Receiver
-from tests.policy.signing import KEYS, ed25519, sign, verify, zone
+from tests.policy.signing import KEYS, ed25519, run, sign, verify, zone
 from tests.support.receiving import ANN, BOB, INSIDE, Site
 
 OWN = b"Authentication-Results: mx.example.org"
@@ -170,6 +179,50 @@ def test_a_receiver_may_hold_or_refuse_by_the_results() -> None:
     assert entry.deliveries[0].state is State.HELD
     assert refused(site(receiver=Refusing)) == "550 5.7.1 No"
     send(site(receiver=Judging))
+
+
+# -- sealing ---------------------------------------------------------------------------------------
+
+SEALER = ARCSealer(ed25519("mx.example.org"))
+ELSEWHERE = "bob@example.net"
+
+
+def sealed(content: bytes, *recipients: str, resolver: Zone | None = None) -> ARCCheck:
+    """Return the chain of a message in the queue of a server that seals."""
+    to = site(resolver, facts={"sealer": SEALER}, relay_for=["example.net"])
+    assert to.send(Envelope(ANN, recipients), content).accepted
+    [(_, found)] = to.queued()
+    assert found.endswith(content)
+    verifier = ARCVerifier()
+    verifier.feed(found)
+    return run(verifier.check(zone("mx.example.org"), KEYS, now=to.simulation.utc()))
+
+
+@pytest.mark.parametrize("recipients", [[ELSEWHERE], [BOB, ELSEWHERE]])
+@pytest.mark.parametrize("content", [MAIL, MAIL + b"hello\r\n" * 20_000, b"From: a@b.test\r\n"])
+def test_checked_mail_that_is_passed_on_is_sealed(content: bytes, recipients: list[str]) -> None:
+    check = sealed(content, *recipients)
+    assert check.result is ARCResult.PASS, check.reason
+    [one] = check.sets
+    assert (one.domain, one.chain) == ("mx.example.org", "none")
+    assert one.authentication_results.startswith(b" mx.example.org;\r\n spf=pass")
+
+
+def test_mail_that_stays_and_malformed_mail_are_not_sealed() -> None:
+    for content, to in [(MAIL, BOB), (b"no field\r\n\r\n", ELSEWHERE)]:
+        assert sealed(content, to).result is ARCResult.NONE
+
+
+def test_a_chain_that_the_dns_keeps_from_being_checked_is_not_sealed() -> None:
+    chain = SEALER.start()
+    chain.feed(MAIL)
+    first = run(chain.finish(ARCCheck(result=ARCResult.NONE, reason=""), "a.test; none", now=1e9))
+    failing = example()
+    failing.moods["e._domainkey.mx.example.org"] = Mood(Status.FAILED)
+    assert len(sealed(first + MAIL, ELSEWHERE, resolver=failing).sets) == 1
+    known = example()
+    known.records |= zone("mx.example.org").records
+    assert len(sealed(first + MAIL, ELSEWHERE, resolver=known).sets) == 2
 
 
 # -- signing ---------------------------------------------------------------------------------------
