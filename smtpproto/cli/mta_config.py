@@ -29,10 +29,11 @@ from ..sasl import Login
 from ..server.config import ServerOptions
 from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
+from ..transfer.dmarc_reports import DMARCReporting
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
-from .mta_signing import read_inspection, read_sealer, read_signer
+from .mta_signing import read_inspection, read_reporting, read_sealer, read_signer
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
 
@@ -109,12 +110,15 @@ def read_configuration(path: Path) -> Configuration:
     options["resolver"] = _resolver(dns)
     options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
     options["seal"] = read_sealer(table, options["inspect"])
+    options["dmarc_reports"] = read_reporting(
+        table, "dmarc_reports", DMARCReporting, "rows", "octets"
+    )
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()
     if not listeners:
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
-    with table.checks("hostname"):
+    with table.checks():
         mta = MTA(hostname, SQLiteQueue(path.parent / queue, storage), routes or None, **options)
     return Configuration(mta, listeners, fixed | {"the users": [it.users for it in listeners]})
 

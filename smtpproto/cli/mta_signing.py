@@ -1,15 +1,18 @@
-"""Checks and signing in the configuration of ``smtpproto mta``: who wrote a message."""
+"""Checks, signing and reports in the configuration of ``smtpproto mta``: who wrote a message."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..policy import DKIM, DKIMSigner, Inspection
 from .toml_table import Table, of_fields
 
-__all__ = ["read_inspection", "read_sealer", "read_signer"]
+__all__ = ["read_inspection", "read_reporting", "read_sealer", "read_signer"]
+
+T = TypeVar("T")
 
 _FLAGS = ("refuse_dmarc", "refuse_spf", "defer")
 _INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
@@ -40,6 +43,16 @@ def read_sealer(table: Table, inspect: Inspection | None) -> DKIM | None:
     if is_there and inspect is None:
         raise table.error("seal", "needs [inspect]: a seal tells what was found out")
     return _key(seal) if is_there else None
+
+
+def read_reporting(table: Table, name: str, make: Callable[..., T], *more: str) -> T | None:
+    """Return what the table *name* says of who reports; None if it is not there. *more* are its
+    numbers. Raises UsageError."""
+    if table.value(name) is None:
+        return None
+    reporting = table.table(name)
+    who = reporting.need("organization", str), reporting.need("contact", str)
+    return of_fields(reporting, partial(make, *who), dict.fromkeys(("hourly", *more), int))
 
 
 def _key(table: Table) -> DKIM:

@@ -155,7 +155,9 @@ class SimulatedMTA:
         mail = assemble(self.machine, self.config, self.queue, resolver, look=_FOR_EVER)
         self._mail = mail
         self.machine.listen(25, lambda: self.receiver(mail.intake), self.server)
+        self.machine.start(mail.reports.run(mail.send_report))
         await mail.agent.run()
+        mail.reports.stop()
 
     def stop(self) -> None:
         """Stop the agent; its jobs come to their end."""

@@ -11,6 +11,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
+    from .dmarc_reports import DMARCReporting
     from .intake import Intake, Relaying
     from .local import Delivered, Deliverer
     from .observed_store import Listener
@@ -21,6 +22,7 @@ else:
         __name__,
         {
             ".assembly": "MTAConfig MTAOptions",
+            ".dmarc_reports": "DMARCReporting",
             ".intake": "Intake Relaying",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
@@ -30,6 +32,6 @@ else:
     )
 
 __all__ = [
-    "Check", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig", "MTAOptions",
-    "QueueSink", "Receiver", "Relaying", "TLSPolicies",
+    "Check", "DMARCReporting", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig",
+    "MTAOptions", "QueueSink", "Receiver", "Relaying", "TLSPolicies",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypedDict
 
 from attrs import Factory, asdict, define, evolve, field, frozen
@@ -33,9 +33,11 @@ from ..option_types import checked, wrong_type
 from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
 from ..ports import CallAborted, Runtime
 from .agent import Agent
+from .dmarc_reports import DMARCReporting, DMARCReports
 from .intake import Intake, Relaying, obeying_header
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
+from .reporting import Reporting, ReportSchedule
 from .tls_policies import TLSPolicies
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
@@ -64,6 +66,7 @@ class MTAOptions(TypedDict, total=False):
     sign: DKIMSigner | DKIM | None
     seal: ARCSealer | DKIM | None
     tls_policies: TLSPolicies
+    dmarc_reports: DMARCReporting | None
     on_event: Listener | None
     grace: float
 
@@ -137,6 +140,9 @@ class MTAConfig(Relaying):
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
     """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
     MTA-STS, DANE. By default none of them."""
+    dmarc_reports: DMARCReporting | None = None
+    """Who tells domains each day what *inspect* has found about their mail (RFC 9990). None: nobody
+    does."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -154,6 +160,18 @@ class MTAConfig(Relaying):
             if own_rules and self.tls_policies != TLSPolicies():
                 text = "tls_policies do not go with Direct(context=...)"
                 raise ValueError(f"{text}; use verify and certificate")
+
+        self._check_reporting("dmarc_reports", self.dmarc_reports)
+        if self.dmarc_reports is not None and self.inspect is None:
+            raise ValueError("dmarc_reports need inspect=Inspection()")
+
+    def _check_reporting(self, name: str, reporting: Reporting | None) -> None:
+        """Raise ValueError for reports that would not be signed (RFC 8460 3, RFC 9990 3.5.2)."""
+        if reporting is None:
+            return
+        domain = reporting.submitter
+        if self.sign is None or not self.sign.keys_for(domain):
+            raise ValueError(f"{name} must be signed: set sign=DKIM({domain!r}, ...)")
 
     @property
     def every_route(self) -> Iterator[Route]:
@@ -181,7 +199,9 @@ class RunningMTA:
     store: QueueStore
     runtime: Runtime
     config: MTAConfig
+    reports: ReportSchedule
     relay: Relay
+    _dmarc_reports: DMARCReports
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -211,6 +231,10 @@ class RunningMTA:
         finally:
             await body.discard()  # after put this does nothing
         return name
+
+    async def send_report(self, message: bytes, recipients: Sequence[Mailbox]) -> None:
+        """Like :meth:`send`, for a message to which nobody shall answer: it has no sender."""
+        await self.send(message, Envelope("", recipients))
 
     def _missing_fields(self, first: bytes, name: str) -> bytes:
         """Return the fields that a message which begins with *first* lacks (RFC 5322 3.6)."""
@@ -246,6 +270,8 @@ class RunningMTA:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
         self.config = config
         self.relay.use(resolver, config.itself, config.tls_policies)
+        self._dmarc_reports.use(resolver, config.dmarc_reports)
+        self.reports.wake()
         routes = config.make_routes()
         judge = Judge(config.retry)
         self.agent.use(routes, _reporter_of(config), judge, config.limits, config.sign)
@@ -279,6 +305,7 @@ def assemble(
     told, routes = observed(store, config.on_event), config.make_routes()
     hello = str(config.hostname)
     relay = Relay(runtime, resolver, config.itself, hello, config.tls_policies)
+    dmarc_reports = DMARCReports(runtime, resolver, config.dmarc_reports)
     agent = Agent(
         runtime,
         told,
@@ -303,9 +330,11 @@ def assemble(
         inspect=config.inspect,
         signer=config.sign,
         sealer=config.seal,
+        count_check=dmarc_reports.count,
         wake=agent.wake,
     )
-    return RunningMTA(intake, agent, told, runtime, config, relay)
+    reports = ReportSchedule(runtime, [dmarc_reports])
+    return RunningMTA(intake, agent, told, runtime, config, reports, relay, dmarc_reports)
 
 
 @contextlib.asynccontextmanager
@@ -319,7 +348,7 @@ async def running(
     await store.open(runtime)
     try:
         mail = assemble(runtime, config, store, resolver)
-        ended, leaves = runtime.event(), runtime.event()
+        ended, leaves, reported = runtime.event(), runtime.event(), runtime.event()
         store.watch(mail.agent.wake)
 
         async def deliver() -> None:
@@ -336,15 +365,26 @@ async def running(
                     _log.exception("MTA-STS policies could not be renewed")
                 await leaves.wait(_RENEW)
 
+        async def report() -> None:
+            try:
+                await mail.reports.run(mail.send_report)
+            finally:
+                reported.set()
+
         async with runtime.tasks() as tasks:
             tasks.start(deliver())
             tasks.start(renew_policies())
+            tasks.start(report())
             try:
-                yield mail
+                try:
+                    yield mail
+                finally:
+                    mail.agent.stop()
+                    leaves.set()
+                await ended.wait(mail.config.grace)
             finally:
-                mail.agent.stop()
-                leaves.set()
-            await ended.wait(mail.config.grace)
+                mail.reports.stop()
+            await reported.wait(mail.config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from attrs import evolve, field, frozen
 
@@ -16,10 +16,11 @@ from ..mail import waives_tls
 from ..mta.queue import Delivery, Message, State, make_id
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes
+from ..mta.settlement import Hold
 from ..mta.store import Body, Queued, QueueStore
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
-from ..policy import ARCSealer, DKIMSigner, Inspection
+from ..policy import ARCSealer, DKIMSigner, Inspection, MessageCheck
 from ..ports import Runtime
 from ..replies import RELAYING_DENIED
 from ..server.networks import Network, is_among, to_networks
@@ -89,6 +90,10 @@ class Intake:
     signed."""
     sealer: ARCSealer | None = None
     """Seals checked messages that are passed on; None: they are not sealed."""
+    count_check: Callable[[Envelope, MessageCheck, Reply | Hold | None], Awaitable[None]] | None = (
+        None
+    )
+    """Called with what was found out about a message, and the answer to it, for reports."""
     wake: Callable[[], object] = bool
     """Called after a message was put, so that its delivery begins."""
 

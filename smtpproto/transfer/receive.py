@@ -195,7 +195,12 @@ class QueueSink:
         await self._body.prepend(fields)
         self._header = bytearray(fields + self._header)
         check = self._authentication.check
-        return None if check is None else await self._ask(self._receiver.inspected, check)
+        if check is None:
+            return None
+        verdict = await self._ask(self._receiver.inspected, check)
+        if self._intake.count_check is not None:
+            await self._intake.count_check(self._envelope, check, verdict)
+        return verdict
 
     async def _ask(self, hook: Callable[..., Any], about: object) -> Verdict | Hold:
         verdict: Verdict | Hold = await result(hook(self._session, self._envelope, about))
