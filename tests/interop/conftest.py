@@ -43,7 +43,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     authority = trustme.CA()
     ca, chain, user = (directory / name for name in ("ca.pem", "chain.pem", "user.pem"))
     authority.cert_pem.write_to_path(ca)
-    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued = authority.issue_cert("127.0.0.1", "localhost", "mx.box.test", "issued-mx.box.test")
     issued.private_key_and_cert_chain_pem.write_to_path(chain)
     personal = authority.issue_cert("ann@a.test", common_name=LOGIN[0])
     personal.private_key_and_cert_chain_pem.write_to_path(user)

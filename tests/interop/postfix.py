@@ -19,13 +19,16 @@ from tests.interop.programs import (
     configuration,
     find_program,
     free_ports,
+    require_mounts,
     require_root,
     running,
     shared_directory,
 )
 from tests.interop.recording_server import in_thread
 
-_ROUTE = re.compile(rb".*@([0-9]+)[.](smtp|tls|lmtp)[.]test", re.DOTALL)
+_ROUTE = re.compile(rb".*@([0-9]+)[.](?:(smtp|tls|lmtp)[.]test|([a-z.]+))", re.DOTALL)
+# Postfix cannot be told another file, so it runs in a mount namespace of its own.
+_WITH_RESOLVER = 'mount --bind "$1" /etc/resolv.conf; shift; exec "$@"'
 _TRANSPORTS = {
     b"smtp": b"smtp:[127.0.0.1]:",
     b"tls": b"verified:[127.0.0.1]:",
@@ -38,8 +41,9 @@ class Postfix:
     """A running Postfix: a server on *port* with the mailboxes alice, bob and jürgen of box.test.
 
     It relays mail for ``<port>.smtp.test``, ``<port>.tls.test`` and ``<port>.lmtp.test`` to that
-    port. On *trusting* every client may use XCLIENT and XFORWARD; *proxied* expects a PROXY header
-    first; *submission* requires a login, which Dovecot checks.
+    port; for ``<port>.<domain>`` to that port of the hosts of the domain, as DANE demands. On
+    *trusting* every client may use XCLIENT and XFORWARD; *proxied* expects a PROXY header first;
+    *submission* requires a login, which Dovecot checks.
     """
 
     port: int
@@ -60,8 +64,11 @@ class Postfix:
 
 
 @contextlib.contextmanager
-def started(certificate: Certificate, sasl: Path) -> Iterator[Postfix]:
-    """Run Postfix while the block runs. *sasl* is the socket on which Dovecot checks logins."""
+def started(certificate: Certificate, sasl: Path, resolver: str | None = None) -> Iterator[Postfix]:
+    """Run Postfix while the block runs. *sasl* is the socket on which Dovecot checks logins.
+
+    *resolver* is the address of its resolver; None: that of the system.
+    """
     command = find_program("postfix")
     require_root("Postfix")
     with shared_directory() as directory, _routes() as routes:
@@ -71,6 +78,11 @@ def started(certificate: Certificate, sasl: Path) -> Iterator[Postfix]:
         _write_files(directory, {**ports, **files, "routes": routes})
         log, pid_file = directory / "log", directory / "queue/pid/master.pid"
         start: list[str | Path] = [command, "-c", directory / "etc", "start-fg"]
+        if resolver is not None:
+            require_mounts()
+            (directory / "resolv.conf").write_text(f"nameserver {resolver}\n")
+            own = ["unshare", "--mount", "sh", "-euc", _WITH_RESOLVER, "sh"]
+            start = [*own, directory / "resolv.conf", *start]
         with running("Postfix", start, log, port=ports["port"], pid_file=pid_file):
             yield Postfix(**ports, mailboxes=Mailboxes(directory / "mail"), log=log)
 
@@ -101,7 +113,8 @@ class _Routes(socketserver.StreamRequestHandler):
             key = self.rfile.read(length + 1)[:-1]
             reply = b"NOTFOUND "
             if (route := _ROUTE.fullmatch(key)) is not None:
-                reply = b"OK " + _TRANSPORTS[route[2]] + route[1]
+                hosts = _TRANSPORTS.get(route[2]) or b"dane:" + route[3] + b":"
+                reply = b"OK " + hosts + route[1]
             self.wfile.write(b"%d:%s," % (len(reply), reply))
 
     def _length(self) -> int:

@@ -188,10 +188,12 @@ def running(
     log: Path,
     *,
     port: int | None = None,
+    host: str = "127.0.0.1",
     pid_file: Path | None = None,
     inherited: Sequence[int] = (),
 ) -> Iterator[None]:
-    """Run a server while the block runs, which starts when *port* is open. Then send SIGTERM.
+    """Run a server while the block runs, which starts when *port* of *host* is open. Then send
+    SIGTERM.
 
     The output is written to *log*. Without *port* the block starts at once: the server has its
     listening socket among the descriptors *inherited*. SIGTERM is sent to the process in
@@ -208,7 +210,7 @@ def running(
         )
     try:
         if port is not None:
-            wait_until(f"{name} opens its port", lambda: is_open(port, process))
+            wait_until(f"{name} opens its port", lambda: is_open(port, process, host))
         LOGS[name] = log
         yield
     except Exception as error:
@@ -219,10 +221,10 @@ def running(
         _stop(process, pid_file)
 
 
-def is_open(port: int, process: subprocess.Popen[bytes]) -> bool | None:
+def is_open(port: int, process: subprocess.Popen[bytes], host: str = "127.0.0.1") -> bool | None:
     """Return True if *process*, which must not have ended, listens on *port*; else None."""
     assert process.poll() is None, f"ended with {process.returncode}"
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+    with contextlib.suppress(OSError), socket.create_connection((host, port)):
         return True
     return None
 
