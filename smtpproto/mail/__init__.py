@@ -2,7 +2,7 @@
 
 :func:`waive_tls` and :func:`waives_tls` set and read the header field ``TLS-Required: No``
 (RFC 8689 5). :func:`offer_unsubscribe` and :func:`one_click_url` set and read the fields by which a
-reader leaves a list (RFC 8058).
+reader leaves a list (RFC 8058), and :func:`is_one_click` reads the request that follows.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .planning import Plan, PlannedTransaction, plan
     from .preparation import Content, Source
     from .tls_required import waive_tls, waives_tls
-    from .unsubscribe import offer_unsubscribe, one_click_url
+    from .unsubscribe import is_one_click, offer_unsubscribe, one_click_url
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -23,11 +23,11 @@ else:
             ".planning": "Plan PlannedTransaction plan",
             ".preparation": "Content Source",
             ".tls_required": "waive_tls waives_tls",
-            ".unsubscribe": "offer_unsubscribe one_click_url",
+            ".unsubscribe": "is_one_click offer_unsubscribe one_click_url",
         },
     )
 
 __all__ = [
-    "Content", "Plan", "PlannedTransaction", "Source", "lint", "offer_unsubscribe",
-    "one_click_url", "plan", "waive_tls", "waives_tls",
+    "Content", "Plan", "PlannedTransaction", "Source", "is_one_click", "lint",
+    "offer_unsubscribe", "one_click_url", "plan", "waive_tls", "waives_tls",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""The fields by which a reader leaves a list, with one click (RFC 2369 3.2, RFC 8058)."""
+"""The fields by which a reader leaves a list, with one click (RFC 2369 3.2, RFC 8058), and the
+request that follows."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from .header import HeaderField, header_fields
 if TYPE_CHECKING:
     from email.message import Message
 
-__all__ = ["offer_unsubscribe", "one_click_url"]
+__all__ = ["is_one_click", "offer_unsubscribe", "one_click_url"]
 
 _FIELD, _POST = "List-Unsubscribe", "List-Unsubscribe-Post"
 _ONE_CLICK = "List-Unsubscribe=One-Click"
@@ -20,6 +21,9 @@ _HTTPS = pattern(r"https://[!#-;=?-\[\]_a-z~]{1,1990}")  # the characters of RFC
 _PLAIN = pattern(r"[A-Za-z0-9.@_~+-]+")  # needs no encoding in a URI
 _URI = pattern(r"<[ \t]*([^<> \t]*)[ \t]*>")
 _COMMENT = pattern(r"\([^()]*\)")
+_MOST_FORM = 65536  # octets of a request
+_BOUNDARY = pattern(r'(?i:multipart/form-data *;.*\bboundary)="?([^";]{1,70})"?.*')
+_FORM_FIELD = pattern(rb'\r\n(?i:content-disposition: *form-data; *name)="?List-Unsubscribe"?\r\n')
 
 
 def offer_unsubscribe(message: Message, url: str, *, mailto: Mailbox | str | None = None) -> None:
@@ -63,6 +67,26 @@ def one_click_url(header: bytes) -> str:
     if len(found) != 1:
         raise GrammarError(f"{_FIELD} has {len(found)} https: addresses, not one")
     return str(found[0])
+
+
+def is_one_click(body: bytes, content_type: str) -> bool:
+    """Return whether a POST to the address of a list, with this body and Content-Type, asks to
+    leave the list (RFC 8058 3.2). Programs of readers send it as a form, of either kind.
+
+    Unsubscribe the reader whom the address names, without login or cookie, and answer with 200:
+    redirects are not followed.
+    """
+    if len(body) > _MOST_FORM:
+        return False
+    if found := _BOUNDARY.fullmatch(content_type):
+        parts = (b"\r\n" + body).split(b"\r\n--" + found[1].encode())
+        return any(_is_form_field(it) for it in parts)
+    return _ONE_CLICK.encode() in body.strip().split(b"&")
+
+
+def _is_form_field(part: bytes) -> bool:
+    header, _, content = part.partition(b"\r\n\r\n")
+    return content == b"One-Click" and bool(_FORM_FIELD.search(header + b"\r\n"))
 
 
 def _only(fields: list[HeaderField], name: str) -> str:

@@ -30,6 +30,13 @@ __all__ = ["ARCSealer", "Sealing"]
 
 _RELAXED: Final = Canonicalization.RELAXED
 _ADDED = ("DKIM-Signature",)  # signed besides what DKIM signs
+_NOT_SIGNED = (  # RFC 8617 4.1.2
+    "arc-authentication-results",
+    "arc-message-signature",
+    "arc-seal",
+    "authentication-results",
+    "return-path",
+)
 
 
 @checked
@@ -44,7 +51,7 @@ class ARCSealer:
 
     def __attrs_post_init__(self) -> None:
         for name in self.signed:
-            if name.lower() in ("arc-seal", "authentication-results", "return-path"):
+            if name.lower() in _NOT_SIGNED:
                 raise GrammarError(f"a message signature of ARC must not sign {name}")
 
     def start(self) -> Sealing:

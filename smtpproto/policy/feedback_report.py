@@ -20,6 +20,7 @@ __all__ = ["FeedbackReport"]
 
 _FIELD = pattern(r"([!-9;-~]+)[ \t]*:[ \t]*(.*)")
 _MOST_FIELDS = 1000
+_COMMENT = pattern(r"\([^()]*\)")
 _FOLDED = pattern(r"\r?\n[ \t]+")
 
 
@@ -83,8 +84,9 @@ class FeedbackReport:
     @property
     def identity_alignment(self) -> tuple[str, ...]:
         """For ``dmarc``: the methods that were not aligned: ``dkim``, ``spf`` or none (RFC 9991
-        3)."""
-        words = [lower(it.strip()) for it in self.get("identity-alignment").split(",")]
+        4)."""
+        text = _COMMENT.sub("", self.get("identity-alignment"))
+        words = [lower(it.strip()) for it in text.split(",")]
         return tuple(it for it in words if it and it != "none")
 
     @property

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
-from smtpproto.mail import offer_unsubscribe, one_click_url
+from smtpproto.mail import is_one_click, offer_unsubscribe, one_click_url
+from tests.policy.signing import sign, verify_one
 
 URL = "https://example.org/leave?list=news&reader=0f3a%2F"
 POST = b"List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
@@ -24,6 +25,7 @@ def _offered(**options: str) -> EmailMessage:
     return message
 
 
+@pytest.mark.req("RFC8058-3.1-01", "RFC8058-3.1-02", "RFC8058-5-01")
 def test_both_fields_are_set_once() -> None:
     message = _offered(mailto="leave+news@example.org")
     offer_unsubscribe(message, URL, mailto="leave+news@example.org")
@@ -58,6 +60,7 @@ def test_an_address_that_would_need_encoding_is_refused(mailto: str) -> None:
         offer_unsubscribe(EmailMessage(), URL, mailto=mailto)
 
 
+@pytest.mark.req("RFC8058-3.1-01", "RFC8058-3.1-02")
 @pytest.mark.parametrize(
     ("header", "why"),
     [
@@ -72,6 +75,51 @@ def test_an_address_that_would_need_encoding_is_refused(mailto: str) -> None:
 def test_why_a_reader_cannot_leave_is_told(header: bytes, why: str) -> None:
     with pytest.raises(GrammarError, match=why):
         one_click_url(header)
+
+
+@pytest.mark.req("RFC8058-4-01")
+def test_both_fields_are_signed() -> None:
+    signed = sign(bytes(_offered()).replace(b"\n", b"\r\n"))
+    check = verify_one(signed)
+    assert check.passed and check.signature is not None
+    names = [it.lower() for it in check.signature.headers]
+    assert {"list-unsubscribe", "list-unsubscribe-post"} <= set(names)
+    for old in (b"leave?list=news", b"=One-Click"):
+        assert not verify_one(signed.replace(old, b"x")).passed
+
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = 'multipart/form-data; charset=utf-8; boundary="a b\'1"'
+PART = (
+    b'--a b\'1\r\nContent-Disposition: form-data; name="%b"\r\n'
+    b"Content-Type: text/plain\r\n\r\n%b\r\n"
+)
+
+
+@pytest.mark.req("RFC8058-3.2-01")
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"List-Unsubscribe=One-Click", FORM),
+        (b"a=b&List-Unsubscribe=One-Click\r\n", FORM),
+        (PART % (b"List-Unsubscribe", b"One-Click") + b"--a b'1--\r\n", MULTIPART),
+        (
+            PART % (b"a", b"b") + PART % (b"List-Unsubscribe", b"One-Click") + b"--a b'1--",
+            MULTIPART,
+        ),
+    ],
+)
+def test_a_request_to_leave_is_read_in_both_forms(body: bytes, kind: str) -> None:
+    assert is_one_click(body, kind)
+    assert not is_one_click(body.replace(b"One-Click", b"Two-Clicks"), kind)
+    assert not is_one_click(body.replace(b"List-Unsubscribe", b"List-Help"), kind)
+    assert not is_one_click(body + b" " * 65536, kind)
+
+
+@given(st.binary(max_size=80), st.text(max_size=80))
+def test_any_request_is_read(body: bytes, kind: str) -> None:
+    for content_type in (kind, FORM, MULTIPART):
+        assert not is_one_click(body, content_type)
 
 
 def test_names_and_folding_do_not_matter() -> None:

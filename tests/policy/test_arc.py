@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import itertools
 import os
 import re
@@ -10,19 +12,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.dns import Answer, Kind, Status
-from smtpproto.policy import ARCCheck, ARCResult, ARCSealer, ARCVerifier
+from smtpproto.policy import (
+    ARCCheck,
+    ARCResult,
+    ARCSealer,
+    ARCVerifier,
+    Sealing,
+)
 from smtpproto.testing.zone import Mood, Zone
-from tests.policy.signing import KEYS, MESSAGE, ed25519, ed25519_key, run
+from tests.policy.signing import KEYS, MESSAGE, ed25519, ed25519_key, run, sign
 from tests.test_public_face import check_imports
 
 yaml = pytest.importorskip("yaml")
 
+ARC_RESULTS = b"ARC-Authentication-Results"
+SET = (b"ARC-Seal", b"ARC-Message-Signature", ARC_RESULTS)
 ROOT = Path(__file__).parents[2]
 VECTORS = Path(os.environ.get("SMTPPROTO_VECTORS", ROOT.parent / "shared/vectors")) / "arc"
 SUITE = VECTORS / "arc-draft-validation-tests.yml"
@@ -87,11 +98,32 @@ def seal(message: bytes, check: ARCCheck | None = None, results: str = RESULTS) 
     return run(sealing.finish(check, results, now=NOW)) + message
 
 
+def fields_of(message: bytes) -> list[bytes]:
+    return re.split(rb"\r\n(?![ \t])", message.partition(b"\r\n\r\n")[0])
+
+
+def signs(seal: bytes, fields: list[bytes]) -> bool:
+    """Return whether *seal* signs these fields, by a computation of its own."""
+    head, _, signature = seal.rpartition(b"b=")
+    lines = []
+    for field in [*fields, head + b"b="]:
+        name, _, value = field.partition(b":")
+        lines.append(name.lower() + b":" + re.sub(rb"[ \t\r\n]+", b" ", value).strip())
+    digest = hashlib.sha256(b"\r\n".join(lines)).digest()
+    key: Any = ed25519_key()._key
+    try:
+        key.public_key().verify(base64.b64decode(signature), digest)
+    except InvalidSignature:
+        return False
+    return True
+
+
 @functools.cache
 def sealed(number: int) -> bytes:
     return seal(sealed(number - 1)) if number else MESSAGE
 
 
+@pytest.mark.req("RFC8617-5.1-03", "RFC8617-5.2-01")
 @given(st.integers(1, 4), st.lists(st.integers(0, 3000), max_size=4))
 def test_a_chain_that_was_sealed_passes_in_slices_of_any_size(number: int, cuts: list[int]) -> None:
     check = verify(sealed(number), RECORDS, *cuts)
@@ -100,6 +132,14 @@ def test_a_chain_that_was_sealed_passes_in_slices_of_any_size(number: int, cuts:
     assert [it.chain for it in check.sets] == ["none", "pass", "pass", "pass"][:number]
     assert all(it.domain == "example.org" and it.selector == "e" for it in check.sets)
     assert check.sets[0].authentication_results == b" " + RESULTS.encode()
+
+
+@pytest.mark.req("RFC8617-5.2-07")
+def test_each_seal_is_verified_not_only_the_last_one() -> None:
+    own = fields_of(sealed(1))[0]
+    broken = sealed(1).replace(own, own.replace(b"t=17", b"t=16"))
+    message = seal(broken, verify(sealed(1), RECORDS))
+    assert verify(message, RECORDS).reason == "seal 1 does not match what it seals"
 
 
 @given(st.data())
@@ -114,6 +154,7 @@ def test_any_changed_octet_of_the_results_of_a_host_is_found(data: st.DataObject
         assert verify(changed, RECORDS).result is ARCResult.FAIL
 
 
+@pytest.mark.req("RFC8617-5.2-06")
 def test_a_message_that_a_list_changed_passes_if_the_list_seals_it() -> None:
     changed = sealed(2) + b"footer\r\n"
     check = verify(changed, RECORDS)
@@ -122,6 +163,7 @@ def test_a_message_that_a_list_changed_passes_if_the_list_seals_it() -> None:
     assert verify(by_the_list, RECORDS).result is ARCResult.PASS
 
 
+@pytest.mark.req("RFC8617-5.1-02", "RFC8617-5.2-03")
 def test_a_chain_that_failed_is_sealed_once_more_and_then_left_alone() -> None:
     failed = seal(sealed(1) + b"footer\r\n")
     check = verify(failed, RECORDS)
@@ -133,10 +175,14 @@ def test_a_chain_that_failed_is_sealed_once_more_and_then_left_alone() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        (b"ARC-Seal: i=1", b"ARC-Seal: i=2", "without each field once"),
-        (b"ARC-Seal: i=1", b"ARC-Seal: i=51", "not the instance of a set, 1 to 50: '51'"),
-        (b"ARC-Seal: i=1", b"X-Seal: i=1", "without each field once"),
-        (b"ARC-Seal: i=1;", b"ARC-Seal: i=1; h=From;", "seal 1 has h= or bh="),
+        pytest.param(
+            b"ARC-Seal: i=1", b"ARC-Seal: i=51", "not the instance of a set, 1 to 50: '51'",
+            marks=pytest.mark.req("RFC8617-4.2.1-02"), id="51",
+        ),
+        pytest.param(
+            b"ARC-Seal: i=1;", b"ARC-Seal: i=1; h=From;", "seal 1 has h= or bh=",
+            marks=pytest.mark.req("RFC8617-4.1.3-01"), id="h",
+        ),
         (b"ARC-Seal: i=1;", b"ARC-Seal:", "the tag i= is missing"),
         (b"cv=none;", b"", "the tag cv= is missing"),
         (b"cv=none;", b"cv=pass;", "set 1 says cv=pass"),
@@ -146,12 +192,71 @@ def test_a_chain_that_failed_is_sealed_once_more_and_then_left_alone() -> None:
         (b"Subject:  Lunch", b"Subject: Lunch", "the chain is right"),
         (b"\r\nSubject", b"\r\noops\r\nSubject", "a line is not a header field"),
     ],
-)
+)  # fmt: skip
 def test_the_reason_of_a_failure_is_told(old: bytes, new: bytes, reason: str) -> None:
     assert old in sealed(1)
     assert reason in verify(sealed(1).replace(old, new), RECORDS).reason
 
 
+@pytest.mark.req("RFC8617-4.2.1-01")
+@pytest.mark.parametrize("name", SET)
+def test_a_set_has_each_field_exactly_once(name: bytes) -> None:
+    own = next(it for it in fields_of(sealed(1)) if it.startswith(name)) + b"\r\n"
+    for changed in (sealed(1).replace(own, b""), own + sealed(1)):
+        assert "without each field once" in verify(changed, RECORDS).reason
+
+
+@pytest.mark.req("RFC8617-5.2-04")
+def test_the_sets_are_numbered_from_1_without_a_gap() -> None:
+    for number in (b"2", b"4"):
+        changed = sealed(3).replace(b": i=3;", b": i=%b;" % number)
+        assert "once for each of 1 to 3" in verify(changed, RECORDS).reason
+
+
+@pytest.mark.req("RFC8617-5.2-05")
+@pytest.mark.parametrize(("number", "chain"), [(1, "pass"), (1, "fail"), (2, "none"), (3, "fail")])
+def test_the_first_seal_says_none_and_the_others_pass(number: int, chain: str) -> None:
+    own = next(it for it in fields_of(sealed(3)) if it.startswith(b"ARC-Seal: i=%d;" % number))
+    lie = re.sub(rb"cv=\w+", b"cv=" + chain.encode(), own)
+    assert verify(sealed(3).replace(own, lie), RECORDS).reason == f"set {number} says cv={chain}"
+
+
+@pytest.mark.req("RFC8617-5.1.1-01")
+def test_a_seal_signs_the_fields_of_all_sets_in_their_order() -> None:
+    sets = [fields_of(sealed(it))[:3][::-1] for it in (1, 2, 3)]
+    [*before, last] = itertools.chain(*sets)
+    assert signs(last, before)
+    assert not signs(last, before[::-1])
+
+
+@pytest.mark.req("RFC8617-5.1.2-01")
+def test_the_seal_of_a_chain_that_failed_signs_only_its_own_set() -> None:
+    newest, *own = fields_of(seal(sealed(1) + b"footer\r\n"))[:3]
+    assert b"cv=fail" in newest and signs(newest, own[::-1])
+
+
+@pytest.mark.req("RFC8617-4.1.2-01")
+@pytest.mark.parametrize("version", ["1", "2", "x"])
+def test_a_version_in_a_message_signature_is_ignored(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = Sealing._tags
+    monkeypatch.setattr(Sealing, "_tags", lambda it: {**tags(it), "v": version})
+    message = seal(MESSAGE)
+    assert f"v={version};".encode() in message
+    assert verify(message, RECORDS).result is ARCResult.PASS
+
+
+@pytest.mark.req("RFC8617-4.1.1-01", "RFC8617-4.1.2-04")
+def test_a_set_has_all_results_and_signs_the_signatures_of_the_message() -> None:
+    results = f"{RESULTS}; dkim=pass header.d=example.org"
+    message = seal(sign(MESSAGE), results=results)
+    [found] = verify(message, RECORDS).sets
+    assert found.authentication_results.decode().strip() == results
+    assert b":DKIM-Signature" in fields_of(message)[1].replace(b"\r\n ", b"")
+
+
+@pytest.mark.req("RFC8617-5.2-02")
 def test_a_chain_has_50_sets_at_most() -> None:
     fields = sealed(1)[: -len(MESSAGE)]
     chain = b"".join(fields.replace(b" i=1;", b" i=%d;" % i) for i in range(1, 52))
@@ -160,6 +265,7 @@ def test_a_chain_has_50_sets_at_most() -> None:
     assert seal(MESSAGE, check) == MESSAGE
 
 
+@pytest.mark.req("RFC8617-5.2.1-01")
 def test_a_dns_that_does_not_answer_is_told() -> None:
     verifier = ARCVerifier()
     verifier.feed(sealed(1))
@@ -180,7 +286,7 @@ def test_each_key_is_asked_for_once() -> None:
 
 @given(st.binary(max_size=60) | st.text("ARC-Sealimcv=;1\r\n: ", max_size=99).map(str.encode))
 def test_nothing_is_raised_for_any_fields(octets: bytes) -> None:
-    for name in (b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results"):
+    for name in SET:
         for message in (name + b": " + octets, name + b": " + octets + b"\r\n" + sealed(1)):
             assert verify(message, RECORDS).reason.isprintable()
 
@@ -197,7 +303,8 @@ def test_folded_results_are_sealed() -> None:
     assert check.sets[0].authentication_results == b" mx.example.org;\r\n spf=none"
 
 
-@pytest.mark.parametrize("name", ["ARC-Seal", "Authentication-Results", "return-path"])
+@pytest.mark.req("RFC8617-4.1.2-02", "RFC8617-4.1.2-03")
+@pytest.mark.parametrize("name", [*map(bytes.decode, SET), "Authentication-Results", "return-path"])
 def test_fields_that_must_not_be_signed_cannot_be_chosen(name: str) -> None:
     with pytest.raises(GrammarError, match="must not sign"):
         ARCSealer(ed25519(), signed=["From", name])

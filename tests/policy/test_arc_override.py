@@ -63,6 +63,7 @@ def test_only_the_seal_of_a_trusted_host_overrides_a_refusal() -> None:
     assert refusal(seal(MESSAGE), "LIST.test") == ""
 
 
+@pytest.mark.req("RFC8617-5.2-09")
 def test_a_changed_message_is_refused_although_its_chain_is_of_a_trusted_host() -> None:
     assert refusal(seal(MESSAGE) + b"more\r\n", LIST) == "5.7.26"
 
@@ -99,6 +100,7 @@ def test_results_count_only_if_all_later_hosts_are_trusted_too() -> None:
     assert refusal(first_is_a_stranger, LIST) == ""
 
 
+@pytest.mark.req("RFC8617-5.2-10")
 def test_the_chain_is_among_the_results() -> None:
     def told(message: bytes) -> list[str]:
         octets = checked(message).authentication_results("mx.test")

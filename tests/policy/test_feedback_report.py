@@ -51,6 +51,7 @@ text
 """
 
 
+@pytest.mark.req("RFC9991-4-03")
 def test_a_report_of_a_failure_is_read() -> None:
     for mail in (REPORT, REPORT.replace(b"\n", b"\r\n")):
         report = FeedbackReport.parse(mail)
@@ -71,9 +72,21 @@ def test_a_message_that_is_malformed_is_kept_as_it_is() -> None:
     assert report.message.startswith(b"From: <ann@a.test>\nDate: Thu\x0cSubject: hello\n")
 
 
-def test_none_is_no_method_that_was_not_aligned() -> None:
-    mail = REPORT.replace(b"SPF, dkim", b"none")
-    assert FeedbackReport.parse(mail).identity_alignment == ()
+@pytest.mark.req("RFC9991-4-02")
+@pytest.mark.parametrize(
+    ("value", "methods"),
+    [
+        (b"none", ()),
+        (b"(a comment) NONE", ()),
+        (b"spf", ("spf",)),
+        (b"dkim,spf", ("dkim", "spf")),
+        (b" DKIM (failed) ,\n (and) Spf (too)", ("dkim", "spf")),
+        (b"", ()),
+    ],
+)
+def test_the_methods_that_were_not_aligned_are_read(value: bytes, methods: tuple[str, ...]) -> None:
+    mail = REPORT.replace(b"SPF, dkim", value)
+    assert FeedbackReport.parse(mail).identity_alignment == methods
 
 
 @pytest.mark.skipif(not SAMPLES, reason="the public samples are not here")

@@ -12,6 +12,7 @@ from smtpproto import GrammarError, ReversePath
 from smtpproto.dns import Kind, Status
 from smtpproto.policy import (
     AuthenticationResults,
+    DKIMCheck,
     DKIMResult,
     DMARCResult,
     Inspection,
@@ -201,3 +202,25 @@ def test_the_null_sender_is_checked_by_the_name_in_helo() -> None:
     who = SPFRequest(client="192.0.2.1", helo="mx.example.org", sender=ReversePath(None), now=NOW)
     check = checked(MESSAGE, who, found)
     assert (check.dmarc.result, check.dmarc.is_aligned("spf")) == (DMARCResult.PASS, True)
+
+
+@pytest.mark.req("RFC7208-2.4-02")
+def test_the_sender_is_checked_although_the_name_in_helo_would_pass() -> None:
+    found = example(spf_record="v=spf1 -all")
+    found.records["mx.test"] = {Kind.TXT: [b"v=spf1 ip4:192.0.2.1 -all"]}
+    check = checked(MESSAGE, request("192.0.2.1"), found)
+    assert check.spf is not None
+    assert (check.spf.identity, check.spf.result) == ("mailfrom", SPFResult.FAIL)
+
+
+@pytest.mark.req("RFC7208-8.2-01")
+@pytest.mark.parametrize("signatures", [[], [dkim("a.test")], [dkim("b.test")]])
+def test_neutral_is_treated_as_none(signatures: list[DKIMCheck]) -> None:
+    outcomes = []
+    for result in (SPFResult.NEUTRAL, SPFResult.NONE):
+        sender = spf("a.test", result)
+        records = dmarc_zone({"a.test": "v=DMARC1; p=reject"})
+        found = dmarc_check("a.test", records, sender, signatures)
+        reply = MessageCheck(spf=sender, dmarc=found).refusal()
+        outcomes.append((found.result, found.disposition, reply and reply.enhanced))
+    assert outcomes[0] == outcomes[1]
