@@ -127,6 +127,8 @@ class QueueSink:
 
     async def _store(self, data: bytes) -> None:
         """Store *data*, and before the first octets the Received field."""
+        if not self._header and data.startswith((b" ", b"\t")):
+            data = b"\r\n" + data  # else the first line would continue the Received field
         if not self._hops.ended:
             self._header += data[: _MAX_HEADER - len(self._header)]
             self._hops.feed(data)

@@ -33,10 +33,12 @@ from smtpproto.mta.queue import State
 from smtpproto.mta.route import Direct, Local, SmartHost
 from smtpproto.mta.settlement import Hold
 from smtpproto.mta.store import Queued
-from smtpproto.testing import Simulation
+from smtpproto.policy import Inspection
+from smtpproto.testing import Simulation, Zone
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.transfer.intake import Relaying
 from smtpproto.transfer.receive import Check, Receiver
+from tests.policy.signing import KEYS
 from tests.support.receiving import ANN, BOB, INSIDE, MESSAGE, ROUTES, Site
 
 ELSEWHERE = "cat@example.net"
@@ -198,6 +200,19 @@ def test_the_content_in_the_queue_is_one_received_field_and_then_what_the_client
     assert received.endswith(b"\r\n") and f"id {entry.message.id}".encode() in received
     assert received.count(b"\r\n") == received.count(b"\r\n\t") + 1
     assert str(outcome.accepted[BOB]) == f"250 2.0.0 Queued as {entry.message.id}"
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t"])
+@pytest.mark.parametrize("inspect", [None, Inspection(keys=KEYS)], ids=["plain", "inspected"])
+def test_a_message_that_begins_with_a_blank_does_not_continue_the_received_field(
+    blank: bytes, inspect: Inspection | None
+) -> None:
+    site = Site(facts={"inspect": inspect, "resolver": Zone({})})
+    site.send(Envelope(ANN, BOB), blank + b"; Thu, 1 Jan 1970 00:00:00 +0000\r\nFrom: x@y.z\r\n")
+    [(_, content)] = site.queued()
+    header, _, body = content.partition(b"\r\n\r\n")
+    assert body.startswith(blank + b"; Thu, 1 Jan 1970")
+    assert b"1970" not in header.partition(b"Received: ")[2]
 
 
 def test_the_message_keeps_its_envelope_and_its_parameters() -> None:
