@@ -13,6 +13,7 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 except ImportError as _error:
     raise ImportError(
         "smtpproto.adapters.cryptography_certificates needs cryptography: "
@@ -28,7 +29,11 @@ _LONGEST = 10  # certificates of a path
 _UNKNOWN = (
     x509.NameConstraints, x509.PolicyConstraints, x509.InhibitAnyPolicy, x509.UnrecognizedExtension,
 )  # fmt: skip
-_Malformed = (ValueError, TypeError, UnsupportedAlgorithm)
+_SERVER = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+_Malformed = (
+    ValueError, TypeError, UnsupportedAlgorithm,
+    x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 
 class CryptographyCertificates:
@@ -49,7 +54,7 @@ class CryptographyCertificates:
         try:
             certificates = [*map(_read, path)]
             return _fault(certificates, names, datetime.datetime.fromtimestamp(now, datetime.UTC))
-        except (*_Malformed, x509.DuplicateExtension):
+        except _Malformed:
             return "a certificate of its chain is malformed"
 
 
@@ -63,6 +68,8 @@ def _fault(path: Sequence[x509.Certificate], names: Iterable[str], now: datetime
             return "a certificate of its chain has a critical extension that is not known here"
         if not it.not_valid_before_utc <= now <= it.not_valid_after_utc:
             return "a certificate of its chain has expired, or is not valid yet"
+        if not _is_for_servers(it):
+            return "a certificate of its chain is not one for servers"
     for depth, (it, issuer) in enumerate(pairwise(path)):
         if not _may_issue(issuer, depth):
             return "a certificate of its chain was issued by one that is no CA"
@@ -75,6 +82,15 @@ def _fault(path: Sequence[x509.Certificate], names: Iterable[str], now: datetime
     if not any(_is_for(name.lower(), own) for own in _names(path[0]) for name in names):
         return f"the certificate is for none of {', '.join(names)}"
     return ""
+
+
+def _is_for_servers(certificate: x509.Certificate) -> bool:
+    """Return whether *certificate* may be used for servers of TLS (RFC 5280 4.2.1.12)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return not _SERVER.isdisjoint(usage)
 
 
 def _may_issue(issuer: x509.Certificate, depth: int) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ssl
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -256,6 +258,57 @@ def test_a_name_fits_exactly_or_by_a_wildcard(own: str, name: str, fits: bool) -
 def test_a_common_name_is_no_name() -> None:
     leaf = der(issued(CA, subject=NAME))
     assert fault([leaf, ROOT_DER], record(2, 0, 1, ROOT_DER)) != ""
+
+
+@pytest.mark.parametrize(
+    ("usage", "fits"),
+    [
+        ([ExtendedKeyUsageOID.CLIENT_AUTH], False),
+        ([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH], True),
+        ([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE], True),
+    ],
+)
+def test_a_certificate_that_is_not_for_servers_is_not_taken(
+    usage: list[x509.ObjectIdentifier], fits: bool
+) -> None:
+    leaf = der(issued(CA, x509.DNSName(NAME), usage=usage))
+    found = fault([leaf, ROOT_DER], record(2, 0, 1, ROOT_DER))
+    assert found == ("" if fits else "a TLSA record fits an issuer, but a certificate of its chain "
+                     "is not one for servers")  # fmt: skip
+    assert fault([leaf], record(3, 1, 1, leaf)) == ""
+
+
+VERSION = b"\xa0\x03\x02\x01"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (VERSION + b"\x02", VERSION + b"\x03"),  # a version that does not exist
+        (b"\x82\x0emx.example.org", b"\xa3\x0emx.example.org"),  # a name that is an X.400 address
+        (b"\x82\x0emx.example.org", b"\x82\x0e\xff\xfe.example.org"),
+    ],
+    ids=["version", "x400", "name"],
+)
+@pytest.mark.parametrize("usage", [2, 3])
+def test_a_certificate_that_cannot_be_read_is_a_fault(old: bytes, new: bytes, usage: int) -> None:
+    whole = der(LEAF)
+    assert old in whole
+    chain = [whole.replace(old, new), ROOT_DER]
+    assert fault(chain, record(usage, 1, 1, ROOT_DER))
+    assert fault([whole, chain[0], ROOT_DER], record(2, 1, 1, ROOT_DER))
+
+
+@given(st.lists(st.tuples(st.integers(0, len(der(LEAF)) - 1), st.integers(0, 255)), max_size=3))
+def test_whatever_octets_of_a_certificate_are_changed_nothing_is_raised(
+    changes: list[tuple[int, int]],
+) -> None:
+    changed = bytearray(der(LEAF))
+    for at, octet in changes:
+        changed[at] = octet
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cryptography, about numbers that are not positive
+        fault([bytes(changed), ROOT_DER], record(3, 1, 1, ROOT_DER), record(2, 0, 1, ROOT_DER))
 
 
 def test_what_the_server_shows_may_be_nothing_or_junk() -> None:

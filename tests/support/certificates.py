@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import ssl
 import warnings
+from collections.abc import Iterable
 
 import trustme
 from cryptography import x509
@@ -51,8 +52,13 @@ def self_signed(name: str = NAME) -> trustme.LeafCert:
     return _signed(_builder(key, subject, subject, alternative), key, key)
 
 
-def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trustme.LeafCert:
-    """Return a certificate that *ca* issued for *names* of any kind, or none.
+def issued(
+    ca: trustme.CA,
+    *names: x509.GeneralName,
+    subject: str = "x",
+    usage: Iterable[x509.ObjectIdentifier] = (),
+) -> trustme.LeafCert:
+    """Return a certificate that *ca* issued for *names* of any kind, or none, and for *usage*.
 
     trustme itself makes only some kinds of names.
     """
@@ -64,6 +70,8 @@ def issued(ca: trustme.CA, *names: x509.GeneralName, subject: str = "x") -> trus
     extensions: list[x509.ExtensionType] = [signer_id]
     if names:
         extensions.append(x509.SubjectAlternativeName(names))
+    if purposes := [*usage]:
+        extensions.append(x509.ExtendedKeyUsage(purposes))
     return _signed(_builder(key, _common_name(subject), issuer, *extensions), key, signer)
 
 
