@@ -78,9 +78,13 @@ class Hop:
 def _seconds(date: str) -> float | None:
     try:
         parsed = parsedate_tz(date)
-        return None if parsed is None else float(mktime_tz(parsed))
+        if parsed is not None:
+            found = float(mktime_tz(parsed))
+            _date(found)  # raises for a year that dates do not have
+            return found
     except (ValueError, OverflowError, TypeError, IndexError):
-        return None
+        pass
+    return None
 
 
 def read_path(bodies: Iterable[str]) -> list[Hop]:
@@ -130,10 +134,7 @@ def _told(hops: Sequence[Hop]) -> Iterator[str]:
 
 
 def _date(at: float) -> str:
-    try:
-        return f"{_EPOCH + timedelta(seconds=at):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError):
-        return "at a strange time"
+    return f"{_EPOCH + timedelta(seconds=at):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _total(hops: Sequence[Hop]) -> str:

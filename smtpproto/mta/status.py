@@ -230,7 +230,9 @@ def _read_date(text: str) -> float:
     try:
         found = parsedate_tz(_one_line(text))
         if found is not None:
-            return float(mktime_tz((*found[:9], found[9] or 0)))
+            when = float(mktime_tz((*found[:9], found[9] or 0)))
+            date_field(when)  # raises for a year that dates do not have
+            return when
     except (ValueError, TypeError, IndexError, OverflowError):
         pass
     raise ValueError("not a date-time")

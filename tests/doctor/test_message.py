@@ -128,6 +128,7 @@ def test_a_long_way_is_a_note() -> None:
         ),
         ("from x ([999.1.1.1]) by c;", Hop(hello="x", by="c")),
         ("; Thu, 1 Jan 99999999999999999999 00:00:01 GMT", Hop()),
+        ("; Thu, 1 Jan 2026 00:00:01 -99999999999999999", Hop()),
         ("", Hop()),
     ],
 )

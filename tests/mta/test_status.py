@@ -146,9 +146,13 @@ GOOD = (
         (b"Reporting-MTA: dns; mx.example.org", b"X-Foo: bar", "Reporting-MTA"),
         (b"Action", b"Status: 5.0.0\r\nAction", "twice"),
         (b"\r\n\r\n", b"\r\n", "first"),
+        (
+            b"Action", b"Last-Attempt-Date: 1 Jan 2026 00:00:00 -99999999999999\r\nAction",
+            "not a date-time",
+        ),
         (b"Action", b"a stray line\r\nAction", "stray"),
     ],
-)
+)  # fmt: skip
 def test_a_status_that_breaks_the_rfc_is_refused_and_the_fault_named(
     old: bytes, new: bytes, fault: str
 ) -> None:
