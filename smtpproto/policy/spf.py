@@ -24,6 +24,7 @@ from attrs import evolve, field, frozen
 from .. import limits
 from ..dns import Resolver
 from ..grammar.address import Mailbox, ReversePath
+from ..grammar.ascii_case import lower
 from ..grammar.domain import HelloHost
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError, Reply
@@ -159,7 +160,7 @@ def _identity(request: SPFRequest) -> tuple[str, str]:
     local_part, domain = _split(request.sender)
     if not domain:
         local_part, domain = _POSTMASTER, str(request.helo)
-    return local_part or _POSTMASTER, ascii_name(domain).lower()
+    return local_part or _POSTMASTER, lower(ascii_name(domain))
 
 
 def _split(sender: str | Mailbox | ReversePath | None) -> tuple[str, str]:

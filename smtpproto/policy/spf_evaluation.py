@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from .. import limits
 from ..dns import Kind, Resolver
+from ..grammar.ascii_case import lower
 from ..grammar.domain import to_a_labels
 from ..grammar.reply import GrammarError
 from .spf_macro import MAX_NAME, MacroString, as_name
@@ -307,7 +308,7 @@ class Evaluation:
             self.pointers = Lookup(name, Kind.PTR, await self.resolver.lookup(name, Kind.PTR))
             term.lookups.append(self.pointers)
         names = self.pointers.answer.texts[: limits.SPF_POINTERS]
-        return [it for it in (ascii_name(name).lower() for name in names) if is_name(it)]
+        return [it for it in (lower(ascii_name(name)) for name in names) if is_name(it)]
 
     async def _is_own(self, name: str, term: SPFTermTrace) -> bool:
         """Return whether *name* has the address of the client; not if the DNS fails."""

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from .. import limits
 from ..dns import Kind, Resolver
+from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from .spf_evaluation import ascii_name, is_name
@@ -85,7 +86,7 @@ class SPFExamination:
 
 async def examine_spf(domain: str, resolver: Resolver) -> SPFExamination:
     """Examine the SPF records of *domain*. Whatever the DNS says is a result."""
-    examiner = _Examiner(ascii_name(domain).lower(), resolver)
+    examiner = _Examiner(lower(ascii_name(domain)), resolver)
     trace = SPFTrace(examiner.domain)
     await examiner.walk(_Place(trace))
     examiner.judge(trace)

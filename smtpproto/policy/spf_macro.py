@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 
@@ -152,7 +153,7 @@ def _check_end(text: str) -> None:
 def as_name(expanded: str) -> str:
     """Return *expanded* as the DNS is asked for it: in lower case, without the dot at the end, and
     with labels removed at the left until it has at most 253 octets (RFC 7208 7.3)."""
-    name = expanded.removesuffix(".").lower()
+    name = lower(expanded.removesuffix("."))
     if len(name) > MAX_NAME:
         _, _, name = name[-MAX_NAME - 1 :].partition(".")
     return name
