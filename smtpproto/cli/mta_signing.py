@@ -14,7 +14,7 @@ __all__ = ["read_inspection", "read_reporting", "read_sealer", "read_signer"]
 
 T = TypeVar("T")
 
-_FLAGS = ("refuse_dmarc", "refuse_spf", "defer")
+_FLAGS = ("refuse_dmarc", "refuse_spf", "defer", "received_spf", "logins")
 _INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
 
 

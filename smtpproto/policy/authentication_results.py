@@ -145,6 +145,11 @@ class MethodResult:
             properties=tuple(properties),
         )
 
+    @classmethod
+    def of_login(cls, user: str) -> MethodResult:
+        """Return the result for a client that has logged in as *user* (RFC 8601 2.7.4)."""
+        return cls(method="auth", result="pass", properties=(Property("smtp", "auth", user),))
+
     def value_of(self, ptype: str, name: str) -> str:
         """Return the value of the first such property, or "" if there is none."""
         wanted = ptype.lower(), name.lower()

@@ -222,6 +222,11 @@ class Inspection:
     trusted_sealers: frozenset[str] = field(default=(), converter=_as_domains)
     """Domains of lists and forwarders whose seals (ARC, RFC 8617) are believed: a message is not
     refused for DMARC or SPF if it has come by none but these since DMARC passed."""
+    received_spf: bool = False
+    """Whether to put a Received-SPF field (RFC 7208 9.1) before each message, too."""
+    logins: bool = False
+    """Whether to give the names of users who have logged in (RFC 8601 2.7.4), in a field before
+    their messages. All who get these see it."""
     timeout: float = field(default=30.0, validator=gt(0))
     """The seconds that the checks may take; then the results are temperror."""
     dkim: DKIMLimits = _DEFAULT

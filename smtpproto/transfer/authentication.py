@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from ..grammar.envelope import Envelope
 from ..grammar.reply import GrammarError
-from ..policy import Inspection, MessageCheck, MessageVerifier, Sealing, SPFRequest, strip_results
+from ..policy import (
+    AuthenticationResults,
+    Inspection,
+    MessageCheck,
+    MessageVerifier,
+    MethodResult,
+    ReceivedSPF,
+    Sealing,
+    SPFRequest,
+    strip_results,
+)
 from ..policy.header_section import HeaderReader
 from ..ports import CallAborted
 from ..server.handler import Session
@@ -16,31 +26,55 @@ __all__ = ["authentication"]
 
 def authentication(
     intake: Intake, session: Session, envelope: Envelope, *, is_user: bool, trusted: bool
-) -> Checking | SigningSubmission | None:
+) -> Checking | Submission | None:
     """Return what checks or signs a message from the client. *is_user*: it has logged in;
     *trusted*: it may send to all recipients."""
-    if intake.inspect is not None and not trusted:
-        return Checking(intake.inspect, intake, session, envelope)
-    return SigningSubmission(intake) if intake.signer is not None and is_user else None
+    inspect = intake.inspect
+    if inspect is not None and not trusted:
+        return Checking(inspect, intake, session, envelope)
+    names_user = inspect is not None and inspect.logins
+    if is_user and (names_user or intake.signer is not None):
+        return Submission(intake, session.user if names_user else None)
+    return None
+
+
+class _Stripper:
+    """Removes from a message the results that claim to be of this server. The header section is
+    held back until its end."""
+
+    def __init__(self, intake: Intake) -> None:
+        own = "" if intake.inspect is None else intake.inspect.authserv_id
+        self.authserv_id: str = own or str(intake.tracer.hostname)
+        self._header = HeaderReader()
+        self._is_released = False  # the header section
+
+    def feed(self, data: bytes) -> bytes:
+        body = self._header.feed(data)
+        if self._is_released or not self._header.ended:
+            return body
+        self._is_released = True
+        return self._stripped() + b"\r\n" + body
+
+    def end(self) -> bytes:
+        if self._is_released:
+            return b""
+        self._header.finish()
+        return self._stripped()
+
+    def _stripped(self) -> bytes:
+        return strip_results(self._header.octets, self.authserv_id)
 
 
 class Checking:
-    """Checks one message. Its header section is held back, so that forged results can be removed
-    from it."""
+    """Checks one message."""
 
     def __init__(
         self, inspect: Inspection, intake: Intake, session: Session, envelope: Envelope
     ) -> None:
         self._inspect, self._intake = inspect, intake
-        self._authserv_id = inspect.authserv_id or str(intake.tracer.hostname)
         self._request = _request(intake, session, envelope)
-        self._verifier = MessageVerifier(
-            self._request,
-            inspect.dkim,
-            organizational_domain=inspect.organizational_domain,
-        )
-        self._header = HeaderReader()
-        self._is_released = False  # the header section
+        self._verifier = MessageVerifier(self._request, inspect.dkim)
+        self._stripper = _Stripper(intake)
         self._sealing: Sealing | None = None
         recipients = map(intake.forwarded, envelope.recipients)
         if intake.sealer is not None and not all(map(intake.is_local, recipients)):
@@ -52,21 +86,11 @@ class Checking:
         """Take the next slice; return what is to be stored. Raises GrammarError if the header
         section is longer than 1 MiB."""
         self._verifier.feed(data)
-        body = self._header.feed(data)
-        if self._is_released or not self._header.ended:
-            return self._kept(body)
-        self._is_released = True
-        return self._kept(self._stripped() + b"\r\n" + body)
+        return self._kept(self._stripper.feed(data))
 
     def end(self) -> bytes:
         """The message has ended; return what is still to be stored."""
-        if self._is_released:
-            return b""
-        self._header.finish()
-        return self._kept(self._stripped())
-
-    def _stripped(self) -> bytes:
-        return strip_results(self._header.octets, self._authserv_id)
+        return self._kept(self._stripper.end())
 
     def _kept(self, data: bytes) -> bytes:
         if self._sealing is not None:
@@ -80,11 +104,15 @@ class Checking:
         assert resolver is not None and keys is not None
         checking = self._verifier.check(resolver, keys, now=runtime.utc())
         try:
-            self.check = await runtime.within(inspect.timeout, checking)
+            check = await runtime.within(inspect.timeout, checking)
         except CallAborted as error:
-            self.check = MessageCheck.given_up(self._request, str(error))
-        results = self.check.authentication_results(self._authserv_id)
-        return results + await self._seal(self.check, results)
+            check = MessageCheck.given_up(self._request, str(error))
+        self.check = check
+        results = check.authentication_results(self._stripper.authserv_id)
+        seal = await self._seal(check, results)
+        if inspect.received_spf and check.spf is not None:
+            results += bytes(ReceivedSPF.of(check.spf, str(self._intake.tracer.hostname)))
+        return results + seal
 
     async def _seal(self, check: MessageCheck, results: bytes) -> bytes:
         """Return the seal of a message that is passed on; none if its chain was not checked."""
@@ -97,28 +125,37 @@ class Checking:
             return b""
 
 
-class SigningSubmission:
-    """Signs one message."""
+class Submission:
+    """Signs one message, and names the *user* who sends it; None: no user is named."""
 
     check = None
 
-    def __init__(self, intake: Intake) -> None:
-        assert intake.signer is not None
-        self._signing, self._runtime = intake.signer.start(), intake.runtime
+    def __init__(self, intake: Intake, user: str | None) -> None:
+        self._runtime = intake.runtime
+        self._signing = None if intake.signer is None else intake.signer.start()
+        self._stripper: _Stripper | None = None
+        self._results = b""
+        if user is not None:
+            self._stripper = _Stripper(intake)
+            login = MethodResult.of_login(user)
+            self._results = bytes(AuthenticationResults(self._stripper.authserv_id, (login,)))
 
     def feed(self, data: bytes) -> bytes:
         """As :meth:`Checking.feed`."""
-        self._signing.feed(data)
-        return data
+        if self._signing is not None:
+            self._signing.feed(data)
+        return data if self._stripper is None else self._stripper.feed(data)
 
     def end(self) -> bytes:
         """As :meth:`Checking.end`."""
-        return b""
+        return b"" if self._stripper is None else self._stripper.end()
 
     async def fields(self) -> bytes:
         """As :meth:`Checking.fields`. Raises GrammarError if the message has not one From field, or
         a malformed header section."""
-        return await self._signing.finish(now=self._runtime.utc())
+        if self._signing is None:
+            return self._results
+        return self._results + await self._signing.finish(now=self._runtime.utc())
 
 
 def _request(intake: Intake, session: Session, envelope: Envelope) -> SPFRequest | None:

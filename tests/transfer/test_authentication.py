@@ -181,6 +181,35 @@ def test_a_receiver_may_hold_or_refuse_by_the_results() -> None:
     send(site(receiver=Judging))
 
 
+# -- more fields, if they are asked for ------------------------------------------------------------
+
+
+@pytest.mark.req("RFC7208-9.1-03")
+def test_received_spf_stands_above_all_others_if_it_is_asked_for() -> None:
+    theirs = b"Received-SPF: fail receiver=a.test;\r\n"
+    found = send(site(inspect={"received_spf": True}), theirs + MAIL)
+    results, _, rest = found.partition(b"Received-SPF: ")
+    assert results.startswith(OWN) and b"\nReceived" not in results
+    assert rest.startswith(b"pass\r\n (mx.example.org: ") and rest.endswith(theirs + MAIL)
+    assert b"Received-SPF" not in send(site())
+
+
+@pytest.mark.req("RFC8601-2.7.4-01")
+@pytest.mark.parametrize("signer", [None, DKIMSigner(ed25519("example.com"))])
+def test_the_user_who_has_logged_in_is_named_if_it_is_asked_for(signer: DKIMSigner | None) -> None:
+    forged = OWN + b"; auth=pass smtp.auth=postmaster\r\n"
+    named = OWN + b";\r\n auth=pass smtp.auth=ann\r\n"
+    for content in (MAIL, MAIL + b"hello\r\n" * 20_000, b"From: ann@example.com\r\n"):
+        to = site(inspect={"logins": True}, facts={"signer": signer}, **LOGIN)
+        found = send(to, forged + content)
+        assert found.startswith(named)
+        assert found.endswith(content) and forged not in found
+        [check] = verify(found, example(), now=to.simulation.utc())
+        assert check.passed is bool(signer)
+    assert not send(site(**LOGIN)).startswith(OWN)
+    assert b"auth=" not in send(site(inspect={"logins": True}))
+
+
 # -- sealing ---------------------------------------------------------------------------------------
 
 SEALER = ARCSealer(ed25519("mx.example.org"))
