@@ -185,6 +185,7 @@ def _text(value: str) -> str:
     The text of an object for an address field has encoded words: decoded, they could be read as
     other addresses. Raises ValueError if there is one in an address (RFC 2047 5(3)).
     """
+    # The tree is private; the package's public names give only decoded text.
     tree = getattr(value, "_parse_tree", None)
     return str(value) if tree is None or not hasattr(value, "groups") else _source(tree)
 
@@ -206,7 +207,7 @@ def _source(token: Any) -> str:
 
 def _decode_fields(message: Message) -> None:
     """Turn the octets of parsed fields into text, which the writer encodes."""
-    # Not by "del" and "set_raw": each "del" copies all fields.
+    # Private; the public way, "del" and "set_raw", copies all fields for each name.
     message._headers = [  # type: ignore[attr-defined]
         (name, _decoded(name, value) if type(value) is str else value)
         for name, value in message.raw_items()
