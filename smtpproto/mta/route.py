@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.domain import Host, to_ascii_host
@@ -127,6 +127,14 @@ def _by_sender(routes: Mapping[str, Route]) -> Mapping[str, Route]:
     return _by_key(routes, key_of)
 
 
+def _of_all_senders(routes: Routes) -> Route | None:
+    """Return a route with the destination of all senders, where only they decide; None if they have
+    different ones, or some have none."""
+    others = routes.by_recipient.get("*"), *routes.by_sender.values()
+    keys = {None if route is None else route.key("") for route in others}
+    return others[0] if len(keys) == 1 else None
+
+
 @frozen
 class Routes:
     """Chooses the route of each recipient.
@@ -141,15 +149,9 @@ class Routes:
 
     by_recipient: Mapping[str, Route] = field(converter=_by_pattern)
     by_sender: Mapping[str, Route] = field(factory=dict, converter=_by_sender)
-    _other: Route | None = field(init=False, repr=False, eq=False)  # for its key only
-
-    @_other.default
-    def _of_any_sender(self) -> Route | None:
-        """Return a route that stands for those of all senders; None if they lead to different
-        destinations, or if some senders have none."""
-        routes = self.by_recipient.get("*"), *self.by_sender.values()
-        keys = {None if route is None else route.key("") for route in routes}
-        return routes[0] if len(keys) == 1 else None
+    _of_all: Route | None = field(
+        default=Factory(_of_all_senders, takes_self=True), init=False, repr=False, eq=False
+    )
 
     def route(self, sender: ReversePath, recipient: ForwardPath) -> Route | None:
         """Return the route for *recipient* of a message from *sender*; None if there is none."""
@@ -171,7 +173,7 @@ class Routes:
     def destination(self, domain: str) -> str | None:
         """Return what names the destination of mail for *domain*, in canonical form; None if there
         is none, or if it depends on the sender."""
-        found = _look_up(self.by_recipient, domain) or self._other
+        found = _look_up(self.by_recipient, domain) or self._of_all
         return None if found is None else found.key(domain)
 
 
