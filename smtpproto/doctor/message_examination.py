@@ -14,20 +14,17 @@ from ..limits import DOCTOR_QUESTIONS
 from ..policy import (
     ARCCheck,
     ARCResult,
-    ARCVerifier,
     AuthenticationResults,
     DKIMCheck,
     DKIMResult,
-    DKIMVerifier,
     DMARCCheck,
     DMARCResult,
     Keys,
+    MessageCheck,
+    MessageVerifier,
     SPFCheck,
     SPFRequest,
     SPFResult,
-    author_domains,
-    check_dmarc,
-    check_spf,
 )
 from ..policy.header_section import HeaderSection, feed_source
 from .facts import Questions
@@ -60,9 +57,7 @@ class _Facts:
     """The header section."""
     header: HeaderSection
     hops: Sequence[Hop]
-    dkim: Sequence[DKIMCheck]
-    spf: SPFCheck | None
-    dmarc: DMARCCheck
+    check: MessageCheck
     ptr: Finding | None
     """About the address of the client."""
 
@@ -82,41 +77,21 @@ async def examine_message(
     *now* is in seconds since the epoch: keys and signatures are judged as of then. Raises
     GrammarError if the header section is longer than 1 MiB.
     """
-    verifier, chain = DKIMVerifier(), ARCVerifier()
-
-    def feed(data: bytes) -> None:
-        verifier.feed(data)
-        chain.feed(data)
-
-    feed_source(feed, message)
-    questions = Questions(resolver, DOCTOR_QUESTIONS)
-    dkim = await verifier.results(questions, keys, now=now)
-    arc = await chain.check(questions, keys, now=now)
-    facts = await _gather(verifier.header, dkim, request, questions, now)
-    about = f"message from {facts.dmarc.author or 'an unknown domain'}"
-    return Diagnosis(about=about, findings=tuple(_judge(facts, arc)))
-
-
-async def _gather(
-    octets: bytes,
-    dkim: Sequence[DKIMCheck],
-    request: SPFRequest | None,
-    resolver: Resolver,
-    now: float,
-) -> _Facts:
+    verifier = MessageVerifier(request)
+    feed_source(verifier.feed, message)
+    octets = verifier.finish()
     header = HeaderSection(octets)
     hops = read_path(field_text(it) for it in header.named(b"received"))
-    request = request or _request(header, hops, now)
-    spf = None if request is None else await check_spf(request, resolver)
-    try:
-        dmarc = await check_dmarc(author_domains(octets), spf, dkim, resolver)
-    except GrammarError as malformed:
-        dmarc = DMARCCheck(result=DMARCResult.PERMERROR, reason=malformed.message)
+    verifier.request = request or _request(header, hops, now)
+    questions = Questions(resolver, DOCTOR_QUESTIONS)
+    check = await verifier.check(questions, keys, now=now)
     ptr = None
-    if request is not None:
-        domain = spf.domain if spf else dmarc.author
-        ptr = await judge_address(str(request.client), domain, resolver)
-    return _Facts(octets=octets, header=header, hops=hops, dkim=dkim, spf=spf, dmarc=dmarc, ptr=ptr)
+    if verifier.request is not None:
+        domain = check.spf.domain if check.spf else check.dmarc.author
+        ptr = await judge_address(str(verifier.request.client), domain, questions)
+    facts = _Facts(octets=octets, header=header, hops=hops, check=check, ptr=ptr)
+    about = f"message from {check.dmarc.author or 'an unknown domain'}"
+    return Diagnosis(about=about, findings=tuple(_judge(facts)))
 
 
 def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFRequest | None:
@@ -129,18 +104,19 @@ def _request(header: HeaderSection, hops: Sequence[Hop], now: float) -> SPFReque
     return SPFRequest(client=last.address, helo=last.hello, sender=sender, now=now)
 
 
-def _judge(facts: _Facts, arc: ARCCheck) -> Iterator[Finding]:
-    for check in facts.dkim:
-        yield from _signature(check, facts.dmarc)
-    yield _spf(facts.spf)
-    yield _dmarc(facts.dmarc)
-    if arc.result is not ARCResult.NONE:
-        yield _arc(arc)
+def _judge(facts: _Facts) -> Iterator[Finding]:
+    check = facts.check
+    for signature in check.dkim:
+        yield from _signature(signature, check.dmarc)
+    yield _spf(check.spf)
+    yield _dmarc(check.dmarc)
+    if check.arc is not None and check.arc.result is not ARCResult.NONE:
+        yield _arc(check.arc)
     if facts.ptr is not None:
         yield facts.ptr
     yield from judge_path(facts.hops)
     yield from _results(facts.header)
-    yield from judge_list(facts.octets, facts.dkim)
+    yield from judge_list(facts.octets, check.dkim)
     yield from _receivers(_needs(facts))
 
 
@@ -222,14 +198,14 @@ def _results(header: HeaderSection) -> Iterator[Finding]:
 
 def _needs(facts: _Facts) -> Mapping[Need, bool]:
     """Return which needs are met; what is not known is left out."""
-    dkim = any(it.passed for it in facts.dkim)
+    dkim = any(it.passed for it in facts.check.dkim)
     needs = {
         Need.DKIM: dkim,
-        Need.DMARC_RECORD: facts.dmarc.record is not None,
-        Need.ALIGNMENT: facts.dmarc.result is DMARCResult.PASS,
+        Need.DMARC_RECORD: facts.check.dmarc.record is not None,
+        Need.ALIGNMENT: facts.check.dmarc.result is DMARCResult.PASS,
     }
-    if facts.spf is not None:
-        needs[Need.SPF] = facts.spf.result is SPFResult.PASS
+    if facts.check.spf is not None:
+        needs[Need.SPF] = facts.check.spf.result is SPFResult.PASS
         needs[Need.AUTHENTICATION] = dkim or needs[Need.SPF]
     elif dkim:
         needs[Need.AUTHENTICATION] = True
@@ -238,7 +214,7 @@ def _needs(facts: _Facts) -> Mapping[Need, bool]:
     if facts.hops:
         needs[Need.TLS] = facts.hops[-1].secure
     if is_for_a_list(facts.header):
-        needs[Need.ONE_CLICK] = not judge_one_click(facts.octets, facts.dkim)
+        needs[Need.ONE_CLICK] = not judge_one_click(facts.octets, facts.check.dkim)
     return needs
 
 

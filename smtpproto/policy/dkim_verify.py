@@ -51,8 +51,15 @@ class DKIMVerifier:
 
     @property
     def header(self) -> bytes:
-        """The header section; ``b""`` until its end was fed, or :meth:`results` was called."""
+        """The header section; ``b""`` until its end was fed, or :meth:`finish` was called."""
         return self._reader.octets
+
+    def finish(self) -> None:
+        """Take note that the whole message was fed. :meth:`results` does so, too."""
+        self._reader.finish()
+        if self._checks is None:
+            self._checks = self._begin()
+        self._bodies.finish()
 
     async def results(self, resolver: Resolver, keys: Keys, *, now: float) -> list[DKIMCheck]:
         """Return a result for each signature of the message, whose octets were all fed, from the
@@ -61,12 +68,9 @@ class DKIMVerifier:
         *now* is the time in seconds since the epoch. Each key is asked for once. Raises nothing but
         what *resolver* raises. If a result is TEMPERROR, this may be called again later.
         """
-        self._reader.finish()
-        if self._checks is None:
-            self._checks = self._begin()
-        self._bodies.finish()
+        self.finish()
         lookup = KeyLookup(resolver, keys, self._limits)
-        results = [await check.result(lookup, now) for check in self._checks]
+        results = [await check.result(lookup, now) for check in self._checks or ()]
         if self._left_out:
             reason = f"{self._left_out} more signatures were not verified"
             results.append(DKIMCheck(result=DKIMResult.POLICY, reason=reason))

@@ -165,7 +165,8 @@ class MessageVerifier:
         *,
         organizational_domain: Callable[[str], str] | None = None,
     ) -> None:
-        self._request = request
+        self.request = request
+        """It may be set before :meth:`check`, for example by the header section."""
         self._organizational_domain = organizational_domain
         self._dkim = DKIMVerifier(limits)
         self._arc = ARCVerifier(limits)
@@ -176,13 +177,18 @@ class MessageVerifier:
         self._dkim.feed(data)
         self._arc.feed(data)
 
+    def finish(self) -> bytes:
+        """Return the header section of the message, whose octets were all fed."""
+        self._dkim.finish()
+        return self._dkim.header
+
     async def check(self, resolver: Resolver, keys: Keys, *, now: float) -> MessageCheck:
         """Return what was found out about the message, whose octets were all fed.
 
         *now* is the time in seconds since the epoch. Raises nothing but what *resolver* raises. A
         caller bounds its time, and takes :meth:`MessageCheck.given_up` when it is over.
         """
-        spf = None if self._request is None else await check_spf(self._request, resolver)
+        spf = None if self.request is None else await check_spf(self.request, resolver)
         dkim = await self._dkim.results(resolver, keys, now=now)
         arc = await self._arc.check(resolver, keys, now=now)
         try:

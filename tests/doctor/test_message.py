@@ -58,6 +58,11 @@ def test_an_unsigned_message_that_spf_does_not_allow_fails_dmarc() -> None:
     assert outlook.severity is _WARNING and "550 5.7.515" in outlook.what
 
 
+def test_the_client_is_known_although_the_message_ends_in_its_header_section() -> None:
+    spf = _one(RECEIVED + PLAIN, Subject.SPF)
+    assert spf.severity is _OK and "pass for 198.51.100.1" in spf.what
+
+
 def test_a_signature_of_a_stranger_is_not_aligned() -> None:
     message = signed().replace(b"From: Ann <ann@example.org>", b"From: Ann <ann@example.net>")
     dmarc = _one(message, Subject.DMARC)
