@@ -225,7 +225,7 @@ class Inspection:
     defer: bool = False
     """Whether to refuse for now, with 451, what cannot be checked by DMARC because the DNS does not
     answer."""
-    trusted_sealers: frozenset[str] = field(default=(), converter=_as_domains)
+    trusted_sealers: frozenset[str] = field(default=frozenset(), converter=_as_domains)
     """Domains of lists and forwarders whose seals (ARC, RFC 8617) are believed: a message is not
     refused for DMARC or SPF if it has come by none but these since DMARC passed."""
     received_spf: bool = False
