@@ -104,14 +104,14 @@ def _nothing(reason: str) -> DANEFinding:
 
 def _failed(what: str, answer: Answer) -> DANEFinding:
     detail = f" ({printable(answer.detail[:200])})" if answer.detail else ""
-    reason = f"the look-up of {what} ended with {answer.status.value}{detail}"
+    reason = f"the look-up of {printable(what)} ended with {answer.status.value}{detail}"
     return DANEFinding(status=DANEStatus.FAILED, reason=reason)
 
 
 def _judged(base: str, records: Sequence[TLSA]) -> DANEFinding:
     usable = _strongest([record for record in records if _is_usable(record)])
     status = DANEStatus.USABLE if usable else DANEStatus.UNUSABLE
-    reason = f"{len(usable)} of {len(records)} TLSA records of {base} are of use"
+    reason = f"{len(usable)} of {len(records)} TLSA records of {printable(base)} are of use"
     return DANEFinding(status=status, reason=reason, records=usable, base=base)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
-
 import pytest
 from attrs import define, field
 from hypothesis import given
@@ -16,6 +13,7 @@ from smtpproto.policy.spf import SPFCheck, SPFRequest, check_spf
 from smtpproto.policy.spf_examination import examine_spf
 from smtpproto.policy.spf_record import SPFResult
 
+from .any_dns import AnyDNS
 from .spf_terms import records
 
 MOST = 123
@@ -32,23 +30,6 @@ RECORDS = st.one_of(
     ),
     st.builds(MX, st.integers(0, 9), st.sampled_from(["", "a.b", "a..b", "x" * 70, "\n"])),
 )
-
-
-@define
-class AnyDNS:
-    """Answers each question as the seed says, the same question alike."""
-
-    found: list[Record]
-    seed: int
-    asked: list[tuple[str, Kind]] = field(factory=list)
-
-    async def lookup(self, name: str, kind: Kind) -> Answer:
-        self.asked.append((name, kind))
-        digest = hashlib.sha256(f"{self.seed} {name} {kind}".encode("utf-8", "replace")).digest()
-        dice = random.Random(digest)
-        status = dice.choice([Status.FOUND] * 12 + [*Status])
-        records = dice.choices(self.found, k=dice.choice([0, 1, 1, 1, 2, 12])) if self.found else []
-        return Answer(status=status, records=tuple(records) if status is Status.FOUND else ())
 
 
 def checked(dns: Resolver, client: str, helo: str, sender: str) -> SPFCheck:
