@@ -117,42 +117,41 @@ class RelaxedBody(SimpleBody):
 
 
 class BodyHash:
-    """The SHA-256 hash of a body in a canonical *form*, or of its first *limit* octets (``l=``)."""
+    """The SHA-256 hash of a body in a canonical *form*, and of its first octets (``l=``)."""
 
-    def __init__(self, form: Canonicalization, limit: int | None = None) -> None:
-        self._hash = _Hash(limit)
+    def __init__(self, form: Canonicalization) -> None:
+        self._hash = sha256()
+        self._limits: list[int] = []  # that are not reached yet, the largest first
+        self._digests: dict[int | None, bytes] = {}
         body = RelaxedBody if form is Canonicalization.RELAXED else SimpleBody
-        self._body = body(self._hash.write)
+        self._body = body(self._write)
         self.feed: Callable[[bytes], None] = self._body.feed
         """Takes the next slice of the body."""
-        self.digest: bytes = b""
-        """The hash, once the body has ended."""
+        self.octets: int = 0
+        """The size of the canonical body."""
+
+    def limit(self, octets: int) -> None:
+        """Hash the first *octets*, too. Call it before the body is fed."""
+        self._limits = sorted({*self._limits, octets}, reverse=True)
 
     def finish(self) -> bytes:
         """Return the hash of the body, which has ended. This may be called twice."""
-        if not self.digest:
+        if None not in self._digests:
             self._body.finish()
-            self.digest = self._hash.digest()
-        return self.digest
+            self._digests[None] = self._hash.digest()
+        return self._digests[None]
 
-    @property
-    def octets(self) -> int:
-        """The size of the canonical body."""
-        return self._hash.octets
+    def digest(self, limit: int | None = None) -> bytes:
+        """Return the hash of the body, or of its first *limit* octets, after :meth:`finish`."""
+        return self._digests.get(limit, self._digests[None])
 
-
-class _Hash:
-    def __init__(self, limit: int | None) -> None:
-        self._hash = sha256()
-        self._limit = limit
-        self.octets = 0
-        self.digest = self._hash.digest
-
-    def write(self, data: bytes) -> None:
-        if self._limit is None:
-            self._hash.update(data)
-        elif self.octets < self._limit:
-            self._hash.update(data[: self._limit - self.octets])
+    def _write(self, data: bytes) -> None:
+        while self._limits and self._limits[-1] <= self.octets + len(data):
+            limit = self._limits.pop()
+            self._hash.update(data[: limit - self.octets])
+            self._digests[limit] = self._hash.digest()
+            data, self.octets = data[limit - self.octets :], limit
+        self._hash.update(data)
         self.octets += len(data)
 
 

@@ -21,18 +21,18 @@ _make_check = maker(
 
 
 class BodyHashes:
-    """The hashes of one body that its signatures need, each made once."""
+    """The hashes of one body that its signatures need: one for each form, whatever their ``l=``."""
 
     def __init__(self) -> None:
-        self._hashes: dict[tuple[bool, int | None], BodyHash] = {}
+        self._hashes: dict[Canonicalization, BodyHash] = {}
 
     def require(self, signature: DKIMSignature) -> BodyHash:
         """Return the hash that *signature* needs. Call it before the body is fed."""
         form, limit = signature.body_form, signature.body_octets
-        key = form is Canonicalization.RELAXED, limit
-        if key not in self._hashes:
-            self._hashes[key] = BodyHash(form, limit)
-        return self._hashes[key]
+        found = self._hashes.get(form) or self._hashes.setdefault(form, BodyHash(form))
+        if limit is not None:
+            found.limit(limit)
+        return found
 
     def feed(self, data: bytes) -> None:
         """Take the next slice of the body."""
@@ -123,7 +123,7 @@ class SignatureCheck:
         self, signature: DKIMSignature, body: BodyHash, lookup: KeyLookup
     ) -> None:
         """Raise Refused unless the message is what was signed."""
-        if body.digest != signature.body_hash:
+        if body.digest(signature.body_octets) != signature.body_hash:
             raise Refused(DKIMResult.FAIL, "the body was changed after it was signed")
         if (signature.body_octets or 0) > body.octets:
             reason = f"the body has {body.octets} octets, fewer than l= says"

@@ -19,8 +19,9 @@ from smtpproto.policy import (
     author_domains,
     verify_dkim,
 )
-from smtpproto.policy.dkim_signature import complete, signed_octets
+from smtpproto.policy.dkim_signature import DKIMSignature, complete, signed_octets
 from smtpproto.policy.header_section import HeaderSection
+from smtpproto.policy.signature_check import BodyHashes
 from smtpproto.testing.zone import Mood, Zone
 from tests.policy.signing import (
     HEADER,
@@ -454,6 +455,17 @@ def test_a_header_section_that_readers_cut_differently_is_a_permanent_error(end:
 def test_a_header_section_has_a_limit() -> None:
     with pytest.raises(GrammarError, match="a header section of more than"):
         verify(b"X: x\r\n" * 200_000)
+
+
+def test_a_body_is_hashed_once_for_each_form_whatever_the_signatures_say() -> None:
+    hashes = BodyHashes()
+    value = b"v=1; a=rsa-sha256; d=a.test; s=s; h=from; b=YQ==; bh=YQ==; c=%b/%b; l=%d"
+    used = {
+        hashes.require(DKIMSignature.parse(value % (form, form, limit)))
+        for form in (b"simple", b"relaxed")
+        for limit in range(10)
+    }
+    assert len(used) == 2
 
 
 def test_a_stored_message_is_verified_whatever_its_line_ends() -> None:
