@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from ..dns import Resolver
 from ..grammar.domain import Domain, to_a_labels
+from ..policy.questions import Questions
 from ..ports import CallAborted, Runtime
 from . import (
     dane_findings,
@@ -18,7 +19,7 @@ from . import (
     spf_findings,
     tls_rpt_findings,
 )
-from .facts import DoctorOptions, Facts, Questions
+from .facts import DoctorOptions, Facts
 from .finding import Diagnosis, Finding, Subject, warning
 
 __all__ = ["CHECKS", "examine_domain"]

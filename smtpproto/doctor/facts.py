@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from attrs import define, field, frozen
@@ -11,17 +11,17 @@ from attrs.converters import optional
 from attrs.validators import ge
 
 from ..client import ClientConfig
-from ..dns import MX, Answer, Kind, Resolver, Status
+from ..dns import MX, Answer, Kind, Resolver
 from ..errors import GrammarError
 from ..grammar.domain import Domain, Host, to_ascii_host
 from ..grammar.reply import accepts
-from ..limits import DOCTOR_HOSTS, DOCTOR_QUESTIONS, DOCTOR_SECONDS
+from ..limits import DNS_QUESTIONS, DOCTOR_HOSTS, DOCTOR_SECONDS
 from ..option_types import checked
 from ..policy import Certificates, Fetch, Keys
 from ..ports import Runtime
 from ..tls import TLSVerify
 
-__all__ = ["DoctorOptions", "Exchange", "Facts", "MailHost", "Questions", "is_answered"]
+__all__ = ["DoctorOptions", "Exchange", "Facts", "MailHost", "is_answered"]
 
 _ADDRESSES = 4  # of one host
 
@@ -61,36 +61,13 @@ class DoctorOptions:
     """Fetches the policy of MTA-STS. None: it is not fetched."""
     certificates: Certificates | None = None
     """Reads certificates, for DANE. None: they are not compared with the TLSA records."""
-    questions: int = field(default=DOCTOR_QUESTIONS, validator=ge(1))
+    questions: int = field(default=DNS_QUESTIONS, validator=ge(1))
     """The most questions to the DNS."""
     seconds: float = field(default=DOCTOR_SECONDS, validator=ge(1))
     """The time after which it tells what it has found until then."""
 
     def __attrs_post_init__(self) -> None:
         ClientConfig(verify=self.verify, source=self.source)  # reports a file that cannot be read
-
-
-@define(eq=False)
-class Questions:
-    """Asks a resolver each question once, not more than *most*, and none after the *end*, a time of
-    *now*: blocking calls cannot be cancelled. It is a resolver itself."""
-
-    resolver: Resolver
-    most: int
-    now: Callable[[], float] = field(default=float)
-    end: float = math.inf
-    _kept: dict[tuple[str, Kind], Answer] = field(factory=dict, init=False)
-
-    async def lookup(self, name: str, kind: Kind) -> Answer:
-        """Return the answer for *name*; FAILED if too much was asked, or the time is over."""
-        key = (name, kind)
-        if key not in self._kept:
-            if len(self._kept) >= self.most:
-                return Answer(status=Status.FAILED, detail=f"more than {self.most} questions")
-            if self.now() >= self.end:
-                return Answer(status=Status.FAILED, detail="the time is over")
-            self._kept[key] = await self.resolver.lookup(name, kind)
-        return self._kept[key]
 
 
 @frozen(kw_only=True)

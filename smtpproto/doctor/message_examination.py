@@ -10,7 +10,6 @@ from attrs import evolve, frozen
 from ..dns import Resolver
 from ..errors import GrammarError
 from ..grammar.printable import printable
-from ..limits import DOCTOR_QUESTIONS
 from ..policy import (
     ARCCheck,
     ARCResult,
@@ -27,7 +26,7 @@ from ..policy import (
     SPFResult,
 )
 from ..policy.header_section import HeaderSection, feed_source
-from .facts import Questions
+from ..policy.questions import Questions
 from .finding import Diagnosis, Finding, Severity, Subject, error, note, ok, warning
 from .list_headers import field_text, is_for_a_list, judge_list, judge_one_click
 from .ptr_findings import judge_address
@@ -83,7 +82,7 @@ async def examine_message(
     header = HeaderSection(octets)
     hops = read_path(field_text(it) for it in header.named(b"received"))
     verifier.request = request or _request(header, hops, now)
-    questions = Questions(resolver, DOCTOR_QUESTIONS)
+    questions = Questions(resolver)
     check = await verifier.check(questions, keys, now=now)
     ptr = None
     if verifier.request is not None:

@@ -17,6 +17,7 @@ from ..policy import (
     strip_results,
 )
 from ..policy.header_section import HeaderReader
+from ..policy.questions import Questions
 from ..ports import CallAborted
 from ..server.handler import Session
 from .intake import Intake
@@ -102,7 +103,9 @@ class Checking:
         runtime, inspect = self._intake.runtime, self._inspect
         resolver, keys = self._intake.resolver, inspect.keys
         assert resolver is not None and keys is not None
-        checking = self._verifier.check(resolver, keys, now=runtime.utc())
+        # Blocking runtimes cannot end the check in time; without answers it ends by itself.
+        questions = Questions(resolver, now=runtime.now, end=runtime.now() + inspect.timeout)
+        checking = self._verifier.check(questions, keys, now=runtime.utc())
         try:
             check = await runtime.within(inspect.timeout, checking)
         except CallAborted as error:

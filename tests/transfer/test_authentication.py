@@ -150,6 +150,22 @@ def test_a_dns_that_fails_or_hangs_keeps_no_message_away() -> None:
     assert b"dmarc=temperror" in send(site(failing, inspect))
 
 
+def test_a_check_that_cannot_be_interrupted_asks_nothing_when_its_time_is_over() -> None:
+    names = example(record="v=spf1 " + " ".join(f"a:{i}.example.com" for i in range(9)))
+    to = site(names, {"timeout": 30})
+    names.runtime = to.simulation
+    for i in range(9):
+        names.records[f"{i}.example.com"] = {Kind.A: ["198.51.100.1"]}
+        names.moods[f"{i}.example.com"] = Mood(delay=12)
+
+    async def uninterrupted(seconds: float, awaitable: Any) -> Any:  # as with blocking sockets
+        return await awaitable
+
+    to.simulation.within = uninterrupted  # type: ignore[method-assign, assignment]
+    assert b"spf=temperror" in send(to)
+    assert len([name for name, _ in names.asked if name[0].isdigit()]) == 3
+
+
 def test_a_header_section_without_end_is_refused() -> None:
     assert refused(site(), b"Subject: x\r\n" * 100_000).startswith("554 5.6.0")
 
