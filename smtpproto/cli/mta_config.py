@@ -108,8 +108,8 @@ def read_configuration(path: Path) -> Configuration:
     dns = table.table("dns")
     options["dns_cache"] = of_fields(dns.table("cache"), DNSCacheLimits, _CACHE)
     options["resolver"] = _resolver(dns)
-    options["inspect"], options["sign"] = read_inspection(table), read_signer(table)
-    options["seal"] = read_sealer(table, options["inspect"])
+    options["inspect"] = inspect = read_inspection(table)
+    options["sign"], options["seal"] = read_signer(table), read_sealer(table, inspect)
     options["dmarc_reports"] = read_reporting(
         table, "dmarc_reports", DMARCReporting, "rows", "octets"
     )
