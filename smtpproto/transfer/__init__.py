@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
+    from .tls_demands import TLSDemands
     from .tls_policies import TLSPolicies
 else:
     __getattr__, __dir__ = late_names(
@@ -27,11 +28,12 @@ else:
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
+            ".tls_demands": "TLSDemands",
             ".tls_policies": "TLSPolicies",
         },
     )
 
 __all__ = [
     "Check", "DMARCReporting", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig",
-    "MTAOptions", "QueueSink", "Receiver", "Relaying", "TLSPolicies",
+    "MTAOptions", "QueueSink", "Receiver", "Relaying", "TLSDemands", "TLSPolicies",
 ]  # fmt: skip

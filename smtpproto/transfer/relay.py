@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from ipaddress import ip_address
 from typing import Any
 
 from attrs import define, evolve, field
@@ -26,7 +25,6 @@ from ..errors import (
 )
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
-from ..grammar.reply import accepts
 from ..limits import ADDRESSES_BEFORE_NEXT, ADDRESSES_TRIED, Leniencies, Tolerance
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
@@ -34,10 +32,10 @@ from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
 from ..policy.tls_policy import TLSDemand, TLSLevel
-from ..ports import Runtime, is_path
+from ..ports import Runtime
 from .connections import Connections, Hop, Troubled
 from .seven_bit import Checked
-from .tls_policies import Demands, TLSPolicies, TLSWish
+from .tls_policies import Demands, TLSPolicies, TLSWish, own_domain
 from .trial import Trial, Tried
 
 __all__ = ["Relay", "check_route"]
@@ -202,7 +200,7 @@ class Relay:
         if isinstance(route, SmartHost):
             for hop in hops:
                 exchanger = Exchanger(name=hop.host, addresses=(hop.host,), authentic=True)
-                yield hop, exchanger, _own_domain(hop.host)
+                yield hop, exchanger, own_domain(hop.host)
             return
         found = exchangers(delivery.domain, self.resolver, self.itself, self._shuffle)
         async with aclosing(found):
@@ -214,7 +212,8 @@ class Relay:
     ) -> tuple[Hop, NotOffered | TransportError | None]:
         """Return *pattern* with the TLS that *exchanger* must have, and why the host must not be
         used at all, or None."""
-        demand, config = await self._demands.find(exchanger, domain, pattern, wish)
+        demand, facts = await self._demands.find(exchanger, domain, pattern, wish)
+        config = self._demands.settings(pattern, demand, facts, domain)
         return evolve(pattern, config=config), _refusal(demand, exchanger, wish)
 
     def _hops_of(self, route: Direct | SmartHost) -> tuple[Hop, ...]:
@@ -283,12 +282,6 @@ def _make_hops(route: Direct | SmartHost, hello: str) -> Iterable[Hop]:
     for host in hosts:
         name, port, config = make_target(host, route.port, options, type(route).__name__)
         yield Hop(host=name, address=name, port=port, config=config)
-
-
-def _own_domain(host: str) -> str:
-    """Return the domain of the smart host *host*, or "" if it is an address, a path, or a name that
-    only this network knows."""
-    return "" if "." not in host or is_path(host) or accepts(ip_address, host) else host
 
 
 def _at(exchanger: Exchanger, pattern: Hop) -> Iterable[Hop]:

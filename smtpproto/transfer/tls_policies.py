@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from attrs import define, evolve, field, frozen
 
 from ..client.config import ClientConfig, TLSMode
 from ..dns import Resolver
+from ..grammar.reply import accepts
 from ..mta.exchangers import Exchanger
-from ..policy.dane import Certificates, DANEFinding, DANEJudge, find_dane
+from ..policy.dane import Certificates, DANEJudge, find_dane
 from ..policy.fetch import Fetch
 from ..policy.mta_sts_cache import MTASTSCache
 from ..policy.mta_sts_store import MTASTSStore
 from ..policy.tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
-from ..ports import Runtime
+from ..ports import Runtime, is_path
 from ..tls import TLSVerify
 from .connections import Hop
 
-__all__ = ["Demands", "TLSPolicies"]
+__all__ = ["Demands", "TLSPolicies", "TLSWish", "own_domain"]
 
 _MOST = 1000  # settings that are kept
 
@@ -73,12 +76,9 @@ class Demands:
 
     async def find(
         self, exchanger: Exchanger, domain: str, pattern: Hop, wish: TLSWish
-    ) -> tuple[TLSDemand, ClientConfig]:
-        """Return what is demanded of *exchanger* of *domain*, and the settings of *pattern* as they
-        meet it. They are the same object for the same demand.
-
-        A *domain* that is "" or an address literal has no wishes.
-        """
+    ) -> tuple[TLSDemand, TLSFacts]:
+        """Return what is demanded of *exchanger* of *domain*, for the settings of *pattern*, and
+        why. A *domain* that is "" or an address literal has no wishes."""
         config, port = pattern.config, pattern.port
         facts = TLSFacts(
             host=exchanger.name,
@@ -89,8 +89,7 @@ class Demands:
         )
         if config.context is None and domain and not domain.startswith("["):
             facts = await self._complete(facts, domain, port)
-        demand = tls_demand(facts)
-        return demand, self._settings(pattern, demand, facts.dane, (exchanger.name, domain))
+        return tls_demand(facts), facts
 
     async def _complete(self, facts: TLSFacts, domain: str, port: int) -> TLSFacts:
         """Return *facts* with what the domain wishes."""
@@ -104,25 +103,29 @@ class Demands:
             facts = evolve(facts, policy=(await self._cache.refresh(domain, now=now)).policy)
         return facts
 
-    def _settings(
-        self, pattern: Hop, demand: TLSDemand, dane: DANEFinding, names: tuple[str, ...]
+    def settings(
+        self, pattern: Hop, demand: TLSDemand, facts: TLSFacts, domain: str
     ) -> ClientConfig:
-        config = pattern.config
-        if demand.source is TLSSource.ROUTE or demand.level is TLSLevel.REFUSED:
-            return config
+        """Like :meth:`make_settings`, but return the same object for the same demand."""
+        config, dane = pattern.config, facts.dane
         by_records = demand.level is TLSLevel.DANE
-        key = id(config), demand.level, (dane.records, dane.base, names) if by_records else ()
+        names = (dane.records, dane.base, facts.host, domain) if by_records else ()
+        key = id(config), demand.level, demand.source is TLSSource.ROUTE, names
         known = self._configs.get(key)
         if known is None or known[0] is not config:
             if len(self._configs) >= _MOST:
                 self._configs.clear()
-            known = self._configs[key] = config, self._made(pattern, demand.level, dane, names)
+            made = self.make_settings(pattern, demand, facts, domain)
+            known = self._configs[key] = config, made
         return known[1]
 
-    def _made(
-        self, pattern: Hop, level: TLSLevel, dane: DANEFinding, names: tuple[str, ...]
+    def make_settings(
+        self, pattern: Hop, demand: TLSDemand, facts: TLSFacts, domain: str
     ) -> ClientConfig:
-        config = pattern.config
+        """Return the settings of *pattern* as they meet *demand*, which :meth:`find` returned."""
+        config, level = pattern.config, demand.level
+        if demand.source is TLSSource.ROUTE or level is TLSLevel.REFUSED:
+            return config
         if level is TLSLevel.OPPORTUNISTIC:
             return evolve(config, tls=TLSMode.OPPORTUNISTIC)
         implicit = config.tls_mode(pattern.port) is TLSMode.IMPLICIT
@@ -136,12 +139,19 @@ class Demands:
             return evolve(config, tls=tls, verify=config.verify if enabled else TLSVerify.by_name())
         assert self._options.dane is not None
         judge = DANEJudge(
-            records=dane.records,
-            names=tuple(dict.fromkeys((dane.base, *names))),
+            records=facts.dane.records,
+            names=tuple(dict.fromkeys((facts.dane.base, facts.host, domain))),
             certificates=self._options.dane,
             utc=self._runtime.utc,
         )
-        return evolve(config, tls=tls, verify=TLSVerify.by_judge(judge), server_name=dane.base)
+        verify = TLSVerify.by_judge(judge)
+        return evolve(config, tls=tls, verify=verify, server_name=facts.dane.base)
+
+
+def own_domain(host: str) -> str:
+    """Return the domain of the smart host *host*, or "" if it is an address, a path, or a name that
+    only this network knows."""
+    return "" if "." not in host or is_path(host) or accepts(ip_address, host) else host
 
 
 def _level(config: ClientConfig, port: int) -> TLSLevel | None:

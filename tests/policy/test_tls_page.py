@@ -20,7 +20,7 @@ from tests.support.certificates import LEAF, der, server_context
 from tests.test_public_face import check_imports
 
 PAGE = (Path(__file__).parents[2] / "docs/policy/tls.md").read_text()
-SNIPPET, BY_DANE = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+SNIPPET, WITHOUT_MTA = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TABLE = PAGE.partition("| message |")[2].partition("\n\n")[0].splitlines()[2:]
 WORDS = {
     TLSLevel.REFUSED: "to this host",
@@ -43,13 +43,13 @@ def test_the_snippet_makes_an_mta(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("fits", [True, False])
 def test_the_second_snippet_connects_only_if_a_record_fits(fits: bool) -> None:
     names: dict[str, Any] = {}
-    check_imports(BY_DANE)
-    exec(BY_DANE, names)
+    check_imports(WITHOUT_MTA)
+    exec(WITHOUT_MTA, names)
     digest = hashlib.sha256(der(LEAF)).digest() if fits else bytes(32)
     zone = Zone(
         {
-            "127.0.0.1": {Kind.A: ["127.0.0.1"]},
-            "_25._tcp.127.0.0.1": {Kind.TLSA: [TLSA(3, 0, 1, digest)]},
+            "mx.example.org": {Kind.A: ["127.0.0.1"]},
+            "_25._tcp.mx.example.org": {Kind.TLSA: [TLSA(3, 0, 1, digest)]},
         },
         authentic=True,
     )
@@ -58,8 +58,9 @@ def test_the_second_snippet_connects_only_if_a_record_fits(fits: bool) -> None:
     async def main() -> bool:
         async with serve(Handler(), "127.0.0.1", 0, context=server_context(LEAF)) as server:
             port = server.addresses[0][1]
-            names["connect"] = lambda host, _, **options: real(host, port, **options)
-            async with await names["connect_by_dane"]("127.0.0.1", zone) as client:
+            names["connect"] = lambda _, __, **options: real("127.0.0.1", port, **options)
+            demands = names["demands_by"](zone)
+            async with await names["connect_as_demanded"]("mx.example.org", demands) as client:
                 return bool(client.tls.verified)
 
     if fits:
