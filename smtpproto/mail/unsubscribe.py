@@ -12,18 +12,31 @@ from .header import HeaderField, header_fields
 
 if TYPE_CHECKING:
     from email.message import Message
+    from email.policy import Policy
 
 __all__ = ["is_one_click", "offer_unsubscribe", "one_click_url"]
 
 _FIELD, _POST = "List-Unsubscribe", "List-Unsubscribe-Post"
 _ONE_CLICK = "List-Unsubscribe=One-Click"
-_HTTPS = pattern(r"https://[!#-;=?-\[\]_a-z~]{1,1990}")  # the characters of RFC 3986
+_HTTPS = pattern(r"https://[!#-;=?-\[\]_a-z~]{1,965}")  # RFC 3986; fits into a line of 998
 _PLAIN = pattern(r"[A-Za-z0-9.@_~+-]+")  # needs no encoding in a URI
 _URI = pattern(r"<[ \t]*([^<> \t]*)[ \t]*>")
 _COMMENT = pattern(r"\([^()]*\)")
 _MOST_FORM = 65536  # octets of a request
 _BOUNDARY = pattern(r'(?i:multipart/form-data *;.*\bboundary)="?([^";]{1,70})"?.*')
 _FORM_FIELD = pattern(rb'\r\n(?i:content-disposition: *form-data; *name)="?List-Unsubscribe"?\r\n')
+
+
+class _Uris(str):
+    """Addresses that the email package writes as they are. Of long ones in a plain str it would
+    make encoded words, which no reader's program understands."""
+
+    name = _FIELD
+    defects = ()
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the field, with each address on its line."""
+        return f"{self.name}: {self.replace(', ', f',{policy.linesep} ')}{policy.linesep}"
 
 
 def offer_unsubscribe(message: Message, url: str, *, mailto: Mailbox | str | None = None) -> None:
@@ -48,7 +61,7 @@ def offer_unsubscribe(message: Message, url: str, *, mailto: Mailbox | str | Non
         if not _PLAIN.fullmatch(address):
             raise GrammarError(f"use a plain address in ASCII for mailto, not {address!r}")
         uris.append(f"<mailto:{address}>")
-    for name, value in ((_FIELD, ", ".join(uris)), (_POST, _ONE_CLICK)):
+    for name, value in ((_FIELD, _Uris(", ".join(uris))), (_POST, _ONE_CLICK)):
         del message[name]
         message[name] = value
 

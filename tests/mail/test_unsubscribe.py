@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from email.message import EmailMessage
+import copy
+from email import policy
+from email.message import EmailMessage, Message
+from email.policy import Policy
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.mail import is_one_click, offer_unsubscribe, one_click_url
+from smtpproto.mail.email_object import write_email
 from tests.policy.signing import sign, verify_one
 
 URL = "https://example.org/leave?list=news&reader=0f3a%2F"
@@ -36,6 +40,23 @@ def test_both_fields_are_set_once() -> None:
 @pytest.mark.parametrize("options", [{}, {"mailto": "leave@example.org"}], ids=["url", "both"])
 def test_what_is_offered_is_read(options: dict[str, str]) -> None:
     assert one_click_url(bytes(_offered(**options))) == URL
+
+
+def sent(message: Message) -> bytes:
+    return write_email(message, utf8=False, eight_bit=False)
+
+
+@pytest.mark.parametrize("rules", [policy.SMTP, policy.default, policy.compat32, policy.SMTPUTF8])
+def test_a_long_address_is_written_as_it_is(rules: Policy) -> None:
+    message = Message(rules) if rules is policy.compat32 else EmailMessage(rules)
+    message["From"] = "news@example.org"
+    url = "https://example.org/" + "a" * 950
+    for found in (message, copy.deepcopy(message)):
+        offer_unsubscribe(found, url, mailto="leave@example.org")
+        assert one_click_url(bytes(found)) == one_click_url(sent(found)) == url
+        assert max(map(len, bytes(found).splitlines())) <= 998
+    with pytest.raises(GrammarError, match="https://"):
+        offer_unsubscribe(message, url + "a" * 10)
 
 
 @pytest.mark.parametrize(
