@@ -112,8 +112,8 @@ class MTASTSCache:
         Call it every few minutes. What fails is logged, and tried again after an hour.
         """
         await self._load(now)
-        due = [domain for domain, it in [*self._kept.items()] if it.is_due(now)]
-        for domain in due[:_AT_ONCE]:
+        due = [(it.renewed_at, domain) for domain, it in [*self._kept.items()] if it.is_due(now)]
+        for _, domain in sorted(due)[:_AT_ONCE]:
             entry = self._entry(domain, now)
             entry.renewed_at, before = now, entry.kept
             found = await self.find(domain, now=now)

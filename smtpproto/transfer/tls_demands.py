@@ -1,4 +1,4 @@
-"""The TLS that domains demand, as options of ``connect`` and of pools."""
+"""The TLS that domains demand, as options of ``connect`` and ``pool``."""
 
 from __future__ import annotations
 

@@ -229,6 +229,20 @@ def test_a_renewal_that_fails_is_logged_and_tried_again_after_an_hour(
     assert "MTA-STS policy of example.org" in said[0]
 
 
+def test_policies_that_cannot_be_renewed_do_not_delay_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mta_sts_cache, "_AT_ONCE", 1)
+    domain, gone = Domain(), "_mta-sts.a.example"
+    domain.zone.records[gone] = domain.zone.records[NAME]
+    run(domain.cache.find("a.example", now=0))
+    domain.at(0)
+    del domain.zone.records[gone]
+    for hour in range(2):
+        run(domain.cache.renew(now=DAY + 3600 * hour))
+    assert len(domain.server.asked) == 3
+
+
 def test_a_policy_with_the_mode_none_is_not_renewed() -> None:
     domain = Domain(Server(policy(mode="none")))
     domain.at(0)
