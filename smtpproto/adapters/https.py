@@ -21,6 +21,8 @@ from ..tls import TLSStream, TLSVerify, filter_for, shared_context
 __all__ = ["HTTPSFetch"]
 
 _HEAD = 65536  # octets before the body
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+_ENDS = 20  # places that look like the last chunk, at which an answer is looked at
 _SHOWN = 200  # characters of what is wrong with an answer
 
 
@@ -61,36 +63,42 @@ class HTTPSFetch:
 
     async def _answer(self, tls: TLSStream) -> Fetched:
         """Read until the answer is complete, or until the server has closed the connection."""
-        octets, due = bytearray(), 0
+        octets, due, ends = bytearray(), 0, _ENDS
         while more := await tls.read(None):
             octets += more
-            if len(octets) >= due:
-                if (found := self._parse(bytes(octets), ended=False)) is not None:
+            may_end = ends > 0 and octets.endswith(_LAST_CHUNK)
+            ends -= may_end
+            if len(octets) >= due or may_end:
+                found = self._parse(bytes(octets), ended=False)
+                if isinstance(found, Fetched):
                     return found
-                due = len(octets) + len(octets) // 1024 + 1  # many small records cost little
+                due = found
             if len(octets) > _HEAD + 2 * self.limit:  # chunks may be small, and have sizes
                 raise _broken("too large")
         found = self._parse(bytes(octets), ended=True)
-        if found is None:
+        if isinstance(found, int):
             raise ConnectionLost("the server of HTTPS closed the connection too early")
         return found
 
-    def _parse(self, octets: bytes, *, ended: bool) -> Fetched | None:
-        """Return the answer in *octets*; None if something of it is missing."""
+    def _parse(self, octets: bytes, *, ended: bool) -> Fetched | int:
+        """Return the answer in *octets*, or with how many octets to look again: it costs little
+        although each comes alone."""
         if b"\r\n\r\n" not in octets and b"\n\n" not in octets:
-            return None
+            return len(octets) + 1
+        later = len(octets) + len(octets) // 16 + 1
         try:
             with contextlib.closing(http.client.HTTPResponse(cast("Any", _Octets(octets)))) as it:
                 it.begin()
                 size = it.length
                 if size is None and not it.chunked and not ended:
-                    return None  # the body ends with the connection
+                    return later  # the body ends with the connection
+                start = it.fp.tell()
                 body = it.read(self.limit + 1)
                 if size is not None and len(body) < min(size, self.limit + 1):
-                    return None
-                kind = it.headers.get_content_type() if "content-type" in it.headers else ""
+                    return start + min(size, self.limit + 1)
+                kind = it.headers.get("content-type", "").partition(";")[0].strip().lower()
         except http.client.IncompleteRead:
-            return None
+            return later
         except (http.client.HTTPException, ValueError) as error:
             raise _broken(printable(str(error) or type(error).__name__)[:_SHOWN]) from None
         if len(body) > self.limit:

@@ -103,6 +103,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\na: \r\n2\r\nb\n\r\n0\r
         (COMPLETE, True),
         (COMPLETE + b"more", False),
         (CHUNKED, True),
+        (CHUNKED, False),
         (HEAD + b"\r\na: b\n", True),
         (b"HTTP/1.0 200\nContent-type: text/plain\n\na: b\n", True),
     ],
@@ -112,6 +113,37 @@ def test_an_answer_is_read_in_each_of_its_forms(answer: bytes, closes: bool, pie
     assert get(server) == FILE
     assert server.dialled == [(HOST, 443)]
     assert server.request.startswith(f"GET {PATH} HTTP/1.1\r\nHost: {HOST}\r\n".encode())
+
+
+def test_the_last_chunk_may_come_alone_and_the_connection_stay_open() -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\nf000\r\n"
+    server = Server(head + b"x" * 0xF000 + b"\r\n0\r\n\r\n", closes=False)
+    server.piece = len(server.answer) - 5
+    assert get(server).body == b"x" * 0xF000
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\nx\r\n", b"7\r\n\r\n0\r\n\r\n\r\n"])
+def test_an_answer_in_many_pieces_is_not_read_again_at_each(
+    chunk: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    parse = HTTPSFetch._parse
+
+    def counted(self: HTTPSFetch, octets: bytes, *, ended: bool) -> Any:
+        looks.append(len(octets))
+        return parse(self, octets, ended=ended)
+
+    monkeypatch.setattr(HTTPSFetch, "_parse", counted)
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    server = Server(head + chunk * 3000 + b"0\r\n\r\n", piece=len(chunk))
+    assert len(get(server).body) == 3000 * int(chunk[:1])
+    assert len(looks) < 120
+
+
+@pytest.mark.parametrize("kind", [b"garbage", b"", b"text", b"text/plain/x"])
+def test_a_malformed_media_type_is_not_that_of_a_policy(kind: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nContent-Length: 0\r\n\r\n"
+    assert get(Server(answer)).media_type != "text/plain"
 
 
 @pytest.mark.req("RFC8461-3.3-01")
