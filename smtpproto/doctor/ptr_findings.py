@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from ..dns import Kind, Resolver
 from ..grammar.reply import accepts
+from ..policy.spf_evaluation import reverse_name
 from .facts import Facts, is_answered
 from .finding import Finding, Subject, error, note, ok, warning
 from .receivers import Need, refusals
@@ -31,7 +32,7 @@ async def judge_address(
     back."""
     why = refusals(Need.PTR) if sends else f"If the host sends mail: {refusals(Need.PTR)}"
     judge = error if sends else warning
-    pointer = ip_address(address).reverse_pointer
+    pointer = reverse_name(ip_address(address))  # also for addresses with a zone
     answer = await resolver.lookup(pointer, Kind.PTR)
     if reason := is_answered(answer):
         return note(Subject.PTR, address, reason, "Ask again later.")

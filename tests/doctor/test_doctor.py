@@ -100,13 +100,22 @@ _NAMES = st.sampled_from(
 _OCTETS = st.one_of(
     st.binary(max_size=40),
     st.sampled_from(
-        [b"v=spf1 include:example.org a -all", b"v=DKIM1; p=AAAA", b"v=TLSRPTv1;", b"v=spf1 \xff"]
+        [
+            b"v=spf1 include:example.org a -all",
+            b"v=DKIM1; p=AAAA",
+            b"v=TLSRPTv1;",
+            b"v=spf1 \xff",
+            b"v=DMARC1; p=reject; rua=mailto:a@b.c,x; rua=; " + b"z" * 99 + b"=1",
+            b"v=STSv1; id=1",
+        ]
     ),
 )
 _RECORDS: dict[Kind, st.SearchStrategy[Record]] = {
     Kind.MX: st.builds(MX, st.integers(0, 65535), _NAMES),
     Kind.A: st.sampled_from([*HOSTS.values(), "127.0.0.1", "192.0.2.99"]),
-    Kind.AAAA: st.sampled_from(["2001:db8::2", "::1"]),
+    Kind.AAAA: st.sampled_from(
+        ["2001:db8::2", "::1", "fe80::1%eth0", "::ffff:192.0.2.1", "nonsense"]
+    ),
     Kind.PTR: _NAMES,
     Kind.TXT: _OCTETS,
     Kind.TLSA: st.builds(
