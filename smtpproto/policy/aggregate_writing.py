@@ -31,6 +31,7 @@ __all__ = ["AggregateCounts", "report_mail", "write_report"]
 _NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 _SIGNATURES = 100  # of a row (RFC 9990 3.1.3)
 _NOT_XML = pattern(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
+_REASON = 200  # characters of a reason, which a row keeps until it is reported
 _TEXT = 1000  # characters of a text that is written
 
 
@@ -102,7 +103,7 @@ def _row_of(check: MessageCheck, applied: DMARCPolicy) -> AggregateRow:
             domain=it.domain,
             selector=it.signature.selector,
             result=it.result.value,
-            reason="" if it.passed else it.reason,
+            reason="" if it.passed else it.reason[:_REASON],
         )
         for it in sorted(check.dkim, key=lambda it: (not it.passed, it.domain != dmarc.author))
         if it.signature is not None and it.domain
@@ -115,7 +116,7 @@ def _row_of(check: MessageCheck, applied: DMARCPolicy) -> AggregateRow:
                 domain=sender,
                 result=spf.result.value,
                 scope="mfrom",
-                reason="" if spf.result.value == "pass" else spf.reason,
+                reason="" if spf.result.value == "pass" else spf.reason[:_REASON],
             ),
         )
     )

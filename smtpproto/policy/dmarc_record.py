@@ -163,7 +163,7 @@ class _Reader:
             elif not equals or not name.isalpha():
                 self.blame(f"{part.strip()[:60]!r} is not a tag with a value, and is ignored")
             elif name in tags or name == "v":
-                self.blame(f"a second {name}= is ignored: remove it")
+                self.blame(f"a second {name[:20]}= is ignored: remove it")
             else:
                 tags[name] = value.strip(" \t")
         self._blame_unknown(tags)

@@ -252,6 +252,15 @@ def test_rows_are_bounded_and_begin_anew_with_each_report() -> None:
     assert (take(counts), counts.left_out) == ([], 0)
 
 
+def test_a_row_keeps_only_the_beginning_of_a_reason_that_a_stranger_writes() -> None:
+    counts, found = AggregateCounts(), message(sender="b1.test")
+    assert found.spf is not None
+    failed = evolve(found.spf, result=SPFResult.FAIL, reason="x" * 8000)
+    counts.add(evolve(found, spf=failed))
+    [report] = take(counts)
+    assert [len(it.reason) for it in report.rows[0].spf] == [200]
+
+
 def test_text_of_strangers_stays_in_its_element() -> None:
     report = evolve(one(), organization="</org_name><x>&\0\ufffe\ud800", errors=("<a>]]>",))
     text = write_report(report).decode()
