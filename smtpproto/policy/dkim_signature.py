@@ -14,13 +14,14 @@ from ..grammar.domain import Domain
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..limits import TEXT_LINE
 from ..option_types import checked, maker
 from .canonical import Canonicalization, canonical_fields
 from .tag_list import parse_tag_list, without_blanks
 
 __all__ = ["DKIMSignature"]
 
-_KEPT = 1024  # domains and selectors that were read
+_KEPT, _KEPT_NAMES = 1024, 256  # domains, and lists of names (h=), that were read
 _LINE = 76  # characters of a line of a field that is written
 _QUERY = "dns/txt"
 _REQUIRED = frozenset({"a", "b", "bh", "d", "h", "s"})
@@ -31,7 +32,7 @@ _ALGORITHM = pattern(r"[A-Za-z][A-Za-z0-9]*-[A-Za-z][A-Za-z0-9]*")
 _LENGTH, _TIME = 76, 12  # digits of l=, and of t= and x=
 _ESCAPE = pattern(rb"=(?:([0-9A-F]{2})|)")
 _UNSAFE = pattern(rb"[^!-:<>-~\x80-\xff]")  # must be written as =XX (RFC 6376 2.11, RFC 8616 5)
-_SIGNATURE_TAG = pattern(rb"(;[ \t\r\n]*b[ \t\r\n]*=)[^;]*")
+_SIGNATURE_TAG = pattern(rb";[ \t\r\n]*b[ \t\r\n]*=([^;]*)")
 
 
 @checked
@@ -141,8 +142,10 @@ def signed_octets(fields: Iterable[bytes], own: bytes, form: Canonicalization) -
     """Return what is signed: *fields*, and of the signature's *own* field all but the value of
     ``b=``, each without its last CRLF, in the canonical *form* (RFC 6376 3.7)."""
     name, _, value = own.partition(b":")
-    unsigned = name + b":" + _SIGNATURE_TAG.sub(rb"\1", b";" + value, 1)[1:]
-    return canonical_fields([*fields, unsigned], form)
+    if found := _SIGNATURE_TAG.search(b";" + value):
+        start, end = found.span(1)
+        value = value[: start - 1] + value[end - 1 :]
+    return canonical_fields([*fields, name + b":" + value], form)
 
 
 def is_within(domain: str, parent: str) -> bool:
@@ -170,7 +173,7 @@ def signature_values(tags: Mapping[str, str]) -> tuple[Any, ...]:
     if timestamp is not None and expires is not None and expires <= timestamp:
         raise GrammarError("the signature expires before it was made: x= is not after t=")
     return (
-        *_key_values(tags), _header_names(tags["h"]), base64_value(tags, "bh"),
+        *_key_values(tags), _header_names(tags), base64_value(tags, "bh"),
         base64_value(tags, "b"), header_form, body_form, _number(tags, "l", _LENGTH), timestamp,
         expires,
     )  # fmt: skip
@@ -230,7 +233,13 @@ def _check_query(text: str) -> None:
         raise GrammarError(f"the key cannot be asked for in these ways: q={_shown(text)}")
 
 
-def _header_names(text: str) -> tuple[str, ...]:
+def _header_names(tags: Mapping[str, str]) -> tuple[str, ...]:
+    text = tags["h"]
+    return (_names if len(text) <= TEXT_LINE else _names.__wrapped__)(text)
+
+
+@lru_cache(_KEPT_NAMES)
+def _names(text: str) -> tuple[str, ...]:
     text = text.replace(" :", ":").replace(": ", ":")  # what folding leaves
     if " " in text or "\t" in text:
         text = ":".join([name.strip(" \t") for name in text.split(":")])

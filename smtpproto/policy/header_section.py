@@ -18,7 +18,7 @@ from ..mail.preparation import Content, has_crlf_lines, repeater
 from ..option_types import wrong_type
 
 _FIELD_END = pattern(rb"\r\n(?![ \t])")
-_NAME = pattern(rb"[!-9;-~]+")
+_NAME = pattern(rb"([!-9;-~]+)[ \t]*:")
 _BARE = "a CR or LF alone in the header section, where some readers begin a field"
 _KEPT = 256  # From fields that were read; programs sign for few senders
 
@@ -42,10 +42,8 @@ class HeaderSection:
         (RFC 5322 2.2), or a CR or LF alone; "" if there is nothing of that kind."""
         self._fields: dict[bytes, list[bytes]] = {}
         for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
-            name, colon, _ = field.partition(b":")
-            name = name.rstrip(b" \t").lower()
-            if colon and _NAME.fullmatch(name):
-                self._fields.setdefault(name, []).append(field)
+            if found := _NAME.match(field):
+                self._fields.setdefault(found[1].lower(), []).append(field)
             else:
                 self.fault = self.fault or f"a line is not a header field: {_shown(field)}"
 
@@ -60,14 +58,8 @@ class HeaderSection:
         A name that stands n times takes the last n fields of this name, from the bottom. One for
         which there is no field left takes nothing.
         """
-        taken: dict[bytes, int] = {}
-        chosen = []
-        for name in names:
-            if fields := self._fields.get(name):
-                number = taken[name] = taken.get(name, 0) + 1
-                if number <= len(fields):
-                    chosen.append((name, fields[-number]))
-        return chosen
+        left = {name: fields.copy() for name, fields in self._fields.items()}
+        return [(name, fields.pop()) for name in names if (fields := left.get(name))]
 
     def copies(self, names: list[bytes]) -> list[bytes]:
         """Return those of *names* of which there are more fields than a signature over *names*

@@ -116,7 +116,7 @@ class SignatureCheck:
             raise Refused(DKIMResult.PERMERROR, f"the message has {number} From fields, not one")
         if b"from" not in self._names:
             raise Refused(DKIMResult.PERMERROR, "the From field is not signed")
-        if not is_within(signature.identity_domain, signature.domain_name):
+        if signature.identity and not is_within(signature.identity_domain, signature.domain_name):
             raise Refused(DKIMResult.PERMERROR, "the domain of i= is not within that of d=")
 
     async def _require_signed(

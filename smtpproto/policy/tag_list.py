@@ -9,16 +9,15 @@ MTA-STS and TLS-RPT.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from re import Pattern
 
 from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
 from ..limits import TAG_LIST
 
 _BLANKS = " \t"
-_NAME = r"[A-Za-z][A-Za-z0-9_]*"
-_NAMES = pattern(rf"{_NAME}(?:;{_NAME})*")
-_TEXT = pattern(r"[ -~\t]*")
-_TEXT_UTF8 = pattern(r"[ -~\t\x80-\U0010ffff]*")
+_TAG = r"(?:^|;)[ \t]*([A-Za-z][A-Za-z0-9_]*)[ \t]*=([ -:<-~\t{}]*)(?![^;])"
+_ASCII, _UTF8 = pattern(_TAG.format("")), pattern(_TAG.format(r"\x80-\U0010ffff"))
 
 
 def parse_tag_list(octets: bytes, *, utf8: bool = False) -> dict[str, str]:
@@ -35,22 +34,24 @@ def parse_tag_list(octets: bytes, *, utf8: bool = False) -> dict[str, str]:
         text = octets.decode().replace("\r\n ", " ").replace("\r\n\t", "\t")
     except UnicodeDecodeError as error:
         raise GrammarError("a list of tags is not UTF-8", offset=error.start) from None
-    parts = text.split(";")
-    if not parts[-1].strip(_BLANKS):
-        del parts[-1]  # the list may end with a semicolon
-    tags: dict[str, str] = {}
-    for part in parts:
-        name, equals, value = part.partition("=")
-        name = name.strip(_BLANKS)
-        if not equals or name in tags:
-            raise GrammarError(f"not a tag with a value, or a second one: {_shown(part)}")
-        tags[name] = value.strip(_BLANKS)
-    # All names and all values are looked at together, because that is quick.
-    if not _NAMES.fullmatch(";".join(tags)):
-        raise GrammarError(f"not names of tags: {_shown('; '.join(tags))}")
-    if not (_TEXT_UTF8 if utf8 else _TEXT).fullmatch(text):
-        raise GrammarError("a list of tags has a character that is not allowed")
+    text = text.rstrip(_BLANKS).removesuffix(";")  # the list may end with a semicolon
+    tag = _UTF8 if utf8 else _ASCII
+    tags = {name: value.strip(_BLANKS) for name, value in tag.findall(text)}
+    if len(tags) <= text.count(";"):
+        raise GrammarError(f"not a tag with a value, or a second one: {_wrong(text, tag)}")
     return tags
+
+
+def _wrong(text: str, tag: Pattern[str]) -> str:
+    """Return the first part of *text* that is not a *tag*, or that is a second one."""
+    names, part = {""}, ""
+    for part in text.split(";"):
+        found = tag.match(part)
+        name = found[1] if found else ""
+        if name in names:
+            break
+        names.add(name)
+    return repr(part.strip(_BLANKS)[:40])
 
 
 def format_tag_list(tags: Mapping[str, str]) -> str:
@@ -61,7 +62,3 @@ def format_tag_list(tags: Mapping[str, str]) -> str:
 def without_blanks(value: str) -> str:
     """Return *value* without its blanks, as those in base64 mean nothing (RFC 6376 3.5)."""
     return value.replace(" ", "").replace("\t", "")
-
-
-def _shown(part: str) -> str:
-    return repr(part.strip(_BLANKS)[:40])
