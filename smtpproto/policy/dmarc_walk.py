@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from attrs import define, field, frozen
 
@@ -16,6 +17,9 @@ from .spf_trace import Lookup
 __all__ = ["DMARCStep"]
 
 _QUERIES = 8  # of one walk
+_KEPT, _KEPT_OCTETS = 256, 4096  # records that were read, if they are not longer
+
+_parse = lru_cache(_KEPT)(DMARCRecord.parse)
 
 
 @frozen
@@ -143,7 +147,7 @@ def read_records(octets: tuple[bytes, ...]) -> list[DMARCRecord]:
     found = []
     for it in octets:
         try:
-            found.append(DMARCRecord.parse(it))
+            found.append((_parse if len(it) <= _KEPT_OCTETS else DMARCRecord.parse)(it))
         except GrammarError:
             continue
     return found
