@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from attrs import define, frozen
 
@@ -22,7 +23,7 @@ from ..dns import Resolver
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
-from .canonical import Canonicalization
+from .canonical import Canonicalization, canonical_fields
 from .dkim_check import DKIMLimits, DKIMResult
 from .dkim_signature import (
     DKIMSignature,
@@ -45,6 +46,7 @@ _INSTANCE = pattern(r"0*([1-9][0-9]?)")
 _RESULTS_INSTANCE = pattern(rb"[ \t\r\n]*i[ \t\r\n]*=[ \t\r\n]*([0-9]{1,4})[ \t\r\n]*;")
 _SEALS, _SIGNATURES = b"arc-seal", b"arc-message-signature"
 _RESULTS = b"arc-authentication-results"
+_FORM: Final = Canonicalization.RELAXED  # of what is sealed
 _DEFAULT = DKIMLimits()
 
 
@@ -183,16 +185,15 @@ class ARCVerifier:
             check = await self._message.result(lookup, now)
             if not check.passed:
                 raise Refused(check.result, f"the last message signature: {check.reason}")
-        for number in range(len(self._sets), 0, -1):
-            await self._verify_seal(self._sets[:number], lookup)
-
-    async def _verify_seal(self, sets: list[_Set], lookup: KeyLookup) -> None:
-        last = sets[-1]
-        fields = [field for it in sets for field in (it.results, it.message, it.seal)][:-1]
-        octets = signed_octets(fields, last.seal, Canonicalization.RELAXED)
-        key = await lookup.record(last.signature)
-        if not lookup.public_key(last.signature, key).verify(octets, last.signature.signature):
-            raise Refused(DKIMResult.FAIL, f"seal {len(sets)} does not match what it seals")
+        sealed = [canonical_fields([it.results, it.message, it.seal], _FORM) for it in self._sets]
+        for it in reversed(self._sets):
+            sealed.pop()
+            own = signed_octets([it.results, it.message], it.seal, _FORM)
+            key = await lookup.record(it.signature)
+            public_key = lookup.public_key(it.signature, key)
+            if not public_key.verify(b"\r\n".join([*sealed, own]), it.signature.signature):
+                reason = f"seal {it.value.instance} does not match what it seals"
+                raise Refused(DKIMResult.FAIL, reason)
 
 
 def _read_sets(header: HeaderSection) -> list[_Set]:
