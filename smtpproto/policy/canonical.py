@@ -183,8 +183,9 @@ def _has_two_spaces(data: bytes) -> bool:
     Read as UTF-16, two spaces at an even place are one character. CPython counts characters without
     branches, several times faster than it finds two octets, one of which is as common as a space.
     """
-    if not data.isascii():  # it may not be UTF-16
+    try:
+        even, _ = utf_16_le_decode(data, "strict", False)
+        odd, _ = utf_16_le_decode(data[1:], "strict", False)  # a copy, because alignment counts
+    except UnicodeDecodeError:  # not all text beyond ASCII looks like UTF-16
         return data.rfind(b"  ") >= 0  # twice as fast as find
-    even, _ = utf_16_le_decode(data, "strict", False)
-    odd, _ = utf_16_le_decode(data[1:], "strict", False)  # a copy, because alignment counts
     return even.count(_TWO_SPACES) > 0 or odd.count(_TWO_SPACES) > 0

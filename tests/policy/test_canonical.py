@@ -23,8 +23,9 @@ SIMPLE, RELAXED = Canonicalization.SIMPLE, Canonicalization.RELAXED
 FORMS = list(Canonicalization)
 # What matters is blanks and line ends, also where they are not those of a message.
 BODIES = st.lists(
+    # The last two are halves of surrogate pairs where text is taken for UTF-16.
     st.sampled_from(
-        [b" ", b"\t", b"\r\n", b"\r\n", b"\r", b"\n", b"a", b"bc", b"  ", b".", b"\xff"]
+        [b" ", b"\t", b"\r\n", b"\r\n", b"\r", b"\n", b"a", b"bc", b"  ", b".", b"\xd8", b"\xdc"]
     ),
     max_size=30,
 ).map(b"".join)
