@@ -29,23 +29,17 @@ class Canonicalization(enum.Enum):
 
 def canonical_fields(fields: Iterable[bytes], form: Canonicalization) -> bytes:
     """Return header *fields*, each without its last CRLF, in the canonical *form* (RFC 6376 3.4.1,
-    3.4.2), joined by CRLFs."""
+    3.4.2), joined by CRLFs. They must have no CR or LF alone."""
     simple = b"\r\n".join(fields)
     if form is Canonicalization.SIMPLE:
         return simple
-    words_of = _words if _has_other_blanks(simple) else bytes.split
+    # VT and FF are blanks for Python only.
+    words_of = _words if b"\v" in simple or b"\f" in simple else bytes.split
     relaxed = []
     for field in fields:
         name, _, body = field.partition(b":")
         relaxed.append(name.rstrip(b" \t").lower() + b":" + b" ".join(words_of(body)))
     return b"\r\n".join(relaxed)
-
-
-def _has_other_blanks(octets: bytes) -> bool:
-    """Return whether there is a blank for Python, but not for RFC 6376: VT, FF, a bare CR or LF."""
-    pairs = octets.count(b"\r\n")
-    bare = octets.count(b"\r") != pairs or octets.count(b"\n") != pairs
-    return bare or b"\v" in octets or b"\f" in octets
 
 
 def _words(body: bytes) -> list[bytes]:
