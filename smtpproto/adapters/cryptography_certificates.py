@@ -52,14 +52,31 @@ class CryptographyCertificates:
         if len(path) > _LONGEST:
             return f"its chain has more than {_LONGEST} certificates"
         try:
-            certificates = [*map(_read, path)]
-            return _fault(certificates, names, datetime.datetime.fromtimestamp(now, datetime.UTC))
+            leaf, *others = map(_read, path)
+            return _fault(
+                _ordered(leaf, others), names, datetime.datetime.fromtimestamp(now, datetime.UTC)
+            )
         except _Malformed:
             return "a certificate of its chain is malformed"
 
 
 def _read(certificate: bytes) -> x509.Certificate:
     return x509.load_der_x509_certificate(certificate)
+
+
+def _ordered(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the path from *leaf* to the last of *others*; servers show what is between in any
+    order, and more than that (RFC 8446 4.4.2)."""
+    if not others:
+        return [leaf]
+    anchor, path, left = others[-1], [leaf], others[:-1]
+    while path[-1].issuer != anchor.subject:
+        issuer = next((it for it in left if it.subject == path[-1].issuer), None)
+        if issuer is None:
+            break
+        left.remove(issuer)
+        path.append(issuer)
+    return [*path, anchor]
 
 
 def _fault(path: Sequence[x509.Certificate], names: Iterable[str], now: datetime.datetime) -> str:

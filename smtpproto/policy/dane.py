@@ -68,7 +68,8 @@ class Certificates(Protocol):
     def path_fault(self, path: Sequence[bytes], names: Iterable[str], now: float) -> str:
         """Return why *path* is not valid at *now* (seconds since the epoch), or "" if it is.
 
-        *path* leads from a server's certificate to one that is trusted, whoever has issued it.
+        *path* is a server's certificate, then those that it shows besides, in any order, and at
+        the end one that is trusted, whoever has issued it.
         *names* are those, in A-labels, of which the first certificate must have one.
         """
         ...
@@ -169,7 +170,7 @@ class DANEJudge:
         """Yield the paths from the server's certificate to one that *record* makes trusted."""
         for end in range(1, len(chain)):
             if self._fits(record, chain[end]):
-                yield chain[: end + 1]
+                yield [*chain[:end], *chain[end + 1 :], chain[end]]
                 return
         if (record.selector, record.matching) == (_CERTIFICATE, _FULL):
             yield [*chain, record.data]  # the record itself brings the certificate
