@@ -27,18 +27,24 @@ class Canonicalization(enum.Enum):
     the ends of lines."""
 
 
-def canonical_fields(fields: Iterable[bytes], form: Canonicalization) -> bytes:
+def canonical_fields(
+    fields: Iterable[bytes], form: Canonicalization, known: dict[bytes, bytes] | None = None
+) -> bytes:
     """Return header *fields*, each without its last CRLF, in the canonical *form* (RFC 6376 3.4.1,
-    3.4.2), joined by CRLFs. They must have no CR or LF alone."""
+    3.4.2), joined by CRLFs. They must have no CR or LF alone. *known* are relaxed forms of fields;
+    new ones are added to it."""
     simple = b"\r\n".join(fields)
     if form is Canonicalization.SIMPLE:
         return simple
     # VT and FF are blanks for Python only.
     words_of = _words if b"\v" in simple or b"\f" in simple else bytes.split
-    relaxed = []
+    known, relaxed = {} if known is None else known, []
     for field in fields:
-        name, _, body = field.partition(b":")
-        relaxed.append(name.rstrip(b" \t").lower() + b":" + b" ".join(words_of(body)))
+        if (done := known.get(field)) is None:
+            name, _, body = field.partition(b":")
+            done = name.rstrip(b" \t").lower() + b":" + b" ".join(words_of(body))
+            known[field] = done
+        relaxed.append(done)
     return b"\r\n".join(relaxed)
 
 

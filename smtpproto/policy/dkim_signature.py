@@ -138,14 +138,20 @@ def complete(field: bytes, signature: bytes) -> bytes:
     return b"".join([field, *(b"\r\n " + line.encode() for line in lines)])
 
 
-def signed_octets(fields: Iterable[bytes], own: bytes, form: Canonicalization) -> bytes:
+def signed_octets(
+    fields: Iterable[bytes],
+    own: bytes,
+    form: Canonicalization,
+    known: dict[bytes, bytes] | None = None,
+) -> bytes:
     """Return what is signed: *fields*, and of the signature's *own* field all but the value of
-    ``b=``, each without its last CRLF, in the canonical *form* (RFC 6376 3.7)."""
+    ``b=``, each without its last CRLF, in the canonical *form* (RFC 6376 3.7). *known* is as in
+    :func:`canonical_fields`."""
     name, _, value = own.partition(b":")
     if found := _SIGNATURE_TAG.search(b";" + value):
         start, end = found.span(1)
         value = value[: start - 1] + value[end - 1 :]
-    return canonical_fields([*fields, name + b":" + value], form)
+    return canonical_fields([*fields, name + b":" + value], form, known)
 
 
 def is_within(domain: str, parent: str) -> bool:

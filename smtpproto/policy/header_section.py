@@ -40,6 +40,8 @@ class HeaderSection:
         self.fault: str = _BARE if _has_bare(octets) else ""
         """Why readers may disagree on the fields: a line that is neither a field nor a continuation
         (RFC 5322 2.2), or a CR or LF alone; "" if there is nothing of that kind."""
+        self.relaxed: dict[bytes, bytes] = {}
+        """The relaxed forms of fields, so that each is made once for all signatures."""
         self._fields: dict[bytes, list[bytes]] = {}
         for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
             if found := _NAME.match(field):

@@ -131,8 +131,8 @@ class SignatureCheck:
         self._key = key = await lookup.record(signature)
         public_key = lookup.public_key(signature, key)
         self._bits = public_key.bits
-        form = signature.header_form
-        signed = signed_octets([field for _, field in self._signed], self._field, form)
+        form, known = signature.header_form, self._header.relaxed
+        signed = signed_octets([field for _, field in self._signed], self._field, form, known)
         if not public_key.verify(signed, signature.signature):
             reason = "a signed header field was changed, or the key is not the one that signed"
             raise Refused(DKIMResult.FAIL, reason)

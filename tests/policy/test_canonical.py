@@ -97,6 +97,16 @@ def test_the_examples_of_the_rfc() -> None:
     assert canonical(body, SIMPLE) == b" C \r\nD \t E\r\n"
 
 
+def test_each_field_is_relaxed_once() -> None:
+    known: dict[bytes, bytes] = {}
+    fields = [b"A: x  y", b"B: z"]
+    once = canonical_fields(fields, RELAXED, known)
+    assert once == canonical_fields(fields, RELAXED) == b"\r\n".join(known[it] for it in fields)
+    known[fields[0]] = b"kept"
+    assert canonical_fields(fields, RELAXED, known) == b"kept\r\nb:z"
+    assert canonical_fields(fields, SIMPLE, known) == b"\r\n".join(fields)
+
+
 @pytest.mark.req("RFC6376-3.4.3-01")
 def test_an_empty_body_is_an_empty_line_in_the_simple_form() -> None:
     assert canonical(b"", SIMPLE) == canonical(b"\r\n\r\n", SIMPLE) == b"\r\n"
