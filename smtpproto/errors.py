@@ -30,6 +30,7 @@ next. ``str(error)`` joins them on one line, escaped.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from .grammar.reply import EnhancedCode, GrammarError, SMTPError
 from .outcome import CHECKS, OutcomeUnknown, Refusal, SendRefused
@@ -167,6 +168,9 @@ class TLSFailed(TransportError, ConnectionError):
     default_check = "the peer's log"
     connection_ended: bool = False
     """Whether all that failed is that the peer closed the connection, or the network broke it."""
+    certificate_fault: Literal["", "expired", "name", "untrusted"] = ""
+    """What is wrong with the peer's certificate: its dates, its names, or who issued it; "": it was
+    not the certificate that failed."""
 
 
 class TimedOut(TransportError, TimeoutError):

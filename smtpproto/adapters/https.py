@@ -1,4 +1,4 @@
-"""Fetches small files over HTTPS, under asyncio, under trio and with blocking sockets."""
+"""Fetches and sends small files over HTTPS, under asyncio, under trio and with blocking sockets."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _SHOWN = 200  # characters of what is wrong with an answer
 @checked
 @frozen(kw_only=True)
 class HTTPSFetch:
-    """Implements :class:`smtpproto.policy.Fetch`. The request is one of HTTP/1.1, without cookies,
-    proxies and redirects."""
+    """Implements :class:`smtpproto.policy.Fetch` and :class:`smtpproto.policy.Post`. The requests
+    are those of HTTP/1.1, without cookies, proxies and redirects."""
 
     verify: TLSVerify = field(factory=TLSVerify.by_name)
     """How servers are verified."""
@@ -43,22 +43,35 @@ class HTTPSFetch:
     async def get(self, host: str, path: str, runtime: Runtime) -> Fetched:
         """See :meth:`smtpproto.policy.Fetch.get`. Raises RemoteProtocolError for an answer that is
         no HTTP, or larger than the limit."""
+        return await self._exchange(host, f"GET {path}", "", b"", runtime)
+
+    async def post(
+        self, host: str, path: str, body: bytes, media_type: str, runtime: Runtime
+    ) -> Fetched:
+        """See :meth:`smtpproto.policy.Post.post`. Raises the same as :meth:`get`."""
+        fields = f"Content-Type: {media_type}\r\nContent-Length: {len(body)}\r\n"
+        return await self._exchange(host, f"POST {path}", fields, body, runtime)
+
+    async def _exchange(
+        self, host: str, line: str, fields: str, body: bytes, runtime: Runtime
+    ) -> Fetched:
+        fields = f"Host: {host}\r\nConnection: close\r\nAccept: */*\r\n{fields}"
+        request = f"{line} HTTP/1.1\r\n{fields}\r\n".encode() + body
         deadline = Deadline(runtime.now, self.timeout)
         deadline.start()
         with deadline.within(None, "connect") as seconds:
             stream = await runtime.dial(host, self.port, seconds)
         try:
-            return await self._ask(DeadlineStream(stream, deadline), host, path, runtime)
+            return await self._ask(DeadlineStream(stream, deadline), host, request, runtime)
         finally:
             await stream.close()
 
-    async def _ask(self, stream: Stream, host: str, path: str, runtime: Runtime) -> Fetched:
+    async def _ask(self, stream: Stream, host: str, request: bytes, runtime: Runtime) -> Fetched:
         context = shared_context(self.verify, runtime)
         layer = filter_for(context, server_side=False, server_hostname=host)
         tls = TLSStream(stream, layer, runtime.now)
         await tls.handshake(None)
-        request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: */*\r\n\r\n"
-        await tls.write(request.encode(), None)
+        await tls.write(request, None)
         return await self._answer(tls)
 
     async def _answer(self, tls: TLSStream) -> Fetched:

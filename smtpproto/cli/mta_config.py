@@ -29,11 +29,10 @@ from ..sasl import Login
 from ..server.config import ServerOptions
 from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
-from ..transfer.dmarc_reports import DMARCReporting
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
-from .mta_signing import read_inspection, read_reporting, read_sealer, read_signer
+from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
 
@@ -110,9 +109,7 @@ def read_configuration(path: Path) -> Configuration:
     options["resolver"] = _resolver(dns)
     options["inspect"] = inspect = read_inspection(table)
     options["sign"], options["seal"] = read_signer(table), read_sealer(table, inspect)
-    options["dmarc_reports"] = read_reporting(
-        table, "dmarc_reports", DMARCReporting, "rows", "octets"
-    )
+    options["daily_reports"] = read_daily_reports(table)
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     table.end()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from ..adapters.https import HTTPSFetch
 from ..policy import DKIM, DKIMSigner, Inspection
+from ..transfer.reporting import DailyReports
 from .toml_table import Table, of_fields
 
-__all__ = ["read_inspection", "read_reporting", "read_sealer", "read_signer"]
-
-T = TypeVar("T")
+__all__ = ["read_daily_reports", "read_inspection", "read_sealer", "read_signer"]
 
 _FLAGS = ("refuse_dmarc", "refuse_spf", "defer", "received_spf", "logins")
+_REPORTS = {"tls": bool, "dmarc": bool, "hourly": int, "rows": int, "octets": int}
 _INSPECT = {"authserv_id": str, **dict.fromkeys(_FLAGS, bool), "timeout": float}
 
 
@@ -45,14 +45,14 @@ def read_sealer(table: Table, inspect: Inspection | None) -> DKIM | None:
     return _key(seal) if is_there else None
 
 
-def read_reporting(table: Table, name: str, make: Callable[..., T], *more: str) -> T | None:
-    """Return what the table *name* says of who reports; None if it is not there. *more* are its
-    numbers. Raises UsageError."""
-    if table.value(name) is None:
+def read_daily_reports(table: Table) -> DailyReports | None:
+    """Return what ``[daily_reports]`` of *table* says; None if it is not there. Raises
+    UsageError."""
+    if table.value("daily_reports") is None:
         return None
-    reporting = table.table(name)
-    who = reporting.need("organization", str), reporting.need("contact", str)
-    return of_fields(reporting, partial(make, *who), dict.fromkeys(("hourly", *more), int))
+    reports = table.table("daily_reports")
+    who = reports.need("organization", str), reports.need("contact", str)
+    return of_fields(reports, partial(DailyReports, *who, post=HTTPSFetch()), _REPORTS)
 
 
 def _key(table: Table) -> DKIM:

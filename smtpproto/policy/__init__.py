@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .dmarc_record import DMARCPolicy, DMARCRecord
     from .dmarc_walk import DMARCStep
     from .feedback_report import FeedbackReport
-    from .fetch import Fetch, Fetched
+    from .fetch import Fetch, Fetched, Post
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .message_check import Inspection, MessageCheck, MessageVerifier
     from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     )
     from .tls_report_collector import TLSResults
     from .tls_report_json import read_tls_report, write_tls_report
-    from .tls_report_mail import tls_report_mail
+    from .tls_report_message import tls_report_mail
 else:
     __getattr__, __dir__ = late_names(
         __name__,
@@ -87,7 +87,7 @@ else:
             ".dmarc": "AuthenticatedDomain DMARCCheck DMARCResult author_domains check_dmarc",
             ".dmarc_record": "DMARCPolicy DMARCRecord",
             ".dmarc_walk": "DMARCStep",
-            ".fetch": "Fetch Fetched",
+            ".fetch": "Fetch Fetched Post",
             ".keys": "Algorithm Keys PublicKey SigningKey",
             ".message_check": "Inspection MessageCheck MessageVerifier",
             ".mta_sts": "MTASTSMode MTASTSPolicy parse_sts_record",
@@ -104,7 +104,7 @@ else:
             ),
             ".tls_report_collector": "TLSResults",
             ".tls_report_json": "read_tls_report write_tls_report",
-            ".tls_report_mail": "tls_report_mail",
+            ".tls_report_message": "tls_report_mail",
             ".tls_policy": "TLSDemand TLSFacts TLSLevel TLSSource tls_demand",
         },
     )
@@ -156,6 +156,7 @@ __all__ = [
     "MessageVerifier",
     "MethodResult",
     "PolicyOverride",
+    "Post",
     "Property",
     "PublicKey",
     "ReceivedSPF",

@@ -1,4 +1,4 @@
-"""The port that fetches a small file over HTTPS."""
+"""The ports that fetch and send a small file over HTTPS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from ..ports import Runtime
 
-__all__ = ["Fetch", "Fetched"]
+__all__ = ["Fetch", "Fetched", "Post"]
 
 
 @frozen(kw_only=True)
@@ -32,4 +32,15 @@ class Fetch(Protocol):
         followed, nothing is taken from a cache, and size and time are bounded. Raises
         :class:`.SMTPError` if there is no answer: :class:`.TLSFailed` for TLS and certificates.
         """
+        ...
+
+
+class Post(Protocol):
+    """Sends files over HTTPS."""
+
+    async def post(
+        self, host: str, path: str, body: bytes, media_type: str, runtime: Runtime
+    ) -> Fetched:
+        """Return the answer to one POST of *body* to *path* at *host*, port 443. The same holds,
+        and the same is raised, as for :meth:`Fetch.get`."""
         ...

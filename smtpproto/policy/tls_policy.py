@@ -9,6 +9,7 @@ from attrs import frozen
 
 from .dane import DANEFinding, DANEStatus
 from .mta_sts import MTASTSMode, MTASTSPolicy
+from .mta_sts_cache import MTASTSFinding
 
 __all__ = ["RULES", "TLSDemand", "TLSFacts", "TLSLevel", "TLSSource", "tls_demand"]
 
@@ -66,6 +67,8 @@ class TLSFacts:
     dane: DANEFinding = _NO_DANE
     policy: MTASTSPolicy | None = None
     """The MTA-STS policy of the domain."""
+    found: MTASTSFinding | None = None
+    """Where the policy is from, or why there is none; for reports."""
 
     @property
     def named(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -17,6 +17,7 @@ from .binding import SERVER_END_POINT, server_end_point
 from .verify import ChainJudge, fingerprint_of, has_fingerprint
 
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
+_Fault = Literal["", "expired", "name", "untrusted"]
 
 
 @checked
@@ -93,13 +94,15 @@ class Filter(ABC):
             # Drop the records: in TLS 1.3 they hold our certificate, and this is the wrong server.
             self.data_to_send()
             found = fingerprint_of(certificate).hex()
-            raise TLSFailed(
+            error = TLSFailed(
                 f"TLS failed: the certificate has another fingerprint: {found}",
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
+            raise _with_fault(error, "untrusted")
         if self._judge is not None and (fault := self._judge.fault(self._chain())):
             self.data_to_send()
-            raise TLSFailed(f"TLS failed: {printable(fault)}", check=_CHECK_JUDGE)
+            text = f"TLS failed: {printable(fault)}"
+            raise _with_fault(TLSFailed(text, check=_CHECK_JUDGE), "untrusted")
 
     @property
     def info(self) -> TLSInfo:
@@ -190,17 +193,22 @@ _CHECKS = {
     "RECORD_LAYER_FAILURE": CHECK_SPEAKS_TLS,
     "SESSION_ID_CONTEXT_UNINITIALIZED": "the server's context; call its set_session_id",
 }
-_CERTIFICATE_CHECKS = {
+_CERTIFICATE_FAULTS: Mapping[re.Pattern[str], tuple[_Fault, str]] = {
     pattern("issuer certificate|self.signed"): (
+        "untrusted",
         "the CA in use; trust another with TLSVerify.by_ca, or only this certificate with"
-        " TLSVerify.by_fingerprint"
+        " TLSVerify.by_fingerprint",
     ),
-    pattern("expired|not yet valid"): "the certificate's dates, and the clock of this machine",
+    pattern("expired|not yet valid"): (
+        "expired",
+        "the certificate's dates, and the clock of this machine",
+    ),
     pattern("mismatch|not valid for"): (
-        "the host name; set server_name if the certificate is for another"
+        "name",
+        "the host name; set server_name if the certificate is for another",
     ),
 }
-"""What to check, by what OpenSSL's message about a certificate contains."""
+"""What is wrong and what to check, by what OpenSSL's message about a certificate contains."""
 _COMMAND = pattern(rb"EHLO|HELO|LHLO|STAR|MAIL|AUTH|NOOP|RSET|HELP|VRFY|QUIT", re.IGNORECASE)
 _REPLY = pattern(rb"[2-5][0-9]{2}[- \r\n]")
 
@@ -240,8 +248,16 @@ def _plain_smtp(first: bytes, *, server_side: bool) -> TLSFailed | None:
 def failure(reason: str, detail: str = "") -> TLSFailed:
     """Return the error for OpenSSL's *reason*, with its message about the certificate if any."""
     text = printable(f"{reason}: {detail}" if detail else reason)
-    checks = (check for part, check in _CERTIFICATE_CHECKS.items() if part.search(detail))
-    return TLSFailed(f"TLS failed: {text}", check=next(checks, _CHECKS.get(reason, "")))
+    is_certificate = reason == "CERTIFICATE_VERIFY_FAILED"
+    usual: tuple[_Fault, str] = ("untrusted" if is_certificate else "", _CHECKS.get(reason, ""))
+    found = (it for part, it in _CERTIFICATE_FAULTS.items() if part.search(detail))
+    fault, check = next(found, usual)
+    return _with_fault(TLSFailed(f"TLS failed: {text}", check=check), fault)
+
+
+def _with_fault(error: TLSFailed, fault: _Fault) -> TLSFailed:
+    error.certificate_fault = fault
+    return error
 
 
 def renegotiation() -> TLSFailed:

@@ -11,11 +11,11 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
-    from .dmarc_reports import DMARCReporting
     from .intake import Intake, Relaying
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
+    from .reporting import DailyReports
     from .tls_demands import TLSDemands
     from .tls_policies import TLSPolicies
 else:
@@ -23,17 +23,17 @@ else:
         __name__,
         {
             ".assembly": "MTAConfig MTAOptions",
-            ".dmarc_reports": "DMARCReporting",
             ".intake": "Intake Relaying",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
+            ".reporting": "DailyReports",
             ".tls_demands": "TLSDemands",
             ".tls_policies": "TLSPolicies",
         },
     )
 
 __all__ = [
-    "Check", "DMARCReporting", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig",
+    "Check", "DailyReports", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig",
     "MTAOptions", "QueueSink", "Receiver", "Relaying", "TLSDemands", "TLSPolicies",
 ]  # fmt: skip

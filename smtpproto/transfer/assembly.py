@@ -33,12 +33,13 @@ from ..option_types import checked, wrong_type
 from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
 from ..ports import CallAborted, Runtime
 from .agent import Agent
-from .dmarc_reports import DMARCReporting, DMARCReports
+from .dmarc_reports import DMARCReports
 from .intake import Intake, Relaying, obeying_header
 from .observed_store import Listener, observed
 from .relay import Relay, check_route
-from .reporting import Reporting, ReportSchedule
+from .reporting import DailyReports, ReportSchedule
 from .tls_policies import TLSPolicies
+from .tls_reports import TLSReports
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
 
@@ -66,7 +67,7 @@ class MTAOptions(TypedDict, total=False):
     sign: DKIMSigner | DKIM | None
     seal: ARCSealer | DKIM | None
     tls_policies: TLSPolicies
-    dmarc_reports: DMARCReporting | None
+    daily_reports: DailyReports | None
     on_event: Listener | None
     grace: float
 
@@ -140,9 +141,9 @@ class MTAConfig(Relaying):
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
     """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
     MTA-STS, DANE. By default none of them."""
-    dmarc_reports: DMARCReporting | None = None
-    """Who tells domains each day what *inspect* has found about their mail (RFC 9990). None: nobody
-    does."""
+    daily_reports: DailyReports | None = None
+    """Who tells domains each day how TLS with their hosts worked (RFC 8460), and what *inspect* has
+    found about their mail (RFC 9990). None: nobody does."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -161,17 +162,10 @@ class MTAConfig(Relaying):
                 text = "tls_policies do not go with Direct(context=...)"
                 raise ValueError(f"{text}; use verify and certificate")
 
-        self._check_reporting("dmarc_reports", self.dmarc_reports)
-        if self.dmarc_reports is not None and self.inspect is None:
-            raise ValueError("dmarc_reports need inspect=Inspection()")
-
-    def _check_reporting(self, name: str, reporting: Reporting | None) -> None:
-        """Raise ValueError for reports that would not be signed (RFC 8460 3, RFC 9990 3.5.2)."""
-        if reporting is None:
-            return
-        domain = reporting.submitter
-        if self.sign is None or not self.sign.keys_for(domain):
-            raise ValueError(f"{name} must be signed: set sign=DKIM({domain!r}, ...)")
+        if self.daily_reports is not None:
+            domain = self.daily_reports.submitter
+            if self.sign is None or not self.sign.keys_for(domain):  # RFC 8460 3, RFC 9990 3.5.2
+                raise ValueError(f"daily_reports must be signed: set sign=DKIM({domain!r}, ...)")
 
     @property
     def every_route(self) -> Iterator[Route]:
@@ -183,7 +177,8 @@ class MTAConfig(Relaying):
     def needs_dns(self) -> bool:
         """Whether routes, policies or the checks of messages may have to ask the DNS."""
         is_direct = any(isinstance(route, Direct) for route in self.every_route)
-        return is_direct or self.inspect is not None or self.tls_policies != TLSPolicies()
+        others = self.inspect, self.daily_reports
+        return is_direct or others != (None, None) or self.tls_policies != TLSPolicies()
 
     def make_routes(self) -> Routes:
         """Return *routes* and *by_sender*."""
@@ -270,7 +265,8 @@ class RunningMTA:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
         self.config = config
         self.relay.use(resolver, config.itself, config.tls_policies)
-        self._dmarc_reports.use(resolver, config.dmarc_reports)
+        self.relay.reports.use(resolver, config.daily_reports)
+        self._dmarc_reports.use(resolver, config.daily_reports)
         self.reports.wake()
         routes = config.make_routes()
         judge = Judge(config.retry)
@@ -304,8 +300,9 @@ def assemble(
     """Return the parts of an MTA, connected. *store* is open. *look*: see :class:`.Agent`."""
     told, routes = observed(store, config.on_event), config.make_routes()
     hello = str(config.hostname)
-    relay = Relay(runtime, resolver, config.itself, hello, config.tls_policies)
-    dmarc_reports = DMARCReports(runtime, resolver, config.dmarc_reports)
+    tls_reports = TLSReports(runtime, resolver, config.daily_reports)
+    relay = Relay(runtime, resolver, config.itself, hello, config.tls_policies, tls_reports)
+    dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports)
     agent = Agent(
         runtime,
         told,
@@ -333,7 +330,7 @@ def assemble(
         count_check=dmarc_reports.count,
         wake=agent.wake,
     )
-    reports = ReportSchedule(runtime, [dmarc_reports])
+    reports = ReportSchedule(runtime, [tls_reports, dmarc_reports])
     return RunningMTA(intake, agent, told, runtime, config, reports, relay, dmarc_reports)
 
 

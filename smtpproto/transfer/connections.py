@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 from attrs import define, evolve, field, frozen
 
 from ..client.config import ClientConfig, TLSMode
+from ..client.connection import Client
 from ..client.pool import EnvelopeFor, Pool, PoolConfig, pool_of, send_by_pool
 from ..client.target import Target
-from ..errors import TransportError
+from ..errors import SMTPError, TransportError
+from ..grammar.envelope import Envelope
 from ..limits import REMEMBERED_HOPS
 from ..mail import Source
 from ..outcome import Outcome
 from ..ports import Runtime, is_path
+from .tls_reports import TLSReports, TLSSession
 
 __all__ = ["Connections", "Hop", "Troubled"]
 
@@ -32,6 +37,10 @@ class Hop:
     port: int
     config: ClientConfig = field(repr=False, eq=id)
     """How to connect. Hops are the same only if this is the same object."""
+    session: TLSSession | None = field(default=None, repr=False, eq=False)
+    """What a new connection is counted as; None: it is not counted."""
+    lesser: ClientConfig | None = field(default=None, repr=False, eq=False)
+    """How to connect if TLS fails with *config*, which is tried only to know whether it would."""
     in_clear: bool = False
     """Whether TLS has failed, and is not tried again."""
 
@@ -72,13 +81,17 @@ class _Kept:
     pool: Pool
     used_at: float
     users: set[object] = field(factory=set)
+    known: WeakSet[Client] = field(factory=WeakSet)
+    """The clients that were counted."""
 
 
 @define(eq=False)
 class Connections:
-    """Pools by address, TLS demand, source and login. Threads may use it at the same time."""
+    """Pools by address, TLS demand, source and login; *reports* counts what comes of TLS. Threads
+    may use it at the same time."""
 
     _runtime: Runtime
+    _reports: TLSReports
     _kept: dict[Hop, _Kept] = field(factory=dict, init=False)
     _without_tls: Troubled = field(init=False)
     _retired: list[_Kept] = field(factory=list, init=False)
@@ -99,13 +112,27 @@ class Connections:
                 if not error.may_go_in_clear:
                     raise
             self._without_tls.add(hop)
-        return await self._send(evolve(hop, in_clear=True), message, envelope_for)
+        if hop.lesser is not None:
+            lesser = evolve(hop, config=hop.lesser, lesser=None, session=None)
+            return await self.send(lesser, message, envelope_for)
+        return await self._send(evolve(hop, in_clear=True, session=None), message, envelope_for)
 
     async def _send(self, hop: Hop, message: Source, envelope_for: EnvelopeFor) -> Outcome:
         user = object()
         kept = self._enter(hop, user)
+
+        def noting(client: Client) -> Envelope | None:
+            if hop.session is not None and client not in kept.known:
+                kept.known.add(client)
+                self._reports.opened(hop.session, hop.address, client)
+            return envelope_for(client)
+
         try:
-            return await send_by_pool(kept.pool, message, envelope_for)
+            return await send_by_pool(kept.pool, message, noting)
+        except SMTPError as error:
+            if hop.session is not None:
+                self._reports.failed(hop.session, hop.address, error)
+            raise
         finally:
             kept.used_at = self._runtime.now()
             kept.users.discard(user)

@@ -7,15 +7,13 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from attrs import define, evolve, field, frozen
-from attrs.validators import ge
+from attrs import define, evolve, field
 
 from ..dns import Resolver
 from ..grammar.address import Mailbox
 from ..grammar.envelope import Envelope
 from ..grammar.reply import Reply
 from ..mta.settlement import Hold
-from ..option_types import checked
 from ..policy.aggregate_report import AggregateReport
 from ..policy.aggregate_writing import AggregateCounts, report_mail
 from ..policy.dmarc import DMARCResult
@@ -23,26 +21,14 @@ from ..policy.dmarc_record import DMARCPolicy
 from ..policy.message_check import MessageCheck
 from ..policy.report_address import report_destinations
 from ..ports import Runtime, Semaphore
-from .reporting import Job, Reporting, SendMail
+from .reporting import DailyReports, Job, SendMail
 
-__all__ = ["DMARCReporting", "DMARCReports"]
+__all__ = ["DMARCReports"]
 
 _log = logging.getLogger("smtpproto.policy")
 
 _ADDRESSES = 10  # to which a report goes, of those in a record
 _ROWS = 25_000  # of a report; about 20 MB of XML
-
-
-@checked
-@frozen
-class DMARCReporting(Reporting):
-    """Who reports to domains what was found out about their mail, and how much."""
-
-    rows: int = field(default=100_000, validator=ge(1), kw_only=True)
-    """Different rows of a day, of all reports together; messages that need more are left out."""
-    octets: int = field(default=10 * 1024 * 1024, validator=ge(1), kw_only=True)
-    """Octets of a mail with a report; if it were larger, or had more than 25 000 rows, the rarest
-    rows are left out."""
 
 
 @define(eq=False)
@@ -52,17 +38,21 @@ class DMARCReports:
 
     _runtime: Runtime
     _resolver: Resolver
-    options: DMARCReporting | None
-    """None: nothing is counted."""
+    _given: DailyReports | None
     _counts: AggregateCounts = field(init=False)
     _turn: Semaphore = field(init=False)  # of threads
 
     def __attrs_post_init__(self) -> None:
         self._turn, self._counts = self._runtime.semaphore(1), self._new_counts()
 
-    def use(self, resolver: Resolver, options: DMARCReporting | None) -> None:
+    def use(self, resolver: Resolver, options: DailyReports | None) -> None:
         """Use these from now on. What was counted is kept."""
-        self._resolver, self.options = resolver, options
+        self._resolver, self._given = resolver, options
+
+    @property
+    def options(self) -> DailyReports | None:
+        """See :attr:`.Collector.options`."""
+        return self._given if self._given is not None and self._given.dmarc else None
 
     def _new_counts(self) -> AggregateCounts:
         return AggregateCounts() if self.options is None else AggregateCounts(self.options.rows)
@@ -105,9 +95,7 @@ class DMARCReports:
         )
         return [Job(f"DMARC of {it.domain}", self._sending(it, options, send)) for it in reports]
 
-    def _sending(
-        self, report: AggregateReport, options: DMARCReporting, send: SendMail
-    ) -> _Sending:
+    def _sending(self, report: AggregateReport, options: DailyReports, send: SendMail) -> _Sending:
         uris = report.record.aggregate_uris[:_ADDRESSES]
         return _Sending(self._runtime, self._resolver, report, options, send, uris)
 
@@ -127,7 +115,7 @@ class _Sending:
     _runtime: Runtime
     _resolver: Resolver
     _report: AggregateReport
-    _options: DMARCReporting
+    _options: DailyReports
     _send: SendMail
     _uris: Sequence[str]  # to which it was not sent yet
 

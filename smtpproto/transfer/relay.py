@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from ..client.connection import Client
 from ..client.target import make_target
@@ -31,11 +31,13 @@ from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
 from ..mta.queue import Delivery, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
+from ..policy.mta_sts import MTASTSMode, MTASTSPolicy
 from ..policy.tls_policy import TLSDemand, TLSLevel
 from ..ports import Runtime
 from .connections import Connections, Hop, Troubled
 from .seven_bit import Checked
-from .tls_policies import Demands, TLSPolicies, TLSWish, own_domain
+from .tls_policies import Demands, TLSPolicies, TLSWish, is_policy_domain, own_domain
+from .tls_reports import TLSReports, TLSSession, session_of
 from .trial import Trial, Tried
 
 __all__ = ["Relay", "check_route"]
@@ -46,12 +48,17 @@ _MOST_ROUTES = 1000  # whose settings are kept
 _BEFORE_SENDING = ("plan", "transaction")  # phases of errors that are about the message
 
 
+def _count_nothing(relay: Relay) -> TLSReports:
+    return TLSReports(relay._runtime, relay.resolver, None)
+
+
 @define(eq=False)
 class Relay:
     """Sends messages to next hops, over connections that it keeps.
 
     *itself* is what this server is known by, *hello* the name to send in EHLO, and *policies* are
-    the wishes of domains that count. Tasks, or threads, may use it at the same time.
+    the wishes of domains that count; *reports* counts what comes of TLS. Tasks, or threads, may use
+    it at the same time.
     """
 
     _runtime: Runtime
@@ -59,13 +66,14 @@ class Relay:
     itself: Self
     _hello: str
     _policies: TLSPolicies = field(factory=TLSPolicies)
+    reports: TLSReports = field(default=Factory(_count_nothing, takes_self=True))
     _demands: Demands = field(init=False)
     connections: Connections = field(init=False)
     _troubled: Troubled = field(init=False)  # which other messages had better not wait for
     _known: dict[int, tuple[Direct | SmartHost, tuple[Hop, ...]]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.connections = Connections(self._runtime)
+        self.connections = Connections(self._runtime, self.reports)
         self._troubled = Troubled(self._runtime)
         self._demands = Demands(self._runtime, self.resolver, self._policies)
 
@@ -91,6 +99,7 @@ class Relay:
         *content* can be read again and again. Return an attempt for each delivery. It raises
         nothing for what hosts, networks and the DNS do.
         """
+        await self.reports.collect()  # what earlier attempts have noted
         source = content if isinstance(content, bytes) else Checked(content)
         needs_tls = message.parameters.requiretls and message.sender.mailbox is not None
         pending = {each.recipient: each for each in deliveries}
@@ -214,7 +223,30 @@ class Relay:
         used at all, or None."""
         demand, facts = await self._demands.find(exchanger, domain, pattern, wish)
         config = self._demands.settings(pattern, demand, facts, domain)
-        return evolve(pattern, config=config), _refusal(demand, exchanger, wish)
+        hop = evolve(pattern, config=config)
+        if self.reports.options is not None and is_policy_domain(domain):
+            hop = self._counted(hop, demand, session_of(facts, domain), facts.policy)
+        return hop, _refusal(demand, exchanger, wish)
+
+    def _counted(
+        self,
+        hop: Hop,
+        demand: TLSDemand,
+        session: TLSSession | None,
+        policy: MTASTSPolicy | None,
+    ) -> Hop:
+        """Return *hop*, whose connections are counted as *session*. If *policy* is only tested, the
+        certificate is verified first, to know whether it would do (RFC 8461 5)."""
+        if demand.level is TLSLevel.REFUSED:
+            if session is not None and session.fault is not None:
+                self.reports.refused(session)
+            return hop
+        if session is None or policy is None or policy.mode is not MTASTSMode.TESTING:
+            return evolve(hop, session=session)
+        if demand.level is TLSLevel.OPPORTUNISTIC:
+            config = self._demands.tested(hop.config)
+            return evolve(hop, session=session, config=config, lesser=hop.config)
+        return evolve(hop, session=session if demand.level is TLSLevel.VERIFIED else None)
 
     def _hops_of(self, route: Direct | SmartHost) -> tuple[Hop, ...]:
         """Return the hosts of *route*; of one by MX, a host that stands for all."""

@@ -14,9 +14,10 @@ from ..grammar.address import Mailbox
 from ..grammar.domain import Domain
 from ..grammar.reply import GrammarError
 from ..option_types import checked
+from ..policy.fetch import Post
 from ..ports import Event, Runtime
 
-__all__ = ["Reporting"]
+__all__ = ["DailyReports"]
 
 _log = logging.getLogger("smtpproto.policy")
 
@@ -39,16 +40,31 @@ def _to_contact(value: Mailbox | str) -> Mailbox:
 
 @checked
 @frozen
-class Reporting:
-    """Who reports, and how much."""
+class DailyReports:
+    """Who tells domains each day what was found, and how much is told."""
 
     organization: str = field(validator=min_len(1))
     """The name of the organization that reports."""
     contact: Mailbox = field(converter=_to_contact)
     """The author of the reports, in their From field, and whom to ask about them. ``sign`` of the
     MTA must have a key for its domain."""
+    tls: bool = field(default=True, kw_only=True)
+    """Whether to report how TLS with the hosts of domains worked (RFC 8460)."""
+    dmarc: bool = field(default=True, kw_only=True)
+    """Whether to report what ``inspect`` of the MTA has found about the mail of domains (RFC
+    9990)."""
+    post: Post | None = field(default=None, kw_only=True)
+    """Sends reports about TLS by HTTPS, for example ``HTTPSFetch()``. None: they go by mail
+    only."""
     hourly: int = field(default=1000, validator=ge(1), kw_only=True)
-    """Reports an hour at most; those of a day that do not fit into 20 hours are left out."""
+    """Reports of a kind an hour at most; those of a day that do not fit into 20 hours are left
+    out."""
+    rows: int = field(default=100_000, validator=ge(1), kw_only=True)
+    """Different rows of a day, of all reports of DMARC together; messages that need more are left
+    out."""
+    octets: int = field(default=10 * 1024 * 1024, validator=ge(1), kw_only=True)
+    """Octets of a mail with a report of DMARC; if it were larger, or had more than 25 000 rows, the
+    rarest rows are left out."""
 
     @property
     def submitter(self) -> str:
@@ -70,7 +86,7 @@ class Collector(Protocol):
     """Counts what happens, and makes reports of it."""
 
     @property
-    def options(self) -> Reporting | None:
+    def options(self) -> DailyReports | None:
         """None: nothing is counted."""
         ...
 

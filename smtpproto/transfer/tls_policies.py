@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address
 
 from attrs import define, evolve, field, frozen
@@ -19,7 +20,7 @@ from ..ports import Runtime, is_path
 from ..tls import TLSVerify
 from .connections import Hop
 
-__all__ = ["Demands", "TLSPolicies", "TLSWish", "own_domain"]
+__all__ = ["Demands", "TLSPolicies", "TLSWish", "is_policy_domain", "own_domain"]
 
 _MOST = 1000  # settings that are kept
 
@@ -87,7 +88,7 @@ class Demands:
             tls_optional=wish.tls_optional,
             authentic=exchanger.authentic,
         )
-        if config.context is None and domain and not domain.startswith("["):
+        if config.context is None and is_policy_domain(domain):
             facts = await self._complete(facts, domain, port)
         return tls_demand(facts), facts
 
@@ -98,10 +99,11 @@ class Demands:
         if self._cache is None or self._options.mta_sts is None:
             return facts
         now = self._runtime.utc()
-        facts = evolve(facts, policy=(await self._cache.find(domain, now=now)).policy)
+        found = await self._cache.find(domain, now=now)
+        facts = evolve(facts, policy=found.policy, found=found)
         if facts.excluded:  # perhaps it was changed
-            facts = evolve(facts, policy=(await self._cache.refresh(domain, now=now)).policy)
-        return facts
+            found = await self._cache.refresh(domain, now=now)
+        return evolve(facts, policy=found.policy, found=found)
 
     def settings(
         self, pattern: Hop, demand: TLSDemand, facts: TLSFacts, domain: str
@@ -110,13 +112,25 @@ class Demands:
         config, dane = pattern.config, facts.dane
         by_records = demand.level is TLSLevel.DANE
         names = (dane.records, dane.base, facts.host, domain) if by_records else ()
-        key = id(config), demand.level, demand.source is TLSSource.ROUTE, names
+        what = demand.level, demand.source is TLSSource.ROUTE, names
+        return self._kept(config, what, lambda: self.make_settings(pattern, demand, facts, domain))
+
+    def tested(self, config: ClientConfig) -> ClientConfig:
+        """Return *config*, whose TLS is opportunistic, so that TLS fails if the certificate is not
+        right; the same object for the same *config*."""
+        verify = _verified(config)
+        return self._kept(config, "tested", lambda: evolve(config, verify=verify))
+
+    def _kept(
+        self, config: ClientConfig, what: object, make: Callable[[], ClientConfig]
+    ) -> ClientConfig:
+        """Return what *make* returned for *config* and *what*."""
+        key = id(config), what
         known = self._configs.get(key)
         if known is None or known[0] is not config:
             if len(self._configs) >= _MOST:
                 self._configs.clear()
-            made = self.make_settings(pattern, demand, facts, domain)
-            known = self._configs[key] = config, made
+            known = self._configs[key] = config, make()
         return known[1]
 
     def make_settings(
@@ -135,8 +149,7 @@ class Demands:
         if level is TLSLevel.ENCRYPTED:
             return evolve(config, tls=tls, verify=TLSVerify.none())
         if level is TLSLevel.VERIFIED:
-            enabled = config.verify is not None and config.verify.enabled
-            return evolve(config, tls=tls, verify=config.verify if enabled else TLSVerify.by_name())
+            return evolve(config, tls=tls, verify=_verified(config))
         assert self._options.dane is not None
         judge = DANEJudge(
             records=facts.dane.records,
@@ -146,6 +159,17 @@ class Demands:
         )
         verify = TLSVerify.by_judge(judge)
         return evolve(config, tls=tls, verify=verify, server_name=facts.dane.base)
+
+
+def _verified(config: ClientConfig) -> TLSVerify:
+    """Return how *config* verifies; by name if it does not."""
+    verify = config.verify
+    return TLSVerify.by_name() if verify is None or not verify.enabled else verify
+
+
+def is_policy_domain(domain: str) -> bool:
+    """Return whether *domain* is a name, and not "" or an address literal."""
+    return bool(domain) and not domain.startswith("[")
 
 
 def own_domain(host: str) -> str:

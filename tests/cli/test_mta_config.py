@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trustme
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from smtpproto.grammar.dsn import Ret
 from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedule, SmartHost
 from smtpproto.mta.exchangers import Self
 from smtpproto.policy import Algorithm
-from smtpproto.transfer import DMARCReporting, TLSPolicies
+from smtpproto.transfer import DailyReports, TLSPolicies
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"
@@ -289,7 +290,7 @@ def test_the_wishes_of_domains_for_tls_count_if_the_file_says_so(tmp_path: Path)
     assert refusal(tmp_path, text).startswith("line 3: tls_policies: must be a list of")
 
 
-REPORTS = '[dmarc_reports]\norganization = "Example"\ncontact = "dmarc@example.org"\n'
+REPORTS = '[daily_reports]\norganization = "Example"\ncontact = "dmarc@example.org"\n'
 SIGN = '[[sign]]\ndomain = "example.org"\nselector = "s1"\nkey = "dkim.pem"\n'
 
 
@@ -314,10 +315,12 @@ def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> Non
 
 
 def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:
-    assert configured(tmp_path, "").dmarc_reports is None
-    text = SIGN + "[inspect]\n" + REPORTS + "hourly = 7\nrows = 8\noctets = 9\n"
-    expected = DMARCReporting("Example", "dmarc@example.org", hourly=7, rows=8, octets=9)
-    assert configured(tmp_path, text).dmarc_reports == expected
+    assert configured(tmp_path, "").daily_reports is None
+    expected = DailyReports("Example", "dmarc@example.org", post=HTTPSFetch())
+    assert configured(tmp_path, SIGN + REPORTS).daily_reports == expected
+    text = SIGN + REPORTS + "tls = false\ndmarc = false\nhourly = 7\nrows = 8\noctets = 9\n"
+    expected = evolve(expected, tls=False, dmarc=False, hourly=7, rows=8, octets=9)
+    assert configured(tmp_path, text).daily_reports == expected
 
 
 @pytest.mark.parametrize(
@@ -331,10 +334,10 @@ def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:
         (SIGN.partition("key")[0], "sign[1]: key is missing; it is the path of a private key"),
         (SIGN.replace("dkim.pem", "absent.pem"), "sign[1].key: "),
         (SIGN.replace("dkim.pem", "mail.toml"), "sign[1].key: not a private key"),
-        (REPORTS.replace('contact = "dmarc@example.org"', ""), "dmarc_reports: contact is missing"),
-        (REPORTS.replace("dmarc@", ""), "dmarc_reports: "),
-        (REPORTS + "hourly = 0\n", "dmarc_reports: 'hourly' must be >= 1"),
-        (REPORTS + "[inspect]\n", "dmarc_reports must be signed: set sign="),
+        (REPORTS.replace('contact = "dmarc@example.org"', ""), "daily_reports: contact is missing"),
+        (REPORTS.replace("dmarc@", ""), "daily_reports: "),
+        (REPORTS + "hourly = 0\n", "daily_reports: 'hourly' must be >= 1"),
+        (REPORTS, "daily_reports must be signed: set sign="),
         (SIGN.replace("example.org", "org"), "sign[1]: a domain that signs has two labels"),
     ],
 )

@@ -146,6 +146,17 @@ def test_a_malformed_media_type_is_not_that_of_a_policy(kind: bytes) -> None:
     assert get(Server(answer)).media_type != "text/plain"
 
 
+@pytest.mark.req("RFC8460-5.4-01")
+def test_a_file_is_sent_by_post_with_its_type_and_size() -> None:
+    server, body = Server(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), b"x" * 1000
+    sending = HTTPSFetch(verify=TRUST).post(HOST, "/v1?a=b", body, "application/gzip", server)
+    assert run(sending).status == 201
+    head, _, sent = server.request.partition(b"\r\n\r\n")
+    assert head.startswith(f"POST /v1?a=b HTTP/1.1\r\nHost: {HOST}\r\n".encode())
+    assert head.endswith(b"\r\nContent-Type: application/gzip\r\nContent-Length: 1000")
+    assert sent == body
+
+
 @pytest.mark.req("RFC8461-3.3-01")
 def test_a_redirect_is_not_followed() -> None:
     answer = b"HTTP/1.1 301 Moved\r\nLocation: https://example.org/\r\nContent-Length: 0\r\n\r\n"

@@ -11,8 +11,9 @@ from smtpproto.mta.exchangers import Self
 from smtpproto.mta.queue import Attempt, Delivery, Message
 from smtpproto.mta.route import Direct, SmartHost
 from smtpproto.testing import Zone
-from smtpproto.transfer import TLSPolicies
+from smtpproto.transfer import DailyReports, TLSPolicies
 from smtpproto.transfer.relay import Relay
+from smtpproto.transfer.tls_reports import TLSReports
 from tests.support.hosts import Host, Hosts
 from tests.support.queued import delivery, message
 
@@ -28,6 +29,7 @@ class Network:
     config: tuple[dict[str, Any], ...] = ()
     authentic: bool = False
     policies: TLSPolicies = field(factory=TLSPolicies)
+    reporting: DailyReports | None = None
     simulation: Hosts = field(factory=Hosts)
     zone: Zone = field(init=False)
     relay: Relay = field(init=False)
@@ -47,7 +49,8 @@ class Network:
             config = self.config[n - 1] if n <= len(self.config) else {}
             self.simulation.serve(f"192.0.2.{n}", host, **config)
         itself = Self(names=["mx.us.test"])
-        self.relay = Relay(self.simulation, self.zone, itself, "mx.us.test", self.policies)
+        reports = TLSReports(self.simulation, self.zone, self.reporting)
+        self.relay = Relay(self.simulation, self.zone, itself, "mx.us.test", self.policies, reports)
 
     def attempt(
         self,

@@ -44,7 +44,7 @@ from smtpproto.policy import Inspection, KeptPolicy, MTASTSPolicy
 from smtpproto.ports import Runtime
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
-from smtpproto.transfer import DMARCReporting, MTAConfig, Receiver, TLSPolicies
+from smtpproto.transfer import DailyReports, MTAConfig, Receiver, TLSPolicies
 from smtpproto.transfer.assembly import RunningMTA, assemble, running
 from tests.policy.signing import ed25519
 from tests.policy.test_mta_sts_cache import Server
@@ -324,7 +324,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         sign=ed25519(),
         seal=ed25519(),
         tls_policies=TLSPolicies(mta_sts=HTTPSFetch()),
-        dmarc_reports=DMARCReporting("Example", "dmarc@example.org"),
+        daily_reports=DailyReports("Example", "dmarc@example.org"),
         grace=7,
     )
     for option in fields(MTAConfig):
