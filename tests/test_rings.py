@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -72,10 +73,16 @@ def _part(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+@cache
+def _nodes(path: Path) -> list[ast.AST]:
+    kinds = ast.Import | ast.ImportFrom | ast.Attribute
+    return [it for it in ast.walk(ast.parse(path.read_text())) if isinstance(it, kinds)]
+
+
 def _imports(path: Path) -> Iterator[str]:
     """The absolute names that *path* imports, at run time or for annotations only."""
     package = ["smtpproto", *path.relative_to(ROOT).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -85,8 +92,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _attributes(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
-    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {node.attr for node in _nodes(path) if isinstance(node, ast.Attribute)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
