@@ -17,15 +17,16 @@ from smtpproto import Secret
 def leaks(error: BaseException, secret: str) -> list[str]:
     """Return where the tracebacks of *error*, and of the errors behind it, show *secret*.
 
-    Frames of tests do not count.
+    Frames of tests do not count. What several frames reach is told for the first of them.
     """
     text = "".join(traceback.TracebackException.from_exception(error).format())
     found = ["the text of the error"] if secret in text else []
+    seen = dict[int, Any]()
     for frame in _frames(error, set()):
         code = frame.f_code
         if "/tests/" not in code.co_filename and not code.co_filename.startswith("tests/"):
             for name, value in frame.f_locals.items():
-                if _shows(value, secret, {}):
+                if _shows(value, secret, seen):
                     found.append(f"{name} of {code.co_name} in {code.co_filename}")
     return found
 
