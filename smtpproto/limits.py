@@ -59,6 +59,7 @@ STS_POLICIES = 10_000  # domains whose policies are kept
 TLS_REPORT = 4 * 1024 * 1024  # octets of a report about TLS, unpacked
 TLS_REPORT_ENTRIES = 10_000  # policies and failures of a report that is read
 TLS_REPORT_DOMAINS = 10_000  # for which reports are collected
+TLS_REPORT_POLICIES = 20  # of a domain, which may change them at any time
 TLS_REPORT_FAILURES = 100  # kinds of failures of a policy that are collected
 TLSA_RECORDS = 64  # of a host that are considered
 READ = CHUNK - 8  # octets read at once: with what was held back of the last slice, one slice

@@ -6,7 +6,7 @@ from collections import Counter
 
 from attrs import define, evolve, field
 
-from ..limits import TLS_REPORT_DOMAINS, TLS_REPORT_FAILURES
+from ..limits import TLS_REPORT_DOMAINS, TLS_REPORT_FAILURES, TLS_REPORT_POLICIES
 from .tls_report import ReportedPolicy, TLSFailure, TLSPolicyResult
 
 __all__ = ["TLSResults"]
@@ -23,8 +23,9 @@ class _Counts:
 class TLSResults:
     """Counts sessions by domain and policy. Take them once a day, when the day in UTC is over.
 
-    It keeps the results of 10 000 domains, and 100 kinds of failures of each policy; beyond that,
-    other domains are not counted, and other failures only in their sum.
+    It keeps the results of 10 000 domains, 20 policies of each, and 100 kinds of failures of each
+    policy; beyond that, other domains and policies are not counted, and other failures only in
+    their sum.
     """
 
     _domains: dict[str, dict[ReportedPolicy, _Counts]] = field(factory=dict, init=False)
@@ -36,6 +37,8 @@ class TLSResults:
             if len(self._domains) >= TLS_REPORT_DOMAINS:
                 return
             policies = self._domains[domain] = {}
+        if policy not in policies and len(policies) >= TLS_REPORT_POLICIES:
+            return
         counts = policies.setdefault(policy, _Counts())
         if failure is None:
             counts.successes += 1

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.dns import TLSA
-from smtpproto.limits import TLS_REPORT, TLS_REPORT_FAILURES
+from smtpproto.limits import TLS_REPORT, TLS_REPORT_FAILURES, TLS_REPORT_POLICIES
 from smtpproto.mail.tls_required import waives_tls
 from smtpproto.policy import (
     DANEFinding,
@@ -350,7 +350,9 @@ def test_what_is_collected_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(TLS_REPORT_FAILURES + 5):
         results.add("a.example", STS, evolve(EXPIRED, helo=f"h{number}"))
         results.add(f"{number}.example", STS)
+        results.add("0.example", ReportedPolicy.none(f"{number}.example"))
     taken = results.take()
     assert [*taken] == ["a.example", "0.example"]
+    assert len(taken["0.example"]) == TLS_REPORT_POLICIES
     [result] = taken["a.example"]
     assert (result.failed, len(result.failures)) == (TLS_REPORT_FAILURES + 5, TLS_REPORT_FAILURES)
