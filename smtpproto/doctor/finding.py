@@ -14,6 +14,7 @@ __all__ = ["Diagnosis", "Finding", "Severity", "Subject"]
 
 _INDENT = " " * 11
 _WIDTH = 100  # columns
+_TEXT, _LINES = 4000, 500  # characters of a text, and lines of a detail
 
 
 class Severity(enum.Enum):
@@ -76,27 +77,35 @@ _TITLES = {
 }
 
 
-def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
+def _told(text: str) -> str:
+    """Return *text* as one line that can be shown, and not much more than a screen."""
+    return printable(text if len(text) <= _TEXT else f"{text[:_TEXT]}...")
+
+
+def _told_lines(text: str) -> str:
+    lines = text.split("\n", _LINES)
+    if len(lines) > _LINES:
+        lines[-1] = "..."
+    return "\n".join(map(_told, lines))
 
 
 @frozen(kw_only=True)
 class Finding:
-    """One thing that the doctor has found. All text is printable."""
+    """One thing that the doctor has found. All text is printable, and cut if it is very long."""
 
     subject: Subject
     severity: Severity
-    about: str = field(converter=printable)
+    about: str = field(converter=_told)
     """The name, address or selector that it is about."""
-    what: str = field(converter=printable)
+    what: str = field(converter=_told)
     """What is."""
-    why: str = field(default="", converter=printable)
+    why: str = field(default="", converter=_told)
     """Why it matters; "" if all is well."""
-    mend: str = field(default="", converter=printable)
+    mend: str = field(default="", converter=_told)
     """What to do; "" if there is nothing to do."""
-    record: str = field(default="", converter=printable)
+    record: str = field(default="", converter=_told)
     """The record to publish, as a line of a zone; "" if there is none."""
-    detail: str = field(default="", converter=_printable_lines)
+    detail: str = field(default="", converter=_told_lines)
     """More, on several lines, for example the tree of SPF."""
 
     def publishing(self, record: str) -> Finding:

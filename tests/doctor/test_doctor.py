@@ -195,6 +195,19 @@ def test_options_that_are_one_text_are_refused() -> None:
         DoctorOptions(senders=["nobody"])
 
 
+def test_what_a_stranger_writes_is_cut() -> None:
+    long = Finding(
+        subject=Subject.PORT,
+        severity=Severity.OK,
+        about="mx",
+        what="x" * 100_000,
+        record="\x1b" * 100_000,
+        detail="y\n" * 100_000 + "z" * 100_000,
+    )
+    assert len(str(long)) < 30_000
+    assert long.what.endswith("x...") and long.detail.endswith("y\n...")
+
+
 def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
     bad = Finding(
         subject=Subject.SPF,
