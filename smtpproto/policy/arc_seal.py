@@ -78,12 +78,13 @@ class Sealing:
 
         *check* is the result for the chain of this message, *results* the value of an
         Authentication-Results field (RFC 8601), *now* the time in seconds since the epoch. Raises
-        GrammarError if *results* is not one field, or if the header section is malformed.
+        GrammarError if *results* is not one field, or if the header section is malformed or has no
+        From field.
         """
         self._header.finish()
         header = HeaderSection(self._header.octets)
-        if header.fault:
-            raise GrammarError(header.fault)
+        if header.fault or not header.named(b"from"):
+            raise GrammarError(header.fault or "there is no From field to sign")
         instance = len(check.sets) + 1
         if instance > MAX_SETS or (check.sets and check.sets[-1].chain == "fail"):
             return b""

@@ -331,3 +331,9 @@ def test_the_page_on_arc_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_message_with_a_malformed_header_section_is_not_sealed() -> None:
     with pytest.raises(GrammarError, match="not a header field"):
         seal(b"oops\r\n" + MESSAGE)
+
+
+@pytest.mark.parametrize("message", [b"", b"\r\nhello\r\n", b"Subject: x\r\n\r\nhello\r\n"])
+def test_a_message_without_a_from_field_is_not_sealed(message: bytes) -> None:
+    with pytest.raises(GrammarError, match="no From field"):
+        seal(message)
