@@ -22,7 +22,10 @@ from .simulation import SimulatedHost
 
 __all__ = ["Arrival", "Behaviour", "MailHost", "Record", "Submission", "key_of"]
 
-_KEY = re.compile(rb"^(?:X-Key: *([!-~]+)|In-Reply-To: <([!-~]+)@client\.invalid>)", re.MULTILINE)
+_KEY = re.compile(
+    rb"^(?:X-Key: *([!-~]+)|In-Reply-To: <([!-~]+)@client\.invalid>| Report-ID: <([!-~]+)>)",
+    re.MULTILINE,
+)
 
 SERVICE_CLOSING = Reply(421, "4.3.2", "Too many messages on this connection")
 FULL = Reply(452, "4.3.1", "Insufficient system storage")
@@ -33,9 +36,9 @@ NOT_WANTED = Reply(554, "5.7.1", "This message is not wanted here")
 
 def key_of(content: bytes) -> str:
     """Return the key of the message *content*, or of the one that this report is about: what
-    :meth:`.Internet.submit` has named it. "" if it has none."""
+    :meth:`.Internet.submit` has named it. That of a daily report is its id. "" if it has none."""
     found = _KEY.search(content)
-    return "" if found is None else (found[1] or found[2]).decode()
+    return "" if found is None else (found[1] or found[2] or found[3]).decode()
 
 
 @frozen(kw_only=True)
@@ -74,7 +77,8 @@ class Arrival:
     @property
     def is_report(self) -> bool:
         """Whether it is a delivery report."""
-        return self.envelope.sender.mailbox is None and b"multipart/report" in self.content
+        is_report = b"report-type=delivery-status" in self.content
+        return is_report and self.envelope.sender.mailbox is None
 
 
 @define(eq=False)

@@ -237,7 +237,7 @@ def _content_of(mta: SimulatedMTA, entry: Entry) -> bytes:
 
 
 def _is_report(content: bytes) -> bool:
-    return b"multipart/report" in content.partition(b"\r\n\r\n")[0]
+    return b"report-type=delivery-status" in content.partition(b"\r\n\r\n")[0]
 
 
 def _reports_of(queue: MTAQueue) -> Iterator[Told]:

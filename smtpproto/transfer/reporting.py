@@ -12,7 +12,7 @@ from attrs.validators import ge, min_len
 
 from ..grammar.address import Mailbox
 from ..grammar.domain import Domain
-from ..grammar.reply import GrammarError
+from ..grammar.reply import GrammarError, SMTPError
 from ..option_types import checked
 from ..policy.fetch import Post
 from ..ports import Event, Runtime
@@ -178,8 +178,11 @@ class ReportSchedule:
         """Send a report; if that fails, let it wait for a while."""
         try:
             done = await self._runtime.within(_TIMEOUT, it.job.send())
-        except Exception:
-            _log.warning("sending the report on %s failed", it.job.about, exc_info=True)
+        except SMTPError as error:
+            _log.warning("sending the report on %s failed: %s", it.job.about, error)
+            done = False
+        except Exception:  # of a key, or of a resolver
+            _log.exception("sending the report on %s failed", it.job.about)
             done = False
         if done:
             return

@@ -61,7 +61,8 @@ class World:
 
     async def submit(self, *senders: str) -> None:
         for sender in senders:
-            await self.internet.submit(self.mta, "k", sender, [f"bob@{OWN}"])
+            key = f"k{len(self.internet.submissions)}"
+            await self.internet.submit(self.mta, key, sender, [f"bob@{OWN}"])
 
     async def until(self, days: float) -> None:
         """Wait until some days after the first midnight."""
@@ -76,6 +77,7 @@ class World:
             await self.internet.until_delivered(days=1)
 
         self.internet.run(main())
+        self.internet.check()
         return [it for it in self.internet.record.arrivals if it.host != HOST]
 
 

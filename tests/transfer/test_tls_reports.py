@@ -234,7 +234,8 @@ class World:
 
     async def submit(self, *domains: str) -> None:
         for domain in domains:
-            await self.internet.submit(self.mta, "k", "ann@ours.test", [f"bob@{domain}"])
+            key = f"k{len(self.internet.submissions)}"
+            await self.internet.submit(self.mta, key, "ann@ours.test", [f"bob@{domain}"])
 
     async def until(self, days: float) -> None:
         """Wait until some days after the first midnight."""
@@ -248,6 +249,7 @@ class World:
             await self.internet.until_delivered(days=1)
 
         self.internet.run(main())
+        self.internet.check()
         arrivals = self.internet.record.arrivals
         return [it for it in arrivals if b"TLS-Report-Domain" in it.content]
 
