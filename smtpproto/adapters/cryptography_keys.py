@@ -112,6 +112,7 @@ class PrivateKey:
     @classmethod
     def generate(cls, algorithm: Algorithm = Algorithm.RSA_SHA256, bits: int = 2048) -> Self:
         """Return a new key. *bits* is the size of an RSA key, at least 2048."""
+        require_type("algorithm", algorithm, Algorithm, "Algorithm.RSA_SHA256 or ED25519_SHA256")
         if algorithm is Algorithm.ED25519_SHA256:
             return cls(ed25519.Ed25519PrivateKey.generate())
         if bits < _LEAST_BITS:

@@ -144,7 +144,8 @@ def feed_source(
 ) -> None:
     """Feed all of *source* with CRLF line ends, and set a seekable file back."""
     passed: object = source
-    if isinstance(passed, str) or hasattr(passed, "as_bytes"):  # text, or an EmailMessage
+    wrong = any(hasattr(passed, it) for it in ("as_bytes", "__fspath__"))  # EmailMessage, Path
+    if wrong or isinstance(passed, str):
         raise wrong_type("a message", source, "its octets, a binary file, or octets in pieces")
     if isinstance(source, bytes) and has_crlf_lines(source):
         feed(source)

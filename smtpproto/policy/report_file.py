@@ -7,6 +7,7 @@ import zipfile
 import zlib
 
 from ..grammar.reply import GrammarError
+from ..option_types import require_type
 
 __all__ = ["MAX_EXPANDED", "MAX_REPORT"]
 
@@ -34,7 +35,8 @@ def expand(octets: bytes, most: int = MAX_EXPANDED) -> bytes:
 
 
 def check_size(octets: bytes) -> None:
-    """Raise GrammarError if *octets* are too many for a report."""
+    """Raise GrammarError if *octets* are too many for a report, TypeError if they are no bytes."""
+    require_type("a report", octets, bytes, "the octets of the file or the mail")
     if len(octets) > MAX_REPORT:
         raise GrammarError(f"a report of more than {MAX_REPORT} octets")
 

@@ -102,7 +102,7 @@ def test_a_file_is_signed_as_it_will_be_sent_and_set_back(tmp_path: Path) -> Non
     assert run(signer.sign([lines[:9], lines[9:]], now=NOW)) + MESSAGE == sign()
 
 
-@pytest.mark.parametrize("source", ["text", EmailMessage()])
+@pytest.mark.parametrize("source", ["text", EmailMessage(), Path("message.eml")])
 def test_what_is_not_octets_is_refused(source: Any) -> None:
     with pytest.raises(TypeError, match="a message cannot be"):
         run(DKIMSigner(ed25519()).sign(source, now=NOW))

@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import GrammarError
-from smtpproto.policy import FeedbackReport
+from smtpproto.policy import AggregateReport, FeedbackReport, read_tls_report
 
 VECTORS = (
     Path(os.environ.get("SMTPPROTO_VECTORS", Path(__file__).parents[3] / "shared/vectors")) / "arf"
@@ -118,3 +119,14 @@ def test_what_is_not_a_report_is_refused(mail: bytes) -> None:
 def test_whatever_is_read_only_our_error_is_raised(at: int, octets: bytes) -> None:
     with contextlib.suppress(GrammarError):
         FeedbackReport.parse(REPORT[:at] + octets + REPORT[at:])
+
+
+@pytest.mark.parametrize(
+    "read",
+    [AggregateReport.parse, FeedbackReport.parse, read_tls_report],
+    ids=lambda it: it.__qualname__,
+)
+@pytest.mark.parametrize("report", ["text", Path("report.xml.gz")], ids=["str", "path"])
+def test_a_report_that_is_not_octets_is_refused(read: Any, report: object) -> None:
+    with pytest.raises(TypeError, match="a report cannot be of the type .*; pass the octets"):
+        read(report)

@@ -157,3 +157,8 @@ def test_a_private_key_is_neither_printed_nor_pickled() -> None:
 def test_a_source_that_is_neither_octets_nor_a_path_is_refused() -> None:
     with pytest.raises(TypeError, match="source cannot be of the type str; pass a Path"):
         PrivateKey.load("key.pem")  # type: ignore[arg-type]
+
+
+def test_an_algorithm_that_is_a_str_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"algorithm cannot be of the type str; pass Algorithm\."):
+        PrivateKey.generate("ed25519")  # type: ignore[arg-type]
