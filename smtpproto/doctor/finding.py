@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
 from attrs import evolve, field, frozen
@@ -13,7 +13,7 @@ from ..grammar.printable import printable
 __all__ = ["Diagnosis", "Finding", "Severity", "Subject"]
 
 _INDENT = " " * 11
-_WIDTH = 100  # columns
+_WIDTH = 80  # columns
 _TEXT, _LINES = 4000, 500  # characters of a text, and lines of a detail
 
 
@@ -142,7 +142,7 @@ class Finding:
 
 @frozen(kw_only=True)
 class Diagnosis:
-    """All that was found about a domain or a message. ``str()`` tells it."""
+    """All that was found about a domain or a message. ``str()`` tells it, the worst first."""
 
     about: str = field(converter=printable)
     findings: tuple[Finding, ...]
@@ -177,14 +177,18 @@ class Diagnosis:
         }
 
     def __str__(self) -> str:
-        groups = (_group(subject, self.of(subject)) for subject in Subject)
+        groups = [sorted(found, key=_rank) for it in Subject if (found := self.of(it))]
+        groups.sort(key=lambda found: _rank(found[0]))  # the worst first
         summary = f"{self.about}: {self.summary or 'nothing was found'}"
-        return "\n\n".join([summary, *filter(None, groups)])
+        return "\n\n".join([summary, *map(_group, groups)])
 
 
-def _group(subject: Subject, findings: Iterable[Finding]) -> str:
-    lines = [str(it) for it in findings]
-    return "\n".join([subject.title, *lines]) if lines else ""
+def _rank(finding: Finding) -> int:
+    return -[*Severity].index(finding.severity)
+
+
+def _group(findings: Sequence[Finding]) -> str:
+    return "\n".join([findings[0].subject.title, *map(str, findings)])
 
 
 def _wrapped(start: str, text: str) -> list[str]:

@@ -31,7 +31,7 @@ from .finding import Diagnosis, Finding, Severity, Subject, error, note, ok, war
 from .list_headers import field_text, is_for_a_list, judge_list, judge_one_click
 from .ptr_findings import judge_address
 from .received_path import Hop, judge_path, read_path
-from .receivers import DEMANDS, Demand, Need, refusals
+from .receivers import BULK, DEMANDS, Demand, Need, refusals
 
 __all__ = ["examine_message"]
 
@@ -74,12 +74,14 @@ async def examine_message(
     *request* says which client has sent it, for SPF. None: as the first Received field and
     Return-Path say, which may be forged unless the message was received by a host that you trust.
     *now* is in seconds since the epoch: keys and signatures are judged as of then. Raises
-    GrammarError if the header section is longer than 1 MiB.
+    GrammarError if the header section has no field, or is longer than 1 MiB.
     """
     verifier = MessageVerifier(request)
     feed_source(verifier.feed, message)
     octets = verifier.finish()
     header = HeaderSection(octets)
+    if not header.names:
+        raise GrammarError(f"not a message: {header.fault or 'it has no header section'}")
     hops = read_path(field_text(it) for it in header.named(b"received"))
     verifier.request = request or _request(header, hops, now)
     questions = Questions(resolver)
@@ -168,6 +170,8 @@ def _dmarc(check: DMARCCheck) -> Finding:
             check.disposition.value != "none"
         )
         mend = f"Sign with d={about}, or use a sender of this domain that SPF allows."
+        if check.result is DMARCResult.PERMERROR:
+            mend = "Write one From field with one address, and nothing malformed before it."
         why = f"{asked}{refusals(Need.ALIGNMENT)}"
         found = error(Subject.DMARC, about, what, why, mend)
     return evolve(found, detail=story)
@@ -228,13 +232,16 @@ def _receivers(needs: Mapping[Need, bool]) -> Iterator[Finding]:
             text = f"nothing that it demands is missing{more}"
             yield ok(Subject.RECEIVER, receiver, text)
             continue
-        told = "; ".join(dict.fromkeys(map(_missed, missed)))
-        judge = warning if all(it.bulk for it in missed) else error
-        why = "It refuses the message, or sorts it out as spam."
-        yield judge(Subject.RECEIVER, receiver, f"not met: {told}", why, "See the findings above.")
+        always, bulk = (_told(it for it in missed if it.bulk is bulk) for bulk in (False, True))
+        parts = [f"not met: {always}" if always else ""]
+        parts += [f"not met, for senders of {BULK}: {bulk}" if bulk else ""]
+        yield Finding(
+            subject=Subject.RECEIVER,
+            severity=Severity.ERROR if always else Severity.WARNING,
+            about=receiver,
+            what="; ".join(filter(None, parts)),
+        )
 
 
-def _missed(demand: Demand) -> str:
-    how = [demand.reply, "from 5,000 messages a day on" if demand.bulk else ""]
-    more = ", ".join(filter(None, how))
-    return f"{demand.need.value} ({more})" if more else demand.need.value
+def _told(demands: Iterable[Demand]) -> str:
+    return ", ".join(f"{it.need.value} ({it.reply or 'or sorted out as spam'})" for it in demands)

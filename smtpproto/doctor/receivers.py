@@ -40,9 +40,10 @@ class Demand:
     """The address of the page that says so."""
 
     def __str__(self) -> str:
-        how = f"with {self.reply}" if self.reply else "or sorts it out as spam"
-        return f"{self.receiver} refuses it {how}"
+        return f"{self.receiver} ({self.reply or 'or sorted out as spam'})"
 
+
+BULK = "5,000 messages a day or more"
 
 GUIDELINES = "https://support.google.com/a/answer/81126"
 CODES = "https://support.google.com/a/answer/3726730"
@@ -76,11 +77,14 @@ DEMANDS = (
 
 
 def refusals(*needs: Need) -> str:
-    """Return which receivers refuse mail for lack of one of *needs*, and how, as a sentence."""
+    """Return which receivers refuse mail for lack of one of *needs*, and how, in sentences."""
     demands = [it for need in needs for it in DEMANDS if it.need is need]
     everybody = _said([it for it in demands if not it.bulk])
     many = _said([it for it in demands if it.bulk and it.receiver not in everybody])
-    parts = [everybody, f"From 5,000 messages a day on, {many}" if many else ""]
+    parts = [
+        f"Refused by {everybody}" if everybody else "",
+        f"Refused from senders of {BULK} by {many}" if many else "",
+    ]
     return " ".join(f"{it}." for it in parts if it)
 
 

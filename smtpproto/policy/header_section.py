@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -48,6 +48,11 @@ class HeaderSection:
                 self._fields.setdefault(found[1].lower(), []).append(field)
             else:
                 self.fault = self.fault or f"a line is not a header field: {_shown(field)}"
+
+    @property
+    def names(self) -> Collection[bytes]:
+        """The names of the fields."""
+        return self._fields.keys()
 
     def named(self, name: bytes) -> list[bytes]:
         """Return the fields with *name*, from the top."""

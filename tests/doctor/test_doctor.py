@@ -223,15 +223,15 @@ def test_a_diagnosis_is_told_by_subject_and_as_json() -> None:
     diagnosis = Diagnosis(about=DOMAIN, findings=(bad, good))
     assert str(diagnosis) == (
         "example.org: 1 error, 1 ok\n\n"
-        "Hosts that take mail (MX)\n"
-        "  ok       mx: fine\n\n"
         "SPF\n"
         "  error    example.org: nothing\\r\\nhere\n"
         "           Why: W\n"
         "           Do: M\n"
         "           Publish: R\n"
         "           one\n"
-        "           two\\x1b"
+        "           two\\x1b\n\n"
+        "Hosts that take mail (MX)\n"
+        "  ok       mx: fine"
     )
     assert diagnosis.as_dict()["counts"] == {"ok": 1, "note": 0, "warning": 0, "error": 1}
     assert good.as_dict() == {"subject": "mx", "severity": "ok", "about": "mx", "what": "fine"}

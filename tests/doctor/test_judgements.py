@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from smtpproto import Reply, TLSInfo
-from smtpproto.doctor import DEMANDS, Need, Severity
+from smtpproto.doctor import DEMANDS, Diagnosis, Need, Severity, Subject
+from smtpproto.doctor.finding import error, note, ok
 from smtpproto.doctor.port_findings import judge_roles
 from smtpproto.doctor.receivers import refusals
 from smtpproto.doctor.session import Session
@@ -79,7 +80,19 @@ def test_greylisting_of_postmaster_is_only_a_note() -> None:
 
 
 def test_receivers_are_told_with_their_codes() -> None:
-    assert refusals(Need.PTR) == (
-        "Gmail refuses it with 550 5.7.25, Yahoo refuses it or sorts it out as spam."
+    assert refusals(Need.PTR) == ("Refused by Gmail (550 5.7.25), Yahoo (or sorted out as spam).")
+    assert refusals(Need.DKIM).startswith(
+        "Refused from senders of 5,000 messages a day or more by Gmail ("
     )
-    assert refusals(Need.DKIM).startswith("From 5,000 messages a day on, Gmail refuses it with")
+
+
+def test_the_worst_is_told_first() -> None:
+    found = [
+        ok(Subject.MX, "a", "is well"),
+        error(Subject.MX, "b", "is bad", "", ""),
+        ok(Subject.SPF, "c", "is well"),
+        note(Subject.DKIM, "d", "is noted"),
+        error(Subject.DMARC, "e", "is bad", "", ""),
+    ]
+    lines = str(Diagnosis(about="x", findings=tuple(found))).splitlines()
+    assert [it.split()[1] for it in lines if it.startswith("  ")] == ["b:", "a:", "e:", "d:", "c:"]

@@ -202,9 +202,19 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(st.one_of(_PIECES, st.binary(max_size=20)), max_size=12).map(b"".join))
 def test_any_octets_lead_to_findings_on_printable_lines(message: bytes) -> None:
-    diagnosis = examine(message)
+    try:
+        diagnosis = examine(message)
+    except GrammarError as error:
+        assert str(error).isprintable()
+        return
     assert diagnosis.findings
     assert all(line.isprintable() for line in str(diagnosis).split("\n"))
+
+
+@pytest.mark.parametrize("octets", [b"", b"this is no message\n", b"\n\nFrom: a@b.example\n"])
+def test_what_has_no_header_fields_is_no_message(octets: bytes) -> None:
+    with pytest.raises(GrammarError, match="not a message: "):
+        examine(octets)
 
 
 def test_a_header_section_without_end_is_refused() -> None:

@@ -128,5 +128,5 @@ def test_whatever_is_read_only_our_error_is_raised(at: int, octets: bytes) -> No
 )
 @pytest.mark.parametrize("report", ["text", Path("report.xml.gz")], ids=["str", "path"])
 def test_a_report_that_is_not_octets_is_refused(read: Any, report: object) -> None:
-    with pytest.raises(TypeError, match="a report cannot be of the type .*; pass the octets"):
+    with pytest.raises(TypeError, match=r"a report cannot be of the type .*; pass the octets"):
         read(report)
