@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 from ..adapters.blocking import run as run_blocking
 from ..doctor import examine_message
+from ..grammar.address import Mailbox
 from ..policy import SPFRequest
 from .doctor_command import STATUSES, add_report_options, keys, report, resolver_of
-from .options import UsageError
+from .options import UsageError, address
 
 HELP = "find out what large receivers will say about a message"
 DESCRIPTION = f"""Examine a message: each DKIM signature, SPF, whether they are aligned with the
@@ -22,9 +23,9 @@ From field (DMARC), the hosts on its way, what others have found, and what large
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     add = parser.add_argument
-    add("file", nargs="?", metavar="MESSAGE", help="the message (default: standard input)")
+    add("file", nargs="?", metavar="MESSAGE", help="the message (default or -: standard input)")
     help_ = "IP address of the host that sends the message (default: as its Received field says)"
-    add("--client", metavar="ADDRESS", help=help_)
+    add("--client", type=address, metavar="ADDRESS", help=help_)
     add("--hello", default="", metavar="NAME", help="name in the EHLO of that host")
     help_ = 'envelope sender; "" for <> (default: as its Return-Path field says)'
     add("--sender", metavar="ADDRESS", help=help_)
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     now = time.time()
     request, resolver = _request(args, now), resolver_of(args.resolver)
     with ExitStack() as stack:
-        if args.file is None:
+        if args.file in (None, "-"):
             source = sys.stdin.buffer
         else:
             source = stack.enter_context(open(args.file, "rb"))
@@ -54,7 +55,5 @@ def _request(args: argparse.Namespace, now: float) -> SPFRequest | None:
         return None
     if args.sender is None:
         raise UsageError('--client needs --sender, the envelope sender ("" for <>)')
-    try:
-        return SPFRequest(client=args.client, helo=args.hello, sender=args.sender, now=now)
-    except ValueError as error:
-        raise UsageError(f"{error}; check: --client") from None
+    sender = Mailbox.parse(args.sender) if args.sender else None
+    return SPFRequest(client=args.client, helo=args.hello, sender=sender, now=now)

@@ -13,7 +13,7 @@ from ..dns import Resolver
 from ..doctor import Diagnosis, DoctorOptions, Severity, examine_domain
 from ..policy import Certificates, Keys
 from ..tls import TLSVerify
-from .options import UsageError, port
+from .options import UsageError, address, port
 
 HELP = "find out what is wrong with the mail of a domain, and how to mend it"
 STATUSES = """The exit status is 0 if all is well, 1 if there are warnings and --strict is given,
@@ -31,11 +31,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "selector of a DKIM key, s= in a signature; may be repeated"
     add("--selector", action="append", default=[], metavar="NAME", help=help_)
     help_ = "IP address of a host that sends mail of DOMAIN; may be repeated"
-    add("--sender", action="append", default=[], metavar="ADDRESS", help=help_)
+    add("--sender", type=address, action="append", default=[], metavar="ADDRESS", help=help_)
     help_ = "only ask the DNS, and connect to no host"
     add("--no-connect", dest="connects", action="store_false", help=help_)
     help_ = "IP address of this machine from which to connect"
-    add("--port-25-from", dest="source", metavar="ADDRESS", help=help_)
+    add("--port-25-from", type=address, dest="source", metavar="ADDRESS", help=help_)
     add("--hello", metavar="NAME", help="name for EHLO (default: the IP address of this machine)")
     help_ = "trust the CAs in this PEM file, instead of the system's"
     add("--ca", metavar="FILE", help=help_)
@@ -67,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
             certificates=_certificates(),
         )
     except ValueError as error:
-        check = "--selector, --sender, --hello, --port-25-from and --ca"
-        raise UsageError(f"{error}; check: {check}") from None
+        raise UsageError(f"{error}; check: --selector, --hello and --ca") from None
     resolver = resolver_of(args.resolver)
     return report(run_blocking(examine_domain(args.domain, resolver, Runtime(), options)), args)
 
@@ -82,8 +81,8 @@ def resolver_of(text: str | None) -> Resolver:
     try:
         if text is None:
             return DNSResolver()
-        address, number = _address_and_port(text)
-        return DNSResolver([address], port=number)
+        server, number = _address_and_port(text)
+        return DNSResolver([server], port=number)
     except (ValueError, argparse.ArgumentTypeError) as error:
         raise UsageError(f"{error}; check: --resolver") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from ipaddress import ip_address
 
 from ..grammar.secret import Secret
 from ..ports import is_path
@@ -21,6 +22,14 @@ def port(text: str) -> int:
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"not a port number: {text!r}; use 0 to 65535")
     return number
+
+
+def address(text: str) -> str:
+    """Return an IP address, for argparse."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not an IP address: {text!r}") from None
 
 
 def host(text: str) -> str:

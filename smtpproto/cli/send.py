@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     help_ = "name of the client, for EHLO (default: its IP address)"
     add("--hello", metavar="NAME", help=help_)
     add("--trace", action="store_true", help="print the dialogue on standard error")
-    add("file", nargs="?", metavar="FILE", help="the message (default: standard input)")
+    add("file", nargs="?", metavar="FILE", help="the message (default or -: standard input)")
 
 
 def _add_verify_options(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +97,10 @@ def _default_port(args: argparse.Namespace) -> int:
 def _message(path: str | None) -> Iterator[BinaryIO]:
     """Open the message as a file that can be read twice: to prepare MAIL, and to send it."""
     with ExitStack() as stack:
-        source = sys.stdin.buffer if path is None else stack.enter_context(open(path, "rb"))
+        if path is None or path == "-":
+            source = sys.stdin.buffer
+        else:
+            source = stack.enter_context(open(path, "rb"))
         if source.seekable():
             yield source
             return

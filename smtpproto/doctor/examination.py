@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from ..dns import Resolver
-from ..grammar.domain import Domain, to_a_labels
+from ..policy.dkim_sign import as_domain
 from ..policy.questions import Questions
 from ..ports import CallAborted, Runtime
 from . import (
@@ -51,7 +51,7 @@ async def examine_domain(
     It asks the DNS and connects to hosts, and sends no mail. Whatever they answer is a finding.
     Raises GrammarError if *domain* is not a domain.
     """
-    name = Domain(to_a_labels(domain).lower().removesuffix(".")).name
+    name = as_domain(domain.removesuffix("."))
     end = runtime.now() + options.seconds
     questions = Questions(resolver, options.questions, runtime.now, end)
     facts = Facts(name, questions, runtime, options, end)

@@ -18,6 +18,7 @@ from ..grammar.reply import accepts
 from ..limits import DNS_QUESTIONS, DOCTOR_HOSTS, DOCTOR_SECONDS
 from ..option_types import checked
 from ..policy import Certificates, Fetch, Keys
+from ..policy.dkim_sign import as_domain
 from ..ports import Runtime
 from ..tls import TLSVerify
 
@@ -29,7 +30,7 @@ _ADDRESSES = 4  # of one host
 def _selectors(values: Iterable[str]) -> tuple[str, ...]:
     if isinstance(values, str):
         raise TypeError("selectors cannot be a str; pass a list of names")
-    return tuple(values)
+    return tuple(map(as_domain, values))
 
 
 def _addresses(values: Iterable[str]) -> tuple[str, ...]:

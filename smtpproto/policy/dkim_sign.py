@@ -50,8 +50,12 @@ _KEPT = 64  # choices of fields that were put in order
 
 
 def as_domain(value: str) -> str:
-    """Return a domain in A-labels, as it is written into a signature (RFC 6376 3.5)."""
-    return lower(Domain(value, loose=True).a_labels().name)
+    """Return a domain in A-labels, as it is written into a signature (RFC 6376 3.5). Raises
+    GrammarError, which quotes *value*."""
+    try:
+        return lower(Domain(value, loose=True).a_labels().name)
+    except GrammarError as error:
+        raise GrammarError(f"not a domain name: {value[:100]!r}: {error.message}") from None
 
 
 def as_names(value: Iterable[str]) -> tuple[str, ...]:

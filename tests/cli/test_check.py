@@ -47,11 +47,15 @@ def test_a_message_in_a_file_is_examined(
     assert "pass for 198.51.100.1" in out and "there is no signature" in out
 
 
+@pytest.mark.parametrize("name", [[], ["-"]], ids=["none", "dash"])
 def test_a_message_on_standard_input_is_examined(
-    server: NameServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    name: list[str],
+    server: NameServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(MESSAGE)))
-    status, out, _ = _check(server, capsys, "--json")
+    status, out, _ = _check(server, capsys, "--json", *name)
     assert status == 2 and json.loads(out)["about"] == "message from example.test"
 
 
@@ -60,7 +64,7 @@ def test_a_message_on_standard_input_is_examined(
     [
         (["--client", "192.0.2.1"], "--client needs --sender"),
         (["--sender", "a@b.test"], "need --client"),
-        (["--client", "x", "--sender", ""], "--client"),
+        (["--client", "192.0.2.1", "--sender", "nobody"], "not an address: 'nobody'"),
         (["gone.eml"], "gone.eml"),
     ],
 )

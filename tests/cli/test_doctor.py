@@ -70,7 +70,7 @@ def test_json_has_the_same_findings(server: NameServer, capsys: pytest.CaptureFi
     [
         ("--resolver", "name"),
         ("--resolver", "127.0.0.1:x"),
-        ("--sender", "x"),
+        ("--selector", "a b"),
         ("--ca", "gone.pem"),
         ("--hello", "a b"),
     ],
@@ -82,8 +82,17 @@ def test_an_option_that_cannot_be_used_is_named(
     assert option in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--sender", "--port-25-from"])
+def test_an_option_that_is_no_address_is_named(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", DOMAIN, option, "mx"])
+    assert f"argument {option}: not an IP address: 'mx'" in capsys.readouterr().err
+
+
 def test_what_is_not_a_domain_is_refused(
     server: NameServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["doctor", "a b", "--resolver", f"127.0.0.1:{server.port}"]) == 2
-    assert "smtpproto doctor:" in capsys.readouterr().err
+    assert main(["doctor", "a@b.test", "--resolver", f"127.0.0.1:{server.port}"]) == 2
+    assert "smtpproto doctor: not a domain name: 'a@b.test'" in capsys.readouterr().err
