@@ -6,11 +6,12 @@ Names are text in ASCII (A-labels), in lower case and without the dot at their e
 from __future__ import annotations
 
 import enum
+import re
 from typing import Protocol
 
 from attrs import frozen
 
-__all__ = ["MX", "TLSA", "Answer", "Kind", "Record", "Resolver", "Status"]
+__all__ = ["MX", "TLSA", "Answer", "Kind", "Record", "Resolver", "Status", "txt_record"]
 
 
 class Kind(enum.Enum):
@@ -118,3 +119,11 @@ class Resolver(Protocol):
         It never raises for what the DNS does: a failure is an answer.
         """
         ...
+
+
+def txt_record(name: str, text: str) -> str:
+    """Return a TXT record as a line of a zone file. A *text* of more than 255 characters becomes
+    several strings (RFC 1035 3.3.14), which readers join."""
+    parts = [text[start : start + 255] for start in range(0, len(text) or 1, 255)]
+    quoted = " ".join(f'"{it}"' for it in (re.sub(r'(["\\])', r"\\\1", it) for it in parts))
+    return f"{name}. IN TXT {quoted}"

@@ -226,8 +226,3 @@ def error(subject: Subject, about: str, what: str, why: str, mend: str) -> Findi
     return Finding(
         subject=subject, severity=Severity.ERROR, about=about, what=what, why=why, mend=mend
     )
-
-
-def txt_record(name: str, text: str) -> str:
-    """Return a TXT record as a line of a zone."""
-    return f'{name}. IN TXT "{text}"'

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from ..dns import Kind
+from ..dns import Kind, txt_record
 from ..errors import GrammarError
 from ..policy import MTASTSCache, MTASTSMode, MTASTSPolicy
 from ..policy.mta_sts import sts_id
 from .facts import Facts, MailHost, is_answered
-from .finding import Finding, Subject, error, note, ok, txt_record, warning
+from .finding import Finding, Subject, error, note, ok, warning
 
 __all__ = ["check"]
 

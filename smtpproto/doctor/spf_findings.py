@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from attrs import evolve
 
+from ..dns import txt_record
 from ..policy import (
     SPFExamination,
     SPFFault,
@@ -16,7 +17,7 @@ from ..policy import (
     examine_spf,
 )
 from .facts import Facts
-from .finding import Finding, Subject, error, note, ok, txt_record, warning
+from .finding import Finding, Subject, error, note, ok, warning
 from .receivers import Need, refusals
 
 __all__ = ["check"]

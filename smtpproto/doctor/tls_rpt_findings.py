@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
-from ..dns import Answer, Kind
+from ..dns import Answer, Kind, txt_record
 from ..errors import GrammarError
 from ..policy import tls_report_uris
 from .facts import Facts, is_answered
-from .finding import Finding, Subject, note, ok, txt_record, warning
+from .finding import Finding, Subject, note, ok, warning
 
 __all__ = ["check"]
 

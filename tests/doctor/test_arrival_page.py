@@ -38,7 +38,7 @@ def _record(kind: Kind, text: str) -> Record:
             preference, exchange = text.split()
             return MX(int(preference), exchange.removesuffix("."))
         case Kind.TXT:
-            return text.strip('"').encode()
+            return "".join(re.findall('"(.*?)"', text)).encode()
         case _:
             return text.removesuffix(".")
 
