@@ -53,7 +53,7 @@ async def _serve(configuration: Configuration, path: Path) -> None:
     async with configuration.mta as mail, AsyncExitStack() as stack:
         servers = []
         for it in configuration.listeners:
-            serving = mail.serve(it.host, it.port, **it.options)
+            serving = mail.serve(it.host, it.port, receiver=it.receiver, **it.options)
             servers.append(await stack.enter_async_context(serving))
         with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
             loop = asyncio.get_running_loop()

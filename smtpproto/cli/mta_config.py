@@ -18,7 +18,6 @@ from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
 from ..grammar.dsn import Ret
-from ..grammar.secret import Secret
 from ..limits import Limits, ScheduleLimits
 from ..mta.bounce import ReportOptions
 from ..mta.exchangers import Self
@@ -27,8 +26,10 @@ from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes, SmartHost
 from ..sasl import Login
 from ..server.config import ServerOptions
+from ..server.handler import Session
 from ..tls.verify import TLSVerify
 from ..transfer.assembly import MTAOptions
+from ..transfer.receive import Receiver
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
@@ -58,6 +59,13 @@ class Certificate:
         return self.context
 
 
+class _SigningReceiver(Receiver):
+    """Has the messages signed of all clients that may send to all recipients."""
+
+    def signs_for(self, session: Session) -> bool:
+        return self.may_relay(session)
+
+
 @frozen
 class Listener:
     """A place where the MTA takes mail."""
@@ -65,6 +73,7 @@ class Listener:
     host: str
     port: int
     options: ServerOptions
+    receiver: type[Receiver]
     certificate: Certificate | None
     users: bytes | None = field(repr=False)
     """The file of the users."""
@@ -109,6 +118,8 @@ def read_configuration(path: Path) -> Configuration:
     options["resolver"] = _resolver(dns)
     options["inspect"] = inspect = read_inspection(table)
     options["sign"], options["seal"] = read_signer(table), read_sealer(table, inspect)
+    if options["sign"] is None and any(it.receiver is _SigningReceiver for it in listeners):
+        raise table.error("listen", "sign = true needs a key in [[sign]]")
     options["daily_reports"] = read_daily_reports(table)
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
@@ -208,12 +219,11 @@ def _route(table: Table) -> Route:
 def _client_options(table: Table) -> dict[str, Any]:
     """Return the options of connections to next hops."""
     options: dict[str, Any] = {}
-    user, file = table.take("user", str), table.take_path("password_file")
-    if (user is None) != (file is None):
+    user, password = table.take("user", str), table.take_secret("password_file")
+    if (user is None) != (password is None):
         raise table.error(None, "a login needs both: user and password_file")
-    if user is not None and file is not None:
-        with table.checks("password_file"), open(file, "rb") as opened:
-            options["login"] = Login(user, Secret(opened.readline(4096).rstrip(b"\r\n")))
+    if user is not None and password is not None:
+        options["login"] = Login(user, password)
     for name in ("tls", "server_name"):
         if (value := table.take(name, str)) is not None:
             options[name] = value
@@ -236,6 +246,7 @@ def _listener(table: Table) -> Listener:
     if (size := table.take("max_size", int)) is not None:
         with table.checks("max_size"):
             options["limits"] = Limits(message_size=size)
+    receiver = _SigningReceiver if table.take("sign", bool) else Receiver
     if (certificate := _certificate(table)) is not None:
         options["context"] = certificate
     users = None
@@ -249,7 +260,7 @@ def _listener(table: Table) -> Listener:
         raise table.error("port", f"must be 0 to 65535, not {port}")
     _check_tls(table, options)
     host = "127.0.0.1" if host is None else host
-    return Listener(host, port, options, certificate, users)
+    return Listener(host, port, options, receiver, certificate, users)
 
 
 def _check_tls(table: Table, options: ServerOptions) -> None:

@@ -58,12 +58,13 @@ def read_daily_reports(table: Table) -> DailyReports | None:
 def _key(table: Table) -> DKIM:
     domain, selector = table.need("domain", str), table.need("selector", str)
     path, identity = table.take_path("key"), table.take("identity", str)
+    password = table.take_secret("password_file")
     table.end()
     if path is None:
         raise table.error(None, "key is missing; it is the path of a private key")
     private_key = _cryptography(table, "key").PrivateKey
     with table.checks("key"):
-        key = private_key.load(Path(path))
+        key = private_key.load(Path(path), password=password)
     with table.checks():
         return DKIM(domain, selector=selector, key=key, identity=identity or "")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import SMTPError
+from ..grammar.secret import Secret
 from .options import UsageError
 
 T = TypeVar("T")
@@ -104,6 +105,13 @@ class Table:
         """Return the path at the key *name*; a relative one begins at the file's directory."""
         value = self.take(name, str)
         return None if value is None else str(self._places.directory / value)
+
+    def take_secret(self, name: str) -> Secret | None:
+        """Return the first line of the file whose path is there, or None. Raises UsageError."""
+        if (path := self.take_path(name)) is None:
+            return None
+        with self.checks(name), open(path, "rb") as file:
+            return Secret(file.readline(4096).rstrip(b"\r\n"))
 
     def take_texts(self, name: str) -> list[str] | None:
         """Return the list of texts of the key *name*; one text alone counts as such a list."""

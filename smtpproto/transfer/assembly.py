@@ -133,8 +133,8 @@ class MTAConfig(Relaying):
     """How messages are checked, by SPF, DKIM and DMARC, that come from clients which may not send
     to all recipients. None: they are not."""
     sign: DKIMSigner | None = field(default=None, converter=_to_signer)
-    """Signs, by DKIM, what the program sends, what clients send that have logged in, and reports.
-    None: they are not signed."""
+    """Signs, by DKIM, what the program sends, what clients send that have logged in, and reports;
+    :meth:`.Receiver.signs_for` decides on other clients. None: they are not signed."""
     seal: ARCSealer | None = field(default=None, converter=_to_sealer)
     """Seals (ARC) what *inspect* has checked and this server passes on to other hosts, so that they
     can know what was found. None: it is not sealed."""

@@ -26,15 +26,15 @@ __all__ = ["authentication"]
 
 
 def authentication(
-    intake: Intake, session: Session, envelope: Envelope, *, is_user: bool, trusted: bool
+    intake: Intake, session: Session, envelope: Envelope, *, signs: bool, trusted: bool
 ) -> Checking | Submission | None:
-    """Return what checks or signs a message from the client. *is_user*: it has logged in;
+    """Return what checks or signs a message from the client. *signs*: it is to be signed;
     *trusted*: it may send to all recipients."""
     inspect = intake.inspect
     if inspect is not None and not trusted:
         return Checking(inspect, intake, session, envelope)
     names_user = inspect is not None and inspect.logins
-    if is_user and (names_user or intake.signer is not None):
+    if signs and (names_user or intake.signer is not None):
         return Submission(intake, session.user if names_user else None)
     return None
 

@@ -86,8 +86,8 @@ class Intake:
     inspect: Inspection | None = None
     """How the messages of strangers are checked; None: they are not."""
     signer: DKIMSigner | None = None
-    """Signs the messages of the program, and of clients that have logged in; None: they are not
-    signed."""
+    """Signs the messages of the program, and of clients for which :meth:`.Receiver.signs_for` says
+    so; None: they are not signed."""
     sealer: ARCSealer | None = None
     """Seals checked messages that are passed on; None: they are not sealed."""
     count_check: Callable[[Envelope, MessageCheck, Reply | Hold | None], Awaitable[None]] | None = (

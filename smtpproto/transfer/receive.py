@@ -67,6 +67,12 @@ class Receiver(Handler):
         it is open to all."""
         return self.intake.relaying.may_relay(_user(session), session.peer[0])
 
+    def signs_for(self, session: Session) -> bool:
+        """Return whether messages of the client are signed with the keys in ``sign``: here, whether
+        it has logged in. Return True for others only if they send nothing but mail of their own,
+        because forged From fields would be signed, too."""
+        return _user(session) is not None
+
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
         """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2), and recipients here that
         have no mailbox."""
@@ -108,9 +114,9 @@ class QueueSink:
         self._body: Body | None = None
         self._refusal: Reply | None = None
         self._trusted = receiver.may_relay(session)
-        is_user = _user(session) is not None
+        signs = receiver.signs_for(session)
         self._authentication = authentication(
-            self._intake, session, envelope, is_user=is_user, trusted=self._trusted
+            self._intake, session, envelope, signs=signs, trusted=self._trusted
         )
 
     async def write(self, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedu
 from smtpproto.mta.exchangers import Self
 from smtpproto.policy import Algorithm
 from smtpproto.transfer import DailyReports, TLSPolicies
+from smtpproto.transfer.intake import Relaying
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"
@@ -310,8 +312,26 @@ def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> Non
     assert (first.domain, first.selector, second.selector) == ("example.org", "s1", "s2")
     [key] = configured(tmp_path, SIGN + "identity = '@mail.example.org'\n").sign.keys
     assert key.identity == "@mail.example.org"
+    (tmp_path / "secret").write_text("word\n")
+    encrypted = PrivateKey.generate(Algorithm.ED25519_SHA256).pem(password="word")
+    (tmp_path / "encrypted.pem").write_bytes(encrypted)
+    text = SIGN.replace("dkim.pem", "encrypted.pem")
+    assert configured(tmp_path, text + "password_file = 'secret'\n").sign.keys
     seal = configured(tmp_path, "[inspect]\n" + SIGN.replace("[[sign]]", "[seal]")).seal
     assert (seal.key.domain, seal.key.selector) == ("example.org", "s1")
+
+
+def test_a_listener_may_sign_what_programs_send_without_a_login(tmp_path: Path) -> None:
+    intake: Any = SimpleNamespace(relaying=Relaying(relay_from=["192.0.2.0/24"]))
+    path = tmp_path / "mail.toml"
+    write_key(tmp_path)
+    path.write_text(START + LISTEN + LISTEN + "sign = true\n" + SIGN)
+    for address, expected in (("192.0.2.7", [False, True]), ("198.51.100.1", [False, False])):
+        session: Any = SimpleNamespace(identity=None, user=None, peer=(address, 1))
+        listeners = read_configuration(path).listeners
+        assert [it.receiver(intake).signs_for(session) for it in listeners] == expected
+    text = START + LISTEN + "sign = true\n"
+    assert "listen: sign = true needs a key in [[sign]]" in refusal(tmp_path, text)
 
 
 def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:

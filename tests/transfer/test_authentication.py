@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from smtpproto import Envelope, PlainPasswords, Reply, SendRefused
+from smtpproto import Envelope, PlainPasswords, Reply, SendRefused, Session
 from smtpproto.dns import Kind, Status
 from smtpproto.mta.queue import State
 from smtpproto.mta.settlement import Hold
@@ -289,6 +289,18 @@ def test_what_strangers_and_relays_send_is_not_signed() -> None:
     for relay_from in ([], INSIDE):
         found = send(site(facts={"signer": SIGNER}, relay_from=relay_from))
         assert b"DKIM-Signature" not in found
+
+
+def test_a_receiver_may_sign_what_programs_send_without_a_login() -> None:
+    class Signing(Receiver):
+        def signs_for(self, session: Session) -> bool:
+            return self.may_relay(session)
+
+    for relay_from, signs in ((INSIDE, True), ([], False)):
+        to = site(
+            facts={"signer": SIGNER, "inspect": None}, relay_from=relay_from, receiver=Signing
+        )
+        assert (b"DKIM-Signature: " in send(to)) is signs
 
 
 def test_what_no_key_covers_is_sent_unsigned() -> None:
