@@ -116,43 +116,58 @@ class RelaxedBody(SimpleBody):
             super()._end()
 
 
+class _Digests:
+    """The SHA-256 hash of octets, and of their first ones."""
+
+    def __init__(self) -> None:
+        self._hash = sha256()
+        self.limits: list[int] = []  # that are not reached yet, the largest first
+        self.found: dict[int | None, bytes] = {}
+        self.octets = 0
+
+    def write(self, data: bytes) -> None:
+        while self.limits and self.limits[-1] <= self.octets + len(data):
+            limit = self.limits.pop()
+            self._hash.update(data[: limit - self.octets])
+            self.found[limit] = self._hash.digest()
+            data, self.octets = data[limit - self.octets :], limit
+        self._hash.update(data)
+        self.octets += len(data)
+
+    def finish(self) -> None:
+        self.found[None] = self._hash.digest()
+
+
 class BodyHash:
     """The SHA-256 hash of a body in a canonical *form*, and of its first octets (``l=``)."""
 
     def __init__(self, form: Canonicalization) -> None:
-        self._hash = sha256()
-        self._limits: list[int] = []  # that are not reached yet, the largest first
-        self._digests: dict[int | None, bytes] = {}
+        self._digests = _Digests()  # apart, so that no object refers to itself
         body = RelaxedBody if form is Canonicalization.RELAXED else SimpleBody
-        self._body = body(self._write)
+        self._body = body(self._digests.write)
         self.feed: Callable[[bytes], None] = self._body.feed
         """Takes the next slice of the body."""
-        self.octets: int = 0
+
+    @property
+    def octets(self) -> int:
         """The size of the canonical body."""
+        return self._digests.octets
 
     def limit(self, octets: int) -> None:
         """Hash the first *octets*, too. Call it before the body is fed."""
-        self._limits = sorted({*self._limits, octets}, reverse=True)
+        self._digests.limits = sorted({*self._digests.limits, octets}, reverse=True)
 
     def finish(self) -> bytes:
         """Return the hash of the body, which has ended. This may be called twice."""
-        if None not in self._digests:
+        if None not in self._digests.found:
             self._body.finish()
-            self._digests[None] = self._hash.digest()
-        return self._digests[None]
+            self._digests.finish()
+        return self.digest()
 
     def digest(self, limit: int | None = None) -> bytes:
         """Return the hash of the body, or of its first *limit* octets, after :meth:`finish`."""
-        return self._digests.get(limit, self._digests[None])
-
-    def _write(self, data: bytes) -> None:
-        while self._limits and self._limits[-1] <= self.octets + len(data):
-            limit = self._limits.pop()
-            self._hash.update(data[: limit - self.octets])
-            self._digests[limit] = self._hash.digest()
-            data, self.octets = data[limit - self.octets :], limit
-        self._hash.update(data)
-        self.octets += len(data)
+        found = self._digests.found
+        return found.get(limit, found[None])
 
 
 def _content_end(data: bytes) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
+import weakref
 from base64 import b64decode
 from hashlib import sha256
 
@@ -160,3 +162,17 @@ def test_a_long_run_of_empty_lines_takes_no_memory_until_it_is_needed() -> None:
 def test_a_long_run_of_blanks_becomes_one(form: Canonicalization) -> None:
     data = b"a" + b" \t" * 50_000 + b"b"
     assert len(canonical(data, form, 7, 999)) == (5 if form is RELAXED else len(data) + 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_body_hash_is_freed_without_the_garbage_collector(form: Canonicalization) -> None:
+    body_hash = BodyHash(form)
+    body_hash.feed(b"Hello\r\n")
+    body_hash.finish()
+    reference = weakref.ref(body_hash)
+    gc.disable()
+    try:
+        del body_hash
+        assert reference() is None
+    finally:
+        gc.enable()
