@@ -123,16 +123,16 @@ def _judge(facts: _Facts) -> Iterator[Finding]:
 
 def _signature(check: DKIMCheck, dmarc: DMARCCheck) -> Iterator[Finding]:
     if check.signature is None:
-        about, what = "DKIM-Signature", check.reason
+        about, what, algorithm = "DKIM-Signature", check.reason, ""
     else:
-        signature = check.signature
+        signature, algorithm = check.signature, check.signature.algorithm
         about = f"d={signature.domain} s={signature.selector}"
         what = f"{check.result.value}: {check.reason}"
     if not check.passed:
         judge = warning if check.result is DKIMResult.TEMPERROR else error
         yield judge(Subject.DKIM, about, what, refusals(Need.DKIM), _MENDS[check.result])
         return
-    size = f"{check.bits} bits, " if check.bits else ""
+    size = f"{algorithm}, {check.bits} bits, " if check.bits else ""
     aligned = any(
         it.aligned and it.method == "dkim" and it.domain == check.domain for it in dmarc.domains
     )
