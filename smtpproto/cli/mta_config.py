@@ -118,7 +118,7 @@ def read_configuration(path: Path) -> Configuration:
     options["resolver"] = _resolver(dns)
     options["inspect"] = inspect = read_inspection(table)
     options["sign"], options["seal"] = read_signer(table), read_sealer(table, inspect)
-    if options["sign"] is None and any(it.receiver is _SigningReceiver for it in listeners):
+    if options.get("sign") is None and any(it.receiver is _SigningReceiver for it in listeners):
         raise table.error("listen", "sign = true needs a key in [[sign]]")
     options["daily_reports"] = read_daily_reports(table)
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
