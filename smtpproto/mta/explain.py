@@ -20,6 +20,7 @@ ends, as :meth:`.Schedule.trouble` does; None if it is not paused."""
 _RESULTS = {
     Result.RELAYED: "accepted it",
     Result.DELIVERED: "delivered it",
+    Result.EXPANDED: "sent it on",
     Result.REFUSED: "refused it",
     Result.UNREACHED: "could not be reached",
     Result.UNKNOWN: "may have accepted it: the connection was lost before the reply",
@@ -144,7 +145,8 @@ def _indented(lines: Iterator[str]) -> list[str]:
 
 
 def _address(delivery: Delivery) -> str:
-    return printable(str(delivery.recipient))
+    """Return the address of the recipient, after those whose aliases led to it."""
+    return printable(" -> ".join(map(str, (*delivery.via, delivery.recipient))))
 
 
 def _when(time: float, now: float) -> str:

@@ -16,7 +16,11 @@ __all__ = ["Judge"]
 _AFTER_UNKNOWN = 900.0  # seconds: the host may still be busy with the message, so not at once
 _TAKES_NO_MAIL = (521, 556)
 _LOGIN_REFUSED = {530, 534, 535, 538}  # RFC 4954 6
-_SUCCESS = {Result.DELIVERED: Fate.DELIVERED, Result.RELAYED: Fate.RELAYED}
+_SUCCESS = {
+    Result.DELIVERED: Fate.DELIVERED,
+    Result.RELAYED: Fate.RELAYED,
+    Result.EXPANDED: Fate.EXPANDED,
+}
 
 
 @checked

@@ -13,7 +13,9 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 
-__all__ = ["Attempt", "Delivery", "Message", "Result", "State", "envelope_of", "make_id"]
+__all__ = [
+    "Attempt", "Delivery", "Forwarding", "Message", "Result", "State", "envelope_of", "make_id",
+]  # fmt: skip
 
 MAX_LOG = 20  # attempts that a delivery remembers
 MAX_SAID = 2000  # characters of a reply or an error that an attempt remembers
@@ -69,6 +71,22 @@ class State(enum.Enum):
     """A rule or a person holds it, until it is released."""
 
 
+class Forwarding(enum.Enum):
+    """What aliases have made of a recipient."""
+
+    NONE = ""
+    """The message goes to it from its own sender."""
+    FORWARDED = "forwarded"
+    """It is elsewhere, and the message goes there from the SRS address of its sender."""
+    EXPANDED = "expanded"
+    """It stands for several others, which have deliveries of their own. Nothing is sent; the sender
+    has asked to be told of it."""
+    LOOP = "loop"
+    """It leads back to itself, here or over other hosts, so it is refused."""
+    UNKNOWN = "unknown"
+    """It stands for nobody, so it is refused."""
+
+
 class Result(enum.Enum):
     """How an attempt ended for one recipient."""
 
@@ -76,6 +94,8 @@ class Result(enum.Enum):
     """The next hop has accepted the message."""
     DELIVERED = "delivered"
     """It is in a mailbox here, or a server for LMTP has put it there."""
+    EXPANDED = "expanded"
+    """It was sent on to the several addresses for which the recipient stands."""
     REFUSED = "refused"
     """By a reply, which says whether for good."""
     UNREACHED = "unreached"
@@ -143,6 +163,10 @@ class Delivery:
     """Whether the sender was told of the delay."""
     reason: str = ""
     """Why it is held."""
+    via: tuple[ForwardPath, ...] = ()
+    """The addresses whose aliases led to the recipient, first the one that the client has sent; at
+    most 50. () if that is the recipient itself."""
+    forwarding: Forwarding = Forwarding.NONE
     log: tuple[Attempt, ...] = ()
     """The last 20 attempts, the latest last."""
 

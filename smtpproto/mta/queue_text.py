@@ -13,7 +13,7 @@ from ..grammar.address import ForwardPath, ReversePath, read_leniently
 from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS
 from ..grammar.parameters import MailParameters, RcptParameters, read_parameters
 from ..grammar.reply import Reply
-from .queue import Attempt, Delivery, Message, Result, State
+from .queue import Attempt, Delivery, Forwarding, Message, Result, State
 
 __all__ = ["read_delivery", "read_message", "write_log", "write_message", "write_recipient"]
 
@@ -53,10 +53,15 @@ def read_message(name: str, size: int, text: str) -> Message:
 
 
 def write_recipient(delivery: Delivery) -> str:
-    """Return the recipient of *delivery* and its parameters."""
-    recipient = delivery.recipient
-    address = None if recipient.mailbox is None else str(recipient)
-    return _dump([address, str(delivery.parameters)])
+    """Return the recipient of *delivery*, its parameters, and what aliases have to do with it."""
+    values: list[object] = [_address(delivery.recipient), str(delivery.parameters)]
+    if delivery.via or delivery.forwarding is not Forwarding.NONE:
+        values += [delivery.forwarding.value, [*map(_address, delivery.via)]]
+    return _dump(values)
+
+
+def _address(path: ForwardPath) -> str | None:
+    return None if path.mailbox is None else str(path)
 
 
 def write_log(attempts: Iterable[Attempt]) -> str:
@@ -80,11 +85,12 @@ def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
     """Return a delivery of the message *name*. *recipient* and *log* are what
     :func:`write_recipient` and :func:`write_log` wrote. Raises QueueFailed."""
     try:
-        address, parameters = _load(recipient)
+        address, parameters, *aliased = _load(recipient)
+        forwarding, via = aliased or ("", ())
         return Delivery(
             message=name,
             number=number,
-            recipient=_POSTMASTER if address is None else _recipient(address),
+            recipient=_recipient(address),
             parameters=_rcpt_parameters(parameters),
             due=due,
             state=state,
@@ -92,6 +98,8 @@ def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
             warned=warned,
             reason=reason,
             log=tuple(map(_attempt_from_json, _load(log))) if log else (),
+            via=tuple(map(_recipient, via)),
+            forwarding=Forwarding(forwarding),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise unreadable(name, error) from error
@@ -116,7 +124,9 @@ def _sender(address: str) -> ReversePath:
         return ReversePath(read_leniently(address))
 
 
-def _recipient(address: str) -> ForwardPath:
+def _recipient(address: str | None) -> ForwardPath:
+    if address is None:
+        return _POSTMASTER
     try:
         return ForwardPath.of(address)
     except GrammarError:

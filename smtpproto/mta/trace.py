@@ -18,7 +18,8 @@ from ..mail.trace_fields import Received, return_path
 from ..option_types import checked
 
 __all__ = [
-    "MAX_HOPS", "TOO_MANY_HOPS", "Client", "Hops", "Tracer", "delivery_fields", "received_from",
+    "MAX_HOPS", "TOO_MANY_HOPS", "Client", "Hops", "Tracer", "delivered_to", "delivery_fields",
+    "received_from",
 ]  # fmt: skip
 
 MAX_HOPS = 100
@@ -98,7 +99,12 @@ class Tracer:
 def delivery_fields(sender: ReversePath, recipient: ForwardPath) -> bytes:
     """Return the fields that final delivery puts before a message: Return-Path (RFC 5321 4.4), and
     Delivered-To (RFC 9228), by which :class:`Hops` finds a loop of forwarding."""
-    return return_path(sender) + b"Delivered-To: " + str(recipient).encode() + b"\r\n"
+    return return_path(sender) + delivered_to(recipient)
+
+
+def delivered_to(recipient: ForwardPath) -> bytes:
+    """Return the field that says that a message was delivered to *recipient* (RFC 9228)."""
+    return b"Delivered-To: " + str(recipient).encode() + b"\r\n"
 
 
 class Hops:

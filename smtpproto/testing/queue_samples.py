@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.parameters import MailParameters
 from ..mail import Source
-from ..mta.queue import Attempt, Delivery, Message, Result, State
+from ..mta.queue import Attempt, Delivery, Forwarding, Message, Result, State
 from ..mta.store import Queued
 from . import strategies
 
@@ -100,6 +100,8 @@ def queued_messages() -> SearchStrategy[Queued]:
         warned=st.booleans(),
         reason=_words,
         log=st.lists(attempts(), max_size=2).map(tuple),
+        via=st.lists(strategies.forward_paths(smtputf8=True), max_size=2).map(tuple),
+        forwarding=st.sampled_from(Forwarding),
     )
     deliveries = st.lists(delivery, min_size=1, max_size=3)
     return st.builds(_queued, message, deliveries, strategies.messages())

@@ -80,6 +80,8 @@ def test_each_result_with_each_reply_has_its_fate(result: Result, host: str) -> 
                 assert decision == Done(Fate.RELAYED)
             case Result.DELIVERED:
                 assert decision == Done(Fate.DELIVERED)
+            case Result.EXPANDED:
+                assert decision == Done(Fate.EXPANDED)
             case Result.REFUSED if code >= 500:
                 assert decision == Done(Fate.FAILED)
             case Result.UNREACHED if code >= 500 and (not host or code in (521, 556)):
