@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from .bounce import ReportOptions
     from .exchangers import Exchanger, Self
     from .memory_store import MemoryQueue
-    from .queue import Attempt, Delivery, Message, Result, State
+    from .queue import Attempt, Delivery, Forwarding, Message, Result, State
     from .queue_events import DeliveryEvent, MessageQueued, QueueEvent
     from .queue_limits import QueueLimits
     from .retry import RetrySchedule
+    from .rewrite import Aliases, AliasSource
     from .route import Direct, Local, Route, Routes, SmartHost
     from .settlement import Decision, Done, Ended, Fate, Hold, Later, Settlement
+    from .srs import SRS
     from .store import Body, Claim, Entry, Queued, QueueStats, QueueStore, Selection
     from .trace import Tracer
 else:
@@ -31,21 +33,23 @@ else:
             ".bounce": "ReportOptions",
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
-            ".queue": "Attempt Delivery Message Result State",
+            ".queue": "Attempt Delivery Forwarding Message Result State",
             ".queue_events": "DeliveryEvent MessageQueued QueueEvent",
             ".queue_limits": "QueueLimits",
             ".retry": "RetrySchedule",
+            ".rewrite": "AliasSource Aliases",
             ".route": "Direct Local Route Routes SmartHost",
             ".settlement": "Decision Done Ended Fate Hold Later Settlement",
+            ".srs": "SRS",
             ".store": "Body Claim Entry QueueStats QueueStore Queued Selection",
             ".trace": "Tracer",
         },
     )
 
 __all__ = [
-    "Attempt", "Body", "Claim", "Decision", "Delivery", "DeliveryEvent", "Direct", "Done",
-    "Ended", "Entry", "Exchanger", "Fate", "Hold", "Later", "Local", "MemoryQueue", "Message",
-    "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
-    "ReportOptions", "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection",
-    "Self", "Settlement", "SmartHost", "State", "Tracer",
+    "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
+    "DeliveryEvent", "Direct", "Done", "Ended", "Entry", "Exchanger", "Fate", "Forwarding", "Hold",
+    "Later", "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits",
+    "QueueStats", "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule", "Route",
+    "Routes", "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State", "Tracer",
 ]  # fmt: skip
