@@ -12,7 +12,6 @@ from attrs import evolve
 
 from ..dns import Answer, Kind, Resolver, Status
 from ..dns_cache import CachingResolver
-from ..grammar.address import ForwardPath
 from ..grammar.envelope import Envelope
 from ..mail import Source
 from ..mta.route import Route
@@ -92,7 +91,7 @@ class MTABase:
 
     def _serve_options(self, options: ServerOptions) -> ServerOptions:
         """Return *options* of ``serve``, completed by those of the MTA."""
-        if not self._running.intake.takes_for(ForwardPath(None)):
+        if not self._running.intake.takes_postmaster:
             _log.warning(
                 "mail for <Postmaster> is refused, but each server must take it (RFC 5321 4.5.1);"
                 " set postmaster to an address"

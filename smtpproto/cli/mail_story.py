@@ -14,7 +14,7 @@ from ..mta.memory_store import MemoryQueue
 from ..mta.queue_events import QueueEvent
 from ..mta.report import Report, read_report
 from ..policy import DKIM, Algorithm, Inspection
-from ..server.handler import Hook, Session
+from ..server.handler import Session, Verdict
 from ..testing.internet import Arrival, Behaviour, Internet
 from ..testing.simulation import EPOCH
 from ..transfer.assembly import MTAConfig, RunningMTA, running
@@ -160,11 +160,13 @@ class MailStory:
 class _Greylisting(Receiver):
     """Refuses all clients at first."""
 
-    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
+    async def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Verdict:
         left = EPOCH + _NEW - self.intake.runtime.utc()
         if left > 0:
             return Reply(451, "4.7.1", f"Greylisted, please try again in {left:.0f} seconds")
-        return super().rcpt(session, recipient, parameters)
+        return await super().rcpt(session, recipient, parameters)
 
 
 async def _explain(mail: RunningMTA, name: str) -> None:

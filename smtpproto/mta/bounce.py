@@ -8,7 +8,7 @@ from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from attrs.validators import ge
 
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
@@ -16,6 +16,7 @@ from ..grammar.domain import Host, to_ascii_host
 from ..grammar.dsn import Notify, Ret
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.printable import printable
+from ..grammar.reply import Reply
 from ..mail.encoded_words import encode_text, fold
 from ..mail.parts import read_header
 from ..option_types import checked
@@ -149,7 +150,7 @@ class Reporter(ReportOptions):
         *content* is the content of *message*, or at least as much from its start as
         :meth:`octets_needed` says. *report_id* is the id of the report (:func:`.make_id`).
         """
-        due = [it for it in settlements if self.action(message, it) is not None]
+        due = [_as_sent(it) for it in settlements if self.action(message, it) is not None]
         if not due:
             return None
         sender = ForwardPath(message.sender.mailbox)
@@ -246,6 +247,27 @@ class Reporter(ReportOptions):
             who = settlement.delivery.recipient
             raise ValueError(f"no report is due for {who}; pass only those with one")
         return action
+
+
+def _as_sent(settlement: Settlement) -> Settlement:
+    """Return *settlement* about the address to which the client has sent the message (RFC 3464
+    2.3.2). The one to which an alias has led concerns nobody else, so what a host says of it is
+    said of the other."""
+    delivery, last = settlement.delivery, settlement.last
+    if not delivery.via:
+        return settlement
+    given = delivery.via[0]
+    forwarded = re.compile(re.escape(str(delivery.recipient)), re.IGNORECASE)
+
+    def hidden(text: str) -> str:
+        return forwarded.sub(lambda _: str(given), text)
+
+    if last is not None:
+        reply = last.reply
+        if reply is not None:
+            reply = Reply(reply.code, reply.enhanced, hidden(reply.text))
+        last = evolve(last, reply=reply, error=hidden(last.error))
+    return evolve(settlement, delivery=evolve(delivery, recipient=given, via=()), attempt=last)
 
 
 def _asked(notify: frozenset[Notify] | None, condition: Notify) -> bool:

@@ -4,12 +4,14 @@ without."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import evolve, frozen
 
-from ..errors import NotOffered
+from ..errors import GrammarError, NotOffered
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.command import NO_RCPT_PARAMETERS
+from ..grammar.dsn import OriginalRecipient
 from ..grammar.envelope import Envelope
 from ..grammar.extension import Extensions
 from ..grammar.parameters import Body, MailParameters, RcptParameters
@@ -74,9 +76,19 @@ def pass_on(  # noqa: PLR0913 - what is known of a connection
 def _envelope(
     message: Message, deliveries: Sequence[Delivery], mail: MailParameters, offered: Extensions
 ) -> Envelope:
-    parameters = {each.recipient: _of_rcpt(each.parameters, offered) for each in deliveries}
+    parameters = {each.recipient: _of_rcpt(each, offered) for each in deliveries}
     given = {path: its for path, its in parameters.items() if its.given}
     return Envelope(message.sender, list(parameters), mail, given)
+
+
+def _original(delivery: Delivery) -> OriginalRecipient | None:
+    """Return the address to which the client has sent the message, if aliases have replaced it: so
+    a report from another host can name it (RFC 3461 5.2.1)."""
+    for path in delivery.via[:1]:
+        with suppress(GrammarError):  # it is optional, and may be too long
+            original = OriginalRecipient.of(path)
+            return original if original.isascii else None
+    return None
 
 
 def _of_few_domains(deliveries: Sequence[Delivery], most: int | None) -> Sequence[Delivery]:
@@ -147,12 +159,13 @@ def _reason_impossible(delivery: Delivery, offered: Extensions) -> NotOffered | 
     return None
 
 
-def _of_rcpt(received: RcptParameters, offered: Extensions) -> RcptParameters:
-    if not received.given:
+def _of_rcpt(delivery: Delivery, offered: Extensions) -> RcptParameters:
+    received = delivery.parameters
+    if not (received.given or delivery.via):
         return NO_RCPT_PARAMETERS
     dsn = "DSN" in offered
     return RcptParameters(
         notify=received.notify if dsn else None,
-        orcpt=received.orcpt if dsn else None,
+        orcpt=received.orcpt or _original(delivery) if dsn else None,
         rrvs=received.rrvs if "RRVS" in offered else None,
     )

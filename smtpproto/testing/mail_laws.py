@@ -48,7 +48,8 @@ class Evidence:
     told: Counter[Told] = field(factory=Counter, init=False)
     """How often an agent has reported it."""
     held: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
-    """The names of the agents that have, or had, a message for a recipient in their queue."""
+    """The names of the agents that have, or had, a message for a recipient in their queue, or for
+    an address to which their aliases led from there."""
 
     _reported: set[tuple[str, str]] = field(init=False)  # by key and address of who was told
 
@@ -64,8 +65,9 @@ class Evidence:
             self.told.update(_reports_of(mta.queue))
             for entry in mta.queue.entries:
                 for delivery in _all_of(entry):
-                    place = mta.queue.keys[entry.message.id], str(delivery.recipient)
-                    self.held.setdefault(place, set()).add(mta.name)
+                    for path in (delivery.recipient, *delivery.via):
+                        place = mta.queue.keys[entry.message.id], str(path)
+                        self.held.setdefault(place, set()).add(mta.name)
 
     def check(self) -> None:
         """Raise AssertionError if one of the laws does not hold."""
@@ -119,7 +121,8 @@ class Evidence:
             assert why is not None and why.permanent, f"{key} failed for good by {why}"
         else:
             assert ended.at >= message.expires, f"{key} was given up before its time"
-        was_told = (key, str(delivery.recipient), Action.FAILED) in self.told
+        given = (*delivery.via, delivery.recipient)[0]
+        was_told = (key, str(given), Action.FAILED) in self.told
         assert was_told == _is_told_of_failure(message, delivery), (
             f"{mta.name} {'has' if was_told else 'has not'} told of {key} for {delivery.recipient}"
         )

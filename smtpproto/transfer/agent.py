@@ -217,8 +217,8 @@ class Agent:
     def _decide(
         self, message: Message, delivery: Delivery, attempt: Attempt, now: float
     ) -> Settlement:
-        succeeded = attempt.result in (Result.DELIVERED, Result.RELAYED)
-        chance = 0.0 if succeeded else self._runtime.random(1)[0] / 255
+        ended = attempt.result in (Result.DELIVERED, Result.RELAYED, Result.EXPANDED)
+        chance = 0.0 if ended else self._runtime.random(1)[0] / 255
         decision = self._judge.decide(message, delivery, attempt, now=now, chance=chance)
         return Settlement(delivery=delivery, decision=decision, attempt=attempt)
 

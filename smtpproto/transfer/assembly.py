@@ -24,8 +24,10 @@ from ..mta.exchangers import Self
 from ..mta.explain import explain
 from ..mta.judge import Judge
 from ..mta.retry import RetrySchedule
+from ..mta.rewrite import NO_ALIASES, Aliases, AliasSource
 from ..mta.route import Direct, Route, Routes
 from ..mta.schedule import Schedule
+from ..mta.srs import SRS
 from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
@@ -55,6 +57,8 @@ class MTAOptions(TypedDict, total=False):
     by_sender: Mapping[str, Route]
     resolver: Resolver | None
     postmaster: Mailbox | str | None
+    aliases: Aliases | AliasSource | None
+    srs: SRS | None
     relay_from: Iterable[str]
     relay_for: Iterable[str]
     retry: RetrySchedule
@@ -74,6 +78,12 @@ class MTAOptions(TypedDict, total=False):
 
 def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
     return Mailbox.parse(value) if isinstance(value, str) else value
+
+
+def _to_aliases(value: Aliases | AliasSource | None) -> Aliases:
+    if value is None:
+        return NO_ALIASES
+    return value if isinstance(value, Aliases) else Aliases(value)
 
 
 def _to_signer(value: DKIMSigner | DKIM | None) -> DKIMSigner | None:
@@ -114,6 +124,12 @@ class MTAConfig(Relaying):
     """Who gets the mail for the bare ``<Postmaster>``, which each server must accept (RFC 5321
     4.5.1), for the postmaster of *hostname*, and for those of local domains that have no mailbox
     for it: see :class:`.Local`. Reports name this address."""
+    aliases: Aliases = field(default=None, converter=_to_aliases)
+    """Which addresses here stand for others: a mapping, a function that may be ``async``, or
+    :class:`.Aliases`."""
+    srs: SRS | None = None
+    """Rewrites the senders of what aliases forward to other hosts, and takes reports for them.
+    None: they remain, and hosts that check SPF may refuse the mail."""
     retry: RetrySchedule = field(factory=RetrySchedule)
     """When to try again, when to give up, when to tell the sender."""
     limits: ScheduleLimits = field(factory=ScheduleLimits)
@@ -221,8 +237,8 @@ class RunningMTA:
                         signing.feed(data)
             if signing is not None:
                 await body.prepend(await signing.finish(now=self.runtime.utc()))
-            its = self.intake.message(name, envelope, body.size)
-            await self.intake.put(obeying_header(its, header), envelope, body)
+            its = obeying_header(self.intake.message(name, envelope, body.size), header)
+            await self.intake.put(its, await self.intake.deliveries(its, envelope), body)
         finally:
             await body.discard()  # after put this does nothing
         return name
@@ -264,7 +280,7 @@ class RunningMTA:
         if config.hostname != self.config.hostname:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
         self.config = config
-        self.relay.use(resolver, config.itself, config.tls_policies)
+        self.relay.use(resolver, config.itself, config.tls_policies, config.srs)
         self.relay.reports.use(resolver, config.daily_reports)
         self._dmarc_reports.use(resolver, config.daily_reports)
         self.reports.wake()
@@ -277,6 +293,8 @@ class RunningMTA:
             relaying=config,
             schedule=config.retry,
             postmaster=config.postmaster,
+            aliases=config.aliases,
+            srs=config.srs,
             max_hops=config.max_hops,
             resolver=resolver,
             inspect=config.inspect,
@@ -301,7 +319,9 @@ def assemble(
     told, routes = observed(store, config.on_event), config.make_routes()
     hello = str(config.hostname)
     tls_reports = TLSReports(runtime, resolver, config.daily_reports)
-    relay = Relay(runtime, resolver, config.itself, hello, config.tls_policies, tls_reports)
+    relay = Relay(
+        runtime, resolver, config.itself, hello, config.tls_policies, tls_reports, config.srs
+    )
     dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports)
     agent = Agent(
         runtime,
@@ -322,6 +342,8 @@ def assemble(
         relaying=config,
         schedule=config.retry,
         postmaster=config.postmaster,
+        aliases=config.aliases,
+        srs=config.srs,
         max_hops=config.max_hops,
         resolver=resolver,
         inspect=config.inspect,

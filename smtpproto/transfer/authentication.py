@@ -77,8 +77,7 @@ class Checking:
         self._verifier = MessageVerifier(self._request, inspect.dkim)
         self._stripper = _Stripper(intake)
         self._sealing: Sealing | None = None
-        recipients = map(intake.forwarded, envelope.recipients)
-        if intake.sealer is not None and not all(map(intake.is_local, recipients)):
+        if intake.sealer is not None and any(map(intake.may_leave, envelope.recipients)):
             self._sealing = intake.sealer.start()
         self.check: MessageCheck | None = None
         """What was found out, at the end."""

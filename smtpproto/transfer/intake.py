@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -11,12 +12,15 @@ from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters
+from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mail import waives_tls
 from ..mta.queue import Delivery, Message, State, make_id
 from ..mta.retry import RetrySchedule
+from ..mta.rewrite import NO_ALIASES, Aliases, Expansion, Target, deliveries_of, expand
 from ..mta.route import Direct, Local, Route, Routes
 from ..mta.settlement import Hold
+from ..mta.srs import SRS
 from ..mta.store import Body, Queued, QueueStore
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
@@ -27,7 +31,10 @@ from ..server.networks import Network, is_among, to_networks
 
 __all__ = ["Intake", "Relaying"]
 
+_log = logging.getLogger("smtpproto.queue")
+
 _NULL = ReversePath(None)
+_NOT_LOOKED_UP = Reply(451, "4.3.0", "The address cannot be looked up now; try again later")
 _NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
 _NO_ROUTE = Reply(550, "5.4.4", "No route to this recipient")
 _NO_POSTMASTER = Reply(550, "5.1.1", "No postmaster is configured")
@@ -79,6 +86,10 @@ class Intake:
     postmaster: Mailbox | None = None
     """Who gets the mail for the bare ``<Postmaster>``, and for the postmasters of this server's
     name and of local domains that have no mailbox for it. None: the route for "" decides."""
+    aliases: Aliases = NO_ALIASES
+    """Which addresses stand for others."""
+    srs: SRS | None = None
+    """Knows the senders of forwarded mail, to whom reports go back; None: none was rewritten."""
     max_hops: int = MAX_HOPS
     """The Received fields that a message may have; with more it is in a loop."""
     resolver: Resolver | None = None
@@ -101,43 +112,115 @@ class Intake:
         """Return an id for a message."""
         return make_id(self.runtime.utc(), self.runtime.random(10))
 
-    def refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
+    async def refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
         """Return why mail for *recipient* is not taken; None if it is. *may_relay* returns whether
         the client may send to all recipients."""
-        path = self.forwarded(recipient)
-        route = self._route(path)
-        if isinstance(route, Local) and not _has_mailbox(route, path):
-            return _NO_MAILBOX
-        if self.takes_for(recipient):
+        expansion = await self.expand(recipient)
+        if expansion.refusal is not None:
+            return expansion.refusal
+        if any(it.via for it in expansion.targets):
             return None
+        route = self._route(recipient)
+        if isinstance(route, Local):
+            return None if self._has_mailbox(recipient) else _NO_MAILBOX
+        if self.relaying.relay_for.route(_NULL, recipient) is not None:
+            return None
+        if self._is_virtual(recipient):
+            return _NO_MAILBOX
         if recipient.mailbox is None:
             return _NO_POSTMASTER
         if not may_relay():
             return RELAYING_DENIED
         return None if route is not None or self.routes.by_sender else _NO_ROUTE
 
-    def takes_for(self, recipient: ForwardPath) -> bool:
-        """Return whether mail for *recipient* is taken from all clients."""
+    def is_local(self, recipient: ForwardPath) -> bool:
+        """Return whether mail for *recipient* is delivered here, unless it stands for another."""
+        return isinstance(self._route(recipient), Local)
+
+    def is_ours(self, recipient: ForwardPath) -> bool:
+        """Return whether this server takes mail for the domain of *recipient* from all clients."""
         return (
             self.is_local(recipient)
-            or self.forwarded(recipient) is not recipient
+            or self._is_virtual(recipient)
             or self.relaying.relay_for.route(_NULL, recipient) is not None
         )
 
-    def is_local(self, recipient: ForwardPath) -> bool:
-        """Return whether mail for *recipient* is delivered here."""
-        return isinstance(self._route(recipient), Local)
+    def may_leave(self, recipient: ForwardPath) -> bool:
+        """Return whether mail for *recipient* may have to go to another host."""
+        return self._may_stand_for_others(recipient) or not self.is_local(recipient)
 
-    def forwarded(self, recipient: ForwardPath) -> ForwardPath:
-        """Return where mail for *recipient* goes: that of a postmaster may go elsewhere."""
-        if self.postmaster is None or not recipient.is_postmaster:
-            return recipient
+    @property
+    def takes_postmaster(self) -> bool:
+        """Whether mail for the bare ``<Postmaster>`` is taken."""
+        bare = ForwardPath(None)
+        return self.postmaster is not None or self.is_ours(bare) or self.aliases.may_have(bare)
+
+    def _may_stand_for_others(self, recipient: ForwardPath) -> bool:
+        return (
+            self.aliases is not NO_ALIASES
+            or recipient.is_postmaster
+            or self.is_rewritten(recipient)
+        )
+
+    def is_rewritten(self, recipient: ForwardPath) -> bool:
+        """Return whether *recipient* looks like an address of SRS."""
+        return self.srs is not None and self.srs.is_ours(recipient)
+
+    def _is_virtual(self, recipient: ForwardPath) -> bool:
+        domain = recipient.domain
+        return domain is not None and domain.canonical in self.aliases.domains
+
+    def _has_mailbox(self, recipient: ForwardPath) -> bool:
         route = self._route(recipient)
-        if isinstance(route, Local):
-            stays = _has_mailbox(route, recipient)
-        else:
-            stays = recipient.domain not in (None, self.tracer.hostname)
-        return recipient if stays else ForwardPath(self.postmaster)
+        return isinstance(route, Local) and (route.knows is None or bool(route.knows(recipient)))
+
+    async def expand(
+        self, recipient: ForwardPath, delivered: Callable[[ForwardPath], bool] | None = None
+    ) -> Expansion:
+        """Return what *recipient* stands for. *delivered* returns whether the message was delivered
+        to an address before."""
+
+        if delivered is None and not self._may_stand_for_others(recipient):
+            return Expansion(targets=(Target(recipient),))
+
+        def was_at(path: ForwardPath) -> bool:
+            return delivered is not None and delivered(path) and self.is_ours(path)
+
+        aliases = self.aliases
+        expanding = expand(
+            recipient,
+            self._find,
+            was_at,
+            max_depth=aliases.max_depth,
+            max_recipients=aliases.max_recipients,
+        )
+        if not aliases.is_function:
+            return await expanding
+        try:
+            return await self.runtime.within(aliases.timeout, expanding)
+        except Exception:
+            _log.exception("the aliases of %s could not be found", printable(str(recipient)))
+            return Expansion(refusal=_NOT_LOOKED_UP)
+
+    async def _find(self, path: ForwardPath) -> Sequence[ForwardPath] | None:
+        """Return the addresses for which *path* stands; None if it is not ours, or no alias."""
+        if self.srs is not None and self.srs.is_ours(path):
+            sender = self.srs.reverse(path, self.runtime.utc())
+            return [] if sender is None else [ForwardPath(sender)]
+        if path.domain not in (None, self.tracer.hostname) and not self.is_ours(path):
+            return None
+        found = await self.aliases.find(path)
+        if found is not None or self._has_mailbox(path):
+            return found
+        if path.is_postmaster and self.postmaster is not None and not self._has_other_host(path):
+            return [ForwardPath(self.postmaster)]
+        return await self.aliases.catch_all(path) if path.domain is not None else None
+
+    def _has_other_host(self, path: ForwardPath) -> bool:
+        """Return whether another server, which knows its own postmaster, gets mail for *path*."""
+        if self.is_local(path) or self._is_virtual(path):
+            return False
+        return path.domain not in (None, self.tracer.hostname)
 
     def _route(self, recipient: ForwardPath) -> Route | None:
         """Return the route to *recipient*, as far as it does not depend on the sender."""
@@ -173,14 +256,17 @@ class Intake:
         )
 
     async def put(
-        self, message: Message, envelope: Envelope, content: bytes | Body, held: str | None = None
+        self,
+        message: Message,
+        deliveries: Sequence[Delivery],
+        content: bytes | Body,
+        held: str | None = None,
     ) -> None:
-        """Put *message* into the queue. *held* is the reason why it is held there; None: it is
-        not. When this returns, the message is durable.
+        """Put *message* with its *deliveries* into the queue. *held* is the reason why it is held
+        there; None: it is not. When this returns, the message is durable.
 
         Raises QueueFull and QueueFailed.
         """
-        deliveries = self.deliveries(message, envelope)
         if held is not None:
             deliveries = [evolve(it, state=State.HELD, reason=held) for it in deliveries]
         queued = Queued(message=message, deliveries=tuple(deliveries), content=content)
@@ -193,21 +279,25 @@ class Intake:
             raise
         self.wake()
 
-    def deliveries(self, message: Message, envelope: Envelope) -> list[Delivery]:
-        """Return a delivery for each recipient; equal recipients have one."""
-        parameters = {
-            self.forwarded(path): envelope.parameters_of(path) for path in envelope.recipients
-        }
-        return [
-            Delivery(
-                message=message.id,
-                number=number,
-                recipient=path,
-                parameters=its,
-                due=max(message.arrived, message.not_before),
-            )
-            for number, (path, its) in enumerate(parameters.items())
-        ]
+    async def deliveries(
+        self,
+        message: Message,
+        envelope: Envelope,
+        delivered: Callable[[ForwardPath], bool] | None = None,
+    ) -> list[Delivery]:
+        """Return a delivery for each address for which the recipients stand; equal addresses have
+        one. *delivered* returns whether the message was delivered to an address before.
+
+        Raises QueueFailed if that cannot be found out now.
+        """
+        expansions = []
+        for path in dict.fromkeys(envelope.recipients):
+            expansion = await self.expand(path, delivered)
+            if expansion.refusal is not None and expansion.refusal.transient:
+                text = printable(f"the aliases of {path}: {expansion.refusal.text}")
+                raise QueueFailed(text, check="the aliases, and the function that knows them")
+            expansions.append((path, envelope.parameters_of(path), expansion))
+        return deliveries_of(message, expansions, self.is_ours)
 
 
 def obeying_header(message: Message, header: bytes) -> Message:
@@ -216,10 +306,6 @@ def obeying_header(message: Message, header: bytes) -> Message:
     if message.parameters.requiretls or not waives_tls(header):
         return message
     return evolve(message, tls_optional=True)
-
-
-def _has_mailbox(route: Local, recipient: ForwardPath) -> bool:
-    return route.knows is None or bool(route.knows(recipient))
 
 
 def _release(parameters: MailParameters, now: float) -> float:

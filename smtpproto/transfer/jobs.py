@@ -10,7 +10,7 @@ from attrs import define, evolve, frozen
 from ..errors import ContentLost, QueueFailed
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mta.queue import Attempt, Delivery, Message, Result
+from ..mta.queue import Attempt, Delivery, Forwarding, Message, Result
 from ..mta.route import Local, Route, Routes
 from ..mta.schedule import Feedback, Job, feedback_of
 from ..mta.store import QueueStore
@@ -24,6 +24,15 @@ __all__ = ["Finished", "Worker", "by_route", "without_route"]
 _log = logging.getLogger("smtpproto.queue")
 
 _NO_ROUTE = Reply(451, "4.3.5", "No route is configured for this recipient")
+_ALIASED = {
+    Forwarding.EXPANDED: (
+        Result.EXPANDED, Reply(250, "2.0.0", "Sent on to the addresses that it stands for")
+    ),
+    Forwarding.LOOP: (
+        Result.REFUSED, Reply(554, "5.4.6", "The message was at this address before: a loop")
+    ),
+    Forwarding.UNKNOWN: (Result.REFUSED, Reply(550, "5.1.1", "No such mailbox")),
+}  # fmt: skip
 _NO_CONTENT = Reply(451, "4.3.0", "The content could not be read from the queue")
 _BROKEN = Reply(451, "4.3.0", "This server failed; its log says why")
 
@@ -90,16 +99,23 @@ class Worker:
 def by_route(
     message: Message, deliveries: Iterable[Delivery], routes: Routes
 ) -> Iterable[tuple[Route | None, Sequence[Delivery]]]:
-    """Return *deliveries* of *message* by their route and destination."""
-    groups: dict[tuple[int, str], tuple[Route | None, list[Delivery]]] = {}
+    """Return *deliveries* of *message* by their route and destination; those to other hosts also by
+    how aliases led to them. Those that are at their end here have no route."""
+    groups: dict[object, tuple[Route | None, list[Delivery]]] = {}
     for delivery in deliveries:
-        route = routes.route(message.sender, delivery.recipient)
-        key = "" if route is None else route.key(delivery.domain)
-        groups.setdefault((id(route), key), (route, []))[1].append(delivery)
+        route, key = None, ""
+        if delivery.forwarding not in _ALIASED:
+            route = routes.route(message.sender, delivery.recipient)
+        if route is not None:
+            key = route.key(delivery.domain)
+        way = () if isinstance(route, Local) else (delivery.via, delivery.forwarding)
+        groups.setdefault((id(route), key, way), (route, []))[1].append(delivery)
     return groups.values()
 
 
-def without_route(deliveries: Iterable[Delivery], now: float) -> Sequence[Tried]:
-    """Return an attempt for each of *deliveries*, for which the settings have no route."""
-    attempt = Attempt(at=now, result=Result.REFUSED, reply=_NO_ROUTE)
-    return [(delivery, attempt) for delivery in deliveries]
+def without_route(deliveries: Sequence[Delivery], now: float) -> Sequence[Tried]:
+    """Return an attempt for each of *deliveries*, which are at their end here, or for which the
+    settings have no route."""
+    found = [_ALIASED.get(it.forwarding, (Result.REFUSED, _NO_ROUTE)) for it in deliveries]
+    attempts = [Attempt(at=now, result=result, reply=reply) for result, reply in found]
+    return [*zip(deliveries, attempts, strict=True)]

@@ -13,12 +13,13 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import RcptParameters
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..mta.queue import Forwarding
 from ..mta.settlement import Hold
 from ..mta.store import Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
 from ..policy import MessageCheck
 from ..ports import result
-from ..server.handler import Handler, Hook, Session, Verdict
+from ..server.handler import Handler, Session, Verdict
 from ..server.networks import network_name
 from .authentication import authentication
 from .intake import Intake, obeying_header
@@ -29,6 +30,7 @@ EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
 """What a receiver honours besides what every server offers. Servers offer REQUIRETLS under TLS
 only."""
 
+_REPORTS_ONLY = Reply(550, "5.7.1", "Only reports may go to this address of a forwarded sender")
 _LOOP = Reply(554, "5.4.6", "The message was delivered to this address before")
 _QUEUE_FULL = Reply(452, "4.3.1", "Insufficient system storage; try again later")
 _QUEUE_FAILED = Reply(451, "4.3.0", "The queue cannot take messages now; try again later")
@@ -50,7 +52,8 @@ class Receiver(Handler):
                     return Reply(550, "5.7.1", "You are on our blocklist")
 
             async def rcpt(self, session, recipient, parameters):
-                return super().rcpt(session, recipient, parameters) or await quota(recipient)
+                refusal = await super().rcpt(session, recipient, parameters)
+                return refusal or await quota(recipient)
 
         async with mail.serve("0.0.0.0", 25, receiver=Checked): ...
 
@@ -73,10 +76,12 @@ class Receiver(Handler):
         because forged From fields would be signed, too."""
         return _user(session) is not None
 
-    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Hook:
+    async def rcpt(
+        self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+    ) -> Verdict:
         """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2), and recipients here that
-        have no mailbox."""
-        return self.intake.refusal(recipient, lambda: self.may_relay(session))
+        have no mailbox, with 550 5.1.1."""
+        return await self.intake.refusal(recipient, lambda: self.may_relay(session))
 
     def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
         """A message has arrived; *header* is its header section, at most its first 64 KiB. If the
@@ -154,21 +159,20 @@ class QueueSink:
         if self._body is None:  # nothing was written, or the store has failed
             await self.write(b"")
         try:
-            return self._refusal or self._loop() or await self._put()
+            return self._refusal or self._wrong() or await self._put()
         except (GrammarError, QueueFailed) as error:
             return _reply_to(error)
         finally:
             await self.abort()  # after put this does nothing
 
-    def _loop(self) -> Reply | None:
-        """Return the refusal of a message that is in a loop."""
+    def _wrong(self) -> Reply | None:
+        """Return the refusal of a message that is in a loop, or goes where only reports may go."""
         if self._hops.too_many:
             return TOO_MANY_HOPS
-        if not self._hops.delivered_to:
+        if self._envelope.sender.mailbox is None:
             return None
-        recipients = map(self._intake.forwarded, self._envelope.recipients)
-        looped = all(self._intake.is_local(it) and self._hops.delivered(it) for it in recipients)
-        return _LOOP if looped else None
+        rewritten = any(map(self._intake.is_rewritten, self._envelope.recipients))
+        return _REPORTS_ONLY if rewritten else None
 
     async def _put(self) -> Reply:
         """Put the message into the queue, unless a check refuses it. Raises GrammarError and
@@ -187,8 +191,12 @@ class QueueSink:
         message = intake.message(self.id, envelope, body.size, origin, trusted=self._trusted)
         message = evolve(message, client="{}, {}".format(*session.peer))
         message = obeying_header(message, header)
+        delivered = self._hops.delivered if self._hops.delivered_to else None
+        deliveries = await intake.deliveries(message, envelope, delivered)
+        if all(it.forwarding is Forwarding.LOOP for it in deliveries):
+            return _LOOP
         held = verdict.reason if isinstance(verdict, Hold) else None
-        await intake.put(message, envelope, body, held)
+        await intake.put(message, deliveries, body, held)
         queued = Reply(250, "2.0.0", f"Queued as {self.id}")
         return verdict if isinstance(verdict, Reply) else queued
 

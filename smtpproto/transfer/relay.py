@@ -29,8 +29,10 @@ from ..limits import ADDRESSES_BEFORE_NEXT, ADDRESSES_TRIED, Leniencies, Toleran
 from ..mail import Source
 from ..mta.exchangers import Exchanger, Self, exchangers
 from ..mta.passing import pass_on
-from ..mta.queue import Delivery, Message, Result
+from ..mta.queue import Delivery, Forwarding, Message, Result
 from ..mta.route import Direct, Local, Route, SmartHost
+from ..mta.srs import SRS
+from ..mta.trace import delivered_to
 from ..policy.mta_sts import MTASTSMode, MTASTSPolicy
 from ..policy.tls_policy import TLSDemand, TLSLevel
 from ..ports import Runtime
@@ -57,8 +59,8 @@ class Relay:
     """Sends messages to next hops, over connections that it keeps.
 
     *itself* is what this server is known by, *hello* the name to send in EHLO, and *policies* are
-    the wishes of domains that count; *reports* counts what comes of TLS. Tasks, or threads, may use
-    it at the same time.
+    the wishes of domains that count; *reports* counts what comes of TLS, and *srs* rewrites the
+    senders of what is forwarded. Tasks, or threads, may use it at the same time.
     """
 
     _runtime: Runtime
@@ -67,6 +69,7 @@ class Relay:
     _hello: str
     _policies: TLSPolicies = field(factory=TLSPolicies)
     reports: TLSReports = field(default=Factory(_count_nothing, takes_self=True))
+    _srs: SRS | None = None
     _demands: Demands = field(init=False)
     connections: Connections = field(init=False)
     _troubled: Troubled = field(init=False)  # which other messages had better not wait for
@@ -77,9 +80,9 @@ class Relay:
         self._troubled = Troubled(self._runtime)
         self._demands = Demands(self._runtime, self.resolver, self._policies)
 
-    def use(self, resolver: Resolver, itself: Self, policies: TLSPolicies) -> None:
+    def use(self, resolver: Resolver, itself: Self, policies: TLSPolicies, srs: SRS | None) -> None:
         """Use these from now on. Policies that were fetched are kept."""
-        self.resolver, self.itself = resolver, itself
+        self.resolver, self.itself, self._srs = resolver, itself, srs
         self._demands.use(resolver, policies)
 
     async def renew_policies(self) -> None:
@@ -94,13 +97,14 @@ class Relay:
         content: Source,
     ) -> Sequence[Tried]:
         """Try to deliver *message*, whose *deliveries* have the same *route*; if that is by MX,
-        also the same domain.
+        also the same domain. If aliases led to them, these are the same.
 
         *content* can be read again and again. Return an attempt for each delivery. It raises
         nothing for what hosts, networks and the DNS do.
         """
         await self.reports.collect()  # what earlier attempts have noted
-        source = content if isinstance(content, bytes) else Checked(content)
+        message, fields = self._forwarded(message, deliveries[0])
+        source = fields + content if isinstance(content, bytes) else Checked(content, fields)
         needs_tls = message.parameters.requiretls and message.sender.mailbox is not None
         pending = {each.recipient: each for each in deliveries}
         wish = TLSWish(requires_tls=needs_tls, tls_optional=message.tls_optional)
@@ -116,6 +120,17 @@ class Relay:
         except NoRoute as error:
             trial.unreached(error)
         return trial.tried(self._runtime.utc())
+
+    def _forwarded(self, message: Message, delivery: Delivery) -> tuple[Message, bytes]:
+        """Return *message* as it goes to the recipient of *delivery*, and the fields before it, by
+        which a loop over several hosts is found (RFC 9228)."""
+        if not delivery.via:
+            return message, b""
+        sender, utf8 = message.sender, message.parameters.smtputf8
+        if self._srs is not None and delivery.forwarding is Forwarding.FORWARDED:
+            sender = self._srs.forward(sender, self._runtime.utc())
+        fields = b"".join(delivered_to(it) for it in delivery.via if it.isascii or utf8)
+        return evolve(message, sender=sender, size=message.size + len(fields)), fields
 
     # -- one host ----------------------------------------------------------------------------
 

@@ -14,15 +14,17 @@ __all__ = ["Checked"]
 
 
 class Checked:
-    """Reads a content that can be read again and again, and stops before an octet above 127 if
-    :attr:`seven_bit` is set."""
+    """Reads a content that can be read again and again, after *fields*, and stops before an octet
+    above 127 if :attr:`seven_bit` is set."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, fields: bytes = b"") -> None:
+        self._source, self._fields = source, fields
         self.seven_bit: bool = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content = Content(cast("AsyncIterable[bytes]", self._source), binary=True)
+        if self._fields:
+            yield self._fields
         async with aclosing(content.async_slices()) as slices:
             async for piece in slices:
                 if self.seven_bit and not piece.isascii():

@@ -247,8 +247,10 @@ def test_what_a_client_sends_to_the_server_is_relayed(mail: Mail) -> None:
 
 def test_a_receiver_of_your_own_has_the_last_word(mail: Mail) -> None:
     class Closed(Receiver):
-        def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Any:
-            refusal = super().rcpt(session, recipient, parameters)
+        async def rcpt(
+            self, session: Session, recipient: ForwardPath, parameters: RcptParameters
+        ) -> Any:
+            refusal = await super().rcpt(session, recipient, parameters)
             return refusal or Reply(550, "5.7.1", "Not today")
 
     async def scenario(mta: Any) -> None:

@@ -27,6 +27,7 @@ from smtpproto.dns import Kind
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.errors import GrammarError
 from smtpproto.mta import (
+    SRS,
     Delivery,
     Direct,
     Local,
@@ -300,7 +301,7 @@ def parts(mail: RunningMTA) -> list[Any]:
         (agent.routes, agent._judge, agent._claimer.judge),
         (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
-        relay._demands._options,
+        (relay._demands._options, relay._srs),
     ]
 
 
@@ -312,6 +313,8 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         by_sender={"example.com": SmartHost("192.0.2.8")},
         resolver=resolver,
         postmaster=ANN,
+        aliases={"info@example.org": ANN},
+        srs=SRS("example.org", secrets=["secret"]),
         relay_from=["192.0.2.0/24"],
         relay_for=["example.net"],
         retry=RetrySchedule(steps=(7,)),
