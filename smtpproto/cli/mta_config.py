@@ -33,6 +33,7 @@ from ..transfer.receive import Receiver
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
+from .mta_aliases import read_aliases, read_srs
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
 from .toml_table import Table, of_fields, read_toml
@@ -108,6 +109,7 @@ def read_configuration(path: Path) -> Configuration:
     options: MTAOptions = {}
     _take_options(table, options)
     routes = _routes(table.table("routes"), Routes)
+    options["aliases"], options["srs"] = read_aliases(table), read_srs(table)
     options["by_sender"] = _routes(table.table("by_sender"), lambda its: Routes({}, its))
     listeners = tuple(_listener(it) for it in table.tables("listen"))
     with table.checks("hostname"):

@@ -24,7 +24,16 @@ from smtpproto.cli.options import UsageError
 from smtpproto.cli.toml_table import Table, read_toml
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.grammar.dsn import Ret
-from smtpproto.mta import Direct, Local, QueueLimits, ReportOptions, RetrySchedule, SmartHost
+from smtpproto.mta import (
+    SRS,
+    Aliases,
+    Direct,
+    Local,
+    QueueLimits,
+    ReportOptions,
+    RetrySchedule,
+    SmartHost,
+)
 from smtpproto.mta.exchangers import Self
 from smtpproto.policy import Algorithm
 from smtpproto.transfer import DailyReports, TLSPolicies
@@ -138,6 +147,70 @@ def test_an_error_names_the_line_the_key_and_what_is_allowed(
     tmp_path: Path, text: str, error: str
 ) -> None:
     assert refusal(tmp_path, text).startswith(error)
+
+
+ALIASES = """
+[aliases]
+"Info@example.org" = ["ann@example.org", "bob@example.net"]
+"@example.com" = "@example.org"
+postmaster = "ann@example.org"
+"nobody@example.org" = []
+separator = "-"
+[srs]
+domain = "example.org"
+secrets_file = "srs.secrets"
+max_age = 7
+"""
+
+
+def test_aliases_and_srs_are_what_the_file_says(tmp_path: Path) -> None:
+    (tmp_path / "srs.secrets").write_text("new\n\nold\n")
+    path = tmp_path / "mail.toml"
+    path.write_text(START + LISTEN + ALIASES)
+    config = read_configuration(path).mta._config
+    assert config.srs == SRS("example.org", secrets=["new", "old"], max_age=7)
+    assert config.aliases == Aliases(
+        {
+            "info@example.org": ["ann@example.org", "bob@example.net"],
+            "@example.com": "@example.org",
+            "postmaster": "ann@example.org",
+            "nobody@example.org": [],
+        },
+        separator="-",
+    )
+    assert config.aliases.domains == {"example.org", "example.com"}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('[aliases]\n"info" = "ann@x.test"\n', "line 6: aliases.info: not an alias: 'info'"),
+        (
+            '[aliases]\n"a@x.test" = "ann"\n',
+            "line 6: aliases.\"a@x.test\": not an address: 'ann'",
+        ),
+        ('[aliases]\n"a@x.test" = 7\n', 'line 6: aliases."a@x.test": must be a list in br'),
+        ("[srs]\n", "line 5: srs: domain is missing"),
+        ('[srs]\ndomain = "x.test"\n', "line 5: srs: secrets_file is missing"),
+        (
+            '[srs]\ndomain = "x.test"\nsecrets_file = "none"\n',
+            "line 7: srs.secrets_file: [Errno 2]",
+        ),
+        (
+            '[srs]\ndomain = "x.test"\nsecrets_file = "empty"\n',
+            "line 7: srs.secrets_file: must have a secret",
+        ),
+        (
+            '[srs]\ndomain = "x.test"\nsecrets_file = "secrets"\nmax_age = 0\n',
+            "line 5: srs: 'max_age' must be",
+        ),
+    ],
+)
+def test_wrong_aliases_and_secrets_are_refused(tmp_path: Path, text: str, error: str) -> None:
+    (tmp_path / "secrets").write_text("tops3cr3t")
+    (tmp_path / "empty").write_text("\n")
+    said = refusal(tmp_path, START + LISTEN + text)
+    assert said.startswith(error) and "tops3cr3t" not in said
 
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
