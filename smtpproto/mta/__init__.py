@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .queue_events import DeliveryEvent, MessageQueued, QueueEvent
     from .queue_limits import QueueLimits
     from .retry import RetrySchedule
-    from .rewrite import Aliases, AliasSource
+    from .rewrite import Aliases, AliasSource, Expansion, Target, Targets
     from .route import Direct, Local, Route, Routes, SmartHost
     from .settlement import Decision, Done, Ended, Fate, Hold, Later, Settlement
     from .srs import SRS
@@ -37,7 +37,7 @@ else:
             ".queue_events": "DeliveryEvent MessageQueued QueueEvent",
             ".queue_limits": "QueueLimits",
             ".retry": "RetrySchedule",
-            ".rewrite": "AliasSource Aliases",
+            ".rewrite": "AliasSource Aliases Expansion Target Targets",
             ".route": "Direct Local Route Routes SmartHost",
             ".settlement": "Decision Done Ended Fate Hold Later Settlement",
             ".srs": "SRS",
@@ -48,8 +48,9 @@ else:
 
 __all__ = [
     "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
-    "DeliveryEvent", "Direct", "Done", "Ended", "Entry", "Exchanger", "Fate", "Forwarding", "Hold",
-    "Later", "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits",
-    "QueueStats", "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule", "Route",
-    "Routes", "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State", "Tracer",
+    "DeliveryEvent", "Direct", "Done", "Ended", "Entry", "Exchanger", "Expansion", "Fate",
+    "Forwarding", "Hold", "Later", "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent",
+    "QueueLimits", "QueueStats", "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule",
+    "Route", "Routes", "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State",
+    "Target", "Targets", "Tracer",
 ]  # fmt: skip

@@ -97,7 +97,7 @@ class Aliases:
     """
 
     source: AliasSource = field(converter=_to_source)
-    domains: frozenset[str] = field(default=(), converter=_to_domains, kw_only=True)
+    domains: frozenset[str] = field(default=frozenset(), converter=_to_domains, kw_only=True)
     """Virtual domains: of all addresses there, those are known that are aliases. The domains of the
     keys of a mapping belong to them, unless they have a route of their own."""
     separator: str = field(default="+", kw_only=True)
