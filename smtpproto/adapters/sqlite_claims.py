@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from math import inf
 
 from ..limits import EXCLUDED_LANES
 from ..mta.queue import Delivery, State
 from ..mta.store import PassOver
+from .queue_turns import Due, Place, Turns
 
 __all__ = ["due_keys", "earliest", "lower_lanes", "raise_lanes"]
 
 _FIRST = 8  # deliveries of a lane that are read at first; most lanes have few
-
-Place = tuple[int, str, str]  # a priority, a domain and an origin
-_Due = tuple[float, int]  # of a delivery: when it is due, and its key
 
 
 def due_keys(
@@ -31,7 +29,7 @@ def due_keys(
         if len(picked) >= limit:
             break
         with closing(_lanes(connection, priority, now, pass_over)) as lanes:
-            turns = _Turns(connection, priority, now, lanes, early)
+            turns = Turns(lanes, partial(_rows, connection, now), early)
             while len(picked) < limit and (key := turns.next()) is not None:
                 picked.append(key)
     return picked, early
@@ -49,70 +47,26 @@ def _priorities(connection: sqlite3.Connection) -> Iterator[int]:
         yield (priority := found)
 
 
-class _Turns:
-    """The deliveries of one priority that are due: the earliest of each lane, then the second of
-    each, and so on."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        priority: int,
-        now: float,
-        lanes: Iterator[tuple[str, str, float]],
-        early: set[Place],
-    ) -> None:
-        self._connection, self._priority, self._now = connection, priority, now
-        self._early, self._lanes = early, lanes
-        # A heap: turn, delivery, its lane, the rest of the lane.
-        self._heads: list[tuple[int, _Due, Place, Iterator[_Due]]] = []
-        self._coming = next(self._lanes, None)
-
-    def next(self) -> int | None:
-        """Return the key of the next delivery; None if there is none."""
-        while self._coming is not None and self._comes_first(self._coming[2]):
-            domain, origin, least = self._coming
-            place, rows = (self._priority, domain, origin), self._rows(domain, origin)
-            if self._push(0, place, rows) != least:
-                self._early.add(place)
-            self._coming = next(self._lanes, None)
-        if not self._heads:
-            return None
-        turn, (_, key), place, rows = heapq.heappop(self._heads)
-        self._early.add(place)
-        self._push(turn + 1, place, rows)
-        return key
-
-    def _comes_first(self, due: float) -> bool:
-        """Return whether a lane with nothing before *due* must be looked at now."""
-        return not self._heads or (0, due) <= (self._heads[0][0], self._heads[0][1][0])
-
-    def _push(self, turn: int, place: Place, rows: Iterator[_Due]) -> float | None:
-        """Let the next of *rows* have its turn; return when it is due, None if there is none."""
-        if (row := next(rows, None)) is None:
-            return None
-        heapq.heappush(self._heads, (turn, row, place, rows))
-        return row[0]
-
-    def _rows(self, domain: str, origin: str) -> Iterator[_Due]:
-        """Yield the deliveries of a lane, in growing slices."""
-        last, size = (float("-inf"), 0), _FIRST
-        while True:
-            rows = self._connection.execute(
-                """SELECT due, key FROM delivery WHERE state = 0 AND fate IS NULL AND domain = ?
-                AND origin = ? AND priority = ? AND due <= ? AND (due, key) > (?, ?)
-                ORDER BY due, key LIMIT ?""",
-                (domain, origin, self._priority, self._now, *last, size),
-            ).fetchall()
-            yield from rows
-            if len(rows) < size:
-                return
-            last, size = rows[-1], size * 4
+def _rows(connection: sqlite3.Connection, now: float, place: Place) -> Iterator[Due]:
+    """Yield the deliveries of a lane that are due, in growing slices."""
+    last, size = (float("-inf"), 0), _FIRST
+    while True:
+        rows = connection.execute(
+            """SELECT due, key FROM delivery WHERE state = 0 AND fate IS NULL AND priority = ?
+            AND domain = ? AND origin = ? AND due <= ? AND (due, key) > (?, ?)
+            ORDER BY due, key LIMIT ?""",
+            (*place, now, *last, size),
+        ).fetchall()
+        yield from rows
+        if len(rows) < size:
+            return
+        last, size = rows[-1], size * 4
 
 
 def _lanes(
     connection: sqlite3.Connection, priority: int, until: float, pass_over: PassOver
-) -> Generator[tuple[str, str, float], None, None]:
-    """Yield domain and origin of lanes, each with a time that is not later than its earliest
+) -> Generator[tuple[Place, float], None, None]:
+    """Yield lanes, each with a time that is not later than its earliest
     delivery, in the order of these times. It passes over a bounded number of them; the agent puts
     back what it cannot use of the others, so that they are out of the way. Close this in the end:
     as long as it looks them up, SQLite cannot make the log shorter."""
@@ -123,7 +77,8 @@ def _lanes(
             if passed_over < EXCLUDED_LANES and pass_over(lane[0], lane[1]):
                 passed_over += 1
             else:
-                yield lane
+                domain, origin, due = lane
+                yield (priority, domain, origin), due
 
 
 def lower_lanes(
@@ -158,10 +113,10 @@ def earliest(connection: sqlite3.Connection, pass_over: PassOver) -> float | Non
     best: float | None = None
     for priority in [*_priorities(connection)]:
         with closing(_lanes(connection, priority, inf, pass_over)) as lanes:
-            for domain, origin, least in lanes:
+            for place, least in lanes:
                 if best is not None and least >= best:
                     break
-                due = _earliest_of(connection, priority, domain, origin)
+                due = _earliest_of(connection, *place)
                 if due is not None and (best is None or due < best):
                     best = due
     return best

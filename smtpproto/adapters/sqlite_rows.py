@@ -1,24 +1,10 @@
-"""Rows of an SQLite queue, and the conditions that select them."""
+"""Where an SQLite queue has the contents of messages."""
 
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 from attrs import frozen
-
-from ..errors import GrammarError
-from ..grammar.address import Mailbox, read_leniently
-from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import read_delivery, write_log, write_recipient
-from ..mta.store import Selection, address_key
-from .sqlite_schema import STATES
-
-SHIFT = 20  # of a message's key in those of its deliveries
-MASK = (1 << SHIFT) - 1
-DELIVERY = "key, recipient, due, state, attempts, warned, reason, log, fate, at"
-
-_BY_NUMBER = {number: state for state, number in STATES.items()}
 
 
 @frozen
@@ -34,79 +20,3 @@ class Place:
 def in_row(octets: bytes) -> Place:
     """Return the place of a content that is kept in the database."""
     return Place(zlib.crc32(octets), octets)
-
-
-def key_range(message_key: int) -> tuple[int, int]:
-    first = message_key << SHIFT
-    return first, first | MASK
-
-
-def delivery_row(message_key: int, message: Message, delivery: Delivery) -> tuple[Any, ...]:
-    return (
-        message_key << SHIFT | delivery.number,
-        message.parameters.mt_priority or 0,
-        delivery.domain,
-        message.origin,
-        address_key(delivery.recipient),
-        STATES[delivery.state],
-        delivery.due,
-        delivery.attempts,
-        delivery.warned,
-        delivery.reason,
-        write_recipient(delivery),
-        write_log(delivery.log),
-    )
-
-
-def delivery_of(name: str, row: tuple[Any, ...]) -> Delivery:
-    key, recipient, due, state, attempts, warned, reason, log, _, _ = row
-    return read_delivery(
-        name,
-        key & MASK,
-        recipient,
-        log,
-        due=due,
-        state=_BY_NUMBER.get(state, State.HELD),
-        attempts=attempts,
-        warned=bool(warned),
-        reason=reason,
-    )
-
-
-def mailbox_of(address: str) -> Mailbox | None:
-    """Return the mailbox that a row names; None if there is none, or it cannot be read."""
-    try:
-        return read_leniently(address)
-    except GrammarError:
-        return None
-
-
-def conditions(selection: Selection, *, in_queue: bool = True) -> tuple[str, list[Any]]:
-    """Return the condition for deliveries of *selection*, but for their state."""
-    parts, values = _equals(selection.recipient, "address", "domain")
-    parts.append("fate IS NULL" if in_queue else "1")
-    message, more = of_message(selection)
-    if more:
-        parts.append(
-            f"""EXISTS (SELECT 1 FROM message WHERE message.key = delivery.key >> 20
-            AND {message})"""
-        )
-    return " AND ".join(parts), [*values, *more]
-
-
-def of_message(selection: Selection) -> tuple[str, list[Any]]:
-    """Return the condition for messages of *selection*."""
-    parts, values = _equals(selection.sender, "sender", "sender_domain")
-    if (name := selection.id) is not None:
-        parts.append("id >= ? AND id < ?")
-        values += [name, name + "\U0010ffff"]
-    return " AND ".join(parts) or "1", values
-
-
-def _equals(pattern: str | None, address: str, domain: str) -> tuple[list[str], list[Any]]:
-    """Return the condition for *pattern*, by the column *address*, or *domain* if it is one."""
-    if pattern is None:
-        return [], []
-    if pattern.startswith("@"):
-        return [f"{domain} = ?"], [pattern[1:]]
-    return [f"{address} = ?"], [pattern]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO
 
 from ..errors import ContentLost, QueueFailed
-from ..mta.queue import State
 from .segments import Segments, sync_directory
 from .sqlite_errors import content_lost
 
 __all__ = ["connect", "directory_of", "find_broken", "lock", "void_leases"]
 
-STATES = {State.WAITING: 0, State.LEASED: 1, State.HELD: 2}
 _APPLICATION = 0x736D7470  # "smtp", in the header of the file
 
 # A delivery's key is its message's key times 2**20 plus its number: so they lie together, and
@@ -152,7 +150,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def void_leases(connection: sqlite3.Connection, known: set[tuple[str, int]]) -> None:
+def void_leases(connection: sqlite3.Connection, known: Collection[tuple[str, int]]) -> None:
     """Let the leased deliveries wait that are not *known*, by message and number."""
     leased = connection.execute(
         """SELECT delivery.key, id, delivery.key & 0xFFFFF FROM delivery

@@ -10,91 +10,66 @@ from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 from ..errors import QueueFailed
-from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
-from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import read_message, write_log, write_message
-from ..mta.settlement import Done, Ended, Fate, Settlement
-from ..mta.store import (
-    Claim,
-    Entry,
-    PassOver,
-    Queued,
-    QueueStats,
-    Selection,
-    address_key,
-    busiest,
-    domain_key,
-)
-from .segments import FileSlice, Segments, crc_of
-from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
-from .sqlite_errors import content_lost
-from .sqlite_rows import (
+from ..mta.queue import Delivery, Message
+from ..mta.queue_text import write_log
+from ..mta.settlement import Done, Settlement
+from ..mta.store import Claim, PassOver, Queued
+from .queue_rows import (
     DELIVERY,
-    MASK,
     SHIFT,
-    Place,
-    conditions,
+    STATES,
     delivery_of,
     delivery_row,
     key_range,
-    mailbox_of,
-    of_message,
+    message_row,
 )
-from .sqlite_schema import STATES, find_lanes
+from .queue_tables import QueueTables
+from .segments import FileSlice, Segments, crc_of
+from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
+from .sqlite_errors import content_lost
+from .sqlite_rows import Place
+from .sqlite_schema import find_lanes
 
 __all__ = ["Tables"]
 
 _BUFFER = 65536  # octets of a content that are read at once
 _FORGET_AT_ONCE = 50  # messages, so that no settlement takes long
-_DUE = "due = max(?, (SELECT not_before FROM message WHERE message.key = delivery.key >> 20))"
-_MESSAGE = "key, id, size, data"
 
 log: logging.Logger = logging.getLogger("smtpproto.queue")
 
 
-class Tables:
-    """The tables, over one connection. The caller begins and commits transactions. Errors of SQLite
-    are raised as they are."""
+class Tables(QueueTables):
+    """The tables, over one connection."""
 
-    def __init__(self, connection: sqlite3.Connection, segments: Segments) -> None:
+    def __init__(self, connection: sqlite3.Connection, files: Segments) -> None:
         self.connection: sqlite3.Connection = connection
-        self._segments = segments
+        self.files = files
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run *statement*."""
+        return self.connection.execute(statement, values)
 
     # -- writing -----------------------------------------------------------------------------
 
     def put(self, queued: Queued, place: Place) -> None:
         """Add a message. Raises ValueError if its id is known."""
-        message = queued.message
-        if queued.deliveries[-1].number > MASK:
-            raise ValueError(f"message {message.id} has more recipients than {MASK}")
-        priority = message.parameters.mt_priority or 0
+        message, row = queued.message, message_row(queued)
         try:
-            key = self.connection.execute(
+            key = self.execute(
                 f"INSERT INTO message VALUES (NULL{', ?' * 11}, NULL)",
-                (
-                    message.id,
-                    address_key(message.sender),
-                    domain_key(message.sender),
-                    priority,
-                    message.size,
-                    message.arrived,
-                    message.not_before,
-                    write_message(message),
-                    place.segment,
-                    place.start,
-                    place.crc,
-                ),
+                (*row, place.segment, place.start, place.crc),
             ).lastrowid
         except sqlite3.IntegrityError:
             raise ValueError("a message with this id is in the queue already") from None
         assert key is not None
         if place.octets is not None:
-            self.connection.execute("INSERT INTO body VALUES (?, ?)", (key, place.octets))
+            self.execute("INSERT INTO body VALUES (?, ?)", (key, place.octets))
         self.connection.executemany(
             f"INSERT INTO delivery VALUES (?{', ?' * 11}, NULL, NULL)",
             [delivery_row(key, message, it) for it in queued.deliveries],
         )
+        priority = message.parameters.mt_priority or 0
         lower_lanes(self.connection, ((priority, message.origin, it) for it in queued.deliveries))
 
     def claim(
@@ -132,15 +107,6 @@ class Tables:
         )
         return Claim(message=message, deliveries=tuple(deliveries))
 
-    def hold_message(self, message_key: int, reason: str) -> None:
-        """Hold all deliveries of a message that wait."""
-        first, last = key_range(message_key)
-        self.connection.execute(
-            """UPDATE delivery SET state = 2, reason = ? WHERE key BETWEEN ? AND ?
-            AND state = 0 AND fate IS NULL""",
-            (reason, first, last),
-        )
-
     def settle(self, settlements: Sequence[Settlement], now: float) -> list[str]:
         """Write what became of deliveries; return the ids of the messages that left. Raises
         ValueError for one that is not leased."""
@@ -149,7 +115,7 @@ class Tables:
         for settlement in settlements:
             delivery, decision = settlement.delivery_after, settlement.decision
             fate = decision.fate.value if isinstance(decision, Done) else None
-            row = self.connection.execute(
+            row = self.execute(
                 """UPDATE delivery SET state = ?, due = ?, attempts = ?, warned = ?, reason = ?,
                 log = ?, fate = ?, at = ?
                 WHERE key = (SELECT (key << 20) + ? FROM message WHERE id = ?)
@@ -178,100 +144,46 @@ class Tables:
         lower_lanes(self.connection, waiting)
         return self._leave(touched, now)
 
-    def _leave(self, touched: dict[int, str], now: float) -> list[str]:
-        """Remove the contents of those messages of *touched* that have no delivery left."""
-        left = []
-        for key, name in touched.items():
-            first, last = key_range(key)
-            has_left = self.connection.execute(
-                """UPDATE message SET left = ? WHERE key = ? AND NOT EXISTS (
-                SELECT 1 FROM delivery WHERE key BETWEEN ? AND ? AND fate IS NULL)""",
-                (now, key, first, last),
-            )
-            if has_left.rowcount:
-                self._free(key)
-                left.append(name)
-        return left
-
     def _free(self, message_key: int) -> None:
         """Remove the content of a message that has left."""
         statement = "DELETE FROM body WHERE message = ?"
-        if not self.connection.execute(statement, (message_key,)).rowcount:
+        if not self.execute(statement, (message_key,)).rowcount:
             (segment,) = self._one("SELECT segment FROM message WHERE key = ?", message_key)
             if segment is not None:
-                self._segments.candidates.add(segment)
+                self.files.candidates.add(segment)
 
     def forget(self, before: float) -> None:
         """Remove what is known of some messages that left the queue *before*."""
-        old = self.connection.execute(
+        old = self.execute(
             "SELECT key FROM message WHERE left < ? ORDER BY left LIMIT ?",
             (before, _FORGET_AT_ONCE),
         )
         for (key,) in old.fetchall():
-            self.connection.execute(
-                "DELETE FROM delivery WHERE key BETWEEN ? AND ?", key_range(key)
-            )
-            self.connection.execute("DELETE FROM message WHERE key = ?", (key,))
+            self.execute("DELETE FROM delivery WHERE key BETWEEN ? AND ?", key_range(key))
+            self.execute("DELETE FROM message WHERE key = ?", (key,))
+
+    def _find_lanes(self) -> None:
+        find_lanes(self.connection)
 
     def segments(self) -> set[int]:
         """Return the segments that messages in the queue need."""
-        rows = self.connection.execute(
+        rows = self.execute(
             "SELECT DISTINCT segment FROM message WHERE segment IS NOT NULL AND left IS NULL"
         )
         return {segment for (segment,) in rows}
 
     def is_needed(self, segment: int) -> bool:
         """Return whether a message in the queue has its content in *segment*."""
-        row = self.connection.execute(
+        row = self.execute(
             "SELECT 1 FROM message WHERE segment = ? AND left IS NULL LIMIT 1", (segment,)
         )
         return row.fetchone() is not None
-
-    def hold(self, selection: Selection, reason: str) -> int:
-        """Hold the waiting deliveries of *selection*; return how many."""
-        return self._change(selection, 0, "state = 2, reason = ?", [reason])
-
-    def release(self, selection: Selection, now: float) -> int:
-        """Let held deliveries wait again; return how many."""
-        return self._change(selection, 2, f"state = 0, reason = '', {_DUE}", [now])
-
-    def retry(self, selection: Selection, now: float) -> int:
-        """Make waiting deliveries due; return how many."""
-        return self._change(selection, 0, _DUE, [now])
-
-    def _change(self, selection: Selection, state: int, what: str, values: list[Any]) -> int:
-        if selection.state is not None and STATES[selection.state] != state:
-            return 0
-        where, more = conditions(selection)
-        changed = self.connection.execute(
-            f"UPDATE delivery SET {what} WHERE state = {state} AND {where}", [*values, *more]
-        ).rowcount
-        if changed and "due" in what:
-            find_lanes(self.connection)
-        return changed
-
-    def drop(self, selection: Selection, now: float) -> tuple[int, list[str]]:
-        """Take deliveries out of the queue; return how many, and the ids of messages that left."""
-        where, values = conditions(selection)
-        state = "" if selection.state is None else f"AND state = {STATES[selection.state]}"
-        keys = self.connection.execute(
-            f"SELECT key FROM delivery WHERE state IN (0, 2) {state} AND {where}", values
-        ).fetchall()
-        self.connection.executemany(
-            "UPDATE delivery SET fate = ?, at = ? WHERE key = ?",
-            [(Fate.DROPPED.value, now, key) for (key,) in keys],
-        )
-        touched = {
-            key: self._one("SELECT id FROM message WHERE key = ?", key)[0]
-            for key in {key >> SHIFT for (key,) in keys}
-        }
-        return len(keys), self._leave(touched, now)
 
     # -- reading -----------------------------------------------------------------------------
 
     def content(self, message: Message) -> bytes | BinaryIO:
         """Return the content. Raises ContentLost if it is missing or damaged."""
-        row = self.connection.execute(
+        row = self.execute(
             """SELECT size, segment, start, crc, octets FROM message
             LEFT JOIN body ON body.message = message.key WHERE id = ? AND left IS NULL""",
             (message.id,),
@@ -283,9 +195,9 @@ class Tables:
             if not isinstance(octets, bytes) or zlib.crc32(octets) != crc:
                 raise content_lost(message.id, None)
             return octets
-        path = self._segments.path(segment)
+        path = self.files.path(segment)
         content = FileSlice(path, start, size)
-        if self._segments.size(segment) < start + size or crc_of(content) != crc:
+        if self.files.size(segment) < start + size or crc_of(content) != crc:
             raise content_lost(message.id, path)
         content.seek(0)
         return io.BufferedReader(content, _BUFFER)
@@ -293,91 +205,3 @@ class Tables:
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""
         return earliest(self.connection, pass_over)
-
-    def find(self, selection: Selection, limit: int) -> list[Entry]:
-        """Return the messages that *selection* selects."""
-        remembers = selection.id is not None and selection.state is None
-        where, values = conditions(selection, in_queue=not remembers)
-        state = "" if selection.state is None else f"AND state = {STATES[selection.state]}"
-        among = "" if remembers else "left IS NULL AND"
-        which, more = of_message(selection)
-        rows = self.connection.execute(
-            f"""SELECT {_MESSAGE} FROM message WHERE {among} {which} AND EXISTS (
-                SELECT 1 FROM delivery WHERE delivery.key >= message.key << 20
-                AND delivery.key < (message.key + 1) << 20 {state} AND {where})
-            ORDER BY key LIMIT ?""",
-            [*more, *values, limit],
-        )
-        return [self._entry(row) for row in rows.fetchall()]
-
-    def _entry(self, row: tuple[Any, ...]) -> Entry:
-        key, name, size, data = row
-        rows = self.connection.execute(
-            f"SELECT {DELIVERY} FROM delivery WHERE key BETWEEN ? AND ? ORDER BY key",
-            key_range(key),
-        ).fetchall()
-        try:
-            return Entry(
-                message=read_message(name, size, data),
-                deliveries=tuple(delivery_of(name, it) for it in rows if it[-2] is None),
-                ended=tuple(
-                    Ended(delivery=delivery_of(name, it), fate=Fate(it[-2]), at=it[-1])
-                    for it in rows
-                    if it[-2] is not None
-                ),
-            )
-        except QueueFailed as error:
-            return self._stand_in(key, name, size, printable(error.message))
-
-    def _stand_in(self, key: int, name: str, size: int, reason: str) -> Entry:
-        """Return what is known of a message that cannot be read. It is shown as held."""
-        sender, arrived = self._one("SELECT sender, arrived FROM message WHERE key = ?", key)
-        rows = self.connection.execute(
-            """SELECT key, address FROM delivery WHERE key BETWEEN ? AND ? AND fate IS NULL
-            ORDER BY key""",
-            key_range(key),
-        )
-        message = Message(
-            id=name, sender=ReversePath(mailbox_of(sender)), size=size, arrived=arrived,
-            expires=arrived,
-        )  # fmt: skip
-        deliveries = [
-            Delivery(
-                message=name, number=its_key & MASK, recipient=ForwardPath(mailbox_of(address)),
-                due=arrived, state=State.HELD, reason=reason,
-            )
-            for its_key, address in rows
-        ]  # fmt: skip
-        return Entry(message=message, deliveries=tuple(deliveries))
-
-    def stats(self) -> QueueStats:
-        """Return how much is in the queue."""
-        messages, octets, oldest = self._one(
-            "SELECT count(*), total(size), min(arrived) FROM message WHERE left IS NULL"
-        )
-        states: dict[State, int] = {}
-        domains: dict[str, int] = {}
-        for state, number in STATES.items():
-            for domain, count in self.connection.execute(
-                f"""SELECT domain, count(*) FROM delivery WHERE state = {number}
-                AND fate IS NULL GROUP BY domain"""
-            ):
-                states[state] = states.get(state, 0) + count
-                domains[domain] = domains.get(domain, 0) + count
-        return QueueStats(
-            messages=messages,
-            octets=int(octets),
-            deliveries=states,
-            domains=busiest(domains),
-            oldest=oldest,
-        )
-
-    def _message(self, key: int) -> Message:
-        _, name, size, data = self._one(f"SELECT {_MESSAGE} FROM message WHERE key = ?", key)
-        return read_message(name, size, data)
-
-    def _one(self, statement: str, *values: object) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self.connection.execute(statement, values).fetchone()
-        if row is None:
-            raise QueueFailed("the queue's database contradicts itself: a row is missing")
-        return row

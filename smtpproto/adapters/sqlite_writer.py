@@ -6,61 +6,28 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from attrs import define, field
-
-from ..errors import QueueFailed
 from ..ports import call_contained
+from .call_groups import Call, CallGroups
 from .segments import Segments
 from .sqlite_errors import errors_of, failure, is_full, is_of_disk
 from .sqlite_log import keep_damaged_log
 from .sqlite_schema import connect, find_broken, void_leases
 from .sqlite_tables import Tables
 
-__all__ = ["Call", "Reader", "Writer"]
+__all__ = ["Reader", "Writer"]
 
-MOST = 1000  # calls in one transaction
-_LOOK = 1.0  # seconds without a call, after which it looks for changes by other processes
-_IDLE = 2  # such looks, after which the log is written into the database
+_IDLE = 2  # looks without a call, after which the log is written into the database
 
 T = TypeVar("T")
+AnyCall = Call[Tables, Any]
 log: logging.Logger = logging.getLogger("smtpproto.queue")
 
 
-@define(eq=False)
-class Call(Generic[T]):
-    """A call of *function* with the tables, as a part of a transaction."""
-
-    function: Callable[[Tables], T]
-    durable: bool = True
-    """Whether its effect must survive a power loss."""
-    after: Callable[[T], object] | None = None
-    """Is called in the thread, with the result, once that is committed."""
-    undo: Callable[[], object] | None = None
-    """Is called in the thread if nothing was written, also if the future was cancelled."""
-    future: Future[T] = field(factory=Future)
-    result: Any = None
-
-    def begins(self) -> bool:
-        """Return whether the call is still wanted."""
-        wanted = self.future.set_running_or_notify_cancel()
-        if not wanted and self.undo is not None:
-            self.undo()
-        return wanted
-
-    def fail(self, error: Exception) -> None:
-        """Pass on *error*."""
-        if self.undo is not None:
-            self.undo()
-        self.future.set_exception(error)
-
-
-class Writer:
+class Writer(CallGroups[Tables]):
     """Runs calls, each whole or not at all, in groups: one transaction and one sync for each.
 
     If a write fails, nothing that it may concern is believed: the whole group fails, and the
@@ -68,20 +35,13 @@ class Writer:
     """
 
     def __init__(self, path: Path, segments: Segments) -> None:
+        super().__init__()
         self._path, self._segments = path, segments
-        self._calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
-        self._submitting = threading.Lock()
-        self._stopped = False
         self._looks = 0  # since the last call
-        self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
         self.tables: Tables | None = None
         """For the thread only; None while the database is not open."""
-        self.changed: Callable[[], object] = bool
-        """Is called in the thread after another process has changed the database."""
         self._version = 0  # of the database, as this connection knows it
         self._synchronous = True
-        self.leased: set[tuple[str, int]] = set()
-        """The deliveries that were handed out, and not settled yet: message and number."""
 
     def start(self) -> None:
         """Open the database, and start the thread. Raises errors of SQLite as they are."""
@@ -89,49 +49,9 @@ class Writer:
             (_, read, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             is_damaged = keep_damaged_log(self._path, read)
         self._segments.start(self._open().segments(), delete=not is_damaged)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Wait until all that was submitted is done, and the thread has ended."""
-        with self._submitting:
-            self._stopped = True
-            self._calls.put(None)
-        self._thread.join()
-
-    def submit(self, call: Call[T]) -> Future[T]:
-        """Run *call* in the thread; return its future. Raises QueueFailed after :meth:`stop`."""
-        with self._submitting:
-            if self._stopped:
-                raise QueueFailed("the queue is not open any more")
-            self._calls.put(call)
-        return call.future
+        super().start()
 
     # -- the thread --------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        goes_on = True
-        while goes_on:
-            group, goes_on = self._gather()
-            if group:
-                self._run_group(group)
-        self._close()
-
-    def _gather(self) -> tuple[list[Call[Any]], bool]:
-        """Return the calls that wait, and whether more may come. Wait for the first one."""
-        try:
-            call = self._calls.get(timeout=_LOOK)
-        except Empty:
-            self._look()
-            return [], True
-        self._looks = 0
-        group: list[Call[Any]] = []
-        while call is not None:
-            if call.begins():
-                group.append(call)
-            if len(group) >= MOST or self._calls.empty():
-                return group, True
-            call = self._calls.get()
-        return group, False
 
     def _look(self) -> None:
         """Do what there is to do while no call comes."""
@@ -151,7 +71,8 @@ class Writer:
             except Exception:  # it must not end the thread
                 log.exception("what watches the queue %s failed", self._path)
 
-    def _run_group(self, group: Sequence[Call[Any]]) -> None:
+    def _run_group(self, group: Sequence[AnyCall]) -> None:
+        self._looks = 0
         try:
             tables = self.tables or self._open()
             done = self._transaction(tables, group)
@@ -163,13 +84,12 @@ class Writer:
                 call.fail(failure(error, self._path))
             return
         for call in done:
-            if call.after is not None:
-                call.after(call.result)
+            call.committed()
         self._remove_segments(tables)
         for call in done:
-            call.future.set_result(call.result)
+            call.finish()
 
-    def _transaction(self, tables: Tables, group: Sequence[Call[Any]]) -> list[Call[Any]]:
+    def _transaction(self, tables: Tables, group: Sequence[AnyCall]) -> list[Call[Tables, Any]]:
         """Run *group* in one transaction; return the calls that did not raise. What they raise
         themselves goes to their futures; what SQLite and the system raise leaves here."""
         execute = tables.connection.execute

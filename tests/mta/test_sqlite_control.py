@@ -49,7 +49,7 @@ def test_a_change_is_seen_by_the_process_that_works_on_the_queue(tmp_path: Path)
 def test_the_process_that_works_on_the_queue_is_told_of_a_change_by_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smtpproto.adapters.sqlite_writer._LOOK", 0.01)
+    monkeypatch.setattr("smtpproto.adapters.call_groups._LOOK", 0.01)
     told: SimpleQueue[int] = SimpleQueue()
     with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
         queue.watch(lambda: told.put(control.stats().deliveries.get(State.HELD, 0)))
@@ -66,7 +66,7 @@ def test_the_process_that_works_on_the_queue_is_told_of_a_change_by_another(
 def test_a_queue_goes_on_if_what_watches_it_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("smtpproto.adapters.sqlite_writer._LOOK", 0.01)
+    monkeypatch.setattr("smtpproto.adapters.call_groups._LOOK", 0.01)
     called = threading.Event()
 
     def fail() -> None:

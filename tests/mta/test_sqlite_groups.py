@@ -235,7 +235,7 @@ def test_nothing_is_remembered_of_what_has_been_settled(tmp_path: Path) -> None:
         assert tables is not None
         assert tables.connection.execute("SELECT * FROM lane").fetchall() == []
         do(queue.settle(relayed(claims), NOW))
-        assert leased == set()
+        assert leased == {}
 
 
 def test_a_claim_does_not_keep_the_log_in_use(tmp_path: Path) -> None:
