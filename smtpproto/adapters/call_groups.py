@@ -17,7 +17,7 @@ from ..mta.queue import Delivery
 __all__ = ["Call", "CallGroups"]
 
 MOST = 1000  # calls in one transaction
-_LOOK = 1.0  # seconds without a call, after which it looks for changes by other processes
+_LOOK = 1.0  # seconds
 
 Tables = TypeVar("Tables")
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class CallGroups(Generic[Tables]):
     def _gather(self) -> tuple[list[Call[Tables, Any]], bool]:
         """Return the calls that wait, and whether more may come. Wait for the first one."""
         try:
-            call = self._calls.get(timeout=_LOOK)
+            call = self._calls.get(timeout=self._pause())
         except Empty:
             self._look()
             return [], True
@@ -117,6 +117,10 @@ class CallGroups(Generic[Tables]):
                 return group, True
             call = self._calls.get()
         return group, False
+
+    def _pause(self) -> float:
+        """Return after how many seconds without a call to look what else there is to do."""
+        return _LOOK
 
     def _run_group(self, group: Sequence[Call[Tables, Any]]) -> None:
         """Run *group*, and pass on what came of each call. It raises nothing."""

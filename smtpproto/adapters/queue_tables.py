@@ -87,26 +87,25 @@ class QueueTables:
 
     def hold(self, selection: Selection, reason: str) -> int:
         """Hold the waiting deliveries of *selection*; return how many."""
-        return self._change(selection, 0, "state = 2, reason = ?", [reason])
+        return self._set(selection, 0, "state = 2, reason = ?", [reason])
 
     def release(self, selection: Selection, now: float) -> int:
         """Let held deliveries wait again; return how many."""
-        return self._change(selection, 2, f"state = 0, reason = '', {self._due}", [now])
+        return self._set(selection, 2, f"state = 0, reason = '', {self._due_text}", [now])
 
     def retry(self, selection: Selection, now: float) -> int:
         """Make waiting deliveries due; return how many."""
-        return self._change(selection, 0, self._due, [now])
+        return self._set(selection, 0, self._due_text, [now])
 
-    def _change(self, selection: Selection, state: int, what: str, values: list[Any]) -> int:
+    def _set(self, selection: Selection, state: int, what: str, values: list[Any]) -> int:
         if selection.state is not None and STATES[selection.state] != state:
             return 0
         where, more = conditions(selection)
-        changed = self.execute(
-            f"UPDATE delivery SET {what} WHERE state = {state} AND {where}", [*values, *more]
-        ).rowcount
-        if changed and "due" in what:
-            self._find_lanes()
-        return changed
+        return self._change(what, f"state = {state} AND {where}", [*values, *more])
+
+    def _change(self, what: str, where: str, values: Sequence[Any]) -> int:
+        """Set *what* of the deliveries in the queue that are *where*; return how many."""
+        raise NotImplementedError
 
     def drop(self, selection: Selection, now: float) -> tuple[int, list[str]]:
         """Take deliveries out of the queue; return how many, and the ids of messages that left."""
@@ -124,13 +123,9 @@ class QueueTables:
         return len(keys), self._leave(touched, now)
 
     @property
-    def _due(self) -> str:
+    def _due_text(self) -> str:
         of_its_message = "SELECT not_before FROM message WHERE message.key = delivery.key >> 20"
         return f"due = {self.greatest}(?, ({of_its_message}))"
-
-    def _find_lanes(self) -> None:
-        """Note which lanes are due, after many deliveries have changed."""
-        raise NotImplementedError
 
     def _leave(self, touched: dict[int, str], now: float) -> list[str]:
         """Remove the contents of those messages of *touched* that have no delivery left."""

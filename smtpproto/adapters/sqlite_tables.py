@@ -162,8 +162,11 @@ class Tables(QueueTables):
             self.execute("DELETE FROM delivery WHERE key BETWEEN ? AND ?", key_range(key))
             self.execute("DELETE FROM message WHERE key = ?", (key,))
 
-    def _find_lanes(self) -> None:
-        find_lanes(self.connection)
+    def _change(self, what: str, where: str, values: Sequence[Any]) -> int:
+        changed = self.execute(f"UPDATE delivery SET {what} WHERE {where}", values).rowcount
+        if changed and "due" in what:
+            find_lanes(self.connection)
+        return changed
 
     def segments(self) -> set[int]:
         """Return the segments that messages in the queue need."""

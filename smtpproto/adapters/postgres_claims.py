@@ -1,0 +1,209 @@
+"""Which deliveries in PostgreSQL a claim takes, while other processes claim too.
+
+The row of a lane has a time that is not later than its earliest delivery that waits. A transaction
+that adds deliveries keeps that row, or makes its time earlier, and locks it until the commit; a
+claim makes the time later only in rows that nobody has locked. So the time is never too late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
+from typing import Any
+
+from ..limits import EXCLUDED_LANES
+from ..mta.store import PassOver
+from .postgres_connection import Connection, sql
+from .queue_turns import Due, Place, Turns
+
+__all__ = ["due_keys", "earliest", "lower_lanes", "raise_lanes"]
+
+_SLICE = 500  # lanes that are looked at together
+
+_PLACES = "unnest(?::smallint[], ?::text[], ?::text[])"
+_IN_LANE = """state = 0 AND fate IS NULL AND delivery.priority = l.priority
+    AND delivery.domain = l.domain AND delivery.origin = l.origin"""
+_LANE = "(priority, domain, origin)"
+
+_Lane = tuple[Place, float]
+
+
+def due_keys(
+    connection: Connection, now: float, limit: int, pass_over: PassOver
+) -> tuple[list[int], set[Place]]:
+    """Lock the deliveries to claim, and return their keys, in their order, and the lanes whose time
+    is too early then. What other transactions have locked is passed over."""
+    picked: list[int] = []
+    early: set[Place] = set()
+    for priority in _priorities(connection):
+        if len(picked) >= limit:
+            break
+        lanes = _LockedLanes(connection, priority, now, limit - len(picked), pass_over)
+        turns = Turns(iter(lanes), lanes.rows, early)
+        while len(picked) < limit and (key := turns.next()) is not None:
+            picked.append(key)
+    return picked, early
+
+
+def _priorities(connection: Connection) -> list[int]:
+    """Return the priorities of lanes, the highest first."""
+    rows = connection.execute(
+        """WITH RECURSIVE found AS (
+            SELECT max(priority) AS priority FROM lane UNION ALL
+            SELECT (SELECT max(priority) FROM lane WHERE lane.priority < found.priority)
+            FROM found WHERE found.priority IS NOT NULL)
+        SELECT priority FROM found WHERE priority IS NOT NULL"""
+    )
+    return [priority for (priority,) in rows]
+
+
+def _slices(
+    connection: Connection, priority: int, until: float, size: int, pass_over: PassOver
+) -> Iterator[list[_Lane]]:
+    """Yield lanes in the order of their times, *size* at once. It passes over a bounded number of
+    them; the agent puts back what it cannot use of the others."""
+    last, passed_over, full = (-inf, "", ""), 0, True
+    while full:
+        found = connection.execute(
+            sql(
+                """SELECT due, domain, origin FROM lane WHERE priority = ? AND due <= ?
+                AND (due, domain, origin) > (?, ?, ?) ORDER BY due, domain, origin LIMIT ?"""
+            ),
+            (priority, until, *last, size),
+        ).fetchall()
+        full = len(found) == size
+        lanes: list[_Lane] = []
+        for due, domain, origin in found:
+            last = due, domain, origin
+            if passed_over < EXCLUDED_LANES and pass_over(domain, origin):
+                passed_over += 1
+            else:
+                lanes.append(((priority, domain, origin), due))
+        if lanes:
+            yield lanes
+
+
+class _LockedLanes:
+    """Lanes of a priority, and their deliveries, which are locked as they are read."""
+
+    def __init__(
+        self, connection: Connection, priority: int, now: float, wanted: int, pass_over: PassOver
+    ) -> None:
+        self._connection, self._now, self._wanted = connection, now, wanted
+        size = min(max(wanted, 1), _SLICE)
+        self._slices = _slices(connection, priority, now, size, pass_over)
+        self._first: dict[Place, list[Due]] = {}
+        self._each = 1  # deliveries of a lane that are read at first
+
+    def __iter__(self) -> Iterator[_Lane]:
+        for lanes in self._slices:
+            self._each = -(-self._wanted // len(lanes))
+            places = [place for place, _ in lanes]
+            self._first = {place: [] for place in places}
+            for place, row in self._read(places, (-inf, 0), self._each):
+                self._first[place].append(row)
+            yield from lanes
+
+    def rows(self, place: Place) -> Iterator[Due]:
+        """Yield the deliveries of a lane that are due."""
+        rows, size = self._first[place], self._each
+        while True:
+            yield from rows
+            if len(rows) < size:
+                return
+            last, size = rows[-1], size * 4
+            rows = [row for _, row in self._read([place], last, size)]
+
+    def _read(self, places: Sequence[Place], after: Due, most: int) -> Iterator[tuple[Place, Due]]:
+        rows = self._connection.execute(
+            sql(
+                f"""SELECT l.priority, l.domain, l.origin, d.due, d.key
+                FROM {_PLACES} WITH ORDINALITY AS l(priority, domain, origin, place)
+                CROSS JOIN LATERAL (
+                    SELECT due, key FROM delivery WHERE {_IN_LANE} AND due <= ?
+                    AND (due, key) > (?, ?) ORDER BY due, key LIMIT ?
+                    FOR UPDATE SKIP LOCKED) AS d
+                ORDER BY l.place, d.due, d.key"""
+            ),
+            (*_columns(places), self._now, *after, most),
+        )
+        for priority, domain, origin, due, key in rows:
+            yield (priority, domain, origin), (due, key)
+
+
+def lower_lanes(connection: Connection, least: Mapping[Place, float]) -> None:
+    """Note that deliveries wait from now on: of each lane, when the earliest is due."""
+    if not least:
+        return
+    places = sorted(least)
+    kept = connection.execute(
+        sql(
+            f"""SELECT priority, domain, origin FROM lane
+            JOIN unnest(?::smallint[], ?::text[], ?::text[], ?::double precision[])
+            AS l(priority, domain, origin, least) USING {_LANE}
+            WHERE lane.due <= l.least ORDER BY priority, domain, origin FOR SHARE OF lane"""
+        ),
+        (*_columns(places), [least[place] for place in places]),
+    ).fetchall()
+    changed = sorted(least.keys() - set(kept))
+    if changed:
+        connection.execute(
+            sql(
+                f"""INSERT INTO lane
+                SELECT * FROM unnest(?::smallint[], ?::text[], ?::text[], ?::double precision[])
+                ON CONFLICT {_LANE} DO UPDATE SET due = least(lane.due, excluded.due)"""
+            ),
+            (*_columns(changed), [least[place] for place in changed]),
+        )
+
+
+def raise_lanes(connection: Connection, lanes: Iterable[Place]) -> None:
+    """Note the time of the earliest delivery that waits, for those of *lanes* that no transaction
+    uses now."""
+    locked = connection.execute(
+        sql(
+            f"""SELECT priority, domain, origin FROM lane
+            JOIN {_PLACES} AS l(priority, domain, origin) USING {_LANE}
+            ORDER BY priority, domain, origin FOR UPDATE OF lane SKIP LOCKED"""
+        ),
+        _columns(sorted(lanes)),
+    ).fetchall()
+    if locked:  # only now: another statement sees all that was committed before the lock
+        connection.execute(
+            sql(
+                f"""WITH present AS MATERIALIZED (
+                    SELECT l.*, (SELECT due FROM delivery WHERE {_IN_LANE} ORDER BY due LIMIT 1)
+                    AS due FROM {_PLACES} AS l(priority, domain, origin)),
+                empty AS (
+                    DELETE FROM lane USING present AS p WHERE p.due IS NULL
+                    AND (lane.priority, lane.domain, lane.origin)
+                    = (p.priority, p.domain, p.origin))
+                UPDATE lane SET due = p.due FROM present AS p WHERE lane.due <> p.due
+                AND (lane.priority, lane.domain, lane.origin) = (p.priority, p.domain, p.origin)"""
+            ),
+            _columns(locked),
+        )
+
+
+def earliest(connection: Connection, pass_over: PassOver) -> float | None:
+    """Return when the next delivery that waits is due."""
+    best = inf
+    for priority in _priorities(connection):
+        for lanes in _slices(connection, priority, inf, 20, pass_over):
+            (due,) = connection.execute(
+                sql(
+                    f"""SELECT min(d.due) FROM {_PLACES} AS l(priority, domain, origin)
+                    CROSS JOIN LATERAL (
+                        SELECT due FROM delivery WHERE {_IN_LANE} ORDER BY due LIMIT 1) AS d"""
+                ),
+                _columns([place for place, _ in lanes]),
+            ).fetchone() or (None,)
+            best = best if due is None else min(best, due)
+            if lanes[-1][1] >= best:
+                break
+    return None if best == inf else best
+
+
+def _columns(places: Sequence[Any]) -> list[list[Any]]:
+    """Return the columns of *places*, for ``unnest``."""
+    return [list(column) for column in zip(*places, strict=True)] or [[], [], []]

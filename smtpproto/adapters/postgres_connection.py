@@ -1,0 +1,134 @@
+"""Connections to the PostgreSQL database of a queue, and their errors as the queue raises them.
+
+psycopg is an extra: ``pip install "smtpproto-sansio[postgres]"``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+try:
+    import psycopg
+    from psycopg import adapt, conninfo, errors
+    from psycopg.types.string import StrDumper, TextLoader
+except ImportError as _error:
+    raise ImportError(
+        'a queue in PostgreSQL needs psycopg: pip install "smtpproto-sansio[postgres]"'
+    ) from _error
+
+from ..errors import QueueFailed, QueueFull
+
+__all__ = ["Connection", "Database", "is_transient", "sql"]
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_DEFAULTS = {
+    "application_name": "smtpproto",
+    "connect_timeout": "5",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
+_CHECKS = {
+    errors.InsufficientPrivilege: "that the user may create tables in the schema",
+    errors.InvalidPassword: "the user and the password of the URL",
+    errors.ReadOnlySqlTransaction: "that the URL leads to the primary, and not to a standby",
+}
+
+
+class Database:
+    """Where a queue is: a database, and the *schema* in it that has its tables."""
+
+    def __init__(self, url: str, schema: str, patience: float) -> None:
+        try:
+            given = conninfo.conninfo_to_dict(url)
+        except psycopg.ProgrammingError as error:
+            raise ValueError(
+                f"not the URL of a PostgreSQL database ({_told(error)}); pass, for example, "
+                "postgresql://user@host/name"
+            ) from None
+        self._options: dict[str, Any] = {**_DEFAULTS, **given}
+        self.schema = schema
+        self._patience = patience
+        name = "/".join(str(given[part]) for part in ("host", "dbname") if given.get(part))
+        self.name = f"postgresql://{name}"
+        """What errors call it; without user and password."""
+
+    def connect(self) -> Connection:
+        """Return a new connection, in autocommit mode. Raises errors of psycopg."""
+        connection: Connection = psycopg.connect(**self._options, autocommit=True)
+        try:
+            for name, value in {
+                "search_path": f'"{self.schema}"',
+                "idle_in_transaction_session_timeout": f"{self._patience * 1000:.0f}",
+                "lock_timeout": "30s",
+                "client_encoding": "UTF8",
+            }.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false)"
+                " WHERE current_setting('synchronous_commit') = 'off'"
+            )
+        except BaseException:
+            connection.close()
+            raise
+        connection.adapters.register_dumper(str, _Dumper)
+        connection.adapters.register_loader("text", _Loader)
+        return connection
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise errors of PostgreSQL as QueueFailed or QueueFull."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self.failure(error) from error
+
+    def failure(self, error: Exception) -> Exception:
+        """Return the error to raise for *error*; errors of other kinds are returned as they are."""
+        if not isinstance(error, psycopg.Error):
+            return error
+        if isinstance(error, errors.DiskFull):
+            return QueueFull(f"the disk of the queue {self.name} is full")
+        check = next((text for kind, text in _CHECKS.items() if isinstance(error, kind)), "")
+        return QueueFailed(
+            f"the queue {self.name} failed: {_told(error)}",
+            check=check or "that the database runs, and its log",
+        )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same transaction may succeed if it is run again."""
+    return isinstance(error, _TRANSIENT)
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+@functools.cache
+def sql(statement: str) -> bytes:
+    """Return *statement*, which has ``?`` for each value, as psycopg takes it."""
+    return statement.replace("?", "%s").encode()
+
+
+# PostgreSQL's texts have no NUL; it and the sign that stands for it are written as two characters.
+
+
+class _Dumper(StrDumper):
+    def dump(self, obj: str) -> adapt.Buffer | None:
+        if "\0" in obj or "\x1a" in obj:
+            obj = obj.replace("\x1a", "\x1a1").replace("\0", "\x1a0")
+        return super().dump(obj)
+
+
+class _Loader(TextLoader):
+    def load(self, data: adapt.Buffer) -> str | bytes:
+        text = super().load(data)
+        assert isinstance(text, str)
+        return text.replace("\x1a0", "\0").replace("\x1a1", "\x1a") if "\x1a" in text else text

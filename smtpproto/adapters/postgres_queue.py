@@ -1,0 +1,133 @@
+"""The queue in a PostgreSQL database: durable, and for several processes on several machines.
+
+::
+
+    queue = PostgresQueue("postgresql://mail@db.example.org/mail")
+    await queue.open(runtime)
+
+It needs psycopg: ``pip install "smtpproto-sansio[postgres]"``. docs/postgres.md has the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from ..errors import QueueFailed
+from ..mail import Source
+from ..mta.queue import Message
+from ..mta.queue_limits import QueueLimits
+from ..mta.settlement import Settlement
+from ..mta.store import Body, Queued
+from ..ports import Runtime
+from .call_groups import Call
+from .durable_queue import DurableQueue, OpenQueue
+from .postgres_body import PostgresBody, Spooled
+from .postgres_connection import Database
+from .postgres_reader import Ears, Reader
+from .postgres_tables import Tables
+from .postgres_writer import Writer, clock
+
+__all__ = ["PostgresQueue"]
+
+
+class PostgresQueue(DurableQueue[Tables]):
+    """Implements :class:`.QueueStore`, for any number of processes.
+
+    *url* is that of the database, as libpq takes it. The tables are made in its *schema*. A process
+    that the database has not heard from for *patience* seconds loses its claims to the others.
+    Of *limits*, those for files do not count. Raises ValueError for what is not a URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        limits: QueueLimits | None = None,
+        *,
+        schema: str = "smtpproto",
+        patience: float = 30.0,
+    ) -> None:
+        super().__init__(limits)
+        self._database = Database(url, schema, patience)
+        self._patience = patience
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call *changed* after another process has put something into the queue that this one may
+        work on: see :meth:`.QueueStore.watch`."""
+        super().watch(changed)
+        self._opened_here().listen(changed)
+
+    async def settle(
+        self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
+    ) -> None:
+        """Write what became of deliveries: see :meth:`.QueueStore.settle`."""
+        lost = self._opened_here().writer.lost
+        try:
+            await super().settle(settlements, now, new)
+        except ValueError:
+            for it in settlements:
+                if (numbers := lost.get(it.delivery.message)) is not None:
+                    numbers.discard(it.delivery.number)
+                    if not numbers:
+                        del lost[it.delivery.message]
+            raise
+
+    async def content(self, message: Message) -> Source:
+        """Return the content: see :meth:`.QueueStore.content`. Raises QueueFailed, too, if a claim
+        of the message was lost, so that it is not sent by two processes."""
+        it = self._opened_here()
+        if clock() - it.writer.beaten > self._patience / 2:
+            call: Call[Tables, None] = Call(lambda _: None, durable=False)
+            await it.write(call)
+        if message.id in it.writer.lost:
+            raise QueueFailed(f"message {message.id} was given to another process")
+        return await super().content(message)
+
+    def _opened_here(self) -> _Open:
+        it = self._opened()
+        assert isinstance(it, _Open)
+        return it
+
+    def _start(self, runtime: Runtime) -> OpenQueue[Tables]:
+        return _Open(self._database, runtime, self._limits, self._patience)
+
+    def _new_body(self, it: OpenQueue[Tables]) -> Body:
+        return PostgresBody(it.runtime, self._limits.spool)
+
+    async def _finish(self, content: Body) -> bytes | Spooled:
+        if not isinstance(content, PostgresBody):
+            raise TypeError("the content must be octets, or the body() of this queue")
+        return await content.finish()
+
+    def _add(self, tables: Tables, queued: Queued, content: bytes | Spooled) -> None:
+        tables.put(queued, content)
+
+
+class _Open(OpenQueue[Tables]):
+    """A queue that is open: its connections."""
+
+    writer: Writer
+
+    def __init__(
+        self, database: Database, runtime: Runtime, limits: QueueLimits, patience: float
+    ) -> None:
+        self._database = database
+        self._ears: Ears | None = None
+        with database.errors(), contextlib.ExitStack() as opened:
+            writer = Writer(database, patience)
+            writer.start()
+            opened.callback(writer.stop)
+            reader = Reader(database)
+            opened.callback(reader.close)
+            opened.callback(self._stop_listening)
+            super().__init__(runtime, limits.cache, writer, reader.read, opened.pop_all().close)
+
+    def listen(self, changed: Callable[[], object]) -> None:
+        """Call *changed* after notifications."""
+        self._stop_listening()
+        self._ears = Ears(self._database, self.writer.channel, changed)
+
+    def _stop_listening(self) -> None:
+        if self._ears is not None:
+            self._ears.stop()
+            self._ears = None
