@@ -182,7 +182,7 @@ def options() -> Iterator[str]:
         (RetrySchedule, "`RetrySchedule`, for a mail agent"),
         (ScheduleLimits, "`ScheduleLimits`, for a mail agent"),
         (ReportOptions, "`ReportOptions`, for a mail agent"),
-        (QueueLimits, "`QueueLimits`, for an `SQLiteQueue`"),
+        (QueueLimits, "`QueueLimits`, for a queue in a database"),
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
         (DKIMLimits, "`DKIMLimits`, for a `DKIMVerifier`"),
         (Inspection, "`Inspection`, for an `MTA`"),

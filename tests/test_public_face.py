@@ -26,6 +26,7 @@ PUBLIC = (
     "smtpproto.adapters.cryptography_keys",
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
+    "smtpproto.adapters.postgres_queue",
     "smtpproto.adapters.publicsuffixlist",
     "smtpproto.adapters.sqlite_policies",
     "smtpproto.adapters.sqlite_queue",

@@ -70,6 +70,8 @@ class CallGroups(Generic[Tables]):
         self._thread = threading.Thread(target=self._run, name="smtpproto queue", daemon=True)
         self.changed: Callable[[], object] = bool
         """Is called in a thread after another process has changed the database."""
+        self.tables: Tables | None = None
+        """For the thread only; None while the database is not open."""
         self.leased: dict[tuple[str, int], Delivery] = {}
         """The deliveries that were handed out, and not settled yet, by message and number."""
 

@@ -63,6 +63,7 @@ def _slices(
     """Yield lanes in the order of their times, *size* at once. It passes over a bounded number of
     them; the agent puts back what it cannot use of the others."""
     last, passed_over, full = (-inf, "", ""), 0, True
+    seen: set[tuple[str, str]] = set()  # a lane comes twice if its time is changed meanwhile
     while full:
         found = connection.execute(
             sql(
@@ -77,7 +78,8 @@ def _slices(
             last = due, domain, origin
             if passed_over < EXCLUDED_LANES and pass_over(domain, origin):
                 passed_over += 1
-            else:
+            elif (domain, origin) not in seen:
+                seen.add((domain, origin))
                 lanes.append(((priority, domain, origin), due))
         if lanes:
             yield lanes

@@ -33,6 +33,7 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+_LONGEST = 50  # characters of a name, with which others are made
 _TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _CHECKS = {
     errors.InsufficientPrivilege: "that the user may create tables in the schema",
@@ -47,17 +48,24 @@ class Database:
     def __init__(self, url: str, schema: str, patience: float) -> None:
         try:
             given = conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError as error:
+        except psycopg.ProgrammingError:  # its text may have the password
             raise ValueError(
-                f"not the URL of a PostgreSQL database ({_told(error)}); pass, for example, "
+                "not the URL of a PostgreSQL database; pass, for example, "
                 "postgresql://user@host/name"
             ) from None
+        if not (schema.isascii() and schema.isidentifier() and len(schema) <= _LONGEST):
+            raise ValueError(
+                f"schema must be a name of at most {_LONGEST} letters, digits and underscores, "
+                f"not {schema[:100]!r}"
+            )
         self._options: dict[str, Any] = {**_DEFAULTS, **given}
         self.schema = schema
         self._patience = patience
         name = "/".join(str(given[part]) for part in ("host", "dbname") if given.get(part))
         self.name = f"postgresql://{name}"
         """What errors call it; without user and password."""
+        self.channel = f"smtpproto_{schema}"
+        """On which processes that sleep are notified."""
 
     def connect(self) -> Connection:
         """Return a new connection, in autocommit mode. Raises errors of psycopg."""

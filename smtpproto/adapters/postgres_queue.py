@@ -34,9 +34,8 @@ __all__ = ["PostgresQueue"]
 class PostgresQueue(DurableQueue[Tables]):
     """Implements :class:`.QueueStore`, for any number of processes.
 
-    *url* is that of the database, as libpq takes it. The tables are made in its *schema*. A process
-    that the database has not heard from for *patience* seconds loses its claims to the others.
-    Of *limits*, those for files do not count. Raises ValueError for what is not a URL.
+    *url* is that of the database, as libpq takes it. The tables are made in its *schema*. Raises
+    ValueError for what is not a URL.
     """
 
     def __init__(
@@ -45,11 +44,9 @@ class PostgresQueue(DurableQueue[Tables]):
         limits: QueueLimits | None = None,
         *,
         schema: str = "smtpproto",
-        patience: float = 30.0,
     ) -> None:
         super().__init__(limits)
-        self._database = Database(url, schema, patience)
-        self._patience = patience
+        self._database = Database(url, schema, self._limits.patience)
 
     def watch(self, changed: Callable[[], object]) -> None:
         """Call *changed* after another process has put something into the queue that this one may
@@ -76,7 +73,7 @@ class PostgresQueue(DurableQueue[Tables]):
         """Return the content: see :meth:`.QueueStore.content`. Raises QueueFailed, too, if a claim
         of the message was lost, so that it is not sent by two processes."""
         it = self._opened_here()
-        if clock() - it.writer.beaten > self._patience / 2:
+        if clock() - it.writer.beaten > self._limits.patience / 2:
             call: Call[Tables, None] = Call(lambda _: None, durable=False)
             await it.write(call)
         if message.id in it.writer.lost:
@@ -89,7 +86,7 @@ class PostgresQueue(DurableQueue[Tables]):
         return it
 
     def _start(self, runtime: Runtime) -> OpenQueue[Tables]:
-        return _Open(self._database, runtime, self._limits, self._patience)
+        return _Open(self._database, runtime, self._limits)
 
     def _new_body(self, it: OpenQueue[Tables]) -> Body:
         return PostgresBody(it.runtime, self._limits.spool)
@@ -108,13 +105,11 @@ class _Open(OpenQueue[Tables]):
 
     writer: Writer
 
-    def __init__(
-        self, database: Database, runtime: Runtime, limits: QueueLimits, patience: float
-    ) -> None:
+    def __init__(self, database: Database, runtime: Runtime, limits: QueueLimits) -> None:
         self._database = database
         self._ears: Ears | None = None
         with database.errors(), contextlib.ExitStack() as opened:
-            writer = Writer(database, patience)
+            writer = Writer(database, limits.patience)
             writer.start()
             opened.callback(writer.stop)
             reader = Reader(database)
@@ -125,7 +120,7 @@ class _Open(OpenQueue[Tables]):
     def listen(self, changed: Callable[[], object]) -> None:
         """Call *changed* after notifications."""
         self._stop_listening()
-        self._ears = Ears(self._database, self.writer.channel, changed)
+        self._ears = Ears(self._database, self._database.channel, changed)
 
     def _stop_listening(self) -> None:
         if self._ears is not None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import psycopg
 
 from ..ports import call_contained
-from .postgres_connection import Database
+from .postgres_connection import Database, sql
 from .postgres_tables import Tables
 
 __all__ = ["Ears", "Reader"]
@@ -78,9 +78,7 @@ class Ears:
         while not self._stopped.is_set():
             try:
                 with self._database.connect() as connection:
-                    connection.execute(
-                        psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(self._channel))
-                    )
+                    connection.execute(sql(f'LISTEN "{self._channel}"'))
                     self._tell()  # of what was missed
                     while not self._stopped.is_set():
                         for _ in connection.notifies(timeout=_WAIT, stop_after=1):

@@ -29,7 +29,7 @@ from .queue_rows import (
 from .queue_tables import QueueTables, Rows
 from .queue_turns import Place
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "wake_sleepers"]
 
 _FORGET_AT_ONCE = 50  # messages, so that no settlement takes long
 
@@ -292,6 +292,22 @@ class Tables(QueueTables):
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""
         return earliest(self.connection, pass_over)
+
+
+def wake_sleepers(tables: Tables, channel: str) -> None:
+    """Notify the processes that sleep, if the last transaction has something for them. It comes
+    after the commit: who falls asleep later has seen that."""
+    if not tables.wakes:
+        return
+    tables.wakes = False
+    others = "FROM sleeper WHERE owner <> ?"
+    if tables.execute(f"SELECT 1 {others} LIMIT 1", (tables.owner,)).fetchone():
+        with tables.connection.transaction():
+            tables.execute("SET LOCAL synchronous_commit = off")
+            tables.execute(
+                f"WITH woken AS (DELETE {others} RETURNING 1) SELECT pg_notify(?, '') FROM woken",
+                (tables.owner, channel),
+            )
 
 
 def _settlement_row(settlement: Settlement) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from ..ports import call_contained
 from .call_groups import Call, CallGroups
 from .postgres_connection import Database, is_transient
 from .postgres_schema import set_up
-from .postgres_tables import Tables
+from .postgres_tables import Tables, wake_sleepers
 
 __all__ = ["Writer", "clock"]
 
@@ -51,8 +51,6 @@ class Writer(CallGroups[Tables]):
     def __init__(self, database: Database, patience: float) -> None:
         super().__init__()
         self._database, self._patience = database, patience
-        self.tables: Tables | None = None
-        """For the thread only; None while there is no connection."""
         self._owner = self._work = 0  # this process, and its last transaction that was begun
         self._agreed = True  # whether the database knows what this process has claimed
         self._down: float | None = None  # since when there is no connection
@@ -239,11 +237,6 @@ class Writer(CallGroups[Tables]):
 
     # -- the other processes -----------------------------------------------------------------
 
-    @property
-    def channel(self) -> str:
-        """On which processes that sleep are notified."""
-        return f"smtpproto_{self._database.schema}"
-
     def _contain(self, function: Callable[[], object]) -> None:
         """Call *function*; if the database fails, it is tried again later."""
         try:
@@ -253,18 +246,8 @@ class Writer(CallGroups[Tables]):
 
     def _wake_sleepers(self) -> None:
         """Notify the processes that sleep, after the commit of what they can do."""
-        tables = self.tables
-        if tables is None or not tables.wakes:
-            return
-        tables.wakes = False
-        some = "FROM sleeper WHERE owner <> ?"
-        if tables.execute(f"SELECT 1 {some} LIMIT 1", (self._owner,)).fetchone():
-            tables.connection.execute("SET synchronous_commit = off")
-            tables.execute(
-                f"WITH woken AS (DELETE {some} RETURNING 1) SELECT pg_notify(?, '') FROM woken",
-                (self._owner, self.channel),
-            )
-            tables.connection.execute("RESET synchronous_commit")
+        if self.tables is not None:
+            wake_sleepers(self.tables, self._database.channel)
 
     def _look(self) -> None:
         now = clock()

@@ -88,8 +88,6 @@ class SQLiteQueue(DurableQueue[Tables]):
 class _Open(OpenQueue[Tables]):
     """A queue that is open: its lock, its files, its connections."""
 
-    writer: Writer
-
     def __init__(self, path: Path, runtime: Runtime, limits: QueueLimits) -> None:
         self.segments = Segments(directory_of(path))
         with errors_of(path), contextlib.ExitStack() as opened:

@@ -38,8 +38,6 @@ class Writer(CallGroups[Tables]):
         super().__init__()
         self._path, self._segments = path, segments
         self._looks = 0  # since the last call
-        self.tables: Tables | None = None
-        """For the thread only; None while the database is not open."""
         self._version = 0  # of the database, as this connection knows it
         self._synchronous = True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,13 +13,13 @@ from attrs import define, field, fields, frozen
 from ..adapters.asyncio import MTA
 from ..adapters.https import HTTPSFetch
 from ..adapters.sqlite_policies import SQLitePolicies
-from ..adapters.sqlite_queue import SQLiteQueue
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
 from ..grammar.dsn import Ret
 from ..limits import Limits, ScheduleLimits
 from ..mta.bounce import ReportOptions
 from ..mta.exchangers import Self
+from ..mta.memory_store import MemoryQueue
 from ..mta.queue_limits import QueueLimits
 from ..mta.retry import RetrySchedule
 from ..mta.route import Direct, Local, Route, Routes, SmartHost
@@ -36,13 +35,16 @@ from .mailboxes import Mailboxes
 from .mta_aliases import read_aliases, read_srs
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
+from .stores import open_store
 from .toml_table import Table, of_fields, read_toml
 
 __all__ = ["Configuration", "Listener", "read_configuration"]
 
 _RETRY = {it.name: tuple if it.name == "steps" else float for it in fields(RetrySchedule)}
 _LIMITS = {it.name: float if it.name.endswith("pause") else int for it in fields(ScheduleLimits)}
-_STORAGE = {it.name: float if it.name == "remember" else int for it in fields(QueueLimits)}
+_STORAGE = {
+    it.name: float if it.name in ("remember", "patience") else int for it in fields(QueueLimits)
+}
 _REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
 _COUNTS = ("answers", "octets")
 _CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
@@ -86,7 +88,7 @@ class Configuration:
 
     mta: MTA
     listeners: tuple[Listener, ...]
-    fixed: Mapping[str, object]
+    fixed: Mapping[str, object] = field(repr=False)
     """What cannot change while the MTA runs, by what it is called."""
 
     def renew(self, other: Configuration) -> None:
@@ -125,11 +127,13 @@ def read_configuration(path: Path) -> Configuration:
     options["daily_reports"] = read_daily_reports(table)
     options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
+    with table.checks("queue"):
+        store = open_store(queue, path.parent, storage)
     table.end()
     if not listeners:
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks():
-        mta = MTA(hostname, SQLiteQueue(path.parent / queue, storage), routes or None, **options)
+        mta = MTA(hostname, store, routes or None, **options)
     return Configuration(mta, listeners, fixed | {"the users": [it.users for it in listeners]})
 
 
@@ -146,7 +150,7 @@ def _take_options(table: Table, options: MTAOptions) -> None:
         value = take(name)
         if value is not None:
             with table.checks(name):
-                MTA("localhost", SQLiteQueue(os.devnull), {}, **{name: value})
+                MTA("localhost", MemoryQueue(), {}, **{name: value})
             options[name] = value  # type: ignore[literal-required]
     options["retry"] = of_fields(table.table("retry"), RetrySchedule, _RETRY)
     options["limits"] = of_fields(table.table("limits"), ScheduleLimits, _LIMITS)

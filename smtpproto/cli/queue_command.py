@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
-from ..adapters.sqlite_control import QueueControl
+from ..adapters.queue_control import QueueControl
 from ..errors import GrammarError
 from ..grammar.printable import printable
 from ..mail.header import MAX_HEADER
@@ -17,12 +17,14 @@ from ..mta.queue import State
 from ..mta.store import Entry, Selection
 from .inbox import escape_line
 from .options import UsageError
+from .stores import open_control
 
 HELP = "look into the queue of an MTA, and change what is in it"
-DESCRIPTION = """Show or change the queue in an SQLite database, whether or not an MTA works on it.
+DESCRIPTION = """Show or change the queue in a database, whether or not an MTA works on it.
 A running MTA notices a change within about a second. The exit status is 1 if nothing in the queue
 matches, and 2 on an error."""
 
+_QUEUE = "the file of an SQLite database, or the postgresql:// URL of the queue"
 _ACTIONS = {
     "list": "print the messages in the queue, with what each recipient waits for",
     "show": "print the envelope and the header of a message",
@@ -41,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", dest="action", required=True, metavar="ACTION")
     for name, help_ in _ACTIONS.items():
         added = actions.add_parser(name, help=help_, description=help_)
-        added.add_argument("--queue", required=True, metavar="FILE", help="the queue's database")
+        added.add_argument("--queue", required=True, metavar="FILE", help=_QUEUE)
         if name in ("show", "explain"):
             added.add_argument("id", metavar="ID", help="id of the message, or its beginning")
         elif name != "stats":
@@ -70,7 +72,7 @@ def _add_selection(parser: argparse.ArgumentParser, name: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what the options say. Return 1 if nothing matches."""
     try:
-        with QueueControl(args.queue) as queue:
+        with open_control(args.queue) as queue:
             if args.action in _READS:
                 return _print(_READERS[args.action](queue, args))
             return _change(queue, args)

@@ -1,4 +1,4 @@
-"""Bounds of the queue's durable store."""
+"""Bounds of the queue's durable stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["QueueLimits"]
 @checked
 @frozen(kw_only=True)
 class QueueLimits:
-    """Bounds on what a queue in SQLite holds in memory and on the disk. Sizes are in octets."""
+    """Bounds on what a queue in a database holds in memory and on the disk. Sizes are in octets.
+    :attr:`reserve` is for SQLite, :attr:`patience` for PostgreSQL."""
 
     remember: float = field(default=7 * 86400, validator=ge(0))
     """How many seconds a message is remembered after it has left the queue."""
@@ -28,3 +29,6 @@ class QueueLimits:
     cache: int = field(default=8 * 1024 * 1024, validator=ge(0))
     """How much of the contents in the database is kept in memory, too, because most mail is
     delivered soon after it has arrived."""
+    patience: float = field(default=30, validator=ge(1))
+    """How many seconds a process that shares the queue may be silent, before the others take over
+    the deliveries that it had claimed."""

@@ -203,19 +203,21 @@ class QueueStore(Protocol):
 
     Each method raises :class:`.QueueFailed` if the store is not open, is broken or cannot write;
     and ValueError, having written nothing, if what it is passed contradicts itself or the queue.
-    Tasks and threads may call them at the same time. One process works on a queue.
+    Tasks and threads may call them at the same time. Whether several processes may work on a queue
+    at the same time, the store says.
     """
 
     async def open(self, runtime: Runtime) -> None:
-        """Open the store. All leases are void: nobody works on those deliveries any more, and they
-        are due as ``claim`` said.
+        """Open the store. The leases of processes that do not live any more are void: those
+        deliveries are due as ``claim`` said.
 
-        Raises :class:`.QueueFailed`, also if another process uses the queue.
+        Raises :class:`.QueueFailed`, also if another process uses a queue that only one may use.
         """
         ...
 
     async def close(self) -> None:
-        """Finish what was begun, and close the store. May be called twice."""
+        """Finish what was begun, and close the store: the leases of this process are void. May be
+        called twice."""
         ...
 
     def watch(self, changed: Callable[[], object]) -> None:
@@ -249,7 +251,8 @@ class QueueStore(Protocol):
         go by their time, then in the order in which they were put.
 
         Each counts one attempt more, and *due* says of the delivery as it was when it is due again
-        if this process dies. A power loss may undo a claim. After 1,000 lanes that it passes over,
+        if this process dies: after the next :meth:`open`, or, if others work on the queue, once the
+        store has noticed. A power loss may undo a claim. After 1,000 lanes that it passes over,
         a store may take others without asking; the caller puts back what it cannot use.
         """
         ...
@@ -260,7 +263,7 @@ class QueueStore(Protocol):
         """Write what became of claimed deliveries, and add the messages that follow from it, such
         as reports: all or nothing. A message with no delivery left leaves the queue.
 
-        Raises ValueError if a delivery is not leased.
+        Raises ValueError if a delivery is not leased, or not by this process any more.
         """
         ...
 

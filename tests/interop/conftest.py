@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.interop import dovecot, exim, nsd, opensmtpd, postfix, submission
+from tests.interop import dovecot, exim, nsd, opensmtpd, postfix, postgresql, submission
 from tests.interop.contents import CONTENTS
 from tests.interop.our_server import ADAPTERS, LOGIN, Inbox, serving
 from tests.interop.programs import (
@@ -167,6 +167,19 @@ def _dovecot_emptied(_dovecot: dovecot.Dovecot) -> dovecot.Dovecot:
     """Dovecot's LMTP server, with empty mailboxes."""
     _dovecot.mailboxes.clear()
     return _dovecot
+
+
+@pytest.fixture(scope="session")
+def _postgresql() -> Iterator[postgresql.PostgreSQL]:
+    with postgresql.started() as server:
+        yield server
+
+
+@pytest.fixture(name="postgresql")
+def _postgresql_emptied(_postgresql: postgresql.PostgreSQL) -> postgresql.PostgreSQL:
+    """PostgreSQL, with an empty queue."""
+    _postgresql.empty()
+    return _postgresql
 
 
 @pytest.fixture(scope="session")

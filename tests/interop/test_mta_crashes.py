@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from smtpproto.adapters.sqlite_control import QueueControl
+from smtpproto.adapters.sqlite_control import SQLiteControl
 from smtpproto.errors import QueueFailed, SendRefused
 from smtpproto.mta.explain import explain
 from smtpproto.mta.store import Selection
@@ -95,7 +95,7 @@ def wait_for_all(ledger: Ledger, queue: Path) -> None:
             wait_until("more arrives", partial(more_arrives, missing), 3 * TIMEOUT)
     except AssertionError as error:
         error.add_note(f"{len(ledger.missing())} are missing: {ledger.missing()[:10]}")
-        with contextlib.suppress(QueueFailed), QueueControl(queue / "queue.db") as control:
+        with contextlib.suppress(QueueFailed), SQLiteControl(queue / "queue.db") as control:
             for entry in control.find(Selection(), 5):
                 error.add_note(explain(entry, time.time()))
         raise
@@ -106,7 +106,7 @@ def assert_done(ledger: Ledger, queue: Path) -> None:
 
     There may be messages whose client never learnt that they were.
     """
-    with QueueControl(queue / "queue.db") as control:
+    with SQLiteControl(queue / "queue.db") as control:
         found = control.find(Selection(), 1000)
     left = {str(it.recipient) for entry in found for it in entry.deliveries}
     assert left.isdisjoint(recipient for _, recipient in ledger.accepted)

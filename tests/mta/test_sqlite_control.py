@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smtpproto.adapters.sqlite_control import QueueControl
+from smtpproto.adapters.sqlite_control import SQLiteControl
 from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import State
 from smtpproto.mta.store import Selection
@@ -25,7 +25,7 @@ def octets(content: Any) -> bytes:
 
 
 def test_what_the_other_process_has_written_is_seen(tmp_path: Path) -> None:
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         do(queue.put([make_queued("a"), make_queued("b", content=LARGE)]))
         assert names(control.find(ALL)) == ["a", "b"]
         assert control.stats() == do(queue.stats())
@@ -35,7 +35,7 @@ def test_what_the_other_process_has_written_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_change_is_seen_by_the_process_that_works_on_the_queue(tmp_path: Path) -> None:
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         do(queue.put([make_queued("a"), make_queued("b"), make_queued("c", due=NOW + 500)]))
         assert control.hold(Selection(id="a"), "wait") == 1
         assert control.drop(Selection(id="b")) == 1
@@ -51,7 +51,7 @@ def test_the_process_that_works_on_the_queue_is_told_of_a_change_by_another(
 ) -> None:
     monkeypatch.setattr("smtpproto.adapters.call_groups._LOOK", 0.01)
     told: SimpleQueue[int] = SimpleQueue()
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         queue.watch(lambda: told.put(control.stats().deliveries.get(State.HELD, 0)))
         do(queue.put([make_queued("a")]))
         claims = claim(queue)
@@ -73,7 +73,7 @@ def test_a_queue_goes_on_if_what_watches_it_raises(
         called.set()
         raise LookupError
 
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         do(queue.put([make_queued("a")]))
         queue.watch(fail)
         assert control.hold(ALL, "wait") == 1
@@ -83,7 +83,7 @@ def test_a_queue_goes_on_if_what_watches_it_raises(
 
 
 def test_a_delivery_that_the_other_process_has_in_hand_is_not_changed(tmp_path: Path) -> None:
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         do(queue.put([make_queued("a")]))
         claims = claim(queue)
         assert control.hold(ALL, "wait") == control.retry(ALL) == control.drop(ALL) == 0
@@ -92,7 +92,7 @@ def test_a_delivery_that_the_other_process_has_in_hand_is_not_changed(tmp_path: 
 
 
 def test_dropping_a_message_while_others_of_it_are_in_hand_leaves_them(tmp_path: Path) -> None:
-    with open_queue(tmp_path / "q") as queue, QueueControl(tmp_path / "q") as control:
+    with open_queue(tmp_path / "q") as queue, SQLiteControl(tmp_path / "q") as control:
         do(queue.put([make_queued("a", "x@a.test", "y@b.test", content=LARGE)]))
         claims = claim(queue, 1)
         assert control.drop(ALL) == 1
@@ -103,7 +103,7 @@ def test_dropping_a_message_while_others_of_it_are_in_hand_leaves_them(tmp_path:
 
 def test_a_queue_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(QueueFailed, match="there is no queue at"):
-        QueueControl(tmp_path / "q")
+        SQLiteControl(tmp_path / "q")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,10 +112,10 @@ def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE a (b)")
     connection.close()
     with pytest.raises(QueueFailed, match="not a queue"):
-        QueueControl(tmp_path / "q")
+        SQLiteControl(tmp_path / "q")
 
 
 def test_an_empty_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "q").touch()
     with pytest.raises(QueueFailed, match="older version"):
-        QueueControl(tmp_path / "q")
+        SQLiteControl(tmp_path / "q")

@@ -1,4 +1,4 @@
-"""Queues in SQLite for tests, used from a thread that blocks."""
+"""Queues for tests, used from a thread that blocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.mta.queue import Delivery
 from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.mta.settlement import Done, Fate, Settlement
-from smtpproto.mta.store import Claim, Entry, Selection
+from smtpproto.mta.store import Claim, Entry, QueueStore, Selection
 from smtpproto.testing.queue_contract import NOW
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def due(delivery: Delivery) -> float:
     return NOW + 1000
 
 
-def claim(queue: SQLiteQueue, limit: int = 100) -> Sequence[Claim]:
+def claim(queue: QueueStore, limit: int = 100) -> Sequence[Claim]:
     return do(queue.claim(NOW, limit, due))
 
 

@@ -1,0 +1,38 @@
+"""The queue of an MTA, as users name it: a file, or a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..adapters.queue_control import QueueControl
+from ..adapters.sqlite_control import SQLiteControl
+from ..adapters.sqlite_queue import SQLiteQueue
+from ..mta.queue_limits import QueueLimits
+from ..mta.store import QueueStore
+from .options import UsageError
+
+__all__ = ["open_control", "open_store"]
+
+_POSTGRESQL = ("postgresql://", "postgres://")
+
+
+def open_store(queue: str, directory: Path, limits: QueueLimits) -> QueueStore:
+    """Return the store of *queue*; the path of a file begins at *directory*. Raises ValueError and
+    ImportError."""
+    if not queue.startswith(_POSTGRESQL):
+        return SQLiteQueue(directory / queue, limits)
+    from ..adapters.postgres_queue import PostgresQueue  # noqa: PLC0415 - it is an extra
+
+    return PostgresQueue(queue, limits)
+
+
+def open_control(queue: str) -> QueueControl:
+    """Open *queue*, to look into it and to change it. Raises UsageError and QueueFailed."""
+    if not queue.startswith(_POSTGRESQL):
+        return SQLiteControl(queue)
+    try:
+        from ..adapters.postgres_control import PostgresControl  # noqa: PLC0415 - it is an extra
+
+        return PostgresControl(queue)
+    except (ImportError, ValueError) as error:
+        raise UsageError(str(error)) from None
