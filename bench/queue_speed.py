@@ -1,4 +1,6 @@
-"""Measure an SQLite queue against the disk: ``python -m bench.queue_speed [directory]``.
+"""Measure a queue against the disk: ``python -m bench.queue_speed [directory [URL]]``.
+
+The queue is in SQLite, or in the PostgreSQL database at URL, whose disk has the directory.
 
 The probe appends 4 kB to a file and syncs it, again and again. Compare the ratios to the probe of
 the same minute only: the speed of a disk differs from hour to hour.
@@ -18,10 +20,11 @@ from attrs import frozen
 
 from smtpproto import ForwardPath, ReversePath
 from smtpproto.adapters.asyncio import Runtime
+from smtpproto.adapters.postgres_queue import PostgresQueue
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.mta.queue import Delivery, Message, make_id
 from smtpproto.mta.settlement import Done, Fate, Settlement
-from smtpproto.mta.store import Queued
+from smtpproto.mta.store import Queued, QueueStore
 
 from .disk import probe
 
@@ -79,7 +82,7 @@ def message(
     )  # fmt: skip
 
 
-async def enqueue(queue: SQLiteQueue, load: Load, messages: list[Queued]) -> None:
+async def enqueue(queue: QueueStore, load: Load, messages: list[Queued]) -> None:
     """Put *messages* into the queue as *load* says."""
     if not load.alone:
         for start in range(0, len(messages), load.group):
@@ -94,7 +97,7 @@ async def enqueue(queue: SQLiteQueue, load: Load, messages: list[Queued]) -> Non
     await asyncio.gather(*(put_some() for _ in range(load.group)))
 
 
-async def drain(queue: SQLiteQueue, load: Load, now: float) -> None:
+async def drain(queue: QueueStore, load: Load, now: float) -> None:
     """Claim, read and finish all that is in the queue."""
     while claims := await queue.claim(now + 1, load.group, lambda it: it.due + 60):
         settlements = []
@@ -106,7 +109,7 @@ async def drain(queue: SQLiteQueue, load: Load, now: float) -> None:
         await queue.settle(settlements, now)
 
 
-async def measure(queue: SQLiteQueue, load: Load, directory: Path) -> Rates:
+async def measure(queue: QueueStore, load: Load, directory: Path) -> Rates:
     """Return the rates of one round."""
     now = time.time()
     messages = [message(load.size, now) for _ in range(load.number)]
@@ -123,13 +126,13 @@ async def measure(queue: SQLiteQueue, load: Load, directory: Path) -> Rates:
     )  # fmt: skip
 
 
-async def main(directory: Path) -> None:
+async def main(directory: Path, url: str = "") -> None:
     """Measure all loads, and print the medians."""
     columns = ("probe/s", "enqueue/s", "x probe", "whole/s", "x probe", "CPU ms")
     print(" " * 22 + "".join(f"{column:>11}" for column in columns))
     for name, load in LOADS.items():
         with tempfile.TemporaryDirectory(dir=directory) as place:
-            queue = SQLiteQueue(Path(place) / "queue.db")
+            queue = PostgresQueue(url) if url else SQLiteQueue(Path(place) / "queue.db")
             await queue.open(Runtime())
             rounds = [await measure(queue, load, directory) for _ in range(ROUNDS)]
             await queue.close()
@@ -144,4 +147,4 @@ async def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
+    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "."), *sys.argv[2:3]))

@@ -7,6 +7,7 @@ claim makes the time later only in rows that nobody has locked. So the time is n
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
@@ -39,7 +40,7 @@ def due_keys(
         if len(picked) >= limit:
             break
         lanes = _LockedLanes(connection, priority, now, limit - len(picked), pass_over)
-        turns = Turns(iter(lanes), lanes.rows, early)
+        turns = Turns(iter(lanes), lanes.rows, early, lanes.prepare)
         while len(picked) < limit and (key := turns.next()) is not None:
             picked.append(key)
     return picked, early
@@ -91,46 +92,56 @@ class _LockedLanes:
     def __init__(
         self, connection: Connection, priority: int, now: float, wanted: int, pass_over: PassOver
     ) -> None:
-        self._connection, self._now, self._wanted = connection, now, wanted
+        self._connection, self._now, self._left = connection, now, wanted
         size = min(max(wanted, 1), _SLICE)
         self._slices = _slices(connection, priority, now, size, pass_over)
-        self._first: dict[Place, list[Due]] = {}
-        self._each = 1  # deliveries of a lane that are read at first
+        self._rows: dict[Place, deque[Due]] = {}  # that were read, and not yielded yet
+        self._last: dict[Place, Due] = {}  # of lanes that may have more
 
     def __iter__(self) -> Iterator[_Lane]:
         for lanes in self._slices:
-            self._each = -(-self._wanted // len(lanes))
-            places = [place for place, _ in lanes]
-            self._first = {place: [] for place in places}
-            for place, row in self._read(places, (-inf, 0), self._each):
-                self._first[place].append(row)
+            for place, _ in lanes:
+                self._rows[place], self._last[place] = deque(), (-inf, 0)
+            self.prepare([place for place, _ in lanes])
             yield from lanes
 
     def rows(self, place: Place) -> Iterator[Due]:
         """Yield the deliveries of a lane that are due."""
-        rows, size = self._first[place], self._each
-        while True:
-            yield from rows
-            if len(rows) < size:
-                return
-            last, size = rows[-1], size * 4
-            rows = [row for _, row in self._read([place], last, size)]
+        rows = self._rows[place]
+        while rows or place in self._last:
+            if rows:
+                self._left -= 1
+                yield rows.popleft()
+            else:
+                self.prepare([place])
 
-    def _read(self, places: Sequence[Place], after: Due, most: int) -> Iterator[tuple[Place, Due]]:
-        rows = self._connection.execute(
+    def prepare(self, places: Sequence[Place]) -> None:
+        """Read more of those of *places* of which nothing is left, as much as is wanted of them."""
+        places = [it for it in places if not self._rows[it] and it in self._last]
+        if not places:
+            return
+        each = max(-(-self._left // len(places)), 1)
+        found = self._connection.execute(
             sql(
-                f"""SELECT l.priority, l.domain, l.origin, d.due, d.key
-                FROM {_PLACES} WITH ORDINALITY AS l(priority, domain, origin, place)
+                f"""SELECT l.priority, l.domain, l.origin, d.due, d.key FROM unnest(
+                    ?::smallint[], ?::text[], ?::text[], ?::double precision[], ?::bigint[])
+                    AS l(priority, domain, origin, due, key)
                 CROSS JOIN LATERAL (
                     SELECT due, key FROM delivery WHERE {_IN_LANE} AND due <= ?
-                    AND (due, key) > (?, ?) ORDER BY due, key LIMIT ?
+                    AND (due, key) > (l.due, l.key) ORDER BY due, key LIMIT ?
                     FOR UPDATE SKIP LOCKED) AS d
-                ORDER BY l.place, d.due, d.key"""
+                ORDER BY d.due, d.key"""
             ),
-            (*_columns(places), self._now, *after, most),
+            (*_columns([(*place, *self._last[place]) for place in places]), self._now, each),
         )
-        for priority, domain, origin, due, key in rows:
-            yield (priority, domain, origin), (due, key)
+        for priority, domain, origin, due, key in found:
+            self._rows[priority, domain, origin].append((due, key))
+        for place in places:
+            rows = self._rows[place]
+            if len(rows) == each:
+                self._last[place] = rows[-1]
+            else:
+                del self._last[place]
 
 
 def lower_lanes(connection: Connection, least: Mapping[Place, float]) -> None:
@@ -208,4 +219,4 @@ def earliest(connection: Connection, pass_over: PassOver) -> float | None:
 
 def _columns(places: Sequence[Any]) -> list[list[Any]]:
     """Return the columns of *places*, for ``unnest``."""
-    return [list(column) for column in zip(*places, strict=True)] or [[], [], []]
+    return [list(column) for column in zip(*places, strict=True)]

@@ -195,22 +195,29 @@ class Tables(QueueTables):
         return self._leave(touched, now)
 
     def _leave(self, touched: dict[int, str], now: float) -> list[str]:
-        """Remove the contents of those messages of *touched* that have no delivery left. The rows
-        of the messages are locked first: another process may end the others of its deliveries."""
-        if not touched:
-            return []
-        self.execute(
-            "SELECT 1 FROM message WHERE key = ANY(?) ORDER BY key FOR NO KEY UPDATE", ([*touched],)
-        )
-        left = self.execute(
-            """UPDATE message SET "left" = ? WHERE key = ANY(?) AND NOT EXISTS (
-            SELECT 1 FROM delivery WHERE delivery.key >= message.key << 20
-            AND delivery.key < (message.key + 1) << 20 AND fate IS NULL) RETURNING key, id""",
-            (now, [*touched]),
-        ).fetchall()
-        if left:
-            self.execute("DELETE FROM body WHERE message = ANY(?)", ([key for key, _ in left],))
+        """Remove the contents of those messages of *touched* that have no delivery left. Another
+        process may end the last of the others now; the second to lock the message sees both."""
+        left = self._leave_now([*touched], now)
+        rest = touched.keys() - {key for key, _ in left}
+        if rest:
+            lock = "SELECT 1 FROM message WHERE key = ANY(?) ORDER BY key FOR NO KEY UPDATE"
+            self.execute(lock, ([*rest],))
+            left += self._leave_now([*rest], now)
         return [name for _, name in left]
+
+    def _leave_now(self, keys: Sequence[int], now: float) -> list[tuple[int, str]]:
+        if not keys:
+            return []
+        return self.execute(
+            """WITH gone AS (
+                UPDATE message SET "left" = ? WHERE key = ANY(?) AND NOT EXISTS (
+                    SELECT 1 FROM delivery WHERE delivery.key >= message.key << 20
+                    AND delivery.key < (message.key + 1) << 20 AND fate IS NULL)
+                RETURNING key, id),
+            freed AS (DELETE FROM body USING gone WHERE body.message = gone.key)
+            SELECT key, id FROM gone""",
+            (now, keys),
+        ).fetchall()
 
     def forget(self, before: float) -> None:
         """Remove what is known of some messages that left the queue *before*."""

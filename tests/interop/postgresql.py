@@ -35,7 +35,7 @@ class PostgreSQL:
         """Run *statement* on the tables of a queue; return what it finds."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SET search_path = smtpproto")
-            cursor = connection.execute(statement.encode(), values)
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:

@@ -496,3 +496,32 @@ def test_the_command_line_takes_the_url_of_a_queue(
     error = capsys.readouterr().err
     assert "line 2: queue: not the URL of a PostgreSQL database" in error
     assert "sesame" not in error
+
+
+def test_work_on_a_long_queue_reads_no_table_as_a_whole(postgresql: PostgreSQL) -> None:
+    with opened(postgresql) as queue:
+        do(queue.put([make_queued("m", "x@d0.test")]))
+        copies = "generate_series(1, 20000) AS n"
+        postgresql.execute(
+            f"""INSERT INTO message SELECT nextval('message_key'), 'copy' || n, sender,
+            sender_domain, priority, size, arrived, not_before, data, "left" FROM message, {copies};
+            INSERT INTO delivery SELECT message.key << 20, d.priority, 'd' || message.key % 100
+            || '.test', d.origin, address, state, d.due + message.key % 4000, attempts, warned,
+            reason, recipient, log, fate, at, owner FROM message, delivery AS d
+            WHERE message.id LIKE 'copy%'; TRUNCATE lane; INSERT INTO lane SELECT priority, domain,
+            origin, min(due) FROM delivery GROUP BY priority, domain, origin"""
+        )
+        postgresql.execute("VACUUM ANALYZE")
+    scans = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname IN ('message', 'delivery')"
+    (before,) = postgresql.execute(scans)
+    with opened(postgresql) as queue:
+        for step in range(8):
+            claims = do(queue.claim(NOW + 5000, 50, due))
+            assert len(claims) == 50
+            ended = relayed(claims)
+            later = Settlement(delivery=ended.pop().delivery, decision=Later(due=NOW + 9000))
+            do(queue.settle([*ended, later], NOW, [make_queued(f"report{step}")]))
+            assert do(queue.next_due()) == NOW
+            do(queue.content(make_queued(f"report{step}").message))
+            take_claims_away(postgresql, queue, by=queue)
+    assert postgresql.execute(scans) == [before]
