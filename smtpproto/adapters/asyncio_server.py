@@ -92,7 +92,7 @@ class Server(ServerBase):
         thread, no signals are handled. Raises OSError if the server cannot listen.
         """
         try:
-            with _on_signals(self._must_stop.set):
+            with on_signals(self._must_stop.set):
                 if self._listeners is None:
                     await self.start()
                 on_start(self)
@@ -193,7 +193,7 @@ class Server(ServerBase):
 
 
 @contextlib.contextmanager
-def _on_signals(stop: Callable[[], object]) -> Iterator[None]:
+def on_signals(stop: Callable[[], object]) -> Iterator[None]:
     """Call *stop* at the first SIGTERM or SIGINT; a second one has its former effect.
 
     These are handlers of the loop, because they wake it: a signal that arrives just before the loop

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-from ..errors import QueueFailed, QueueFull
+from ..errors import ContentLost, QueueFull
+from ..grammar.printable import printable
 from ..ports import Runtime
 
 __all__ = ["Chunk", "PostgresBody", "Spooled", "TemporaryCopy", "chunks_of", "gathered"]
@@ -148,7 +149,7 @@ def chunks_of(content: bytes | Spooled) -> Iterator[Chunk]:
 
 def gathered(chunks: Iterable[Chunk], size: int, name: str) -> bytes | io.BufferedReader:
     """Return the content of *size* octets from all *chunks* of the message *name*. Raises
-    QueueFailed if it is lost or damaged."""
+    ContentLost if it is missing or damaged."""
     target = io.BytesIO() if size <= LARGE else TemporaryCopy()
     found = 0
     for place, (number, crc, octets) in enumerate(chunks):
@@ -164,8 +165,6 @@ def gathered(chunks: Iterable[Chunk], size: int, name: str) -> bytes | io.Buffer
     return io.BufferedReader(target, 65536)
 
 
-def _damaged(name: str) -> QueueFailed:
-    return QueueFailed(
-        f"the content of message {name} is lost or damaged in the database",
-        check="the disk of the database; put back a copy of it, or drop the message",
-    )
+def _damaged(name: str) -> ContentLost:
+    where = "the database"
+    return ContentLost(printable(f"the content of message {name} is missing or damaged in {where}"))

@@ -283,7 +283,7 @@ class Tables(QueueTables):
     # -- reading -----------------------------------------------------------------------------
 
     def content(self, message: Message) -> bytes | BinaryIO:
-        """Return the content. Raises QueueFailed if it is lost or damaged."""
+        """Return the content. Raises ContentLost if it is missing or damaged."""
         row = self.execute(
             'SELECT key, size FROM message WHERE id = ? AND "left" IS NULL', (message.id,)
         ).fetchone()

@@ -10,6 +10,7 @@ import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from ..adapters.asyncio_server import on_signals
 from ..errors import SMTPError
 from ..grammar.printable import printable
 from .mta_config import Configuration, read_configuration
@@ -18,11 +19,11 @@ from .options import UsageError
 _log = logging.getLogger("smtpproto.queue")
 
 HELP = "run a mail transfer agent: take mail, queue it, deliver it"
-DESCRIPTION = """Take mail, keep it in a queue on the disk, and deliver it to mailboxes here, by MX,
-or to smart hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it
-is ready. The first SIGINT or SIGTERM stops it: it takes no more mail, and gives the messages in
-progress some time to end; all others stay in the queue. SIGHUP reads the file and the certificates
-again. smtpproto queue shows and changes it."""
+DESCRIPTION = """Take mail, keep it in a queue, and deliver it to mailboxes here, by MX, or to smart
+hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it is ready, or
+"delivering" if it takes no mail itself. The first SIGINT or SIGTERM stops it: it takes no more
+mail, and gives the messages in progress some time to end; all others stay in the queue. SIGHUP
+reads the file and the certificates again. smtpproto queue shows and changes it."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,9 +59,15 @@ async def _serve(configuration: Configuration, path: Path) -> None:
         with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, _reload, configuration, path)
-        await servers[0].serve_forever(
-            lambda _: print(f"listening on {', '.join(map(str, servers))}", flush=True)
-        )
+        if servers:
+            await servers[0].serve_forever(
+                lambda _: print(f"listening on {', '.join(map(str, servers))}", flush=True)
+            )
+        else:
+            stopped = asyncio.Event()
+            with on_signals(stopped.set):
+                print("delivering", flush=True)
+                await stopped.wait()
 
 
 def _reload(configuration: Configuration, path: Path) -> None:

@@ -35,7 +35,7 @@ from .mailboxes import Mailboxes
 from .mta_aliases import read_aliases, read_srs
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
-from .stores import open_store
+from .stores import is_shared, open_store
 from .toml_table import Table, of_fields, read_toml
 
 __all__ = ["Configuration", "Listener", "read_configuration"]
@@ -46,6 +46,7 @@ _STORAGE = {
     it.name: float if it.name in ("remember", "patience") else int for it in fields(QueueLimits)
 }
 _REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
+_FIXED = ("hostname", "queue", "storage", "listen", "deliver")
 _COUNTS = ("answers", "octets")
 _CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
 _KINDS = "direct = true, smart_host = ..., or maildir = ..."
@@ -106,7 +107,7 @@ def read_configuration(path: Path) -> Configuration:
     """Read the file at *path*. Raises UsageError, whose text names the line and the key, and
     OSError."""
     table = read_toml(path)
-    fixed = {name: table.value(name) for name in ("hostname", "queue", "storage", "listen")}
+    fixed = {name: table.value(name) for name in _FIXED}
     hostname, queue = table.need("hostname", str), table.need("queue", str)
     options: MTAOptions = {}
     _take_options(table, options)
@@ -125,12 +126,13 @@ def read_configuration(path: Path) -> Configuration:
     if options.get("sign") is None and any(it.receiver is _SigningReceiver for it in listeners):
         raise table.error("listen", "sign = true needs a key in [[sign]]")
     options["daily_reports"] = read_daily_reports(table)
-    options["tls_policies"] = _tls_policies(table, path.parent / f"{queue}.mta-sts")
+    kept = path if is_shared(queue) else path.parent / queue
+    options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     with table.checks("queue"):
         store = open_store(queue, path.parent, storage)
     table.end()
-    if not listeners:
+    if not listeners and not (is_shared(queue) and options.get("deliver", True)):
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks():
         mta = MTA(hostname, store, routes or None, **options)
@@ -145,6 +147,7 @@ def _take_options(table: Table, options: MTAOptions) -> None:
         "relay_for": table.take_texts,
         "max_hops": lambda name: table.take(name, int),
         "grace": lambda name: table.take(name, float),
+        "deliver": lambda name: table.take(name, bool),
     }
     for name, take in kinds.items():
         value = take(name)

@@ -11,15 +11,18 @@ from ..mta.queue_limits import QueueLimits
 from ..mta.store import QueueStore
 from .options import UsageError
 
-__all__ = ["open_control", "open_store"]
+__all__ = ["is_shared", "open_control", "open_store"]
 
-_POSTGRESQL = ("postgresql://", "postgres://")
+
+def is_shared(queue: str) -> bool:
+    """Return whether *queue* is the URL of a queue for several processes."""
+    return queue.startswith(("postgresql://", "postgres://"))
 
 
 def open_store(queue: str, directory: Path, limits: QueueLimits) -> QueueStore:
     """Return the store of *queue*; the path of a file begins at *directory*. Raises ValueError and
     ImportError."""
-    if not queue.startswith(_POSTGRESQL):
+    if not is_shared(queue):
         return SQLiteQueue(directory / queue, limits)
     from ..adapters.postgres_queue import PostgresQueue  # noqa: PLC0415 - it is an extra
 
@@ -28,7 +31,7 @@ def open_store(queue: str, directory: Path, limits: QueueLimits) -> QueueStore:
 
 def open_control(queue: str) -> QueueControl:
     """Open *queue*, to look into it and to change it. Raises UsageError and QueueFailed."""
-    if not queue.startswith(_POSTGRESQL):
+    if not is_shared(queue):
         return SQLiteControl(queue)
     try:
         from ..adapters.postgres_control import PostgresControl  # noqa: PLC0415 - it is an extra

@@ -74,6 +74,7 @@ class MTAOptions(TypedDict, total=False):
     daily_reports: DailyReports | None
     on_event: Listener | None
     grace: float
+    deliver: bool
 
 
 def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
@@ -165,6 +166,8 @@ class MTAConfig(Relaying):
     grace: float = field(default=30.0, validator=ge(0))
     """Seconds that deliveries have to end when the MTA stops. What has not ended then is tried
     again after the next start."""
+    deliver: bool = True
+    """Whether this process delivers what is in the queue. False: others do, which share it."""
 
     def __attrs_post_init__(self) -> None:
         _check_resolver(self.resolver)
@@ -368,11 +371,13 @@ async def running(
     try:
         mail = assemble(runtime, config, store, resolver)
         ended, leaves, reported = runtime.event(), runtime.event(), runtime.event()
-        store.watch(mail.agent.wake)
+        if config.deliver:
+            store.watch(mail.agent.wake)
 
         async def deliver() -> None:
             try:
-                await mail.agent.run()
+                if config.deliver:
+                    await mail.agent.run()
             finally:
                 ended.set()
 

@@ -378,7 +378,7 @@ def test_octets_that_were_changed_in_the_database_are_not_sent(
     postgresql.execute(f"DELETE FROM body WHERE number = 1 AND {of}", "cut")
     postgresql.execute(f"DELETE FROM body WHERE {of}", "gone")
     for it in claim(queue):
-        what = f"message {it.message.id} is lost or damaged in the database"
+        what = f"message {it.message.id} is missing or damaged in the database"
         with pytest.raises(QueueFailed, match=what):
             do(queue.content(it.message))
 
