@@ -30,6 +30,8 @@ from .postgres_writer import Writer, clock
 
 __all__ = ["PostgresQueue"]
 
+_SURE = 1.0  # seconds for which it counts on its claims without hearing from the database
+
 
 class PostgresQueue(DurableQueue[Tables]):
     """Implements :class:`.QueueStore`, for any number of processes.
@@ -73,7 +75,7 @@ class PostgresQueue(DurableQueue[Tables]):
         """Return the content: see :meth:`.QueueStore.content`. Raises QueueFailed, too, if a claim
         of the message was lost, so that it is not sent by two processes."""
         it = self._opened_here()
-        if clock() - it.writer.beaten > self._limits.patience / 2:
+        if clock() - it.writer.beaten > min(_SURE, self._limits.patience / 4):
             call: Call[Tables, None] = Call(lambda _: None, durable=False)
             await it.write(call)
         if message.id in it.writer.lost:

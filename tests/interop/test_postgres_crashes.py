@@ -1,5 +1,5 @@
-"""Processes that share a queue in PostgreSQL are killed, paused and cut off from the database, which
-is restarted: nothing is lost, and little arrives twice."""
+"""Processes that share a queue in PostgreSQL are killed, paused and cut off from the database,
+which is restarted: nothing is lost, and little arrives twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -65,7 +67,6 @@ class Process:
         text = _CONFIGURATION + (_RECEIVING if self.port is not None else "")
         file = self.directory / f"{life}.toml"
         values = {"url": self.url, "life": life, "next_hop": self.next_hop, "port": self.port}
-        # Keys of a table come before the tables.
         file.write_text(text.format(**values))
         command = [sys.executable, "-m", "smtpproto", "mta", "--quiet", "--config", str(file)]
         with (self.directory / "log").open("ab") as log:
@@ -161,13 +162,15 @@ def load(ports: list[int], ledger: Ledger, messages: int) -> Iterator[threading.
             worker.join()
 
 
+def more_arrives(ledger: Ledger, missing: int) -> bool | None:
+    return len(ledger.missing()) < missing or None
+
+
 def wait_for_all(ledger: Ledger, url: str) -> None:
     """Wait until all that was accepted has arrived, or was reported. If not, tell why."""
     try:
         while missing := len(ledger.missing()):
-            wait_until(
-                "more arrives", lambda m=missing: len(ledger.missing()) < m or None, 3 * TIMEOUT
-            )
+            wait_until("more arrives", partial(more_arrives, ledger, missing), 3 * TIMEOUT)
     except AssertionError as error:
         error.add_note(f"{len(ledger.missing())} are missing: {ledger.missing()[:10]}")
         with PostgresControl(url) as control:
@@ -176,60 +179,93 @@ def wait_for_all(ledger: Ledger, url: str) -> None:
         raise
 
 
+def duplicates(ledger: Ledger) -> int:
+    """Check that nothing arrived that was refused, and nothing was lost; return how often a message
+    arrived again."""
+    again = 0
+    for (number, recipient), lives in ledger.arrived.items():
+        assert not recipient.startswith("no-")
+        assert number not in ledger.refused, f"{number} was refused, and arrived"
+        again += len(lives) - 1
+    for (number, recipient), reports in ledger.reports.items():
+        assert recipient.startswith("no-"), f"{number} was reported failed: {reports}"
+        assert len({name for name, _ in reports}) == 1, f"several reports of {number}: {reports}"
+        again += len(reports) - 1
+    return again
+
+
+@define
+class Troubles:
+    """What happens to the processes, by chance."""
+
+    server: PostgreSQL
+    processes: list[Process]
+    wire: Wire
+    dice: Random = field(factory=Random)
+    happened: Counter[str] = field(factory=Counter)
+
+    def cause_one(self) -> None:
+        names = ("killed", "killed", "killed", "paused", "cut off", "restarted")
+        name = self.dice.choice(names)
+        process = self.dice.choice(self.processes)
+        pause = self.dice.choice([0.2, 2 * _PATIENCE])
+        match name:
+            case "killed":
+                process.kill()
+                process.start()
+                process.wait_until_ready()
+            case "paused":
+                os.kill(process.process.pid, signal.SIGSTOP)
+                time.sleep(pause)
+                os.kill(process.process.pid, signal.SIGCONT)
+            case "cut off":
+                with self.wire.cut():
+                    time.sleep(pause)
+            case _:
+                self.server.stop(self.dice.choice(["fast", "immediate"]))
+                self.server.start()
+        self.happened[name] += 1
+
+
 @pytest.mark.parametrize(
     "messages", [pytest.param(300, id="few"), pytest.param(20_000, marks=pytest.mark.soak)]
 )
 def test_processes_that_die_pause_and_are_cut_off_lose_nothing(
-    messages: int, postgresql: PostgreSQL, tmp_path: Path
+    messages: int, postgresql: PostgreSQL, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dice, ledger, lives, ports = Random(), Ledger(), itertools.count(), free_ports(2)
-    counts = dict.fromkeys(("killed", "paused", "cut off", "database restarted"), 0)
-    wire = Wire(postgresql.directory / f"wire{messages}", postgresql.directory)
-    wired = postgresql.url.replace("host=", "host=").replace(
-        str(postgresql.directory), str(postgresql.directory / f"wire{messages}")
-    )
+    ledger, lives, ports = Ledger(), itertools.count(), free_ports(2)
+    place = postgresql.directory / f"wire{messages}"
+    wire = Wire(place, postgresql.directory)
+    cut = postgresql.url.replace(str(postgresql.directory), str(place))
     with serving("asyncio", ledger) as next_hop, contextlib.ExitStack() as stack:
         stack.callback(wire.close)
-        processes = [
-            Process(tmp_path, url, next_hop, port, lives)
-            for url, port in (
-                *((postgresql.url, port) for port in ports),
-                *((url, None) for url in (postgresql.url, postgresql.url, wired)),
-            )
-        ]
+        kinds = [(postgresql.url, port) for port in (*ports, None, None)] + [(cut, None)]
+        processes = [Process(tmp_path, url, next_hop, port, lives) for url, port in kinds]
         for it in processes:
             it.start()
-            stack.callback(lambda it=it: it.kill())
+            stack.callback(it.kill)
         for it in processes:
             it.wait_until_ready()
+        troubles = Troubles(postgresql, processes, wire)
         with load(ports, ledger, messages) as done:
-            events = ledger.events
             while not done.is_set():
-                what = dice.choice([*counts, "killed", "killed"])
-                it = dice.choice(processes)
-                match what:
-                    case "killed":
-                        it.kill()
-                        it.start()
-                        it.wait_until_ready()
-                    case "paused":
-                        os.kill(it.process.pid, signal.SIGSTOP)
-                        time.sleep(dice.choice([0.2, 2 * _PATIENCE]))
-                        os.kill(it.process.pid, signal.SIGCONT)
-                    case "cut off":
-                        with wire.cut():
-                            time.sleep(dice.choice([0.2, 2 * _PATIENCE]))
-                    case _:
-                        postgresql.stop(dice.choice(["fast", "immediate"]))
-                        postgresql.start()
-                counts[what] += 1
-                most = ledger.events + dice.randrange(200)
-                wait_until(
-                    "work goes on", lambda m=most: ledger.events >= m or done.is_set() or None
-                )
+                troubles.cause_one()
+                most = ledger.events + troubles.dice.randrange(200)
+                wait_until("work goes on", partial(goes_on, ledger, most, done))
         wait_for_all(ledger, postgresql.url)
         for it in processes:
             it.process.send_signal(signal.SIGTERM)
         for it in processes:
             assert it.process.wait(TIMEOUT) == 0
-    print(counts)
+    again = duplicates(ledger)
+    log = (tmp_path / "log").read_text()
+    with capsys.disabled():
+        print(f"\n{len(ledger.accepted)} deliveries, {again} twice; {dict(troubles.happened)}")  # noqa: T201
+    assert "Traceback" not in log
+    with PostgresControl(postgresql.url) as control:
+        assert control.stats().messages <= sum(troubles.happened.values()) * len(ports) * 2
+    assert again <= sum(troubles.happened.values()) * _CONNECTIONS * 5
+
+
+def goes_on(ledger: Ledger, most: int, done: threading.Event) -> bool | None:
+    return ledger.events >= most or done.is_set() or None
