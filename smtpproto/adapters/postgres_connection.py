@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 try:
@@ -21,7 +22,7 @@ except ImportError as _error:
 
 from ..errors import QueueFailed, QueueFull
 
-__all__ = ["Connection", "Database", "is_transient", "sql"]
+__all__ = ["Connection", "Database", "clock", "is_transient", "sql"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -33,6 +34,8 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
+RECONNECT = 10.0  # seconds without the database, after which calls fail at once
+_PAUSE = 0.1  # seconds between attempts to connect
 _LONGEST = 50  # characters of a name, with which others are made
 _TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 _CHECKS = {
@@ -40,6 +43,14 @@ _CHECKS = {
     errors.InvalidPassword: "the user and the password of the URL",
     errors.ReadOnlySqlTransaction: "that the URL leads to the primary, and not to a standby",
 }
+
+
+_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def clock() -> float:
+    """Return the time of a clock that goes on while the process, or the machine, is paused."""
+    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
 
 
 class Database:
@@ -61,6 +72,7 @@ class Database:
         self._options: dict[str, Any] = {**_DEFAULTS, **given}
         self.schema = schema
         self._patience = patience
+        self._down: float | None = None  # since when it cannot be reached
         name = "/".join(str(given[part]) for part in ("host", "dbname") if given.get(part))
         self.name = f"postgresql://{name}"
         """What errors call it; without user and password."""
@@ -88,6 +100,21 @@ class Database:
         connection.adapters.register_dumper(str, _Dumper)
         connection.adapters.register_loader("text", _Loader)
         return connection
+
+    def reconnect(self, stopped: Callable[[], bool] = bool) -> Connection:
+        """Return a new connection, after another was lost. Waits for a database that is restarted,
+        unless *stopped*; raises psycopg.OperationalError if it is away for long."""
+        while True:
+            try:
+                connection = self.connect()
+            except psycopg.OperationalError:
+                self._down = self._down or clock()
+                if stopped() or clock() - self._down > RECONNECT:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                self._down = None
+                return connection
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

@@ -23,10 +23,10 @@ from ..ports import Runtime
 from .call_groups import Call
 from .durable_queue import DurableQueue, OpenQueue
 from .postgres_body import PostgresBody, Spooled
-from .postgres_connection import Database
+from .postgres_connection import Database, clock
 from .postgres_reader import Ears, Reader
 from .postgres_tables import Tables
-from .postgres_writer import Writer, clock
+from .postgres_writer import Writer
 
 __all__ = ["PostgresQueue"]
 

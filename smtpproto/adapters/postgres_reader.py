@@ -40,7 +40,7 @@ class Reader:
                 except psycopg.OperationalError:
                     if not tables.connection.closed:
                         raise
-            return self._read(function, Tables(self._database.connect()))
+            return self._read(function, Tables(self._database.reconnect()))
 
     def _read(self, function: Callable[[Tables], T], tables: Tables) -> T:
         try:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,25 +14,16 @@ import psycopg
 from ..errors import QueueFailed
 from ..ports import call_contained
 from .call_groups import Call, CallGroups
-from .postgres_connection import Database, is_transient
+from .postgres_connection import Database, clock, is_transient
 from .postgres_schema import set_up
 from .postgres_tables import Tables, wake_sleepers
 
-__all__ = ["Writer", "clock"]
+__all__ = ["Writer"]
 
 _RUNS = 5  # of a transaction that others hinder, or whose connection is lost
-_RECONNECT = 10.0  # seconds without the database, after which calls fail at once
-_PAUSE = 0.1  # seconds between attempts to connect
 
 AnyCall = Call[Tables, Any]
 log: logging.Logger = logging.getLogger("smtpproto.queue")
-
-_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
-
-
-def clock() -> float:
-    """Return the time of a clock that goes on while the process, or the machine, is paused."""
-    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
 
 
 class _Undone(Exception):
@@ -53,7 +43,6 @@ class Writer(CallGroups[Tables]):
         self._database, self._patience = database, patience
         self._owner = self._work = 0  # this process, and its last transaction that was begun
         self._agreed = True  # whether the database knows what this process has claimed
-        self._down: float | None = None  # since when there is no connection
         self._up = 0.0  # since when there is one
         self._kept = 0.0  # when upkeep was done last
         self.beaten: float = clock()
@@ -199,20 +188,10 @@ class Writer(CallGroups[Tables]):
 
     def _connect(self) -> Tables:
         """Connect again. Raises psycopg.OperationalError if the database is away for too long."""
-        if self._down is None:
-            self._down = clock()
-            log.warning("the connection to the queue %s was lost", self._database.name)
-        while True:
-            try:
-                tables = Tables(self._database.connect(), self._owner)
-            except psycopg.OperationalError:
-                if self._stopped or clock() - self._down > _RECONNECT:
-                    raise
-                time.sleep(_PAUSE)
-                continue
-            self._down, self._up, self._agreed = None, clock(), False
-            self.tables = tables
-            return tables
+        log.warning("the connection to the queue %s was lost", self._database.name)
+        tables = Tables(self._database.reconnect(lambda: self._stopped), self._owner)
+        self._up, self._agreed, self.tables = clock(), False, tables
+        return tables
 
     def _register(self, tables: Tables) -> None:
         """Enter this process into the table of those that work on the queue."""
