@@ -1,15 +1,19 @@
-"""Measure claims from a PostgreSQL queue as it grows: ``python -m bench.postgres_speed URL``.
+"""Measure a PostgreSQL queue: ``python -m bench.postgres_speed URL``. It empties the queue at URL.
 
-The queue at URL is emptied. It is filled by SQL with messages that wait, to 1,000 domains, and are
-due; half of them to one domain.
+First it measures claims as the queue grows. It is filled by SQL with messages that are due, to
+1,000 domains; half of them to one domain. Then it measures what a message costs the server, which
+must run on this machine: the CPU time of its processes for our connections.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import time
+from itertools import pairwise
+from pathlib import Path
 
 import psycopg
 
@@ -17,11 +21,19 @@ from smtpproto.adapters.asyncio import Runtime
 from smtpproto.adapters.postgres_queue import PostgresQueue
 from smtpproto.mta.settlement import Later, Settlement
 
-from .queue_speed import message
+from .queue_speed import LOADS, drain, enqueue, message
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CLAIMED, ROUNDS = 50, 20
+MESSAGES = 4096
 TABLES = "message, body, delivery, lane, owner, sleeper"
+
+
+def empty(url: str) -> None:
+    """Remove all that is in the queue."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SET search_path = smtpproto")
+        connection.execute(f"TRUNCATE {TABLES}")
 
 
 def fill(url: str, number: int, now: float) -> None:
@@ -60,9 +72,7 @@ def fill(url: str, number: int, now: float) -> None:
 async def measure(url: str, number: int) -> None:
     """Print what claims and settlements cost with *number* messages in the queue."""
     now = time.time()
-    with psycopg.connect(url) as connection:
-        connection.execute("SET search_path = smtpproto")
-        connection.execute(f"TRUNCATE {TABLES}")
+    empty(url)
     queue = PostgresQueue(url)
     await queue.open(Runtime())
     await queue.put([message(400, now)])
@@ -87,11 +97,50 @@ async def measure(url: str, number: int) -> None:
     print(f"{number:10,}{figures}")
 
 
+def server_cpu(url: str) -> float:
+    """Return the seconds of CPU that the server has spent for our connections."""
+    with psycopg.connect(url) as connection:
+        pids = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'smtpproto'"
+        ).fetchall()
+    ticks = 0
+    for (pid,) in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def measure_cost(url: str, workers: int) -> None:
+    """Print what a message costs, if so many workers put messages into the queue, and then deliver
+    them."""
+    empty(url)
+    now, queues = time.time(), [PostgresQueue(url) for _ in range(workers)]
+    for queue in queues:
+        await queue.open(Runtime())
+    messages = [message(4096, now, f"x@d{number % 100}.test") for number in range(MESSAGES)]
+    load, seconds, cpu = LOADS["4 kB, groups of 32"], [time.perf_counter()], [server_cpu(url)]
+    for work in (
+        [enqueue(queue, load, messages[at::workers]) for at, queue in enumerate(queues)],
+        [drain(queue, load, now) for queue in queues],
+    ):
+        await asyncio.gather(*work)
+        seconds.append(time.perf_counter())
+        cpu.append(server_cpu(url))
+    for queue in queues:
+        await queue.close()
+    rates = "".join(f"{MESSAGES / (b - a):10.0f}/s" for a, b in pairwise(seconds))
+    costs = "".join(f"{(b - a) / MESSAGES * 1000:9.2f} ms" for a, b in pairwise(cpu))
+    print(f"{workers:7}{rates}{costs}")
+
+
 async def main(url: str) -> None:
     """Measure all sizes."""
     print(f"   waiting  claim of {CLAIMED}   settle     next due   (ms, medians of {ROUNDS})")
     for size in SIZES:
         await measure(url, size)
+    print("workers    enqueue       drain     CPU of the server for each")
+    for workers in (1, 4):
+        await measure_cost(url, workers)
 
 
 if __name__ == "__main__":
