@@ -15,8 +15,8 @@ are
 * ``smtpproto.dns``, ``smtpproto.dns_cache`` and ``smtpproto.adapters.dnspython``: what a resolver
   answers, and how it is asked; a cache of answers; a resolver that uses dnspython;
 * ``smtpproto.mta``, ``smtpproto.transfer``, ``smtpproto.adapters.sqlite_queue`` and
-  ``.postgres_queue``: the routes, the queue and the handler of a mail agent (MTA), and queues in
-  databases: one for a single process, one for many;
+  ``smtpproto.adapters.postgres_queue``: the routes, the queue and the handler of a mail agent
+  (MTA), and queues in databases: one for a single process, one for many;
 * ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
   SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
