@@ -195,7 +195,8 @@ class ScheduleLimits:
     window: int = field(default=5, validator=ge(1))
     """The transactions at the same time with a destination that is new, or answers again."""
     largest_window: int = field(default=20, validator=ge(1))
-    """The transactions at the same time with one destination. The number grows by one when all
+    """The transactions at the same time with one destination, of all processes that share a queue
+    together. The number grows by one when all
     transactions of a window have succeeded, and shrinks by one when as many have failed."""
     recipients: int = field(default=50, validator=ge(1))
     """The recipients of a transaction."""

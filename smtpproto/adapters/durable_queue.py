@@ -127,6 +127,10 @@ class DurableQueue(Generic[TablesT]):
         :meth:`.QueueStore.watch`."""
         self._opened().writer.changed = changed
 
+    def share(self, limit: int, what: str) -> int:
+        """Return *limit*: no other process works on the queue."""
+        return limit
+
     def body(self) -> Body:
         """Return a new, empty content."""
         return self._new_body(self._opened())

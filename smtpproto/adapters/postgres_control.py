@@ -28,7 +28,7 @@ class PostgresControl(QueueControl):
             except BaseException:
                 self._connection.close()
                 raise
-        self._tables = self._written = Tables(self._connection)
+        self._tables = self._written = Tables(self._connection, self._database.channel)
 
     def close(self) -> None:
         """Close the connection."""
@@ -43,4 +43,4 @@ class PostgresControl(QueueControl):
             with self._connection.transaction():
                 yield
                 self._written.finish()
-            wake_sleepers(self._written, self._database.channel)
+            wake_sleepers(self._written)

@@ -24,6 +24,7 @@ from .call_groups import Call
 from .durable_queue import DurableQueue, OpenQueue
 from .postgres_body import PostgresBody, Spooled
 from .postgres_connection import Database, clock
+from .postgres_members import NEWS
 from .postgres_reader import Ears, Reader
 from .postgres_tables import Tables
 from .postgres_writer import Writer
@@ -82,6 +83,10 @@ class PostgresQueue(DurableQueue[Tables]):
             raise QueueFailed(f"message {message.id} was given to another process")
         return await super().content(message)
 
+    def share(self, limit: int, what: str) -> int:
+        """Return this process's part of *limit*: see :meth:`.QueueStore.share`."""
+        return self._opened_here().writer.members.share(limit, what)
+
     def _opened_here(self) -> _Open:
         it = self._opened()
         assert isinstance(it, _Open)
@@ -122,7 +127,14 @@ class _Open(OpenQueue[Tables]):
     def listen(self, changed: Callable[[], object]) -> None:
         """Call *changed* after notifications."""
         self._stop_listening()
-        self._ears = Ears(self._database, self._database.channel, changed)
+
+        def tell(payload: str) -> None:
+            if payload == NEWS:
+                self.writer.look_at_members(changed)
+            else:
+                changed()
+
+        self._ears = Ears(self._database, tell)
 
     def _stop_listening(self) -> None:
         if self._ears is not None:

@@ -40,7 +40,10 @@ class Reader:
                 except psycopg.OperationalError:
                     if not tables.connection.closed:
                         raise
-            return self._read(function, Tables(self._database.reconnect()))
+            return self._read(function, self._connected())
+
+    def _connected(self) -> Tables:
+        return Tables(self._database.reconnect(), self._database.channel)
 
     def _read(self, function: Callable[[Tables], T], tables: Tables) -> T:
         try:
@@ -61,10 +64,10 @@ class Reader:
 
 
 class Ears:
-    """A thread that calls *changed* after a notification on *channel*."""
+    """A thread that calls *changed* after a notification, with its payload."""
 
-    def __init__(self, database: Database, channel: str, changed: Callable[[], object]) -> None:
-        self._database, self._channel, self._changed = database, channel, changed
+    def __init__(self, database: Database, changed: Callable[[str], object]) -> None:
+        self._database, self._changed = database, changed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="smtpproto notices", daemon=True)
         self._thread.start()
@@ -78,17 +81,17 @@ class Ears:
         while not self._stopped.is_set():
             try:
                 with self._database.connect() as connection:
-                    connection.execute(sql(f'LISTEN "{self._channel}"'))
-                    self._tell()  # of what was missed
+                    connection.execute(sql(f'LISTEN "{self._database.channel}"'))
+                    self._tell("")  # of what was missed
                     while not self._stopped.is_set():
-                        for _ in connection.notifies(timeout=_WAIT, stop_after=1):
-                            self._tell()
+                        for it in connection.notifies(timeout=_WAIT, stop_after=1):
+                            self._tell(it.payload)
             except psycopg.Error as error:
                 log.debug("notifications of the queue %s fail: %s", self._database.name, error)
                 self._stopped.wait(1)
 
-    def _tell(self) -> None:
+    def _tell(self, payload: str) -> None:
         try:
-            call_contained(self._changed)
+            call_contained(self._changed, payload)
         except Exception:  # it must not end the thread
             log.exception("what watches the queue %s failed", self._database.name)

@@ -10,7 +10,8 @@ __all__ = ["set_up"]
 # The tables of SQLite's queue, and those of the processes that work on it. A process that works is
 # an `owner`: as long as it lives it notes when (`beat`) and its last transaction (`work`). It is
 # `lost` if it did not for `patience` seconds; its deliveries wait again then. A `sleeper` has found
-# nothing to do, and wants to be notified. See sqlite_schema for `lane`, and for the keys.
+# nothing to do, and wants to be notified. A `member` delivers, and shares limits with the others.
+# See sqlite_schema for `lane`, and for the keys.
 _VERSIONS = [
     """
     CREATE SEQUENCE message_key;
@@ -30,6 +31,9 @@ _VERSIONS = [
         patience double precision NOT NULL, beat timestamptz NOT NULL,
         work bigint NOT NULL DEFAULT 0, lost timestamptz) WITH (fillfactor = 20);
     CREATE TABLE sleeper (owner bigint PRIMARY KEY);
+    CREATE TABLE member (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner bigint NOT NULL,
+        seen bigint NOT NULL DEFAULT 0);
     CREATE TABLE delivery (
         key bigint PRIMARY KEY, priority smallint NOT NULL, domain text COLLATE "C" NOT NULL,
         origin text COLLATE "C" NOT NULL, address text COLLATE "C" NOT NULL,

@@ -17,6 +17,7 @@ from ..mta.store import Claim, PassOver, Queued
 from .postgres_body import Spooled, chunks_of, gathered
 from .postgres_claims import due_keys, earliest, lower_lanes, raise_lanes
 from .postgres_connection import Connection, sql
+from .postgres_members import Members, remove
 from .queue_rows import (
     DELIVERY,
     MASK,
@@ -42,9 +43,15 @@ class Tables(QueueTables):
 
     greatest = "greatest"
 
-    def __init__(self, connection: Connection, owner: int = 0) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        channel: str,
+        owner: int = 0,
+        members: Members | None = None,
+    ) -> None:
         self.connection: Connection = connection
-        self.owner = owner
+        self.channel, self.owner, self.members = channel, owner, members or Members()
         self._new: list[tuple[tuple[Any, ...], Queued, bytes | Spooled]] = []
         self._least: dict[Place, float] = {}  # of lanes with deliveries that wait from now on
         self.wakes = False
@@ -73,6 +80,7 @@ class Tables(QueueTables):
         self._new.clear()
         self._least.clear()
         self.wakes = False
+        self.members.abandon()
 
     def _insert(self, new: Sequence[tuple[tuple[Any, ...], Queued, bytes | Spooled]]) -> None:
         keys = self.execute(
@@ -116,6 +124,10 @@ class Tables(QueueTables):
     ) -> list[Claim]:
         """Lease deliveries: see :meth:`.QueueStore.claim`. One that cannot be read is held."""
         self.finish()
+        if not self.members.ready:
+            self.members.join(self.execute, self.owner, self.channel)
+            if not self.members.ready:
+                return []
         keys, early = due_keys(self.connection, now, limit, pass_over)
         claims: list[Claim] = []
         if keys:
@@ -253,7 +265,9 @@ class Tables(QueueTables):
         return number
 
     def give_up(self, owners: Sequence[int]) -> int:
-        """Let the deliveries wait that the processes *owners* had leased; return how many."""
+        """Let the deliveries wait that the processes *owners* had leased; return how many. They
+        are no members any more."""
+        remove(self.execute, owners, self.channel)
         where = "owner = ANY(?) AND state = 1 AND fate IS NULL"
         return self._change("state = 0, owner = NULL", where, ([*owners],))
 
@@ -301,7 +315,7 @@ class Tables(QueueTables):
         return earliest(self.connection, pass_over)
 
 
-def wake_sleepers(tables: Tables, channel: str) -> None:
+def wake_sleepers(tables: Tables) -> None:
     """Notify the processes that sleep, if the last transaction has something for them. It comes
     after the commit: who falls asleep later has seen that."""
     if not tables.wakes:
@@ -313,7 +327,7 @@ def wake_sleepers(tables: Tables, channel: str) -> None:
             tables.execute("SET LOCAL synchronous_commit = off")
             tables.execute(
                 f"WITH woken AS (DELETE {others} RETURNING 1) SELECT pg_notify(?, '') FROM woken",
-                (tables.owner, channel),
+                (tables.owner, tables.channel),
             )
 
 

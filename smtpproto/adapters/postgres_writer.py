@@ -15,6 +15,7 @@ from ..errors import QueueFailed
 from ..ports import call_contained
 from .call_groups import Call, CallGroups
 from .postgres_connection import Database, clock, is_transient
+from .postgres_members import Members
 from .postgres_schema import set_up
 from .postgres_tables import Tables, wake_sleepers
 
@@ -45,6 +46,7 @@ class Writer(CallGroups[Tables]):
         self._agreed = True  # whether the database knows what this process has claimed
         self._up = 0.0  # since when there is one
         self._kept = 0.0  # when upkeep was done last
+        self.members = Members()
         self.beaten: float = clock()
         """When, by :func:`clock`, the database last knew that this process lives."""
         self.lost: dict[str, set[int]] = {}
@@ -54,7 +56,7 @@ class Writer(CallGroups[Tables]):
     def start(self) -> None:
         """Open the database, and start the thread. Raises QueueFailed, and errors of psycopg as
         they are."""
-        tables = Tables(self._database.connect())
+        tables = Tables(self._database.connect(), self._database.channel, 0, self.members)
         try:
             set_up(tables.connection, self._database, create=True)
             self._register(tables)
@@ -135,6 +137,7 @@ class Writer(CallGroups[Tables]):
                 raise _Undone from error
         else:
             self._agreed = True
+        tables.members.committed()
         self.beaten = began
 
     def _begin(self, durable: bool) -> Tables:
@@ -156,12 +159,15 @@ class Writer(CallGroups[Tables]):
         tables.connection.execute("BEGIN" if durable else "BEGIN; SET LOCAL synchronous_commit=off")
         row = tables.execute(
             """UPDATE owner SET beat = clock_timestamp(), work = work + 1
-            WHERE key = ? AND lost IS NULL RETURNING work""",
+            WHERE key = ? AND lost IS NULL
+            RETURNING work, (SELECT max(number) FROM member)""",
             (self._owner,),
         ).fetchone()
-        if row is not None:
-            (self._work,) = row
-        return row is not None
+        if row is None:
+            return False
+        self._work, newest = row
+        self.members.greet(tables.execute, newest)
+        return True
 
     def _undo(self, tables: Tables) -> None:
         """Undo the transaction. If that is not possible, the connection is lost, which does it."""
@@ -189,7 +195,8 @@ class Writer(CallGroups[Tables]):
     def _connect(self) -> Tables:
         """Connect again. Raises psycopg.OperationalError if the database is away for too long."""
         log.warning("the connection to the queue %s was lost", self._database.name)
-        tables = Tables(self._database.reconnect(lambda: self._stopped), self._owner)
+        connection = self._database.reconnect(lambda: self._stopped)
+        tables = Tables(connection, self._database.channel, self._owner, self.members)
         self._up, self._agreed, self.tables = clock(), False, tables
         return tables
 
@@ -212,6 +219,7 @@ class Writer(CallGroups[Tables]):
         for name, number in self.leased:
             self.lost.setdefault(name, set()).add(number)
         self.leased.clear()
+        self.members.leave()
         self._register(tables)
 
     # -- the other processes -----------------------------------------------------------------
@@ -226,7 +234,18 @@ class Writer(CallGroups[Tables]):
     def _wake_sleepers(self) -> None:
         """Notify the processes that sleep, after the commit of what they can do."""
         if self.tables is not None:
-            wake_sleepers(self.tables, self._database.channel)
+            wake_sleepers(self.tables)
+
+    def look_at_members(self, changed: Callable[[], object]) -> None:
+        """Look soon who the members are; then call *changed*. Threads may call this."""
+        with contextlib.suppress(QueueFailed):  # it is closed
+            self.submit(
+                Call(
+                    lambda tables: tables.members.look(tables.execute),
+                    durable=False,
+                    after=lambda _: changed(),
+                )
+            )
 
     def _look(self) -> None:
         now = clock()
@@ -245,6 +264,7 @@ class Writer(CallGroups[Tables]):
                 log.warning(
                     "a process died that had claimed %d deliveries; they wait again", number
                 )
+            tables.members.look(tables.execute)
 
         self._transact(keep)
         if dead:

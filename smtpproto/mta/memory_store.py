@@ -67,6 +67,10 @@ class MemoryQueue:
     def watch(self, changed: Callable[[], object]) -> None:
         """Do nothing: no other process can change this queue."""
 
+    def share(self, limit: int, what: str) -> int:
+        """Return *limit*: no other process works on the queue."""
+        return limit
+
     def body(self) -> Body:
         """Return a new, empty content."""
         return MemoryBody(self._capacity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 from attrs import Factory, define, evolve, field, frozen
@@ -85,11 +85,13 @@ class Schedule:
         while job := schedule.next_job(now):
             ...  # start a task that ends with done(); settle those that are put back
 
+    *share* returns how much of a limit this process may use, of a destination.
     Destinations take turns; within one, the origins of messages do. All times are seconds since
     the epoch. An operation costs the same however many deliveries wait, in memory or in the store.
     """
 
     _limits: ScheduleLimits = field(factory=ScheduleLimits)
+    _share: Callable[[int, str], int] = lambda limit, _: limit
     _destinations: dict[str, _Destination] = field(factory=dict, init=False)
     _ready: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
     _ready_suspects: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
@@ -115,6 +117,17 @@ class Schedule:
         """How many jobs were handed out, and are not done."""
         return self._busy
 
+    def look_at_shares(self, now: float) -> None:
+        """Keep to the present share of each limit; jobs beyond it may end."""
+        for found in [*self._destinations.values()]:
+            if found.recipients:
+                self._place(found, now)
+
+    def is_shut(self, destination: str) -> bool:
+        """Return whether other processes have all transactions that *destination* may have. Threads
+        may call this."""
+        return self._share(self._limits.largest_window, destination) <= 0
+
     def use(self, limits: ScheduleLimits, now: float) -> None:
         """Keep to *limits* from now on; jobs beyond them may end."""
         self._limits = limits
@@ -133,7 +146,8 @@ class Schedule:
 
     def _lanes(self, now: float) -> Iterator[Excluded]:
         for found in self._closed(now):
-            if found.full or found.window.paused_until(now) is not None:
+            window = found.window
+            if found.full or window.is_shut or window.paused_until(now) is not None:
                 yield found.name, None
             else:
                 yield from ((found.name, origin) for origin in found.big)
@@ -213,7 +227,8 @@ class Schedule:
     def _destination(self, name: str) -> _Destination:
         found = self._destinations.get(name)
         if found is None:
-            found = self._destinations[name] = _Destination(name, Window(self._limits))
+            window = Window(self._limits, lambda limit: self._share(limit, name))
+            found = self._destinations[name] = _Destination(name, window)
         return found
 
     def _has_room(self, found: _Destination, origin: str, now: float) -> bool:
@@ -225,6 +240,7 @@ class Schedule:
         most = self._most(found)
         return (
             found.window.paused_until(now) is None
+            and not found.window.is_shut
             and found.recipients < min(most, self.room)
             and found.by_origin[origin] < 3 * (most - found.recipients)
         )
@@ -342,7 +358,9 @@ class Schedule:
         self._remember(found)
 
     def _is_closed(self, found: _Destination, now: float) -> bool:
-        return found.full or bool(found.big) or found.window.paused_until(now) is not None
+        window = found.window
+        is_closed = found.full or bool(found.big) or window.is_shut
+        return is_closed or window.paused_until(now) is not None
 
     def _closed(self, now: float) -> Iterator[_Destination]:
         """Yield destinations that do not take all deliveries *now*, at most 1,000."""

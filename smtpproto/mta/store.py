@@ -227,6 +227,11 @@ class QueueStore(Protocol):
         """
         ...
 
+    def share(self, limit: int, what: str) -> int:
+        """Return how much of *limit* this process may use now, of *what* all that work on the queue
+        share: for example the transactions with a destination. Threads may call this."""
+        ...
+
     def body(self) -> Body:
         """Return a new, empty content, for messages whose octets arrive in pieces."""
         ...

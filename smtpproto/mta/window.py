@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -32,9 +33,12 @@ class Window:
     After enough failures in a row to account for all transactions that were open, the destination
     is *paused*. After the pause it is *on probation*: one transaction at a time, until one is
     answered.
+
+    *share* returns how much of a limit this process may use, if others work on the same queue.
     """
 
     _limits: ScheduleLimits
+    _share: Callable[[int], int] = int
     size: int = field(init=False)
     """How many transactions there may be at the same time, unless the destination is paused."""
     busy: int = field(default=0, init=False)
@@ -46,6 +50,11 @@ class Window:
 
     def __attrs_post_init__(self) -> None:
         self.size = self._limits.window
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether other processes have all transactions that the destination may have."""
+        return self._share(self._limits.largest_window) <= 0
 
     @property
     def suspect(self) -> bool:
@@ -77,7 +86,8 @@ class Window:
 
     def has_room(self, now: float) -> bool:
         """Return whether one more transaction may begin *now*."""
-        return self.busy < self.size and self.paused_until(now) is None
+        most = min(self.size, self._share(self._limits.largest_window))
+        return self.busy < most and self.paused_until(now) is None
 
     def begin(self) -> None:
         """Count a transaction that begins."""

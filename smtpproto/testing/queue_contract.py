@@ -368,6 +368,11 @@ class QueueContract:
         assert await store.next_due() == NOW + 100
 
     @_with_store
+    async def test_a_process_alone_has_all_of_a_limit(self, store: QueueStore) -> None:
+        await store.claim(NOW, 0, due_if_lost)
+        assert store.share(7, "x.test") == 7
+
+    @_with_store
     async def test_a_store_that_is_not_open_says_so(self, store: QueueStore) -> None:
         await store.close()
         for operation in (store.put([make_queued()]), store.find(ALL), store.stats()):

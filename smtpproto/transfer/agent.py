@@ -60,13 +60,21 @@ class Agent:
     def __attrs_post_init__(self) -> None:
         self._wake = self._runtime.event()
         self._worker = Worker(self._runtime, self._store, self._relay)
-        self._claimer = Claimer(self._runtime, self._store, self._judge, self.look)
+        self._claimer = Claimer(
+            self._runtime, self._store, self._judge, self.look, self._schedule.is_shut
+        )
         self._outbox = Outbox(self._runtime, self._store, self._reporter, self._signer)
 
     def wake(self) -> None:
         """Look for work now, because something was put into the queue. Threads may call this."""
         self._claimer.ask()
         self._wake.set()
+
+    def changed(self) -> None:
+        """Look for work now, because another process has changed the queue. Threads may call
+        this."""
+        self._claimer.ask()
+        self._report(lambda: self._schedule.look_at_shares(self._runtime.utc()))
 
     def use(
         self,

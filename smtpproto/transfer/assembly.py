@@ -276,7 +276,7 @@ class RunningMTA:
 
     def reload(self, config: MTAConfig, resolver: Resolver) -> None:
         """Use the options of *config* from now on: for new connections, and for what is in the
-        queue. Only *on_event* stays.
+        queue. Only *on_event* and *deliver* stay.
 
         Raises ValueError, having changed nothing, if *hostname* is another.
         """
@@ -333,7 +333,7 @@ def assemble(
         relay,
         _reporter_of(config),
         Judge(config.retry),
-        Schedule(config.limits),
+        Schedule(config.limits, store.share),
         config.sign,
         look=look,
     )
@@ -372,7 +372,7 @@ async def running(
         mail = assemble(runtime, config, store, resolver)
         ended, leaves, reported = runtime.event(), runtime.event(), runtime.event()
         if config.deliver:
-            store.watch(mail.agent.wake)
+            store.watch(mail.agent.changed)
 
         async def deliver() -> None:
             try:

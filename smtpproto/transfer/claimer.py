@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
 from attrs import define, field, frozen
@@ -45,6 +45,7 @@ class Claimer:
     judge: Judge
     """It can be replaced at any time."""
     _look: float
+    _is_shut: Callable[[str], bool]
     busy: bool = field(default=False, init=False)
     """Whether a claim runs."""
     _backoff: Backoff = field(factory=Backoff, init=False)
@@ -94,6 +95,8 @@ class Claimer:
 
         def pass_over(domain: str, origin: str) -> bool:
             destination = routes.destination(domain)
+            if destination is not None and self._is_shut(destination):
+                return True
             return (destination, None) in excluded or (destination, origin) in excluded
 
         try:

@@ -53,10 +53,17 @@ def queue(postgresql: PostgreSQL) -> Iterator[PostgresQueue]:
 
 
 @pytest.fixture
-def other(postgresql: PostgreSQL) -> Iterator[PostgresQueue]:
+def other(postgresql: PostgreSQL, queue: PostgresQueue) -> Iterator[PostgresQueue]:
     """The same queue, in another process."""
-    with opened(postgresql) as queue:
-        yield queue
+    with opened(postgresql) as other:
+        meet(queue, other)
+        yield other
+
+
+def meet(*queues: PostgresQueue) -> None:
+    """Let the processes know of each other, so that they share limits, and may claim."""
+    for queue in [*queues, *queues]:
+        do(queue.claim(NOW, 0, due))
 
 
 def writer_of(queue: PostgresQueue) -> Writer:
@@ -170,6 +177,7 @@ def test_a_process_that_is_paused_for_too_long_loses_its_claims(
     assert do(other.find(ALL)) == before
     assert "the database did not hear from this process" in caplog.text
     do(other.settle(relayed([again]), NOW))
+    meet(queue, other)
     (left,) = do(queue.claim(NOW + 1000, 10, due))
     do(queue.settle(relayed([left]), NOW))
     assert do(queue.find(ALL)) == []
@@ -201,6 +209,7 @@ def test_a_late_settlement_is_refused_even_if_the_same_process_has_claimed_again
     do(queue.put([make_queued("a")]))
     late = relayed(claim(queue))
     take_claims_away(postgresql, queue, by=other)
+    meet(queue, other)
     (again,) = do(queue.claim(NOW + 1000, 1, due))
     with pytest.raises(ValueError, match="not leased"):
         do(queue.settle(late, NOW))
@@ -524,3 +533,75 @@ def test_work_on_a_long_queue_reads_no_table_as_a_whole(postgresql: PostgreSQL) 
             do(queue.content(make_queued(f"report{step}").message))
             take_claims_away(postgresql, queue, by=queue)
     assert postgresql.execute(scans) == [before]
+
+
+# -- limits for all processes together -----------------------------------------------------------
+
+
+def test_the_parts_of_a_limit_add_up_to_it_for_any_number_of_processes(
+    postgresql: PostgreSQL,
+) -> None:
+    with contextlib.ExitStack() as stack:
+        queues: list[PostgresQueue] = []
+        for number in range(1, 5):
+            queues.append(stack.enter_context(opened(postgresql)))
+            assert queues[-1].share(7, "x.test") == 0
+            meet(*queues)
+            assert [it.share(9000, "x.test") for it in queues] == [9000 // number] * number
+            for limit in (1, 2, 7):
+                assert sum(it.share(limit, "x.test") for it in queues) == limit
+    with opened(postgresql) as queue:
+        meet(queue)
+        assert queue.share(7, "x.test") == 7
+
+
+def test_a_process_that_joins_waits_until_all_others_keep_to_smaller_parts(
+    queue: PostgresQueue, postgresql: PostgreSQL
+) -> None:
+    do(queue.put([make_queued("a"), make_queued("b")]))
+    assert names(claim(queue, 1)) == ["a"]
+    assert queue.share(10, "x.test") == 10
+    with opened(postgresql) as joining:
+        for _ in range(2):
+            assert claim(joining) == []
+            assert joining.share(10, "x.test") == 0
+        do(queue.put([]))
+        assert queue.share(10, "x.test") == 5
+        assert names(claim(joining)) == ["b"]
+        assert joining.share(10, "x.test") == 5
+
+
+def test_processes_that_listen_notice_at_once_who_joins_and_who_leaves(
+    queue: PostgresQueue, postgresql: PostgreSQL
+) -> None:
+    meet(queue)
+    noticed: SimpleQueue[int] = SimpleQueue()
+    queue.watch(lambda: noticed.put(queue.share(10, "x.test")))
+    assert noticed.get(timeout=60) == 10
+    with opened(postgresql) as joining:
+        do(joining.claim(NOW, 0, due))
+        assert noticed.get(timeout=60) == 5
+        do(joining.claim(NOW, 0, due))
+        assert joining.share(10, "x.test") == 5
+    assert noticed.get(timeout=60) == 10
+
+
+def test_the_part_of_a_process_that_died_goes_to_the_others(
+    postgresql: PostgreSQL, queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    assert queue.share(10, "x.test") == 5
+    take_claims_away(postgresql, other, by=queue)
+    do(queue.put([]))
+    assert queue.share(10, "x.test") == 10
+    assert do(other.put([])) is None
+    assert other.share(10, "x.test") == 0
+
+
+def test_a_process_whose_entry_among_the_members_was_undone_joins_again(
+    queue: PostgresQueue,
+) -> None:
+    cut(queue, after=False)
+    do(queue.put([make_queued("a")]))
+    cut(queue, after=False)
+    assert names(claim(queue)) == ["a"]
+    assert queue.share(10, "x.test") == 10

@@ -469,3 +469,47 @@ def test_new_limits_hold_for_the_jobs_that_follow() -> None:
     for job in jobs:
         schedule.done(job, ANSWERED, 0)
     assert len(start_all(schedule)) == 4
+
+
+# -- a limit that other processes share ----------------------------------------------------------
+
+
+def test_no_more_jobs_than_the_share_of_the_limit_begin() -> None:
+    shares = {"x.test": 2, "y.test": 1}
+    schedule = Schedule(ScheduleLimits(window=3), lambda limit, name: min(limit, shares[name]))
+    for number in range(4):
+        add(schedule, "x.test", f"x{number}")
+        add(schedule, "y.test", f"y{number}")
+    assert Counter(job.destination for job in start_all(schedule)) == shares
+    shares["x.test"] = 3
+    assert start_all(schedule) == []
+    schedule.look_at_shares(0)
+    assert [job.destination for job in start_all(schedule)] == ["x.test"]
+
+
+def test_a_destination_whose_limit_others_have_gets_nothing() -> None:
+    share = 0
+    schedule = Schedule(ScheduleLimits(), lambda limit, name: share)
+    (back,) = add(schedule, "x.test", "a")
+    assert back.destination == "x.test"
+    assert schedule.is_shut("x.test")
+    share = 1
+    assert not schedule.is_shut("x.test")
+    assert add(schedule, "x.test", "a") == []
+    assert len(start_all(schedule)) == 1
+
+
+def test_what_was_claimed_waits_for_a_share() -> None:
+    share = 1
+    schedule = Schedule(ScheduleLimits(), lambda limit, name: share)
+    add(schedule, "x.test", "a")
+    add(schedule, "x.test", "b")
+    (job,) = start_all(schedule)
+    share = 0
+    schedule.done(job, ANSWERED, 0)
+    assert start_all(schedule) == []
+    assert [*schedule.excluded(0)] == [("x.test", None)]
+    share = 1
+    assert [*schedule.excluded(0)] == []
+    schedule.look_at_shares(0)
+    assert len(start_all(schedule)) == 1

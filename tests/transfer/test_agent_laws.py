@@ -63,12 +63,12 @@ class Moody(Host):
 class Shaky(MemoryQueue):
     """A queue that fails now and then, before it has done anything."""
 
-    def __init__(self, dice: random.Random, share: float) -> None:
+    def __init__(self, dice: random.Random, odds: float) -> None:
         super().__init__()
-        self.dice, self.share = dice, share
+        self.dice, self.odds = dice, odds
 
     def _shake(self) -> None:
-        if self.dice.random() < self.share:
+        if self.dice.random() < self.odds:
             raise QueueFailed("the disk has a bad day")
 
     async def claim(self, *args: Any, **more: Any) -> Any:

@@ -333,7 +333,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
     for option in fields(MTAConfig):
         name = option.name
         same = getattr(new, name) == getattr(site.config, name)
-        assert same is (name in ("hostname", "on_event")), f"{name}: try another value"
+        assert same is (name in ("hostname", "on_event", "deliver")), f"{name}: try another value"
 
     async def scenario(mail: RunningMTA) -> None:
         mail.reload(new, resolver)
@@ -386,3 +386,15 @@ def test_policies_that_a_store_has_kept_are_renewed_while_the_mta_runs() -> None
     site.simulation.run(main())
     assert len(server.asked) == 3
     assert store.kept["example.net"].fetched_at >= EPOCH + 3 * 86400
+
+
+@pytest.mark.parametrize("deliver", [True, False])
+def test_a_process_that_does_not_deliver_only_fills_the_queue(deliver: bool) -> None:
+    site = Site(deliver=deliver)
+
+    async def scenario(mail: RunningMTA) -> int:
+        await mail.send(CONTENT, Envelope(ANN, BOB))
+        await site.simulation.sleep(60)
+        return (await mail.store.stats()).messages
+
+    assert site.run(scenario) == (0 if deliver else 1)
