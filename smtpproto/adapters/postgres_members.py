@@ -70,10 +70,12 @@ class Members:
             WHERE owner.lost IS NULL ORDER BY number"""
         ).fetchall()
         self._known = tuple(number for number, _ in rows)
-        self.ready = self._number in self._known and all(
-            seen >= self._number for number, seen in rows if number != self._number
-        )
-        last = max(self._known, default=0)
+        if self._number not in self._known:  # a crash of the database has undone it
+            self.leave()
+            return
+        others = [seen for number, seen in rows if number != self._number]
+        self.ready = all(seen >= self._number for seen in others)
+        last = max(self._known)
         execute(
             "UPDATE member SET seen = ? WHERE number = ? AND seen <> ?", (last, self._number, last)
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from ..errors import QueueFailed
 from .postgres_connection import Connection, Database, sql
 
 __all__ = ["set_up"]
+
+log: logging.Logger = logging.getLogger("smtpproto.queue")
 
 # The tables of SQLite's queue, and those of the processes that work on it. A process that works is
 # an `owner`: as long as it lives it notes when (`beat`) and its last transaction (`work`). It is
@@ -62,6 +66,8 @@ def set_up(connection: Connection, database: Database, *, create: bool) -> None:
     if encoding != "UTF8":
         check = "make one by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         raise QueueFailed(f"{database.name} has the encoding {encoding}, not UTF8", check=check)
+    if create and connection.execute("SHOW fsync").fetchone() == ("off",):
+        log.warning("%s has fsync = off: a power loss may lose mail", database.name)
     with connection.transaction():
         if create:  # one process after the other
             connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (database.schema,))

@@ -122,6 +122,7 @@ class Writer(CallGroups[Tables]):
         try:
             if not self._agreed:
                 tables.agree(self.leased.values())
+                self.members.look(tables.execute)
             yield tables
             tables.finish()
         except Exception as error:

@@ -330,6 +330,18 @@ def test_claims_that_a_crash_of_the_database_has_undone_are_made_again(
     do(queue.settle(relayed(claims), NOW))
 
 
+def test_a_member_that_a_crash_of_the_database_has_undone_joins_again(
+    postgresql: PostgreSQL, queue: PostgresQueue
+) -> None:
+    meet(queue)
+    postgresql.execute("TRUNCATE member")
+    postgresql.cut_connections()
+    do(queue.put([make_queued("a")]))
+    assert queue.share(10, "x.test") == 0
+    assert names(claim(queue)) == ["a"]
+    assert queue.share(10, "x.test") == 10
+
+
 def test_claims_of_which_no_task_knows_are_given_up_after_a_lost_connection(
     postgresql: PostgreSQL, queue: PostgresQueue
 ) -> None:
