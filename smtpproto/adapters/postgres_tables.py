@@ -271,14 +271,14 @@ class Tables(QueueTables):
         where = "owner = ANY(?) AND state = 1 AND fate IS NULL"
         return self._change("state = 0, owner = NULL", where, ([*owners],))
 
-    def agree(self, leased: Iterable[Delivery]) -> None:
+    def agree(self, leased: Iterable[Delivery]) -> list[tuple[str, int]]:
         """Make the deliveries *leased* those that this process has leased. After the connection was
         lost it may have more, of a claim that nobody knows of; or less, if the database has
-        lost its last claims."""
+        lost its last claims. Return those that it cannot have any more: messages and numbers."""
         known = [(it.message, it.number, it.attempts, it.due) for it in leased]
         columns = [list(column) for column in zip(*known, strict=True)] or [[], [], [], []]
         keyed = """known AS MATERIALIZED (
-            SELECT (message.key << 20) + k.number AS key, k.attempts, k.due
+            SELECT (message.key << 20) + k.number AS key, k.id, k.number, k.attempts, k.due
             FROM unnest(?::text[], ?::integer[], ?::integer[], ?::double precision[])
             AS k(id, number, attempts, due) JOIN message ON message.id = k.id)"""
         self.execute(
@@ -293,6 +293,12 @@ class Tables(QueueTables):
             (*columns, self.owner),
             f"{keyed},",
         )
+        return self.execute(
+            f"""WITH {keyed} SELECT id, number FROM known LEFT JOIN delivery
+            ON delivery.key = known.key AND owner = ? AND state = 1
+            AND delivery.attempts = known.attempts WHERE delivery.key IS NULL""",
+            (*columns, self.owner),
+        ).fetchall()
 
     # -- reading -----------------------------------------------------------------------------
 

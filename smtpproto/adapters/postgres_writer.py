@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -121,7 +121,7 @@ class Writer(CallGroups[Tables]):
         began, tables = clock(), self._begin(durable)
         try:
             if not self._agreed:
-                tables.agree(self.leased.values())
+                self._lose(tables.agree(self.leased.values()))
                 self.members.look(tables.execute)
             yield tables
             tables.finish()
@@ -217,11 +217,14 @@ class Writer(CallGroups[Tables]):
             self._patience,
             len(self.leased),
         )
-        for name, number in self.leased:
-            self.lost.setdefault(name, set()).add(number)
-        self.leased.clear()
+        self._lose([*self.leased])
         self.members.leave()
         self._register(tables)
+
+    def _lose(self, claims: Iterable[tuple[str, int]]) -> None:
+        for name, number in claims:
+            self.lost.setdefault(name, set()).add(number)
+            del self.leased[name, number]
 
     # -- the other processes -----------------------------------------------------------------
 

@@ -330,6 +330,26 @@ def test_claims_that_a_crash_of_the_database_has_undone_are_made_again(
     do(queue.settle(relayed(claims), NOW))
 
 
+def test_a_claim_that_a_crash_has_undone_is_lost_if_another_process_has_made_it_since(
+    postgresql: PostgreSQL, queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    do(queue.put([make_queued("a")]))
+    (mine,) = claim(queue)
+    postgresql.execute("UPDATE delivery SET state = 0, owner = NULL, attempts = 0, due = %s", NOW)
+    postgresql.execute(
+        "INSERT INTO lane SELECT priority, domain, origin, due FROM delivery ON CONFLICT DO NOTHING"
+    )
+    (its,) = claim(other)
+    assert its.deliveries[0].attempts == mine.deliveries[0].attempts
+    with pytest.raises(ValueError, match="not leased"):
+        do(queue.settle(relayed([mine]), NOW))
+    postgresql.cut_connections()
+    do(queue.put([]))
+    with pytest.raises(QueueFailed, match="given to another process"):
+        do(queue.content(mine.message))
+    do(other.settle(relayed([its]), NOW))
+
+
 def test_a_member_that_a_crash_of_the_database_has_undone_joins_again(
     postgresql: PostgreSQL, queue: PostgresQueue
 ) -> None:
