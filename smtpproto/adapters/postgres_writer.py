@@ -265,9 +265,7 @@ class Writer(CallGroups[Tables]):
             dead[:] = self._find_dead(tables) if clock() - self._up > self._patience else []
             if dead:
                 number = tables.give_up(dead)
-                log.warning(
-                    "a process died that had claimed %d deliveries; they wait again", number
-                )
+                log.warning("a process died; the %d deliveries that it had wait again", number)
             tables.members.look(tables.execute)
 
         self._transact(keep)
