@@ -189,9 +189,10 @@ class ScheduleLimits:
     """The recipients in memory for one destination. A destination also gets no more than what is
     still free of :attr:`active`, and each origin of messages at most three times as many as are
     still free of its destination. So none of them can shut out the others."""
-    connections: int = field(default=100, validator=ge(1))
-    """The transactions at the same time. Destinations that have failed since they last answered
-    get at most half of them, because a host that does not answer holds its connections longest."""
+    connections: int = field(default=100, validator=ge(0))
+    """The transactions at the same time; 0 leaves all to other processes, which share the queue.
+    Destinations that have failed since they last answered get at most half of them, because a host
+    that does not answer holds its connections longest."""
     window: int = field(default=5, validator=ge(1))
     """The transactions at the same time with a destination that is new, or answers again."""
     largest_window: int = field(default=20, validator=ge(1))

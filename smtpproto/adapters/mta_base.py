@@ -63,8 +63,8 @@ class MTABase:
 
     def reload(self, other: Self) -> None:
         """Use the options of *other*, an MTA that does not run, from now on: for new connections,
-        and for all that is in the queue. Only the queue, *on_event* and *deliver* stay. Raises
-        ValueError, having changed nothing, if its host name is another.
+        and for all that is in the queue. Only the queue and *on_event* stay. Raises ValueError,
+        having changed nothing, if its host name is another.
         """
         running = self._running
         running.reload(other._config, other._cached(running.runtime))

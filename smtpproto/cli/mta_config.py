@@ -46,7 +46,7 @@ _STORAGE = {
     it.name: float if it.name in ("remember", "patience") else int for it in fields(QueueLimits)
 }
 _REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
-_FIXED = ("hostname", "queue", "storage", "listen", "deliver")
+_FIXED = ("hostname", "queue", "storage", "listen")
 _COUNTS = ("answers", "octets")
 _CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
 _KINDS = "direct = true, smart_host = ..., or maildir = ..."
@@ -132,7 +132,8 @@ def read_configuration(path: Path) -> Configuration:
     with table.checks("queue"):
         store = open_store(queue, path.parent, storage)
     table.end()
-    if not listeners and not (is_shared(queue) and options.get("deliver", True)):
+    delivers = options.get("limits", ScheduleLimits()).connections
+    if not (listeners or (is_shared(queue) and delivers)):
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks():
         mta = MTA(hostname, store, routes or None, **options)
@@ -147,7 +148,6 @@ def _take_options(table: Table, options: MTAOptions) -> None:
         "relay_for": table.take_texts,
         "max_hops": lambda name: table.take(name, int),
         "grace": lambda name: table.take(name, float),
-        "deliver": lambda name: table.take(name, bool),
     }
     for name, take in kinds.items():
         value = take(name)

@@ -110,6 +110,8 @@ class Schedule:
     @property
     def claimable(self) -> int:
         """How many to claim at once: they fit, even if all have the same origin."""
+        if not self._limits.connections:
+            return 0
         return min(self.room, max(self._limits.active_per_destination // 4, 1))
 
     @property

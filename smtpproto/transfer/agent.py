@@ -157,7 +157,7 @@ class Agent:
         pauses = [self.look, self._outbox.pause()]
         if (wake := self._schedule.next_wake(now)) is not None:
             pauses.append(wake - now)
-        if self._schedule.room > 0:
+        if self._schedule.claimable > 0:
             pauses.append(self._claimer.pause())
         return max(min(pauses), 0.0)
 

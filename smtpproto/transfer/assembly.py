@@ -74,7 +74,6 @@ class MTAOptions(TypedDict, total=False):
     daily_reports: DailyReports | None
     on_event: Listener | None
     grace: float
-    deliver: bool
 
 
 def _to_mailbox(value: Mailbox | str | None) -> Mailbox | None:
@@ -166,8 +165,6 @@ class MTAConfig(Relaying):
     grace: float = field(default=30.0, validator=ge(0))
     """Seconds that deliveries have to end when the MTA stops. What has not ended then is tried
     again after the next start."""
-    deliver: bool = True
-    """Whether this process delivers what is in the queue. False: others do, which share it."""
 
     def __attrs_post_init__(self) -> None:
         _check_resolver(self.resolver)
@@ -276,7 +273,7 @@ class RunningMTA:
 
     def reload(self, config: MTAConfig, resolver: Resolver) -> None:
         """Use the options of *config* from now on: for new connections, and for what is in the
-        queue. Only *on_event* and *deliver* stay.
+        queue. Only *on_event* stays.
 
         Raises ValueError, having changed nothing, if *hostname* is another.
         """
@@ -371,13 +368,11 @@ async def running(
     try:
         mail = assemble(runtime, config, store, resolver)
         ended, leaves, reported = runtime.event(), runtime.event(), runtime.event()
-        if config.deliver:
-            store.watch(mail.agent.changed)
+        store.watch(mail.agent.changed)
 
         async def deliver() -> None:
             try:
-                if config.deliver:
-                    await mail.agent.run()
+                await mail.agent.run()
             finally:
                 ended.set()
 

@@ -76,7 +76,8 @@ def test_what_one_agent_takes_wakes_another_that_delivers(postgresql: PostgreSQL
         async with adapter.serve(hop) as server:
             routes = {"*": SmartHost("127.0.0.1", server.port, tls="none")}
             relaying = adapter.MTA("relay.test", PostgresQueue(postgresql.url), routes)
-            receiving = adapter.MTA("mx.test", PostgresQueue(postgresql.url), routes, deliver=False)
+            none = ScheduleLimits(connections=0)
+            receiving = adapter.MTA("mx.test", PostgresQueue(postgresql.url), routes, limits=none)
             async with relaying, receiving:
                 for number in range(MESSAGES):
                     to = f"u{number}@a.test"

@@ -42,11 +42,10 @@ relay_from = "127.0.0.1"
 postmaster = "ann@a.test"
 routes = {{{{ "*" = {{{{ smart_host = "127.0.0.1", port = {{next_hop}} }}}} }}}}
 retry = {{{{ steps = [0.2], longest = 0.2 }}}}
-limits = {{{{ pause = 0.2, longest_pause = 0.2, connections = {_CONNECTIONS} }}}}
+limits = {{{{ pause = 0.2, longest_pause = 0.2, connections = {{connections}} }}}}
 storage = {{{{ patience = {_PATIENCE}, row = 8192, spool = 65536 }}}}
 """
 _RECEIVING = """
-deliver = false
 listen = [{{ port = {port} }}]
 """
 
@@ -67,6 +66,7 @@ class Process:
         text = _CONFIGURATION + (_RECEIVING if self.port is not None else "")
         file = self.directory / f"{life}.toml"
         values = {"url": self.url, "life": life, "next_hop": self.next_hop, "port": self.port}
+        values["connections"] = _CONNECTIONS if self.port is None else 0
         file.write_text(text.format(**values))
         command = [sys.executable, "-m", "smtpproto", "mta", "--quiet", "--config", str(file)]
         with (self.directory / "log").open("ab") as log:

@@ -333,7 +333,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
     for option in fields(MTAConfig):
         name = option.name
         same = getattr(new, name) == getattr(site.config, name)
-        assert same is (name in ("hostname", "on_event", "deliver")), f"{name}: try another value"
+        assert same is (name in ("hostname", "on_event")), f"{name}: try another value"
 
     async def scenario(mail: RunningMTA) -> None:
         mail.reload(new, resolver)
@@ -388,13 +388,13 @@ def test_policies_that_a_store_has_kept_are_renewed_while_the_mta_runs() -> None
     assert store.kept["example.net"].fetched_at >= EPOCH + 3 * 86400
 
 
-@pytest.mark.parametrize("deliver", [True, False])
-def test_a_process_that_does_not_deliver_only_fills_the_queue(deliver: bool) -> None:
-    site = Site(deliver=deliver)
+@pytest.mark.parametrize("connections", [1, 0])
+def test_a_process_without_connections_only_fills_the_queue(connections: int) -> None:
+    site = Site(limits=ScheduleLimits(connections=connections))
 
     async def scenario(mail: RunningMTA) -> int:
         await mail.send(CONTENT, Envelope(ANN, BOB))
         await site.simulation.sleep(60)
         return (await mail.store.stats()).messages
 
-    assert site.run(scenario) == (0 if deliver else 1)
+    assert site.run(scenario) == (0 if connections else 1)
