@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 from ..errors import SMTPError
 from ..grammar.printable import printable
-from . import check_command, demo, doctor_command, mta_command, password, queue_command, send, serve
+from . import (
+    check_command,
+    demo,
+    dkim_key_command,
+    doctor_command,
+    mta_command,
+    password,
+    queue_command,
+    send,
+    serve,
+)
 from .options import UsageError
 
 # Each module has HELP, DESCRIPTION, add_options(parser), and run(args) -> exit status.
@@ -21,6 +31,7 @@ _COMMANDS = {
     "password": password,
     "mta": mta_command,
     "queue": queue_command,
+    "dkim-key": dkim_key_command,
     "doctor": doctor_command,
     "check": check_command,
 }

@@ -67,7 +67,7 @@ def test_an_invalid_value_is_reported_by_argparse(
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "send", "password"])
+@pytest.mark.parametrize("command", ["demo", "serve", "send", "password", "dkim-key"])
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

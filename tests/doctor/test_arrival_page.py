@@ -12,6 +12,7 @@ import pytest
 
 from smtpproto.adapters.blocking import run
 from smtpproto.adapters.cryptography_keys import CryptographyKeys
+from smtpproto.cli import main
 from smtpproto.dns import MX, Kind, Record
 from smtpproto.doctor import (
     DEMANDS,
@@ -29,6 +30,7 @@ from tests.test_public_face import check_imports
 
 PAGE = (Path(__file__).parents[2] / "docs/make-your-mail-arrive.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+COMMANDS = re.findall(r"^smtpproto (dkim-key .*)$", PAGE, re.MULTILINE)
 RECORDS = re.findall(r"^(\S+)\.\s+IN (\w+) +(.+)$", PAGE, re.MULTILINE)
 
 
@@ -58,6 +60,8 @@ def followed(
 ) -> tuple[Zone, bytes]:
     """Do what the page says. Return what the DNS says then, and the signed message."""
     monkeypatch.chdir(tmp_path)
+    [command] = COMMANDS
+    assert main(command.split()) == 0
     names: dict[str, Any] = {}
     for snippet in SNIPPETS:
         check_imports(snippet)
