@@ -26,7 +26,7 @@ from .queue_speed import LOADS, drain, enqueue, message
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CLAIMED, ROUNDS = 50, 20
 MESSAGES = 4096
-TABLES = "message, body, delivery, lane, owner, member, sleeper"
+TABLES = "message, body, arriving, delivery, lane, owner, member, sleeper"
 
 
 def empty(url: str) -> None:

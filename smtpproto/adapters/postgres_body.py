@@ -14,7 +14,7 @@ from ..errors import ContentLost, QueueFull
 from ..grammar.printable import printable
 from ..ports import Runtime
 
-__all__ = ["Chunk", "PostgresBody", "Spooled", "TemporaryCopy", "chunks_of", "gathered"]
+__all__ = ["Chunk", "PostgresBody", "Spooled", "Stored", "TemporaryCopy", "chunks_of", "gathered"]
 
 CHUNK = 256 * 1024  # octets in a row
 LARGE = 1024 * 1024  # octets, above which a content is not kept in memory
@@ -70,6 +70,13 @@ class Spooled:
         self.file.seek(0)
         while piece := self.file.read(CHUNK):
             yield piece
+
+
+@frozen
+class Stored:
+    """A content in the database, before its message, which will have the *key*."""
+
+    key: int
 
 
 class PostgresBody:

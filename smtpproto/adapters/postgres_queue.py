@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..errors import QueueFailed
 from ..mail import Source
@@ -22,7 +23,7 @@ from ..mta.store import Body, Queued
 from ..ports import Runtime
 from .call_groups import Call
 from .durable_queue import DurableQueue, OpenQueue
-from .postgres_body import PostgresBody, Spooled
+from .postgres_body import PostgresBody, Stored
 from .postgres_connection import Database, clock
 from .postgres_members import NEWS
 from .postgres_reader import Ears, Reader
@@ -98,13 +99,26 @@ class PostgresQueue(DurableQueue[Tables]):
     def _new_body(self, it: OpenQueue[Tables]) -> Body:
         return PostgresBody(it.runtime, self._limits.spool)
 
-    async def _finish(self, content: Body) -> bytes | Spooled:
+    async def _finish(self, content: Body) -> bytes | Stored:
         if not isinstance(content, PostgresBody):
             raise TypeError("the content must be octets, or the body() of this queue")
-        return await content.finish()
+        done, it = await content.finish(), self._opened_here()
+        if isinstance(done, bytes):
+            return done
+        return await it.read(lambda tables: tables.store(done, it.writer.owner))
 
-    def _add(self, tables: Tables, queued: Queued, content: bytes | Spooled) -> None:
+    def _add(self, tables: Tables, queued: Queued, content: bytes | Stored) -> None:
         tables.put(queued, content)
+
+    def _remove(self, it: OpenQueue[Tables], contents: Sequence[bytes | Stored]) -> None:
+        for content in contents:
+            if isinstance(content, Stored):
+                with contextlib.suppress(QueueFailed):  # closed, which removes it too
+                    it.writer.submit(Call(partial(_discard, content), durable=False))
+
+
+def _discard(content: Stored, tables: Tables) -> None:
+    tables.discard(content)
 
 
 class _Open(OpenQueue[Tables]):

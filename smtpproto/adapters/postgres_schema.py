@@ -15,7 +15,8 @@ log: logging.Logger = logging.getLogger("smtpproto.queue")
 # an `owner`: as long as it lives it notes when (`beat`) and its last transaction (`work`). It is
 # `lost` if it did not for `patience` seconds; its deliveries wait again then. A `sleeper` has found
 # nothing to do, and wants to be notified. A `member` delivers, and shares limits with the others.
-# See sqlite_schema for `lane`, and for the keys.
+# Large contents are written before their messages, which are `arriving` then. See sqlite_schema for
+# `lane`, and for the keys.
 _VERSIONS = [
     """
     CREATE SEQUENCE message_key;
@@ -30,6 +31,8 @@ _VERSIONS = [
         message bigint, number integer, crc bigint NOT NULL, octets bytea NOT NULL,
         PRIMARY KEY (message, number));
     ALTER TABLE body ALTER octets SET STORAGE EXTERNAL;
+    CREATE TABLE arriving (message bigint PRIMARY KEY, owner bigint NOT NULL);
+    CREATE INDEX arriving_owner ON arriving (owner);
     CREATE TABLE owner (
         key bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL,
         patience double precision NOT NULL, beat timestamptz NOT NULL,

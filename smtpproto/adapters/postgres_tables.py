@@ -14,7 +14,7 @@ from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_message, write_log
 from ..mta.settlement import Done, Settlement
 from ..mta.store import Claim, PassOver, Queued
-from .postgres_body import Spooled, chunks_of, gathered
+from .postgres_body import Spooled, Stored, chunks_of, gathered
 from .postgres_claims import due_keys, earliest, lower_lanes, raise_lanes
 from .postgres_connection import Connection, sql
 from .postgres_members import Members, remove
@@ -52,7 +52,7 @@ class Tables(QueueTables):
     ) -> None:
         self.connection: Connection = connection
         self.channel, self.owner, self.members = channel, owner, members or Members()
-        self._new: list[tuple[tuple[Any, ...], Queued, bytes | Spooled]] = []
+        self._new: list[tuple[tuple[Any, ...], Queued, bytes | Stored]] = []
         self._least: dict[Place, float] = {}  # of lanes with deliveries that wait from now on
         self.wakes = False
         """Whether the transaction has something to do for processes that sleep."""
@@ -63,7 +63,27 @@ class Tables(QueueTables):
 
     # -- writing -----------------------------------------------------------------------------
 
-    def put(self, queued: Queued, content: bytes | Spooled) -> None:
+    def store(self, content: Spooled, owner: int) -> Stored:
+        """Write a large content, in a transaction of its own, for the process *owner*."""
+        with self.connection.transaction():
+            self.execute("SET LOCAL synchronous_commit = off")  # put() brings it to the disk
+            (key,) = self.execute("SELECT nextval('message_key')").fetchone()
+            self.execute("INSERT INTO arriving VALUES (?, ?)", (key, owner))
+            self._insert_bodies([(key, content)])
+        return Stored(key)
+
+    def discard(self, content: Stored) -> None:
+        """Remove a content whose message did not enter the queue."""
+        self._forget_arriving("message = ?", content.key)
+
+    def _forget_arriving(self, where: str, value: object) -> None:
+        self.execute(
+            f"""WITH gone AS (DELETE FROM arriving WHERE {where} RETURNING message)
+            DELETE FROM body USING gone WHERE body.message = gone.message""",
+            (value,),
+        )
+
+    def put(self, queued: Queued, content: bytes | Stored) -> None:
         """Add a message at the end of the transaction."""
         self._new.append((message_row(queued), queued, content))
 
@@ -82,11 +102,9 @@ class Tables(QueueTables):
         self.wakes = False
         self.members.abandon()
 
-    def _insert(self, new: Sequence[tuple[tuple[Any, ...], Queued, bytes | Spooled]]) -> None:
-        keys = self.execute(
-            "SELECT nextval('message_key') FROM generate_series(1, ?)", (len(new),)
-        ).fetchall()
-        keyed = [(key, *it) for (key,), it in zip(keys, new, strict=True)]
+    def _insert(self, new: Sequence[tuple[tuple[Any, ...], Queued, bytes | Stored]]) -> None:
+        keys = self._keys([content for _, _, content in new])
+        keyed = [(key, *it) for key, it in zip(keys, new, strict=True)]
         cursor = self.connection.cursor()
         try:
             cursor.executemany(
@@ -95,9 +113,8 @@ class Tables(QueueTables):
             )
         except errors.UniqueViolation:
             raise ValueError("a message with this id is in the queue already") from None
-        cursor.executemany(
-            sql("INSERT INTO body VALUES (?, ?, ?, %b)"),
-            ((key, *chunk) for key, _, _, content in keyed for chunk in chunks_of(content)),
+        self._insert_bodies(
+            [(key, content) for key, _, _, content in keyed if isinstance(content, bytes)]
         )
         cursor.executemany(
             sql(f"INSERT INTO delivery VALUES (?{', ?' * 11}, NULL, NULL, NULL)"),
@@ -114,6 +131,27 @@ class Tables(QueueTables):
                 if it.state is State.WAITING:
                     priority = message.parameters.mt_priority or 0
                     self._wait((priority, it.domain, message.origin), it.due)
+
+    def _keys(self, contents: Sequence[bytes | Stored]) -> list[int]:
+        """Return the keys of new messages. Raises QueueFailed if a content was stored before, but
+        is not there any more."""
+        stored = [it.key for it in contents if isinstance(it, Stored)]
+        gone = "DELETE FROM arriving WHERE message = ANY(?)"
+        if stored and self.execute(gone, (stored,)).rowcount < len(stored):
+            raise QueueFailed("a content was given up, because this process counted as dead")
+        fresh = iter(
+            self.execute(
+                "SELECT nextval('message_key') FROM generate_series(1, ?)",
+                (len(contents) - len(stored),),
+            ).fetchall()
+        )
+        return [it.key if isinstance(it, Stored) else next(fresh)[0] for it in contents]
+
+    def _insert_bodies(self, contents: Sequence[tuple[int, bytes | Spooled]]) -> None:
+        self.connection.cursor().executemany(
+            sql("INSERT INTO body VALUES (?, ?, ?, %b)"),
+            ((key, *chunk) for key, content in contents for chunk in chunks_of(content)),
+        )
 
     def _wait(self, place: Place, due: float) -> None:
         """Note that a delivery of the lane *place* waits from now on."""
@@ -268,6 +306,7 @@ class Tables(QueueTables):
         """Let the deliveries wait that the processes *owners* had leased; return how many. They
         are no members any more."""
         remove(self.execute, owners, self.channel)
+        self._forget_arriving("owner = ANY(?)", [*owners])
         where = "owner = ANY(?) AND state = 1 AND fate IS NULL"
         return self._change("state = 0, owner = NULL", where, ([*owners],))
 

@@ -42,7 +42,9 @@ class Writer(CallGroups[Tables]):
     def __init__(self, database: Database, patience: float) -> None:
         super().__init__()
         self._database, self._patience = database, patience
-        self._owner = self._work = 0  # this process, and its last transaction that was begun
+        self.owner = 0
+        """This process, in the table of those that work on the queue."""
+        self._work = 0  # the last transaction that was begun
         self._agreed = True  # whether the database knows what this process has claimed
         self._up = 0.0  # since when there is one
         self._kept = 0.0  # when upkeep was done last
@@ -162,7 +164,7 @@ class Writer(CallGroups[Tables]):
             """UPDATE owner SET beat = clock_timestamp(), work = work + 1
             WHERE key = ? AND lost IS NULL
             RETURNING work, (SELECT max(number) FROM member)""",
-            (self._owner,),
+            (self.owner,),
         ).fetchone()
         if row is None:
             return False
@@ -185,7 +187,7 @@ class Writer(CallGroups[Tables]):
         tables = self.tables or self._connect()
         row = tables.execute(
             "SELECT work FROM owner WHERE key = ? FOR UPDATE",  # after what may still go on
-            (self._owner,),
+            (self.owner,),
         ).fetchone()
         if row is None:
             raise QueueFailed("whether the last transaction was committed cannot be known")
@@ -197,7 +199,7 @@ class Writer(CallGroups[Tables]):
         """Connect again. Raises psycopg.OperationalError if the database is away for too long."""
         log.warning("the connection to the queue %s was lost", self._database.name)
         connection = self._database.reconnect(lambda: self._stopped)
-        tables = Tables(connection, self._database.channel, self._owner, self.members)
+        tables = Tables(connection, self._database.channel, self.owner, self.members)
         self._up, self._agreed, self.tables = clock(), False, tables
         return tables
 
@@ -208,7 +210,7 @@ class Writer(CallGroups[Tables]):
             RETURNING key""",
             (f"{socket.gethostname()} {os.getpid()}", self._patience),
         ).fetchone()
-        self._owner = tables.owner = row[0]
+        self.owner = tables.owner = row[0]
 
     def _lose_claims(self, tables: Tables) -> None:
         log.warning(
@@ -294,9 +296,9 @@ class Writer(CallGroups[Tables]):
 
     def _close(self) -> None:
         def leave(tables: Tables) -> None:
-            tables.give_up([self._owner])
-            tables.execute("DELETE FROM sleeper WHERE owner = ?", (self._owner,))
-            tables.execute("DELETE FROM owner WHERE key = ?", (self._owner,))
+            tables.give_up([self.owner])
+            tables.execute("DELETE FROM sleeper WHERE owner = ?", (self.owner,))
+            tables.execute("DELETE FROM owner WHERE key = ?", (self.owner,))
 
         self._contain(lambda: self._transact(leave))
         if self.tables is not None:

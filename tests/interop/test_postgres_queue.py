@@ -15,11 +15,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from smtpproto import cli
 from smtpproto.adapters.blocking import Runtime
 from smtpproto.adapters.postgres_control import PostgresControl
 from smtpproto.adapters.postgres_queue import PostgresQueue
+from smtpproto.adapters.postgres_tables import Tables
 from smtpproto.adapters.postgres_writer import Writer
 from smtpproto.errors import QueueFailed
 from smtpproto.mta.queue import State
@@ -75,7 +77,7 @@ def writer_of(queue: PostgresQueue) -> Writer:
 
 def take_claims_away(server: PostgreSQL, queue: PostgresQueue, by: PostgresQueue) -> None:
     """Let *by* find out that the process of *queue* has not told for long that it lives."""
-    owner = writer_of(queue)._owner
+    owner = writer_of(queue).owner
     server.execute("UPDATE owner SET beat = beat - interval '1 hour' WHERE key = %s", owner)
     writer_of(by)._up -= 1000
     writer_of(by)._kept -= 1000
@@ -431,6 +433,48 @@ def test_a_message_that_cannot_be_read_is_held_and_the_others_are_delivered(
     assert names(claim(queue)) == ["b"]
     (entry,) = do(queue.find(Selection(state=State.HELD)))
     assert "the queue's entry of message a cannot be read" in entry.deliveries[0].reason
+
+
+# -- large contents ------------------------------------------------------------------------------
+
+
+async def put_large(queue: PostgresQueue, name: str, octets: bytes) -> None:
+    body = queue.body()
+    await body.write(octets)
+    await queue.put([evolve(make_queued(name, content=octets), content=body)])
+
+
+def test_a_large_content_of_a_message_that_is_refused_is_removed(
+    postgresql: PostgreSQL, queue: PostgresQueue
+) -> None:
+    octets = b"x" * 3_000_000
+    do(put_large(queue, "a", octets))
+    with pytest.raises(ValueError, match="already"):
+        do(put_large(queue, "a", octets))
+    do(queue.put([]))
+    assert postgresql.execute("SELECT count(DISTINCT message) FROM body") == [(1,)]
+    assert postgresql.execute("SELECT * FROM arriving") == []
+    assert do(read_content(queue, claim(queue)[0])) == octets
+
+
+def test_a_large_content_of_a_process_that_died_is_removed_and_not_put(
+    postgresql: PostgreSQL,
+    queue: PostgresQueue,
+    other: PostgresQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Tables.store
+
+    def store_and_die(*arguments: Any) -> Any:
+        stored = store(*arguments)
+        take_claims_away(postgresql, queue, by=other)
+        return stored
+
+    monkeypatch.setattr(Tables, "store", store_and_die)
+    with pytest.raises(QueueFailed, match="a content was given up"):
+        do(put_large(queue, "a", b"x" * 3_000_000))
+    assert postgresql.execute("SELECT count(*) FROM body") == [(0,)]
+    assert do(queue.find(ALL)) == []
 
 
 # -- opening -------------------------------------------------------------------------------------
