@@ -24,6 +24,8 @@ from smtpproto.dns import Kind
 from smtpproto.dns_cache import CachingResolver
 from smtpproto.errors import QueueFailed
 from smtpproto.mta import (
+    SRS,
+    Aliases,
     DeliveryEvent,
     Done,
     Fate,
@@ -243,6 +245,30 @@ def test_what_a_client_sends_to_the_server_is_relayed(mail: Mail) -> None:
         mail.use(MemoryQueue(), to(server), scenario)
     [(_, body)] = hop.got
     assert body.startswith(b"Received: from ") and body.endswith(MESSAGE)
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_what_a_client_sends_to_an_alias_is_forwarded(
+    mail: Mail, tmp_path: Path, size: int
+) -> None:
+    hop, content = NextHop(), MESSAGE + b"x\r\n" * size
+    aliases = Aliases({"bob@example.net": "carol@example.com"}.get, domains=["example.net"])
+    srs = SRS("example.net", secrets=["secret"])
+
+    async def scenario(mta: Any) -> None:
+        async with mta.serve() as server:
+            await mail.runtime().in_thread(
+                lambda: on_sockets.send(content, "127.0.0.1", server.port, tls="none")
+            )
+            await mail.event(is_done)
+
+    with on_sockets.serve(hop) as server:
+        queue = SQLiteQueue(tmp_path / "queue.db")
+        mail.use(queue, to(server), scenario, aliases=aliases, srs=srs, relay_from=[])
+    [(envelope, body)] = hop.got
+    assert str(envelope).endswith("=ann@example.net to carol@example.com")
+    assert body.startswith(b"Delivered-To: bob@example.net\r\nReceived: ")
+    assert body.endswith(content)
 
 
 def test_a_receiver_of_your_own_has_the_last_word(mail: Mail) -> None:
