@@ -12,8 +12,10 @@ from .toml_table import Table, of_fields
 __all__ = ["read_aliases", "read_srs"]
 
 
-def read_aliases(table: Table) -> Aliases:
-    """Return what ``[aliases]`` of *table* says. Raises UsageError."""
+def read_aliases(table: Table) -> Aliases | None:
+    """Return what ``[aliases]`` of *table* says; None if it is not there. Raises UsageError."""
+    if table.value("aliases") is None:
+        return None
     aliases, source = table.table("aliases"), dict[str, list[str]]()
     separator = aliases.take("separator", str)
     for name in aliases.names():

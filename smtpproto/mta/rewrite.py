@@ -7,6 +7,7 @@ how it got there. It comes to an end for any aliases: it asks for each address o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge, gt, le
@@ -98,8 +99,8 @@ class Aliases:
 
     source: AliasSource = field(converter=_to_source)
     domains: frozenset[str] = field(default=frozenset(), converter=_to_domains, kw_only=True)
-    """Virtual domains: of all addresses there, those are known that are aliases. The domains of the
-    keys of a mapping belong to them, unless they have a route of their own."""
+    """Virtual domains: of all addresses there, only those that are aliases are known. The domains
+    of the keys of a mapping belong to them. A domain with a route of its own is none."""
     separator: str = field(default="+", kw_only=True)
     """What begins the detail in a local-part: with "+", an alias ``ann@example.org`` is also that
     of ``ann+lists@example.org``. Addresses in the same domain for which it stands get the detail.
@@ -136,7 +137,7 @@ class Aliases:
         base = ForwardPath(Mailbox(user, path.domain, long=True))
         if (found := await self._ask(address_key(base))) is None:
             return None
-        return [_with_detail(it, separator + detail, base) for it in _at(path, found)]
+        return _at(path, found, separator + detail)
 
     async def catch_all(self, path: ForwardPath) -> Sequence[ForwardPath] | None:
         """Return what all unknown addresses in the domain of *path* stand for; None for nobody.
@@ -154,17 +155,23 @@ class Aliases:
 NO_ALIASES = Aliases({})
 
 
-def _at(path: ForwardPath, targets: Iterable[str | ForwardPath]) -> Sequence[ForwardPath]:
-    """Return *targets*, those that are only domains with the local-part of *path*."""
-    return [
-        it if isinstance(it, ForwardPath) else ForwardPath(Mailbox(path.local_part, it[1:]))
-        for it in targets
-    ]
+def _at(
+    path: ForwardPath, targets: Iterable[str | ForwardPath], detail: str = ""
+) -> Sequence[ForwardPath]:
+    """Return *targets* of *path*, but for those that would be too long for an address."""
+    found: list[ForwardPath] = []
+    for target in targets:
+        with suppress(GrammarError):
+            found.append(_completed(path, target, detail))
+    return found
 
 
-def _with_detail(target: ForwardPath, detail: str, alias: ForwardPath) -> ForwardPath:
-    """Return *target* with *detail* if it is in the same domain as *alias*."""
-    if target.domain != alias.domain:
+def _completed(path: ForwardPath, target: str | ForwardPath, detail: str) -> ForwardPath:
+    """Return *target*, with the local-part of *path* if it is only a domain, and with *detail* if
+    it is in the domain of *path*."""
+    if not isinstance(target, ForwardPath):
+        return ForwardPath(Mailbox(path.local_part, target[1:], long=True))
+    if not detail or target.mailbox is None or target.domain != path.domain:
         return target
     return ForwardPath(Mailbox(target.local_part + detail, target.domain, long=True))
 
@@ -247,12 +254,13 @@ _Row = tuple[RcptParameters, tuple[ForwardPath, ...], Forwarding]
 def deliveries_of(
     message: Message,
     expansions: Iterable[tuple[ForwardPath, RcptParameters, Expansion]],
-    is_ours: Callable[[ForwardPath], bool],
+    is_forwarded: Callable[[ForwardPath], bool],
 ) -> list[Delivery]:
     """Return the deliveries of *message* to recipients with the given parameters, which stand for
     what the expansions say: one for each address, however many recipients lead to it.
 
-    *is_ours* returns whether this server takes mail for the domain of an address from everybody.
+    *is_forwarded* returns whether the message, if an alias leads to an address, goes there from an
+    address of SRS.
     """
     found: dict[ForwardPath, _Row] = {}
     lists: list[tuple[ForwardPath, _Row]] = []
@@ -266,7 +274,7 @@ def deliveries_of(
             refused = Forwarding.LOOP if expansion.refusal is _LOOP else Forwarding.UNKNOWN
             found[recipient] = given, (), refused
         for it in targets:
-            row = passed_on, it.via, _forwarding(message, it, is_ours)
+            row = passed_on, it.via, _forwarding(it, is_forwarded)
             found[it.path] = _merged(found.get(it.path), row)
     due = max(message.arrived, message.not_before)
     return [
@@ -285,15 +293,11 @@ def deliveries_of(
     ]
 
 
-def _forwarding(
-    message: Message, target: Target, is_ours: Callable[[ForwardPath], bool]
-) -> Forwarding:
+def _forwarding(target: Target, is_forwarded: Callable[[ForwardPath], bool]) -> Forwarding:
     if target.is_loop:
         return Forwarding.LOOP
-    sender = message.sender.mailbox
-    if not target.via or sender is None or is_ours(ForwardPath(sender)) or is_ours(target.path):
-        return Forwarding.NONE
-    return Forwarding.FORWARDED
+    forwarded = target.via and is_forwarded(target.path)
+    return Forwarding.FORWARDED if forwarded else Forwarding.NONE
 
 
 def _merged(known: _Row | None, other: _Row) -> _Row:

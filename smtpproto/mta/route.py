@@ -164,6 +164,10 @@ class Routes:
             return None  # <Postmaster> has no domain to look up
         return found
 
+    def names(self, recipient: ForwardPath) -> bool:
+        """Return whether the domain of *recipient*, or one above it, has a route of its own."""
+        return _look_up(self.by_recipient, _name(recipient.domain)) is not None
+
     def _of_sender(self, sender: ReversePath) -> Route | None:
         if sender.mailbox is None or not self.by_sender:
             return None

@@ -21,7 +21,7 @@ from ..mta.rewrite import NO_ALIASES, Aliases, Expansion, Target, deliveries_of,
 from ..mta.route import Direct, Local, Route, Routes
 from ..mta.settlement import Hold
 from ..mta.srs import SRS
-from ..mta.store import Body, Queued, QueueStore
+from ..mta.store import Body, Queued, QueueStore, domain_key
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked
 from ..policy import ARCSealer, DKIMSigner, Inspection, MessageCheck
@@ -115,23 +115,20 @@ class Intake:
     async def refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
         """Return why mail for *recipient* is not taken; None if it is. *may_relay* returns whether
         the client may send to all recipients."""
-        expansion = await self.expand(recipient)
-        if expansion.refusal is not None:
-            return expansion.refusal
-        if any(it.via for it in expansion.targets):
-            return None
-        route = self._route(recipient)
-        if isinstance(route, Local):
-            return None if self._has_mailbox(recipient) else _NO_MAILBOX
-        if self.relaying.relay_for.route(_NULL, recipient) is not None:
-            return None
-        if self._is_virtual(recipient):
+        if self._may_stand_for_others(recipient):
+            expansion = await self.expand(recipient)
+            if expansion.refusal is not None or any(it.via for it in expansion.targets):
+                return expansion.refusal
+        elif self._is_unknown(recipient):
             return _NO_MAILBOX
+        if self.is_ours(recipient):
+            return None
         if recipient.mailbox is None:
             return _NO_POSTMASTER
         if not may_relay():
             return RELAYING_DENIED
-        return None if route is not None or self.routes.by_sender else _NO_ROUTE
+        has_route = self._route(recipient) is not None or self.routes.by_sender
+        return None if has_route else _NO_ROUTE
 
     def is_local(self, recipient: ForwardPath) -> bool:
         """Return whether mail for *recipient* is delivered here, unless it stands for another."""
@@ -139,11 +136,13 @@ class Intake:
 
     def is_ours(self, recipient: ForwardPath) -> bool:
         """Return whether this server takes mail for the domain of *recipient* from all clients."""
-        return (
-            self.is_local(recipient)
-            or self._is_virtual(recipient)
-            or self.relaying.relay_for.route(_NULL, recipient) is not None
-        )
+        return self._is_home(recipient) or self._is_relayed(recipient)
+
+    def _is_home(self, recipient: ForwardPath) -> bool:
+        return self.is_local(recipient) or self._is_virtual(recipient)
+
+    def _is_relayed(self, recipient: ForwardPath) -> bool:
+        return self.relaying.relay_for.route(_NULL, recipient) is not None
 
     def may_leave(self, recipient: ForwardPath) -> bool:
         """Return whether mail for *recipient* may have to go to another host."""
@@ -167,8 +166,15 @@ class Intake:
         return self.srs is not None and self.srs.is_ours(recipient)
 
     def _is_virtual(self, recipient: ForwardPath) -> bool:
-        domain = recipient.domain
-        return domain is not None and domain.canonical in self.aliases.domains
+        if domain_key(recipient) not in self.aliases.domains:
+            return False
+        return not (self.routes.names(recipient) or self._is_relayed(recipient))
+
+    def _is_unknown(self, recipient: ForwardPath) -> bool:
+        """Return whether *recipient*, if it is no alias, is an address here that nobody has."""
+        if self.is_local(recipient):
+            return not self._has_mailbox(recipient)
+        return self._is_virtual(recipient)
 
     def _has_mailbox(self, recipient: ForwardPath) -> bool:
         route = self._route(recipient)
@@ -179,7 +185,6 @@ class Intake:
     ) -> Expansion:
         """Return what *recipient* stands for. *delivered* returns whether the message was delivered
         to an address before."""
-
         if delivered is None and not self._may_stand_for_others(recipient):
             return Expansion(targets=(Target(recipient),))
 
@@ -207,20 +212,18 @@ class Intake:
         if self.srs is not None and self.srs.is_ours(path):
             sender = self.srs.reverse(path, self.runtime.utc())
             return [] if sender is None else [ForwardPath(sender)]
-        if path.domain not in (None, self.tracer.hostname) and not self.is_ours(path):
+        is_us = path.domain in (None, self.tracer.hostname)
+        if not (is_us or self.is_ours(path)):
             return None
         found = await self.aliases.find(path)
         if found is not None or self._has_mailbox(path):
             return found
-        if path.is_postmaster and self.postmaster is not None and not self._has_other_host(path):
+        # A server for which this one relays has a postmaster of its own.
+        if path.is_postmaster and self.postmaster is not None and (is_us or self._is_home(path)):
             return [ForwardPath(self.postmaster)]
-        return await self.aliases.catch_all(path) if path.domain is not None else None
-
-    def _has_other_host(self, path: ForwardPath) -> bool:
-        """Return whether another server, which knows its own postmaster, gets mail for *path*."""
-        if self.is_local(path) or self._is_virtual(path):
-            return False
-        return path.domain not in (None, self.tracer.hostname)
+        if path.domain is not None:
+            found = await self.aliases.catch_all(path)
+        return [] if found is None and self._is_unknown(path) else found
 
     def _route(self, recipient: ForwardPath) -> Route | None:
         """Return the route to *recipient*, as far as it does not depend on the sender."""
@@ -297,7 +300,9 @@ class Intake:
                 text = printable(f"the aliases of {path}: {expansion.refusal.text}")
                 raise QueueFailed(text, check="the aliases, and the function that knows them")
             expansions.append((path, envelope.parameters_of(path), expansion))
-        return deliveries_of(message, expansions, self.is_ours)
+        sender = message.sender.mailbox
+        keeps = sender is None or self._is_home(ForwardPath(sender))
+        return deliveries_of(message, expansions, lambda it: not (keeps or self.is_ours(it)))
 
 
 def obeying_header(message: Message, header: bytes) -> Message:

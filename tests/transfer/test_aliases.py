@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from smtpproto import (
     Envelope,
@@ -20,7 +21,7 @@ from smtpproto import (
     ServerConfig,
 )
 from smtpproto.errors import QueueFailed, SendRefused
-from smtpproto.mta import SRS, Aliases, Delivery, Direct, Local, Message
+from smtpproto.mta import SRS, Aliases, Delivery, Direct, Local, Message, Routes, SmartHost
 from smtpproto.mta.report import read_report
 from smtpproto.testing import Simulation
 from smtpproto.transfer import Receiver
@@ -124,6 +125,18 @@ def test_domains_of_others_are_not_looked_up() -> None:
     assert asked == ["bob@virtual.test", "@virtual.test"]
 
 
+def test_an_alias_makes_no_domain_virtual_that_has_a_route_of_its_own() -> None:
+    at = site({"info@route.test": "bob@example.org"}, relay_from=INSIDE)
+    at.intake = evolve(at.intake, routes=Routes({"route.test": SmartHost("192.0.2.9"), **HOME}))
+
+    async def ask(recipient: str) -> Reply | None:
+        return await at.intake.refusal(ForwardPath.of(recipient), lambda: True)
+
+    for recipient in ("info@route.test", "other@route.test"):
+        assert at.simulation.run(ask(recipient)) == [None]
+        assert not at.intake.is_ours(ForwardPath.of(recipient))
+
+
 def test_an_alias_may_be_in_a_domain_whose_mail_is_passed_on() -> None:
     at = site({"info@gate.test": "bob@example.org"}, relay_for=["gate.test"])
     assert refusal(at, "info@gate.test") == refusal(at, "other@gate.test") == ""
@@ -205,6 +218,12 @@ def test_one_message_serves_mailboxes_here_and_addresses_elsewhere() -> None:
     forwarded, content = by_recipient["bob@example.net"]
     assert str(forwarded.sender).startswith("SRS0=")
     assert content.startswith(b"Delivered-To: team@example.org\r\n")
+
+
+def test_senders_in_domains_for_which_this_server_only_relays_are_rewritten() -> None:
+    at = Forwarding(relay_for=["gate.test"])
+    at.pass_through(Envelope("ann@gate.test", "away@example.org"), MESSAGE)
+    assert str(at.hop.received[0][0].sender).endswith("=gate.test=ann@example.org")
 
 
 @pytest.mark.parametrize("sender", ["ann@example.org", "", "x@loop.test"])
@@ -347,6 +366,7 @@ def test_the_program_may_send_to_aliases_and_learns_by_a_report_what_nobody_know
 
     async def scenario(mail: RunningMTA) -> str | None:
         to = ["info@example.org", "away@example.org", "nobody@example.org", "a@loop.test"]
+        to += ["typo@loop.test", "typo@example.org"]
         name = await mail.send(b"Subject: x\r\n\r\nx\r\n", Envelope(EVE, to))
         await at.simulation.sleep(30)
         return await mail.explain(name)
@@ -357,6 +377,7 @@ def test_the_program_may_send_to_aliases_and_learns_by_a_report_what_nobody_know
     _, _, statuses = report_on(at)
     assert {it.final_recipient.value: str(it.status) for it in statuses} == {
         "nobody@example.org": "5.1.1", "a@loop.test": "5.4.6",
+        "typo@loop.test": "5.1.1", "typo@example.org": "5.1.1",
     }  # fmt: skip
 
 
