@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpproto import (
     Envelope,
@@ -398,3 +400,28 @@ def test_mail_to_a_relay_of_a_domain_of_ours_keeps_its_sender() -> None:
     at = Forwarding({"info@gate.test": "bob@gate.test"}, relay_for=["gate.test"])
     at.pass_through(Envelope(EVE, "info@gate.test"), MESSAGE)
     assert [str(envelope.sender) for envelope, _ in at.hop.received] == [EVE]
+
+
+# -- any aliases -----------------------------------------------------------------------------------
+
+DOMAINS = ("example.org", "loop.test", "elsewhere.test")
+ADDRESSES = st.builds("{}{}@{}".format, st.sampled_from("ab"), st.sampled_from(["", "+x"]),
+                      st.sampled_from(DOMAINS))  # fmt: skip
+ANY_DOMAIN = st.sampled_from(DOMAINS).map("@{}".format)
+ALIASES = st.dictionaries(
+    ADDRESSES | ANY_DOMAIN, st.lists(ADDRESSES | ANY_DOMAIN, max_size=3), max_size=8
+)
+
+
+@given(ALIASES, ADDRESSES)
+def test_any_aliases_details_and_catch_all_addresses_come_to_an_end(
+    source: dict[str, list[str]], recipient: str
+) -> None:
+    intake = site(source).intake
+    [expansion] = Simulation(1).run(intake.expand(ForwardPath.of(recipient)))
+    found = [str(it.path) for it in expansion.targets]
+    assert len(found) == len({*found}) and bool(found) == (expansion.refusal is None)
+    for target in expansion.targets:
+        [again] = Simulation(1).run(intake._find(target.path))
+        assert again is None or target.path in again  # it is a mailbox, or elsewhere
+        assert len({*target.via, target.path}) == len(target.via) + 1
