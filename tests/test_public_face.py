@@ -38,6 +38,7 @@ PUBLIC = (
     "smtpproto.doctor",
     "smtpproto.errors",
     "smtpproto.events",
+    "smtpproto.filters",
     "smtpproto.limits",
     "smtpproto.mail",
     "smtpproto.mta",

@@ -51,6 +51,7 @@ BELOW: dict[str, list[str]] = {
 }
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]
+BELOW["filters"] = [*sorted(CORE), "server"]
 BELOW["transfer"] = BELOW["doctor"] = [*BELOW]
 BELOW["adapters"] = BELOW["testing"] = [*BELOW]
 BELOW["cli"] = [*BELOW]
@@ -115,7 +116,7 @@ def test_only_the_outer_rings_import_io_clocks_and_randomness(path: Path) -> Non
         assert not tops & IO_MODULES, part
         assert "datetime" not in tops or not _attributes(path) & CLOCK, part
         assert "ssl" not in tops or part == "tls", part
-    if part in CORE | {"client", "server", "transfer", "doctor"}:
+    if part in CORE | {"client", "server", "filters", "transfer", "doctor"}:
         extras = EXTRAS.get(path.relative_to(ROOT).as_posix(), set())
         library = tops - {"smtpproto", "attrs", "__future__"} - extras
         assert library <= sys.stdlib_module_names, (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 
 from ..ports import Runtime
 from .segments import Segments, crc_of, sync_file, write_all
@@ -58,6 +59,30 @@ class SQLiteBody:
             self._held += len(data)
         else:
             await self._runtime.in_thread(lambda: self._put_before(data))
+
+    async def slices(self) -> AsyncGenerator[bytes, None]:
+        """Return the octets written so far, in slices. Raises QueueFailed."""
+        self._check_unspent()
+        if self._file is None:
+            for piece in tuple(self._pieces):
+                yield piece
+            return
+        await self._runtime.in_thread(lambda: self._work(self._flush))
+        at = self._start
+        while data := await self._runtime.in_thread(partial(self._read, at)):
+            yield data
+            at += len(data)
+
+    def _read(self, at: int) -> bytes:
+        """Return octets of the file from *at*, if the content was not discarded."""
+        if self._number is None:
+            return b""
+        with (
+            errors_of(self._segments.directory),
+            self._segments.path(self._number).open("rb") as it,
+        ):
+            it.seek(at)
+            return it.read(_AT_ONCE)
 
     async def discard(self) -> None:
         """Give up the content, unless it was put into the queue."""

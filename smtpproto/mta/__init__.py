@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from .exchangers import Exchanger, Self
     from .memory_store import MemoryQueue
     from .queue import Attempt, Delivery, Forwarding, Message, Result, State
-    from .queue_events import DeliveryEvent, MessageQueued, QueueEvent
+    from .queue_events import (
+        DeliveryEvent,
+        FilterAction,
+        FilterEvent,
+        MessageQueued,
+        QueueEvent,
+    )
     from .queue_limits import QueueLimits
     from .retry import RetrySchedule
     from .rewrite import Aliases, AliasSource, Expansion, Target, Targets
@@ -34,7 +40,7 @@ else:
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
             ".queue": "Attempt Delivery Forwarding Message Result State",
-            ".queue_events": "DeliveryEvent MessageQueued QueueEvent",
+            ".queue_events": "DeliveryEvent FilterAction FilterEvent MessageQueued QueueEvent",
             ".queue_limits": "QueueLimits",
             ".retry": "RetrySchedule",
             ".rewrite": "AliasSource Aliases Expansion Target Targets",
@@ -49,8 +55,8 @@ else:
 __all__ = [
     "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
     "DeliveryEvent", "Direct", "Done", "Ended", "Entry", "Exchanger", "Expansion", "Fate",
-    "Forwarding", "Hold", "Later", "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent",
-    "QueueLimits", "QueueStats", "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule",
-    "Route", "Routes", "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State",
-    "Target", "Targets", "Tracer",
+    "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later", "Local", "MemoryQueue", "Message",
+    "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
+    "ReportOptions", "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection",
+    "Self", "Settlement", "SmartHost", "State", "Target", "Targets", "Tracer",
 ]  # fmt: skip

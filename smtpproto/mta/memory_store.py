@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from operator import attrgetter
 from typing import Any
@@ -334,6 +334,11 @@ class MemoryBody:
             raise _full(self._capacity)
         self._pieces.insert(index, bytes(data))
         self.size += len(data)
+
+    async def slices(self) -> AsyncGenerator[bytes, None]:
+        """Return the octets written so far."""
+        for piece in tuple(self._pieces):
+            yield piece
 
     async def discard(self) -> None:
         """Give up the content."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from attrs import frozen
 
 from ..grammar.printable import printable
@@ -9,7 +11,7 @@ from .explain import attempt_in_words
 from .queue import Delivery, Message
 from .settlement import Done, Hold, Later, Settlement
 
-__all__ = ["DeliveryEvent", "MessageQueued", "QueueEvent"]
+__all__ = ["DeliveryEvent", "FilterAction", "FilterEvent", "MessageQueued", "QueueEvent"]
 
 _SHOWN = 5  # recipients of a message in its line
 
@@ -59,7 +61,37 @@ class DeliveryEvent:
         return f"{self.id}: {recipient} {_decision(it)}{attempt}"
 
 
-QueueEvent = MessageQueued | DeliveryEvent
+class FilterAction(enum.Enum):
+    """What a filter did with a message."""
+
+    ACCEPTED = "accepted"
+    HELD = "held"
+    """It is in the queue, and waits until somebody releases it."""
+    DISCARDED = "discarded"
+    """The client was told that it was accepted, but it is nowhere."""
+    REFUSED = "refused"
+    """Also for now, or because the filter failed."""
+
+
+@frozen(kw_only=True)
+class FilterEvent:
+    """A filter has decided about a message, which may not enter the queue."""
+
+    id: str
+    """The id of the message, also if it does not enter the queue."""
+    filter: str
+    """The name of the filter."""
+    action: FilterAction
+    detail: str = ""
+    """What the filter found, and the reply to the client if it refused."""
+
+    def __str__(self) -> str:
+        """Return the event on one line, escaped."""
+        detail = f": {self.detail}" if self.detail else ""
+        return f"{self.id}: {self.action.value} by {printable(self.filter)}{detail}"
+
+
+QueueEvent = MessageQueued | DeliveryEvent | FilterEvent
 
 
 def _decision(settlement: Settlement) -> str:

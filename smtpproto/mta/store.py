@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, field, frozen
@@ -22,6 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_DOMAINS = 100
+MAX_PREPENDED = 64 * 1024
+"""Octets that may be put before a content in all."""
 
 
 class Body(Protocol):
@@ -39,6 +41,11 @@ class Body(Protocol):
     async def prepend(self, data: bytes) -> None:
         """Add octets before all others, 64 KiB at most in all: what is known only at the end, but
         stands at the top. Raises as :meth:`write` does, and ValueError for more."""
+        ...
+
+    def slices(self) -> AsyncGenerator[bytes, None]:
+        """Return the octets written so far, in slices. Nothing may be added while they are read.
+        Raises :class:`.QueueFailed`."""
         ...
 
     async def discard(self) -> None:

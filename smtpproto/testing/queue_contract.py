@@ -166,6 +166,7 @@ class QueueContract:
             await body.write(b"last\r\n")
             content += b"last\r\n"
             assert "64 KiB" in await _fails(ValueError, body.prepend(bytes(10_000)))
+            assert b"".join([it async for it in body.slices()]) == content
             queued = make_queued(f"m{number}", content=content)
             await store.put([evolve(queued, content=body)])
             assert await read(await store.content(queued.message)) == content

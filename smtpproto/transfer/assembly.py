@@ -12,6 +12,8 @@ from attrs.validators import ge
 
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
+from ..filters import Filter, FilterFunction
+from ..filters.message_filter import to_filters
 from ..grammar.address import Mailbox
 from ..grammar.domain import Host, to_ascii_host
 from ..grammar.envelope import Envelope
@@ -37,7 +39,7 @@ from ..ports import CallAborted, Runtime
 from .agent import Agent
 from .dmarc_reports import DMARCReports
 from .intake import Intake, Relaying, obeying_header
-from .observed_store import Listener, observed
+from .observed_store import Listener, observed, teller
 from .relay import Relay, check_route
 from .reporting import DailyReports, ReportSchedule
 from .tls_policies import TLSPolicies
@@ -70,6 +72,7 @@ class MTAOptions(TypedDict, total=False):
     inspect: Inspection | None
     sign: DKIMSigner | DKIM | None
     seal: ARCSealer | DKIM | None
+    filters: Iterable[Filter | FilterFunction]
     tls_policies: TLSPolicies
     daily_reports: DailyReports | None
     on_event: Listener | None
@@ -154,6 +157,9 @@ class MTAConfig(Relaying):
     seal: ARCSealer | None = field(default=None, converter=_to_sealer)
     """Seals (ARC) what *inspect* has checked and this server passes on to other hosts, so that they
     can know what was found. None: it is not sealed."""
+    filters: tuple[Filter, ...] = field(default=(), converter=to_filters)
+    """Asked in this order about each message that a client sends, after *inspect*: see
+    ``smtpproto.filters``. What the program itself sends passes none."""
     tls_policies: TLSPolicies = field(factory=TLSPolicies)
     """The wishes of domains for TLS that count where mail goes by MX, and those of smart hosts:
     MTA-STS, DANE. By default none of them."""
@@ -300,6 +306,7 @@ class RunningMTA:
             inspect=config.inspect,
             signer=config.sign,
             sealer=config.seal,
+            filters=config.filters,
         )
 
 
@@ -349,6 +356,8 @@ def assemble(
         inspect=config.inspect,
         signer=config.sign,
         sealer=config.seal,
+        filters=config.filters,
+        tell=teller(config.on_event),
         count_check=dmarc_reports.count,
         wake=agent.wake,
     )

@@ -3,6 +3,9 @@ checked, and sealed if they are passed on; those of users are signed."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
 from ..grammar.envelope import Envelope
 from ..grammar.reply import GrammarError
 from ..policy import (
@@ -13,6 +16,7 @@ from ..policy import (
     MethodResult,
     ReceivedSPF,
     Sealing,
+    Signing,
     SPFRequest,
     strip_results,
 )
@@ -72,11 +76,13 @@ class Checking:
     def __init__(
         self, inspect: Inspection, intake: Intake, session: Session, envelope: Envelope
     ) -> None:
+        self._filtered = bool(intake.filters_for(trusted=False))
         self._inspect, self._intake = inspect, intake
         self._request = _request(intake, session, envelope)
         self._verifier = MessageVerifier(self._request, inspect.dkim)
         self._stripper = _Stripper(intake)
         self._sealing: Sealing | None = None
+        self._results = b""
         if intake.sealer is not None and any(map(intake.may_leave, envelope.recipients)):
             self._sealing = intake.sealer.start()
         self.check: MessageCheck | None = None
@@ -93,12 +99,13 @@ class Checking:
         return self._kept(self._stripper.end())
 
     def _kept(self, data: bytes) -> bytes:
-        if self._sealing is not None:
+        if self._sealing is not None and not self._filtered:
             self._sealing.feed(data)
         return data
 
     async def fields(self) -> bytes:
-        """Return the fields to put before the message, which has ended."""
+        """Return the fields to put before the message, which has ended: what was found out, and
+        the seal, unless it is made by :meth:`proof`."""
         runtime, inspect = self._intake.runtime, self._inspect
         resolver, keys = self._intake.resolver, inspect.keys
         assert resolver is not None and keys is not None
@@ -110,11 +117,18 @@ class Checking:
         except CallAborted as error:
             check = MessageCheck.given_up(self._request, str(error))
         self.check = check
-        results = check.authentication_results(self._stripper.authserv_id)
-        seal = await self._seal(check, results)
+        self._results = results = check.authentication_results(self._stripper.authserv_id)
+        seal = b"" if self._filtered else await self._seal(check, results)
         if inspect.received_spf and check.spf is not None:
             results += bytes(ReceivedSPF.of(check.spf, str(self._intake.tracer.hostname)))
         return results + seal
+
+    async def proof(self, content: AsyncGenerator[bytes, None]) -> bytes:
+        """Return the seal of *content*, as filters have left it."""
+        if self._sealing is None or self.check is None:
+            return b""
+        await _feed(self._sealing, content)
+        return await self._seal(self.check, self._results)
 
     async def _seal(self, check: MessageCheck, results: bytes) -> bytes:
         """Return the seal of a message that is passed on; none if its chain was not checked."""
@@ -134,6 +148,7 @@ class Submission:
 
     def __init__(self, intake: Intake, user: str | None) -> None:
         self._runtime = intake.runtime
+        self._filtered = bool(intake.filters_for(trusted=True))
         self._signing = None if intake.signer is None else intake.signer.start()
         self._stripper: _Stripper | None = None
         self._results = b""
@@ -144,7 +159,7 @@ class Submission:
 
     def feed(self, data: bytes) -> bytes:
         """As :meth:`Checking.feed`."""
-        if self._signing is not None:
+        if self._signing is not None and not self._filtered:
             self._signing.feed(data)
         return data if self._stripper is None else self._stripper.feed(data)
 
@@ -155,9 +170,22 @@ class Submission:
     async def fields(self) -> bytes:
         """As :meth:`Checking.fields`. Raises GrammarError if the message has not one From field, or
         a malformed header section."""
-        if self._signing is None:
+        if self._signing is None or self._filtered:
             return self._results
         return self._results + await self._signing.finish(now=self._runtime.utc())
+
+    async def proof(self, content: AsyncGenerator[bytes, None]) -> bytes:
+        """As :meth:`Checking.proof`; raises as :meth:`fields` does."""
+        if self._signing is None:
+            return b""
+        await _feed(self._signing, content)
+        return await self._signing.finish(now=self._runtime.utc())
+
+
+async def _feed(proof: Sealing | Signing, content: AsyncGenerator[bytes, None]) -> None:
+    async with aclosing(content):
+        async for data in content:
+            proof.feed(data)
 
 
 def _request(intake: Intake, session: Session, envelope: Envelope) -> SPFRequest | None:

@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from ..dns import Resolver
 from ..errors import QueueFailed
+from ..filters import Filter
 from ..grammar.address import ForwardPath, Mailbox, ReversePath
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters
@@ -16,6 +17,7 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mail import waives_tls
 from ..mta.queue import Delivery, Message, State, make_id
+from ..mta.queue_events import QueueEvent
 from ..mta.retry import RetrySchedule
 from ..mta.rewrite import NO_ALIASES, Aliases, Expansion, Target, deliveries_of, expand
 from ..mta.route import Direct, Local, Route, Routes
@@ -105,6 +107,10 @@ class Intake:
         None
     )
     """Called with what was found out about a message, and the answer to it, for reports."""
+    filters: Sequence[Filter] = ()
+    """Asked in this order about each message that clients send."""
+    tell: Callable[[QueueEvent], object] = bool
+    """Called with what filters decide."""
     wake: Callable[[], object] = bool
     """Called after a message was put, so that its delivery begins."""
 
@@ -143,6 +149,11 @@ class Intake:
 
     def _is_relayed(self, recipient: ForwardPath) -> bool:
         return self.relaying.relay_for.route(_NULL, recipient) is not None
+
+    def filters_for(self, *, trusted: bool) -> Sequence[Filter]:
+        """Return the filters that a message passes. *trusted*: its client may send to all
+        recipients."""
+        return [it for it in self.filters if it.trusted or not trusted]
 
     def may_leave(self, recipient: ForwardPath) -> bool:
         """Return whether mail for *recipient* may have to go to another host."""

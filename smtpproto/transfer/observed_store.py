@@ -13,7 +13,7 @@ from ..mta.settlement import Done, Settlement
 from ..mta.store import Queued, QueueStore
 from ..ports import call_contained
 
-__all__ = ["Listener", "observed"]
+__all__ = ["Listener", "observed", "teller"]
 
 _log = logging.getLogger("smtpproto.queue")
 
@@ -23,13 +23,29 @@ Listener = Callable[[QueueEvent], object]
 
 def observed(store: QueueStore, listener: Listener | None = None) -> QueueStore:
     """Return *store*, whose events are logged under ``smtpproto.queue`` and go to *listener*."""
-    return cast("QueueStore", _ObservedStore(store, listener))
+    return cast("QueueStore", _ObservedStore(store, teller(listener)))
+
+
+def teller(listener: Listener | None = None) -> Listener:
+    """Return a function that logs an event under ``smtpproto.queue``, and passes it to
+    *listener*."""
+
+    def tell(event: QueueEvent) -> None:
+        _log.info("%s", event)
+        if listener is None:
+            return
+        try:
+            call_contained(listener, event)
+        except Exception:
+            _log.exception("a listener to events of the queue failed")
+
+    return tell
 
 
 @define(eq=False)
 class _ObservedStore:
     _store: QueueStore
-    _listener: Listener | None
+    _tell: Listener
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -50,12 +66,3 @@ class _ObservedStore:
     def _queued(self, messages: Sequence[Queued]) -> None:
         for it in messages:
             self._tell(MessageQueued(message=it.message, deliveries=it.deliveries, about=it.about))
-
-    def _tell(self, event: QueueEvent) -> None:
-        _log.info("%s", event)
-        if self._listener is None:
-            return
-        try:
-            call_contained(self._listener, event)
-        except Exception:
-            _log.exception("a listener to events of the queue failed")

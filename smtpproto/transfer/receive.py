@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,13 +16,14 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mta.queue import Forwarding
 from ..mta.settlement import Hold
-from ..mta.store import Body
+from ..mta.store import MAX_PREPENDED, Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
 from ..policy import MessageCheck
 from ..ports import result
 from ..server.handler import Handler, Session, Verdict
 from ..server.networks import network_name
 from .authentication import authentication
+from .filtering import Filtering
 from .intake import Intake, obeying_header
 
 __all__ = ["EXTENSIONS", "Check", "Receiver"]
@@ -84,8 +86,8 @@ class Receiver(Handler):
         return await self.intake.refusal(recipient, lambda: self.may_relay(session))
 
     def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
-        """A message has arrived; *header* is its header section, at most its first 64 KiB. If the
-        message was checked as ``inspect`` says, the results stand at its top.
+        """A message has arrived; *header* is its header section, at most its first 64 KiB. The
+        results of ``inspect``, and what filters have changed, are in it.
 
         Return None to accept it, a negative ``Reply`` to refuse it, or ``Hold(reason)`` to keep it
         in the queue until somebody releases it. If you need the whole content, extend :meth:`data`.
@@ -123,6 +125,10 @@ class QueueSink:
         self._authentication = authentication(
             self._intake, session, envelope, signs=signs, trusted=self._trusted
         )
+        self._found = b""  # the fields of the checks
+        self._filtering: Filtering | None = None
+        if self._intake.filters_for(trusted=self._trusted):
+            self._filtering = Filtering(self._intake, session, trusted=self._trusted)
 
     async def write(self, data: bytes) -> None:
         """Write the next octets of content."""
@@ -143,9 +149,12 @@ class QueueSink:
         if not self._hops.ended:
             self._header += data[: _MAX_HEADER - len(self._header)]
             self._hops.feed(data)
+        if self._filtering is not None:
+            data = self._filtering.feed(data)
         if self._body is None:
             self._body = self._intake.store.body()
-            await self._body.write(self._received())
+            if self._filtering is None:
+                await self._body.write(self._received())
         await self._body.write(data)
 
     def _received(self) -> bytes:
@@ -180,6 +189,8 @@ class QueueSink:
         found = await self._authenticate()
         if isinstance(found, Reply) and not found.positive:
             return found
+        if (reply := await self._filter()) is not None:
+            return reply
         header = self._header_section()
         verdict = await self._ask(self._receiver.check, header) or found
         if isinstance(verdict, Reply) and not verdict.positive:
@@ -195,10 +206,45 @@ class QueueSink:
         deliveries = await intake.deliveries(message, envelope, delivered)
         if all(it.forwarding is Forwarding.LOOP for it in deliveries):
             return _LOOP
-        held = verdict.reason if isinstance(verdict, Hold) else None
+        held = None if self._filtering is None else self._filtering.hold
+        if isinstance(verdict, Hold):
+            held = verdict.reason
         await intake.put(message, deliveries, body, held)
-        queued = Reply(250, "2.0.0", f"Queued as {self.id}")
-        return verdict if isinstance(verdict, Reply) else queued
+        return verdict if isinstance(verdict, Reply) else self._queued()
+
+    def _queued(self) -> Reply:
+        return Reply(250, "2.0.0", f"Queued as {self.id}")
+
+    async def _filter(self) -> Reply | None:
+        """Let the filters change the message; return the reply if it does not enter the queue."""
+        filtering, body, authentication = self._filtering, self._body, self._authentication
+        if filtering is None:
+            return None
+        assert body is not None
+        fields = self._found + self._received()
+        self._envelope = await filtering.run(self.id, self._envelope, fields, body)
+        if filtering.refusal is not None or filtering.discarded:
+            return filtering.refusal or self._queued()
+        proof = b""
+        if authentication is not None:
+            proof = await authentication.proof(filtering.content(body))
+        await self._put_before(proof + filtering.header)
+        return None
+
+    async def _put_before(self, header: bytes) -> None:
+        """Put the header section before the body in the store."""
+        body = self._body
+        assert body is not None
+        self._header = bytearray(header[:_MAX_HEADER])
+        if len(header) <= MAX_PREPENDED:
+            await body.prepend(header)
+            return
+        self._body = self._intake.store.body()
+        await self._body.write(header)
+        async with contextlib.aclosing(body.slices()) as slices:
+            async for data in slices:
+                await self._body.write(data)
+        await body.discard()
 
     async def _authenticate(self) -> Verdict | Hold:
         """Put the results of checks, or signatures, before the message; return what follows from
@@ -208,7 +254,9 @@ class QueueSink:
         await self._store(self._authentication.end())
         fields = await self._authentication.fields()
         assert self._body is not None
-        await self._body.prepend(fields)
+        if self._filtering is None:
+            await self._body.prepend(fields)
+        self._found = fields
         self._header = bytearray(fields + self._header)
         check = self._authentication.check
         if check is None:
