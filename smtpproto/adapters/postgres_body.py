@@ -6,7 +6,8 @@ from __future__ import annotations
 import io
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from functools import partial
 
 from attrs import frozen
 
@@ -50,6 +51,13 @@ class TemporaryCopy(io.RawIOBase):
         while rest:
             rest = rest[self._file.write(rest) :]
         return len(data)
+
+    def read_at(self, offset: int) -> bytes:
+        """Return octets from *offset*; what is written then is put at the end."""
+        self._file.seek(offset)
+        octets = self._file.read(CHUNK)
+        self._file.seek(0, io.SEEK_END)
+        return octets
 
     def close(self) -> None:
         if not self.closed:
@@ -109,6 +117,18 @@ class PostgresBody:
         self._room -= len(data)
         self._head.insert(0, bytes(data))
         self.size += len(data)
+
+    async def slices(self) -> AsyncGenerator[bytes, None]:
+        """Return the octets written so far, in slices. Raises QueueFull."""
+        self._check_unspent()
+        for piece in (*self._head, *(self._pieces if self._file is None else ())):
+            yield piece
+        if (file := self._file) is not None:
+            await self._runtime.in_thread(self._flush)
+            at = 0
+            while piece := await self._runtime.in_thread(partial(file.read_at, at)):
+                yield piece
+                at += len(piece)
 
     async def discard(self) -> None:
         """Give up the content, unless it was put into the queue."""

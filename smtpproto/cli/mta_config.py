@@ -33,6 +33,7 @@ from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
 from .mta_aliases import read_aliases, read_srs
+from .mta_filters import read_filter
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
 from .stores import is_shared, open_store
@@ -126,6 +127,7 @@ def read_configuration(path: Path) -> Configuration:
     if options.get("sign") is None and any(it.receiver is _SigningReceiver for it in listeners):
         raise table.error("listen", "sign = true needs a key in [[sign]]")
     options["daily_reports"] = read_daily_reports(table)
+    options["filters"] = [read_filter(it) for it in table.tables("filter")]
     kept = path if is_shared(queue) else path.parent / queue
     options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)

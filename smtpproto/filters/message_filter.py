@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Literal
 
 from attrs import field, frozen
-from attrs.validators import gt, in_
+from attrs.validators import gt
 
 from ..errors import TimedOut
 from ..grammar.address import ForwardPath, ReversePath
@@ -93,15 +93,18 @@ class FilterVerdict:
     """What was found, for the log, for example ``spam 15.2/5.0``."""
 
 
+def _check_policy(_: object, __: object, policy: str) -> None:
+    if policy not in ("defer", "accept"):
+        raise ValueError(f'on_failure must be "defer" or "accept", not {policy!r}')
+
+
 @frozen(kw_only=True)
 class Filter(ABC):
     """Base of all filters."""
 
     timeout: float = field(default=60.0, validator=gt(0))
     """Seconds for one message, from the connection to the verdict."""
-    on_failure: Literal["defer", "accept"] = field(
-        default="defer", validator=in_(("defer", "accept"))
-    )
+    on_failure: Literal["defer", "accept"] = field(default="defer", validator=_check_policy)
     """What happens to a message if the filter cannot be reached, takes too long, or breaks its
     protocol: the client gets 451 4.7.1, or the message is accepted without it."""
     trusted: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ..errors import ConnectionLost, GrammarError, RemoteProtocolError
 from ..grammar.address import ForwardPath, ReversePath
@@ -88,11 +88,10 @@ class Milter(Filter):
     Raises ValueError for what is not an address.
     """
 
-    address: str = field()
+    address: str
 
-    @address.validator
-    def _check_address(self, _: object, address: str) -> None:
-        split_address(address, _PORT)
+    def __attrs_post_init__(self) -> None:
+        split_address(self.address, _PORT)
 
     @property
     def name(self) -> str:
@@ -281,12 +280,12 @@ class _Changes:
         """Note one change. Raises GrammarError."""
         match name, values:
             case "addheader", (bytes(field), bytes(value)):
-                self._edits.append(AddField(_text(field), _value(value), None))
+                self._edits.append(AddField(field.decode("latin-1"), _value(value), None))
             case "insheader", (int(at), bytes(field), bytes(value)):
-                self._edits.append(AddField(_text(field), _value(value), at))
+                self._edits.append(AddField(field.decode("latin-1"), _value(value), at))
             case "chgheader", (int(number), bytes(field), bytes(value)):
                 changed = _value(value) if value else None
-                self._edits.append(ChangeField(_text(field), changed, number or 1))
+                self._edits.append(ChangeField(field.decode("latin-1"), changed, number or 1))
             case "addrcpt", (bytes(path),):
                 self._added.append(ForwardPath.of(_address(path)))
             case "addrcpt_par", ((path, *_),):

@@ -170,9 +170,17 @@ def _rewritten(message: FilterMessage, reply: SpamdReply) -> list[FieldEdit]:
     edits = _removed(message, "x-spam-")
     spam = [it for it in fields if it[0].lower().startswith("x-spam-")]
     edits += [AddField(name, value, at) for at, (name, value) in enumerate(spam)]
-    subjects = [value for name, value in fields if name.lower() == "subject"]
-    edits += [ChangeField("Subject", value) for value in subjects[:1]]
+    old, new = (_subject(it) for it in (split_fields(message.header), split_fields(header)))
+    if new.split() not in (
+        [],
+        old.split(),
+    ):  # spamd also changes blanks, which signatures may cover
+        edits.append(ChangeField("Subject", new))
     return edits
+
+
+def _subject(fields: list[tuple[str, bytes]]) -> bytes:
+    return next((it.partition(b":")[2] for name, it in fields if name.lower() == "subject"), b"")
 
 
 def _broken(text: str, shown: bytes) -> RemoteProtocolError:

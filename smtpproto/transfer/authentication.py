@@ -39,7 +39,7 @@ def authentication(
         return Checking(inspect, intake, session, envelope)
     names_user = inspect is not None and inspect.logins
     if signs and (names_user or intake.signer is not None):
-        return Submission(intake, session.user if names_user else None)
+        return Submission(intake, session.user if names_user else None, trusted=trusted)
     return None
 
 
@@ -146,9 +146,9 @@ class Submission:
 
     check = None
 
-    def __init__(self, intake: Intake, user: str | None) -> None:
+    def __init__(self, intake: Intake, user: str | None, *, trusted: bool) -> None:
         self._runtime = intake.runtime
-        self._filtered = bool(intake.filters_for(trusted=True))
+        self._filtered = bool(intake.filters_for(trusted=trusted))
         self._signing = None if intake.signer is None else intake.signer.start()
         self._stripper: _Stripper | None = None
         self._results = b""

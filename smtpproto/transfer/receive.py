@@ -239,11 +239,11 @@ class QueueSink:
         if len(header) <= MAX_PREPENDED:
             await body.prepend(header)
             return
-        self._body = self._intake.store.body()
-        await self._body.write(header)
+        self._body = whole = self._intake.store.body()
+        await whole.write(header)
         async with contextlib.aclosing(body.slices()) as slices:
-            async for data in slices:
-                await self._body.write(data)
+            async for part in slices:
+                await whole.write(part)
         await body.discard()
 
     async def _authenticate(self) -> Verdict | Hold:

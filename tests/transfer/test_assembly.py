@@ -26,6 +26,7 @@ from smtpproto.client import open_client
 from smtpproto.dns import Kind
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.errors import GrammarError
+from smtpproto.filters import Milter
 from smtpproto.mta import (
     SRS,
     Delivery,
@@ -297,7 +298,7 @@ def parts(mail: RunningMTA) -> list[Any]:
     intake, agent, relay = mail.intake, mail.agent, mail.relay
     return [
         (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
-        (intake.inspect, intake.signer, intake.sealer, intake.resolver),
+        (intake.inspect, intake.signer, intake.sealer, intake.resolver, intake.filters),
         (agent.routes, agent._judge, agent._claimer.judge),
         (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
@@ -326,6 +327,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         inspect=Inspection(refuse_spf=True),
         sign=ed25519(),
         seal=ed25519(),
+        filters=[Milter("/run/milter")],
         tls_policies=TLSPolicies(mta_sts=HTTPSFetch()),
         daily_reports=DailyReports("Example", "dmarc@example.org"),
         grace=7,
