@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from hashlib import sha256
+from itertools import cycle
 from typing import Any
 
 from attrs import frozen
@@ -25,9 +26,12 @@ from smtpproto.policy import (
     DKIM,
     Algorithm,
     Canonicalization,
+    Demand,
     DKIMSigner,
     DKIMVerifier,
     DMARCResult,
+    Limit,
+    MemoryStates,
     MessageVerifier,
     SPFRequest,
 )
@@ -183,6 +187,27 @@ def hashing(body: bytes) -> dict[str, Callable[[], Callable[[], object]]]:
     return {"floor": bare, **{it.value: ours(it) for it in Canonicalization}}
 
 
+LIMIT = Limit.parse("1000/h burst 1000000")
+
+
+def taking() -> Callable[[], object]:
+    """Take from the buckets of 1,000 users in turn."""
+    store, runtime = MemoryStates(), Runtime()
+    names = cycle(f"user:user{number}" for number in range(1000))
+
+    def take() -> None:
+        demand = Demand({next(names): LIMIT})
+        assert done(store.update(demand.keys, demand, runtime)).number
+
+    return take
+
+
+def bare_taking() -> Callable[[], object]:
+    """Take from one bucket, without a store."""
+    demand, state = Demand({"user:ann": LIMIT}), [(3.0, NOW)]
+    return lambda: demand(state, NOW)
+
+
 def loads(*, smoke: bool) -> list[PolicyLoad]:
     size = MIB // 16 if smoke else 10 * MIB
     return [
@@ -204,6 +229,11 @@ def loads(*, smoke: bool) -> list[PolicyLoad]:
             "check",
             "check a message of 4 kB by SPF, DKIM and DMARC, and write the results",
             {"floor": bare_verifying, "ours": checking},
+        ),
+        PolicyLoad(
+            "limit",
+            "take from the bucket of a user, in memory",
+            {"floor": bare_taking, "ours": taking},
         ),
         PolicyLoad("base64", "hash a body of 10 MiB of base64", hashing(attachment(size))),
     ]

@@ -21,15 +21,16 @@ from smtpproto.client import ClientConfig, PoolConfig
 from smtpproto.dns_cache import DNSCacheLimits
 from smtpproto.limits import Leniencies, Limits, ScheduleLimits, Timeouts
 from smtpproto.mta import QueueLimits, ReportOptions, RetrySchedule
-from smtpproto.policy import DKIMLimits, Inspection
+from smtpproto.policy import DKIMLimits, Greylist, Inspection
 from smtpproto.protocol import COLUMNS, EXTENSIONS, ROWS, Phase, vocabulary
 from smtpproto.sasl import MECHANISMS
 from smtpproto.server import ServerConfig
-from smtpproto.transfer import MTAConfig
+from smtpproto.transfer import Guards, MTAConfig, ReceiveLimits, SendLimits
 
 BELOW = (
     *(Limits, Timeouts, Leniencies),
     *(RetrySchedule, ScheduleLimits, ReportOptions, DNSCacheLimits),
+    *(Guards, ReceiveLimits, SendLimits),
 )
 PAGE = Path(__file__).with_name("tables.md")
 
@@ -186,6 +187,10 @@ def options() -> Iterator[str]:
         (DNSCacheLimits, "`DNSCacheLimits`, for a `CachingResolver`"),
         (DKIMLimits, "`DKIMLimits`, for a `DKIMVerifier`"),
         (Inspection, "`Inspection`, for an `MTA`"),
+        (Guards, "`Guards`, for an `MTA`"),
+        (ReceiveLimits, "`ReceiveLimits`, for `Guards`"),
+        (SendLimits, "`SendLimits`, for `Guards`"),
+        (Greylist, "`Greylist`, for `Guards`"),
     ):
         yield f"\n### {what}\n"
         yield from table(["name", "default", "what"], described(kind))

@@ -17,6 +17,7 @@
     ├── QueueFailed                the queue's store is broken, or cannot write
     │   ├── QueueFull              there is no room in it: try again later
     │   └── ContentLost            a message in it is without its content, or that is damaged
+    ├── StatesFailed               the store of guards is broken, or cannot write
     └── TransportError             the connection failed
         ├── ConnectFailed          it could not be opened                   (also ConnectionError)
         ├── ConnectionLost         it ended in the middle of a conversation (also ConnectionError)
@@ -40,7 +41,7 @@ __all__ = [
     "EncryptionRequired",
     "GrammarError", "LocalProtocolError", "LoginRefused", "NoRoute", "NotOffered", "OutcomeUnknown",
     "QueueFailed", "QueueFull", "Refusal", "RemoteProtocolError", "SMTPError", "SendRefused",
-    "TLSFailed", "TimedOut", "TransportError",
+    "StatesFailed", "TLSFailed", "TimedOut", "TransportError",
 ]  # fmt: skip
 
 
@@ -139,6 +140,12 @@ class ContentLost(QueueFailed):
     """The content of a message in the queue is missing or damaged. Others are not affected."""
 
     default_check = "the disk; put back a copy of the file and release the message, or drop it"
+
+
+class StatesFailed(SMTPError):
+    """The store that keeps buckets and triplets for guards is broken or cannot write."""
+
+    default_check = "the disk and the permissions of the guards' store, and what the error says"
 
 
 class TransportError(SMTPError):

@@ -30,6 +30,7 @@ PUBLIC = (
     "smtpproto.adapters.publicsuffixlist",
     "smtpproto.adapters.sqlite_policies",
     "smtpproto.adapters.sqlite_queue",
+    "smtpproto.adapters.sqlite_states",
     "smtpproto.adapters.trio",
     "smtpproto.client",
     "smtpproto.commands",

@@ -75,7 +75,7 @@ class MTABase:
     def _receiver(self, kind: Callable[[Intake], Receiver]) -> Callable[[], Receiver]:
         """Return a function that makes the handler of a connection."""
         mail = self._running
-        return lambda: kind(mail.intake)
+        return lambda: mail.receiver(kind)
 
     async def _start(self) -> None:
         if self._context is not None:

@@ -34,6 +34,7 @@ from ..transfer.tls_policies import TLSPolicies
 from .mailboxes import Mailboxes
 from .mta_aliases import read_aliases, read_srs
 from .mta_filters import read_filter
+from .mta_guards import read_guards
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .serve import load_context, read_users
 from .stores import is_shared, open_store
@@ -130,6 +131,7 @@ def read_configuration(path: Path) -> Configuration:
     options["filters"] = [read_filter(it) for it in table.tables("filter")]
     kept = path if is_shared(queue) else path.parent / queue
     options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
+    options["guards"] = read_guards(table, kept.with_name(f"{kept.name}.guards"))
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     with table.checks("queue"):
         store = open_store(queue, path.parent, storage)

@@ -62,7 +62,7 @@ class Judge:
             decision = Done(Fate.EXPIRED)
         else:
             decision = self._later(it.message, it.delivery, it.due, now)
-        attempt = None if it.because == it.delivery.last else it.because
+        attempt = None if _says_the_same(it.delivery.last, it.because) else it.because
         return Settlement(delivery=it.delivery, decision=decision, attempt=attempt, counts=False)
 
     def _later(self, message: Message, delivery: Delivery, due: float, now: float) -> Later:
@@ -96,6 +96,13 @@ class Judge:
         if any(it.reply is not None and self.schedule.heeds(it.reply) for it in delivery.log):
             return None
         return self.schedule.heeds(attempt.reply)
+
+
+def _says_the_same(last: Attempt | None, because: Attempt | None) -> bool:
+    """Return whether *last* in a log tells of *because*. A limit of this server is told once."""
+    if last is None or because is None or because.host:
+        return last == because
+    return (last.host, last.reply) == ("", because.reply)
 
 
 def is_permanent(attempt: Attempt) -> bool:

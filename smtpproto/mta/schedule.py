@@ -10,8 +10,8 @@ from attrs import Factory, define, evolve, field, frozen
 
 from ..limits import EXCLUDED_LANES, REMEMBERED_DESTINATIONS, ScheduleLimits
 from .fair_queue import FairQueue
-from .queue import Attempt, Delivery, Message, Result
-from .window import Feedback, Window
+from .queue import Attempt, Delivery, Message
+from .window import Feedback, Window, feedback_of
 
 __all__ = ["Excluded", "Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
 
@@ -21,6 +21,7 @@ _RETURN = (5.0, 60.0)  # seconds after which the first of them returns
 _LATEST = 3600.0  # seconds by which any of them returns later than the first
 _COSTLY = 262144  # octets that cost an origin as much as a transaction
 _MOST = 100.0  # the highest cost, in transactions
+_HOLD = 60.0  # seconds for which deliveries to a slow destination wait in memory, at most
 
 
 Excluded = tuple[str, str | None]
@@ -72,6 +73,20 @@ class _Destination:
     suspects: int = 0  # jobs that count as those of a suspect
     full: bool = False  # until it is half empty, or the store would be asked for each delivery
     big: set[str] = Factory(set)  # origins with enough that waits, in the same way
+    slow_until: float = 0.0  # by a limit of this server; 0.0 if that did not matter lately
+    slow_for: float = 0.0  # seconds, when that was said
+    limit: Attempt | None = None  # what tells of the limit
+
+    def quiet_until(self, now: float) -> float | None:
+        """Return until when no job may begin; None if one may *now*."""
+        self.slow_until = min(self.slow_until, now + self.slow_for)  # if the clock was put back
+        until = max(self.window.paused_until(now) or 0.0, self.slow_until)
+        return until if now < until else None
+
+    def is_closed(self, now: float) -> bool:
+        """Return whether deliveries had better not wait in memory."""
+        is_paused = self.window.paused_until(now) is not None
+        return is_paused or (self.quiet_until(now) or 0.0) > now + _HOLD
 
 
 @define(eq=False)
@@ -101,6 +116,8 @@ class Schedule:
     _busy: int = field(default=0, init=False)
     _suspects: int = field(default=0, init=False)  # jobs with destinations that failed last
     _suspect_turn: bool = field(default=False, init=False)
+    _slow: dict[str, _Destination] = field(factory=dict, init=False)  # for which some wait
+    _look: float = field(default=0.0, init=False)  # when the first of these is so no more
 
     @property
     def room(self) -> int:
@@ -148,15 +165,15 @@ class Schedule:
 
     def _lanes(self, now: float) -> Iterator[Excluded]:
         for found in self._closed(now):
-            window = found.window
-            if found.full or window.is_shut or window.paused_until(now) is not None:
+            if found.full or found.window.is_shut or found.is_closed(now):
                 yield found.name, None
             else:
                 yield from ((found.name, origin) for origin in found.big)
 
     def next_wake(self, now: float) -> float | None:
         """Return when the first of :meth:`excluded` is tried again; None if no pause ends."""
-        ends = (destination.window.paused_until(now) for destination in self._closed(now))
+        ends = [destination.quiet_until(now) for destination in self._closed(now)]
+        ends += [self._look] if self._slow else []
         return min((end for end in ends if end is not None), default=None)
 
     def trouble(self, destination: str, now: float) -> tuple[Attempt | None, float] | None:
@@ -184,6 +201,7 @@ class Schedule:
     def next_job(self, now: float) -> Job | None:
         """Return the next job; None if nothing can be done before a job is :meth:`done`, or more
         deliveries are added."""
+        self._hurry(now)
         ring = self._next_ring()
         if ring is None:
             return None
@@ -212,10 +230,26 @@ class Schedule:
         found.window.end(feedback, now)
         self._busy -= 1
         self._recipients -= len(job.deliveries)
-        paused = found.window.paused_until(now) is not None
-        refused = self._empty(found, now) if paused else []
+        if found.quiet_until(now) is None:
+            found.slow_until = 0.0
+        refused = self._empty(found, now) if found.is_closed(now) else []
         self._place(found, now)
         return refused
+
+    def slow_down(
+        self, job: Job, postponed: Sequence[Delivery], until: float, pace: float, because: Attempt
+    ) -> list[PutBack]:
+        """Begin no job of the destination of *job*, which is done, until a time: a limit of this
+        server says so, which lets through a recipient in *pace* seconds. *postponed* were not
+        tried. Return deliveries to put back; others wait here, if it is not for long. *because*
+        tells of the limit. It is dated *now*.
+        """
+        now = because.at
+        found = self._destination(job.destination)
+        found.slow_until, found.slow_for, found.limit = until, until - now, because
+        found.pace = max(found.pace, pace)
+        refused = self._empty(found, now) if found.is_closed(now) else []
+        return refused + self.add(job.destination, job.message, postponed, now)
 
     def close(self, now: float) -> list[PutBack]:
         """Return all deliveries that wait, to put them back, due *now*. The schedule has none
@@ -241,16 +275,17 @@ class Schedule:
         """
         most = self._most(found)
         return (
-            found.window.paused_until(now) is None
+            not found.is_closed(now)
             and not found.window.is_shut
             and found.recipients < min(most, self.room)
             and found.by_origin[origin] < 3 * (most - found.recipients)
         )
 
     def _most(self, found: _Destination) -> int:
-        """Return how many deliveries to *found* may wait; on probation one job is enough."""
-        most, probation = self._limits.active_per_destination, self._limits.recipients
-        return min(most, probation) if found.window.on_probation else most
+        """Return how many deliveries to *found* may wait; if it is slow or on probation, one job
+        is enough."""
+        most, few = self._limits.active_per_destination, self._limits.recipients
+        return min(most, few) if found.window.on_probation or found.slow_until else most
 
     def _take(self, found: _Destination, message: Message, delivery: Delivery) -> None:
         waiting = found.waiting.get(message.id)
@@ -306,8 +341,9 @@ class Schedule:
     def _put_back(
         self, found: _Destination, message: Message, delivery: Delivery, now: float
     ) -> PutBack:
-        due = found.window.paused_until(now)
-        because = found.trouble if found.window.on_probation else None
+        due = found.quiet_until(now)
+        limit = found.limit if found.slow_until else None
+        because = found.trouble if found.window.on_probation else limit
         if due is None:
             due = now + self._until_room(found)
         due += min(found.put_back * max(found.pace, _APART), _LATEST)
@@ -337,8 +373,13 @@ class Schedule:
 
     def _place(self, found: _Destination, now: float) -> None:
         """Put *found* where it belongs after a change."""
-        name, window = found.name, found.window
-        ready = found.recipients > 0 and window.has_room(now)
+        name, window, quiet_until = found.name, found.window, found.quiet_until(now)
+        ready = found.recipients > 0 and window.has_room(now) and quiet_until is None
+        if found.recipients and found.slow_until == quiet_until:
+            self._look = min(self._look, found.slow_until) if self._slow else found.slow_until
+            self._slow[name] = found
+        else:
+            self._slow.pop(name, None)
         for ring, wanted in (
             (self._ready, ready and not window.suspect),
             (self._ready_suspects, ready and window.suspect),
@@ -360,9 +401,8 @@ class Schedule:
         self._remember(found)
 
     def _is_closed(self, found: _Destination, now: float) -> bool:
-        window = found.window
-        is_closed = found.full or bool(found.big) or window.is_shut
-        return is_closed or window.paused_until(now) is not None
+        is_closed = found.full or bool(found.big) or found.window.is_shut
+        return is_closed or found.quiet_until(now) is not None
 
     def _closed(self, now: float) -> Iterator[_Destination]:
         """Yield destinations that do not take all deliveries *now*, at most 1,000."""
@@ -372,13 +412,21 @@ class Schedule:
             else:
                 del self._blocked[name]
 
+    def _hurry(self, now: float) -> None:
+        """Let destinations begin jobs again that were slow."""
+        self._look = min(self._look, now + _HOLD)  # if the clock was put back
+        if self._slow and now >= self._look:
+            slow, self._slow = self._slow, {}
+            for found in slow.values():
+                self._place(found, now)
+
     def _remember(self, found: _Destination) -> None:
         """Forget *found* if there is nothing to know about it, and the longest idle destination if
         too many are remembered."""
         self._idle.pop(found.name, None)
         if found.recipients or found.window.busy:
             return
-        if found.window.is_new:
+        if found.window.is_new and not found.slow_until:
             self._forget(found.name)
             return
         self._idle[found.name] = None
@@ -388,6 +436,7 @@ class Schedule:
     def _forget(self, name: str) -> None:
         self._idle.pop(name, None)
         self._blocked.pop(name, None)
+        self._slow.pop(name, None)
         del self._destinations[name]
 
 
@@ -397,26 +446,3 @@ def _measure(found: _Destination, recipients: int, now: float) -> None:
         seconds = max(now - found.answered, 0) / recipients
         found.pace += (min(seconds, _SLOWEST) - found.pace) / 8
     found.answered = now if found.recipients else None
-
-
-def feedback_of(attempts: Sequence[Attempt]) -> Feedback:
-    """Return what the *attempts* of one job say about its destination.
-
-    A refusal of a message says that the destination works, unless it is 421. That there is no host,
-    for good, says nothing: another message must ask again.
-    """
-    found = {_feedback(attempt) for attempt in attempts}
-    for feedback in (Feedback.FAILED, Feedback.ANSWERED):
-        if feedback in found:
-            return feedback
-    return Feedback.NEITHER
-
-
-def _feedback(attempt: Attempt) -> Feedback:
-    reply, result = attempt.reply, attempt.result
-    if result is Result.UNKNOWN or (reply is not None and reply.code == 421):
-        return Feedback.FAILED
-    if result is not Result.UNREACHED:
-        return Feedback.ANSWERED
-    no_host = reply is not None and reply.permanent and not attempt.host
-    return Feedback.NEITHER if no_host else Feedback.FAILED

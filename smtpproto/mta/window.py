@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
 from ..limits import ScheduleLimits
+from .queue import Attempt, Result
 
-__all__ = ["Feedback", "Window"]
+__all__ = ["Feedback", "Window", "feedback_of"]
 
 _WHOLE = 1 - 1e-9  # sums of fractions such as 1/3 may miss 1 by a little
 _MANY = 60  # pauses in a row after which doubling them would only make large numbers
@@ -127,3 +128,26 @@ class Window:
     def _pause(self) -> float:
         doubled: float = self._limits.pause * 2 ** (self._pauses - 1)
         return min(doubled, self._limits.longest_pause)
+
+
+def feedback_of(attempts: Sequence[Attempt]) -> Feedback:
+    """Return what the *attempts* of one job say about its destination.
+
+    A refusal of a message says that the destination works, unless it is 421. That there is no host,
+    for good, says nothing: another message must ask again.
+    """
+    found = {_feedback(attempt) for attempt in attempts}
+    for feedback in (Feedback.FAILED, Feedback.ANSWERED):
+        if feedback in found:
+            return feedback
+    return Feedback.NEITHER
+
+
+def _feedback(attempt: Attempt) -> Feedback:
+    reply, result = attempt.reply, attempt.result
+    if result is Result.UNKNOWN or (reply is not None and reply.code == 421):
+        return Feedback.FAILED
+    if result is not Result.UNREACHED:
+        return Feedback.ANSWERED
+    no_host = reply is not None and reply.permanent and not attempt.host
+    return Feedback.NEITHER if no_host else Feedback.FAILED

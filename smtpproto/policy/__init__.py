@@ -36,19 +36,23 @@ if TYPE_CHECKING:
     from .dmarc import AuthenticatedDomain, DMARCCheck, DMARCResult, author_domains, check_dmarc
     from .dmarc_record import DMARCPolicy, DMARCRecord
     from .dmarc_walk import DMARCStep
+    from .dnsbl import DNSList, DNSLists, Listing
     from .feedback_report import FeedbackReport
     from .fetch import Fetch, Fetched, Post
+    from .greylist import Greylist, Triplet
     from .keys import Algorithm, Keys, PublicKey, SigningKey
     from .message_check import Inspection, MessageCheck, MessageVerifier
     from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
     from .mta_sts_cache import MTASTSCache, MTASTSFinding, MTASTSTrouble
     from .mta_sts_store import KeptPolicy, MTASTSStore
+    from .rate import Demand, Grant, Limit, Rate, Release
     from .received_spf import ReceivedSPF
     from .report_address import ReportDestination, report_destinations
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
     from .spf_examination import SPFExamination, SPFFault, SPFFaultKind, examine_spf
     from .spf_record import SPFResult
     from .spf_trace import Lookup, SPFTermTrace, SPFTrace
+    from .state_store import Change, MemoryStates, Record, State, StateStore
     from .tls_policy import TLSDemand, TLSFacts, TLSLevel, TLSSource, tls_demand
     from .tls_report import (
         ReportedPolicy,
@@ -88,16 +92,20 @@ else:
             ".dmarc_record": "DMARCPolicy DMARCRecord",
             ".dmarc_walk": "DMARCStep",
             ".fetch": "Fetch Fetched Post",
+            ".dnsbl": "DNSList DNSLists Listing",
+            ".greylist": "Greylist Triplet",
             ".keys": "Algorithm Keys PublicKey SigningKey",
             ".message_check": "Inspection MessageCheck MessageVerifier",
             ".mta_sts": "MTASTSMode MTASTSPolicy parse_sts_record",
             ".mta_sts_cache": "MTASTSCache MTASTSFinding MTASTSTrouble",
             ".mta_sts_store": "KeptPolicy MTASTSStore",
+            ".rate": "Demand Grant Limit Rate Release",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
             ".spf_record": "SPFResult",
             ".spf_trace": "Lookup SPFTermTrace SPFTrace",
+            ".state_store": "Change MemoryStates Record State StateStore",
             ".tls_report": (
                 "ReportedPolicy TLSFailure TLSPolicyResult TLSPolicyType TLSReport TLSResultType "
                 "tls_report_uris"
@@ -124,6 +132,7 @@ __all__ = [
     "AuthenticationResults",
     "Canonicalization",
     "Certificates",
+    "Change",
     "DANEFinding",
     "DANEJudge",
     "DANEStatus",
@@ -139,12 +148,19 @@ __all__ = [
     "DMARCRecord",
     "DMARCResult",
     "DMARCStep",
+    "DNSList",
+    "DNSLists",
+    "Demand",
     "FeedbackReport",
     "Fetch",
     "Fetched",
+    "Grant",
+    "Greylist",
     "Inspection",
     "KeptPolicy",
     "Keys",
+    "Limit",
+    "Listing",
     "Lookup",
     "MTASTSCache",
     "MTASTSFinding",
@@ -152,6 +168,7 @@ __all__ = [
     "MTASTSPolicy",
     "MTASTSStore",
     "MTASTSTrouble",
+    "MemoryStates",
     "MessageCheck",
     "MessageVerifier",
     "MethodResult",
@@ -159,7 +176,10 @@ __all__ = [
     "Post",
     "Property",
     "PublicKey",
+    "Rate",
     "ReceivedSPF",
+    "Record",
+    "Release",
     "ReportDestination",
     "ReportedDKIM",
     "ReportedPolicy",
@@ -175,6 +195,8 @@ __all__ = [
     "Sealing",
     "Signing",
     "SigningKey",
+    "State",
+    "StateStore",
     "TLSDemand",
     "TLSFacts",
     "TLSFailure",
@@ -185,6 +207,7 @@ __all__ = [
     "TLSResultType",
     "TLSResults",
     "TLSSource",
+    "Triplet",
     "author_domains",
     "check_dmarc",
     "check_helo",

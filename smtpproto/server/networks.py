@@ -11,7 +11,6 @@ from ..limits import Limits
 Network = IPv4Network | IPv6Network
 
 _REMEMBERED = 1000  # addresses, because to read one is slow
-_PREFIXES = {4: 32, 6: 64}
 _MAPPED_PREFIX = 96  # bits of ::ffff:0:0 before an IPv4 address (RFC 4291 2.5.5.2)
 
 
@@ -56,12 +55,12 @@ def network_key(address: str, limits: Limits) -> NetworkKey | None:
 
 
 @functools.lru_cache(_REMEMBERED)
-def network_name(address: str) -> str:
-    """Return the network of *address*, for people: one IPv4 address, or the /64 of an IPv6 one.
-    Return a peer without an address as it is."""
+def network_name(address: str, prefixes: tuple[int, int] = (32, 64)) -> str:
+    """Return the network of *address*, for people: its first bits, as many as *prefixes* say for
+    IPv4 and IPv6. Return a peer without an address as it is."""
     if (peer := _read(address)) is None:
         return address
-    return str(ip_network((peer, _PREFIXES[peer.version]), strict=False))
+    return str(ip_network((peer, prefixes[peer.version == 6]), strict=False))
 
 
 @functools.lru_cache(_REMEMBERED)

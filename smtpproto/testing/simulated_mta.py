@@ -154,7 +154,7 @@ class SimulatedMTA:
         resolver = CachingResolver(self.resolver, self.machine)
         mail = assemble(self.machine, self.config, self.queue, resolver, look=_FOR_EVER)
         self._mail = mail
-        self.machine.listen(25, lambda: self.receiver(mail.intake), self.server)
+        self.machine.listen(25, lambda: mail.receiver(self.receiver), self.server)
         self.machine.start(mail.reports.run(mail.send_report))
         await mail.agent.run()
         mail.reports.stop()

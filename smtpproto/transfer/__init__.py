@@ -11,6 +11,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
+    from .guards import Guards, ReceiveLimits, SendLimits
     from .intake import Intake, Relaying
     from .local import Delivered, Deliverer
     from .observed_store import Listener
@@ -23,6 +24,7 @@ else:
         __name__,
         {
             ".assembly": "MTAConfig MTAOptions",
+            ".guards": "Guards ReceiveLimits SendLimits",
             ".intake": "Intake Relaying",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
@@ -34,6 +36,7 @@ else:
     )
 
 __all__ = [
-    "Check", "DailyReports", "Delivered", "Deliverer", "Intake", "Listener", "MTAConfig",
-    "MTAOptions", "QueueSink", "Receiver", "Relaying", "TLSDemands", "TLSPolicies",
+    "Check", "DailyReports", "Delivered", "Deliverer", "Guards", "Intake", "Listener",
+    "MTAConfig", "MTAOptions", "QueueSink", "ReceiveLimits", "Receiver", "Relaying", "SendLimits",
+    "TLSDemands", "TLSPolicies",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from ..mta.store import Claim, QueueStore
 from ..policy import DKIMSigner
 from ..ports import Event, Runtime, Tasks
 from .claimer import Claimed, Claimer
+from .guarding import Guarding, Permit
 from .jobs import Finished, Worker, by_route, without_route
 from .outbox import Outbox, Written
 from .relay import Relay
@@ -45,6 +46,7 @@ class Agent:
     _judge: Judge = field(factory=Judge)
     _schedule: Schedule = field(factory=Schedule)
     _signer: DKIMSigner | None = None  # of reports
+    _guarding: Guarding | None = None
     look: float = field(default=60.0, kw_only=True)
     """Seconds after which the store is asked again, whatever it said: so the agent notices what
     another process has changed there."""
@@ -59,7 +61,7 @@ class Agent:
 
     def __attrs_post_init__(self) -> None:
         self._wake = self._runtime.event()
-        self._worker = Worker(self._runtime, self._store, self._relay)
+        self._worker = Worker(self._runtime, self._store, self._relay, self._guarding)
         self._claimer = Claimer(
             self._runtime, self._store, self._judge, self.look, self._schedule.is_shut
         )
@@ -221,6 +223,28 @@ class Agent:
             settlements = [evolve(each, decision=Hold(it.lost)) for each in settlements]
         self._outbox.add(message, settlements)
         self._put_back(self._schedule.done(it.job, it.feedback, now, it.decisive), now)
+        self._postpone(it.job, it.permit, now)
+
+    def _postpone(self, job: Job, permit: Permit, now: float) -> None:
+        """Let deliveries wait that a limit did not allow."""
+        postponed, because = permit.postponed, permit.because
+        if because is None:
+            return
+        if permit.of_destination:
+            because = evolve(because, at=now)
+            it = self._schedule.slow_down(job, postponed, permit.until, permit.pace, because)
+        else:
+            it = [
+                PutBack(
+                    destination=job.destination,
+                    message=job.message,
+                    delivery=delivery,
+                    due=permit.until,
+                    because=because,
+                )
+                for delivery in postponed
+            ]
+        self._put_back(it, now)
 
     def _decide(
         self, message: Message, delivery: Delivery, attempt: Attempt, now: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypedDict
 
 from attrs import Factory, asdict, define, evolve, field, frozen
@@ -34,12 +34,15 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
-from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
+from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection, StateStore
 from ..ports import CallAborted, Runtime
 from .agent import Agent
 from .dmarc_reports import DMARCReports
+from .guarding import Guarding
+from .guards import Guards
 from .intake import Intake, Relaying, obeying_header
 from .observed_store import Listener, observed, teller
+from .receive import Receiver
 from .relay import Relay, check_route
 from .reporting import DailyReports, ReportSchedule
 from .tls_policies import TLSPolicies
@@ -75,6 +78,7 @@ class MTAOptions(TypedDict, total=False):
     filters: Iterable[Filter | FilterFunction]
     tls_policies: TLSPolicies
     daily_reports: DailyReports | None
+    guards: Guards
     on_event: Listener | None
     grace: float
 
@@ -166,6 +170,8 @@ class MTAConfig(Relaying):
     daily_reports: DailyReports | None = None
     """Who tells domains each day how TLS with their hosts worked (RFC 8460), and what *inspect* has
     found about their mail (RFC 9990). None: nobody does."""
+    guards: Guards = field(default=Guards())
+    """Limits on what is taken and sent, greylisting, and lists in the DNS. By default none."""
     on_event: Listener | None = None
     """Called with each :data:`.QueueEvent`, for example to count them. It must not wait."""
     grace: float = field(default=30.0, validator=ge(0))
@@ -200,7 +206,8 @@ class MTAConfig(Relaying):
         """Whether routes, policies or the checks of messages may have to ask the DNS."""
         is_direct = any(isinstance(route, Direct) for route in self.every_route)
         others = self.inspect, self.daily_reports
-        return is_direct or others != (None, None) or self.tls_policies != TLSPolicies()
+        asks = is_direct or others != (None, None) or bool(self.guards.lists)
+        return asks or self.tls_policies != TLSPolicies()
 
     def make_routes(self) -> Routes:
         """Return *routes* and *by_sender*."""
@@ -219,6 +226,11 @@ class RunningMTA:
     reports: ReportSchedule
     relay: Relay
     _dmarc_reports: DMARCReports
+    _guarding: Guarding
+
+    def receiver(self, kind: Callable[[Intake], Receiver]) -> Receiver:
+        """Return the handler of a connection: what *kind* makes, with the guards before it."""
+        return self._guarding.guard(kind(self.intake))
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -281,14 +293,18 @@ class RunningMTA:
         """Use the options of *config* from now on: for new connections, and for what is in the
         queue. Only *on_event* stays.
 
-        Raises ValueError, having changed nothing, if *hostname* is another.
+        Raises ValueError, having changed nothing, if *hostname* or the store of guards is another.
         """
         if config.hostname != self.config.hostname:
             raise ValueError("hostname cannot change while the MTA runs; start it anew")
+        if config.guards.store != self.config.guards.store:
+            text = "the store of guards cannot change while the MTA runs; start it anew"
+            raise ValueError(text)
         self.config = config
         self.relay.use(resolver, config.itself, config.tls_policies, config.srs)
         self.relay.reports.use(resolver, config.daily_reports)
         self._dmarc_reports.use(resolver, config.daily_reports)
+        self._guarding.use(resolver, config.guards)
         self.reports.wake()
         routes = config.make_routes()
         judge = Judge(config.retry)
@@ -330,6 +346,7 @@ def assemble(
         runtime, resolver, config.itself, hello, config.tls_policies, tls_reports, config.srs
     )
     dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports)
+    guarding = Guarding(runtime, resolver, config.guards)
     agent = Agent(
         runtime,
         told,
@@ -339,6 +356,7 @@ def assemble(
         Judge(config.retry),
         Schedule(config.limits, store.share),
         config.sign,
+        guarding,
         look=look,
     )
     intake = Intake(
@@ -362,7 +380,16 @@ def assemble(
         wake=agent.wake,
     )
     reports = ReportSchedule(runtime, [tls_reports, dmarc_reports])
-    return RunningMTA(intake, agent, told, runtime, config, reports, relay, dmarc_reports)
+    parts = agent, told, runtime, config, reports, relay, dmarc_reports, guarding
+    return RunningMTA(intake, *parts)
+
+
+async def _close(queue: QueueStore, states: StateStore | None) -> None:
+    try:
+        if states is not None:
+            await states.close()
+    finally:
+        await queue.close()
 
 
 @contextlib.asynccontextmanager
@@ -416,6 +443,6 @@ async def running(
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
         try:
-            await runtime.finish_within(None, store.close())
+            await runtime.finish_within(None, _close(store, config.guards.store))
         except CallAborted as error:  # it must not take the place of the cancellation
             _log.error("the queue may not be closed: closing it %s", error)

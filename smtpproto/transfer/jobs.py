@@ -15,6 +15,7 @@ from ..mta.route import Local, Route, Routes
 from ..mta.schedule import Feedback, Job, feedback_of
 from ..mta.store import QueueStore
 from ..ports import Runtime
+from .guarding import Guarding, Permit
 from .local import deliver_locally
 from .relay import Relay
 from .trial import Tried
@@ -43,16 +44,19 @@ class Finished:
 
     job: Job
     tried: Sequence[Tried]
-    """An attempt for each delivery of the job."""
+    """An attempt for each delivery that was allowed."""
     feedback: Feedback
+    permit: Permit
+    """Which deliveries were tried, and why the others were not."""
     lost: str = ""
     """Why the message has no content any more; "" if it has."""
 
     @property
-    def decisive(self) -> Attempt:
-        """The attempt that says what :attr:`feedback` says."""
+    def decisive(self) -> Attempt | None:
+        """The attempt that says what :attr:`feedback` says; None if nothing was tried."""
         attempts = [attempt for _, attempt in self.tried]
-        return next((it for it in attempts if feedback_of([it]) is self.feedback), attempts[0])
+        first = attempts[0] if attempts else None
+        return next((it for it in attempts if feedback_of([it]) is self.feedback), first)
 
 
 @define(eq=False)
@@ -62,10 +66,23 @@ class Worker:
     _runtime: Runtime
     _store: QueueStore
     _relay: Relay
+    _guarding: Guarding | None
 
     async def work(self, job: Job, routes: Routes) -> Finished:
-        """Do *job*. It raises nothing: an error of this program is an attempt that failed, and says
-        nothing about the destination."""
+        """Do *job*, as far as limits allow. It raises nothing: an error of this program is an
+        attempt that failed, and says nothing about the destination."""
+        if self._guarding is None:
+            return await self._work(job, routes, Permit(job.deliveries))
+        permit = await self._guarding.permit(job)
+        if not permit.allowed:
+            return Finished(job=job, tried=(), feedback=Feedback.NEITHER, permit=permit)
+        allowed = evolve(job, deliveries=permit.allowed)
+        finished = await self._work(allowed, routes, permit)
+        unreached = [it for _, it in finished.tried if it.result is Result.UNREACHED]
+        await self._guarding.end(permit, len(unreached))
+        return evolve(finished, job=job)
+
+    async def _work(self, job: Job, routes: Routes, permit: Permit) -> Finished:
         tried: list[Tried] = []
         try:
             content = await self._store.content(job.message)
@@ -80,20 +97,23 @@ class Worker:
                     tried += await self._relay.attempt(route, job.message, deliveries, content)
         except QueueFailed as error:
             _log.error("the content of message %s cannot be read: %s", job.message.id, error)
-            finished = self._broken(job, tried, _NO_CONTENT, error)
+            finished = self._broken(job, tried, _NO_CONTENT, error, permit)
             return evolve(finished, lost=error.message if isinstance(error, ContentLost) else "")
         except Exception as error:
             _log.exception("an attempt to deliver message %s failed", job.message.id)
-            return self._broken(job, tried, _BROKEN, error)
+            return self._broken(job, tried, _BROKEN, error, permit)
         feedback = feedback_of([attempt for _, attempt in tried])
-        return Finished(job=job, tried=tried, feedback=feedback)
+        return Finished(job=job, tried=tried, feedback=feedback, permit=permit)
 
-    def _broken(self, job: Job, tried: Sequence[Tried], reply: Reply, error: Exception) -> Finished:
+    def _broken(
+        self, job: Job, tried: Sequence[Tried], reply: Reply, error: Exception, permit: Permit
+    ) -> Finished:
         done = {delivery.number for delivery, _ in tried}
         text = printable(f"{type(error).__name__}: {error}")
         attempt = Attempt(at=self._runtime.utc(), result=Result.REFUSED, reply=reply, error=text)
         left = [(each, attempt) for each in job.deliveries if each.number not in done]
-        return Finished(job=job, tried=[*tried, *left], feedback=Feedback.NEITHER)
+        every = [*tried, *left]
+        return Finished(job=job, tried=every, feedback=Feedback.NEITHER, permit=permit)
 
 
 def by_route(

@@ -26,7 +26,7 @@ from .authentication import authentication
 from .filtering import Filtering
 from .intake import Intake, obeying_header
 
-__all__ = ["EXTENSIONS", "Check", "Receiver"]
+__all__ = ["EXTENSIONS", "Check", "Receiver", "user_of"]
 
 EXTENSIONS = {"DSN": "", "DELIVERBY": "", "MT-PRIORITY": "", "REQUIRETLS": ""}
 """What a receiver honours besides what every server offers. Servers offer REQUIRETLS under TLS
@@ -70,13 +70,13 @@ class Receiver(Handler):
     def may_relay(self, session: Session) -> bool:
         """Return whether the client may send to all recipients. An anonymous login does not count:
         it is open to all."""
-        return self.intake.relaying.may_relay(_user(session), session.peer[0])
+        return self.intake.relaying.may_relay(user_of(session), session.peer[0])
 
     def signs_for(self, session: Session) -> bool:
         """Return whether messages of the client are signed with the keys in ``sign``: here, whether
         it has logged in. Return True for others only if they send nothing but mail of their own,
         because forged From fields would be signed, too."""
-        return _user(session) is not None
+        return user_of(session) is not None
 
     async def rcpt(
         self, session: Session, recipient: ForwardPath, parameters: RcptParameters
@@ -198,7 +198,7 @@ class QueueSink:
         intake, session, envelope = self._intake, self._session, self._envelope
         body = self._body
         assert body is not None
-        origin = _user(session) or network_name(session.peer[0])
+        origin = user_of(session) or network_name(session.peer[0])
         message = intake.message(self.id, envelope, body.size, origin, trusted=self._trusted)
         message = evolve(message, client="{}, {}".format(*session.peer))
         message = obeying_header(message, header)
@@ -285,7 +285,7 @@ class QueueSink:
             await body.discard()
 
 
-def _user(session: Session) -> str | None:
+def user_of(session: Session) -> str | None:
     """Return the user who has logged in; None for nobody, and after ANONYMOUS (RFC 4505)."""
     identity = session.identity
     return None if identity is not None and identity.mechanism == "ANONYMOUS" else session.user

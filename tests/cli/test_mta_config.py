@@ -445,3 +445,25 @@ def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:
 def test_wrong_checks_and_keys_are_refused(tmp_path: Path, text: str, error: str) -> None:
     write_key(tmp_path)
     assert error in refusal(tmp_path, START + LISTEN + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('connections = "many"', "line 6: guards.connections: not a limit: 'many'; write it as"),
+        ('exempt = "192.0.2.1/24"', "line 6: guards.exempt: 192.0.2.1/24 has host bits set"),
+        ("greylist = { window = 1 }", "line 6: guards.greylist: window must be longer than delay"),
+        ("receive = { network = 7 }", "line 6: guards.receive.network: must be a text in quotes"),
+        ("send = { domain = '1/h' }", "line 6: guards.send.domain: no such key; allowed are dest"),
+        ('send = { user = { "*" = "x" } }', "line 6: guards.send.user: not a limit: 'x'"),
+        ("lists = [{ weight = 1 }]", "line 6: guards.lists[1]: zone is missing"),
+        ("lists = [{ zone = 'a b' }]", "line 6: guards.lists[1].zone: "),
+        ("lists = [{ zone = 'a', codes = '1.2.3' }]", "line 6: guards.lists[1].codes: Expected 4"),
+        ("prefixes = [33, 48]", "line 5: guards: prefixes must be 0 to 32, and 0 to 128 bits"),
+        ("graylist = {}", "line 6: guards.graylist: no such key; allowed are connections, exempt"),
+    ],
+)
+def test_an_error_in_guards_names_the_limit_or_the_list(
+    tmp_path: Path, text: str, error: str
+) -> None:
+    assert refusal(tmp_path, f"{START}{LISTEN}[guards]\n{text}\n").startswith(error)

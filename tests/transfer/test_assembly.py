@@ -42,11 +42,11 @@ from smtpproto.mta import (
     Self,
     SmartHost,
 )
-from smtpproto.policy import Inspection, KeptPolicy, MTASTSPolicy
+from smtpproto.policy import Inspection, KeptPolicy, MemoryStates, MTASTSPolicy
 from smtpproto.ports import Runtime
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
-from smtpproto.transfer import DailyReports, MTAConfig, Receiver, TLSPolicies
+from smtpproto.transfer import DailyReports, Guards, MTAConfig, Receiver, TLSPolicies
 from smtpproto.transfer.assembly import RunningMTA, assemble, running
 from tests.policy.signing import ed25519
 from tests.policy.test_mta_sts_cache import Server
@@ -303,6 +303,7 @@ def parts(mail: RunningMTA) -> list[Any]:
         (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
         (relay._demands._options, relay._srs),
+        (mail._guarding.guards, mail._guarding._lists.lists),
     ]
 
 
@@ -330,6 +331,7 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         filters=[Milter("/run/milter")],
         tls_policies=TLSPolicies(mta_sts=HTTPSFetch()),
         daily_reports=DailyReports("Example", "dmarc@example.org"),
+        guards=Guards(connections="5/m", lists=["bl.example"]),
         grace=7,
     )
     for option in fields(MTAConfig):
@@ -341,6 +343,17 @@ def test_all_options_but_few_can_be_changed_while_the_mta_runs() -> None:
         mail.reload(new, resolver)
         await site.simulation.sleep(1)
         assert parts(mail) == parts(assemble(site.simulation, new, MemoryQueue(), resolver))
+
+    site.run(scenario)
+
+
+def test_another_store_of_guards_is_refused_while_the_mta_runs() -> None:
+    site = Site()
+
+    async def scenario(mail: RunningMTA) -> None:
+        other = MTAConfig(hostname="mx.example.org", guards=Guards(store=MemoryStates()))
+        with pytest.raises(ValueError, match="the store of guards cannot change"):
+            mail.reload(other, Zone({}))
 
     site.run(scenario)
 
