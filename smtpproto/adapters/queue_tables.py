@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
 
 from ..errors import QueueFailed
@@ -11,7 +12,7 @@ from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_message
 from ..mta.settlement import Ended, Fate, Settlement
-from ..mta.store import Claim, Entry, PassOver, QueueStats, Selection, busiest
+from ..mta.store import Claim, DomainStats, Entry, PassOver, QueueStats, Selection, busiest
 from .queue_rows import (
     DELIVERY,
     MASK,
@@ -218,21 +219,50 @@ class QueueTables:
             "SELECT count(*), coalesce(sum(size), 0), min(arrived) FROM message"
             ' WHERE "left" IS NULL'
         )
-        states: dict[State, int] = {}
-        domains: dict[str, int] = {}
+        by_domain: dict[str, dict[State, int]] = {}
+        first: dict[str, int] = {}  # the key of the delivery that is the longest in the queue
+        earliest: dict[str, float] = {}
         for state, number in STATES.items():
-            for domain, count in self.execute(
-                f"""SELECT domain, count(*) FROM delivery WHERE state = {number}
+            time = "min(due)" if state is State.WAITING else "NULL"
+            for domain, count, key, due in self.execute(
+                f"""SELECT domain, count(*), min(key), {time} FROM delivery WHERE state = {number}
                 AND fate IS NULL GROUP BY domain"""
             ):
-                states[state] = states.get(state, 0) + count
-                domains[domain] = domains.get(domain, 0) + count
+                by_domain.setdefault(domain, {})[state] = count
+                first[domain] = min(key, first.get(domain, key))
+                if due is not None:
+                    earliest[domain] = due
+        states: Counter[State] = Counter()
+        for counts in by_domain.values():
+            states.update(counts)
         return QueueStats(
             messages=messages,
             octets=int(octets),
             deliveries=states,
-            domains=busiest(domains),
+            domains={
+                name: stats
+                for name in busiest(by_domain)
+                if (stats := self._domain_stats(first[name], by_domain[name], earliest.get(name)))
+            },
             oldest=oldest,
+        )
+
+    def _domain_stats(
+        self, key: int, deliveries: Mapping[State, int], due: float | None
+    ) -> DomainStats | None:
+        """Return the stats of the domain of the delivery at *key*; None if it has left by now."""
+        row = self.execute(f"SELECT {DELIVERY} FROM delivery WHERE key = ?", [key]).fetchone()
+        statement = "SELECT id, arrived FROM message WHERE key = ?"
+        message = self.execute(statement, [key >> SHIFT]).fetchone()
+        if row is None or message is None:
+            return None
+        name, arrived = message
+        try:
+            last = delivery_of(name, row).last
+        except QueueFailed:  # find shows why
+            last = None
+        return DomainStats(
+            deliveries=deliveries, oldest=arrived, oldest_id=name, due=due, last=last
         )
 
     def _message(self, key: int) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
@@ -12,9 +13,10 @@ from ..errors import GrammarError
 from ..grammar.printable import printable
 from ..mail.header import MAX_HEADER
 from ..mail.preparation import pieces_of
-from ..mta.explain import explain, next_step
+from ..mta.explain import attempt_in_words, duration, explain, next_step
 from ..mta.queue import State
-from ..mta.store import Entry, Selection
+from ..mta.queue_values import stats_values
+from ..mta.store import DomainStats, Entry, QueueStats, Selection
 from .inbox import escape_line
 from .options import UsageError
 from .stores import open_control
@@ -33,7 +35,7 @@ _ACTIONS = {
     "hold": "keep waiting deliveries in the queue until they are released",
     "release": "let held deliveries go on",
     "drop": "take deliveries out of the queue for good; nobody is told",
-    "stats": "print how much is in the queue, and for which domains",
+    "stats": "print how much is in the queue, and for each domain since when and why it waits",
 }
 _READS = ("list", "show", "explain", "stats")
 
@@ -48,6 +50,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             added.add_argument("id", metavar="ID", help="id of the message, or its beginning")
         elif name != "stats":
             _add_selection(added, name)
+        if name == "stats":
+            added.add_argument("--json", action="store_true", help="print one object of JSON")
         if name == "hold":
             reason = "why; queue explain shows it (default: %(default)s)"
             added.add_argument("--reason", default="held by hand", metavar="TEXT", help=reason)
@@ -164,11 +168,31 @@ def _explain(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
 
 def _stats(queue: QueueControl, args: argparse.Namespace) -> Iterator[str]:
     stats = queue.stats()
+    if args.json:
+        yield json.dumps(stats_values(stats))
+    else:
+        yield from stats_lines(stats, time.time())
+
+
+def stats_lines(stats: QueueStats, now: float) -> Iterator[str]:
+    """Yield what the command prints of *stats*."""
     yield f"messages: {stats.messages}, {stats.octets} octets"
     for state, number in stats.deliveries.items():
         yield f"{state.value}: {number}"
-    for domain, number in stats.domains.items():
-        yield f"  {number:6} {printable(domain) or '<Postmaster>'}"
+    if stats.domains:
+        heads = "".join(f"{state.value:>8}" for state in State)
+        yield f"\n{heads}  {'oldest':23}{'next attempt in':23}domain"
+    for domain, its in stats.domains.items():
+        yield _domain_line(domain, its, now)
+        if its.last is not None:
+            yield f"{'':10}{attempt_in_words(its.last)}"
+
+
+def _domain_line(domain: str, stats: DomainStats, now: float) -> str:
+    numbers = "".join(f"{stats.deliveries.get(state, 0):8}" for state in State)
+    oldest = duration(max(now - stats.oldest, 0))
+    due = "" if stats.due is None else duration(max(stats.due - now, 0)) or "now"
+    return f"{numbers}  {oldest:23}{due:23}{printable(domain) or '<Postmaster>'}"
 
 
 _READERS: dict[str, Callable[[QueueControl, argparse.Namespace], Iterator[str]]] = {

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .route import Direct, Local, Route, Routes, SmartHost
     from .settlement import Decision, Done, Ended, Fate, Hold, Later, Settlement
     from .srs import SRS
-    from .store import Body, Claim, Entry, Queued, QueueStats, QueueStore, Selection
+    from .store import Body, Claim, DomainStats, Entry, Queued, QueueStats, QueueStore, Selection
     from .trace import Tracer
 else:
     __getattr__, __dir__ = late_names(
@@ -47,16 +47,17 @@ else:
             ".route": "Direct Local Route Routes SmartHost",
             ".settlement": "Decision Done Ended Fate Hold Later Settlement",
             ".srs": "SRS",
-            ".store": "Body Claim Entry QueueStats QueueStore Queued Selection",
+            ".store": "Body Claim DomainStats Entry QueueStats QueueStore Queued Selection",
             ".trace": "Tracer",
         },
     )
 
 __all__ = [
     "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
-    "DeliveryEvent", "Direct", "Done", "Ended", "Entry", "Exchanger", "Expansion", "Fate",
-    "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later", "Local", "MemoryQueue", "Message",
-    "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats", "QueueStore", "Queued",
-    "ReportOptions", "Result", "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection",
-    "Self", "Settlement", "SmartHost", "State", "Target", "Targets", "Tracer",
+    "DeliveryEvent", "Direct", "DomainStats", "Done", "Ended", "Entry", "Exchanger",
+    "Expansion", "Fate", "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later", "Local",
+    "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats",
+    "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule", "Route", "Routes",
+    "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State", "Target",
+    "Targets", "Tracer",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from .retry import RetrySchedule
 from .settlement import Ended, Fate
 from .store import Entry
 
-__all__ = ["attempt_in_words", "explain", "next_step"]
+__all__ = ["attempt_in_words", "date", "duration", "explain", "next_step", "when"]
 
 Trouble = Callable[[Delivery], tuple[Attempt | None, float] | None]
 """Returns the attempt after which the destination of a delivery was paused, and when the pause
@@ -73,17 +73,17 @@ def next_step(message: Message, delivery: Delivery, now: float, trouble: Trouble
     if delivery.state is State.LEASED:
         return f"is being delivered, in attempt {delivery.attempts}, or waits for a connection"
     if delivery.attempts == 0 and message.not_before > now:
-        return f"waits for the time that its sender asked for, {_when(message.not_before, now)}"
+        return f"waits for the time that its sender asked for, {when(message.not_before, now)}"
     paused = trouble(delivery)
     if paused is not None and paused[1] >= delivery.due:
         return (
-            f"waits, because its destination does not answer; next attempt {_when(paused[1], now)}"
+            f"waits, because its destination does not answer; next attempt {when(paused[1], now)}"
         )
     if delivery.due <= now:
         return "is due, and waits for a connection"
     which = "next" if delivery.attempts else "first"
     last = "last " if delivery.attempts and delivery.due >= message.expires else ""
-    return f"waits for its {last or which + ' '}attempt, {_when(delivery.due, now)}"
+    return f"waits for its {last or which + ' '}attempt, {when(delivery.due, now)}"
 
 
 def attempt_in_words(attempt: Attempt) -> str:
@@ -108,7 +108,7 @@ def _result(attempt: Attempt) -> str:
 def _message(message: Message, now: float) -> Iterator[str]:
     sender = printable(str(message.sender)) or "<>"
     yield f"Message {printable(message.id)} from {sender}, {message.size} octets"
-    yield f"  arrived {_when(message.arrived, now)}"
+    yield f"  arrived {when(message.arrived, now)}"
     if message.origin:
         yield f"  from {printable(message.origin)}"
 
@@ -118,26 +118,26 @@ def _consequences(
 ) -> Iterator[str]:
     """Yield what happens to the sender, and when."""
     returned = "returned to its sender" if message.sender.mailbox is not None else "dropped"
-    yield f"if it cannot be delivered it is {returned} {_when(message.expires, now)}"
+    yield f"if it cannot be delivered it is {returned} {when(message.expires, now)}"
     warns = schedule.warns(message)
     if delivery.warned:
         yield "the sender was told of the delay"
     elif warns is not None and warns < message.expires and message.sender.mailbox is not None:
-        yield f"the sender is told of the delay {_when(max(warns, delivery.due), now)}"
+        yield f"the sender is told of the delay {when(max(warns, delivery.due), now)}"
 
 
 def _history(log: Sequence[Attempt]) -> Iterator[str]:
     if log:
         yield "attempts that ended:"
     for attempt in log:
-        seconds = f", after {_duration(attempt.seconds)}" if attempt.seconds >= 1 else ""
+        seconds = f", after {duration(attempt.seconds)}" if attempt.seconds >= 1 else ""
         for line in attempt.earlier.splitlines():
-            yield f"  {_date(attempt.at)}: {printable(line)}"
-        yield f"  {_date(attempt.at)}: {attempt_in_words(attempt)}{seconds}"
+            yield f"  {date(attempt.at)}: {printable(line)}"
+        yield f"  {date(attempt.at)}: {attempt_in_words(attempt)}{seconds}"
 
 
 def _end(ended: Ended, now: float) -> str:
-    return f"{_FATES[ended.fate]} {_when(ended.at, now)}"
+    return f"{_FATES[ended.fate]} {when(ended.at, now)}"
 
 
 def _indented(lines: Iterator[str]) -> list[str]:
@@ -149,16 +149,17 @@ def _address(delivery: Delivery) -> str:
     return printable(" -> ".join(map(str, (*delivery.via, delivery.recipient))))
 
 
-def _when(time: float, now: float) -> str:
+def when(time: float, now: float) -> str:
     """Return *time* as a date, and how far away it is."""
-    distance = _duration(abs(time - now))
+    distance = duration(abs(time - now))
     if not distance:
-        return f"now ({_date(time)})"
-    return f"in {distance} ({_date(time)})" if time > now else f"{distance} ago ({_date(time)})"
+        return f"now ({date(time)})"
+    return f"in {distance} ({date(time)})" if time > now else f"{distance} ago ({date(time)})"
 
 
-def _duration(seconds: float) -> str:
-    """Return *seconds* in words, with the two largest units; "" if they are less than one."""
+def duration(seconds: float) -> str:
+    """Return *seconds*, 0 or more, in words, with the two largest units; "" if they are less than
+    one."""
     left, parts = int(seconds), list[str]()
     for unit, size in _UNITS:
         number, left = divmod(left, size)
@@ -169,7 +170,8 @@ def _duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
-def _date(time: float) -> str:
+def date(time: float) -> str:
+    """Return *time* as people write it, to the second."""
     try:
         return f"{_EPOCH + timedelta(seconds=round(time)):%Y-%m-%d %H:%M:%S} UTC"
     except OverflowError:

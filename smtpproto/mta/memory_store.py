@@ -23,9 +23,9 @@ from .store import (
     Queued,
     QueueStats,
     Selection,
-    busiest,
     check_queued,
     check_settlements,
+    stats_by_domain,
     take_all,
 )
 
@@ -175,13 +175,16 @@ class MemoryQueue:
         """Return how much is in the queue."""
         async with self._locked():
             queued = [it for it in self._records.values() if it.deliveries]
-            deliveries = [it for record in queued for it in record.deliveries.values()]
-            domains = Counter(it.domain for it in deliveries)
+            deliveries = [
+                (record.message, record.deliveries[number])
+                for record in queued
+                for number in sorted(record.deliveries)
+            ]
             return QueueStats(
                 messages=len(queued),
                 octets=self._octets,
-                deliveries=Counter(it.state for it in deliveries),
-                domains=busiest(domains),
+                deliveries=Counter(it.state for _, it in deliveries),
+                domains=stats_by_domain(deliveries),
                 oldest=min((it.message.arrived for it in queued), default=None),
             )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from attrs import Factory, field, frozen
@@ -13,12 +14,13 @@ from ..grammar.ascii_case import lower
 from ..grammar.domain import to_ascii_host
 from ..mail import Source
 from ..ports import Runtime
-from .queue import Delivery, Message, State
+from .queue import Attempt, Delivery, Message, State
 from .settlement import Ended, Settlement
 
 __all__ = [
-    "Body", "Claim", "Entry", "PassOver", "QueueStats", "QueueStore", "Queued", "Selection",
-    "address_key", "busiest", "check_queued", "check_settlements", "domain_key", "take_all",
+    "Body", "Claim", "DomainStats", "Entry", "PassOver", "QueueStats", "QueueStore", "Queued",
+    "Selection", "address_key", "busiest", "check_queued", "check_settlements", "domain_key",
+    "stats_by_domain", "take_all",
 ]  # fmt: skip
 
 _MOST_DOMAINS = 100
@@ -186,6 +188,27 @@ def _is(pattern: str | None, path: ReversePath | ForwardPath) -> bool:
 
 
 @frozen(kw_only=True)
+class DomainStats:
+    """The deliveries in the queue to one domain."""
+
+    deliveries: Mapping[State, int]
+    """How many are in each state; states without any may be absent."""
+    oldest: float
+    """When the message arrived whose delivery is the longest in the queue."""
+    oldest_id: str
+    """The id of that message."""
+    due: float | None = None
+    """The next attempt of those that wait; None if none waits."""
+    last: Attempt | None = None
+    """The latest attempt of the delivery that is the longest in the queue."""
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.deliveries.values())
+
+
+@frozen(kw_only=True)
 class QueueStats:
     """How much is in the queue."""
 
@@ -194,15 +217,39 @@ class QueueStats:
     """Of contents."""
     deliveries: Mapping[State, int] = Factory(dict)
     """How many are in each state; states without any may be absent."""
-    domains: Mapping[str, int] = Factory(dict)
-    """Deliveries by the domain of the recipient, the most first, then by name; at most 100."""
+    domains: Mapping[str, DomainStats] = Factory(dict)
+    """By the domain of the recipient, those with the most deliveries first, then by name; at most
+    100. The domain of the bare postmaster is ""."""
     oldest: float | None = None
     """When the message arrived that has waited longest."""
 
 
-def busiest(domains: Mapping[str, int]) -> Mapping[str, int]:
-    """Return *domains*, with their deliveries, as :attr:`QueueStats.domains` has them."""
-    return dict(sorted(domains.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOMAINS])
+def busiest(domains: Mapping[str, Mapping[State, int]]) -> Sequence[str]:
+    """Return the names in :attr:`QueueStats.domains` in order, from all *domains* with how many
+    deliveries to each are in each state."""
+    return sorted(domains, key=lambda name: (-sum(domains[name].values()), name))[:_MOST_DOMAINS]
+
+
+def stats_by_domain(queued: Iterable[tuple[Message, Delivery]]) -> Mapping[str, DomainStats]:
+    """Return :attr:`QueueStats.domains` of all that is *queued*, in the order in which it was
+    put."""
+    found: dict[str, list[tuple[Message, Delivery]]] = {}
+    for message, delivery in queued:
+        found.setdefault(delivery.domain, []).append((message, delivery))
+    stats = {domain: _domain_stats(its) for domain, its in found.items()}
+    return {name: stats[name] for name in busiest({it: stats[it].deliveries for it in stats})}
+
+
+def _domain_stats(queued: Sequence[tuple[Message, Delivery]]) -> DomainStats:
+    message, first = queued[0]
+    waiting = (it.due for _, it in queued if it.state is State.WAITING)
+    return DomainStats(
+        deliveries=Counter(it.state for _, it in queued),
+        oldest=message.arrived,
+        oldest_id=message.id,
+        due=min(waiting, default=None),
+        last=first.last,
+    )
 
 
 class QueueStore(Protocol):

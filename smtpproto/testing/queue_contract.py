@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ..errors import QueueFailed
-from ..mta.queue import State
-from ..mta.settlement import Done, Fate, Settlement
+from ..mta.queue import Attempt, Result, State
+from ..mta.settlement import Done, Fate, Later, Settlement
 from ..mta.store import Entry, Queued, QueueStore, Selection
 from ..ports import Runtime
 from .queue_machine import QueueMachine
@@ -319,6 +319,24 @@ class QueueContract:
         stats = await store.stats()
         assert (stats.messages, stats.octets, stats.oldest) == (0, 0, None)
         await _fails(QueueFailed, store.content(queued.message))
+
+    @_with_store
+    async def test_stats_have_for_each_domain_the_oldest_the_next_and_the_last_attempt(
+        self, store: QueueStore
+    ) -> None:
+        await store.put([make_queued("a", "x@one.test", "y@two.test", "z@one.test")])
+        [claim] = await store.claim(NOW, 1, lambda _: NOW + 900)
+        tried = Attempt(at=NOW, result=Result.UNREACHED, error="no route")
+        later = Later(due=NOW + 60)
+        it = Settlement(delivery=claim.deliveries[0], decision=later, attempt=tried)
+        await store.settle([it], NOW)
+        await store.put([make_queued("b", "x@one.test")])
+        await store.hold(Selection(recipient="@two.test"), "")
+        stats = await store.stats()
+        [(one, of_one), (two, of_two)] = stats.domains.items()
+        assert (one, of_one.total, of_one.due, of_one.last) == ("one.test", 3, NOW, tried)
+        assert (two, of_two.total, of_two.due, of_two.last) == ("two.test", 1, None, None)
+        assert (of_one.oldest, of_one.oldest_id) == (claim.message.arrived, "a")
 
     # -- selections --------------------------------------------------------------------------
 

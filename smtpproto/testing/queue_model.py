@@ -10,7 +10,16 @@ from attrs import define, evolve, field
 
 from ..mta.queue import Delivery, Message, State
 from ..mta.settlement import Done, Ended, Fate, Settlement
-from ..mta.store import Claim, Entry, PassOver, Queued, QueueStats, Selection, take_all
+from ..mta.store import (
+    Claim,
+    Entry,
+    PassOver,
+    Queued,
+    QueueStats,
+    Selection,
+    stats_by_domain,
+    take_all,
+)
 
 
 @define(eq=False)
@@ -137,13 +146,12 @@ class QueueModel:
     def stats(self) -> QueueStats:
         """Return how much is in the queue."""
         queued = [record for record in self.records if record.deliveries]
-        deliveries = [it for record in queued for it in record.deliveries]
-        domains = Counter(it.domain for it in deliveries)
+        deliveries = [(record.message, it) for record in queued for it in record.deliveries]
         return QueueStats(
             messages=len(queued),
             octets=sum(record.message.size for record in queued),
-            deliveries=Counter(it.state for it in deliveries),
-            domains=dict(sorted(domains.items(), key=lambda it: (-it[1], it[0]))[:100]),
+            deliveries=Counter(it.state for _, it in deliveries),
+            domains=stats_by_domain(deliveries),
             oldest=min((record.message.arrived for record in queued), default=None),
         )
 

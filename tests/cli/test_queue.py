@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from smtpproto import Reply
 from smtpproto.cli import main
 from smtpproto.mta.queue import Attempt, Result
+from smtpproto.mta.queue_values import iso_date
 from smtpproto.mta.settlement import Later, Settlement
 from smtpproto.testing.queue_contract import NOW, make_queued
 from tests.support.queues import claim, do, open_queue
@@ -92,7 +94,22 @@ def test_show_has_the_envelope_and_the_header_escaped(
 def test_stats_has_the_domains(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "stats", "--queue", queue)[1]
     assert out.startswith("messages: 2, 46 octets\nwaiting: 3\n")
-    assert "     1 a.test\n" in out
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[-1] for line in lines[3:] if line[:3] == ["1", "0", "0"]] == [
+        "a.test",
+        "b.test",
+        "example.com",
+    ]
+    assert "mx.example.com [192.0.2.9] refused it for now: 450 4.7.1 Greylisted" in out
+
+
+def test_stats_can_be_json(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
+    stats = json.loads(run(capsys, "stats", "--json", "--queue", queue)[1])
+    assert (stats["messages"], stats["deliveries"]) == (2, {"waiting": 3})
+    [*_, last] = stats["domains"]
+    assert last["domain"] == "example.com"
+    assert last["last"]["reply"] == "450 4.7.1 Greylisted"
+    assert (last["last"]["at"], last["due"]) == (iso_date(NOW), iso_date(NOW + 60))
 
 
 def test_deliveries_are_held_released_retried_and_dropped(
