@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from os import PathLike
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from attrs import evolve
 
@@ -18,11 +18,16 @@ from ..mta.route import Route
 from ..mta.store import Entry, QueueStore
 from ..ports import Runtime
 from ..server.config import ServerOptions
-from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA, running
+from ..transfer.assembly import MTAConfig, MTAOptions, RunningMTA
 from ..transfer.intake import Intake
 from ..transfer.receive import EXTENSIONS, Receiver
+from ..transfer.running import running
+
+T = TypeVar("T")
 
 _log = logging.getLogger("smtpproto.server")
+
+_PATIENCE = 10.0  # seconds that a thread waits for an answer
 
 
 class MTABase:
@@ -76,6 +81,18 @@ class MTABase:
         """Return a function that makes the handler of a connection."""
         mail = self._running
         return lambda: mail.receiver(kind)
+
+    def _ask(self, question: Callable[[RunningMTA], Awaitable[T]]) -> T:
+        """Return what *question* returns in a task of the MTA, for a thread that is not its own.
+
+        Raises TimeoutError after 10 seconds, and RuntimeError if the MTA does not run.
+        """
+        mail = self._running
+        answer = mail.desk.ask(lambda: question(mail))
+        try:
+            return answer.result(_PATIENCE)
+        finally:
+            answer.cancel()
 
     async def _start(self) -> None:
         if self._context is not None:

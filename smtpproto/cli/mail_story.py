@@ -17,8 +17,9 @@ from ..policy import DKIM, Algorithm, Inspection
 from ..server.handler import Session, Verdict
 from ..testing.internet import Arrival, Behaviour, Internet
 from ..testing.simulation import EPOCH
-from ..transfer.assembly import MTAConfig, RunningMTA, running
+from ..transfer.assembly import MTAConfig, RunningMTA
 from ..transfer.receive import Receiver
+from ..transfer.running import running
 from .doctor_command import keys
 from .transcript import Transcript
 

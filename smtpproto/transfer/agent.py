@@ -111,7 +111,11 @@ class Agent:
     def trouble(self, delivery: Delivery) -> tuple[Attempt | None, float] | None:
         """Return why the destination of *delivery* is paused, and until when; None if it is not:
         see :meth:`.Schedule.trouble`. None also if its destination depends on the sender."""
-        destination = self.routes.destination(delivery.domain)
+        return self.paused(delivery.domain)
+
+    def paused(self, domain: str) -> tuple[Attempt | None, float] | None:
+        """Like :meth:`trouble`, for deliveries to *domain*."""
+        destination = self.routes.destination(domain)
         if destination is None:
             return None
         return self._schedule.trouble(destination, self._runtime.utc())

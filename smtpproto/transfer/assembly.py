@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypedDict
 
 from attrs import Factory, asdict, define, evolve, field, frozen
@@ -34,25 +35,26 @@ from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
 from ..option_types import checked, wrong_type
-from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection, StateStore
-from ..ports import CallAborted, Runtime
+from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
+from ..ports import Runtime
 from .agent import Agent
+from .desk import Desk
 from .dmarc_reports import DMARCReports
 from .guarding import Guarding
 from .guards import Guards
 from .intake import Intake, Relaying, obeying_header
-from .observed_store import Listener, observed, teller
+from .observed_store import Failures, Listener, observed, teller
 from .receive import Receiver
 from .relay import Relay, check_route
 from .reporting import DailyReports, ReportSchedule
 from .tls_policies import TLSPolicies
 from .tls_reports import TLSReports
 
-__all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "running"]
+__all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "assemble"]
 
 _log = logging.getLogger("smtpproto.queue")
 
-_RENEW = 600.0  # seconds between looks for policies that are to be fetched anew
+_FAILURES = 50  # that the status page shows
 _DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
 
 
@@ -216,7 +218,7 @@ class MTAConfig(Relaying):
 
 @define(eq=False)
 class RunningMTA:
-    """What a program asks of an MTA that runs. :func:`running` makes it."""
+    """What a program asks of an MTA that runs. :func:`.running` makes it."""
 
     intake: Intake
     agent: Agent
@@ -227,9 +229,16 @@ class RunningMTA:
     relay: Relay
     _dmarc_reports: DMARCReports
     _guarding: Guarding
+    desk: Desk
+    """Answers threads."""
+    failures: Failures
+    """The last of them, the latest last."""
+    sessions: int = 0
+    """How many clients have connected."""
 
     def receiver(self, kind: Callable[[Intake], Receiver]) -> Receiver:
         """Return the handler of a connection: what *kind* makes, with the guards before it."""
+        self.sessions += 1
         return self._guarding.guard(kind(self.intake))
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
@@ -339,7 +348,8 @@ def assemble(
     runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver, look: float = 60.0
 ) -> RunningMTA:
     """Return the parts of an MTA, connected. *store* is open. *look*: see :class:`.Agent`."""
-    told, routes = observed(store, config.on_event), config.make_routes()
+    failures: Failures = deque(maxlen=_FAILURES)
+    told, routes = observed(store, config.on_event, failures), config.make_routes()
     hello = str(config.hostname)
     tls_reports = TLSReports(runtime, resolver, config.daily_reports)
     relay = Relay(
@@ -381,68 +391,4 @@ def assemble(
     )
     reports = ReportSchedule(runtime, [tls_reports, dmarc_reports])
     parts = agent, told, runtime, config, reports, relay, dmarc_reports, guarding
-    return RunningMTA(intake, *parts)
-
-
-async def _close(queue: QueueStore, states: StateStore | None) -> None:
-    try:
-        if states is not None:
-            await states.close()
-    finally:
-        await queue.close()
-
-
-@contextlib.asynccontextmanager
-async def running(
-    runtime: Runtime, config: MTAConfig, store: QueueStore, resolver: Resolver
-) -> AsyncIterator[RunningMTA]:
-    """Open *store*, and deliver what is in it until the block ends; then drain, and close it.
-
-    Raises QueueFailed.
-    """
-    await store.open(runtime)
-    try:
-        mail = assemble(runtime, config, store, resolver)
-        ended, leaves, reported = runtime.event(), runtime.event(), runtime.event()
-        store.watch(mail.agent.changed)
-
-        async def deliver() -> None:
-            try:
-                await mail.agent.run()
-            finally:
-                ended.set()
-
-        async def renew_policies() -> None:
-            while not mail.agent.stopping:
-                try:
-                    await mail.relay.renew_policies()
-                except Exception:
-                    _log.exception("MTA-STS policies could not be renewed")
-                await leaves.wait(_RENEW)
-
-        async def report() -> None:
-            try:
-                await mail.reports.run(mail.send_report)
-            finally:
-                reported.set()
-
-        async with runtime.tasks() as tasks:
-            tasks.start(deliver())
-            tasks.start(renew_policies())
-            tasks.start(report())
-            try:
-                try:
-                    yield mail
-                finally:
-                    mail.agent.stop()
-                    leaves.set()
-                await ended.wait(mail.config.grace)
-            finally:
-                mail.reports.stop()
-            await reported.wait(mail.config.grace)
-            tasks.cancel()
-    finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again
-        try:
-            await runtime.finish_within(None, _close(store, config.guards.store))
-        except CallAborted as error:  # it must not take the place of the cancellation
-            _log.error("the queue may not be closed: closing it %s", error)
+    return RunningMTA(intake, *parts, Desk(runtime.event()), failures)

@@ -13,7 +13,7 @@ from smtpproto import Envelope
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.testing.internet import Behaviour, Internet
 from smtpproto.transfer import MTAConfig
-from smtpproto.transfer.assembly import running
+from smtpproto.transfer.running import running
 
 DAY = 86400.0
 ANN, TO = "ann@good.example", ["bob@good.example", "bob@grey.example", "bob@bad.example"]

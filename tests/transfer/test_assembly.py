@@ -47,7 +47,8 @@ from smtpproto.ports import Runtime
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.testing.zone import Zone
 from smtpproto.transfer import DailyReports, Guards, MTAConfig, Receiver, TLSPolicies
-from smtpproto.transfer.assembly import RunningMTA, assemble, running
+from smtpproto.transfer.assembly import RunningMTA, assemble
+from smtpproto.transfer.running import running
 from tests.policy.signing import ed25519
 from tests.policy.test_mta_sts_cache import Server
 from tests.support.hosts import Host, Hosts

@@ -18,8 +18,8 @@ from smtpproto.ports import Runtime
 from smtpproto.testing import Mood
 from smtpproto.testing.internet import Arrival, Internet, SimulatedMTA
 from smtpproto.transfer import DailyReports, MTAConfig
-from smtpproto.transfer.assembly import running
 from smtpproto.transfer.receive import Check, Receiver
+from smtpproto.transfer.running import running
 from tests.policy.dmarc_zones import zone as dmarc_zone
 from tests.policy.signing import KEYS, ed25519, verify, zone
 from tests.policy.test_aggregate_report import message

@@ -1,0 +1,19 @@
+"""Reads pages from a server on the loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from typing import Any
+
+
+def port_of(url: str) -> int:
+    return int(url.rstrip("/").rpartition(":")[2])
+
+
+def get(url: str, path: str = "/", method: str = "GET", **header: str) -> tuple[Any, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(url))
+    with contextlib.closing(connection):
+        connection.request(method, path, headers=header)
+        response = connection.getresponse()
+        return response, response.read().decode()
