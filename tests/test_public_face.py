@@ -27,10 +27,12 @@ PUBLIC = (
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
     "smtpproto.adapters.postgres_queue",
+    "smtpproto.adapters.prometheus_client",
     "smtpproto.adapters.publicsuffixlist",
     "smtpproto.adapters.sqlite_policies",
     "smtpproto.adapters.sqlite_queue",
     "smtpproto.adapters.sqlite_states",
+    "smtpproto.adapters.status_page",
     "smtpproto.adapters.trio",
     "smtpproto.client",
     "smtpproto.commands",
@@ -68,8 +70,9 @@ ALIASES = {
     "Verdicts",
 }  # unions, not classes
 # Classes that public annotations name but no module exports: protocols for arguments that programs
-# take from other libraries (pathlib, pyOpenSSL), or that a Session or a DANEJudge is.
+# take from other libraries (pathlib, pyOpenSSL), or that a Session, an MTA or a DANEJudge is.
 NOT_EXPORTED = {
+    "smtpproto.adapters.mta_base.MTABase",
     "smtpproto.mta.trace.Client",
     "smtpproto.tls.context.OpenSSLContext",
     "smtpproto.tls.verify.ChainJudge",

@@ -15,6 +15,7 @@ from ..grammar.reply import Reply
 
 __all__ = [
     "Attempt", "Delivery", "Forwarding", "Message", "Result", "State", "envelope_of", "make_id",
+    "time_of_id",
 ]  # fmt: skip
 
 MAX_LOG = 20  # attempts that a delivery remembers
@@ -31,6 +32,16 @@ def make_id(now: float, random: bytes) -> str:
     """
     number = (int(now * 1000) % (1 << _TIME)) << _RANDOM | int.from_bytes(random[:10])
     return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (_DIGITS - 1), -1, -5))
+
+
+def time_of_id(name: str) -> float | None:
+    """Return when :func:`make_id` made *name*, to the millisecond; None if it did not."""
+    if len(name) != _DIGITS or not set(name) <= set(_ALPHABET):
+        return None
+    number = 0
+    for digit in name:
+        number = number << 5 | _ALPHABET.index(digit)
+    return (number >> _RANDOM) / 1000
 
 
 @frozen(kw_only=True)
