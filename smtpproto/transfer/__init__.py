@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
     from .guards import Guards, ReceiveLimits, SendLimits
     from .intake import Intake, Relaying
+    from .json_log import JSONFormatter
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
@@ -26,6 +27,7 @@ else:
             ".assembly": "MTAConfig MTAOptions",
             ".guards": "Guards ReceiveLimits SendLimits",
             ".intake": "Intake Relaying",
+            ".json_log": "JSONFormatter",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
@@ -36,7 +38,7 @@ else:
     )
 
 __all__ = [
-    "Check", "DailyReports", "Delivered", "Deliverer", "Guards", "Intake", "Listener",
-    "MTAConfig", "MTAOptions", "QueueSink", "ReceiveLimits", "Receiver", "Relaying", "SendLimits",
-    "TLSDemands", "TLSPolicies",
+    "Check", "DailyReports", "Delivered", "Deliverer", "Guards", "Intake", "JSONFormatter",
+    "Listener", "MTAConfig", "MTAOptions", "QueueSink", "ReceiveLimits", "Receiver", "Relaying",
+    "SendLimits", "TLSDemands", "TLSPolicies",
 ]  # fmt: skip
