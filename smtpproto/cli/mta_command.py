@@ -13,6 +13,7 @@ from pathlib import Path
 from ..adapters.asyncio_server import on_signals
 from ..errors import SMTPError
 from ..grammar.printable import printable
+from ..transfer import JSONFormatter
 from .mta_config import Configuration, read_configuration
 from .options import UsageError
 
@@ -31,6 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", required=True, metavar="FILE", help="the configuration, in TOML")
     add("--check", action="store_true", help="check the file, and do nothing else")
+    help_ = "how the log is written: json is one object a line (default: %(default)s)"
+    add("--log", choices=("text", "json"), default="text", help=help_)
     add("--quiet", action="store_true", help="log only warnings and errors")
 
 
@@ -43,11 +46,18 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         print(f"{args.config} is correct")
         return 0
-    level = logging.WARNING if args.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("smtpproto.client").setLevel(logging.WARNING)
+    _start_log(args)
     asyncio.run(_serve(configuration, Path(args.config)))
     return 0
+
+
+def _start_log(args: argparse.Namespace) -> None:
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(JSONFormatter() if args.log == "json" else text)
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("smtpproto.client").setLevel(logging.WARNING)
 
 
 async def _serve(configuration: Configuration, path: Path) -> None:
@@ -56,6 +66,8 @@ async def _serve(configuration: Configuration, path: Path) -> None:
         for it in configuration.listeners:
             serving = mail.serve(it.host, it.port, receiver=it.receiver, **it.options)
             servers.append(await stack.enter_async_context(serving))
+        for url in stack.enter_context(configuration.watching.serve(mail)):
+            _log.info("serving %s", url)
         with contextlib.suppress(AttributeError, NotImplementedError):  # not on Windows
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, _reload, configuration, path)

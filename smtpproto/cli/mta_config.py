@@ -36,6 +36,7 @@ from .mta_aliases import read_aliases, read_srs
 from .mta_filters import read_filter
 from .mta_guards import read_guards
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
+from .mta_watching import Watching, read_watching
 from .serve import load_context, read_users
 from .stores import is_shared, open_store
 from .toml_table import Table, of_fields, read_toml
@@ -48,9 +49,9 @@ _STORAGE = {
     it.name: float if it.name in ("remember", "patience") else int for it in fields(QueueLimits)
 }
 _REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
-_FIXED = ("hostname", "queue", "storage", "listen")
 _COUNTS = ("answers", "octets")
 _CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
+_FIXED = ("hostname", "queue", "storage", "listen", "status", "metrics")
 _KINDS = "direct = true, smart_host = ..., or maildir = ..."
 
 
@@ -93,6 +94,7 @@ class Configuration:
     listeners: tuple[Listener, ...]
     fixed: Mapping[str, object] = field(repr=False)
     """What cannot change while the MTA runs, by what it is called."""
+    watching: Watching
 
     def renew(self, other: Configuration) -> None:
         """Let the MTA that runs work by *other*. Raises ValueError, having changed nothing."""
@@ -109,7 +111,7 @@ def read_configuration(path: Path) -> Configuration:
     """Read the file at *path*. Raises UsageError, whose text names the line and the key, and
     OSError."""
     table = read_toml(path)
-    fixed = {name: table.value(name) for name in _FIXED}
+    fixed: dict[str, object] = {name: table.value(name) for name in _FIXED}
     hostname, queue = table.need("hostname", str), table.need("queue", str)
     options: MTAOptions = {}
     _take_options(table, options)
@@ -129,6 +131,9 @@ def read_configuration(path: Path) -> Configuration:
         raise table.error("listen", "sign = true needs a key in [[sign]]")
     options["daily_reports"] = read_daily_reports(table)
     options["filters"] = [read_filter(it) for it in table.tables("filter")]
+    watching = read_watching(table)
+    if watching.metrics is not None:
+        options["on_event"] = watching.metrics.count
     kept = path if is_shared(queue) else path.parent / queue
     options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
     options["guards"] = read_guards(table, kept.with_name(f"{kept.name}.guards"))
@@ -141,7 +146,8 @@ def read_configuration(path: Path) -> Configuration:
         raise table.error(None, "there is no place to take mail; add [[listen]] and port = 25")
     with table.checks():
         mta = MTA(hostname, store, routes or None, **options)
-    return Configuration(mta, listeners, fixed | {"the users": [it.users for it in listeners]})
+    fixed["the users"] = [it.users for it in listeners]
+    return Configuration(mta, listeners, fixed, watching)
 
 
 def _take_options(table: Table, options: MTAOptions) -> None:

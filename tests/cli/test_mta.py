@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -39,8 +41,9 @@ class NextHop(Handler):
 
 
 @contextlib.contextmanager
-def running(directory: Path, port: int) -> Iterator[ServerProcess]:
-    """Run ``smtpproto mta`` with mailboxes in *directory*, and a smart host at *port*."""
+def running(directory: Path, port: int, *options: str, more: str = "") -> Iterator[ServerProcess]:
+    """Run ``smtpproto mta`` with mailboxes in *directory*, and a smart host at *port*.
+    *more* is the end of its file."""
     (directory / "mail/bob").mkdir(parents=True, exist_ok=True)
     (directory / "mail.toml").write_text(
         f"""hostname = "mx.b.test"
@@ -53,9 +56,11 @@ port = 0
 "*" = {{ smart_host = "127.0.0.1", port = {port}, tls = "none" }}
 [retry]
 steps = [3600]
+{more}
 """
     )
-    command = [sys.executable, "-m", "smtpproto", "mta", "--config", str(directory / "mail.toml")]
+    file = str(directory / "mail.toml")
+    command = [sys.executable, "-m", "smtpproto", "mta", "--config", file, *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -132,6 +137,25 @@ def test_sighup_reads_the_routes_again_and_keeps_them_if_the_file_is_wrong(
         mta.process.send_signal(signal.SIGHUP)
         log_has(mta, "not reloaded, everything stays as it was")
         assert refuses(mta)
+
+
+def test_what_it_does_can_be_watched(
+    tmp_path: Path, letter: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "[status]\nport = 0\n[metrics]\nport = 0"
+    with running(tmp_path, 1, "--log", "json", more=more) as mta:
+        assert send(mta.port, "--from", "ann@a.test", "--to", "bob@b.test", letter) == 0
+        assert mta.process.stderr is not None
+        urls, event = [], {"event": ""}
+        while event.get("event") != "delivery":
+            event = json.loads(mta.process.stderr.readline())
+            if event["message"].startswith("serving "):
+                urls.append(event["message"].split()[1])
+        assert (event["recipient"], event["result"]) == ("bob@b.test", "delivered")
+        status, metrics = (urlopen(url).read().decode() for url in urls)
+        assert "<h1>mx.b.test</h1>" in status
+        assert 'smtpproto_deliveries_total{result="delivered"} 1.0\n' in metrics
+        assert "smtpproto_sessions_total 1.0\n" in metrics
 
 
 def test_a_configuration_that_is_wrong_is_one_line(

@@ -59,6 +59,11 @@ def refusal(tmp_path: Path, text: str) -> str:
         ("hostname = 7\n", "line 1: hostname: must be a text in quotes, not a whole number"),
         (START, "there is no place to take mail; add [[listen]] and port = 25"),
         (START + "[[listen]]\n", "line 3: listen[1]: port is missing; it is a whole number"),
+        (START + "[status]\n" + LISTEN, "line 3: status: port is missing; it is a whole number"),
+        (
+            START + "[metrics]\nport = -1\n" + LISTEN,
+            "line 4: metrics.port: must be 0 to 65535, not -1",
+        ),
         (
             START + "[listen]\nport = 25\n",
             "line 3: listen: must be a list in brackets, not a table",
