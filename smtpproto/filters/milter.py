@@ -144,10 +144,8 @@ class _Conversation:
         assert isinstance(version, int) and isinstance(actions, int) and isinstance(steps, int)
         if not 2 <= version <= VERSION:
             raise _broken(f"it speaks version {version}, and this server 2 to {VERSION}")
-        if actions & ~_ACTIONS:
-            wanted = Action(actions & ~_ACTIONS & 0x1FF)
-            raise _broken(f"it wants what this server does not do: {wanted!r}")
-        self._actions, self._steps = Action(actions), Step(steps & _OFFERED)
+        # rspamd announces all that it might do, whatever is offered.
+        self._actions, self._steps = Action(actions & _ACTIONS), Step(steps & _OFFERED)
 
     # -- what is told ------------------------------------------------------------------------
 
