@@ -13,13 +13,13 @@ from attrs import frozen
 
 from ..errors import ContentLost, QueueFull
 from ..grammar.printable import printable
+from ..mta.store import MAX_PREPENDED
 from ..ports import Runtime
 
 __all__ = ["Chunk", "PostgresBody", "Spooled", "Stored", "TemporaryCopy", "chunks_of", "gathered"]
 
 CHUNK = 256 * 1024  # octets in a row
 LARGE = 1024 * 1024  # octets, above which a content is not kept in memory
-_ROOM = 64 * 1024  # octets that may be put before a content
 
 Chunk = tuple[int, int, bytes]
 """A number, a CRC, and octets."""
@@ -95,7 +95,7 @@ class PostgresBody:
         self._head: list[bytes] = []
         self._pieces: list[bytes] = []
         self._held = 0
-        self._room = _ROOM
+        self._room = MAX_PREPENDED
         self._file: TemporaryCopy | None = None
         self._spent = False
         self.size: int = 0

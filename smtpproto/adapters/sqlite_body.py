@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
+from ..mta.store import MAX_PREPENDED
 from ..ports import Runtime
 from .segments import Segments, crc_of, sync_file, write_all
 from .sqlite_errors import errors_of
@@ -16,7 +17,6 @@ from .sqlite_rows import Place
 __all__ = ["SQLiteBody"]
 
 _AT_ONCE = 256 * 1024  # octets that are gathered for one write to a file
-_ROOM = 64 * 1024  # octets that are left free in a file for what is put before the content
 
 
 class SQLiteBody:
@@ -30,7 +30,7 @@ class SQLiteBody:
         self._check = check
         self._pieces: list[bytes] = []
         self._held = self._crc = 0
-        self._start = _ROOM  # of the content in the file
+        self._start = MAX_PREPENDED  # of the content in the file
         self._number: int | None = None
         self._file: io.FileIO | None = None
         self._spent = self._given_up = False

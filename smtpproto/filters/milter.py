@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from functools import reduce
+from itertools import chain
+from operator import or_
 
 from attrs import frozen
 
@@ -53,9 +56,7 @@ _STEPS: Mapping[str, tuple[Step, Step]] = {  # not wanted, not answered
     "eoh": (Step.NO_EOH, Step.EOH_UNANSWERED),
     "body": (Step.NO_BODY, Step.BODY_UNANSWERED),
 }
-_OFFERED = Step.SKIP | Step.LEADING_SPACE
-for _pair in _STEPS.values():
-    _OFFERED |= _pair[0] | _pair[1]
+_OFFERED = reduce(or_, chain(*_STEPS.values()), Step.SKIP | Step.LEADING_SPACE)
 
 _DECISIONS = {
     "accept": FilterVerdict(),

@@ -16,6 +16,7 @@ from ..ports import Runtime, Semaphore
 from .queue import Delivery, Message, State
 from .settlement import Done, Ended, Fate, Settlement
 from .store import (
+    MAX_PREPENDED,
     Body,
     Claim,
     Entry,
@@ -316,7 +317,7 @@ class MemoryBody:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._pieces: list[bytes] = []
-        self._room = 65536  # octets that may be put before the content
+        self._room = MAX_PREPENDED  # octets that may be put before the content
         self._discarded = False
         self.size: int = 0
 
