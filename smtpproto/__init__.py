@@ -18,7 +18,8 @@ are
   ``smtpproto.adapters.postgres_queue``: the routes, the queue and the handler of a mail agent
   (MTA), and queues in databases: one for a single process, one for many;
 * ``smtpproto.filters``: milters, spamd and functions that look at what a mail agent takes;
-* ``smtpproto.adapters.sqlite_states``: a place for the states of the guards of an MTA;
+* ``smtpproto.adapters.sqlite_states`` and ``smtpproto.adapters.postgres_states``: what guards of an
+  MTA keep, in databases;
 * ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
   SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;

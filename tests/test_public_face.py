@@ -27,6 +27,7 @@ PUBLIC = (
     "smtpproto.adapters.dnspython",
     "smtpproto.adapters.https",
     "smtpproto.adapters.postgres_queue",
+    "smtpproto.adapters.postgres_states",
     "smtpproto.adapters.prometheus_client",
     "smtpproto.adapters.publicsuffixlist",
     "smtpproto.adapters.sqlite_policies",

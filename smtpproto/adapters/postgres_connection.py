@@ -22,7 +22,7 @@ except ImportError as _error:
 
 from ..errors import QueueFailed, QueueFull
 
-__all__ = ["Connection", "Database", "clock", "is_transient", "sql"]
+__all__ = ["Connection", "Database", "clock", "is_transient", "psycopg", "sql"]
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -38,7 +38,7 @@ from .mta_guards import read_guards
 from .mta_signing import read_daily_reports, read_inspection, read_sealer, read_signer
 from .mta_watching import Watching, read_watching
 from .serve import load_context, read_users
-from .stores import is_shared, open_store
+from .stores import is_shared, open_states, open_store
 from .toml_table import Table, of_fields, read_toml
 
 __all__ = ["Configuration", "Listener", "read_configuration"]
@@ -136,10 +136,10 @@ def read_configuration(path: Path) -> Configuration:
         options["on_event"] = watching.metrics.count
     kept = path if is_shared(queue) else path.parent / queue
     options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
-    options["guards"] = read_guards(table, kept.with_name(f"{kept.name}.guards"))
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     with table.checks("queue"):
-        store = open_store(queue, path.parent, storage)
+        store, states = open_store(queue, path.parent, storage), open_states(queue, path.parent)
+    options["guards"] = read_guards(table, states)
     table.end()
     delivers = options.get("limits", ScheduleLimits()).connections
     if not (listeners or (is_shared(queue) and delivers)):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import fields
 
-from ..adapters.sqlite_states import SQLiteStates
-from ..policy import DNSList, Greylist, Limit
+from ..policy import DNSList, Greylist, Limit, StateStore
 from ..transfer import Guards, ReceiveLimits, SendLimits
 from .toml_table import Table, of_fields
 
@@ -25,9 +23,8 @@ _LIST = {"weight": float, "domains": bool, "mask": int}
 _NUMBERS = {"refuse_at": float, "lists_timeout": float, "prefixes": tuple}
 
 
-def read_guards(table: Table, kept: Path) -> Guards:
-    """Return what ``[guards]`` of *table* says; *kept* is the file for their states. Raises
-    UsageError."""
+def read_guards(table: Table, store: StateStore) -> Guards:
+    """Return what ``[guards]`` of *table* says; *store* keeps their states. Raises UsageError."""
     table = table.table("guards")
     options: dict[str, Any] = {}
     if (connections := table.take("connections", str)) is not None:
@@ -44,7 +41,7 @@ def read_guards(table: Table, kept: Path) -> Guards:
     greylist = of_fields(table.table("greylist"), Greylist, _GREYLIST)
     options["greylist"] = greylist if is_there else None
     options["lists"] = [_list(it) for it in table.tables("lists")]
-    return of_fields(table, partial(_make, store=SQLiteStates(kept), **options), _NUMBERS)
+    return of_fields(table, partial(_make, store=store, **options), _NUMBERS)
 
 
 def _make(**options: Any) -> Guards:

@@ -7,11 +7,13 @@ from pathlib import Path
 from ..adapters.queue_control import QueueControl
 from ..adapters.sqlite_control import SQLiteControl
 from ..adapters.sqlite_queue import SQLiteQueue
+from ..adapters.sqlite_states import SQLiteStates
 from ..mta.queue_limits import QueueLimits
 from ..mta.store import QueueStore
+from ..policy import StateStore
 from .options import UsageError
 
-__all__ = ["is_shared", "open_control", "open_store"]
+__all__ = ["is_shared", "open_control", "open_states", "open_store"]
 
 
 def is_shared(queue: str) -> bool:
@@ -27,6 +29,16 @@ def open_store(queue: str, directory: Path, limits: QueueLimits) -> QueueStore:
     from ..adapters.postgres_queue import PostgresQueue  # noqa: PLC0415 - it is an extra
 
     return PostgresQueue(queue, limits)
+
+
+def open_states(queue: str, directory: Path) -> StateStore:
+    """Return the store for the guards of an MTA with *queue*: in the same database, or in a file
+    beside it. Raises ValueError and ImportError."""
+    if not is_shared(queue):
+        return SQLiteStates(directory / f"{queue}.guards")
+    from ..adapters.postgres_states import PostgresStates  # noqa: PLC0415 - it is an extra
+
+    return PostgresStates(queue)
 
 
 def open_control(queue: str) -> QueueControl:

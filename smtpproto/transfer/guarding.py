@@ -328,4 +328,5 @@ class _Connection:
 
 
 def _again(seconds: float) -> str:
-    return f"try again in {max(int(seconds + 0.999), 1)} seconds"
+    whole = max(int(seconds + 0.999), 1)
+    return f"try again in {whole} second{'s' if whole > 1 else ''}"
