@@ -14,7 +14,7 @@ from smtpproto.adapters.blocking import connect
 from smtpproto.filters import Filter, Milter, Spamd
 from smtpproto.mta import FilterAction, FilterEvent, Local, QueueEvent
 from tests.interop.mail_agent import mail_agent
-from tests.interop.programs import find_program, free_port, running, shared_directory
+from tests.interop.programs import find_program, free_port, running, shared_directory, wait_until
 from tests.policy.signing import rsa_key, verify, zone
 
 HEADER = b"From: ann@example.org\r\nTo: bob@box.test\r\nSubject:  lunch \r\n"
@@ -25,19 +25,24 @@ ENVELOPE = Envelope("ann@example.org", "bob@box.test")
 
 @contextlib.contextmanager
 def opendkim(mode: str, *lines: str) -> Iterator[str]:
-    """Run OpenDKIM with *lines* of its configuration; yield its address."""
-    program, port = find_program("opendkim"), free_port()
+    """Run OpenDKIM with *lines* of its configuration; yield its address: a Unix socket if it
+    signs."""
+    program, port = find_program("opendkim"), free_port() if mode == "v" else None
     with shared_directory() as made:
+        path = made / "socket"
+        address = f"local:{path}" if port is None else f"inet:{port}@127.0.0.1"
         (made / "key.pem").write_bytes(rsa_key().pem())
         (made / "keys").write_text(f"r._domainkey.example.org {rsa_key().record()}\n")
         (made / "nobody").write_text("192.0.2.1\n")
         options = "\n".join(lines).format(directory=made)
         (made / "conf").write_text(
-            f"RequireSafeKeys no\nMode {mode}\nSocket inet:{port}@127.0.0.1\n{options}\n"
+            f"RequireSafeKeys no\nMode {mode}\nSocket {address}\n{options}\n"
         )
         command: list[str | Path] = [program, "-f", "-x", made / "conf"]
         with running(f"opendkim-{mode}", command, made / "log", port=port):
-            yield f"inet:{port}@127.0.0.1"
+            if port is None:
+                wait_until("opendkim opens its socket", lambda: path.exists() or None)
+            yield address
 
 
 @pytest.fixture(scope="module")
