@@ -163,7 +163,7 @@ def _take_options(table: Table, options: MTAOptions) -> None:
         value = take(name)
         if value is not None:
             with table.checks(name):
-                MTA("localhost", MemoryQueue(), {}, **{name: value})
+                MTA("localhost", MemoryQueue(), {"*": SmartHost("localhost")}, **{name: value})
             options[name] = value  # type: ignore[literal-required]
     options["retry"] = of_fields(table.table("retry"), RetrySchedule, _RETRY)
     options["limits"] = of_fields(table.table("limits"), ScheduleLimits, _LIMITS)

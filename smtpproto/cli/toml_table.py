@@ -48,7 +48,7 @@ class _Places:
 
     def error(self, key: KeyPath, text: str) -> UsageError:
         """Return the error about *key*, with its line or that of what it is in."""
-        at = key
+        at: KeyPath = key or (text.partition(" ")[0],)  # it may begin with a key of the file
         while at and at not in self._lines:
             at = at[:-1]
         line = f", line {self._lines[at]}" if at else ""

@@ -182,7 +182,7 @@ class MTAConfig(Relaying):
 
     def __attrs_post_init__(self) -> None:
         _check_resolver(self.resolver)
-        self.make_routes()  # raises
+        self._check_relaying(self.make_routes())
         if self.seal is not None and self.inspect is None:
             raise ValueError("seal needs inspect: a seal tells what was found out")
         for route in self.every_route:
@@ -196,6 +196,14 @@ class MTAConfig(Relaying):
             domain = self.daily_reports.submitter
             if self.sign is None or not self.sign.keys_for(domain):  # RFC 8460 3, RFC 9990 3.5.2
                 raise ValueError(f"daily_reports must be signed: set sign=DKIM({domain!r}, ...)")
+
+    def _check_relaying(self, routes: Routes) -> None:
+        """Raise ValueError if mail that is taken for a domain of *relay_for* could go nowhere."""
+        if self.by_sender or self.aliases.is_function:
+            return
+        for domain in self.relay_for.by_recipient:
+            if domain not in self.aliases.domains and routes.destination(domain) is None:
+                raise ValueError(f"relay_for has {domain!r}, which has no route; add it to routes")
 
     @property
     def every_route(self) -> Iterator[Route]:

@@ -127,12 +127,11 @@ class Intake:
                 return expansion.refusal
         elif self._is_unknown(recipient):
             return _NO_MAILBOX
-        if self.is_ours(recipient):
-            return None
-        if recipient.mailbox is None:
-            return _NO_POSTMASTER
-        if not may_relay():
-            return RELAYING_DENIED
+        if not self.is_ours(recipient):
+            if recipient.mailbox is None:
+                return _NO_POSTMASTER
+            if not may_relay():
+                return RELAYING_DENIED
         has_route = self._route(recipient) is not None or self.routes.by_sender
         return None if has_route else _NO_ROUTE
 

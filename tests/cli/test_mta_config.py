@@ -85,6 +85,10 @@ def refusal(tmp_path: Path, text: str) -> str:
         (START + 'postmaster = "x"\n' + LISTEN, "line 3: postmaster: "),
         (START + 'relay_from = "192.0.2.1/24"\n' + LISTEN, "line 3: relay_from: "),
         (START + 'relay_for = ["*"]\n' + LISTEN, "line 3: relay_for: relay_for cannot have"),
+        (
+            START + 'relay_for = ["gate.test"]\n' + LISTEN + '[routes]\n"gate.tset" = "direct"\n',
+            "line 3: relay_for has 'gate.test', which has no route; add it to routes",
+        ),
         (START + "relay_for = [1]\n" + LISTEN, "line 3: relay_for: must be a list of texts in"),
         (START + LISTEN + '[itself]\naddresses = ["x"]\n', "line 6: itself.addresses: "),
         (START + LISTEN + '[itself]\nnames = ["a b"]\n', "line 6: itself.names: "),

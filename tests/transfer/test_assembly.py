@@ -286,12 +286,29 @@ def test_the_postmaster_may_be_given_as_text_or_as_a_mailbox() -> None:
         ({"relay_from": "192.0.2.1/24"}, "host bits"),
         ({"max_hops": 0}, "max_hops"),
         ({"grace": -1}, "grace"),
+        ({"relay_for": ["b.test"], "routes": {"a.test": Direct()}}, "has 'b.test', which has no r"),
+        ({"relay_for": [".b.test"], "routes": {"b.test": Direct()}}, "has '.b.test', which has no"),
         ({"hostname": "a b"}, "a b"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], error: str) -> None:
     with pytest.raises((TypeError, ValueError, GrammarError), match=error):
         MTAConfig(**{"hostname": "mx.example.org"} | options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"routes": {".test": Direct()}},
+        {"routes": {}, "by_sender": {"a.test": Direct()}},
+        {"routes": {}, "aliases": {"info@b.test": ANN, "info@x.b.test": ANN}},
+        {"routes": {}, "aliases": lambda address: None},
+    ],
+)
+def test_domains_to_relay_for_have_a_route_that_may_be_of_senders_or_aliases(
+    options: dict[str, Any],
+) -> None:
+    MTAConfig(hostname="mx.example.org", relay_for=["b.test", "x.b.test"], **options)
 
 
 def parts(mail: RunningMTA) -> list[Any]:

@@ -126,7 +126,8 @@ def test_relaying_for_all_domains_is_an_open_relay_and_refused() -> None:
 
 
 def test_a_recipient_without_a_route_is_refused() -> None:
-    assert refusal(Site(INSIDE, routes={}), ELSEWHERE) == "550 5.4.4 No route to this recipient"
+    for site in Site(INSIDE, routes={}), Site(relay_for=["example.net"], routes={}):
+        assert refusal(site, ELSEWHERE) == "550 5.4.4 No route to this recipient"
 
 
 def test_a_route_that_the_sender_decides_counts() -> None:
