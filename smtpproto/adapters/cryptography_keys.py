@@ -101,8 +101,8 @@ class PrivateKey:
             read = load_pem_private_key if is_pem else load_der_private_key
             key = read(source, secret)
         except TypeError:
-            needed = "the key is encrypted: pass its password"
-            unneeded = "the key is not encrypted: pass no password"
+            needed = "the key is encrypted: give its password"
+            unneeded = "the key is not encrypted: give no password"
             raise GrammarError(needed if secret is None else unneeded) from None
         except (ValueError, UnsupportedAlgorithm):
             wrong = " with this password" if secret is not None else ""

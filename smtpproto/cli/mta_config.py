@@ -248,8 +248,10 @@ def _client_options(table: Table) -> dict[str, Any]:
             options[name] = value
     verify, ca = table.take("verify", str), table.take_path("ca")
     if verify is not None:
-        with table.checks("verify"):
-            options["verify"] = TLSVerify.named(verify)
+        if verify not in ("name", "none"):
+            text = 'must be "name" or "none"; for a CA of your own, omit it and set ca = "ca.pem"'
+            raise table.error("verify", text)
+        options["verify"] = TLSVerify.named(verify)
     if ca is not None:
         with table.checks("ca"):
             options["verify"] = TLSVerify.by_ca(ca)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.https import HTTPSFetch
+from ..errors import GrammarError
 from ..policy import DKIM, DKIMSigner, Inspection
 from ..transfer.reporting import DailyReports
 from .toml_table import Table, of_fields
@@ -64,7 +65,11 @@ def _key(table: Table) -> DKIM:
         raise table.error(None, "key is missing; it is the path of a private key")
     private_key = _cryptography(table, "key").PrivateKey
     with table.checks("key"):
-        key = private_key.load(Path(path), password=password)
+        try:
+            key = private_key.load(Path(path), password=password)
+        except GrammarError as error:
+            where = "; see password_file" if "password" in error.message else ""
+            raise GrammarError(error.message + where) from None
     with table.checks():
         return DKIM(domain, selector=selector, key=key, identity=identity or "")
 

@@ -195,7 +195,7 @@ class MTAConfig(Relaying):
         if self.daily_reports is not None:
             domain = self.daily_reports.submitter
             if self.sign is None or not self.sign.keys_for(domain):  # RFC 8460 3, RFC 9990 3.5.2
-                raise ValueError(f"daily_reports must be signed: set sign=DKIM({domain!r}, ...)")
+                raise ValueError(f"daily_reports must be signed: sign needs a key for {domain!r}")
 
     def _check_relaying(self, routes: Routes) -> None:
         """Raise ValueError if mail that is taken for a domain of *relay_for* could go nowhere."""

@@ -135,7 +135,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ),
         (
             START + LISTEN + '[routes]\n"*" = { smart_host = "x", verify = "all" }\n',
-            'line 6: routes."*".verify: ',
+            'line 6: routes."*".verify: must be "name" or "none"; for a CA of your own, omit it',
         ),
         (START + LISTEN + "[retry]\nsteps = [5, 1]\n", "line 5: retry: steps must not become"),
         (START + LISTEN + "[retry]\nsteps = ['a']\n", "line 6: retry.steps: must be a list of num"),
@@ -350,7 +350,9 @@ def test_any_text_is_a_table_or_one_error(
 
 
 def write_key(directory: Path) -> None:
-    (directory / "dkim.pem").write_bytes(PrivateKey.generate(Algorithm.ED25519_SHA256).pem())
+    key = PrivateKey.generate(Algorithm.ED25519_SHA256)
+    (directory / "dkim.pem").write_bytes(key.pem())
+    (directory / "locked.pem").write_bytes(key.pem("word"))
 
 
 def configured(tmp_path: Path, text: str) -> Any:
@@ -435,7 +437,13 @@ def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:
         (SIGN.replace("key =", "kye ="), "sign[1].kye: no such key"),
         (SIGN.partition("key")[0], "sign[1]: key is missing; it is the path of a private key"),
         (SIGN.replace("dkim.pem", "absent.pem"), "sign[1].key: "),
-        (SIGN.replace("dkim.pem", "mail.toml"), "sign[1].key: not a private key"),
+        (SIGN.replace("dkim.pem", "mail.toml"), "sign[1].key: not a private key in PEM or DER"),
+        (SIGN.replace("dkim.pem", "locked.pem"), "give its password; see password_file"),
+        (SIGN + 'password_file = "mail.toml"\n', "give no password; see password_file"),
+        (
+            SIGN.replace("dkim.pem", "locked.pem") + 'password_file = "mail.toml"\n',
+            "PEM or DER with this password; see password_file",
+        ),
         (REPORTS.replace('contact = "dmarc@example.org"', ""), "daily_reports: contact is missing"),
         (REPORTS.replace("dmarc@", ""), "daily_reports: "),
         ("[[filter]]\n", "filter[1]: a filter has one of milter = ... and spamd = ..."),
@@ -447,7 +455,7 @@ def test_reports_are_sent_as_the_file_says(tmp_path: Path) -> None:
             'filter[1]: on_failure must be "defer" or "accept"',
         ),
         (REPORTS + "hourly = 0\n", "daily_reports: 'hourly' must be >= 1"),
-        (REPORTS, "daily_reports must be signed: set sign="),
+        (REPORTS, "line 5: daily_reports must be signed: sign needs a key for 'example.org'"),
         (SIGN.replace("example.org", "org"), "sign[1]: a domain that signs has two labels"),
     ],
 )

@@ -122,8 +122,8 @@ def test_a_password_that_is_wrong_missing_or_superfluous_is_refused() -> None:
     locked, open_ = ed25519_key().pem("hush"), ed25519_key().pem()
     for source, password, reason in (
         (locked, "other", "with this password"),
-        (locked, None, "the key is encrypted: pass its password"),
-        (open_, "hush", "the key is not encrypted: pass no password"),
+        (locked, None, "the key is encrypted: give its password"),
+        (open_, "hush", "the key is not encrypted: give no password"),
     ):
         with pytest.raises(GrammarError, match=reason):
             PrivateKey.load(source, password)

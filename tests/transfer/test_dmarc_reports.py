@@ -269,7 +269,7 @@ def test_what_was_counted_before_a_stop_is_in_the_queue_after_it(run: Run) -> No
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"sign": None}, "daily_reports must be signed: set sign=DKIM('ours.test', ...)"),
+        ({"sign": None}, "daily_reports must be signed: sign needs a key for 'ours.test'"),
         ({"sign": ed25519("a.test")}, "daily_reports must be signed"),
     ],
 )

@@ -363,5 +363,5 @@ def test_a_report_that_the_queue_cannot_take_is_tried_again() -> None:
 
 def test_reports_must_be_signed() -> None:
     for sign in (None, ed25519("a.test")):
-        with pytest.raises(ValueError, match=re.escape("daily_reports must be signed: set sign=")):
+        with pytest.raises(ValueError, match=re.escape("daily_reports must be signed: sign needs")):
             MTAConfig(hostname="mx.ours.test", daily_reports=WHO, sign=sign)
