@@ -79,7 +79,9 @@ class Checking:
         self._filtered = bool(intake.filters_for(trusted=False))
         self._inspect, self._intake = inspect, intake
         self._request = _request(intake, session, envelope)
-        self._verifier = MessageVerifier(self._request, inspect.dkim)
+        self._verifier = MessageVerifier(
+            self._request, inspect.dkim, organizational_domain=inspect.organizational_domain
+        )
         self._stripper = _Stripper(intake)
         self._sealing: Sealing | None = None
         self._results = b""

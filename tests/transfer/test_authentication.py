@@ -81,6 +81,13 @@ def test_contents_of_all_sizes_are_kept(size: int) -> None:
     assert send(site(), content).endswith(content)
 
 
+def test_the_organizational_domain_is_found_as_told() -> None:
+    found = example(record="v=spf1 -all")
+    found.records["_dmarc.org.test"] = found.records.pop("_dmarc.example.com")
+    inspect = {"refuse_dmarc": True, "organizational_domain": lambda domain: "org.test"}
+    assert "the DMARC record of org.test" in refused(site(found, inspect))
+
+
 def test_forged_results_are_removed_and_those_of_others_kept() -> None:
     forged = b"authentication-results : MX.example.org;\r\n dmarc=pass header.from=a.test\r\n"
     other = b"Authentication-Results: mx.example.net; dmarc=fail\r\n"
