@@ -3,7 +3,8 @@ whose domain agrees (RFC 9990 4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from attrs import frozen
 
@@ -19,6 +20,8 @@ from .spf_trace import Lookup
 
 __all__ = ["ReportDestination", "report_destinations"]
 
+_REPLACED = 10  # addresses that a receiver may name instead of one
+
 
 @frozen(kw_only=True)
 class ReportDestination:
@@ -27,7 +30,7 @@ class ReportDestination:
     uri: str
     mailboxes: tuple[Mailbox, ...] = ()
     """Where to send them; () if they may not be sent. The receiver of the reports may have replaced
-    the address by others of the same domain."""
+    the address by others of the same domain, ten at most."""
     reason: str
     """Why, in words; printable."""
     temporary: bool = False
@@ -35,14 +38,19 @@ class ReportDestination:
 
 
 async def report_destinations(
-    domain: str, uris: Iterable[str], resolver: Resolver
+    domain: str,
+    uris: Iterable[str],
+    resolver: Resolver,
+    *,
+    organizational_domain: Callable[[str], str] | None = None,
 ) -> list[ReportDestination]:
     """Return where reports about *domain*, whose record has *uris*, may be sent.
 
     An address outside of the organization of *domain* needs the consent of its own domain, a record
     at ``<domain>._report._dmarc.<its domain>``. Only ``mailto:`` is supported. It raises nothing.
+    *organizational_domain*: see :func:`.check_dmarc`.
     """
-    walker = Walker(resolver)
+    walker = Walker(resolver, suffix_list=organizational_domain)
     name = lower(ascii_name(domain))
     return [await _destination(name, uri, walker) for uri in uris]
 
@@ -81,8 +89,9 @@ async def _external(
 
 def _replaced(records: list[DMARCRecord], host: str) -> tuple[Mailbox, ...]:
     """Return the addresses to which *host* wants the reports; others than its own do not count."""
-    found = [mailbox_of(uri) for record in records for uri in record.aggregate_uris]
-    return tuple(it for it in found if it is not None and _host(it) == host)
+    found = (mailbox_of(uri) for record in records for uri in record.aggregate_uris)
+    own = (it for it in found if it is not None and _host(it) == host)
+    return tuple(islice(own, _REPLACED))
 
 
 def _host(mailbox: Mailbox) -> str:

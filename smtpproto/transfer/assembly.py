@@ -320,7 +320,7 @@ class RunningMTA:
         self.config = config
         self.relay.use(resolver, config.itself, config.tls_policies, config.srs)
         self.relay.reports.use(resolver, config.daily_reports)
-        self._dmarc_reports.use(resolver, config.daily_reports)
+        self._dmarc_reports.use(resolver, config.daily_reports, config.inspect)
         self._guarding.use(resolver, config.guards)
         self.reports.wake()
         routes = config.make_routes()
@@ -363,7 +363,7 @@ def assemble(
     relay = Relay(
         runtime, resolver, config.itself, hello, config.tls_policies, tls_reports, config.srs
     )
-    dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports)
+    dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports, config.inspect)
     guarding = Guarding(runtime, resolver, config.guards)
     agent = Agent(
         runtime,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import define, evolve, field
@@ -18,7 +18,7 @@ from ..policy.aggregate_report import AggregateReport
 from ..policy.aggregate_writing import AggregateCounts, report_mail
 from ..policy.dmarc import DMARCResult
 from ..policy.dmarc_record import DMARCPolicy
-from ..policy.message_check import MessageCheck
+from ..policy.message_check import Inspection, MessageCheck
 from ..policy.report_address import report_destinations
 from ..ports import Runtime, Semaphore
 from .reporting import DailyReports, Job, SendMail
@@ -39,15 +39,18 @@ class DMARCReports:
     _runtime: Runtime
     _resolver: Resolver
     _given: DailyReports | None
+    _inspect: Inspection | None
     _counts: AggregateCounts = field(init=False)
     _turn: Semaphore = field(init=False)  # of threads
 
     def __attrs_post_init__(self) -> None:
         self._turn, self._counts = self._runtime.semaphore(1), self._new_counts()
 
-    def use(self, resolver: Resolver, options: DailyReports | None) -> None:
+    def use(
+        self, resolver: Resolver, options: DailyReports | None, inspect: Inspection | None
+    ) -> None:
         """Use these from now on. What was counted is kept."""
-        self._resolver, self._given = resolver, options
+        self._resolver, self._given, self._inspect = resolver, options, inspect
 
     @property
     def options(self) -> DailyReports | None:
@@ -97,7 +100,8 @@ class DMARCReports:
 
     def _sending(self, report: AggregateReport, options: DailyReports, send: SendMail) -> _Sending:
         uris = report.record.aggregate_uris[:_ADDRESSES]
-        return _Sending(self._runtime, self._resolver, report, options, send, uris)
+        find = None if self._inspect is None else self._inspect.organizational_domain
+        return _Sending(self._runtime, self._resolver, report, options, send, uris, find)
 
 
 def _applied(verdict: Reply | Hold | None) -> DMARCPolicy:
@@ -118,9 +122,15 @@ class _Sending:
     _options: DailyReports
     _send: SendMail
     _uris: Sequence[str]  # to which it was not sent yet
+    _organizational_domain: Callable[[str], str] | None
 
     async def __call__(self) -> bool:
-        found = await report_destinations(self._report.domain, self._uris, self._resolver)
+        found = await report_destinations(
+            self._report.domain,
+            self._uris,
+            self._resolver,
+            organizational_domain=self._organizational_domain,
+        )
         boxes = [*dict.fromkeys(box for it in found for box in it.mailboxes)][:_ADDRESSES]
         if boxes:
             message = await self._runtime.in_thread(partial(self._message, boxes))

@@ -76,6 +76,21 @@ def test_the_receiver_may_name_other_addresses_of_its_own(rua: str, expected: li
     assert [str(box) for box in it.mailboxes] == expected
 
 
+def test_the_addresses_that_a_receiver_may_name_are_bounded() -> None:
+    rua = ",".join(f"mailto:a{number}@red.test" for number in range(1000))
+    it = destination(
+        "blue.test", "mailto:a@red.test", agreeing(NAME, *[f"v=DMARC1; rua={rua}"] * 2)
+    )
+    assert [str(box) for box in it.mailboxes] == [f"a{number}@red.test" for number in range(10)]
+
+
+def test_a_list_of_public_suffixes_replaces_the_tree_walk() -> None:
+    found, uris = zone({}), ["mailto:a@red.test"]
+    made = report_destinations("blue.test", uris, found, organizational_domain=lambda name: "test")
+    assert [len(it.mailboxes) for it in run(made)] == [1]
+    assert not found.asked
+
+
 def test_names_are_asked_for_as_a_labels() -> None:
     found = agreeing("xn--bcher-kva.test._report._dmarc.xn--rd-fka.test", "v=DMARC1")
     assert destination("Bücher.test", "mailto:a@r%C3%B6d.test", found).mailboxes

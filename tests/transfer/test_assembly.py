@@ -320,6 +320,7 @@ def parts(mail: RunningMTA) -> list[Any]:
         (agent.routes, agent._judge, agent._claimer.judge),
         (agent._outbox.reporter, agent._outbox.signer),
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
+        (mail._dmarc_reports._inspect,),
         (relay._demands._options, relay._srs),
         (mail._guarding.guards, mail._guarding._lists.lists),
     ]

@@ -266,6 +266,18 @@ def test_what_was_counted_before_a_stop_is_in_the_queue_after_it(run: Run) -> No
     assert [row.count for row in AggregateReport.parse(run(main)).rows] == [1]
 
 
+def test_reports_stay_in_the_organization_as_inspect_finds_it() -> None:
+    inspect = Inspection(keys=KEYS, organizational_domain=lambda domain: "org.test")
+    world = World(inspect=inspect)
+    world.add("b.test", rua="mailto:reports@a.test")  # a.test has not agreed
+
+    async def day() -> None:
+        await world.submit("ann@b.test")
+        await world.until(0.5)
+
+    assert [report(it).domain for it in world.run(day)] == ["b.test"]
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [
