@@ -37,12 +37,13 @@ _TEXT = 1000  # characters of a text that is written
 
 class AggregateCounts:
     """Counts what was found out about messages, until it is reported. *most* bounds the rows that
-    are kept."""
+    are kept; one domain may have a quarter of them, so that there is room for others."""
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
         self._rows: dict[tuple[str, DMARCRecord, str], Counter[AggregateRow]] = {}
         self._number = 0
+        self._of_domain = Counter[str]()
         self.left_out: int = 0
         """Messages that were not counted, because there were too many rows."""
 
@@ -58,13 +59,14 @@ class AggregateCounts:
             return
         row = _row_of(check, dmarc.disposition if applied is None else applied)
         policy = (dmarc.policy_domain, dmarc.record, dmarc.discovery_method)
-        rows = self._rows.setdefault(policy, Counter())
-        if row not in rows:
-            if self._number >= self._most:
+        if row not in self._rows.get(policy, ()):
+            its = self._of_domain[dmarc.policy_domain]
+            if self._number >= self._most or its >= max(self._most // 4, 1):
                 self.left_out += 1
                 return
             self._number += 1
-        rows[row] += 1
+            self._of_domain[dmarc.policy_domain] += 1
+        self._rows.setdefault(policy, Counter())[row] += 1
 
     def reports(
         self, *, organization: str, email: str, begin: int, end: int, unique: str
@@ -74,6 +76,7 @@ class AggregateCounts:
         *unique* are letters and digits that are in no report before; they begin the ids.
         """
         found, self._rows, self._number, self.left_out = self._rows, {}, 0, 0
+        self._of_domain.clear()
         return [
             AggregateReport(
                 organization=organization,
@@ -88,7 +91,6 @@ class AggregateCounts:
                 discovery_method=method,
             )
             for number, ((domain, record, method), rows) in enumerate(found.items())
-            if rows
         ]
 
 

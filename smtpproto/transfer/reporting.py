@@ -60,8 +60,8 @@ class DailyReports:
     """Reports of a kind an hour at most; those of a day that do not fit into 20 hours are left
     out."""
     rows: int = field(default=100_000, validator=ge(1), kw_only=True)
-    """Different rows of a day, of all reports of DMARC together; messages that need more are left
-    out."""
+    """Different rows of a day, of all reports of DMARC together; a domain may have a quarter of
+    them. Messages that need more are left out."""
     octets: int = field(default=10 * 1024 * 1024, validator=ge(1), kw_only=True)
     """Octets of a mail with a report of DMARC; if it were larger, or had more than 25 000 rows, the
     rarest rows are left out."""

@@ -243,13 +243,25 @@ def test_only_what_a_domain_asks_to_hear_of_is_counted() -> None:
 
 
 def test_rows_are_bounded_and_begin_anew_with_each_report() -> None:
-    counts = AggregateCounts(most=2)
+    counts = AggregateCounts(most=8)
     for number in (1, 2, 3, 4, 2):
         counts.add(message(sender=f"b{number}.test"))
     assert counts.left_out == 2
     [report] = take(counts)
     assert [it.count for it in report.rows] == [1, 2]
     assert (take(counts), counts.left_out) == ([], 0)
+    counts.add(message())
+    assert len(take(counts)) == 1
+
+
+def test_a_domain_with_many_rows_leaves_room_for_others() -> None:
+    counts, found = AggregateCounts(most=8), message()
+    for number in range(20):
+        for sender in range(5):
+            dmarc = evolve(found.dmarc, policy_domain=f"d{number}.test")
+            counts.add(evolve(message(sender=f"s{sender}.test"), dmarc=dmarc))
+    assert counts.left_out == 92
+    assert [len(it.rows) for it in take(counts)] == [2] * 4
 
 
 def test_a_row_keeps_only_the_beginning_of_a_reason_that_a_stranger_writes() -> None:
