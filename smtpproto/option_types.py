@@ -61,7 +61,7 @@ _WORDS: dict[Any, str] = {
 
 def check_type(name: str, value: object, kind: type | types.UnionType, instead: str) -> None:
     """Raise TypeError unless *value* is None or a *kind*. *instead* shows what to pass."""
-    if value is None:
+    if value is None or type(value) is kind:
         return
     known = kind.__args__ if isinstance(kind, types.UnionType) else (kind,)
     number = isinstance(value, bool) and bool not in known  # True is an int for Python
@@ -74,6 +74,17 @@ def require_type(name: str, value: object, kind: type | types.UnionType, instead
     check_type(name, value, kind, instead)
     if value is None:
         raise wrong_type(name, value, instead)
+
+
+def require_method(name: str, value: object, method: str, instead: str) -> None:
+    """Raise TypeError unless *value* is an object with this *method*, as a port has it."""
+    if isinstance(value, type) or not callable(getattr(value, method, None)):
+        raise wrong_type(name, value, instead)
+
+
+def require_resolver(resolver: object) -> None:
+    """Raise TypeError unless *resolver* looks like a :class:`.Resolver`."""
+    require_method("resolver", resolver, "lookup", "a resolver, such as DNSResolver()")
 
 
 def wrong_type(name: str, value: object, instead: str) -> TypeError:

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import BinaryIO
 
 from ..dns import Resolver
+from ..option_types import require_type
 from .dkim_check import DKIMCheck, DKIMLimits, DKIMResult
 from .dkim_signature import DKIMSignature
 from .header_section import HeaderReader, HeaderSection, feed_source
@@ -35,6 +36,7 @@ class DKIMVerifier:
     """
 
     def __init__(self, limits: DKIMLimits = _DEFAULT) -> None:
+        require_type("limits", limits, DKIMLimits, "DKIMLimits(...)")
         self._limits = limits
         self._reader = HeaderReader()
         self._bodies = BodyHashes()

@@ -24,6 +24,7 @@ from attrs import evolve, field, frozen
 from ..dns import Resolver
 from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
+from ..option_types import check_type, require_resolver, require_type
 from .dkim_check import DKIMCheck, DKIMResult
 from .dkim_signature import is_within
 from .dmarc_record import DMARCPolicy, DMARCRecord
@@ -35,6 +36,7 @@ from .spf_record import SPFResult
 
 __all__ = ["AuthenticatedDomain", "DMARCCheck", "DMARCResult", "author_domains", "check_dmarc"]
 
+_DKIM = "a list of DKIMCheck, such as verify_dkim returns"
 _MOST_AUTHORS = 4  # domains in a From field that are checked
 _WEAKER: Final = {
     DMARCPolicy.REJECT: DMARCPolicy.QUARANTINE,
@@ -145,12 +147,18 @@ async def check_dmarc(
     or one above it. It replaces the tree walk by the way of RFC 7489 3.2 and 6.6.3, for example
     with :func:`smtpproto.adapters.publicsuffixlist.public_suffixes`.
     """
-    given = (authors,) if isinstance(authors, str) else tuple(authors)
+    require_type("authors", authors, Iterable, "a domain, or what author_domains returns")
+    check_type("spf", spf, SPFCheck, "what check_spf returns, or None")
+    require_type("dkim", dkim, Iterable, _DKIM)
+    require_resolver(resolver)
+    given, signatures = (authors,) if isinstance(authors, str) else tuple(authors), tuple(dkim)
+    for it in signatures:
+        require_type("an element of dkim", it, DKIMCheck, _DKIM)
     names = tuple(dict.fromkeys(lower(ascii_name(it)) for it in given))
     if not names or len(names) > _MOST_AUTHORS:
         text = f"{len(names)} domains in the From field" if names else "no domain in the From field"
         return DMARCCheck(result=DMARCResult.PERMERROR, reason=text)
-    identifiers = _identifiers(spf, dkim)
+    identifiers = _identifiers(spf, signatures)
     checks = [
         await _check(name, identifiers, Walker(resolver, suffix_list=organizational_domain))
         for name in names

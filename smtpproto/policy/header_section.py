@@ -150,7 +150,7 @@ def feed_source(
     """Feed all of *source* with CRLF line ends, and set a seekable file back."""
     passed: object = source
     wrong = any(hasattr(passed, it) for it in ("as_bytes", "__fspath__"))  # EmailMessage, Path
-    if wrong or isinstance(passed, str):
+    if wrong or isinstance(passed, str | None):
         raise wrong_type("a message", source, "its octets, a binary file, or octets in pieces")
     if isinstance(source, bytes) and has_crlf_lines(source):
         feed(source)

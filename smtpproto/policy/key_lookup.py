@@ -9,6 +9,7 @@ from attrs import define, field
 from ..dns import Kind, Resolver, Status
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
+from ..option_types import require_method, require_resolver
 from .dkim_check import DKIMLimits, DKIMResult
 from .dkim_key import DKIMKey
 from .dkim_signature import DKIMSignature
@@ -49,6 +50,10 @@ class KeyLookup:
     _keys: Keys
     _limits: DKIMLimits
     _found: dict[str, DKIMKey | Refused] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_resolver(self._resolver)
+        require_method("keys", self._keys, "read", "CryptographyKeys()")
 
     async def record(self, signature: DKIMSignature) -> DKIMKey:
         """Return the key record that *signature* names. Raises Refused."""

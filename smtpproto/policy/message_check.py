@@ -23,7 +23,7 @@ from ..dns import Resolver
 from ..grammar.ascii_case import lower
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError, Reply
-from ..option_types import checked
+from ..option_types import check_type, checked
 from .arc import ARCCheck, ARCResult, ARCVerifier
 from .authentication_results import AuthenticationResults, MethodResult
 from .dkim_check import DKIMCheck, DKIMLimits
@@ -165,6 +165,7 @@ class MessageVerifier:
         *,
         organizational_domain: Callable[[str], str] | None = None,
     ) -> None:
+        check_type("request", request, SPFRequest, "SPFRequest(...), or None")
         self.request = request
         """It may be set before :meth:`check`, for example by the header section."""
         self._organizational_domain = organizational_domain

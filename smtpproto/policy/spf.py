@@ -28,10 +28,12 @@ from ..grammar.ascii_case import lower
 from ..grammar.domain import HelloHost
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError, Reply
+from ..option_types import require_resolver, require_type
 from .spf_evaluation import Ended, Evaluation, IPAddress, Verdict, ascii_name
 from .spf_record import SPFResult
 from .spf_trace import SPFTrace
 
+_REQUEST = "SPFRequest(client=..., helo=..., sender=..., now=...)"
 _POSTMASTER = "postmaster"  # the local-part of a sender without one (RFC 7208 2.4, 4.3)
 
 
@@ -127,6 +129,8 @@ async def check_spf(
     The null sender stands for postmaster at the name in HELO. *voids* is how many terms may find
     nothing in the DNS (RFC 7208 4.6.4). It raises nothing: whatever the DNS says is a result.
     """
+    require_type("request", request, SPFRequest, _REQUEST)
+    require_resolver(resolver)
     local_part, domain = _identity(request)
     evaluation = Evaluation(
         client=request.client,
@@ -146,6 +150,7 @@ async def check_helo(
 ) -> SPFCheck:
     """Check whether the client may call itself as it does in HELO (RFC 7208 2.3). The sender does
     not matter; else as :func:`check_spf`."""
+    require_type("request", request, SPFRequest, _REQUEST)
     check = await check_spf(evolve(request, sender=None), resolver, voids=voids)
     return evolve(check, identity="helo")
 
@@ -170,6 +175,7 @@ def _split(sender: str | Mailbox | ReversePath | None) -> tuple[str, str]:
         return "", ""
     if isinstance(sender, Mailbox):
         return sender.local_part, "" if sender.domain is None else str(sender.domain)
+    require_type("sender", sender, str, "an address")
     local_part, _, domain = sender.rpartition("@")
     return local_part, domain
 

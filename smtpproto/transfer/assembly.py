@@ -34,7 +34,7 @@ from ..mta.srs import SRS
 from ..mta.status import date_field
 from ..mta.store import Entry, QueueStore, Selection
 from ..mta.trace import MAX_HOPS, Tracer
-from ..option_types import checked, wrong_type
+from ..option_types import checked, require_resolver
 from ..policy import DKIM, ARCSealer, DKIMSigner, Inspection
 from ..ports import Runtime
 from .agent import Agent
@@ -104,9 +104,8 @@ def _to_sealer(value: ARCSealer | DKIM | None) -> ARCSealer | None:
 
 
 def _check_resolver(resolver: object) -> None:
-    known = not isinstance(resolver, type) and callable(getattr(resolver, "lookup", None))
-    if resolver is not None and not known:
-        raise wrong_type("resolver", resolver, "a resolver, such as DNSResolver()")
+    if resolver is not None:
+        require_resolver(resolver)
 
 
 @checked
