@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def read_inspection(table: Table) -> Inspection | None:
         return None
     keys = _cryptography(table, "inspect").CryptographyKeys()
     sealers = inspect.take_texts("trusted_sealers") or ()
-    make = partial(Inspection, keys=keys, trusted_sealers=sealers)
+    find = _public_suffixes(inspect) if inspect.take("public_suffixes", bool) else None
+    make = partial(Inspection, keys=keys, trusted_sealers=sealers, organizational_domain=find)
     return of_fields(inspect, make, _INSPECT)
 
 
@@ -72,6 +74,14 @@ def _key(table: Table) -> DKIM:
             raise GrammarError(error.message + where) from None
     with table.checks():
         return DKIM(domain, selector=selector, key=key, identity=identity or "")
+
+
+def _public_suffixes(table: Table) -> Callable[[str], str]:
+    try:
+        from ..adapters.publicsuffixlist import public_suffixes  # noqa: PLC0415 - it is an extra
+    except ImportError as error:
+        raise table.error("public_suffixes", str(error)) from None
+    return public_suffixes()
 
 
 def _cryptography(table: Table, name: str) -> Any:

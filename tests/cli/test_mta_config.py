@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -403,6 +404,17 @@ def test_messages_are_checked_and_signed_as_the_file_says(tmp_path: Path) -> Non
     assert configured(tmp_path, text + "password_file = 'secret'\n").sign.keys
     seal = configured(tmp_path, "[inspect]\n" + SIGN.replace("[[sign]]", "[seal]")).seal
     assert (seal.key.domain, seal.key.selector) == ("example.org", "s1")
+
+
+def test_public_suffixes_find_organizations_if_the_file_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert configured(tmp_path, "[inspect]\n").inspect.organizational_domain is None
+    text = "[inspect]\npublic_suffixes = true\n"
+    find = configured(tmp_path, text).inspect.organizational_domain
+    assert find("a.b.example.co.uk") == "example.co.uk"
+    monkeypatch.setitem(sys.modules, "smtpproto.adapters.publicsuffixlist", None)
+    assert "line 6: inspect.public_suffixes: " in refusal(tmp_path, START + LISTEN + text)
 
 
 def test_a_listener_may_sign_what_programs_send_without_a_login(tmp_path: Path) -> None:
