@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..limits import EXCLUDED_LANES, REMEMBERED_DESTINATIONS, ScheduleLimits
-from .fair_queue import FairQueue
+from .destination import APART, HOLD, Destination, Waiting
 from .queue import Attempt, Delivery, Message
 from .window import Feedback, Window, feedback_of
 
 __all__ = ["Excluded", "Feedback", "Job", "PutBack", "Schedule", "feedback_of"]
 
-_APART = 0.001  # seconds between deliveries that are put back, so that they do not return at once
-_SLOWEST = 10.0  # the same, to a destination that is slower than that
-_RETURN = (5.0, 60.0)  # seconds after which the first of them returns
+_RETURN = (5.0, 60.0)  # seconds after which the first delivery that was put back returns
 _LATEST = 3600.0  # seconds by which any of them returns later than the first
 _COSTLY = 262144  # octets that cost an origin as much as a transaction
 _MOST = 100.0  # the highest cost, in transactions
-_HOLD = 60.0  # seconds for which deliveries to a slow destination wait in memory, at most
 
 
 Excluded = tuple[str, str | None]
@@ -51,45 +48,6 @@ class PutBack:
 
 
 @define(eq=False)
-class _Waiting:
-    """A message with the deliveries to one destination that wait for their turn."""
-
-    message: Message
-    deliveries: list[Delivery]
-
-
-@define(eq=False)
-class _Destination:
-    name: str
-    window: Window
-    queue: FairQueue[_Waiting] = Factory(FairQueue)
-    waiting: dict[str, _Waiting] = Factory(dict)  # by the id of the message
-    recipients: int = 0  # that wait
-    by_origin: Counter[str] = Factory(Counter)  # the same
-    put_back: int = 0  # since there was room for all
-    pace: float = _APART  # seconds for a recipient, while others wait
-    answered: float | None = None  # when it last answered, while others wait
-    trouble: Attempt | None = None  # the last that failed
-    suspects: int = 0  # jobs that count as those of a suspect
-    full: bool = False  # until it is half empty, or the store would be asked for each delivery
-    big: set[str] = Factory(set)  # origins with enough that waits, in the same way
-    slow_until: float = 0.0  # by a limit of this server; 0.0 if that did not matter lately
-    slow_for: float = 0.0  # seconds, when that was said
-    limit: Attempt | None = None  # what tells of the limit
-
-    def quiet_until(self, now: float) -> float | None:
-        """Return until when no job may begin; None if one may *now*."""
-        self.slow_until = min(self.slow_until, now + self.slow_for)  # if the clock was put back
-        until = max(self.window.paused_until(now) or 0.0, self.slow_until)
-        return until if now < until else None
-
-    def is_closed(self, now: float) -> bool:
-        """Return whether deliveries had better not wait in memory."""
-        is_paused = self.window.paused_until(now) is not None
-        return is_paused or (self.quiet_until(now) or 0.0) > now + _HOLD
-
-
-@define(eq=False)
 class Schedule:
     """The deliveries that a mail agent has claimed, and the order in which it works on them.
 
@@ -107,16 +65,16 @@ class Schedule:
 
     _limits: ScheduleLimits = field(factory=ScheduleLimits)
     _share: Callable[[int, str], int] = lambda limit, _: limit
-    _destinations: dict[str, _Destination] = field(factory=dict, init=False)
-    _ready: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
-    _ready_suspects: OrderedDict[str, _Destination] = field(factory=OrderedDict, init=False)
+    _destinations: dict[str, Destination] = field(factory=dict, init=False)
+    _ready: OrderedDict[str, Destination] = field(factory=OrderedDict, init=False)
+    _ready_suspects: OrderedDict[str, Destination] = field(factory=OrderedDict, init=False)
     _idle: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
-    _blocked: dict[str, _Destination] = field(factory=dict, init=False)  # paused, or without room
+    _blocked: dict[str, Destination] = field(factory=dict, init=False)  # paused, or without room
     _recipients: int = field(default=0, init=False)  # that wait, or have a connection
     _busy: int = field(default=0, init=False)
     _suspects: int = field(default=0, init=False)  # jobs with destinations that failed last
     _suspect_turn: bool = field(default=False, init=False)
-    _slow: dict[str, _Destination] = field(factory=dict, init=False)  # for which some wait
+    _slow: dict[str, Destination] = field(factory=dict, init=False)  # for which some wait
     _look: float = field(default=0.0, init=False)  # when the first of these is so no more
 
     @property
@@ -201,7 +159,8 @@ class Schedule:
     def next_job(self, now: float) -> Job | None:
         """Return the next job; None if nothing can be done before a job is :meth:`done`, or more
         deliveries are added."""
-        self._hurry(now)
+        if self._slow:
+            self._hurry(now)
         ring = self._next_ring()
         if ring is None:
             return None
@@ -224,13 +183,13 @@ class Schedule:
         if feedback is Feedback.ANSWERED:
             found.trouble = None
             found.put_back = 0 if found.window.on_probation else found.put_back
-            _measure(found, len(job.deliveries), now)
+            found.measure(len(job.deliveries), now)
         elif feedback is Feedback.FAILED:
             found.trouble = because
         found.window.end(feedback, now)
         self._busy -= 1
         self._recipients -= len(job.deliveries)
-        if found.quiet_until(now) is None:
+        if found.slow_until and found.quiet_until(now) is None:
             found.slow_until = 0.0
         refused = self._empty(found, now) if found.is_closed(now) else []
         self._place(found, now)
@@ -260,14 +219,14 @@ class Schedule:
             self._place(found, now)
         return refused
 
-    def _destination(self, name: str) -> _Destination:
+    def _destination(self, name: str) -> Destination:
         found = self._destinations.get(name)
         if found is None:
             window = Window(self._limits, lambda limit: self._share(limit, name))
-            found = self._destinations[name] = _Destination(name, window)
+            found = self._destinations[name] = Destination(name, window)
         return found
 
-    def _has_room(self, found: _Destination, origin: str, now: float) -> bool:
+    def _has_room(self, found: Destination, origin: str, now: float) -> bool:
         """Return whether *found* may have one more delivery of *origin*.
 
         It may have as many as are free in all, and an origin three times as many as are free of
@@ -281,16 +240,16 @@ class Schedule:
             and found.by_origin[origin] < 3 * (most - found.recipients)
         )
 
-    def _most(self, found: _Destination) -> int:
+    def _most(self, found: Destination) -> int:
         """Return how many deliveries to *found* may wait; if it is slow or on probation, one job
         is enough."""
         most, few = self._limits.active_per_destination, self._limits.recipients
         return min(most, few) if found.window.on_probation or found.slow_until else most
 
-    def _take(self, found: _Destination, message: Message, delivery: Delivery) -> None:
+    def _take(self, found: Destination, message: Message, delivery: Delivery) -> None:
         waiting = found.waiting.get(message.id)
         if waiting is None:
-            waiting = found.waiting[message.id] = _Waiting(message, [])
+            waiting = found.waiting[message.id] = Waiting(message, [])
             found.queue.add(
                 waiting,
                 origin=message.origin,
@@ -301,7 +260,7 @@ class Schedule:
         self._count(found, message.origin, 1)
         self._recipients += 1
 
-    def _take_job(self, found: _Destination) -> Job:
+    def _take_job(self, found: Destination) -> Job:
         waiting = found.queue.first()
         message, most = waiting.message, self._limits.recipients
         taken, waiting.deliveries[:most] = tuple(waiting.deliveries[:most]), []
@@ -312,7 +271,7 @@ class Schedule:
         self._count(found, message.origin, -len(taken))
         return Job(destination=found.name, message=message, deliveries=taken)
 
-    def _count(self, found: _Destination, origin: str, more: int) -> None:
+    def _count(self, found: Destination, origin: str, more: int) -> None:
         """Count *more* deliveries of *origin* that wait."""
         found.recipients += more
         found.by_origin[origin] += more
@@ -324,7 +283,7 @@ class Schedule:
         if not number:
             del found.by_origin[origin]
 
-    def _empty(self, found: _Destination, now: float) -> list[PutBack]:
+    def _empty(self, found: Destination, now: float) -> list[PutBack]:
         """Put back all that waits for *found*."""
         waiting = found.queue.clear()
         found.waiting.clear()
@@ -339,27 +298,27 @@ class Schedule:
         ]
 
     def _put_back(
-        self, found: _Destination, message: Message, delivery: Delivery, now: float
+        self, found: Destination, message: Message, delivery: Delivery, now: float
     ) -> PutBack:
         due = found.quiet_until(now)
         limit = found.limit if found.slow_until else None
         because = found.trouble if found.window.on_probation else limit
         if due is None:
             due = now + self._until_room(found)
-        due += min(found.put_back * max(found.pace, _APART), _LATEST)
+        due += min(found.put_back * max(found.pace, APART), _LATEST)
         found.put_back += 1
         return PutBack(
             destination=found.name, message=message, delivery=delivery, due=due, because=because
         )
 
-    def _until_room(self, found: _Destination) -> float:
+    def _until_room(self, found: Destination) -> float:
         """Return the seconds until what waits for *found* will be gone, within bounds."""
         soonest, latest = _RETURN
         if found.window.on_probation:  # first its probe must end
             return min(self._limits.pause, latest)
         return min(max(found.recipients * found.pace, soonest), latest)
 
-    def _next_ring(self) -> OrderedDict[str, _Destination] | None:
+    def _next_ring(self) -> OrderedDict[str, Destination] | None:
         """Return the ring of destinations whose turn it is; None if no job can begin."""
         if self._busy >= self._limits.connections:
             return None
@@ -371,14 +330,14 @@ class Schedule:
         self._suspect_turn = True
         return self._ready or None
 
-    def _place(self, found: _Destination, now: float) -> None:
+    def _place(self, found: Destination, now: float) -> None:
         """Put *found* where it belongs after a change."""
         name, window, quiet_until = found.name, found.window, found.quiet_until(now)
         ready = found.recipients > 0 and window.has_room(now) and quiet_until is None
-        if found.recipients and found.slow_until == quiet_until:
+        if found.slow_until and found.recipients and found.slow_until == quiet_until:
             self._look = min(self._look, found.slow_until) if self._slow else found.slow_until
             self._slow[name] = found
-        else:
+        elif self._slow:
             self._slow.pop(name, None)
         for ring, wanted in (
             (self._ready, ready and not window.suspect),
@@ -400,11 +359,11 @@ class Schedule:
                 found.put_back = 0
         self._remember(found)
 
-    def _is_closed(self, found: _Destination, now: float) -> bool:
+    def _is_closed(self, found: Destination, now: float) -> bool:
         is_closed = found.full or bool(found.big) or found.window.is_shut
         return is_closed or found.quiet_until(now) is not None
 
-    def _closed(self, now: float) -> Iterator[_Destination]:
+    def _closed(self, now: float) -> Iterator[Destination]:
         """Yield destinations that do not take all deliveries *now*, at most 1,000."""
         for name, found in list(islice(self._blocked.items(), EXCLUDED_LANES)):
             if self._is_closed(found, now):
@@ -414,13 +373,13 @@ class Schedule:
 
     def _hurry(self, now: float) -> None:
         """Let destinations begin jobs again that were slow."""
-        self._look = min(self._look, now + _HOLD)  # if the clock was put back
-        if self._slow and now >= self._look:
+        self._look = min(self._look, now + HOLD)  # if the clock was put back
+        if now >= self._look:
             slow, self._slow = self._slow, {}
             for found in slow.values():
                 self._place(found, now)
 
-    def _remember(self, found: _Destination) -> None:
+    def _remember(self, found: Destination) -> None:
         """Forget *found* if there is nothing to know about it, and the longest idle destination if
         too many are remembered."""
         self._idle.pop(found.name, None)
@@ -438,11 +397,3 @@ class Schedule:
         self._blocked.pop(name, None)
         self._slow.pop(name, None)
         del self._destinations[name]
-
-
-def _measure(found: _Destination, recipients: int, now: float) -> None:
-    """Let the pace of *found* follow a job that was answered, if others waited meanwhile."""
-    if found.answered is not None:
-        seconds = max(now - found.answered, 0) / recipients
-        found.pace += (min(seconds, _SLOWEST) - found.pace) / 8
-    found.answered = now if found.recipients else None

@@ -71,9 +71,11 @@ class Worker:
     async def work(self, job: Job, routes: Routes) -> Finished:
         """Do *job*, as far as limits allow. It raises nothing: an error of this program is an
         attempt that failed, and says nothing about the destination."""
-        if self._guarding is None:
-            return await self._work(job, routes, Permit(job.deliveries))
-        permit = await self._guarding.permit(job)
+        permit = Permit(job.deliveries)
+        if self._guarding is not None:
+            permit = await self._guarding.permit(job)
+        if self._guarding is None or permit.demand is None:
+            return await self._work(job, routes, permit)
         if not permit.allowed:
             return Finished(job=job, tried=(), feedback=Feedback.NEITHER, permit=permit)
         allowed = evolve(job, deliveries=permit.allowed)
