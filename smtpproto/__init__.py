@@ -17,6 +17,8 @@ are
 * ``smtpproto.mta``, ``smtpproto.transfer``, ``smtpproto.adapters.sqlite_queue`` and
   ``smtpproto.adapters.postgres_queue``: the routes, the queue and the handler of a mail agent
   (MTA), and queues in databases: one for a single process, one for many;
+* ``smtpproto.delivery``, ``smtpproto.adapters.maildir``, ``.mbox`` and ``.pipe``: the last step of
+  a message, into mailboxes and programs;
 * ``smtpproto.filters``: milters, spamd and functions that look at what a mail agent takes;
 * ``smtpproto.adapters.sqlite_states`` and ``smtpproto.adapters.postgres_states``: what guards of an
   MTA keep, in databases;

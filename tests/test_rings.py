@@ -52,6 +52,7 @@ BELOW: dict[str, list[str]] = {
 CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]
 BELOW["filters"] = [*sorted(CORE), "server"]
+BELOW["delivery"] = ["late_names", "option_types", "grammar", "mta"]
 BELOW["transfer"] = BELOW["doctor"] = [*BELOW]
 BELOW["adapters"] = BELOW["testing"] = [*BELOW]
 BELOW["cli"] = [*BELOW]
@@ -116,7 +117,7 @@ def test_only_the_outer_rings_import_io_clocks_and_randomness(path: Path) -> Non
         assert not tops & IO_MODULES, part
         assert "datetime" not in tops or not _attributes(path) & CLOCK, part
         assert "ssl" not in tops or part == "tls", part
-    if part in CORE | {"client", "server", "filters", "transfer", "doctor"}:
+    if part in CORE | {"client", "server", "delivery", "filters", "transfer", "doctor"}:
         extras = EXTRAS.get(path.relative_to(ROOT).as_posix(), set())
         library = tops - {"smtpproto", "attrs", "__future__"} - extras
         assert library <= sys.stdlib_module_names, (

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..adapters.asyncio import connect, serve
+from ..adapters.maildir import MaildirFolder
 from ..client.config import TLSMode
 from ..client.connection import Client
 from ..grammar.address import ForwardPath
@@ -25,7 +26,6 @@ from ..sasl import Login
 from ..server.handler import Session, Verdict
 from .inbox import Inbox, SingleUser
 from .mail_story import MailStory
-from .maildir import Maildir
 from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
 from .transcript import Transcript
@@ -66,7 +66,7 @@ def _run_dialogue(
     """Run the client and the server. Return whether every message arrived as it should."""
     keep = args.maildir is not None
     with nullcontext(args.maildir) if keep else TemporaryDirectory(prefix="smtpproto-") as path:
-        passed = asyncio.run(_Demo(Maildir(path), transcript, messages).run())
+        passed = asyncio.run(_Demo(MaildirFolder(path), transcript, messages).run())
     kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
     verdict, count = "OK" if all(passed) else "FAILED", f"{sum(passed)} of {len(passed)} messages"
@@ -78,7 +78,7 @@ class _Demo:
     """One run of the client and the server."""
 
     def __init__(
-        self, maildir: Maildir, transcript: Transcript, messages: list[DemoMessage]
+        self, maildir: MaildirFolder, transcript: Transcript, messages: list[DemoMessage]
     ) -> None:
         self._maildir = maildir
         self._seen = self._stored()
@@ -89,7 +89,7 @@ class _Demo:
     async def run(self) -> list[bool]:
         """Send the messages, then check each. Return which of them arrived as they should."""
         for_server, for_client = _contexts()
-        inbox, authenticator = _Inbox(lambda _: self._maildir.deliver()), SingleUser(self._login)
+        inbox, authenticator = _Inbox(lambda _: self._maildir.begin()), SingleUser(self._login)
         async with serve(
             inbox, _HOST, hostname=SERVER, context=for_server, authenticator=authenticator
         ) as server:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+from attrs import frozen
+
+from ..adapters.maildir import MaildirFolder, NewMessage
 from ..grammar.domain import to_ascii_host
 from ..grammar.envelope import Envelope
 from ..grammar.printable import printable
@@ -27,15 +31,15 @@ class Inbox(Handler):
         return self._store(envelope)
 
 
-class Mailbox(Inbox):
+class Mailbox(Handler):
     """Stores each message as final delivery does: after the fields Return-Path and Received (RFC
-    5321 4.4)."""
+    5321 4.4). It writes in threads, so that the server does not wait for the disk."""
 
-    def __init__(self, store: Store, hostname: str) -> None:
-        super().__init__(store)
+    def __init__(self, folder: MaildirFolder, hostname: str) -> None:
+        self._folder = folder
         self._hostname = to_ascii_host(hostname)
 
-    def data(self, session: Session, envelope: Envelope) -> Sink:
+    async def data(self, session: Session, envelope: Envelope) -> Sink:
         received = Received(
             hello=session.hello,
             peer=session.peer[0],
@@ -49,13 +53,29 @@ class Mailbox(Inbox):
             cipher="" if session.tls is None else session.tls.cipher,
             recipient=envelope.recipients[0] if len(envelope.recipients) == 1 else None,
         )
-        sink = super().data(session, envelope)
+        sink = _ThreadedSink(await asyncio.to_thread(self._folder.begin))
         try:
-            sink.write(return_path(envelope.sender) + bytes(received))
+            await sink.write(return_path(envelope.sender) + bytes(received))
         except BaseException:  # the server does not have the sink yet, and cannot abort it
-            sink.abort()
+            await sink.abort()
             raise
         return sink
+
+
+@frozen
+class _ThreadedSink:
+    """Writes a message in threads of asyncio."""
+
+    _sink: NewMessage
+
+    async def write(self, data: bytes) -> None:
+        await asyncio.to_thread(self._sink.write, data)
+
+    async def commit(self) -> None:
+        await asyncio.to_thread(self._sink.commit)
+
+    async def abort(self) -> None:
+        await asyncio.to_thread(self._sink.abort)
 
 
 class SingleUser(Authenticator):

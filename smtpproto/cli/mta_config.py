@@ -12,6 +12,9 @@ from attrs import define, field, fields, frozen
 
 from ..adapters.asyncio import MTA
 from ..adapters.https import HTTPSFetch
+from ..adapters.maildir import Maildir
+from ..adapters.mbox import Mbox
+from ..adapters.pipe import Pipe
 from ..adapters.sqlite_policies import SQLitePolicies
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
@@ -31,7 +34,6 @@ from ..transfer.assembly import MTAOptions
 from ..transfer.receive import Receiver
 from ..transfer.relay import check_route
 from ..transfer.tls_policies import TLSPolicies
-from .mailboxes import Mailboxes
 from .mta_aliases import read_aliases, read_srs
 from .mta_filters import read_filter
 from .mta_guards import read_guards
@@ -52,7 +54,10 @@ _REPORTS = {"name": str, "max_returned": int, "success_for_all": bool}
 _COUNTS = ("answers", "octets")
 _CACHE = {it.name: int if it.name in _COUNTS else float for it in fields(DNSCacheLimits)}
 _FIXED = ("hostname", "queue", "storage", "listen", "status", "metrics")
-_KINDS = "direct = true, smart_host = ..., or maildir = ..."
+_MAILDIR = {"separator": str, "folders": bool, "quota": int, "crlf": bool}
+_MBOX = {"separator": str, "lock_timeout": float}
+_PIPE = {"separator": str, "timeout": float, "crlf": bool}
+_KINDS = "direct = true, smart_host, maildir, mbox, pipe or lmtp = ..."
 
 
 @define
@@ -216,20 +221,21 @@ def _routes(table: Table, check: Callable[[Mapping[str, Route]], object]) -> dic
 
 def _route(table: Table) -> Route:
     direct, hosts = table.take("direct", bool), table.take_texts("smart_host")
-    maildir = table.take_path("maildir")
-    if [direct is True, hosts is not None, maildir is not None].count(True) != 1:
+    maildir, mbox = table.take_path("maildir"), table.take_path("mbox")
+    pipe, lmtp = table.take_texts("pipe"), table.take_texts("lmtp")
+    if [direct or None, hosts, maildir, mbox, pipe, lmtp].count(None) != 5:
         raise table.error(None, f"a route has one of {_KINDS}")
     if maildir is not None:
-        table.end()
-        try:
-            boxes = Mailboxes(maildir)
-        except (LookupError, ValueError):
-            text = "may have {user} and {domain}, and no other braces"
-            raise table.error("maildir", text) from None
-        return Local(boxes, boxes.knows)
+        return Local(of_fields(table, partial(Maildir, maildir), _MAILDIR))
+    if mbox is not None:
+        return Local(of_fields(table, partial(Mbox, mbox), _MBOX))
+    if pipe is not None:
+        return Local(of_fields(table, partial(Pipe, pipe), _PIPE))
     port, options = table.take("port", int), _client_options(table)
     table.end()
     with table.checks():
+        if lmtp is not None:
+            return SmartHost(lmtp, port, final=True, lmtp=True, **options)
         if hosts is not None:
             return SmartHost(hosts, port, **options)
         return Direct(port=25 if port is None else port, **options)

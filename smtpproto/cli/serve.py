@@ -7,12 +7,13 @@ import asyncio
 import ssl
 
 from ..adapters.asyncio import serve_forever
+from ..adapters.maildir import MaildirFolder
 from ..errors import GrammarError
 from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
+from ..server.handler import Handler
 from .inbox import Inbox, Mailbox, MessagePrinter, SingleUser
-from .maildir import Maildir
 from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
 
 _PORT = 2525
@@ -101,11 +102,10 @@ def read_users(path: str) -> Authenticator:
         raise UsageError(f"{path}: {error.message}; smtpproto password makes lines") from None
 
 
-def _inbox(args: argparse.Namespace) -> Inbox:
+def _inbox(args: argparse.Namespace) -> Handler:
     if args.maildir is None:
         return Inbox(MessagePrinter)
-    directory = Maildir(args.maildir)
-    return Mailbox(lambda _: directory.deliver(), args.hostname)
+    return Mailbox(MaildirFolder(args.maildir), args.hostname)
 
 
 def _context(args: argparse.Namespace) -> ssl.SSLContext | None:

@@ -44,20 +44,33 @@ class SmartHost:
     Several hosts are tried in turn. Mail goes to each as it is named: MX records are not looked up.
     The TLSA records and the MTA-STS policy of a name count if the MTA uses them (RFC 7672 2.2.2,
     RFC 8461 3.4).
+
+    A *final* host has the mailboxes: ``SmartHost("lmtp:///run/dovecot/lmtp", final=True)``. Mail
+    for it is taken from all clients, as mail for a :class:`Local` is.
     """
 
     hosts: tuple[str, ...] = field(repr=lambda hosts: repr([*map(_without_login, hosts)]))
     port: int | None
+    final: bool
     options: Mapping[str, Any] = field(repr=False)
 
-    def __init__(self, hosts: str | Iterable[str], port: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        hosts: str | Iterable[str],
+        port: int | None = None,
+        *,
+        final: bool = False,
+        **options: Any,
+    ) -> None:
         require_type("hosts", hosts, str | Iterable, "a str, or several")
         check_type("port", port, int, "an int")
+        require_type("final", final, bool, "True or False")
         several = (hosts,) if isinstance(hosts, str) else tuple(hosts)
         if not several:
             raise ValueError("a smart host needs at least one host")
         object.__setattr__(self, "hosts", several)
         object.__setattr__(self, "port", port)
+        object.__setattr__(self, "final", final)
         object.__setattr__(self, "options", options)
 
     def key(self, domain: str) -> str:
@@ -80,9 +93,12 @@ class Local:
     """To a mailbox here: *deliver* takes the message."""
 
     deliver: Callable[..., Any]
-    knows: Callable[[ForwardPath], bool] | None = None
+    knows: Callable[[ForwardPath], bool] | None = field(
+        default=Factory(lambda self: getattr(self.deliver, "knows", None), takes_self=True)
+    )
     """Returns whether a recipient has a mailbox; others are refused with 550 5.1.1. Mail for a
-    postmaster without one goes to that of the MTA (RFC 5321 4.5.1). None: all have one."""
+    postmaster without one goes to that of the MTA (RFC 5321 4.5.1). None: all have one. The default
+    is the method ``knows`` of *deliver*, if it has one."""
 
     def key(self, domain: str) -> str:
         """Return what names the destination, for limits and for people."""

@@ -20,7 +20,7 @@ from ..mta.queue import Delivery, Message, State, make_id
 from ..mta.queue_events import QueueEvent
 from ..mta.retry import RetrySchedule
 from ..mta.rewrite import NO_ALIASES, Aliases, Expansion, Target, deliveries_of, expand
-from ..mta.route import Direct, Local, Route, Routes
+from ..mta.route import Direct, Local, Route, Routes, SmartHost
 from ..mta.settlement import Hold
 from ..mta.srs import SRS
 from ..mta.store import Body, Queued, QueueStore, domain_key
@@ -60,7 +60,7 @@ class Relaying:
     """Who may send mail to whom through this server.
 
     Clients that have logged in may send to all recipients. All clients may send to recipients whose
-    route is :class:`.Local`.
+    route is :class:`.Local`, or a :class:`.SmartHost` that is final.
     """
 
     relay_from: tuple[Network, ...] = field(default=(), converter=to_networks)
@@ -147,7 +147,9 @@ class Intake:
         return self.is_local(recipient) or self._is_virtual(recipient)
 
     def _is_relayed(self, recipient: ForwardPath) -> bool:
-        return self.relaying.relay_for.route(_NULL, recipient) is not None
+        route = self._route(recipient)
+        is_final = isinstance(route, SmartHost) and route.final
+        return is_final or self.relaying.relay_for.route(_NULL, recipient) is not None
 
     def filters_for(self, *, trusted: bool) -> Sequence[Filter]:
         """Return the filters that a message passes. *trusted*: its client may send to all

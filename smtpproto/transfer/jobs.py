@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from ..errors import ContentLost, QueueFailed
 from ..grammar.printable import printable
@@ -16,7 +16,7 @@ from ..mta.schedule import Feedback, Job, feedback_of
 from ..mta.store import QueueStore
 from ..ports import Runtime
 from .guarding import Guarding, Permit
-from .local import deliver_locally
+from .local import LocalDelivery
 from .relay import Relay
 from .trial import Tried
 
@@ -67,6 +67,10 @@ class Worker:
     _store: QueueStore
     _relay: Relay
     _guarding: Guarding | None
+    _local: LocalDelivery = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._local = LocalDelivery(self._runtime)
 
     async def work(self, job: Job, routes: Routes) -> Finished:
         """Do *job*, as far as limits allow. It raises nothing: an error of this program is an
@@ -92,9 +96,7 @@ class Worker:
                 if route is None:
                     tried += without_route(deliveries, self._runtime.utc())
                 elif isinstance(route, Local):
-                    tried += await deliver_locally(
-                        self._runtime, route, job.message, deliveries, content
-                    )
+                    tried += await self._local.attempt(route, job.message, deliveries, content)
                 else:
                     tried += await self._relay.attempt(route, job.message, deliveries, content)
         except QueueFailed as error:

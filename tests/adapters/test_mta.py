@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.cryptography_keys import CryptographyKeys, PrivateKey
+from smtpproto.adapters.maildir import Maildir
 from smtpproto.adapters.sqlite_queue import SQLiteQueue
 from smtpproto.dns import Kind
 from smtpproto.dns_cache import CachingResolver
@@ -208,6 +210,39 @@ def test_what_strangers_send_is_checked(mail: Mail) -> None:
     field = content.replace(b"\r\n ", b" ").partition(b"\r\n")[0]
     assert field.startswith(b"Authentication-Results: mx.example.org; spf=none ")
     assert b" dmarc=none " in field
+
+
+def test_a_plain_function_that_delivers_may_block(mail: Mail) -> None:
+    started, released = threading.Event(), threading.Event()
+
+    def deliver(*_: Any) -> None:
+        started.set()
+        assert released.wait(10)
+
+    async def scenario(mta: Any) -> None:
+        await mta.send(MESSAGE)
+        await mail.runtime().in_thread(started.wait)
+        released.set()  # the loop goes on
+        assert "delivered" in str(await mail.event(is_done))
+
+    mail.use(MemoryQueue(), {"example.net": Local(deliver)}, scenario)
+
+
+def test_large_messages_reach_all_mailboxes(mail: Mail, tmp_path: Path) -> None:
+    content = MESSAGE + b"hello\r\n" * 20_000  # the queue has it in a file
+    for user in ("bob", "cat"):
+        (tmp_path / user).mkdir()
+
+    async def scenario(mta: Any) -> None:
+        await mta.send(content, Envelope("ann@example.org", ["bob@example.net", "cat@example.net"]))
+        for user in ("bob", "cat"):
+            await mail.event(lambda it, user=user: is_done(it) and user in str(it))  # type: ignore[misc]
+
+    routes: dict[str, Route] = {"example.net": Local(Maildir(f"{tmp_path}/{{user}}"))}
+    mail.use(SQLiteQueue(tmp_path / "queue.db"), routes, scenario)
+    for user in ("bob", "cat"):
+        [file] = (tmp_path / user / "new").iterdir()
+        assert file.read_bytes().endswith(content.replace(b"\r\n", b"\n"))
 
 
 def test_date_and_message_id_of_a_message_are_left_as_they_are(mail: Mail) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from smtpproto.adapters.maildir import NewMessage
 from smtpproto.cli import main
-from smtpproto.cli.maildir import Delivery
 from smtpproto.testing.mail_host import BUSY
 from smtpproto.transfer.receive import QueueSink
 
@@ -145,8 +145,10 @@ def test_messages_are_kept_in_the_given_maildir(
 def test_an_altered_octet_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write = Delivery.write
-    monkeypatch.setattr(Delivery, "write", lambda self, data: write(self, data.replace(b"x", b"y")))
+    write = NewMessage.write
+    monkeypatch.setattr(
+        NewMessage, "write", lambda self, data: write(self, data.replace(b"x", b"y"))
+    )
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
     assert "DIFFERENT" in shown
@@ -156,14 +158,14 @@ def test_an_altered_octet_fails_the_check(
 def test_a_lost_message_fails_the_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commit = Delivery.commit
-    deliveries: list[Delivery] = []
+    commit = NewMessage.commit
+    deliveries: list[NewMessage] = []
 
-    def drop_second(self: Delivery) -> None:
+    def drop_second(self: NewMessage) -> None:
         deliveries.append(self)
         (self.abort if len(deliveries) == 2 else lambda: commit(self))()
 
-    monkeypatch.setattr(Delivery, "commit", drop_second)
+    monkeypatch.setattr(NewMessage, "commit", drop_second)
     assert main(["demo"]) == 1
     shown = capsys.readouterr().out
     assert "DIFFERENT: 0 kept for 1 sent" in shown

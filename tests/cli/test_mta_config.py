@@ -19,6 +19,9 @@ from smtpproto.adapters.cryptography_certificates import CryptographyCertificate
 from smtpproto.adapters.cryptography_keys import PrivateKey
 from smtpproto.adapters.dnspython import DNSResolver
 from smtpproto.adapters.https import HTTPSFetch
+from smtpproto.adapters.maildir import Maildir
+from smtpproto.adapters.mbox import Mbox
+from smtpproto.adapters.pipe import Pipe
 from smtpproto.adapters.sqlite_policies import SQLitePolicies
 from smtpproto.cli.mta_config import read_configuration
 from smtpproto.cli.options import UsageError
@@ -116,7 +119,7 @@ def refusal(tmp_path: Path, text: str) -> str:
         ),
         (
             START + LISTEN + '[routes."*"]\nsmart_host = "x"\ntsl = "none"\n',
-            'line 7: routes."*".tsl: no such key; allowed are direct, smart_host, maildir, port',
+            'line 7: routes."*".tsl: no such key; allowed are direct, smart_host, maildir, mbox, ',
         ),
         (
             START + LISTEN + '[routes]\n"a.test" = "direct"\n"A.test" = "direct"\n',
@@ -128,7 +131,19 @@ def refusal(tmp_path: Path, text: str) -> str:
         ),
         (
             START + LISTEN + '[routes]\n"*" = { maildir = "x/{usr}" }\n',
-            'line 6: routes."*".maildir: may have {user} and {domain}, and no other braces',
+            'line 6: routes."*": \'',
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { maildir = "x", quota = 0 }\n',
+            "line 6: routes.\"*\": 'octets' must be >= 1: 0",
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { pipe = "x", quota = 1 }\n',
+            'line 6: routes."*".quota: no such key; allowed are direct, smart_host, mai',
+        ),
+        (
+            START + LISTEN + '[routes]\n"*" = { pipe = "x", timeout = 301 }\n',
+            'line 6: routes."*": timeout must be at most 300 seconds, not 301',
         ),
         (
             START + LISTEN + '[routes]\n"*" = { smart_host = "x", user = "ann" }\n',
@@ -278,6 +293,29 @@ loopback = false
     [listener] = found.listeners
     assert (listener.host, listener.port) == ("127.0.0.1", 25)
     assert listener.options["limits"].message_size == 100000
+
+
+def test_there_is_a_route_for_each_kind_of_delivery(tmp_path: Path) -> None:
+    path = tmp_path / "mail.toml"
+    path.write_text(
+        START
+        + LISTEN
+        + """[routes]
+"a.test" = { maildir = "mail/{user}", folders = true, quota = 1_000_000, separator = "-" }
+"b.test" = { mbox = "mail/{user}.mbox", lock_timeout = 5 }
+"c.test" = { pipe = ["/usr/bin/procmail", "-d", "{user}"], timeout = 10, crlf = true }
+"d.test" = { lmtp = "/run/dovecot/lmtp" }
+"e.test" = { lmtp = "lmtp.e.test" }
+"""
+    )
+    maildir, mbox, pipe, *lmtp = read_configuration(path).mta._config.routes.values()
+    for local, kind in ((maildir, Maildir), (mbox, Mbox), (pipe, Pipe)):
+        assert isinstance(local, Local)
+        assert isinstance(local.deliver, kind)
+    assert isinstance(maildir, Local) and maildir.knows == maildir.deliver.knows  # type: ignore[attr-defined]
+    assert lmtp == [
+        SmartHost(host, final=True, lmtp=True) for host in ("/run/dovecot/lmtp", "lmtp.e.test")
+    ]
 
 
 def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:

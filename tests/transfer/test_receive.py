@@ -18,6 +18,7 @@ from smtpproto import (
     Client,
     DeliverBy,
     Envelope,
+    ForwardPath,
     MailParameters,
     Notify,
     PlainPasswords,
@@ -139,6 +140,25 @@ def test_a_recipient_without_a_mailbox_here_is_refused_before_its_mail_is_taken(
     site = Site(routes={"example.org": Local(bool, lambda path: path.local_part == "ann")})
     assert refusal(site, "nobody@example.org") == "550 5.1.1 No such mailbox"
     assert site.send(Envelope(ANN, "ann@EXAMPLE.org")).accepted
+
+
+def test_a_deliverer_may_know_its_mailboxes() -> None:
+    class Boxes:
+        def __call__(self, *_: object) -> None: ...
+
+        def knows(self, recipient: ForwardPath) -> bool:
+            return bool(recipient.local_part == "ann")
+
+    site = Site(routes={"example.org": Local(Boxes())})
+    assert refusal(site, "nobody@example.org") == "550 5.1.1 No such mailbox"
+    assert site.send(Envelope(ANN, "ann@example.org")).accepted
+
+
+def test_all_may_send_to_a_host_that_is_final() -> None:
+    final = SmartHost("lmtp:///run/dovecot/lmtp", final=True)
+    site = Site(routes={"example.org": final, "*": SmartHost("smtp.example.net")})
+    assert refusal(site, ELSEWHERE).startswith("550 5.7.1")
+    assert site.send(Envelope(ANN, "bob@example.org")).accepted
 
 
 @pytest.mark.req("RFC5321-4.5.1-02")

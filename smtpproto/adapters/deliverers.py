@@ -1,0 +1,87 @@
+"""What deliverers share: functions for ``Local`` that block, and are called in threads."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from ..delivery.line_ends import unix_lines
+from ..delivery.place import Place
+from ..grammar.address import ForwardPath
+from ..grammar.parameters import Body
+from ..grammar.printable import printable
+from ..grammar.reply import Reply
+from ..mail import Source
+from ..mail.preparation import pieces_of
+from ..mta.queue import Delivery, Message
+from ..mta.trace import delivery_fields
+
+__all__ = ["NO_MAILBOX", "STORED", "OneByOne", "failure", "octets_for"]
+
+NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
+STORED = Reply(250, "2.1.5", "Stored")
+MOST_SECONDS = 300.0  # after which no other recipient of a message is begun
+
+_FULL = Reply(452, "4.3.1", "Insufficient system storage")
+_OVER_QUOTA = Reply(452, "4.2.2", "The mailbox is full")
+_FAILED = Reply(451, "4.3.0", "The mailbox cannot be written now")
+_LATER = Reply(451, "4.3.0", "The deliveries to others took too long")
+
+_log = logging.getLogger("smtpproto.queue")
+
+
+def failure(message: Message, recipient: ForwardPath, error: OSError) -> Reply:
+    """Log what the system says of a delivery, and return the reply for it."""
+    name = printable(str(recipient))
+    _log.warning("%s: the delivery to %s failed: %s", message.id, name, printable(str(error)))
+    if error.errno == errno.ENOSPC:
+        return _FULL
+    return _OVER_QUOTA if error.errno == getattr(errno, "EDQUOT", None) else _FAILED
+
+
+def octets_for(
+    message: Message, recipient: ForwardPath, content: Source, *, crlf: bool
+) -> Iterator[bytes]:
+    """Yield what a mailbox of *recipient* gets: Return-Path, Delivered-To and the *content*, with
+    CRLF or LF at the ends of lines. The lines of BINARYMIME stay as they are (RFC 3030 3)."""
+    if (seek := getattr(content, "seek", None)) is not None:
+        seek(0)  # it was read for another recipient, or before
+    pieces = pieces_of(cast("Any", content))
+    fields = delivery_fields(message.sender, recipient)
+    if crlf or message.parameters.body is Body.BINARY_MIME:
+        yield fields
+        yield from pieces
+    else:
+        yield fields.replace(b"\r\n", b"\n")
+        yield from unix_lines(pieces)
+
+
+class OneByOne(ABC):
+    """A deliverer that serves each recipient by itself, and has a bound of time for all: those that
+    it does not reach are tried again."""
+
+    place: Place
+
+    def __call__(
+        self, message: Message, deliveries: Sequence[Delivery], content: Source
+    ) -> Mapping[ForwardPath, Reply]:
+        """Deliver *content* to each recipient; return what came of each."""
+        replies: dict[ForwardPath, Reply] = {}
+        last = time.monotonic() + MOST_SECONDS
+        for recipient in (it.recipient for it in deliveries):
+            if time.monotonic() > last:
+                replies[recipient] = _LATER
+                continue
+            try:
+                replies[recipient] = self._deliver(message, recipient, content)
+            except OSError as error:
+                replies[recipient] = failure(message, recipient, error)
+        return replies
+
+    @abstractmethod
+    def _deliver(self, message: Message, recipient: ForwardPath, content: Source) -> Reply:
+        """Deliver to one recipient. Raises OSError."""

@@ -1,0 +1,1 @@
+"""Tests of the last step: mailboxes, and programs that take messages."""
