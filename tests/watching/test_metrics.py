@@ -22,12 +22,10 @@ from smtpproto.mta import (
     MemoryQueue,
     MessageQueued,
     Result,
-    Selection,
     Settlement,
 )
 from smtpproto.mta.queue import make_id, time_of_id
-from smtpproto.testing.queue_contract import make_queued
-from tests.support.queued import attempt, delivery, message
+from tests.support.queued import attempt, delivery, held, message
 from tests.watching.reading import get
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -64,9 +62,7 @@ def test_prometheus_reads_what_was_counted_and_what_is_in_the_queue() -> None:
     ):
         metrics.count(event)
     with MTA("mx.example.org", MemoryQueue(), {}) as mail:
-        queued = make_queued("q", "al@a.test", "bo@a.test", "ce@c.test", content=b"x" * 7)
-        run(mail.queue.put([queued]))
-        run(mail.queue.hold(Selection(), ""))
+        run(mail.queue.put([held("al@a.test", "bo@a.test", "ce@c.test", content=b"x" * 7)]))
         with metrics.serve(mail, 0) as url:
             response, text = get(url.removesuffix("metrics"), "/metrics", Accept=OPENMETRICS)
             plain = get(url.removesuffix("metrics"), "/metrics")[0]
@@ -97,7 +93,7 @@ def test_labels_are_bounded_whatever_the_mail() -> None:
     metrics = Metrics(top=3)
     with MTA("mx.example.org", MemoryQueue(), {}) as mail:
         recipients = [f"user{number}@d{number}.test" for number in range(50)]
-        run(mail.queue.put([make_queued("q", *recipients)]))
+        run(mail.queue.put([held(*recipients)]))
         with metrics.serve(mail, 0) as url:
 
             def labels() -> set[tuple[str, str]]:

@@ -31,10 +31,9 @@ from smtpproto.mta import (
     Settlement,
     State,
 )
-from smtpproto.testing.queue_contract import make_queued
 from smtpproto.testing.simulation import EPOCH
 from smtpproto.transfer import JSONFormatter
-from tests.support.queued import attempt, delivery, message
+from tests.support.queued import attempt, delivery, held, message
 
 PAGE = (Path(__file__).parents[2] / "docs/watching.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -81,7 +80,7 @@ def test_the_page_has_each_metric_with_its_type_and_label() -> None:
     metrics = Metrics()
     metrics.count(FilterEvent(id="m1", filter="spamd", action=FilterAction.HELD))
     with MTA("mx.example.org", MemoryQueue(), {}) as mail, metrics.watch(mail):
-        run(mail.queue.put([make_queued("m1")]))
+        run(mail.queue.put([held("bob@example.net")]))
         found = set()
         for family in metrics.registry.collect():
             total = "_total" if family.type == "counter" else ""
