@@ -58,7 +58,11 @@ is none. A thread calls it. If it raises, the client gets 503."""
 def serve_pages(answer: Answer, port: int) -> Iterator[int]:
     """Serve what *answer* returns on *port* of 127.0.0.1 (0: a free one) until the block ends;
     yield the port. Raises OSError."""
-    server = _Server(("127.0.0.1", port), answer)
+    try:
+        server = _Server(("127.0.0.1", port), answer)
+    except OSError as error:
+        text = f"cannot listen on 127.0.0.1, port {port}: {error.strerror or error}"
+        raise OSError(error.errno, text) from None
     thread = threading.Thread(target=server.run, name="smtpproto pages", daemon=True)
     thread.start()
     try:
@@ -73,6 +77,7 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = sys.platform != "win32"
     daemon_threads = True
     request_queue_size = 32
+    timeout = 5.0  # seconds after which run() looks whether to stop, if stop() could not connect
     block_on_close = False  # a client that is slow holds nothing up
 
     def __init__(self, address: tuple[str, int], answer: Answer) -> None:
@@ -102,7 +107,11 @@ class _Server(socketserver.ThreadingTCPServer):
         if self._stopped.is_set() or not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
         else:
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except RuntimeError:  # no thread can be started
+                self._slots.release()
+                raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:

@@ -104,7 +104,8 @@ class Metrics:
     @contextlib.contextmanager
     def watch(self, mail: MTABase) -> Iterator[None]:
         """Have what is in the queue of *mail*, which runs, among the metrics until the block ends.
-        It is asked at each collection."""
+        It is asked at each collection, which must not be in its event loop: that would wait for
+        itself. Use a thread, such as ``asyncio.to_thread``."""
         queue = _Queue(mail, self._top)
         self.registry.register(queue)
         try:

@@ -42,6 +42,12 @@ def talk(url: str, data: bytes) -> bytes:
         return received
 
 
+def test_a_port_that_is_taken_is_named(url: str) -> None:
+    port = port_of(url)
+    with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1, port {port}: "):
+        serve_pages(lambda *_: None, port).__enter__()
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8025", "LOCALHOST:1"])
 def test_names_of_the_loopback_may_be_asked_for(url: str, host: str) -> None:
     assert get(url, Host=host)[0].status == 200
