@@ -35,6 +35,7 @@ __all__ = ["Intake", "Relaying"]
 
 _log = logging.getLogger("smtpproto.queue")
 
+_MOST_TARGETS = 100_000  # of the aliases of all recipients of a message
 _NULL = ReversePath(None)
 _NOT_LOOKED_UP = Reply(451, "4.3.0", "The address cannot be looked up now; try again later")
 _NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
@@ -303,14 +304,18 @@ class Intake:
         """Return a delivery for each address for which the recipients stand; equal addresses have
         one. *delivered* returns whether the message was delivered to an address before.
 
-        Raises QueueFailed if that cannot be found out now.
+        Raises QueueFailed if that cannot be found out now, or if they are too many.
         """
-        expansions = []
+        expansions, number = [], 0
         for path in dict.fromkeys(envelope.recipients):
             expansion = await self.expand(path, delivered)
             if expansion.refusal is not None and expansion.refusal.transient:
                 text = printable(f"the aliases of {path}: {expansion.refusal.text}")
                 raise QueueFailed(text, check="the aliases, and the function that knows them")
+            number += sum(bool(it.via) for it in expansion.targets)
+            if number > _MOST_TARGETS:
+                text = f"aliases lead to more than {_MOST_TARGETS} addresses"
+                raise QueueFailed(text, check="who may write to long lists")
             expansions.append((path, envelope.parameters_of(path), expansion))
         sender = message.sender.mailbox
         keeps = sender is None or self._is_home(ForwardPath(sender))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -14,7 +14,7 @@ from ..grammar.envelope import Envelope
 from ..grammar.parameters import RcptParameters
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mta.queue import Forwarding
+from ..mta.queue import Delivery, Forwarding
 from ..mta.settlement import Hold
 from ..mta.store import MAX_PREPENDED, Body
 from ..mta.trace import TOO_MANY_HOPS, Hops
@@ -168,20 +168,13 @@ class QueueSink:
         if self._body is None:  # nothing was written, or the store has failed
             await self.write(b"")
         try:
-            return self._refusal or self._wrong() or await self._put()
+            if self._refusal is None and self._hops.too_many:
+                return TOO_MANY_HOPS
+            return self._refusal or await self._put()
         except (GrammarError, QueueFailed) as error:
             return _reply_to(error)
         finally:
             await self.abort()  # after put this does nothing
-
-    def _wrong(self) -> Reply | None:
-        """Return the refusal of a message that is in a loop, or goes where only reports may go."""
-        if self._hops.too_many:
-            return TOO_MANY_HOPS
-        if self._envelope.sender.mailbox is None:
-            return None
-        rewritten = any(map(self._intake.is_rewritten, self._envelope.recipients))
-        return _REPORTS_ONLY if rewritten else None
 
     async def _put(self) -> Reply:
         """Put the message into the queue, unless a check refuses it. Raises GrammarError and
@@ -204,13 +197,22 @@ class QueueSink:
         message = obeying_header(message, header)
         delivered = self._hops.delivered if self._hops.delivered_to else None
         deliveries = await intake.deliveries(message, envelope, delivered)
-        if all(it.forwarding is Forwarding.LOOP for it in deliveries):
-            return _LOOP
+        if (wrong := self._wrong(deliveries)) is not None:
+            return wrong
         held = None if self._filtering is None else self._filtering.hold
         if isinstance(verdict, Hold):
             held = verdict.reason
         await intake.put(message, deliveries, body, held)
         return verdict if isinstance(verdict, Reply) else self._queued()
+
+    def _wrong(self, deliveries: Sequence[Delivery]) -> Reply | None:
+        """Return the refusal of a message that is in a loop, or goes where only reports may go."""
+        if all(it.forwarding is Forwarding.LOOP for it in deliveries):
+            return _LOOP
+        if self._envelope.sender.mailbox is None:
+            return None
+        ways = (path for it in deliveries for path in it.via)
+        return _REPORTS_ONLY if any(map(self._intake.is_rewritten, ways)) else None
 
     def _queued(self) -> Reply:
         return Reply(250, "2.0.0", f"Queued as {self.id}")

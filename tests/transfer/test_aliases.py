@@ -26,7 +26,7 @@ from smtpproto.errors import QueueFailed, SendRefused
 from smtpproto.mta import SRS, Aliases, Delivery, Direct, Local, Message, Routes, SmartHost
 from smtpproto.mta.report import read_report
 from smtpproto.testing import Simulation
-from smtpproto.transfer import Receiver
+from smtpproto.transfer import Receiver, intake
 from smtpproto.transfer.assembly import RunningMTA
 from smtpproto.transfer.receive import EXTENSIONS
 from tests.support import receiving
@@ -286,6 +286,20 @@ def test_only_reports_may_go_to_an_address_of_srs() -> None:
     assert refusal(at, str(path), "") == ""
     assert refusal(at, str(path), EVE)[:9] == "550 5.7.1"
     assert refusal(at, str(path), "ann@example.org")[:9] == "550 5.7.1"
+    by_alias = str(path).replace("@example.org", "@old.test")
+    assert refusal(at, by_alias, EVE)[:9] == "550 5.7.1"
+    assert len(at.queued()) == 1
+
+
+def test_the_addresses_of_one_message_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_MOST_TARGETS", 8)
+    at = site({"list@example.org": ["ann@example.org", "bob@example.org"]})
+    recipients = [f"list+{number}@example.org" for number in range(5)]
+    with pytest.raises(SendRefused) as caught:
+        at.send(Envelope(EVE, recipients))
+    assert str(caught.value.outcome.refused[recipients[0]])[:9] == "451 4.3.0"
+    at.send(Envelope(EVE, recipients[:4]))
+    assert [len(entry.deliveries) for entry, _ in at.queued()] == [8]
 
 
 # -- reports -------------------------------------------------------------------------------------
