@@ -38,10 +38,14 @@ RECONNECT = 10.0  # seconds without the database, after which calls fail at once
 _PAUSE = 0.1  # seconds between attempts to connect
 _LONGEST = 50  # characters of a name, with which others are made
 _TRANSIENT = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
+_OTHERS = "that the schema has the tables of the queue, and no others"
 _CHECKS = {
     errors.InsufficientPrivilege: "that the user may create tables in the schema",
-    errors.InvalidPassword: "the user and the password of the URL",
-    errors.ReadOnlySqlTransaction: "that the URL leads to the primary, and not to a standby",
+    errors.ReadOnlySqlTransaction: "that the URL leads to the primary, and not to a standby, and "
+    "that default_transaction_read_only is off",
+    errors.UndefinedTable: _OTHERS,
+    errors.UndefinedColumn: _OTHERS,
+    errors.DuplicateTable: _OTHERS,
 }
 
 
@@ -57,13 +61,7 @@ class Database:
     """Where a queue is: a database, and the *schema* in it that has its tables."""
 
     def __init__(self, url: str, schema: str, patience: float) -> None:
-        try:
-            given = conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError:  # its text may have the password
-            raise ValueError(
-                "not the URL of a PostgreSQL database; pass, for example, "
-                "postgresql://user@host/name"
-            ) from None
+        given = _read_url(url)
         if not (schema.isascii() and schema.isidentifier() and len(schema) <= _LONGEST):
             raise ValueError(
                 f"schema must be a name of at most {_LONGEST} letters, digits and underscores, "
@@ -87,6 +85,7 @@ class Database:
                 "search_path": f'"{self.schema}"',
                 "idle_in_transaction_session_timeout": f"{self._patience * 1000:.0f}",
                 "lock_timeout": "30s",
+                "default_transaction_isolation": "read committed",
                 "client_encoding": "UTF8",
             }.items():
                 connection.execute("SELECT set_config(%s, %s, false)", (name, value))
@@ -133,8 +132,22 @@ class Database:
         check = next((text for kind, text in _CHECKS.items() if isinstance(error, kind)), "")
         return QueueFailed(
             f"the queue {self.name} failed: {_told(error)}",
-            check=check or "that the database runs, and its log",
+            check=check or "the URL, that the database runs, and its log",
         )
+
+
+def _read_url(url: str) -> dict[str, Any]:
+    """Return the parameters of *url*. Raises ValueError, whose text has no part of it, because that
+    may be the password."""
+    try:
+        given = conninfo.conninfo_to_dict(url)
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise ValueError(
+            "not the URL of a PostgreSQL database; pass, for example, postgresql://user@host/name"
+        ) from None
+    if "@" in f"{given.get('host')}{given.get('dbname')}":
+        raise ValueError("in the URL, write %40 for @, and %2F for / in a user or password")
+    return given
 
 
 def is_transient(error: Exception) -> bool:
@@ -142,8 +155,9 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, _TRANSIENT)
 
 
-def _told(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _told(error: psycopg.Error) -> str:
+    """Return what *error* says, but for details, which may be of the content of a row."""
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 @functools.cache

@@ -82,7 +82,7 @@ def set_up(connection: Connection, database: Database, *, create: bool) -> None:
                 check="whether a newer version of this library has written it",
             )
         if version < len(_VERSIONS) and not create:
-            check = "the URL, and that an MTA of this version has opened the queue once"
+            check = "the URL, its user, and that an MTA of this version has opened the queue once"
             raise QueueFailed(f"there is no queue in {database.name}, or an old one", check=check)
         if version < len(_VERSIONS):
             _migrate(connection, database.schema, version)
@@ -92,7 +92,7 @@ def _version(connection: Connection) -> int:
     """Return the version of the tables; 0 if there are none."""
     if connection.execute("SELECT to_regclass('version')").fetchone() == (None,):
         return 0
-    row = connection.execute("SELECT number FROM version").fetchone()
+    row = connection.execute("SELECT number::integer FROM version").fetchone()
     return 0 if row is None else int(row[0])
 
 

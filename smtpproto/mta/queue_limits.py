@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import field, frozen
-from attrs.validators import ge
+from attrs.validators import ge, le
 
 from ..option_types import checked
 
@@ -29,6 +29,6 @@ class QueueLimits:
     cache: int = field(default=8 * 1024 * 1024, validator=ge(0))
     """How much of the contents in the database is kept in memory, too, because most mail is
     delivered soon after it has arrived."""
-    patience: float = field(default=30, validator=ge(1))
+    patience: float = field(default=30, validator=[ge(1), le(86400)])
     """How many seconds a process that shares the queue may be silent, before the others take over
     the deliveries that it had claimed."""
