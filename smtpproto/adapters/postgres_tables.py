@@ -196,7 +196,7 @@ class Tables(QueueTables):
             by_message.setdefault(key >> SHIFT, []).append(key)
         leased: list[tuple[int, int, float]] = []
         for message_key, its_keys in by_message.items():
-            name, size, data = messages[message_key]
+            name, size, data = messages.get(message_key, ("?", 0, ""))
             try:
                 message = read_message(name, size, data)
                 waiting = [delivery_of(name, rows[key]) for key in sorted(its_keys)]
