@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 
 from ..errors import QueueFailed
@@ -105,7 +106,13 @@ class PostgresQueue(DurableQueue[Tables]):
         done, it = await content.finish(), self._opened_here()
         if isinstance(done, bytes):
             return done
-        return await it.read(lambda tables: tables.store(done, it.writer.owner))
+        stored: Future[Stored] = Future()
+        try:
+            await it.read(lambda tables: stored.set_result(tables.store(done, it.writer.owner)))
+        except BaseException:  # if this was cancelled, the thread goes on all the same
+            stored.add_done_callback(lambda late: self._remove(it, [late.result()]))
+            raise
+        return stored.result()
 
     def _add(self, tables: Tables, queued: Queued, content: bytes | Stored) -> None:
         tables.put(queued, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import threading
@@ -18,6 +19,7 @@ import pytest
 from attrs import evolve
 
 from smtpproto import cli
+from smtpproto.adapters.asyncio_runtime import Runtime as AsyncioRuntime
 from smtpproto.adapters.blocking import Runtime
 from smtpproto.adapters.postgres_control import PostgresControl
 from smtpproto.adapters.postgres_queue import PostgresQueue
@@ -435,6 +437,28 @@ def test_a_message_that_cannot_be_read_is_held_and_the_others_are_delivered(
     assert "the queue's entry of message a cannot be read" in entry.deliveries[0].reason
 
 
+def test_a_delivery_without_its_message_does_not_stop_the_others(
+    postgresql: PostgreSQL, queue: PostgresQueue
+) -> None:
+    do(queue.put([make_queued("a"), make_queued("b")]))
+    postgresql.execute("DELETE FROM message WHERE id = 'a'")
+    assert names(claim(queue)) == ["b"]
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_transactions_see_what_others_have_committed_whatever_the_default_is(
+    postgresql: PostgreSQL, level: str
+) -> None:
+    postgresql.execute(f"ALTER ROLE postgres SET default_transaction_isolation = '{level}'")
+    try:
+        with opened(postgresql) as queue:
+            tables = writer_of(queue).tables
+            assert tables is not None
+            assert tables.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
+    finally:
+        postgresql.execute("ALTER ROLE postgres RESET default_transaction_isolation")
+
+
 # -- large contents ------------------------------------------------------------------------------
 
 
@@ -455,6 +479,40 @@ def test_a_large_content_of_a_message_that_is_refused_is_removed(
     assert postgresql.execute("SELECT count(DISTINCT message) FROM body") == [(1,)]
     assert postgresql.execute("SELECT * FROM arriving") == []
     assert do(read_content(queue, claim(queue)[0])) == octets
+
+
+def test_a_large_content_whose_put_is_cancelled_is_removed(
+    postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, discard = Tables.store, Tables.discard
+    began, cancelled, discarded = threading.Event(), threading.Event(), threading.Event()
+
+    def store_late(*arguments: Any) -> Any:
+        began.set()
+        assert cancelled.wait(60)
+        return store(*arguments)
+
+    def note(*arguments: Any) -> None:
+        discard(*arguments)
+        discarded.set()
+
+    async def main() -> None:
+        queue = PostgresQueue(postgresql.url, LIMITS)
+        await queue.open(AsyncioRuntime())
+        putting = asyncio.ensure_future(put_large(queue, "a", b"x" * 3_000_000))
+        await asyncio.to_thread(began.wait)
+        putting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await putting
+        cancelled.set()
+        assert await asyncio.to_thread(discarded.wait, 60)
+        await queue.put([])
+        assert postgresql.execute("SELECT count(*) FROM body") == [(0,)]
+        await queue.close()
+
+    monkeypatch.setattr(Tables, "store", store_late)
+    monkeypatch.setattr(Tables, "discard", note)
+    asyncio.run(main())
 
 
 def test_a_large_content_of_a_process_that_died_is_removed_and_not_put(
@@ -486,6 +544,38 @@ def test_what_is_not_the_url_of_a_database_is_refused() -> None:
     ) as caught:
         PostgresQueue("postgresql://ann:sesame@[x")
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["open/sesame", "open@sesame", "se\ud800same"])
+def test_a_password_that_is_not_quoted_is_not_shown(password: str) -> None:
+    with pytest.raises(ValueError, match="URL") as caught:
+        PostgresQueue(f"postgresql://ann:{password}@db.test/mail")
+    assert "same" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        ("theirs.version (v text)", 'column "number" does not exist; check: that the schema'),
+        ("theirs.message (v text)", 'relation "message" already exists; check: that the schema'),
+        ("theirs.version AS SELECT 'x' AS number", "invalid input syntax for type integer"),
+    ],
+)
+def test_tables_of_others_are_left_alone(postgresql: PostgreSQL, tables: str, told: str) -> None:
+    postgresql.execute("CREATE SCHEMA theirs")
+    postgresql.execute(f"CREATE TABLE {tables}")
+    try:
+        with pytest.raises(QueueFailed) as caught:
+            do(PostgresQueue(postgresql.url, schema="theirs").open(Runtime()))
+        assert told in str(caught.value) and "LINE" not in str(caught.value)
+    finally:
+        postgresql.execute("DROP SCHEMA theirs CASCADE")
+
+
+def test_a_queue_that_can_only_be_read_is_not_opened(postgresql: PostgreSQL) -> None:
+    url = f"{postgresql.url}&options=-c%20default_transaction_read_only%3Don"
+    with pytest.raises(QueueFailed, match="default_transaction_read_only is off"):
+        do(PostgresQueue(url).open(Runtime()))
 
 
 def test_a_schema_has_a_plain_name() -> None:
