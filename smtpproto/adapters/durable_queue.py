@@ -51,8 +51,10 @@ class OpenQueue(Generic[TablesT]):
         read: Callable[[Callable[[TablesT], Any]], Any],
         close: Callable[[], None],
     ) -> None:
-        self.runtime, self.writer, self.close = runtime, writer, close
-        self.recent = _Recent(cache)
+        self.runtime: Runtime = runtime
+        self.writer: CallGroups[TablesT] = writer
+        self.close: Callable[[], None] = close
+        self.recent: _Recent = _Recent(cache)
         self._read = read
 
     async def write(self, call: Call[TablesT, T], *, cancel: bool = False) -> T:
@@ -323,7 +325,9 @@ class _Recent:
     def __init__(self, most: int) -> None:
         self._most, self._size = most, 0
         self._contents: OrderedDict[str, bytes] = OrderedDict()
-        self.get = self._contents.get
+
+    def get(self, name: str) -> bytes | None:
+        return self._contents.get(name)
 
     def add(self, name: str, content: bytes) -> None:
         self._contents[name] = content

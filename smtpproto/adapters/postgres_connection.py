@@ -68,13 +68,13 @@ class Database:
                 f"not {schema[:100]!r}"
             )
         self._options: dict[str, Any] = {**_DEFAULTS, **given}
-        self.schema = schema
+        self.schema: str = schema
         self._patience = patience
         self._down: float | None = None  # since when it cannot be reached
         name = "/".join(str(given[part]) for part in ("host", "dbname") if given.get(part))
-        self.name = f"postgresql://{name}"
+        self.name: str = f"postgresql://{name}"
         """What errors call it; without user and password."""
-        self.channel = f"smtpproto_{schema}"
+        self.channel: str = f"smtpproto_{schema}"
         """On which processes that sleep are notified."""
 
     def connect(self) -> Connection:

@@ -63,7 +63,7 @@ class PostgresQueue(DurableQueue[Tables]):
         self, settlements: Sequence[Settlement], now: float, new: Sequence[Queued] = ()
     ) -> None:
         """Write what became of deliveries: see :meth:`.QueueStore.settle`."""
-        lost = self._opened_here().writer.lost
+        lost = self._opened_here().process.lost
         try:
             await super().settle(settlements, now, new)
         except ValueError:
@@ -78,16 +78,16 @@ class PostgresQueue(DurableQueue[Tables]):
         """Return the content: see :meth:`.QueueStore.content`. Raises QueueFailed, too, if a claim
         of the message was lost, so that it is not sent by two processes."""
         it = self._opened_here()
-        if clock() - it.writer.beaten > min(_SURE, self._limits.patience / 4):
+        if clock() - it.process.beaten > min(_SURE, self._limits.patience / 4):
             call: Call[Tables, None] = Call(lambda _: None, durable=False)
             await it.write(call)
-        if message.id in it.writer.lost:
+        if message.id in it.process.lost:
             raise QueueFailed(f"message {message.id} was given to another process")
         return await super().content(message)
 
     def share(self, limit: int, what: str) -> int:
         """Return this process's part of *limit*: see :meth:`.QueueStore.share`."""
-        return self._opened_here().writer.members.share(limit, what)
+        return self._opened_here().process.members.share(limit, what)
 
     def _opened_here(self) -> _Open:
         it = self._opened()
@@ -108,7 +108,7 @@ class PostgresQueue(DurableQueue[Tables]):
             return done
         stored: Future[Stored] = Future()
         try:
-            await it.read(lambda tables: stored.set_result(tables.store(done, it.writer.owner)))
+            await it.read(lambda tables: stored.set_result(tables.store(done, it.process.owner)))
         except BaseException:  # if this was cancelled, the thread goes on all the same
             stored.add_done_callback(lambda late: self._remove(it, [late.result()]))
             raise
@@ -131,14 +131,13 @@ def _discard(content: Stored, tables: Tables) -> None:
 class _Open(OpenQueue[Tables]):
     """A queue that is open: its connections."""
 
-    writer: Writer
-
     def __init__(self, database: Database, runtime: Runtime, limits: QueueLimits) -> None:
         self._database = database
         self._ears: Ears | None = None
         with database.errors(), contextlib.ExitStack() as opened:
             writer = Writer(database, limits.patience)
             writer.start()
+            self.process = writer  # among those that share the queue
             opened.callback(writer.stop)
             reader = Reader(database)
             opened.callback(reader.close)
@@ -151,7 +150,7 @@ class _Open(OpenQueue[Tables]):
 
         def tell(payload: str) -> None:
             if payload == NEWS:
-                self.writer.look_at_members(changed)
+                self.process.look_at_members(changed)
             else:
                 changed()
 

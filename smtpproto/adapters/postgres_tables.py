@@ -51,10 +51,12 @@ class Tables(QueueTables):
         members: Members | None = None,
     ) -> None:
         self.connection: Connection = connection
-        self.channel, self.owner, self.members = channel, owner, members or Members()
+        self.channel: str = channel
+        self.owner: int = owner
+        self.members: Members = members or Members()
         self._new: list[tuple[tuple[Any, ...], Queued, bytes | Stored]] = []
         self._least: dict[Place, float] = {}  # of lanes with deliveries that wait from now on
-        self.wakes = False
+        self.wakes: bool = False
         """Whether the transaction has something to do for processes that sleep."""
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:

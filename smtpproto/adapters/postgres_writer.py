@@ -42,13 +42,13 @@ class Writer(CallGroups[Tables]):
     def __init__(self, database: Database, patience: float) -> None:
         super().__init__()
         self._database, self._patience = database, patience
-        self.owner = 0
+        self.owner: int = 0
         """This process, in the table of those that work on the queue."""
         self._work = 0  # the last transaction that was begun
         self._agreed = True  # whether the database knows what this process has claimed
         self._up = 0.0  # since when there is one
         self._kept = 0.0  # when upkeep was done last
-        self.members = Members()
+        self.members: Members = Members()
         self.beaten: float = clock()
         """When, by :func:`clock`, the database last knew that this process lives."""
         self.lost: dict[str, set[int]] = {}
@@ -210,7 +210,7 @@ class Writer(CallGroups[Tables]):
             RETURNING key""",
             (f"{socket.gethostname()} {os.getpid()}", self._patience),
         ).fetchone()
-        self.owner = tables.owner = row[0]
+        self.owner = tables.owner = int(row[0])
 
     def _lose_claims(self, tables: Tables) -> None:
         log.warning(
