@@ -2,8 +2,8 @@
 
 * ``python -m pytest -n auto`` runs the ordinary tests: those without one of these two markers.
 * ``python -m pytest -n auto -m "not interop"`` runs the soak tests as well. They take minutes.
-* ``python -m pytest -n auto -m interop`` runs the tests against other programs. ``.ci/peers``
-  installs these programs.
+* ``python -m pytest -m "interop and not soak"`` runs the tests against other programs, which
+  ``.ci/peers`` installs.
 * ``python -m pytest -n auto -m ""`` runs everything.
 
 A run that includes soak tests also searches longer in the ordinary ones: Hypothesis tries 250
