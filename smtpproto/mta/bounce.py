@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -20,7 +20,7 @@ from ..grammar.reply import Reply
 from ..mail.encoded_words import encode_text, fold
 from ..mail.parts import read_header
 from ..option_types import checked
-from .queue import Delivery, Message
+from .queue import Attempt, Delivery, Message
 from .report_mime import header_of, multipart_report, returned, status_part, text_part
 from .report_status import make_status
 from .report_text import Case, report_text
@@ -251,23 +251,31 @@ class Reporter(ReportOptions):
 
 def _as_sent(settlement: Settlement) -> Settlement:
     """Return *settlement* about the address to which the client has sent the message (RFC 3464
-    2.3.2). The one to which an alias has led concerns nobody else, so what a host says of it is
-    said of the other."""
+    2.3.2). The one to which an alias has led, and its host, concern nobody else (4.2), so what a
+    host says of it is said of the other."""
     delivery, last = settlement.delivery, settlement.last
     if not delivery.via:
         return settlement
     given = delivery.via[0]
-    forwarded = re.compile(re.escape(str(delivery.recipient)), re.IGNORECASE)
-
-    def hidden(text: str) -> str:
-        return forwarded.sub(lambda _: str(given), text)
-
     if last is not None:
+        hidden = _hiding(delivery, given, last)
         reply = last.reply
         if reply is not None:
             reply = Reply(reply.code, reply.enhanced, hidden(reply.text))
-        last = evolve(last, reply=reply, error=hidden(last.error))
+        last = evolve(last, reply=reply, error=hidden(last.error), host="", address="")
     return evolve(settlement, delivery=evolve(delivery, recipient=given, via=()), attempt=last)
+
+
+def _hiding(delivery: Delivery, given: ForwardPath, last: Attempt) -> Callable[[str], str]:
+    """Return a function that puts *given* in the place of the recipient of *delivery*, and, if that
+    is in another domain, of its parts and its host."""
+    target = delivery.recipient
+    names = [str(target)]
+    if target.domain != given.domain:
+        names += [last.host, last.address, delivery.domain, target.local_part]
+    either = "|".join(re.escape(name) for name in names if name)
+    found = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+    return lambda text: found.sub(lambda _: str(given), text)
 
 
 def _asked(notify: frozenset[Notify] | None, condition: Notify) -> bool:

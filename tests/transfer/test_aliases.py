@@ -324,6 +324,17 @@ def test_a_failure_is_reported_to_the_sender_and_hides_where_the_alias_leads() -
     assert b"bob@example.net" not in content.lower()
 
 
+@pytest.mark.parametrize("said", ["no bob here", "bob%example.net?", "mx.EXAMPLE.net knows no Bob"])
+def test_a_report_names_no_part_of_the_forwarding_address_and_no_host(
+    said: str,
+) -> None:
+    at = Forwarding(hop=Host(refuse_rcpt={"bob": Reply(550, "5.1.1", said)}))
+    at.pass_through(Envelope(EVE, "away@example.org"), MESSAGE)
+    _, content, [status] = report_on(at)
+    assert status.remote_mta is None and str(status.status) == "5.1.1"
+    assert b"bob" not in content.lower() and b"example.net" not in content.lower()
+
+
 def test_the_mailbox_of_a_list_that_fails_is_told_of_by_the_name_of_the_list() -> None:
     at = Forwarding(hop=Host(refuse_rcpt={"bob": Reply(550, "5.1.1", "Unknown")}))
     at.pass_through(Envelope(EVE, "team@example.org"), MESSAGE)
