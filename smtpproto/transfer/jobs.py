@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from attrs import define, evolve, field, frozen
 
 from ..errors import ContentLost, QueueFailed
+from ..grammar.address import ReversePath
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..mta.queue import Attempt, Delivery, Forwarding, Message, Result
@@ -126,10 +127,12 @@ def by_route(
     """Return *deliveries* of *message* by their route and destination; those to other hosts also by
     how aliases led to them. Those that are at their end here have no route."""
     groups: dict[object, tuple[Route | None, list[Delivery]]] = {}
+    # Strangers may claim any sender, and must not use the relay, and the login there, of another.
+    sender = message.sender if message.authenticated else ReversePath(None)
     for delivery in deliveries:
         route, key = None, ""
         if delivery.forwarding not in _ALIASED:
-            route = routes.route(message.sender, delivery.recipient)
+            route = routes.route(sender, delivery.recipient)
         if route is not None:
             key = route.key(delivery.domain)
         way = () if isinstance(route, Local) else (delivery.via, delivery.forwarding)

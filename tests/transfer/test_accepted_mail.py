@@ -63,7 +63,8 @@ class Relay(Site):
     """An MTA with a server on port 25, from which all clients may send to all recipients."""
 
     def __init__(self, routes: dict[str, Route] | None = None, **options: Any) -> None:
-        super().__init__({"*": NEXT, **(routes or {})}, relay_from=["0.0.0.0/0"], **options)
+        options = {"relay_from": ["0.0.0.0/0"]} | options
+        super().__init__({"*": NEXT, **(routes or {})}, **options)
         self.receiver: type[Receiver] = Receiver
 
     def serve(self, mail: RunningMTA) -> None:

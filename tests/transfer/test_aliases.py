@@ -302,6 +302,14 @@ def test_the_addresses_of_one_message_are_bounded(monkeypatch: pytest.MonkeyPatc
     assert [len(entry.deliveries) for entry, _ in at.queued()] == [8]
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+def test_strangers_who_claim_a_sender_do_not_use_its_relay(trusted: bool) -> None:
+    relays = {"example.org": SmartHost("192.0.2.77", 25, tls="none")}
+    at = Forwarding(by_sender=relays, relay_from=["0.0.0.0/0"] if trusted else [])
+    at.pass_through(Envelope("ann@example.org", "away@example.org"), MESSAGE)
+    assert ("192.0.2.77" in at.simulation.dialled) == trusted
+
+
 # -- reports -------------------------------------------------------------------------------------
 
 
