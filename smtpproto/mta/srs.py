@@ -34,7 +34,7 @@ __all__ = ["SRS"]
 _DAY, _DAYS = 86400, 1024
 _BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _TAG = pattern(r"SRS[01][=+-]", re.IGNORECASE)
-_SRS0 = pattern(r"SRS0[=+-]([^=]+)=([A-Z2-7]{2})=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)
+_SRS0 = pattern(r"SRS0[=+-]([^=]+)=([A-Z2-7]{2})=([^=]+)=(.*)", re.IGNORECASE | re.DOTALL)
 _SRS1 = pattern(r"SRS1[=+-]([^=]+)=([^=]+)=([=+-].+)", re.IGNORECASE | re.DOTALL)
 _LONGEST = 27  # characters of SHA-1 in base64 without padding
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError
@@ -59,6 +59,7 @@ def test_addresses_of_postsrsd_lead_back(made: str, sender: str) -> None:
 
 
 @given(reverse_paths(smtputf8=True), st.floats(0, 1e11))
+@example(ReversePath.of('""@example.net'), NOW)
 def test_a_rewritten_sender_leads_back_whatever_case_a_server_gives_it(
     sender: ReversePath, now: float
 ) -> None:
