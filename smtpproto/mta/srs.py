@@ -73,7 +73,9 @@ class SRS:
         mailbox = sender.mailbox
         if mailbox is None or mailbox.domain is None or mailbox.domain == self.domain:
             return sender
-        local_part = self._compiled(mailbox.local_part, mailbox.domain.canonical, now)
+        if "=" in (host := mailbox.domain.canonical):  # an address literal of no known kind
+            return sender
+        local_part = self._compiled(mailbox.local_part, host, now)
         with suppress(GrammarError):
             return ReversePath(Mailbox(local_part, self.domain, long=True))
         return sender

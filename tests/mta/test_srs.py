@@ -60,6 +60,7 @@ def test_addresses_of_postsrsd_lead_back(made: str, sender: str) -> None:
 
 @given(reverse_paths(smtputf8=True), st.floats(0, 1e11))
 @example(ReversePath.of('""@example.net'), NOW)
+@example(ReversePath.of("ann@[a:=]"), NOW)
 def test_a_rewritten_sender_leads_back_whatever_case_a_server_gives_it(
     sender: ReversePath, now: float
 ) -> None:
