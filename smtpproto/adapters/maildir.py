@@ -4,11 +4,13 @@ Maildir++."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import itertools
 import os
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +33,7 @@ __all__ = ["Maildir"]
 _OVER_QUOTA = Reply(452, "4.2.2", "The mailbox is full")
 _OLD = 15 * 60  # seconds, after which a full mailbox is counted again (Maildir++)
 _SIZE_FILE = "maildirsize"
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _count = itertools.count(1)
 
 
@@ -231,7 +234,7 @@ class MailboxSize:
     def add(self, size: int) -> None:
         """Note that a message of *size* octets was added."""
         with contextlib.suppress(OSError):  # there is no quota; else it is counted again later
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND)
+            descriptor = _regular(str(self._file), os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(descriptor, f"{size} 1\n".encode())
             finally:
@@ -241,10 +244,10 @@ class MailboxSize:
         """Return what the file says, and its age in seconds; None for the age if all must be
         counted again, None for both if there is no quota."""
         try:
-            with open(self._file, encoding="ascii") as file:
+            with open(self._file, encoding="ascii", opener=_regular) as file:
                 found = MaildirSize.parse(file.read(LONGEST + 1))
                 status = os.fstat(file.fileno())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return None if self._quota is None else MaildirSize(octets=self._quota), None
         if self._quota is not None and found.octets != self._quota:
             return evolve(found, octets=self._quota), None
@@ -285,6 +288,16 @@ def _sizes_in(folder: Path) -> Iterator[int]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _regular(path: str, flags: int) -> int:
+    """Open a file. The owner of the mailbox may have put a link in its place, or a pipe, at which
+    the thread would wait for ever. Raises OSError for these."""
+    descriptor = os.open(path, flags | _FLAGS)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
 
 
 def _unique_name() -> str:

@@ -179,6 +179,18 @@ def test_a_file_that_is_damaged_too_long_or_for_another_quota_is_made_anew(
     assert (tmp_path / "ann/maildirsize").read_text() == f"500S\n0 0\n{SIZE} 1\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
+def test_a_link_or_a_pipe_of_the_owner_in_place_of_the_count_leads_nowhere(
+    boxes: Maildir, tmp_path: Path
+) -> None:
+    (other := tmp_path / "other").write_text("")
+    (tmp_path / "ann/maildirsize").symlink_to(other)
+    os.mkfifo(tmp_path / "bob/maildirsize")
+    replies = boxes(*queued(ANN, BOB), CONTENT)
+    assert [str(it) for it in replies.values()] == ["250 2.1.5 Stored"] * 2
+    assert other.read_text() == ""
+
+
 def test_a_count_is_made_again_after_a_quarter_of_an_hour_if_the_mailbox_is_full(
     boxes: Maildir, tmp_path: Path
 ) -> None:
