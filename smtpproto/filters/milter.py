@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import reduce
 from itertools import chain
 from operator import or_
 
 from attrs import frozen
 
-from ..errors import ConnectionLost, GrammarError, RemoteProtocolError
+from ..errors import ConnectionLost, GrammarError, RemoteProtocolError, TransportError
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
@@ -133,7 +133,8 @@ class _Conversation:
             else:
                 verdict = await self._end()
         self._put(Packet("quit"))
-        await self._flush()
+        with suppress(TransportError):  # the verdict holds, although the milter has gone
+            await self._flush()
         return verdict
 
     async def _negotiate(self) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpproto import Envelope, Reply, Session, SMTPError, TLSInfo
-from smtpproto.errors import RemoteProtocolError, TimedOut, TransportError
+from smtpproto.errors import ConnectionLost, RemoteProtocolError, TimedOut, TransportError
 from smtpproto.filters import AddField, ChangeField, FilterVerdict, Milter
 from smtpproto.filters.milter_wire import COMMANDS, RESPONSES, Packet
 from tests.support.filter_peers import HEADER, FilterNetwork, ScriptedMilter, ask, message
@@ -194,6 +194,23 @@ def test_a_lost_connection_is_a_failure(most: int) -> None:
     network = FilterNetwork(lambda: ScriptedMilter({}), most=most)
     with pytest.raises(TransportError, match="closed the connection"):
         ask(MILTER, network, message(HEADER, *BODY))
+
+
+@pytest.mark.parametrize("answer", [Packet("reject"), Packet("accept")], ids=["reject", "accept"])
+def test_a_decision_holds_although_the_milter_closes_the_connection_after_it(
+    answer: Packet,
+) -> None:
+    milter = ScriptedMilter({"eob": [answer]})
+
+    def answer_or_fail(data: bytes) -> bytes:
+        said = milter(data)
+        if milter.names()[-1] == "quit":
+            raise ConnectionLost("reset", phase="filter")
+        return said
+
+    network = FilterNetwork(lambda: answer_or_fail)
+    refusal = ask(MILTER, network, message()).refusal
+    assert (refusal is None) is (answer.name == "accept")
 
 
 @given(st.binary(max_size=60), st.booleans())
