@@ -242,11 +242,13 @@ class QueueSink:
             await body.prepend(header)
             return
         self._body = whole = self._intake.store.body()
-        await whole.write(header)
-        async with contextlib.aclosing(body.slices()) as slices:
-            async for part in slices:
-                await whole.write(part)
-        await body.discard()
+        try:
+            await whole.write(header)
+            async with contextlib.aclosing(body.slices()) as slices:
+                async for part in slices:
+                    await whole.write(part)
+        finally:
+            await body.discard()
 
     async def _authenticate(self) -> Verdict | Hold:
         """Put the results of checks, or signatures, before the message; return what follows from

@@ -17,7 +17,7 @@ from smtpproto.filters import (
     Milter,
 )
 from smtpproto.filters.message_filter import to_filters
-from smtpproto.mta import FilterAction, FilterEvent, QueueEvent
+from smtpproto.mta import FilterAction, FilterEvent, MemoryQueue, QueueEvent
 from smtpproto.mta.queue import State
 from smtpproto.policy import ARCResult, ARCSealer, ARCVerifier, DKIMSigner, Inspection
 from smtpproto.transfer import MTAConfig
@@ -220,6 +220,26 @@ def test_a_filter_that_fails_defers_messages_or_is_passed_over(
     assert b"X-Tag" in accepted(site)
     assert [it.action for it in events(site)] == [FilterAction.ACCEPTED] * 2
     assert text in str(events(site)[0])
+
+
+def test_a_full_store_keeps_nothing_of_a_message_with_a_long_header(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Any] = []
+
+    class Small(MemoryQueue):
+        def body(self) -> Any:
+            made.append(super().body())
+            return made[-1]
+
+    site = filtered(lambda _: TAG, store=Small(capacity=80_000))
+    lines = b"X-Line: 1\r\n" * 6500  # too many to be put before what is stored
+    with pytest.raises(SendRefused, match=r"452 4\.3\.1"):
+        site.send(Envelope(ANN, BOB), lines + b"\r\n" + b"hello\r\n" * 5000)
+    assert len(made) == 2
+    for body in made:
+        with pytest.raises(ValueError, match="was discarded"):
+            body.octets()
 
 
 def test_a_milter_that_listens_filters() -> None:
