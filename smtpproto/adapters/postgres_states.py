@@ -95,9 +95,9 @@ class PostgresStates:
     def _update(self, keys: Sequence[str], change: Change[T]) -> T:
         with self._slots:
             try:
-                if self._free:
+                if (free := self._take()) is not None:
                     try:
-                        return self._transaction(self._free.pop(), keys, change)
+                        return self._transaction(free, keys, change)
                     except psycopg.OperationalError:  # for example, the database was restarted
                         pass
                 return self._transaction(self._connect(), keys, change)
@@ -106,6 +106,13 @@ class PostgresStates:
                 raise StatesFailed(
                     f"the states of guards in {self._database.name} failed: {text}"
                 ) from error
+
+    def _take(self) -> Connection | None:
+        """Return a connection that is free, if there is one. Threads may call this."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
 
     def _connect(self) -> Connection:
         connection = self._database.connect()

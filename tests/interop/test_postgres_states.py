@@ -57,6 +57,17 @@ def test_a_restart_of_the_database_fails_no_update(postgresql: PostgreSQL) -> No
     run(store.close())
 
 
+def test_threads_may_take_the_last_free_connection_at_the_same_time(postgresql: PostgreSQL) -> None:
+    class Taken(list[Any]):
+        def __bool__(self) -> bool:
+            return True  # it was, before another thread took it
+
+    store = PostgresStates(postgresql.url)
+    store._free = Taken()
+    assert run(store.update(["a:1"], add, Runtime())) == 0
+    run(store.close())
+
+
 def test_a_database_that_is_not_there_is_a_failure_without_the_password() -> None:
     store = PostgresStates("postgresql://ann:secret@127.0.0.1:1/mail")
     with pytest.raises(StatesFailed) as caught:
