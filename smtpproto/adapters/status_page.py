@@ -39,7 +39,8 @@ def _page(mail: MTABase, path: str) -> Page | None:
     if path == "/":
         return _html(overview_page(mail._ask(overview_of)))
     if path == "/stats.json":
-        values = stats_values(mail._ask(lambda its: its.store.stats()))
+        its = mail._ask(overview_of)
+        values = stats_values(its.stats, its.destinations)
         return Page(body=json.dumps(values), kind="application/json")
     found = _STORY.fullmatch(path)
     story = None if found is None else mail._ask(lambda its: _story(its, found[1]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
+from .destination import DestinationStats
 from .queue import Attempt
 from .queue_events import DeliveryEvent, FilterEvent, MessageQueued, QueueEvent
 from .settlement import Done, Hold, Later, Settlement
@@ -108,14 +110,32 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {name: it for name, it in escaped.items() if it not in ("", None)}
 
 
-def stats_values(stats: QueueStats) -> dict[str, Any]:
-    """Return *stats* as an object of JSON."""
+def stats_values(
+    stats: QueueStats, destinations: Mapping[str, DestinationStats] | None = None
+) -> dict[str, Any]:
+    """Return *stats* as an object of JSON, with what a running MTA knows of the *destinations* of
+    the domains."""
+    known = destinations or {}
     return {
         "messages": stats.messages,
         "octets": stats.octets,
         "oldest": None if stats.oldest is None else iso_date(stats.oldest),
         "deliveries": {state.value: number for state, number in stats.deliveries.items()},
-        "domains": [_domain(name, its) for name, its in stats.domains.items()],
+        "domains": [
+            _domain(name, its) | _destination(known.get(name))
+            for name, its in stats.domains.items()
+        ],
+    }
+
+
+def _destination(stats: DestinationStats | None) -> dict[str, Any]:
+    if stats is None:
+        return {}
+    until = stats.paused_until
+    return {
+        "window": stats.window,
+        "running": stats.running,
+        "paused_until": None if until is None else iso_date(until),
     }
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from attrs import define, evolve, field, frozen
 
 from ..limits import EXCLUDED_LANES, REMEMBERED_DESTINATIONS, ScheduleLimits
-from .destination import APART, HOLD, Destination, Waiting
+from .destination import APART, HOLD, Destination, DestinationStats, Waiting
 from .queue import Attempt, Delivery, Message
 from .window import Feedback, Window, feedback_of
 
@@ -141,6 +141,10 @@ class Schedule:
         until = None if found is None else found.window.paused_until(now)
         return None if found is None or until is None else (found.trouble, until)
 
+    def stats(self, destination: str, now: float) -> DestinationStats:
+        """Return how *destination* is doing *now*."""
+        return (self._destinations.get(destination) or self._new(destination)).stats(now)
+
     def add(
         self, destination: str, message: Message, deliveries: Sequence[Delivery], now: float
     ) -> list[PutBack]:
@@ -222,9 +226,11 @@ class Schedule:
     def _destination(self, name: str) -> Destination:
         found = self._destinations.get(name)
         if found is None:
-            window = Window(self._limits, lambda limit: self._share(limit, name))
-            found = self._destinations[name] = Destination(name, window)
+            found = self._destinations[name] = self._new(name)
         return found
+
+    def _new(self, name: str) -> Destination:
+        return Destination(name, Window(self._limits, lambda limit: self._share(limit, name)))
 
     def _has_room(self, found: Destination, origin: str, now: float) -> bool:
         """Return whether *found* may have one more delivery of *origin*.

@@ -53,6 +53,11 @@ class Window:
         self.size = self._limits.window
 
     @property
+    def most(self) -> int:
+        """How many transactions this process may have, of :attr:`size`."""
+        return min(self.size, self._share(self._limits.largest_window))
+
+    @property
     def is_shut(self) -> bool:
         """Whether other processes have all transactions that the destination may have."""
         return self._share(self._limits.largest_window) <= 0
@@ -87,8 +92,7 @@ class Window:
 
     def has_room(self, now: float) -> bool:
         """Return whether one more transaction may begin *now*."""
-        most = min(self.size, self._share(self._limits.largest_window))
-        return self.busy < most and self.paused_until(now) is None
+        return self.busy < self.most and self.paused_until(now) is None
 
     def begin(self) -> None:
         """Count a transaction that begins."""

@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from ..limits import ScheduleLimits
 from ..mta.bounce import Reporter
+from ..mta.destination import DestinationStats
 from ..mta.judge import Judge
 from ..mta.queue import Attempt, Delivery, Message, Result
 from ..mta.route import Routes
@@ -111,14 +112,18 @@ class Agent:
     def trouble(self, delivery: Delivery) -> tuple[Attempt | None, float] | None:
         """Return why the destination of *delivery* is paused, and until when; None if it is not:
         see :meth:`.Schedule.trouble`. None also if its destination depends on the sender."""
-        return self.paused(delivery.domain)
-
-    def paused(self, domain: str) -> tuple[Attempt | None, float] | None:
-        """Like :meth:`trouble`, for deliveries to *domain*."""
-        destination = self.routes.destination(domain)
+        destination = self.routes.destination(delivery.domain)
         if destination is None:
             return None
         return self._schedule.trouble(destination, self._runtime.utc())
+
+    def stats(self, domain: str) -> DestinationStats | None:
+        """Return how the destination of deliveries to *domain* is doing; None if it depends on the
+        sender."""
+        destination = self.routes.destination(domain)
+        if destination is None:
+            return None
+        return self._schedule.stats(destination, self._runtime.utc())
 
     async def run(self) -> None:
         """Work until :meth:`stop`. If this is cancelled, what was claimed is due again after the

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from ..mta.queue import Attempt
+from ..mta.destination import DestinationStats
 from ..mta.queue_events import DeliveryEvent
 from ..mta.store import QueueStats
 from .assembly import RunningMTA
@@ -21,8 +21,9 @@ class Overview:
     hostname: str
     now: float
     stats: QueueStats
-    paused: Mapping[str, tuple[Attempt | None, float]]
-    """The domains whose destination is paused: the attempt after which it was, and until when."""
+    destinations: Mapping[str, DestinationStats]
+    """How the destination of each domain is doing. Domains of a smart host share one; if it depends
+    on the sender, the domain has none."""
     failures: Sequence[DeliveryEvent]
     """The last of them, the latest first."""
 
@@ -30,11 +31,11 @@ class Overview:
 async def overview_of(mail: RunningMTA) -> Overview:
     """Return what *mail* does now. Raises QueueFailed."""
     stats = await mail.store.stats()
-    paused = {name: mail.agent.paused(name) for name in stats.domains}
+    destinations = {name: mail.agent.stats(name) for name in stats.domains}
     return Overview(
         hostname=str(mail.config.hostname),
         now=mail.runtime.utc(),
         stats=stats,
-        paused={name: it for name, it in paused.items() if it is not None},
+        destinations={name: it for name, it in destinations.items() if it is not None},
         failures=[*mail.failures][::-1],
     )

@@ -57,13 +57,13 @@ def overview_page(it: Overview) -> str:
     oldest = "" if stats.oldest is None else f", the oldest arrived {when(stats.oldest, it.now)}"
     rows = [_domain_row(domain, its, it) for domain, its in stats.domains.items()]
     failures = [_failure_row(event) for event in it.failures]
-    heads = ("Destination", "Waiting", "Leased", "Held", "Oldest", "Next attempt", "Last attempt")
+    heads = "Destination|Waiting|Leased|Held|Oldest|Transactions|Next attempt|Last attempt"
     return _page(
         f"{name}: queue",
         f"<h1>{name}</h1>",
         f"<p>{_text(', '.join(counts) + oldest)}</p><p>as of {date(it.now)}</p>",
         "<h2>Queue by destination</h2>",
-        _table(heads, rows) if rows else "<p>The queue is empty.</p>",
+        _table(heads.split("|"), rows) if rows else "<p>The queue is empty.</p>",
         "<h2>Last failures</h2>",
         _table(("Time", "Recipient", "Result", "What happened"), failures)
         if failures
@@ -95,12 +95,14 @@ def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
 
 
 def _domain_row(domain: str, stats: DomainStats, it: Overview) -> str:
-    paused, last = it.paused.get(domain), stats.last
+    destination, last = it.destinations.get(domain), stats.last
+    paused_until = None if destination is None else destination.paused_until
+    running = "" if destination is None else f"{destination.running} of {destination.window}"
     until = "" if stats.due is None else duration(max(stats.due - it.now, 0)) or "now"
     until = f"in {until}" if until not in ("", "now") else until
-    if paused is not None:
-        last = paused[0] or last
-        until = f"paused for {duration(paused[1] - it.now) or 'a moment'}"
+    if destination is not None and paused_until is not None:
+        last = destination.trouble or last
+        until = f"paused for {duration(paused_until - it.now) or 'a moment'}"
     age = duration(max(it.now - stats.oldest, 0)) or "0 seconds"
     cells = [
         f'<th scope="row">{_text(domain) or "&lt;Postmaster&gt;"}</th>',
@@ -109,7 +111,8 @@ def _domain_row(domain: str, stats: DomainStats, it: Overview) -> str:
             for state in State
         ),
         f'<td class="time" data-label="Oldest">{_link(stats.oldest_id, age)}</td>',
-        _cell("Next attempt", until, "time bad" if paused else "time"),
+        _cell("Transactions", running, "word"),
+        _cell("Next attempt", until, "time" if paused_until is None else "time bad"),
         _cell("Last attempt", _attempt(last)),
     ]
     return f"<tr>{''.join(cells)}</tr>"

@@ -6,10 +6,12 @@ from collections import Counter
 
 import hypothesis.strategies as st
 import pytest
+from attrs import evolve
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smtpproto import MailParameters, Reply
 from smtpproto.limits import ScheduleLimits
+from smtpproto.mta.destination import DestinationStats
 from smtpproto.mta.queue import Attempt, Result
 from smtpproto.mta.schedule import Feedback, Job, PutBack, Schedule, feedback_of
 
@@ -173,6 +175,24 @@ class ScheduleMachine(RuleBasedStateMachine):
 
 
 TestScheduleMachine = ScheduleMachine.TestCase
+
+
+def test_the_stats_of_a_destination_are_its_window_what_runs_and_its_pause() -> None:
+    limits = ScheduleLimits(window=2, pause=60)
+    schedule = Schedule(limits)
+    fresh = DestinationStats(window=2, running=0, paused_until=None, trouble=None)
+    assert schedule.stats("dead", 0) == fresh
+    add(schedule, "dead", "m")
+    job = schedule.next_job(0)
+    assert job is not None
+    assert schedule.stats("dead", 0) == evolve(fresh, running=1)
+    because = Attempt(at=0.0, result=Result.UNREACHED)
+    schedule.done(job, FAILED, 0, because)
+    paused = DestinationStats(window=1, running=0, paused_until=60, trouble=because)
+    assert schedule.stats("dead", 0) == paused
+    assert schedule.stats("dead", 60) == evolve(paused, paused_until=None, trouble=None)
+    shared = Schedule(limits, lambda limit, _: min(limit, 1))
+    assert shared.stats("live", 0).window == 1
 
 
 @pytest.mark.parametrize("messages", [10, 100, 900])

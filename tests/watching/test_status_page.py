@@ -19,6 +19,7 @@ from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
 from smtpproto.adapters.status_page import serve_status
 from smtpproto.grammar.address import ForwardPath
+from smtpproto.limits import ScheduleLimits
 from smtpproto.mta import MemoryQueue, Result, SmartHost
 from smtpproto.transfer.overview_html import story_page
 from tests.watching.reading import get
@@ -111,6 +112,9 @@ def test_the_page_has_the_queue_the_failures_and_the_story_of_a_message(adapter:
             assert all(link.startswith("/") for link in it.links)
         stats = json.loads(get(url, "/stats.json")[1])
         assert stats["domains"][0]["last"]["result"] == Result.REFUSED.value
+        known = [stats["domains"][0][name] for name in ("window", "running", "paused_until")]
+        assert known == [ScheduleLimits().window, 0, None]
+        assert "0 of 5" in page.text
         assert get(url, "/message/zzz")[0].status == 404
         assert get(url, "/message/../etc/passwd")[0].status == 404
 
