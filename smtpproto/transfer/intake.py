@@ -36,6 +36,8 @@ __all__ = ["Intake", "Relaying"]
 _log = logging.getLogger("smtpproto.queue")
 
 _MOST_TARGETS = 100_000  # of the aliases of all recipients of a message
+# In seconds: a client waits 10 minutes for the reply to the content (RFC 5321 4.5.3.2.6).
+_LONGEST_EXPANDING = 120.0
 _NULL = ReversePath(None)
 _NOT_LOOKED_UP = Reply(451, "4.3.0", "The address cannot be looked up now; try again later")
 _NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
@@ -307,7 +309,11 @@ class Intake:
         Raises QueueFailed if that cannot be found out now, or if they are too many.
         """
         expansions, number = [], 0
+        ends = self.runtime.now() + _LONGEST_EXPANDING
         for path in dict.fromkeys(envelope.recipients):
+            if self.aliases.is_function and self.runtime.now() > ends:
+                text = f"the aliases were not found within {_LONGEST_EXPANDING:.0f} seconds"
+                raise QueueFailed(text, check="that the function for aliases is fast")
             expansion = await self.expand(path, delivered)
             if expansion.refusal is not None and expansion.refusal.transient:
                 text = printable(f"the aliases of {path}: {expansion.refusal.text}")

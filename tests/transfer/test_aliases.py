@@ -162,6 +162,26 @@ def test_a_function_that_fails_or_takes_too_long_is_a_reason_to_try_again(fails:
     assert simulation.now() < 15
 
 
+def test_slow_aliases_of_many_recipients_do_not_let_the_client_wait_for_long() -> None:
+    simulation = Simulation(1)
+    asked: list[str] = []
+
+    async def find(key: str) -> list[str] | None:
+        if key == "bob@example.org":
+            return None
+        asked.append(key)
+        await simulation.sleep(9 if len(asked) > 15 else 0)
+        return ["bob@example.org"]
+
+    at = site(find, simulation=simulation)
+    recipients = [f"list{number}@example.org" for number in range(15)]
+    with pytest.raises(SendRefused) as caught:
+        at.send(Envelope(EVE, recipients))
+    assert str(caught.value.outcome.refused[recipients[0]])[:9] == "451 4.3.0"
+    assert 120 < simulation.now() < 140
+    assert at.queued() == []
+
+
 def test_a_function_that_fails_at_the_end_of_the_message_has_accepted_nothing() -> None:
     known = [["bob@example.org"]]
     at = site(lambda key: known.pop())
