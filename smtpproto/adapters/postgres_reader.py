@@ -33,26 +33,25 @@ class Reader:
     def read(self, function: Callable[[Tables], T]) -> T:
         """Return what *function* returns, which only reads. Raises QueueFailed."""
         with self._slots, self._database.errors():
-            while self._idle:
-                tables = self._idle.pop()
+            while True:
+                known = self._known()
+                tables = known or Tables(self._database.reconnect(), self._database.channel)
                 try:
-                    return self._read(function, tables)
-                except psycopg.OperationalError:
-                    if not tables.connection.closed:
+                    result = function(tables)
+                except BaseException as error:
+                    lost = isinstance(error, psycopg.OperationalError) and tables.connection.closed
+                    tables.connection.close()
+                    if known is None or not lost:
                         raise
-            return self._read(function, self._connected())
+                else:
+                    self._idle.append(tables)
+                    return result
 
-    def _connected(self) -> Tables:
-        return Tables(self._database.reconnect(), self._database.channel)
-
-    def _read(self, function: Callable[[Tables], T], tables: Tables) -> T:
+    def _known(self) -> Tables | None:
         try:
-            result = function(tables)
-        except BaseException:
-            tables.connection.close()
-            raise
-        self._idle.append(tables)
-        return result
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def close(self) -> None:
         """Close the connections, once nobody reads."""

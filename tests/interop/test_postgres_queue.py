@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -23,6 +23,7 @@ from smtpproto.adapters.asyncio_runtime import Runtime as AsyncioRuntime
 from smtpproto.adapters.blocking import Runtime
 from smtpproto.adapters.postgres_control import PostgresControl
 from smtpproto.adapters.postgres_queue import PostgresQueue
+from smtpproto.adapters.postgres_reader import Reader
 from smtpproto.adapters.postgres_tables import Tables
 from smtpproto.adapters.postgres_writer import Writer
 from smtpproto.errors import QueueFailed
@@ -320,6 +321,31 @@ def test_connections_that_end_are_replaced(postgresql: PostgreSQL, queue: Postgr
     do(queue.put([make_queued("b")]))
     do(queue.settle(relayed(claims), NOW))
     assert names(do(queue.find(ALL))) == ["b"]
+
+
+def test_what_fails_over_a_connection_that_is_not_lost_is_read_once() -> None:
+    class Connection:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    class Database:
+        channel, errors, reconnect = "", contextlib.nullcontext, staticmethod(Connection)
+
+    reader, reads = Reader(cast("Any", Database())), 0
+
+    def fail(tables: Any) -> None:
+        nonlocal reads
+        reads += 1
+        tables.connection.closed = reads > 1
+        raise psycopg.OperationalError
+
+    for most in (1, 3):  # the second time the connection is lost, and a new one is made
+        assert reader.read(lambda tables: tables.channel) == ""
+        with pytest.raises(psycopg.OperationalError):
+            reader.read(fail)
+        assert reads == most
 
 
 def test_claims_that_a_crash_of_the_database_has_undone_are_made_again(
