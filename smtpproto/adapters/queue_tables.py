@@ -11,7 +11,7 @@ from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_message
-from ..mta.settlement import Ended, Fate, Settlement
+from ..mta.settlement import Ended, Fate, Settlement, check_reason
 from ..mta.store import Claim, DomainStats, Entry, PassOver, QueueStats, Selection, busiest
 from .queue_rows import (
     DELIVERY,
@@ -88,6 +88,7 @@ class QueueTables:
 
     def hold(self, selection: Selection, reason: str) -> int:
         """Hold the waiting deliveries of *selection*; return how many."""
+        check_reason(reason)
         return self._set(selection, 0, "state = 2, reason = ?", [reason])
 
     def release(self, selection: Selection, now: float) -> int:

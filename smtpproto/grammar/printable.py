@@ -14,3 +14,8 @@ def printable(text: bytes | str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def is_text(text: str) -> bool:
+    """Return whether *text* can be written as UTF-8: it has no surrogates."""
+    return not any("\ud800" <= it <= "\udfff" for it in text)

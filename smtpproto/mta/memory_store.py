@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 from ..errors import QueueFailed, QueueFull
 from ..ports import Runtime, Semaphore
 from .queue import Delivery, Message, State
-from .settlement import Done, Ended, Fate, Settlement
+from .settlement import Done, Ended, Fate, Settlement, check_reason
 from .store import (
     MAX_PREPENDED,
     Body,
@@ -149,6 +149,7 @@ class MemoryQueue:
 
     async def hold(self, selection: Selection, reason: str) -> int:
         """Hold the waiting deliveries of *selection*; return how many."""
+        check_reason(reason)
         return await self._change(selection, State.WAITING, state=State.HELD, reason=reason)
 
     async def release(self, selection: Selection, now: float) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
+from ..grammar.printable import is_text
 from .queue import Attempt, Delivery, State
 
 __all__ = ["Decision", "Done", "Ended", "Fate", "Hold", "Later", "Settlement"]
@@ -44,11 +45,21 @@ class Later:
     """Whether the sender is told of the delay now."""
 
 
+def check_reason(reason: str) -> None:
+    """Raise ValueError if *reason* is no text that a store can keep."""
+    if not is_text(reason):
+        raise ValueError(f"a reason cannot have surrogates: {reason[:100]!a}")
+
+
+def _check_reason(_: object, __: object, reason: str) -> None:
+    check_reason(reason)
+
+
 @frozen
 class Hold:
     """The delivery waits until it is released."""
 
-    reason: str
+    reason: str = field(validator=_check_reason)
 
 
 Decision = Done | Later | Hold

@@ -12,6 +12,7 @@ from ..errors import GrammarError
 from ..grammar.address import ForwardPath, ReversePath, canonical_of
 from ..grammar.ascii_case import lower
 from ..grammar.domain import to_ascii_host
+from ..grammar.printable import is_text
 from ..mail import Source
 from ..ports import Runtime
 from .queue import Attempt, Delivery, Message, State
@@ -142,7 +143,7 @@ def _pattern(text: str | None) -> str | None:
         return None
     if text.startswith("@"):
         return "@" + to_ascii_host(text[1:]).canonical
-    if (address := canonical_of(text)) is None:
+    if (address := canonical_of(text)) is None or not is_text(address):
         raise GrammarError(
             f"not an address: {text[:100]!r}; pass ann@x.test, @x.test for all addresses of a "
             'domain, or "" for the null sender'
@@ -151,6 +152,8 @@ def _pattern(text: str | None) -> str | None:
 
 
 def _lower(text: str | None) -> str | None:
+    if text is not None and not is_text(text):
+        raise GrammarError(f"not the id of a message: {text[:100]!a}")
     return text if text is None else lower(text)
 
 
@@ -158,7 +161,7 @@ def _lower(text: str | None) -> str | None:
 class Selection:
     """Which deliveries: those to which all that is given applies. None is any.
 
-    Raises GrammarError for what is not an address.
+    Raises GrammarError for what is not an address, or not text.
     """
 
     id: str | None = field(default=None, converter=_lower)
@@ -346,7 +349,8 @@ class QueueStore(Protocol):
         ...
 
     async def hold(self, selection: Selection, reason: str) -> int:
-        """Hold the waiting deliveries of *selection*; return how many."""
+        """Hold the waiting deliveries of *selection*; return how many. Raises ValueError for a
+        *reason* with surrogates."""
         ...
 
     async def release(self, selection: Selection, now: float) -> int:

@@ -19,7 +19,7 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from ..errors import QueueFailed
+from ..errors import GrammarError, QueueFailed
 from ..mta.queue import Attempt, Result, State
 from ..mta.settlement import Done, Fate, Later, Settlement
 from ..mta.store import Entry, Queued, QueueStore, Selection
@@ -358,6 +358,22 @@ class QueueContract:
             assert await store.find(Selection(recipient=recipient)) == []
         assert len(await store.find(Selection(sender="ANN@example.org", id="A"))) == 1
         assert await store.find(Selection(sender="")) == []
+
+    @_with_store
+    async def test_surrogates_are_refused(self, store: QueueStore) -> None:
+        await store.put([make_queued()])
+        assert "a reason cannot have surrogates" in await _fails(
+            ValueError, store.hold(ALL, "why\udcff")
+        )
+        assert await store.hold(ALL, "why") == 1
+        for name in ("id", "sender", "recipient"):
+            for text in ("\ud800", "a\udcff@example.org", "@\udcff.example"):
+                selected: dict[str, Any] = {name: text}
+                try:
+                    Selection(**selected)
+                except GrammarError:
+                    continue
+                raise AssertionError(f"{name}={text!a} was accepted")
 
     @_with_store
     async def test_no_more_messages_are_found_than_were_asked_for(self, store: QueueStore) -> None:
