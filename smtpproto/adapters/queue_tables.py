@@ -10,7 +10,7 @@ from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import read_message
+from ..mta.queue_text import read_message, unreadable
 from ..mta.settlement import Ended, Fate, Settlement, check_reason
 from ..mta.store import Claim, DomainStats, Entry, PassOver, QueueStats, Selection, busiest
 from .queue_rows import (
@@ -184,11 +184,7 @@ class QueueTables:
             return Entry(
                 message=read_message(name, size, data),
                 deliveries=tuple(delivery_of(name, it) for it in rows if it[-2] is None),
-                ended=tuple(
-                    Ended(delivery=delivery_of(name, it), fate=Fate(it[-2]), at=it[-1])
-                    for it in rows
-                    if it[-2] is not None
-                ),
+                ended=tuple(_ended(name, it) for it in rows if it[-2] is not None),
             )
         except QueueFailed as error:
             return self._stand_in(key, name, size, printable(error.message))
@@ -275,3 +271,11 @@ class QueueTables:
         if row is None:
             raise QueueFailed("the queue's database contradicts itself: a row is missing")
         return row
+
+
+def _ended(name: str, row: tuple[Any, ...]) -> Ended:
+    *_, fate, at = row
+    try:
+        return Ended(delivery=delivery_of(name, row), fate=Fate(fate), at=at)
+    except ValueError as error:
+        raise unreadable(name, error) from error

@@ -15,8 +15,11 @@ from ..grammar.parameters import MailParameters, RcptParameters, read_parameters
 from ..grammar.reply import Reply
 from .queue import Attempt, Delivery, Forwarding, Message, Result, State
 
-__all__ = ["read_delivery", "read_message", "write_log", "write_message", "write_recipient"]
+__all__ = [
+    "read_delivery", "read_message", "unreadable", "write_log", "write_message", "write_recipient",
+]  # fmt: skip
 
+_MOST_ATTEMPTS = 2**31 - 1  # PostgreSQL has no more
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
 
@@ -85,6 +88,8 @@ def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
     """Return a delivery of the message *name*. *recipient* and *log* are what
     :func:`write_recipient` and :func:`write_log` wrote. Raises QueueFailed."""
     try:
+        if not 0 <= attempts < _MOST_ATTEMPTS:
+            raise ValueError(f"it has had {attempts} attempts")
         address, parameters, *aliased = _load(recipient)
         forwarding, via = aliased or ("", ())
         return Delivery(

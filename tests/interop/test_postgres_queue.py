@@ -453,11 +453,19 @@ def test_octets_that_were_changed_in_the_database_are_not_sent(
             do(queue.content(it.message))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE message SET data = 'x' WHERE id = 'a'",
+        "UPDATE delivery SET attempts = 2147483647 WHERE key >> 20 = "
+        "(SELECT key FROM message WHERE id = 'a')",
+    ],
+)
 def test_a_message_that_cannot_be_read_is_held_and_the_others_are_delivered(
-    postgresql: PostgreSQL, queue: PostgresQueue
+    postgresql: PostgreSQL, queue: PostgresQueue, statement: str
 ) -> None:
     do(queue.put([make_queued("a"), make_queued("b")]))
-    postgresql.execute("UPDATE message SET data = 'x' WHERE id = 'a'")
+    postgresql.execute(statement)
     assert names(claim(queue)) == ["b"]
     (entry,) = do(queue.find(Selection(state=State.HELD)))
     assert "the queue's entry of message a cannot be read" in entry.deliveries[0].reason

@@ -153,12 +153,23 @@ def test_content_that_was_changed_is_not_delivered(path: Path, content: bytes) -
             do(queue.content(one.message))
 
 
+def test_a_message_with_an_unknown_fate_is_shown(path: Path) -> None:
+    with open_queue(path) as queue:
+        do(queue.put([make_queued("a", "bob@example.com", "carol@example.com")]))
+    change(path, "UPDATE delivery SET fate = 'x' WHERE key = 1 << 20")
+    with open_queue(path) as queue:
+        (entry,) = do(queue.find(Selection(id="a")))
+        assert "entry of message a cannot be read" in entry.deliveries[0].reason
+
+
 @pytest.mark.parametrize(
     "statement",
     [
         'UPDATE delivery SET recipient = \'["\\u0007", ""]\' WHERE key = 1 << 20',
         "UPDATE delivery SET recipient = CAST(x'ff' AS TEXT) WHERE key = 1 << 20",
         "UPDATE delivery SET log = '[]x' WHERE key = 1 << 20",
+        "UPDATE delivery SET attempts = 2147483647 WHERE key = 1 << 20",
+        "UPDATE delivery SET attempts = -1 WHERE key = 1 << 20",
         "UPDATE message SET data = 'x' WHERE id = 'a'",
         "UPDATE message SET data = CAST(x'7bff7d' AS TEXT) WHERE id = 'a'",
     ],
