@@ -105,7 +105,7 @@ def test_what_a_filter_did_has_its_facts() -> None:
 
 def test_text_of_others_cannot_make_lines_or_move_the_cursor() -> None:
     its = attempt(Result.UNREACHED, host=HOSTILE, error=HOSTILE)
-    settlement = Settlement(delivery=delivery(), decision=Hold(HOSTILE), attempt=its)
+    settlement = Settlement(delivery=delivery(), decision=Hold(HOSTILE[:-1]), attempt=its)
     event = DeliveryEvent(settlement=settlement)
     for values in (logged("%s", event), logged("%s", HOSTILE), logged("%s: %s", HOSTILE, event)):
         texts = [*values.values(), *values.get("attempt", {}).values()]
