@@ -11,10 +11,10 @@ from functools import partial
 
 from attrs import frozen
 
-from ..errors import ContentLost, QueueFull
-from ..grammar.printable import printable
+from ..errors import QueueFull
 from ..mta.store import MAX_PREPENDED
 from ..ports import Runtime
+from .queue_rows import content_lost
 
 __all__ = ["Chunk", "PostgresBody", "Spooled", "Stored", "TemporaryCopy", "chunks_of", "gathered"]
 
@@ -181,17 +181,12 @@ def gathered(chunks: Iterable[Chunk], size: int, name: str) -> bytes | io.Buffer
     found = 0
     for place, (number, crc, octets) in enumerate(chunks):
         if number != place or zlib.crc32(octets) != crc:
-            raise _damaged(name)
+            raise content_lost(name)
         target.write(octets)
         found += len(octets)
     if found != size:
-        raise _damaged(name)
+        raise content_lost(name)
     if isinstance(target, io.BytesIO):
         return target.getvalue()
     target.seek(0)
     return io.BufferedReader(target, 65536)
-
-
-def _damaged(name: str) -> ContentLost:
-    where = "the database"
-    return ContentLost(printable(f"the content of message {name} is missing or damaged in {where}"))

@@ -3,10 +3,12 @@ PostgreSQL understand."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from ..errors import GrammarError
+from ..errors import ContentLost, GrammarError
 from ..grammar.address import Mailbox, read_leniently
+from ..grammar.printable import printable
 from ..mta.queue import Delivery, Message, State
 from ..mta.queue_text import read_delivery, write_log, write_message, write_recipient
 from ..mta.store import Queued, Selection, address_key, domain_key
@@ -111,3 +113,10 @@ def _equals(pattern: str | None, address: str, domain: str) -> tuple[list[str], 
     if pattern.startswith("@"):
         return [f"{domain} = ?"], [pattern[1:]]
     return [f"{address} = ?"], [pattern]
+
+
+def content_lost(name: str, where: Path | None = None) -> ContentLost:
+    """Return the error for the message *name*, whose content should be in the file *where*; None is
+    the database."""
+    place = "the database" if where is None else where
+    return ContentLost(printable(f"the content of message {name} is missing or damaged in {place}"))

@@ -8,10 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import ContentLost, QueueFailed, QueueFull
-from ..grammar.printable import printable
+from ..errors import QueueFailed, QueueFull
 
-__all__ = ["content_lost", "errors_of", "failure", "is_full", "is_of_disk"]
+__all__ = ["errors_of", "failure", "is_full", "is_of_disk"]
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _DAMAGED = (
@@ -45,13 +44,6 @@ def failure(error: Exception, path: Path) -> Exception:
         return QueueFull(f"the disk of the queue {path} is full")
     check = _CHECKS.get("_".join(_name(error).split("_")[:2]), "")
     return QueueFailed(f"the queue {path} failed: {error}", check=check)
-
-
-def content_lost(name: str, where: Path | None) -> ContentLost:
-    """Return the error for the message *name*, whose content should be in the file *where*; None is
-    the database."""
-    place = "the database" if where is None else where
-    return ContentLost(printable(f"the content of message {name} is missing or damaged in {place}"))
 
 
 def is_of_disk(error: Exception) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import ContentLost, QueueFailed
+from .queue_rows import content_lost
 from .segments import Segments, sync_directory
-from .sqlite_errors import content_lost
 
 __all__ = ["connect", "directory_of", "find_broken", "lock", "void_leases"]
 
@@ -182,7 +182,7 @@ def find_broken(
         AND NOT EXISTS (SELECT 1 FROM body WHERE message = message.key)"""
     )
     for key, name in lost.fetchall():
-        yield key, content_lost(name, None)
+        yield key, content_lost(name)
     needed = connection.execute(
         """SELECT segment, max(start + size) FROM message
         WHERE segment IS NOT NULL AND left IS NULL GROUP BY segment"""

@@ -19,6 +19,7 @@ from .queue_rows import (
     DELIVERY,
     SHIFT,
     STATES,
+    content_lost,
     delivery_of,
     delivery_row,
     key_range,
@@ -27,7 +28,6 @@ from .queue_rows import (
 from .queue_tables import QueueTables
 from .segments import FileSlice, Segments, crc_of
 from .sqlite_claims import due_keys, earliest, lower_lanes, raise_lanes
-from .sqlite_errors import content_lost
 from .sqlite_rows import Place
 from .sqlite_schema import find_lanes
 
@@ -196,7 +196,7 @@ class Tables(QueueTables):
         size, segment, start, crc, octets = row
         if segment is None:
             if not isinstance(octets, bytes) or zlib.crc32(octets) != crc:
-                raise content_lost(message.id, None)
+                raise content_lost(message.id)
             return octets
         path = self.files.path(segment)
         content = FileSlice(path, start, size)
