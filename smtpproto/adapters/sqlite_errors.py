@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import QueueFailed, QueueFull
+from ..errors import GrammarError, QueueFailed, QueueFull
 
-__all__ = ["errors_of", "failure", "is_full", "is_of_disk"]
+__all__ = ["errors_of", "failure", "is_full", "is_of_disk", "set_aside"]
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _DAMAGED = (
@@ -44,6 +44,15 @@ def failure(error: Exception, path: Path) -> Exception:
         return QueueFull(f"the disk of the queue {path} is full")
     check = _CHECKS.get("_".join(_name(error).split("_")[:2]), "")
     return QueueFailed(f"the queue {path} failed: {error}", check=check)
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """If *error* says that the database at *path*, or a value in it, is damaged, rename the file to
+    end in ``.damaged``."""
+    # Subclasses of DatabaseError are about other things: a lock, or a full disk.
+    if type(error) is sqlite3.DatabaseError or isinstance(error, GrammarError):
+        with contextlib.suppress(OSError):
+            path.replace(f"{path}.damaged")
 
 
 def is_of_disk(error: Exception) -> bool:

@@ -17,6 +17,7 @@ from ..limits import STS_POLICIES
 from ..policy.mta_sts import MTASTSPolicy
 from ..policy.mta_sts_store import KeptPolicy
 from ..ports import Runtime
+from .sqlite_errors import set_aside
 
 __all__ = ["SQLitePolicies"]
 
@@ -79,9 +80,7 @@ class SQLitePolicies:
                 return work(database)
         except (sqlite3.Error, OSError, GrammarError) as error:
             _log.warning("the MTA-STS policies in %s cannot be kept: %s", self.path, error)
-            if type(error) is sqlite3.DatabaseError or isinstance(error, GrammarError):
-                with contextlib.suppress(OSError):
-                    self.path.replace(f"{self.path}.damaged")
+            set_aside(self.path, error)
             return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import sqlite3
 import struct
 import threading
@@ -19,10 +17,9 @@ from ..errors import StatesFailed
 from ..limits import KEPT_STATES
 from ..policy.state_store import Change, Record, State
 from ..ports import Runtime
+from .sqlite_errors import set_aside
 
 __all__ = ["SQLiteStates"]
-
-_log = logging.getLogger("smtpproto.policy")
 
 T = TypeVar("T")
 
@@ -80,9 +77,7 @@ class SQLiteStates:
                     return self._change(database, keys, change, runtime.utc())
             except (sqlite3.Error, OSError) as error:
                 self._close()
-                if type(error) is sqlite3.DatabaseError:  # not only locked, or on a full disk
-                    with contextlib.suppress(OSError):
-                        self.path.replace(f"{self.path}.damaged")
+                set_aside(self.path, error)
                 raise StatesFailed(
                     f"the states of guards in {self.path} failed: {error}"
                 ) from error
