@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, TypedDict
@@ -51,8 +50,6 @@ from .tls_policies import TLSPolicies
 from .tls_reports import TLSReports
 
 __all__ = ["MTAConfig", "MTAOptions", "RunningMTA", "assemble"]
-
-_log = logging.getLogger("smtpproto.queue")
 
 _FAILURES = 50  # that the status page shows
 _DEFAULT_ROUTES: Mapping[str, Route] = {"*": Direct()}
