@@ -12,7 +12,7 @@ import pytest
 import smtpproto
 from smtpproto.late_names import late_names
 
-PACKAGES = ["smtpproto", "smtpproto.protocol", "smtpproto.sasl"]
+PACKAGES = ["smtpproto", "smtpproto.protocol", "smtpproto.sasl", "smtpproto.testing"]
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -34,6 +34,15 @@ def test_the_package_alone_loads_no_module_of_its_own_and_no_other_package() -> 
     loaded = loaded_by("import smtpproto")
     assert {name for name in loaded if name.startswith("smtpproto.")} == {"smtpproto.late_names"}
     assert not loaded & {"attr", "ssl", "asyncio", "socket", "email"}
+
+
+def test_the_test_kit_loads_no_tool_before_it_is_used() -> None:
+    loaded = loaded_by("import smtpproto.testing")
+    assert {name for name in loaded if name.startswith("smtpproto.")} == {
+        "smtpproto.late_names",
+        "smtpproto.testing",
+    }
+    assert not loaded & {"hypothesis", "pytest", "trustme"}
 
 
 @pytest.mark.parametrize("adapter", ["blocking", "asyncio"])

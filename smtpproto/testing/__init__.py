@@ -7,17 +7,34 @@ the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/
 needs ``hypothesis``.
 """
 
-from .scheduler import Source, Task, Wait
-from .script import ScriptedStream
-from .simulation import (
-    Deadlock,
-    Faults,
-    SimulatedHost,
-    SimulatedSemaphore,
-    SimulatedStream,
-    Simulation,
-)
-from .zone import Mood, Zone
+from typing import TYPE_CHECKING
+
+from ..late_names import late_names
+
+if TYPE_CHECKING:
+    from .scheduler import Source, Task, Wait
+    from .script import ScriptedStream
+    from .simulation import (
+        Deadlock,
+        Faults,
+        SimulatedHost,
+        SimulatedSemaphore,
+        SimulatedStream,
+        Simulation,
+    )
+    from .zone import Mood, Zone
+else:  # importing this package needs neither hypothesis nor pytest, and costs nothing
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            ".scheduler": "Source Task Wait",
+            ".script": "ScriptedStream",
+            ".simulation": (
+                "Deadlock Faults SimulatedHost SimulatedSemaphore SimulatedStream Simulation"
+            ),
+            ".zone": "Mood Zone",
+        },
+    )
 
 __all__ = [
     "Deadlock", "Faults", "Mood", "ScriptedStream", "SimulatedHost", "SimulatedSemaphore",
