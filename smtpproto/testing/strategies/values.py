@@ -1,9 +1,4 @@
-"""Hypothesis strategies for the values of the grammar, and for messages.
-
-There is one function for each kind of value: ``@given(mailboxes())``. Each covers all values that
-the grammar allows, and often draws values at the ends of the length limits. *smtputf8* adds what
-RFC 6531 allows; without it all values are ASCII. This module needs Hypothesis.
-"""
+"""Strategies for the values of the grammar."""
 
 from __future__ import annotations
 
@@ -12,36 +7,27 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from itertools import pairwise
 from string import ascii_letters, ascii_uppercase, digits
 from typing import ParamSpec, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from .. import commands as c
-from .. import limits
-from ..grammar.address import ForwardPath, Mailbox, ReversePath
-from ..grammar.command_line import COMMANDS
-from ..grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
-from ..grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
-from ..grammar.ehlo_parameters import FutureRelease, SessionLimits
-from ..grammar.extension import EXTENSIONS, Extensions
-from ..grammar.local_part import quote
-from ..grammar.parameters import Body, MailParameters, RcptParameters
-from ..grammar.reply import EnhancedCode, Reply
-from ..grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy, NoSupport, ValidSince
-from ..grammar.secret import Secret
-from ..grammar.unitext import encode_unitext
-from ..grammar.xtext import encode_xtext
-
-__all__ = [
-    "address_literals", "commands", "deliver_by", "domains", "enhanced_codes", "envids",
-    "extensions", "forward_paths", "future_releases", "hosts", "local_parts", "mail_parameters",
-    "mailboxes", "messages", "notify", "offers", "original_recipients", "rcpt_parameters",
-    "replies", "reverse_paths", "session_limits", "solicitations", "splits", "timestamps",
-    "valid_since", "xtexts",
-]  # fmt: skip
+from ... import commands as c
+from ... import limits
+from ...grammar.address import ForwardPath, Mailbox, ReversePath
+from ...grammar.command_line import COMMANDS
+from ...grammar.domain import AddressLiteral, Domain, GeneralLiteral, Host, is_ipv6
+from ...grammar.dsn import MAX_ENVID, MAX_ORCPT, Notify, OriginalRecipient, Ret
+from ...grammar.ehlo_parameters import FutureRelease, SessionLimits
+from ...grammar.extension import EXTENSIONS, Extensions
+from ...grammar.local_part import quote
+from ...grammar.parameters import Body, MailParameters, RcptParameters
+from ...grammar.reply import EnhancedCode, Reply
+from ...grammar.scheduling import MAX_SECONDS, ByMode, DeliverBy, NoSupport, ValidSince
+from ...grammar.secret import Secret
+from ...grammar.unitext import encode_unitext
+from ...grammar.xtext import encode_xtext
 
 _LET_DIG = ascii_letters + digits
 _VCHAR = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
@@ -66,13 +52,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _kept(function: Callable[P, SearchStrategy[T]]) -> Callable[P, SearchStrategy[T]]:
+def kept(function: Callable[P, SearchStrategy[T]]) -> Callable[P, SearchStrategy[T]]:
     """Let *function* return the same strategy for the same arguments: to make one takes longer than
     to draw from it."""
     return cast("Callable[P, SearchStrategy[T]]", functools.lru_cache(1000)(function))
 
 
-@_kept
+@kept
 def _optional(strategy: SearchStrategy[T]) -> SearchStrategy[T | None]:
     return st.none() | strategy
 
@@ -93,14 +79,14 @@ def _fit(text: str, fits: Callable[[str], bool]) -> str:
     return text
 
 
-@_kept
+@kept
 def _labels() -> SearchStrategy[str]:
     inside = _long(st.text(_LET_DIG + "-", max_size=limits.LABEL - 2), limits.LABEL - 2)
     let_dig = st.sampled_from(_LET_DIG)
     return let_dig | st.builds(lambda a, b, z: a + b + z, let_dig, inside, let_dig)
 
 
-@_kept
+@kept
 def _u_labels() -> SearchStrategy[str]:
     words = _long(st.text(_WORD, min_size=1, max_size=limits.LABEL), limits.LABEL)
     return words.map(
@@ -108,13 +94,13 @@ def _u_labels() -> SearchStrategy[str]:
     ).filter(lambda word: word == word.strip("-") and unicodedata.category(word[0])[0] != "M")
 
 
-@_kept
+@kept
 def domains(*, u_labels: bool = False) -> SearchStrategy[Domain]:
     """Domains of 1 to 255 octets; *u_labels* adds internationalised ones (RFC 6531 3.3)."""
     return _domains(limits.DOMAIN, u_labels)
 
 
-@_kept
+@kept
 @st.composite
 def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
     """A domain of at most *room* octets, and often of exactly *room*."""
@@ -132,13 +118,13 @@ def _domains(draw: DrawFn, room: int, u_labels: bool) -> Domain:
     return Domain(name)
 
 
-@_kept
+@kept
 def address_literals() -> SearchStrategy[AddressLiteral]:
     """IPv4, IPv6 and general address literals (RFC 5321 4.1.3) of at most 255 octets."""
     return _literals(limits.DOMAIN)
 
 
-@_kept
+@kept
 @st.composite
 def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     if address := draw(st.ip_addresses() | st.none()):
@@ -152,13 +138,13 @@ def _literals(draw: DrawFn, room: int) -> AddressLiteral:
     return AddressLiteral(GeneralLiteral(tag, content))
 
 
-@_kept
+@kept
 def hosts(*, u_labels: bool = False) -> SearchStrategy[Host]:
     """Domains and address literals: ``Domain / address-literal`` in EHLO and mailboxes."""
     return domains(u_labels=u_labels) | address_literals()
 
 
-@_kept
+@kept
 def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
     """Local-parts without quotes; at most 64 octets when written with the quotes they need."""
     text = st.text(_UNICODE if smtputf8 else _ASCII, max_size=limits.LOCAL_PART)
@@ -168,13 +154,13 @@ def local_parts(*, smtputf8: bool = False) -> SearchStrategy[str]:
     )
 
 
-@_kept
+@kept
 def mailboxes(*, smtputf8: bool = False) -> SearchStrategy[Mailbox]:
     """Mailboxes of up to 320 octets, which is longer than a path may be (RFC 5321 4.5.3.1)."""
     return st.builds(Mailbox, local_parts(smtputf8=smtputf8), hosts(u_labels=smtputf8))
 
 
-@_kept
+@kept
 @st.composite
 def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
     """Mailboxes that fit into a path of 256 octets."""
@@ -183,26 +169,26 @@ def _path_mailboxes(draw: DrawFn, smtputf8: bool) -> Mailbox:
     return Mailbox(local_part, draw(_domains(room, smtputf8) | _literals(room)))
 
 
-@_kept
+@kept
 def reverse_paths(*, smtputf8: bool = False) -> SearchStrategy[ReversePath]:
     """Senders, including the null path ``<>``."""
     return st.builds(ReversePath, st.none() | _path_mailboxes(smtputf8))
 
 
-@_kept
+@kept
 def forward_paths(*, smtputf8: bool = False) -> SearchStrategy[ForwardPath]:
     """Recipients, including the bare ``<Postmaster>``."""
     return st.builds(ForwardPath, st.none() | _path_mailboxes(smtputf8))
 
 
-@_kept
+@kept
 def enhanced_codes(class_: int | None = None) -> SearchStrategy[EnhancedCode]:
     """Enhanced status codes (RFC 3463), only of class *class_* if it is given."""
     classes = st.sampled_from((2, 4, 5) if class_ is None else (class_,))
     return st.builds(EnhancedCode, classes, st.integers(0, 999), st.integers(0, 999))
 
 
-@_kept
+@kept
 @st.composite
 def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
     """Replies with one of *codes*, with or without enhanced code, of one or more lines."""
@@ -219,20 +205,20 @@ def replies(draw: DrawFn, codes: SearchStrategy[int] | None = None) -> Reply:
     return Reply(code, enhanced, lines)
 
 
-@_kept
+@kept
 def timestamps() -> SearchStrategy[datetime]:
     """Instants in UTC, in whole seconds, from the year 1 to the year 9999."""
     return st.datetimes(timezones=st.just(UTC)).map(lambda instant: instant.replace(microsecond=0))
 
 
-@_kept
+@kept
 def envids() -> SearchStrategy[str]:
     """Envelope identifiers (RFC 3461 4.4), decoded; up to 100 octets when written as xtext."""
     texts = _long(st.text(_ASCII, min_size=1, max_size=MAX_ENVID), MAX_ENVID)
     return texts.map(lambda text: _fit(text, lambda text: len(encode_xtext(text)) <= MAX_ENVID))
 
 
-@_kept
+@kept
 def deliver_by() -> SearchStrategy[DeliverBy]:
     """Values of BY (RFC 2852 4)."""
 
@@ -242,7 +228,7 @@ def deliver_by() -> SearchStrategy[DeliverBy]:
     return build(ByMode.NOTIFY, -MAX_SECONDS) | build(ByMode.RETURN, 1)
 
 
-@_kept
+@kept
 def solicitations() -> SearchStrategy[tuple[str, ...]]:
     """Solicitation class keywords (RFC 3865 2.2) of up to 1000 octets in total."""
     words = st.from_regex(r"[A-Za-z][A-Za-z0-9._:-]*", fullmatch=True)
@@ -251,7 +237,7 @@ def solicitations() -> SearchStrategy[tuple[str, ...]]:
     )
 
 
-@_kept
+@kept
 @st.composite
 def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
     """Any set of MAIL parameters, each at most as long as its extension allows."""
@@ -274,14 +260,14 @@ def mail_parameters(draw: DrawFn, *, smtputf8: bool = True) -> MailParameters:
     )
 
 
-@_kept
+@kept
 def notify() -> SearchStrategy[frozenset[Notify]]:
     """Values of NOTIFY (RFC 3461 4.1)."""
     others = st.sampled_from([member for member in Notify if member is not Notify.NEVER])
     return st.just(frozenset({Notify.NEVER})) | st.frozensets(others, min_size=1)
 
 
-@_kept
+@kept
 @st.composite
 def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecipient:
     """Values of ORCPT with any address type, of up to 500 octets. Without *smtputf8* the written
@@ -298,13 +284,13 @@ def original_recipients(draw: DrawFn, *, smtputf8: bool = True) -> OriginalRecip
     return OriginalRecipient(kind, _fit(long, fits))
 
 
-@_kept
+@kept
 def valid_since() -> SearchStrategy[ValidSince]:
     """Values of RRVS (RFC 7293 3.1)."""
     return st.builds(ValidSince, timestamps(), st.none() | st.sampled_from(NoSupport))
 
 
-@_kept
+@kept
 def rcpt_parameters(*, smtputf8: bool = True) -> SearchStrategy[RcptParameters]:
     """Any set of RCPT parameters. Without *smtputf8* their written form is ASCII."""
     return st.builds(
@@ -414,23 +400,3 @@ def xtexts() -> SearchStrategy[str]:
 
     characters = st.characters(exclude_categories=["Cs"])
     return st.lists(st.builds(write, characters, st.booleans())).map("".join)
-
-
-@_kept
-def messages(*, eight_bit: bool = True) -> SearchStrategy[bytes]:
-    """Contents of messages, empty or ended by CRLF: lines of up to 998 octets without CR and LF,
-    many of which begin with dots (RFC 5321 4.5.2, 4.5.3.1.6)."""
-    dots = (b".", b"..", b"", b" .", b". ", b".\0", b"\0.", b"QUIT", b"." * 998, b"x" * 998)
-    octets = st.integers(0, 255 if eight_bit else 127).filter(lambda octet: octet not in b"\r\n")
-    lines = st.sampled_from(dots) | st.lists(octets, max_size=80).map(bytes)
-    return st.lists(lines).map(lambda lines: b"".join(line + b"\r\n" for line in lines))
-
-
-def splits(data: bytes) -> SearchStrategy[list[bytes]]:
-    """Ways to cut *data* into non-empty pieces: whole, octet by octet, or at random."""
-    inner = range(1, len(data))
-    if not inner:
-        return st.just([data] if data else [])
-    cuts = st.sets(st.sampled_from(inner)) | st.just(set(inner))
-    ends = cuts.map(lambda at: [0, *sorted(at), len(data)])
-    return ends.map(lambda ends: [data[a:b] for a, b in pairwise(ends)])
