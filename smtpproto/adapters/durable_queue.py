@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from ..errors import QueueFailed
 from ..mail import Source
+from ..mta.destination_stats import DestinationStats
 from ..mta.queue import Delivery, Message
 from ..mta.queue_limits import QueueLimits
 from ..mta.settlement import Later, Settlement
@@ -132,6 +133,11 @@ class DurableQueue(Generic[TablesT]):
     def share(self, limit: int, what: str) -> int:
         """Return *limit*: no other process works on the queue."""
         return limit
+
+    async def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see what is *known* of destinations: see :meth:`.QueueStore.post`."""
+        call: Call[TablesT, None] = Call(lambda tables: tables.post(known, now), durable=False)
+        await self._opened().write(call, cancel=True)
 
     def body(self) -> Body:
         """Return a new, empty content."""

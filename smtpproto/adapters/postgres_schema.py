@@ -15,6 +15,7 @@ log: logging.Logger = logging.getLogger("smtpproto.queue")
 # an `owner`: as long as it lives it notes when (`beat`) and its last transaction (`work`). It is
 # `lost` if it did not for `patience` seconds; its deliveries wait again then. A `sleeper` has found
 # nothing to do, and wants to be notified. A `member` delivers, and shares limits with the others.
+# A `post` is what it lets others see of its destinations, as JSON.
 # Large contents are written before their messages, which are `arriving` then. See sqlite_schema for
 # `lane`, and for the keys.
 _VERSIONS = [
@@ -41,6 +42,8 @@ _VERSIONS = [
     CREATE TABLE member (
         number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner bigint NOT NULL,
         seen bigint NOT NULL DEFAULT 0);
+    CREATE TABLE post (
+        owner bigint PRIMARY KEY, at timestamptz NOT NULL, destinations text NOT NULL);
     CREATE TABLE delivery (
         key bigint PRIMARY KEY, priority smallint NOT NULL, domain text COLLATE "C" NOT NULL,
         origin text COLLATE "C" NOT NULL, address text COLLATE "C" NOT NULL,

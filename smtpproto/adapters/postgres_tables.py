@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 from psycopg import errors
 
 from ..errors import QueueFailed
 from ..grammar.printable import printable
+from ..mta.destination_stats import DestinationStats
 from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import read_message, write_log
+from ..mta.queue_text import read_message, write_destinations, write_log
 from ..mta.settlement import Done, Settlement
 from ..mta.store import Claim, PassOver, Queued
 from .postgres_body import Spooled, Stored, chunks_of, gathered
@@ -304,10 +305,19 @@ class Tables(QueueTables):
                 self.wakes = True
         return number
 
+    def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see what is *known* of destinations: see :meth:`.QueueStore.post`."""
+        self.execute(
+            """INSERT INTO post VALUES (?, clock_timestamp(), ?) ON CONFLICT (owner)
+            DO UPDATE SET at = excluded.at, destinations = excluded.destinations""",
+            (self.owner, write_destinations(known, now)),
+        )
+
     def give_up(self, owners: Sequence[int]) -> int:
         """Let the deliveries wait that the processes *owners* had leased; return how many. They
         are no members any more."""
         remove(self.execute, owners, self.channel)
+        self.execute("DELETE FROM post WHERE owner = ANY(?)", ([*owners],))
         self._forget_arriving("owner = ANY(?)", [*owners])
         where = "owner = ANY(?) AND state = 1 AND fate IS NULL"
         return self._change("state = 0, owner = NULL", where, ([*owners],))
@@ -356,6 +366,14 @@ class Tables(QueueTables):
             sql("SELECT number, crc, octets FROM body WHERE message = ? ORDER BY number"), (key,)
         )
         return gathered(cast("Any", chunks), size, message.id)
+
+    def posts(self) -> Iterator[tuple[float, str]]:
+        """Yield how many seconds ago each process that lives has posted, and what."""
+        yield from self.execute(
+            """SELECT extract(epoch FROM clock_timestamp() - at)::double precision, destinations
+            FROM post JOIN owner ON owner.key = post.owner WHERE lost IS NULL
+            AND beat + patience * interval '1 second' > clock_timestamp()"""
+        )
 
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""

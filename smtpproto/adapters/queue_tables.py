@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, Protocol
@@ -9,8 +10,9 @@ from typing import Any, BinaryIO, Protocol
 from ..errors import QueueFailed
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
+from ..mta.destination_stats import DestinationStats, added_up
 from ..mta.queue import Delivery, Message, State
-from ..mta.queue_text import read_message, unreadable
+from ..mta.queue_text import read_destinations, read_message, unreadable
 from ..mta.settlement import Ended, Fate, Settlement, check_reason
 from ..mta.store import Claim, DomainStats, Entry, PassOver, QueueStats, Selection, busiest
 from .queue_rows import (
@@ -75,6 +77,10 @@ class QueueTables:
 
     def forget(self, before: float) -> None:
         """Remove what is known of some messages that left the queue *before*."""
+        raise NotImplementedError
+
+    def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see what is *known* of destinations: see :meth:`.QueueStore.post`."""
         raise NotImplementedError
 
     def hold_message(self, message_key: int, reason: str) -> None:
@@ -150,6 +156,10 @@ class QueueTables:
 
     # -- reading -----------------------------------------------------------------------------
 
+    def posts(self) -> Iterator[tuple[float, str]]:
+        """Yield how many seconds ago each process that lives has posted, and what."""
+        raise NotImplementedError
+
     def content(self, message: Message) -> bytes | BinaryIO:
         """Return the content. Raises ContentLost if it is missing or damaged."""
         raise NotImplementedError
@@ -220,9 +230,9 @@ class QueueTables:
         first: dict[str, int] = {}  # the key of the delivery that is the longest in the queue
         earliest: dict[str, float] = {}
         for state, number in STATES.items():
-            time = "min(due)" if state is State.WAITING else "NULL"
+            least = "min(due)" if state is State.WAITING else "NULL"
             for domain, count, key, due in self.execute(
-                f"""SELECT domain, count(*), min(key), {time} FROM delivery WHERE state = {number}
+                f"""SELECT domain, count(*), min(key), {least} FROM delivery WHERE state = {number}
                 AND fate IS NULL GROUP BY domain"""
             ):
                 by_domain.setdefault(domain, {})[state] = count
@@ -242,6 +252,9 @@ class QueueTables:
                 if (stats := self._domain_stats(first[name], by_domain[name], earliest.get(name)))
             },
             oldest=oldest,
+            destinations=added_up(
+                read_destinations(text, time.time() - ago) for ago, text in self.posts()
+            ),
         )
 
     def _domain_stats(

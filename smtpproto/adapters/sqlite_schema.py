@@ -47,6 +47,8 @@ _VERSIONS = [
         PRIMARY KEY (priority, domain, origin)
     ) WITHOUT ROWID;
     CREATE INDEX lane_due ON lane (priority, due);
+    CREATE TABLE post (
+        owner INTEGER PRIMARY KEY, at REAL NOT NULL, destinations TEXT NOT NULL);
     """,
 ]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import logging
 import sqlite3
+import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from ..errors import QueueFailed
 from ..grammar.printable import printable
+from ..mta.destination_stats import DestinationStats
 from ..mta.queue import Delivery, Message
-from ..mta.queue_text import write_log
+from ..mta.queue_text import write_destinations, write_log
 from ..mta.settlement import Done, Settlement
 from ..mta.store import Claim, PassOver, Queued
 from .queue_rows import (
@@ -35,6 +37,7 @@ __all__ = ["Tables"]
 
 _BUFFER = 65536  # octets of a content that are read at once
 _FORGET_AT_ONCE = 50  # messages, so that no settlement takes long
+_ALIVE = 180.0  # seconds for which a process that posts nothing counts as one that lives
 
 log: logging.Logger = logging.getLogger("smtpproto.queue")
 
@@ -144,6 +147,13 @@ class Tables(QueueTables):
         lower_lanes(self.connection, waiting)
         return self._leave(touched, now)
 
+    def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see what is *known* of destinations."""
+        self.execute(
+            "INSERT OR REPLACE INTO post VALUES (0, ?, ?)",
+            (time.time(), write_destinations(known, now)),
+        )
+
     def _free(self, message_key: int) -> None:
         """Remove the content of a message that has left."""
         statement = "DELETE FROM body WHERE message = ?"
@@ -204,6 +214,14 @@ class Tables(QueueTables):
             raise content_lost(message.id, path)
         content.seek(0)
         return io.BufferedReader(content, _BUFFER)
+
+    def posts(self) -> Iterator[tuple[float, str]]:
+        """Yield how many seconds ago the process that works on the queue has posted, and what."""
+        now = time.time()
+        for at, text in self.execute(
+            "SELECT at, destinations FROM post WHERE at > ?", [now - _ALIVE]
+        ):
+            yield now - at, text
 
     def next_due(self, pass_over: PassOver) -> float | None:
         """Return when the next delivery that waits is due."""

@@ -148,6 +148,7 @@ class Writer(CallGroups[Tables]):
         try:
             self._empty_log(connection)
             void_leases(connection, self.leased)
+            connection.execute("DELETE FROM post WHERE owner = 0")
             tables = Tables(connection, self._segments)
             for key, error in find_broken(connection, self._segments):
                 log.error("%s", error)

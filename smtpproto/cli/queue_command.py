@@ -35,7 +35,8 @@ _ACTIONS = {
     "hold": "keep waiting deliveries in the queue until they are released",
     "release": "let held deliveries go on",
     "drop": "take deliveries out of the queue for good; nobody is told",
-    "stats": "print how much is in the queue, and for each domain since when and why it waits",
+    "stats": "print how much is in the queue, for each domain since when and why it waits, and for"
+    " each destination how many transactions it may have now",
 }
 _READS = ("list", "show", "explain", "stats")
 
@@ -186,6 +187,14 @@ def stats_lines(stats: QueueStats, now: float) -> Iterator[str]:
         yield _domain_line(domain, its, now)
         if its.last is not None:
             yield f"{'':10}{attempt_in_words(its.last)}"
+    if stats.destinations:
+        yield f"\n{'running':>8}{'window':>8}  {'paused for':23}destination"
+    for destination, known in stats.destinations.items():
+        until = known.paused_until
+        paused = "" if until is None else duration(max(until - now, 0)) or "a moment"
+        yield f"{known.running:8}{known.window:8}  {paused:23}{printable(destination)}"
+        if known.trouble is not None:
+            yield f"{'':10}{attempt_in_words(known.trouble)}"
 
 
 def _domain_line(domain: str, stats: DomainStats, now: float) -> str:

@@ -13,6 +13,7 @@ from ..late_names import late_names
 if TYPE_CHECKING:
     from ..limits import ScheduleLimits
     from .bounce import ReportOptions
+    from .destination_stats import DestinationStats
     from .exchangers import Exchanger, Self
     from .memory_store import MemoryQueue
     from .queue import Attempt, Delivery, Forwarding, Message, Result, State
@@ -37,6 +38,7 @@ else:
         {
             "..limits": "ScheduleLimits",
             ".bounce": "ReportOptions",
+            ".destination_stats": "DestinationStats",
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
             ".queue": "Attempt Delivery Forwarding Message Result State",
@@ -54,9 +56,9 @@ else:
 
 __all__ = [
     "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
-    "DeliveryEvent", "Direct", "DomainStats", "Done", "Ended", "Entry", "Exchanger",
-    "Expansion", "Fate", "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later", "Local",
-    "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats",
+    "DeliveryEvent", "DestinationStats", "Direct", "DomainStats", "Done", "Ended", "Entry",
+    "Exchanger", "Expansion", "Fate", "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later",
+    "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats",
     "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule", "Route", "Routes",
     "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State", "Target",
     "Targets", "Tracer",

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
+from .destination_stats import DestinationStats
 from .fair_queue import FairQueue
 from .queue import Attempt, Delivery, Message
 from .window import Window
 
-__all__ = ["APART", "HOLD", "Destination", "DestinationStats", "Waiting"]
+__all__ = ["APART", "HOLD", "Destination", "Waiting"]
 
 APART = 0.001  # seconds between deliveries that are put back, so that they do not return at once
 HOLD = 60.0  # seconds for which deliveries to a slow destination wait in memory, at most
 _SLOWEST = 10.0  # seconds for a recipient, to a destination that is slower than that
-
-
-@frozen(kw_only=True)
-class DestinationStats:
-    """How a destination is doing, as far as this process knows."""
-
-    window: int
-    """How many transactions it may have at the same time, unless it is paused."""
-    running: int
-    """How many it has."""
-    paused_until: float | None
-    """When its pause ends, in seconds since the epoch; None if it is not paused."""
-    trouble: Attempt | None
-    """The attempt after which it was paused."""
 
 
 @define(eq=False)
@@ -76,7 +63,7 @@ class Destination:
             window=window.most,
             running=window.busy,
             paused_until=until,
-            trouble=None if until is None else self.trouble,
+            trouble=self.trouble if window.on_probation else None,
         )
 
     def is_closed(self, now: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 from operator import attrgetter
 from typing import Any
@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 
 from ..errors import QueueFailed, QueueFull
 from ..ports import Runtime, Semaphore
+from .destination_stats import DestinationStats
 from .queue import Delivery, Message, State
 from .settlement import Done, Ended, Fate, Settlement, check_reason
 from .store import (
@@ -53,6 +54,7 @@ class MemoryQueue:
         self._waiting = _Waiting()
         self._order = count()
         self._turn: _Turn | None = None
+        self._known: Mapping[str, DestinationStats] = {}
 
     async def open(self, runtime: Runtime) -> None:
         """Open the store. All leases are void."""
@@ -63,7 +65,7 @@ class MemoryQueue:
 
     async def close(self) -> None:
         """Close the store; its messages stay."""
-        self._turn = None
+        self._turn, self._known = None, {}
 
     def watch(self, changed: Callable[[], object]) -> None:
         """Do nothing: no other process can change this queue."""
@@ -71,6 +73,11 @@ class MemoryQueue:
     def share(self, limit: int, what: str) -> int:
         """Return *limit*: no other process works on the queue."""
         return limit
+
+    async def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see what is *known* of destinations."""
+        async with self._locked():
+            self._known = known
 
     def body(self) -> Body:
         """Return a new, empty content."""
@@ -188,6 +195,7 @@ class MemoryQueue:
                 deliveries=Counter(it.state for _, it in deliveries),
                 domains=stats_by_domain(deliveries),
                 oldest=min((it.message.arrived for it in queued), default=None),
+                destinations=self._known,
             )
 
     # -- the parts, which are called with the turn -------------------------------------------

@@ -13,10 +13,12 @@ from ..grammar.address import ForwardPath, ReversePath, read_leniently
 from ..grammar.command import NO_MAIL_PARAMETERS, NO_RCPT_PARAMETERS
 from ..grammar.parameters import MailParameters, RcptParameters, read_parameters
 from ..grammar.reply import Reply
+from .destination_stats import DestinationStats
 from .queue import Attempt, Delivery, Forwarding, Message, Result, State
 
 __all__ = [
-    "read_delivery", "read_message", "unreadable", "write_log", "write_message", "write_recipient",
+    "read_delivery", "read_destinations", "read_message", "unreadable", "write_destinations",
+    "write_log", "write_message", "write_recipient",
 ]  # fmt: skip
 
 _MOST_ATTEMPTS = 2**31 - 1  # PostgreSQL has no more
@@ -108,6 +110,40 @@ def read_delivery(  # noqa: PLR0913 - as many as the columns of its row
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise unreadable(name, error) from error
+
+
+def write_destinations(known: Mapping[str, DestinationStats], now: float) -> str:
+    """Return what is *known* of destinations. Pauses are written as seconds from *now*, because the
+    reader may have another clock."""
+    return _dump(
+        [
+            [
+                name,
+                it.window,
+                it.running,
+                None if it.paused_until is None else it.paused_until - now,
+                None if it.trouble is None else _attempt_to_json(it.trouble),
+            ]
+            for name, it in known.items()
+        ]
+    )
+
+
+def read_destinations(text: str, now: float) -> Mapping[str, DestinationStats]:
+    """Return what :func:`write_destinations` wrote, when the clock of the reader was *now*; nothing
+    if it cannot be read."""
+    try:
+        return {
+            name: DestinationStats(
+                window=window,
+                running=running,
+                paused_until=None if seconds is None else now + seconds,
+                trouble=None if trouble is None else _attempt_from_json(trouble),
+            )
+            for name, window, running, seconds, trouble in _load(text)
+        }
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return {}
 
 
 def unreadable(name: str, error: Exception) -> QueueFailed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
-from .destination import DestinationStats
+from .destination_stats import DestinationStats
 from .queue import Attempt
 from .queue_events import DeliveryEvent, FilterEvent, MessageQueued, QueueEvent
 from .settlement import Done, Hold, Later, Settlement
@@ -124,6 +124,12 @@ def stats_values(
         "domains": [
             _domain(name, its) | _destination(known.get(name))
             for name, its in stats.domains.items()
+        ],
+        "destinations": [
+            {"destination": printable(name)}
+            | _destination(its)
+            | {"trouble": None if its.trouble is None else _attempt(its.trouble)}
+            for name, its in stats.destinations.items()
         ],
     }
 

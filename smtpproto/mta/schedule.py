@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from heapq import nlargest
 from itertools import islice
 
 from attrs import define, evolve, field, frozen
 
 from ..limits import EXCLUDED_LANES, REMEMBERED_DESTINATIONS, ScheduleLimits
-from .destination import APART, HOLD, Destination, DestinationStats, Waiting
+from .destination import APART, HOLD, Destination, Waiting
+from .destination_stats import DestinationStats
 from .queue import Attempt, Delivery, Message
 from .window import Feedback, Window, feedback_of
 
@@ -19,6 +21,7 @@ _RETURN = (5.0, 60.0)  # seconds after which the first delivery that was put bac
 _LATEST = 3600.0  # seconds by which any of them returns later than the first
 _COSTLY = 262144  # octets that cost an origin as much as a transaction
 _MOST = 100.0  # the highest cost, in transactions
+_TOLD = 100  # destinations of which other processes are told
 
 
 Excluded = tuple[str, str | None]
@@ -144,6 +147,15 @@ class Schedule:
     def stats(self, destination: str, now: float) -> DestinationStats:
         """Return how *destination* is doing *now*."""
         return (self._destinations.get(destination) or self._new(destination)).stats(now)
+
+    def known(self, now: float) -> Mapping[str, DestinationStats]:
+        """Return how 100 destinations are doing *now*: those that failed, and the busiest."""
+
+        def weight(it: Destination) -> tuple[bool, int, int]:
+            return it.window.on_probation, it.window.busy, it.recipients
+
+        busy = (it for it in self._destinations.values() if any(weight(it)))
+        return {it.name: it.stats(now) for it in nlargest(_TOLD, busy, weight)}
 
     def add(
         self, destination: str, message: Message, deliveries: Sequence[Delivery], now: float

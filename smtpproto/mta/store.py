@@ -15,6 +15,7 @@ from ..grammar.domain import to_ascii_host
 from ..grammar.printable import is_text
 from ..mail import Source
 from ..ports import Runtime
+from .destination_stats import DestinationStats
 from .queue import Attempt, Delivery, Message, State
 from .settlement import Ended, Settlement
 
@@ -225,6 +226,9 @@ class QueueStats:
     100. The domain of the bare postmaster is ""."""
     oldest: float | None = None
     """When the message arrived that has waited longest."""
+    destinations: Mapping[str, DestinationStats] = Factory(dict)
+    """How destinations are doing, by their name: what all processes together know that deliver from
+    the queue now."""
 
 
 def busiest(domains: Mapping[str, Mapping[State, int]]) -> Sequence[str]:
@@ -287,6 +291,13 @@ class QueueStore(Protocol):
     def share(self, limit: int, what: str) -> int:
         """Return how much of *limit* this process may use now, of *what* all that work on the queue
         share: for example the transactions with a destination. Threads may call this."""
+        ...
+
+    async def post(self, known: Mapping[str, DestinationStats], now: float) -> None:
+        """Let others see in :meth:`stats` what is *known* of destinations *now*, in the place of
+        what this process posted before. It need not be durable, and is gone once the process has
+        closed the store or died. One that posts nothing for three minutes may count as dead.
+        """
         ...
 
     def body(self) -> Body:

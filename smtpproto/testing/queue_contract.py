@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ..errors import GrammarError, QueueFailed
+from ..mta.destination_stats import DestinationStats
 from ..mta.queue import Attempt, Result, State
 from ..mta.settlement import Done, Fate, Later, Settlement
 from ..mta.store import Entry, Queued, QueueStore, Selection
@@ -337,6 +338,24 @@ class QueueContract:
         assert (one, of_one.total, of_one.due, of_one.last) == ("one.test", 3, NOW, tried)
         assert (two, of_two.total, of_two.due, of_two.last) == ("two.test", 1, None, None)
         assert (of_one.oldest, of_one.oldest_id) == (claim.message.arrived, "a")
+
+    @_with_store
+    async def test_stats_have_what_was_posted_of_destinations_until_the_store_is_closed(
+        self, store: QueueStore
+    ) -> None:
+        tried = Attempt(at=NOW, result=Result.UNREACHED, error="\0\u20ac")
+        busy = DestinationStats(window=5, running=2, paused_until=None, trouble=None)
+        dead = evolve(busy, running=0, paused_until=NOW + 1e9, trouble=tried)
+        for known in ({"gone": dead}, {"busy": busy, "dead\u20ac": dead}):
+            await store.post(known, NOW)
+        found = dict((await store.stats()).destinations)
+        until = found["dead\u20ac"].paused_until
+        assert until is not None  # by the clock of whoever asks
+        found["dead\u20ac"] = evolve(found["dead\u20ac"], paused_until=dead.paused_until)
+        assert found == {"busy": busy, "dead\u20ac": dead}
+        again = await self.reopen(store)
+        assert (await again.stats()).destinations == {}
+        await again.close()
 
     # -- selections --------------------------------------------------------------------------
 

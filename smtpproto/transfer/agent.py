@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 
 from ..limits import ScheduleLimits
 from ..mta.bounce import Reporter
-from ..mta.destination import DestinationStats
+from ..mta.destination_stats import DestinationStats
 from ..mta.judge import Judge
 from ..mta.queue import Attempt, Delivery, Message, Result
 from ..mta.route import Routes
@@ -22,6 +22,7 @@ from ..ports import Event, Runtime, Tasks
 from .claimer import Claimed, Claimer
 from .guarding import Guarding, Permit
 from .jobs import Finished, Worker, by_route, without_route
+from .noticeboard import Noticeboard
 from .outbox import Outbox, Written
 from .relay import Relay
 
@@ -55,6 +56,7 @@ class Agent:
     _worker: Worker = field(init=False)
     _claimer: Claimer = field(init=False)
     _outbox: Outbox = field(init=False)
+    _noticeboard: Noticeboard = field(init=False)
     _results: deque[Callable[[], None]] = field(factory=deque, init=False)  # of the other tasks
     stopping: bool = field(default=False, init=False)
     """Whether :meth:`stop` was called."""
@@ -67,6 +69,7 @@ class Agent:
             self._runtime, self._store, self._judge, self.look, self._schedule.is_shut
         )
         self._outbox = Outbox(self._runtime, self._store, self._reporter, self._signer)
+        self._noticeboard = Noticeboard(self._runtime, self._store, self._schedule, self.look)
 
     def wake(self) -> None:
         """Look for work now, because something was put into the queue. Threads may call this."""
@@ -134,9 +137,11 @@ class Agent:
                 self._start_jobs(tasks)
                 self._start_claim(tasks)
                 self._start_write(tasks)
+                self._start_post(tasks)
                 self._close_unused(tasks)
                 await self._wake.wait(self._pause())
             await self._drain(tasks)
+        await self._noticeboard.clear()
         await self._relay.connections.close()
 
     async def _drain(self, tasks: Tasks) -> None:
@@ -165,7 +170,7 @@ class Agent:
         if self.stopping:
             return 0.0
         now = self._runtime.utc()
-        pauses = [self.look, self._outbox.pause()]
+        pauses = [self.look, self._outbox.pause(), self._noticeboard.pause()]
         if (wake := self._schedule.next_wake(now)) is not None:
             pauses.append(wake - now)
         if self._schedule.claimable > 0:
@@ -177,6 +182,19 @@ class Agent:
         if now - self._looked >= _IDLE:
             self._looked = now
             tasks.start(self._relay.connections.close_unused())
+
+    # -- for others to see -------------------------------------------------------------------
+
+    def _start_post(self, tasks: Tasks) -> None:
+        if self._noticeboard.begins():
+            tasks.start(self._post())
+
+    async def _post(self) -> None:
+        await self._noticeboard.post()
+        self._report(self._posted)
+
+    def _posted(self) -> None:
+        self._noticeboard.busy = False
 
     # -- claims ------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from ..mta.destination import DestinationStats
+from ..mta.destination_stats import DestinationStats
 from ..mta.queue_events import DeliveryEvent
 from ..mta.store import QueueStats
 from .assembly import RunningMTA

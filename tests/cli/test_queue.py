@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from smtpproto import Reply
 from smtpproto.cli import main
+from smtpproto.mta.destination_stats import DestinationStats
 from smtpproto.mta.queue import Attempt, Result
 from smtpproto.mta.queue_values import iso_date
 from smtpproto.mta.settlement import Later, Settlement
 from smtpproto.testing.queue_contract import NOW, make_queued
 from tests.support.queues import claim, do, open_queue
+
+BUSY = DestinationStats(window=5, running=3, paused_until=None, trouble=None)
 
 
 @pytest.fixture
@@ -101,6 +105,29 @@ def test_stats_has_the_domains(queue: str, capsys: pytest.CaptureFixture[str]) -
         "example.com",
     ]
     assert "mx.example.com [192.0.2.9] refused it for now: 450 4.7.1 Greylisted" in out
+
+
+def test_stats_has_the_windows_of_destinations_as_long_as_an_mta_posts_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now = str(tmp_path / "queue.db"), time.time()
+    tried = Attempt(at=now, result=Result.UNREACHED, host="mx\x1b.test")
+    dead = DestinationStats(window=1, running=0, paused_until=now + 7300, trouble=tried)
+    with open_queue(Path(path)) as store:
+        do(store.put([make_queued("m1")]))
+        do(store.post({"busy.test": BUSY, "dead.test": dead}, now))
+        lines = run(capsys, "stats", "--queue", path)[1].splitlines()
+        start = lines.index(" running  window  paused for             destination")
+        assert lines[start + 1].split() == ["3", "5", "busy.test"]
+        assert lines[start + 2].split()[:4] == ["0", "1", "2", "hours"]
+        assert lines[start + 3] == "          mx\\x1b.test could not be reached"
+        stats = json.loads(run(capsys, "stats", "--json", "--queue", path)[1])
+        [busy, its] = stats["destinations"]
+        window = {"window": 5, "running": 3, "paused_until": None}
+        assert busy == {"destination": "busy.test", **window, "trouble": None}
+        assert its["trouble"]["result"] == "unreached"
+    monkeypatch.setattr("time.time", lambda: now + 200)
+    assert "busy.test" not in run(capsys, "stats", "--queue", path)[1]
 
 
 def test_stats_can_be_json(queue: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,9 +27,9 @@ def play(seed: int, messages: int = MESSAGES) -> Troubles:
     return troubles
 
 
-@pytest.mark.parametrize("first", range(0, ORDINARY, 30))
+@pytest.mark.parametrize("first", range(0, ORDINARY, 60))
 def test_the_laws_hold_in_an_internet_full_of_troubles(first: int) -> None:
-    played = [play(seed) for seed in range(first, first + 30)]
+    played = [play(seed) for seed in range(first, first + 60)]
     assert any(it.net.record.crashes for it in played)
     assert any(it.net.record.doubts for it in played)
 

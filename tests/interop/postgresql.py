@@ -16,7 +16,7 @@ from attrs import frozen
 from tests.interop.programs import LOGS, TIMEOUT, require_user, shared_directory, skip_missing
 
 _USER = "postgres"  # the server refuses to run as root
-_TABLES = "message, body, arriving, delivery, owner, member, sleeper, lane"
+_TABLES = "message, body, arriving, delivery, owner, member, sleeper, lane, post"
 
 
 @frozen

@@ -27,7 +27,8 @@ from smtpproto.adapters.postgres_reader import Reader
 from smtpproto.adapters.postgres_tables import Tables
 from smtpproto.adapters.postgres_writer import Writer
 from smtpproto.errors import QueueFailed
-from smtpproto.mta.queue import State
+from smtpproto.mta.destination_stats import DestinationStats
+from smtpproto.mta.queue import Attempt, Result, State
 from smtpproto.mta.queue_limits import QueueLimits
 from smtpproto.mta.settlement import Done, Fate, Later, Settlement
 from smtpproto.mta.store import Claim, Selection
@@ -219,6 +220,32 @@ def test_a_late_settlement_is_refused_even_if_the_same_process_has_claimed_again
     with pytest.raises(ValueError, match="not leased"):
         do(queue.settle(late, NOW))
     do(queue.settle(relayed([again]), NOW))
+
+
+def test_windows_are_added_up_over_the_processes_that_live(
+    postgresql: PostgreSQL, queue: PostgresQueue, other: PostgresQueue
+) -> None:
+    tried = Attempt(at=NOW, result=Result.UNREACHED)
+    busy = DestinationStats(window=5, running=2, paused_until=None, trouble=None)
+    dead = DestinationStats(window=1, running=0, paused_until=NOW + 1000, trouble=tried)
+    for it, known in ((queue, {"x.test": busy, "y.test": busy}), (other, {"x.test": dead})):
+        do(it.post(known, NOW))
+    with PostgresControl(postgresql.url) as control:
+        both = control.stats().destinations
+        assert both["y.test"] == busy
+        assert (both["x.test"].window, both["x.test"].running) == (6, 2)
+        until = both["x.test"].paused_until  # NOW was the clock of those who posted
+        assert until is not None
+        assert both["x.test"].trouble == tried
+        postgresql.execute(  # nobody has noticed yet that it is dead
+            "UPDATE owner SET beat = beat - interval '1 hour' WHERE key = %s",
+            writer_of(other).owner,
+        )
+        assert control.stats().destinations == {"x.test": busy, "y.test": busy}
+        take_claims_away(postgresql, other, by=queue)
+        assert postgresql.execute("SELECT owner FROM post") == [(writer_of(queue).owner,)]
+        do(queue.close())
+        assert control.stats().destinations == {}
 
 
 def test_a_young_connection_takes_no_claims_away(
