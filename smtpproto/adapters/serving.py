@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Unpack
 
 from ..option_types import require_type
@@ -19,6 +20,9 @@ _log = logging.getLogger("smtpproto.server")
 
 GRACE = 30.0  # seconds for messages in flight when a server stops
 LAST = 5.0  # seconds more for what runs at the end of a connection; then it is abandoned
+
+
+ConversationMaker = Callable[[Stream, HandlerSource, ServerConfig, Runtime, Usage], Conversation]
 
 
 class ServeOptions(ServerOptions, total=False):
@@ -52,6 +56,9 @@ class ServerBase(ABC):
         self._listeners: Listeners | None = None
         self._addresses: list[Address] = []
         self._acceptor = listening.Acceptor(self._begin)
+        self._make_conversation: ConversationMaker = (
+            Conversation  # test tools wrap the stream of each connection
+        )
         self._stopping = False
         self._prepare()
 
@@ -94,7 +101,9 @@ class ServerBase(ABC):
 
     def _converse(self, stream: Stream) -> Conversation:
         """Return the conversation of a new connection."""
-        conversation = Conversation(stream, self._handler, self._config, self._runtime, self._usage)
+        conversation = self._make_conversation(
+            stream, self._handler, self._config, self._runtime, self._usage
+        )
         if self._stopping:
             conversation.stop()
         return conversation

@@ -24,7 +24,7 @@ from ..grammar.parameters import RcptParameters
 from ..grammar.reply import Reply
 from ..sasl import Login
 from ..server.handler import Session, Verdict
-from .inbox import Inbox, SingleUser
+from .handlers import SingleUser, StoringHandler
 from .mail_story import MailStory
 from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
@@ -137,7 +137,7 @@ def _print_digest(title: str, label: str, octets: bytes) -> None:
     print(f"{title:5} {label} {len(octets):3} {hashlib.sha256(octets).hexdigest()}")
 
 
-class _Inbox(Inbox):
+class _Inbox(StoringHandler):
     """Refuses one recipient and accepts all others."""
 
     def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Verdict:

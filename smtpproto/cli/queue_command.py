@@ -17,7 +17,7 @@ from ..mta.explain import attempt_in_words, duration, explain, next_step
 from ..mta.queue import State
 from ..mta.queue_values import stats_values
 from ..mta.store import DomainStats, Entry, QueueStats, Selection
-from .inbox import escape_line
+from .handlers import escape_line
 from .options import UsageError
 from .stores import open_control
 

@@ -13,7 +13,7 @@ from ..limits import Limits
 from ..sasl import Authenticator, HashedPasswords, StoredKeys
 from ..server.config import ServerOptions
 from ..server.handler import Handler
-from .inbox import Inbox, Mailbox, MessagePrinter, SingleUser
+from .handlers import Mailbox, MessagePrinter, SingleUser, StoringHandler
 from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
 
 _PORT = 2525
@@ -104,7 +104,7 @@ def read_users(path: str) -> Authenticator:
 
 def _inbox(args: argparse.Namespace) -> Handler:
     if args.maildir is None:
-        return Inbox(MessagePrinter)
+        return StoringHandler(MessagePrinter)
     return Mailbox(MaildirFolder(args.maildir), args.hostname)
 
 

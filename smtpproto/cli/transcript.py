@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from ..wire.dots import DotWriter
-from .inbox import escape_line
+from .handlers import escape_line
 
 _WIDTH = 80
 _NOTES = 42  # the column where notes beside lines begin

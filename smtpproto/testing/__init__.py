@@ -1,5 +1,7 @@
 """Ring 6: tools for tests, of this library and of programs that use it.
 
+``smtpd`` is a mail server for tests of programs that send mail, ``trouble`` what can go wrong with
+it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .inbox import Inbox, ReceivedMessage
     from .scheduler import Source, Task, Wait
     from .script import ScriptedStream
     from .simulation import (
@@ -22,21 +25,28 @@ if TYPE_CHECKING:
         SimulatedStream,
         Simulation,
     )
+    from .smtpd import SMTPD, AsyncSMTPD, SMTPDOptions
+    from .trouble import Delay, Drop, Greylist, Refuse, Trouble
     from .zone import Mood, Zone
 else:  # importing this package needs neither hypothesis nor pytest, and costs nothing
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".inbox": "Inbox ReceivedMessage",
             ".scheduler": "Source Task Wait",
             ".script": "ScriptedStream",
             ".simulation": (
                 "Deadlock Faults SimulatedHost SimulatedSemaphore SimulatedStream Simulation"
             ),
+            ".smtpd": "SMTPD AsyncSMTPD SMTPDOptions",
+            ".trouble": "Delay Drop Greylist Refuse Trouble",
             ".zone": "Mood Zone",
         },
     )
 
 __all__ = [
-    "Deadlock", "Faults", "Mood", "ScriptedStream", "SimulatedHost", "SimulatedSemaphore",
-    "SimulatedStream", "Simulation", "Source", "Task", "Wait", "Zone",
+    "SMTPD", "AsyncSMTPD", "Deadlock", "Delay", "Drop", "Faults", "Greylist", "Inbox", "Mood",
+    "ReceivedMessage", "Refuse", "SMTPDOptions", "ScriptedStream", "SimulatedHost",
+    "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task", "Trouble", "Wait",
+    "Zone",
 ]  # fmt: skip

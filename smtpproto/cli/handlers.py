@@ -21,7 +21,7 @@ Store = Callable[[Envelope], Sink]
 """A function that returns the sink for one message."""
 
 
-class Inbox(Handler):
+class StoringHandler(Handler):
     """Stores mail for any recipient, and never relays."""
 
     def __init__(self, store: Store) -> None:

@@ -15,7 +15,7 @@ from smtpproto import Envelope, Session
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking
 from smtpproto.adapters.maildir import MaildirFolder, NewMessage
-from smtpproto.cli.inbox import Inbox, Mailbox
+from smtpproto.cli.handlers import Mailbox, StoringHandler
 
 MESSAGE = b"Received: from a by b; x\r\nSubject: x\r\n\r\n\xff\r\n"
 
@@ -49,7 +49,7 @@ def test_a_full_disk_is_a_451_reply_and_the_session_continues(
 ) -> None:
     folder = MaildirFolder(tmp_path)
     with (
-        blocking.serve(Inbox(lambda _: folder.begin())) as server,
+        blocking.serve(StoringHandler(lambda _: folder.begin())) as server,
         smtplib.SMTP("127.0.0.1", server.port) as client,
     ):
         with monkeypatch.context() as patch:

@@ -1,0 +1,379 @@
+"""``SMTPD``: a mail server for tests of programs that send mail."""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, Unpack, cast
+
+from attrs import evolve
+
+from ..adapters.facade import run
+from ..adapters.serving import ServerBase
+from ..option_types import check_names
+from ..ports import Event, Runtime, Stream
+from ..protocol.terms import MachineOptions
+from ..sasl import PlainPasswords
+from ..server import Conversation, HandlerSource, Usage
+from ..server.config import ServerConfig, ServerOptions
+from . import certificates
+from .certificates import Certificate
+from .inbox import Inbox, ReceivedMessage
+from .trouble import Occasion, Script, Trouble
+from .troubled import TroubledConnection, TroubledStream
+
+__all__ = ["SMTPD", "AsyncSMTPD", "SMTPDOptions"]
+
+S = TypeVar("S", bound=ServerBase)
+_SECONDS = 5.0
+
+
+class SMTPDOptions(MachineOptions, total=False):
+    """The options of :class:`SMTPD`, besides those of a server's protocol such as *lmtp*,
+    *extensions* and *limits* (see :class:`.ServerConfig`)."""
+
+    tls: Literal["starttls", "implicit"] | None
+    """Offer STARTTLS, use TLS from the first octet, or do not use TLS (the default)."""
+    certificate: Certificate
+    """The certificate that the server shows: ``"valid"``, ``"expired"``, ``"wrong name"`` or
+    ``"unknown CA"``."""
+    users: Mapping[str, str]
+    """Users and their passwords. The server then accepts mail only after a login, unless
+    *require_auth* is False."""
+    trouble: Trouble | Iterable[Trouble]
+    """What goes wrong, and when: see :mod:`.trouble`."""
+    host: str
+    """Where to listen; 127.0.0.1 by default."""
+    port: int
+    """The port; a free one by default."""
+    seconds: float
+    """How long the server waits for messages, and for clients to leave; 5 by default."""
+    allow_connected: bool
+    """Whether clients may stay connected when the server stops. By default this is an error."""
+
+
+_OWN = set(SMTPDOptions.__annotations__) - set(MachineOptions.__annotations__)
+
+
+class _Kit:
+    """What the two servers have in common: the options, and what has been recorded."""
+
+    _server: ServerBase | None = None
+
+    def __init__(self, options: SMTPDOptions) -> None:
+        check_names(type(self).__name__, options, sorted(SMTPDOptions.__annotations__))
+        self._options = options
+        self.host = options.get("host", "127.0.0.1")
+        """The address that the server listens on."""
+        self.failed = False
+        """Whether the test has failed already. Then the end of the server checks nothing more."""
+        self._script = Script(options.get("trouble", ()))
+        self._inbox = Inbox()
+        self._connections: list[TroubledConnection] = []
+        self._seconds = options.get("seconds", _SECONDS)
+        self._server_options = self._to_server_options()
+        self._waiting: set[Event] = set()
+        self._delays: list[Event] = []
+        self._directory: tempfile.TemporaryDirectory[str] | None = None
+
+    # -- what tests look at ------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The TCP port that the server listens on."""
+        return self._started.port
+
+    @property
+    def messages(self) -> list[ReceivedMessage]:
+        """The messages that the server has accepted, the oldest first. Clear the list to forget
+        them."""
+        return self._inbox.messages
+
+    @property
+    def sessions(self) -> list[str]:
+        """The dialogue of each connection as text, the oldest first. Secrets are masked."""
+        return [one.transcript for one in self._connections]
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """Name and password of the first user. Raises LookupError without users."""
+        for user in self._options.get("users", {}).items():
+            return user
+        raise LookupError('the server has no users; pass users={"ann": "secret"}')
+
+    @property
+    def client_context(self) -> ssl.SSLContext:
+        """A new TLS context for a client that trusts the server's certificate."""
+        return certificates.client_context()
+
+    @property
+    def ca_file(self) -> Path:
+        """A file with the certificate of the authority that the client must trust, for programs
+        that take a file. It is removed when the server stops."""
+        if self._directory is None:
+            self._directory = tempfile.TemporaryDirectory(prefix="smtpproto-")
+        path = Path(self._directory.name, "ca.pem")
+        path.write_text(certificates.authority_pem())
+        return path
+
+    def check_script(self) -> None:
+        """Raise AssertionError if the script of trouble was not played to its end."""
+        if unplayed := self._script.unplayed():
+            listed = "".join(f"\n  {one}" for one in unplayed)
+            raise AssertionError(
+                f"{self._name}: not all of the trouble happened:{listed}\nThe code under test did"
+                " not get that far, or did not try again. Mend it, or take this out of the script."
+                f"{self._shown_sessions}"
+            )
+
+    # -- the server --------------------------------------------------------------------------
+
+    def _to_server_options(self) -> ServerOptions:
+        options: Any = {name: it for name, it in self._options.items() if name not in _OWN}
+        tls = self._options.get("tls")
+        if tls not in ("starttls", "implicit", None):
+            raise ValueError(f'tls must be "starttls", "implicit" or None, not {tls!r}')
+        if tls is not None:
+            options["implicit_tls"] = tls == "implicit"
+            options["context"] = certificates.server_context(
+                self._options.get("certificate", "valid")
+            )
+        elif "certificate" in self._options:
+            raise ValueError('certificate needs TLS; add tls="starttls" or tls="implicit"')
+        if users := self._options.get("users"):
+            defaults = {"require_auth": True, "auth_in_clear": tls is None}
+            options = {"authenticator": PlainPasswords(users)} | defaults | options
+        return cast("ServerOptions", options)
+
+    def _make(self, kind: type[S]) -> S:
+        port = self._options.get("port", 0)
+        server = kind(Inbox(), self.host, port, grace=0, **self._server_options)
+        server._make_conversation = self._converse
+        self._server = server
+        return server
+
+    @property
+    def _started(self) -> ServerBase:
+        if self._server is None:
+            word = "async with" if isinstance(self, AsyncSMTPD) else "with"
+            raise RuntimeError(f"the server is not running; use `{word} {type(self).__name__}()`")
+        return self._server
+
+    def _converse(
+        self,
+        stream: Stream,
+        source: HandlerSource,
+        config: ServerConfig,
+        runtime: Runtime,
+        usage: Usage,
+    ) -> Conversation:
+        """Return a conversation that is recorded, and has its trouble."""
+        connection = TroubledConnection(self._inbox, self._script, self._changed)
+        over = runtime.event()
+        self._connections.append(connection)
+        self._delays.append(over)
+        troubled = TroubledStream(stream, connection, self._script.octets, over)
+        if config.context is not None and not config.implicit_tls:
+            config = evolve(config, context=_troubled_context(config.context, connection))
+        config = evolve(config, trace=connection.trace)
+        return Conversation(troubled, connection.opened, config, runtime, usage)
+
+    def _changed(self) -> None:
+        """Wake all that wait."""
+        for event in list(self._waiting):
+            event.set()
+
+    async def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Wait until *done*, at most so many *seconds*. Return whether it is."""
+        runtime = self._started._runtime
+        event, end = runtime.event(), runtime.now() + seconds
+        self._waiting.add(event)
+        try:
+            while not done() and (left := end - runtime.now()) > 0:
+                await event.wait(left)
+        finally:
+            self._waiting.discard(event)
+        return done()
+
+    async def _wait_for(self, count: int, seconds: float | None) -> list[ReceivedMessage]:
+        seconds = self._seconds if seconds is None else seconds
+        if not await self._wait(lambda: len(self.messages) >= count, seconds):
+            raise AssertionError(
+                f"{self._name}: {len(self.messages)} of {count} messages arrived within"
+                f" {seconds:g} seconds{self._shown_sessions}"
+            )
+        return self.messages
+
+    async def _end(self) -> str:
+        """End all delays, and wait until the clients have left, if they must. Return what to say
+        about those that have not."""
+        for event in self._delays:
+            event.set()
+        if self.failed or self._options.get("allow_connected"):
+            return ""
+        await self._wait(lambda: not any(one.is_open for one in self._connections), self._seconds)
+        left = [one for one in self._connections if one.is_open]
+        sessions = "".join(
+            f"\n--- {one.peer[0]} port {one.peer[1]}\n{one.transcript}" for one in left
+        )
+        return (
+            ""
+            if not left
+            else (
+                f"{self._name}: {len(left)} connections were still open at the end. Close them, for"
+                " example by `with smtplib.SMTP(...)`, or by quit(); or pass allow_connected=True."
+                f"{sessions}"
+            )
+        )
+
+    def _check(self, left: str) -> None:
+        """Remove files; then raise AssertionError if connections are *left*, or a part of the
+        script."""
+        if self._directory is not None:
+            self._directory.cleanup()
+            self._directory = None
+        if left:
+            raise AssertionError(left)
+        if not self.failed:
+            self.check_script()
+
+    @property
+    def _name(self) -> str:
+        """The test that runs, if pytest runs it."""
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        return test or f"{type(self).__name__} on port {self._started.port}"
+
+    @property
+    def _shown_sessions(self) -> str:
+        shown = "".join(f"\n--- session {n}\n{it}" for n, it in enumerate(self.sessions, 1))
+        return shown or "\nNo client has connected."
+
+
+def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:
+    """Return the context for STARTTLS, as a function that makes the trouble there first."""
+
+    def get() -> Any:
+        if (
+            verdict := connection.meet(Occasion("STARTTLS"))
+        ) is not None and not connection.dropped:
+            raise PermissionError(f"the script of the test refuses STARTTLS: {verdict}")
+        return context
+
+    return get
+
+
+class SMTPD(_Kit):
+    """A mail server for tests, in threads: ``with SMTPD() as smtpd:``.
+
+    It accepts every message, and keeps it. Options: see :class:`SMTPDOptions`. When the block ends,
+    it stops and leaves nothing behind. It then raises AssertionError if a client is still
+    connected, or if the script of trouble was not played to its end. Raises OSError if the port is
+    in use, TypeError and ValueError for wrong options, ImportError for TLS without ``trustme``.
+    """
+
+    def __init__(self, **options: Unpack[SMTPDOptions]) -> None:
+        super().__init__(options)
+
+    def __enter__(self) -> Self:
+        from ..adapters.blocking_server import Server  # noqa: PLC0415 - not for AsyncSMTPD
+
+        server = self._make(Server)
+        with _advice_on_ports():
+            server.start()
+        self._stack = ExitStack()
+        self._stack.callback(server.stop)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.failed = self.failed or kind is not None
+        with self._stack:
+            left = run(self._end())
+        self._check(left)
+
+    def wait_for(self, count: int, seconds: float | None = None) -> list[ReceivedMessage]:
+        """Wait until *count* messages have arrived, at most *seconds*; return all messages.
+
+        Raises AssertionError, with the dialogue, if fewer arrive. You need this only for code that
+        sends in the background: a message is there before its client reads the reply.
+        """
+        return run(self._wait_for(count, seconds))
+
+
+class AsyncSMTPD(_Kit):
+    """A mail server for tests, in the running loop of asyncio or trio:
+    ``async with AsyncSMTPD() as smtpd:``. Otherwise it is like :class:`SMTPD`.
+    """
+
+    def __init__(self, **options: Unpack[SMTPDOptions]) -> None:
+        super().__init__(options)
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        with _advice_on_ports():
+            if _in_trio():
+                await self._start_in_trio()
+            else:
+                await self._start_in_asyncio()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.failed = self.failed or kind is not None
+        try:
+            left = await self._end()
+        finally:
+            await self._stack.aclose()
+        self._check(left)
+
+    async def wait_for(self, count: int, seconds: float | None = None) -> list[ReceivedMessage]:
+        """Wait until *count* messages have arrived: see :meth:`SMTPD.wait_for`."""
+        return await self._wait_for(count, seconds)
+
+    async def _start_in_asyncio(self) -> None:
+        from ..adapters.asyncio_server import Server  # noqa: PLC0415
+
+        server = self._make(Server)
+        await server.start()
+        self._stack.push_async_callback(server.stop)
+
+    async def _start_in_trio(self) -> None:
+        import trio  # noqa: PLC0415 - optional
+
+        from ..adapters.trio_server import Server  # noqa: PLC0415
+
+        server = self._make(Server)
+        nursery = await self._stack.enter_async_context(trio.open_nursery())
+        await server.start(nursery)
+        self._stack.push_async_callback(server.stop)
+
+
+def _in_trio() -> bool:
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_run()
+
+
+@contextmanager
+def _advice_on_ports() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        text = f"{error.strerror}; leave out the port, and each server finds a free one"
+        raise OSError(error.errno, text) from None

@@ -1,0 +1,154 @@
+"""One connection of a test server: it records the dialogue, and plays the script of trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import evolve
+
+from ..errors import ConnectionLost
+from ..grammar.address import ForwardPath, ReversePath
+from ..grammar.domain import HelloHost
+from ..grammar.envelope import Envelope
+from ..grammar.parameters import MailParameters, RcptParameters
+from ..grammar.reply import Reply
+from ..ports import Event, Stream
+from ..sasl import Identity
+from ..server.handler import Handler, MessageHook, Session, Sink, Verdict
+from .inbox import Inbox
+from .trouble import Delay, Drop, Greylist, Occasion, Refuse, Script
+
+_DROPPED = Reply(451, "4.3.0", "Never sent: the connection is dropped")
+
+
+class TroubledConnection(Handler):
+    """Records one connection, and makes trouble on it. It is the handler and the trace of the
+    conversation; :class:`TroubledStream` is its stream."""
+
+    def __init__(self, inbox: Inbox, script: Script, changed: Callable[[], object]) -> None:
+        self.is_open = False
+        """Whether a client is connected, and was not refused by a limit."""
+        self.lines: list[str] = []
+        self.delay = 0.0
+        """Seconds to wait before the next reply is written."""
+        self.dropped = False
+        """Whether the connection ends instead of the next reply."""
+        self.peer = ("", 0)
+        self._inbox, self._script, self._changed = inbox, script, changed
+        self._verb = ""  # of the last command
+
+    @property
+    def transcript(self) -> str:
+        """The dialogue so far, secrets masked: ``S:`` and ``C:`` before each line."""
+        return "\n".join(self.lines)
+
+    def opened(self) -> TroubledConnection:
+        """Note that the conversation begins, and return this handler for it."""
+        self.is_open = True
+        return self
+
+    def trace(self, speaker: str, line: str) -> None:
+        """Record a line of the dialogue. A reply after which the connection is lost is not sent."""
+        if not (speaker == "S" and self.dropped):
+            self.lines.append(f"{speaker}: {line}")
+        if speaker == "C":
+            self._verb = line.partition(" ")[0]
+            if line == "QUIT":
+                self.meet(Occasion("QUIT"))
+
+    def meet(self, occasion: Occasion) -> Verdict:
+        """Play what the script has for *occasion*. Return the refusal, if there is one."""
+        verdict: Verdict = None
+        for trouble in self._script.play(occasion):
+            self.lines.append(f"*: {trouble}")
+            match trouble:
+                case Delay():
+                    self.delay += trouble.seconds
+                case Drop():
+                    self.dropped = True
+                    verdict = None if trouble.stored or isinstance(trouble.at, int) else _DROPPED
+                case Refuse() | Greylist():
+                    verdict = trouble.reply
+        return verdict
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def connect(self, session: Session) -> Verdict:
+        self.peer = session.peer
+        return self.meet(Occasion("connect"))
+
+    def ehlo(self, session: Session, host: HelloHost) -> Verdict:
+        return self.meet(Occasion(self._verb))
+
+    def login(self, session: Session, identity: Identity) -> Verdict:
+        return self.meet(Occasion("AUTH"))
+
+    def mail(self, session: Session, sender: ReversePath, parameters: MailParameters) -> Verdict:
+        self._sender = sender
+        return self.meet(Occasion("MAIL", sender))
+
+    def rcpt(self, session: Session, recipient: ForwardPath, parameters: RcptParameters) -> Verdict:
+        return self.meet(Occasion("RCPT", self._sender, (recipient,)))
+
+    def data(self, session: Session, envelope: Envelope) -> Sink | Reply:
+        verdict = self.meet(Occasion("DATA", envelope.sender, envelope.recipients))
+        if verdict is not None:
+            return verdict
+        sink = super().data(session, envelope)
+        assert not isinstance(sink, Reply)
+        return sink  # type: ignore[return-value]
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> MessageHook:
+        everyone = envelope.recipients
+        groups = [(one,) for one in everyone] if session.lmtp else [everyone]
+        verdicts = [self.meet(Occasion(".", envelope.sender, group)) for group in groups]
+        kept = [
+            one for group, it in zip(groups, verdicts, strict=True) if it is None for one in group
+        ]
+        if kept:
+            if len(kept) < len(everyone):
+                parameters = {it: own for it, own in envelope.rcpt_parameters.items() if it in kept}
+                envelope = evolve(envelope, recipients=kept, rcpt_parameters=parameters)
+            self._inbox.message(session, envelope, body)
+            self._changed()
+        return verdicts if session.lmtp else verdicts[0]
+
+    def close(self, session: Session) -> None:
+        self.is_open = False
+        self._changed()
+
+
+class TroubledStream:
+    """The stream of a connection, which is slow or lost where the script says so. Implements
+    :class:`.ports.Stream`. *over* ends delays."""
+
+    def __init__(
+        self, stream: Stream, connection: TroubledConnection, octets: list[int], over: Event
+    ) -> None:
+        self._stream, self._connection, self._octets, self._over = stream, connection, octets, over
+        self._received = 0
+        self.peername, self.sockname = stream.peername, stream.sockname
+        self.end, self.close, self.interrupt = stream.end, stream.close, stream.interrupt
+
+    async def read(self, timeout: float | None) -> bytes:
+        await self._drop_if_due()
+        data = await self._stream.read(timeout)
+        before, self._received = self._received, self._received + len(data)
+        for octet in self._octets:
+            if before < octet <= self._received:
+                self._connection.meet(Occasion(octet))
+                if self._connection.dropped:
+                    return data[: octet - before]
+        return data
+
+    async def write(self, data: bytes, timeout: float | None) -> None:
+        delay, self._connection.delay = self._connection.delay, 0.0
+        if delay:
+            await self._over.wait(delay)
+        await self._drop_if_due()
+        await self._stream.write(data, timeout)
+
+    async def _drop_if_due(self) -> None:
+        if self._connection.dropped:
+            await self._stream.close()
+            raise ConnectionLost("the script of the test dropped the connection")
