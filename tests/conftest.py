@@ -15,6 +15,7 @@ changes the examples alone.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -76,6 +77,17 @@ def _includes_soak(config: pytest.Config) -> bool:
         return name == "soak"
 
     return not selected or Expression.compile(selected).evaluate(is_soak)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is collected, which lives until the end, out of every search for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
