@@ -34,7 +34,9 @@ def literals() -> Iterator[tuple[str, int, str | None]]:
         if OUTSIDE & set(file.relative_to(ROOT).parts):
             continue
         for node in ast.walk(ast.parse(file.read_bytes())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Reply":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                if node.func.id != "Reply":
+                    continue
                 first, *others = [
                     arg.value if isinstance(arg, ast.Constant) else ... for arg in node.args
                 ] or [...]
