@@ -98,6 +98,18 @@ assert len(made) <= 59, len(made)
     loaded_by(program)
 
 
+def test_a_command_loads_no_other_command() -> None:
+    program = """
+import contextlib, smtpproto.cli
+with contextlib.suppress(SystemExit):
+    smtpproto.cli.main(["password", "--help"])
+"""
+    loaded = loaded_by(program)
+    ours = {name for name in loaded if name.startswith("smtpproto.cli.")}
+    assert ours == {"smtpproto.cli.options", "smtpproto.cli.password"}
+    assert not loaded & {"asyncio", "ssl", "smtpproto.mta"}
+
+
 def test_names_are_loaded_one_by_one() -> None:
     loaded = loaded_by("from smtpproto import Limits")
     ours = {name for name in loaded if name.startswith("smtpproto.")}

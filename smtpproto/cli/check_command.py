@@ -14,7 +14,6 @@ from ..policy import SPFRequest
 from .doctor_command import STATUSES, add_report_options, keys, report, resolver_of
 from .options import UsageError, address
 
-HELP = "find out what large receivers will say about a message"
 DESCRIPTION = f"""Examine a message: each DKIM signature, SPF, whether they are aligned with the
 From field (DMARC), the hosts on its way, what others have found, and what large receivers will say.
 {STATUSES}"""

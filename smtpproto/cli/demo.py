@@ -30,7 +30,6 @@ from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
 from .transcript import Transcript
 
-HELP = "watch a client and a server talk, and a mail agent work, explained line by line"
 DESCRIPTION = """Start a server on a free port of this machine, send messages to it over TLS, print
 the dialogue with notes, and check that each message is stored octet for octet as it was sent. Then
 let a mail agent deliver a message in a simulated internet, print what happens, and check what

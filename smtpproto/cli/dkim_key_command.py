@@ -12,7 +12,6 @@ from ..dns import txt_record
 from ..policy import DKIM, Algorithm
 from .options import UsageError, read_password
 
-HELP = "make a key that signs mail by DKIM, and print the record to publish"
 DESCRIPTION = """Write a new private key into a file that only you can read, and print the DNS
 record with its public key, and what the file of smtpproto mta needs. A file that exists is never
 overwritten."""

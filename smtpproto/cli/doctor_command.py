@@ -15,7 +15,6 @@ from ..policy import Certificates, Keys
 from ..tls import TLSVerify
 from .options import UsageError, address, port
 
-HELP = "find out what is wrong with the mail of a domain, and how to mend it"
 STATUSES = """The exit status is 0 if all is well, 1 if there are warnings and --strict is given,
 and 2 if there are errors, or if nothing could be examined."""
 DESCRIPTION = f"""Examine the records of DOMAIN in the DNS and the hosts that take its mail. No mail

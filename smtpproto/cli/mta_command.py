@@ -19,7 +19,6 @@ from .options import UsageError
 
 _log = logging.getLogger("smtpproto.queue")
 
-HELP = "run a mail transfer agent: take mail, queue it, deliver it"
 DESCRIPTION = """Take mail, keep it in a queue, and deliver it to mailboxes here, by MX, or to smart
 hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it is ready, or
 "delivering" if it takes no mail itself. The first SIGINT or SIGTERM stops it: it takes no more

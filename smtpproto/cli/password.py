@@ -12,7 +12,6 @@ from ..limits import SCRAM_DEFAULT_ITERATIONS, SCRAM_ITERATIONS
 from ..sasl import ScramKeys, hash_password
 from .options import UsageError, add_password_options, read_password
 
-HELP = "make a line for the users file of a server"
 DESCRIPTION = """Print a line for the file of users that serve and mta read: the name, a colon, and
 SCRAM keys or a scrypt hash. The password cannot be read from the line. The command asks for the
 password unless an option says where it is."""

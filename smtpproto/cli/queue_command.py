@@ -21,7 +21,6 @@ from .handlers import escape_line
 from .options import UsageError
 from .stores import open_control
 
-HELP = "look into the queue of an MTA, and change what is in it"
 DESCRIPTION = """Show or change the queue in a database, whether or not an MTA works on it.
 A running MTA notices a change within about a second. The exit status is 1 if nothing in the queue
 matches, and 2 on an error."""

@@ -21,7 +21,6 @@ from ..outcome import Outcome
 from ..tls.verify import TLSVerify
 from .options import UsageError, add_password_options, host, port, port_of, read_login, trace
 
-HELP = "send a message from a file or standard input"
 DESCRIPTION = """Send a message from FILE or standard input, and print one line for each recipient:
 accepted, refused or unknown. The exit status is 0 if all recipients are accepted, 1 if some are
 refused or unknown, and 2 on any other error."""

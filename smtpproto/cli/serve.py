@@ -18,7 +18,6 @@ from .options import UsageError, add_password_options, host, port, port_of, read
 
 _PORT = 2525
 
-HELP = "receive mail, and print it or store it in a Maildir"
 DESCRIPTION = """Receive mail for any recipient, and print it or store it in a Maildir. The server
 never relays. It prints "listening on HOST port N" when it is ready. The first SIGINT or SIGTERM
 stops it after the messages in progress; a second one stops it at once."""
