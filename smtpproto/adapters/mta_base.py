@@ -108,7 +108,7 @@ class MTABase:
 
     def _serve_options(self, options: ServerOptions) -> ServerOptions:
         """Return *options* of ``serve``, completed by those of the MTA."""
-        if not self._running.intake.takes_postmaster:
+        if not self._running.intake.recipients.takes_postmaster:
             _log.warning(
                 "mail for <Postmaster> is refused, but each server must take it (RFC 5321 4.5.1);"
                 " set postmaster to an address"

@@ -11,12 +11,14 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .assembly import MTAConfig, MTAOptions
+    from .expansion import Recipients
     from .guards import Guards, ReceiveLimits, SendLimits
-    from .intake import Intake, Relaying
+    from .intake import Intake
     from .json_log import JSONFormatter
     from .local import Delivered, Deliverer
     from .observed_store import Listener
     from .receive import Check, QueueSink, Receiver
+    from .relaying import Relaying
     from .reporting import DailyReports
     from .tls_demands import TLSDemands
     from .tls_policies import TLSPolicies
@@ -25,12 +27,14 @@ else:
         __name__,
         {
             ".assembly": "MTAConfig MTAOptions",
+            ".expansion": "Recipients",
             ".guards": "Guards ReceiveLimits SendLimits",
-            ".intake": "Intake Relaying",
+            ".intake": "Intake",
             ".json_log": "JSONFormatter",
             ".local": "Delivered Deliverer",
             ".observed_store": "Listener",
             ".receive": "Check QueueSink Receiver",
+            ".relaying": "Relaying",
             ".reporting": "DailyReports",
             ".tls_demands": "TLSDemands",
             ".tls_policies": "TLSPolicies",
@@ -39,6 +43,6 @@ else:
 
 __all__ = [
     "Check", "DailyReports", "Delivered", "Deliverer", "Guards", "Intake", "JSONFormatter",
-    "Listener", "MTAConfig", "MTAOptions", "QueueSink", "ReceiveLimits", "Receiver", "Relaying",
-    "SendLimits", "TLSDemands", "TLSPolicies",
+    "Listener", "MTAConfig", "MTAOptions", "QueueSink", "ReceiveLimits", "Receiver", "Recipients",
+    "Relaying", "SendLimits", "TLSDemands", "TLSPolicies",
 ]  # fmt: skip

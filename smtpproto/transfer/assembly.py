@@ -39,12 +39,14 @@ from ..ports import Runtime
 from .agent import Agent
 from .desk import Desk
 from .dmarc_reports import DMARCReports
+from .expansion import Recipients
 from .guarding import Guarding
 from .guards import Guards
-from .intake import Intake, Relaying, obeying_header
+from .intake import Intake, obeying_header
 from .observed_store import Failures, Listener, observed, teller
 from .receive import Receiver
 from .relay import Relay, check_route
+from .relaying import Relaying
 from .reporting import DailyReports, ReportSchedule
 from .tls_policies import TLSPolicies
 from .tls_reports import TLSReports
@@ -269,7 +271,7 @@ class RunningMTA:
             if signing is not None:
                 await body.prepend(await signing.finish(now=self.runtime.utc()))
             its = obeying_header(self.intake.message(name, envelope, body.size), header)
-            await self.intake.put(its, await self.intake.deliveries(its, envelope), body)
+            await self.intake.put(its, await self.intake.recipients.deliveries(its, envelope), body)
         finally:
             await body.discard()  # after put this does nothing
         return name
@@ -324,12 +326,9 @@ class RunningMTA:
         self.agent.use(routes, _reporter_of(config), judge, config.limits, config.sign)
         self.intake = evolve(
             self.intake,
-            routes=routes,
+            recipients=_recipients_of(self.runtime, config, routes),
             relaying=config,
             schedule=config.retry,
-            postmaster=config.postmaster,
-            aliases=config.aliases,
-            srs=config.srs,
             max_hops=config.max_hops,
             resolver=resolver,
             inspect=config.inspect,
@@ -345,6 +344,18 @@ def _reporter_of(config: MTAConfig) -> Reporter:
         postmaster=config.postmaster,
         schedule=config.retry,
         **asdict(config.reports, recurse=False),
+    )
+
+
+def _recipients_of(runtime: Runtime, config: MTAConfig, routes: Routes) -> Recipients:
+    return Recipients(
+        runtime=runtime,
+        hostname=config.hostname,
+        routes=routes,
+        relay_for=config.relay_for,
+        postmaster=config.postmaster,
+        aliases=config.aliases,
+        srs=config.srs,
     )
 
 
@@ -376,13 +387,10 @@ def assemble(
     intake = Intake(
         runtime=runtime,
         store=told,
-        routes=routes,
         tracer=Tracer(hostname=config.hostname),
+        recipients=_recipients_of(runtime, config, routes),
         relaying=config,
         schedule=config.retry,
-        postmaster=config.postmaster,
-        aliases=config.aliases,
-        srs=config.srs,
         max_hops=config.max_hops,
         resolver=resolver,
         inspect=config.inspect,

@@ -85,7 +85,7 @@ class Checking:
         self._stripper = _Stripper(intake)
         self._sealing: Sealing | None = None
         self._results = b""
-        if intake.sealer is not None and any(map(intake.may_leave, envelope.recipients)):
+        if intake.sealer is not None and any(map(intake.recipients.may_leave, envelope.recipients)):
             self._sealing = intake.sealer.start()
         self.check: MessageCheck | None = None
         """What was found out, at the end."""

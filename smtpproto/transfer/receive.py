@@ -83,7 +83,7 @@ class Receiver(Handler):
     ) -> Verdict:
         """Refuse to relay for strangers, with 550 5.7.1 (RFC 5321 3.6.2), and recipients here that
         have no mailbox, with 550 5.1.1."""
-        return await self.intake.refusal(recipient, lambda: self.may_relay(session))
+        return await self.intake.recipients.refusal(recipient, lambda: self.may_relay(session))
 
     def check(self, session: Session, envelope: Envelope, header: bytes) -> Check:
         """A message has arrived; *header* is its header section, at most its first 64 KiB. The
@@ -196,7 +196,7 @@ class QueueSink:
         message = evolve(message, client="{}, {}".format(*session.peer))
         message = obeying_header(message, header)
         delivered = self._hops.delivered if self._hops.delivered_to else None
-        deliveries = await intake.deliveries(message, envelope, delivered)
+        deliveries = await intake.recipients.deliveries(message, envelope, delivered)
         if (wrong := self._wrong(deliveries)) is not None:
             return wrong
         held = None if self._filtering is None else self._filtering.hold
@@ -212,7 +212,7 @@ class QueueSink:
         if self._envelope.sender.mailbox is None:
             return None
         ways = (path for it in deliveries for path in it.via)
-        return _REPORTS_ONLY if any(map(self._intake.is_rewritten, ways)) else None
+        return _REPORTS_ONLY if any(map(self._intake.recipients.is_rewritten, ways)) else None
 
     def _queued(self) -> Reply:
         return Reply(250, "2.0.0", f"Queued as {self.id}")

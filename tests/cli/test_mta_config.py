@@ -41,7 +41,7 @@ from smtpproto.mta import (
 from smtpproto.mta.exchangers import Self
 from smtpproto.policy import Algorithm
 from smtpproto.transfer import DailyReports, TLSPolicies
-from smtpproto.transfer.intake import Relaying
+from smtpproto.transfer.relaying import Relaying
 
 START = 'hostname = "mx.example.org"\nqueue = "q.db"\n'
 LISTEN = "[[listen]]\nport = 25\n"

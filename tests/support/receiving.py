@@ -15,8 +15,10 @@ from smtpproto.mta.route import Direct, Local, Route, Routes
 from smtpproto.mta.store import Entry, QueueStore, Selection
 from smtpproto.mta.trace import Tracer
 from smtpproto.testing import Simulation
-from smtpproto.transfer.intake import Intake, Relaying
+from smtpproto.transfer.expansion import Recipients
+from smtpproto.transfer.intake import Intake
 from smtpproto.transfer.receive import Receiver
+from smtpproto.transfer.relaying import Relaying
 
 T = TypeVar("T")
 ANN, BOB = "ann@example.com", "bob@example.org"
@@ -42,16 +44,27 @@ class Site:
     woken: int = 0
 
     def __attrs_post_init__(self) -> None:
+        tracer = Tracer(hostname="mx.example.org")
+        relaying = Relaying(relay_from=self.relay_from, relay_for=self.relay_for)
+        facts = {**self.facts}
+        about = {it: facts.pop(it) for it in ("postmaster", "aliases", "srs") if it in facts}
+        recipients = Recipients(
+            runtime=self.simulation,
+            hostname=tracer.hostname,
+            routes=Routes(self.routes, self.by_sender),
+            relay_for=relaying.relay_for,
+            **about,
+        )
         self.intake = Intake(
             runtime=self.simulation,
             store=self.store,
-            routes=Routes(self.routes, self.by_sender),
-            tracer=Tracer(hostname="mx.example.org"),
-            relaying=Relaying(relay_from=self.relay_from, relay_for=self.relay_for),
+            tracer=tracer,
+            recipients=recipients,
+            relaying=relaying,
             schedule=RetrySchedule(),
             wake=self._wake,
         )
-        self.intake = evolve(self.intake, **self.facts)
+        self.intake = evolve(self.intake, **facts)
         config = ServerConfig(hostname="mx.example.org", **self.options)
         self.simulation.listen(25, self.receiver(self.intake), config)
 

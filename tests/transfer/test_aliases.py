@@ -26,7 +26,7 @@ from smtpproto.errors import QueueFailed, SendRefused
 from smtpproto.mta import SRS, Aliases, Delivery, Direct, Local, Message, Routes, SmartHost
 from smtpproto.mta.report import read_report
 from smtpproto.testing import Simulation
-from smtpproto.transfer import Receiver, intake
+from smtpproto.transfer import Receiver, expansion
 from smtpproto.transfer.assembly import RunningMTA
 from smtpproto.transfer.receive import EXTENSIONS
 from tests.support import receiving
@@ -114,8 +114,8 @@ def test_the_postmaster_comes_before_the_catch_all_address(recipient: str) -> No
 
 def test_the_bare_postmaster_may_be_an_alias() -> None:
     at = site({"postmaster": "info@example.org", "info@example.org": "bob@example.org"})
-    assert at.intake.takes_postmaster and refusal(at, "Postmaster") == ""
-    assert not site().intake.takes_postmaster
+    assert at.intake.recipients.takes_postmaster and refusal(at, "Postmaster") == ""
+    assert not site().intake.recipients.takes_postmaster
 
 
 def test_domains_of_others_are_not_looked_up() -> None:
@@ -129,14 +129,15 @@ def test_domains_of_others_are_not_looked_up() -> None:
 
 def test_an_alias_makes_no_domain_virtual_that_has_a_route_of_its_own() -> None:
     at = site({"info@route.test": "bob@example.org"}, relay_from=INSIDE)
-    at.intake = evolve(at.intake, routes=Routes({"route.test": SmartHost("192.0.2.9"), **HOME}))
+    routes = Routes({"route.test": SmartHost("192.0.2.9"), **HOME})
+    recipients = evolve(at.intake.recipients, routes=routes)
 
     async def ask(recipient: str) -> Reply | None:
-        return await at.intake.refusal(ForwardPath.of(recipient), lambda: True)
+        return await recipients.refusal(ForwardPath.of(recipient), lambda: True)
 
     for recipient in ("info@route.test", "other@route.test"):
         assert at.simulation.run(ask(recipient)) == [None]
-        assert not at.intake.is_ours(ForwardPath.of(recipient))
+        assert not recipients.is_ours(ForwardPath.of(recipient))
 
 
 def test_an_alias_may_be_in_a_domain_whose_mail_is_passed_on() -> None:
@@ -312,7 +313,7 @@ def test_only_reports_may_go_to_an_address_of_srs() -> None:
 
 
 def test_the_addresses_of_one_message_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_MOST_TARGETS", 8)
+    monkeypatch.setattr(expansion, "_MOST_TARGETS", 8)
     at = site({"list@example.org": ["ann@example.org", "bob@example.org"]})
     recipients = [f"list+{number}@example.org" for number in range(5)]
     with pytest.raises(SendRefused) as caught:
@@ -470,11 +471,11 @@ ALIASES = st.dictionaries(
 def test_any_aliases_details_and_catch_all_addresses_come_to_an_end(
     source: dict[str, list[str]], recipient: str
 ) -> None:
-    intake = site(source).intake
-    [expansion] = Simulation(1).run(intake.expand(ForwardPath.of(recipient)))
+    recipients = site(source).intake.recipients
+    [expansion] = Simulation(1).run(recipients.expand(ForwardPath.of(recipient)))
     found = [str(it.path) for it in expansion.targets]
     assert len(found) == len({*found}) and bool(found) == (expansion.refusal is None)
     for target in expansion.targets:
-        [again] = Simulation(1).run(intake._find(target.path))
+        [again] = Simulation(1).run(recipients._find(target.path))
         assert again is None or target.path in again  # it is a mailbox, or elsewhere
         assert len({*target.via, target.path}) == len(target.via) + 1

@@ -28,7 +28,7 @@ class Database:
 def test_each_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     snippet = re.sub(r'"0\.0\.0\.0", 25', '"127.0.0.1", 0', snippet)
-    check = "result = await mail._mail.intake.expand(recipient)"
+    check = "result = await mail._mail.intake.recipients.expand(recipient)"
     lines = "\n    ".join(snippet.replace("        ...", f"        {check}").splitlines())
     known = "info@example.com" if "database" in snippet else "team@example.org"
     names: dict[str, Any] = {

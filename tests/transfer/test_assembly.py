@@ -314,8 +314,10 @@ def test_domains_to_relay_for_have_a_route_that_may_be_of_senders_or_aliases(
 def parts(mail: RunningMTA) -> list[Any]:
     """Return all that the options of *mail* decide."""
     intake, agent, relay = mail.intake, mail.agent, mail.relay
+    known = intake.recipients
     return [
-        (intake.routes, intake.relaying, intake.schedule, intake.postmaster, intake.max_hops),
+        (intake.relaying, intake.schedule, intake.max_hops),
+        (known.routes, known.relay_for, known.postmaster, known.aliases, known.srs),
         (intake.inspect, intake.signer, intake.sealer, intake.resolver, intake.filters),
         (agent.routes, agent._judge, agent._claimer.judge),
         (agent._outbox.reporter, agent._outbox.signer),

@@ -37,8 +37,8 @@ from smtpproto.mta.store import Queued
 from smtpproto.policy import Inspection
 from smtpproto.testing import Simulation, Zone
 from smtpproto.testing.simulation import EPOCH
-from smtpproto.transfer.intake import Relaying
 from smtpproto.transfer.receive import Check, Receiver
+from smtpproto.transfer.relaying import Relaying
 from tests.policy.signing import KEYS
 from tests.support.receiving import ANN, BOB, INSIDE, MESSAGE, ROUTES, Site
 
@@ -318,7 +318,7 @@ def test_a_message_that_is_held_for_the_future_is_not_due_before() -> None:
     until = datetime.fromtimestamp(EPOCH + 7200, UTC)
     for parameters in (MailParameters(hold_for=7200), MailParameters(hold_until=until)):
         message, envelope = _message_of(site, parameters)
-        [[queued]] = site.simulation.run(site.intake.deliveries(message, envelope))
+        [[queued]] = site.simulation.run(site.intake.recipients.deliveries(message, envelope))
         assert queued.due == message.not_before == EPOCH + 7200
         assert message.expires == EPOCH + 7200 + 5 * 86400
 
