@@ -5,27 +5,29 @@ the grammar allows, and often draws values at the ends of the length limits. *sm
 RFC 6531 allows; without it all values are ASCII. This package needs Hypothesis.
 """
 
+from .addresses import (
+    address_literals,
+    domains,
+    forward_paths,
+    hosts,
+    local_parts,
+    mailboxes,
+    reverse_paths,
+)
 from .messages import messages, splits
 from .values import (
-    address_literals,
     commands,
     deliver_by,
-    domains,
     enhanced_codes,
     envids,
     extensions,
-    forward_paths,
     future_releases,
-    hosts,
-    local_parts,
     mail_parameters,
-    mailboxes,
     notify,
     offers,
     original_recipients,
     rcpt_parameters,
     replies,
-    reverse_paths,
     session_limits,
     solicitations,
     timestamps,
