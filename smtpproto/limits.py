@@ -269,6 +269,12 @@ class Timeouts:
     Then it is cancelled, and the client receives 451 4.3.0, or 454 4.7.0 for a login. The default
     is below the shortest time that clients wait, two minutes for the reply to DATA (RFC 5321
     4.5.3.2.4). A plain call cannot be interrupted; one that took longer is logged."""
+    hooks: float | None = 3600
+    """Server: all calls together of hooks, sinks and the authenticator for a connection, since it
+    began or its last message was accepted. Then the server sends 421 4.4.2, but never within a
+    message. A client that pipelines thousands of recipients and goes away cannot keep a slow hook
+    busy for days: for each connection the server makes one call at a time, and reads nothing more
+    (at most 128 KiB) until it has handled what it has read."""
     commit: float | None = 300
     """Server: each ``async`` call that accepts a message: the hook *message* or a sink's *commit*,
     and each verdict of LMTP. Then it is cancelled, and the client receives 451 4.3.0. Clients wait

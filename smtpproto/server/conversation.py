@@ -67,7 +67,7 @@ class Conversation:
     async def run(self) -> None:
         """Serve the client, then close the connection. Errors are logged, not raised."""
         _log.info("connection from %s, %s", *self._session.peer)
-        self._patience.skip()
+        self._patience.start()
         try:
             may_send = await self._serve()
         except GeneratorExit:  # the program closes this coroutine: nothing can be awaited now

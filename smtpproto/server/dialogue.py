@@ -17,6 +17,7 @@ from ..grammar.reply import Reply
 from ..ports import Runtime
 from ..protocol.phases import Phase
 from ..protocol.server import ServerProtocol
+from ..protocol.server_replies import TIMED_OUT
 from ..protocol.terms import Terms
 from ..protocol.transaction import Transaction
 from ..protocol.verbs import Vocabulary
@@ -36,6 +37,8 @@ from .usage import Account
 _log = logging.getLogger("smtpproto.server")
 
 _EVENTS_PER_TURN = 64  # a full buffer holds many commands: let other connections run in between
+
+_UNINTERRUPTED = frozenset(it for it in Phase if it.in_message) | {Phase.CLOSED}
 
 
 @cache
@@ -99,6 +102,7 @@ class Dialogue:
                 trace_event(self._config.trace, event)
             if (rest := _DEEDS[kind](self, event)) is not None:
                 await rest
+                self._bound_hooks()
             if machine.transaction is not self._transaction:
                 ended = self._transaction.mail is not None and machine.transaction.mail is None
                 if ended and self.session.forwarded is not None:  # XFORWARD is for one message
@@ -113,6 +117,11 @@ class Dialogue:
                 await self._runtime.checkpoint()
                 self._patience.skip()
         return self._events > before
+
+    def _bound_hooks(self) -> None:
+        """End the session if its hooks took too long; the commands after this one are dropped."""
+        if self._patience.is_spent and self.machine.phase not in _UNINTERRUPTED:
+            self.machine.hang_up(TIMED_OUT)
 
     async def restart(self, tls: TLSInfo) -> None:
         """Begin a new session after the handshake of STARTTLS."""

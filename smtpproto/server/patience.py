@@ -1,7 +1,8 @@
 """How long a server waits for a client: each time-out, the least rate of content, and the session.
 
 Each wait has a time-out of its own. But a client that sends one octet before each of them could
-hold a connection for ever, so the waits are also added up.
+hold a connection for ever, so the waits are also added up. So is the time of the application: a
+client that pipelines may leave it much to do, and go away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Patience:
 
     *_now* returns seconds of a monotonic clock, which is read once after each wait or call: what
     has passed since the last reading was either spent on the client (:meth:`waited`) or on the
-    application (:meth:`skip`). Only the former counts. Begin with :meth:`skip`.
+    application (:meth:`skip`). Begin with :meth:`start`.
     """
 
     _now: Callable[[], float]
@@ -28,8 +29,13 @@ class Patience:
     _read: float = field(default=0.0, init=False)  # the last reading of the clock
     _deadline: float | None = field(default=None, init=False)
     _outside: float = field(default=0.0, init=False)  # seconds waited outside content
+    _called: float = field(default=0.0, init=False)  # seconds of the application
     _inside: float = field(default=0.0, init=False)  # seconds waited within content
     _octets: int = field(default=0, init=False)  # of content, and of the commands between chunks
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._read = self._now()
 
     def begin(self, timeout: float | None) -> None:
         """Expect something within *timeout* seconds from now (None: no limit)."""
@@ -59,10 +65,17 @@ class Patience:
             self._outside += self._read - before
 
     def skip(self) -> float:
-        """Return the time since the last reading of the clock, which does not count."""
+        """Return the time since the last reading of the clock, which the client does not owe."""
         before, self._read = self._read, self._now()
+        self._called += self._read - before
         return self._read - before
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the application has worked for the client too long."""
+        most = self._timeouts.hooks
+        return most is not None and self._called > most
 
     def reset(self) -> None:
         """Begin the sums anew: a message was accepted."""
-        self._outside, self._inside, self._octets = 0.0, 0.0, 0
+        self._outside, self._inside, self._called, self._octets = 0.0, 0.0, 0.0, 0

@@ -223,7 +223,7 @@ def test_a_refused_message_does_not_begin_the_session_anew() -> None:
     Crowd(ServerConfig(limits=MANY)).play(talk)  # the default handler refuses every message
 
 
-def test_the_time_of_hooks_does_not_count() -> None:
+def test_the_time_of_hooks_does_not_count_for_the_session() -> None:
     class Slow(Inbox):
         crowd: Crowd
 
@@ -233,7 +233,7 @@ def test_the_time_of_hooks_does_not_count() -> None:
             await self.crowd.sleep(10_000)
 
     handler = Slow()
-    handler.crowd = crowd = Crowd(ServerConfig(timeouts=Timeouts(hook=None)), handler)
+    handler.crowd = crowd = Crowd(ServerConfig(timeouts=Timeouts(hook=None, hooks=None)), handler)
 
     async def talk(crowd: Crowd) -> None:
         client = await session(crowd, *TRANSACTION, "DATA")
@@ -351,7 +351,7 @@ def clock() -> Clock:
 
 def test_waits_inside_and_outside_content_are_added_up_apart(clock: Clock) -> None:
     patience = Patience(clock, Limits(content_rate=1), Timeouts(session=100, content=50))
-    patience.skip()
+    patience.start()
     patience.begin(60)
     assert patience.left(in_message=False) == 60
     clock.seconds += 50
@@ -374,7 +374,7 @@ def test_waits_inside_and_outside_content_are_added_up_apart(clock: Clock) -> No
 
 def test_the_time_that_is_skipped_counts_for_no_limit(clock: Clock) -> None:
     patience = Patience(clock, Limits(), Timeouts(session=100))
-    patience.skip()
+    patience.start()
     patience.begin(60)
     clock.seconds += 70
     assert patience.skip() == 70

@@ -183,6 +183,40 @@ def test_slow_aliases_of_many_recipients_do_not_let_the_client_wait_for_long() -
     assert at.queued() == []
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_slow_aliases_are_asked_for_pipelined_recipients_one_at_a_time_and_not_for_ever(
+    stays: bool,
+) -> None:
+    simulation = Simulation(1)
+    calls, running, most = 0, 0, 0
+
+    async def find(key: str) -> list[str] | None:
+        nonlocal calls, running, most
+        if key == "bob@example.org":
+            return None
+        calls, running = calls + 1, running + 1
+        most = max(most, running)
+        await simulation.sleep(9)
+        running -= 1
+        return ["bob@example.org"]
+
+    site(find, simulation=simulation)
+    transaction = b"MAIL FROM:<>\r\n" + b"RCPT TO:<info@example.org>\r\n" * 900 + b"RSET\r\n"
+
+    async def client() -> bytes:
+        stream = await simulation.dial("mx.example.org", 25, None)
+        await stream.write(b"EHLO client.example\r\n" + transaction * 100, None)
+        last = b""
+        while stays and (octets := await stream.read(None)):
+            last = octets
+        await stream.close()
+        return last
+
+    [last] = simulation.run(client())
+    assert (calls, most) == (3600 // 9 + 1, 1) and simulation.now() < 3700
+    assert b"421 4.4.2" in last or not stays
+
+
 def test_a_function_that_fails_at_the_end_of_the_message_has_accepted_nothing() -> None:
     known = [["bob@example.org"]]
     at = site(lambda key: known.pop())
