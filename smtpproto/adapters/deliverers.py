@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..delivery.line_ends import unix_lines
 from ..delivery.place import Place
+from ..errors import SMTPError
 from ..grammar.address import ForwardPath
 from ..grammar.parameters import Body
 from ..grammar.printable import printable
@@ -34,13 +35,21 @@ _LATER = Reply(451, "4.3.0", "The deliveries to others took too long")
 _log = logging.getLogger("smtpproto.queue")
 
 
-def failure(message: Message, recipient: ForwardPath, error: OSError) -> Reply:
-    """Log what the system says of a delivery, and return the reply for it."""
-    name = printable(str(recipient))
-    _log.warning("%s: the delivery to %s failed: %s", message.id, name, printable(str(error)))
-    if error.errno == errno.ENOSPC:
+def failure(message: Message, recipient: ForwardPath, error: Exception) -> Reply:
+    """Log why a delivery failed, with the traceback of an error that is not expected; return the
+    reply for it. The recipient is tried again: what was delivered to others must not be."""
+    text, is_expected = printable(str(error)), isinstance(error, OSError | SMTPError)
+    _log.warning(
+        "%s: the delivery to %s failed: %s",
+        message.id,
+        printable(str(recipient)),
+        text if is_expected else f"{type(error).__name__}: {text}",
+        exc_info=None if is_expected else error,
+    )
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOSPC:
         return _FULL
-    return _OVER_QUOTA if error.errno == getattr(errno, "EDQUOT", None) else _FAILED
+    return _OVER_QUOTA if number == getattr(errno, "EDQUOT", -1) else _FAILED
 
 
 def octets_for(
@@ -78,10 +87,10 @@ class OneByOne(ABC):
                 continue
             try:
                 replies[recipient] = self._deliver(message, recipient, content)
-            except OSError as error:
+            except Exception as error:
                 replies[recipient] = failure(message, recipient, error)
         return replies
 
     @abstractmethod
     def _deliver(self, message: Message, recipient: ForwardPath, content: Source) -> Reply:
-        """Deliver to one recipient. Raises OSError."""
+        """Deliver to one recipient. Whatever it raises, the recipient is tried again."""

@@ -86,7 +86,7 @@ class Maildir:
                 for recipient in [it.recipient for it in deliveries if it.recipient not in replies]:
                     try:
                         reply = step(recipient)
-                    except OSError as error:
+                    except Exception as error:
                         reply = failure(message, recipient, error)
                     if reply is not None:
                         replies[recipient] = reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from smtpproto import Body, ForwardPath, MailParameters, ReversePath
@@ -29,6 +30,18 @@ def queued(
         for number, it in enumerate(recipients)
     ]
     return message, deliveries
+
+
+def read_once(error: Exception) -> io.BytesIO:
+    """Return a content that can be read for one recipient, and raises *error* for the next."""
+
+    class Content(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if self.tell():
+                raise error
+            return super().seek(offset, whence)
+
+    return Content(CONTENT)
 
 
 def fields(recipient: ForwardPath, sender: str = SENDER) -> bytes:

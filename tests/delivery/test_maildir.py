@@ -18,7 +18,8 @@ import pytest
 from smtpproto import ForwardPath, Reply
 from smtpproto.adapters import maildir as module
 from smtpproto.adapters.maildir import Maildir, MaildirFolder
-from tests.delivery.samples import ANN, BOB, CONTENT, fields, queued, stored
+from smtpproto.errors import ContentLost
+from tests.delivery.samples import ANN, BOB, CONTENT, fields, queued, read_once, stored
 
 SIZE = len(stored(ANN))
 STEPS = [
@@ -291,14 +292,15 @@ def test_what_the_system_says_decides_the_reply(
     )
 
 
-def test_content_that_cannot_be_read_leaves_no_file(boxes: Maildir, tmp_path: Path) -> None:
-    class Broken(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            raise RuntimeError("lost")
-
-    with pytest.raises(RuntimeError, match="lost"):
-        boxes(*queued(ANN, BOB), Broken())
-    assert files(tmp_path) == []
+@pytest.mark.parametrize("error", [RuntimeError("lost"), ContentLost("lost"), OSError("lost")])
+def test_a_recipient_whose_delivery_fails_is_tried_again_and_no_other(
+    boxes: Maildir, tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    expected = {ANN: "250 2.1.5 Stored", BOB: "451 4.3.0 The mailbox cannot be written now"}
+    replies = boxes(*queued(ANN, BOB), read_once(error))
+    assert {it: str(reply) for it, reply in replies.items()} == expected
+    assert new(tmp_path / "ann") == [stored(ANN)] and files(tmp_path / "bob") == []
+    assert [bool(it.exc_info) for it in caplog.records] == [isinstance(error, RuntimeError)]
 
 
 KILLED = """

@@ -20,7 +20,8 @@ import pytest
 from smtpproto import ForwardPath, Reply
 from smtpproto.adapters import mbox as module
 from smtpproto.adapters.mbox import Mbox
-from tests.delivery.samples import ANN, BOB, CONTENT, queued, stored
+from smtpproto.errors import ContentLost
+from tests.delivery.samples import ANN, BOB, CONTENT, queued, read_once, stored
 
 LOCKED = Reply(451, "4.2.0", "Another program has locked the mailbox")
 FROM = re.compile(rb"From zoe@example\.net \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}\n")
@@ -106,6 +107,17 @@ def test_what_was_written_is_taken_back_if_a_step_fails(
     assert str(boxes(*queued(ANN), CONTENT)[ANN]) == "452 4.3.1 Insufficient system storage"
     assert box.read_bytes() == before
     assert not box.with_name("ann.lock").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("lost"), ContentLost("lost"), OSError("lost")])
+def test_a_recipient_whose_delivery_fails_is_tried_again_and_no_other(
+    tmp_path: Path, error: Exception
+) -> None:
+    for name in ("ann", "bob"):
+        (tmp_path / name).touch()
+    replies = Mbox(f"{tmp_path}/{{user}}")(*queued(ANN, BOB), read_once(error))
+    assert {it: reply.code for it, reply in replies.items()} == {ANN: 250, BOB: 451}
+    assert messages(tmp_path / "ann") == [stored(ANN)] and not (tmp_path / "bob").read_bytes()
 
 
 # -- locks ---------------------------------------------------------------------------------------
