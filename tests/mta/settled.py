@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ TEXTS = st.text(st.characters(categories=["L", "N", "P", "S"], include_character
 IDS = st.builds(make_id, TIMES, st.binary(min_size=10, max_size=10))
 
 
+@cache
 def attempts() -> SearchStrategy[Attempt]:
     return st.builds(
         Attempt,
@@ -44,6 +46,7 @@ def attempts() -> SearchStrategy[Attempt]:
     )
 
 
+@cache
 def decisions() -> SearchStrategy[Decision]:
     return (
         st.builds(Done, st.sampled_from(Fate))
@@ -52,20 +55,26 @@ def decisions() -> SearchStrategy[Decision]:
     )
 
 
+# Made once: it takes longer than to draw from them.
+HEADERS = st.lists(st.sampled_from([
+    b"Received: from c.example ([192.0.2.7])\r\n\tby mx.example.org\r\n\twith ESMTP; now\r\n",
+    b"Subject: Lunch\r\n", b"Subject: =?utf-8?q?f=C3=BCr?= all\r\n", b"Subject:\r\n",
+    "Subject: für alle\r\n".encode(), b"Subject: \xff\r\n", b"Subject: =?x?b?%%?= (\r\n",
+    b"Message-ID: <a@b.example>\r\n", b"X: " + b"long " * 5000 + b"\r\n",
+    b"Y: folded\r\n to it\r\n",
+]))  # fmt: skip
+BODIES = st.binary(max_size=200) | st.sampled_from([
+    b"Hello\r\n", "Grüße\r\n".encode(), b"x" * 2000 + b"\r\n", b"bare\nlines\r", b"\0",
+    b"--\r\n" * 50, b"large\r\n" * 12000,
+])  # fmt: skip
+TRIED = st.none() | attempts()
+TO_COME = st.integers(1, 10**6)
+
+
 @st.composite
 def settled(draw: DrawFn, senders: SearchStrategy[ReversePath] | None = None) -> Any:
     """A message with its content, and settlements of its deliveries."""
-    header = draw(st.lists(st.sampled_from([
-        b"Received: from c.example ([192.0.2.7])\r\n\tby mx.example.org\r\n\twith ESMTP; now\r\n",
-        b"Subject: Lunch\r\n", b"Subject: =?utf-8?q?f=C3=BCr?= all\r\n", b"Subject:\r\n",
-        "Subject: für alle\r\n".encode(), b"Subject: \xff\r\n", b"Subject: =?x?b?%%?= (\r\n",
-        b"Message-ID: <a@b.example>\r\n", b"X: " + b"long " * 5000 + b"\r\n",
-        b"Y: folded\r\n to it\r\n",
-    ])))  # fmt: skip
-    body = draw(st.binary(max_size=200) | st.sampled_from([
-        b"Hello\r\n", "Grüße\r\n".encode(), b"x" * 2000 + b"\r\n", b"bare\nlines\r", b"\0",
-        b"--\r\n" * 50, b"large\r\n" * 12000,
-    ]))  # fmt: skip
+    header, body = draw(HEADERS), draw(BODIES)
     content = b"".join(header) + b"\r\n" * draw(st.booleans()) + body
     arrived = draw(TIMES)
     message = Message(
@@ -74,7 +83,7 @@ def settled(draw: DrawFn, senders: SearchStrategy[ReversePath] | None = None) ->
         parameters=draw(mail_parameters()),
         size=len(content),
         arrived=arrived,
-        expires=arrived + draw(st.integers(1, 10**6)),
+        expires=arrived + draw(TO_COME),
         authenticated=draw(st.booleans()),
     )
     settlements = [
@@ -87,7 +96,7 @@ def settled(draw: DrawFn, senders: SearchStrategy[ReversePath] | None = None) ->
                 due=arrived,
             ),
             decision=draw(decisions()),
-            attempt=draw(st.none() | attempts()),
+            attempt=draw(TRIED),
         )
         for number in range(draw(st.integers(1, 4)))
     ]
