@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -22,31 +23,34 @@ def commented(text: str) -> str:
     return "(" + re.sub(r"([()\\])", r"\\\1", text) + ")"
 
 
-@st.composite
-def gaps(draw: st.DrawFn) -> str:
-    """Blanks, folds and comments, which may stand between any two tokens."""
-    pieces = st.sampled_from(["", " ", "\t", "\r\n ", "\n\t"]) | QUOTED.map(commented)
-    nested = QUOTED.map(lambda text: f"(a {commented(text)} b)")
-    return "".join(draw(st.lists(pieces | nested, max_size=3)))
+COMMENTS = QUOTED.map(commented)
+PIECES = st.sampled_from(["", " ", "\t", "\r\n ", "\n\t"]) | COMMENTS
+NESTED = COMMENTS.map(lambda comment: f"(a {comment} b)")
+GAPS = st.lists(PIECES | NESTED, max_size=3).map("".join)
+"""Blanks, folds and comments, which may stand between any two tokens."""
+NAMES = ATOMS | QUOTED.map(quoted)
+WORDS = st.lists(NAMES | st.just("J."), max_size=3)
+ROUTES = st.sampled_from(["", "@relay.test:", "@a.test,@b.test:"])
 
 
 @st.composite
 def written(draw: st.DrawFn, mailbox: Mailbox) -> str:
     """*mailbox* in one of its syntaxes (RFC 5322 3.4, 4.4)."""
     local_part, _, domain = str(mailbox).rpartition("@")
-    gap = draw(gaps())
+    gap = draw(GAPS)
     if local_part.startswith('"') or draw(st.booleans()):
         local_part = quoted(mailbox.local_part)
-    spec = f"{local_part}{gap}@{draw(gaps())}{domain.replace('.', f'{gap}.')}"
+    spec = f"{local_part}{gap}@{draw(GAPS)}{domain.replace('.', f'{gap}.')}"
     if draw(st.booleans()):
-        return draw(gaps()) + spec + draw(gaps())
-    words = draw(st.lists(ATOMS | QUOTED.map(quoted) | st.just("J."), max_size=3))
-    route = draw(st.sampled_from(["", "@relay.test:", "@a.test,@b.test:"]))
-    return f"{' '.join(words)} <{draw(gaps())}{route}{spec}{draw(gaps())}>{draw(gaps())}"
+        return draw(GAPS) + spec + draw(GAPS)
+    words = draw(WORDS)
+    route = draw(ROUTES)
+    return f"{' '.join(words)} <{draw(GAPS)}{route}{spec}{draw(GAPS)}>{draw(GAPS)}"
 
 
-def _plain_mailboxes(*, smtputf8: bool) -> st.SearchStrategy[Mailbox]:
-    """Those that fit into a path. Literals are left out: their reading is tested with the
+@cache
+def _member_lists(*, smtputf8: bool) -> st.SearchStrategy[list[Mailbox]]:
+    """Mailboxes that fit into a path. Literals are left out: their reading is tested with the
     grammar."""
 
     def build(local_part: str, domain: Domain) -> Mailbox:
@@ -54,7 +58,8 @@ def _plain_mailboxes(*, smtputf8: bool) -> st.SearchStrategy[Mailbox]:
         fits = len(bytes(mailbox)) + len("<>") <= PATH
         return mailbox if fits else Mailbox(local_part, Domain("long.test"))
 
-    return st.builds(build, local_parts(smtputf8=smtputf8), domains(u_labels=smtputf8))
+    parts = local_parts(smtputf8=smtputf8), domains(u_labels=smtputf8)
+    return st.lists(st.builds(build, *parts), max_size=3)
 
 
 @st.composite
@@ -63,13 +68,13 @@ def address_fields(draw: st.DrawFn, *, smtputf8: bool = True) -> tuple[str, list
     characters; addresses are ASCII unless *smtputf8*."""
     elements, found = [], list[Mailbox]()
     for _ in range(draw(st.integers(0, 4))):
-        members = draw(st.lists(_plain_mailboxes(smtputf8=smtputf8), max_size=3))
+        members = draw(_member_lists(smtputf8=smtputf8))
         if len(members) == 1 and draw(st.booleans()):
             elements.append(draw(written(members[0])))
         else:
             listed = ",".join(draw(written(member)) for member in members)
-            name = draw(ATOMS | QUOTED.map(quoted))
-            elements.append(f"{name}{draw(gaps())}:{listed};{draw(gaps())}")
+            name = draw(NAMES)
+            elements.append(f"{name}{draw(GAPS)}:{listed};{draw(GAPS)}")
         found += members
-        elements += [draw(gaps())] * draw(st.integers(0, 1))  # obsolete: empty elements
+        elements += [draw(GAPS)] * draw(st.integers(0, 1))  # obsolete: empty elements
     return ",".join(elements), found
