@@ -47,11 +47,16 @@ class SmartHost:
 
     A *final* host has the mailboxes: ``SmartHost("lmtp:///run/dovecot/lmtp", final=True)``. Mail
     for it is taken from all clients, as mail for a :class:`Local` is.
+
+    *knows* is a function that returns whether the host has a recipient; others are refused at RCPT
+    with 550 5.1.1, but for a postmaster. None: the host says so only at the delivery, and reports
+    go to senders that may be forged.
     """
 
     hosts: tuple[str, ...] = field(repr=lambda hosts: repr([*map(_without_login, hosts)]))
     port: int | None
     final: bool
+    knows: Callable[[ForwardPath], bool] | None
     options: Mapping[str, Any] = field(repr=False)
 
     def __init__(
@@ -60,17 +65,21 @@ class SmartHost:
         port: int | None = None,
         *,
         final: bool = False,
+        knows: Callable[[ForwardPath], bool] | None = None,
         **options: Any,
     ) -> None:
         require_type("hosts", hosts, str | Iterable, "a str, or several")
         check_type("port", port, int, "an int")
         require_type("final", final, bool, "True or False")
+        if not (knows is None or callable(knows)):
+            raise wrong_type("knows", knows, "a function")
         several = (hosts,) if isinstance(hosts, str) else tuple(hosts)
         if not several:
             raise ValueError("a smart host needs at least one host")
         object.__setattr__(self, "hosts", several)
         object.__setattr__(self, "port", port)
         object.__setattr__(self, "final", final)
+        object.__setattr__(self, "knows", knows)
         object.__setattr__(self, "options", options)
 
     def key(self, domain: str) -> str:

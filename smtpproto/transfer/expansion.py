@@ -113,12 +113,18 @@ class Recipients:
 
     def _is_unknown(self, recipient: ForwardPath) -> bool:
         """Return whether *recipient*, if it is no alias, is an address here that nobody has."""
-        if self.is_local(recipient):
+        route = self._route(recipient)
+        if isinstance(route, SmartHost) and route.knows is not None:
+            return not (recipient.is_postmaster or self._has_mailbox(recipient))
+        if isinstance(route, Local):
             return not self._has_mailbox(recipient)
         return self._is_virtual(recipient)
 
     def _has_mailbox(self, recipient: ForwardPath) -> bool:
+        """Return whether *recipient* is known to have a mailbox, here or at a smart host."""
         route = self._route(recipient)
+        if isinstance(route, SmartHost):
+            return route.knows is not None and bool(route.knows(recipient))
         return isinstance(route, Local) and (route.knows is None or bool(route.knows(recipient)))
 
     async def expand(

@@ -190,3 +190,8 @@ def test_senders_whose_addresses_differ_in_their_local_parts_have_routes_of_thei
     assert len(Routes({}, {"ann@a.test": HOST, "Ann@a.test": OTHER}).by_sender) == 2
     with pytest.raises(ValueError, match="keep one"):
         Routes({}, {"ann@a.test": HOST, "ann@A.test": OTHER})
+
+
+def test_what_a_smart_host_knows_is_a_function() -> None:
+    with pytest.raises(TypeError, match="knows cannot be of the type str; pass a function"):
+        SmartHost("relay.test", knows="users")  # type: ignore[arg-type]

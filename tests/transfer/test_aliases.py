@@ -140,6 +140,29 @@ def test_an_alias_makes_no_domain_virtual_that_has_a_route_of_its_own() -> None:
         assert not recipients.is_ours(ForwardPath.of(recipient))
 
 
+def gate(**facts: Any) -> receiving.Site:
+    host = SmartHost("192.0.2.9", final=True, knows=lambda it: it.local_part == "ann")
+    return receiving.Site(routes={"gate.test": host}, facts=facts)
+
+
+@pytest.mark.parametrize("facts", [{}, {"aliases": Aliases({"info@gate.test": "ann@gate.test"})}])
+def test_recipients_that_a_smart_host_does_not_have_are_refused_before_data(
+    facts: dict[str, Any],
+) -> None:
+    at = gate(**facts)
+    assert refusal(at, "ann@gate.test") == refusal(at, "postmaster@gate.test") == ""
+    assert refusal(at, "typo@gate.test") == "550 5.1.1 No such mailbox"
+    assert (refusal(at, "info@gate.test") == "") == bool(facts)
+
+
+def test_recipients_that_a_smart_host_has_come_before_the_catch_all_address() -> None:
+    at = gate(aliases=Aliases({"@gate.test": "postmaster@gate.test"}))
+    for recipient in ("ann@gate.test", "typo@gate.test"):
+        at.send(Envelope(EVE, recipient))
+    targets = [str(entry.deliveries[0].recipient) for entry, _ in at.queued()]
+    assert targets == ["ann@gate.test", "postmaster@gate.test"]
+
+
 def test_an_alias_may_be_in_a_domain_whose_mail_is_passed_on() -> None:
     at = site({"info@gate.test": "bob@example.org"}, relay_for=["gate.test"])
     assert refusal(at, "info@gate.test") == refusal(at, "other@gate.test") == ""
