@@ -9,12 +9,10 @@ from attrs import field, frozen
 
 from ..grammar.pattern import pattern
 from ..grammar.reply import GrammarError
-from ..mail.header import MAX_HEADER, is_field_name
+from ..mail.header import MAX_HEADER, is_field_name, split_fields
 
-__all__ = ["AddField", "ChangeField", "FieldEdit", "edited", "split_fields"]
+__all__ = ["AddField", "ChangeField", "FieldEdit", "edited"]
 
-_FIELD_END = pattern(rb"\r\n(?![ \t])")
-_NAME = pattern(rb"([!-9;-~]+)[ \t]*:")
 _NO_VALUE = pattern(rb"\0|\r(?!\n)|(?<!\r)\n|\r\n(?![ \t])")
 
 
@@ -63,17 +61,6 @@ class ChangeField:
 
 
 FieldEdit = AddField | ChangeField
-
-
-def split_fields(header: bytes) -> list[tuple[str, bytes]]:
-    """Return the fields of a header section, each as its name and all octets but the last CRLF.
-
-    The name of a line that is not a field is "".
-    """
-    if not header:
-        return []
-    lines = _FIELD_END.split(header.removesuffix(b"\r\n"))
-    return [(it[1].decode() if (it := _NAME.match(line)) else "", line) for line in lines]
 
 
 def edited(header: bytes, edits: Iterable[FieldEdit]) -> bytes:

@@ -14,9 +14,10 @@ from ..errors import ConnectionLost, GrammarError, RemoteProtocolError, Transpor
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..mail.header import split_fields
 from ..option_types import checked
 from ..ports import Runtime, Stream
-from .header_edit import AddField, ChangeField, FieldEdit, split_fields
+from .header_edit import AddField, ChangeField, FieldEdit
 from .message_filter import Filter, FilterMessage, FilterVerdict, remaining, split_address
 from .milter_wire import (
     COMMANDS,

@@ -12,9 +12,10 @@ from ..errors import GrammarError, RemoteProtocolError
 from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
+from ..mail.header import split_fields
 from ..option_types import checked
 from ..ports import Runtime, Stream
-from .header_edit import AddField, ChangeField, FieldEdit, split_fields
+from .header_edit import AddField, ChangeField, FieldEdit
 from .message_filter import Filter, FilterMessage, FilterVerdict, remaining, split_address
 
 __all__ = ["Spamd", "SpamdReply", "spamd_request"]

@@ -14,6 +14,8 @@ MAX_HEADER = 1024 * 1024
 
 _MAX_NAME = 998  # octets of a field name; a line has no more (RFC 5322 2.1.1)
 _FIELD = pattern(rb"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
+_FIELD_END = pattern(rb"\r\n(?![ \t])")
+_NAME = pattern(rb"([!-9;-~]+)[ \t]*:")
 _LINE = pattern(rb"(.*?)(?:\r\n|\r|\n|\Z)", re.DOTALL)
 
 
@@ -40,6 +42,17 @@ class HeaderField(NamedTuple):
             return re.sub(r"[\r\n]+", "", self.body.decode())
         except UnicodeDecodeError as error:
             raise not_utf8(self.name, error.start) from None
+
+
+def split_fields(header: bytes) -> list[tuple[str, bytes]]:
+    """Return the fields of a header section, each as its name and all octets but the last CRLF.
+
+    The name of a line that is not a field is "".
+    """
+    if not header:
+        return []
+    lines = _FIELD_END.split(header.removesuffix(b"\r\n"))
+    return [(it[1].decode() if (it := _NAME.match(line)) else "", line) for line in lines]
 
 
 def header_fields(octets: bytes) -> list[HeaderField]:

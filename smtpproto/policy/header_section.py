@@ -8,17 +8,14 @@ from typing import BinaryIO
 
 from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
-from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..grammar.reply import GrammarError
 from ..limits import FROM_FIELD, TEXT_LINE
 from ..mail.address_list import parse_address_list
-from ..mail.header import MAX_HEADER, HeaderField
+from ..mail.header import MAX_HEADER, HeaderField, split_fields
 from ..mail.preparation import Content, has_crlf_lines, repeater
 from ..option_types import wrong_type
 
-_FIELD_END = pattern(rb"\r\n(?![ \t])")
-_NAME = pattern(rb"([!-9;-~]+)[ \t]*:")
 _BARE = "a CR or LF alone in the header section, where some readers begin a field"
 _KEPT = 256  # From fields that were read; programs sign for few senders
 
@@ -43,9 +40,9 @@ class HeaderSection:
         self.relaxed: dict[bytes, bytes] = {}
         """The relaxed forms of fields, so that each is made once for all signatures."""
         self._fields: dict[bytes, list[bytes]] = {}
-        for field in _FIELD_END.split(octets.removesuffix(b"\r\n")) if octets else ():
-            if found := _NAME.match(field):
-                self._fields.setdefault(found[1].lower(), []).append(field)
+        for name, field in split_fields(octets):
+            if name:
+                self._fields.setdefault(name.lower().encode(), []).append(field)
             else:
                 self.fault = self.fault or f"a line is not a header field: {_shown(field)}"
 

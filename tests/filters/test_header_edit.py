@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError
 from smtpproto.filters import AddField, ChangeField, FieldEdit
-from smtpproto.filters.header_edit import edited, split_fields
+from smtpproto.filters.header_edit import edited
+from smtpproto.mail.header import split_fields
 
 HEADER = b"A: 1\r\nB: 2\r\n\tfolded\r\na: 3\r\n"
 
