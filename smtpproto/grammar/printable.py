@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_SHOWN = 60  # characters or octets
+
 
 def printable(text: bytes | str) -> str:
     """Return *text* with everything that is not a printable character escaped.
@@ -14,6 +16,11 @@ def printable(text: bytes | str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def quoted(text: bytes | str) -> str:
+    """Return the beginning of *text* in quotes, as errors show it."""
+    return repr(printable(text[:_SHOWN]))
 
 
 def is_text(text: str) -> bool:

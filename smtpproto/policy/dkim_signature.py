@@ -12,7 +12,7 @@ from attrs import frozen
 from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
+from ..grammar.printable import quoted
 from ..grammar.reply import GrammarError
 from ..limits import TEXT_LINE
 from ..option_types import checked, maker
@@ -70,7 +70,7 @@ class DKIMSignature:
         """Read *value*, which follows the colon of the field. Raises GrammarError."""
         tags = parse_tag_list(value, utf8=True)
         if tags.get("v", "1") != "1":
-            raise GrammarError(f"not version 1 of DKIM: v={_shown(tags['v'])}")
+            raise GrammarError(f"not version 1 of DKIM: v={quoted(tags['v'])}")
         require_tags(tags, {"v"})
         identity = _unescape(tags["i"]) if "i" in tags else ""
         if "i" in tags:
@@ -231,12 +231,12 @@ def _forms(text: str) -> tuple[Canonicalization, Canonicalization]:
     try:
         return _FORMS[header], _FORMS[body if slash else "simple"]
     except KeyError:
-        raise GrammarError(f"not a known canonicalization: c={_shown(text)}") from None
+        raise GrammarError(f"not a known canonicalization: c={quoted(text)}") from None
 
 
 def _check_query(text: str) -> None:
     if _QUERY not in (method.strip(" \t") for method in text.split(":")):
-        raise GrammarError(f"the key cannot be asked for in these ways: q={_shown(text)}")
+        raise GrammarError(f"the key cannot be asked for in these ways: q={quoted(text)}")
 
 
 def _header_names(tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -310,8 +310,4 @@ def _base64(octets: bytes) -> str:
 
 
 def _malformed(tag: str, value: str) -> GrammarError:
-    return GrammarError(f"the tag {tag}= is malformed: {_shown(value)}")
-
-
-def _shown(value: str) -> str:
-    return repr(printable(value[:60]))
+    return GrammarError(f"the tag {tag}= is malformed: {quoted(value)}")

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from ..grammar.ascii_case import lower
 from ..grammar.domain import Domain
-from ..grammar.printable import printable
+from ..grammar.printable import quoted
 from ..grammar.reply import GrammarError
 from ..limits import FROM_FIELD, TEXT_LINE
 from ..mail.address_list import parse_address_list
@@ -44,7 +44,7 @@ class HeaderSection:
             if name:
                 self._fields.setdefault(name.lower().encode(), []).append(field)
             else:
-                self.fault = self.fault or f"a line is not a header field: {_shown(field)}"
+                self.fault = self.fault or f"a line is not a header field: {quoted(field)}"
 
     @property
     def names(self) -> Collection[bytes]:
@@ -160,7 +160,3 @@ def feed_source(
 
 def _has_bare(octets: bytes) -> bool:
     return not octets.count(b"\r") == octets.count(b"\n") == octets.count(b"\r\n")
-
-
-def _shown(line: bytes) -> str:
-    return repr(printable(line[:40]))

@@ -18,7 +18,7 @@ from attrs import frozen
 from ..errors import GrammarError
 from ..grammar.domain import Domain, to_a_labels
 from ..grammar.pattern import pattern
-from ..grammar.printable import printable
+from ..grammar.printable import quoted
 from ..limits import STS_MAX_AGE, STS_POLICY
 
 __all__ = ["MTASTSMode", "MTASTSPolicy", "parse_sts_record", "sts_id"]
@@ -32,7 +32,6 @@ _ID = pattern(r"[A-Za-z0-9]{1,32}", re.ASCII)
 # sts-policy-field of RFC 8461 3.2; a value neither begins nor ends with a blank.
 _LINE = pattern(rf"({_NAME}):[ \t]*([!-~\x80-\U0010ffff](?:[ -~\x80-\U0010ffff]*))")
 _AGE = pattern(r"[0-9]{1,10}", re.ASCII)
-_SHOWN = 100  # characters of a policy in an error
 
 
 class MTASTSMode(enum.Enum):
@@ -101,10 +100,10 @@ def parse_sts_record(octets: bytes) -> str:
     """
     text = octets.decode("ascii", "replace")
     if (match := _RECORD.fullmatch(text)) is None:
-        raise GrammarError(f"not a record of MTA-STS: {_shown(text)}")
+        raise GrammarError(f"not a record of MTA-STS: {quoted(text)}")
     name = next((value for name, value in _FIELD.findall(match[1]) if name == "id"), "")
     if not _ID.fullmatch(name):
-        raise GrammarError(f"no id of 1 to 32 letters and digits: {_shown(text)}")
+        raise GrammarError(f"no id of 1 to 32 letters and digits: {quoted(text)}")
     return name
 
 
@@ -123,7 +122,7 @@ def sts_id(records: Iterable[bytes]) -> str:
 def _read_line(line: str) -> tuple[str, str]:
     match = _LINE.fullmatch(line.rstrip(" \t"))
     if match is None:
-        raise GrammarError(f"not a field of a policy: {_shown(line)}; write name: value")
+        raise GrammarError(f"not a field of a policy: {quoted(line)}; write name: value")
     return match[1], match[2]
 
 
@@ -151,9 +150,5 @@ def _host_pattern(value: str) -> str:
     try:
         name = str(Domain(to_a_labels(value.removeprefix("*."))))
     except GrammarError as error:
-        raise GrammarError(f"not a host, nor *. and a domain: {_shown(value)}") from error
+        raise GrammarError(f"not a host, nor *. and a domain: {quoted(value)}") from error
     return (wildcard + name).lower()
-
-
-def _shown(text: str) -> str:
-    return repr(printable(text[:_SHOWN]))
