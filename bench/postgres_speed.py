@@ -26,7 +26,7 @@ from .queue_speed import LOADS, drain, enqueue, message
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 CLAIMED, ROUNDS = 50, 20
 MESSAGES = 4096
-TABLES = "message, body, arriving, delivery, lane, owner, member, sleeper"
+TABLES = "message, body, arriving, delivery, lane, owner, member, sleeper, post"
 
 
 def empty(url: str) -> None:
@@ -103,11 +103,13 @@ def server_cpu(url: str) -> float:
         pids = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'smtpproto'"
         ).fetchall()
-    ticks = 0
-    for (pid,) in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return sum(cpu_of(pid) for (pid,) in pids)
+
+
+def cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that a process has spent."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def measure_cost(url: str, workers: int) -> None:
