@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..adapters.pipe import Pipe
 from ..adapters.sqlite_policies import SQLitePolicies
 from ..dns import Resolver
 from ..dns_cache import DNSCacheLimits
+from ..grammar.address import ForwardPath
 from ..grammar.dsn import Ret
 from ..limits import Limits, ScheduleLimits
 from ..mta.bounce import ReportOptions
@@ -232,6 +233,8 @@ def _route(table: Table) -> Route:
     if pipe is not None:
         return Local(of_fields(table, partial(Pipe, pipe), _PIPE))
     port, options = table.take("port", int), _client_options(table)
+    if lmtp is not None and (users := table.take_texts("users")) is not None:
+        options["knows"] = partial(_is_among_users, {it.lower() for it in users})
     table.end()
     with table.checks():
         if lmtp is not None:
@@ -239,6 +242,10 @@ def _route(table: Table) -> Route:
         if hosts is not None:
             return SmartHost(hosts, port, **options)
         return Direct(port=25 if port is None else port, **options)
+
+
+def _is_among_users(users: Set[str], recipient: ForwardPath) -> bool:
+    return recipient.local_part.lower().partition("+")[0] in users
 
 
 def _client_options(table: Table) -> dict[str, Any]:

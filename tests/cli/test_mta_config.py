@@ -13,7 +13,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpproto import ScramKeys
+from smtpproto import ForwardPath, ScramKeys
 from smtpproto.adapters.asyncio import MTA
 from smtpproto.adapters.cryptography_certificates import CryptographyCertificates
 from smtpproto.adapters.cryptography_keys import PrivateKey
@@ -316,6 +316,17 @@ def test_there_is_a_route_for_each_kind_of_delivery(tmp_path: Path) -> None:
     assert lmtp == [
         SmartHost(host, final=True, lmtp=True) for host in ("/run/dovecot/lmtp", "lmtp.e.test")
     ]
+
+
+def test_the_users_of_a_host_with_the_mailboxes_can_be_listed(tmp_path: Path) -> None:
+    path = tmp_path / "mail.toml"
+    route = '[routes]\n"d.test" = { lmtp = "/run/dovecot/lmtp", users = ["Ann"] }\n'
+    path.write_text(START + LISTEN + route)
+    [host] = read_configuration(path).mta._config.routes.values()
+    assert isinstance(host, SmartHost) and host.knows is not None
+    known = [it for it in ("ann", "ANN+x", "bob") if host.knows(ForwardPath.of(f"{it}@d.test"))]
+    assert known == ["ann", "ANN+x"]
+    assert "users" in refusal(tmp_path, START + LISTEN + route.replace("lmtp =", "smart_host ="))
 
 
 def test_without_routes_all_mail_goes_by_mx(tmp_path: Path) -> None:
