@@ -118,7 +118,7 @@ def _meant(name: str, known: Collection[str], parts: Mapping[str, type]) -> Iter
     for ours, others in _OTHER_NAMES.items():
         if ours in known and name in others.split():
             yield f"{ours}="
-    for near in get_close_matches(name.lower(), known, 1, 0.7):
+    for near in get_close_matches(name.lower(), known, 1, 0.66):
         yield f"{near}="
     for part, kind in parts.items():
         for near in get_close_matches(name.lower(), argument_names(kind), 1, 0.85):

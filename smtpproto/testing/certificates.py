@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime
 import ssl
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import trustme
@@ -17,11 +17,17 @@ Certificate = Literal["valid", "expired", "wrong name", "unknown CA"]
 """What a server shows in the TLS handshake. All but the first make a client refuse the server."""
 
 _NAMES = ("localhost", "127.0.0.1", "::1")
-_DAY = datetime.timedelta(days=1)
+_EXPIRED = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)  # whatever clock a test has set
 
 
 def server_context(certificate: Certificate = "valid") -> ssl.SSLContext:
-    """Return a context for a server on this machine that shows such a *certificate*."""
+    """Return a context for a server on this machine that shows such a *certificate*.
+
+    Raises ValueError for another one, and ImportError without ``trustme``.
+    """
+    if certificate not in get_args(Certificate):
+        known = ", ".join(get_args(Certificate))
+        raise ValueError(f"no such certificate: {certificate!r}; it may be {known}")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     _leaf(certificate).configure_cert(context)
     return context
@@ -51,12 +57,11 @@ def _authority() -> trustme.CA:
 
 @cache
 def _leaf(certificate: Certificate) -> trustme.LeafCert:
-    now = datetime.datetime.now(datetime.UTC)
     match certificate:
         case "valid":
             return _authority().issue_cert(*_NAMES)
         case "expired":
-            return _authority().issue_cert(*_NAMES, not_before=now - 2 * _DAY, not_after=now - _DAY)
+            return _authority().issue_cert(*_NAMES, not_after=_EXPIRED)
         case "wrong name":
             return _authority().issue_cert("wrong.example")
         case "unknown CA":

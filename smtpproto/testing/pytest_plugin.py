@@ -69,6 +69,7 @@ def _make(kind: type[S], request: pytest.FixtureRequest, options: SMTPDOptions) 
         server = kind(**merged)
     except (TypeError, ValueError, ImportError) as error:
         _fail(request, error)
+    server.failed = True  # until the test has passed
     request.node.stash.setdefault(_SERVERS, []).append(server)
     return server
 
@@ -80,19 +81,13 @@ def _fail(request: pytest.FixtureRequest, error: Exception) -> NoReturn:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a test that has passed, but whose trouble has not all happened."""
-    servers = item.stash.get(_SERVERS, [])
-    try:
-        yield
-    except BaseException:
-        for server in servers:
-            server.failed = True
-        raise
-    for server in servers:
+    yield
+    for server in item.stash.get(_SERVERS, []):
         try:
             server.check_script()
         except AssertionError as error:
-            server.failed = True
             pytest.fail(str(error), pytrace=False)
+        server.failed = False
 
 
 @pytest.hookimpl(wrapper=True)

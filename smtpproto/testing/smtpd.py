@@ -7,7 +7,7 @@ import os
 import ssl
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from attrs import evolve
 
 from ..adapters.facade import run
 from ..adapters.serving import ServerBase
-from ..option_types import check_names
+from ..option_types import check_names, require_type
 from ..ports import Event, Runtime, Stream
 from ..protocol.terms import MachineOptions
 from ..sasl import PlainPasswords
@@ -47,7 +47,7 @@ class SMTPDOptions(MachineOptions, total=False):
     users: Mapping[str, str]
     """Users and their passwords. The server then accepts mail only after a login, unless
     *require_auth* is False."""
-    trouble: Trouble | Iterable[Trouble]
+    trouble: Trouble | Sequence[Trouble]
     """What goes wrong, and when: see :mod:`.trouble`."""
     host: str
     """Where to listen; 127.0.0.1 by default."""
@@ -72,14 +72,20 @@ class _Kit:
         self._options = options
         self.host = options.get("host", "127.0.0.1")
         """The address that the server listens on."""
+        self.tls = options.get("tls")
+        """The option *tls*."""
         self.failed = False
         """Whether the test has failed already. Then the end of the server checks nothing more."""
         self._script = Script(options.get("trouble", ()))
         self._inbox = Inbox()
         self._connections: list[TroubledConnection] = []
         self._seconds = options.get("seconds", _SECONDS)
+        require_type("seconds", self._seconds, int | float, "a number")
+        if not self._seconds > 0:
+            raise ValueError(f"seconds must be more than 0, not {self._seconds}")
         self._server_options = self._to_server_options()
         self._waiting: set[Event] = set()
+        self._changes = 0
         self._delays: list[Event] = []
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
@@ -88,7 +94,7 @@ class _Kit:
     @property
     def port(self) -> int:
         """The TCP port that the server listens on."""
-        return self._started.port
+        return self._check_started().port
 
     @property
     def messages(self) -> list[ReceivedMessage]:
@@ -117,9 +123,10 @@ class _Kit:
     def ca_file(self) -> Path:
         """A file with the certificate of the authority that the client must trust, for programs
         that take a file. It is removed when the server stops."""
-        if self._directory is None:
-            self._directory = tempfile.TemporaryDirectory(prefix="smtpproto-")
-        path = Path(self._directory.name, "ca.pem")
+        self._check_started()
+        directory = self._directory or tempfile.TemporaryDirectory(prefix="smtpproto-")
+        self._directory = directory
+        path = Path(directory.name, "ca.pem")
         path.write_text(certificates.authority_pem())
         return path
 
@@ -137,7 +144,7 @@ class _Kit:
 
     def _to_server_options(self) -> ServerOptions:
         options: Any = {name: it for name, it in self._options.items() if name not in _OWN}
-        tls = self._options.get("tls")
+        tls = self.tls
         if tls not in ("starttls", "implicit", None):
             raise ValueError(f'tls must be "starttls", "implicit" or None, not {tls!r}')
         if tls is not None:
@@ -153,14 +160,15 @@ class _Kit:
         return cast("ServerOptions", options)
 
     def _make(self, kind: type[S]) -> S:
+        if self._server is not None:
+            raise RuntimeError("the server is running already; the fixture smtpd needs no `with`")
         port = self._options.get("port", 0)
         server = kind(Inbox(), self.host, port, grace=0, **self._server_options)
         server._make_conversation = self._converse
         self._server = server
         return server
 
-    @property
-    def _started(self) -> ServerBase:
+    def _check_started(self) -> ServerBase:
         if self._server is None:
             word = "async with" if isinstance(self, AsyncSMTPD) else "with"
             raise RuntimeError(f"the server is not running; use `{word} {type(self).__name__}()`")
@@ -175,11 +183,11 @@ class _Kit:
         usage: Usage,
     ) -> Conversation:
         """Return a conversation that is recorded, and has its trouble."""
-        connection = TroubledConnection(self._inbox, self._script, self._changed)
+        connection = TroubledConnection(stream.peername, self._inbox, self._script, self._changed)
         over = runtime.event()
         self._connections.append(connection)
         self._delays.append(over)
-        troubled = TroubledStream(stream, connection, self._script.octets, over)
+        troubled = TroubledStream(stream, connection, self._script, over)
         if config.context is not None and not config.implicit_tls:
             config = evolve(config, context=_troubled_context(config.context, connection))
         config = evolve(config, trace=connection.trace)
@@ -187,17 +195,23 @@ class _Kit:
 
     def _changed(self) -> None:
         """Wake all that wait."""
+        self._changes += 1
         for event in list(self._waiting):
             event.set()
 
     async def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
         """Wait until *done*, at most so many *seconds*. Return whether it is."""
-        runtime = self._started._runtime
+        runtime = self._check_started()._runtime
         event, end = runtime.event(), runtime.now() + seconds
         self._waiting.add(event)
         try:
             while not done() and (left := end - runtime.now()) > 0:
+                before = self._changes
                 await event.wait(left)
+                if (
+                    self._changes == before
+                ):  # the time is over, even if a test has stopped the clock
+                    break
         finally:
             self._waiting.discard(event)
         return done()
@@ -214,28 +228,25 @@ class _Kit:
     async def _end(self) -> str:
         """End all delays, and wait until the clients have left, if they must. Return what to say
         about those that have not."""
+        self._script.is_over = True
         for event in self._delays:
             event.set()
         if self.failed or self._options.get("allow_connected"):
             return ""
         await self._wait(lambda: not any(one.is_open for one in self._connections), self._seconds)
         left = [one for one in self._connections if one.is_open]
-        sessions = "".join(
-            f"\n--- {one.peer[0]} port {one.peer[1]}\n{one.transcript}" for one in left
-        )
+        if not left:
+            return ""
         return (
-            ""
-            if not left
-            else (
-                f"{self._name}: {len(left)} connections were still open at the end. Close them, for"
-                " example by `with smtplib.SMTP(...)`, or by quit(); or pass allow_connected=True."
-                f"{sessions}"
-            )
+            f"{self._name}: still connected at the end: {', '.join(one.name for one in left)}."
+            " Close the connection, for example by `with smtplib.SMTP(...)` or quit(); or pass"
+            f" allow_connected=True.{_shown(left)}"
         )
 
     def _check(self, left: str) -> None:
         """Remove files; then raise AssertionError if connections are *left*, or a part of the
         script."""
+        self._server = None
         if self._directory is not None:
             self._directory.cleanup()
             self._directory = None
@@ -248,12 +259,16 @@ class _Kit:
     def _name(self) -> str:
         """The test that runs, if pytest runs it."""
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-        return test or f"{type(self).__name__} on port {self._started.port}"
+        return test or type(self).__name__
 
     @property
     def _shown_sessions(self) -> str:
-        shown = "".join(f"\n--- session {n}\n{it}" for n, it in enumerate(self.sessions, 1))
-        return shown or "\nNo client has connected."
+        return _shown(self._connections) or "\nNo client has connected."
+
+
+def _shown(connections: Sequence[TroubledConnection]) -> str:
+    """Return the dialogues as the end of an error."""
+    return "".join(f"\n--- {one.name}\n{one.transcript}" for one in connections)
 
 
 def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:
@@ -320,12 +335,10 @@ class AsyncSMTPD(_Kit):
         super().__init__(options)
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        with _advice_on_ports():
-            if _in_trio():
-                await self._start_in_trio()
-            else:
-                await self._start_in_asyncio()
+        async with AsyncExitStack() as stack:
+            with _advice_on_ports():
+                await (_start_in_trio if _in_trio() else _start_in_asyncio)(self._make, stack)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -345,22 +358,23 @@ class AsyncSMTPD(_Kit):
         """Wait until *count* messages have arrived: see :meth:`SMTPD.wait_for`."""
         return await self._wait_for(count, seconds)
 
-    async def _start_in_asyncio(self) -> None:
-        from ..adapters.asyncio_server import Server  # noqa: PLC0415
 
-        server = self._make(Server)
-        await server.start()
-        self._stack.push_async_callback(server.stop)
+async def _start_in_asyncio(make: Callable[..., Any], stack: AsyncExitStack) -> None:
+    from ..adapters.asyncio_server import Server  # noqa: PLC0415
 
-    async def _start_in_trio(self) -> None:
-        import trio  # noqa: PLC0415 - optional
+    server: Server = make(Server)
+    await server.start()
+    stack.push_async_callback(server.stop)
 
-        from ..adapters.trio_server import Server  # noqa: PLC0415
 
-        server = self._make(Server)
-        nursery = await self._stack.enter_async_context(trio.open_nursery())
-        await server.start(nursery)
-        self._stack.push_async_callback(server.stop)
+async def _start_in_trio(make: Callable[..., Any], stack: AsyncExitStack) -> None:
+    import trio  # noqa: PLC0415 - optional
+
+    from ..adapters.trio_server import Server  # noqa: PLC0415
+
+    server: Server = make(Server)
+    await server.start(await stack.enter_async_context(trio.open_nursery()))
+    stack.push_async_callback(server.stop)
 
 
 def _in_trio() -> bool:

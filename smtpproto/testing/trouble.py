@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from attrs import Factory, define, field, frozen
 
@@ -129,6 +129,8 @@ class Refuse(Trouble):
             raise ValueError("Refuse: QUIT cannot be refused; use Drop or Delay")
         if self.to is not None and self.at not in ("RCPT", "DATA", "."):
             raise ValueError(f"Refuse: no recipient is known at {self.at}; leave out to=")
+        if self.at == "STARTTLS" and self.reply.code != 454:
+            raise ValueError("Refuse: STARTTLS is always refused with 454; leave out reply=")
 
     def _matches(self, occasion: Occasion) -> bool:
         return super()._matches(occasion) and (self.to is None or self.to in occasion.recipients)
@@ -208,11 +210,11 @@ class Drop(Trouble):
         return f"drop the connection {where}{', after storing the message' * self.stored}"
 
 
-def _to_troubles(values: Trouble | Iterable[Trouble]) -> tuple[Trouble, ...]:
-    troubles = (values,) if isinstance(values, Trouble) else tuple(values)
+def _to_troubles(values: Trouble | Sequence[Trouble]) -> tuple[Trouble, ...]:
+    troubles: Sequence[Any] = values if isinstance(values, list | tuple) else [values]
     for one in troubles:
-        require_type("trouble", one, Trouble, 'values such as Refuse("RCPT")')
-    return troubles
+        require_type("trouble", one, Trouble, 'a list of values such as Refuse("RCPT")')
+    return tuple(troubles)
 
 
 @define
@@ -222,6 +224,8 @@ class Script:
     troubles: tuple[Trouble, ...] = field(converter=_to_troubles)
     _seen: list[Counter[object]] = field(init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    is_over: bool = field(default=False, init=False)
+    """Whether the test has ended, so that nothing of this happens any more."""
 
     def __attrs_post_init__(self) -> None:
         self._seen = [Counter() for _ in self.troubles]
@@ -236,8 +240,8 @@ class Script:
         due: list[Trouble] = []
         with self._lock:
             for trouble, seen in zip(self.troubles, self._seen, strict=True):
-                is_over = any(not one._many for one in due)
-                if not trouble._matches(occasion) or (is_over and not trouble._many):
+                is_taken = not trouble._many and any(not one._many for one in due)
+                if self.is_over or is_taken or not trouble._matches(occasion):
                     continue
                 seen[key := trouble._key(occasion)] += 1
                 if trouble._is_due(seen[key]):

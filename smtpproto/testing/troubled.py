@@ -25,7 +25,14 @@ class TroubledConnection(Handler):
     """Records one connection, and makes trouble on it. It is the handler and the trace of the
     conversation; :class:`TroubledStream` is its stream."""
 
-    def __init__(self, inbox: Inbox, script: Script, changed: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        peer: tuple[str, int],
+        inbox: Inbox,
+        script: Script,
+        changed: Callable[[], object],
+    ) -> None:
+        self.name = f"{peer[0]} port {peer[1]}"
         self.is_open = False
         """Whether a client is connected, and was not refused by a limit."""
         self.lines: list[str] = []
@@ -33,7 +40,6 @@ class TroubledConnection(Handler):
         """Seconds to wait before the next reply is written."""
         self.dropped = False
         """Whether the connection ends instead of the next reply."""
-        self.peer = ("", 0)
         self._inbox, self._script, self._changed = inbox, script, changed
         self._verb = ""  # of the last command
 
@@ -74,7 +80,6 @@ class TroubledConnection(Handler):
     # -- hooks -------------------------------------------------------------------------------
 
     def connect(self, session: Session) -> Verdict:
-        self.peer = session.peer
         return self.meet(Occasion("connect"))
 
     def ehlo(self, session: Session, host: HelloHost) -> Verdict:
@@ -120,13 +125,13 @@ class TroubledConnection(Handler):
 
 class TroubledStream:
     """The stream of a connection, which is slow or lost where the script says so. Implements
-    :class:`.ports.Stream`. *over* ends delays."""
+    :class:`.ports.Stream`. *over* is set when the script is over, and ends a delay."""
 
     def __init__(
-        self, stream: Stream, connection: TroubledConnection, octets: list[int], over: Event
+        self, stream: Stream, connection: TroubledConnection, script: Script, over: Event
     ) -> None:
-        self._stream, self._connection, self._octets, self._over = stream, connection, octets, over
-        self._received = 0
+        self._stream, self._connection, self._script, self._over = stream, connection, script, over
+        self._received, self._is_cut = 0, False
         self.peername, self.sockname = stream.peername, stream.sockname
         self.end, self.close, self.interrupt = stream.end, stream.close, stream.interrupt
 
@@ -134,16 +139,19 @@ class TroubledStream:
         await self._drop_if_due()
         data = await self._stream.read(timeout)
         before, self._received = self._received, self._received + len(data)
-        for octet in self._octets:
+        for octet in self._script.octets:
             if before < octet <= self._received:
                 self._connection.meet(Occasion(octet))
-                if self._connection.dropped:
+                if self._connection.dropped:  # what came before is handled, and its reply lost
+                    self._is_cut = True
                     return data[: octet - before]
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
+        if self._is_cut:
+            return
         delay, self._connection.delay = self._connection.delay, 0.0
-        if delay:
+        if delay and not self._script.is_over:
             await self._over.wait(delay)
         await self._drop_if_due()
         await self._stream.write(data, timeout)
