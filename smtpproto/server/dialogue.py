@@ -102,12 +102,11 @@ class Dialogue:
                 trace_event(self._config.trace, event)
             if (rest := _DEEDS[kind](self, event)) is not None:
                 await rest
-                self._bound_hooks()
-            if machine.transaction is not self._transaction:
-                ended = self._transaction.mail is not None and machine.transaction.mail is None
-                if ended and self.session.forwarded is not None:  # XFORWARD is for one message
-                    self.session = changed(self.session, forwarded=None)
-                self._transaction = machine.transaction
+                if self._patience.is_spent:
+                    self._hang_up()
+            if self.session.forwarded is not None:
+                self._forget_forwarded()
+            self._transaction = machine.transaction
             if machine.terms is not self._terms:
                 self._note_terms()
             if must_flush:
@@ -118,9 +117,14 @@ class Dialogue:
                 self._patience.skip()
         return self._events > before
 
-    def _bound_hooks(self) -> None:
-        """End the session if its hooks took too long; the commands after this one are dropped."""
-        if self._patience.is_spent and self.machine.phase not in _UNINTERRUPTED:
+    def _forget_forwarded(self) -> None:
+        """XFORWARD is for one message: at its end, what it said counts no longer."""
+        if self._transaction.mail is not None and self.machine.transaction.mail is None:
+            self.session = changed(self.session, forwarded=None)
+
+    def _hang_up(self) -> None:
+        """End the session, but not within a message; the commands after this one are dropped."""
+        if self.machine.phase not in _UNINTERRUPTED:
             self.machine.hang_up(TIMED_OUT)
 
     async def restart(self, tls: TLSInfo) -> None:

@@ -28,6 +28,8 @@ class Patience:
     _timeouts: Timeouts
     _read: float = field(default=0.0, init=False)  # the last reading of the clock
     _deadline: float | None = field(default=None, init=False)
+    is_spent: bool = field(default=False, init=False)
+    """Whether the application has worked for the client too long."""
     _outside: float = field(default=0.0, init=False)  # seconds waited outside content
     _called: float = field(default=0.0, init=False)  # seconds of the application
     _inside: float = field(default=0.0, init=False)  # seconds waited within content
@@ -68,14 +70,11 @@ class Patience:
         """Return the time since the last reading of the clock, which the client does not owe."""
         before, self._read = self._read, self._now()
         self._called += self._read - before
-        return self._read - before
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether the application has worked for the client too long."""
         most = self._timeouts.hooks
-        return most is not None and self._called > most
+        self.is_spent = most is not None and self._called > most
+        return self._read - before
 
     def reset(self) -> None:
         """Begin the sums anew: a message was accepted."""
         self._outside, self._inside, self._called, self._octets = 0.0, 0.0, 0.0, 0
+        self.is_spent = False
