@@ -57,6 +57,7 @@ PUBLIC = (
     "smtpproto.sasl",
     "smtpproto.server",
     "smtpproto.testing",
+    "smtpproto.testing.abnf",
     "smtpproto.testing.internet",
     "smtpproto.testing.strategies",
     "smtpproto.transfer",
@@ -126,7 +127,7 @@ def test_each_public_module_has_the_names_that_it_lists(module: str) -> None:
 def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
     named = set(re.findall(r"``(smtpproto[.a-z_]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
     whole = {"smtpproto.adapters" + name if name.startswith(".") else name for name in named}
-    parts = {"smtpproto.testing.internet", "smtpproto.testing.strategies"}
+    parts = {f"smtpproto.testing.{name}" for name in ("abnf", "internet", "strategies")}
     assert whole == set(PUBLIC) - {"smtpproto"} - parts
 
 

@@ -5,6 +5,7 @@ it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
+``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
 ``strategies`` has Hypothesis strategies for all values of the grammar, and
 needs ``hypothesis``.
 """
