@@ -1,4 +1,4 @@
-"""Sources of other projects, which pip fetches from the package index when a test needs them."""
+"""Sources of other projects, which pip and npm fetch when a test needs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.programs import skip_or_fail
+from tests.interop.programs import find_program, skip_or_fail
 
 _TIME = 300.0  # seconds; pip builds the metadata of each package
 
@@ -46,6 +46,15 @@ class Sources:
                 _pip("install", "--no-deps", "--target", made, requirement)
         return kept
 
+    def install_node(self, package: str) -> Path:
+        """Return a directory for NODE_PATH with *package* of npm, and what it depends on."""
+        kept = self._kept(f"npm {package}")
+        if not kept.exists():
+            npm = find_program("npm")
+            with self._making(kept) as made:
+                _run([npm, "install", "--no-fund", "--no-audit", "--prefix", str(made), package])
+        return kept / "node_modules"
+
     def _kept(self, name: str) -> Path:
         return self._directory / re.sub(r"[^A-Za-z0-9.]+", "-", name)
 
@@ -61,21 +70,22 @@ class Sources:
 
 
 def _pip(command: str, *arguments: str | Path) -> None:
-    """Run pip; skip the test, or fail it in CI, if the package cannot be fetched."""
     options = ["--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    _run([sys.executable, "-m", "pip", command, *options])
+
+
+def _run(command: list[str]) -> None:
+    """Run pip or npm; skip the test, or fail it in CI, if a package cannot be fetched."""
+    what = " ".join(command)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pip", command, *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIME,
-            check=False,
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIME, check=False
         )
     except subprocess.TimeoutExpired:
-        skip_or_fail(f"pip {command} {arguments[-1]} took longer than {_TIME:.0f} seconds")
+        skip_or_fail(f"{what} took longer than {_TIME:.0f} seconds")
     if done.returncode:
         errors = done.stderr.decode(errors="replace").strip()
-        skip_or_fail(f"pip cannot {command} {arguments[-1]}:\n{errors[-1000:]}")
+        skip_or_fail(f"{what} failed:\n{errors[-1000:]}")
 
 
 def _unpack(archive: Path, directory: Path) -> None:
