@@ -203,15 +203,13 @@ class _Kit:
         """Wait until *done*, at most so many *seconds*. Return whether it is."""
         runtime = self._check_started()._runtime
         event, end = runtime.event(), runtime.now() + seconds
-        self._waiting.add(event)
+        in_vain = 0  # a wait without news means that the time is over, even if a test has stopped
+        self._waiting.add(event)  # the clock; but one such wait may end early, by older news
         try:
-            while not done() and (left := end - runtime.now()) > 0:
+            while not done() and in_vain < 2 and (left := end - runtime.now()) > 0:
                 before = self._changes
                 await event.wait(left)
-                if (
-                    self._changes == before
-                ):  # the time is over, even if a test has stopped the clock
-                    break
+                in_vain = in_vain + 1 if self._changes == before else 0
         finally:
             self._waiting.discard(event)
         return done()

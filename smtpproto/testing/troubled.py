@@ -151,7 +151,7 @@ class TroubledStream:
         if self._is_cut:
             return
         delay, self._connection.delay = self._connection.delay, 0.0
-        if delay and not self._script.is_over:
+        if delay:
             await self._over.wait(delay)
         await self._drop_if_due()
         await self._stream.write(data, timeout)

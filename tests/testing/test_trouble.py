@@ -168,14 +168,14 @@ def test_a_client_that_does_not_wait_for_a_slow_dot_has_sent_the_message() -> No
         assert len(smtpd.messages) == 1
 
 
-def test_the_end_of_the_test_ends_all_delays_at_once() -> None:
-    with SMTPD(trouble=[Delay("connect", 600), Delay("QUIT", 600)], allow_connected=True) as smtpd:
-        mail = smtplib.SMTP()
-        mail.timeout = 10
-        mail.sock = mail._get_socket("localhost", smtpd.port, 10)  # type: ignore[attr-defined]
-        mail.send("QUIT\r\n")
-        smtpd.failed = True
-    mail.close()
+def test_the_end_of_the_test_ends_delays_and_begins_no_other() -> None:
+    script = [Delay("connect", 600), Delay("QUIT", 600)]
+    smtpd = SMTPD(trouble=script).__enter__()
+    with socket.create_connection((smtpd.host, smtpd.port), 10) as client:
+        client.sendall(b"QUIT\r\n")
+        with pytest.raises(AssertionError, match=r"(?s)not all.*QUIT by 600 seconds \(0 of 1"):
+            smtpd.__exit__(None, None, None)
+        assert client.recv(99).startswith(b"220 ")
 
 
 @pytest.mark.parametrize(
