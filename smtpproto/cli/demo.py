@@ -24,6 +24,7 @@ from ..grammar.parameters import RcptParameters
 from ..grammar.reply import Reply
 from ..sasl import Login
 from ..server.handler import Session, Verdict
+from ..testing.certificates import client_context, server_context
 from .handlers import SingleUser, StoringHandler
 from .mail_story import MailStory
 from .options import UsageError
@@ -148,13 +149,7 @@ def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return a TLS context for the server, whose certificate is made for this run, and one for a
     client that trusts it."""
     try:
-        import trustme  # noqa: PLC0415 - an optional dependency, which only the demonstration needs
-    except ImportError:
+        return server_context(), client_context()
+    except ImportError:  # trustme is optional, because only the demonstration needs it
         install = "pip install 'smtpproto-sansio[cli]'"
         raise UsageError(f"the demonstration needs trustme for a certificate; {install}") from None
-    authority = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no other authority
-    authority.issue_cert(_HOST).configure_cert(server)
-    authority.configure_trust(client)
-    return server, client

@@ -20,15 +20,16 @@ _NAMES = ("localhost", "127.0.0.1", "::1")
 _EXPIRED = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)  # whatever clock a test has set
 
 
+@cache
 def server_context(certificate: Certificate = "valid") -> ssl.SSLContext:
-    """Return a context for a server on this machine that shows such a *certificate*.
+    """Return the context for servers on this machine that show such a *certificate*.
 
     Raises ValueError for another one, and ImportError without ``trustme``.
     """
     if certificate not in get_args(Certificate):
         known = ", ".join(get_args(Certificate))
         raise ValueError(f"no such certificate: {certificate!r}; it may be {known}")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _leaf(certificate).configure_cert(context)
     return context
 
@@ -55,7 +56,6 @@ def _authority() -> trustme.CA:
     return trustme.CA()
 
 
-@cache
 def _leaf(certificate: Certificate) -> trustme.LeafCert:
     match certificate:
         case "valid":

@@ -11,6 +11,7 @@ import pytest
 
 from smtpproto.adapters.maildir import NewMessage
 from smtpproto.cli import main
+from smtpproto.testing import certificates
 from smtpproto.testing.mail_host import BUSY
 from smtpproto.transfer.receive import QueueSink
 
@@ -224,6 +225,8 @@ def test_an_error_without_trustme_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "trustme", None)
+    certificates.server_context.cache_clear()
+    certificates._authority.cache_clear()
     assert main(["demo"]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
