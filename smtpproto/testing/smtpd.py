@@ -8,7 +8,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast
@@ -72,8 +72,6 @@ class _Kit:
         self._options = options
         self.host = options.get("host", "127.0.0.1")
         """The address that the server listens on."""
-        self.tls = options.get("tls")
-        """The option *tls*."""
         self.failed = False
         """Whether the test has failed already. Then the end of the server checks nothing more."""
         self._script = Script(options.get("trouble", ()))
@@ -140,11 +138,15 @@ class _Kit:
                 f"{self._shown_sessions}"
             )
 
+    def __repr__(self) -> str:
+        where = f" on port {self._server.port}" if self._server else ""
+        return f"<{type(self).__name__}{where}, {len(self.messages)} messages>"
+
     # -- the server --------------------------------------------------------------------------
 
     def _to_server_options(self) -> ServerOptions:
         options: Any = {name: it for name, it in self._options.items() if name not in _OWN}
-        tls = self.tls
+        tls = self._options.get("tls")
         if tls not in ("starttls", "implicit", None):
             raise ValueError(f'tls must be "starttls", "implicit" or None, not {tls!r}')
         if tls is not None:
@@ -165,7 +167,6 @@ class _Kit:
         port = self._options.get("port", 0)
         server = kind(Inbox(), self.host, port, grace=0, **self._server_options)
         server._make_conversation = self._converse
-        self._server = server
         return server
 
     def _check_started(self) -> ServerBase:
@@ -273,9 +274,8 @@ def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[
     """Return the context for STARTTLS, as a function that makes the trouble there first."""
 
     def get() -> Any:
-        if (
-            verdict := connection.meet(Occasion("STARTTLS"))
-        ) is not None and not connection.dropped:
+        verdict = connection.meet(Occasion("STARTTLS"))
+        if verdict is not None and not connection.dropped:
             raise PermissionError(f"the script of the test refuses STARTTLS: {verdict}")
         return context
 
@@ -300,8 +300,7 @@ class SMTPD(_Kit):
         server = self._make(Server)
         with _advice_on_ports():
             server.start()
-        self._stack = ExitStack()
-        self._stack.callback(server.stop)
+        self._server, self._stop = server, server.stop
         return self
 
     def __exit__(
@@ -311,8 +310,10 @@ class SMTPD(_Kit):
         traceback: TracebackType | None,
     ) -> None:
         self.failed = self.failed or kind is not None
-        with self._stack:
+        try:
             left = run(self._end())
+        finally:
+            self._stop()
         self._check(left)
 
     def wait_for(self, count: int, seconds: float | None = None) -> list[ReceivedMessage]:
@@ -333,9 +334,10 @@ class AsyncSMTPD(_Kit):
         super().__init__(options)
 
     async def __aenter__(self) -> Self:
+        start = _start_in_trio if _in_trio() else _start_in_asyncio
         async with AsyncExitStack() as stack:
             with _advice_on_ports():
-                await (_start_in_trio if _in_trio() else _start_in_asyncio)(self._make, stack)
+                self._server = await start(self._make, stack)
             self._stack = stack.pop_all()
         return self
 
@@ -357,15 +359,16 @@ class AsyncSMTPD(_Kit):
         return await self._wait_for(count, seconds)
 
 
-async def _start_in_asyncio(make: Callable[..., Any], stack: AsyncExitStack) -> None:
+async def _start_in_asyncio(make: Callable[..., Any], stack: AsyncExitStack) -> ServerBase:
     from ..adapters.asyncio_server import Server  # noqa: PLC0415
 
     server: Server = make(Server)
     await server.start()
     stack.push_async_callback(server.stop)
+    return server
 
 
-async def _start_in_trio(make: Callable[..., Any], stack: AsyncExitStack) -> None:
+async def _start_in_trio(make: Callable[..., Any], stack: AsyncExitStack) -> ServerBase:
     import trio  # noqa: PLC0415 - optional
 
     from ..adapters.trio_server import Server  # noqa: PLC0415
@@ -373,6 +376,7 @@ async def _start_in_trio(make: Callable[..., Any], stack: AsyncExitStack) -> Non
     server: Server = make(Server)
     await server.start(await stack.enter_async_context(trio.open_nursery()))
     stack.push_async_callback(server.stop)
+    return server
 
 
 def _in_trio() -> bool:

@@ -39,7 +39,9 @@ class TroubledConnection(Handler):
         self.delay = 0.0
         """Seconds to wait before the next reply is written."""
         self.dropped = False
-        """Whether the connection ends instead of the next reply."""
+        """Whether the connection ends instead of the next reply, and handles nothing more."""
+        self.cut = False
+        """Whether it ends after the octets that have arrived, whose replies are lost."""
         self._inbox, self._script, self._changed = inbox, script, changed
         self._verb = ""  # of the last command
 
@@ -54,9 +56,10 @@ class TroubledConnection(Handler):
         return self
 
     def trace(self, speaker: str, line: str) -> None:
-        """Record a line of the dialogue. A reply after which the connection is lost is not sent."""
-        if not (speaker == "S" and self.dropped):
-            self.lines.append(f"{speaker}: {line}")
+        """Record a line of the dialogue, unless the script keeps it from being handled or sent."""
+        if self.dropped or (speaker == "S" and self.cut):
+            return
+        self.lines.append(f"{speaker}: {line}")
         if speaker == "C":
             self._verb = line.partition(" ")[0]
             if line == "QUIT":
@@ -64,15 +67,19 @@ class TroubledConnection(Handler):
 
     def meet(self, occasion: Occasion) -> Verdict:
         """Play what the script has for *occasion*. Return the refusal, if there is one."""
+        if self.dropped:
+            return _DROPPED
         verdict: Verdict = None
         for trouble in self._script.play(occasion):
             self.lines.append(f"*: {trouble}")
             match trouble:
                 case Delay():
                     self.delay += trouble.seconds
+                case Drop(at=int()):
+                    self.cut = True
                 case Drop():
                     self.dropped = True
-                    verdict = None if trouble.stored or isinstance(trouble.at, int) else _DROPPED
+                    verdict = None if trouble.stored else _DROPPED
                 case Refuse() | Greylist():
                     verdict = trouble.reply
         return verdict
@@ -131,32 +138,30 @@ class TroubledStream:
         self, stream: Stream, connection: TroubledConnection, script: Script, over: Event
     ) -> None:
         self._stream, self._connection, self._script, self._over = stream, connection, script, over
-        self._received, self._is_cut = 0, False
+        self._received = 0
         self.peername, self.sockname = stream.peername, stream.sockname
         self.end, self.close, self.interrupt = stream.end, stream.close, stream.interrupt
 
     async def read(self, timeout: float | None) -> bytes:
-        await self._drop_if_due()
+        await self._drop_if_due(cut=self._connection.cut)
         data = await self._stream.read(timeout)
         before, self._received = self._received, self._received + len(data)
         for octet in self._script.octets:
             if before < octet <= self._received:
                 self._connection.meet(Occasion(octet))
-                if self._connection.dropped:  # what came before is handled, and its reply lost
-                    self._is_cut = True
+                if self._connection.cut:
                     return data[: octet - before]
         return data
 
     async def write(self, data: bytes, timeout: float | None) -> None:
-        if self._is_cut:
-            return
         delay, self._connection.delay = self._connection.delay, 0.0
         if delay:
             await self._over.wait(delay)
         await self._drop_if_due()
-        await self._stream.write(data, timeout)
+        if not self._connection.cut:
+            await self._stream.write(data, timeout)
 
-    async def _drop_if_due(self) -> None:
-        if self._connection.dropped:
+    async def _drop_if_due(self, *, cut: bool = False) -> None:
+        if self._connection.dropped or cut:
             await self._stream.close()
             raise ConnectionLost("the script of the test dropped the connection")

@@ -49,6 +49,7 @@ def test_a_message_is_there_before_its_client_reads_the_reply() -> None:
         send(smtpd)
         (message,) = smtpd.messages
         assert smtpd.wait_for(1) == [message]
+        assert repr(smtpd) == f"<SMTPD on port {smtpd.port}, 1 messages>"
     assert message.mail_from == "ann@example.org"
     assert message.rcpt_tos == ["bob@example.org", "eve@example.org"]
     assert message.content == CONTENT

@@ -22,7 +22,7 @@ LOST = smtplib.SMTPServerDisconnected
 def send(smtpd: SMTPD) -> dict[str, tuple[int, bytes]]:
     """Send a message as every program does it; return the recipients that were refused."""
     with smtplib.SMTP("localhost", smtpd.port, timeout=10) as mail:
-        if smtpd.tls == "starttls":
+        if smtpd._options.get("tls") is not None:
             mail.starttls(context=smtpd.client_context)
             mail.login(*smtpd.credentials)
         return mail.sendmail("ann@example.org", RECIPIENTS, CONTENT)
@@ -130,6 +130,18 @@ def test_the_connection_is_dropped_at_quit() -> None:
         assert smtpd.sessions[0].splitlines()[-2:] == ["C: QUIT", "*: drop the connection at QUIT"]
 
 
+def test_what_a_client_sent_ahead_of_a_lost_reply_is_not_handled() -> None:
+    sent = b"".join(LINES).replace(b"DATA", b"RCPT TO:<e@f.test>\r\nDATA")
+    with SMTPD(trouble=Drop("RCPT", times=1)) as smtpd:
+        with socket.create_connection((smtpd.host, smtpd.port), 10) as client:
+            client.sendall(sent)
+            with contextlib.suppress(ConnectionError):
+                while client.recv(9999):
+                    pass
+        assert smtpd.messages == []
+        assert smtpd.sessions[0].splitlines()[-1] == "*: drop the connection at RCPT, 1 time"
+
+
 LINES = (
     b"EHLO c.test\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n",
     b"Subject: x\r\n\r\nhello\r\n.\r\n",
@@ -169,13 +181,13 @@ def test_a_client_that_does_not_wait_for_a_slow_dot_has_sent_the_message() -> No
 
 
 def test_the_end_of_the_test_ends_delays_and_begins_no_other() -> None:
-    script = [Delay("connect", 600), Delay("QUIT", 600)]
-    smtpd = SMTPD(trouble=script).__enter__()
+    smtpd = SMTPD(trouble=[Delay("EHLO", 600), Delay("QUIT", 600)]).__enter__()
     with socket.create_connection((smtpd.host, smtpd.port), 10) as client:
-        client.sendall(b"QUIT\r\n")
+        assert client.recv(99).startswith(b"220 ")
+        client.sendall(b"EHLO c.test\r\nQUIT\r\n")
         with pytest.raises(AssertionError, match=r"(?s)not all.*QUIT by 600 seconds \(0 of 1"):
             smtpd.__exit__(None, None, None)
-        assert client.recv(99).startswith(b"220 ")
+        assert b"\r\n221 " in b"".join(iter(lambda: client.recv(9999), b""))
 
 
 @pytest.mark.parametrize(
