@@ -47,7 +47,8 @@ class TroubledConnection(Handler):
 
     @property
     def transcript(self) -> str:
-        """The dialogue so far, secrets masked: ``S:`` and ``C:`` before each line."""
+        """The dialogue so far: ``S:`` or ``C:`` before each line, ``*:`` before trouble, and the
+        start of TLS. Secrets are masked."""
         return "\n".join(self.lines)
 
     def opened(self) -> TroubledConnection:
@@ -88,6 +89,9 @@ class TroubledConnection(Handler):
 
     def connect(self, session: Session) -> Verdict:
         return self.meet(Occasion("connect"))
+
+    def tls(self, session: Session) -> None:
+        self.lines.append(f"-- TLS: {session.tls.version} --" if session.tls else "-- TLS --")
 
     def ehlo(self, session: Session, host: HelloHost) -> Verdict:
         return self.meet(Occasion(self._verb))

@@ -74,7 +74,10 @@ def test_a_server_in_the_loop_of_the_test_is_the_same(loop: str) -> None:
                     await client.send(CONTENT, TO_BOB)
                 await client.send(CONTENT, TO_BOB)
             assert [it.user for it in await smtpd.wait_for(1)] == ["ann"]
-            assert "*: greylist" in smtpd.sessions[0] and "secret" not in smtpd.sessions[0]
+            said = smtpd.sessions[0]
+            assert "secret" not in said
+            assert "\nC: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n-- TLS: TLSv1.3 --\n" in said
+            assert "\n*: greylist with 451 4.7.1" in said
             with pytest.raises(AssertionError, match=r"1 of 2 messages arrived within 0\.01 s"):
                 await smtpd.wait_for(2, 0.01)
 
