@@ -143,6 +143,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def tables(session: nox.Session) -> None:
-    """Write docs/tables.md from the tables of the code; with ``-- --check`` compare it."""
-    session.install("-e", ".")
+    """Write docs/tables.md and the diagrams of docs/grammar.md; ``-- --check`` compares them."""
+    session.install("-e", ".", "railroad-diagrams>=3")
     session.run("python", "docs/tables.py", *session.posargs)
+    session.run("python", "docs/railroads.py", *session.posargs)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PAGE = (Path(__file__).parents[3] / "docs/grammar.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "grammar.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 FAILURES = re.findall(r"^def (test_\w+).*\n.*# fails: ", PAGE, re.MULTILINE)
 assert len(FAILURES) == 2
@@ -25,3 +28,7 @@ def test_the_snippets_run_and_the_property_tests_find_the_faults(
         assert callable(function)
         with pytest.raises(AssertionError):
             function()
+
+
+def test_the_diagrams_match_the_grammar() -> None:
+    subprocess.run([sys.executable, DOCS / "railroads.py", "--check"], check=True)
