@@ -60,6 +60,7 @@ PUBLIC = (
     "smtpproto.testing.abnf",
     "smtpproto.testing.internet",
     "smtpproto.testing.strategies",
+    "smtpproto.testing.transcript",
     "smtpproto.transfer",
 )
 PROGRAMS = sorted(
@@ -127,7 +128,8 @@ def test_each_public_module_has_the_names_that_it_lists(module: str) -> None:
 def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
     named = set(re.findall(r"``(smtpproto[.a-z_]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
     whole = {"smtpproto.adapters" + name if name.startswith(".") else name for name in named}
-    parts = {f"smtpproto.testing.{name}" for name in ("abnf", "internet", "strategies")}
+    names = ("abnf", "internet", "strategies", "transcript")
+    parts = {f"smtpproto.testing.{name}" for name in names}
     assert whole == set(PUBLIC) - {"smtpproto"} - parts
 
 

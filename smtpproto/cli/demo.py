@@ -25,11 +25,11 @@ from ..grammar.reply import Reply
 from ..sasl import Login
 from ..server.handler import Session, Verdict
 from ..testing.certificates import client_context, server_context
+from .commentary import Commentary
 from .handlers import SingleUser, StoringHandler
 from .mail_story import MailStory
 from .options import UsageError
 from .scenario import CLIENT, REFUSED, SERVER, USER, DemoMessage, demo_messages, sections
-from .transcript import Transcript
 
 DESCRIPTION = """Start a server on a free port of this machine, send messages to it over TLS, print
 the dialogue with notes, and check that each message is stored octet for octet as it was sent. Then
@@ -53,20 +53,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demonstration. Return 0 if every message arrived as it should, else 1."""
-    transcript = Transcript(sections(*(messages := demo_messages())))
-    talked = _run_dialogue(args, transcript, messages)
+    commentary = Commentary(sections(*(messages := demo_messages())))
+    talked = _run_dialogue(args, commentary, messages)
     print("\n" + "=" * 80 + "\n")
-    told = MailStory(transcript).tell()
+    told = MailStory(commentary).tell()
     return 0 if talked and told else 1
 
 
 def _run_dialogue(
-    args: argparse.Namespace, transcript: Transcript, messages: list[DemoMessage]
+    args: argparse.Namespace, commentary: Commentary, messages: list[DemoMessage]
 ) -> bool:
     """Run the client and the server. Return whether every message arrived as it should."""
     keep = args.maildir is not None
     with nullcontext(args.maildir) if keep else TemporaryDirectory(prefix="smtpproto-") as path:
-        passed = asyncio.run(_Demo(MaildirFolder(path), transcript, messages).run())
+        passed = asyncio.run(_Demo(MaildirFolder(path), commentary, messages).run())
     kept = f"kept in {args.maildir}" if keep else "removed; use --maildir DIR to keep them"
     print(f"\nThe messages are {kept}.")
     verdict, count = "OK" if all(passed) else "FAILED", f"{sum(passed)} of {len(passed)} messages"
@@ -78,12 +78,12 @@ class _Demo:
     """One run of the client and the server."""
 
     def __init__(
-        self, maildir: MaildirFolder, transcript: Transcript, messages: list[DemoMessage]
+        self, maildir: MaildirFolder, commentary: Commentary, messages: list[DemoMessage]
     ) -> None:
         self._maildir = maildir
         self._seen = self._stored()
         self._messages = messages
-        self._transcript = transcript
+        self._commentary = commentary
         self._login = Login(USER, secrets.token_urlsafe(12))
 
     async def run(self) -> list[bool]:
@@ -101,10 +101,10 @@ class _Demo:
                 login=self._login,
                 tls=TLSMode.REQUIRED,
                 context=for_client,
-                trace=self._transcript.line,
+                trace=self._commentary.line,
             ) as client:
                 checks = [await self._send(client, message) for message in self._messages]
-        self._transcript.heading("Check", _CHECK_INTRO)
+        self._commentary.heading("Check", _CHECK_INTRO)
         return [check() for check in checks]
 
     async def _send(self, client: Client, message: DemoMessage) -> Callable[[], bool]:

@@ -20,8 +20,8 @@ from ..testing.simulation import EPOCH
 from ..transfer.assembly import MTAConfig, RunningMTA
 from ..transfer.receive import Receiver
 from ..transfer.running import running
+from .commentary import Commentary
 from .doctor_command import keys
-from .transcript import Transcript
 
 _WIDTH = 80
 _SEED = 12  # decides all that is random but the key, so each run tells the same story
@@ -71,8 +71,8 @@ _HOSTS = [
 class MailStory:
     """One run of the story."""
 
-    def __init__(self, transcript: Transcript) -> None:
-        self._transcript = transcript
+    def __init__(self, commentary: Commentary) -> None:
+        self._commentary = commentary
         self._internet = Internet(_SEED)
         self._began = self._internet.utc()
         self._records: dict[str, str] = {}
@@ -112,7 +112,7 @@ class MailStory:
     def tell(self) -> bool:
         """Tell the story. Return whether each check holds."""
         print(textwrap.fill(_INTRO, _WIDTH, break_on_hyphens=False))
-        self._transcript.heading("Who takes mail", _DOMAINS)
+        self._commentary.heading("Who takes mail", _DOMAINS)
         for domain, host, what in _HOSTS:
             print(f"  {domain:16}{host:20}{what}")
         if self._key is None:
@@ -121,12 +121,12 @@ class MailStory:
         arrivals = self._internet.record.arrivals
         if self._key is not None:
             self._tell_who(arrivals)
-        self._transcript.heading("Check of the mailboxes", _CHECK)
+        self._commentary.heading("Check of the mailboxes", _CHECK)
         return _check(arrivals, signed=self._key is not None)
 
     def _tell_who(self, arrivals: Sequence[Arrival]) -> None:
         """Print what Bob's host found out about the message, and from what."""
-        self._transcript.heading("Who wrote it?", _WHO)
+        self._commentary.heading("Who wrote it?", _WHO)
         for name, text in self._records.items():
             line = f"  {name:30}{text}"
             print(line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "...")
@@ -136,7 +136,7 @@ class MailStory:
                 print(f"    | {line}")
 
     async def _scenes(self) -> None:
-        internet, heading = self._internet, self._transcript.heading
+        internet, heading = self._internet, self._commentary.heading
         config = MTAConfig(hostname=AGENT, sign=self._key, on_event=self._print_event)
         machine = internet.host(ADDRESS)
         async with running(machine, config, MemoryQueue(), internet.zone) as mail:

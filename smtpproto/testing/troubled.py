@@ -16,6 +16,7 @@ from ..ports import Event, Stream
 from ..sasl import Identity
 from ..server.handler import Handler, MessageHook, Session, Sink, Verdict
 from .inbox import Inbox
+from .recording import Recorder
 from .trouble import Delay, Drop, Greylist, Occasion, Refuse, Script
 
 _DROPPED = Reply(451, "4.3.0", "Never sent: the connection is dropped")
@@ -35,7 +36,7 @@ class TroubledConnection(Handler):
         self.name = f"{peer[0]} port {peer[1]}"
         self.is_open = False
         """Whether a client is connected, and was not refused by a limit."""
-        self.lines: list[str] = []
+        self._recorder = Recorder()
         self.delay = 0.0
         """Seconds to wait before the next reply is written."""
         self.dropped = False
@@ -47,9 +48,8 @@ class TroubledConnection(Handler):
 
     @property
     def transcript(self) -> str:
-        """The dialogue so far: ``S:`` or ``C:`` before each line, ``*:`` before trouble, and the
-        start of TLS. Secrets are masked."""
-        return "\n".join(self.lines)
+        """The dialogue so far, secrets masked, as the text of a :class:`.Transcript`."""
+        return str(self._recorder.transcript)
 
     def opened(self) -> TroubledConnection:
         """Note that the conversation begins, and return this handler for it."""
@@ -60,7 +60,7 @@ class TroubledConnection(Handler):
         """Record a line of the dialogue, unless the script keeps it from being handled or sent."""
         if self.dropped or (speaker == "S" and self.cut):
             return
-        self.lines.append(f"{speaker}: {line}")
+        self._recorder.trace(speaker, line)
         if speaker == "C":
             self._verb = line.partition(" ")[0]
             if line == "QUIT":
@@ -72,7 +72,7 @@ class TroubledConnection(Handler):
             return _DROPPED
         verdict: Verdict = None
         for trouble in self._script.play(occasion):
-            self.lines.append(f"*: {trouble}")
+            self._recorder.note(str(trouble))
             match trouble:
                 case Delay():
                     self.delay += trouble.seconds
@@ -91,7 +91,7 @@ class TroubledConnection(Handler):
         return self.meet(Occasion("connect"))
 
     def tls(self, session: Session) -> None:
-        self.lines.append(f"-- TLS: {session.tls.version} --" if session.tls else "-- TLS --")
+        self._recorder.tls(session.tls.version if session.tls else "")
 
     def ehlo(self, session: Session, host: HelloHost) -> Verdict:
         return self.meet(Occasion(self._verb))

@@ -30,7 +30,7 @@ class Section:
 
 
 @define(eq=False)
-class Transcript:
+class Commentary:
     """Prints a dialogue. Pass :attr:`line` as the trace of a client."""
 
     _sections: list[Section]
