@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import smtplib
+import socket
 import ssl
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from smtpproto import Envelope, Limits, SendRefused, TLSMode
+from smtpproto import Envelope, Limits, SendRefused, Timeouts, TLSMode
 from smtpproto.adapters import asyncio as asyncio_adapter
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as trio_adapter
@@ -153,6 +154,13 @@ def test_options_of_the_protocol_work() -> None:
             client.send(CONTENT, TO_BOB)
         assert "C: LHLO" in smtpd.sessions[0]
     assert smtpd.messages[0].session.lmtp
+
+
+def test_a_client_that_is_silent_gets_421_after_the_time_that_the_test_chooses() -> None:
+    with SMTPD(timeouts=Timeouts(command=0.01)) as smtpd:
+        with socket.create_connection((smtpd.host, smtpd.port), 10) as client:
+            received = b"".join(iter(lambda: client.recv(9999), b""))
+        assert received.endswith(b"421 4.4.2 localhost Timeout; closing transmission channel\r\n")
 
 
 def test_the_messages_can_be_forgotten() -> None:

@@ -17,7 +17,9 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 (OPTIONS,) = (it for it in SNIPPETS if "def smtpd_options" in it)
 (ALONE,) = (it for it in SNIPPETS if "with SMTPD(" in it)
 (NODEMAILER,) = (it for it in SNIPPETS if "def test_nodemailer" in it)
-TESTS = "\n".join(it for it in SNIPPETS if it not in (OPTIONS, ALONE, NODEMAILER))
+TESTS = "from smtpproto.testing import SMTPD\n" + "\n".join(
+    it for it in SNIPPETS if it not in (OPTIONS, ALONE, NODEMAILER)
+)
 PLUGIN = ("-p", "smtpproto.testing.pytest_plugin", "-p", "no:cacheprovider", "-W", "error")
 CONFTEST = """
 import asyncio, inspect, pytest
@@ -39,7 +41,7 @@ def test_the_tests_on_the_page_pass(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(TESTS)
     count = TESTS.count("def test_")
-    assert count == 8
+    assert count == 9
     pytester.runpytest_inprocess(*PLUGIN).assert_outcomes(passed=count)
 
 
