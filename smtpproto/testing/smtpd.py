@@ -70,9 +70,9 @@ class _Kit:
     def __init__(self, options: SMTPDOptions) -> None:
         check_names(type(self).__name__, options, sorted(SMTPDOptions.__annotations__))
         self._options = options
-        self.host = options.get("host", "127.0.0.1")
+        self.host: str = options.get("host", "127.0.0.1")
         """The address that the server listens on."""
-        self.failed = False
+        self.failed: bool = False
         """Whether the test has failed already. Then the end of the server checks nothing more."""
         self._script = Script(options.get("trouble", ()))
         self._inbox = Inbox()
@@ -224,9 +224,10 @@ class _Kit:
             )
         return self.messages
 
-    async def _end(self) -> str:
-        """End all delays, and wait until the clients have left, if they must. Return what to say
-        about those that have not."""
+    async def _end(self, error: type[BaseException] | None) -> str:
+        """End all delays, and wait until the clients have left, unless the test ended by an
+        *error*, or they may stay. Return what to say about those that have not left."""
+        self.failed = self.failed or error is not None
         self._script.is_over = True
         for event in self._delays:
             event.set()
@@ -309,9 +310,8 @@ class SMTPD(_Kit):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.failed = self.failed or kind is not None
         try:
-            left = run(self._end())
+            left = run(self._end(kind))
         finally:
             self._stop()
         self._check(left)
@@ -347,9 +347,8 @@ class AsyncSMTPD(_Kit):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.failed = self.failed or kind is not None
         try:
-            left = await self._end()
+            left = await self._end(kind)
         finally:
             await self._stack.aclose()
         self._check(left)

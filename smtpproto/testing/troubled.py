@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from ..errors import ConnectionLost
 from ..grammar.address import ForwardPath, ReversePath
@@ -12,9 +12,10 @@ from ..grammar.domain import HelloHost
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
-from ..ports import Event, Stream
+from ..ports import Event
 from ..sasl import Identity
 from ..server.handler import Handler, MessageHook, Session, Sink, Verdict
+from ..wire.stream_wrapper import StreamWrapper
 from .inbox import Inbox
 from .recording import Recorder
 from .trouble import Delay, Drop, Greylist, Occasion, Refuse, Script
@@ -33,15 +34,15 @@ class TroubledConnection(Handler):
         script: Script,
         changed: Callable[[], object],
     ) -> None:
-        self.name = f"{peer[0]} port {peer[1]}"
-        self.is_open = False
+        self.name: str = f"{peer[0]} port {peer[1]}"
+        self.is_open: bool = False
         """Whether a client is connected, and was not refused by a limit."""
         self._recorder = Recorder()
-        self.delay = 0.0
+        self.delay: float = 0.0
         """Seconds to wait before the next reply is written."""
-        self.dropped = False
+        self.dropped: bool = False
         """Whether the connection ends instead of the next reply, and handles nothing more."""
-        self.cut = False
+        self.cut: bool = False
         """Whether it ends after the octets that have arrived, whose replies are lost."""
         self._inbox, self._script, self._changed = inbox, script, changed
         self._verb = ""  # of the last command
@@ -134,17 +135,15 @@ class TroubledConnection(Handler):
         self._changed()
 
 
-class TroubledStream:
-    """The stream of a connection, which is slow or lost where the script says so. Implements
-    :class:`.ports.Stream`. *over* is set when the script is over, and ends a delay."""
+@define(eq=False, repr=False)
+class TroubledStream(StreamWrapper):
+    """The stream of a connection, which is slow or lost where the script says so. *_over* is set
+    when the script is over, and ends a delay."""
 
-    def __init__(
-        self, stream: Stream, connection: TroubledConnection, script: Script, over: Event
-    ) -> None:
-        self._stream, self._connection, self._script, self._over = stream, connection, script, over
-        self._received = 0
-        self.peername, self.sockname = stream.peername, stream.sockname
-        self.end, self.close, self.interrupt = stream.end, stream.close, stream.interrupt
+    _connection: TroubledConnection
+    _script: Script
+    _over: Event
+    _received: int = field(default=0, init=False)
 
     async def read(self, timeout: float | None) -> bytes:
         await self._drop_if_due(cut=self._connection.cut)
