@@ -268,7 +268,7 @@ class _Kit:
 
 def _shown(connections: Sequence[TroubledConnection]) -> str:
     """Return the dialogues as the end of an error."""
-    return "".join(f"\n--- {one.name}\n{one.transcript}" for one in connections)
+    return "".join(f"\n--- {one.name}\n{one.transcript}" for one in connections).rstrip()
 
 
 def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:

@@ -20,7 +20,7 @@ from smtpproto import Envelope, Limits, SendRefused, Timeouts, TLSMode
 from smtpproto.adapters import asyncio as asyncio_adapter
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as trio_adapter
-from smtpproto.testing import SMTPD, AsyncSMTPD, Delay, Greylist, Inbox
+from smtpproto.testing import SMTPD, AsyncSMTPD, Delay, Greylist, Inbox, Transcript
 
 CONTENT = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello, Bob!\r\n"
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
@@ -76,7 +76,7 @@ def test_a_server_in_the_loop_of_the_test_is_the_same(loop: str) -> None:
                 await client.send(CONTENT, TO_BOB)
             assert [it.user for it in await smtpd.wait_for(1)] == ["ann"]
             said = smtpd.sessions[0]
-            assert "secret" not in said
+            assert "secret" not in said and str(Transcript.parse(said)) == said
             assert "\nC: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n-- TLS: TLSv1.3 --\n" in said
             assert "\n*: greylist with 451 4.7.1" in said
             with pytest.raises(AssertionError, match=r"1 of 2 messages arrived within 0\.01 s"):
