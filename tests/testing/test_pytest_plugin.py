@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +195,11 @@ def test_the_plugin_loads_nothing_of_the_library_before_a_test_needs_it() -> Non
         "smtpproto.testing",
         "smtpproto.testing.pytest_plugin",
     ]
+
+
+def test_the_package_names_the_plugin_as_p_does_and_what_the_kit_needs() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    name = PLUGIN[1]
+    assert project["entry-points"]["pytest11"] == {name: name}
+    needed = {re.split("[<>=]", it)[0] for it in project["optional-dependencies"]["test"]}
+    assert needed == {"hypothesis", "pytest", "trustme"}
