@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import smtplib
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smtpproto import Envelope, OutcomeUnknown, Reply, TLSMode
 from smtpproto.adapters import blocking
 from smtpproto.testing import SMTPD, Delay, Drop, Greylist, Refuse, Trouble
+from smtpproto.testing.trouble import POINTS
 
 CONTENT = b"Subject: x\r\n\r\nhello\r\n"
 RECIPIENTS = ["bob@example.org", "eve@example.org"]
@@ -211,6 +216,42 @@ def test_what_has_not_happened_fails_the_test(trouble: Trouble, text: str) -> No
             pass
     assert "test_what_has_not_happened_fails_the_test" in str(found.value)
     assert "Mend it, or take this out of the script" in str(found.value)
+
+
+OCCASIONS = st.fixed_dictionaries(
+    {}, optional={"skip": st.integers(0, 3), "times": st.integers(1, 3)}
+)
+REFUSABLE = [it for it in POINTS if it not in ("QUIT", "STARTTLS")]
+SCRIPTS = st.lists(
+    st.one_of(
+        st.builds(lambda at, kw: Refuse(at, **kw), st.sampled_from(REFUSABLE), OCCASIONS),
+        st.builds(lambda at, kw: Delay(at, 0.001, **kw), st.sampled_from(POINTS), OCCASIONS),
+        st.builds(
+            lambda at, kw: Drop(at, **kw),
+            st.one_of(st.sampled_from(POINTS), st.integers(1, 150)),
+            OCCASIONS,
+        ),
+        st.builds(lambda: Drop(".", stored=True)),
+        st.builds(Greylist),
+    ),
+    max_size=4,
+)
+
+
+@given(SCRIPTS)
+def test_any_script_lets_the_test_end_and_leaves_no_thread(script: list[Trouble]) -> None:
+    threads, smtpd = threading.enumerate(), SMTPD(trouble=script).__enter__()
+    sent = 0
+    for _ in range(3):
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            send(smtpd)
+            sent += 1
+    with contextlib.ExitStack() as stack:
+        if left := smtpd._script.unplayed():
+            stack.enter_context(pytest.raises(AssertionError, match=re.escape(left[0])))
+        smtpd.__exit__(None, None, None)
+    assert threading.enumerate() == threads
+    assert len(smtpd.messages) >= sent
 
 
 def test_greylisting_that_nobody_met_fails_the_test() -> None:
