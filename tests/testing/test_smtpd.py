@@ -7,6 +7,7 @@ import os
 import smtplib
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -20,7 +21,7 @@ from smtpproto import Envelope, Limits, SendRefused, Timeouts, TLSMode
 from smtpproto.adapters import asyncio as asyncio_adapter
 from smtpproto.adapters import blocking
 from smtpproto.adapters import trio as trio_adapter
-from smtpproto.testing import SMTPD, AsyncSMTPD, Delay, Greylist, Inbox, Transcript
+from smtpproto.testing import SMTPD, AsyncSMTPD, Delay, Greylist, Inbox, Transcript, certificates
 
 CONTENT = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n\r\nHello, Bob!\r\n"
 TO_BOB = Envelope("ann@example.org", "bob@example.org")
@@ -255,6 +256,14 @@ def test_a_second_server_on_a_port_says_what_to_do() -> None:
 def test_a_wrong_option_says_what_to_pass(options: Any, text: str) -> None:
     with pytest.raises((TypeError, ValueError), match=text), SMTPD(**options):
         pass
+
+
+def test_tls_without_trustme_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    certificates.server_context.cache_clear()
+    certificates._authority.cache_clear()
+    with pytest.raises(ImportError, match=r"pip install 'smtpproto-sansio\[test\]'"):
+        SMTPD(tls="starttls")
 
 
 def test_without_users_there_are_no_credentials() -> None:
