@@ -59,6 +59,7 @@ PUBLIC = (
     "smtpproto.testing",
     "smtpproto.testing.abnf",
     "smtpproto.testing.internet",
+    "smtpproto.testing.laws",
     "smtpproto.testing.strategies",
     "smtpproto.testing.transcript",
     "smtpproto.transfer",
@@ -128,8 +129,7 @@ def test_each_public_module_has_the_names_that_it_lists(module: str) -> None:
 def test_the_docstring_of_the_package_lists_all_public_modules() -> None:
     named = set(re.findall(r"``(smtpproto[.a-z_]+|\.[a-z]+)``", smtpproto.__doc__ or ""))
     whole = {"smtpproto.adapters" + name if name.startswith(".") else name for name in named}
-    names = ("abnf", "internet", "strategies", "transcript")
-    parts = {f"smtpproto.testing.{name}" for name in names}
+    parts = {name for name in PUBLIC if name.startswith("smtpproto.testing.")}
     assert whole == set(PUBLIC) - {"smtpproto"} - parts
 
 

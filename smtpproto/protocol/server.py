@@ -258,11 +258,13 @@ class ServerProtocol(ServerState):
     def _read_line(self) -> ServerEvent | None:
         """Return the next command, or its refusal, after all checks."""
         lines, terms = self._lines, self.terms
+        begins = self.phase is Phase.START and lines.fresh
+        if begins and command_lines.is_binary(self.buffer.peek(1)):
+            # A binary protocol may never send the end of a line.
+            return self._reject("", server_replies.NOT_SMTP)
         line = lines.read(max(terms.settings.limits.auth_line, LONGEST_LINE))  # by verb below
         if line is None:
-            # A binary protocol may never send the end of a line.
-            foreign = self.phase is Phase.START and command_lines.is_binary(self.buffer.peek(1))
-            return self._reject("", server_replies.NOT_SMTP) if foreign else None
+            return None
         if line is OVERLONG or command_lines.is_too_long(terms, line):
             beginning = lines.beginning if line is OVERLONG else line
             return self._reject_line(beginning, "", server_replies.LINE_TOO_LONG)

@@ -7,8 +7,9 @@ it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
 each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
 ``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
-``strategies`` has Hypothesis strategies for all values of the grammar, and
-needs ``hypothesis``.
+``strategies`` has Hypothesis strategies for all values of the grammar, for messages and for whole
+sessions, and needs ``hypothesis``; ``laws`` has laws to check with them: see
+docs/property-tests.md.
 """
 
 from typing import TYPE_CHECKING

@@ -33,6 +33,7 @@ from smtpproto.grammar.reply import EnhancedCode, Reply
 from smtpproto.grammar.scheduling import ByMode, DeliverBy, NoSupport, ValidSince
 from smtpproto.grammar.secret import Secret
 from smtpproto.testing import strategies
+from smtpproto.testing.laws import check_round_trip
 from tests.grammar.productions import FRAGMENTS, PRODUCTIONS, Production, damaged
 
 every_production = pytest.mark.parametrize("kind", PRODUCTIONS)
@@ -42,8 +43,7 @@ every_production = pytest.mark.parametrize("kind", PRODUCTIONS)
 @given(data=st.data())
 def test_a_written_value_is_read_back(kind: str, data: DataObject) -> None:
     production = PRODUCTIONS[kind]
-    value = data.draw(production.values)
-    assert production.parse(production.write(value)) == value
+    check_round_trip(data.draw(production.values), production.parse, production.write)
 
 
 def check_parse(production: Production, octets: bytes) -> GrammarError | None:
@@ -54,7 +54,7 @@ def check_parse(production: Production, octets: bytes) -> GrammarError | None:
         assert 0 <= error.offset <= len(octets)
         assert str(error).isprintable()
         return error
-    assert production.parse(production.write(value)) == value
+    check_round_trip(value, production.parse, production.write)
     return None
 
 
@@ -193,7 +193,7 @@ def test_a_value_that_can_be_built_can_be_written_and_read(name: str, data: Data
         value = build(*(data.draw(argument) for argument in arguments))
     except GrammarError:
         return
-    assert PRODUCTIONS[kind].parse(PRODUCTIONS[kind].write(value)) == value
+    check_round_trip(value, PRODUCTIONS[kind].parse, PRODUCTIONS[kind].write)
 
 
 # Canonical octets are written exactly as they were read. They come from regular expressions, not

@@ -116,3 +116,17 @@ def test_a_known_verb_is_never_foreign() -> None:
     data = b"NOOP / HTTP/1.1\r\nHELP HTTP/1.1\r\nVRFY x HTTP/1.1\r\nGET x HTTP/1.1\r\n"
     assert server.codes(data) == [250, 214, 252, 502]
     assert server.codes(b"NOOP " + b"x" * 600 + b" HTTP/1.1\r\nNOOP\r\n") == [500, 250]
+
+
+def test_a_binary_line_is_refused_the_same_whole_and_octet_by_octet() -> None:
+    refused = []
+    for pieces in ([b"\x16\x03\r\n"], [b"\x16", b"\x03\r\n"]):
+        server = greeted_server()
+        server.feed(*pieces)
+        refused.append(server.rejected)
+    assert refused[0] == refused[1]
+
+
+def test_a_binary_octet_within_a_long_line_does_not_decide_what_the_line_is() -> None:
+    line = b"x" * 20_000 + b"\0\r\n"
+    assert greeted_server().lines(line) == greeted_server().lines(line[:20_001], line[20_001:])

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from smtpproto.testing.laws import check_same_for_any_split
 from smtpproto.wire.buffer import Buffer
 from smtpproto.wire.lines import OVERLONG, LineReader, Overlong
 from tests.support.pieces import cut_at, single_octets
@@ -47,10 +48,9 @@ def expected(data: bytes, limit: int = LIMIT) -> list[Line]:
 @example(b"0123456789a\r\r\nb\r\n", [12, 13])
 @example(b"0123456789abcdefghij\nNOOP\r\nb\r\n", [12])
 def test_the_same_lines_are_read_at_any_split(data: bytes, cuts: list[int]) -> None:
-    lines, rest = read_all([data])
-    assert lines == expected(data)
-    assert read_all(single_octets(data)) == (lines, rest)
-    assert read_all(cut_at(data, cuts)) == (lines, rest)
+    for pieces in (single_octets(data), cut_at(data, cuts)):
+        lines, _ = check_same_for_any_split(read_all, pieces)
+        assert lines == expected(data)
 
 
 @given(OCTETS)
