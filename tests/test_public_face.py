@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import typing
+from collections import defaultdict
 from collections.abc import Iterator
 from email.message import Message
 from functools import cached_property
@@ -59,6 +60,7 @@ PUBLIC = (
     "smtpproto.testing",
     "smtpproto.testing.abnf",
     "smtpproto.testing.internet",
+    "smtpproto.testing.handler_machine",
     "smtpproto.testing.laws",
     "smtpproto.testing.strategies",
     "smtpproto.testing.transcript",
@@ -169,8 +171,8 @@ def members(cls: type) -> Iterator[tuple[str, object]]:
 
 
 def annotations_of(member: object) -> dict[str, object]:
-    if isinstance(member, type):
-        return typing.get_type_hints(member)
+    if isinstance(member, type):  # Hypothesis imports a name for annotations only
+        return typing.get_type_hints(member, localns={"defaultdict": defaultdict})
     # A module may import names for annotations only; the root package has them.
     names = vars(smtpproto) | {"Message": Message} | getattr(member, "__globals__", {})
     return typing.get_type_hints(member, names)

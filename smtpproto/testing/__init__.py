@@ -8,8 +8,8 @@ each other over a network with faults; one integer reproduces a run. ``zone`` an
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
 ``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
 ``strategies`` has Hypothesis strategies for all values of the grammar, for messages and for whole
-sessions, and needs ``hypothesis``; ``laws`` has laws to check with them: see
-docs/property-tests.md.
+sessions, and needs ``hypothesis``; ``laws`` has laws to check with them, and ``handler_machine`` a
+state machine that tests a handler: see docs/property-tests.md.
 """
 
 from typing import TYPE_CHECKING
