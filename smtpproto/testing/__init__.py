@@ -4,7 +4,8 @@
 it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
 ``transcript`` is the text form of a dialogue, and ``recording`` records one.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
-each other over a network with faults; one integer reproduces a run. ``zone`` answers questions to
+each other over a network with faults; one integer reproduces a run. ``explore`` finds the integer
+with which your handler fails. ``zone`` answers questions to
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
 ``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
 ``strategies`` has Hypothesis strategies for all values of the grammar, for messages and for whole
@@ -17,13 +18,18 @@ from typing import TYPE_CHECKING
 from ..late_names import late_names
 
 if TYPE_CHECKING:
+    from .exploring import SeedFailed, explore
+    from .fault_points import FaultPoints
     from .inbox import Inbox, ReceivedMessage
     from .recording import Recorder
+    from .run_trace import RunTrace
     from .scheduler import Source, Task, Wait
     from .script import ScriptedStream
     from .simulation import (
+        Cancelled,
         Deadlock,
         Faults,
+        Livelock,
         SimulatedHost,
         SimulatedSemaphore,
         SimulatedStream,
@@ -37,12 +43,16 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
     __getattr__, __dir__ = late_names(
         __name__,
         {
+            ".exploring": "SeedFailed explore",
+            ".fault_points": "FaultPoints",
             ".inbox": "Inbox ReceivedMessage",
             ".recording": "Recorder",
+            ".run_trace": "RunTrace",
             ".scheduler": "Source Task Wait",
             ".script": "ScriptedStream",
             ".simulation": (
-                "Deadlock Faults SimulatedHost SimulatedSemaphore SimulatedStream Simulation"
+                "Cancelled Deadlock Faults Livelock "
+                "SimulatedHost SimulatedSemaphore SimulatedStream Simulation"
             ),
             ".smtpd": "SMTPD AsyncSMTPD SMTPDOptions",
             ".transcript": "Transcript",
@@ -52,8 +62,9 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
     )
 
 __all__ = [
-    "SMTPD", "AsyncSMTPD", "Deadlock", "Delay", "Drop", "Faults", "Greylist", "Inbox", "Mood",
-    "ReceivedMessage", "Recorder", "Refuse", "SMTPDOptions", "ScriptedStream", "SimulatedHost",
-    "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task", "Transcript",
-    "Trouble", "Wait", "Zone",
+    "SMTPD", "AsyncSMTPD", "Cancelled", "Deadlock", "Delay", "Drop", "FaultPoints", "Faults",
+    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "Refuse", "RunTrace",
+    "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost", "SimulatedSemaphore",
+    "SimulatedStream", "Simulation", "Source", "Task", "Transcript", "Trouble", "Wait", "Zone",
+    "explore",
 ]  # fmt: skip

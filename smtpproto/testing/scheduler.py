@@ -15,7 +15,19 @@ from typing import Any
 
 from attrs import define, field
 
-__all__ = ["Deadlock", "Scheduler", "Source", "Task", "Wait", "always", "never"]
+from ..errors import SMTPError
+
+__all__ = [
+    "Cancelled",
+    "Deadlock",
+    "Livelock",
+    "Scheduler",
+    "Source",
+    "Task",
+    "Wait",
+    "always",
+    "never",
+]
 
 _INFINITY = float("inf")
 _CLOSINGS = 20  # awaits in the ``finally`` blocks of a coroutine that is closed
@@ -25,8 +37,17 @@ class Deadlock(AssertionError):
     """All coroutines wait, and none has a deadline."""
 
 
+class Livelock(AssertionError):
+    """The coroutines have taken more steps than the simulation allows."""
+
+
 class Ended(BaseException):
-    """The host on which a coroutine runs has ended, or the coroutine was cancelled."""
+    """The host on which a coroutine runs has ended."""
+
+
+class Cancelled(BaseException):
+    """The task was cancelled. Like ``asyncio.CancelledError`` it is no Exception; code that
+    catches it raises it again."""
 
 
 def always() -> bool:
@@ -71,6 +92,10 @@ class Task:
     """The host whose end is the end of this task; None: there is none."""
     fails_all: bool = False
     """Whether :meth:`Scheduler.run` raises at once what the coroutine raises."""
+    name: str = ""
+    """Names it in a trace."""
+    shields: int = 0  # while it is above 0, a cancellation has to wait
+    cancelled: bool = False  # but it does not know yet
     wait: Wait | None = None
     queued: bool = False  # whether it is in the list of those that may be ready
     ended: bool = False
@@ -78,6 +103,11 @@ class Task:
     error: BaseException | None = None
     end: Source = field(factory=Source, init=False)
     """Changes when the task ends."""
+
+    @property
+    def must_end(self) -> bool:
+        """Whether :class:`Cancelled` is to be raised in it now."""
+        return self.cancelled and not self.shields
 
 
 class Scheduler:
@@ -87,6 +117,12 @@ class Scheduler:
         self.dice: random.Random = random.Random(seed)
         self.steps: int = 0
         """How many times a coroutine was resumed."""
+        self.max_steps: int | None = None
+        """The steps after which :meth:`run` raises Livelock. None: no limit."""
+        self.current: Task | None = None
+        """The task that runs."""
+        self.utc_offset: float = 0.0
+        """Seconds by which the time of day is ahead. It may be changed at any time."""
         self._now = 0.0
         self._tasks: dict[Task, None] = {}
         self._ready: list[Task] = []  # those that may be ready
@@ -101,20 +137,31 @@ class Scheduler:
         owner: Hashable = None,
         *,
         fails_all: bool = False,
+        name: str = "",
     ) -> Task:
         """Run *coroutine* beside the others."""
-        task = Task(coroutine, owner, fails_all)
+        task = Task(coroutine, owner, fails_all, name)
         self._tasks[task] = None
         self._queue(task)
         return task
 
-    def run(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    def run(self, *coroutines: Coroutine[Any, Any, Any], return_errors: bool = False) -> list[Any]:
         """Run *coroutines*, and the servers they dial, until all have ended; return their results.
 
-        If one of them raises, that error is raised after all have ended. Raises Deadlock if all
-        wait and none has a deadline.
+        If one of them raises, that error is raised after all have ended; with *return_errors*, an
+        error of this library (SMTPError) is returned as its result. The result of a coroutine that
+        was cancelled is None. Raises Deadlock if all wait and none has a deadline, and Livelock
+        after :attr:`max_steps`.
         """
         ours = [self.start(coroutine) for coroutine in coroutines]
+        try:
+            self._run_all()
+        except Deadlock:  # perhaps because one of them has raised
+            if all(task.error is None for task in ours):
+                raise
+        return [_outcome(task, return_errors=return_errors) for task in ours]
+
+    def _run_all(self) -> None:
         while self._tasks or self._soon:
             self._call_soon()
             self._expire()
@@ -123,10 +170,6 @@ class Scheduler:
                 self._step_one()
             elif self._tasks and not self._soon:
                 self._jump()
-        for task in ours:
-            if task.error is not None:
-                raise task.error
-        return [task.result for task in ours]
 
     async def wait(
         self, ready: Callable[[], bool], timeout: float | None, source: Source | None = None
@@ -147,9 +190,25 @@ class Scheduler:
             if task.wait is not None and task.wait.source is source:
                 self._queue(task)
 
+    def changed_for_one(self, source: Source) -> None:
+        """Let one of those that wait for *source* look again; the dice say which."""
+        waiting = source.waiting
+        while waiting:
+            place = int(self.dice.random() * len(waiting))
+            waiting[place], waiting[-1] = waiting[-1], waiting[place]
+            task = waiting.pop()
+            if task.wait is not None and task.wait.source is source and not task.queued:
+                self._queue(task)
+                return
+
     def soon(self, function: Callable[[], None]) -> None:
         """Call *function* before the next step, when no coroutine runs."""
         self._soon.append(function)
+
+    def cancel(self, task: Task) -> None:
+        """Raise :class:`Cancelled` once in *task*, where it waits."""
+        task.cancelled = True
+        self._queue(task)
 
     def close(self, task: Task) -> None:
         """End *task*, which must not be the one that runs: where it waits, :class:`Ended` is
@@ -174,30 +233,57 @@ class Scheduler:
         if task.ended:
             return
         wait = task.wait
-        if wait is None or wait.deadline <= self._now or wait.ready():
+        if wait is None or wait.deadline <= self._now or task.must_end or wait.ready():
             self._step(task)
         else:
             self._park(task, wait)
 
     def _step(self, task: Task) -> None:
+        if self.steps == self.max_steps:
+            self.end()
+            raise Livelock(f"the coroutines have not ended after {self.steps} steps")
         self.steps += 1
+        self.current = task
         try:
-            task.wait = wait = task.coroutine.send(None)
+            if task.must_end and task.wait is not None:
+                task.cancelled = False
+                task.wait = wait = task.coroutine.throw(Cancelled())
+            else:
+                task.wait = wait = task.coroutine.send(None)
         except StopIteration as stop:
             task.result = stop.value
+            self._end(task)
+        except Cancelled:
             self._end(task)
         except BaseException as error:
             task.error = error
             self._end(task)
             if task.fails_all:
-                self._abandon()
+                self.end()
                 raise
         else:
+            self.suspended(task)
             self._park(task, wait)
+
+    def suspended(self, task: Task) -> None:
+        """Called after each step after which *task* waits."""
+
+    def hook_waits(self, coroutine: Coroutine[Any, Any, Any], wait: Wait) -> Wait:
+        """Called when *coroutine*, a hook of the application, waits. Return its wait."""
+        return wait
+
+    def call_after(self, seconds: float, function: Callable[[], None]) -> None:
+        """Call *function* in *seconds*, in a task of its own."""
+
+        async def call() -> None:
+            await Wait(never, self._now + seconds)
+            function()
+
+        self.start(call())
 
     def _park(self, task: Task, wait: Wait) -> None:
         """Put *task* where the end of its wait will be noticed."""
-        if wait.deadline <= self._now or wait.ready():
+        if wait.deadline <= self._now or task.must_end or wait.ready():
             self._queue(task)
             return
         if wait.deadline != _INFINITY:
@@ -243,9 +329,17 @@ class Scheduler:
         self._polled.pop(task, None)
         self.changed(task.end)
 
-    def _abandon(self) -> None:
+    def end(self) -> None:
+        """Close all tasks."""
         for task in [*self._tasks]:
             self.close(task)
+
+
+def _outcome(task: Task, *, return_errors: bool) -> Any:
+    """Return the result of *task*, or what it raised; raise that if it is not an SMTPError."""
+    if task.error is None or (return_errors and isinstance(task.error, SMTPError)):
+        return task.error or task.result
+    raise task.error
 
 
 def _close(coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -12,7 +12,7 @@ from attrs import define, field
 from ..errors import ConnectionLost, TimedOut
 from ..limits import CHUNK
 from ..ports import Event, Tasks, as_coroutine, raise_contained, took_too_long
-from .scheduler import Scheduler, Source, Task, Wait, always, never
+from .scheduler import Cancelled, Scheduler, Source, Task, Wait, always, never
 
 __all__ = [
     "EPOCH", "Faults", "SimulatedEvent", "SimulatedRuntime", "SimulatedSemaphore",
@@ -23,6 +23,8 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Scheduler)
 
 EPOCH = 1767225600.0  # seconds since the epoch at the start of a simulation
+_INFINITY = float("inf")
+_UNWIND = 1.0  # seconds for a call to end after it was cancelled
 _HANDSHAKE = b"\x16\x03"  # the first octets of a record of TLS with a handshake
 
 
@@ -36,8 +38,9 @@ class SimulatedRuntime(Generic[S]):
         return self._scheduler._now
 
     def utc(self) -> float:
-        """Return the seconds since the epoch: the simulation starts on 1 January 2026."""
-        return EPOCH + self._scheduler._now
+        """Return the seconds since the epoch: the simulation starts on 1 January 2026. The clock
+        jumps with :attr:`.Simulation.utc_offset`."""
+        return EPOCH + self._scheduler._now + self._scheduler.utc_offset
 
     def random(self, size: int) -> bytes:
         """Return octets that the seed decides."""
@@ -72,29 +75,49 @@ class SimulatedRuntime(Generic[S]):
         return None
 
     async def within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        """Return the result of *awaitable*, which may wait for what this simulation offers. Close
+        """Return the result of *awaitable*, which may wait for what this simulation offers. Cancel
         it after *seconds*, and raise CallAborted."""
-        deadline = float("inf") if seconds is None else self.now() + seconds
-        coroutine = as_coroutine(awaitable)
+        scheduler, coroutine = self._scheduler, as_coroutine(awaitable)
+        deadline = _INFINITY if seconds is None else self.now() + seconds
+        thrown: Cancelled | None = None
+        late = False
         while True:
             try:
-                wait: Wait = coroutine.send(None)
+                wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration as stop:
                 returned: T = stop.value
                 return returned
             except BaseException as error:
+                if thrown is not None and error is thrown:
+                    if late and seconds is not None:
+                        raise took_too_long(seconds) from None
+                    raise
                 raise_contained(error)
+            thrown = None
             try:
+                wait = scheduler.hook_waits(coroutine, wait)
                 await Wait(wait.ready, min(wait.deadline, deadline), wait.source)
+            except Cancelled as error:
+                thrown = error
+                continue
             except BaseException:  # the end of the host
                 coroutine.close()
                 raise
             if seconds is not None and not wait.ready() and wait.deadline > deadline <= self.now():
-                coroutine.close()
-                raise took_too_long(seconds)
+                if late:
+                    coroutine.close()
+                    raise took_too_long(seconds)
+                thrown, late, deadline = Cancelled(), True, deadline + _UNWIND
 
     async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
-        return await self.within(seconds, awaitable)  # a simulation cancels nothing
+        """Like :meth:`within`. A cancellation of the caller has to wait until it is over."""
+        task = self._scheduler.current
+        assert task is not None
+        task.shields += 1
+        try:
+            return await self.within(seconds, awaitable)
+        finally:
+            task.shields -= 1
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call *function* at once: there are no threads."""
@@ -175,13 +198,18 @@ class SimulatedSemaphore:
     async def acquire(self) -> None:
         """Take a slot; wait until one is free."""
         while not self.free:
-            await self._scheduler.wait(lambda: self.free > 0, None, self._source)
+            try:
+                await self._scheduler.wait(lambda: self.free > 0, None, self._source)
+            except BaseException:  # this task ends, perhaps after it was chosen
+                if self.free:
+                    self._scheduler.changed_for_one(self._source)
+                raise
         self.free -= 1
 
     def release(self) -> None:
         """Free a slot."""
         self.free += 1
-        self._scheduler.changed(self._source)
+        self._scheduler.changed_for_one(self._source)
 
 
 # -- connections -----------------------------------------------------------------------------
@@ -212,6 +240,8 @@ class _Network(Protocol):
     def changed(self, source: Source) -> None: ...
     async def sleep(self, seconds: float) -> None: ...
     def count(self, stream: Any) -> None: ...
+    async def before_write(self) -> None: ...
+    def call_after(self, seconds: float, function: Callable[[], None]) -> None: ...
 
 
 @define(eq=False)
@@ -229,6 +259,9 @@ class SimulatedStream:
     _arrived: bytearray = field(factory=bytearray, init=False)
     _ended: bool = field(default=False, init=False)
     _broken: bool = field(default=False, init=False)
+    _half_closed: bool = field(default=False, init=False)
+    _held: bytearray | None = field(default=None, init=False)  # what a stall keeps from this end
+    _end_held: bool = field(default=False, init=False)
     _source: Source = field(factory=Source, init=False)
 
     async def read(self, timeout: float | None) -> bytes:
@@ -252,14 +285,21 @@ class SimulatedStream:
 
     async def write(self, data: bytes, timeout: float | None) -> None:
         """Let *data* arrive at the other end, unless the connection is broken."""
+        await self._simulation.before_write()
         if self.faults:
             await self._suffer(data, timeout)
-        if not (self._broken or self._is_silent):
-            self.peer._arrived += data  # before the cut, which may lose any part of it
-            self._simulation.changed(self.peer._source)
+        if not (self._broken or self._is_silent or self._half_closed):
+            self.peer._take(data)  # before the cut, which may lose any part of it
         self._simulation.count(self)
         if self._broken and self._simulation.dice.random() < 0.5:
             raise ConnectionLost("broken pipe")  # half of the time the writer notices only later
+
+    def _take(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held += data
+        else:
+            self._arrived += data
+            self._simulation.changed(self._source)
 
     @property
     def _is_silent(self) -> bool:
@@ -284,13 +324,34 @@ class SimulatedStream:
         self._end(self.peer)
 
     def _end(self, stream: SimulatedStream) -> None:
-        if stream is self or not self._is_silent:
+        if stream is not self and stream._held is not None:
+            stream._end_held = True
+        elif stream is self or not self._is_silent:
             stream._ended = True
             self._simulation.changed(stream._source)
 
     def interrupt(self) -> None:
         """Make the pending or the next read return ``b""``."""
         self._end(self)
+
+    def half_close(self) -> None:
+        """End this side's direction: what it writes from now on is lost."""
+        self._end(self.peer)
+        self._half_closed = True
+
+    def stall(self, seconds: float) -> None:
+        """Let nothing pass on this connection, either way, for *seconds*. Then all arrives."""
+        for end in (self, self.peer):
+            if end._held is None:
+                end._held = bytearray()
+                self._simulation.call_after(seconds, end._release)
+
+    def _release(self) -> None:
+        held, self._held = self._held or b"", None
+        if not self._broken:
+            self._take(bytes(held))
+        if self._end_held:
+            self._end(self)
 
     def cut(self) -> None:
         """Break the connection. Of the unread octets, the seed decides how many still arrive."""

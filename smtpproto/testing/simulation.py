@@ -26,16 +26,18 @@ machine of its own, whose network may have faults, and which may crash::
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any
+from typing import Any, Unpack
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..errors import ConnectFailed, TimedOut
 from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource
 from ..server.usage import Usage
-from .scheduler import Deadlock, Scheduler, never
+from .fault_points import FaultPoints
+from .run_trace import RunTrace
+from .scheduler import Cancelled, Deadlock, Livelock, Scheduler, Task, Wait, never
 from .simulated_ports import (
     EPOCH,
     Faults,
@@ -47,13 +49,15 @@ from .simulated_ports import (
 )
 
 __all__ = [
-    "EPOCH", "Deadlock", "Faults", "SimulatedEvent", "SimulatedHost", "SimulatedSemaphore",
-    "SimulatedStream", "SimulatedTasks", "Simulation",
+    "EPOCH", "Cancelled", "Deadlock", "Faults", "Livelock", "SimulatedEvent", "SimulatedHost",
+    "SimulatedSemaphore", "SimulatedStream", "SimulatedTasks", "Simulation",
 ]  # fmt: skip
 
 CLIENT = "192.0.2.2"  # the address of a client without a host
 _FIRST_PORT = 49152  # of those from which clients connect
 _PORTS = 16384
+_DAY = 86400.0
+_INFINITY = float("inf")
 
 _Listener = tuple[HandlerSource, ServerConfig, Usage]
 
@@ -61,20 +65,36 @@ _Listener = tuple[HandlerSource, ServerConfig, Usage]
 class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     """A seeded network, clock and scheduler. Implements :class:`smtpproto.ports.Runtime`.
 
-    *cut_at* breaks the connection at the n-th read or write on any stream, counted from 0; of the
-    octets in flight, the seed decides how many arrive. None breaks no connection.
+    *faults* say at which point of the run what goes wrong: see :class:`.FaultPoints`. With
+    *traced*, :attr:`trace` has what happens; *max_steps* bounds the steps of a run.
     """
 
-    def __init__(self, seed: int, *, cut_at: int | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        traced: bool = False,
+        max_steps: int | None = None,
+        **faults: Unpack[FaultPoints],
+    ) -> None:
         super().__init__(seed)
         self._scheduler = self
+        self.max_steps = max_steps
+        self.trace: RunTrace | None = RunTrace() if traced else None
+        """Who did what at which simulated time."""
         self.operations: int = 0
-        self._cut_at = cut_at
+        """How many reads and writes there were."""
+        self.hook_awaits: int = 0
+        """How often an ``async`` hook has waited."""
+        self.fault_points: FaultPoints = faults
+        """Where what goes wrong. They may be changed at any time."""
         self._servers: dict[int, _Listener] = {}
         self.hosts: dict[str, SimulatedHost] = {}
         """By address."""
         self.conversations: list[Conversation] = []
         """Of the servers without a host."""
+        if unknown := [name for name in faults if name not in FaultPoints.__annotations__]:
+            raise TypeError(f"no fault of a simulation: {', '.join(unknown)}")
 
     async def dial(
         self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None
@@ -91,9 +111,10 @@ class Simulation(SimulatedRuntime[Scheduler], Scheduler):
         handler, config, usage = self._servers[port]
         near, far = self.pair()
         near.peername, far.sockname = (near.peername[0], port), (far.sockname[0], port)
+        name, config = self.name_server(config)
         conversation = Conversation(far, handler, config, self, usage)
         self.conversations.append(conversation)
-        self.start(conversation.run())
+        self.start(conversation.run(), name=name)
         return near
 
     def listen(
@@ -120,11 +141,88 @@ class Simulation(SimulatedRuntime[Scheduler], Scheduler):
         near.peer, far.peer = far, near
         return near, far
 
+    # -- faults ------------------------------------------------------------------------------
+
     def count(self, stream: SimulatedStream) -> None:
-        """Count a read or a write, and cut the connection if its number is *cut_at*."""
-        if self.operations == self._cut_at:
-            stream.cut()
+        """Count a read or a write, and let happen what is to happen at its number."""
+        number, faults = self.operations, self.fault_points
         self.operations += 1
+        if not faults:
+            return
+        if number == faults.get("cut_at"):
+            self.note("the connection breaks")
+            stream.cut()
+        if number == faults.get("stall_at"):
+            seconds = 10 ** self.dice.uniform(0, 4)
+            self.note(f"nothing passes on the connection for {seconds:.0f} seconds")
+            stream.stall(seconds)
+        if number == faults.get("half_close_at"):
+            self.note("this side of the connection ends")
+            stream.half_close()
+
+    async def before_write(self) -> None:
+        """Let the writer wait, if tasks are cancelled where they wait."""
+        if self.fault_points.get("cancel_at") is not None:
+            await self.checkpoint()
+
+    def suspended(self, task: Task) -> None:
+        """Cancel *task* or move the time of day, if this is the step to do it."""
+        if self.trace is not None:
+            self.trace.waits(self._now, task.name, task.coroutine)
+        if not self.fault_points:
+            return
+        if self.steps - 1 == self.fault_points.get("cancel_at"):
+            self.note("is cancelled")
+            self.cancel(task)
+        if self.steps - 1 == self.fault_points.get("jump_at"):
+            self.utc_offset += (jump := self.dice.uniform(-_DAY, _DAY))
+            self.note(f"the time of day jumps by {jump:.0f} seconds")
+
+    def hook_waits(self, coroutine: Coroutine[Any, Any, Any], wait: Wait) -> Wait:
+        """Count an await of a hook, and let it hang if this is the one."""
+        number = self.hook_awaits
+        self.hook_awaits += 1
+        if self.trace is not None and self.current is not None:
+            self.trace.waits(self._now, self.current.name, coroutine)
+        if number != self.fault_points.get("hang_at"):
+            return wait
+        self.note("hangs")
+        return Wait(never, _INFINITY)
+
+    # -- the trace ---------------------------------------------------------------------------
+
+    def start(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        owner: Hashable = None,
+        *,
+        fails_all: bool = False,
+        name: str = "",
+    ) -> Task:
+        """Run *coroutine* beside the others. *name* is its name in the trace."""
+        if self.trace is not None and not name:
+            name = self.trace.name(getattr(coroutine, "__name__", "task"))
+        return super().start(coroutine, owner, fails_all=fails_all, name=name)
+
+    def note(self, what: str) -> None:
+        """Add a line on the task that runs to the trace, if there is one."""
+        if self.trace is not None:
+            self.trace.add(self._now, self.current.name if self.current else "", what)
+
+    def name_server(self, config: ServerConfig) -> tuple[str, ServerConfig]:
+        """Return a name for a new conversation, and *config* so that the trace has its dialogue."""
+        trace, told = self.trace, config.trace
+        if trace is None:
+            return "", config
+        name = trace.name("server")
+        self.note(f"connects to {name}")
+
+        def tell(speaker: str, line: str) -> None:
+            trace.add(self._now, name, f"{speaker}: {line}")
+            if told is not None:
+                told(speaker, line)
+
+        return name, evolve(config, trace=tell)
 
 
 @define(eq=False)
@@ -141,6 +239,7 @@ class SimulatedHost(SimulatedRuntime["Simulation"]):
     _servers: dict[int, _Listener] = field(factory=dict, init=False)
     _streams: dict[tuple[str, int], SimulatedStream] = field(factory=dict, init=False)
     _dialled: list[SimulatedStream] = field(factory=list, init=False)
+    _forget_at: int = field(default=10, init=False)  # ended streams are forgotten at that many
 
     def listen(self, port: int, handler: HandlerSource, config: ServerConfig) -> None:
         """Serve *handler* on *port*."""
@@ -164,7 +263,9 @@ class SimulatedHost(SimulatedRuntime["Simulation"]):
             return self._scheduler._dial_any(port)
         address = self.address if source is None else source[0]
         near = await other.accept(port, timeout, (address, 0), (self.faults,))
-        self._dialled = [stream for stream in self._dialled if not stream._ended]
+        if len(self._dialled) >= self._forget_at:
+            self._dialled = [stream for stream in self._dialled if not stream._ended]
+            self._forget_at = 2 * len(self._dialled) + 10
         self._dialled.append(near)
         return near
 
@@ -187,7 +288,8 @@ class SimulatedHost(SimulatedRuntime["Simulation"]):
         handler, config, usage = self._servers[port]
         self.connections += 1
         near, far = self._pair(port, client, every)
-        self._scheduler.start(self._serve(far, handler, config, usage), self)
+        name, config = self._scheduler.name_server(config)
+        self._scheduler.start(self._serve(far, handler, config, usage), self, name=name)
         return near
 
     def _pair(

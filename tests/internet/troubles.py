@@ -126,7 +126,7 @@ class Troubles:
     def __attrs_post_init__(self) -> None:
         self.net, self.choose = Internet(self.seed), random.Random(self.seed)
         if self.choose.random() < 0.3:
-            self.net._cut_at = self.choose.randrange(1500)
+            self.net.fault_points["cut_at"] = self.choose.randrange(1500)
         self.schedule = ORDINARY if self.choose.random() < 0.05 else SHORT
         self.plan = plan(self.seed, self.messages)
         self.has_tls = any(it.kind == TLS for it in self.plan) or self.choose.random() < 0.1

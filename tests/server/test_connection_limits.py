@@ -291,7 +291,7 @@ def test_a_connection_is_given_back_however_it_ends(
 @pytest.mark.parametrize("cut_at", range(12))
 def test_a_connection_is_given_back_wherever_it_breaks(cut_at: int) -> None:
     crowd = Crowd(ServerConfig(timeouts=Timeouts(command=5)))
-    crowd._cut_at = cut_at
+    crowd.fault_points["cut_at"] = cut_at
 
     async def talk(crowd: Crowd) -> None:
         client = await crowd.connect()
