@@ -47,7 +47,8 @@ class Received:
     id: str = ""
     """The server's id of the message: an atom, or "" for none."""
     recipient: ForwardPath | None = None
-    """The recipient, if there is just one: the field must not tell one recipient of the others."""
+    """The recipient, if there is just one: the field must not tell one recipient of the others. One
+    without a domain is not written."""
     priority: int | None = None
     """The priority of the message (RFC 6710 4.1)."""
 
@@ -67,10 +68,10 @@ class Received:
 
     def __bytes__(self) -> bytes:
         """Return the field with its CRLF, in UTF-8."""
-        clauses = [f"by {self.by}", f"with {self.protocol}"]
+        clauses = [f"by {_extended_domain(str(self.by))}", f"with {self.protocol}"]
         if self.id:
             clauses.append(f"id {self.id}")
-        if self.recipient is not None:
+        if self.recipient is not None and self.recipient.domain is not None:
             clauses.append(f"for {bytes(self.recipient).decode()}")
         if _CIPHER.fullmatch(self.cipher):
             clauses.append(f"tls {self.cipher}")  # RFC 8314 4.3
@@ -89,15 +90,21 @@ class Received:
 
     @property
     def _client(self) -> str:
-        """The name that the client gave, and its address; one of them alone if the other cannot be
-        written (RFC 5321 4.4, From-domain)."""
+        """The name that the client gave, and its address, as far as they can be written (RFC 5321
+        4.4, From-domain)."""
         hello = self.hello
         strict = isinstance(hello, AddressLiteral) or (
             isinstance(hello, Domain) and not hello.loose
         )
         name = str(hello) if strict else ""
         literal = _literal(self.peer)
-        return f"{name} ({literal})" if name and literal else name or literal or "localhost"
+        return _extended_domain(name or literal or "localhost", literal)
+
+
+def _extended_domain(host: str, literal: str = "") -> str:
+    """Write an Extended-Domain (RFC 5321 4.4), where no address literal may stand alone."""
+    info = literal or (host if host.startswith("[") else "")
+    return f"{host} ({info})" if info else host
 
 
 def return_path(sender: ReversePath) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, ReversePath
 from smtpproto.grammar.domain import AddressLiteral, Domain, Host, MalformedHost
 from smtpproto.mail.trace_fields import Received, return_path
+from smtpproto.testing.abnf import SMTPUTF8
 from smtpproto.testing.strategies import forward_paths, hosts, reverse_paths
 
 NOON = datetime(2026, 11, 30, 12, 0, 0, tzinfo=timezone(timedelta(hours=2)))
@@ -39,7 +41,7 @@ _DATE = (
 )
 STAMP = re.compile(
     rf"Received:{_FWS}from{_FWS}(?P<host>{_HOST})(?:{_FWS}\((?P<info>{_HOST})\))?"
-    rf"{_FWS}by{_FWS}{_HOST}{_FWS}with{_FWS}(?P<protocol>{'|'.join(PROTOCOLS)})"
+    rf"{_FWS}by{_FWS}{_HOST}(?:{_FWS}\({_HOST}\))?{_FWS}with{_FWS}(?P<protocol>{'|'.join(PROTOCOLS)})"
     rf"(?:{_FWS}id{_FWS}(?P<id>[^\s;<>@]+))?(?:{_FWS}for{_FWS}(?P<for><.+>))?"
     rf"(?:{_FWS}tls{_FWS}(?P<tls>TLS[A-Z0-9_]+))?;{_FWS}(?P<date>{_DATE})\r\n"
 )
@@ -47,6 +49,7 @@ STAMP = re.compile(
 
 def read(received: Received) -> dict[str, str | None]:
     """Return the clauses of the field, which must match the grammar."""
+    assert SMTPUTF8.matches("Time-stamp-line", bytes(received))
     match = STAMP.fullmatch(bytes(received).decode())
     assert match is not None, bytes(received)
     return match.groupdict()
@@ -55,6 +58,7 @@ def read(received: Received) -> dict[str, str | None]:
 @pytest.mark.req("RFC5321-4.4-02", "RFC5321-4.4-03", "RFC5321-4.4-18", "RFC5321-4.4-19")
 @given(
     hosts(),
+    hosts(),
     st.ip_addresses(),
     st.none() | forward_paths(smtputf8=True),
     st.datetimes(datetime(1900, 1, 1), timezones=st.timezones()),
@@ -62,12 +66,20 @@ def read(received: Received) -> dict[str, str | None]:
         ["extended", "lmtp", "secure", "authenticated", "utf8"], st.booleans())),
 )  # fmt: skip
 def test_a_received_field_matches_the_grammar_and_says_who_sent_what_to_whom(
-    hello: Host, peer: Any, recipient: ForwardPath | None, when: datetime, flags: dict[str, Any]
+    hello: Host,
+    by: Host,
+    peer: Any,
+    recipient: ForwardPath | None,
+    when: datetime,
+    flags: dict[str, Any],
 ) -> None:
-    options = PLAIN | {"hello": hello, "peer": str(peer), "when": when}
+    options = PLAIN | {"hello": hello, "by": by, "peer": str(peer), "when": when}
     clauses = read(Received(**options, recipient=recipient, **flags))
     assert (clauses["host"], clauses["info"]) == (str(hello), str(AddressLiteral(peer)))
-    assert clauses["for"] == (None if recipient is None else bytes(recipient).decode())
+    if recipient is None or recipient.domain is None:  # <Postmaster> is no Path
+        assert clauses["for"] is None
+    else:
+        assert clauses["for"] == bytes(recipient).decode()
 
 
 @pytest.mark.req("RFC3848-1-01", "RFC6531-3.7.3-03", "RFC5321-4.4-20")
@@ -95,9 +107,10 @@ def test_the_protocol_follows_from_the_session(flags: dict[str, Any], protocol: 
     ("hello", "peer", "sender"),
     [
         (Domain("a.example"), "", ("a.example", None)),
-        (None, "192.0.2.1", ("[192.0.2.1]", None)),
-        (MalformedHost(b"x (evil\r\n) [1]"), "2001:db8::1", ("[IPv6:2001:db8::1]", None)),
-        (Domain("my_pc", loose=True), "fe80::1%eth0", ("[IPv6:fe80::1]", None)),
+        (None, "192.0.2.1", ("[192.0.2.1]", "[192.0.2.1]")),
+        (AddressLiteral(IPv4Address("192.0.2.1")), "", ("[192.0.2.1]", "[192.0.2.1]")),
+        (MalformedHost(b"x (evil\r\n) [1]"), "2001:db8::1", ("[IPv6:2001:db8::1]",) * 2),
+        (Domain("my_pc", loose=True), "fe80::1%eth0", ("[IPv6:fe80::1]",) * 2),
         (None, "", ("localhost", None)),
     ],
 )
@@ -133,4 +146,5 @@ def test_an_id_must_be_an_atom_and_the_time_needs_a_zone() -> None:
 @pytest.mark.req("RFC5321-4.4-18")
 @given(reverse_paths(smtputf8=True))
 def test_return_path_holds_the_reverse_path(sender: ReversePath) -> None:
+    assert SMTPUTF8.matches("Return-path-line", return_path(sender))
     assert return_path(sender) == b"Return-Path: %s\r\n" % bytes(sender)
