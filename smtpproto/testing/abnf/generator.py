@@ -7,7 +7,7 @@ from math import inf
 
 from .compiled import Again, All, Any, Compiler, Many, One, Part
 
-DEPTH = 4
+DEPTH = 2
 """How often rules that contain themselves may be nested, unless they need more."""
 _ODD = b'\0\t\n\r "()*+,-./0:;<=>@A[\\]_a{}~\x7f\x80\xbf\xc3\xff'
 
@@ -21,6 +21,7 @@ class Generator:
     def __init__(self, compiler: Compiler) -> None:
         self.compiler = compiler
         self._heights = dict.fromkeys(compiler.recursive, inf)
+        self._known: dict[Part, float] = {}
         for _ in compiler.recursive:
             for name in compiler.recursive:
                 self._heights[name] = 1 + self._height(compiler.rule(name))
@@ -28,7 +29,7 @@ class Generator:
     def sentence(self, name: str, below: Below) -> bytes:
         """Return octets that match the rule *name*."""
         part = self.compiler.rule(name)
-        height = self._height(part)
+        height = self._known_height(part)
         if height == inf:
             raise ValueError(f"the rule {name} contains itself without an end")
         octets = bytearray()
@@ -37,8 +38,6 @@ class Generator:
 
     def _height(self, part: Part) -> float:
         """Return how often rules that contain themselves are nested in *part* at least."""
-        if not self._heights:
-            return 0
         match part:
             case All(parts):
                 return max(map(self._height, parts), default=0)
@@ -50,6 +49,11 @@ class Generator:
                 return self._heights[name]
         return 0
 
+    def _known_height(self, part: Part) -> float:
+        if part not in self._known:
+            self._known[part] = self._height(part)
+        return self._known[part]
+
     def _write(self, part: Part, below: Below, depth: float, octets: bytearray) -> None:
         match part:
             case One(choices):
@@ -59,10 +63,10 @@ class Generator:
                     self._write(each, below, depth, octets)
             case Any(parts):
                 if self._heights:
-                    parts = tuple(each for each in parts if self._height(each) <= depth)
+                    parts = tuple(each for each in parts if self._known_height(each) <= depth)
                 self._write(parts[below(len(parts))], below, depth, octets)
             case Many(item, least, most):
-                many = most != least and self._height(item) <= depth
+                many = most != least and self._known_height(item) <= depth
                 for _ in range(_count(below, least, most) if many else least):
                     self._write(item, below, depth, octets)
             case Again(name):

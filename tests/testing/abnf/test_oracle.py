@@ -11,13 +11,13 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
 from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
-from smtpproto.grammar.command import Command
+from smtpproto.grammar.command import Command, Helo
 from smtpproto.grammar.command_line import COMMANDS, parse_command
 from smtpproto.grammar.domain import AddressLiteral, Domain
 from smtpproto.grammar.extension import EXTENSIONS
@@ -26,6 +26,7 @@ from smtpproto.grammar.reply import EnhancedCode, Reply
 from smtpproto.grammar.timestamp import read_timestamp, write_timestamp
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
 from smtpproto.limits import Leniencies, Tolerance
+from smtpproto.testing import strategies
 from smtpproto.testing.abnf import (
     SMTP,
     SMTPUTF8,
@@ -34,13 +35,19 @@ from smtpproto.testing.abnf import (
     near_misses,
     parse_abnf,
 )
+from tests.grammar.productions import PRODUCTIONS as VALUES
 from tests.grammar.productions import as_text, read_mail_parameters, read_rcpt_parameters
 
 # A server refuses parameters that it does not know (555), so MAIL and RCPT have those it knows.
+# And 260 is a success, whatever it means (RFC 5321 4.3.2).
 KNOWN = """
 text = ( "VRFY" / "EXPN" / "HELP" / "NOOP" ) *( SP / VCHAR / UTF8-non-ascii ) CRLF
 Mail-parameters = mail-parameter *( SP mail-parameter )
 Rcpt-parameters = rcpt-parameter *( SP rcpt-parameter )
+Reply-code      = %x32-35 2DIGIT
+parameters      = Mail-parameters / Rcpt-parameters
+limits          = [ limit *( SP limit ) ]
+future-releases = future-release-integer SP future-release-date-time
 """
 UTF8 = parse_abnf(KNOWN, SMTPUTF8)
 STRICT = Leniencies(**dict.fromkeys(Leniencies.__annotations__, Tolerance.REJECT))
@@ -82,7 +89,9 @@ def written(value: Any) -> bytes:
 
 
 HELLO = "EHLO", "HELO", "LHLO"
-TEXT_COMMANDS = "vrfy", "expn", "help", "noop"
+TEXT = "VRFY", "EXPN", "HELP", "NOOP"
+POSTFIX = {"XCLIENT", "XFORWARD"}  # which no RFC has
+REPLIES = "Reply-line", "Greeting", "ehlo-ok-rsp", "continue-req"
 PRODUCTIONS = {
     "Domain": Production(Domain.parse),
     "address-literal": Production(AddressLiteral.parse),
@@ -101,11 +110,11 @@ PRODUCTIONS = {
     "status-code": Production(
         lambda octets: EnhancedCode.parse(as_text(octets)), lambda code: str(code).encode()
     ),
-    "Reply-line": Production(Reply.parse, None),
+    **{name: Production(Reply.parse, None) for name in REPLIES},
     **{
         verb.lower(): Production(read_command(verb), written, SMTP if verb in HELLO else UTF8)
         for verb in COMMANDS
-        if verb not in ("XCLIENT", "XFORWARD")  # of Postfix, in no RFC
+        if verb not in POSTFIX
     },
     **{
         name: Production(read_keyword, None)
@@ -211,10 +220,11 @@ STRICTER: list[tuple[str, Callable[[bytes], bool]]] = [
 
 def is_looser(name: str, octets: bytes) -> bool:
     """Whether a parser may accept *octets* although they do not match."""
-    if name in TEXT_COMMANDS:  # any text
+    if name.upper() in TEXT:  # any text
         return UTF8.matches("text", octets)
-    if name == "Reply-line":  # any text; 260 is a success, whatever it means
-        return re.fullmatch(rb"(?s:([2-5]\d\d)-[^\n]*\n)*[2-5]\d\d( .*)?\r\n", octets) is not None
+    if name in REPLIES:  # any reply, of any text
+        lines = octets.removesuffix(b"\r\n").split(b"\r\n")
+        return all(re.fullmatch(rb"(?s)[2-5]\d\d([ -].*)?", line) for line in lines)
     if name in ("rcpt", "rcpt-parameter"):  # empty elements of lists
         return re.search(rb"NOTIFY=,|,,|,(\s|\Z)", octets.upper()) is not None
     return name == "base64" and not octets
@@ -241,6 +251,39 @@ def check(name: str, octets: bytes) -> None:
 def test_parser_and_abnf_agree(name: str, data: DataObject) -> None:
     grammar = PRODUCTIONS[name].grammar
     check(name, data.draw(matching(name, grammar) | near_misses(name, grammar)))
+
+
+# The rule that matches what is written, by the name in productions.py.
+WRITTEN = {
+    "domain": "Domain",
+    "literal": "address-literal",
+    "mailbox": "Mailbox",
+    "reverse-path": "Reverse-path",
+    "enhanced code": "status-code",
+    "reply": "Reply-line",
+    "extensions": "ehlo-ok-rsp",
+    "deliver-by": "by-value",
+    "date-time": "internet-date-time",
+    "unitext": "utf-8-addr-xtext",
+    "session limits": "limits",
+    "future release": "future-releases",
+    "parameter list": "parameters",
+    "xtext": "xtext",
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@given(data=st.data())
+def test_what_is_written_matches_the_abnf(name: str, data: DataObject) -> None:
+    octets = VALUES[name].write(data.draw(VALUES[name].values))
+    assert UTF8.matches(WRITTEN[name], octets)
+
+
+@given(strategies.commands(sorted(set(COMMANDS) - POSTFIX - set(TEXT))))
+def test_a_written_command_matches_the_abnf(command: Command) -> None:
+    if isinstance(command, Helo):  # servers accept an address literal, by a leniency
+        assume(isinstance(command.host, Domain))
+    assert PRODUCTIONS[command.verb.lower()].grammar.matches(command.verb, command.line)
 
 
 CASES = 100_000
