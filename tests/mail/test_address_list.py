@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from smtpproto import GrammarError, Mailbox
 from smtpproto.mail.address_list import parse_address_list
-from tests.support.address_fields import address_fields
+from smtpproto.testing.strategies import address_fields
 
 
 @given(address_fields())

@@ -19,7 +19,7 @@ from smtpproto.mail.encoded_words import (
     encode_text,
     fold,
 )
-from tests.support.address_fields import address_fields
+from smtpproto.testing.strategies import address_fields
 
 
 @given(address_fields(smtputf8=False))

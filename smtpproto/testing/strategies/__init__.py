@@ -15,6 +15,7 @@ from .addresses import (
     mailboxes,
     reverse_paths,
 )
+from .mails import DrawnMail, address_fields, mails
 from .messages import messages, splits
 from .sessions import (
     ClientSession,
@@ -47,10 +48,11 @@ from .values import (
 )
 
 __all__ = [
-    "ClientSession", "ServerSession", "address_literals", "commands", "deliver_by", "domains",
-    "enhanced_codes", "envids", "extensions", "faulty_clients", "faulty_servers", "forward_paths",
-    "future_releases", "hostile_clients", "hostile_servers", "hosts", "legal_clients",
-    "legal_servers", "local_parts", "mail_parameters", "mailboxes", "messages", "notify", "offers",
-    "original_recipients", "rcpt_parameters", "replies", "reverse_paths", "session_limits",
-    "solicitations", "splits", "timestamps", "valid_since", "xtexts",
+    "ClientSession", "DrawnMail", "ServerSession", "address_fields", "address_literals", "commands",
+    "deliver_by", "domains", "enhanced_codes", "envids", "extensions", "faulty_clients",
+    "faulty_servers", "forward_paths", "future_releases", "hostile_clients", "hostile_servers",
+    "hosts", "legal_clients", "legal_servers", "local_parts", "mail_parameters", "mailboxes",
+    "mails", "messages", "notify", "offers", "original_recipients", "rcpt_parameters", "replies",
+    "reverse_paths", "session_limits", "solicitations", "splits", "timestamps", "valid_since",
+    "xtexts",
 ]  # fmt: skip

@@ -242,7 +242,7 @@ def _reply(code: int, lines: Sequence[str]) -> bytes:
 @kept
 @st.composite
 def _servers(draw: DrawFn, recipients: int, any_codes: bool) -> ServerSession:
-    lines, offer = draw(replies(st.just(250))).lines, draw(offers())
+    lines, offer = draw(replies(st.just(250))).lines, draw(offers()).without("SIZE", "LIMITS")
     refusal, refused = draw(st.sampled_from(_REFUSALS)), draw(_REFUSED)
     wanted = draw(st.integers(0, 2**recipients - 1))
     more = draw(st.integers(0, 39)) if any_codes else 0  # the first digit is what counts
@@ -268,8 +268,8 @@ _REFUSED = st.sampled_from([*[0] * len(_STEPS_TO_ACCEPT), *range(1, len(_STEPS_T
 
 
 def legal_servers(*, recipients: int = 2) -> SearchStrategy[ServerSession]:
-    """Servers that offer any extensions, and accept a message, or refuse a step on the way to it or
-    some of its recipients, by the codes and with the texts of RFC 5321 4.2 and 4.3."""
+    """Servers that offer any extensions but limits, and accept a message, or refuse a step on the
+    way to it or some of its recipients, by the codes and with the texts of RFC 5321 4.2 and 4.3."""
     return _servers(recipients, False)
 
 
