@@ -98,7 +98,7 @@ def sections(plain: DemoMessage, utf8: DemoMessage, dots: DemoMessage) -> list[S
             title="Login",
             starts_at="C: AUTH",
             intro="The client sends user name and password in one line. The password was made for "
-            "this run. The commentary masks both, as all logs of this library do.",
+            "this run. The transcript masks both, as all logs of this library do.",
             notes=[
                 ("C: AUTH", "*** replaces name and password"),
                 ("S: 235", "the server accepts them"),

@@ -2,7 +2,8 @@
 
 ``smtpd`` is a mail server for tests of programs that send mail, ``trouble`` what can go wrong with
 it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
-``transcript`` is the text form of a dialogue, and ``recording`` records one.
+``transcript`` is the text form of a dialogue, ``recording`` records one, ``replay`` and
+``machine_replay`` play one side of it, and ``shrinking`` shortens it: see docs/transcripts.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``explore`` finds the integer
 with which your handler fails. ``zone`` answers questions to
@@ -21,10 +22,19 @@ if TYPE_CHECKING:
     from .exploring import SeedFailed, explore
     from .fault_points import FaultPoints
     from .inbox import Inbox, ReceivedMessage
+    from .machine_replay import replay_on_machine
     from .recording import Recorder
+    from .replay import (
+        assert_matches,
+        replay_over_socket,
+        replay_to_client,
+        replay_to_server,
+        rerun,
+    )
     from .run_trace import RunTrace
     from .scheduler import Source, Task, Wait
     from .script import ScriptedStream
+    from .shrinking import shrink
     from .simulation import (
         Cancelled,
         Deadlock,
@@ -46,10 +56,15 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
             ".exploring": "SeedFailed explore",
             ".fault_points": "FaultPoints",
             ".inbox": "Inbox ReceivedMessage",
+            ".machine_replay": "replay_on_machine",
             ".recording": "Recorder",
+            ".replay": (
+                "assert_matches replay_over_socket replay_to_client replay_to_server rerun"
+            ),
             ".run_trace": "RunTrace",
             ".scheduler": "Source Task Wait",
             ".script": "ScriptedStream",
+            ".shrinking": "shrink",
             ".simulation": (
                 "Cancelled Deadlock Faults Livelock "
                 "SimulatedHost SimulatedSemaphore SimulatedStream Simulation"
@@ -63,8 +78,9 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
 
 __all__ = [
     "SMTPD", "AsyncSMTPD", "Cancelled", "Deadlock", "Delay", "Drop", "FaultPoints", "Faults",
-    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "Refuse", "RunTrace",
-    "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost", "SimulatedSemaphore",
-    "SimulatedStream", "Simulation", "Source", "Task", "Transcript", "Trouble", "Wait", "Zone",
-    "explore",
+    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "Refuse",
+    "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost",
+    "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task", "Transcript",
+    "Trouble", "Wait", "Zone", "assert_matches", "explore", "replay_on_machine",
+    "replay_over_socket", "replay_to_client", "replay_to_server", "rerun", "shrink",
 ]  # fmt: skip

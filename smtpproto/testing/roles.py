@@ -18,7 +18,8 @@ class Role(Enum):
     COMMAND = "command"
     AUTH = "AUTH"
     RESPONSE = "response"
-    CONTENT = "content"
+    CONTENT = "content, with dots stuffed"
+    CHUNK = "content of a chunk"
     END = "end of content"
     REPLY = "reply"
     CHALLENGE = "challenge"
@@ -56,7 +57,7 @@ class Dialogue:
     def _line(self, octets: bytes) -> Role:
         if self.chunk:
             self.chunk = max(0, self.chunk - len(octets))
-            return Role.CONTENT
+            return Role.CHUNK
         role = self._open or self._whole(octets)
         self._open = None if octets.endswith(CRLF) else role
         if self._open is Role.AUTH:

@@ -24,7 +24,7 @@ blanks before a line, mean nothing, so that a transcript can stand in the source
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Literal
 
@@ -39,7 +39,10 @@ __all__ = ["TLS", "Content", "Entry", "Line", "Note", "Side", "Transcript"]
 Side = Literal["C", "S"]
 """Who sent it: "C" is the client, "S" the server."""
 
+SECRET = (Role.AUTH, Role.RESPONSE, Role.CHALLENGE)
+"""Lines that can have secrets."""
 _MASK = "***"
+_CONTENTS = (Role.CONTENT, Role.CHUNK)
 _CONTENT = re.compile(r"\[([0-9]{1,18}) octets of content\]")
 _ENTRY = re.compile(r"(?P<side>[CS*]):(?: (?P<text>.*))?|-- TLS(?:: (?P<tls>.+))? --")
 _ESCAPE = re.compile(r"\\(?:\\|x[0-9A-Fa-f]{2}|[rnt]|$)|[^\\]+")
@@ -130,12 +133,12 @@ class Transcript:
 
         Content is kept, and may have secrets of its own: see :meth:`shortened`.
         """
-        return Transcript([mask(it, role) for it, role in _roles(self.entries)])
+        return Transcript([mask(it, role) for it, role in roles(self.entries)])
 
     def shortened(self) -> Transcript:
         """Return the transcript with the content of messages left out, but for its size."""
         entries: list[Entry] = []
-        for is_content, group in groupby(_roles(self.entries), lambda it: it[1] is Role.CONTENT):
+        for is_content, group in groupby(roles(self.entries), lambda it: it[1] in _CONTENTS):
             found = [it for it, _ in group]
             if is_content:
                 size = sum(len(it.octets) for it in found if isinstance(it, Line))
@@ -153,7 +156,7 @@ def from_trace(text: str) -> Line | Content:
 
 def mask(entry: Entry, role: Role | None) -> Entry:
     """Return *entry*, which plays *role* in the dialogue, without secrets."""
-    if not isinstance(entry, Line) or role not in (Role.AUTH, Role.RESPONSE, Role.CHALLENGE):
+    if not isinstance(entry, Line) or role not in SECRET:
         return entry
     if role is Role.RESPONSE:
         shown = b"*" if entry.octets == b"*\r\n" else _MASK.encode()
@@ -167,7 +170,8 @@ def mask(entry: Entry, role: Role | None) -> Entry:
     return evolve(entry, octets=shown + (CRLF if entry.octets.endswith(CRLF) else b""))
 
 
-def _roles(entries: Iterable[Entry]) -> Iterable[tuple[Entry, Role | None]]:
+def roles(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Role | None]]:
+    """Yield each entry, and what it is in the dialogue."""
     dialogue = Dialogue()
     for entry in entries:
         if isinstance(entry, Content):
