@@ -13,7 +13,7 @@ from attrs import define, field
 
 __all__ = ["RunTrace", "raised_in"]
 
-_OURS = str(Path(__file__).parents[1])
+_NOT_THEIRS = (str(Path(__file__).parents[1]), str(Path(linecache.__file__).parent))
 _LINES = 500  # of a trace; older ones are forgotten
 
 
@@ -50,20 +50,20 @@ class RunTrace:
 
 
 def raised_in(error: BaseException) -> str:
-    """Return the innermost line that is not of this library in the traceback of *error*."""
+    """Return the innermost line of the application in the traceback of *error*."""
     lines = [(frame.f_code, line) for frame, line in walk_tb(error.__traceback__)]
-    theirs = [one for one in lines if not one[0].co_filename.startswith(_OURS)]
+    theirs = [one for one in lines if not one[0].co_filename.startswith(_NOT_THEIRS)]
     return _describe(*theirs[-1]) if theirs else ""
 
 
 def _place(coroutine: Any) -> str:
-    """Return where *coroutine* waits: the innermost line that is not of this library."""
+    """Return where *coroutine* waits: the innermost line of the application."""
     place = ""
     while coroutine is not None:
         for kind, below in (("cr", "await"), ("ag", "await"), ("gi", "yieldfrom")):
             frame = getattr(coroutine, f"{kind}_frame", None)
             if frame is not None:
-                if not frame.f_code.co_filename.startswith(_OURS):
+                if not frame.f_code.co_filename.startswith(_NOT_THEIRS):
                     place = _describe(frame.f_code, frame.f_lineno)
                 coroutine = getattr(coroutine, f"{kind}_{below}")
                 break
