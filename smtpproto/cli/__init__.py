@@ -33,6 +33,7 @@ _COMMANDS = {
         "doctor_command",
         "find out what is wrong with the mail of a domain, and how to mend it",
     ),
+    "record": ("record", "record the sessions of a client and a server, as a proxy between them"),
     "check": ("check_command", "find out what large receivers will say about a message"),
 }
 

@@ -2,8 +2,9 @@
 
 ``smtpd`` is a mail server for tests of programs that send mail, ``trouble`` what can go wrong with
 it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
-``transcript`` is the text form of a dialogue, ``recording`` records one, ``replay`` and
-``machine_replay`` play one side of it, and ``shrinking`` shortens it: see docs/transcripts.md.
+``transcript`` is the text form of a dialogue, ``recording`` and ``recording_proxy`` record
+one, ``replay`` and ``machine_replay`` play one side of it, and ``shrinking`` shortens it: see
+docs/transcripts.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``explore`` finds the integer
 with which your handler fails. ``zone`` answers questions to
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .inbox import Inbox, ReceivedMessage
     from .machine_replay import replay_on_machine
     from .recording import Recorder
+    from .recording_proxy import RecordingProxy
     from .replay import (
         assert_matches,
         replay_over_socket,
@@ -58,6 +60,7 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
             ".inbox": "Inbox ReceivedMessage",
             ".machine_replay": "replay_on_machine",
             ".recording": "Recorder",
+            ".recording_proxy": "RecordingProxy",
             ".replay": (
                 "assert_matches replay_over_socket replay_to_client replay_to_server rerun"
             ),
@@ -78,9 +81,9 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
 
 __all__ = [
     "SMTPD", "AsyncSMTPD", "Cancelled", "Deadlock", "Delay", "Drop", "FaultPoints", "Faults",
-    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "Refuse",
-    "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost",
-    "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task", "Transcript",
-    "Trouble", "Wait", "Zone", "assert_matches", "explore", "replay_on_machine",
+    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder",
+    "RecordingProxy", "Refuse", "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed",
+    "SimulatedHost", "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task",
+    "Transcript", "Trouble", "Wait", "Zone", "assert_matches", "explore", "replay_on_machine",
     "replay_over_socket", "replay_to_client", "replay_to_server", "rerun", "shrink",
 ]  # fmt: skip
