@@ -7,7 +7,7 @@ one, ``replay`` and ``machine_replay`` play one side of it, and ``shrinking`` sh
 docs/transcripts.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``explore`` finds the integer
-with which your handler fails. ``zone`` answers questions to
+with which your handler fails: see docs/find-the-bug.md. ``zone`` answers questions to
 the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
 ``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
 ``strategies`` has Hypothesis strategies for all values of the grammar, for messages and for whole

@@ -272,6 +272,9 @@ class Scheduler:
         """Called when *coroutine*, a hook of the application, waits. Return its wait."""
         return wait
 
+    def note(self, what: str) -> None:
+        """Called when something worth a line in a trace has happened."""
+
     def call_after(self, seconds: float, function: Callable[[], None]) -> None:
         """Call *function* in *seconds*, in a task of its own."""
 

@@ -107,6 +107,7 @@ class SimulatedRuntime(Generic[S]):
                 if late:
                     coroutine.close()
                     raise took_too_long(seconds)
+                scheduler.note(f"cancels a hook after {seconds:g} seconds")
                 thrown, late, deadline = Cancelled(), True, deadline + _UNWIND
 
     async def finish_within(self, seconds: float | None, awaitable: Awaitable[T]) -> T:
