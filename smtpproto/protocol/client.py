@@ -179,7 +179,7 @@ class ClientProtocol:
     @property
     def has_output(self) -> bool:
         """Whether :meth:`data_to_send` would return anything."""
-        return bool(self._ledger.output)
+        return any(self._ledger.output)
 
     @property
     def unfinished_reply(self) -> str:
