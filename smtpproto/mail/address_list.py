@@ -193,7 +193,7 @@ def _mailbox(local_part: str, domain: str) -> Mailbox:
 
     Raises GrammarError, also if it is too long for a path.
     """
-    long = len(quote(local_part).encode()) > LOCAL_PART
+    long = len(quote(local_part).encode(errors="replace")) > LOCAL_PART
     loose = Domain(domain, loose=True) if "_" in domain and domain[0] != "[" else domain
     mailbox = Mailbox(local_part, loose, long=long)
     ReversePath(mailbox)  # checks the length
