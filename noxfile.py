@@ -43,6 +43,13 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Run each fuzz target for a minute; ``-- --seconds 600 wire`` runs one for ten minutes."""
+    session.install("-e", ".[test]", "atheris>=3")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Measure the branch coverage of the ordinary test suite and fail below the floor."""
     session.install("-e", ".[dev]")

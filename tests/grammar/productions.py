@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from smtpproto.errors import GrammarError
 from smtpproto.grammar.address import ForwardPath, Mailbox, ReversePath
 from smtpproto.grammar.command_line import COMMANDS, parse_command, read_verb
 from smtpproto.grammar.domain import AddressLiteral, Domain, parse_host
@@ -30,6 +31,7 @@ from smtpproto.grammar.unitext import decode_unitext, encode_unitext
 from smtpproto.grammar.xtext import decode_base64, decode_xtext, encode_base64, encode_xtext
 from smtpproto.limits import Leniencies, Tolerance
 from smtpproto.testing import strategies
+from smtpproto.testing.laws import check_round_trip
 
 
 class Production(NamedTuple):
@@ -56,7 +58,7 @@ def parse_reply(octets: bytes) -> Reply:
 
 
 def read_ehlo(octets: bytes) -> Extensions:
-    return Extensions.from_reply(Reply.parse(octets))
+    return Extensions.from_reply(parse_reply(octets))
 
 
 def write_ehlo(extensions: Extensions) -> bytes:
@@ -157,6 +159,20 @@ PRODUCTIONS = {
         st.sampled_from(sorted(COMMANDS)), read_verb, lambda verb: f"{verb} x".encode()
     ),
 }
+
+
+def check_parse(production: Production, octets: bytes) -> GrammarError | None:
+    """Parse *octets*; check that the value round-trips, or return the GrammarError."""
+    try:
+        value = production.parse(octets)
+    except GrammarError as error:
+        assert 0 <= error.offset <= len(octets)
+        assert str(error).isprintable()
+        return error
+    check_round_trip(value, production.parse, production.write)
+    return None
+
+
 FRAGMENTS = [
     *(bytes([octet]) for octet in b"\0\t\n\r \"+,-.:;<=>@[\\]_{}\x1b\x7f\x80\xa0\xc3\xff"),
     b"\r\n", b"\r\n.\r\n", b"..", b"::", b"<>", b'""', b"\\", b"[]", b"IPv6:", b"[IPv6:::1]",

@@ -34,7 +34,7 @@ from smtpproto.grammar.scheduling import ByMode, DeliverBy, NoSupport, ValidSinc
 from smtpproto.grammar.secret import Secret
 from smtpproto.testing import strategies
 from smtpproto.testing.laws import check_round_trip
-from tests.grammar.productions import FRAGMENTS, PRODUCTIONS, Production, damaged
+from tests.grammar.productions import FRAGMENTS, PRODUCTIONS, check_parse, damaged
 
 every_production = pytest.mark.parametrize("kind", PRODUCTIONS)
 
@@ -44,18 +44,6 @@ every_production = pytest.mark.parametrize("kind", PRODUCTIONS)
 def test_a_written_value_is_read_back(kind: str, data: DataObject) -> None:
     production = PRODUCTIONS[kind]
     check_round_trip(data.draw(production.values), production.parse, production.write)
-
-
-def check_parse(production: Production, octets: bytes) -> GrammarError | None:
-    """Parse *octets*; check that the value round-trips, or return the GrammarError."""
-    try:
-        value = production.parse(octets)
-    except GrammarError as error:
-        assert 0 <= error.offset <= len(octets)
-        assert str(error).isprintable()
-        return error
-    check_round_trip(value, production.parse, production.write)
-    return None
 
 
 @every_production
