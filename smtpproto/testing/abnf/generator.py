@@ -9,6 +9,8 @@ from .compiled import Again, All, Any, Compiler, Many, One, Part
 
 DEPTH = 2
 """How often rules that contain themselves may be nested, unless they need more."""
+LENGTH = 500
+"""Octets of a sentence after which nothing is repeated that need not be."""
 _ODD = b'\0\t\n\r "()*+,-./0:;<=>@A[\\]_a{}~\x7f\x80\xbf\xc3\xff'
 
 Below = Callable[[int], int]
@@ -66,7 +68,7 @@ class Generator:
                     parts = tuple(each for each in parts if self._known_height(each) <= depth)
                 self._write(parts[below(len(parts))], below, depth, octets)
             case Many(item, least, most):
-                many = most != least and self._known_height(item) <= depth
+                many = len(octets) < LENGTH and self._known_height(item) <= depth
                 for _ in range(_count(below, least, most) if many else least):
                     self._write(item, below, depth, octets)
             case Again(name):
