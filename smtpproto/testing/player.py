@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from attrs import frozen
 
@@ -48,7 +48,10 @@ class Cut:
 
 def players(transcript: Transcript, side: Side, splits: Splits) -> Iterator[Player]:
     """Yield a player of *side* for each of *splits*: at most about 1000 of them. Raises ValueError
-    if it cannot be played: a secret or content is missing."""
+    if it cannot be played (a secret or content is missing), and for other words."""
+    for name, value, known in (("plays", side, Side), ("splits", splits, Splits)):
+        if value not in get_args(known):
+            raise ValueError(f"{name} must be one of {get_args(known)}, not {value!r}")
     check_playable(transcript, side)
     turns = turns_of(transcript)
     own = [(number, _octets(it)) for number, (who, it) in enumerate(turns) if who == side]

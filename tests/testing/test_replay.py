@@ -11,6 +11,8 @@ import pytest
 
 from smtpproto import Envelope, Handler, Reply, Session
 from smtpproto.adapters import blocking
+from smtpproto.protocol.client import ClientProtocol
+from smtpproto.protocol.phases import Phase
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.testing import (
     SMTPD,
@@ -122,6 +124,13 @@ def test_what_a_client_raises_is_raised() -> None:
         replay_to_client(refused, send, splits="whole")
 
 
+def test_a_side_or_splits_misspelt_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"plays must be one of \('C', 'S'\), not 'client'"):
+        replay_over_socket(BYE, "client", socket.socket)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"splits must be one of .*, not 'all'"):
+        replay_to_server(BYE, Taking, splits="all")  # type: ignore[arg-type]
+
+
 def test_a_secret_that_is_masked_cannot_be_sent() -> None:
     transcript = Transcript.parse("S: 220 hi\nC: AUTH PLAIN ***")
     with pytest.raises(ValueError, match=r"line 2 of the transcript hides a secret"):
@@ -137,6 +146,16 @@ def test_a_machine_reports_other_content() -> None:
     with pytest.raises(AssertionError, match="the server reports other content"):
         replay_on_machine(SESSION, Deaf, splits="whole")
     replay_on_machine(SESSION, ServerProtocol, splits="octets")
+
+
+def test_a_client_machine_reports_other_replies() -> None:
+    class Deaf(ClientProtocol):
+        def next_event(self) -> object:  # type: ignore[override]
+            return None if self.phase is Phase.CLOSED else super().next_event()
+
+    replay_on_machine(SESSION, ClientProtocol, splits="octets")
+    with pytest.raises(AssertionError, match="the client reports other replies"):
+        replay_on_machine(SESSION, Deaf, splits="whole")
 
 
 # -- sockets ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smtpproto.errors import GrammarError
@@ -44,6 +44,7 @@ MAIL FROM:<ann@example.org>
 
 
 @given(st.lists(ENTRIES, max_size=6))
+@example([Line("C", b"[9 octets of content]\r\n"), Content(9), Line("C", b"")])
 def test_a_transcript_survives_its_text(entries: list[Entry]) -> None:
     transcript = Transcript(entries)
     assert Transcript.parse(str(transcript)) == transcript
@@ -115,7 +116,15 @@ def test_a_secret_in_pieces_without_line_ends_is_masked() -> None:
     recorder.feed("S", b"235 ok\r\n")
     recorder.feed("C", b"QUIT\r\n")
     assert "AAA" not in str(recorder.transcript) and "BBB" not in str(recorder.transcript)
-    assert str(recorder.transcript).endswith("C: QUIT\n")
+    masked = "C: AUTH PLAIN ***\\\nC: ***\nS: 235 ok\nC: QUIT\n"
+    assert str(recorder.transcript) == masked
+
+
+def test_tls_begins_after_the_last_line_of_a_220() -> None:
+    recorder = record(("C", "STARTTLS\n"), ("S", "454 no\n"), ("C", "STARTTLS\n"), ("S", "220-a\n"))
+    assert not recorder.in_tls
+    recorder.feed("S", b"220 b\r\n")
+    assert recorder.in_tls
 
 
 def test_content_is_shortened_to_its_size() -> None:
