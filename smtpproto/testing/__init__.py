@@ -21,7 +21,7 @@ from ..late_names import late_names
 
 if TYPE_CHECKING:
     from .exploring import SeedFailed, explore
-    from .fault_points import FaultPoints
+    from .fault_points import FaultPoints, SimulationOptions
     from .inbox import Inbox, ReceivedMessage
     from .machine_replay import replay_on_machine
     from .recording import Recorder
@@ -56,7 +56,7 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
         __name__,
         {
             ".exploring": "SeedFailed explore",
-            ".fault_points": "FaultPoints",
+            ".fault_points": "FaultPoints SimulationOptions",
             ".inbox": "Inbox ReceivedMessage",
             ".machine_replay": "replay_on_machine",
             ".recording": "Recorder",
@@ -81,9 +81,9 @@ else:  # importing this package needs neither hypothesis nor pytest, and costs n
 
 __all__ = [
     "SMTPD", "AsyncSMTPD", "Cancelled", "Deadlock", "Delay", "Drop", "FaultPoints", "Faults",
-    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder",
-    "RecordingProxy", "Refuse", "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed",
-    "SimulatedHost", "SimulatedSemaphore", "SimulatedStream", "Simulation", "Source", "Task",
+    "Greylist", "Inbox", "Livelock", "Mood", "ReceivedMessage", "Recorder", "RecordingProxy",
+    "Refuse", "RunTrace", "SMTPDOptions", "ScriptedStream", "SeedFailed", "SimulatedHost",
+    "SimulatedSemaphore", "SimulatedStream", "Simulation", "SimulationOptions", "Source", "Task",
     "Transcript", "Trouble", "Wait", "Zone", "assert_matches", "explore", "replay_on_machine",
     "replay_over_socket", "replay_to_client", "replay_to_server", "rerun", "shrink",
 ]  # fmt: skip

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, overload
+
+from attrs import frozen
 
 from .fault_points import FAULTS, FaultName, FaultPoints, choose_point
 from .run_trace import RunTrace, raised_in
 from .simulation import Simulation
 
-__all__ = ["Scene", "SeedFailed", "explore"]
+__all__ = ["SeedFailed", "explore"]
 
-Scene = Callable[[Simulation], object]
-"""A function that sets up a simulation, runs it, and raises if something is wrong."""
+S = TypeVar("S", bound=Simulation)
 
 _MAX_STEPS = 100_000
 
@@ -35,61 +37,87 @@ class SeedFailed(AssertionError):
         )
 
 
+@overload
 def explore(
-    scene: Scene,
+    scene: Callable[[Simulation], object],
     seeds: int | Iterable[int] = 1000,
     *,
     faults: Iterable[FaultName] = (),
     max_steps: int = _MAX_STEPS,
+) -> None: ...
+@overload
+def explore(
+    scene: Callable[[S], object],
+    seeds: int | Iterable[int] = 1000,
+    *,
+    faults: Iterable[FaultName] = (),
+    max_steps: int = _MAX_STEPS,
+    simulation: type[S],
+) -> None: ...
+def explore(
+    scene: Callable[[Any], object],
+    seeds: int | Iterable[int] = 1000,
+    *,
+    faults: Iterable[FaultName] = (),
+    max_steps: int = _MAX_STEPS,
+    simulation: type[Simulation] = Simulation,
 ) -> None:
     """Run *scene* with each of *seeds* (a number: from 0 on), and raise SeedFailed at the first
     one with which it raises.
 
-    Each seed chooses an order of the steps, and one of *faults* or none at a random point: see
+    *scene* sets up the simulation that it gets, runs it, and raises if something is wrong. Each
+    seed chooses an order of the steps, and one of *faults* or none at a random point: see
     :class:`.FaultPoints`. No run takes more than *max_steps* steps. What *scene* uses must be new
-    in each run, and must not depend on anything but the simulation.
+    in each run, and must not depend on anything but the simulation, which is of the class
+    *simulation*: for example an :class:`.Internet`.
     """
     __tracebackhide__ = True
     wanted = tuple(faults)
     if unknown := [name for name in wanted if name not in FAULTS]:
         raise ValueError(f"no fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
-    counts = _count(scene, max_steps) if wanted else (0, 0, 0)
+    runs = _Runs(scene, simulation, max_steps)
+    counts = runs.count() if wanted else (0, 0, 0)
     for seed in range(seeds) if isinstance(seeds, int) else seeds:
-        points = choose_point(seed, wanted, counts) if wanted else FaultPoints()
-        error = _play(scene, Simulation(seed, max_steps=max_steps, **points))
-        if error is not None:
-            raise _repeat(scene, seed, points, max_steps) from error
+        runs.check(seed, choose_point(seed, wanted, counts) if wanted else {})
 
 
-def _count(scene: Scene, max_steps: int) -> tuple[int, int, int]:
-    """Return how many points for faults a run has."""
-    simulation = Simulation(0, max_steps=max_steps, cancel_at=-1)  # which adds steps
-    if (error := _play(scene, simulation)) is not None:
-        raise _repeat(scene, 0, {"cancel_at": -1}, max_steps) from error
-    return simulation.operations, simulation.steps, simulation.hook_awaits
+@frozen
+class _Runs:
+    scene: Callable[[Any], object]
+    make: type[Simulation]
+    max_steps: int
 
+    def count(self) -> tuple[int, int, int]:
+        """Return how many points for faults a run has."""
+        it = self.check(0, {"cancel_at": -1})  # which adds steps, and cancels nothing
+        return it.operations, it.steps, it.hook_awaits
 
-def _play(scene: Scene, simulation: Simulation) -> BaseException | None:
-    """Return what *scene* raises."""
-    try:
-        scene(simulation)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # pytest.raises and pytest.fail raise no Exception
-        return error
-    finally:
-        simulation.end()
-    return None
-
-
-def _repeat(scene: Scene, seed: int, points: FaultPoints, max_steps: int) -> AssertionError:
-    """Return the error for a seed that has failed, with the trace of a second run."""
-    simulation = Simulation(seed, traced=True, max_steps=max_steps, **points)
-    error = _play(scene, simulation)
-    if error is None:
-        return AssertionError(
+    def check(self, seed: int, points: FaultPoints) -> Simulation:
+        """Return a simulation with which the scene has run. If it fails, run it again with a trace,
+        and raise the error that shows it."""
+        __tracebackhide__ = True
+        simulation, error = self._play(seed, points)
+        if error is None:
+            return simulation
+        simulation, again = self._play(seed, points, traced=True)
+        if again is not None and simulation.trace is not None:
+            raise SeedFailed(seed, points, again, simulation.trace) from again
+        raise AssertionError(
             f"the scene fails with seed {seed}, but not when it is repeated: it uses something "
             "that is not new in each run, or a clock or randomness not of the simulation"
-        )
-    assert simulation.trace is not None
-    return SeedFailed(seed, points, error, simulation.trace)
+        ) from error
+
+    def _play(
+        self, seed: int, points: FaultPoints, *, traced: bool = False
+    ) -> tuple[Simulation, BaseException | None]:
+        """Return the simulation after the scene has run, and what that raised."""
+        simulation = self.make(seed, traced=traced, max_steps=self.max_steps, **points)
+        try:
+            self.scene(simulation)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # pytest.raises and pytest.fail raise no Exception
+            return simulation, error
+        finally:
+            simulation.end()
+        return simulation, None

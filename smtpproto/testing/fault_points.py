@@ -1,11 +1,11 @@
-"""The points of a run at which a simulation injects a fault."""
+"""The options of a simulation: the points of a run at which it injects a fault, and others."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Literal, TypedDict
 
-__all__ = ["FAULTS", "FaultName", "FaultPoints", "choose_point"]
+__all__ = ["FAULTS", "FaultName", "FaultPoints", "SimulationOptions", "choose_point"]
 
 FaultName = Literal["cut", "stall", "half_close", "cancel", "hang", "jump"]
 
@@ -29,6 +29,15 @@ class FaultPoints(TypedDict, total=False):
     """The await in an ``async`` hook of a handler that never ends, unless it is cancelled."""
     jump_at: int | None
     """The step at which the time of day jumps by up to a day, either way."""
+
+
+class SimulationOptions(FaultPoints, total=False):
+    """The options of a simulation besides its seed."""
+
+    traced: bool
+    """Whether the simulation keeps a trace. By default it does not."""
+    max_steps: int | None
+    """The steps after which a run raises Livelock. None: no limit."""
 
 
 FAULTS: tuple[FaultName, ...] = ("cut", "stall", "half_close", "cancel", "hang", "jump")

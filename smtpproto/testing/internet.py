@@ -41,6 +41,7 @@ from ..server.config import ServerConfig, ServerOptions
 from ..transfer.assembly import MTAConfig, MTAOptions
 from ..transfer.intake import Intake
 from ..transfer.receive import EXTENSIONS, Receiver
+from .fault_points import SimulationOptions
 from .mail_host import Arrival, Behaviour, MailHost, Record, Submission
 from .mail_laws import Evidence
 from .simulated_mta import MTAQueue, SimulatedMTA
@@ -66,8 +67,8 @@ _NETWORK = "198.18.0.0/15"  # of all hosts (RFC 2544)
 class Internet(Simulation):
     """A :class:`.Simulation` with names, mail hosts and mail agents."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, seed: int, **options: Unpack[SimulationOptions]) -> None:
+        super().__init__(seed, **options)
         self.zone: Zone = Zone({}, self)
         """The DNS. Records and moods may be changed at any time."""
         self.record: Record = Record()

@@ -35,7 +35,7 @@ from ..server.config import ServerConfig
 from ..server.conversation import Conversation
 from ..server.handler import HandlerSource
 from ..server.usage import Usage
-from .fault_points import FaultPoints
+from .fault_points import FaultPoints, SimulationOptions
 from .run_trace import RunTrace
 from .scheduler import Cancelled, Deadlock, Livelock, Scheduler, Task, Wait, never
 from .simulated_ports import (
@@ -65,36 +65,29 @@ _Listener = tuple[HandlerSource, ServerConfig, Usage]
 class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     """A seeded network, clock and scheduler. Implements :class:`smtpproto.ports.Runtime`.
 
-    *faults* say at which point of the run what goes wrong: see :class:`.FaultPoints`. With
-    *traced*, :attr:`trace` has what happens; *max_steps* bounds the steps of a run.
+    *options* say at which point of the run what goes wrong, and more: see
+    :class:`.SimulationOptions`.
     """
 
-    def __init__(
-        self,
-        seed: int,
-        *,
-        traced: bool = False,
-        max_steps: int | None = None,
-        **faults: Unpack[FaultPoints],
-    ) -> None:
+    def __init__(self, seed: int, **options: Unpack[SimulationOptions]) -> None:
+        if unknown := options.keys() - SimulationOptions.__annotations__.keys():
+            raise TypeError(f"no option of a simulation: {', '.join(sorted(unknown))}")
         super().__init__(seed)
         self._scheduler = self
-        self.max_steps = max_steps
-        self.trace: RunTrace | None = RunTrace() if traced else None
-        """Who did what at which simulated time."""
+        self.trace: RunTrace | None = RunTrace() if options.pop("traced", False) else None
+        """Who did what at which simulated time. None: it is not traced."""
+        self.max_steps = options.pop("max_steps", None)
+        self.fault_points: FaultPoints = options
+        """Where what goes wrong. They may be changed at any time."""
         self.operations: int = 0
         """How many reads and writes there were."""
         self.hook_awaits: int = 0
         """How often an ``async`` hook has waited."""
-        self.fault_points: FaultPoints = faults
-        """Where what goes wrong. They may be changed at any time."""
         self._servers: dict[int, _Listener] = {}
         self.hosts: dict[str, SimulatedHost] = {}
         """By address."""
         self.conversations: list[Conversation] = []
         """Of the servers without a host."""
-        if unknown := [name for name in faults if name not in FaultPoints.__annotations__]:
-            raise TypeError(f"no fault of a simulation: {', '.join(unknown)}")
 
     async def dial(
         self, host: str, port: int, timeout: float | None, source: tuple[str, int] | None = None

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs/simulation.md"
 def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "simulation"}
     snippets = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         exec(snippet, names)
     printed = capsys.readouterr().out

@@ -1,26 +1,24 @@
-"""A correct mail store, a scene that checks it, and bugs planted in the store and in our code."""
+"""Bugs planted in a mail store and in our own code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from smtpproto import (
     Envelope,
-    Handler,
     Outcome,
     Reply,
-    SendRefused,
-    ServerConfig,
     Session,
-    SMTPError,
-    Timeouts,
 )
 from smtpproto.client.deadline import Deadline
-from smtpproto.client.pool import Pool, make_pool
+from smtpproto.client.pool import Pool
 from smtpproto.client.submit import _Submission
+from smtpproto.mta import Attempt, Result, judge
+from smtpproto.mta.judge import Judge
+from smtpproto.mta.settlement import Done, Fate
 from smtpproto.ports import call_contained, is_awaitable
 from smtpproto.protocol.server import ServerProtocol
 from smtpproto.server.content import ContentWriter
@@ -28,129 +26,7 @@ from smtpproto.server.conversation import Conversation
 from smtpproto.server.hooks import HookCaller
 from smtpproto.testing import Cancelled, SimulatedSemaphore, Simulation
 from smtpproto.testing.fault_points import FaultName
-
-SPAM = Reply(550, "5.7.1", "Spam is not taken")
-FULL = Reply(452, "4.2.2", "The mailbox is full")
-CONFIG = ServerConfig(timeouts=Timeouts(hook=30, commit=60))
-
-
-@frozen
-class Stored:
-    """A message in the store."""
-
-    sender: str
-    recipients: tuple[str, ...]
-    key: str
-
-
-def key_of(body: bytes) -> str:
-    return body.decode().strip()
-
-
-@define(eq=False)
-class Store(Handler):
-    """Keeps messages. This one has no bug."""
-
-    simulation: Simulation
-    kept: list[Stored] = field(factory=list)
-    count: int = 0
-    sessions: list[tuple[str, int]] = field(factory=list)
-    lock: SimulatedSemaphore = field(init=False)
-    opened: int = 0
-    closed: int = 0
-    most = 99
-    files = 0
-
-    def __attrs_post_init__(self) -> None:
-        self.lock = self.simulation.semaphore(1)
-
-    async def pause(self) -> None:
-        """Do what takes time, such as writing to a disk."""
-        await self.simulation.checkpoint()
-
-    async def connect(self, session: Session) -> None:
-        self.opened += 1
-        self.sessions.append(session.peer)
-        await self.pause()
-
-    async def close(self, session: Session) -> None:
-        self.sessions.remove(session.peer)
-        await self.pause()
-        self.closed += 1
-
-    async def message(self, session: Session, envelope: Envelope, body: bytes) -> Reply | None:
-        if key_of(body).startswith("spam"):
-            return SPAM
-        await self.lock.acquire()
-        try:
-            await self.pause()
-            if self.count >= self.most:
-                return FULL
-            self.keep(envelope, body)
-            self.count += 1
-        finally:
-            self.lock.release()
-        return None
-
-    def keep(self, envelope: Envelope, body: bytes) -> None:
-        recipients = tuple(str(path) for path in envelope.recipients)
-        self.kept.append(Stored(str(envelope.sender), recipients, key_of(body)))
-
-
-def play(simulation: Simulation, make: Callable[[Simulation], Store] = Store) -> None:
-    """Let four clients send messages over two connections, and check the laws of a store."""
-    store = make(simulation)
-    simulation.listen(25, store, CONFIG)
-    pool = make_pool(simulation, "mx.example", 25, {"tls": "none", "max_connections": 2})
-    fates = dict[str, str]()
-
-    async def send(key: str) -> None:
-        fates[key] = "unknown"
-        outcome = await pool.send(
-            f"{key}\r\n".encode(), Envelope(f"{key}@a.example", "bob@b.example")
-        )
-        fates[key] = "accepted" if outcome.accepted else "unknown"
-        if outcome.accepted:
-            assert [it.key for it in store.kept].count(key) == 1, f"{key} is accepted, not kept"
-
-    async def client(keys: list[str]) -> None:
-        for key in keys:
-            for _ in range(2):  # a client that tries again
-                try:
-                    await send(key)
-                    break
-                except SendRefused:
-                    fates[key] = "refused"
-                except SMTPError:
-                    break
-
-    async def scene() -> None:
-        async with simulation.tasks() as tasks:
-            for keys in (["a"], ["spam1", "b"], ["c", "d"], ["e"]):
-                tasks.start(client(keys))
-
-    simulation.run(scene())
-    simulation.run(pool.close(), return_errors=True)
-    check(simulation, store, fates)
-
-
-def check(simulation: Simulation, store: Store, fates: dict[str, str]) -> None:
-    """Raise AssertionError if a law of a store is broken."""
-    keys = [it.key for it in store.kept]
-    for key, fate in fates.items():
-        expected = {"accepted": (1,), "refused": (0,), "unknown": (0, 1)}[fate]
-        assert keys.count(key) in expected, f"{key} is {fate}, and kept {keys.count(key)} times"
-    for it in store.kept:
-        assert it == Stored(f"{it.key}@a.example", ("bob@b.example",), it.key)
-    assert store.count == len(store.kept) <= store.most
-    assert store.lock.free == 1 and not store.files and not store.sessions, "something is left"
-    assert simulation._servers[25][2].connections == 0, "connections are not given back"
-    faults = simulation.fault_points.keys()
-    assert store.closed == store.opened or "hang_at" in faults, "a close hook did not end"
-    if not faults - {"jump_at"} and store.most == Store.most:
-        refused = {key for key, fate in fates.items() if fate != "accepted"}
-        assert refused == {"spam1"}, f"not accepted, without a fault: {sorted(refused)}"
-
+from tests.testing.mail_store import FULL, SPAM, Store, Stored, key_of
 
 # -- bugs in handlers ------------------------------------------------------------------------------
 
@@ -383,6 +259,21 @@ async def _send_without_finally(self: Pool, message: Any, envelope_for: Any) -> 
     return outcome
 
 
+_decide = Judge.decide
+
+
+def _unknown_is_relayed(
+    self: Judge, message: Any, delivery: Any, attempt: Attempt, **more: Any
+) -> Any:
+    if attempt.result is Result.UNKNOWN:
+        return Done(Fate.RELAYED)
+    return _decide(self, message, delivery, attempt, **more)
+
+
+def _each_refusal_is_permanent(attempt: Attempt) -> bool:
+    return attempt.result is Result.REFUSED
+
+
 @frozen
 class Bug:
     """A bug, in the handler *make* or in what *patch* puts into our code."""
@@ -391,7 +282,9 @@ class Bug:
     faults: Sequence[FaultName] = ()
     """Those with which it is found; none: the order of the steps is enough."""
     make: Callable[[Simulation], Store] = Store
-    patch: tuple[type, str, Any] | None = None
+    patch: tuple[object, str, Any] | None = None
+    is_of_agent: bool = False
+    """Whether it is found by :func:`play_agent`."""
 
 
 def theirs(make: type[Store], *faults: FaultName) -> Bug:
@@ -400,6 +293,10 @@ def theirs(make: type[Store], *faults: FaultName) -> Bug:
 
 def ours(name: str, owner: type, attribute: str, value: Any, *faults: FaultName) -> Bug:
     return Bug(name, faults, patch=(owner, attribute, value))
+
+
+def agents(name: str, owner: object, attribute: str, value: Any, *faults: FaultName) -> Bug:
+    return Bug(name, faults, patch=(owner, attribute, value), is_of_agent=True)
 
 
 BUGS = [
@@ -426,4 +323,6 @@ BUGS = [
     ours("read-loses-first-dot", ServerProtocol, "receive", _loses_a_dot_at_the_start_of_a_read),
     ours("pool-lends-twice", Pool, "_take_idle", _take_without_removing),
     ours("pool-loses-a-slot", Pool, "_send_in_turn", _send_without_finally, "cancel", "cut"),
+    agents("unknown-is-relayed", Judge, "decide", _unknown_is_relayed, "cut"),
+    agents("each-refusal-is-permanent", judge, "is_permanent", _each_refusal_is_permanent),
 ]

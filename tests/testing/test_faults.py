@@ -213,5 +213,5 @@ def test_an_error_is_raised_although_others_wait_for_ever() -> None:
 
 
 def test_an_unknown_fault_is_refused() -> None:
-    with pytest.raises(TypeError, match="no fault of a simulation: cut"):
+    with pytest.raises(TypeError, match="no option of a simulation: cut"):
         Simulation(1, cut=1)  # type: ignore[call-arg]

@@ -9,9 +9,13 @@ import pytest
 
 from smtpproto.testing import SeedFailed, Simulation, explore
 from smtpproto.testing.fault_points import FAULTS, FaultName
-from tests.testing.planted_bugs import BUGS, Bug, play
+from smtpproto.testing.internet import Internet
+from tests.testing.mail_store import play, play_agent
+from tests.testing.planted_bugs import BUGS, Bug
 
 SEEDS = 10_000
+LOSSES: tuple[FaultName, ...] = ("cut", "stall", "half_close", "jump")
+"""Those that do not make an agent refuse what it has stored, which a client then sends again."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +32,10 @@ def find(bug: Bug, faults: Sequence[FaultName], monkeypatch: pytest.MonkeyPatch)
         play(simulation, bug.make)
 
     with pytest.raises(SeedFailed) as caught:
-        explore(scene, SEEDS, faults=faults)
+        if bug.is_of_agent:
+            explore(play_agent, SEEDS, faults=faults, simulation=Internet)
+        else:
+            explore(scene, SEEDS, faults=faults)
     return caught.value
 
 
@@ -43,7 +50,7 @@ def test_each_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_planted_bug_is_found_among_all_faults(
     bug: Bug, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find(bug, FAULTS, monkeypatch)
+    find(bug, LOSSES if bug.is_of_agent else FAULTS, monkeypatch)
 
 
 def test_there_are_at_least_twenty_bugs() -> None:
@@ -51,9 +58,11 @@ def test_there_are_at_least_twenty_bugs() -> None:
 
 
 def test_without_a_bug_no_seed_fails() -> None:
-    explore(play, 25, faults=FAULTS)
+    explore(play, 20, faults=FAULTS)
+    explore(play_agent, 20, faults=LOSSES, simulation=Internet)
 
 
 @pytest.mark.soak
 def test_without_a_bug_none_of_ten_thousand_seeds_fails() -> None:
     explore(play, SEEDS, faults=FAULTS)
+    explore(play_agent, SEEDS, faults=LOSSES, simulation=Internet)

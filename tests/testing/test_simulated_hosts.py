@@ -22,6 +22,7 @@ from smtpproto import (
     Timeouts,
 )
 from smtpproto.client.connection import open_client
+from smtpproto.testing import Task, Wait
 from smtpproto.testing.simulation import SimulatedHost, Simulation
 from tests.support.envelopes import TO_BOB
 
@@ -274,3 +275,26 @@ def test_a_seed_reproduces_a_run() -> None:
         return [simulation.steps, simulation.operations, simulation.dice.random()]
 
     assert trace(3) == trace(3) != trace(4)
+
+
+class CountsParking(Simulation):
+    """Counts how often the scheduler puts a task aside."""
+
+    parked = 0
+
+    def _park(self, task: Task, wait: Wait) -> None:
+        self.parked += 1
+        super()._park(task, wait)
+
+
+def test_the_tasks_that_share_a_semaphore_are_woken_one_by_one() -> None:
+    simulation, tasks = CountsParking(1), 1000
+    semaphore = simulation.semaphore(2)
+
+    async def take() -> None:
+        await semaphore.acquire()
+        await simulation.checkpoint()
+        semaphore.release()
+
+    simulation.run(*(take() for _ in range(tasks)))
+    assert simulation.parked <= 4 * tasks
