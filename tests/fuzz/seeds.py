@@ -75,7 +75,7 @@ CLIENT = several(
         st.sampled_from([GREETING, ENVELOPE, b"*\r\n", f"{LOGIN}\r\n".encode(), b"STARTTLS\r\n"]),
     ), 8,
 )  # fmt: skip
-TALKING = joined(st.just(GREETING), CLIENT)
+TALKING = joined(st.just(GREETING), CLIENT) | strategies.hostile_clients().map(lambda it: it.octets)
 REPLIES = st.one_of(
     DICE.map(reply),
     DICE.map(lambda dice: reply(dice, offers=True)),
@@ -84,14 +84,8 @@ REPLIES = st.one_of(
 )
 
 
-def _message(fields: tuple[str, str, bytes]) -> bytes:
-    to, subject, body = fields
-    header = f"From: Ann <ann@a.test>\r\nTo: {to}\r\nBcc: b@b.test\r\nSubject: {subject}\r\n\r\n"
-    return header.encode("utf-8", "surrogateescape") + body
-
-
 ADDRESSES = strategies.address_fields().map(lambda field: field[0])
-MAIL = st.tuples(ADDRESSES, ADDRESSES, MESSAGES).map(_message)
+MAIL = strategies.mails(smtputf8=True).map(lambda mail: mail.content)
 FIELDS = ADDRESSES.map(str.encode)
 
 SEEDS: Mapping[str, Inputs] = {
