@@ -115,7 +115,7 @@ class Player:
     """
 
     def __init__(self, transcript: Transcript, side: Side, turns: Turns, cut: Cut) -> None:
-        self.difference = ""
+        self.difference: str = ""
         self._transcript, self._side, self._cut = transcript, side, cut
         self._turns = deque(enumerate(turns))
         self._pieces: deque[bytes] = deque()

@@ -48,7 +48,8 @@ class RecordingProxy:
         connections: int = 100,
         on_session: Callable[[Transcript], object] | None = None,
     ) -> None:
-        self.host, self.port = host, port
+        self.host: str = host
+        self.port: int = port
         self._target = (target, target_port)
         self._masks, self._seconds, self._connections = masks, seconds, connections
         self._on_session = on_session

@@ -29,11 +29,11 @@ class Dialogue:
     """Follows a session line by line. It must see all lines, in their order."""
 
     def __init__(self) -> None:
-        self.chunk = 0
+        self.chunk: int = 0
         """Octets of a chunk that are still to come (RFC 3030)."""
-        self.awaits_tls = False
+        self.awaits_tls: bool = False
         """Whether the last command was STARTTLS, and has no reply yet."""
-        self.in_tls = False
+        self.in_tls: bool = False
         """Whether the server has agreed to STARTTLS."""
         self._content = self._auth = self._had_auth = False
         self._open: Role | None = None  # of a line that has not ended
