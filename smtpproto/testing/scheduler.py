@@ -83,6 +83,17 @@ class Wait:
         yield self
 
 
+def as_wait(request: object) -> Wait:
+    """Return *request*, which a coroutine has yielded. Raises TypeError if it is no :class:`Wait`:
+    the coroutine awaits something of asyncio, or of another library."""
+    if isinstance(request, Wait):
+        return request
+    raise TypeError(
+        f"awaits {type(request).__name__}, which is not of this simulation; await its sleep, "
+        "checkpoint, semaphore, event, tasks or streams instead of those of asyncio or trio"
+    )
+
+
 @define(eq=False)
 class Task:
     """A coroutine that runs beside others."""
@@ -113,16 +124,16 @@ class Task:
 class Scheduler:
     """A seeded scheduler with a clock."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, max_steps: int | None = None) -> None:
         self.dice: random.Random = random.Random(seed)
         self.steps: int = 0
         """How many times a coroutine was resumed."""
-        self.max_steps: int | None = None
+        self.max_steps: int | None = max_steps
         """The steps after which :meth:`run` raises Livelock. None: no limit."""
         self.current: Task | None = None
         """The task that runs."""
         self.utc_offset: float = 0.0
-        """Seconds by which the time of day is ahead. It may be changed at any time."""
+        """Seconds by which the time of day is ahead: see :meth:`shift_utc`."""
         self._now = 0.0
         self._tasks: dict[Task, None] = {}
         self._ready: list[Task] = []  # those that may be ready
@@ -205,6 +216,10 @@ class Scheduler:
         """Call *function* before the next step, when no coroutine runs."""
         self._soon.append(function)
 
+    def shift_utc(self, seconds: float) -> None:
+        """Let the time of day jump by *seconds*. The monotonic clock does not notice."""
+        self.utc_offset += seconds
+
     def cancel(self, task: Task) -> None:
         """Raise :class:`Cancelled` once in *task*, where it waits."""
         task.cancelled = True
@@ -247,9 +262,9 @@ class Scheduler:
         try:
             if task.must_end and task.wait is not None:
                 task.cancelled = False
-                task.wait = wait = task.coroutine.throw(Cancelled())
+                task.wait = wait = as_wait(task.coroutine.throw(Cancelled()))
             else:
-                task.wait = wait = task.coroutine.send(None)
+                task.wait = wait = as_wait(task.coroutine.send(None))
         except StopIteration as stop:
             task.result = stop.value
             self._end(task)

@@ -12,7 +12,7 @@ from attrs import define, field
 from ..errors import ConnectionLost, TimedOut
 from ..limits import CHUNK
 from ..ports import Event, Tasks, as_coroutine, raise_contained, took_too_long
-from .scheduler import Cancelled, Scheduler, Source, Task, Wait, always, never
+from .scheduler import Cancelled, Scheduler, Source, Task, Wait, always, as_wait, never
 
 __all__ = [
     "EPOCH", "Faults", "SimulatedEvent", "SimulatedRuntime", "SimulatedSemaphore",
@@ -39,7 +39,7 @@ class SimulatedRuntime(Generic[S]):
 
     def utc(self) -> float:
         """Return the seconds since the epoch: the simulation starts on 1 January 2026. The clock
-        jumps with :attr:`.Simulation.utc_offset`."""
+        jumps with :meth:`.Simulation.shift_utc`."""
         return EPOCH + self._scheduler._now + self._scheduler.utc_offset
 
     def random(self, size: int) -> bytes:
@@ -83,7 +83,7 @@ class SimulatedRuntime(Generic[S]):
         late = False
         while True:
             try:
-                wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
+                wait = as_wait(coroutine.send(None) if thrown is None else coroutine.throw(thrown))
             except StopIteration as stop:
                 returned: T = stop.value
                 return returned

@@ -72,11 +72,10 @@ class Simulation(SimulatedRuntime[Scheduler], Scheduler):
     def __init__(self, seed: int, **options: Unpack[SimulationOptions]) -> None:
         if unknown := options.keys() - SimulationOptions.__annotations__.keys():
             raise TypeError(f"no option of a simulation: {', '.join(sorted(unknown))}")
-        super().__init__(seed)
+        super().__init__(seed, options.pop("max_steps", None))
         self._scheduler = self
         self.trace: RunTrace | None = RunTrace() if options.pop("traced", False) else None
         """Who did what at which simulated time. None: it is not traced."""
-        self.max_steps = options.pop("max_steps", None)
         self.fault_points: FaultPoints = options
         """Where what goes wrong. They may be changed at any time."""
         self.operations: int = 0
@@ -168,7 +167,7 @@ class Simulation(SimulatedRuntime[Scheduler], Scheduler):
             self.note("is cancelled")
             self.cancel(task)
         if self.steps - 1 == self.fault_points.get("jump_at"):
-            self.utc_offset += (jump := self.dice.uniform(-_DAY, _DAY))
+            self.shift_utc(jump := self.dice.uniform(-_DAY, _DAY))
             self.note(f"the time of day jumps by {jump:.0f} seconds")
 
     def hook_waits(self, coroutine: Coroutine[Any, Any, Any], wait: Wait) -> Wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -215,3 +216,26 @@ def test_an_error_is_raised_although_others_wait_for_ever() -> None:
 def test_an_unknown_fault_is_refused() -> None:
     with pytest.raises(TypeError, match="no option of a simulation: cut"):
         Simulation(1, cut=1)  # type: ignore[call-arg]
+
+
+def test_a_hook_or_a_client_that_awaits_asyncio_is_told_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    simulation = Simulation(1)
+
+    class Foreign(Handler):
+        async def connect(self, session: Session) -> None:
+            await asyncio.sleep(0)
+
+    simulation.listen(25, Foreign(), ServerConfig())
+    [error] = simulation.run(send(simulation), return_errors=True)
+    assert "451" in str(error) and "not of this simulation; await its sleep" in caplog.text
+    with pytest.raises(TypeError, match="await its sleep, checkpoint"):
+        simulation.run(asyncio.sleep(0))
+
+
+def test_the_time_of_day_can_be_shifted() -> None:
+    simulation = Simulation(1)
+    before = simulation.utc()
+    simulation.shift_utc(-3600)
+    assert (simulation.utc(), simulation.now()) == (before - 3600, 0)
