@@ -81,15 +81,16 @@ class MTAQueue(CrashingQueue):
     ) -> None:
         try:
             await super().settle(settlements, now, new)
-        finally:  # at a crash, too: what was not written is still leased
+        finally:  # at a crash, too, after which it may be written or not
             for it in settlements:
                 is_unknown = it.attempt is not None and it.attempt.result is Result.UNKNOWN
-                if it.counts and is_unknown and not self._is_leased(it.delivery):
+                if it.counts and is_unknown and self._is_written(it):
                     self._doubts[self.keys[it.delivery.message]] += 1
 
-    def _is_leased(self, delivery: Delivery) -> bool:
-        known = self._records[delivery.message].deliveries.get(delivery.number)
-        return known is not None and known.state is State.LEASED
+    def _is_written(self, it: Settlement) -> bool:
+        """Return whether *it* is in the queue, whose delivery may be claimed again already."""
+        known = self._records[it.delivery.message].deliveries.get(it.delivery.number)
+        return known is None or it.attempt in known.log
 
     def doubt_leases(self) -> None:
         """Note that nobody will know what became of the deliveries that are leased."""
