@@ -80,11 +80,11 @@ def _history(
 
 def _comparable(events: list[ServerEvent]) -> Iterator[ServerEvent]:
     """Yield *events* without what depends on the split: how much arrived of content that is refused
-    later, and of the line of a binary protocol."""
+    or cut off later, and of the line of a binary protocol."""
     for event, after in pairwise([*events, None]):
         if isinstance(event, Rejected) and event.reply.code == 421:
             yield evolve(event, line="")
-        elif not (isinstance(event, BodyChunk) and isinstance(after, Rejected)):
+        elif not (isinstance(event, BodyChunk) and isinstance(after, Rejected | Disconnected)):
             assert event is not None
             yield event
 
