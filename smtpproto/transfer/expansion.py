@@ -59,7 +59,7 @@ class Recipients:
             expansion = await self.expand(recipient)
             if expansion.refusal is not None or any(it.via for it in expansion.targets):
                 return expansion.refusal
-        elif self._is_unknown(recipient):
+        if self._is_unknown(recipient):
             return _NO_MAILBOX
         if not self.is_ours(recipient):
             if recipient.mailbox is None:

@@ -155,6 +155,16 @@ def test_recipients_that_a_smart_host_does_not_have_are_refused_before_data(
     assert (refusal(at, "info@gate.test") == "") == bool(facts)
 
 
+@pytest.mark.parametrize("facts", [{}, {"aliases": Aliases(SOURCE)}], ids=["alone", "aliases"])
+def test_clients_that_may_relay_learn_whom_a_smart_host_does_not_have(
+    facts: dict[str, Any],
+) -> None:
+    host = SmartHost("192.0.2.9", knows=lambda it: it.local_part == "ann")
+    at = receiving.Site(routes={"gate.test": host}, facts=facts, relay_from=INSIDE)
+    assert refusal(at, "ann@gate.test") == ""
+    assert refusal(at, "typo@gate.test") == "550 5.1.1 No such mailbox"
+
+
 def test_recipients_that_a_smart_host_has_come_before_the_catch_all_address() -> None:
     at = gate(aliases=Aliases({"@gate.test": "postmaster@gate.test"}))
     for recipient in ("ann@gate.test", "typo@gate.test"):
