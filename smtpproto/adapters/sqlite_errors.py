@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import GrammarError, QueueFailed, QueueFull
 
-__all__ = ["errors_of", "failure", "is_full", "is_of_disk", "set_aside"]
+__all__ = ["errors_of", "failure", "is_full", "is_of_disk", "make_private", "set_aside"]
 
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _DAMAGED = (
@@ -53,6 +53,13 @@ def set_aside(path: Path, error: Exception) -> None:
     if type(error) is sqlite3.DatabaseError or isinstance(error, GrammarError):
         with contextlib.suppress(OSError):
             path.replace(f"{path}.damaged")
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file at *path*, if none is there, which only this user may read: SQLite would
+    let all users read it."""
+    with contextlib.suppress(OSError):  # SQLite says what is wrong
+        path.touch(mode=0o600)
 
 
 def is_of_disk(error: Exception) -> bool:

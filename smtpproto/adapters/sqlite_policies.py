@@ -17,7 +17,7 @@ from ..limits import STS_POLICIES
 from ..policy.mta_sts import MTASTSPolicy
 from ..policy.mta_sts_store import KeptPolicy
 from ..ports import Runtime
-from .sqlite_errors import set_aside
+from .sqlite_errors import make_private, set_aside
 
 __all__ = ["SQLitePolicies"]
 
@@ -74,6 +74,7 @@ class SQLitePolicies:
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """Return what *work* returns for the database; None if it fails."""
+        make_private(self.path)
         try:
             with contextlib.closing(sqlite3.connect(self.path)) as database, database:
                 database.executescript(_SCHEMA)

@@ -17,7 +17,7 @@ from ..errors import StatesFailed
 from ..limits import KEPT_STATES
 from ..policy.state_store import Change, Record, State
 from ..ports import Runtime
-from .sqlite_errors import set_aside
+from .sqlite_errors import make_private, set_aside
 
 __all__ = ["SQLiteStates"]
 
@@ -99,6 +99,7 @@ class SQLiteStates:
         return result
 
     def _open(self) -> sqlite3.Connection:
+        make_private(self.path)
         self._database = database = sqlite3.connect(
             self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
         )

@@ -279,6 +279,13 @@ def test_a_policy_is_kept_over_a_restart(store: SQLitePolicies, now: float) -> N
     assert len(restarted.server.asked) == 1
 
 
+def test_only_the_user_of_the_server_may_read_to_whom_it_sends(
+    store: SQLitePolicies, now: float
+) -> None:
+    Domain(store=store).at(now)
+    assert store.path.stat().st_mode & 0o077 == 0
+
+
 def test_policies_that_are_too_old_are_not_loaded(store: SQLitePolicies, now: float) -> None:
     Domain(store=store).at(now - 604801)
     assert not run(store.load(Runtime()))

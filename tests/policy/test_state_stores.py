@@ -83,6 +83,13 @@ def test_a_file_that_cannot_be_made_is_a_failure_of_the_states(tmp_path: Path) -
         count(SQLiteStates(tmp_path / "missing" / "states.db"))
 
 
+def test_only_the_user_of_the_server_may_read_who_writes_to_whom(tmp_path: Path) -> None:
+    store = SQLiteStates(tmp_path / "states.db")
+    count(store)
+    assert {it.stat().st_mode & 0o077 for it in tmp_path.iterdir()} == {0}
+    run(store.close())
+
+
 def test_expired_states_leave_the_file(tmp_path: Path) -> None:
     store = SQLiteStates(tmp_path / "states.db")
     count(store)
