@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from ..delivery.line_ends import unix_lines
@@ -21,7 +23,7 @@ from ..mail.preparation import pieces_of
 from ..mta.queue import Delivery, Message
 from ..mta.trace import delivery_fields
 
-__all__ = ["NO_MAILBOX", "STORED", "OneByOne", "failure", "octets_for"]
+__all__ = ["NO_MAILBOX", "STORED", "OneByOne", "failure", "mailbox_at", "octets_for"]
 
 NO_MAILBOX = Reply(550, "5.1.1", "No such mailbox")
 STORED = Reply(250, "2.1.5", "Stored")
@@ -50,6 +52,25 @@ def failure(message: Message, recipient: ForwardPath, error: Exception) -> Reply
     if number == errno.ENOSPC:
         return _FULL
     return _OVER_QUOTA if number == getattr(errno, "EDQUOT", -1) else _FAILED
+
+
+def mailbox_at(place: Place, recipient: ForwardPath, exists: Callable[[Path], bool]) -> Path | None:
+    """Return the path of the mailbox of *recipient*; None if it has none.
+
+    Raises OSError if there is no mailbox at all, as where a disk is not mounted, or the path is
+    wrong: no mail must be refused for ever because of that.
+    """
+    path = place.path(recipient)
+    if path is None:
+        return None
+    if place.is_shared or exists(Path(path)):
+        return Path(path)
+    names = dict.fromkeys(place.template.names, "\0")
+    root = Path(place.template.fill(names).partition("\0")[0] + "_").parent  # of all mailboxes
+    with os.scandir(root) as found:
+        if not any(found):
+            raise OSError(errno.ENOENT, "there is no mailbox at all; is it mounted?", str(root))
+    return None
 
 
 def octets_for(

@@ -25,7 +25,7 @@ from ..grammar.reply import Reply
 from ..mail import Source
 from ..mta.queue import Delivery, Message
 from ..option_types import require_type
-from .deliverers import NO_MAILBOX, STORED, failure, octets_for
+from .deliverers import NO_MAILBOX, STORED, failure, mailbox_at, octets_for
 from .segments import sync_directory, sync_file, write_all
 
 __all__ = ["Maildir"]
@@ -66,7 +66,7 @@ class Maildir:
         self._folders, self._quota, self._crlf = folders, quota, crlf
 
     def knows(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* has a mailbox."""
+        """Return whether *recipient* has a mailbox. Raises OSError if that cannot be found out."""
         return self._path(recipient) is not None
 
     def __call__(
@@ -116,9 +116,7 @@ class Maildir:
         return None
 
     def _path(self, recipient: ForwardPath) -> Path | None:
-        path = self.place.path(recipient)
-        exists = path is not None and (self.place.is_shared or Path(path).is_dir())
-        return Path(path) if exists and path is not None else None
+        return mailbox_at(self.place, recipient, Path.is_dir)
 
     def _folder(self, path: Path, recipient: ForwardPath) -> MaildirFolder:
         detail = self.place.values(recipient)["detail"]

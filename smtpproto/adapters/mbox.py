@@ -17,7 +17,7 @@ from ..grammar.reply import Reply
 from ..mail import Source
 from ..mta.queue import Message
 from ..option_types import require_type
-from .deliverers import NO_MAILBOX, STORED, OneByOne, octets_for
+from .deliverers import NO_MAILBOX, STORED, OneByOne, mailbox_at, octets_for
 from .segments import sync_directory, sync_file, write_all
 
 __all__ = ["Mbox"]
@@ -46,13 +46,11 @@ class Mbox(OneByOne):
         self._lock_timeout = lock_timeout
 
     def knows(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* has a mailbox."""
+        """Return whether *recipient* has a mailbox. Raises OSError if that cannot be found out."""
         return self._path(recipient) is not None
 
     def _path(self, recipient: ForwardPath) -> Path | None:
-        path = self.place.path(recipient)
-        exists = path is not None and (self.place.is_shared or Path(path).is_file())
-        return Path(path) if exists and path is not None else None
+        return mailbox_at(self.place, recipient, Path.is_file)
 
     def _deliver(self, message: Message, recipient: ForwardPath, content: Source) -> Reply:
         path = self._path(recipient)

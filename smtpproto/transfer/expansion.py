@@ -55,6 +55,13 @@ class Recipients:
     async def refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
         """Return why mail for *recipient* is not taken; None if it is. *may_relay* returns whether
         the client may send to all recipients."""
+        try:
+            return await self._refusal(recipient, may_relay)
+        except QueueFailed as error:
+            _log.error("%s", error)
+            return _NOT_LOOKED_UP
+
+    async def _refusal(self, recipient: ForwardPath, may_relay: Callable[[], bool]) -> Reply | None:
         if self._may_stand_for_others(recipient):
             expansion = await self.expand(recipient)
             if expansion.refusal is not None or any(it.via for it in expansion.targets):
@@ -121,17 +128,24 @@ class Recipients:
         return self._is_virtual(recipient)
 
     def _has_mailbox(self, recipient: ForwardPath) -> bool:
-        """Return whether *recipient* is known to have a mailbox, here or at a smart host."""
+        """Return whether *recipient* is known to have a mailbox, here or at a smart host. Raises
+        QueueFailed if the system does not say so."""
         route = self._route(recipient)
-        if isinstance(route, SmartHost):
-            return route.knows is not None and bool(route.knows(recipient))
-        return isinstance(route, Local) and (route.knows is None or bool(route.knows(recipient)))
+        if not isinstance(route, Local | SmartHost):
+            return False
+        if route.knows is None:
+            return isinstance(route, Local)
+        try:
+            return bool(route.knows(recipient))
+        except OSError as error:
+            text = printable(f"whether {recipient} has a mailbox is not known: {error}")
+            raise QueueFailed(text, check="the disk, the path and the permissions") from error
 
     async def expand(
         self, recipient: ForwardPath, delivered: Callable[[ForwardPath], bool] | None = None
     ) -> Expansion:
         """Return what *recipient* stands for. *delivered* returns whether the message was delivered
-        to an address before."""
+        to an address before. Raises QueueFailed as :meth:`deliveries` does."""
         if delivered is None and not self._may_stand_for_others(recipient):
             return Expansion(targets=(Target(recipient),))
 
@@ -150,6 +164,8 @@ class Recipients:
             return await expanding
         try:
             return await self.runtime.within(aliases.timeout, expanding)
+        except QueueFailed:
+            raise
         except Exception:
             _log.exception("the aliases of %s could not be found", printable(str(recipient)))
             return Expansion(refusal=_NOT_LOOKED_UP)

@@ -120,14 +120,14 @@ def test_sighup_reads_the_routes_again_and_keeps_them_if_the_file_is_wrong(
     tmp_path: Path, letter: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuses(mta: ServerProcess) -> bool:
-        status = send(mta.port, "--from", "ann@a.test", "--to", "bob@new.test", letter)
+        status = send(mta.port, "--from", "ann@a.test", "--to", "eve@new.test", letter)
         return status == 1 and "No such mailbox" in capsys.readouterr().out
 
     with running(tmp_path, 1) as mta:
         path = tmp_path / "mail.toml"
         correct = path.read_text()
         path.write_text(
-            correct.replace('"b.test" = ', '"new.test" = { maildir = "no/{user}" }\n"b.test" = ')
+            correct.replace('"b.test" = ', '"new.test" = { maildir = "mail/{user}" }\n"b.test" = ')
         )
         mta.process.send_signal(signal.SIGHUP)
         log_has(mta, "WARNING reloaded")

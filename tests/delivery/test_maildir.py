@@ -18,6 +18,7 @@ import pytest
 from smtpproto import ForwardPath, Reply
 from smtpproto.adapters import maildir as module
 from smtpproto.adapters.maildir import Maildir, MaildirFolder
+from smtpproto.adapters.mbox import Mbox
 from smtpproto.errors import ContentLost
 from tests.delivery.samples import ANN, BOB, CONTENT, fields, queued, read_once, stored
 
@@ -99,6 +100,21 @@ def test_a_mailbox_exists_if_its_directory_does(boxes: Maildir, tmp_path: Path) 
     assert replies[eve] == replies[out] == Reply(550, "5.1.1", "No such mailbox")
     assert replies[ANN].positive
     assert not (tmp_path / "eve").exists()
+
+
+@pytest.mark.parametrize("make", [Maildir, Mbox])
+@pytest.mark.parametrize(
+    "place", ["{user}", "missing/{user}", "box-{user}/{{x", "{{/{domain}/{user}"]
+)
+def test_mail_is_not_refused_for_ever_where_nobody_has_a_mailbox(
+    make: type[Maildir | Mbox], place: str, tmp_path: Path
+) -> None:
+    """Else all mail would bounce while a disk is not mounted."""
+    boxes = make(f"{tmp_path}/{place}")
+    with pytest.raises(FileNotFoundError):
+        boxes.knows(ANN)
+    assert boxes(*queued(ANN), CONTENT)[ANN].code == 451
+    assert not files(tmp_path)
 
 
 def test_a_place_without_a_user_is_made(tmp_path: Path) -> None:

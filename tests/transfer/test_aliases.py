@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,6 +141,21 @@ def test_an_alias_makes_no_domain_virtual_that_has_a_route_of_its_own() -> None:
         assert not recipients.is_ours(ForwardPath.of(recipient))
 
 
+def looked_up(recipient: ForwardPath) -> None:
+    """Return that *recipient* is no alias."""
+
+
+class Disk:
+    """A disk with mailboxes, that fails with an error."""
+
+    error: OSError | None = None
+
+    def knows(self, recipient: ForwardPath) -> bool:
+        if self.error is not None:
+            raise self.error
+        return True
+
+
 def gate(**facts: Any) -> receiving.Site:
     host = SmartHost("192.0.2.9", final=True, knows=lambda it: it.local_part == "ann")
     return receiving.Site(routes={"gate.test": host}, facts=facts)
@@ -163,6 +179,20 @@ def test_clients_that_may_relay_learn_whom_a_smart_host_does_not_have(
     at = receiving.Site(routes={"gate.test": host}, facts=facts, relay_from=INSIDE)
     assert refusal(at, "ann@gate.test") == ""
     assert refusal(at, "typo@gate.test") == "550 5.1.1 No such mailbox"
+
+
+@pytest.mark.parametrize("aliases", [None, SOURCE, looked_up], ids=["alone", "table", "function"])
+def test_recipients_whose_mailboxes_cannot_be_looked_up_are_asked_to_try_again(
+    aliases: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = Disk()
+    facts = {} if aliases is None else {"aliases": Aliases(aliases, domains=["virtual.test"])}
+    at = receiving.Site(routes={"example.org": Local(bool, disk.knows)}, facts=facts)
+    assert refusal(at, "ann@example.org") == ""
+    disk.error = OSError(errno.EIO, "Input/output error")
+    assert refusal(at, "ann@example.org").startswith("451 4.3.0 The address cannot be looked up")
+    assert "whether ann@example.org has a mailbox is not known: " in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_recipients_that_a_smart_host_has_come_before_the_catch_all_address() -> None:
