@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .mta_sts import MTASTSMode, MTASTSPolicy, parse_sts_record
     from .mta_sts_cache import MTASTSCache, MTASTSFinding, MTASTSTrouble
     from .mta_sts_store import KeptPolicy, MTASTSStore
-    from .rate import Demand, Grant, Limit, Rate, Release
+    from .rate import Demand, Grant, Limit, Rate, Release, Renewal
     from .received_spf import ReceivedSPF
     from .report_address import ReportDestination, report_destinations
     from .spf import SPFCheck, SPFRequest, check_helo, check_spf
@@ -99,7 +99,7 @@ else:
             ".mta_sts": "MTASTSMode MTASTSPolicy parse_sts_record",
             ".mta_sts_cache": "MTASTSCache MTASTSFinding MTASTSTrouble",
             ".mta_sts_store": "KeptPolicy MTASTSStore",
-            ".rate": "Demand Grant Limit Rate Release",
+            ".rate": "Demand Grant Limit Rate Release Renewal",
             ".received_spf": "ReceivedSPF",
             ".spf": "SPFCheck SPFRequest check_helo check_spf",
             ".spf_examination": "SPFExamination SPFFault SPFFaultKind examine_spf",
@@ -180,6 +180,7 @@ __all__ = [
     "ReceivedSPF",
     "Record",
     "Release",
+    "Renewal",
     "ReportDestination",
     "ReportedDKIM",
     "ReportedPolicy",

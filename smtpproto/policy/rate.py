@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
 from attrs import Factory, field, frozen
 from attrs.validators import ge, gt, optional
@@ -17,7 +18,7 @@ from attrs.validators import ge, gt, optional
 from ..option_types import checked
 from .state_store import Record, State
 
-__all__ = ["Demand", "Grant", "Limit", "Rate", "Release"]
+__all__ = ["Demand", "Grant", "Limit", "Rate", "Release", "Renewal"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"([0-9]{1,9}) ?/ ?([0-9]{0,6})([smhd])(?: burst ([0-9]{1,9}))?")
@@ -101,8 +102,8 @@ class Grant:
     waits: Mapping[str, float] = field(factory=dict)
     """The limits that did not allow all, by name, and after how many seconds one more is allowed,
     if nobody else takes it."""
-    until: float = 0.0
-    """When what was granted at once counts as ended, unless :class:`Release` says so before."""
+    at: float = 0.0
+    """When, by the clock of the store."""
 
 
 @frozen
@@ -113,8 +114,11 @@ class Demand:
     limits: Mapping[str, Limit]
     """By name: what is limited, and a colon, and whose it is, for example ``user:ann``."""
     number: int = 1
-    lease: float = 3600.0
-    """Seconds after which what goes on counts as ended, because its process may have died."""
+    id: float = 0.0
+    """What nothing else has that goes on at the same time."""
+    heartbeat: float = 60.0
+    """Seconds after which what goes on counts as ended, because its process may have died, unless
+    :class:`Renewal` says before that it does not."""
 
     @property
     def keys(self) -> Sequence[str]:
@@ -124,7 +128,7 @@ class Demand:
     @property
     def open_keys(self) -> list[str]:
         """The keys of what goes on at once."""
-        return [f"open:{name}" for name, it in self.limits.items() if it.at_once is not None]
+        return [f"live:{name}" for name, it in self.limits.items() if it.at_once is not None]
 
     @property
     def rates(self) -> Sequence[tuple[str, Rate]]:
@@ -137,32 +141,32 @@ class Demand:
         """Return the grant, and what is to be kept."""
         rates = self.rates
         left = [rate.left(state, now) for (_, rate), state in zip(rates, states, strict=False)]
-        ends = [tuple(end for end in state if end > now) for state in states[len(rates) :]]
-        waits = dict.fromkeys(self._full(ends), _BUSY)
+        live = [_live(state, now) for state in states[len(rates) :]]
+        waits = dict.fromkeys(self._full(live), _BUSY)
         number = 0 if waits else int(min([*left, self.number]) + _ROUNDING)
         for (name, rate), tokens in zip(rates, left, strict=True):
             if tokens + _ROUNDING < self.number:
                 waits[name] = max(rate.wait(tokens - number), waits.get(name, 0.0))
         if not number:
             return Grant(0, waits), [None] * len(states)
-        until = now + self.lease
         kept = [rate.take(each, number, now) for (_, rate), each in zip(rates, left, strict=True)]
-        kept += [Record((*each, until), max((*each, until))) for each in ends]
-        return Grant(number, waits, until), kept
+        kept += [_record({**each, self.id: now + self.heartbeat}) for each in live]
+        return Grant(number, waits, now), kept
 
-    def _full(self, ends: Sequence[State]) -> Sequence[str]:
-        """Return the limits of which as much goes on, until *ends*, as may."""
+    def _full(self, live: Sequence[Mapping[float, float]]) -> Sequence[str]:
+        """Return the limits of which as much goes on as may."""
         most = [(name, it.at_once) for name, it in self.limits.items() if it.at_once is not None]
-        return [name for (name, each), now in zip(most, ends, strict=True) if len(now) >= each]
+        return [name for (name, each), now in zip(most, live, strict=True) if len(now) >= each]
 
 
 @frozen
 class Release:
-    """Ends what was granted at once, and returns tokens that were not needed: a change of a
-    :class:`.StateStore` with :attr:`keys`."""
+    """Ends what was granted at once, if it was, and returns tokens that were not needed: a change
+    of a :class:`.StateStore` with :attr:`keys`."""
 
     demand: Demand
-    grant: Grant
+    grant: Grant = field(factory=lambda: Grant(0))
+    """What came of it; needed to return tokens only."""
     unused: int = 0
     """The tokens to return."""
 
@@ -174,18 +178,50 @@ class Release:
 
     def __call__(self, states: Sequence[State], now: float) -> tuple[None, Sequence[Record | None]]:
         """Return what is to be kept."""
-        taken = self.grant.until - self.demand.lease
         rates = [rate for _, rate in self.demand.rates] if self.unused else []
         kept: list[Record | None] = [
-            rate.put_back(state, self.unused, taken, now)
+            rate.put_back(state, self.unused, self.grant.at, now)
             for rate, state in zip(rates, states, strict=False)
         ]
-        return None, kept + [_without(it, self.grant.until) for it in states[len(rates) :]]
+        return None, kept + [_without(it, self.demand.id) for it in states[len(rates) :]]
 
 
-def _without(state: State, until: float) -> Record | None:
-    if until not in state:
-        return None
-    ends = [*state]
-    ends.remove(until)
-    return Record(tuple(ends), max(ends, default=0.0))
+@frozen
+class Renewal:
+    """Says that what was granted at once goes on: a change of a :class:`.StateStore` with
+    :attr:`keys`. What the store has forgotten is put into it again."""
+
+    held: Mapping[float, Collection[str]]
+    """The keys in which a process has a part, by the id of its :class:`Demand`. What has ended
+    meanwhile may be taken out until the store calls this."""
+    heartbeat: float = 60.0
+    """As in :class:`Demand`."""
+    keys: Sequence[str] = field(init=False)
+    """The keys of the states that this looks at."""
+
+    @keys.default
+    def _keys(self) -> Sequence[str]:
+        return [*dict.fromkeys(chain.from_iterable([*self.held.values()]))]
+
+    def __call__(self, states: Sequence[State], now: float) -> tuple[None, Sequence[Record]]:
+        """Return what is to be kept."""
+        live = {key: _live(state, now) for key, state in zip(self.keys, states, strict=True)}
+        for number, keys in [*self.held.items()]:
+            for key in live.keys() & keys:
+                live[key][number] = now + self.heartbeat
+        return None, [_record(each) for each in live.values()]
+
+
+def _live(state: State, now: float) -> dict[float, float]:
+    """Return what goes on, with the time at which it counts as ended."""
+    ends = zip(state[::2], state[1::2], strict=True)
+    return {number: end for number, end in ends if end > now}
+
+
+def _record(live: Mapping[float, float]) -> Record:
+    return Record((*chain.from_iterable(live.items()),), max(live.values(), default=0.0))
+
+
+def _without(state: State, number: float) -> Record | None:
+    live = _live(state, 0.0)
+    return None if live.pop(number, None) is None else _record(live)

@@ -157,8 +157,10 @@ class SimulatedMTA:
         self._mail = mail
         self.machine.listen(25, lambda: mail.receiver(self.receiver), self.server)
         self.machine.start(mail.reports.run(mail.send_report))
+        self.machine.start(mail.guarding.run())
         await mail.agent.run()
         mail.reports.stop()
+        mail.guarding.stop()
 
     def stop(self) -> None:
         """Stop the agent; its jobs come to their end."""

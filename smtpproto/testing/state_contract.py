@@ -13,10 +13,9 @@ pytest finds the tests in the class. The store runs under a :class:`.Simulation`
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
-from ..policy.rate import Demand, Limit, Release
+from ..policy.rate import Demand, Limit, Release, Renewal
 from ..policy.state_store import Change, Record, State, StateStore
 from ..ports import Runtime
 from .simulation import Simulation
@@ -179,26 +178,43 @@ class StateContract:
         async def use(store: StateStore) -> None:
             other = self.again(store)
             limits = {"user:ann": Limit.parse("5/d, 3 at once"), "network:x": Limit.parse("9/d")}
-            demand = Demand(limits)
             grants = []
 
-            async def work(mine: StateStore) -> None:
-                update = partial(mine.update, demand.keys, demand, self.runtime)
-                grants.append(await update())
+            async def work(mine: StateStore, number: int) -> None:
+                demand = Demand(limits, id=number)
+                grants.append((demand, await mine.update(demand.keys, demand, self.runtime)))
 
             async def all_work() -> None:
                 async with self.runtime.tasks() as tasks:
                     for number in range(10):
-                        tasks.start(work(store if number % 2 else other))
+                        tasks.start(work(store if number % 2 else other, number))
 
             await all_work()
-            given = [grant for grant in grants if grant.number]
+            given = [demand for demand, grant in grants if grant.number]
             assert len(given) == 3
-            for grant in given:
-                release = Release(demand, grant)
+            for demand in given:
+                release = Release(demand)
                 await store.update(release.keys, release, self.runtime)
             await all_work()
-            assert sum(grant.number for grant in grants) == 5
+            assert sum(grant.number for _, grant in grants) == 5
+            await other.close()
+
+        self.with_store(use)
+
+    def test_what_goes_on_at_once_is_renewed_by_another_store_than_that_of_a_process_that_died(
+        self,
+    ) -> None:
+        async def use(store: StateStore) -> None:
+            other, limits = self.again(store), {"network:x": Limit(at_once=2)}
+
+            async def ask(number: int, heartbeat: float = _LONG) -> int:
+                demand = Demand(limits, id=number, heartbeat=heartbeat)
+                return (await other.update(demand.keys, demand, self.runtime)).number
+
+            assert [await ask(1, 0.0), await ask(2, 0.0)] == [1, 1]  # they are dead at once
+            renewal = Renewal({1.0: ["live:network:x"]})
+            await store.update(renewal.keys, renewal, self.runtime)
+            assert [await ask(3), await ask(4)] == [1, 0]
             await other.close()
 
         self.with_store(use)

@@ -234,7 +234,7 @@ class RunningMTA:
     reports: ReportSchedule
     relay: Relay
     _dmarc_reports: DMARCReports
-    _guarding: Guarding
+    guarding: Guarding
     desk: Desk
     """Answers threads."""
     failures: Failures
@@ -245,7 +245,7 @@ class RunningMTA:
     def receiver(self, kind: Callable[[Intake], Receiver]) -> Receiver:
         """Return the handler of a connection: what *kind* makes, with the guards before it."""
         self.sessions += 1
-        return self._guarding.guard(kind(self.intake))
+        return self.guarding.guard(kind(self.intake))
 
     async def send(self, message: Source, envelope: Envelope | None = None) -> str:
         """Put *message* into the queue, and return its id. It is durable then.
@@ -319,7 +319,7 @@ class RunningMTA:
         self.relay.use(resolver, config.itself, config.tls_policies, config.srs)
         self.relay.reports.use(resolver, config.daily_reports)
         self._dmarc_reports.use(resolver, config.daily_reports, config.inspect)
-        self._guarding.use(resolver, config.guards)
+        self.guarding.use(resolver, config.guards)
         self.reports.wake()
         routes = config.make_routes()
         judge = Judge(config.retry)

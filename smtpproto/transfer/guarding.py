@@ -21,9 +21,9 @@ from ..mta.queue import Attempt, Delivery, Result
 from ..mta.schedule import Job
 from ..policy.dnsbl import DNSLists, Listing
 from ..policy.greylist import Triplet
-from ..policy.rate import Demand, Grant, Limit, Release
+from ..policy.rate import Demand, Grant, Limit, Release, Renewal
 from ..policy.state_store import Change, MemoryStates, StateStore
-from ..ports import Runtime, result
+from ..ports import Event, Runtime, result
 from ..server.handler import Hook, Session, Verdict
 from ..server.networks import is_among, network_name
 from .guards import Guards, Limits, limit_of
@@ -35,7 +35,7 @@ _log = logging.getLogger("smtpproto.policy")
 
 T = TypeVar("T")
 
-_LEASE = 3600.0  # seconds after which a connection or a transaction counts as ended
+_RENEW = 20.0  # seconds, a third of the heartbeat: two renewals may fail
 _FAILED = 60.0  # seconds after which to ask a store again that fails
 _LATEST = 3600.0  # seconds by which a delivery is put off at most
 _SLOTS = 10_000  # names whose next free time is remembered
@@ -77,10 +77,34 @@ class Guarding:
     _store: StateStore = field(init=False)
     _lists: DNSLists = field(init=False)
     _slots: dict[str, float] = field(factory=dict, init=False)  # the next time that is free
+    _held: dict[float, Sequence[str]] = field(factory=dict, init=False)  # what goes on, its keys
+    _wake: Event = field(init=False)
+    _stopping: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._store = self.guards.store or MemoryStates()
         self._lists = DNSLists(self.guards.lists, timeout=self.guards.lists_timeout)
+        self._wake = self._runtime.event()
+
+    async def run(self) -> None:
+        """Renew what goes on, until :meth:`stop`: it would count as ended."""
+        now = self._runtime.now
+        due = now() + _RENEW
+        while not self._stopping:
+            await self._wake.wait(max(due - now(), 0.0) if self._held else None)
+            renewal = Renewal(self._held)
+            if renewal.keys and now() >= due:
+                await self.update(renewal.keys, renewal)
+                due = now() + _RENEW
+
+    def stop(self) -> None:
+        """Let :meth:`run` end."""
+        self._stopping = True
+        self._wake.set()
+
+    def demand(self, limits: Mapping[str, Limit], number: int = 1) -> Demand:
+        """Return a demand with an id of its own."""
+        return Demand(limits, number, float(int.from_bytes(self._runtime.random(6), "big")))
 
     def use(self, resolver: Resolver, guards: Guards) -> None:
         """Use these from now on, with the same store."""
@@ -99,15 +123,21 @@ class Guarding:
         return None
 
     async def grant(self, demand: Demand) -> Grant | None:
-        """Return what is granted; None if there are no limits, or the store fails."""
-        return await self.update(demand.keys, demand) if demand.limits else None
+        """Return what is granted; None if there are no limits, or the store fails. What may happen
+        at once goes on until :meth:`release`."""
+        grant = await self.update(demand.keys, demand) if demand.limits else None
+        if grant is not None and grant.number and (keys := demand.open_keys):
+            self._held[demand.id] = keys
+            self._wake.set()
+        return grant
 
-    async def release(self, demand: Demand, grant: Grant | None, unused: int = 0) -> None:
-        """Let what was granted end; *unused* recipients do not count."""
-        if grant is not None and grant.number:
-            release = Release(demand, grant, unused)
-            if keys := release.keys:
-                await self.update(keys, release)
+    async def release(self, demand: Demand, grant: Grant | None = None, unused: int = 0) -> None:
+        """Let what was granted end, also if :meth:`grant` was cancelled and nobody knows what was;
+        *unused* recipients do not count."""
+        self._held.pop(demand.id, None)
+        release = Release(demand, grant or Grant(0), unused if grant and grant.number else 0)
+        if keys := release.keys:
+            await self.update(keys, release)
 
     # -- receiving ---------------------------------------------------------------------------
 
@@ -135,7 +165,7 @@ class Guarding:
 
     async def permit(self, job: Job) -> Permit:
         """Return what of *job* may be tried now. Call :meth:`end` after that."""
-        demand = Demand(self._sending(job), len(job.deliveries), _LEASE)
+        demand = self.demand(self._sending(job), len(job.deliveries))
         if not demand.limits:
             return Permit(job.deliveries)
         grant = await self.grant(demand) or Grant(0, {"": _FAILED})
@@ -214,18 +244,17 @@ class _Connection:
         self._sender = ReversePath(None)
         self._accepted = 0  # recipients, since MAIL
         self._listed: dict[tuple[str, str], Reply | None] = {}  # by address and sender
-        self._demand = Demand({})
-        self._grant: Grant | None = None
+        self._demand = Demand({})  # set before it is asked for: that may be cancelled
 
     async def connect(self, session: Session) -> Verdict:
         guarding, limit = self._guarding, self._guarding.guards.connections
-        await guarding.release(self._demand, self._grant)  # before XCLIENT
-        self._demand = Demand({}, 1, _LEASE)
+        await guarding.release(self._demand)  # before XCLIENT
+        self._demand = Demand({})
         if limit is not None and not self._is_exempt(session):
-            name = f"connections:{self._network(session)}"
-            self._demand = Demand({name: limit}, 1, _LEASE)
-        self._grant = grant = await guarding.grant(self._demand)
+            self._demand = guarding.demand({f"connections:{self._network(session)}": limit})
+        grant = await guarding.grant(self._demand)
         if grant is not None and not grant.number:
+            self._demand = Demand({})
             text = "Too many connections from your network"
             return Reply(421, "4.7.0", f"{text}; {_again(max(grant.waits.values()))}")
         return await result(self._connect(session))
@@ -251,7 +280,7 @@ class _Connection:
         try:
             await result(self._close(session))
         finally:
-            await self._guarding.release(self._demand, self._grant)
+            await self._guarding.release(self._demand)
 
     # -- what the guards say -----------------------------------------------------------------
 

@@ -62,10 +62,9 @@ async def running(
                 reported.set()
 
         async with runtime.tasks() as tasks:
-            tasks.start(deliver())
-            tasks.start(renew_policies())
-            tasks.start(report())
-            tasks.start(mail.desk.run())
+            others = mail.desk.run(), mail.guarding.run()
+            for each in (deliver(), renew_policies(), report(), *others):
+                tasks.start(each)
             try:
                 try:
                     yield mail
@@ -76,6 +75,7 @@ async def running(
                 await ended.wait(mail.config.grace)
             finally:
                 mail.reports.stop()
+                mail.guarding.stop()
             await reported.wait(mail.config.grace)
             tasks.cancel()
     finally:  # also if this was cancelled: until it is closed, the queue cannot be opened again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from smtpproto import Envelope, Session
 from smtpproto.dns import Kind
-from smtpproto.mta import RetrySchedule, Route, SmartHost
-from smtpproto.policy import Greylist, Limit, MemoryStates
+from smtpproto.mta import Local, RetrySchedule, Route, SmartHost
+from smtpproto.policy import Demand, Greylist, Limit, MemoryStates
 from smtpproto.testing.internet import Internet
 from smtpproto.testing.simulated_mta import SimulatedMTA
 from smtpproto.transfer import Guards, Receiver, SendLimits
@@ -206,3 +207,47 @@ def test_a_limited_message_that_expires_is_returned_with_the_reason() -> None:
         it for it in mta.queue.entries if any(end.fate.value == "expired" for end in it.ended)
     ]
     assert len(late.ended[0].delivery.log) == 1
+
+
+@settings(max_examples=3)
+@given(seed=st.integers(0, 10**6), most=st.integers(1, 4))
+def test_at_once_are_never_more_and_those_of_a_crash_are_free_within_the_heartbeat(
+    seed: int, most: int
+) -> None:
+    """An attempt takes longer than the heartbeat, and two of three machines crash in one."""
+    internet, live, begun = Internet(seed), Counter[str](), list[float]()
+
+    def mta(name: str) -> SimulatedMTA:
+        async def deliver(*_: object) -> None:
+            live[name] += 1
+            begun.append(internet.utc())
+            assert live.total() <= most
+            try:
+                await internet.sleep(100)
+            finally:  # at a crash, too
+                live[name] -= 1
+
+        return internet.mta(name, {"*": Local(deliver)}, guards=guards)
+
+    async def ask(number: float) -> int:
+        demand = Demand({"sender:ann@b.test": Limit(at_once=most)}, id=number, heartbeat=1)
+        return (await store.update(demand.keys, demand, internet)).number
+
+    store = MemoryStates()
+    guards = Guards(store=store, send=SendLimits(sender=f"{most} at once"))
+    mtas = [mta(f"relay{number}.example.net") for number in range(3)]
+
+    async def scene() -> None:
+        for number in range(9):
+            await internet.submit(mtas[number % 3], f"m{number}", "ann@b.test", ["bob@a.test"])
+        await internet.sleep(60)
+        assert live.total() == most
+        for mta in mtas[:2]:
+            mta.crash()
+        await internet.sleep(61)
+        free = most - live.total()
+        assert [await ask(it / 2) for it in range(free + 1)] == [1] * free + [0]
+        await internet.until_delivered(days=2)
+
+    internet.run(scene())
+    assert len(begun) >= 9

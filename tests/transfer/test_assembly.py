@@ -324,7 +324,7 @@ def parts(mail: RunningMTA) -> list[Any]:
         (agent._schedule._limits, relay.itself, relay.resolver, mail.config.grace),
         (mail._dmarc_reports._inspect,),
         (relay._demands._options, relay._srs),
-        (mail._guarding.guards, mail._guarding._lists.lists),
+        (mail.guarding.guards, mail.guarding._lists.lists),
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from types import coroutine
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from smtpproto.errors import SMTPError, StatesFailed
 from smtpproto.grammar.address import ForwardPath
 from smtpproto.grammar.parameters import RcptParameters
 from smtpproto.policy import DNSList, Greylist, MemoryStates
-from smtpproto.server.handler import Hook
+from smtpproto.server.handler import Hook, Verdict
 from smtpproto.testing import Mood, Zone
 from smtpproto.transfer import Guards, ReceiveLimits
 from smtpproto.transfer.guarding import Guarding
@@ -141,6 +143,38 @@ def test_connections_beyond_a_limit_are_greeted_with_421() -> None:
 
     text = "421 mx.example.org Too many connections from your network; try again in 2 seconds"
     assert site.run(scenario) == text
+
+
+def test_a_connection_counts_no_more_wherever_its_hook_was_cancelled() -> None:
+    @coroutine
+    def pause() -> Iterator[None]:
+        yield
+
+    class Slow(MemoryStates):
+        async def update(self, keys: Sequence[str], change: Any, runtime: Any) -> Any:
+            await pause()
+            found = self._update(keys, change, 1000.0)
+            await pause()
+            return found
+
+    def finish(hook: Any) -> Verdict:
+        with pytest.raises(StopIteration) as ended:
+            while True:
+                hook.send(None)
+        value: Verdict = ended.value.value
+        return value
+
+    session = Session(peer=("192.0.2.1", 1))
+    for steps in range(4):
+        site = Guarded(Guards(store=Slow(), connections="1 at once"))
+        first, second = (site.guarding.guard(Receiver(site.intake)) for _ in range(2))
+        asked: Any = first.connect(session)
+        with suppress(StopIteration):
+            for _ in range(steps):
+                asked.send(None)
+        asked.close()
+        finish(first.close(session))
+        assert finish(second.connect(session)) is None
 
 
 def test_a_client_that_xclient_states_takes_the_place_of_the_one_before() -> None:
