@@ -14,7 +14,14 @@ from attrs import evolve
 
 from ..adapters.blocking import connect
 from ..client.config import ClientConfig, ClientOptions, TLSMode
-from ..errors import ConnectFailed, GrammarError, LocalProtocolError, SendRefused, SMTPError
+from ..errors import (
+    ConnectFailed,
+    GrammarError,
+    LocalProtocolError,
+    SendRefused,
+    SMTPError,
+    TLSFailed,
+)
 from ..grammar.envelope import Envelope
 from ..mail.preparation import prepare
 from ..outcome import Outcome
@@ -152,6 +159,10 @@ def _with_options_to_check(error: SMTPError, host: str, server_port: int) -> Exc
         case ConnectFailed():
             options = f"--host {host} and --port {server_port}" if server_port else f"--host {host}"
             error.check = f"{options}; {error.check}" if error.check else options
+        case TLSFailed(certificate_fault="untrusted"):
+            error.check = "the CA in use; trust another with --ca or --fingerprint"
+        case TLSFailed(certificate_fault="name"):
+            error.check = "--host; pass --server-name if the certificate is for another name"
         case GrammarError():  # its text names the octet, not the option
             return UsageError(f"{error}; check: --from, --to, --hello, or the message's header")
     return error

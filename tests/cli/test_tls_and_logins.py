@@ -46,7 +46,16 @@ def test_a_server_of_an_unknown_ca_is_not_trusted(
 ) -> None:
     with serving("--certificate", str(pem / "both")) as server:
         assert send(server.port, "--host=localhost", "--tls=required", message) == 2
-    assert_one_line(capsys, "TLS failed", "check: the CA in use")
+    assert_one_line(capsys, "TLS failed", "check: the CA in use; trust another with --ca or ")
+
+
+def test_a_certificate_for_another_name_is_not_trusted(
+    message: str, pem: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving("--certificate", str(pem / "both")) as server:
+        to = ["--host=localhost", "--server-name=other.test", "--ca", str(pem / "ca")]
+        assert send(server.port, *to, "--tls=required", message) == 2
+    assert_one_line(capsys, "TLS failed", "check: --host; pass --server-name if")
 
 
 @pytest.mark.req("RFC4954-4-30/client", "RFC4954-4-30/server")
