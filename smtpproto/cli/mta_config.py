@@ -140,7 +140,8 @@ def read_configuration(path: Path) -> Configuration:
     watching = read_watching(table)
     if watching.metrics is not None:
         options["on_event"] = watching.metrics.count
-    kept = path if is_shared(queue) else path.parent / queue
+    with table.checks("queue"):
+        kept = path if is_shared(queue) else path.parent / queue
     options["tls_policies"] = _tls_policies(table, kept.with_name(f"{kept.name}.mta-sts"))
     storage = of_fields(table.table("storage"), QueueLimits, _STORAGE)
     with table.checks("queue"):

@@ -17,8 +17,12 @@ __all__ = ["is_shared", "open_control", "open_states", "open_store"]
 
 
 def is_shared(queue: str) -> bool:
-    """Return whether *queue* is the URL of a queue for several processes."""
-    return queue.startswith(("postgresql://", "postgres://"))
+    """Return whether *queue* is the URL of a queue for several processes. Raises UsageError for a
+    URL of another kind."""
+    scheme, is_url, _ = queue.partition("://")
+    if is_url and scheme not in ("postgresql", "postgres"):
+        raise UsageError("a queue is a file, or a URL that begins with postgresql://")
+    return bool(is_url)
 
 
 def open_store(queue: str, directory: Path, limits: QueueLimits) -> QueueStore:

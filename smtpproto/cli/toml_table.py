@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -166,7 +167,9 @@ class Table:
     def end(self) -> None:
         """Raise UsageError if there is a key that was not taken."""
         for name in self._left:
-            raise self.error(name, f"no such key; allowed are {', '.join(self._known)}")
+            close = get_close_matches(name, self._known, n=1)
+            advice = f"; did you mean {close[0]}?" if close else ""
+            raise self.error(name, f"no such key; allowed are {', '.join(self._known)}{advice}")
 
 
 def of_fields(table: Table, make: Callable[..., T], kinds: Mapping[str, type]) -> T:
@@ -194,7 +197,8 @@ def _lines_of(text: str) -> Mapping[KeyPath, int]:
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
-            lines.setdefault(table, number)
+            for end in range(1, len(table) + 1):
+                lines.setdefault(table[:end], number)
         else:
             keys = [*_keys(line)]
             for end in range(1, len(keys) + 1):

@@ -80,6 +80,11 @@ def refusal(tmp_path: Path, text: str) -> str:
             START + "[[listen]]\nprot = 25\n",
             "line 4: listen[1].prot: no such key; allowed are host",
         ),
+        (START + LISTEN + "[guard.receive]\n", "line 5: guard: no such key; allowed are hostname"),
+        (
+            START.replace('queue = "q', 'queue = "postgre://mail:secret@db/q') + LISTEN,
+            "line 2: queue: a queue is a file, or a URL that begins with postgresql://",
+        ),
         (START + LISTEN + "submission = true\n", "line 5: listen[1].submission: needs users"),
         (START + LISTEN + "implicit_tls = true\n", "line 5: listen[1].implicit_tls: needs a cert"),
         (START + LISTEN + "require_tls = true\n", "line 5: listen[1].require_tls: needs a certif"),
@@ -172,6 +177,11 @@ def test_an_error_names_the_line_the_key_and_what_is_allowed(
     tmp_path: Path, text: str, error: str
 ) -> None:
     assert refusal(tmp_path, text).startswith(error)
+
+
+def test_an_unknown_key_is_compared_with_those_that_are_allowed(tmp_path: Path) -> None:
+    assert refusal(tmp_path, START + LISTEN + "hots = 'x'\n").endswith("; did you mean host?")
+    assert "did you mean" not in refusal(tmp_path, START + LISTEN + "xyz = 'x'\n")
 
 
 ALIASES = """
