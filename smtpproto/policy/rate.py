@@ -199,9 +199,9 @@ class Renewal:
     keys: Sequence[str] = field(init=False)
     """The keys of the states that this looks at."""
 
-    @keys.default
-    def _keys(self) -> Sequence[str]:
-        return [*dict.fromkeys(chain.from_iterable([*self.held.values()]))]
+    def __attrs_post_init__(self) -> None:
+        keys = dict.fromkeys(chain.from_iterable([*self.held.values()]))
+        object.__setattr__(self, "keys", [*keys])  # it is frozen
 
     def __call__(self, states: Sequence[State], now: float) -> tuple[None, Sequence[Record]]:
         """Return what is to be kept."""
