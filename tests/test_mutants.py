@@ -21,6 +21,11 @@ MUTANTS = tool.read_mutants(ROOT)
 NAMES = [mutant.name for mutant in MUTANTS]
 IN_ONE_TEST = 10  # small, so that several processes share the work
 
+OPTIONS = """\
+[tool.pytest.ini_options]
+markers = ["req"]
+addopts = "-p no:smtpproto.testing.pytest_plugin"  # the package of this test has none
+"""
 CODE = "def answer():\n    return 250\n"
 TESTS = """\
 import pytest
@@ -93,7 +98,7 @@ def test_a_mutant_is_killed_only_if_a_test_fails(tmp_path: Path) -> None:
     (tmp_path / "smtpproto/answers.py").write_text(CODE)
     (tmp_path / "tests/conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
     (tmp_path / "tests/test_answers.py").write_text(TESTS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = req\n")
+    (tmp_path / "pyproject.toml").write_text(OPTIONS)
     (tmp_path / "docs/rfc/mutants").mkdir(parents=True)
     edits = [
         ("250", "251"),

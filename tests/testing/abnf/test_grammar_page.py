@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "grammar.md").read_text()
@@ -27,7 +28,7 @@ def test_the_snippets_run_and_the_property_tests_find_the_faults(
         function = names[test]
         assert callable(function)
         with pytest.raises(AssertionError):
-            function()
+            settings(max_examples=2000)(function)()
 
 
 def test_the_diagrams_match_the_grammar() -> None:
