@@ -20,7 +20,11 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TESTS = "from smtpproto.testing import SMTPD\n" + "\n".join(
     it for it in SNIPPETS if it not in (OPTIONS, ALONE, NODEMAILER)
 )
-PLUGIN = ("-p", "smtpproto.testing.pytest_plugin", "-p", "no:cacheprovider", "-W", "error")
+PLUGIN = (
+    *("-p", "smtpproto.testing.pytest_plugin", "-p", "no:cacheprovider", "-W", "error"),
+    # Django 6.1 has MAILERS for these settings too, which older releases do not know.
+    *("-W", "ignore:The EMAIL_"),
+)
 CONFTEST = """
 import asyncio, inspect, pytest
 from django.conf import settings
