@@ -185,7 +185,8 @@ class QueueSink:
         if (reply := await self._filter()) is not None:
             return reply
         header = self._header_section()
-        verdict = await self._ask(self._receiver.check, header) or found
+        checked = await self._ask(self._receiver.check, header)
+        verdict = checked or found
         if isinstance(verdict, Reply) and not verdict.positive:
             return verdict
         intake, session, envelope = self._intake, self._session, self._envelope
@@ -200,8 +201,8 @@ class QueueSink:
         if (wrong := self._wrong(deliveries)) is not None:
             return wrong
         held = None if self._filtering is None else self._filtering.hold
-        if isinstance(verdict, Hold):
-            held = verdict.reason
+        for hold in (found, checked):
+            held = hold.reason if isinstance(hold, Hold) else held
         await intake.put(message, deliveries, body, held)
         return verdict if isinstance(verdict, Reply) else self._queued()
 
