@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from ..mta.queue import Result, State, time_of_id
-from ..mta.queue_events import DeliveryEvent, FilterEvent, MessageQueued, QueueEvent
+from ..mta.queue_events import DeliveryEvent, FilterEvent, GuardEvent, MessageQueued, QueueEvent
 from ..mta.queue_values import result_of
 from ..mta.settlement import Fate, Settlement
 from ..mta.store import QueueStats
@@ -68,6 +68,12 @@ class Metrics:
             ["filter", "action"],
             registry=self.registry,
         )
+        self._guards = Counter(
+            "smtpproto_guard_refusals",
+            "Clients and recipients that a guard refused",
+            ["guard"],
+            registry=self.registry,
+        )
         self._delay = Histogram(
             "smtpproto_delivery_delay_seconds",
             "From the arrival of a message to its delivery to a recipient",
@@ -90,6 +96,8 @@ class Metrics:
                 self._count_settlement(settlement)
             case FilterEvent(filter=name, action=action):
                 self._filters.labels(name, action.value).inc()
+            case GuardEvent(guard=name):
+                self._guards.labels(name).inc()
 
     def _count_settlement(self, settlement: Settlement) -> None:
         result, attempt = result_of(settlement), settlement.attempt

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         DeliveryEvent,
         FilterAction,
         FilterEvent,
+        GuardEvent,
         MessageQueued,
         QueueEvent,
     )
@@ -42,7 +43,8 @@ else:
             ".exchangers": "Exchanger Self",
             ".memory_store": "MemoryQueue",
             ".queue": "Attempt Delivery Forwarding Message Result State",
-            ".queue_events": "DeliveryEvent FilterAction FilterEvent MessageQueued QueueEvent",
+            ".queue_events": "DeliveryEvent FilterAction FilterEvent GuardEvent MessageQueued"
+            " QueueEvent",
             ".queue_limits": "QueueLimits",
             ".retry": "RetrySchedule",
             ".rewrite": "AliasSource Aliases Expansion Target Targets",
@@ -57,9 +59,9 @@ else:
 __all__ = [
     "SRS", "AliasSource", "Aliases", "Attempt", "Body", "Claim", "Decision", "Delivery",
     "DeliveryEvent", "DestinationStats", "Direct", "DomainStats", "Done", "Ended", "Entry",
-    "Exchanger", "Expansion", "Fate", "FilterAction", "FilterEvent", "Forwarding", "Hold", "Later",
-    "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent", "QueueLimits", "QueueStats",
-    "QueueStore", "Queued", "ReportOptions", "Result", "RetrySchedule", "Route", "Routes",
-    "ScheduleLimits", "Selection", "Self", "Settlement", "SmartHost", "State", "Target",
-    "Targets", "Tracer",
+    "Exchanger", "Expansion", "Fate", "FilterAction", "FilterEvent", "Forwarding", "GuardEvent",
+    "Hold", "Later", "Local", "MemoryQueue", "Message", "MessageQueued", "QueueEvent",
+    "QueueLimits", "QueueStats", "QueueStore", "Queued", "ReportOptions", "Result",
+    "RetrySchedule", "Route", "Routes", "ScheduleLimits", "Selection", "Self", "Settlement",
+    "SmartHost", "State", "Target", "Targets", "Tracer",
 ]  # fmt: skip

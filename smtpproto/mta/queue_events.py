@@ -7,11 +7,14 @@ import enum
 from attrs import frozen
 
 from ..grammar.printable import printable
+from ..grammar.reply import Reply
 from .explain import attempt_in_words
 from .queue import Delivery, Message
 from .settlement import Done, Hold, Later, Settlement
 
-__all__ = ["DeliveryEvent", "FilterAction", "FilterEvent", "MessageQueued", "QueueEvent"]
+__all__ = [
+    "DeliveryEvent", "FilterAction", "FilterEvent", "GuardEvent", "MessageQueued", "QueueEvent",
+]  # fmt: skip
 
 _SHOWN = 5  # recipients of a message in its line
 
@@ -91,7 +94,25 @@ class FilterEvent:
         return f"{self.id}: {self.action.value} by {printable(self.filter)}{detail}"
 
 
-QueueEvent = MessageQueued | DeliveryEvent | FilterEvent
+@frozen(kw_only=True)
+class GuardEvent:
+    """A guard has refused a client, or one of its recipients: nothing enters the queue."""
+
+    guard: str
+    """``connections``, ``lists``, ``greylist``, or which limit of ``receive``."""
+    client: str
+    """The address of the client."""
+    reply: Reply
+    recipient: str = ""
+    """The recipient; "" if the client was refused as it connected."""
+
+    def __str__(self) -> str:
+        """Return the event on one line, escaped."""
+        what = f"{printable(self.recipient)} refused" if self.recipient else "refused"
+        return f"{self.client}: {what} by {self.guard}: {printable(str(self.reply))}"
+
+
+QueueEvent = MessageQueued | DeliveryEvent | FilterEvent | GuardEvent
 
 
 def _decision(settlement: Settlement) -> str:

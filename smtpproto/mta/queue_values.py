@@ -10,7 +10,7 @@ from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.printable import printable
 from .destination_stats import DestinationStats
 from .queue import Attempt
-from .queue_events import DeliveryEvent, FilterEvent, MessageQueued, QueueEvent
+from .queue_events import DeliveryEvent, FilterEvent, GuardEvent, MessageQueued, QueueEvent
 from .settlement import Done, Hold, Later, Settlement
 from .store import DomainStats, QueueStats
 
@@ -56,6 +56,15 @@ def event_values(event: QueueEvent) -> dict[str, Any]:
                 "filter": printable(event.filter),
                 "action": event.action.value,
                 "detail": printable(event.detail),
+            }
+        case GuardEvent():
+            return {
+                "event": "guard",
+                "guard": event.guard,
+                "client": event.client,
+                "recipient": printable(event.recipient),
+                "code": event.reply.code,
+                "reply": printable(str(event.reply)),
             }
 
 

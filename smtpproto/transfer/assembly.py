@@ -365,13 +365,14 @@ def assemble(
     """Return the parts of an MTA, connected. *store* is open. *look*: see :class:`.Agent`."""
     failures: Failures = deque(maxlen=_FAILURES)
     told, routes = observed(store, config.on_event, failures), config.make_routes()
+    tell = teller(config.on_event)
     hello = str(config.hostname)
     tls_reports = TLSReports(runtime, resolver, config.daily_reports)
     relay = Relay(
         runtime, resolver, config.itself, hello, config.tls_policies, tls_reports, config.srs
     )
     dmarc_reports = DMARCReports(runtime, resolver, config.daily_reports, config.inspect)
-    guarding = Guarding(runtime, resolver, config.guards)
+    guarding = Guarding(runtime, resolver, config.guards, tell)
     agent = Agent(
         runtime,
         told,
@@ -397,7 +398,7 @@ def assemble(
         signer=config.sign,
         sealer=config.seal,
         filters=config.filters,
-        tell=teller(config.on_event),
+        tell=tell,
         count_check=dmarc_reports.count,
         wake=agent.wake,
     )

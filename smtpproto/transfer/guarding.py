@@ -18,6 +18,7 @@ from ..grammar.printable import printable
 from ..grammar.reply import Reply
 from ..limits import STATE_NAME
 from ..mta.queue import Attempt, Delivery, Result
+from ..mta.queue_events import GuardEvent
 from ..mta.schedule import Job
 from ..policy.dnsbl import DNSLists, Listing
 from ..policy.greylist import Triplet
@@ -27,6 +28,7 @@ from ..ports import Event, Runtime, result
 from ..server.handler import Hook, Session, Verdict
 from ..server.networks import is_among, network_name
 from .guards import Guards, Limits, limit_of
+from .observed_store import Listener
 from .receive import Receiver, user_of
 
 __all__ = ["Guarding", "Permit"]
@@ -74,6 +76,7 @@ class Guarding:
     _runtime: Runtime
     _resolver: Resolver
     guards: Guards
+    tell: Listener
     _store: StateStore = field(init=False)
     _lists: DNSLists = field(init=False)
     _slots: dict[str, float] = field(factory=dict, init=False)  # the next time that is free
@@ -256,7 +259,8 @@ class _Connection:
         if grant is not None and not grant.number:
             self._demand = Demand({})
             text = "Too many connections from your network"
-            return Reply(421, "4.7.0", f"{text}; {_again(max(grant.waits.values()))}")
+            reply = Reply(421, "4.7.0", f"{text}; {_again(max(grant.waits.values()))}")
+            return self._refused("connections", session, reply)
         return await result(self._connect(session))
 
     async def mail(
@@ -294,12 +298,21 @@ class _Connection:
     async def _refusal(self, session: Session, recipient: ForwardPath) -> Reply | None:
         is_stranger = not self._is_exempt(session)
         if is_stranger and not self._takes_all(recipient):
-            refusal = await self._list_refusal(session) or await self._greylisted(
-                session, recipient
-            )
-            if refusal is not None:
-                return refusal
+            if (refusal := await self._list_refusal(session)) is not None:
+                return self._refused("lists", session, refusal, recipient)
+            if (refusal := await self._greylisted(session, recipient)) is not None:
+                return self._refused("greylist", session, refusal, recipient)
         return await self._over_limit(session, recipient, is_stranger)
+
+    def _refused(
+        self, guard: str, session: Session, reply: Reply, recipient: ForwardPath | None = None
+    ) -> Reply:
+        """Tell that *guard* has refused something by *reply*, which is returned."""
+        about = "" if recipient is None else str(recipient)
+        client = session.peer[0]
+        event = GuardEvent(guard=guard, client=client, reply=reply, recipient=about)
+        self._guarding.tell(event)
+        return reply
 
     def _takes_all(self, recipient: ForwardPath) -> bool:
         exempt, domain = self._guarding.guards.exempt_recipients, recipient.domain
@@ -352,8 +365,10 @@ class _Connection:
         if grant is None or grant.number:
             return None
         name, wait = max(grant.waits.items(), key=lambda it: it[1])
-        text = f"{_WHAT[name.partition(':')[0]]}; {_again(wait)}"
-        return Reply(452, "4.5.3", text) if self._accepted else Reply(450, "4.7.1", text)
+        limit = name.partition(":")[0]
+        text = f"{_WHAT[limit]}; {_again(wait)}"
+        reply = Reply(452, "4.5.3", text) if self._accepted else Reply(450, "4.7.1", text)
+        return self._refused(limit, session, reply, recipient)
 
 
 def _again(seconds: float) -> str:

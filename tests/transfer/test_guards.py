@@ -44,7 +44,8 @@ class Guarded(Site):
             **options,
         )
         self.zone.runtime = self.simulation
-        self.guarding = Guarding(self.simulation, self.zone, guards)
+        self.events: list[Any] = []
+        self.guarding = Guarding(self.simulation, self.zone, guards, self.events.append)
 
     def replies(self, *recipients: str, sender: str = ANN) -> list[str]:
         """Return the replies to RCPT, in one transaction."""
@@ -78,6 +79,18 @@ def test_recipients_beyond_the_limit_of_a_network_are_refused_for_now_with_the_s
     text = "Too many recipients from your network; try again in 1800 seconds"
     assert first[2] == f"452 4.5.3 {text}"
     assert site.replies(DAVE) == [f"450 4.7.1 {text}"]
+    assert list(map(str, site.events)) == [
+        f"192.0.2.1: {DAVE} refused by network: {code} {text}"
+        for code in ("452 4.5.3", "450 4.7.1")
+    ]
+
+
+@pytest.mark.parametrize("guard", ["greylist", "lists"])
+def test_what_a_guard_refuses_is_told(guard: str) -> None:
+    guards = Guards(lists=["bl.example"]) if guard == "lists" else Guards(greylist=Greylist())
+    site = Guarded(guards, LIST)
+    [reply] = site.replies(BOB)
+    assert [str(it) for it in site.events] == [f"192.0.2.1: {BOB} refused by {guard}: {reply}"]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +156,9 @@ def test_connections_beyond_a_limit_are_greeted_with_421() -> None:
 
     text = "421 mx.example.org Too many connections from your network; try again in 2 seconds"
     assert site.run(scenario) == text
+    assert str(site.events[0]) == f"192.0.2.1: refused by connections: {text}".replace(
+        "421 mx.example.org", "421 4.7.0"
+    )
 
 
 def test_a_connection_counts_no_more_wherever_its_hook_was_cancelled() -> None:
@@ -299,7 +315,7 @@ def test_guards_are_asked_whatever_a_receiver_defines() -> None:
 def test_without_guards_a_receiver_is_left_as_it_is() -> None:
     site = Site()
     receiver = Receiver(site.intake)
-    Guarding(site.simulation, Zone({}), Guards(store=MemoryStates())).guard(receiver)
+    Guarding(site.simulation, Zone({}), Guards(store=MemoryStates()), print).guard(receiver)
     assert "rcpt" not in vars(receiver)
 
 

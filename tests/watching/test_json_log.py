@@ -16,6 +16,7 @@ from smtpproto.mta import (
     Fate,
     FilterAction,
     FilterEvent,
+    GuardEvent,
     Hold,
     Later,
     MessageQueued,
@@ -101,6 +102,14 @@ def test_what_a_filter_did_has_its_facts() -> None:
     event = FilterEvent(id="m1", filter="spamd", action=FilterAction.HELD, detail="\x1b[1m")
     facts = {"event": "filter", "id": "m1", "filter": "spamd", "action": "held"}
     assert (facts | {"detail": "\\x1b[1m"}).items() <= logged("%s", event).items()
+
+
+def test_what_a_guard_refused_has_its_facts() -> None:
+    reply = Reply(450, "4.7.1", "Try again")
+    event = GuardEvent(guard="user", client="192.0.2.1", reply=reply, recipient="bob@a.test")
+    facts = {"event": "guard", "guard": "user", "client": "192.0.2.1", "recipient": "bob@a.test"}
+    assert (facts | {"code": 450}).items() <= logged("%s", event).items()
+    assert "bob@a.test refused by user: 450" in str(event)
 
 
 def test_text_of_others_cannot_make_lines_or_move_the_cursor() -> None:

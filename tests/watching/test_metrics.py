@@ -17,6 +17,7 @@ from smtpproto.mta import (
     Fate,
     FilterAction,
     FilterEvent,
+    GuardEvent,
     Hold,
     Later,
     MemoryQueue,
@@ -59,6 +60,7 @@ def test_prometheus_reads_what_was_counted_and_what_is_in_the_queue() -> None:
         settled(Hold("why"), result=Result.UNKNOWN),
         settled(Done(Fate.EXPIRED)),
         FilterEvent(id="m3", filter="spamd", action=FilterAction.REFUSED),
+        GuardEvent(guard="greylist", client="192.0.2.1", reply=Reply(451)),
     ):
         metrics.count(event)
     with MTA("mx.example.org", MemoryQueue(), {}) as mail:
@@ -71,6 +73,7 @@ def test_prometheus_reads_what_was_counted_and_what_is_in_the_queue() -> None:
     assert plain.headers["Content-Type"].startswith("text/plain")
     found = samples(text)
     assert found["smtpproto_messages_total", "kind=mail"] == 1
+    assert found["smtpproto_guard_refusals_total", "guard=greylist"] == 1
     assert found["smtpproto_messages_total", "kind=report"] == 1
     for result in ("relayed", "failed", "expired", "deferred", "held"):
         assert found["smtpproto_deliveries_total", f"result={result}"] == 1

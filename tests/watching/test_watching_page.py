@@ -22,6 +22,7 @@ from smtpproto.mta import (
     DomainStats,
     FilterAction,
     FilterEvent,
+    GuardEvent,
     Later,
     MemoryQueue,
     MessageQueued,
@@ -79,6 +80,7 @@ def test_the_configuration_is_correct(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_the_page_has_each_metric_with_its_type_and_label() -> None:
     metrics = Metrics()
     metrics.count(FilterEvent(id="m1", filter="spamd", action=FilterAction.HELD))
+    metrics.count(GuardEvent(guard="lists", client="192.0.2.1", reply=Reply(554)))
     with MTA("mx.example.org", MemoryQueue(), {}) as mail, metrics.watch(mail):
         run(mail.queue.put([held("bob@example.net")]))
         found = set()
