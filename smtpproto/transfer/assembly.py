@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from attrs import Factory, asdict, define, evolve, field, frozen
 from attrs.validators import ge
@@ -324,18 +324,8 @@ class RunningMTA:
         routes = config.make_routes()
         judge = Judge(config.retry)
         self.agent.use(routes, _reporter_of(config), judge, config.limits, config.sign)
-        self.intake = evolve(
-            self.intake,
-            recipients=_recipients_of(self.runtime, config, routes),
-            relaying=config,
-            schedule=config.retry,
-            max_hops=config.max_hops,
-            resolver=resolver,
-            inspect=config.inspect,
-            signer=config.sign,
-            sealer=config.seal,
-            filters=config.filters,
-        )
+        options = _intake_options(self.runtime, config, resolver, routes)
+        self.intake = evolve(self.intake, **options)
 
 
 def _reporter_of(config: MTAConfig) -> Reporter:
@@ -347,8 +337,11 @@ def _reporter_of(config: MTAConfig) -> Reporter:
     )
 
 
-def _recipients_of(runtime: Runtime, config: MTAConfig, routes: Routes) -> Recipients:
-    return Recipients(
+def _intake_options(
+    runtime: Runtime, config: MTAConfig, resolver: Resolver, routes: Routes
+) -> dict[str, Any]:
+    """Return the attributes of an :class:`.Intake` that :meth:`RunningMTA.reload` changes."""
+    recipients = Recipients(
         runtime=runtime,
         hostname=config.hostname,
         routes=routes,
@@ -357,6 +350,17 @@ def _recipients_of(runtime: Runtime, config: MTAConfig, routes: Routes) -> Recip
         aliases=config.aliases,
         srs=config.srs,
     )
+    return {
+        "recipients": recipients,
+        "relaying": config,
+        "schedule": config.retry,
+        "max_hops": config.max_hops,
+        "resolver": resolver,
+        "inspect": config.inspect,
+        "signer": config.sign,
+        "sealer": config.seal,
+        "filters": config.filters,
+    }
 
 
 def assemble(
@@ -389,18 +393,10 @@ def assemble(
         runtime=runtime,
         store=told,
         tracer=Tracer(hostname=config.hostname),
-        recipients=_recipients_of(runtime, config, routes),
-        relaying=config,
-        schedule=config.retry,
-        max_hops=config.max_hops,
-        resolver=resolver,
-        inspect=config.inspect,
-        signer=config.sign,
-        sealer=config.seal,
-        filters=config.filters,
         tell=tell,
         count_check=dmarc_reports.count,
         wake=agent.wake,
+        **_intake_options(runtime, config, resolver, routes),
     )
     reports = ReportSchedule(runtime, [tls_reports, dmarc_reports])
     parts = agent, told, runtime, config, reports, relay, dmarc_reports, guarding
