@@ -191,10 +191,7 @@ class Agent:
 
     async def _post(self) -> None:
         await self._noticeboard.post()
-        self._report(self._posted)
-
-    def _posted(self) -> None:
-        self._noticeboard.busy = False
+        self._report(self._noticeboard.ended)
 
     # -- claims ------------------------------------------------------------------------------
 

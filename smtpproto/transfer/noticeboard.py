@@ -28,8 +28,7 @@ class Noticeboard:
     _store: QueueStore
     _schedule: Schedule
     _look: float
-    busy: bool = field(default=False, init=False)
-    """Whether it posts now; the caller ends that."""
+    _busy: bool = field(default=False, init=False)
     _posted: Mapping[str, DestinationStats] = field(factory=dict, init=False)
     _at: float = field(default=-inf, init=False)  # of the last post, by Runtime.now
     _looked: float = field(default=-inf, init=False)
@@ -37,28 +36,32 @@ class Noticeboard:
 
     def pause(self) -> float:
         """Return for how many seconds there is nothing to do."""
-        if self.busy:
+        if self._busy:
             return inf
         until = self._looked + _APART if self._again else self._at + self._look
         return max(until - self._runtime.now(), 0.0)
 
     def begins(self) -> bool:
-        """Return whether to post now; if so, :meth:`post` must follow."""
+        """Return whether to post now; if so, :meth:`post` and :meth:`ended` must follow."""
         now = self._runtime.now()
         self._again = True
-        if self.busy or now < self._looked + _APART:
+        if self._busy or now < self._looked + _APART:
             return False
         self._looked, self._again = now, False
         known = self._schedule.known(self._runtime.utc())
         if known == self._posted and now < self._at + self._look:
             return False
-        self._posted, self._at, self.busy = known, now, True
+        self._posted, self._at, self._busy = known, now, True
         return True
 
     async def post(self) -> None:
         """Post it, unless the store fails."""
         with contextlib.suppress(QueueFailed):  # claims tell of it
             await self._store.post(self._posted, self._runtime.utc())
+
+    def ended(self) -> None:
+        """The post has ended."""
+        self._busy = False
 
     async def clear(self) -> None:
         """Post that nothing is known any more."""
