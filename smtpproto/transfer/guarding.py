@@ -168,9 +168,9 @@ class Guarding:
 
     async def permit(self, job: Job) -> Permit:
         """Return what of *job* may be tried now. Call :meth:`end` after that."""
-        demand = self.demand(self._sending(job), len(job.deliveries))
-        if not demand.limits:
+        if not (limits := self._sending(job)):
             return Permit(job.deliveries)
+        demand = self.demand(limits, len(job.deliveries))
         grant = await self.grant(demand) or Grant(0, {"": _FAILED})
         allowed, postponed = job.deliveries[: grant.number], job.deliveries[grant.number :]
         if not postponed:
