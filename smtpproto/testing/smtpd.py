@@ -67,7 +67,7 @@ class _Kit:
 
     _server: ServerBase | None = None
 
-    def __init__(self, options: SMTPDOptions) -> None:
+    def __init__(self, **options: Unpack[SMTPDOptions]) -> None:
         check_names(type(self).__name__, options, sorted(SMTPDOptions.__annotations__))
         self._options = options
         self.host: str = options.get("host", "127.0.0.1")
@@ -292,9 +292,6 @@ class SMTPD(_Kit):
     in use, TypeError and ValueError for wrong options, ImportError for TLS without ``trustme``.
     """
 
-    def __init__(self, **options: Unpack[SMTPDOptions]) -> None:
-        super().__init__(options)
-
     def __enter__(self) -> Self:
         from ..adapters.blocking_server import Server  # noqa: PLC0415 - not for AsyncSMTPD
 
@@ -329,9 +326,6 @@ class AsyncSMTPD(_Kit):
     """A mail server for tests, in the running loop of asyncio or trio:
     ``async with AsyncSMTPD() as smtpd:``. Otherwise it is like :class:`SMTPD`.
     """
-
-    def __init__(self, **options: Unpack[SMTPDOptions]) -> None:
-        super().__init__(options)
 
     async def __aenter__(self) -> Self:
         start = _start_in_trio if _in_trio() else _start_in_asyncio
