@@ -26,20 +26,9 @@ from smtpproto.testing import (
     shrink,
 )
 from smtpproto.testing.certificates import client_context
+from tests.support import server_dialogue
 
-HELLO = """
-    S: 220 ...
-    C: EHLO client.example
-    S: 250-localhost greets you
-    S: 250-PIPELINING
-    S: 250-SIZE 33554432
-    S: 250-8BITMIME
-    S: 250-SMTPUTF8
-    S: 250-CHUNKING
-    S: 250-LIMITS RCPTMAX=1000
-    S: 250-ENHANCEDSTATUSCODES
-    S: 250 HELP
-"""
+HELLO = server_dialogue.HELLO.replace(server_dialogue.GREETING, "S: 220 ...")
 MAIL = """
     C: MAIL FROM:<ann@example.org>
     C: RCPT TO:<bob@example.org>
