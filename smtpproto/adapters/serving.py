@@ -21,7 +21,6 @@ _log = logging.getLogger("smtpproto.server")
 GRACE = 30.0  # seconds for messages in flight when a server stops
 LAST = 5.0  # seconds more for what runs at the end of a connection; then it is abandoned
 
-
 ConversationMaker = Callable[[Stream, HandlerSource, ServerConfig, Runtime, Usage], Conversation]
 
 
@@ -56,9 +55,8 @@ class ServerBase(ABC):
         self._listeners: Listeners | None = None
         self._addresses: list[Address] = []
         self._acceptor = listening.Acceptor(self._begin)
-        self._make_conversation: ConversationMaker = (
-            Conversation  # test tools wrap the stream of each connection
-        )
+        # Tools for tests wrap the stream of each connection.
+        self._make_conversation: ConversationMaker = Conversation
         self._stopping = False
         self._prepare()
 
