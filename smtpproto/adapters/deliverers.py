@@ -57,8 +57,8 @@ def failure(message: Message, recipient: ForwardPath, error: Exception) -> Reply
 def mailbox_at(place: Place, recipient: ForwardPath, exists: Callable[[Path], bool]) -> Path | None:
     """Return the path of the mailbox of *recipient*; None if it has none.
 
-    Raises OSError if there is no mailbox at all, as where a disk is not mounted, or the path is
-    wrong: no mail must be refused for ever because of that.
+    Raises OSError if the directory of all mailboxes is empty or missing: a disk may not be mounted,
+    or the path may be wrong, and no mail must be refused for ever because of that.
     """
     path = place.path(recipient)
     if path is None:

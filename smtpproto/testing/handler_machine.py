@@ -36,7 +36,7 @@ class _Connection:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.accepted: list[str] | None = None
-        """The recipients that the server has accepted; None: there is no transaction."""
+        """The recipients that the server has accepted; None outside of a transaction."""
         self._input = self._output = b""
         self._ended = False
         self._loop = loop
