@@ -73,7 +73,7 @@ def pyright(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the library beside its peers, and write docs/performance-figures.md.
+    """Measure the library beside its peers, and write docs/reference/performance-figures.md.
 
     With arguments (``-- --help``) it prints the report; ``-- --smoke`` only tries everything.
     """
@@ -137,7 +137,7 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def requirements(session: nox.Session) -> None:
-    """Write docs/requirements.md, the tests of each requirement; with ``-- --check`` compare it."""
+    """Write the tests of each requirement; with ``-- --check`` compare the page."""
     session.run(sys.executable, "docs/rfc/matrix.py", *session.posargs)
 
 
@@ -150,7 +150,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def tables(session: nox.Session) -> None:
-    """Write docs/tables.md and the diagrams of docs/grammar.md; ``-- --check`` compares them."""
+    """Write tables.md and the diagrams of grammar.md; ``-- --check`` compares them."""
     session.install("-e", ".", "railroad-diagrams>=3")
     session.run("python", "docs/tables.py", *session.posargs)
     session.run("python", "docs/railroads.py", *session.posargs)

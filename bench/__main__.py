@@ -21,7 +21,7 @@ from .report import absences
 from .running import Plan, Runner
 from .sections import Section, Suite
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "reference"
 
 
 def arguments() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
         "--tree", type=tree, action="append", default=[], metavar="NAME=PATH",
         help="measure our contenders also with the library in another directory",
     )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help="write the report to docs/ as well")
+    parser.add_argument("--write", action="store_true", help="write the report to the docs as well")
     return parser.parse_args()
 
 
@@ -108,10 +108,10 @@ def report(head: str, sections: Sequence[Section]) -> str:
 HEAD = """\
 # Performance figures
 
-Written by `nox -s bench`: see [performance.md](performance.md), also for what the figures can and
-cannot say. "CPU" is CPU time. "Against the floor" is the CPU time as a multiple of what a program
-needs that only moves octets; "times aiosmtpd" is how much more a contender does in the same CPU
-time. After ± is half of the range of all rounds.
+Written by `nox -s bench`: see [performance.md](../explanation/performance.md), also for
+what the figures can and cannot say. "CPU" is CPU time. "Against the floor" is the CPU time as a
+multiple of what a program needs that only moves octets; "times aiosmtpd" is how much
+more a contender does in the same CPU time. After ± is half of the range of all rounds.
 """
 
 
@@ -151,14 +151,14 @@ def failures(sections: Sequence[Section]) -> list[str]:
 
 
 def write(head: str, sections: Sequence[Section]) -> None:
-    """Write the report and its charts to docs/."""
+    """Write the report and its charts to docs/reference/."""
     for section in sections:
         if section.drawing:
             name = f"performance-{section.title.lower()}.svg"
             (DOCS / name).write_text(section.drawing)
             head += f"\n![{section.title}]({name})\n"
     (DOCS / "performance-figures.md").write_text(report(head, sections))
-    print("written: docs/performance-figures.md", file=sys.stderr)
+    print("written: docs/reference/performance-figures.md", file=sys.stderr)
 
 
 if __name__ == "__main__":

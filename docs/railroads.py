@@ -1,4 +1,4 @@
-"""Draws the diagrams of docs/grammar.md from the ABNF: ``nox -s tables``; the tests compare."""
+"""Draws the diagrams of docs/reference/grammar.md: ``nox -s tables``; the tests compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RULES = (
     *("ehlo", "mail", "rcpt", "Path", "Mailbox", "Local-part", "Quoted-string", "Domain"),
     *("address-literal", "esmtp-param", "auth", "xtext", "Reply-line", "ehlo-ok-rsp"),
 )
-PAGE = Path(__file__).with_name("grammar.md")
+PAGE = Path(__file__).parent / "reference/grammar.md"
 START = "<!-- Drawn by `nox -s tables`; do not edit below. -->\n"
 CSS = """
 svg { background: #fff }

@@ -1,4 +1,4 @@
-"""Draws docs/tables.md from the library's own tables: ``nox -s tables``; the tests compare."""
+"""Draws docs/reference/tables.md from the library: ``nox -s tables``; the tests compare."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BELOW = (
     *(RetrySchedule, ScheduleLimits, ReportOptions, DNSCacheLimits),
     *(Guards, ReceiveLimits, SendLimits),
 )
-PAGE = Path(__file__).with_name("tables.md")
+PAGE = Path(__file__).parent / "reference/tables.md"
 
 PHASES = """# Tables
 

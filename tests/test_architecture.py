@@ -1,4 +1,4 @@
-"""docs/architecture.md and CONTRIBUTING.md: the files and names that they point to exist."""
+"""architecture.md and CONTRIBUTING.md: the files and names that they point to exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import smtpproto
 from .test_rings import BELOW
 
 LIBRARY = Path(smtpproto.__file__).parent
-PAGE = (LIBRARY.parent / "docs" / "architecture.md").read_text()
+PAGE = (LIBRARY.parent / "docs" / "explanation" / "architecture.md").read_text()
 INDEX = re.findall(r"`([\w/]+\.py): ([\w.]+)`", PAGE)
 TABLE = PAGE.partition("| ring |")[2].partition("\n\n")[0]
 RECIPES = (LIBRARY.parent / "CONTRIBUTING.md").read_text()

@@ -1,4 +1,4 @@
-"""The tree of errors: its drawings and the tables of docs/errors.md match the classes."""
+"""The tree of errors: its drawings and the tables of docs/reference/errors.md match the classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from smtpproto import GrammarError, Outcome, Refusal, Reply, SendRefused, TimedO
 from smtpproto.errors import CHECKS, SMTPError
 from tests.support.envelopes import TO_BOB
 
-PAGE = (Path(__file__).parent.parent / "docs" / "errors.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "errors.md").read_text()
 BUILTIN = (ValueError, ConnectionError, TimeoutError)
 
 

@@ -1,4 +1,4 @@
-"""The code, the configuration and the bounds in docs/guards.md are right."""
+"""The code, the configuration and the bounds in docs/howto/guards.md are right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from smtpproto.transfer import Guards
 from tests.test_public_face import check_imports
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs/guards.md").read_text()
+PAGE = (ROOT / "docs/howto/guards.md").read_text()
 AGENT, ALONE = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 START = 'hostname = "mx.example.org"\nqueue = "queue.db"\n[[listen]]\nport = 25\n'

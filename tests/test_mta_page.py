@@ -1,4 +1,4 @@
-"""The code, the configuration and the errors in docs/mta.md are right."""
+"""The code, the configuration and the errors in docs/howto/mta.md are right."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from smtpproto.mta.explain import explain
 from smtpproto.policy import Algorithm
 from smtpproto.testing.simulation import EPOCH
 
-PAGE = (Path(__file__).parent.parent / "docs/mta.md").read_text()
+PAGE = (Path(__file__).parent.parent / "docs/howto/mta.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

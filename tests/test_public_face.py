@@ -70,7 +70,7 @@ PUBLIC = (
 PROGRAMS = sorted(
     [*ROOT.glob("examples/*.py"), *ROOT.glob("tests/adapters/*.py"), ROOT / "docs/tables.py"]
 )
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 ALIASES = {
     "Credential",
     "HelloHost",

@@ -50,6 +50,7 @@ def root(tmp_path: Path) -> Path:
     write(tmp_path, "docs/rfc/sources.csv", "source,title\n1,First\n2,Second\n")
     write(tmp_path, "docs/rfc/waivers.csv", "id,reason\nRFC1-2-*,nothing is ever given up\n")
     write(tmp_path, "docs/rfc/mutants/1.toml", MUTANT.format(251))
+    (tmp_path / "docs/reference").mkdir()
     write(tmp_path, "smtpproto/answers.py", CODE)
     write(tmp_path, "tests/a/test_answers.py", TESTS)
     assert matrix.main([], tmp_path) == 0
@@ -89,7 +90,7 @@ def test_every_source_has_a_section_on_the_page(project: Any) -> None:
 
 
 def test_the_page_lists_each_requirement_with_its_state(root: Path) -> None:
-    page = (root / "docs/requirements.md").read_text()
+    page = (root / "docs/reference/requirements.md").read_text()
     assert "| MUST | 1 | 1 | 1 | 0 | 0 | 1 | 0 |\n" in page
     assert "| MUST NOT | 1 | 0 | 0 | 1 | 0 | 0 | 0 |\n" in page
     assert "| RFC 1: First | 3 | 1 | 1 | 1 | 1 | 0 | 0 |\n" in page
@@ -118,7 +119,7 @@ def test_an_outdated_page_is_reported_and_rewritten(
     assert faults(root, capsys, "--check", code=0) == []
     write(root, "tests/test_more.py", TESTS.replace("1-1-01", "2-1-01"))
     [line] = faults(root, capsys, "--check")
-    assert line == "docs/requirements.md is not up to date: run nox -s requirements"
+    assert line == "docs/reference/requirements.md is not up to date: run nox -s requirements"
     assert faults(root, capsys, code=0) == faults(root, capsys, "--check", code=0) == []
 
 
@@ -188,9 +189,9 @@ def test_a_covered_requirement_without_a_test_is_an_error(
 ) -> None:
     write(root, "tests/a/test_answers.py", "def test_answer(): ...\n")
     write(root, "docs/rfc/mutants/1.toml", "")
-    before = (root / "docs/requirements.md").read_text()
+    before = (root / "docs/reference/requirements.md").read_text()
     assert faults(root, capsys) == ["RFC1-1-01: covered until now, but no test names it any more"]
-    assert (root / "docs/requirements.md").read_text() == before
+    assert (root / "docs/reference/requirements.md").read_text() == before
     write(root, "docs/rfc/waivers.csv", "id,reason\nRFC1-1-01,no answers any more\n")
     assert faults(root, capsys, code=0) == []
 

@@ -1,4 +1,4 @@
-"""Joins requirements, waivers and tests; writes docs/requirements.md.
+"""Joins requirements, waivers and tests; writes docs/reference/requirements.md.
 
     python docs/rfc/matrix.py                  write the page
     python docs/rfc/matrix.py --check          only look whether the page is up to date
@@ -28,7 +28,7 @@ from marks import Marks
 from mutants import Mutant, read_mutants
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = "docs/requirements.md"
+PAGE = "docs/reference/requirements.md"
 COUNTED = ("core", "adapter", "config", "policy")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 REQUIRED = ("MUST", "MUST NOT")

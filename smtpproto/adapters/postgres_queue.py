@@ -5,7 +5,7 @@
     queue = PostgresQueue("postgresql://mail@db.example.org/mail")
     await queue.open(runtime)
 
-It needs psycopg: ``pip install "smtpproto-sansio[postgres]"``. docs/postgres.md has the rest.
+It needs psycopg: ``pip install "smtpproto-sansio[postgres]"``. docs/howto/postgres.md has the rest.
 """
 
 from __future__ import annotations

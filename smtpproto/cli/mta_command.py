@@ -20,9 +20,9 @@ from .options import UsageError
 _log = logging.getLogger("smtpproto.queue")
 
 DESCRIPTION = """Take mail, keep it in a queue, and deliver it to mailboxes here, by MX, or to smart
-hosts, as the file says (see docs/mta.md). It prints "listening on HOST port N" when it is ready, or
-"delivering" if it takes no mail itself. The first SIGINT or SIGTERM stops it: it takes no more
-mail, and gives the messages in progress some time to end; all others stay in the queue. SIGHUP
+hosts, as the file says (see docs/howto/mta.md). It prints "listening on HOST port N" when it is
+ready, or "delivering" if it takes no mail itself. The first SIGINT or SIGTERM stops it: it takes no
+more mail, and gives the messages in progress some time to end; all others stay in the queue. SIGHUP
 reads the file and the certificates again. smtpproto queue shows and changes it."""
 
 

@@ -1,4 +1,4 @@
-"""The configuration file of ``smtpproto mta``. docs/mta.md describes its keys."""
+"""The configuration file of ``smtpproto mta``. docs/howto/mta.md describes its keys."""
 
 from __future__ import annotations
 

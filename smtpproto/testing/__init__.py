@@ -1,18 +1,18 @@
 """Ring 6: tools for tests, of this library and of programs that use it.
 
 ``smtpd`` is a mail server for tests of programs that send mail, ``trouble`` what can go wrong with
-it, and ``inbox`` the handler that keeps what arrives: see docs/testing.md.
+it, and ``inbox`` the handler that keeps what arrives: see docs/tutorials/testing.md.
 ``transcript`` is the text form of a dialogue, ``recording`` and ``recording_proxy`` record
 one, ``replay`` and ``machine_replay`` play one side of it, and ``shrinking`` shortens it: see
-docs/transcripts.md.
+docs/howto/transcripts.md.
 ``script`` plays one side of a written dialogue. ``simulation`` runs clients and servers against
 each other over a network with faults; one integer reproduces a run. ``explore`` finds the integer
-with which your handler fails: see docs/find-the-bug.md. ``zone`` answers questions to
-the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/simulation.md.
-``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/grammar.md.
+with which your handler fails: see docs/howto/find-the-bug.md. ``zone`` answers questions to
+the DNS from a table. ``internet`` has domains, hosts and mail agents: see docs/howto/simulation.md.
+``abnf`` has the ABNF of SMTP as data, as an oracle for parsers: see docs/reference/grammar.md.
 ``strategies`` has Hypothesis strategies for all values of the grammar, for messages and for whole
 sessions, and needs ``hypothesis``; ``laws`` has laws to check with them, and ``handler_machine`` a
-state machine that tests a handler: see docs/property-tests.md.
+state machine that tests a handler: see docs/howto/property-tests.md.
 """
 
 from typing import TYPE_CHECKING

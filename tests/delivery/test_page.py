@@ -1,4 +1,4 @@
-"""The code, the configuration and the table of docs/delivery.md are right."""
+"""The code, the configuration and the table of docs/howto/delivery.md are right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from smtpproto.cli import main
 from smtpproto.delivery import Place, exit_reply
 from smtpproto.grammar.address import ForwardPath
 
-PAGE = (Path(__file__).parents[2] / "docs/delivery.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/delivery.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The examples in docs/doctor.md."""
+"""The examples in docs/howto/doctor.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/make-your-mail-arrive.md leads from nothing to mail that large receivers accept."""
+"""docs/howto/make-your-mail-arrive.md leads from nothing to mail that large receivers accept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smtpproto.testing import Simulation, Zone
 from tests.doctor.messages import NOW
 from tests.test_public_face import check_imports
 
-PAGE = (Path(__file__).parents[2] / "docs/make-your-mail-arrive.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/make-your-mail-arrive.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^smtpproto (dkim-key .*)$", PAGE, re.MULTILINE)
 RECORDS = re.findall(r"^(\S+)\.\s+IN (\w+) +(.+)$", PAGE, re.MULTILINE)

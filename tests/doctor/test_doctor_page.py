@@ -1,4 +1,4 @@
-"""The example and the code in docs/doctor.md are right."""
+"""The example and the code in docs/howto/doctor.md are right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.doctor.messages import examine
 from tests.doctor.sick import sick_message, sick_world
 from tests.test_public_face import check_imports
 
-PAGE = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/doctor.md").read_text()
 [SNIPPET] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The code and the configuration in docs/filters.md are right."""
+"""The code and the configuration in docs/howto/filters.md are right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smtpproto.mta import FilterAction, FilterEvent
 from tests.cli.test_mta_config import LISTEN, START
 from tests.support.filter_peers import FilterNetwork, ask, message
 
-PAGE = (Path(__file__).parents[2] / "docs/filters.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/filters.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

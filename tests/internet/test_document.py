@@ -1,4 +1,4 @@
-"""The code in docs/simulation.md runs and does what the text says."""
+"""The code in docs/howto/simulation.md runs and does what the text says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import fields
 
 from smtpproto.testing.internet import Behaviour
 
-PAGE = Path(__file__).parent.parent.parent / "docs/simulation.md"
+PAGE = Path(__file__).parent.parent.parent / "docs/howto/simulation.md"
 
 
 def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""docs/mail-server.md, followed from its first command to its last.
+"""docs/tutorials/mail-server.md, followed from its first command to its last.
 
 It is followed in a namespace with a network, users, a resolver and /srv of its own, so that paths
 and ports are those of the page.
@@ -33,7 +33,7 @@ pytest.importorskip("dns")
 pytest.importorskip("cryptography")
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/mail-server.md").read_text()
+PAGE = (ROOT / "docs/tutorials/mail-server.md").read_text()
 
 _ID = r"\b01[0-9a-z]{24}\b"
 _BLOCK = r"^```(\w+)\n([\s\S]*?)^```|((?:^    .*\n)+)"

@@ -1,4 +1,4 @@
-"""The session in docs/mta.md: the command mta, swaks, NSD, Postfix and a host that greylists."""
+"""The session in docs/howto/mta.md: mta, swaks, NSD, Postfix and a host that greylists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.interop.programs import TIMEOUT, find_program, free_port, running, wa
 
 pytest.importorskip("dns")
 
-PAGE = (Path(__file__).parents[2] / "docs/mta.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/mta.md").read_text()
 SESSION = PAGE.partition("\n### A whole session\n")[2].partition("\n## ")[0]
 CONFIGURATION, *COMMANDS = [
     re.sub(r"^    ", "", block, flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""nodemailer sends to the server for tests, as docs/testing.md shows it."""
+"""nodemailer sends to the server for tests, as docs/tutorials/testing.md shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The code and the configuration in docs/postgres.md are right."""
+"""The code and the configuration in docs/howto/postgres.md are right."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.interop.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.peer("postgresql")
 
-PAGE = (Path(__file__).parents[2] / "docs/postgres.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/postgres.md").read_text()
 
 
 def part(kind: str, server: PostgreSQL) -> str:

@@ -1,4 +1,4 @@
-"""Prometheus's own checks of our metrics, and of the rules in docs/watching.md."""
+"""Prometheus's own checks of our metrics, and of the rules in docs/howto/watching.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.watching.reading import get
 
 pytestmark = pytest.mark.peer("prometheus")
 
-PAGE = (Path(__file__).parents[2] / "docs/watching.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/watching.md").read_text()
 
 
 def promtool(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:

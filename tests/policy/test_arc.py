@@ -312,7 +312,7 @@ def test_fields_that_must_not_be_signed_cannot_be_chosen(name: str) -> None:
 
 
 def test_the_page_on_arc_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (ROOT / "docs/policy/arc.md").read_text()
+    page = (ROOT / "docs/reference/policy/arc.md").read_text()
     [snippet] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     check_imports(snippet)
     names: dict[str, Any] = {}

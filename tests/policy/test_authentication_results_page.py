@@ -1,4 +1,4 @@
-"""The code and the field in docs/policy/authentication-results.md are right."""
+"""The code and the field in docs/reference/policy/authentication-results.md are right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.test_public_face import check_imports
 
 from .spf_zones import check, zone
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/authentication-results.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/authentication-results.md").read_text()
 [SNIPPET] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [FIELD] = re.findall(r"^```\n(Auth.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The code in docs/policy/dkim.md runs."""
+"""The code in docs/reference/policy/dkim.md runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from smtpproto.policy import DKIMResult
 from tests.policy.signing import MESSAGE
 from tests.test_public_face import check_imports
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/dkim.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/dkim.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The code and the story in docs/policy/dmarc.md are right."""
+"""The code and the story in docs/reference/policy/dmarc.md are right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.test_public_face import check_imports
 from .dmarc_zones import check, dkim, spf, zone
 from .signing import KEYS
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/dmarc.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/dmarc.md").read_text()
 [SNIPPET, TAGGED, LISTED] = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [STORY] = re.findall(r"^```\n(fail:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The code in docs/policy/dmarc-reports.md is right."""
+"""The code in docs/reference/policy/dmarc-reports.md is right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.test_public_face import check_imports
 from .dmarc_zones import zone
 from .test_aggregate_report import message, one
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/dmarc-reports.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/dmarc-reports.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""docs/policy/README.md: a page for each RFC, and bounds that tests show."""
+"""docs/reference/policy/README.md: a page for each RFC, and bounds that tests show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.test_public_face import check_imports
 
 from .test_bad_input import AUTHORS, DMARC_QUESTIONS, SETS, SIGNATURES, SPF_QUESTIONS
 
-PAGES = Path(__file__).parents[2] / "docs/policy"
+PAGES = Path(__file__).parents[2] / "docs/reference/policy"
 PAGE = (PAGES / "README.md").read_text()
 QUESTIONS = SPF_QUESTIONS + SIGNATURES + SETS + 1 + AUTHORS * DMARC_QUESTIONS
 
@@ -21,7 +21,7 @@ def test_the_tests_that_the_page_names_exist() -> None:
     named = re.findall(r"`(tests/[a-z_/]+\.py)::(\w+)`", PAGE)
     assert len(named) == PAGE.count("::") > 15
     for file, test in named:
-        assert f"def {test}(" in (PAGES.parents[1] / file).read_text(), (file, test)
+        assert f"def {test}(" in (PAGES.parents[2] / file).read_text(), (file, test)
 
 
 def test_the_page_has_the_numbers_of_questions() -> None:

@@ -1,4 +1,4 @@
-"""The code and the tree in docs/policy/spf.md are right."""
+"""The code and the tree in docs/reference/policy/spf.md are right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.test_public_face import check_imports
 from .spf_zones import ELSEWHERE, check, hosts, txt, zone
 from .test_spf_bounds import MOST
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/spf.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/spf.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TREE] = re.findall(r"^```\n(fail:.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

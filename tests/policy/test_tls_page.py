@@ -1,4 +1,4 @@
-"""The code and the table in docs/policy/tls.md are right."""
+"""The code and the table in docs/reference/policy/tls.md are right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from smtpproto.transfer import TLSPolicies
 from tests.support.certificates import LEAF, der, server_context
 from tests.test_public_face import check_imports
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/tls.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/tls.md").read_text()
 SNIPPET, WITHOUT_MTA = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TABLE = PAGE.partition("| message |")[2].partition("\n\n")[0].splitlines()[2:]
 WORDS = {

@@ -1,4 +1,4 @@
-"""The code in docs/policy/tls-reports.md runs."""
+"""The code in docs/reference/policy/tls-reports.md runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.test_public_face import check_imports
 
-PAGE = (Path(__file__).parents[2] / "docs/policy/tls-reports.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/policy/tls-reports.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The code in docs/find-the-bug.md does what the page says."""
+"""The code in docs/howto/find-the-bug.md does what the page says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from smtpproto.testing import FaultPoints, SeedFailed, Simulation, explore
 from smtpproto.testing.fault_points import FAULTS
 
-PAGE = (Path(__file__).parents[2] / "docs/find-the-bug.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/find-the-bug.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TRACES = re.findall(r"^```text\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""The code in docs/property-tests.md runs, and what the page lists exists."""
+"""The code in docs/howto/property-tests.md runs, and what the page lists exists."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hypothesis import settings
 
 from smtpproto.testing import laws, strategies
 
-PAGE = (Path(__file__).parents[2] / "docs/property-tests.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/property-tests.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def run(snippet: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "page"}
-    exec(compile(snippet, "docs/property-tests.md", "exec"), names)
+    exec(compile(snippet, "docs/howto/property-tests.md", "exec"), names)
     return names
 
 

@@ -1,4 +1,4 @@
-"""The code in docs/testing.md does what the page says, and what it lists exists."""
+"""The code in docs/tutorials/testing.md does what the page says, and what it lists exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from smtpproto.testing import SMTPD, ReceivedMessage, SMTPDOptions, trouble
 
 pytest_plugins = ["pytester"]
 
-PAGE = (Path(__file__).parents[2] / "docs/testing.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/tutorials/testing.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 (OPTIONS,) = (it for it in SNIPPETS if "def smtpd_options" in it)
 (ALONE,) = (it for it in SNIPPETS if "with SMTPD(" in it)

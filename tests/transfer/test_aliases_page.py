@@ -1,4 +1,4 @@
-"""The code, the configuration and the addresses in docs/aliases.md are right."""
+"""The code, the configuration and the addresses in docs/howto/aliases.md are right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from smtpproto.cli.mta_config import read_configuration
 from smtpproto.mta import SRS
 from tests.mta.test_srs import NOW
 
-PAGE = (Path(__file__).parents[2] / "docs/aliases.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/aliases.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

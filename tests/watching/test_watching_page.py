@@ -1,4 +1,4 @@
-"""The code, the configuration, the figures and the log in docs/watching.md are right."""
+"""The code, the configuration, the figures and the log in docs/howto/watching.md are right."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from smtpproto.testing.simulation import EPOCH
 from smtpproto.transfer import JSONFormatter
 from tests.support.queued import attempt, delivery, held, message
 
-PAGE = (Path(__file__).parents[2] / "docs/watching.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/howto/watching.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 [TOML] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 

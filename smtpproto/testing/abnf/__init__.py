@@ -2,7 +2,7 @@
 
 The rules are in ``smtp.abnf`` and ``smtputf8.abnf``, each with its RFC and section. Nothing here
 uses this library's parsers, or shares an assumption with them. :func:`matching` and
-:func:`near_misses` need ``hypothesis``. See docs/grammar.md.
+:func:`near_misses` need ``hypothesis``. See docs/reference/grammar.md.
 """
 
 from typing import TYPE_CHECKING

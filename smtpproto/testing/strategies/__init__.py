@@ -3,7 +3,7 @@
 There is one function for each kind of value: ``@given(mailboxes())``. Each covers all values that
 the grammar allows, and often draws values at the ends of the length limits. *smtputf8* adds what
 RFC 6531 allows; without it all values are ASCII. Sessions are legal, faulty or hostile, of clients
-and of servers. This package needs Hypothesis. See docs/property-tests.md.
+and of servers. This package needs Hypothesis. See docs/howto/property-tests.md.
 """
 
 from .addresses import (

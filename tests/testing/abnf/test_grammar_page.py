@@ -1,4 +1,4 @@
-"""The code in docs/grammar.md does what the page says."""
+"""The code in docs/reference/grammar.md does what the page says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, settings
 
 DOCS = Path(__file__).parents[3] / "docs"
-PAGE = (DOCS / "grammar.md").read_text()
+PAGE = (DOCS / "reference/grammar.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 FAILURES = re.findall(r"^def (test_\w+).*\n.*# fails: ", PAGE, re.MULTILINE)
 assert len(FAILURES) == 2

@@ -1,5 +1,5 @@
 """Parsers and the ABNF agree: in both directions, but for the differences that are listed here and
-in docs/grammar.md."""
+in docs/reference/grammar.md."""
 
 from __future__ import annotations
 
