@@ -208,6 +208,11 @@ def machine() -> Iterator[Machine]:
         yield Machine(stack, directory)
 
 
+def test_no_command_searches_for_digits_alone() -> None:
+    """Ids and times contain any digits."""
+    assert not re.search(r"grep '?\d+'?$", PAGE, re.MULTILINE)
+
+
 @pytest.mark.peer("dovecot")
 @pytest.mark.peer("nsd")
 @pytest.mark.peer("spamassassin")
