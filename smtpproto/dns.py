@@ -11,7 +11,9 @@ from typing import Protocol
 
 from attrs import frozen
 
-__all__ = ["MX", "TLSA", "Answer", "Kind", "Record", "Resolver", "Status", "txt_record"]
+__all__ = [
+    "MX", "SRV", "TLSA", "Answer", "Kind", "Record", "Resolver", "Status", "txt_record",
+]  # fmt: skip
 
 
 class Kind(enum.Enum):
@@ -21,6 +23,7 @@ class Kind(enum.Enum):
     AAAA = "AAAA"
     MX = "MX"
     PTR = "PTR"
+    SRV = "SRV"
     TLSA = "TLSA"
     TXT = "TXT"
 
@@ -49,6 +52,20 @@ class MX:
     """The name of the host; "" is the root, which says that there is none (RFC 7505)."""
 
 
+@frozen(kw_only=True)
+class SRV:
+    """A host and port of a service (RFC 2782)."""
+
+    priority: int
+    """The lowest is tried first."""
+    weight: int
+    """The share of the clients that try this one first, among those of its priority."""
+    port: int
+    target: str
+    """The name of the host; "" is the root, which says that the domain does not offer the
+    service."""
+
+
 @frozen
 class TLSA:
     """What DANE says of a server's certificate (RFC 6698 2.1). Nothing is checked here."""
@@ -62,9 +79,9 @@ class TLSA:
     data: bytes
 
 
-Record = MX | TLSA | str | bytes
-"""An exchanger; a record of DANE; the text of an address or of a name; or the octets of a TXT
-record, whose strings are joined."""
+Record = MX | SRV | TLSA | str | bytes
+"""An exchanger; a host of a service; a record of DANE; the text of an address or of a name; or the
+octets of a TXT record, whose strings are joined."""
 
 
 @frozen(kw_only=True)
@@ -93,6 +110,11 @@ class Answer:
     def exchangers(self) -> tuple[MX, ...]:
         """The records of an answer to MX."""
         return tuple(record for record in self.records if isinstance(record, MX))
+
+    @property
+    def services(self) -> tuple[SRV, ...]:
+        """The records of an answer to SRV."""
+        return tuple(record for record in self.records if isinstance(record, SRV))
 
     @property
     def tlsa(self) -> tuple[TLSA, ...]:

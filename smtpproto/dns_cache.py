@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, le
 
-from .dns import MX, TLSA, Answer, Kind, Record, Resolver
+from .dns import MX, SRV, TLSA, Answer, Kind, Record, Resolver
 from .option_types import checked
 from .ports import Runtime, Semaphore
 
@@ -42,9 +42,15 @@ class DNSCacheLimits:
 
 def _octets(record: Record) -> int:
     """Return the memory of *record*, about."""
-    if isinstance(record, TLSA):
-        return 64 + len(record.data)
-    return 64 + len(record.exchange if isinstance(record, MX) else record)
+    match record:
+        case MX():
+            return 64 + len(record.exchange)
+        case SRV():
+            return 64 + len(record.target)
+        case TLSA():
+            return 64 + len(record.data)
+        case _:
+            return 64 + len(record)
 
 
 class _Kept(NamedTuple):

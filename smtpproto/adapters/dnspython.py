@@ -24,7 +24,7 @@ except ImportError as _error:
         'smtpproto.adapters.dnspython needs dnspython: pip install "smtpproto-sansio[dns]"'
     ) from _error
 
-from ..dns import MX, TLSA, Answer, Kind, Record, Status
+from ..dns import MX, SRV, TLSA, Answer, Kind, Record, Status
 from ..grammar.printable import printable
 
 __all__ = ["DNSResolver"]
@@ -166,6 +166,13 @@ def _record(data: Any) -> Record:
     match data.rdtype:
         case dns.rdatatype.MX:
             return MX(data.preference, _name(data.exchange))
+        case dns.rdatatype.SRV:
+            return SRV(
+                priority=data.priority,
+                weight=data.weight,
+                port=data.port,
+                target=_name(data.target),
+            )
         case dns.rdatatype.TLSA:
             return TLSA(data.usage, data.selector, data.mtype, bytes(data.cert))
         case dns.rdatatype.TXT:

@@ -13,7 +13,7 @@ import trio
 from hypothesis import given
 
 from smtpproto.adapters.blocking import run
-from smtpproto.dns import MX, TLSA, Answer, Kind, Status
+from smtpproto.dns import MX, SRV, TLSA, Answer, Kind, Status
 
 pytest.importorskip("dns")
 
@@ -34,6 +34,8 @@ RECORDS = {
     ],
     "a.example.test": [("A", "192.0.2.1"), ("A", "192.0.2.2"), ("AAAA", "2001:db8::1")],
     "_25._tcp.a.example.test": [("TLSA", "3 1 1 " + "ab" * 32), ("TLSA", "9 8 7 00")],
+    "_submission._tcp.example.test": [("SRV", "1 2 587 Mail.example.test.")],
+    "_submissions._tcp.example.test": [("SRV", "0 0 0 .")],
     "null.test": [("MX", "0 .")],
     "alias.test": [("CNAME", "other.test.")],
     "other.test": [("CNAME", "example.test.")],
@@ -135,6 +137,16 @@ def test_addresses_are_found(ask: Ask, kind: Kind, texts: set[str]) -> None:
 def test_records_of_dane_are_found_whatever_is_in_them(ask: Ask) -> None:
     answer = ask("_25._tcp.a.example.test", Kind.TLSA)
     assert set(answer.tlsa) == {TLSA(3, 1, 1, b"\xab" * 32), TLSA(9, 8, 7, b"\0")}
+
+
+def test_hosts_of_a_service_are_found(ask: Ask) -> None:
+    [found] = ask("_submission._tcp.example.test", Kind.SRV).services
+    assert found == SRV(priority=1, weight=2, port=587, target="mail.example.test")
+
+
+def test_the_root_as_host_of_a_service_is_empty(ask: Ask) -> None:
+    [found] = ask("_submissions._tcp.example.test", Kind.SRV).services
+    assert found == SRV(priority=0, weight=0, port=0, target="")
 
 
 @pytest.mark.req("RFC7208-3.3-01", "RFC6376-3.6.2.2-01", "RFC9989-4.5-01")

@@ -12,7 +12,7 @@ import trio
 from smtpproto.adapters import asyncio as on_asyncio
 from smtpproto.adapters import blocking as on_sockets
 from smtpproto.adapters import trio as on_trio
-from smtpproto.dns import Answer, Kind, Status
+from smtpproto.dns import SRV, Answer, Kind, Status
 from smtpproto.dns_cache import CachingResolver
 from smtpproto.errors import NoRoute
 from smtpproto.mta.exchangers import Exchanger, Self, exchangers
@@ -129,3 +129,13 @@ def test_answers_have_the_times_of_the_zone(ask: Callable[..., Answer]) -> None:
     assert ask("gone.example.test").ttl == 60
     assert ask("example.test", Kind.TXT).octets == (b"v=spf1 -all",)
     assert not ask("example.test").authentic
+
+
+def test_the_hosts_of_a_service_are_found(ask: Callable[..., Answer]) -> None:
+    found = ask("_submissions._tcp.example.test", Kind.SRV).services
+    assert sorted(found, key=lambda it: it.target) == [
+        SRV(priority=0, weight=3, port=465, target="mail1.example.test"),
+        SRV(priority=0, weight=1, port=465, target="mail2.example.test"),
+    ]
+    [refused] = ask("_submission._tcp.example.test", Kind.SRV).services
+    assert (refused.port, refused.target) == (0, "")

@@ -9,7 +9,7 @@ import pytest
 from attrs import define, evolve, field
 from hypothesis import given
 
-from smtpproto.dns import MX, TLSA, Answer, Kind, Record, Status
+from smtpproto.dns import MX, SRV, TLSA, Answer, Kind, Record, Status
 from smtpproto.dns_cache import CachingResolver, DNSCacheLimits
 from smtpproto.testing import Mood, Simulation, Zone
 
@@ -176,6 +176,7 @@ def test_the_number_of_answers_is_bounded_and_recent_ones_stay() -> None:
         (Kind.TXT, [b"x" * 16000, b"x" * 400]),
         (Kind.A, ["192.0.2.1"] * 250),
         (Kind.MX, [MX(1, "x" * 250)] * 60),
+        (Kind.SRV, [SRV(priority=0, weight=0, port=1, target="x" * 8200)] * 2),
         (Kind.TLSA, [TLSA(3, 0, 0, b"x" * 8200)] * 2),
     ],
 )
