@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -13,9 +14,9 @@ import nox
 nox.options.sessions = ["tests", "types", "lint"]
 nox.options.reuse_existing_virtualenvs = True
 
-PYTHONS = ["3.11", "3.12", "3.13"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 DIST = Path("dist")
-TRY_WHEEL = """\
+TRY_PACKAGE = """\
 import importlib.metadata, smtpproto, smtpproto.adapters.asyncio, smtpproto.adapters.blocking
 assert smtpproto.__version__ == importlib.metadata.version("smtpproto-sansio")
 """
@@ -91,16 +92,34 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", "--diff")
 
 
+@nox.session(venv_backend="none")
+def release(session: nox.Session) -> None:
+    """Make all that a release publishes, and try it: with each Python that is found."""
+    for name in ("build", *(f"try_packages-{version}" for version in PYTHONS), "sbom", "changelog"):
+        session.notify(name)
+
+
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build the sdist and the wheel into dist/, check both, and try the wheel alone."""
+    """Build the sdist and the wheel into dist/, twice with the same octets, and check both."""
     session.install("build", "twine")
-    shutil.rmtree(DIST, ignore_errors=True)
-    session.run("python", "-m", "build", "--outdir", str(DIST))
+    again = Path(session.create_tmp()).resolve() / "again"
+    for directory in (DIST, again):
+        shutil.rmtree(directory, ignore_errors=True)
+        session.run("python", "-m", "build", "--outdir", str(directory), env=time_of_commit())
+    for package in DIST.iterdir():
+        if package.read_bytes() != (again / package.name).read_bytes():
+            session.error(f"{package} differs from a second build of the same commit")
     session.run("twine", "check", "--strict", *map(str, DIST.iterdir()))
     (wheel,) = DIST.glob("*.whl")
     check_wheel(session, wheel)
-    try_wheel(session, wheel.resolve())
+
+
+def time_of_commit() -> dict[str, str]:
+    """Return the variable for the time of all files in the packages, which must not vary."""
+    command = ["git", "log", "-1", "--format=%ct"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return {"SOURCE_DATE_EPOCH": done.stdout.strip()}
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:
@@ -118,14 +137,28 @@ def check_wheel(session: nox.Session, wheel: Path) -> None:
         session.error(f"the README on the package's page has relative links: {', '.join(links)}")
 
 
-def try_wheel(session: nox.Session, wheel: Path) -> None:
-    """Install *wheel* without extras into an empty environment, then import and run the library."""
-    directory = Path(session.create_tmp()).resolve() / "wheel"
+@nox.session(python=PYTHONS, reuse_venv=False)
+def try_packages(session: nox.Session) -> None:
+    """Install each package in dist/, without extras, in an empty environment, and run it."""
+    for package in sorted(DIST.iterdir()):
+        session.install("--force-reinstall", str(package))
+        for arguments in (["-c", TRY_PACKAGE], ["-m", "smtpproto", "--help"]):
+            session.run("python", "-I", "-W", "error", *arguments, silent=True)
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """Write sbom.cdx.json: what the wheel in dist/ installs with all extras, in CycloneDX."""
+    session.install("cyclonedx-bom>=7")
+    (wheel,) = DIST.glob("*.whl")
+    directory = Path(session.create_tmp()).resolve() / "all"
     session.run("python", "-m", "venv", "--clear", str(directory))
-    python = directory / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    session.run(str(python), "-m", "pip", "install", "-q", str(wheel), external=True)
-    for arguments in (["-c", TRY_WHEEL], ["-m", "smtpproto", "--help"]):
-        session.run(str(python), "-I", "-W", "error", *arguments, external=True, silent=True)
+    python = str(directory / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    install = ["-m", "pip", "install", "-q", f"{wheel.resolve()}[all]"]
+    session.run(python, *install, external=True)
+    session.run(python, "-m", "pip", "uninstall", "-q", "-y", "pip", "setuptools", external=True)
+    options = ["--output-reproducible", "-o", "sbom.cdx.json"]
+    session.run("cyclonedx-py", "environment", *options, python)
 
 
 @nox.session
