@@ -54,13 +54,18 @@ def make_machine(
 
 
 def make_filter(config: ServerConfig) -> Filter:
-    """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context."""
+    """Return the TLS filter for a handshake. Raises TLSFailed if there is no valid context.
+
+    A function for the context that raises TLSFailed has no context now; that is no fault.
+    """
     source = config.context
     try:
         context = call_contained(source) if callable(source) else source
         if not isinstance(context, Context):
             raise TypeError(f"not a TLS context: {type(context).__name__}")
         return filter_for(context, server_side=True)
+    except TLSFailed:
+        raise
     except Exception as error:
         log_failure("the context for TLS", error)
         raise TLSFailed("there is no context for TLS", phase="TLS") from None

@@ -32,7 +32,8 @@ bind a login to the connection itself (RFC 9266) and needs ``smtpproto-sansio[tl
 
 ContextSource = Context | Callable[[], Context]
 """A context, or a function that returns one and is called as each handshake begins. To renew a
-certificate, return another context; do not change the one that is in use."""
+certificate, return another context; do not change the one that is in use. If there is none for the
+time being, raise :class:`.TLSFailed`: STARTTLS is then refused with 454."""
 
 
 def client_context(

@@ -84,6 +84,15 @@ def test_without_a_context_starttls_is_answered_with_454(
     assert handler.events == ["connect", "hello", "close"]
 
 
+def test_a_function_that_has_no_context_now_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    def not_now() -> ssl.SSLContext:
+        raise TLSFailed("the certificate is being renewed", phase="TLS")
+
+    with pytest.raises(Refusal, match="454"):
+        converse(ServerConfig(context=not_now), ClientConfig(tls="required"), do_nothing)
+    assert not [it for it in caplog.records if it.levelname == "ERROR"]
+
+
 def test_without_a_context_implicit_tls_closes_without_an_octet(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
