@@ -17,6 +17,8 @@ from attrs import evolve
 
 from ..adapters.facade import run
 from ..adapters.serving import ServerBase
+from ..errors import TLSFailed
+from ..limits import Limits
 from ..option_types import check_names, require_type
 from ..ports import Event, Runtime, Stream
 from ..protocol.terms import MachineOptions
@@ -33,6 +35,9 @@ __all__ = ["SMTPD", "AsyncSMTPD", "SMTPDOptions"]
 
 S = TypeVar("S", bound=ServerBase)
 _SECONDS = 5.0
+# A login of smtplib tries three mechanisms with the same password; that must not take seconds, or
+# end in 421 in the place of its error.
+_LIMITS = Limits(failed_logins=100, failed_logins_per_network=100, failed_login_delay=0)
 
 
 class SMTPDOptions(MachineOptions, total=False):
@@ -146,6 +151,7 @@ class _Kit:
 
     def _to_server_options(self) -> ServerOptions:
         options: Any = {name: it for name, it in self._options.items() if name not in _OWN}
+        options.setdefault("limits", _LIMITS)
         tls = self._options.get("tls")
         if tls not in ("starttls", "implicit", None):
             raise ValueError(f'tls must be "starttls", "implicit" or None, not {tls!r}')
@@ -217,6 +223,8 @@ class _Kit:
 
     async def _wait_for(self, count: int, seconds: float | None) -> list[ReceivedMessage]:
         seconds = self._seconds if seconds is None else seconds
+        require_type("count", count, int, "a number of messages")
+        require_type("seconds", seconds, int | float, "a number")
         if not await self._wait(lambda: len(self.messages) >= count, seconds):
             raise AssertionError(
                 f"{self._name}: {len(self.messages)} of {count} messages arrived within"
@@ -277,7 +285,7 @@ def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[
     def get() -> Any:
         verdict = connection.meet(Occasion("STARTTLS"))
         if verdict is not None and not connection.dropped:
-            raise PermissionError(f"the script of the test refuses STARTTLS: {verdict}")
+            raise TLSFailed("the script of the test refuses STARTTLS", phase="TLS")
         return context
 
     return get

@@ -147,6 +147,19 @@ def test_with_users_mail_needs_a_login_unless_the_test_says_otherwise() -> None:
         send(smtpd)
 
 
+def test_a_wrong_password_is_refused_at_once_for_each_mechanism_that_a_client_tries() -> None:
+    with SMTPD(users={"ann": "secret"}) as smtpd:
+        with (
+            pytest.raises(smtplib.SMTPAuthenticationError, match="535"),
+            smtplib.SMTP(smtpd.host, smtpd.port, timeout=10) as mail,
+        ):
+            mail.login("ann", "wrong")
+        assert smtpd.sessions[0].count("S: 535") == 3
+        assert smtpd._server_options["limits"].failed_login_delay == 0
+    with SMTPD(limits=Limits(failed_logins=5)) as smtpd:
+        assert smtpd._server_options["limits"].failed_logins == 5
+
+
 def test_options_of_the_protocol_work() -> None:
     options: Any = {"extensions": {"DSN": ""}, "limits": Limits(message_size=65_536)}
     with SMTPD(lmtp=True, hostname="mx.example.org", **options) as smtpd:
@@ -189,6 +202,8 @@ def test_a_wait_for_what_does_not_come_shows_the_dialogue() -> None:
         send(smtpd)
         with pytest.raises(AssertionError, match=r"(?s)1 of 2 .*C: MAIL FROM:<ann@example\.org>"):
             smtpd.wait_for(2, 0.01)
+        with pytest.raises(TypeError, match="count cannot be of the type str; pass a number"):
+            smtpd.wait_for("2")  # type: ignore[arg-type]
 
 
 def test_a_wait_ends_even_if_the_test_has_stopped_the_clock(monkeypatch: Any) -> None:
