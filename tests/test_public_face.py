@@ -63,6 +63,7 @@ PUBLIC = (
     "smtpproto.testing.internet",
     "smtpproto.testing.handler_machine",
     "smtpproto.testing.laws",
+    "smtpproto.testing.smtpd_fixture",
     "smtpproto.testing.strategies",
     "smtpproto.testing.transcript",
     "smtpproto.transfer",

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,7 @@ def test_a_fixture_may_close_it(client):
         ("tsl='starttls'", "SMTPD() got an unexpected argument 'tsl'; did you mean tls=[?]"),
         ("'starttls'", "the marker smtpd takes only named options"),
         ("tls='startls'", "tls must be *"),
+        ("extensions=['DSN']", "extensions cannot be of the type list; pass *"),
         ("port=PORT", "*cannot listen on 127.0.0.1 port *; leave out the port, *"),
     ],
 )
@@ -133,6 +135,63 @@ def test_close():
     )
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines([f"test_it.py::test_mail: {text}"])
+    result.stdout.no_fnmatch_line("*another exception occurred*")
+
+
+def test_a_marker_with_options_and_a_misspelt_name_fails_the_test(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeini("[pytest]\nmarkers = smtps: of the project")
+    pytester.makepyfile(
+        SEND
+        + """
+@pytest.mark.smptd(tls="starttls")
+def test_misspelt(smtpd):
+    pass
+
+@pytest.mark.smtp
+@pytest.mark.smtps(why="own")
+@pytest.mark.flaky(times=3)
+def test_others(smtpd):
+    pass
+"""
+    )
+    unknown = "-W", "ignore:Unknown pytest.mark"
+    result = pytester.runpytest_inprocess(*PLUGIN, *unknown)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*::test_misspelt: there is no marker smptd; did you mean smtpd?"])
+
+
+SMTPDFIX = """
+import pytest
+
+@pytest.fixture
+def smtpd():
+    return "the fixture of smtpdfix"
+"""
+
+
+@pytest.mark.parametrize("names", list(permutations(["smtpdfix.fixture", PLUGIN[1]])))
+def test_users_of_smtpdfix_keep_their_fixture_and_can_choose(
+    pytester: pytest.Pytester, names: tuple[str, str]
+) -> None:
+    pytester.syspathinsert()
+    pytester.mkpydir("smtpdfix").joinpath("fixture.py").write_text(SMTPDFIX)
+    chosen = pytester.mkpydir("chosen")
+    own = "from smtpproto.testing.smtpd_fixture import smtpd"
+    chosen.joinpath("conftest.py").write_text(own)
+    marked = "@pytest.mark.smtpd(lmtp=True)\ndef test_lmtp(smtpd):\n    smtpd.messages\n"
+    chosen.joinpath("test_chosen.py").write_text(f"import pytest\n{marked}")
+    tests = "def test_plain(smtpd):\n    assert smtpd == 'the fixture of smtpdfix'\n"
+    pytester.makepyfile(f"import pytest\n{tests}{marked}")
+    plugins = [word for name in names for word in ("-p", name)]
+    result = pytester.runpytest_inprocess(*plugins, *PLUGIN[2:])
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [f"*::test_lmtp: the fixture smtpd is that of the plugin smtpdfix, *`{own}` in conftest*"]
+    )
+    result = pytester.runpytest_inprocess(*plugins, *PLUGIN[2:], "-p", "no:smtpdfix.fixture")
+    result.assert_outcomes(passed=2, failed=1)
 
 
 def test_the_markers_of_a_class_and_a_test_add_up_for_both_fixtures(
