@@ -24,6 +24,7 @@ are
   MTA keep, in databases;
 * ``smtpproto.policy``, ``smtpproto.adapters.cryptography_keys`` and ``.publicsuffixlist``: DKIM,
   SPF, DMARC and the policies for TLS; keys for signatures; a list of public suffixes;
+* ``smtpproto.discovery``: the servers to which the owner of an address can submit mail;
 * ``smtpproto.doctor``: what is wrong with the mail of a domain, and how to mend it;
 * ``smtpproto.adapters.https``, ``smtpproto.adapters.sqlite_policies`` and
   ``smtpproto.adapters.cryptography_certificates``: what MTA-STS and DANE need: files by HTTPS, a

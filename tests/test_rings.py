@@ -53,7 +53,7 @@ CORE = set(BELOW)
 BELOW["client"] = BELOW["server"] = [*BELOW]
 BELOW["filters"] = [*sorted(CORE), "server"]
 BELOW["delivery"] = ["late_names", "option_types", "grammar", "mta"]
-BELOW["transfer"] = BELOW["doctor"] = [*BELOW]
+BELOW["transfer"] = BELOW["doctor"] = BELOW["discovery"] = [*BELOW]
 BELOW["adapters"] = [*BELOW]
 BELOW["testing"] = [*BELOW]
 BELOW["cli"] = [*BELOW]

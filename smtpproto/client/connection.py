@@ -297,8 +297,7 @@ class Client:
             context,
             server_side=False,
             server_hostname=self._config.server_name or self._server_name,
-            fingerprints=verify.fingerprints,
-            judge=verify.judge,
+            verify=verify,
         )
 
     async def _start_tls(self, layer: tls_package.Filter) -> None:

@@ -41,11 +41,13 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return a client's context, with TLS 1.2 or later. By default it verifies the server's name.
 
-    The context checks no fingerprints, and asks no judge: the filter does. Raises ValueError for
-    CAs or a certificate that cannot be read.
+    The filter, not the context, checks fingerprints, asks a judge, and compares several names.
+    Raises ValueError for CAs or a certificate that cannot be read.
     """
     verify = verify or TLSVerify.by_name()
-    context = _verifying_context(verify.ca) if _needs_ca(verify) else _unverifying_context()
+    context = _verifying_context(verify.ca) if verify.by_authority else _unverifying_context()
+    if verify.names:
+        context.check_hostname = False
     context.hostname_checks_common_name = False  # only a subjectAltName counts (RFC 9525 2)
     context.options |= ssl.OP_NO_RENEGOTIATION  # the filter cannot write during a renegotiation
     if certificate is not None:
@@ -59,9 +61,10 @@ def shared_context(verify: TLSVerify, runtime: Runtime) -> ssl.SSLContext:
 
     It is renewed when the CA certificates change. Raises ValueError if they cannot be read.
     """
-    by_ca = _needs_ca(verify)
+    by_ca = verify.by_authority
     paths = _ca_paths(verify.ca) if by_ca else []
-    return runtime.shared(("TLS", by_ca, verify.ca), paths, partial(client_context, verify))
+    key = ("TLS", by_ca, verify.ca, bool(verify.names))
+    return runtime.shared(key, paths, partial(client_context, verify))
 
 
 @lru_cache(maxsize=64)
@@ -69,10 +72,6 @@ def check_ca(ca: str) -> None:
     """Raise ValueError if the CA certificates *ca*, a path or PEM, cannot be read. What was read
     once is not read again."""
     _verifying_context(ca)
-
-
-def _needs_ca(verify: TLSVerify) -> bool:
-    return verify.enabled and not verify.fingerprints and verify.judge is None
 
 
 def _ca_paths(ca: str | None) -> list[str]:

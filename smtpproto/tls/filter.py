@@ -14,9 +14,11 @@ from ..grammar.pattern import pattern
 from ..grammar.printable import printable
 from ..option_types import checked, maker
 from .binding import SERVER_END_POINT, server_end_point
-from .verify import ChainJudge, fingerprint_of, has_fingerprint
+from .identity import name_fault
+from .verify import TLSVerify, fingerprint_of, has_fingerprint
 
 _VERSIONS = ("TLSv1.2", "TLSv1.3")
+_BY_NAME = TLSVerify.by_name()
 _Fault = Literal["", "expired", "name", "untrusted"]
 
 
@@ -48,18 +50,18 @@ class Filter(ABC):
         *,
         server_side: bool,
         server_hostname: str | None = None,
-        fingerprints: tuple[bytes, ...] = (),
-        judge: ChainJudge | None = None,
+        verify: TLSVerify | None = None,
     ) -> None:
         """Make one side of a connection.
 
         *server_hostname* is the name that a client verifies, if *context* verifies names, and sends
-        in SNI unless it is an address. With *fingerprints* (SHA-256), the peer's certificate must
-        match one; with a *judge*, it must accept what the peer shows. Raises LocalProtocolError for
-        a name that no host can have, and for a context that is made for the other side.
+        in SNI unless it is an address. The peer's certificate must match one of the fingerprints
+        and one of the names of *verify*, if it has any; its judge must accept what the peer shows.
+        Raises LocalProtocolError for a name that no host can have, and for a context that is made
+        for the other side.
         """
         self.server_side: bool = server_side
-        self._fingerprints, self._judge = fingerprints, judge
+        self._verify = verify or _BY_NAME
         self._first_octets = b""
         try:
             self._open(context, server_hostname)
@@ -85,12 +87,14 @@ class Filter(ABC):
 
     def _check(self, result: TLSInfo) -> None:
         """Raise TLSFailed for a version below TLS 1.2, which the context of an application may
-        allow (RFC 8996, RFC 8997), for another fingerprint, and for what the judge refuses."""
+        allow (RFC 8996, RFC 8997), for another fingerprint, for another name, and for what the
+        judge refuses."""
         certificate = result.peer_certificate
         if result.version not in _VERSIONS:
             self.data_to_send()  # drop the end of the handshake, so that it fails for the peer too
             raise failure("UNSUPPORTED_PROTOCOL", f"the peer has only {result.version}")
-        if self._fingerprints and not has_fingerprint(certificate, self._fingerprints):
+        verify = self._verify
+        if verify.fingerprints and not has_fingerprint(certificate, verify.fingerprints):
             # Drop the records: in TLS 1.3 they hold our certificate, and this is the wrong server.
             self.data_to_send()
             found = fingerprint_of(certificate).hex()
@@ -99,7 +103,10 @@ class Filter(ABC):
                 check="whether the server's owner confirms a new certificate and this fingerprint",
             )
             raise _with_fault(error, "untrusted")
-        if self._judge is not None and (fault := self._judge.fault(self._chain())):
+        if verify.names and (text := name_fault(certificate or b"", verify.names)):
+            self.data_to_send()
+            raise failure("CERTIFICATE_VERIFY_FAILED", text)
+        if verify.judge is not None and (fault := verify.judge.fault(self._chain())):
             self.data_to_send()
             text = f"TLS failed: {printable(fault)}"
             raise _with_fault(TLSFailed(text, check=_CHECK_JUDGE), "untrusted")
@@ -109,9 +116,9 @@ class Filter(ABC):
         """The result of the handshake."""
         found = self._found
         verified = found.verified
-        if self._fingerprints:
-            verified = has_fingerprint(found.peer_certificate, self._fingerprints)
-        elif self._judge is not None:
+        if self._verify.fingerprints:
+            verified = has_fingerprint(found.peer_certificate, self._verify.fingerprints)
+        elif self._verify.judge is not None:
             verified = True  # or the handshake would have failed
         shown = self.own_certificate if self.server_side else found.peer_certificate
         binding = None if shown is None else server_end_point(shown)

@@ -72,7 +72,8 @@ class TLSFilter(Filter):
 
     def _result(self) -> TLSInfo:
         certificate, cipher = self.object.getpeercert(True), self.object.cipher()
-        verified = self._verify_mode is ssl.CERT_REQUIRED and self._by_name
+        named = self._by_name or bool(self._verify.names)
+        verified = self._verify_mode is ssl.CERT_REQUIRED and named
         if self.server_side:
             # An SNI callback may have replaced the context; then both contexts must ask for it.
             modes = self._verify_mode, self.object.context.verify_mode

@@ -9,6 +9,8 @@ from typing import Protocol, Self, runtime_checkable
 from attrs import field, frozen
 from attrs.converters import optional
 
+from ..grammar.domain import to_a_labels
+from ..grammar.reply import GrammarError
 from ..grammar.secret import Secret, keeps_secret_arguments
 from ..option_types import checked
 
@@ -47,6 +49,16 @@ def _ca_text(value: str | bytes | Path | None) -> str | None:
     return text
 
 
+def _identities(values: Iterable[str]) -> tuple[str, ...]:
+    """Return names with A-labels. Raises TypeError for a single str, GrammarError for no name."""
+    if isinstance(values, str):
+        raise TypeError("names cannot be one str; pass a list of names")
+    names = tuple(values)
+    if not all(names):
+        raise GrammarError("an empty name cannot be verified")
+    return tuple(map(to_a_labels, names))
+
+
 def _octet_strings(values: Iterable[bytes]) -> tuple[bytes, ...]:
     return tuple(map(bytes, values))
 
@@ -72,6 +84,10 @@ class TLSVerify:
     """SHA-256 of the certificates to accept, 32 octets each; CA and name then do not count."""
     enabled: bool = True
     """Whether the client verifies anything."""
+    names: tuple[str, ...] = field(default=(), converter=_identities)
+    """The names of which the certificate must have one, if not the name of the server: those of
+    hosts (DNS-ID), and with an underscore those of services (SRV-ID, RFC 4985), such as
+    ``_submission.example.org``."""
     judge: ChainJudge | None = None
     """Decides about the certificates; CA and name then do not count."""
 
@@ -79,14 +95,22 @@ class TLSVerify:
         rules = (self.ca, self.judge, self.fingerprints or None, None if self.enabled else False)
         if sum(rule is not None for rule in rules) > 1:
             raise ValueError("set only one of ca, fingerprints, judge and enabled=False")
+        if self.names and not self.by_authority:
+            raise ValueError("names are compared only if a CA counts; leave them out")
         for fingerprint in self.fingerprints:
             if (size := len(fingerprint)) != _SHA256:
                 raise ValueError(f"a SHA-256 fingerprint has {_SHA256} octets, not {size}")
 
+    @property
+    def by_authority(self) -> bool:
+        """Whether a CA must have issued the certificate."""
+        return self.enabled and not self.fingerprints and self.judge is None
+
     @classmethod
-    def by_name(cls) -> Self:
-        """Require a certificate that one of the system's CAs issued for the server's name."""
-        return cls()
+    def by_name(cls, *names: str) -> Self:
+        """Require a certificate that one of the system's CAs issued for the server's name, or for
+        one of *names* if there are any (RFC 7817 3)."""
+        return cls(names=names)
 
     @classmethod
     def by_ca(cls, ca: str | bytes | Path) -> Self:

@@ -168,7 +168,7 @@ def after_handshake(libraries: Pair) -> Sides:
 
 
 def connected(
-    client: Context, server: Context, name: str | None = NAME, **options: tuple[bytes, ...]
+    client: Context, server: Context, name: str | None = NAME, **options: TLSVerify
 ) -> Sides:
     """Return filters for both contexts, after their handshake."""
     sides = client_of(client, name, **options), server_of(server)
@@ -185,7 +185,7 @@ def connected_by(
     """Return both sides after a handshake. The client has the default context of smtpproto."""
     context = server if isinstance(server, ssl.SSLContext) else Standard.server(server)
     client = client_context(verify, certificate)
-    return connected(client, context, name, fingerprints=verify.fingerprints)
+    return connected(client, context, name, verify=verify)
 
 
 def trusting_context(ca: trustme.CA = CA) -> ssl.SSLContext:

@@ -107,7 +107,7 @@ def test_a_server_with_another_fingerprint_does_not_receive_the_client_certifica
     """With TLS 1.3 it is in the client's last flight. The client then already knows that this is
     the wrong server, for which the handshake is not completed either."""
     verify = TLSVerify.by_fingerprint("00" * 32)
-    client = client_of(client_context(verify, shown), fingerprints=verify.fingerprints)
+    client = client_of(client_context(verify, shown), verify=verify)
     server = server_of(server_that_asks(ssl.CERT_OPTIONAL))
     assert not client.handshake()
     move(client, server)

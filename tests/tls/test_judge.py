@@ -60,7 +60,8 @@ def contexts(library: Library) -> tuple[object, object]:
 def test_a_judge_sees_all_that_the_server_shows(library: Library, why: str) -> None:
     judge = Judge(why)
     client_side, server_side = contexts(library)
-    client, server = client_of(client_side, judge=judge), server_of(server_side)  # type: ignore[arg-type]
+    client = client_of(client_side, verify=TLSVerify.by_judge(judge))  # type: ignore[arg-type]
+    server = server_of(server_side)  # type: ignore[arg-type]
     if not why:
         shake_hands(client, server)
         assert client.info.verified

@@ -154,13 +154,13 @@ def test_only_the_certificate_with_the_fingerprint_is_accepted(libraries: Pair) 
     own = hashlib.sha256(der(LEAF)).digest()
     trusting = context_of(client_library, False)
     client, server = (
-        client_of(trusting, fingerprints=(own,)),
+        client_of(trusting, verify=TLSVerify(fingerprints=(own,))),
         server_of(context_of(server_library, True)),
     )
     shake_hands(client, server)
     assert client.info.verified
     client, server = (
-        client_of(trusting, fingerprints=(own[::-1],)),
+        client_of(trusting, verify=TLSVerify(fingerprints=(own[::-1],))),
         server_of(server_library.server(LEAF)),
     )
     with pytest.raises(TLSFailed, match="another fingerprint") as caught:
@@ -170,6 +170,8 @@ def test_only_the_certificate_with_the_fingerprint_is_accepted(libraries: Pair) 
 
 def test_by_fingerprint_neither_name_nor_ca_matters() -> None:
     own = hashlib.sha256(der(LEAF)).digest()
-    client = client_of(SSL.Context(SSL.TLS_METHOD), "mx.example.net", fingerprints=(own,))
+    client = client_of(
+        SSL.Context(SSL.TLS_METHOD), "mx.example.net", verify=TLSVerify(fingerprints=(own,))
+    )
     shake_hands(client, server_of(context_of(PyOpenSSL, True)))
     assert client.info.verified
