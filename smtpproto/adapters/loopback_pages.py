@@ -1,5 +1,8 @@
-"""A small HTTP server for pages that programs and people on this machine may read, and change
-nothing. It is bounded: eight clients at a time, a few seconds and a few KiB for each."""
+"""A small HTTP server for pages that programs and people on this machine may read.
+
+It is bounded: so many clients at a time, a few seconds and a few KiB for each. Pages of other sites
+cannot read what it serves, nor change anything by it.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +15,27 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from attrs import Factory, frozen
 
 from ..errors import SMTPError
 
-__all__ = ["Answer", "Page", "serve_pages"]
+__all__ = ["Answer", "Page", "Request", "serve_pages"]
 
 _log = logging.getLogger("smtpproto.status")
 
 _CLIENTS = 8  # at the same time
-_PATIENCE = 5.0  # seconds for a request, and again for the reply
-_MOST = 8192  # octets of a request
+_PATIENCE = 5.0  # seconds for a request, and again for each slice of the reply
+_MOST = 8192  # octets of the head of a request
+_MOST_BODY = 65_536
+_MOST_FIELDS = 20  # of a query
+_SLICE = 65_536  # octets
 _HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _FIELDS = {
     "Cache-Control": "no-store",
@@ -39,27 +47,47 @@ _FIELDS = {
 
 
 @frozen(kw_only=True)
+class Request:
+    """What a client asks for."""
+
+    method: str = "GET"
+    """HEAD counts as GET."""
+    path: str = "/"
+    query: Mapping[str, str] = Factory(dict)
+    """The last value of each name after the question mark."""
+    accept: str = ""
+    """What the client takes, by the Accept field."""
+    origin: str = ""
+    """The URL of this server as the client knows it, without a slash at its end."""
+    body: bytes = b""
+
+
+@frozen(kw_only=True)
 class Page:
     """A reply."""
 
-    body: str | bytes
+    body: str | bytes | Iterator[bytes]
+    """An iterator is sent piece by piece, until it ends or the client leaves."""
     kind: str = "text/plain; charset=utf-8"
     status: int = 200
     fields: Mapping[str, str] = Factory(dict)
     """Of the header; they replace the usual ones."""
 
 
-Answer = Callable[[str, str], Page | None]
-"""Returns the page at a path, for a client that accepts what the Accept field says; None if there
-is none. A thread calls it. If it raises, the client gets 503."""
+Answer = Callable[[Request], Page | None]
+"""Returns the page that a client asks for, or None if there is none. A thread calls it. If it
+raises, the client gets 503."""
 
 
 @contextlib.contextmanager
-def serve_pages(answer: Answer, port: int) -> Iterator[int]:
+def serve_pages(
+    answer: Answer, port: int, *, methods: Sequence[str] = ("GET",), clients: int = _CLIENTS
+) -> Iterator[int]:
     """Serve what *answer* returns on *port* of 127.0.0.1 (0: a free one) until the block ends;
-    yield the port. Raises OSError."""
+    yield the port. It takes these *methods* and HEAD, from so many *clients* at a time; at most
+    half of them may have replies that are iterators. Raises OSError."""
     try:
-        server = _Server(("127.0.0.1", port), answer)
+        server = _Server(("127.0.0.1", port), answer, methods, clients)
     except OSError as error:
         text = f"cannot listen on 127.0.0.1, port {port}: {error.strerror or error}"
         raise OSError(error.errno, text) from None
@@ -80,10 +108,13 @@ class _Server(socketserver.ThreadingTCPServer):
     timeout = 5.0  # seconds after which run() looks whether to stop, if stop() could not connect
     block_on_close = False  # a client that is slow holds nothing up
 
-    def __init__(self, address: tuple[str, int], answer: Answer) -> None:
-        self.answer = answer
+    def __init__(
+        self, address: tuple[str, int], answer: Answer, methods: Sequence[str], clients: int
+    ) -> None:
+        self.answer, self.methods = answer, methods
         self._stopped = threading.Event()
-        self._slots = threading.Semaphore(_CLIENTS)
+        self._slots = threading.Semaphore(clients)
+        self.streams = threading.Semaphore(clients // 2)
         super().__init__(address, _Handler)
 
     def run(self) -> None:
@@ -133,16 +164,32 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._send(self._page())
 
-    def do_HEAD(self) -> None:
-        self.do_GET()
+    do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815
 
     def _page(self) -> Page:
-        hosts = self.headers.get_all("Host", [])
-        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0].strip()):  # by DNS rebinding, it may be
+        server = cast("_Server", self.server)
+        method = "GET" if self.command == "HEAD" else self.command
+        if method not in server.methods:
+            return self._wrong_method()
+        host = _host_of(self.headers)
+        if host is None:  # by DNS rebinding, it may be
             return _error(421, "use http://127.0.0.1 or http://localhost")
+        if _is_foreign(method, self.headers, f"http://{host}"):
+            return _error(403, "pages of other sites may not use this")
+        path, _, query = self.path.partition("?")
         try:
-            answer = cast("_Server", self.server).answer
-            page = answer(self.path.partition("?")[0], self.headers.get("Accept", ""))
+            request = Request(
+                method=method,
+                path=path,
+                query=dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)),
+                accept=self.headers.get("Accept", ""),
+                origin=f"http://{host}",
+                body=self._body(),
+            )
+        except ValueError as error:
+            return _error(400, str(error))
+        try:
+            page = server.answer(request)
         except (SMTPError, RuntimeError, TimeoutError) as error:
             return _error(503, str(error) or "the MTA does not answer")
         except Exception:
@@ -150,22 +197,54 @@ class _Handler(BaseHTTPRequestHandler):
             return _error(503, "the log says why")
         return _error(404, "no such page") if page is None else page
 
+    def _body(self) -> bytes:
+        """Return the body of the request. Raises ValueError, and TimeoutError for a slow one."""
+        if "Transfer-Encoding" in self.headers:
+            raise ValueError("send a Content-Length instead of a Transfer-Encoding")
+        size = self.headers.get("Content-Length", "0")
+        if not re.fullmatch("[0-9]{1,9}", size) or int(size) > _MOST_BODY:
+            raise ValueError(f"a body may have {_MOST_BODY} octets")
+        begun = self.rfile.read(int(size))
+        return begun + _exactly(int(size) - len(begun), self.connection)
+
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse a request that cannot be read, or has another method. Its text is not repeated."""
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            self._send(_error(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
+            self._send(self._wrong_method())
         else:
             self._send(_error(code, HTTPStatus(code).phrase))
 
+    def _wrong_method(self) -> Page:
+        allowed = ", ".join([*cast("_Server", self.server).methods, "HEAD"])
+        return _error(405, f"only {allowed}", {"Allow": allowed})
+
     def _send(self, page: Page) -> None:
-        body = page.body.encode() if isinstance(page.body, str) else page.body
+        streams = cast("_Server", self.server).streams
+        if isinstance(page.body, str | bytes):
+            body = page.body.encode() if isinstance(page.body, str) else page.body
+            self._send_head(page, {"Content-Length": str(len(body))})
+            slices = (body[at : at + _SLICE] for at in range(0, len(body), _SLICE))
+            self._send_slices(slices)
+        elif not streams.acquire(blocking=False):
+            self._send(_error(503, "too many clients wait for events"))
+        else:
+            try:
+                self._send_head(page, {})
+                self._send_slices(page.body)
+            finally:
+                streams.release()
+
+    def _send_head(self, page: Page, size: Mapping[str, str]) -> None:
         self.send_response(page.status)
-        size = {"Content-Type": page.kind, "Content-Length": str(len(body))}
-        for name, value in (_FIELDS | size | dict(page.fields)).items():
+        kind = {"Content-Type": page.kind}
+        for name, value in {**_FIELDS, **kind, **size, **page.fields}.items():
             self.send_header(name, value)
         self.end_headers()
+
+    def _send_slices(self, slices: Iterator[bytes]) -> None:
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for one in slices:
+                self.wfile.write(one)
 
     def version_string(self) -> str:
         return "smtpproto"
@@ -174,21 +253,57 @@ class _Handler(BaseHTTPRequestHandler):
         """Log no requests."""
 
 
+def _host_of(header: Message) -> str | None:
+    """Return the host and port that a request is for, or None if it is not the loopback."""
+    hosts = header.get_all("Host", [])
+    host = hosts[0].strip() if len(hosts) == 1 else ""
+    return host if _HOST.fullmatch(host) else None
+
+
+def _is_foreign(method: str, header: Message, own: str) -> bool:
+    """Return whether a page of another origin than *own* makes this request in a browser. A person
+    may follow a link from there. Programs that are no browsers say nothing of this."""
+    site = header.get("Sec-Fetch-Site", "none")
+    if method == "GET":
+        mode = header.get("Sec-Fetch-Mode")
+        return site in ("cross-site", "same-site") and mode != "navigate"
+    return site not in ("same-origin", "none") or header.get_all("Origin", [own]) != [own]
+
+
 def _error(status: int, text: str, fields: Mapping[str, str] | None = None) -> Page:
     return Page(body=f"{status} {text}\n", status=status, fields=fields or {})
 
 
 def _head_from(connection: socket.socket) -> bytes:
-    """Return the head of a request. Raises TimeoutError, and ValueError for a long one."""
+    """Return the head of a request, and what has arrived after it. Raises TimeoutError, and
+    ValueError for a long one."""
     deadline, head = time.monotonic() + _PATIENCE, b""
     while b"\r\n\r\n" not in head and b"\n\n" not in head:
-        left = deadline - time.monotonic()
-        if left <= 0 or len(head) > _MOST:
-            raise TimeoutError("the client is too slow") if left <= 0 else ValueError("too long")
-        connection.settimeout(left)
-        data = connection.recv(4096)
+        if len(head) > _MOST:
+            raise ValueError("too long")
+        data = _receive(connection, deadline)
         if not data:
             break
         head += data
     connection.settimeout(_PATIENCE)  # sendall keeps to it as a whole
     return head
+
+
+def _exactly(size: int, connection: socket.socket) -> bytes:
+    """Return the next *size* octets. Raises TimeoutError, and ValueError if there are fewer."""
+    deadline, octets = time.monotonic() + _PATIENCE, b""
+    while len(octets) < size:
+        data = _receive(connection, deadline)
+        if not data:
+            raise ValueError("the body ended early")
+        octets += data
+    connection.settimeout(_PATIENCE)
+    return octets[:size]
+
+
+def _receive(connection: socket.socket, deadline: float) -> bytes:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the client is too slow")
+    connection.settimeout(left)
+    return connection.recv(4096)

@@ -16,7 +16,7 @@ from ..mta.queue_values import result_of
 from ..mta.settlement import Fate, Settlement
 from ..mta.store import QueueStats
 from ..transfer.assembly import RunningMTA
-from .loopback_pages import Page, serve_pages
+from .loopback_pages import Page, Request, serve_pages
 from .mta_base import MTABase
 
 __all__ = ["Metrics"]
@@ -126,10 +126,10 @@ class Metrics:
         """Serve the metrics, with those of :meth:`watch`, on *port* of 127.0.0.1 (0: a free one)
         until the block ends; yield their URL. Raises OSError."""
 
-        def answer(path: str, accept: str) -> Page | None:
-            if path != "/metrics":
+        def answer(request: Request) -> Page | None:
+            if request.path != "/metrics":
                 return None
-            encode, kind = choose_encoder(accept)
+            encode, kind = choose_encoder(request.accept)
             return Page(body=encode(self.registry), kind=kind)
 
         with self.watch(mail), serve_pages(answer, port) as bound:

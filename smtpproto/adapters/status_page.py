@@ -11,7 +11,7 @@ from ..mta.queue_values import stats_values
 from ..transfer.assembly import RunningMTA
 from ..transfer.overview import overview_of
 from ..transfer.overview_html import STYLE_POLICY, overview_page, story_page
-from .loopback_pages import Page, serve_pages
+from .loopback_pages import Page, Request, serve_pages
 from .mta_base import MTABase
 
 __all__ = ["serve_status"]
@@ -28,8 +28,8 @@ def serve_status(mail: MTABase, port: int = 8025) -> Iterator[str]:
     Raises OSError.
     """
 
-    def answer(path: str, accept: str) -> Page | None:
-        return _page(mail, path)
+    def answer(request: Request) -> Page | None:
+        return _page(mail, request.path)
 
     with serve_pages(answer, port) as bound:
         yield f"http://127.0.0.1:{bound}/"

@@ -8,11 +8,16 @@ are.
 from __future__ import annotations
 
 import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, a2b_qp
 from collections.abc import Iterator
 from email.charset import Charset
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import itemgetter
 
+from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
+from .charsets import text_in
 
 _LINE = 78  # characters (RFC 5322 2.1.1)
 _ENCODED_WORD = 75  # characters (RFC 2047 2)
@@ -25,6 +30,9 @@ _UTF8 = Charset("utf-8")
 _PHRASE = pattern(r'[ \t]+|(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^ \t()<>@,:;"\[\]\\])+|.', re.DOTALL)
 _COMMENT = pattern(r"[ \t]+|(?:\\.|[^ \t()\\])+|.", re.DOTALL)
 _TEXT = pattern(r"[ \t]+|[^ \t]+")
+
+# An encoded word; what may follow its charset is a language (RFC 2231 5).
+_WORD = pattern(r"=\?([\w.:-]+)(?:\*[\w-]*)?\?([bBqQ])\?([^ \t?]*)\?=", re.ASCII)
 
 
 def encoded_words(text: str) -> str:
@@ -44,6 +52,32 @@ def encode_addresses(text: str) -> str:
     Addresses in it must be ASCII.
     """
     return _encoded(_address_tokens(text))
+
+
+def decode_words(text: str) -> str:
+    """Return *text* with its encoded words decoded (RFC 2047 6.2), in any order and length: readers
+    of mail are lenient there. Words side by side may share a character."""
+    pieces: list[tuple[str, bytes]] = []  # with their charsets
+    at = 0
+    for word in _WORD.finditer(text):
+        between, at = text[at : word.start()], word.end()
+        if not pieces or between.strip(" \t"):
+            pieces.append(("", between.encode("utf-8", "replace")))
+        pieces.append((lower(word[1]), _octets_of(word[2], word[3])))
+    pieces.append(("", text[at:].encode("utf-8", "replace")))
+    groups = groupby(pieces, key=itemgetter(0))
+    return "".join(text_in(name or "utf-8", b"".join(it for _, it in its)) for name, its in groups)
+
+
+def _octets_of(encoding: str, text: str) -> bytes:
+    """Return what is encoded by *encoding*: B is base64, Q nearly quoted-printable."""
+    octets = text.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return a2b_qp(octets, header=True)
+    try:
+        return a2b_base64(octets + b"==")
+    except Base64Error:
+        return octets
 
 
 def fold(field: str) -> str:

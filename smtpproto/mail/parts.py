@@ -11,8 +11,16 @@ from attrs import frozen
 
 from ..grammar.ascii_case import lower
 from ..grammar.pattern import pattern
+from .charsets import text_in
 
-__all__ = ["ReadPart", "parts_of", "read_header"]
+__all__ = [
+    "ReadPart",
+    "header_section",
+    "parameters",
+    "parts_of",
+    "read_fields",
+    "read_header",
+]
 
 _MAX_PARTS = 100
 _MAX_DEPTH = 8  # of parts in parts
@@ -39,19 +47,15 @@ class ReadPart:
     @property
     def text(self) -> str:
         """The body as text, with LF line ends."""
-        parameters = dict(_parameters(self.header.get("content-type", "")))
-        try:
-            text = self.body.decode(parameters.get("charset", "utf-8"))
-        except (LookupError, ValueError):
-            text = self.body.decode("utf-8", "replace")
-        return text.replace("\r\n", "\n")
+        its = dict(parameters(self.header.get("content-type", "")))
+        return text_in(its.get("charset", "utf-8"), self.body).replace("\r\n", "\n")
 
     @property
     def filename(self) -> str:
         """In lower case; "" if there is none. Octets that RFC 2231 encodes are left so."""
-        pairs = _parameters(self.header.get("content-disposition", ""))
+        pairs = parameters(self.header.get("content-disposition", ""))
         name = "".join(value for key, value in pairs if key.partition("*")[0] == "filename")
-        return lower(name or dict(_parameters(self.header.get("content-type", ""))).get("name", ""))
+        return lower(name or dict(parameters(self.header.get("content-type", ""))).get("name", ""))
 
 
 def parts_of(content: bytes) -> list[ReadPart]:
@@ -66,14 +70,14 @@ def _collect(octets: bytes, found: list[ReadPart], default: str, depth: int) -> 
     if len(found) >= _MAX_PARTS:
         return
     end = _HEADER_END.search(octets, 0, _MAX_HEADER)
-    header = read_header(octets[: end.start()] if end else octets[:_MAX_HEADER])
+    header = read_header(header_section(octets))
     body = octets[end.end() :] if end else b""
     if end is None and not header:  # no header at all
         body = octets
     kind = header.get("content-type", default)
     media = _MEDIA_TYPE.match(kind)
     name = lower(media[1]) if media else default
-    boundary = dict(_parameters(kind)).get("boundary", "")
+    boundary = dict(parameters(kind)).get("boundary", "")
     inner = _split(body, boundary) if name.startswith("multipart/") and boundary else []
     if not inner or depth >= _MAX_DEPTH:
         name = "text/plain" if name.startswith("multipart/") else name
@@ -85,24 +89,39 @@ def _collect(octets: bytes, found: list[ReadPart], default: str, depth: int) -> 
         _collect(part, found, "text/plain", depth + 1)
 
 
+def header_section(content: bytes) -> bytes:
+    """Return the header section of a message or a part, at most 128 KiB."""
+    end = _HEADER_END.search(content, 0, _MAX_HEADER)
+    return content[: end.start() if end else _MAX_HEADER]
+
+
 def read_header(octets: bytes) -> dict[str, str]:
     """Return the fields of a header section by their names in lower case, unfolded; the first of
     each name. Lines that are no fields are ignored."""
+    header: dict[str, str] = {}
+    for name, text in read_fields(octets):
+        header.setdefault(lower(name), text)
+    return header
+
+
+def read_fields(octets: bytes) -> list[tuple[str, str]]:
+    """Return the names and texts of the fields of a header section, unfolded. Lines that are no
+    fields are ignored, and what a field has beyond 4 KiB."""
     fields: list[tuple[str, list[bytes]]] = []
     for line in octets.split(b"\n"):
         line = line.removesuffix(b"\r")  # noqa: PLW2901
         if line[:1] in (b" ", b"\t") and fields:
             fields[-1][1].append(line)
         elif match := _FIELD.fullmatch(line):
-            fields.append((lower(match[1].decode()), [match[2]]))
-    header: dict[str, str] = {}
-    for name, lines in fields:
-        text = b"".join(lines)[:_MAX_FIELD].decode("utf-8", "backslashreplace")
-        header.setdefault(name, text.strip(" \t"))
-    return header
+            fields.append((match[1].decode(), [match[2]]))
+    return [(name, _unfolded(lines)) for name, lines in fields]
 
 
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
+def _unfolded(lines: list[bytes]) -> str:
+    return b"".join(lines)[:_MAX_FIELD].decode("utf-8", "backslashreplace").strip(" \t")
+
+
+def parameters(text: str) -> Iterator[tuple[str, str]]:
     """Yield the parameters of a media type."""
     for found in _PARAMETER.finditer(text):
         quoted = re.sub(r"\\(.)", r"\1", found[2] or "")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 
 from attrs import evolve, field, frozen
 from attrs.validators import ge
@@ -17,7 +14,7 @@ from ..grammar.dsn import Notify, Ret
 from ..grammar.parameters import Body, MailParameters, RcptParameters
 from ..grammar.printable import printable
 from ..grammar.reply import Reply
-from ..mail.encoded_words import encode_text, fold
+from ..mail.encoded_words import decode_words, encode_text, fold
 from ..mail.parts import read_header
 from ..option_types import checked
 from .queue import Attempt, Delivery, Message
@@ -300,6 +297,4 @@ def _shown(fields: Mapping[str, str], name: str) -> str:
 
 def _decoded(text: str) -> str:
     """Return *text* with its encoded words decoded (RFC 2047), cut to a readable length."""
-    with suppress(LookupError, ValueError, HeaderParseError):  # then it is shown as it is
-        text = str(make_header(decode_header(text[: 5 * _MAX_SUBJECT])))
-    return text[:_MAX_SUBJECT]
+    return decode_words(text[: 5 * _MAX_SUBJECT])[:_MAX_SUBJECT]

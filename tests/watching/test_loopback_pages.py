@@ -11,8 +11,8 @@ import pytest
 from attrs import frozen
 
 from smtpproto.adapters import loopback_pages
-from smtpproto.adapters.loopback_pages import Page, serve_pages
-from tests.watching.reading import get, port_of
+from smtpproto.adapters.loopback_pages import Page, Request, serve_pages
+from tests.watching.reading import get, port_of, talk
 
 
 @pytest.fixture
@@ -20,26 +20,13 @@ def url() -> Iterator[str]:
     """Return the URL of a server with one page."""
     pages = {"/": Page(body="hello"), "/fails": None}
 
-    def answer(path: str, accept: str) -> Page | None:
-        if path == "/fails":
+    def answer(request: Request) -> Page | None:
+        if request.path == "/fails":
             raise LookupError("secret")
-        return pages.get(path)
+        return pages.get(request.path)
 
     with serve_pages(answer, 0) as port:
         yield f"http://127.0.0.1:{port}/"
-
-
-def talk(url: str, data: bytes) -> bytes:
-    """Send *data*, and return all that comes back."""
-    with socket.create_connection(("127.0.0.1", port_of(url))) as connection:
-        with contextlib.suppress(OSError):  # the server may close before all is sent
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        received = b""
-        with contextlib.suppress(ConnectionResetError):
-            while data := connection.recv(4096):
-                received += data
-        return received
 
 
 def test_a_port_that_is_taken_is_named(url: str) -> None:
