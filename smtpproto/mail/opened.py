@@ -17,7 +17,7 @@ from .charsets import text_in
 from .encoded_words import decode_words
 from .parts import ReadPart, header_section, parameters, parts_of, read_fields
 
-__all__ = ["Attachment", "OpenedMessage", "open_message", "text_of_html"]
+__all__ = ["OpenedAttachment", "OpenedMessage", "open_message", "text_of_html"]
 
 _HTML = pattern(r"<!--|-->|<(/?)([A-Za-z][A-Za-z0-9]*+)[^<>]*+>|<[!?][^<>]*+>|[^<-]+|.", re.DOTALL)
 _UNSEEN = {"head", "script", "style", "title", "template"}
@@ -26,7 +26,7 @@ _EXTENDED = pattern(r"([\w.:-]*)'[^']*'(.*)", re.DOTALL)
 
 
 @frozen
-class Attachment:
+class OpenedAttachment:
     """A part of a message that is neither its text nor its HTML."""
 
     name: str
@@ -49,7 +49,7 @@ class OpenedMessage:
     """The plain text of the body, with LF line ends; "" if there is none."""
     html: str
     """The HTML of the body; "" if there is none."""
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[OpenedAttachment, ...]
 
     def field(self, name: str) -> str:
         """Return the text of the first field with this *name*, or ""."""
@@ -65,7 +65,7 @@ def open_message(content: bytes) -> OpenedMessage:
     """Return what a person can read in *content*. At most 100 parts are read."""
     texts: list[str] = []
     pages: list[str] = []
-    attachments: list[Attachment] = []
+    attachments: list[OpenedAttachment] = []
     for part in parts_of(content):
         if part.type.startswith("multipart/"):
             continue
@@ -83,12 +83,12 @@ def _is_attached(part: ReadPart) -> bool:
     return disposition.partition(";")[0].strip().lower() == "attachment"
 
 
-def _attachment(part: ReadPart) -> Attachment:
+def _attachment(part: ReadPart) -> OpenedAttachment:
     disposed = dict(parameters(part.header.get("content-disposition", "")))
     typed = dict(parameters(part.header.get("content-type", "")))
     name = _parameter("filename", disposed) or _parameter("name", typed)
     content_id = part.header.get("content-id", "").strip().removeprefix("<").removesuffix(">")
-    return Attachment(name, part.type, content_id, part.body)
+    return OpenedAttachment(name, part.type, content_id, part.body)
 
 
 def _parameter(name: str, values: dict[str, str]) -> str:

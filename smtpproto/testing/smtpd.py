@@ -13,11 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack, cast
 
-from attrs import evolve
-
 from ..adapters.facade import run
 from ..adapters.serving import ServerBase
-from ..errors import TLSFailed
 from ..limits import Limits
 from ..option_types import check_names, require_type
 from ..ports import Event, Runtime, Stream
@@ -28,7 +25,7 @@ from ..server.config import ServerConfig, ServerOptions
 from . import certificates
 from .certificates import Certificate
 from .inbox import Inbox, ReceivedMessage
-from .trouble import Occasion, Script, Trouble
+from .trouble import Script, Trouble
 from .troubled import TroubledConnection, TroubledStream
 
 __all__ = ["SMTPD", "AsyncSMTPD", "SMTPDOptions"]
@@ -195,9 +192,7 @@ class _Kit:
         self._connections.append(connection)
         self._delays.append(over)
         troubled = TroubledStream(stream, connection, self._script, over)
-        if config.context is not None and not config.implicit_tls:
-            config = evolve(config, context=_troubled_context(config.context, connection))
-        config = evolve(config, trace=connection.trace)
+        config = connection.configured(config)
         return Conversation(troubled, connection.opened, config, runtime, usage)
 
     def _changed(self) -> None:
@@ -277,18 +272,6 @@ class _Kit:
 def _shown(connections: Sequence[TroubledConnection]) -> str:
     """Return the dialogues as the end of an error."""
     return "".join(f"\n--- {one.name}\n{one.transcript}" for one in connections).rstrip()
-
-
-def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:
-    """Return the context for STARTTLS, as a function that makes the trouble there first."""
-
-    def get() -> Any:
-        verdict = connection.meet(Occasion("STARTTLS"))
-        if verdict is not None and not connection.dropped:
-            raise TLSFailed("the script of the test refuses STARTTLS", phase="TLS")
-        return context
-
-    return get
 
 
 class SMTPD(_Kit):

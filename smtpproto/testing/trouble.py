@@ -217,29 +217,48 @@ def _to_troubles(values: Trouble | Sequence[Trouble]) -> tuple[Trouble, ...]:
     return tuple(troubles)
 
 
+@define(eq=False)
+class Part:
+    """A part of a script, and what of it has happened."""
+
+    trouble: Trouble
+    seen: Counter[object] = field(factory=Counter, init=False)
+
+    @property
+    def happened(self) -> int:
+        """How often it has happened."""
+        its, occasions = self.trouble, sum(self.seen.values())
+        if isinstance(its, Greylist):
+            return len(self.seen)
+        after = max(occasions - its.skip, 0)
+        return after if its.times is None else min(after, its.times)
+
+
+def _to_parts(values: Trouble | Sequence[Trouble]) -> list[Part]:
+    return [Part(one) for one in _to_troubles(values)]
+
+
 @define
 class Script:
     """Trouble in its order, and what of it has happened. Threads may share it."""
 
-    troubles: tuple[Trouble, ...] = field(converter=_to_troubles)
-    _seen: list[Counter[object]] = field(init=False)
+    parts: list[Part] = field(converter=_to_parts)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     is_over: bool = field(default=False, init=False)
     """Whether the test has ended, so that nothing of this happens any more."""
 
-    def __attrs_post_init__(self) -> None:
-        self._seen = [Counter() for _ in self.troubles]
-
     @property
     def octets(self) -> list[int]:
         """The numbers of octets after which connections may be lost, the smallest first."""
-        return sorted(one.at for one in self.troubles if isinstance(one.at, int))
+        places = [it.trouble.at for it in self.parts]
+        return sorted(it for it in places if isinstance(it, int))
 
     def play(self, occasion: Occasion) -> list[Trouble]:
         """Return what happens on *occasion*, and count it."""
         due: list[Trouble] = []
         with self._lock:
-            for trouble, seen in zip(self.troubles, self._seen, strict=True):
+            for part in self.parts:
+                trouble, seen = part.trouble, part.seen
                 is_taken = not trouble._many and any(not one._many for one in due)
                 if self.is_over or is_taken or not trouble._matches(occasion):
                     continue
@@ -248,7 +267,12 @@ class Script:
                     due.append(trouble)
         return due
 
+    def change(self, parts: Sequence[Part]) -> None:
+        """Let *parts* be the script from now on."""
+        with self._lock:
+            self.parts = list(parts)
+
     def unplayed(self) -> list[str]:
         """Return what has not happened, each with what is missing."""
-        pairs = zip(self.troubles, self._seen, strict=True)
-        return [f"{it} ({missing})" for it, seen in pairs if (missing := it._unplayed(seen))]
+        pairs = [(it.trouble, it.trouble._unplayed(it.seen)) for it in self.parts]
+        return [f"{trouble} ({missing})" for trouble, missing in pairs if missing]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define, evolve, field
 
-from ..errors import ConnectionLost
+from ..errors import ConnectionLost, TLSFailed
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.domain import HelloHost
 from ..grammar.envelope import Envelope
@@ -14,6 +15,7 @@ from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
 from ..ports import Event
 from ..sasl import Identity
+from ..server.config import ServerConfig
 from ..server.handler import Handler, MessageHook, Session, Sink, Verdict
 from ..wire.stream_wrapper import StreamWrapper
 from .inbox import Inbox
@@ -33,11 +35,13 @@ class TroubledConnection(Handler):
         inbox: Inbox,
         script: Script,
         changed: Callable[[], object],
+        *,
+        recorder: Recorder | None = None,
     ) -> None:
         self.name: str = f"{peer[0]} port {peer[1]}"
         self.is_open: bool = False
         """Whether a client is connected, and was not refused by a limit."""
-        self._recorder = Recorder()
+        self._recorder = recorder or Recorder()
         self.delay: float = 0.0
         """Seconds to wait before the next reply is written."""
         self.dropped: bool = False
@@ -86,6 +90,13 @@ class TroubledConnection(Handler):
                     verdict = trouble.reply
         return verdict
 
+    def configured(self, config: ServerConfig) -> ServerConfig:
+        """Return *config* with what this needs of a conversation: its trace, and trouble at
+        STARTTLS."""
+        if config.context is not None and not config.implicit_tls:
+            config = evolve(config, context=_troubled_context(config.context, self))
+        return evolve(config, trace=self.trace)
+
     # -- hooks -------------------------------------------------------------------------------
 
     def connect(self, session: Session) -> Verdict:
@@ -133,6 +144,18 @@ class TroubledConnection(Handler):
     def close(self, session: Session) -> None:
         self.is_open = False
         self._changed()
+
+
+def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:
+    """Return the context for STARTTLS, as a function that makes the trouble there first."""
+
+    def get() -> Any:
+        verdict = connection.meet(Occasion("STARTTLS"))
+        if verdict is not None and not connection.dropped:
+            raise TLSFailed("the script of the test refuses STARTTLS", phase="TLS")
+        return context
+
+    return get
 
 
 @define(eq=False, repr=False)
