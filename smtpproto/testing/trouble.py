@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field, frozen, setters
 
 from ..grammar.address import ForwardPath, ReversePath
 from ..grammar.reply import Reply
@@ -242,7 +242,7 @@ def _to_parts(values: Trouble | Sequence[Trouble]) -> list[Part]:
 class Script:
     """Trouble in its order, and what of it has happened. Threads may share it."""
 
-    parts: list[Part] = field(converter=_to_parts)
+    parts: list[Part] = field(converter=_to_parts, on_setattr=setters.NO_OP)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     is_over: bool = field(default=False, init=False)
     """Whether the test has ended, so that nothing of this happens any more."""

@@ -13,7 +13,7 @@ from ..grammar.domain import HelloHost
 from ..grammar.envelope import Envelope
 from ..grammar.parameters import MailParameters, RcptParameters
 from ..grammar.reply import Reply
-from ..ports import Event
+from ..ports import Event, Trace
 from ..sasl import Identity
 from ..server.config import ServerConfig
 from ..server.handler import Handler, MessageHook, Session, Sink, Verdict
@@ -91,11 +91,11 @@ class TroubledConnection(Handler):
         return verdict
 
     def configured(self, config: ServerConfig) -> ServerConfig:
-        """Return *config* with what this needs of a conversation: its trace, and trouble at
-        STARTTLS."""
+        """Return *config* with what this needs of a conversation: its trace, besides that of
+        *config*, and trouble at STARTTLS."""
         if config.context is not None and not config.implicit_tls:
             config = evolve(config, context=_troubled_context(config.context, self))
-        return evolve(config, trace=self.trace)
+        return evolve(config, trace=_both(self.trace, config.trace))
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -144,6 +144,15 @@ class TroubledConnection(Handler):
     def close(self, session: Session) -> None:
         self.is_open = False
         self._changed()
+
+
+def _both(first: Trace, second: Trace | None) -> Trace:
+    def trace(speaker: str, line: str) -> None:
+        first(speaker, line)
+        if second is not None:
+            second(speaker, line)
+
+    return trace
 
 
 def _troubled_context(context: Any, connection: TroubledConnection) -> Callable[[], Any]:
