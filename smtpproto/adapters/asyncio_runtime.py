@@ -244,6 +244,7 @@ class Stream(asyncio.BufferedProtocol):
         self._socket = transport.get_extra_info("socket")
 
     def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer for what arrives next."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -32,7 +32,7 @@ class Mbox(OneByOne):
     """Delivers to mboxes: ``Local(Mbox("/var/mail/{user}"))``.
 
     *place* is as :class:`.Place` describes it. A mailbox exists if its file does; where the place
-    has no ``{user}``, it is made when it is needed. Lines that begin with ``From `` are quoted as
+    has no ``{user}``, it is made when it is needed. Lines that begin with "From " are quoted as
     in mboxrd, and the fields by which programs note flags in an mbox are removed.
 
     It is locked by a file with ``.lock`` at its end, and by ``fcntl`` and ``flock``, as programs on

@@ -37,8 +37,8 @@ class Metrics:
             with metrics.serve(mail, 9154):
                 ...
 
-    *registry* has the metrics; None: one of their own, :attr:`registry`. No label is an address;
-    the *top* domains with the most deliveries in the queue are the only names.
+    *registry* has the metrics; None: one of their own, the attribute of this name. No label
+    is an address; the *top* domains with the most deliveries in the queue are the only names.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, *, top: int = 10) -> None:

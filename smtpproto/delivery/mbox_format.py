@@ -42,7 +42,7 @@ def from_line(sender: ReversePath, now: float) -> bytes:
 
 def mbox_text(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a message, whose *pieces* have LF line ends, as it stands in an mbox, before the empty
-    line at its end: without the fields that hold the state of a message there, with ``From `` at
+    line at its end: without the fields that hold the state of a message there, with "From " at
     the beginning of lines quoted, and with LF at its end."""
     last = b"\n"
     for piece in _quoted(_without_state(pieces)):

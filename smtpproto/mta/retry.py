@@ -40,7 +40,7 @@ class RetrySchedule:
     """How long a delivery waits after each failure; all in seconds.
 
     The short first steps are for greylisting. What RFC 5321 says of 30 minutes is about a host
-    that cannot be reached: see :class:`.Schedule`.
+    that cannot be reached: see :class:`.mta.schedule.Schedule`.
     """
 
     steps: tuple[float, ...] = (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR)

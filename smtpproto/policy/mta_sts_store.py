@@ -38,7 +38,7 @@ class MTASTSStore(Protocol):
     """
 
     async def load(self, runtime: Runtime) -> Iterable[KeptPolicy]:
-        """Return the policies that are kept, at most :data:`.STS_POLICIES`."""
+        """Return the policies that are kept, at most ``limits.STS_POLICIES``."""
         ...
 
     async def save(self, kept: KeptPolicy, runtime: Runtime) -> None:

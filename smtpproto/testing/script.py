@@ -68,7 +68,7 @@ class ScriptedStream:
         """Do nothing: the script decides when the other side ends."""
 
     async def close(self) -> None:
-        """Set :attr:`closed`."""
+        """Set *closed*."""
         self.closed = True
 
     def interrupt(self) -> None:
