@@ -38,7 +38,7 @@ OUTSIDE = "n/a-library:"  # how a check begins that no library can meet
 HEAD = """\
 # Requirements and the tests that show them
 
-Written by `nox -s requirements`; do not edit. [rfc/README.md](rfc/README.md) explains rows, ids
+Written by `nox -s requirements`; do not edit. [rfc/README.md](../rfc/README.md) explains rows, ids
 and waivers.
 
 The table counts the rows that a library of this kind can meet (layers core, adapter, config and
