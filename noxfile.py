@@ -95,7 +95,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def release(session: nox.Session) -> None:
     """Make all that a release publishes, and try it: with each Python that is found."""
-    for name in ("build", *(f"try_packages-{version}" for version in PYTHONS), "sbom", "changelog"):
+    tried = (f"try_packages-{version}" for version in PYTHONS)
+    for name in ("docs", "build", *tried, "sbom", "changelog"):
         session.notify(name)
 
 
@@ -172,6 +173,14 @@ def changelog(session: nox.Session) -> None:
 def requirements(session: nox.Session) -> None:
     """Write the tests of each requirement; with ``-- --check`` compare the page."""
     session.run(sys.executable, "docs/rfc/matrix.py", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs, with warnings as errors."""
+    session.install("-e", ".[all,test,docs]")
+    out = ("-W", "--keep-going", "-d", "build/docs-trees")
+    session.run("sphinx-build", "-b", "html", *out, "docs", "build/docs", *session.posargs)
 
 
 @nox.session
