@@ -1,0 +1,192 @@
+"""Each program in examples/ does what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from smtpproto import Envelope, Handler, ScramKeys, SendRefused, Session, TLSMode, TLSVerify
+from smtpproto.adapters import blocking
+from smtpproto.client import ClientOptions
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+class AcceptingHandler(Handler):
+    """Accepts every message."""
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
+
+
+@contextlib.contextmanager
+def running(module: str, run: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Run an example that listens in a process of its own; yield its port and the process."""
+    program = f"import {module} as example, asyncio, trio\n{run}"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program], cwd=EXAMPLES, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline().split()[-1]), process
+        finally:
+            process.kill()
+
+
+def test_receive_accepts_one_domain_and_prints_the_message() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, process):
+        with blocking.connect("localhost", port) as client:
+            outcome = client.send(b"hello\r\n", Envelope("a@b.test", ["c@example.org", "d@e.test"]))
+        assert len(outcome.accepted) == len(outcome.refused) == 1
+        assert process.stdout is not None
+        assert process.stdout.readline() == "a@b.test to 1: 7 octets\n"
+
+
+def test_stream_stores_the_message_in_a_file(tmp_path: Path) -> None:
+    with (
+        running("stream", f"example.main({str(tmp_path)!r}, 0)") as (port, _),
+        blocking.connect("localhost", port) as client,
+    ):
+        client.send(b"hello\r\n", Envelope("a@b.test", "c@example.org"))
+    (stored,) = tmp_path.iterdir()
+    assert stored.read_bytes() == b"hello\r\n" and stored.suffix == ".eml"
+
+
+def test_connection_state_counts_unknown_recipients_for_each_connection() -> None:
+    strangers = Envelope("a@b.test", [f"s{number}@example.org" for number in range(3)])
+    with running("connection_state", "trio.run(example.main, 0)") as (port, _):
+        for _ in range(2):  # the second connection starts at zero
+            with blocking.connect("localhost", port) as client:
+                with pytest.raises(Exception, match="No such user"):
+                    client.send(b"hello\r\n", strangers)
+                assert client.usable
+                with pytest.raises(Exception, match="421"):
+                    client.send(b"hello\r\n", strangers)
+
+
+def test_send_many_prints_the_reply_for_each_recipient() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, _):
+        sent = subprocess.run(
+            [sys.executable, "-c", f"import send_many; send_many.main('localhost', {port})"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert sent.stdout.splitlines() == [
+        "bob@example.org: 250 2.0.0 Message accepted",
+        "carol@example.org: 250 2.0.0 Message accepted",
+        "dave@elsewhere.test: 550 5.7.1 Relaying denied (give up)",
+    ]
+
+
+def test_lmtp_replies_for_each_recipient() -> None:
+    with running("lmtp", "asyncio.run(example.main(0))") as (port, _):
+        with blocking.connect("localhost", port, lmtp=True, tls=TLSMode.NONE) as client:
+            outcome = client.send(b"x" * 20 + b"\r\n", Envelope("", ["ann@a.test", "bob@a.test"]))
+        assert [str(path) for path in outcome.accepted] == ["ann@a.test"]
+        assert [str(reply) for reply in outcome.refused.values()] == [
+            "452 4.2.2 Mailbox of bob is full"
+        ]
+
+
+def test_own_verb_prints_the_reply_to_its_verb() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "own_verb.py"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "250 2.0.0 3\n"
+
+
+def test_pool_sends_all_messages() -> None:
+    with running("receive", "asyncio.run(example.main(0))") as (port, _):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import asyncio, pool; asyncio.run(pool.main(port={port}))"],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert sorted(done.stdout.splitlines()) == sorted(
+        f"person{n}@example.org: sent" for n in range(20)
+    )
+
+
+def test_sasl_alone_prints_a_scram_exchange() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "sasl_alone.py"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("server: r=") and "username='ann'" in done.stdout
+
+
+def test_the_submission_example_requires_a_login_and_the_users_own_address(tmp_path: Path) -> None:
+    """It also shows a renewed certificate on the next connection."""
+    keys = ScramKeys.derive("secret", salt=b"x" * 16)
+    (tmp_path / "users").write_text(f"ann:{keys}\n")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    pem = tmp_path / "server.pem"
+    options: ClientOptions = {
+        "login": ("ann", "secret"),
+        "verify": TLSVerify.by_ca(str(tmp_path / "ca.pem")),
+        "tls": TLSMode.REQUIRED,
+    }
+    shown = set()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    call = f"example.main({str(tmp_path / 'users')!r}, {str(pem)!r}, 0)"
+    with running("submission", call) as (port, process):
+        for year in (2001, 2002):
+            certificate = authority.issue_cert("localhost")
+            certificate.private_key_and_cert_chain_pem.write_to_path(str(pem))
+            os.utime(pem, (year, year))
+            with blocking.connect("localhost", port, **options) as client:
+                assert client.tls is not None
+                shown.add(client.tls.peer_certificate)
+                client.send(b"hello\r\n", Envelope("ann@example.org", "bob@example.org"))
+                with pytest.raises(SendRefused, match="Not your address"):
+                    client.send(b"hello\r\n", Envelope("bob@example.org", "bob@example.org"))
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ann: 7 octets\n"
+    assert len(shown) == 2
+
+
+def test_machine_prints_content_and_replies() -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "machine.py"], capture_output=True, text=True, check=True
+    )
+    assert "content: b'.a line that starts with a dot\\r\\n'" in done.stdout
+    assert "QUIT -> 221" in done.stdout
+
+
+def test_measure_handler_prints_what_each_handler_costs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import measure_handler; measure_handler.main(10, 1)"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"(\w+: \d+ us of CPU a message\n){2}", done.stdout)
+
+
+def test_relay_stores_one_domain_passes_on_the_rest_and_checks_messages(tmp_path: Path) -> None:
+    message = b"Message-ID: <x@a.test>\r\n\r\nhello\r\n"
+    with blocking.serve(AcceptingHandler()) as hop:
+        run = f"asyncio.run(example.main({str(tmp_path)!r}, '127.0.0.1', {hop.port}, 0))"
+        with (
+            running("relay", run) as (port, process),
+            blocking.connect("localhost", port) as client,
+        ):
+            client.send(message, Envelope("a@b.test", ["c@example.org", "d@e.test"]))
+            with pytest.raises(SendRefused, match="no Message-ID"):
+                client.send(b"\r\nhello\r\n", Envelope("a@b.test", ["c@example.org"]))
+            process.terminate()
+            process.wait(20)
+    [stored] = tmp_path.glob("*.eml")
+    assert stored.read_bytes().endswith(message)
