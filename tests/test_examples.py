@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import json
 import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 import trustme
@@ -26,10 +30,24 @@ class AcceptingHandler(Handler):
     def message(self, session: Session, envelope: Envelope, body: bytes) -> None: ...
 
 
+class Inbox(Handler):
+    """Keeps each message that arrives."""
+
+    def __init__(self) -> None:
+        self.messages = SimpleQueue[tuple[Envelope, bytes]]()
+
+    def message(self, session: Session, envelope: Envelope, body: bytes) -> None:
+        self.messages.put((envelope, body))
+
+    def next(self) -> tuple[Envelope, bytes]:
+        """Return the next message, with CRLF as it arrived, once it is there."""
+        return self.messages.get(timeout=20)
+
+
 @contextlib.contextmanager
 def running(module: str, run: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Run an example that listens in a process of its own; yield its port and the process."""
-    program = f"import {module} as example, asyncio, trio\n{run}"
+    program = f"import {module} as example, asyncio, trio, smtpproto.mta\n{run}"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", program], cwd=EXAMPLES, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -190,3 +208,144 @@ def test_relay_stores_one_domain_passes_on_the_rest_and_checks_messages(tmp_path
             process.wait(20)
     [stored] = tmp_path.glob("*.eml")
     assert stored.read_bytes().endswith(message)
+
+
+def test_notify_sends_on_each_flavour() -> None:
+    with blocking.serve(inbox := Inbox()) as server:
+        call = f"import notify; notify.main('localhost', {server.port})"
+        done = subprocess.run(
+            [sys.executable, "-c", call], cwd=EXAMPLES, capture_output=True, text=True, check=True
+        )
+    accepted = "accepted: ann@example.org (250 2.0.0 Message accepted)\n"
+    assert done.stdout == accepted * 3
+    subjects = [re.findall(rb"Subject: (.*)\r\n", inbox.next()[1]) for _ in range(3)]
+    assert subjects == [
+        [b"The backup is done"],
+        [b"The disk is full"],
+        [b"The disk has room again"],
+    ]
+
+
+def test_catch_all_keeps_and_shows_mail_for_any_address(tmp_path: Path) -> None:
+    message = b"Subject: =?utf-8?q?f=C3=BCr?= you\r\n\r\nhello \x1b[2J\r\n"
+    with running("catch_all", f"example.main({str(tmp_path)!r}, 0)") as (port, process):
+        with blocking.connect("localhost", port) as client:
+            outcome = client.send(message, Envelope("a@b.test", ["c@d.test", "e@f.test"]))
+        assert str(outcome.reply) == "250 2.0.0 Kept in 1.eml"
+        assert process.stdout is not None
+        shown = [process.stdout.readline() for _ in range(3)]
+    assert shown == [
+        "== 1.eml: a@b.test to c@d.test, e@f.test\n",
+        "Subject: 'für you'\n",
+        r"'hello \x1b[2J\r\n'" "\n",
+    ]
+    assert (tmp_path / "1.eml").read_bytes() == message
+
+
+def test_spam_trap_notes_who_sent_what(tmp_path: Path) -> None:
+    log = tmp_path / "trap.json"
+    with (
+        running("spam_trap", f"asyncio.run(example.main({str(log)!r}, 0))") as (port, _),
+        blocking.connect("localhost", port, hello="spam.test") as client,
+    ):
+        client.send(b"Subject: Win\r\n\r\nnow\r\n", Envelope("a@b.test", "nobody@example.org"))
+    noted = json.loads(log.read_text())
+    assert noted["client"] in ("127.0.0.1", "::1") and noted["hello"] == "spam.test"
+    assert (noted["sender"], noted["recipients"]) == ("a@b.test", ["nobody@example.org"])
+    assert (noted["subject"], noted["octets"]) == ("Win", 21)
+
+
+def test_filtering_proxy_refuses_unwanted_words_and_passes_on_the_rest(tmp_path: Path) -> None:
+    with blocking.serve(inbox := Inbox()) as behind:
+        queue = str(tmp_path / "queue.db")
+        run = f"asyncio.run(example.main({queue!r}, '127.0.0.1', {behind.port}, 0))"
+        with (
+            running("filtering_proxy", run) as (port, _),
+            blocking.connect("localhost", port) as client,
+        ):
+            envelope = Envelope("a@b.test", "c@example.org")
+            with pytest.raises(SendRefused, match="read about lottery"):
+                client.send(b"\r\n" + b"x" * 60 + b"\r\n" + b"LOTTERY\r\n", envelope)
+            with pytest.raises(SendRefused, match="Relaying denied"):
+                client.send(b"\r\nhello\r\n", Envelope("a@b.test", "c@elsewhere.test"))
+            client.send(b"\r\nhello\r\n", envelope)
+            _, passed = inbox.next()
+    assert passed.startswith(b"X-Filtered: yes\r\n") and passed.endswith(b"\r\nhello\r\n")
+
+
+def test_web_application_shows_the_mail_of_a_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    web_application = importlib.import_module("web_application")
+    tickets = defaultdict[int, list[str]](list)
+    web = web_application.create_app(tickets).test_client()
+    with (
+        blocking.serve(web_application.TicketInbox(tickets)) as server,
+        blocking.connect("localhost", server.port) as client,
+    ):
+        envelope = Envelope("a@b.test", ["ticket-7@example.org", "ticket-x@example.org"])
+        outcome = client.send(b"\r\n<script>\r\n", envelope)
+    assert [str(it) for it in outcome.refused] == ["ticket-x@example.org"]
+    shown = web.get("/tickets/7")
+    assert (shown.text, shown.mimetype) == ("a@b.test: <script>\r\n", "text/plain")
+    assert web.get("/tickets/8").status_code == 404
+
+
+def test_property_test_passes_and_finds_a_handler_that_stores_twice() -> None:
+    program = (
+        "import unittest, property_test as it\n"
+        "def run(): return unittest.TextTestRunner().run("
+        "unittest.defaultTestLoader.loadTestsFromModule(it)).wasSuccessful()\n"
+        "first = run()\n"
+        "good = it.Mailboxes.message\n"
+        "it.Mailboxes.message = lambda *args: (good(*args), good(*args))[0]\n"
+        "print(first, run())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=EXAMPLES, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True False"
+
+
+def test_forwarder_sends_on_from_an_address_of_its_own(tmp_path: Path) -> None:
+    with blocking.serve(inbox := Inbox()) as next_hop:
+        queue = str(tmp_path / "queue.db")
+        hop = f"smtpproto.mta.SmartHost('127.0.0.1', {next_hop.port})"
+        run = f"asyncio.run(example.main({queue!r}, 'secret', {hop}, 0))"
+        with running("forwarder", run) as (port, _), blocking.connect("localhost", port) as client:
+            client.send(b"\r\nhello\r\n", Envelope("carol@example.com", "ann@example.org"))
+            envelope, _ = inbox.next()
+    assert [str(it) for it in envelope.recipients] == ["ann.lee@example.com"]
+    assert re.fullmatch(r"SRS0=....=..=example.com=carol@example.org", str(envelope.sender))
+
+
+def test_mailing_list_members_join_write_bounce_and_leave(tmp_path: Path) -> None:
+    members = tmp_path / "members.json"
+    with blocking.serve(inbox := Inbox()) as next_hop:
+        hop = f"smtpproto.mta.SmartHost('127.0.0.1', {next_hop.port})"
+        run = f"asyncio.run(example.main({str(tmp_path)!r}, 'secret', {hop}, 0))"
+        with (
+            running("mailing_list", run) as (port, _),
+            blocking.connect("localhost", port) as client,
+        ):
+
+            def write(sender: str, to: str, message: bytes = b"\r\nhello\r\n") -> None:
+                client.send(message, Envelope(sender, f"gardeners{to}@lists.example.org"))
+
+            write("ann@example.org", "-join")
+            _, question = inbox.next()
+            [token] = re.findall(rb"From: gardeners(-confirm\+\w+)@", question)
+            assert not members.exists()
+            write("ann@example.org", token.decode())
+            write("ann@example.org", "", b"Subject: Roses\r\n\r\nhello\r\n")
+            envelope, post = inbox.next()
+            assert [str(it) for it in envelope.recipients] == ["ann@example.org"]
+            assert b"\r\nList-Id: <gardeners.lists.example.org>\r\n" in post
+            assert post.endswith(b"\r\nSubject: Roses\r\n\r\nhello\r\n")
+            assert json.loads(members.read_text()) == ["ann@example.org"]
+            assert envelope.sender.mailbox is not None
+            bounce = envelope.sender.mailbox.local_part.removeprefix("gardeners")
+            write("", bounce, b"\r\nAction: failed\r\n")
+            write("ann@example.org", "")  # ... so that this is refused, and comes back
+            envelope, report = inbox.next()
+            assert envelope.sender.mailbox is None and b"Only for members" in report
+    assert json.loads(members.read_text()) == []
